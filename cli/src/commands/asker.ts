@@ -1,0 +1,12 @@
+import { userInfo } from "node:os";
+
+/** Who asks, when nobody said: the user's name, or `muster` where the system has no name for the user. */
+export function asker(): string {
+  try {
+    return userInfo().username;
+  } catch (error) {
+    // A container may run under a user id that its passwd file does not list.
+    if (error instanceof Error) return "muster";
+    throw error;
+  }
+}

@@ -1,0 +1,50 @@
+import { TaskSchema, TaskState } from "@muster/protocol";
+import type { Command } from "commander";
+import { addConnectionOptions } from "../config.ts";
+import type { Io } from "../io.ts";
+import { writeJson } from "../output/json.ts";
+import { present, withSession } from "../session.ts";
+import { asker } from "./asker.ts";
+
+interface Options {
+  readonly reason?: string;
+  readonly json?: true;
+}
+
+/** `muster cancel ID`: ends a task. */
+export function addCancel(program: Command, io: Io): void {
+  const command = program
+    .command("cancel")
+    .argument("<id>", "task id")
+    .summary("end a queued task, or ask the worker of a running one to stop it")
+    .description(
+      "Ends a queued task at once, and asks the worker of a running one to stop it. Asking again is harmless.",
+    )
+    .option("--reason <text>", "who and why, for people; default: your user name")
+    .option("--json", "print the Task as JSON")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ muster cancel t-1042 --reason "wrong pages"
+  $ muster tasks --queue nightly | cut -f1 | xargs -n1 muster cancel`,
+    )
+    .action((id: string, options: Options, self: Command) => cancelTask(id, options, self, io));
+  addConnectionOptions(command);
+}
+
+async function cancelTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
+  const reason = options.reason ?? asker();
+  const task = await withSession(command, io, async ({ tasks, call }) =>
+    present((await tasks.cancelTask({ taskId: id, reason }, call)).task, "a task"),
+  );
+  if (options.json) {
+    writeJson(io.stdout, TaskSchema, task);
+  } else if (task.state === TaskState.CANCELLED) {
+    io.stdout.write(`${task.id} is cancelled\n`);
+  } else {
+    io.stdout.write(
+      `${task.id} is asked to stop; ${task.workerId || "its worker"} has not confirmed it yet\n`,
+    );
+  }
+}

@@ -1,0 +1,46 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { WorkerSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { addConnectionOptions } from "../config.ts";
+import { parseDuration } from "../duration.ts";
+import type { Io } from "../io.ts";
+import { writeJson } from "../output/json.ts";
+import { argument } from "../parse.ts";
+import { present, withSession } from "../session.ts";
+import { asker } from "./asker.ts";
+
+interface Options {
+  readonly reason?: string;
+  readonly within?: number;
+  readonly json?: true;
+}
+
+/** `muster drain WORKER`: lets a worker finish and end. */
+export function addDrain(program: Command, io: Io): void {
+  const command = program
+    .command("drain")
+    .argument("<worker>", "worker id, or a session id")
+    .summary("ask a worker to finish what it holds and end")
+    .description(
+      "Asks a worker to take no new work, finish what it holds and end. What is left when its time is over goes back to the queue and costs no attempt.",
+    )
+    .option("--reason <text>", "who and why, for people; default: your user name")
+    .option("--within <duration>", "time to finish; default: the worker's own", argument(parseDuration))
+    .option("--json", "print the Worker as JSON")
+    .addHelpText("after", '\nExamples:\n  $ muster drain gpu-7 --within 10m --reason "new driver"')
+    .action((id: string, options: Options, self: Command) => drainWorker(id, options, self, io));
+  addConnectionOptions(command);
+}
+
+async function drainWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
+  const request = {
+    workerId: id,
+    reason: options.reason ?? asker(),
+    ...(options.within === undefined ? {} : { timeout: durationFromMs(options.within) }),
+  };
+  const worker = await withSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.drainWorker(request, call)).worker, "a worker"),
+  );
+  if (options.json) writeJson(io.stdout, WorkerSchema, worker);
+  else io.stdout.write(`${worker.id} is draining; it holds ${worker.activeCount} attempts\n`);
+}

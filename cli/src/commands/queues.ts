@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import type { Queue } from "@muster/protocol";
+import { ListQueuesResponseSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { addConnectionOptions } from "../config.ts";
+import type { Io } from "../io.ts";
+import { durationCell } from "../output/cells.ts";
+import { writeJson } from "../output/json.ts";
+import type { Cell } from "../output/table.ts";
+import { writeTable } from "../output/table.ts";
+import { takePages } from "../paging.ts";
+import { wholeNumber } from "../parse.ts";
+import { withSession } from "../session.ts";
+import { noteMore, noteNone } from "./notes.ts";
+
+interface Options {
+  readonly limit: number;
+  readonly pageToken?: string;
+  readonly json?: true;
+}
+
+const COLUMNS = [
+  { title: "QUEUE", shrink: "last" },
+  { title: "STATE" },
+  { title: "READY", align: "right" },
+  { title: "LATER", align: "right" },
+  { title: "ACTIVE", align: "right" },
+  { title: "OLDEST" },
+  { title: "TYPES", shrink: "first" },
+] as const;
+
+/** `muster queues`: lists queues. */
+export function addQueues(program: Command, io: Io): void {
+  const command = program
+    .command("queues")
+    .summary("list queues with what waits and runs in them")
+    .description("Lists queues by name, with what could start now, what waits for its time, and what runs.")
+    .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "go on where an earlier list ended")
+    .option("--json", "print the ListQueuesResponse as JSON")
+    .addHelpText(
+      "after",
+      `
+Piped, each line has: name, active or paused, ready, scheduled for later, given
+out, age of the oldest ready task in milliseconds, task types; with tabs between
+them.
+
+Examples:
+  $ muster queues
+  $ muster queues --json | jq '.queues[] | select(.paused) | .name'`,
+    )
+    .action((options: Options, self: Command) => listQueues(options, self, io));
+  addConnectionOptions(command);
+}
+
+async function listQueues(options: Options, command: Command, io: Io): Promise<void> {
+  const page = await withSession(command, io, ({ fleet, call }) =>
+    takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
+      const response = await fleet.listQueues({ pageSize, pageToken }, call);
+      return { items: response.queues, nextPageToken: response.nextPageToken };
+    }),
+  );
+  if (options.json) {
+    const { items, nextPageToken } = page;
+    const message = create(ListQueuesResponseSchema, { queues: [...items], nextPageToken });
+    writeJson(io.stdout, ListQueuesResponseSchema, message);
+    return;
+  }
+  writeTable(
+    io.stdout,
+    COLUMNS,
+    page.items.map((queue) => row(queue, io)),
+  );
+  if (page.items.length === 0) noteNone(io, "no queues yet", "the first submit makes one");
+  noteMore(io, page);
+}
+
+function row(queue: Queue, io: Io): (Cell | string)[] {
+  const { colors } = io.stdout;
+  return [
+    queue.name,
+    queue.paused ? { text: "paused", paint: colors.yellow } : "active",
+    String(queue.readyCount),
+    String(queue.scheduledCount),
+    String(queue.activeCount),
+    durationCell(queue.oldestReadyAge),
+    queue.types.map(({ type }) => type).join(" "),
+  ];
+}

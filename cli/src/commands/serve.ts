@@ -1,0 +1,79 @@
+import type { Command } from "commander";
+import type { Environment } from "../config.ts";
+import type { Io } from "../io.ts";
+
+/** What became of a command that runs the scheduler in this process. */
+type Run = (argv: readonly string[]) => Promise<number>;
+
+/** `muster serve`, `muster dev`, `muster migrate`: the scheduler in this process. */
+export function addServe(program: Command, io: Io, setExitCode: (code: number) => void): void {
+  const add = (name: string, summary: string, description: string, help: string, run: Run): void => {
+    program
+      .command(`${name} [options...]`)
+      .summary(summary)
+      .description(description)
+      .addHelpText("after", help)
+      // Every option belongs to the scheduler, --help too: it knows them all.
+      .helpOption(false)
+      .allowUnknownOption()
+      .passThroughOptions()
+      .action(async (argv: string[]) => setExitCode(await run(argv)));
+  };
+  add(
+    "dev",
+    "run a scheduler for development, with a PostgreSQL of its own",
+    "Runs a scheduler for development: logs for people, and a real PostgreSQL of its own unless DATABASE_URL names one.",
+    DEV_HELP,
+    (argv) => {
+      if (!argv.includes("--help") && !argv.includes("-h")) io.stderr.write(devHints(io));
+      return runScheduler(argv, io, { MUSTER_LOG_FORMAT: "pretty", ...io.env });
+    },
+  );
+  add(
+    "serve",
+    "run a scheduler",
+    "Runs a scheduler until it is told to stop (SIGTERM, SIGINT). Needs DATABASE_URL for a database of yours; without it, a PostgreSQL of its own is started.",
+    SERVE_HELP,
+    (argv) => runScheduler(argv, io, io.env),
+  );
+  add(
+    "migrate",
+    "bring the database up to date, then end",
+    "Applies the migrations that the database named by DATABASE_URL lacks, then ends.",
+    "\nExamples:\n  $ DATABASE_URL=postgres://localhost/muster muster migrate",
+    async (argv) => {
+      const { runMigrate } = await import("@muster/scheduler");
+      return runMigrate(argv, io.env);
+    },
+  );
+}
+
+const DEV_HELP = `
+Examples:
+  $ muster dev
+  $ DATABASE_URL=postgres://localhost/muster muster dev
+  $ muster dev --help                 # the scheduler's own options`;
+
+const SERVE_HELP = `
+Examples:
+  $ DATABASE_URL=postgres://db.internal/muster muster serve
+  $ muster serve --help               # the scheduler's own options`;
+
+async function runScheduler(argv: readonly string[], io: Io, env: Environment): Promise<number> {
+  // Loaded here, so that no other command pays for the scheduler's start.
+  const scheduler = await import("@muster/scheduler");
+  io.outliveReader();
+  return scheduler.runScheduler(argv, env);
+}
+
+function devHints({ env, stderr }: Io): string {
+  const { dim } = stderr.colors;
+  const database = env.DATABASE_URL
+    ? "uses the PostgreSQL that DATABASE_URL names"
+    : "starts a PostgreSQL of its own and keeps its data for the next time; DATABASE_URL takes yours instead";
+  const hints = [
+    `muster dev ${database}.`,
+    "In another terminal: `muster submit TYPE JSON --wait`, `muster workers`, `muster why ID`. Ctrl-C ends it.",
+  ];
+  return hints.map((hint) => `${dim(hint)}\n`).join("");
+}

@@ -1,0 +1,150 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
+import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { addConnectionOptions } from "../config.ts";
+import { parseDuration } from "../duration.ts";
+import type { Io } from "../io.ts";
+import { writeJson } from "../output/json.ts";
+import { writeResult } from "../output/result.ts";
+import { oneLine } from "../output/text.ts";
+import { argument, collect, keyValue, wholeNumber } from "../parse.ts";
+import type { Payload } from "../payload.ts";
+import { readPayload } from "../payload.ts";
+import { present, withSession } from "../session.ts";
+import { awaitTask, badEnd } from "../wait.ts";
+
+interface Options {
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly delay?: number;
+  readonly uniqueKey?: string;
+  readonly header?: Record<string, string>;
+  readonly label?: Record<string, string>;
+  readonly resource?: string[];
+  readonly maxRetries?: number;
+  readonly runTimeout?: number;
+  readonly queueTimeout?: number;
+  readonly contentType?: string;
+  readonly wait?: true;
+  readonly json?: true;
+}
+
+/** `muster submit TYPE [PAYLOAD]`: submits a task. */
+export function addSubmit(program: Command, io: Io): void {
+  const duration = argument(parseDuration);
+  const command = program
+    .command("submit")
+    .argument("<type>", "task type: the name its handler is registered under")
+    .argument("[payload]", "JSON, @FILE for a file's content, or - for standard input")
+    .summary("submit a task, and with --wait see it through")
+    .description("Submits a task. When this returns 0, the task is durable; its id is printed.")
+    .option("--queue <name>", "queue; default: default")
+    .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
+    .option("--delay <duration>", "start no sooner than this from now, for example 90s or 1h30m", duration)
+    .option(
+      "--unique-key <key>",
+      "at most one task with this key in the queue; a second submit finds the first",
+    )
+    .option("--header <k=v>", "metadata for the worker; repeat for more", keyValue)
+    .option("--label <k=v>", "only a worker with this label; repeat for more", keyValue)
+    .option("--resource <name>", "only a worker that has this loaded; repeat for more", collect)
+    .option("--max-retries <n>", "attempts after the first; default 3", wholeNumber(0, 1000))
+    .option("--run-timeout <duration>", "longest run of an attempt; default: none", duration)
+    .option("--queue-timeout <duration>", "longest wait for the first start; default: none", duration)
+    .option("--content-type <type>", "media type of the payload; default: see below")
+    .option("--wait", "show progress on stderr until the task ends, then its result on stdout")
+    .option("--json", "print the SubmittedTask, or with --wait the Task, as JSON")
+    .addHelpText(
+      "after",
+      `
+Payload: an argument or standard input is application/json unless
+--content-type says otherwise. A file has the media type of its name (.png is
+image/png), or application/octet-stream. What is JSON by its media type must
+parse. The bytes are sent as they are; without a payload, none are.
+
+With --wait the exit code is 0 when the task succeeded and 1 when it failed or
+was cancelled. Ctrl-C ends the wait, not the task.
+
+Examples:
+  $ muster submit echo '{"text": "hello"}' --wait
+  $ muster submit ocr.page @page.png --wait > page.json
+  $ muster submit order.check - --unique-key order-17 < order.json
+  $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
+    )
+    .action((type: string, payload: string | undefined, options: Options, self: Command) =>
+      submit(type, payload, options, self, io),
+    );
+  addConnectionOptions(command);
+}
+
+async function submit(
+  type: string,
+  argumentText: string | undefined,
+  options: Options,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const payload = await readPayload(argumentText, options.contentType, io.stdin);
+  await withSession(command, io, async (session) => {
+    const response = await session.tasks.submitTasks(
+      { tasks: [taskSpec(type, payload, options)] },
+      session.call,
+    );
+    const submitted = present(response.tasks[0], "the submitted task");
+    if (!options.wait) {
+      if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
+      else writeSubmitted(submitted, io);
+      return;
+    }
+    if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
+    const task = await awaitTask(session, submitted.taskId, io, options.json === true);
+    if (options.json) writeJson(io.stdout, TaskSchema, task);
+    const failure = badEnd(task);
+    if (failure !== undefined) throw failure;
+    if (options.json) return;
+    for (const warning of task.warnings) noteWarning(warning, io);
+    writeResult(task, io);
+  });
+}
+
+function taskSpec(
+  type: string,
+  { bytes, contentType }: Payload,
+  options: Options,
+): MessageInitShape<typeof TaskSpecSchema> {
+  const { delay, runTimeout, queueTimeout, maxRetries } = options;
+  return {
+    type,
+    payload: bytes,
+    contentType,
+    queue: options.queue ?? "",
+    priority: options.priority ?? 0,
+    uniqueKey: options.uniqueKey ?? "",
+    headers: options.header ?? {},
+    requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
+    ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
+    ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
+    timeouts: {
+      ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
+      ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
+    },
+  };
+}
+
+function writeSubmitted(submitted: SubmittedTask, io: Io): void {
+  io.stdout.write(`${submitted.taskId}\n`);
+  if (submitted.duplicate) noteDuplicate(submitted, io);
+  if (!io.stdout.isTTY || !io.stderr.isTTY) return;
+  io.stderr.write(`${io.stderr.colors.dim(`look at it with \`muster task ${submitted.taskId}\``)}\n`);
+}
+
+/** The work is done, but a secondary step failed. */
+function noteWarning({ step, code, message }: Warning, { stderr }: Io): void {
+  stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(`${step}: ${code} ${message}`)}\n`);
+}
+
+function noteDuplicate({ taskId }: SubmittedTask, { stderr }: Io): void {
+  stderr.write(`${stderr.colors.yellow("note:")} the unique key is taken: ${taskId} was submitted earlier\n`);
+}

@@ -1,0 +1,35 @@
+import { WorkerSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { addConnectionOptions } from "../config.ts";
+import type { Io } from "../io.ts";
+import { writeJson } from "../output/json.ts";
+import { writeWorker } from "../output/worker-view.ts";
+import { present, withSession } from "../session.ts";
+
+interface Options {
+  readonly json?: true;
+}
+
+/** `muster worker ID`: shows one worker. */
+export function addWorker(program: Command, io: Io): void {
+  const command = program
+    .command("worker")
+    .argument("<id>", "worker id (its newest session), or a session id")
+    .summary("show one worker: what it holds, its beats, its startup")
+    .description("Shows one worker: where it stands, what it holds, its last beat and how its startup went.")
+    .option("--json", "print the Worker as JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ muster worker gpu-7\n  $ muster worker gpu-7 --json | jq .running",
+    )
+    .action((id: string, options: Options, self: Command) => showWorker(id, options, self, io));
+  addConnectionOptions(command);
+}
+
+async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
+  const worker = await withSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.getWorker({ workerId: id }, call)).worker, "a worker"),
+  );
+  if (options.json) writeJson(io.stdout, WorkerSchema, worker);
+  else writeWorker(worker, io);
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "@muster/worker/client";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { parseDuration } from "./duration.ts";
+import { CliError } from "./errors.ts";
+import { ExitCode } from "./exit-codes.ts";
+import { argument } from "./parse.ts";
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment; nothing else in this package reads it. */
+export function processEnvironment(): Environment {
+  // biome-ignore lint/style/noProcessEnv: this is the one place that reads it.
+  return process.env;
+}
+
+/** How long one call may take by default; the answer of a scheduler that is well takes milliseconds. */
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** What Node's timers take: 24.8 days. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+const CONNECTION_GROUP = "Connection:";
+
+/** Adds the options that every command which talks to a scheduler understands. */
+export function addConnectionOptions(command: Command): Command {
+  const options = [
+    new Option("--scheduler <addr>", "host:port, or several with commas (env: MUSTER_SCHEDULER_ADDR)"),
+    new Option("--token <token>", "bearer token; the variable keeps it out of `ps` (env: MUSTER_TOKEN)"),
+    new Option("--tls-ca <file>", "use TLS and trust these PEM certificates (env: MUSTER_TLS_CA)"),
+    new Option("--timeout <duration>", "longest wait for one answer, for example 30s; default 10s").argParser(
+      argument(parseTimeout),
+    ),
+  ];
+  for (const option of options) command.addOption(option.helpGroup(CONNECTION_GROUP));
+  return command;
+}
+
+/** Where to call and how long to wait for an answer. */
+export interface CallConfig {
+  /** For `new Client`: what is not here comes from the environment, then from its defaults. */
+  readonly connection: ConnectionOptions;
+  readonly timeoutMs: number;
+}
+
+/**
+ * The connection options given to `command` or to a command above it; the nearest wins.
+ *
+ * @throws CliError (usage) when a certificate file cannot be read.
+ */
+export function callConfig(command: Command, env: Environment): CallConfig {
+  const scheduler = nearest(command, "scheduler");
+  const token = nearest(command, "token");
+  const tlsCa = nearest(command, "tlsCa");
+  const timeoutMs = nearest(command, "timeout");
+  return {
+    connection: {
+      ...(typeof scheduler === "string" ? { scheduler } : {}),
+      ...(typeof token === "string" ? { token } : {}),
+      ...(typeof tlsCa === "string"
+        ? {
+            tls: {
+              ca: readPem("--tls-ca", tlsCa),
+              ...(env.MUSTER_TLS_CERT ? { cert: readPem("MUSTER_TLS_CERT", env.MUSTER_TLS_CERT) } : {}),
+              ...(env.MUSTER_TLS_KEY ? { key: readPem("MUSTER_TLS_KEY", env.MUSTER_TLS_KEY) } : {}),
+            },
+          }
+        : {}),
+    },
+    timeoutMs: typeof timeoutMs === "number" ? timeoutMs : DEFAULT_TIMEOUT_MS,
+  };
+}
+
+function nearest(command: Command, option: string): unknown {
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    const value: unknown = at.getOptionValue(option);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+function parseTimeout(text: string): number {
+  const ms = parseDuration(text);
+  if (ms < 1 || ms > MAX_TIMEOUT_MS) throw new RangeError(`"${text}" is out of range: give 1ms to 24d`);
+  return ms;
+}
+
+function readPem(source: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CliError(
+      `${source}: cannot read "${path}": ${cause instanceof Error ? cause.message : cause}`,
+      {
+        exitCode: ExitCode.USAGE,
+        remedy: "give the path of a PEM file",
+        cause,
+      },
+    );
+  }
+}

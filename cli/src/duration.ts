@@ -1,0 +1,56 @@
+const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
+
+const NUMBER = String.raw`\d+(?:\.\d+)?`;
+const PATTERN = new RegExp(
+  `^(?:(?<d>${NUMBER})d)?(?:(?<h>${NUMBER})h)?(?:(?<m>${NUMBER})m(?!s))?(?:(?<s>${NUMBER})s)?(?:(?<ms>${NUMBER})ms)?$`,
+);
+
+/**
+ * Milliseconds of a duration as people write it: `90s`, `5m`, `1h30m`, `1.5h`, `250ms`, `2d`. Units go
+ * from large to small, each at most once; a bare number is refused, because its unit would be a guess.
+ *
+ * @throws RangeError with what was wrong and an example.
+ */
+export function parseDuration(text: string): number {
+  const groups = PATTERN.exec(text.trim())?.groups;
+  const parts = Object.entries(UNITS).map(([unit, ms]) => ({ amount: groups?.[unit], ms }));
+  if (groups === undefined || parts.every(({ amount }) => amount === undefined)) {
+    const hint = /^\d+(\.\d+)?$/.test(text.trim())
+      ? `${text.trim()}s or ${text.trim()}m`
+      : "90s, 5m or 1h30m";
+    throw new RangeError(`"${text}" is not a duration: write it with its unit, for example ${hint}`);
+  }
+  return Math.round(parts.reduce((sum, { amount, ms }) => sum + Number(amount ?? 0) * ms, 0));
+}
+
+/** A duration for people, to two units: `0.25 s`, `4.2 s`, `1 min 12 s`, `1 h 5 min`, `3 d 2 h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${(Math.max(0, ms) / 1000).toFixed(2)} s`;
+  if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return join(minutes, "min", seconds % 60, "s");
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return join(hours, "h", minutes % 60, "min");
+  return join(Math.floor(hours / 24), "d", hours % 24, "h");
+}
+
+/** How long ago something was, to one unit: `now`, `12 s ago`, `3 min ago`; ahead of now: `in 5 min`. */
+export function formatAge(ms: number): string {
+  const seconds = Math.floor(Math.abs(ms) / 1000);
+  if (seconds < 1) return "now";
+  const text = oneUnit(seconds);
+  return ms < 0 ? `in ${text}` : `${text} ago`;
+}
+
+function oneUnit(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+function join(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
+}

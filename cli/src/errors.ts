@@ -1,0 +1,21 @@
+import type { ExitCode } from "./exit-codes.ts";
+
+/** A failure that is ready to be shown: what went wrong, what to do, and how the process ends. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly exitCode: ExitCode;
+  /** What a person can do about it; empty when the message says all. */
+  readonly remedy: string;
+  /** Stable code for programs, for example `TASK_FAILED`; empty when there is none. */
+  readonly reason: string;
+
+  constructor(
+    message: string,
+    details: { exitCode: ExitCode; remedy?: string; reason?: string; cause?: unknown },
+  ) {
+    super(message, { cause: details.cause });
+    this.exitCode = details.exitCode;
+    this.remedy = details.remedy ?? "";
+    this.reason = details.reason ?? "";
+  }
+}

@@ -1,0 +1,78 @@
+import type { createColors } from "picocolors";
+import pc from "picocolors";
+import type { Clock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
+import type { Environment } from "./config.ts";
+import { ExitCode } from "./exit-codes.ts";
+
+/** Functions that paint text; they leave it alone where colours are off. */
+export type Colors = ReturnType<typeof createColors>;
+
+/** Somewhere to write: a terminal or a pipe. */
+export interface Screen {
+  /** True for a terminal: text is for a person then, and for a program otherwise. */
+  readonly isTTY: boolean;
+  /** Characters in a line. */
+  readonly columns: number;
+  readonly colors: Colors;
+  write(data: string | Uint8Array): void;
+}
+
+/** Everything a command touches outside itself, save the scheduler. */
+export interface Io {
+  readonly stdin: AsyncIterable<Uint8Array | string>;
+  readonly stdout: Screen;
+  readonly stderr: Screen & { readonly stream: NodeJS.WritableStream };
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** Calls back at the first Ctrl-C instead of ending the process; the answer takes it back. */
+  onInterrupt(callback: () => void): () => void;
+  /** From now on the process does not end when whoever reads its stdout leaves. */
+  outliveReader(): void;
+}
+
+/**
+ * The process's own streams and clock. The process ends with 0 when whoever reads its stdout leaves
+ * (`muster tasks | head -1`), unless `outliveReader` was called.
+ */
+export function processIo(env: Environment): Io {
+  let endsWithReader = true;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (endsWithReader) process.exit(ExitCode.DONE);
+  });
+  process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+  return {
+    stdin: process.stdin,
+    stdout: screenOf(process.stdout, env),
+    stderr: { ...screenOf(process.stderr, env), stream: process.stderr },
+    env,
+    clock: systemClock,
+    onInterrupt(callback) {
+      process.once("SIGINT", callback);
+      return () => process.off("SIGINT", callback);
+    },
+    outliveReader() {
+      endsWithReader = false;
+    },
+  };
+}
+
+/** Whether a terminal may be painted: not with `NO_COLOR` set to anything (https://no-color.org). */
+export function wantsColors(isTTY: boolean, env: Environment): boolean {
+  return isTTY && !env.NO_COLOR && env.TERM !== "dumb";
+}
+
+function screenOf(stream: NodeJS.WriteStream, env: Environment): Screen {
+  const isTTY = stream.isTTY === true;
+  return {
+    isTTY,
+    columns: stream.columns || 80,
+    colors: pc.createColors(wantsColors(isTTY, env)),
+    write(data) {
+      stream.write(data);
+    },
+  };
+}

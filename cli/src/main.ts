@@ -1,0 +1,11 @@
+import type { Environment } from "./config.ts";
+import { processEnvironment } from "./config.ts";
+import { processIo } from "./io.ts";
+import { run } from "./run.ts";
+
+/** Runs the command line `argv` (without node and script) on the process's own streams; answers the exit code. */
+export function main(argv: readonly string[], env: Environment = processEnvironment()): Promise<number> {
+  return run(argv, processIo(env));
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

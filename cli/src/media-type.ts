@@ -1,0 +1,55 @@
+import { extname } from "node:path";
+
+/** What people hand to workers most; anything else goes as `application/octet-stream` or by option. */
+const BY_EXTENSION: Readonly<Record<string, string>> = {
+  ".json": "application/json",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+  ".jpeg": "image/jpeg",
+  ".gif": "image/gif",
+  ".webp": "image/webp",
+  ".tif": "image/tiff",
+  ".tiff": "image/tiff",
+  ".bmp": "image/bmp",
+  ".svg": "image/svg+xml",
+  ".pdf": "application/pdf",
+  ".txt": "text/plain",
+  ".md": "text/markdown",
+  ".csv": "text/csv",
+  ".html": "text/html",
+  ".xml": "application/xml",
+  ".mp3": "audio/mpeg",
+  ".wav": "audio/wav",
+  ".flac": "audio/flac",
+  ".ogg": "audio/ogg",
+  ".mp4": "video/mp4",
+  ".webm": "video/webm",
+  ".zip": "application/zip",
+  ".gz": "application/gzip",
+};
+
+/** Media type by the file's name; `application/octet-stream` for a name that says nothing. */
+export function guessMediaType(path: string): string {
+  return BY_EXTENSION[extname(path).toLowerCase()] ?? "application/octet-stream";
+}
+
+/** True for `application/json` and the `+json` types, whatever their parameters. */
+export function isJson(mediaType: string): boolean {
+  const essence = essenceOf(mediaType);
+  return essence === "application/json" || essence.endsWith("+json");
+}
+
+/** True for what a terminal can show: JSON, XML and `text/...`. */
+export function isText(mediaType: string): boolean {
+  const essence = essenceOf(mediaType);
+  return (
+    isJson(essence) ||
+    essence.startsWith("text/") ||
+    essence === "application/xml" ||
+    essence.endsWith("+xml")
+  );
+}
+
+function essenceOf(mediaType: string): string {
+  return (mediaType.split(";")[0] ?? "").trim().toLowerCase();
+}

@@ -1,0 +1,44 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Event } from "@muster/protocol";
+import type { Screen } from "../io.ts";
+import { labelsText } from "./cells.ts";
+import { cut, oneLine } from "./text.ts";
+
+/** Fits `task.model_load.completed`; a longer name pushes its line to the right. */
+const NAME_WIDTH = 24;
+
+/**
+ * Writes one event as a line. For a person: local time, name, whom it is about, facts, cut to the
+ * terminal. For a program: id, ISO time, name, task, attempt, worker, facts; with tabs between them.
+ */
+export function writeEvent(event: Event, screen: Screen): void {
+  const facts = labelsText(event.attributes);
+  const time = event.time === undefined ? undefined : timestampDate(event.time);
+  if (!screen.isTTY) {
+    const { id, name, taskId, attemptId, workerId } = event;
+    const values = [String(id), time?.toISOString() ?? "", name, taskId, attemptId, workerId, facts];
+    screen.write(`${values.map(oneLine).join("\t")}\n`);
+    return;
+  }
+  const { dim, bold, red, yellow } = screen.colors;
+  const when = time === undefined ? "" : localTime(time);
+  const about = [event.attemptId || event.taskId, event.workerId].filter(Boolean).join(" ");
+  const name = oneLine(event.name).padEnd(NAME_WIDTH);
+  const rest = [about, facts].map(oneLine).filter(Boolean).join("  ");
+  const paint = alarm(event.name) === "bad" ? red : alarm(event.name) === "warn" ? yellow : bold;
+  const room = screen.columns - when.length - name.length - 4;
+  screen.write(`${dim(when)}  ${paint(name)}  ${cut(rest, Math.max(room, 20))}\n`);
+}
+
+function alarm(name: string): "bad" | "warn" | "none" {
+  if (/(failed|fatal|lost|startup_timeout_unregistered)$/.test(name)) return "bad";
+  return /(stuck|suspect|requeued:.*|draining)$/.test(name) ? "warn" : "none";
+}
+
+/** `11-22 03:46:56.123` by the person's own clock. */
+function localTime(time: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const date = `${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
+  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+}

@@ -1,0 +1,156 @@
+import type { Attempt, Task } from "@muster/protocol";
+import { FailureClass, TaskState } from "@muster/protocol";
+import type { Io } from "../io.ts";
+import { isText } from "../media-type.ts";
+import {
+  ageCell,
+  durationCell,
+  enumName,
+  labelsText,
+  momentCell,
+  progressText,
+  taskStateCell,
+} from "./cells.ts";
+import type { Cell } from "./table.ts";
+import { writeFields, writeTable } from "./table.ts";
+import { cut, formatBytes, oneLine, printable } from "./text.ts";
+
+/** Characters of a result or payload that a look at a task shows. */
+const EXCERPT = 400;
+
+const ATTEMPT_COLUMNS = [
+  { title: "ATTEMPT" },
+  { title: "OUTCOME", shrink: "last" },
+  { title: "WORKER", shrink: "first" },
+  { title: "GIVEN OUT" },
+  { title: "TOOK" },
+  { title: "FAILURE", shrink: "last" },
+] as const;
+
+/** Shows all that is known of one task. */
+export function writeTask(task: Task, { stdout, clock }: Io): void {
+  const now = clock.now();
+  const { colors } = stdout;
+  const state = taskStateCell(task, colors);
+  const detail = task.detail === state.text ? "" : task.detail;
+  writeFields(stdout, [
+    ["id", task.id],
+    [
+      "state",
+      { ...state, text: detail === "" ? state.text : `${state.text} (${detail})`, plain: state.text },
+    ],
+    ["detail", stdout.isTTY ? undefined : task.detail],
+    ["type", task.type],
+    ["queue", task.queue],
+    ["priority", task.priority === 0 ? undefined : String(task.priority)],
+    ["unique key", unlessEmpty(task.uniqueKey)],
+    ["requires", unlessEmpty(requirementsText(task))],
+    ["headers", unlessEmpty(labelsText(task.headers))],
+    ["worker", unlessEmpty(task.workerId)],
+    ["attempt", unlessEmpty(attemptText(task))],
+    ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
+    ["submitted", momentCell(task.createTime, now)],
+    ["may start", momentCell(task.runTime, now)],
+    ["given out", momentCell(task.assignTime, now)],
+    ["accepted", momentCell(task.acceptTime, now)],
+    ["started", momentCell(task.startTime, now)],
+    ["ended", momentCell(task.finishTime, now)],
+    ["cancel asked", momentCell(task.cancelTime, now)],
+    ["cancel reason", unlessEmpty(task.cancelReason)],
+    ["took", task.metrics?.runDuration && durationCell(task.metrics.runDuration)],
+    ["phases", unlessEmpty(phasesText(task))],
+    ["peak memory", memoryCell(task)],
+    ["failure", task.failure && { text: failureText(task), paint: colors.red }],
+    ...task.warnings.map(({ step, code, message }): [string, Cell] => [
+      "warning",
+      { text: `${step}: ${code} ${message}`, paint: colors.yellow },
+    ]),
+    ["payload", bodyCell(task.payload, task.contentType)],
+    [
+      "result",
+      task.state === TaskState.SUCCEEDED ? bodyCell(task.output, task.outputContentType) : undefined,
+    ],
+    ...(stdout.isTTY ? [] : task.attempts.map(earlierAttempt)),
+  ]);
+  if (!stdout.isTTY) return;
+  if (task.attempts.length > 0) {
+    stdout.write("\n");
+    writeTable(
+      stdout,
+      ATTEMPT_COLUMNS,
+      task.attempts.map((attempt) => attemptRow(attempt, now)),
+    );
+  }
+  const traceback = task.failure?.traceback ?? "";
+  if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
+}
+
+/** The one line about why a task failed. */
+export function failureText({ failure }: Pick<Task, "failure">): string {
+  if (failure === undefined) return "";
+  const kind =
+    failure.class === FailureClass.UNSPECIFIED ? "" : ` (${enumName(FailureClass, failure.class)})`;
+  return oneLine(`${failure.code}${kind} ${failure.message}`);
+}
+
+function earlierAttempt(attempt: Attempt): [string, string] {
+  return [
+    "earlier attempt",
+    [attempt.id, attempt.outcome, attempt.workerId, failureText(attempt)].filter(Boolean).join(" "),
+  ];
+}
+
+function attemptRow(attempt: Attempt, now: number): (Cell | string)[] {
+  const { assignTime, endTime, startTime } = attempt;
+  const began = startTime ?? assignTime;
+  const took =
+    began === undefined || endTime === undefined
+      ? undefined
+      : { seconds: endTime.seconds - began.seconds, nanos: endTime.nanos - began.nanos };
+  return [
+    attempt.id,
+    attempt.outcome,
+    attempt.workerId,
+    ageCell(assignTime, now),
+    took === undefined ? "" : durationCell({ $typeName: "google.protobuf.Duration", ...took }),
+    failureText(attempt),
+  ];
+}
+
+function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
+  if (attemptId === "") return "";
+  const retries = retryPolicy?.maxRetryCount;
+  return `${attemptId}, number ${attemptCount}${retries === undefined ? "" : ` of ${retries + 1}`}`;
+}
+
+function requirementsText({ requirements }: Task): string {
+  if (requirements === undefined) return "";
+  return [labelsText(requirements.labels), requirements.resources.join(" ")].filter(Boolean).join(" ");
+}
+
+function phasesText({ metrics }: Task): string {
+  const phases = metrics?.phases ?? [];
+  return phases
+    .map(
+      ({ phase, duration, failed }) => `${phase} ${durationCell(duration).text}${failed ? " (failed)" : ""}`,
+    )
+    .join(", ");
+}
+
+function memoryCell({ metrics }: Task): Cell | undefined {
+  const bytes = Number(metrics?.peakRssBytes ?? 0n);
+  return bytes === 0 ? undefined : { text: formatBytes(bytes), plain: String(bytes) };
+}
+
+function bodyCell(bytes: Uint8Array, contentType: string): Cell {
+  if (bytes.byteLength === 0) return { text: "none" };
+  const kind = contentType || "application/json";
+  const size = `${formatBytes(bytes.byteLength)} of ${kind}`;
+  if (!isText(kind)) return { text: size };
+  const text = oneLine(new TextDecoder().decode(bytes.subarray(0, 4 * EXCERPT)));
+  return { text: `${size}: ${cut(text, EXCERPT)}` };
+}
+
+function unlessEmpty(text: string): string | undefined {
+  return text === "" ? undefined : text;
+}

@@ -1,0 +1,123 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Heartbeat, RunningAttempt, StartupPhase, Worker, WorkerFatal } from "@muster/protocol";
+import { formatDuration } from "../duration.ts";
+import type { Io } from "../io.ts";
+import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
+import type { Cell } from "./table.ts";
+import { writeFields, writeTable } from "./table.ts";
+import { formatBytes, printable } from "./text.ts";
+
+const PHASE_COLUMNS = [
+  { title: "STARTUP PHASE", shrink: "last" },
+  { title: "OUTCOME" },
+  { title: "AFTER" },
+  { title: "DETAIL", shrink: "last" },
+] as const;
+
+const RUNNING_COLUMNS = [
+  { title: "ATTEMPT" },
+  { title: "PHASE", shrink: "last" },
+  { title: "FOR" },
+  { title: "DONE", align: "right" },
+  { title: "NOTE", shrink: "last" },
+] as const;
+
+/** Shows all that is known of one worker. */
+export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
+  const now = clock.now();
+  const { colors } = stdout;
+  const state = workerStateCell(worker, colors);
+  writeFields(stdout, [
+    ["id", worker.id],
+    ["session", worker.sessionId],
+    ["state", state],
+    ["ended", unlessEmpty(worker.goneReason)],
+    ["paused", worker.paused ? { text: worker.pauseReason || "yes", paint: colors.yellow } : undefined],
+    ["pool", unlessEmpty(worker.pool)],
+    ["labels", unlessEmpty(labelsText(worker.labels))],
+    ["types", worker.types.map(typeText).join(" ")],
+    ["queues", worker.queues.join(" ")],
+    ["busy", `${worker.activeCount}/${worker.slotCount}`],
+    ["resources", unlessEmpty(worker.resources.join(" "))],
+    ["host", unlessEmpty(hostText(worker))],
+    ["sdk", unlessEmpty(worker.sdk)],
+    ["scheduler", unlessEmpty(worker.schedulerId)],
+    ["connected", momentCell(worker.connectTime, now)],
+    ["last beat", momentCell(worker.heartbeatTime, now)],
+    ["gone", momentCell(worker.goneTime, now)],
+    ...(worker.lastHeartbeat === undefined ? [] : beatFields(worker.lastHeartbeat)),
+    ["fatal", worker.fatal && { text: fatalText(worker.fatal), paint: colors.red }],
+    ...(stdout.isTTY
+      ? []
+      : worker.running.map((attempt): [string, string] => ["running", runningText(attempt)])),
+    ...(stdout.isTTY
+      ? []
+      : worker.startupPhases.map((phase): [string, string] => ["startup", phaseText(phase)])),
+  ]);
+  if (!stdout.isTTY) return;
+  if (worker.running.length > 0) stdout.write("\n");
+  writeTable(stdout, RUNNING_COLUMNS, worker.running.map(runningRow));
+  if (worker.startupPhases.length > 0) stdout.write("\n");
+  writeTable(stdout, PHASE_COLUMNS, worker.startupPhases.map(phaseRow));
+  const traceback = worker.fatal?.traceback ?? "";
+  if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
+}
+
+function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
+  const age = beat.eventLoopAge;
+  const p99 = beat.eventLoopDelayP99;
+  return [
+    [
+      "loop turned",
+      age && { text: `${formatDuration(durationMs(age))} before that beat`, plain: String(durationMs(age)) },
+    ],
+    ["loop delay p99", p99 && durationCell(p99)],
+    ["cpu", { text: `${Math.round(beat.cpuUsage * 100)}% of one core`, plain: String(beat.cpuUsage) }],
+    ["memory", { text: formatBytes(Number(beat.rssBytes)), plain: String(beat.rssBytes) }],
+  ];
+}
+
+function typeText({ type, concurrency }: Worker["types"][number]): string {
+  return concurrency === 0 ? type : `${type}×${concurrency}`;
+}
+
+function hostText({ host }: Worker): string {
+  if (host === undefined) return "";
+  const machine = `${host.cpuCount} cpus, ${formatBytes(Number(host.memoryBytes))}`;
+  return `${host.hostname} pid ${host.pid} (${[host.runtime, machine, host.cwd].filter(Boolean).join(", ")})`;
+}
+
+function fatalText({ phase, exceptionClass, exceptionMessage, exitCode }: WorkerFatal): string {
+  return `${exceptionClass}: ${exceptionMessage} (in ${phase || "an unknown phase"}, exit code ${exitCode})`;
+}
+
+function runningRow(attempt: RunningAttempt): (Cell | string)[] {
+  return [
+    attempt.attemptId,
+    attempt.phase,
+    durationCell(attempt.phaseAge),
+    attempt.progress === undefined ? "" : `${Math.floor(attempt.progress * 100)}%`,
+    noteText(attempt),
+  ];
+}
+
+function runningText(attempt: RunningAttempt): string {
+  return [attempt.attemptId, attempt.phase, noteText(attempt)].filter(Boolean).join(" ");
+}
+
+function noteText({ cancelling, resultPending }: RunningAttempt): string {
+  if (cancelling) return "cancelling";
+  return resultPending ? "result waits for its acknowledgement" : "";
+}
+
+function phaseRow({ phase, outcome, elapsed, detail }: StartupPhase): (Cell | string)[] {
+  return [phase, outcome || "ok", durationCell(elapsed), detail];
+}
+
+function phaseText({ phase, outcome, detail }: StartupPhase): string {
+  return [phase, outcome || "ok", detail].filter(Boolean).join(" ");
+}
+
+function unlessEmpty(text: string): string | undefined {
+  return text === "" ? undefined : text;
+}

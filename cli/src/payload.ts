@@ -1,0 +1,77 @@
+import { readFile } from "node:fs/promises";
+import { CliError } from "./errors.ts";
+import { ExitCode } from "./exit-codes.ts";
+import { guessMediaType, isJson } from "./media-type.ts";
+
+/** The input of a task with its media type. */
+export interface Payload {
+  readonly bytes: Uint8Array;
+  readonly contentType: string;
+}
+
+/**
+ * Reads the payload argument of `submit`:
+ * - absent: no payload;
+ * - `-`: standard input, `@file`: the file's bytes, anything else: the argument itself.
+ *
+ * The media type is `contentType` when given, by the file's name for a file, and `application/json`
+ * otherwise. What claims to be JSON must parse; it is sent as it was written.
+ *
+ * @throws CliError (usage) when the file cannot be read or the JSON does not parse.
+ */
+export async function readPayload(
+  argument: string | undefined,
+  contentType: string | undefined,
+  stdin: AsyncIterable<Uint8Array | string>,
+): Promise<Payload> {
+  if (argument === undefined) {
+    return { bytes: new Uint8Array(), contentType: contentType ?? "application/json" };
+  }
+  if (argument === "-") {
+    return checked(await readAll(stdin), contentType ?? "application/json", "standard input");
+  }
+  if (argument.startsWith("@")) {
+    const path = argument.slice(1);
+    return checked(await readPayloadFile(path), contentType ?? guessMediaType(path), path);
+  }
+  return checked(Buffer.from(argument), contentType ?? "application/json", "the payload");
+}
+
+function checked(bytes: Uint8Array, contentType: string, source: string): Payload {
+  if (isJson(contentType)) {
+    try {
+      JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    } catch (cause) {
+      throw new CliError(`${source} is not valid JSON: ${cause instanceof Error ? cause.message : cause}`, {
+        exitCode: ExitCode.USAGE,
+        remedy:
+          source === "the payload"
+            ? `quote it for the shell, for example '{"page": 1}'; for a file write @FILE; for another kind of payload give --content-type`
+            : "for another kind of payload give its media type with --content-type",
+        cause,
+      });
+    }
+  }
+  return { bytes, contentType };
+}
+
+async function readPayloadFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new CliError(
+      `cannot read ${path || "the file"}: ${cause instanceof Error ? cause.message : cause}`,
+      {
+        exitCode: ExitCode.USAGE,
+        remedy: "write @ and the path of a file that you may read, for example @page.png",
+        cause,
+      },
+    );
+  }
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array | string>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+  return Buffer.concat(chunks);
+}

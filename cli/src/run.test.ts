@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { status } from "@grpc/grpc-js";
+import type { WatchTaskResponse } from "@muster/protocol";
+import { FailureClass, TaskState, WatchTaskResponseSchema, WorkerState } from "@muster/protocol";
+import { run } from "./run.ts";
+import { FAKE_NOW, fakeIo } from "./testing/fake-io.ts";
+import { Refusal, startFakeScheduler } from "./testing/fake-scheduler.ts";
+
+const ago = (seconds: number) => timestampFromMs(FAKE_NOW - seconds * 1000);
+
+test("a terminal of 80 columns gets tables that fit, with ages", async () => {
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      listTasks: () => ({
+        tasks: [
+          {
+            id: "t-1042",
+            state: TaskState.RUNNING,
+            type: "ocr.page.with.a.rather.long.type.name",
+            queue: "default",
+            attemptCount: 1,
+            createTime: ago(12),
+            phase: "inference",
+            progress: { fraction: 0.409 },
+            workerId: "gpu-machine-with-a-long-name-7",
+          },
+          {
+            id: "t-1041",
+            state: TaskState.QUEUED,
+            detail: "retry",
+            type: "ocr.page",
+            queue: "default",
+            createTime: ago(7200),
+            runTime: ago(-300),
+          },
+        ],
+        nextPageToken: "abc",
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["tasks", "--limit", "2", "--scheduler", scheduler.address], io), 0, io.err());
+  const lines = io.out().trimEnd().split("\n");
+  assert.deepEqual(
+    lines.map((line) => line.length <= 80),
+    lines.map(() => true),
+    io.out(),
+  );
+  assert.match(lines[0] ?? "", /^ID +STATE +DETAIL +TYPE +QUEUE +TRIES +AGE +WORKER$/);
+  assert.match(lines[1] ?? "", /^t-1042 +running +inferenc.* ocr\.page.*… +default +1 +12 s ago +gpu-ma/);
+  assert.match(lines[2] ?? "", /^t-1041 +queued +retry in 5.* ocr\.page +default +0 +2 h ago$/);
+  assert.match(io.err(), /2 shown, there are more: raise --limit, or go on with --page-token abc/);
+});
+
+test("a task is shown with its attempts and its failure", async () => {
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      getTask: ({ taskId }) => ({
+        task: {
+          id: taskId,
+          type: "ocr.page",
+          queue: "default",
+          state: TaskState.FAILED,
+          detail: "RETRIES_EXHAUSTED",
+          createTime: ago(90),
+          finishTime: ago(3),
+          attemptCount: 2,
+          attemptId: "t-7.2",
+          retryPolicy: { maxRetryCount: 1 },
+          payload: Buffer.from('{"page":1}'),
+          failure: {
+            class: FailureClass.RETRYABLE,
+            code: "RETRIES_EXHAUSTED",
+            message: "out of \u001b[31mink",
+            traceback: "Error: ink\n    at print",
+          },
+          metrics: {
+            runDuration: durationFromMs(72_000),
+            phases: [{ phase: "model_load", duration: durationFromMs(4200), failed: true }],
+          },
+          attempts: [
+            {
+              id: "t-7.1",
+              outcome: "failed",
+              workerId: "w1",
+              assignTime: ago(80),
+              startTime: timestampFromMs(FAKE_NOW - 79_500),
+              endTime: timestampFromMs(FAKE_NOW - 76_250),
+              failure: { class: FailureClass.RETRYABLE, code: "INK", message: "low" },
+            },
+          ],
+        },
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["task", "t-7", "--scheduler", scheduler.address], io), 0, io.err());
+  for (const line of [
+    /^state +failed \(RETRIES_EXHAUSTED\)$/m,
+    /^attempt +t-7\.2, number 2 of 2$/m,
+    /^submitted +1 min ago \(2026-01-02T03:02:35\.000Z\)$/m,
+    /^took +1 min 12 s$/m,
+    /^phases +model_load 4\.2 s \(failed\)$/m,
+    /^failure +RETRIES_EXHAUSTED \(retryable\) out of \[31mink$/m,
+    /^payload +10 B of application\/json: \{"page":1\}$/m,
+    /^t-7\.1 +failed +w1 +1 min ago +3\.2 s +INK \(retryable\) low$/m,
+    /^traceback\nError: ink\n {4}at print$/m,
+  ]) {
+    assert.match(io.out(), line);
+  }
+});
+
+test("a worker is shown with what it holds and how it started", async () => {
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      getWorker: ({ workerId }) => ({
+        worker: {
+          id: workerId,
+          state: WorkerState.SUSPECT,
+          types: [{ type: "ocr.page", concurrency: 2 }],
+          queues: ["default"],
+          slotCount: 4,
+          activeCount: 1,
+          heartbeatTime: ago(31),
+          lastHeartbeat: {
+            eventLoopAge: durationFromMs(18_000),
+            cpuUsage: 0.97,
+            rssBytes: 1_610_612_736n,
+          },
+          running: [
+            { attemptId: "t-7.1", phase: "inference", phaseAge: durationFromMs(18_000), progress: 0.5 },
+          ],
+          startupPhases: [{ phase: "boot", elapsed: durationFromMs(42) }],
+        },
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["worker", "w1", "--scheduler", scheduler.address], io), 0, io.err());
+  for (const line of [
+    /^state +suspect$/m,
+    /^types +ocr\.page×2$/m,
+    /^last beat +31 s ago/m,
+    /^loop turned +18 s before that beat$/m,
+    /^memory +1\.5 GiB$/m,
+    /^t-7\.1 +inference +18 s +50%$/m,
+    /^boot +ok +0\.04 s$/m,
+  ]) {
+    assert.match(io.out(), line);
+  }
+});
+
+/** A stream that a test feeds. */
+function feed(): { push(update: WatchTaskResponse): void; updates(): AsyncGenerator<WatchTaskResponse> } {
+  const queue: WatchTaskResponse[] = [];
+  let wake = (): void => {};
+  return {
+    push(update) {
+      queue.push(update);
+      wake();
+    },
+    async *updates() {
+      for (;;) {
+        const next = queue.shift();
+        if (next !== undefined) yield next;
+        else await new Promise<void>((resolve) => (wake = () => resolve()));
+      }
+    },
+  };
+}
+
+test("a wait that does not get on says why, once per reason", async () => {
+  const watch = feed();
+  const reasons = ["NO_WORKERS", "NO_WORKERS", "ALL_SLOTS_BUSY"];
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      submitTasks: () => ({ tasks: [{ taskId: "t-1" }] }),
+      watchTask: () => watch.updates(),
+      explainTask: () => {
+        const code = reasons.shift();
+        if (code === undefined) throw new Refusal(status.UNAVAILABLE, "DATABASE_UNAVAILABLE", "no database");
+        return {
+          explanation: {
+            subject: "t-1",
+            state: "queued",
+            reasons: [{ code, summary: `so it is: ${code}.` }],
+          },
+        };
+      },
+    },
+  });
+  const io = fakeIo();
+  const done = run(["submit", "echo", "1", "--wait", "--scheduler", scheduler.address], io);
+  for (let looks = 0; looks < 4; looks += 1) {
+    await io.timerSet();
+    io.fire();
+  }
+  await io.timerSet();
+  watch.push(
+    create(WatchTaskResponseSchema, {
+      task: { id: "t-1", state: TaskState.SUCCEEDED, output: Buffer.from("2") },
+    }),
+  );
+  assert.equal(await done, 0, io.err());
+  assert.equal(io.out(), "2\n");
+  assert.equal(
+    io.err(),
+    [
+      "waiting: NO_WORKERS: so it is: NO_WORKERS.",
+      "waiting: ALL_SLOTS_BUSY: so it is: ALL_SLOTS_BUSY.",
+      "waiting: cannot ask why t-1 is not done: no database; still waiting",
+      "t-1 succeeded",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("Ctrl-C ends the wait and says that the task goes on", async () => {
+  const watch = feed();
+  await using scheduler = await startFakeScheduler({
+    tasks: { submitTasks: () => ({ tasks: [{ taskId: "t-1" }] }), watchTask: () => watch.updates() },
+  });
+  const io = fakeIo({ isTTY: true });
+  const done = run(["submit", "echo", "1", "--wait", "--scheduler", scheduler.address], io);
+  await io.timerSet();
+  io.interrupt();
+  assert.equal(await done, 130);
+  assert.equal(io.out(), "");
+  assert.match(io.err(), /error: no longer waiting for t-1; the task goes on\n +`muster task t-1` shows it/);
+});
+
+test("with several addresses the first one that answers is used", async () => {
+  await using scheduler = await startFakeScheduler({
+    tasks: { submitTasks: () => ({ tasks: [{ taskId: "t-1" }] }) },
+    fleet: { listQueues: () => ({}) },
+  });
+  const closed = await startFakeScheduler({});
+  await closed[Symbol.asyncDispose]();
+  const io = fakeIo();
+  const addresses = `${closed.address},${scheduler.address}`;
+  assert.equal(await run(["--scheduler", addresses, "submit", "echo", "1"], io), 0, io.err());
+  assert.equal(io.out(), "t-1\n");
+});

@@ -1,0 +1,42 @@
+import { CommanderError } from "commander";
+import { CliError } from "./errors.ts";
+import { ExitCode } from "./exit-codes.ts";
+import type { Io } from "./io.ts";
+import { createProgram } from "./program.ts";
+import { describeFailure, writeFailure } from "./report.ts";
+
+/**
+ * Runs the command line `argv` (without node and script) and answers the exit code. Never throws for
+ * what a command ran into: that is reported on stderr, as JSON when `--json` was asked for.
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let exitCode: number = ExitCode.DONE;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.DONE;
+    const report = describeFailure(error instanceof CommanderError ? usageError(error, argv) : error);
+    writeFailure(io.stderr, report, wantsJson(argv));
+    return report.exitCode;
+  }
+  return exitCode;
+}
+
+function usageError(error: CommanderError, argv: readonly string[]): CliError {
+  const bare = error.code === "commander.help";
+  const noCommand = argv[0] === "help" ? `there is no command "${argv[1]}"` : "no command is given";
+  return new CliError(bare ? noCommand : error.message.replace(/^error: /, ""), {
+    exitCode: ExitCode.USAGE,
+    remedy: bare ? "`muster --help` lists them" : "`muster COMMAND --help` shows how, with examples",
+    cause: error,
+  });
+}
+
+/** Whether `--json` was given; also true for a command line that does not parse. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end === -1 ? argv.length : end).includes("--json");
+}

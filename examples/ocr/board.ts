@@ -1,0 +1,60 @@
+import { type Task, TaskState } from "@muster/protocol";
+import { MultiBar, Presets, type SingleBar } from "cli-progress";
+
+/** Shows how far each page is. */
+export interface Board {
+  update(index: number, task: Task): void;
+  close(): void;
+}
+
+const STATES: ReadonlyMap<TaskState, string> = new Map([
+  [TaskState.QUEUED, "waiting"],
+  [TaskState.ASSIGNED, "given out"],
+  [TaskState.RUNNING, "running"],
+  [TaskState.SUCCEEDED, "done"],
+  [TaskState.FAILED, "failed"],
+  [TaskState.CANCELLED, "cancelled"],
+]);
+
+/** A bar for each page on a terminal; a line for each change when piped. */
+export function createBoard(names: readonly string[]): Board {
+  return process.stdout.isTTY ? bars(names) : lines(names);
+}
+
+function bars(names: readonly string[]): Board {
+  const multi = new MultiBar(
+    { format: "  {name} {bar} {percentage} %  {what}", hideCursor: true, clearOnComplete: false },
+    Presets.rect,
+  );
+  const list: SingleBar[] = names.map((name) =>
+    multi.create(100, 0, { name: name.padEnd(10), what: "waiting" }),
+  );
+  return {
+    update: (index, task) => list[index]?.update(percent(task), { what: describe(task) }),
+    close: () => multi.stop(),
+  };
+}
+
+function lines(names: readonly string[]): Board {
+  const last = new Map<number, string>();
+  return {
+    update(index, task) {
+      const line = `  ${(names[index] ?? "").padEnd(10)} ${String(percent(task)).padStart(3)} %  ${describe(task)}`;
+      if (last.get(index) === line) return;
+      last.set(index, line);
+      process.stdout.write(`${line}\n`);
+    },
+    close: () => undefined,
+  };
+}
+
+function percent(task: Task): number {
+  if (task.state === TaskState.SUCCEEDED) return 100;
+  return Math.round((task.progress?.fraction ?? 0) * 100);
+}
+
+function describe(task: Task): string {
+  const state = STATES.get(task.state) ?? "";
+  const where = task.workerId ? ` on ${task.workerId}` : "";
+  return task.phase ? `${task.phase}${where}` : `${state}${where}`;
+}

@@ -1,0 +1,32 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Time as the scheduler's parts see it; tests pass their own. */
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. For people only: nothing is decided by it. */
+  now(): number;
+  /** Monotonic milliseconds; only differences mean anything. */
+  monotonic(): number;
+  /** Resolves after `ms` milliseconds, or as soon as `signal` aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `fn` once after `ms` milliseconds; the returned function cancels it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
+/** The machine's clock. Its timers do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  async sleep(ms, signal) {
+    if (signal?.aborted) return;
+    try {
+      await delay(ms, undefined, signal ? { signal, ref: false } : { ref: false });
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+    }
+  },
+  after(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

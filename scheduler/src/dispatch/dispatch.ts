@@ -1,0 +1,85 @@
+import type { Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import { Counters } from "../telemetry/counters.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { ClassIndex } from "./class-index.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { Journal } from "./journal.ts";
+import type { LeaseSettings } from "./limits.ts";
+import { Peers } from "./peers.ts";
+import { Registry } from "./registry.ts";
+import { Reports } from "./reports.ts";
+import { Sessions } from "./sessions.ts";
+import { Settler } from "./settler.ts";
+import { Submitter } from "./submitter.ts";
+import { TaskControl } from "./task-control.ts";
+import { TaskSignals } from "./task-signals.ts";
+
+/** The parts that give out work and take its results, wired together. */
+export interface Dispatch {
+  readonly classes: ClassIndex;
+  readonly control: TaskControl;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly dispatcher: Dispatcher;
+  readonly journal: Journal;
+  readonly peers: Peers;
+  readonly registry: Registry;
+  readonly reports: Reports;
+  readonly sessions: Sessions;
+  readonly settler: Settler;
+  readonly signals: TaskSignals;
+  readonly submitter: Submitter;
+}
+
+/** @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds. */
+export function createDispatch(options: {
+  store: Store;
+  clock: Clock;
+  log: Logger;
+  leases: LeaseSettings;
+  schedulerId: string;
+  onScheduled: (delayMs: number) => void;
+}): Dispatch {
+  const { store, clock, log, leases, schedulerId, onScheduled } = options;
+  const counters = new Counters();
+  const registry = new Registry();
+  const signals = new TaskSignals();
+  const peers = new Peers(store, clock, log);
+  const classes = new ClassIndex(store, () => registry.all());
+  const dispatcher = new Dispatcher({ store, classes, clock, log, counters });
+  const journal = new Journal({ store, clock, log, signals });
+  const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
+  const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases });
+  const sessions = new Sessions({
+    store,
+    registry,
+    classes,
+    dispatcher,
+    settler,
+    journal,
+    signals,
+    clock,
+    log,
+    counters,
+    leases,
+    schedulerId,
+  });
+  const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
+  const control = new TaskControl({ store, registry, reports, dispatcher, peers, signals, counters });
+  return {
+    classes,
+    control,
+    counters,
+    clock,
+    dispatcher,
+    journal,
+    peers,
+    registry,
+    reports,
+    sessions,
+    settler,
+    signals,
+    submitter,
+  };
+}

@@ -1,0 +1,150 @@
+import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Attempt, Session } from "./session.ts";
+import type { TaskSignals } from "./task-signals.ts";
+
+/** News of running attempts is written at most this late; a task that ends sooner needs no write of its own. */
+const FLUSH_AFTER_MS = 50;
+
+/** Wait after the database was found away. */
+const RETRY_AFTER_MS = 500;
+
+/** Events kept while the database is away; beyond it the oldest are dropped and counted. */
+const MAX_EVENTS = 20_000;
+
+/** Most rows in one statement. */
+const MAX_BATCH = 1_000;
+
+/**
+ * Writes what workers tell of running attempts (accepted, started, phase, progress, events, output) in
+ * batches, behind the stream.
+ */
+export class Journal {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #signals: TaskSignals;
+  readonly #dirty = new Map<Attempt, Session>();
+  #events: NewEvent[] = [];
+  #chunks: OutputChunk[] = [];
+  #dropped = 0;
+  #timer: (() => void) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(parts: { store: Store; clock: Clock; log: Logger; signals: TaskSignals }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#signals = parts.signals;
+  }
+
+  /** The attempt has unwritten news. */
+  touch(session: Session, attempt: Attempt): void {
+    this.#dirty.set(attempt, session);
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  event(event: NewEvent): void {
+    if (this.#events.length >= MAX_EVENTS) {
+      this.#events.shift();
+      this.#dropped++;
+    }
+    this.#events.push(event);
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  output(chunk: OutputChunk): void {
+    this.#chunks.push(chunk);
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  /** Writes what is there and takes no more time than one try. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.();
+    this.#timer = undefined;
+    await this.#writing;
+    await this.#write();
+  }
+
+  #arm(afterMs: number): void {
+    if (this.#timer || this.#stopped) return;
+    this.#timer = this.#clock.after(afterMs, () => {
+      this.#timer = undefined;
+      this.#writing = this.#writing.then(() => this.#write());
+    });
+  }
+
+  async #write(): Promise<void> {
+    const touches = this.#takeTouches();
+    const events = this.#events.splice(0, MAX_BATCH);
+    const chunks = this.#chunks.splice(0, MAX_BATCH);
+    try {
+      await Promise.all([
+        touches.length > 0 ? this.#store.touch(touches.map(({ touch }) => touch)) : undefined,
+        events.length > 0 ? this.#store.appendEvents(events) : undefined,
+        chunks.length > 0 ? this.#store.appendOutput(chunks) : undefined,
+      ]);
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailableError)) {
+        this.#log.error("journal.write_failed", { error, events: events.length, touches: touches.length });
+        return;
+      }
+      // Writing them twice would be worse than a late line, but the try has told us that it failed.
+      this.#events.unshift(...events);
+      this.#chunks.unshift(...chunks);
+      for (const { attempt, session, touch } of touches) this.#putBack(attempt, session, touch);
+      this.#arm(RETRY_AFTER_MS);
+      return;
+    }
+    if (this.#dropped > 0) {
+      this.#log.warn("journal.events_dropped", { count: this.#dropped });
+      this.#dropped = 0;
+    }
+    for (const { attempt } of touches) this.#signals.changed(attempt.taskId);
+    for (const chunk of chunks) this.#signals.changed(chunk.taskId);
+    if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+  }
+
+  #takeTouches(): { attempt: Attempt; session: Session; touch: AttemptTouch }[] {
+    const now = this.#clock.monotonic();
+    const taken: { attempt: Attempt; session: Session; touch: AttemptTouch }[] = [];
+    for (const [attempt, session] of this.#dirty) {
+      this.#dirty.delete(attempt);
+      // Its end carries the same facts.
+      if (attempt.settling) continue;
+      const { accept, phase, progress } = attempt.unwritten;
+      attempt.unwritten = { accept: false, phase: false, progress: false };
+      taken.push({
+        attempt,
+        session,
+        touch: {
+          key: { taskId: attempt.taskId, epoch: attempt.epoch },
+          acceptAgeMs: accept ? age(now, attempt.acceptedAt) : undefined,
+          startAgeMs: accept ? age(now, attempt.startedAt) : undefined,
+          phase: phase ? (attempt.phase ?? "") : undefined,
+          phaseAgeMs: phase ? now - attempt.phaseAt : undefined,
+          progress: progress ? attempt.progress : undefined,
+        },
+      });
+      if (taken.length >= MAX_BATCH) break;
+    }
+    return taken;
+  }
+
+  #putBack(attempt: Attempt, session: Session, touch: AttemptTouch): void {
+    attempt.unwritten = {
+      accept: attempt.unwritten.accept || touch.acceptAgeMs !== undefined,
+      phase: attempt.unwritten.phase || touch.phase !== undefined,
+      progress: attempt.unwritten.progress || touch.progress !== undefined,
+    };
+    this.#dirty.set(attempt, session);
+  }
+}
+
+function age(now: number, at: number | undefined): number | undefined {
+  return at === undefined ? undefined : now - at;
+}

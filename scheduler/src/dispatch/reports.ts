@@ -1,0 +1,240 @@
+import type { Clock } from "../clock.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { ClassIndex } from "./class-index.ts";
+import type { Journal } from "./journal.ts";
+import type { LeaseSettings } from "./limits.ts";
+import type { Registry } from "./registry.ts";
+import type { Attempt, AttemptProgress, Session } from "./session.ts";
+import type { ReportedResult, Settler } from "./settler.ts";
+
+/** A session that lets an assignment lie, or has no place for it, is given nothing for so long. */
+const STALL_MS = 15_000;
+const NO_SLOT_STALL_MS = 250;
+
+/** How long a handler may take to unwind before the worker calls it slow. */
+export const CANCEL_GRACE_MS = 10_000;
+
+/** A lifecycle signal of an attempt. */
+export interface ReportedEvent {
+  readonly key: AttemptKey;
+  readonly sequence: number;
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** The scheduler's own view of these comes from accepts and results. */
+const OWN_NAMES = new Set([
+  "task.received",
+  "task.started",
+  "task.completed",
+  "task.failed",
+  "task.cancelled",
+  "task.released",
+]);
+const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
+
+/** What workers report of attempts, and the deadlines that hold for them. */
+export class Reports {
+  readonly #parts: ReportParts;
+
+  constructor(parts: ReportParts) {
+    this.#parts = parts;
+  }
+
+  accepted(session: Session, keys: readonly AttemptKey[]): void {
+    const now = this.#parts.clock.monotonic();
+    for (const key of keys) {
+      const attempt = this.#current(session, key, "accept");
+      if (!attempt) {
+        session.link?.revoke(key, "the attempt is no longer this worker's");
+        continue;
+      }
+      session.acceptStalledUntil = 0;
+      if (attempt.acceptedAt !== undefined) continue;
+      attempt.acceptedAt = now;
+      attempt.unwritten.accept = true;
+      this.#parts.journal.touch(session, attempt);
+    }
+  }
+
+  rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
+    const { settler, log, classes, clock } = this.#parts;
+    const attempt = this.#current(session, key, "reject");
+    if (!attempt || attempt.settling) return;
+    log.warn("task.rejected", {
+      worker_id: session.workerId,
+      attempt_id: formatAttemptId(key),
+      reason,
+      detail,
+    });
+    if (reason === "unknown_type") {
+      // It would refuse every other one as well.
+      session.forgetType(attempt.type);
+      classes.suit();
+    } else {
+      session.acceptStalledUntil = clock.monotonic() + NO_SLOT_STALL_MS;
+    }
+    void settler.end(session, attempt, { kind: "released", reason: `rejected_${reason}` });
+  }
+
+  event(session: Session, event: ReportedEvent): void {
+    const attempt = this.#current(session, event.key, "event");
+    if (!attempt || event.sequence <= attempt.sequence) return;
+    attempt.sequence = event.sequence;
+    const { clock, journal, log } = this.#parts;
+    if (event.name === "task.started") {
+      attempt.startedAt ??= clock.monotonic();
+      attempt.unwritten.accept = true;
+      journal.touch(session, attempt);
+    }
+    if (OWN_NAMES.has(event.name)) return;
+    const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
+    if (phase !== undefined && change !== undefined) this.#phase(session, attempt, phase, change);
+    journal.event({
+      name: event.name,
+      taskId: attempt.taskId,
+      epoch: attempt.epoch,
+      sessionId: session.id,
+      workerId: session.workerId,
+      sequence: event.sequence,
+      attributes: event.attributes,
+    });
+    if (change === "stuck" || change === "recovered") {
+      log.warn(event.name, {
+        ...event.attributes,
+        worker_id: session.workerId,
+        attempt_id: formatAttemptId(event.key),
+      });
+    }
+  }
+
+  progress(session: Session, key: AttemptKey, progress: AttemptProgress): void {
+    const attempt = this.#current(session, key, "progress");
+    if (!attempt) return;
+    attempt.progress = progress;
+    attempt.unwritten.progress = true;
+    this.#parts.journal.touch(session, attempt);
+  }
+
+  output(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
+    const attempt = this.#current(session, key, "output");
+    if (attempt) this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
+  }
+
+  results(session: Session, results: readonly ReportedResult[]): void {
+    this.#parts.settler.report(
+      session,
+      results.map((result) => timedOutUnlessAsked(session, result)),
+    );
+  }
+
+  /** Asks a worker of this scheduler to stop an attempt; false when the session is not here or down. */
+  cancel(sessionId: number, key: AttemptKey, reason: string): boolean {
+    const session = this.#parts.registry.byId(sessionId);
+    const attempt = session?.attempts.get(key.taskId);
+    if (!session || attempt?.epoch !== key.epoch) return false;
+    attempt.cancelReason = reason;
+    session.link?.cancel(key, reason, CANCEL_GRACE_MS, false);
+    return true;
+  }
+
+  /** Takes back what was not accepted in time, and ends what ran beyond its hard timeout. */
+  checkDeadlines(): void {
+    const now = this.#parts.clock.monotonic();
+    for (const session of this.#parts.registry.all()) {
+      if (!session.link) continue;
+      for (const attempt of session.attempts.values()) {
+        if (attempt.settling) continue;
+        if (attempt.acceptedAt === undefined) this.#checkAccept(session, attempt, now);
+        else this.#checkRun(session, attempt, attempt.startedAt ?? attempt.acceptedAt, now);
+      }
+    }
+  }
+
+  #checkAccept(session: Session, attempt: Attempt, now: number): void {
+    const { leases, log, settler } = this.#parts;
+    if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
+    const key = { taskId: attempt.taskId, epoch: attempt.epoch };
+    session.acceptStalledUntil = now + STALL_MS;
+    log.warn("task.unaccepted", {
+      worker_id: session.workerId,
+      attempt_id: formatAttemptId(key),
+      waited_ms: Math.round(now - attempt.sentAt),
+    });
+    session.link?.revoke(key, "accept_deadline");
+    void settler.end(session, attempt, { kind: "released", reason: "unaccepted" });
+  }
+
+  #checkRun(session: Session, attempt: Attempt, since: number, now: number): void {
+    const limits = attempt.options?.timeouts;
+    if (!limits || attempt.timedOut) return;
+    const phaseLimit = attempt.phase === undefined ? undefined : limits.phasesMs?.[attempt.phase];
+    const overRun = limits.runMs !== undefined && now - since > limits.runMs;
+    const overPhase = phaseLimit !== undefined && now - attempt.phaseAt > phaseLimit;
+    if (!overRun && !overPhase) return;
+    attempt.timedOut = true;
+    const what = overRun
+      ? `run timeout of ${limits.runMs} ms`
+      : `timeout of phase ${attempt.phase}, ${phaseLimit} ms,`;
+    session.link?.cancel(
+      { taskId: attempt.taskId, epoch: attempt.epoch },
+      `the ${what} is over`,
+      CANCEL_GRACE_MS,
+      true,
+    );
+  }
+
+  #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
+    if (change === "stuck" || change === "recovered") return;
+    const entered = change === "started";
+    if (!entered && attempt.phase !== phase) return;
+    attempt.phase = entered ? phase : undefined;
+    attempt.phaseAt = this.#parts.clock.monotonic();
+    attempt.unwritten.phase = true;
+    this.#parts.journal.touch(session, attempt);
+  }
+
+  /** The attempt, when it is the session's and current; counted as stale otherwise. */
+  #current(session: Session, key: AttemptKey, kind: string): Attempt | undefined {
+    const attempt = session.attempts.get(key.taskId);
+    if (attempt?.epoch === key.epoch) return attempt;
+    this.#parts.counters.staleReports++;
+    if (this.#parts.log.debugEnabled) {
+      this.#parts.log.debug("report.stale", {
+        worker_id: session.workerId,
+        attempt_id: formatAttemptId(key),
+        kind,
+      });
+    }
+    return undefined;
+  }
+}
+
+/** What the reports work with. */
+export interface ReportParts {
+  readonly registry: Registry;
+  readonly classes: ClassIndex;
+  readonly settler: Settler;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+}
+
+/** A handler that was stopped by a hard timeout failed by it, whatever it calls its end. */
+function timedOutUnlessAsked(session: Session, result: ReportedResult): ReportedResult {
+  const attempt = session.attempts.get(result.key.taskId);
+  const stopped =
+    result.outcome.kind === "cancelled" && attempt?.timedOut && attempt.cancelReason === undefined;
+  if (!stopped) return result;
+  return {
+    ...result,
+    outcome: {
+      kind: "failed",
+      failure: { class: "timed_out", code: "TIMED_OUT", message: "the attempt ran beyond its hard timeout" },
+    },
+  };
+}

@@ -1,0 +1,165 @@
+import type { Candidate, TypeCapacity } from "../domain/match.ts";
+import type { TaskOptions } from "../domain/task.ts";
+import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
+import type { WorkerLink } from "./link.ts";
+
+/** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */
+export interface Attempt {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly classId: number;
+  readonly type: string;
+  readonly attemptCount: number;
+  readonly outOfMemoryCount: number;
+  readonly options: TaskOptions | undefined;
+  cancelReason: string | undefined;
+  readonly sentAt: number;
+  acceptedAt: number | undefined;
+  startedAt: number | undefined;
+  phase: string | undefined;
+  phaseAt: number;
+  progress: AttemptProgress | undefined;
+  /** What has not been written yet. */
+  unwritten: { accept: boolean; phase: boolean; progress: boolean };
+  /** Highest number of the worker's events seen. */
+  sequence: number;
+  /** Its result has arrived and is being committed; the slot counts as free. */
+  settling: boolean;
+  /** A hard timeout has asked for its end. */
+  timedOut: boolean;
+}
+
+/** Progress as the worker reports it. */
+export interface AttemptProgress {
+  readonly fraction?: number;
+  readonly done?: number;
+  readonly total?: number;
+  readonly message: string;
+}
+
+/** A worker process registered with this scheduler. */
+export class Session implements Candidate {
+  readonly id: number;
+  readonly uuid: string;
+  readonly workerId: string;
+  readonly queues: ReadonlySet<string>;
+  readonly types: Map<string, TypeCapacity>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly hello: WorkerHello;
+  /** By task id: a session never holds two attempts of one task. */
+  readonly attempts = new Map<number, Attempt>();
+  resources: ReadonlySet<string>;
+  /** Undefined while the stream is down. */
+  link: WorkerLink | undefined;
+  phases: StartupPhaseRecord[];
+  startupDone: boolean;
+  draining: boolean;
+  pauseReason: string | undefined;
+  slots: number;
+  /** Attempts that are being claimed for it. */
+  reserved = 0;
+  /** Until then (monotonic) it is given nothing, because it let an assignment lie. */
+  acceptStalledUntil = 0;
+  lastBeat: HeartbeatRecord | undefined;
+  lastBeatAt: number;
+  beatUnwritten = false;
+  fatal: FatalRecord | undefined;
+  saidGoodbye = false;
+  #settlingCount = 0;
+
+  constructor(init: {
+    id: number;
+    uuid: string;
+    workerId: string;
+    hello: WorkerHello;
+    phases: readonly StartupPhaseRecord[];
+    ready: boolean;
+    draining: boolean;
+    link: WorkerLink;
+    now: number;
+  }) {
+    this.id = init.id;
+    this.uuid = init.uuid;
+    this.workerId = init.workerId;
+    this.hello = init.hello;
+    this.queues = new Set(init.hello.queues);
+    this.types = new Map(
+      init.hello.types.map(({ type, concurrency }) => [
+        type,
+        { limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY, active: 0 },
+      ]),
+    );
+    this.labels = init.hello.labels;
+    this.resources = new Set(init.hello.resources);
+    this.phases = [...init.phases];
+    this.startupDone = init.ready;
+    this.draining = init.draining;
+    this.slots = init.hello.slots;
+    this.link = init.link;
+    this.lastBeatAt = init.now;
+  }
+
+  /** Registered, startup finished, stream live. */
+  get ready(): boolean {
+    return this.startupDone && this.link !== undefined;
+  }
+
+  /** Attempts it may be given now: slots plus prefetch, less what it holds and is about to be given. */
+  get credit(): number {
+    return this.slots + this.hello.prefetch - this.outstanding;
+  }
+
+  /** True when an attempt given now would start at once. */
+  get hasFreeSlot(): boolean {
+    return this.slots > this.outstanding;
+  }
+
+  /** Attempts that occupy it, those being claimed among them. */
+  get outstanding(): number {
+    return this.attempts.size - this.#settlingCount + this.reserved;
+  }
+
+  /** Keeps a place for an attempt that is about to be claimed. */
+  reserve(type: string): void {
+    this.reserved++;
+    this.#count(type, 1);
+  }
+
+  /** Gives a kept place back. */
+  unreserve(type: string): void {
+    this.reserved--;
+    this.#count(type, -1);
+  }
+
+  /** Takes an attempt in; `reserved` when a place was kept for it. */
+  hold(attempt: Attempt, reserved: boolean): void {
+    if (reserved) this.reserved--;
+    else this.#count(attempt.type, 1);
+    this.attempts.set(attempt.taskId, attempt);
+  }
+
+  /** The attempt's result has arrived: its place is free although the result is not committed yet. */
+  startSettling(attempt: Attempt): void {
+    attempt.settling = true;
+    this.#settlingCount++;
+    this.#count(attempt.type, -1);
+  }
+
+  /** Forgets an attempt. */
+  release(attempt: Attempt): void {
+    if (this.attempts.get(attempt.taskId) !== attempt) return;
+    this.attempts.delete(attempt.taskId);
+    if (attempt.settling) this.#settlingCount--;
+    else this.#count(attempt.type, -1);
+  }
+
+  /** It turned out to have no handler for the type. */
+  forgetType(type: string): void {
+    this.types.delete(type);
+  }
+
+  #count(type: string, change: number): void {
+    const capacity = this.types.get(type);
+    if (capacity) capacity.active += change;
+  }
+}

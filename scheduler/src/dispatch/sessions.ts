@@ -1,0 +1,433 @@
+import type { Clock } from "../clock.ts";
+import { Refusal } from "../domain/errors.ts";
+import type { AttemptKey } from "../domain/ids.ts";
+import { type Outcome, workerLost } from "../domain/settlement.ts";
+import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
+import type { AttemptRow, GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Batcher } from "./batcher.ts";
+import type { ClassIndex } from "./class-index.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Journal } from "./journal.ts";
+import type { LeaseSettings } from "./limits.ts";
+import type { WorkerLink } from "./link.ts";
+import type { Registry } from "./registry.ts";
+import { type Attempt, Session } from "./session.ts";
+import { decide, type Settler } from "./settler.ts";
+import type { TaskSignals } from "./task-signals.ts";
+
+/** Registrations in one statement: a storm of 2,000 takes ten. */
+const MAX_OPEN_BATCH = 200;
+
+/** Sessions given up in one transaction. */
+const REAP_BATCH = 100;
+
+/** A worker's hello. */
+export interface Registration {
+  readonly uuid: string;
+  readonly workerId: string;
+  readonly hello: WorkerHello;
+  readonly phases: readonly StartupPhaseRecord[];
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly inFlight: readonly AttemptKey[];
+  /** Why its last stream ended, when this is a reconnect. */
+  readonly lastError: string;
+}
+
+/** What to do with an attempt that the worker says it holds. */
+export interface AttemptDecision {
+  readonly key: AttemptKey;
+  readonly keep: boolean;
+  readonly reason: string;
+  readonly cancelled: boolean;
+}
+
+/** How a session ended, in words for its attempts. */
+const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
+  lost: { requeueReason: "stale", how: "stopped answering" },
+  fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
+  superseded: { requeueReason: "superseded", how: "was superseded by a newer process of the same worker id" },
+};
+
+/** Registration, liveness and the end of workers' sessions. */
+export class Sessions {
+  readonly #parts: SessionParts;
+  readonly #opener: Batcher<SessionOpen, SessionOpened>;
+  readonly #opening = new Map<string, Promise<unknown>>();
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#opener = new Batcher(
+      (opens) => parts.store.openSessions(opens, parts.schedulerId, parts.leases.leaseMs),
+      { maxWeight: MAX_OPEN_BATCH },
+    );
+  }
+
+  /**
+   * Registers a worker's stream. Streams of one session are taken one after the other; the newest wins.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  async open(
+    registration: Registration,
+    link: WorkerLink,
+  ): Promise<{ session: Session; decisions: AttemptDecision[] }> {
+    const before = this.#opening.get(registration.uuid);
+    const opened = (before ?? Promise.resolve()).then(
+      () => this.#open(registration, link),
+      () => this.#open(registration, link),
+    );
+    this.#opening.set(registration.uuid, opened);
+    try {
+      return await opened;
+    } finally {
+      if (this.#opening.get(registration.uuid) === opened) this.#opening.delete(registration.uuid);
+    }
+  }
+
+  /** The session's stream ended. */
+  async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
+    if (session.link !== link) return;
+    session.link = undefined;
+    const { store, log, schedulerId } = this.#parts;
+    if (session.saidGoodbye) return;
+    if (session.fatal) return this.#end(session, "fatal");
+    log.warn("worker.suspect", { worker_id: session.workerId, reason, attempts: session.attempts.size });
+    try {
+      await store.disconnect(session.id, schedulerId);
+    } catch (error) {
+      // The lease runs out by itself; it only takes longer.
+      log.warn("worker.disconnect_not_recorded", { worker_id: session.workerId, error });
+    }
+  }
+
+  heartbeat(session: Session, beat: HeartbeatRecord): void {
+    const { classes, clock, counters, dispatcher } = this.#parts;
+    counters.heartbeats++;
+    session.lastBeat = beat;
+    session.lastBeatAt = clock.monotonic();
+    session.beatUnwritten = true;
+    session.pauseReason = beat.paused ? beat.pauseReason || "paused" : undefined;
+    if (beat.slots > 0) session.slots = beat.slots;
+    if (
+      beat.resources.length !== session.resources.size ||
+      beat.resources.some((name) => !session.resources.has(name))
+    ) {
+      session.resources = new Set(beat.resources);
+      classes.suit();
+      dispatcher.pump();
+    }
+  }
+
+  async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
+    const { store, log, journal, dispatcher } = this.#parts;
+    session.phases.push(phase);
+    if (phase.phase === "ready") session.startupDone = true;
+    journal.event({
+      name: "worker.startup.phase",
+      sessionId: session.id,
+      workerId: session.workerId,
+      attributes: {
+        phase: phase.phase,
+        elapsed_ms: String(Math.round(phase.elapsedMs)),
+        ...phase.attributes,
+      },
+    });
+    log.info("worker.startup.phase", {
+      worker_id: session.workerId,
+      phase: phase.phase,
+      elapsed_ms: Math.round(phase.elapsedMs),
+    });
+    if (phase.phase === "ready") dispatcher.pump();
+    await store.recordStartup(session.id, session.phases, session.startupDone, session.draining);
+  }
+
+  async draining(session: Session, reason: string): Promise<void> {
+    const { store, log, journal } = this.#parts;
+    session.draining = true;
+    log.info("worker.draining", { worker_id: session.workerId, reason, attempts: session.attempts.size });
+    journal.event({
+      name: "worker.draining",
+      sessionId: session.id,
+      workerId: session.workerId,
+      attributes: { reason },
+    });
+    await store.recordStartup(session.id, session.phases, session.startupDone, true);
+  }
+
+  /** Planned end: what it still held is given back without blame. */
+  async goodbye(session: Session, reason: string): Promise<void> {
+    session.saidGoodbye = true;
+    this.#parts.log.info("worker.goodbye", { worker_id: session.workerId, reason });
+    await this.#end(session, "finished");
+  }
+
+  /** Last words: its attempts are requeued at once. */
+  async fatal(session: Session, fatal: FatalRecord): Promise<void> {
+    session.fatal = fatal;
+    this.#parts.log.error("worker.fatal", {
+      worker_id: session.workerId,
+      phase: fatal.phase,
+      exception_class: fatal.exceptionClass,
+      exception_message: fatal.exceptionMessage,
+      exit_code: fatal.exitCode,
+    });
+    await this.#end(session, "fatal");
+  }
+
+  /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
+  async renew(): Promise<void> {
+    const { store, registry, schedulerId, leases } = this.#parts;
+    const beating = [...registry.all()].filter((session) => session.beatUnwritten && session.lastBeat);
+    const beats = beating.flatMap((session) =>
+      session.lastBeat ? [{ sessionId: session.id, beat: session.lastBeat }] : [],
+    );
+    for (const session of beating) session.beatUnwritten = false;
+    const lost = beats.length > 0 ? await store.renewLeases(beats, schedulerId, leases.leaseMs) : [];
+    for (const id of lost) this.#leaseGone(id);
+    await this.#forgetMoved();
+  }
+
+  /** Gives up sessions, of any scheduler, whose lease and grace are over, and requeues what they held. */
+  async reap(): Promise<void> {
+    const { store, leases } = this.#parts;
+    for (;;) {
+      const gone = await store.reapSessions(leases.graceMs, REAP_BATCH, decideEnd("lost"));
+      for (const session of gone) this.#gone(session, "lost");
+      if (gone.length < REAP_BATCH) return;
+    }
+  }
+
+  /** Another scheduler registered this session or a newer one of the worker. */
+  superseded(sessionId: number): void {
+    const session = this.#parts.registry.byId(sessionId);
+    if (session) this.#drop(session, supersededRefusal(session.workerId));
+  }
+
+  /** Ends every stream for a planned stop of the scheduler; the sessions live on elsewhere or after the restart. */
+  closeAll(): void {
+    for (const session of this.#parts.registry.all()) {
+      session.link?.close(
+        new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; dial again", {
+          retryDelayMs: 0,
+        }),
+      );
+    }
+  }
+
+  async #open(
+    registration: Registration,
+    link: WorkerLink,
+  ): Promise<{ session: Session; decisions: AttemptDecision[] }> {
+    const { registry, classes, clock, log } = this.#parts;
+    const { uuid, workerId, hello, phases, ready, draining } = registration;
+    const opened = await this.#opener.add(registration);
+    const old = registry.byUuid(uuid);
+    old?.link?.close(supersededRefusal(workerId));
+    const session = new Session({
+      id: opened.sessionId,
+      uuid,
+      workerId,
+      hello,
+      phases,
+      ready,
+      draining,
+      link,
+      now: clock.monotonic(),
+    });
+    const decisions = this.#reconcile(session, registration.inFlight, opened.attempts, old);
+    if (old) registry.remove(old);
+    registry.add(session);
+    classes.suit();
+    log.info(old || registration.lastError ? "worker.reconnected" : "worker.registered", {
+      worker_id: workerId,
+      session_id: uuid,
+      types: hello.types.map(({ type }) => type),
+      queues: hello.queues,
+      slots: hello.slots,
+      kept: decisions.filter(({ keep }) => keep).length,
+      revoked: decisions.filter(({ keep }) => !keep).length,
+      ...(registration.lastError ? { last_error: registration.lastError } : {}),
+    });
+    await this.#supersede(opened.superseded);
+    return { session, decisions };
+  }
+
+  /** Keeps what both sides know of; gives back what the worker never received. */
+  #reconcile(
+    session: Session,
+    inFlight: readonly AttemptKey[],
+    rows: readonly AttemptRow[],
+    old: Session | undefined,
+  ): AttemptDecision[] {
+    const byTask = new Map(rows.map((row) => [row.taskId, row]));
+    const kept = new Set<number>();
+    const decisions = inFlight.map((key) => {
+      const row = byTask.get(key.taskId);
+      const keep = row?.epoch === key.epoch;
+      if (keep) {
+        kept.add(key.taskId);
+        this.#adopt(session, row, old);
+      }
+      const cancelled = keep && row.cancelReason !== undefined;
+      return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };
+    });
+    for (const row of rows) {
+      if (kept.has(row.taskId)) continue;
+      const attempt = this.#adopt(session, row, undefined);
+      void this.#parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
+    }
+    return decisions;
+  }
+
+  #adopt(session: Session, row: AttemptRow, old: Session | undefined): Attempt {
+    const { classes, clock } = this.#parts;
+    const known = old?.attempts.get(row.taskId);
+    const now = clock.monotonic();
+    const attempt: Attempt = {
+      taskId: row.taskId,
+      epoch: row.epoch,
+      classId: row.classId,
+      type: classes.get(row.classId)?.taskClass.type ?? "",
+      attemptCount: row.attemptCount,
+      outOfMemoryCount: row.outOfMemoryCount,
+      options: row.options,
+      cancelReason: row.cancelReason,
+      sentAt: now,
+      acceptedAt: known?.acceptedAt ?? now,
+      startedAt: known?.startedAt,
+      phase: known?.phase,
+      phaseAt: known?.phaseAt ?? now,
+      progress: known?.progress,
+      unwritten: { accept: !row.accepted, phase: false, progress: false },
+      sequence: known?.sequence ?? 0,
+      settling: false,
+      timedOut: known?.timedOut ?? false,
+    };
+    session.hold(attempt, false);
+    if (attempt.unwritten.accept) this.#parts.journal.touch(session, attempt);
+    return attempt;
+  }
+
+  async #supersede(sessions: readonly { sessionId: number; schedulerId: string }[]): Promise<void> {
+    if (sessions.length === 0) return;
+    const { store, schedulerId } = this.#parts;
+    const gone = await store.endSessions(
+      sessions.map(({ sessionId }) => ({ sessionId, reason: "superseded", fatal: undefined })),
+      decideEnd("superseded"),
+    );
+    for (const session of gone) this.#gone(session, "superseded");
+    for (const session of sessions) {
+      if (session.schedulerId === schedulerId) continue;
+      await store.sendCommand(session.schedulerId, {
+        sessionId: session.sessionId,
+        kind: "supersede",
+        body: {},
+      });
+    }
+  }
+
+  async #end(session: Session, reason: string): Promise<void> {
+    const gone = await this.#parts.store.endSessions(
+      [{ sessionId: session.id, reason, fatal: session.fatal }],
+      decideEnd(reason),
+    );
+    for (const row of gone) this.#gone(row, reason);
+    this.#drop(session, undefined);
+  }
+
+  #gone(gone: GoneSession, reason: string): void {
+    const { log, registry, settler, signals, counters } = this.#parts;
+    if (reason === "lost") {
+      log.warn("worker.lost", {
+        worker_id: gone.workerId,
+        silent_ms: Math.round(gone.silentMs),
+        attempts: gone.settled.map(({ row }) => `t-${row.taskId}.${row.epoch}`),
+      });
+    }
+    for (const { row, settlement } of gone.settled) {
+      if (settlement.kind === "requeue") settler.requeued(row.taskId, row.classId, settlement);
+      else counters[settlement.state]++;
+      signals.changed(row.taskId);
+    }
+    const session = registry.byId(gone.sessionId);
+    if (!session || reason === "finished" || reason === "fatal") return;
+    this.#drop(
+      session,
+      reason === "superseded" ? supersededRefusal(gone.workerId) : lostRefusal(gone.workerId),
+    );
+  }
+
+  /** The lease is another scheduler's or nobody's: whatever this session still does here is fenced. */
+  #leaseGone(sessionId: number): void {
+    const session = this.#parts.registry.byId(sessionId);
+    if (session) this.#drop(session, lostRefusal(session.workerId));
+  }
+
+  #drop(session: Session, refusal: Refusal | undefined): void {
+    const { registry, classes } = this.#parts;
+    registry.remove(session);
+    classes.suit();
+    const { link } = session;
+    session.link = undefined;
+    if (refusal) link?.close(refusal);
+  }
+
+  /** Sessions without a stream that have turned up elsewhere, or ended, are forgotten here. */
+  async #forgetMoved(): Promise<void> {
+    const { registry, store, schedulerId } = this.#parts;
+    const away = [...registry.all()].filter((session) => session.link === undefined);
+    if (away.length === 0) return;
+    const holders = await store.leaseHolders(away.map(({ id }) => id));
+    for (const session of away) {
+      if (session.link === undefined && holders.get(session.id) !== schedulerId)
+        this.#drop(session, undefined);
+    }
+  }
+}
+
+/** What the sessions work with. */
+export interface SessionParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly classes: ClassIndex;
+  readonly dispatcher: Dispatcher;
+  readonly settler: Settler;
+  readonly journal: Journal;
+  readonly signals: TaskSignals;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+  readonly schedulerId: string;
+}
+
+/** Decides for the attempts of a session that ended for `reason`. */
+function decideEnd(reason: string) {
+  return (row: AttemptRow, workerId: string) => {
+    const ending = ENDINGS[reason];
+    const outcome: Outcome = ending
+      ? { kind: "lost", reason: ending.requeueReason, failure: workerLost(workerId, ending.how) }
+      : { kind: "released", reason };
+    return decide(row, outcome);
+  };
+}
+
+function supersededRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "aborted",
+    "WORKER_SUPERSEDED",
+    `a newer stream of worker ${workerId} took this one's place; two processes must not share a worker id`,
+  );
+}
+
+function lostRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "unavailable",
+    "WORKER_LOST",
+    `worker ${workerId} did not answer within its lease and grace, so its attempts were given to others; dial again`,
+    { retryDelayMs: 0 },
+  );
+}

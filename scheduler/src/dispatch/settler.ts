@@ -1,0 +1,177 @@
+import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import type { AttemptKey } from "../domain/ids.ts";
+import { type Outcome, type Settlement, settle } from "../domain/settlement.ts";
+import type { AttemptMetrics } from "../domain/task.ts";
+import type { SettleRequest, SettleResult, Store } from "../store/store.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Batcher } from "./batcher.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Peers } from "./peers.ts";
+import type { Attempt, Session } from "./session.ts";
+import type { TaskSignals } from "./task-signals.ts";
+
+/** Most results in one statement. */
+const MAX_BATCH = 500;
+
+/** Waits while the database is away, doubling up to the last, milliseconds. */
+const FIRST_WAIT_MS = 100;
+const LAST_WAIT_MS = 2_000;
+
+/** A result as its worker reported it. */
+export interface ReportedResult {
+  readonly key: AttemptKey;
+  readonly outcome: Outcome;
+  readonly metrics: AttemptMetrics | undefined;
+}
+
+/**
+ * Ends attempts: decides with the pure `settle`, writes in batches, and acknowledges after the commit.
+ * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
+ */
+export class Settler {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #counters: Counters;
+  readonly #dispatcher: Dispatcher;
+  readonly #signals: TaskSignals;
+  readonly #peers: Peers;
+  readonly #onScheduled: (delayMs: number) => void;
+  readonly #batcher: Batcher<SettleRequest, SettleResult>;
+  readonly #stopping = new AbortController();
+
+  constructor(parts: {
+    store: Store;
+    clock: Clock;
+    log: Logger;
+    counters: Counters;
+    dispatcher: Dispatcher;
+    signals: TaskSignals;
+    peers: Peers;
+    onScheduled: (delayMs: number) => void;
+  }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#counters = parts.counters;
+    this.#dispatcher = parts.dispatcher;
+    this.#signals = parts.signals;
+    this.#peers = parts.peers;
+    this.#onScheduled = parts.onScheduled;
+    this.#batcher = new Batcher((requests) => this.#flush(requests), { maxWeight: MAX_BATCH });
+  }
+
+  /** Results of a frame. Acknowledged on the session's link when they are committed or found stale. */
+  report(session: Session, results: readonly ReportedResult[]): void {
+    const stale: AttemptKey[] = [];
+    for (const result of results) {
+      const attempt = session.attempts.get(result.key.taskId);
+      if (attempt?.epoch !== result.key.epoch) stale.push(result.key);
+      // A second copy of a result that is being committed: the first one's acknowledgement answers both.
+      else if (!attempt.settling) void this.end(session, attempt, result.outcome, result.metrics);
+    }
+    if (stale.length > 0) this.#refuse(session, stale);
+    this.#dispatcher.pump();
+  }
+
+  /** Ends an attempt of a session, whoever concluded it. Resolves when it is committed or found stale. */
+  async end(
+    session: Session,
+    attempt: Attempt,
+    outcome: Outcome,
+    metrics?: AttemptMetrics,
+  ): Promise<SettleResult> {
+    session.startSettling(attempt);
+    const key = { taskId: attempt.taskId, epoch: attempt.epoch };
+    const settlement = withMetrics(decide(attempt, outcome), metrics);
+    const now = this.#clock.monotonic();
+    const result = await this.#batcher.add({
+      key,
+      settlement,
+      acceptAgeMs: age(now, attempt.acceptedAt),
+      startAgeMs: age(now, attempt.startedAt),
+    });
+    session.release(attempt);
+    if (result.applied) this.#applied(attempt, settlement);
+    else this.#counters.staleReports++;
+    session.link?.ackResults([{ key, stale: !result.applied }]);
+    this.#signals.changed(attempt.taskId);
+    return result;
+  }
+
+  /** Resolves when everything reported is committed. */
+  idle(): Promise<void> {
+    return this.#batcher.idle();
+  }
+
+  /** Gives up waiting for a database that is away. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
+  requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
+    this.#counters.countRequeue(settlement.reason);
+    if (settlement.delayMs > 0) {
+      this.#onScheduled(settlement.delayMs);
+      return;
+    }
+    // Its priority is in the store; looking again puts it in its place.
+    this.#dispatcher.lookAgain([classId]);
+    this.#peers.hintWork([classId]);
+    this.#signals.changed(taskId);
+  }
+
+  #applied(attempt: Attempt, settlement: Settlement): void {
+    if (settlement.kind === "requeue") {
+      this.requeued(attempt.taskId, attempt.classId, settlement);
+      return;
+    }
+    this.#counters[settlement.state]++;
+  }
+
+  #refuse(session: Session, keys: readonly AttemptKey[]): void {
+    this.#counters.staleReports += keys.length;
+    this.#log.warn("result.stale", { worker_id: session.workerId, count: keys.length });
+    session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
+  }
+
+  async #flush(requests: readonly SettleRequest[]): Promise<SettleResult[]> {
+    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
+      try {
+        return await this.#store.settle(requests);
+      } catch (error) {
+        if (!(error instanceof DatabaseUnavailableError) || this.#stopping.signal.aborted) throw error;
+        this.#log.warn("results.waiting_for_database", { count: requests.length, error });
+        await this.#clock.sleep(wait, this.#stopping.signal);
+      }
+    }
+  }
+}
+
+/** What an attempt's end means for its task. */
+export function decide(
+  attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "options" | "cancelReason">,
+  outcome: Outcome,
+): Settlement {
+  return settle(
+    {
+      attemptCount: attempt.attemptCount,
+      outOfMemoryCount: attempt.outOfMemoryCount,
+      retry: attempt.options?.retry,
+      cancelReason: attempt.cancelReason,
+    },
+    outcome,
+    Math.random(),
+  );
+}
+
+function withMetrics(settlement: Settlement, metrics: AttemptMetrics | undefined): Settlement {
+  return settlement.kind === "finish" && metrics ? { ...settlement, metrics } : settlement;
+}
+
+function age(now: number, at: number | undefined): number | undefined {
+  return at === undefined ? undefined : now - at;
+}

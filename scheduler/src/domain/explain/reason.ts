@@ -1,0 +1,42 @@
+/** One fact behind a reason. */
+export interface Evidence {
+  readonly key: string;
+  readonly value: string;
+  /** `matcher`, `heartbeat`, `database`, `launch` or `event`. */
+  readonly source: string;
+  readonly ageMs?: number;
+}
+
+/** One cause with what it rests on and what to do. */
+export interface Reason {
+  readonly code: string;
+  readonly summary: string;
+  readonly since?: Date | undefined;
+  readonly evidence: readonly Evidence[];
+  readonly remedy: string;
+}
+
+/** Why something stands where it stands, most important reason first. */
+export interface Explanation {
+  readonly subject: string;
+  readonly state: string;
+  readonly reasons: readonly Reason[];
+}
+
+/** A length of time for people: `340 ms`, `12 s`, `3 min`, `2.5 h`, `4 days`. */
+export function span(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 120_000) return `${trim(ms / 1_000)} s`;
+  if (ms < 7_200_000) return `${trim(ms / 60_000)} min`;
+  if (ms < 172_800_000) return `${trim(ms / 3_600_000)} h`;
+  return `${trim(ms / 86_400_000)} days`;
+}
+
+/** `1 worker`, `2 workers`. */
+export function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+function trim(value: number): string {
+  return value >= 10 ? String(Math.round(value)) : String(Math.round(value * 10) / 10);
+}

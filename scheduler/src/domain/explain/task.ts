@@ -1,0 +1,144 @@
+import { formatAttemptId } from "../ids.ts";
+import type { AttemptRecord, TaskRecord } from "../task.ts";
+import type { WorkerRecord, WorkerState } from "../worker.ts";
+import { plural, type Reason, span } from "./reason.ts";
+
+/** The holder of an attempt, when it is known. */
+export interface Holder {
+  readonly record: WorkerRecord;
+  readonly state: WorkerState;
+}
+
+/** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
+export const LOOP_BLOCKED_MS = 1_000;
+
+/** Why a task that was given out stands where it stands. @param now The database's clock. */
+export function explainActive(task: TaskRecord, holder: Holder | undefined, now: Date): Reason[] {
+  const age = (since: Date | undefined) => (since ? now.getTime() - since.getTime() : 0);
+  const attemptId = formatAttemptId({ taskId: task.id, epoch: task.epoch });
+  const worker = task.workerId ?? "its worker";
+  const reasons: Reason[] = [];
+  const running = holder?.record.heartbeat?.running.find((attempt) => attempt.attemptId === attemptId);
+  if (holder?.state === "suspect") {
+    const silent = age(holder.record.heartbeatTime);
+    reasons.push({
+      code: "WORKER_SUSPECT",
+      summary: `${worker}, which holds it, does not answer; its last beat came ${span(silent)} ago`,
+      since: holder.record.heartbeatTime,
+      evidence: [{ key: "worker", value: worker, source: "heartbeat", ageMs: silent }],
+      remedy: "it returns, or its grace ends and the task is given to another worker by itself",
+    });
+  }
+  if (task.cancelTime) {
+    reasons.push({
+      code: "CANCELLING",
+      summary: `its cancellation was asked for ${span(age(task.cancelTime))} ago (${task.cancelReason ?? "no reason given"}) and the handler on ${worker} has not returned`,
+      since: task.cancelTime,
+      evidence: [{ key: "worker", value: worker, source: "database" }],
+      remedy:
+        "it ends when the handler looks at ctx.signal; a handler that never does must be mended, or its worker drained",
+    });
+  }
+  const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
+  if (running && loopAge >= LOOP_BLOCKED_MS) {
+    reasons.push({
+      code: "LOOP_BLOCKED",
+      summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}`,
+      evidence: [{ key: "event_loop_age_ms", value: String(Math.round(loopAge)), source: "heartbeat" }],
+      remedy:
+        "the handler computes without yielding; it is left alone. Move such work to a thread or a child process",
+    });
+  }
+  if (running?.resultPending) {
+    reasons.push({
+      code: "RESULT_PENDING",
+      summary: `the handler on ${worker} has returned; the result waits to be committed`,
+      evidence: [{ key: "attempt", value: attemptId, source: "heartbeat" }],
+      remedy: "it is committed by itself; if it lasts, look at the database",
+    });
+  }
+  if (reasons.length > 0) return reasons;
+  if (task.state === "assigned") {
+    return [
+      {
+        code: "AWAITING_ACCEPT",
+        summary: `it was given to ${worker} ${span(age(task.assignTime))} ago, which has not accepted it yet`,
+        since: task.assignTime,
+        evidence: [{ key: "worker", value: worker, source: "database" }],
+        remedy: "when the accept deadline passes it is taken back and given to another worker by itself",
+      },
+    ];
+  }
+  return [runningReason(task, worker, age)];
+}
+
+/** How a task ended. */
+export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[]): Reason {
+  const tries = attempts.map(
+    (attempt) =>
+      `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
+  );
+  const evidence = tries.map((value) => ({ key: "attempt", value, source: "database" }));
+  const since = task.finishTime;
+  if (task.state === "succeeded") {
+    const warned = task.warnings.length > 0;
+    return {
+      code: warned ? "SUCCEEDED_WITH_WARNINGS" : "SUCCEEDED",
+      summary: warned
+        ? `it succeeded on ${task.workerId}, with ${plural(task.warnings.length, "warning")}: ${task.warnings.map(({ step, message }) => `${step}: ${message}`).join("; ")}`
+        : `it succeeded on ${task.workerId}`,
+      since,
+      evidence,
+      remedy: warned ? "the work is done; see to the steps that failed" : "nothing to do",
+    };
+  }
+  if (task.state === "cancelled") {
+    return {
+      code: "CANCELLED",
+      summary: `it was cancelled: ${task.cancelReason ?? "the handler ended it"}`,
+      since,
+      evidence,
+      remedy: `to run it after all: muster retry t-${task.id}`,
+    };
+  }
+  const failure = task.failure;
+  const last = failure ? `${failure.code}: ${failure.message}` : "no error was kept";
+  const exhausted = task.detail === "RETRIES_EXHAUSTED";
+  return {
+    code: exhausted ? "RETRIES_EXHAUSTED" : "FAILED",
+    summary: exhausted
+      ? `it failed ${plural(task.attemptCount, "time")}, which is all its retry policy allows; last ${last}`
+      : `it failed with ${last}`,
+    since,
+    evidence: [
+      ...evidence,
+      { key: "last_error", value: last, source: "database" },
+      { key: "worker", value: task.workerId ?? "none", source: "database" },
+    ],
+    remedy: `mend the cause, then: muster retry t-${task.id}`,
+  };
+}
+
+function runningReason(task: TaskRecord, worker: string, age: (since: Date | undefined) => number): Reason {
+  const since = task.startTime ?? task.acceptTime;
+  const phase = task.phase ? `, in ${task.phase} for ${span(age(task.phaseTime))}` : "";
+  const { progress } = task;
+  const share = progress?.fraction === undefined ? "" : `, ${Math.round(progress.fraction * 100)} % done`;
+  const said = progress
+    ? [
+        {
+          key: "progress",
+          value: progress.message || share.slice(2),
+          source: "event",
+          ageMs: age(progress.at),
+        },
+      ]
+    : [];
+  return {
+    code: "RUNNING",
+    summary: `it has been running on ${worker} for ${span(age(since))}${phase}${share}`,
+    since,
+    evidence: [{ key: "worker", value: worker, source: "database" }, ...said],
+    remedy: "nothing to do; it is watched",
+  };
+}

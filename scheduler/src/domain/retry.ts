@@ -1,0 +1,52 @@
+/** When a failed attempt is followed by another. */
+export interface RetryPolicy {
+  /** Attempts after the first one. */
+  readonly maxRetries: number;
+  readonly backoff: Backoff;
+  /** Deaths by memory that the task may cause before it fails. */
+  readonly maxOutOfMemory: number;
+}
+
+/** The waits between attempts. */
+export type Backoff =
+  | { readonly kind: "fixed"; readonly delaysMs: readonly number[] }
+  | {
+      readonly kind: "exponential";
+      readonly initialMs: number;
+      readonly factor: number;
+      readonly maxMs: number;
+      /** Share of the wait that is random, 0 to 1. */
+      readonly jitter: number;
+    };
+
+/** 1, 5 and 30 minutes, three retries, one death by memory forgiven. */
+export const DEFAULT_RETRY_POLICY: RetryPolicy = {
+  maxRetries: 3,
+  backoff: { kind: "fixed", delaysMs: [60_000, 300_000, 1_800_000] },
+  maxOutOfMemory: 1,
+};
+
+/**
+ * Wait before a retry, in whole milliseconds.
+ *
+ * @param retry 1 for the first retry.
+ * @param random A number in [0, 1), for the jitter.
+ */
+export function backoffMs(backoff: Backoff, retry: number, random: number): number {
+  switch (backoff.kind) {
+    case "fixed": {
+      const last = backoff.delaysMs.length - 1;
+      return last < 0 ? 0 : (backoff.delaysMs[Math.min(retry - 1, last)] ?? 0);
+    }
+    case "exponential": {
+      const wait = Math.min(backoff.maxMs, backoff.initialMs * backoff.factor ** (retry - 1));
+      return Math.round(wait * (1 - backoff.jitter * random));
+    }
+    default:
+      return unreachable(backoff);
+  }
+}
+
+function unreachable(value: never): never {
+  throw new TypeError(`unknown backoff ${JSON.stringify(value)}`);
+}

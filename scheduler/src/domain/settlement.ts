@@ -1,0 +1,141 @@
+import type { Failure, FailureClass, Warning } from "./failure.ts";
+import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
+import type { AttemptMetrics, EndState } from "./task.ts";
+
+/** How an attempt came to its end, as reported by its worker or concluded by the scheduler. */
+export type Outcome =
+  | {
+      readonly kind: "succeeded";
+      readonly output: Uint8Array;
+      readonly contentType: string;
+      readonly warnings: readonly Warning[];
+    }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "cancelled"; readonly message: string }
+  /** Given back or taken back without blame; `reason` names why, for example `drain`. */
+  | { readonly kind: "released"; readonly reason: string }
+  /** The worker is gone; `reason` is the word after `requeued:`, for example `stale`. */
+  | { readonly kind: "lost"; readonly reason: string; readonly failure: Failure };
+
+/** What the decision needs to know of the attempt. */
+export interface AttemptFacts {
+  /** Attempts begun that count, this one among them; 1 for the first. */
+  readonly attemptCount: number;
+  /** Deaths by memory before this attempt. */
+  readonly outOfMemoryCount: number;
+  readonly retry: RetryPolicy | undefined;
+  /** Set when somebody asked for the task's cancellation. */
+  readonly cancelReason: string | undefined;
+}
+
+/** What becomes of the task. */
+export type Settlement =
+  | {
+      readonly kind: "finish";
+      readonly state: EndState;
+      readonly detail: string;
+      readonly output?: Uint8Array;
+      readonly outputContentType?: string;
+      readonly failure?: Failure;
+      readonly warnings?: readonly Warning[];
+      readonly metrics?: AttemptMetrics;
+    }
+  | {
+      readonly kind: "requeue";
+      /** The word after `requeued:` in the event, for example `retry`, `stale`, `drain`. */
+      readonly reason: string;
+      readonly delayMs: number;
+      /** False when the attempt is given back without blame. */
+      readonly costsAttempt: boolean;
+      readonly outOfMemory: boolean;
+      readonly failure?: Failure;
+    };
+
+/**
+ * Decides what an attempt's end means for its task. The only place that decides it: results, lost
+ * workers, revocations and timeouts all come through here.
+ *
+ * @param random A number in [0, 1), for the backoff's jitter.
+ */
+export function settle(facts: AttemptFacts, outcome: Outcome, random: number): Settlement {
+  switch (outcome.kind) {
+    case "succeeded":
+      return {
+        kind: "finish",
+        state: "succeeded",
+        detail: outcome.warnings.length > 0 ? "succeeded_with_warnings" : "succeeded",
+        output: outcome.output,
+        outputContentType: outcome.contentType,
+        warnings: outcome.warnings,
+      };
+    case "cancelled":
+      return finishCancelled();
+    case "released":
+      if (facts.cancelReason !== undefined) return finishCancelled();
+      return {
+        kind: "requeue",
+        reason: outcome.reason,
+        delayMs: 0,
+        costsAttempt: false,
+        outOfMemory: false,
+      };
+    case "failed":
+      return settleFailure(facts, outcome.failure, "retry", random);
+    case "lost":
+      return settleFailure(facts, outcome.failure, outcome.reason, random);
+    default:
+      return unreachable(outcome);
+  }
+}
+
+function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, random: number): Settlement {
+  if (facts.cancelReason !== undefined) return finishCancelled(failure);
+  const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
+  switch (failure.class) {
+    case "non_retryable":
+    case "timed_out":
+      return { kind: "finish", state: "failed", detail: failure.code, failure };
+    case "out_of_memory":
+      if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure);
+      return requeue(failure, reason, 0);
+    case "worker_lost":
+      // The loss says nothing about the task, so the next attempt need not wait.
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure);
+      return requeue(failure, reason, 0);
+    case "retryable": {
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure);
+      const wait = backoffMs(policy.backoff, facts.attemptCount, random);
+      return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
+    }
+    default:
+      return unreachable(failure.class);
+  }
+}
+
+function requeue(failure: Failure, reason: string, delayMs: number): Settlement {
+  const outOfMemory = failure.class === "out_of_memory";
+  return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
+}
+
+function exhausted(failure: Failure): Settlement {
+  return { kind: "finish", state: "failed", detail: "RETRIES_EXHAUSTED", failure };
+}
+
+function finishCancelled(failure?: Failure): Settlement {
+  return failure
+    ? { kind: "finish", state: "cancelled", detail: "cancelled", failure }
+    : { kind: "finish", state: "cancelled", detail: "cancelled" };
+}
+
+/** The failure recorded for an attempt whose worker is gone. */
+export function workerLost(
+  workerId: string,
+  how: string,
+  failureClass: FailureClass = "worker_lost",
+): Failure {
+  return { class: failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
+}
+
+function unreachable(value: never): never {
+  throw new TypeError(`unknown case ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,127 @@
+import type { Failure, Warning } from "./failure.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+/** States of a task that has not ended. */
+export type OpenState = "queued" | "assigned" | "running";
+/** States of a task that has ended. */
+export type EndState = "succeeded" | "failed" | "cancelled";
+/** Where a task stands. */
+export type TaskState = OpenState | EndState;
+
+export const OPEN_STATES: readonly OpenState[] = ["queued", "assigned", "running"];
+export const END_STATES: readonly EndState[] = ["succeeded", "failed", "cancelled"];
+
+/** What a worker must have to be eligible. */
+export interface Requirements {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly resources: readonly string[];
+}
+
+/** Hard limits in milliseconds; absent means none. */
+export interface Timeouts {
+  readonly queueWaitMs?: number;
+  readonly runMs?: number;
+  readonly phasesMs?: Readonly<Record<string, number>>;
+}
+
+/** What a producer may set apart from the payload; kept as one JSON value because most tasks set none. */
+export interface TaskOptions {
+  readonly retry?: RetryPolicy;
+  readonly timeouts?: Timeouts;
+}
+
+/** A valid task to be accepted. */
+export interface NewTask {
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+  readonly payload: Uint8Array;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly priority: number;
+  /** Start no sooner than this long after the submit; undefined means now. */
+  readonly delayMs: number | undefined;
+  /** Start no sooner than this moment, milliseconds since the epoch. Excludes `delayMs`. */
+  readonly runAtMs: number | undefined;
+  readonly uniqueKey: string | undefined;
+  readonly options: TaskOptions | undefined;
+}
+
+/** How far a handler is. */
+export interface Progress {
+  readonly fraction?: number;
+  readonly done?: number;
+  readonly total?: number;
+  readonly message: string;
+  readonly at: Date;
+}
+
+/** How long a phase of an attempt took. */
+export interface PhaseTiming {
+  readonly phase: string;
+  readonly durationMs: number;
+  readonly failed: boolean;
+}
+
+/** Cost of an attempt as the worker measured it. */
+export interface AttemptMetrics {
+  readonly runMs: number;
+  readonly phases: readonly PhaseTiming[];
+  readonly peakRssBytes: number;
+}
+
+/** One try of a task that has ended without ending the task, or the last one. */
+export interface AttemptRecord {
+  readonly epoch: number;
+  readonly number: number;
+  readonly workerId: string | undefined;
+  readonly outcome: string;
+  readonly failure: Failure | undefined;
+  readonly assignTime: Date | undefined;
+  readonly acceptTime: Date | undefined;
+  readonly startTime: Date | undefined;
+  readonly endTime: Date | undefined;
+}
+
+/** A task as kept in the store. */
+export interface TaskRecord {
+  readonly id: number;
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+  readonly state: TaskState;
+  /** Terminal detail; undefined while open. */
+  readonly detail: string | undefined;
+  readonly priority: number;
+  readonly payload: Uint8Array | undefined;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly uniqueKey: string | undefined;
+  readonly options: TaskOptions | undefined;
+  readonly attemptCount: number;
+  readonly outOfMemoryCount: number;
+  readonly epoch: number;
+  readonly sessionId: number | undefined;
+  readonly workerId: string | undefined;
+  readonly createTime: Date;
+  readonly runTime: Date | undefined;
+  readonly assignTime: Date | undefined;
+  readonly acceptTime: Date | undefined;
+  readonly startTime: Date | undefined;
+  readonly finishTime: Date | undefined;
+  readonly phase: string | undefined;
+  readonly phaseTime: Date | undefined;
+  readonly progress: Progress | undefined;
+  readonly output: Uint8Array | undefined;
+  readonly outputContentType: string;
+  readonly failure: Failure | undefined;
+  readonly warnings: readonly Warning[];
+  readonly metrics: AttemptMetrics | undefined;
+  readonly cancelTime: Date | undefined;
+  readonly cancelReason: string | undefined;
+}
+
+/** True when the task has ended. */
+export function hasEnded(state: TaskState): state is EndState {
+  return state === "succeeded" || state === "failed" || state === "cancelled";
+}

@@ -1,0 +1,66 @@
+/** A task id that waits, as the window hands it out. */
+export interface WindowEntry {
+  readonly id: number;
+  readonly priority: number;
+}
+
+/**
+ * The ids at the front of a class's queue: highest priority first, then lowest id. Pure memory; the store
+ * has the truth, so an id that is no longer claimable costs one lost claim and nothing else.
+ */
+export class WaitingWindow {
+  readonly #byPriority = new Map<number, number[]>();
+  readonly #ids = new Set<number>();
+  #priorities: number[] = [];
+
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /** Adds an id in its place; false when it is here already. */
+  add({ id, priority }: WindowEntry): boolean {
+    if (this.#ids.has(id)) return false;
+    this.#ids.add(id);
+    const ids = this.#byPriority.get(priority);
+    if (!ids) {
+      this.#byPriority.set(priority, [id]);
+      this.#priorities = [...this.#byPriority.keys()].sort((a, b) => b - a);
+    } else if (id > (ids.at(-1) ?? 0)) {
+      ids.push(id);
+    } else {
+      // An id that was committed late: rare, so a linear insert will do.
+      const at = ids.findIndex((other) => other > id);
+      ids.splice(at === -1 ? ids.length : at, 0, id);
+    }
+    return true;
+  }
+
+  /** The next id to give out. */
+  peek(): WindowEntry | undefined {
+    for (const priority of this.#priorities) {
+      const id = this.#byPriority.get(priority)?.[0];
+      if (id !== undefined) return { id, priority };
+    }
+    return undefined;
+  }
+
+  /** Takes the next id. */
+  shift(): WindowEntry | undefined {
+    const entry = this.peek();
+    if (!entry) return undefined;
+    const ids = this.#byPriority.get(entry.priority);
+    ids?.shift();
+    this.#ids.delete(entry.id);
+    if (ids?.length === 0) {
+      this.#byPriority.delete(entry.priority);
+      this.#priorities = this.#priorities.filter((priority) => priority !== entry.priority);
+    }
+    return entry;
+  }
+
+  clear(): void {
+    this.#byPriority.clear();
+    this.#ids.clear();
+    this.#priorities = [];
+  }
+}

@@ -1,0 +1,118 @@
+/** A worker as kept in the store; live facts come from the scheduler that holds its stream. */
+export interface WorkerRecord {
+  readonly sessionId: number;
+  readonly sessionUuid: string;
+  readonly workerId: string;
+  readonly schedulerId: string;
+  readonly hello: WorkerHello;
+  readonly phases: readonly StartupPhaseRecord[];
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly connectTime: Date;
+  readonly heartbeatTime: Date | undefined;
+  /** Lease as Postgres has it; undefined once gone. */
+  readonly leaseUntil: Date | undefined;
+  /** True while its stream is down. */
+  readonly disconnected: boolean;
+  readonly heartbeat: HeartbeatRecord | undefined;
+  readonly goneTime: Date | undefined;
+  readonly goneReason: string | undefined;
+  readonly fatal: FatalRecord | undefined;
+  readonly activeCount: number;
+}
+
+/** What a worker said of itself when it registered. */
+export interface WorkerHello {
+  readonly sdk: string;
+  readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly types: readonly { readonly type: string; readonly concurrency: number }[];
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly prefetch: number;
+  readonly resources: readonly string[];
+  readonly launchId: string;
+  readonly features: readonly string[];
+  readonly host: HostRecord;
+}
+
+/** Machine and process of a worker. */
+export interface HostRecord {
+  readonly hostname: string;
+  readonly pid: number;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly cwd: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly runtime: string;
+}
+
+/** A phase of a worker's startup. */
+export interface StartupPhaseRecord {
+  readonly phase: string;
+  readonly outcome: string;
+  /** Since the process started, milliseconds. */
+  readonly elapsedMs: number;
+  readonly detail: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** What a beat says of one attempt. */
+export interface RunningRecord {
+  readonly attemptId: string;
+  readonly phase: string;
+  readonly phaseAgeMs: number;
+  readonly progress: number | undefined;
+  readonly progressAgeMs: number | undefined;
+  readonly resultPending: boolean;
+  readonly cancelling: boolean;
+}
+
+/** A beat. */
+export interface HeartbeatRecord {
+  readonly sequence: number;
+  readonly slots: number;
+  readonly running: readonly RunningRecord[];
+  readonly loopAgeMs: number;
+  readonly loopDelayP99Ms: number;
+  readonly cpuUsage: number;
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+  readonly resources: readonly string[];
+  readonly paused: boolean;
+  readonly pauseReason: string;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** A worker process's last words. */
+export interface FatalRecord {
+  readonly phase: string;
+  readonly exceptionClass: string;
+  readonly exceptionMessage: string;
+  readonly traceback: string;
+  readonly exitCode: number;
+}
+
+/** States of a worker; derived, never self-reported. */
+export type WorkerState =
+  | "launching"
+  | "connecting"
+  | "registered"
+  | "ready"
+  | "draining"
+  | "suspect"
+  | "lost"
+  | "gone";
+
+/**
+ * Derives the state from what was received and when.
+ *
+ * @param now The database's clock, like the record's times.
+ */
+export function workerState(record: WorkerRecord, now: Date): WorkerState {
+  if (record.goneTime) return record.goneReason === "lost" ? "lost" : "gone";
+  if (record.disconnected || (record.leaseUntil && record.leaseUntil < now)) return "suspect";
+  if (record.draining) return "draining";
+  return record.ready ? "ready" : "registered";
+}

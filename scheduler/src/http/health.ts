@@ -1,0 +1,82 @@
+import type { Clock } from "../clock.ts";
+import type { Loop } from "../loops/loop.ts";
+import type { Store } from "../store/store.ts";
+
+/** A loop that has not run for this many of its intervals, and at least this long, is dead or starved. */
+const LATE_INTERVALS = 3;
+const LATE_AT_LEAST_MS = 10_000;
+
+/** A probe waits this long for the database. */
+const DATABASE_TIMEOUT_MS = 1_500;
+
+/** What a probe answers. */
+export interface HealthReport {
+  readonly ok: boolean;
+  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
+}
+
+/** Liveness: the loops turn. Readiness: the database answers and nobody asked for a stop. */
+export class Health {
+  readonly #store: Store;
+  readonly #loops: readonly Loop[];
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  readonly #stopping: AbortSignal;
+
+  constructor(parts: { store: Store; loops: readonly Loop[]; clock: Clock; stopping: AbortSignal }) {
+    this.#store = parts.store;
+    this.#loops = parts.loops;
+    this.#clock = parts.clock;
+    this.#stopping = parts.stopping;
+    this.#startedAt = parts.clock.monotonic();
+  }
+
+  async live(): Promise<HealthReport> {
+    const now = this.#clock.monotonic();
+    const checks = this.#loops.map((loop) => {
+      const age = now - (loop.lastRunAt ?? this.#startedAt);
+      const allowed = Math.max(LATE_AT_LEAST_MS, loop.intervalMs * LATE_INTERVALS);
+      // A loop that fails because the database is away is alive; readiness tells of that.
+      const ok = age <= allowed || loop.lastError !== undefined;
+      return [`loop:${loop.name}`, { ok, detail: `last ran ${Math.round(age)} ms ago` }] as const;
+    });
+    return report(checks);
+  }
+
+  async ready(): Promise<HealthReport> {
+    return report([
+      ["database", await this.#database()],
+      [
+        "stopping",
+        this.#stopping.aborted
+          ? { ok: false, detail: "the scheduler is stopping" }
+          : { ok: true, detail: "the scheduler takes work" },
+      ],
+    ]);
+  }
+
+  async #database(): Promise<{ ok: boolean; detail: string }> {
+    const started = this.#clock.monotonic();
+    const timeout = new AbortController();
+    try {
+      const answer = this.#store.databaseTime().then(() => true);
+      const late = this.#clock.sleep(DATABASE_TIMEOUT_MS, timeout.signal).then(() => false);
+      const ok = await Promise.race([answer, late]);
+      const took = Math.round(this.#clock.monotonic() - started);
+      return ok
+        ? { ok, detail: `answered in ${took} ms` }
+        : { ok, detail: `DATABASE_UNAVAILABLE: no answer within ${DATABASE_TIMEOUT_MS} ms` };
+    } catch (error) {
+      return {
+        ok: false,
+        detail: `DATABASE_UNAVAILABLE: ${error instanceof Error ? error.message : String(error)}`,
+      };
+    } finally {
+      timeout.abort();
+    }
+  }
+}
+
+function report(checks: readonly (readonly [string, { ok: boolean; detail: string }])[]): HealthReport {
+  return { ok: checks.every(([, { ok }]) => ok), checks: Object.fromEntries(checks) };
+}

@@ -1,0 +1,13 @@
+export { type Address, type Config, ConfigError, loadConfig } from "./config.ts";
+export { runMigrate, runScheduler } from "./main.ts";
+export { type Scheduler, startScheduler } from "./scheduler.ts";
+export {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from "./store/postgres/embedded/embedded.ts";
+export { EmbeddedPostgresError } from "./store/postgres/embedded/errors.ts";
+export { migrateDatabase, openPostgresStore } from "./store/postgres/postgres-store.ts";
+export type { Store } from "./store/store.ts";
+export { type Logger, silentLogger } from "./telemetry/logger.ts";
+export { VERSION } from "./version.ts";

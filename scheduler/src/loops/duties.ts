@@ -1,0 +1,140 @@
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Judge } from "./judge.ts";
+import { Loop } from "./loop.ts";
+import { monitorOnce } from "./monitor.ts";
+
+/** A renewal that comes this many heartbeats late counts as starved. */
+const STARVED_AFTER_BEATS = 3;
+
+/** Tasks woken or failed in one statement. */
+const SWEEP_BATCH = 1_000;
+
+/** How often deadlines of attempts are looked at. */
+const DEADLINE_CHECK_MS = 100;
+
+const RETENTION_MS = 3_600_000;
+
+/** A lead is held for this many rounds of the loop that takes it. */
+const LEAD_ROUNDS = 3;
+
+/** Everything the scheduler does by itself, again and again. */
+export class Duties {
+  readonly #loops: readonly Loop[];
+  readonly #waker: Loop;
+  readonly #poll: Loop;
+  readonly #clock: Clock;
+  #cancelWake: () => void = () => undefined;
+  #nextWakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(parts: {
+    config: Config;
+    store: Store;
+    dispatch: Dispatch;
+    clock: Clock;
+    log: Logger;
+    scheduler: { id: string; address: string; version: string };
+  }) {
+    const { config, store, dispatch, clock, log, scheduler } = parts;
+    const { leases } = config;
+    this.#clock = clock;
+    const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
+    const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
+      new Loop({ name, intervalMs, runOnce, clock, log });
+
+    this.#waker = loop("wake", config.pollMs, async () => {
+      await wakeOnce(store, dispatch);
+    });
+    this.#poll = loop("poll", config.pollMs, async () => {
+      await pollOnce(store, dispatch, scheduler.id);
+    });
+    this.#loops = [
+      loop("renew", leases.heartbeatMs, async () => {
+        await dispatch.sessions.renew();
+        const gap = judge.renewed();
+        if (gap !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gap) });
+      }),
+      loop("recovery", leases.heartbeatMs, async () => {
+        if (judge.mayJudge()) await dispatch.sessions.reap();
+      }),
+      loop("announce", Math.max(1_000, leases.leaseMs / 3), async () => {
+        await store.announce(scheduler, Math.max(3_000, leases.leaseMs));
+        dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
+      }),
+      loop("deadlines", Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2), () =>
+        dispatch.reports.checkDeadlines(),
+      ),
+      this.#waker,
+      this.#poll,
+      loop("retention", RETENTION_MS, async () => {
+        if (!(await store.lead("retention", scheduler.id, RETENTION_MS * LEAD_ROUNDS))) return;
+        await store.ensurePartitions();
+        const dropped = await store.dropOld(config.keepDays);
+        if (dropped > 0) log.info("retention.dropped", { partitions: dropped, keep_days: config.keepDays });
+      }),
+      loop("monitor", config.monitorMs, () => monitorOnce(store, dispatch, log)),
+    ];
+  }
+
+  /** When each loop last ran, for health. */
+  get loops(): readonly Loop[] {
+    return this.#loops;
+  }
+
+  start(): void {
+    for (const loop of this.#loops) loop.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelWake();
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+  }
+
+  /** Another scheduler may have left a command, paused a queue or made a class. */
+  pollSoon(): void {
+    this.#poll.wake();
+  }
+
+  /** A task may start in `delayMs`: be there in time. */
+  wakeIn(delayMs: number): void {
+    const at = this.#clock.monotonic() + delayMs;
+    if (at >= this.#nextWakeAt) return;
+    this.#cancelWake();
+    this.#nextWakeAt = at;
+    // Postgres rounds to microseconds and its clock is not ours: a hair later finds the task due.
+    this.#cancelWake = this.#clock.after(Math.min(delayMs + 2, 2 ** 31 - 1), () => {
+      this.#nextWakeAt = Number.POSITIVE_INFINITY;
+      this.#waker.wake();
+    });
+  }
+}
+
+async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
+  for (;;) {
+    const due = await store.wakeDue(SWEEP_BATCH);
+    for (const task of due) {
+      dispatch.dispatcher.enqueue(task);
+      dispatch.signals.changed(task.id);
+    }
+    if (due.length > 0) dispatch.peers.hintWork([...new Set(due.map(({ classId }) => classId))]);
+    if (due.length < SWEEP_BATCH) break;
+  }
+  for (;;) {
+    const failed = await store.failOverdue(SWEEP_BATCH);
+    for (const id of failed) dispatch.signals.changed(id);
+    dispatch.counters.failed += failed.length;
+    if (failed.length < SWEEP_BATCH) return;
+  }
+}
+
+async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): Promise<void> {
+  const { classes, control, dispatcher, sessions } = dispatch;
+  await control.runCommands(schedulerId, (sessionId) => sessions.superseded(sessionId));
+  await classes.learn();
+  const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
+  classes.setPaused(paused.map(({ name }) => name));
+  dispatcher.lookAgain();
+}

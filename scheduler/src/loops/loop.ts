@@ -1,0 +1,81 @@
+import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/** A periodic duty. */
+export interface LoopOptions {
+  readonly name: string;
+  readonly intervalMs: number;
+  readonly runOnce: () => Promise<void> | void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Calls `runOnce`, waits, and calls it again until stopped. A run that throws is logged and the loop goes
+ * on; it never ends by itself.
+ */
+export class Loop {
+  readonly name: string;
+  readonly intervalMs: number;
+  readonly #options: LoopOptions;
+  readonly #stopping = new AbortController();
+  #wake = new AbortController();
+  #done: Promise<void> | undefined;
+  #lastRunAt: number | undefined;
+  #lastError: unknown;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.intervalMs = options.intervalMs;
+  }
+
+  /** When it last ran without an error, monotonic milliseconds. */
+  get lastRunAt(): number | undefined {
+    return this.#lastRunAt;
+  }
+
+  /** Why the last run failed; undefined when it did not. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  start(): void {
+    this.#done ??= this.#loop();
+  }
+
+  /** Runs soon instead of at the end of the interval. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** Resolves when the run under way has ended. Safe to call twice. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+  }
+
+  async #loop(): Promise<void> {
+    const { clock, intervalMs } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      await this.#run();
+      await clock.sleep(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { runOnce, clock, log, name } = this.#options;
+    try {
+      await runOnce();
+      this.#lastRunAt = clock.monotonic();
+      this.#lastError = undefined;
+    } catch (error) {
+      // The database's absence is told once, by the watch on it.
+      if (!(error instanceof DatabaseUnavailableError)) log.error("loop.failed", { loop: name, error });
+      this.#lastError = error;
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import { existsSync } from "node:fs";
+import { type Config, ConfigError, describeSettings, loadConfig, type Surroundings } from "./config.ts";
+import { Refusal } from "./domain/errors.ts";
+import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/embedded/embedded.ts";
+import { migrateDatabase } from "./store/postgres/postgres-store.ts";
+import { type Logger, openLogger } from "./telemetry/logger.ts";
+import { VERSION } from "./version.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Exit codes of the scheduler, as the CLI documents them. */
+const EXIT_OK = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+/**
+ * Runs a scheduler until SIGTERM or SIGINT, with the embedded PostgreSQL unless a database is named.
+ * A second signal exits at once.
+ *
+ * @returns The exit code: 0 after an orderly stop, 1 when it failed, 2 when the configuration is wrong.
+ */
+export async function runScheduler(argv: readonly string[], env: Env): Promise<number> {
+  return withConfig(argv, env, "muster serve", async (config, log) => {
+    const stop = onSignals(log);
+    let postgres: EmbeddedPostgres | undefined;
+    let scheduler: Scheduler | undefined;
+    try {
+      postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
+      const url = config.databaseUrl ?? postgres?.url ?? "";
+      const { applied, version } = await migrateDatabase(url);
+      if (applied.length > 0) log.info("database.migrated", { applied, version });
+      scheduler = await startScheduler({ config, databaseUrl: url, log });
+      sayWhere(scheduler, config);
+      const died = postgres?.exited.then((exit) => exit) ?? new Promise<never>(() => undefined);
+      const exit = await Promise.race([stop.asked, died]);
+      if (exit !== undefined && !stop.signal.aborted) {
+        log.error("database.ended", { ...exit, message: "the embedded PostgreSQL ended by itself" });
+        return EXIT_FAILED;
+      }
+      return EXIT_OK;
+    } finally {
+      await scheduler?.stop();
+      await postgres?.stop();
+      stop.dispose();
+    }
+  });
+}
+
+/**
+ * Brings a database to this program's schema and ends.
+ *
+ * @returns The exit code, as for `runScheduler`.
+ */
+export async function runMigrate(argv: readonly string[], env: Env): Promise<number> {
+  return withConfig(argv, env, "muster migrate", async (config, log) => {
+    const stop = onSignals(log);
+    const postgres =
+      config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
+    try {
+      const { applied, version } = await migrateDatabase(config.databaseUrl ?? postgres?.url ?? "");
+      log.info("database.migrated", { applied, version });
+      return EXIT_OK;
+    } finally {
+      await postgres?.stop();
+      stop.dispose();
+    }
+  });
+}
+
+async function withConfig(
+  argv: readonly string[],
+  env: Env,
+  name: string,
+  run: (config: Config, log: Logger) => Promise<number>,
+): Promise<number> {
+  if (argv.includes("--help") || argv.includes("-h")) {
+    process.stdout.write(
+      `${name} (Muster ${VERSION})\n\nSettings (flag, else variable, else default):\n${describeSettings()}\n`,
+    );
+    return EXIT_OK;
+  }
+  let config: Config;
+  try {
+    config = loadConfig(argv, env, surroundings());
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const fault of error.faults) process.stderr.write(`error: ${fault}\n`);
+    process.stderr.write(`see ${name} --help\n`);
+    return EXIT_USAGE;
+  }
+  const { log, close } = await openLogger({
+    level: config.logLevel,
+    pretty: config.logPretty,
+    file: config.logFile,
+    maxFileMb: config.logFileMaxMb,
+  });
+  try {
+    return await run(config, log);
+  } catch (error) {
+    log.error("scheduler.failed", { error });
+    const hint = error instanceof Refusal ? ` (${error.reason})` : "";
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}${hint}\n`);
+    return EXIT_FAILED;
+  } finally {
+    await close();
+  }
+}
+
+async function startEmbedded(config: Config, log: Logger, signal: AbortSignal): Promise<EmbeddedPostgres> {
+  log.info("database.embedded_starting", { data_dir: config.dataDir });
+  const postgres = await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    log: (line) => log.debug("database.log", { line }),
+    signal,
+  });
+  log.info("database.embedded_started", {
+    data_dir: postgres.dataDir,
+    port: postgres.port,
+    version: postgres.version,
+    pid: postgres.pid,
+  });
+  return postgres;
+}
+
+/** The first SIGTERM or SIGINT asks for an orderly stop; the second ends the process. */
+function onSignals(log: Logger) {
+  const controller = new AbortController();
+  let resolve: () => void = () => undefined;
+  const asked = new Promise<undefined>((done) => {
+    resolve = () => done(undefined);
+  });
+  const handler = (name: NodeJS.Signals) => {
+    if (controller.signal.aborted) {
+      log.warn("scheduler.forced_exit", { signal: name });
+      process.exit(name === "SIGINT" ? 130 : 143);
+    }
+    log.info("scheduler.signal", { signal: name });
+    controller.abort();
+    resolve();
+  };
+  const names = ["SIGTERM", "SIGINT"] as const;
+  for (const name of names) process.on(name, handler);
+  return {
+    signal: controller.signal,
+    asked,
+    dispose: () => {
+      for (const name of names) process.off(name, handler);
+    },
+  };
+}
+
+function sayWhere(scheduler: Scheduler, config: Config): void {
+  if (!config.logPretty) return;
+  const scheme = config.tls ? "https" : "http";
+  process.stdout.write(
+    `\n  Muster ${VERSION} is ready\n    workers, gRPC clients  ${shown(scheduler.grpcAddress)}\n    curl, probes           ${scheme}://${shown(scheduler.httpAddress)}\n\n`,
+  );
+}
+
+function surroundings(): Surroundings {
+  return {
+    cwd: process.cwd(),
+    // Sources are not part of the published package.
+    inCheckout: existsSync(new URL("../src/main.ts", import.meta.url)),
+    isTerminal: process.stdout.isTTY === true,
+  };
+}

@@ -1,0 +1,304 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
+import type { Clock } from "../clock.ts";
+import type { ClassIndex } from "../dispatch/class-index.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { TaskControl } from "../dispatch/task-control.ts";
+import { Refusal } from "../domain/errors.ts";
+import { parseTaskId } from "../domain/ids.ts";
+import { timeline } from "../domain/timeline.ts";
+import { type WorkerRecord, workerState } from "../domain/worker.ts";
+import type { ClassDepth, QueueRow, Store } from "../store/store.ts";
+import type { Explainer } from "./explainer.ts";
+import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
+import { fromExplanation } from "./from-explanation.ts";
+import type { CallContext, Handlers } from "./handlers.ts";
+import { pageSize, pageToken, parsePageToken } from "./pages.ts";
+import { toMs } from "./to-domain.ts";
+
+/** The feed is read this often for watchers. */
+const WATCH_POLL_MS = 250;
+
+/** Rows of the feed in one message of WatchEvents. */
+const WATCH_BATCH = 200;
+
+/** Events of one task that are read at most; a task has few, save one that reports phases in a loop. */
+const MAX_TASK_EVENTS = 10_000;
+
+const QUEUE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+
+/** What the service works with. */
+export interface FleetServiceParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly dispatcher: Dispatcher;
+  readonly control: TaskControl;
+  readonly explainer: Explainer;
+  readonly clock: Clock;
+  readonly stopping: AbortSignal;
+}
+
+/** Handlers of FleetService. */
+export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
+  const { store, control, explainer } = parts;
+  return {
+    async listWorkers(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const wanted = new Set(request.states.flatMap((state) => toWorkerState(state) ?? []));
+      const gone = wanted.has("gone") || wanted.has("lost");
+      const now = await store.databaseTime();
+      const found: WorkerRecord[] = [];
+      let beforeId = parsePageToken(request.pageToken);
+      let more = true;
+      while (found.length <= limit && more) {
+        const rows = await store.listWorkers({
+          pool: request.pool || undefined,
+          living: wanted.size > 0 && !gone ? true : undefined,
+          beforeId,
+          limit: limit + 1,
+        });
+        more = rows.length > limit;
+        beforeId = rows.at(-1)?.sessionId;
+        found.push(...rows.filter((worker) => wanted.size === 0 || wanted.has(workerState(worker, now))));
+      }
+      const page = found.slice(0, limit);
+      const last = page.at(-1);
+      return {
+        workers: page.map((worker) => fromWorker(worker, now)),
+        nextPageToken: found.length > limit && last ? pageToken(last.sessionId) : "",
+      };
+    },
+
+    async getWorker({ workerId }) {
+      const worker = await requireWorker(store, workerId);
+      return { worker: fromWorker(worker, await store.databaseTime()) };
+    },
+
+    async explainWorker({ workerId }) {
+      const worker = await requireWorker(store, workerId);
+      return { explanation: fromExplanation(await explainer.worker(worker)) };
+    },
+
+    async drainWorker({ workerId, reason, timeout }) {
+      const worker = await requireWorker(store, workerId);
+      if (worker.goneTime) {
+        throw new Refusal(
+          "precondition",
+          "WORKER_GONE",
+          `worker ${workerId} has already ended (${worker.goneReason})`,
+        );
+      }
+      await control.drain(worker.sessionId, reason || "asked by an operator", toMs(timeout));
+      return { worker: fromWorker(await requireWorker(store, workerId), await store.databaseTime()) };
+    },
+
+    async listQueues(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const offset = parsePageToken(request.pageToken) ?? 0;
+      const queues = await describeQueues(parts);
+      const next = offset + limit;
+      return {
+        queues: queues.slice(offset, next),
+        nextPageToken: queues.length > next ? pageToken(next) : "",
+      };
+    },
+
+    async explainQueue({ queue }) {
+      const rows = await store.listQueues();
+      const row = rows.find(({ name }) => name === queue);
+      if (!row) {
+        throw new Refusal(
+          "not_found",
+          "QUEUE_NOT_FOUND",
+          `there is no queue "${queue.slice(0, 140)}"; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
+        );
+      }
+      return { explanation: fromExplanation(await explainer.queue(row)) };
+    },
+
+    async pauseQueue({ queue, reason }) {
+      const name = requireQueueName(queue);
+      await store.setQueuePaused(name, reason.slice(0, 1_024) || "paused by an operator");
+      await refreshPaused(parts);
+      return { queue: await describeQueue(parts, name) };
+    },
+
+    async resumeQueue({ queue }) {
+      const name = requireQueueName(queue);
+      await store.setQueuePaused(name, undefined);
+      await refreshPaused(parts);
+      parts.dispatcher.lookAgain();
+      return { queue: await describeQueue(parts, name) };
+    },
+
+    async listEvents(request) {
+      const limit = pageSize(request.pageSize, 100);
+      const position = parsePageToken(request.pageToken);
+      const readTime = timestampFromDate(await store.databaseTime());
+      if (request.taskId && request.workerId) {
+        throw new Refusal("invalid", "INVALID_REQUEST", "task_id and worker_id exclude each other; set one");
+      }
+      if (request.taskId) {
+        const events = await taskTimeline(store, request.taskId);
+        const from = position ?? 0;
+        return {
+          events: events.slice(from, from + limit),
+          nextPageToken: events.length > from + limit ? pageToken(from + limit) : "",
+          readTime,
+        };
+      }
+      if (request.workerId) {
+        await requireWorker(store, request.workerId);
+        const events = await store.workerEvents(request.workerId, position ?? 0, limit + 1);
+        const page = events.slice(0, limit);
+        return {
+          events: page.map(fromEvent),
+          nextPageToken: events.length > limit ? pageToken(page.at(-1)?.id ?? 0) : "",
+          readTime,
+        };
+      }
+      const events = await store.recentEvents(position, limit);
+      return {
+        events: events.map(fromEvent),
+        nextPageToken: events.length >= limit ? pageToken(events.at(-1)?.id ?? 0) : "",
+        readTime,
+      };
+    },
+
+    watchEvents: (request, context) => watchEvents(parts, request, context),
+  };
+}
+
+/** Tells the matcher which queues are paused. */
+export async function refreshPaused({
+  store,
+  classes,
+}: Pick<FleetServiceParts, "store" | "classes">): Promise<boolean> {
+  const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
+  return classes.setPaused(paused.map(({ name }) => name));
+}
+
+async function* watchEvents(
+  { store, clock, stopping }: FleetServiceParts,
+  request: { taskId: string; workerId: string; afterEventId: bigint },
+  { signal }: CallContext,
+) {
+  const taskId = request.taskId ? parseTaskId(request.taskId) : undefined;
+  if (request.taskId && taskId === undefined) throw taskNotFound(request.taskId);
+  let position = request.afterEventId > 0n ? Number(request.afterEventId) : await store.lastEventId();
+  const over = AbortSignal.any([signal, stopping]);
+  while (!over.aborted) {
+    const events = await store.eventsAfter(position, WATCH_BATCH);
+    position = events.at(-1)?.id ?? position;
+    const wanted = events.filter(
+      (event) =>
+        (taskId === undefined || event.taskId === taskId) &&
+        (!request.workerId || event.workerId === request.workerId),
+    );
+    if (wanted.length > 0) yield { events: wanted.map(fromEvent) };
+    if (events.length < WATCH_BATCH) await clock.sleep(WATCH_POLL_MS, over);
+  }
+  if (stopping.aborted) {
+    throw new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; watch again", {
+      retryDelayMs: 1_000,
+    });
+  }
+}
+
+async function taskTimeline(store: Store, id: string): Promise<MessageInitShape<typeof EventSchema>[]> {
+  const taskId = parseTaskId(id);
+  const task = taskId === undefined ? undefined : await store.getTask(taskId);
+  if (!task) throw taskNotFound(id);
+  const attempts = await store.getAttempts(task.id);
+  const recorded = await store.taskEvents(task.id, MAX_TASK_EVENTS);
+  return timeline(task, attempts, recorded).map((event) => fromEvent({ ...event, taskId: task.id }));
+}
+
+async function describeQueues({
+  store,
+  classes,
+}: FleetServiceParts): Promise<MessageInitShape<typeof QueueSchema>[]> {
+  const [rows, depths] = [await store.listQueues(), await store.depths()];
+  await classes.learn();
+  const byQueue = new Map<string, (ClassDepth & { type: string })[]>();
+  for (const depth of depths) {
+    const taskClass = classes.get(depth.classId)?.taskClass;
+    if (!taskClass) continue;
+    const list = byQueue.get(taskClass.queue) ?? [];
+    byQueue.set(taskClass.queue, [...list, { ...depth, type: taskClass.type }]);
+  }
+  return rows.map((row) => fromQueue(row, byQueue.get(row.name) ?? []));
+}
+
+async function describeQueue(
+  parts: FleetServiceParts,
+  name: string,
+): Promise<MessageInitShape<typeof QueueSchema>> {
+  return (await describeQueues(parts)).find((queue) => queue.name === name) ?? { name };
+}
+
+function fromQueue(row: QueueRow, depths: readonly (ClassDepth & { type: string })[]) {
+  const total = (pick: (depth: ClassDepth) => number) =>
+    BigInt(depths.reduce((sum, depth) => sum + pick(depth), 0));
+  const ages = depths.flatMap(({ oldestReadyAgeMs }) => oldestReadyAgeMs ?? []);
+  const types = new Map<string, { ready: number; scheduled: number; active: number }>();
+  for (const depth of depths) {
+    const sum = types.get(depth.type) ?? { ready: 0, scheduled: 0, active: 0 };
+    types.set(depth.type, {
+      ready: sum.ready + depth.ready,
+      scheduled: sum.scheduled + depth.scheduled,
+      active: sum.active + depth.active,
+    });
+  }
+  return {
+    name: row.name,
+    paused: row.pauseTime !== undefined,
+    pauseReason: row.pauseReason ?? "",
+    ...(row.pauseTime ? { pauseTime: timestampFromDate(row.pauseTime) } : {}),
+    readyCount: total(({ ready }) => ready),
+    scheduledCount: total(({ scheduled }) => scheduled),
+    activeCount: total(({ active }) => active),
+    ...(ages.length > 0
+      ? { oldestReadyAge: durationFromMs(Math.max(0, Math.round(Math.max(...ages)))) }
+      : {}),
+    types: [...types]
+      .map(([type, sum]) => ({
+        type,
+        readyCount: BigInt(sum.ready),
+        scheduledCount: BigInt(sum.scheduled),
+        activeCount: BigInt(sum.active),
+      }))
+      .sort((a, b) => Number(b.readyCount - a.readyCount)),
+  } satisfies MessageInitShape<typeof QueueSchema>;
+}
+
+function requireQueueName(queue: string): string {
+  if (QUEUE_NAME.test(queue)) return queue;
+  throw new Refusal("invalid", "INVALID_REQUEST", `"${queue.slice(0, 140)}" is not a queue name`, {
+    violations: [
+      {
+        field: "queue",
+        description: "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -",
+      },
+    ],
+  });
+}
+
+async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {
+  const worker = id === "" ? undefined : await store.getWorker(id);
+  if (worker) return worker;
+  throw new Refusal(
+    "not_found",
+    "WORKER_NOT_FOUND",
+    `there is no worker "${id.slice(0, 140)}" and no trace of one; list them with ListWorkers`,
+  );
+}
+
+function taskNotFound(id: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "TASK_NOT_FOUND",
+    `there is no task "${id.slice(0, 64)}"; ids look like t-1042`,
+  );
+}

@@ -1,0 +1,137 @@
+import { readFile } from "node:fs/promises";
+import type { DescService } from "@bufbuild/protobuf";
+import { type handleBidiStreamingCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import type { SchedulerMessage, WorkerMessage } from "@muster/protocol";
+import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import { HealthImplementation } from "grpc-health-check";
+import type { Address, Config } from "../config.ts";
+import { Refusal } from "../domain/errors.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Auth } from "./auth.ts";
+import {
+  type AnyHandler,
+  type BridgeHooks,
+  type Malformed,
+  toGrpcHandlers,
+  toGrpcService,
+} from "./bridge.ts";
+import { toGrpcError } from "./errors.ts";
+import { addReflection } from "./reflection.ts";
+import { serveWorkerStream, type WorkerStreamParts } from "./worker-stream.ts";
+
+/** A running gRPC server. */
+export interface GrpcServer {
+  readonly address: Address;
+  /** Says on `grpc.health.v1` whether the scheduler serves. */
+  setServing(serving: boolean): void;
+  /** Takes no new calls, lets those under way end for `timeoutMs`, then cuts them. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/** Headroom over the largest message for its envelope. */
+const ENVELOPE_BYTES = 65_536;
+
+const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService];
+
+/**
+ * Serves every service, health and reflection on one address.
+ *
+ * @throws Error when the address cannot be listened on; the message names it.
+ */
+export async function startGrpcServer(options: {
+  config: Config;
+  auth: Auth;
+  log: Logger;
+  stream: WorkerStreamParts;
+  handlers: { task: Readonly<Record<string, AnyHandler>>; fleet: Readonly<Record<string, AnyHandler>> };
+}): Promise<GrpcServer> {
+  const { config, auth, log, stream, handlers } = options;
+  const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
+  const server = new Server({
+    "grpc.max_receive_message_length": maxBytes,
+    "grpc.max_send_message_length": maxBytes,
+  });
+  const hooks: BridgeHooks = {
+    authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),
+    onInternalError: (method, error) => log.error("rpc.failed", { method, error }),
+  };
+  const connect: handleBidiStreamingCall<WorkerMessage | Malformed, SchedulerMessage> = (call) => {
+    try {
+      hooks.authorize(call.metadata);
+    } catch (error) {
+      log.warn("worker.refused", { reason: "INVALID_TOKEN", peer: call.getPeer() });
+      call.emit("error", toGrpcError(error));
+      return;
+    }
+    serveWorkerStream(call, stream);
+  };
+  server.addService(toGrpcService(WorkerService), {
+    ...toGrpcHandlers(WorkerService, { reportExit }, hooks),
+    connect,
+  });
+  server.addService(toGrpcService(TaskService), toGrpcHandlers(TaskService, handlers.task, hooks));
+  server.addService(toGrpcService(FleetService), toGrpcHandlers(FleetService, handlers.fleet, hooks));
+  const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
+  const health = new HealthImplementation(
+    Object.fromEntries(names.map((name) => [name, "SERVING" as const])),
+  );
+  health.addToServer(server);
+  addReflection(server, SERVICES);
+  const port = await bind(server, config.grpcAddress, await credentials(config));
+  return {
+    address: { host: config.grpcAddress.host, port },
+    setServing: (serving) => {
+      for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+    },
+    stop: (timeoutMs) => stop(server, timeoutMs),
+  };
+}
+
+/** Supervised runs come with their own release of the protocol's implementation. */
+async function reportExit(): Promise<never> {
+  throw new Refusal(
+    "unimplemented",
+    "NOT_IMPLEMENTED",
+    "this scheduler does not keep records of supervised runs yet",
+  );
+}
+
+async function credentials({ tls }: Config): Promise<ServerCredentials> {
+  if (!tls) return ServerCredentials.createInsecure();
+  const [cert, key, clientCa] = await Promise.all([
+    readFile(tls.certFile),
+    readFile(tls.keyFile),
+    tls.clientCaFile === undefined ? null : readFile(tls.clientCaFile),
+  ]);
+  return ServerCredentials.createSsl(clientCa, [{ cert_chain: cert, private_key: key }], clientCa !== null);
+}
+
+function bind(server: Server, { host, port }: Address, creds: ServerCredentials): Promise<number> {
+  const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(shown, creds, (error, bound) => {
+      if (!error) return resolve(bound);
+      reject(
+        new Error(
+          `cannot listen on ${shown} for gRPC: ${error.message}. Free the port or choose another with --grpc-addr`,
+          {
+            cause: error,
+          },
+        ),
+      );
+    });
+  });
+}
+
+async function stop(server: Server, timeoutMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, timeoutMs);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}

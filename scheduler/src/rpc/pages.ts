@@ -1,0 +1,37 @@
+import { Refusal } from "../domain/errors.ts";
+
+/** Largest page that may be asked for. */
+const MAX_PAGE_SIZE = 1_000;
+
+/** Size of a page: what was asked for, or the default. @throws Refusal `INVALID_REQUEST`. */
+export function pageSize(asked: number, byDefault: number): number {
+  if (asked === 0) return byDefault;
+  if (asked < 0 || asked > MAX_PAGE_SIZE) {
+    throw new Refusal(
+      "invalid",
+      "INVALID_REQUEST",
+      `page_size ${asked} is not between 1 and ${MAX_PAGE_SIZE}`,
+      {
+        violations: [{ field: "page_size", description: `${asked} is not between 1 and ${MAX_PAGE_SIZE}` }],
+      },
+    );
+  }
+  return asked;
+}
+
+/** Token that continues after the row with this id. */
+export function pageToken(id: number): string {
+  return Buffer.from(`v1:${id}`).toString("base64url");
+}
+
+/** Id behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parsePageToken(token: string): number | undefined {
+  if (token === "") return undefined;
+  const match = /^v1:(\d{1,16})$/.exec(Buffer.from(token, "base64url").toString("utf8"));
+  if (match) return Number(match[1]);
+  throw new Refusal(
+    "invalid",
+    "INVALID_PAGE_TOKEN",
+    `page_token "${token.slice(0, 64)}" was not given out by this service; pass next_page_token unchanged`,
+  );
+}

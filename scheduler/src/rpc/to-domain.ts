@@ -1,0 +1,324 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Progress } from "@muster/protocol";
+import {
+  FailureClass,
+  type Failure as FailureMessage,
+  type Heartbeat,
+  type Hello,
+  PROTOCOL_VERSION,
+  RejectionReason,
+  type StartupPhase,
+  type TaskResult,
+  type WorkerFatal,
+} from "@muster/protocol";
+import type { SizeLimits } from "../dispatch/limits.ts";
+import type { AttemptProgress } from "../dispatch/session.ts";
+import type { Registration } from "../dispatch/sessions.ts";
+import type { ReportedResult } from "../dispatch/settler.ts";
+import { Refusal, type Violation } from "../domain/errors.ts";
+import {
+  type FailureClass as DomainFailureClass,
+  FAILURE_CODE,
+  type Failure,
+  MAX_FAILURE_MESSAGE,
+  MAX_FAILURE_TRACEBACK,
+} from "../domain/failure.ts";
+import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
+import type { Outcome } from "../domain/settlement.ts";
+import type { AttemptMetrics } from "../domain/task.ts";
+import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
+
+const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const MAX_SLOTS = 10_000;
+const MAX_TYPES = 1_000;
+const MAX_LABELS = 64;
+const MAX_PHASES = 200;
+
+const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
+  [FailureClass.RETRYABLE, "retryable"],
+  [FailureClass.NON_RETRYABLE, "non_retryable"],
+  [FailureClass.TIMED_OUT, "timed_out"],
+  [FailureClass.OUT_OF_MEMORY, "out_of_memory"],
+  [FailureClass.WORKER_LOST, "worker_lost"],
+]);
+
+/**
+ * A registration from a worker's Hello.
+ *
+ * @throws Refusal `PROTOCOL_VERSION_MISMATCH` or `INVALID_HELLO`, with every fault at once.
+ */
+export function toRegistration(hello: Hello): Registration {
+  if (hello.protocolVersion !== PROTOCOL_VERSION) {
+    throw new Refusal(
+      "precondition",
+      "PROTOCOL_VERSION_MISMATCH",
+      `the worker speaks protocol version ${hello.protocolVersion}, this scheduler version ${PROTOCOL_VERSION}: install an SDK or a scheduler of the other's version`,
+    );
+  }
+  const violations = helloViolations(hello);
+  const first = violations[0];
+  if (first) {
+    throw new Refusal("invalid", "INVALID_HELLO", `hello.${first.field} ${first.description}`, {
+      violations,
+    });
+  }
+  const { host } = hello;
+  return {
+    uuid: hello.sessionId.toLowerCase(),
+    workerId: hello.workerId,
+    hello: {
+      sdk: [hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" ").slice(0, 200),
+      pool: hello.pool,
+      labels: hello.labels,
+      types: hello.types.map(({ type, concurrency }) => ({ type, concurrency })),
+      queues: hello.queues.length > 0 ? hello.queues : ["default"],
+      slots: hello.slotCount,
+      prefetch: hello.prefetchCount,
+      resources: hello.resources,
+      launchId: hello.launchId,
+      features: hello.features,
+      host: {
+        hostname: host?.hostname ?? "",
+        pid: host?.pid ?? 0,
+        uid: host?.uid,
+        gid: host?.gid,
+        cwd: host?.cwd ?? "",
+        cpus: host?.cpuCount ?? 0,
+        memoryBytes: Number(host?.memoryBytes ?? 0n),
+        runtime: host?.runtime ?? "",
+      },
+    },
+    phases: hello.startupPhases.map(toStartupPhase),
+    ready: hello.ready || hello.startupPhases.some(({ phase }) => phase === "ready"),
+    draining: hello.draining,
+    inFlight: hello.inFlight.flatMap(({ attemptId }) => parseAttemptId(attemptId) ?? []),
+    lastError: hello.lastError,
+  };
+}
+
+/** @throws Refusal `INVALID_MESSAGE` when the text is no attempt id. */
+export function toAttemptKey(attemptId: string): AttemptKey {
+  const key = parseAttemptId(attemptId);
+  if (key) return key;
+  throw new Refusal(
+    "invalid",
+    "INVALID_MESSAGE",
+    `"${attemptId.slice(0, 64)}" is no attempt id; send the attempt_id of an Assignment unchanged`,
+  );
+}
+
+export function toStartupPhase(phase: StartupPhase): StartupPhaseRecord {
+  return {
+    phase: phase.phase.slice(0, 128),
+    outcome: phase.outcome,
+    elapsedMs: toMs(phase.elapsed) ?? 0,
+    detail: phase.detail.slice(0, 1_024),
+    attributes: phase.attributes,
+  };
+}
+
+export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
+  return {
+    sequence: Number(beat.sequence),
+    slots: Math.min(beat.slotCount, MAX_SLOTS),
+    running: beat.running.map((attempt) => ({
+      attemptId: attempt.attemptId,
+      phase: attempt.phase,
+      phaseAgeMs: toMs(attempt.phaseAge) ?? 0,
+      progress: attempt.progress,
+      progressAgeMs: toMs(attempt.progressAge),
+      resultPending: attempt.resultPending,
+      cancelling: attempt.cancelling,
+    })),
+    loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
+    loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,
+    cpuUsage: beat.cpuUsage,
+    rssBytes: Number(beat.rssBytes),
+    heapUsedBytes: Number(beat.heapUsedBytes),
+    resources: beat.resources,
+    paused: beat.paused,
+    pauseReason: beat.pauseReason,
+    counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, Number(value)])),
+  };
+}
+
+export function toProgress(progress: Progress | undefined): AttemptProgress {
+  return {
+    ...(progress?.fraction === undefined
+      ? {}
+      : { fraction: Math.min(1, Math.max(0, progress.fraction || 0)) }),
+    ...(progress?.doneCount === undefined ? {} : { done: Number(progress.doneCount) }),
+    ...(progress?.totalCount === undefined ? {} : { total: Number(progress.totalCount) }),
+    message: storable(progress?.message ?? "", 1_024),
+  };
+}
+
+/**
+ * A result; one that breaks the contract becomes a failure of its task, because sending it again would
+ * break it again.
+ */
+export function toResult(result: TaskResult, limits: SizeLimits): ReportedResult {
+  return {
+    key: toAttemptKey(result.attemptId),
+    outcome: toOutcome(result, limits),
+    metrics: toMetrics(result),
+  };
+}
+
+export function toFatal(fatal: WorkerFatal): FatalRecord {
+  return {
+    phase: fatal.phase,
+    exceptionClass: storable(fatal.exceptionClass, 256),
+    exceptionMessage: storable(fatal.exceptionMessage, MAX_FAILURE_MESSAGE),
+    traceback: storable(fatal.traceback, MAX_FAILURE_TRACEBACK),
+    exitCode: fatal.exitCode,
+  };
+}
+
+/** Word for a rejection's reason. */
+export function toRejection(reason: RejectionReason): string {
+  switch (reason) {
+    case RejectionReason.UNKNOWN_TYPE:
+      return "unknown_type";
+    case RejectionReason.NO_SLOT:
+      return "no_slot";
+    case RejectionReason.DRAINING:
+      return "draining";
+    case RejectionReason.PAUSED:
+      return "paused";
+    case RejectionReason.RESOURCE_MISSING:
+      return "resource_missing";
+    default:
+      return "unspecified";
+  }
+}
+
+/** Milliseconds of a duration; undefined when there is none. */
+export function toMs(duration: Duration | undefined): number | undefined {
+  return duration && Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+}
+
+function helloViolations(hello: Hello): Violation[] {
+  const violations: Violation[] = [];
+  const check = (ok: boolean, field: string, description: string) => {
+    if (!ok) violations.push({ field, description });
+  };
+  const shown = (text: string) => `"${text.slice(0, 140)}"`;
+  check(
+    WORKER_ID.test(hello.workerId),
+    "worker_id",
+    `${shown(hello.workerId)} must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / -`,
+  );
+  check(UUID.test(hello.sessionId), "session_id", `${shown(hello.sessionId)} is not a uuid`);
+  check(
+    hello.slotCount >= 1 && hello.slotCount <= MAX_SLOTS,
+    "slot_count",
+    `${hello.slotCount} is not between 1 and ${MAX_SLOTS}`,
+  );
+  check(
+    hello.prefetchCount >= 0 && hello.prefetchCount <= MAX_SLOTS,
+    "prefetch_count",
+    `${hello.prefetchCount} is not between 0 and ${MAX_SLOTS}`,
+  );
+  check(
+    hello.types.length >= 1 && hello.types.length <= MAX_TYPES,
+    "types",
+    `has ${hello.types.length} entries; 1 to ${MAX_TYPES} are allowed`,
+  );
+  for (const { type } of hello.types) check(NAME.test(type), "types", `${shown(type)} is not a task type`);
+  for (const queue of hello.queues) check(NAME.test(queue), "queues", `${shown(queue)} is not a queue name`);
+  check(
+    Object.keys(hello.labels).length <= MAX_LABELS,
+    "labels",
+    `has ${Object.keys(hello.labels).length} entries; at most ${MAX_LABELS} are allowed`,
+  );
+  check(
+    hello.startupPhases.length <= MAX_PHASES,
+    "startup_phases",
+    `has ${hello.startupPhases.length} entries; at most ${MAX_PHASES} are allowed`,
+  );
+  const texts = [hello.pool, ...Object.entries(hello.labels).flat(), ...hello.resources];
+  check(
+    !texts.some((text) => text.includes("\0")),
+    "labels",
+    "hold a NUL character, which Postgres cannot store",
+  );
+  return violations;
+}
+
+function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
+  switch (outcome.case) {
+    case "succeeded": {
+      const { output, contentType, warnings } = outcome.value;
+      if (output.byteLength > limits.maxResultBytes)
+        return resultTooLarge(output.byteLength, limits.maxResultBytes);
+      return {
+        kind: "succeeded",
+        output,
+        contentType: storable(contentType, 256) || "application/json",
+        warnings: warnings.map((warning) => ({
+          step: storable(warning.step, 256),
+          code: storable(warning.code, 64),
+          message: storable(warning.message, MAX_FAILURE_MESSAGE),
+        })),
+      };
+    }
+    case "failed":
+      return { kind: "failed", failure: toFailure(outcome.value) };
+    case "cancelled":
+      return { kind: "cancelled", message: outcome.value.message };
+    case "released":
+      return { kind: "released", reason: storable(outcome.value.reason, 64) || "released" };
+    default:
+      return {
+        kind: "failed",
+        failure: {
+          class: "non_retryable",
+          code: "INVALID_RESULT",
+          message: "the worker sent a result without an outcome that this scheduler knows",
+        },
+      };
+  }
+}
+
+function resultTooLarge(bytes: number, limit: number): Outcome {
+  return {
+    kind: "failed",
+    failure: {
+      class: "non_retryable",
+      code: "RESULT_TOO_LARGE",
+      message: `the result has ${bytes} bytes; at most ${limit} are allowed: store it elsewhere and return a reference`,
+    },
+  };
+}
+
+function toFailure(failure: FailureMessage): Failure {
+  const retryAfterMs = toMs(failure.retryAfter);
+  return {
+    class: FAILURE_CLASSES.get(failure.class) ?? "retryable",
+    code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
+    message: storable(failure.message, MAX_FAILURE_MESSAGE),
+    ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.max(0, retryAfterMs) }),
+  };
+}
+
+function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
+  if (!metrics) return undefined;
+  return {
+    runMs: toMs(metrics.runDuration) ?? 0,
+    phases: metrics.phases.slice(0, MAX_PHASES).map(({ phase, duration, failed }) => ({
+      phase: storable(phase, 128),
+      durationMs: toMs(duration) ?? 0,
+      failed,
+    })),
+    peakRssBytes: Number(metrics.peakRssBytes),
+  };
+}
+
+/** Text that Postgres can store (it has no NUL), cut to a length. */
+function storable(text: string, max: number): string {
+  return (text.includes("\0") ? text.replaceAll("\0", "\u{FFFD}") : text).slice(0, max);
+}

@@ -1,0 +1,348 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import {
+  type AssignmentSchema,
+  type Hello,
+  PROTOCOL_VERSION,
+  type SchedulerMessage,
+  SchedulerMessageSchema,
+  type WelcomeSchema,
+  type WorkerMessage,
+} from "@muster/protocol";
+import type { Clock } from "../clock.ts";
+import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
+import type { OutgoingAssignment, ResultAck, WorkerLink } from "../dispatch/link.ts";
+import type { Reports } from "../dispatch/reports.ts";
+import type { Session } from "../dispatch/session.ts";
+import type { AttemptDecision, Sessions } from "../dispatch/sessions.ts";
+import { DatabaseUnavailableError, Refusal } from "../domain/errors.ts";
+import { type AttemptKey, formatAttemptId, formatTaskId } from "../domain/ids.ts";
+import type { Counters } from "../telemetry/counters.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Malformed } from "./bridge.ts";
+import { isInternal, toGrpcError } from "./errors.ts";
+import {
+  toAttemptKey,
+  toFatal,
+  toHeartbeat,
+  toProgress,
+  toRegistration,
+  toRejection,
+  toResult,
+  toStartupPhase,
+} from "./to-domain.ts";
+
+/** A worker that reads so slowly that this much waits for it is cut off; credit bounds it far below. */
+const MAX_UNSENT_BYTES = 256 * 1024 * 1024;
+
+/** Largest frame of assignments: half a message, so that its own overhead always fits. */
+const MAX_FRAME_SHARE = 0.5;
+
+/** What a stream works with. */
+export interface WorkerStreamParts {
+  readonly sessions: Sessions;
+  readonly reports: Reports;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+  readonly sizes: SizeLimits;
+  readonly schedulerId: string;
+  /** A stream says hello within this, milliseconds. */
+  readonly helloTimeoutMs: number;
+  readonly onWork: () => void;
+}
+
+type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage>;
+
+/** Serves one worker stream from hello to its end. */
+export function serveWorkerStream(call: Call, parts: WorkerStreamParts): void {
+  new WorkerStream(call, parts).start();
+}
+
+class WorkerStream implements WorkerLink {
+  readonly #call: Call;
+  readonly #parts: WorkerStreamParts;
+  #session: Session | undefined;
+  #over = false;
+  #acks: ResultAck[] = [];
+  #stopHelloTimer: () => void = () => undefined;
+
+  constructor(call: Call, parts: WorkerStreamParts) {
+    this.#call = call;
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { clock, helloTimeoutMs } = this.#parts;
+    this.#stopHelloTimer = clock.after(helloTimeoutMs, () => {
+      this.close(
+        new Refusal(
+          "deadline",
+          "HELLO_TIMEOUT",
+          `no Hello arrived within ${helloTimeoutMs} ms of the stream's start`,
+        ),
+      );
+    });
+    this.#call.on("data", (message: WorkerMessage | Malformed) => this.#receive(message));
+    this.#call.on("end", () => {
+      this.#ended("the worker closed the stream");
+      this.#call.end();
+    });
+    this.#call.on("cancelled", () => this.#ended("the connection was cut"));
+    this.#call.on("error", (error) => this.#ended(error.message));
+    this.#call.on("close", () => this.#ended("the connection was cut"));
+  }
+
+  assign(assignments: readonly OutgoingAssignment[]): void {
+    const limit = this.#parts.sizes.maxMessageBytes * MAX_FRAME_SHARE;
+    let frame: MessageInitShape<typeof AssignmentSchema>[] = [];
+    let bytes = 0;
+    for (const assignment of assignments) {
+      const size = assignment.payload.byteLength + 1_024;
+      if (frame.length > 0 && bytes + size > limit) {
+        this.#send({ case: "assignments", value: { assignments: frame } });
+        frame = [];
+        bytes = 0;
+      }
+      frame.push(fromAssignment(assignment));
+      bytes += size;
+    }
+    if (frame.length > 0) this.#send({ case: "assignments", value: { assignments: frame } });
+  }
+
+  cancel(key: AttemptKey, reason: string, graceMs: number, timedOut: boolean): void {
+    this.#send({
+      case: "cancelAttempt",
+      value: { attemptId: formatAttemptId(key), reason, grace: durationFromMs(graceMs), timedOut },
+    });
+  }
+
+  revoke(key: AttemptKey, reason: string): void {
+    this.#send({ case: "revokeAttempt", value: { attemptId: formatAttemptId(key), reason } });
+  }
+
+  ackResults(acks: readonly ResultAck[]): void {
+    // Acknowledgements of one commit arrive one by one; they leave in one frame.
+    if (this.#acks.length === 0) setImmediate(() => this.#flushAcks());
+    this.#acks.push(...acks);
+  }
+
+  drain(reason: string, deadlineMs: number | undefined): void {
+    const deadline = deadlineMs === undefined ? {} : { deadline: durationFromMs(deadlineMs) };
+    this.#send({ case: "drain", value: { reason, ...deadline } });
+  }
+
+  close(refusal: Refusal): void {
+    if (this.#over) return;
+    this.#flushAcks();
+    this.#ended(refusal.message);
+    this.#call.emit("error", toGrpcError(refusal));
+  }
+
+  #receive(message: WorkerMessage | Malformed): void {
+    if (this.#over) return;
+    try {
+      if (message instanceof Malformed) throw message.refusal();
+      if (this.#session) this.#handle(this.#session, message);
+      else this.#greet(message);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #greet({ kind }: WorkerMessage): void {
+    this.#stopHelloTimer();
+    if (kind.case !== "hello") {
+      throw new Refusal(
+        "invalid",
+        "INVALID_HELLO",
+        `the first message must be hello, not ${kind.case ?? "empty"}`,
+      );
+    }
+    // What follows waits until the registration is committed.
+    this.#call.pause();
+    void this.#register(kind.value);
+  }
+
+  async #register(hello: Hello): Promise<void> {
+    const { sessions, log, onWork } = this.#parts;
+    try {
+      const registration = toRegistration(hello);
+      const { session, decisions } = await sessions.open(registration, this);
+      if (this.#over) {
+        await sessions.closed(session, this, "the connection was cut during the registration");
+        return;
+      }
+      this.#session = session;
+      this.#send({ case: "welcome", value: this.#welcome(decisions) });
+      this.#call.resume();
+      onWork();
+    } catch (error) {
+      if (error instanceof Refusal) {
+        log.warn("worker.refused", {
+          worker_id: hello.workerId,
+          reason: error.reason,
+          message: error.message,
+        });
+      }
+      this.#fail(error);
+    }
+  }
+
+  #handle(session: Session, { kind }: WorkerMessage): void {
+    const { sessions, reports, sizes, counters } = this.#parts;
+    switch (kind.case) {
+      case "heartbeat":
+        sessions.heartbeat(session, toHeartbeat(kind.value));
+        this.#send({ case: "heartbeatAck", value: { sequence: kind.value.sequence } });
+        return;
+      case "taskAccepted":
+        return reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
+      case "taskRejected": {
+        const { attemptId, reason, detail } = kind.value;
+        return reports.rejected(session, toAttemptKey(attemptId), toRejection(reason), detail);
+      }
+      case "taskEvent": {
+        const { attemptId, sequence, name, attributes } = kind.value;
+        return reports.event(session, {
+          key: toAttemptKey(attemptId),
+          sequence: Number(sequence),
+          name: name.slice(0, 200),
+          attributes,
+        });
+      }
+      case "taskProgress":
+        return reports.progress(session, toAttemptKey(kind.value.attemptId), toProgress(kind.value.progress));
+      case "taskOutput":
+        return reports.output(
+          session,
+          toAttemptKey(kind.value.attemptId),
+          Number(kind.value.sequence),
+          kind.value.data,
+        );
+      case "taskResults":
+        return reports.results(
+          session,
+          kind.value.results.map((result) => toResult(result, sizes)),
+        );
+      case "startupPhase":
+        return this.#follow(sessions.startupPhase(session, toStartupPhase(kind.value)));
+      case "workerFatal":
+        return this.#follow(sessions.fatal(session, toFatal(kind.value)));
+      case "draining":
+        return this.#follow(sessions.draining(session, kind.value.reason));
+      case "goodbye":
+        return this.#follow(sessions.goodbye(session, kind.value.reason));
+      case "hello":
+        throw new Refusal(
+          "invalid",
+          "INVALID_MESSAGE",
+          "hello came twice on one stream; it is the first message only",
+        );
+      default:
+        counters.unknownMessages++;
+    }
+  }
+
+  /** Writes that the worker does not wait for. */
+  #follow(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#parts.log.warn("worker.report_not_recorded", { worker_id: this.#session?.workerId, error });
+    });
+  }
+
+  #welcome(decisions: readonly AttemptDecision[]): MessageInitShape<typeof WelcomeSchema> {
+    const { clock, leases, sizes, schedulerId } = this.#parts;
+    return {
+      serverId: schedulerId,
+      serverTime: timestampFromMs(clock.now()),
+      heartbeatInterval: durationFromMs(leases.heartbeatMs),
+      lease: durationFromMs(leases.leaseMs),
+      reconnectGrace: durationFromMs(leases.graceMs),
+      acceptDeadline: durationFromMs(leases.acceptDeadlineMs),
+      decisions: decisions.map(({ key, keep, reason, cancelled }) => ({
+        attemptId: formatAttemptId(key),
+        keep,
+        reason,
+        cancelled,
+      })),
+      maxMessageBytes: BigInt(sizes.maxMessageBytes),
+      maxResultBytes: BigInt(sizes.maxResultBytes),
+      protocolVersion: PROTOCOL_VERSION,
+    };
+  }
+
+  #flushAcks(): void {
+    const acks = this.#acks.splice(0);
+    if (acks.length === 0) return;
+    this.#send({
+      case: "resultAcks",
+      value: {
+        acks: acks.map(({ key, stale }) => ({
+          attemptId: formatAttemptId(key),
+          stale,
+          detail: stale ? "the attempt is no longer this worker's" : "",
+        })),
+      },
+    });
+  }
+
+  #send(kind: NonNullable<MessageInitShape<typeof SchedulerMessageSchema>["kind"]>): void {
+    if (this.#over) return;
+    if (this.#call.writableLength > MAX_UNSENT_BYTES) {
+      this.close(
+        new Refusal("exhausted", "SLOW_WORKER", `${this.#call.writableLength} bytes wait to be read`),
+      );
+      return;
+    }
+    this.#call.write(create(SchedulerMessageSchema, { kind }));
+  }
+
+  #fail(error: unknown): void {
+    if (isInternal(error)) this.#parts.log.error("worker.stream_failed", { error });
+    if (error instanceof Refusal) this.close(error);
+    else if (error instanceof DatabaseUnavailableError) this.close(databaseRefusal(error));
+    else {
+      this.#ended("internal error");
+      this.#call.emit("error", toGrpcError(error));
+    }
+  }
+
+  #ended(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopHelloTimer();
+    if (!this.#session) return;
+    this.#follow(this.#parts.sessions.closed(this.#session, this, reason));
+  }
+}
+
+function databaseRefusal(error: DatabaseUnavailableError): Refusal {
+  return new Refusal("unavailable", "DATABASE_UNAVAILABLE", error.message, {
+    retryDelayMs: 1_000,
+    cause: error,
+  });
+}
+
+function fromAssignment(assignment: OutgoingAssignment): MessageInitShape<typeof AssignmentSchema> {
+  const { key, options } = assignment;
+  const runMs = options?.timeouts?.runMs;
+  return {
+    attemptId: formatAttemptId(key),
+    taskId: formatTaskId(key.taskId),
+    type: assignment.type,
+    queue: assignment.queue,
+    attemptNumber: assignment.attemptNumber,
+    maxAttemptCount: assignment.maxAttempts,
+    payload: assignment.payload,
+    contentType: assignment.contentType,
+    headers: { ...assignment.headers },
+    ...(runMs === undefined ? {} : { runTimeout: durationFromMs(runMs) }),
+    phaseTimeouts: Object.fromEntries(
+      Object.entries(options?.timeouts?.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
+    ),
+    resources: [...assignment.resources],
+  };
+}

@@ -1,0 +1,168 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Address, Config } from "./config.ts";
+import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
+import { Health } from "./http/health.ts";
+import { type HttpServer, startHttpServer } from "./http/http-server.ts";
+import { Duties } from "./loops/duties.ts";
+import { Auth } from "./rpc/auth.ts";
+import { Explainer } from "./rpc/explainer.ts";
+import { fleetService } from "./rpc/fleet-service.ts";
+import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
+import { taskService } from "./rpc/task-service.ts";
+import { openPostgresStore } from "./store/postgres/postgres-store.ts";
+import type { Store } from "./store/store.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { VERSION } from "./version.ts";
+
+/** A running scheduler. */
+export interface Scheduler {
+  readonly id: string;
+  readonly grpcAddress: Address;
+  readonly httpAddress: Address;
+  /** Ends in an orderly way: no new work, results under way are committed, streams are told. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a scheduler on a migrated database.
+ *
+ * @throws Error when an address cannot be listened on or the database cannot be reached.
+ */
+export async function startScheduler(options: {
+  config: Config;
+  databaseUrl: string;
+  log: Logger;
+  clock?: Clock;
+}): Promise<Scheduler> {
+  const { config, log } = options;
+  const clock = options.clock ?? systemClock;
+  const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
+  const stopping = new AbortController();
+  const store = openPostgresStore({
+    url: options.databaseUrl,
+    applicationName: `muster ${id}`,
+    clock,
+    onConnectionError: (error) => log.warn("database.connection_lost", { error }),
+  });
+  const scheduler = { id, address: shown(config.grpcAddress), version: VERSION };
+  const dispatch = createDispatch({
+    store,
+    clock,
+    log,
+    leases: config.leases,
+    schedulerId: id,
+    onScheduled: (delayMs) => duties.wakeIn(delayMs),
+  });
+  const duties = new Duties({ config, store, dispatch, clock, log, scheduler });
+  const health = new Health({ store, loops: duties.loops, clock, stopping: stopping.signal });
+  const started: { grpc?: GrpcServer; http?: HttpServer } = {};
+  try {
+    await prepare(store, dispatch, scheduler, config);
+    const explainer = new Explainer(store, dispatch.classes);
+    const task = taskService({
+      ...dispatch,
+      store,
+      explainer,
+      sizes: config.sizes,
+      stopping: stopping.signal,
+    });
+    const fleet = fleetService({ ...dispatch, store, explainer, stopping: stopping.signal });
+    const auth = new Auth(config.token);
+    started.http = await startHttpServer({ config, auth, log, health, task, fleet });
+    started.grpc = await startGrpcServer({
+      config,
+      auth,
+      log,
+      handlers: { task, fleet },
+      stream: {
+        ...dispatch,
+        log,
+        leases: config.leases,
+        sizes: config.sizes,
+        schedulerId: id,
+        helloTimeoutMs: config.helloTimeoutMs,
+        onWork: () => dispatch.dispatcher.pump(),
+      },
+    });
+  } catch (error) {
+    await started.http?.stop(0);
+    await store.close();
+    throw error;
+  }
+  const { grpc, http } = started;
+  duties.start();
+  store.listen(
+    (hint) => {
+      if (hint.kind === "work") {
+        const unknown = hint.classIds.some((classId) => !dispatch.classes.get(classId));
+        if (unknown) duties.pollSoon();
+        else dispatch.dispatcher.lookAgain(hint.classIds.length > 0 ? hint.classIds : undefined);
+      } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
+        duties.pollSoon();
+      else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
+    },
+    () => duties.pollSoon(),
+  );
+  log.info("scheduler.started", {
+    scheduler_id: id,
+    version: VERSION,
+    grpc_addr: shown(grpc.address),
+    http_addr: shown(http.address),
+    heartbeat_ms: config.leases.heartbeatMs,
+    lease_ms: config.leases.leaseMs,
+    reconnect_grace_ms: config.leases.graceMs,
+  });
+
+  let stopped: Promise<void> | undefined;
+  return {
+    id,
+    grpcAddress: grpc.address,
+    httpAddress: http.address,
+    stop: () => {
+      stopped ??= stopAll();
+      return stopped;
+    },
+  };
+
+  async function stopAll(): Promise<void> {
+    log.info("scheduler.stopping", { scheduler_id: id, streams: dispatch.registry.size });
+    stopping.abort();
+    grpc.setServing(false);
+    const deadline = clock.monotonic() + config.stopTimeoutMs;
+    const left = () => Math.max(0, deadline - clock.monotonic());
+    await dispatch.submitter.idle();
+    await dispatch.dispatcher.stop();
+    await Promise.race([dispatch.settler.idle(), clock.sleep(left())]);
+    dispatch.settler.stop();
+    dispatch.sessions.closeAll();
+    await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
+    await duties.stop();
+    await dispatch.journal.stop();
+    try {
+      await store.retire(id);
+    } catch (error) {
+      log.warn("scheduler.not_retired", { error });
+    }
+    await store.close();
+    log.info("scheduler.stopped", { scheduler_id: id });
+  }
+}
+
+async function prepare(
+  store: Store,
+  dispatch: Dispatch,
+  scheduler: { id: string; address: string; version: string },
+  config: Config,
+): Promise<void> {
+  await store.ensurePartitions();
+  await store.announce(scheduler, Math.max(3_000, config.leases.leaseMs));
+  dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
+  await dispatch.classes.learn();
+}
+
+/** `host:port` as people write it. */
+export function shown({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

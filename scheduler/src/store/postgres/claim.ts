@@ -1,0 +1,115 @@
+import type { AttemptTouch, ClaimedAttempt, WaitingTask } from "../store.ts";
+import type { Database } from "./database.ts";
+import { ATTEMPT_COLUMNS, type ClaimColumns, jsonParam, toClaimedAttempt } from "./rows.ts";
+
+// Always from the front of the index: ids that commit late have lower numbers, and a cursor would miss
+// them. Claimed tasks stay in the index until they end, so at most the running ones are passed over.
+const WAITING = {
+  name: "task-waiting",
+  text: `select t.id, t.class_id, t.priority
+    from unnest($1::int[]) as c(class_id)
+    cross join lateral (
+      select id, class_id, priority from task
+       where class_id = c.class_id and state = 0 and wake_time is null
+       order by priority desc, id
+       limit $2) t`,
+};
+
+const CLAIM = {
+  name: "task-claim",
+  text: `with c as (
+    update task t
+       set state = 1, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
+           assign_time = now()
+      from unnest($1::bigint[], $2::bigint[]) as d(id, session_id)
+     where t.id = d.id and t.state = 0 and t.wake_time is null
+    returning ${ATTEMPT_COLUMNS}, t.payload, t.content_type, t.headers),
+  e as (
+    insert into event (name, task_ids, epochs)
+    select 'assigned', array_agg(id), array_agg(epoch) from c having count(*) > 0)
+  select * from c`,
+};
+
+const ASSIGNED_TO = {
+  name: "task-assigned-to",
+  text: `select ${ATTEMPT_COLUMNS}, t.payload, t.content_type, t.headers
+    from task t where t.state = 1 and t.session_id = any($1)`,
+};
+
+const TOUCH = {
+  name: "task-touch",
+  text: `update task t
+     set state = case when d.accept_age is null then t.state else 2 end,
+         accept_time = coalesce(t.accept_time, greatest(t.assign_time, now() - d.accept_age * interval '1 ms')),
+         start_time = coalesce(t.start_time, greatest(t.assign_time, now() - d.start_age * interval '1 ms')),
+         phase = coalesce(nullif(d.phase, ''), case when d.phase is null then t.phase end),
+         phase_time = case when d.phase is null then t.phase_time when d.phase = '' then null
+                           else now() - d.phase_age * interval '1 ms' end,
+         progress = case when d.progress is null then t.progress
+                         else d.progress::jsonb || jsonb_build_object('at', now()) end
+    from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::float8[], $7::text[])
+      as d(id, epoch, accept_age, start_age, phase, phase_age, progress)
+   where t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)`,
+};
+
+const WAKE = {
+  name: "task-wake",
+  text: `with due as (
+    select id from task where wake_time <= now() order by wake_time limit $1 for update skip locked)
+  update task t set wake_time = null from due where t.id = due.id
+  returning t.id, t.class_id, t.priority`,
+};
+
+interface WaitingColumns {
+  id: number;
+  class_id: number;
+  priority: number;
+}
+
+/** The first claimable tasks of each class, in the order in which they are to be given out. */
+export async function waitingTasks(
+  db: Database,
+  classIds: readonly number[],
+  limitPerClass: number,
+): Promise<WaitingTask[]> {
+  return (await db.hotRetrying<WaitingColumns>(WAITING, [classIds, limitPerClass])).map(toWaiting);
+}
+
+/** Gives queued tasks to sessions; those that another scheduler was faster with are missing in the answer. */
+export async function claim(
+  db: Database,
+  wanted: readonly { taskId: number; sessionId: number }[],
+): Promise<ClaimedAttempt[]> {
+  const rows = await db.hot<ClaimColumns>(CLAIM, [
+    wanted.map(({ taskId }) => taskId),
+    wanted.map(({ sessionId }) => sessionId),
+  ]);
+  return rows.map(toClaimedAttempt);
+}
+
+/** Attempts that were given to these sessions and not accepted. */
+export async function assignedTo(db: Database, sessionIds: readonly number[]): Promise<ClaimedAttempt[]> {
+  return (await db.cold<ClaimColumns>(ASSIGNED_TO, [sessionIds])).map(toClaimedAttempt);
+}
+
+/** Writes news of running attempts; stale ones change nothing. */
+export async function touch(db: Database, touches: readonly AttemptTouch[]): Promise<void> {
+  await db.hotRetrying(TOUCH, [
+    touches.map(({ key }) => key.taskId),
+    touches.map(({ key }) => key.epoch),
+    touches.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
+    touches.map(({ startAgeMs }) => startAgeMs ?? null),
+    touches.map(({ phase }) => phase ?? null),
+    touches.map(({ phaseAgeMs }) => phaseAgeMs ?? null),
+    touches.map(({ progress }) => jsonParam(progress)),
+  ]);
+}
+
+/** Makes due tasks claimable. */
+export async function wakeDue(db: Database, limit: number): Promise<WaitingTask[]> {
+  return (await db.cold<WaitingColumns>(WAKE, [limit])).map(toWaiting);
+}
+
+function toWaiting(row: WaitingColumns): WaitingTask {
+  return { id: row.id, classId: row.class_id, priority: row.priority };
+}

@@ -1,0 +1,81 @@
+import { createHash } from "node:crypto";
+import type { TaskClass } from "../../domain/match.ts";
+import type { Requirements } from "../../domain/task.ts";
+import type { Database } from "./database.ts";
+
+interface ClassColumns {
+  id: number;
+  queue: string;
+  type: string;
+  labels: Record<string, string>;
+  resources: string[];
+}
+
+const INSERT = {
+  name: "class-insert",
+  text: `insert into task_class (key, queue, type, labels, resources)
+    select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
+           array(select jsonb_array_elements_text(d.resources::jsonb))
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as d(key, queue, type, labels, resources)
+    on conflict (key) do nothing`,
+};
+
+const QUEUES = {
+  name: "class-queues",
+  text: "insert into queue (name) select distinct unnest($1::text[]) on conflict (name) do nothing",
+};
+
+const SELECT = {
+  name: "class-select",
+  text: `select c.id, c.queue, c.type, c.labels, c.resources
+    from unnest($1::text[]) with ordinality as d(key, ord)
+    join task_class c on c.key = decode(d.key, 'hex')
+   order by d.ord`,
+};
+
+const AFTER = {
+  name: "class-after",
+  text: "select id, queue, type, labels, resources from task_class where id > $1 order by id",
+};
+
+/** The class of each wanted combination, in order; missing ones (and their queues) are made. */
+export async function resolveClasses(
+  db: Database,
+  wanted: readonly { queue: string; type: string; requirements: Requirements }[],
+): Promise<TaskClass[]> {
+  const keys = wanted.map(({ queue, type, requirements }) => classKey(queue, type, requirements));
+  const known = await db.cold<ClassColumns>(SELECT, [keys]);
+  if (known.length === wanted.length) return known.map(toClass);
+  await db.cold(QUEUES, [wanted.map(({ queue }) => queue)]);
+  await db.cold(INSERT, [
+    keys,
+    wanted.map(({ queue }) => queue),
+    wanted.map(({ type }) => type),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
+  ]);
+  return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
+}
+
+/** Classes that were made after the one with this id. */
+export async function classesAfter(db: Database, id: number): Promise<TaskClass[]> {
+  return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
+}
+
+/** sha256 of the canonical form: the order of labels and resources does not matter. */
+function classKey(queue: string, type: string, requirements: Requirements): string {
+  const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const resources = [...requirements.resources].sort();
+  return createHash("sha256")
+    .update(JSON.stringify([queue, type, labels, resources]))
+    .digest("hex");
+}
+
+function toClass(row: ClassColumns): TaskClass {
+  return {
+    id: row.id,
+    queue: row.queue,
+    type: row.type,
+    requirements: { labels: row.labels, resources: row.resources },
+  };
+}

@@ -1,0 +1,198 @@
+import pg from "pg";
+import type { Clock } from "../../clock.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { isConflict, poisonsConnection, translateError } from "./errors.ts";
+
+/** A named statement: prepared once a connection. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Anything that runs a statement: a pool, or a transaction. */
+export interface Runner {
+  run<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]>;
+}
+
+/** How the pools are set up. */
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly applicationName: string;
+  /** Connections for the batched pipelines. */
+  readonly hotConnections: number;
+  /** Connections for everything else. */
+  readonly coldConnections: number;
+  /** How long one read or fenced write is tried again when the database is away, milliseconds. */
+  readonly retryForMs: number;
+}
+
+/** Bounds every statement: a stuck one must not hold a pipeline for ever. Half of the default lease. */
+const STATEMENT_TIMEOUT_MS = 15_000;
+
+// The hot statements look tasks up by primary key. Statistics taken on a young table make the planner
+// choose scans and hash joins, which measured 3.5 times slower; their plans are therefore pinned.
+const HOT_SETTINGS = [
+  "enable_seqscan=off",
+  "enable_hashjoin=off",
+  "enable_mergejoin=off",
+  "plan_cache_mode=force_generic_plan",
+  "jit=off",
+];
+
+/** Two pools on one database: hot, with pinned plans, and cold, for reads and transactions. */
+export class Database {
+  readonly #hot: pg.Pool;
+  readonly #cold: pg.Pool;
+  readonly #options: DatabaseOptions;
+  readonly #clock: Clock;
+
+  constructor(options: DatabaseOptions, clock: Clock, onIdleError: (error: Error) => void) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#hot = this.#pool("hot", options.hotConnections, HOT_SETTINGS, onIdleError);
+    this.#cold = this.#pool("cold", options.coldConnections, ["jit=off"], onIdleError);
+  }
+
+  /** Connection settings for a client outside the pools (listening, migrating). */
+  clientConfig(purpose: string, settings: readonly string[] = []): pg.ClientConfig {
+    return {
+      connectionString: this.#options.url,
+      application_name: `${this.#options.applicationName} ${purpose}`,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      types: TYPES,
+      options: ["search_path=muster,public", ...settings].map((setting) => `-c ${setting}`).join(" "),
+    };
+  }
+
+  /** Runs a statement of the pipelines. Never tried again: the caller knows what a second try means. */
+  hot<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
+    return this.#once(this.#hot, statement, values);
+  }
+
+  /** Runs a statement of the pipelines that is harmless to run twice; tried again for a bounded time. */
+  hotRetrying<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
+    return this.retrying(() => this.#once<R>(this.#hot, statement, values));
+  }
+
+  /** Runs a read, or a write that is harmless to run twice; tried again for a bounded time. */
+  cold<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
+    return this.retrying(() => this.#once<R>(this.#cold, statement, values));
+  }
+
+  /** Runs a write of the cold pool once. */
+  coldOnce<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
+    return this.#once(this.#cold, statement, values);
+  }
+
+  /** Runs `fn` in a transaction; conflicts are tried again, a lost connection is not. */
+  async transaction<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#transactionOnce(fn);
+      } catch (error) {
+        if (!isConflict(error) || attempt >= 5) throw error;
+        await this.#clock.sleep(10 * attempt * Math.random());
+      }
+    }
+  }
+
+  /** Tries `fn` again while the database is away or a conflict strikes, up to the configured time. */
+  async retrying<T>(fn: () => Promise<T>): Promise<T> {
+    const deadline = this.#clock.monotonic() + this.#options.retryForMs;
+    for (let wait = 25; ; wait = Math.min(wait * 2, 1_000)) {
+      try {
+        return await fn();
+      } catch (error) {
+        const passing = error instanceof DatabaseUnavailableError || isConflict(error);
+        if (!passing || this.#clock.monotonic() + wait > deadline) throw error;
+        await this.#clock.sleep(wait * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#hot.end(), this.#cold.end()]);
+  }
+
+  #pool(purpose: string, max: number, settings: readonly string[], onError: (error: Error) => void): pg.Pool {
+    const pool = new pg.Pool({
+      ...this.clientConfig(purpose, [...settings, `statement_timeout=${STATEMENT_TIMEOUT_MS}`]),
+      max,
+      idleTimeoutMillis: 60_000,
+    });
+    pool.on("error", onError);
+    // A checked-out client reports a dropped connection both as an event and to the query under way; the
+    // query's error is the one that is handled, but an event without a listener would end the process.
+    pool.on("connect", (client) => client.on("error", () => undefined));
+    return pool;
+  }
+
+  async #once<R extends pg.QueryResultRow>(
+    pool: pg.Pool,
+    statement: Statement,
+    values: readonly unknown[],
+  ): Promise<R[]> {
+    const client = await connect(pool);
+    let failure: unknown;
+    try {
+      const result = await client.query<R>({ ...statement, values: [...values] });
+      return result.rows;
+    } catch (error) {
+      failure = error;
+      throw translateError(error, true);
+    } finally {
+      client.release(poisonsConnection(failure));
+    }
+  }
+
+  async #transactionOnce<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
+    const client = await connect(this.#cold);
+    let broken = false;
+    try {
+      await client.query("begin");
+      const value = await fn({
+        run: async (statement, values) => (await client.query({ ...statement, values: [...values] })).rows,
+      });
+      await client.query("commit");
+      return value;
+    } catch (error) {
+      broken = poisonsConnection(error) || !(await rolledBack(client));
+      throw translateError(error, true);
+    } finally {
+      client.release(broken);
+    }
+  }
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw translateError(error, false);
+  }
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  try {
+    await client.query("rollback");
+    return true;
+  } catch {
+    // The caller is told of the first error and drops the connection.
+    return false;
+  }
+}
+
+const INT8 = 20;
+const INT8_ARRAY = 1016;
+const TYPES = new pg.TypeOverrides();
+TYPES.setTypeParser(INT8, toSafeInteger);
+TYPES.setTypeParser(INT8_ARRAY, (text) =>
+  text === "{}" ? [] : text.slice(1, -1).split(",").map(toSafeInteger),
+);
+
+function toSafeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${text} is beyond 2^53, the largest id supported`);
+  return value;
+}

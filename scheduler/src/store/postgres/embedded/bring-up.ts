@@ -1,0 +1,141 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Client } from "pg";
+import { findBinaries } from "./binaries.ts";
+import { type ClusterRequest, createCluster, resetPassword, roleName } from "./cluster.ts";
+import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
+import { checkMajorVersion, inspect, layoutOf } from "./layout.ts";
+import { type FolderLock, lockFolder } from "./lock.ts";
+import type { ReadyFacts, StartOrder } from "./messages.ts";
+import { readOrMakePassword } from "./password.ts";
+import { place } from "./placement.ts";
+import { clearEarlierPostmaster } from "./postmaster.ts";
+import type { Exit } from "./run.ts";
+import { type Server, startServer } from "./server.ts";
+
+/** The database that the scheduler finds in an embedded PostgreSQL. */
+const databaseName = "muster";
+
+/** A database that takes connections, and how to end it. */
+export interface Database {
+  facts: ReadyFacts;
+  exited: Promise<Exit>;
+  /** Stops the server and gives the data folder free. */
+  stop(): Promise<void>;
+}
+
+/** What {@link bringUp} needs to know besides the order. */
+export interface BringUpContext {
+  log: (line: string) => void;
+  signal: AbortSignal;
+}
+
+/**
+ * From an order to a database that takes connections. Whatever fails, nothing is left running and the folder
+ * is not locked.
+ *
+ * @throws EmbeddedPostgresError of every code but those of the scheduler's side, or the signal's reason
+ */
+export async function bringUp(order: StartOrder, context: BringUpContext): Promise<Database> {
+  const { log, signal } = context;
+  const { stateRoot } = order;
+  const { dataDir, account } = await place({ wanted: order.dataDir, stateRoot, log, signal });
+  const layout = layoutOf(dataDir);
+  const lock = await lockFolder(layout, order.schedulerPid, log, signal);
+  try {
+    const { hasCluster, leftovers } = await inspect(layout);
+    for (const name of leftovers) {
+      // Retried: the initdb of a killed guardian may still be at work in there, and fails with its folder.
+      log(`removing ${join(dataDir, name)}, which an interrupted initdb has left`);
+      await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    }
+    const binaries = await findBinaries({ account, stateRoot, log, signal });
+    if (hasCluster) await checkMajorVersion(layout, binaries.major, binaries.version);
+    const password = await readOrMakePassword(layout);
+    const request: ClusterRequest = { layout, binaries, account, password: password.value, log, signal };
+    if (!hasCluster) {
+      await createCluster(request);
+    } else if (password.isNew) {
+      await clearEarlierPostmaster(layout.cluster, log);
+      await resetPassword(request);
+    }
+    const server = await startServer({
+      binaries,
+      account,
+      cluster: layout.cluster,
+      port: order.port,
+      log,
+      signal,
+    });
+    try {
+      await createDatabase(server, password.value, layout.password);
+      signal.throwIfAborted();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return databaseOf(server, lock, password.value, dataDir, binaries.version);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function databaseOf(
+  server: Server,
+  lock: FolderLock,
+  password: string,
+  dataDir: string,
+  version: string,
+): Database {
+  const { pid, port } = server;
+  const url = `postgres://${roleName}:${password}@127.0.0.1:${port}/${databaseName}`;
+  return {
+    facts: { url, dataDir, port, version, pid },
+    exited: server.exited,
+    stop: async () => {
+      await server.stop();
+      lock.release();
+    },
+  };
+}
+
+/** Asked at each start: a first start may have been interrupted just before. */
+async function createDatabase(server: Server, password: string, passwordFile: string): Promise<void> {
+  const client = new Client({
+    host: "127.0.0.1",
+    port: server.port,
+    user: roleName,
+    password,
+    database: "postgres",
+    ssl: false,
+    connectionTimeoutMillis: 30_000,
+    query_timeout: 60_000,
+  });
+  // A connection that breaks fails the statement under way; without a listener it would end the process.
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const found = await client.query("select from pg_database where datname = $1", [databaseName]);
+    if (found.rowCount === 0) await client.query(`create database ${databaseName}`);
+  } catch (error) {
+    if (systemErrorCode(error) === "28P01") throw passwordRejected(passwordFile, error);
+    throw new EmbeddedPostgresError(
+      "START_FAILED",
+      `PostgreSQL started on port ${server.port}, but its database "${databaseName}" could not be prepared: ` +
+        `${messageOf(error)}. The data is left as it is.`,
+      { cause: error },
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+function passwordRejected(passwordFile: string, cause: unknown): EmbeddedPostgresError {
+  return new EmbeddedPostgresError(
+    "PASSWORD_REJECTED",
+    `The password in ${passwordFile} is not the one of the database beside it. Restore the file; or remove it, ` +
+      `and the next start sets a new password.`,
+    { cause },
+  );
+}

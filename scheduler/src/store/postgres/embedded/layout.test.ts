@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, it } from "node:test";
+import { inspect, layoutOf } from "./layout.ts";
+
+const folders: string[] = [];
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+/** A data folder with the given files; a name that ends with a slash is a folder. */
+async function folderWith(...names: string[]) {
+  const folder = await mkdtemp(join(tmpdir(), "muster-layout-"));
+  folders.push(folder);
+  for (const name of names) {
+    await mkdir(join(folder, name.endsWith("/") ? name : dirname(name)), { recursive: true });
+    if (!name.endsWith("/")) await writeFile(join(folder, name), "");
+  }
+  return layoutOf(folder);
+}
+
+describe("a look at a data folder", () => {
+  for (const [what, names, expected] of [
+    ["is not there", undefined, { hasCluster: false, leftovers: [] }],
+    ["is empty", [], { hasCluster: false, leftovers: [] }],
+    ["is a fresh volume", ["lost+found/"], { hasCluster: false, leftovers: [] }],
+    ["has a password only", ["password", "lock"], { hasCluster: false, leftovers: [] }],
+    ["has an empty cluster folder", ["cluster/"], { hasCluster: false, leftovers: [] }],
+    ["has a cluster", ["password", "cluster/PG_VERSION"], { hasCluster: true, leftovers: [] }],
+    ["has a cluster and a note", ["NOTE", "cluster/PG_VERSION"], { hasCluster: true, leftovers: [] }],
+    [
+      "has half a cluster of an interrupted initdb",
+      ["password", "init-0123456789ab/password", "init-0123456789ab/cluster/base/"],
+      { hasCluster: false, leftovers: ["init-0123456789ab"] },
+    ],
+  ] as const) {
+    it(`that ${what}`, async () => {
+      const layout = names ? await folderWith(...names) : layoutOf(join(tmpdir(), "muster-no-such-folder"));
+      assert.deepEqual(await inspect(layout), expected);
+    });
+  }
+
+  for (const [what, names, code, message] of [
+    [
+      "holds foreign files",
+      ["letter.txt", "photo.jpg"],
+      "FOREIGN_FILES",
+      /: letter\.txt, photo\.jpg\. Nothing/,
+    ],
+    ["is another PostgreSQL's", ["PG_VERSION", "base/"], "FOREIGN_FILES", /of another PostgreSQL/],
+    ["has foreign files for a cluster", ["cluster/letter.txt"], "FOREIGN_FILES", /letter\.txt/],
+    ["has lost its PG_VERSION", ["cluster/base/", "cluster/global/"], "DAMAGED_CLUSTER", /PG_VERSION/],
+    [
+      "has foreign files where initdb was interrupted",
+      ["init-0123456789ab/cluster/letter.txt"],
+      "FOREIGN_FILES",
+      /init-0123456789ab.*letter\.txt/,
+    ],
+    [
+      "has foreign files beside an interrupted initdb's cluster",
+      ["cluster/PG_VERSION", "init-0123456789ab/letter.txt"],
+      "FOREIGN_FILES",
+      /init-0123456789ab.*letter\.txt/,
+    ],
+  ] as const) {
+    it(`that ${what} is refused`, async () => {
+      const layout = await folderWith(...names);
+      const before = await readdir(layout.dataDir, { recursive: true });
+      await assert.rejects(inspect(layout), { name: "EmbeddedPostgresError", code, message });
+      assert.deepEqual(await readdir(layout.dataDir, { recursive: true }), before);
+    });
+  }
+});

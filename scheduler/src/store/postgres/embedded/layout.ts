@@ -1,0 +1,184 @@
+import type { Stats } from "node:fs";
+import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
+
+/** Where everything is inside a data folder. */
+export interface Layout {
+  dataDir: string;
+  /** PostgreSQL's own folder. It appears whole, by a rename, when initdb has succeeded. */
+  cluster: string;
+  /** The password of the only role, mode 0600. */
+  password: string;
+  /** Locked by the guardian for as long as it lives. */
+  lock: string;
+  /** Who holds the lock, for the message to whoever wants it too. */
+  holder: string;
+}
+
+/** The layout of a data folder. */
+export function layoutOf(dataDir: string): Layout {
+  return {
+    dataDir,
+    cluster: join(dataDir, "cluster"),
+    password: join(dataDir, "password"),
+    lock: join(dataDir, "lock"),
+    holder: join(dataDir, "holder.json"),
+  };
+}
+
+/** The prefix of the folders in which initdb works; one that is found at a start is of an interrupted initdb. */
+export const initPrefix = "init-";
+
+/** The file in such a folder that gives initdb the password. */
+export const initPasswordFile = "password";
+
+const ours =
+  /^(cluster|password|password\.new|lock|lock-journal|holder\.json|holder\.json\.new|init-[0-9a-f]{12})$/;
+
+/** What an empty folder may hold: a fresh volume has the first, version control and desktops the others. */
+const harmless = new Set(["lost+found", ".gitignore", ".gitkeep", ".DS_Store"]);
+
+/** Everything that PostgreSQL 14 to 18 puts at the top of a cluster. */
+const clusterEntry =
+  /^(PG_VERSION|base|global|pg_[a-z_]+|pg_(hba|ident)\.conf|postgresql(\.auto)?\.conf(\.tmp)?|postmaster\.(pid|opts)|current_logfiles|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?)$/;
+
+/** What a data folder holds. */
+export interface Contents {
+  /** True when there is a cluster to start. */
+  hasCluster: boolean;
+  /** Names of the folders that interrupted initdb runs have left. */
+  leftovers: string[];
+}
+
+/**
+ * Looks at a data folder, and changes nothing.
+ *
+ * @throws EmbeddedPostgresError `FOREIGN_FILES`, `DAMAGED_CLUSTER`, or `FOLDER_UNUSABLE` when it cannot be read
+ */
+export async function inspect(layout: Layout): Promise<Contents> {
+  const names = (await list(layout.dataDir)) ?? [];
+  const clusterNames = (await list(layout.cluster)) ?? [];
+  const hasCluster = clusterNames.includes("PG_VERSION");
+  if (!hasCluster) {
+    refuseBareCluster(layout, names);
+    refuseForeign(
+      layout.dataDir,
+      names.filter((name) => !ours.test(name) && !harmless.has(name)),
+    );
+    refuseForeign(
+      layout.cluster,
+      clusterNames.filter((name) => !clusterEntry.test(name)),
+    );
+    if (clusterNames.length > 0) {
+      throw new EmbeddedPostgresError(
+        "DAMAGED_CLUSTER",
+        `The folder ${layout.cluster} holds parts of a PostgreSQL cluster, but not its file PG_VERSION, without ` +
+          `which it cannot be started. Nothing was changed. Restore the folder from a backup; or, when its tasks ` +
+          `may be lost, move it away, and the next start makes a new one.`,
+      );
+    }
+  }
+  const leftovers = names.filter((name) => name.startsWith(initPrefix) && ours.test(name));
+  for (const name of leftovers) await refuseForeignLeftover(join(layout.dataDir, name));
+  return { hasCluster, leftovers };
+}
+
+async function refuseForeignLeftover(folder: string): Promise<void> {
+  const names = (await list(folder)) ?? [];
+  refuseForeign(
+    folder,
+    names.filter((name) => name !== "cluster" && name !== initPasswordFile),
+  );
+  const inside = (await list(join(folder, "cluster"))) ?? [];
+  refuseForeign(
+    join(folder, "cluster"),
+    inside.filter((name) => !clusterEntry.test(name)),
+  );
+}
+
+function refuseForeign(folder: string, names: string[]): void {
+  if (names.length === 0) return;
+  const shown = names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+  throw new EmbeddedPostgresError(
+    "FOREIGN_FILES",
+    `The folder ${folder} holds files that are not Muster's: ${shown}. Nothing was changed. ` +
+      `Give a data folder that is empty or does not exist yet, or move these files away.`,
+  );
+}
+
+function refuseBareCluster(layout: Layout, names: string[]): void {
+  if (!names.includes("PG_VERSION")) return;
+  throw new EmbeddedPostgresError(
+    "FOREIGN_FILES",
+    `The folder ${layout.dataDir} is the data folder of another PostgreSQL. Nothing was changed. Give a data ` +
+      `folder that is empty or does not exist yet; or start that PostgreSQL and set DATABASE_URL to it.`,
+  );
+}
+
+/**
+ * Compares the cluster's major version with that of the programs.
+ *
+ * @throws EmbeddedPostgresError `VERSION_MISMATCH`
+ */
+export async function checkMajorVersion(layout: Layout, major: number, version: string): Promise<void> {
+  const found = (await readFile(join(layout.cluster, "PG_VERSION"), "utf8")).trim();
+  if (found === String(major)) return;
+  throw new EmbeddedPostgresError(
+    "VERSION_MISMATCH",
+    `The data in ${layout.cluster} was written by PostgreSQL ${found}, and this release of Muster brings ` +
+      `PostgreSQL ${version}, which cannot read it. Nothing was changed. Start the release of Muster that wrote it; or dump ` +
+      `it there with pg_dump, start this release on another data folder, and restore it with pg_restore.`,
+  );
+}
+
+/** The names in a folder, or undefined when there is no such folder. */
+async function list(folder: string): Promise<string[] | undefined> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw unusable(folder, "read", error);
+  }
+}
+
+/** The facts of a file or folder, or undefined when it is not there. */
+export async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw unusable(path, "look at", error);
+  }
+}
+
+/**
+ * Creates a folder with its missing parents. Those that root creates are open to everyone's passage, whatever
+ * the umask: another account has to get through.
+ */
+export async function makeFolders(folder: string): Promise<void> {
+  if (await statOf(folder)) return;
+  await makeFolders(dirname(folder));
+  try {
+    // Recursive: another start may create it at the same time.
+    await mkdir(folder, { recursive: true });
+    if (process.getuid?.() === 0) await chmod(folder, 0o755);
+  } catch (error) {
+    throw unusable(folder, "create", error);
+  }
+}
+
+/** A failed system call on the data folder, said in a way that helps. */
+export function unusable(path: string, action: string, cause: unknown): EmbeddedPostgresError {
+  if (cause instanceof EmbeddedPostgresError) return cause;
+  const who = process.getuid ? `uid ${process.getuid()}` : "this user";
+  const remedy =
+    systemErrorCode(cause) === "ENOSPC"
+      ? "Free some space there"
+      : `Give the folder to the user who runs the scheduler (${who})`;
+  return new EmbeddedPostgresError(
+    "FOLDER_UNUSABLE",
+    `Cannot ${action} ${path}: ${messageOf(cause)}. ${remedy}, or choose another data folder.`,
+    { cause },
+  );
+}

@@ -1,0 +1,114 @@
+import type { EventRecord, NewEvent } from "../store.ts";
+import type { Database, Statement } from "./database.ts";
+import { jsonParam } from "./rows.ts";
+
+const APPEND: Statement = {
+  name: "event-append",
+  text: `insert into event (name, task_id, epoch, session_id, worker_id, sequence, attributes)
+    select d.name, d.task_id, d.epoch, d.session_id, d.worker_id, d.sequence, d.attributes::jsonb
+      from unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::text[])
+        with ordinality as d(name, task_id, epoch, session_id, worker_id, sequence, attributes, ord)
+     order by d.ord`,
+};
+
+const OF_TASK: Statement = {
+  name: "event-of-task",
+  text: `select id, time, name, task_id, epoch, worker_id, attributes
+    from event where task_id = $1 order by id limit $2`,
+};
+
+const OF_WORKER: Statement = {
+  name: "event-of-worker",
+  text: `select id, time, name, task_id, epoch, worker_id, attributes
+    from event where worker_id = $1 and id > $2 order by id limit $3`,
+};
+
+// Takes rows that name many tasks apart. The limit counts rows of the table, each of which stands for one
+// batch, so a page may hold more events than asked for; none is lost between pages.
+const EXPANDED = `select e.id, e.time, e.name, coalesce(d.task_id, e.task_id) as task_id,
+    coalesce(d.epoch, e.epoch) as epoch, e.worker_id, e.attributes
+    from e left join lateral unnest(e.task_ids, e.epochs) with ordinality as d(task_id, epoch, ord) on true`;
+
+const RECENT: Statement = {
+  name: "event-recent",
+  text: `with e as (
+    select * from event where $1::bigint is null or id < $1 order by id desc limit $2)
+  ${EXPANDED} order by e.id desc, d.ord desc`,
+};
+
+const AFTER: Statement = {
+  name: "event-after",
+  text: `with e as (select * from event where id > $1 order by id limit $2)
+  ${EXPANDED} order by e.id, d.ord`,
+};
+
+const LAST: Statement = { name: "event-last", text: "select coalesce(max(id), 0) as id from event" };
+
+interface EventColumns {
+  id: number;
+  time: Date;
+  name: string;
+  task_id: number | null;
+  epoch: number | null;
+  worker_id: string | null;
+  attributes: Record<string, string> | null;
+}
+
+/** Appends events in order. */
+export async function appendEvents(db: Database, events: readonly NewEvent[]): Promise<void> {
+  await db.hot(APPEND, [
+    events.map(({ name }) => name),
+    events.map(({ taskId }) => taskId ?? null),
+    events.map(({ epoch }) => epoch ?? null),
+    events.map(({ sessionId }) => sessionId ?? null),
+    events.map(({ workerId }) => workerId ?? null),
+    events.map(({ sequence }) => sequence ?? null),
+    events.map(({ attributes }) => jsonParam(attributes)),
+  ]);
+}
+
+/** What was recorded of one task apart from its regular life, oldest first. */
+export async function taskEvents(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(OF_TASK, [taskId, limit])).map(toEvent);
+}
+
+/** Events of a worker, oldest first. */
+export async function workerEvents(
+  db: Database,
+  workerId: string,
+  afterId: number,
+  limit: number,
+): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(OF_WORKER, [workerId, afterId, limit])).map(toEvent);
+}
+
+/** The feed, newest first. */
+export async function recentEvents(
+  db: Database,
+  beforeId: number | undefined,
+  limit: number,
+): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(RECENT, [beforeId ?? null, limit])).map(toEvent);
+}
+
+/** The feed after a position, oldest first. */
+export async function eventsAfter(db: Database, afterId: number, limit: number): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(AFTER, [afterId, limit])).map(toEvent);
+}
+
+/** Position of the newest event. */
+export async function lastEventId(db: Database): Promise<number> {
+  return (await db.cold<{ id: number }>(LAST, []))[0]?.id ?? 0;
+}
+
+function toEvent(row: EventColumns): EventRecord {
+  return {
+    id: row.id,
+    time: row.time,
+    name: row.name,
+    taskId: row.task_id ?? undefined,
+    epoch: row.epoch ?? undefined,
+    workerId: row.worker_id ?? undefined,
+    attributes: row.attributes ?? {},
+  };
+}

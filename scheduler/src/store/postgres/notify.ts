@@ -1,0 +1,87 @@
+import pg from "pg";
+import type { Clock } from "../../clock.ts";
+import type { Hint } from "../store.ts";
+
+/** Waits between attempts to listen again, doubling up to the last. */
+const FIRST_WAIT_MS = 100;
+const LAST_WAIT_MS = 5_000;
+
+/**
+ * Listens on the channel `muster` until closed, on a connection of its own that is made again when it
+ * drops. Notifications are hints: whoever acts on them also polls.
+ */
+export class Listener {
+  readonly #config: pg.ClientConfig;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  #client: pg.Client | undefined;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(config: pg.ClientConfig, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /**
+   * @param onConnected Called after every (re)connect: what was notified meanwhile is lost, so look again.
+   * @param onError Called with every connection error.
+   */
+  start(onHint: (hint: Hint) => void, onConnected: () => void, onError: (error: Error) => void): void {
+    this.#done = this.#loop(onHint, onConnected, onError);
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    await this.#client?.end();
+    await this.#done;
+  }
+
+  async #loop(
+    onHint: (hint: Hint) => void,
+    onConnected: () => void,
+    onError: (error: Error) => void,
+  ): Promise<void> {
+    const { signal } = this.#stopping;
+    let wait = FIRST_WAIT_MS;
+    while (!signal.aborted) {
+      const client = new pg.Client(this.#config);
+      this.#client = client;
+      const ended = new Promise<void>((resolve) => client.once("end", resolve));
+      client.on("error", onError);
+      client.on("notification", ({ payload }) => {
+        const hint = parseHint(payload);
+        if (hint) onHint(hint);
+      });
+      try {
+        await client.connect();
+        await client.query("listen muster");
+        wait = FIRST_WAIT_MS;
+        onConnected();
+        await ended;
+      } catch (error) {
+        if (!signal.aborted) onError(error instanceof Error ? error : new Error(String(error)));
+      }
+      await client.end().catch(onError);
+      await this.#clock.sleep(wait, signal);
+      wait = Math.min(wait * 2, LAST_WAIT_MS);
+    }
+  }
+}
+
+/** A hint from its text; undefined for what a newer version may send. */
+export function parseHint(payload: string | undefined): Hint | undefined {
+  if (!payload?.startsWith("{")) return undefined;
+  const value: unknown = JSON.parse(payload);
+  if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
+  if (value.kind === "queue") return { kind: "queue" };
+  if (value.kind === "work" && "classIds" in value && Array.isArray(value.classIds)) {
+    return { kind: "work", classIds: value.classIds.filter((id) => typeof id === "number") };
+  }
+  if (value.kind === "command" && "schedulerId" in value && typeof value.schedulerId === "string") {
+    return { kind: "command", schedulerId: value.schedulerId };
+  }
+  if (value.kind === "task" && "taskId" in value && typeof value.taskId === "number") {
+    return { kind: "task", taskId: value.taskId };
+  }
+  return undefined;
+}

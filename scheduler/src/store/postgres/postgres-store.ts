@@ -1,0 +1,212 @@
+import { type Clock, systemClock } from "../../clock.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
+import { assignedTo, claim, touch, waitingTasks, wakeDue } from "./claim.ts";
+import { classesAfter, resolveClasses } from "./classes.ts";
+import { Database } from "./database.ts";
+import { appendEvents, eventsAfter, lastEventId, recentEvents, taskEvents, workerEvents } from "./events.ts";
+import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
+import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
+import { Listener } from "./notify.ts";
+import {
+  announce,
+  forgetDead,
+  lead,
+  otherSchedulers,
+  retire,
+  sendCommand,
+  takeCommands,
+} from "./schedulers.ts";
+import {
+  disconnect,
+  endSessions,
+  openSessions,
+  reapSessions,
+  recordStartup,
+  renewLeases,
+} from "./sessions.ts";
+import { settleWith } from "./settle.ts";
+import { insertTasks } from "./submit.ts";
+import {
+  appendOutput,
+  cancelTask,
+  failOverdue,
+  getAttempts,
+  getTask,
+  listTasks,
+  outputAfter,
+  retryTask,
+} from "./tasks.ts";
+
+/** What the store needs to know. */
+export interface PostgresStoreOptions {
+  readonly url: string;
+  /** Shown in `pg_stat_activity`. */
+  readonly applicationName: string;
+  /** How long reads and fenced writes are tried again, milliseconds; 5,000 by default. */
+  readonly retryForMs?: number;
+  readonly clock?: Clock;
+  /** Called with errors of idle and listening connections. */
+  readonly onConnectionError: (error: Error) => void;
+}
+
+// Three lanes keep Postgres busy while two batches are decoded; more only add locks to wait for.
+const HOT_CONNECTIONS = 3;
+const COLD_CONNECTIONS = 6;
+const PARTITIONS_AHEAD_DAYS = 7;
+
+/** Applies what is missing of the schema. @throws SchemaMismatchError, DatabaseUnavailableError. */
+export async function migrateDatabase(url: string): Promise<MigrationReport> {
+  const config = {
+    connectionString: url,
+    application_name: "muster migrate",
+    connectionTimeoutMillis: 10_000,
+  };
+  return migrate(config, await loadMigrations());
+}
+
+/** Opens the store. Connections are made when needed; the schema must be there. */
+export function openPostgresStore(options: PostgresStoreOptions): Store {
+  const clock = options.clock ?? systemClock;
+  const db = new Database(
+    {
+      url: options.url,
+      applicationName: options.applicationName,
+      hotConnections: HOT_CONNECTIONS,
+      coldConnections: COLD_CONNECTIONS,
+      retryForMs: options.retryForMs ?? 5_000,
+    },
+    clock,
+    options.onConnectionError,
+  );
+  const listener = new Listener(db.clientConfig("listen"), clock);
+
+  return {
+    resolveClasses: (wanted) => resolveClasses(db, wanted),
+    classesAfter: (id) => classesAfter(db, id),
+    insertTasks: (tasks) => insertTasks(db, tasks),
+    waitingTasks: (classIds, limit) => waitingTasks(db, classIds, limit),
+    claim: (wanted) => claim(db, wanted),
+    assignedTo: (sessionIds) => assignedTo(db, sessionIds),
+    touch: (touches) => touch(db, touches),
+    settle: (requests) => settle(db, requests),
+    appendEvents: (events) => appendEvents(db, events),
+    appendOutput: (chunks) => appendOutput(db, chunks),
+    wakeDue: (limit) => wakeDue(db, limit),
+    failOverdue: (limit) => failOverdue(db, limit),
+
+    openSessions: (opens, schedulerId, leaseMs) => openSessions(db, opens, schedulerId, leaseMs),
+    recordStartup: (id, phases, ready, draining) => recordStartup(db, id, phases, ready, draining),
+    renewLeases: (beats, schedulerId, leaseMs) => renewLeases(db, beats, schedulerId, leaseMs),
+    disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
+    endSessions: (ends, decide) => endSessions(db, ends, decide),
+    reapSessions: (graceMs, limit, decide) => reapSessions(db, graceMs, limit, decide),
+
+    announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
+    otherSchedulers: (selfId) => otherSchedulers(db, selfId),
+    retire: (id) => retire(db, id),
+    lead: (name, id, leaseMs) => lead(db, name, id, leaseMs),
+    sendCommand: (id, command) => sendCommand(db, id, command),
+    takeCommands: (id) => takeCommands(db, id),
+
+    getTask: (id) => getTask(db, id),
+    getAttempts: (id) => getAttempts(db, id),
+    listTasks: (filter) => listTasks(db, filter),
+    cancelTask: (id, reason) => cancelTask(db, id, reason),
+    retryTask: (id) => retryTask(db, id),
+    outputAfter: (taskId, epoch, sequence, limit) => outputAfter(db, taskId, epoch, sequence, limit),
+
+    listWorkers: (filter) => listWorkers(db, filter),
+    getWorker: (id) => getWorker(db, id),
+    leaseHolders: (ids) => leaseHolders(db, ids),
+    listQueues: () => listQueues(db),
+    setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
+    depths: () => depths(db),
+    taskEvents: (id, limit) => taskEvents(db, id, limit),
+    workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
+    recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),
+    eventsAfter: (afterId, limit) => eventsAfter(db, afterId, limit),
+    lastEventId: () => lastEventId(db),
+
+    databaseTime: () => databaseTime(db),
+    ensurePartitions: async () => {
+      await db.cold(ENSURE_PARTITIONS, [PARTITIONS_AHEAD_DAYS]);
+    },
+    dropOld: (keepDays) => dropOld(db, keepDays),
+    notify: (hint) => notify(db, hint),
+    listen: (onHint, onConnected) => listener.start(onHint, onConnected, options.onConnectionError),
+    close: async () => {
+      await listener.close();
+      await db.close();
+    },
+  };
+}
+
+const NOW = { name: "database-time", text: "select now() as now" };
+const NOTIFY = { name: "notify", text: "select pg_notify('muster', $1)" };
+const ENSURE_PARTITIONS = { name: "ensure-partitions", text: "select ensure_partitions($1)" };
+const DROP_PARTITIONS = { name: "drop-partitions", text: "select drop_partitions($1) as dropped" };
+const DROP_SESSIONS = {
+  name: "drop-sessions",
+  text: "delete from worker_session where gone_time < now() - $1::int * interval '1 day'",
+};
+const DROP_KEYS = {
+  name: "drop-keys",
+  text: `delete from task_key k
+    where k.create_time < now() - $1::int * interval '1 day'
+      and not exists (select from task t where t.id = k.task_id)
+      and not exists (select from task_finished f where f.id = k.task_id)`,
+};
+
+/**
+ * Applies ends of attempts. When a try's outcome is unknown, the next one finds the attempts gone; they
+ * were applied if the archive has them.
+ */
+async function settle(db: Database, requests: readonly SettleRequest[]): Promise<SettleResult[]> {
+  let unsure = false;
+  const results = await db.retrying(async () => {
+    try {
+      return await settleWith((statement, values) => db.hot(statement, values), requests);
+    } catch (error) {
+      // Two statements make up a batch, so the first may be committed whatever became of the second.
+      unsure ||= error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1);
+      throw error;
+    }
+  });
+  if (!unsure) return results;
+  const doubtful = requests.filter((_, index) => !results[index]?.applied);
+  if (doubtful.length === 0) return results;
+  const rows = await db.cold<{ id: number; epoch: number }>(ARCHIVED, [
+    doubtful.map(({ key }) => key.taskId),
+    doubtful.map(({ key }) => key.epoch),
+  ]);
+  const archived = new Set(rows.map((row) => `${row.id}.${row.epoch}`));
+  return requests.map(({ key }, index) => ({
+    applied: results[index]?.applied === true || archived.has(`${key.taskId}.${key.epoch}`),
+  }));
+}
+
+const ARCHIVED = {
+  name: "settle-archived",
+  text: `select d.id, d.epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+    where exists (select from task_finished f where f.id = d.id and f.epoch = d.epoch)
+       or exists (select from task_attempt a where a.task_id = d.id and a.epoch = d.epoch)`,
+};
+
+async function databaseTime(db: Database): Promise<Date> {
+  const [row] = await db.coldOnce<{ now: Date }>(NOW, []);
+  if (!row) throw new Error("the database gave no time");
+  return row.now;
+}
+
+async function dropOld(db: Database, keepDays: number): Promise<number> {
+  const [row] = await db.cold<{ dropped: number }>(DROP_PARTITIONS, [keepDays]);
+  await db.cold(DROP_KEYS, [keepDays]);
+  await db.cold(DROP_SESSIONS, [keepDays]);
+  await forgetDead(db);
+  return row?.dropped ?? 0;
+}
+
+async function notify(db: Database, hint: Hint): Promise<void> {
+  await db.cold(NOTIFY, [JSON.stringify(hint)]);
+}

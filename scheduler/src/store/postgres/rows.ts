@@ -1,0 +1,148 @@
+import type { Failure, Warning } from "../../domain/failure.ts";
+import type {
+  AttemptMetrics,
+  EndState,
+  OpenState,
+  Progress,
+  TaskOptions,
+  TaskRecord,
+  TaskState,
+} from "../../domain/task.ts";
+import type { AttemptRow, ClaimedAttempt } from "../store.ts";
+
+const STATES: readonly TaskState[] = ["queued", "assigned", "running", "succeeded", "failed", "cancelled"];
+
+/** Number of a state in the tables. */
+export function stateNumber(state: OpenState | EndState): number {
+  return STATES.indexOf(state);
+}
+
+/** Media type that is stored as null. */
+export const DEFAULT_CONTENT_TYPE = "application/json";
+
+/** JSON text of a value for a jsonb parameter, or null. */
+export function jsonParam(value: unknown): string | null {
+  return value === undefined || value === null ? null : JSON.stringify(value);
+}
+
+/** Columns of an open task as an attempt; the query names the table `t`. */
+export const ATTEMPT_COLUMNS = `t.id, t.epoch, t.class_id, t.session_id, t.attempt_count, t.oom_count, t.options,
+  t.cancel_reason, t.state, extract(epoch from now() - t.assign_time)::float8 * 1000 as age_ms`;
+
+export interface AttemptColumns {
+  id: number;
+  epoch: number;
+  class_id: number;
+  session_id: number;
+  attempt_count: number;
+  oom_count: number;
+  options: TaskOptions | null;
+  cancel_reason: string | null;
+  state: number;
+  age_ms: number | null;
+}
+
+export function toAttemptRow(row: AttemptColumns): AttemptRow {
+  return {
+    taskId: row.id,
+    epoch: row.epoch,
+    classId: row.class_id,
+    sessionId: row.session_id,
+    attemptCount: row.attempt_count,
+    outOfMemoryCount: row.oom_count,
+    options: row.options ?? undefined,
+    cancelReason: row.cancel_reason ?? undefined,
+    accepted: row.state === 2,
+    ageMs: row.age_ms ?? 0,
+  };
+}
+
+export interface ClaimColumns extends AttemptColumns {
+  payload: Buffer;
+  content_type: string | null;
+  headers: Record<string, string> | null;
+}
+
+export function toClaimedAttempt(row: ClaimColumns): ClaimedAttempt {
+  return {
+    ...toAttemptRow(row),
+    payload: row.payload,
+    contentType: row.content_type ?? DEFAULT_CONTENT_TYPE,
+    headers: row.headers ?? undefined,
+  };
+}
+
+export interface TaskColumns {
+  id: number;
+  queue: string;
+  type: string;
+  labels: Record<string, string>;
+  resources: string[];
+  state: number;
+  detail: string | null;
+  priority: number;
+  payload: Buffer | null;
+  content_type: string | null;
+  headers: Record<string, string> | null;
+  unique_key: string | null;
+  options: TaskOptions | null;
+  attempt_count: number;
+  oom_count: number;
+  epoch: number;
+  session_id: number | null;
+  worker_id: string | null;
+  create_time: Date;
+  wake_time: Date | null;
+  assign_time: Date | null;
+  accept_time: Date | null;
+  start_time: Date | null;
+  finish_time: Date | null;
+  phase: string | null;
+  phase_time: Date | null;
+  progress: (Omit<Progress, "at"> & { at: string }) | null;
+  output: Buffer | null;
+  output_content_type: string | null;
+  failure: Failure | null;
+  warnings: Warning[] | null;
+  metrics: AttemptMetrics | null;
+  cancel_time: Date | null;
+  cancel_reason: string | null;
+}
+
+export function toTaskRecord(row: TaskColumns): TaskRecord {
+  return {
+    id: row.id,
+    queue: row.queue,
+    type: row.type,
+    requirements: { labels: row.labels, resources: row.resources },
+    state: STATES[row.state] ?? "queued",
+    detail: row.detail ?? undefined,
+    priority: row.priority,
+    payload: row.payload ?? undefined,
+    contentType: row.content_type ?? DEFAULT_CONTENT_TYPE,
+    headers: row.headers ?? {},
+    uniqueKey: row.unique_key ?? undefined,
+    options: row.options ?? undefined,
+    attemptCount: row.attempt_count,
+    outOfMemoryCount: row.oom_count,
+    epoch: row.epoch,
+    sessionId: row.session_id ?? undefined,
+    workerId: row.worker_id ?? undefined,
+    createTime: row.create_time,
+    runTime: row.wake_time ?? undefined,
+    assignTime: row.assign_time ?? undefined,
+    acceptTime: row.accept_time ?? undefined,
+    startTime: row.start_time ?? undefined,
+    finishTime: row.finish_time ?? undefined,
+    phase: row.phase ?? undefined,
+    phaseTime: row.phase_time ?? undefined,
+    progress: row.progress ? { ...row.progress, at: new Date(row.progress.at) } : undefined,
+    output: row.output ?? undefined,
+    outputContentType: row.output_content_type ?? DEFAULT_CONTENT_TYPE,
+    failure: row.failure ?? undefined,
+    warnings: row.warnings ?? [],
+    metrics: row.metrics ?? undefined,
+    cancelTime: row.cancel_time ?? undefined,
+    cancelReason: row.cancel_reason ?? undefined,
+  };
+}

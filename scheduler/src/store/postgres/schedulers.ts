@@ -1,0 +1,104 @@
+import type { Command, SchedulerRow } from "../store.ts";
+import type { Database, Statement } from "./database.ts";
+
+const ANNOUNCE: Statement = {
+  name: "scheduler-announce",
+  text: `insert into scheduler (id, address, version, lease_until)
+    values ($1, $2, $3, now() + $4::float8 * interval '1 ms')
+    on conflict (id) do update set lease_until = excluded.lease_until`,
+};
+
+const OTHERS: Statement = {
+  name: "scheduler-others",
+  text: "select id, address from scheduler where id <> $1 and lease_until > now() order by start_time",
+};
+
+const RETIRE: Statement = {
+  name: "scheduler-retire",
+  text: `with led as (update leader set lease_until = now() where scheduler_id = $1)
+    delete from scheduler where id = $1`,
+};
+
+const FORGET: Statement = {
+  name: "scheduler-forget",
+  text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id)
+    delete from command where create_time < now() - interval '1 hour'`,
+};
+
+// The term grows whenever the lead changes hands, so that a leader that slept through its lease is fenced.
+const LEAD: Statement = {
+  name: "leader-lead",
+  text: `insert into leader (name, scheduler_id, term, lease_until)
+    values ($1, $2, 1, now() + $3::float8 * interval '1 ms')
+    on conflict (name) do update
+       set scheduler_id = excluded.scheduler_id, lease_until = excluded.lease_until,
+           term = leader.term + case when leader.scheduler_id = excluded.scheduler_id then 0 else 1 end
+     where leader.scheduler_id = excluded.scheduler_id or leader.lease_until < now()
+    returning term`,
+};
+
+const SEND: Statement = {
+  name: "command-send",
+  text: `with sent as (
+    insert into command (scheduler_id, session_id, kind, body) values ($1, $2, $3, $4::jsonb))
+  select pg_notify('muster', $5)`,
+};
+
+const TAKE: Statement = {
+  name: "command-take",
+  text: "delete from command where scheduler_id = $1 returning id, session_id, kind, body",
+};
+
+/** Says that this scheduler lives for another `leaseMs`. */
+export async function announce(
+  db: Database,
+  scheduler: { id: string; address: string; version: string },
+  leaseMs: number,
+): Promise<void> {
+  await db.cold(ANNOUNCE, [scheduler.id, scheduler.address, scheduler.version, leaseMs]);
+}
+
+/** Other living schedulers on this database. */
+export function otherSchedulers(db: Database, selfId: string): Promise<SchedulerRow[]> {
+  return db.cold<{ id: string; address: string }>(OTHERS, [selfId]);
+}
+
+/** Takes a scheduler that stops off the list and frees what it leads. */
+export async function retire(db: Database, id: string): Promise<void> {
+  await db.cold(RETIRE, [id]);
+}
+
+/** Forgets schedulers and commands that nobody will ask for again. */
+export async function forgetDead(db: Database): Promise<void> {
+  await db.cold(FORGET, []);
+}
+
+/** Takes or keeps the lead of `name`; false when another holds it. */
+export async function lead(
+  db: Database,
+  name: string,
+  schedulerId: string,
+  leaseMs: number,
+): Promise<boolean> {
+  return (await db.cold(LEAD, [name, schedulerId, leaseMs])).length > 0;
+}
+
+/** Leaves a command for the scheduler that holds a session. Handled twice it is harmless. */
+export async function sendCommand(db: Database, schedulerId: string, command: Command): Promise<void> {
+  const hint = JSON.stringify({ kind: "command", schedulerId });
+  await db.cold(SEND, [schedulerId, command.sessionId, command.kind, JSON.stringify(command.body), hint]);
+}
+
+/** Takes the commands for this scheduler, oldest first. */
+export async function takeCommands(db: Database, schedulerId: string): Promise<Command[]> {
+  interface Row {
+    id: number;
+    session_id: number;
+    kind: Command["kind"];
+    body: Record<string, string>;
+  }
+  const rows = await db.cold<Row>(TAKE, [schedulerId]);
+  return rows
+    .sort((a, b) => a.id - b.id)
+    .map((row) => ({ sessionId: row.session_id, kind: row.kind, body: row.body }));
+}

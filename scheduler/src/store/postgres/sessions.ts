@@ -1,0 +1,266 @@
+import type { HeartbeatRecord, StartupPhaseRecord } from "../../domain/worker.ts";
+import type {
+  AttemptRow,
+  DecideLost,
+  GoneSession,
+  SessionEnd,
+  SessionOpen,
+  SessionOpened,
+} from "../store.ts";
+import type { Database, Runner, Statement } from "./database.ts";
+import { ATTEMPT_COLUMNS, type AttemptColumns, jsonParam, toAttemptRow } from "./rows.ts";
+import { settleWith } from "./settle.ts";
+
+const OPEN: Statement = {
+  name: "session-open",
+  text: `with opened as (
+    insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining)
+    select d.uuid::uuid, d.worker_id, $7, d.hello::jsonb, d.phases::jsonb, d.ready, d.draining
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
+        as d(uuid, worker_id, hello, phases, ready, draining)
+    on conflict (uuid) do update
+       set scheduler_id = excluded.scheduler_id, hello = excluded.hello, phases = excluded.phases,
+           ready = excluded.ready, draining = excluded.draining, connect_time = now(),
+           gone_time = null, gone_reason = null
+    returning id, uuid, worker_id, (xmax <> 0) as known),
+  leased as (
+    insert into session_lease (session_id, scheduler_id, lease_until)
+    select id, $7, now() + $8::float8 * interval '1 ms' from opened
+    on conflict (session_id) do update
+       set scheduler_id = excluded.scheduler_id, lease_until = excluded.lease_until, heartbeat_time = now(),
+           disconnected = false),
+  ev as (
+    insert into event (name, session_id, worker_id, attributes)
+    select case when known then 'worker.reconnected' else 'worker.registered' end, id, worker_id,
+           jsonb_build_object('scheduler_id', $7::text)
+      from opened)
+  select id, uuid::text as uuid, known from opened`,
+};
+
+const OLDER: Statement = {
+  name: "session-older",
+  text: `select s.id, s.scheduler_id, s.worker_id
+    from worker_session s
+   where s.worker_id = any($1::text[]) and s.gone_time is null and not s.uuid = any($2::uuid[])`,
+};
+
+const HELD: Statement = {
+  name: "session-held",
+  text: `select ${ATTEMPT_COLUMNS} from task t where t.session_id = any($1::bigint[]) and t.state in (1, 2)`,
+};
+
+const HELD_LOCKED: Statement = { name: "session-held-locked", text: `${HELD.text} for update` };
+
+const STARTUP: Statement = {
+  name: "session-startup",
+  text: `update worker_session set phases = $2::jsonb, ready = $3, draining = $4 where id = $1`,
+};
+
+const RENEW: Statement = {
+  name: "session-renew",
+  text: `with d as (
+    select * from unnest($1::bigint[], $2::text[]) as d(session_id, heartbeat)),
+  renewed as (
+    update session_lease l
+       set lease_until = now() + $4::float8 * interval '1 ms', heartbeat_time = now(), heartbeat = d.heartbeat::jsonb,
+           disconnected = false
+      from d where l.session_id = d.session_id and l.scheduler_id = $3
+    returning l.session_id)
+  select d.session_id from d left join renewed r using (session_id) where r.session_id is null`,
+};
+
+const DISCONNECT: Statement = {
+  name: "session-disconnect",
+  text: `with gone as (
+    update session_lease set lease_until = least(lease_until, now()), disconnected = true
+     where session_id = $1 and scheduler_id = $2 and not disconnected
+    returning session_id)
+  insert into event (name, session_id, worker_id)
+  select 'worker.suspect', s.id, s.worker_id from gone join worker_session s on s.id = gone.session_id`,
+};
+
+const TAKE_EXPIRED: Statement = {
+  name: "session-take-expired",
+  text: `delete from session_lease l
+   where l.session_id in (
+     select session_id from session_lease
+      where lease_until < now() - $1::float8 * interval '1 ms'
+      order by lease_until limit $2 for update skip locked)
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
+};
+
+const TAKE: Statement = {
+  name: "session-take",
+  text: `delete from session_lease l where l.session_id = any($1::bigint[])
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
+};
+
+const MARK_GONE: Statement = {
+  name: "session-mark-gone",
+  text: `with gone as (
+    update worker_session s set gone_time = now(), gone_reason = d.reason, fatal = coalesce(d.fatal::jsonb, s.fatal)
+      from unnest($1::bigint[], $2::text[], $3::text[]) as d(id, reason, fatal)
+     where s.id = d.id and s.gone_time is null
+    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal),
+  ev as (
+    insert into event (name, session_id, worker_id, attributes)
+    select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
+                else 'worker.gone' end, id, worker_id,
+           jsonb_strip_nulls(jsonb_build_object('reason', gone_reason, 'exception_class', fatal ->> 'exceptionClass',
+             'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase'))
+      from gone)
+  select id, worker_id, scheduler_id from gone`,
+};
+
+/** Registers sessions, new or returning, and tells what each holds. */
+export async function openSessions(
+  db: Database,
+  opens: readonly SessionOpen[],
+  schedulerId: string,
+  leaseMs: number,
+): Promise<SessionOpened[]> {
+  interface Opened {
+    id: number;
+    uuid: string;
+    known: boolean;
+  }
+  const opened = await db.cold<Opened>(OPEN, [
+    opens.map(({ uuid }) => uuid),
+    opens.map(({ workerId }) => workerId),
+    opens.map(({ hello }) => JSON.stringify(hello)),
+    opens.map(({ phases }) => JSON.stringify(phases)),
+    opens.map(({ ready }) => ready),
+    opens.map(({ draining }) => draining),
+    schedulerId,
+    leaseMs,
+  ]);
+  const older = await db.cold<{ id: number; scheduler_id: string; worker_id: string }>(OLDER, [
+    opens.map(({ workerId }) => workerId),
+    opens.map(({ uuid }) => uuid),
+  ]);
+  const returning = opened.filter(({ known }) => known).map(({ id }) => id);
+  const held =
+    returning.length > 0 ? (await db.cold<AttemptColumns>(HELD, [returning])).map(toAttemptRow) : [];
+  const byUuid = new Map(opened.map((row) => [row.uuid, row]));
+  return opens.map(({ uuid, workerId }) => {
+    const row = byUuid.get(uuid.toLowerCase());
+    if (!row) throw new Error(`session ${uuid} was not registered`);
+    return {
+      sessionId: row.id,
+      attempts: held.filter(({ sessionId }) => sessionId === row.id),
+      superseded: older
+        .filter((session) => session.worker_id === workerId)
+        .map((session) => ({ sessionId: session.id, schedulerId: session.scheduler_id })),
+    };
+  });
+}
+
+/** Keeps a worker's startup phases and readiness. */
+export async function recordStartup(
+  db: Database,
+  sessionId: number,
+  phases: readonly StartupPhaseRecord[],
+  ready: boolean,
+  draining: boolean,
+): Promise<void> {
+  await db.cold(STARTUP, [sessionId, JSON.stringify(phases), ready, draining]);
+}
+
+/** Renews leases; returns the sessions whose lease is no longer this scheduler's. */
+export async function renewLeases(
+  db: Database,
+  beats: readonly { sessionId: number; beat: HeartbeatRecord }[],
+  schedulerId: string,
+  leaseMs: number,
+): Promise<number[]> {
+  const rows = await db.cold<{ session_id: number }>(RENEW, [
+    beats.map(({ sessionId }) => sessionId),
+    beats.map(({ beat }) => JSON.stringify(beat)),
+    schedulerId,
+    leaseMs,
+  ]);
+  return rows.map((row) => row.session_id);
+}
+
+/** Ends the lease of a session whose stream dropped; the grace runs from now. */
+export async function disconnect(db: Database, sessionId: number, schedulerId: string): Promise<void> {
+  await db.cold(DISCONNECT, [sessionId, schedulerId]);
+}
+
+/** Ends sessions and settles what they held, in one transaction. */
+export function endSessions(
+  db: Database,
+  ends: readonly SessionEnd[],
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  return db.transaction(async (tx) => {
+    const taken = await tx.run<TakenColumns>(TAKE, [ends.map(({ sessionId }) => sessionId)]);
+    const byId = new Map(ends.map((end) => [end.sessionId, end]));
+    return giveUp(
+      tx,
+      taken,
+      (id) => byId.get(id) ?? { sessionId: id, reason: "lost", fatal: undefined },
+      decide,
+    );
+  });
+}
+
+/**
+ * Gives up sessions whose lease ended more than the grace ago. Safe from several schedulers at once: each
+ * expired lease is taken by one.
+ */
+export function reapSessions(
+  db: Database,
+  graceMs: number,
+  limit: number,
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  return db.transaction(async (tx) => {
+    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [graceMs, limit]);
+    return giveUp(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
+  });
+}
+
+interface TakenColumns {
+  session_id: number;
+  silent_ms: number;
+}
+
+async function giveUp(
+  tx: Runner,
+  taken: readonly TakenColumns[],
+  endOf: (sessionId: number) => SessionEnd,
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  if (taken.length === 0) return [];
+  const ids = taken.map((row) => row.session_id);
+  const ends = ids.map(endOf);
+  const gone = await tx.run<{ id: number; worker_id: string; scheduler_id: string }>(MARK_GONE, [
+    ids,
+    ends.map(({ reason }) => reason),
+    ends.map(({ fatal }) => jsonParam(fatal)),
+  ]);
+  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
+  const names = new Map(gone.map((row) => [row.id, row.worker_id]));
+  const decided = held.map((row) => ({
+    row,
+    settlement: decide(row, names.get(row.sessionId) ?? `session ${row.sessionId}`),
+  }));
+  await settleWith(
+    tx.run,
+    decided.map(({ row, settlement }) => ({
+      key: { taskId: row.taskId, epoch: row.epoch },
+      settlement,
+      acceptAgeMs: undefined,
+      startAgeMs: undefined,
+    })),
+  );
+  const silent = new Map(taken.map((row) => [row.session_id, row.silent_ms]));
+  return gone.map((row) => ({
+    sessionId: row.id,
+    workerId: row.worker_id,
+    schedulerId: row.scheduler_id,
+    settled: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
+    silentMs: silent.get(row.id) ?? 0,
+  }));
+}

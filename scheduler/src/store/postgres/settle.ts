@@ -1,0 +1,137 @@
+import type { Settlement } from "../../domain/settlement.ts";
+import type { SettleRequest, SettleResult } from "../store.ts";
+import type { Runner, Statement } from "./database.ts";
+import { DEFAULT_CONTENT_TYPE, jsonParam, stateNumber } from "./rows.ts";
+
+// One statement fences, ends, archives and records a batch.
+const FINISH: Statement = {
+  name: "task-finish",
+  text: `with gone as (
+    delete from task t
+     using unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
+                  $9::text[], $10::float8[], $11::float8[])
+        as d(id, epoch, state, detail, output, output_content_type, failure, warnings, metrics, accept_age, start_age)
+     where t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
+    returning t.id, t.class_id, t.priority, d.state as end_state, d.detail, t.attempt_count, t.oom_count, t.epoch,
+      t.session_id, t.create_time, t.assign_time, t.accept_time, t.start_time, t.cancel_time, t.phase, t.progress,
+      t.cancel_reason, t.unique_key, t.content_type, d.output_content_type, t.headers, t.options,
+      coalesce(d.failure::jsonb, case when d.state = 4 then t.failure end) as failure,
+      d.warnings::jsonb as warnings, d.metrics::jsonb as metrics, t.payload, d.output, d.accept_age, d.start_age),
+  fin as (
+    insert into task_finished (id, class_id, priority, state, detail, attempt_count, oom_count, epoch, session_id,
+      create_time, assign_time, accept_time, start_time, cancel_time, phase, progress, cancel_reason, unique_key,
+      content_type, output_content_type, headers, options, failure, warnings, metrics, payload, output)
+    select id, class_id, priority, end_state, detail, attempt_count, oom_count, epoch, session_id, create_time,
+      assign_time,
+      coalesce(accept_time, greatest(assign_time, now() - accept_age * interval '1 ms')),
+      coalesce(start_time, greatest(assign_time, now() - start_age * interval '1 ms')),
+      cancel_time, phase, progress, cancel_reason, unique_key, content_type, output_content_type, headers, options,
+      failure, warnings, metrics, payload, output
+      from gone),
+  ev as (
+    insert into event (name, task_ids, epochs)
+    select case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end,
+           array_agg(id), array_agg(epoch)
+      from gone group by end_state)
+  select id, epoch from gone`,
+};
+
+// An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
+// the same statement.
+const REQUEUE: Statement = {
+  name: "task-requeue",
+  text: `with old as (
+    select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
+           coalesce(t.accept_time, greatest(t.assign_time, now() - d.accept_age * interval '1 ms')) as accept_time,
+           coalesce(t.start_time, greatest(t.assign_time, now() - d.start_age * interval '1 ms')) as start_time,
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure
+      from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
+                  $8::float8[], $9::float8[])
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age)
+      join task t on t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
+       for update of t),
+  freed as (
+    update task t
+       set state = 0, session_id = null, assign_time = null, accept_time = null, start_time = null,
+           phase = null, phase_time = null, progress = null,
+           wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
+           attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
+           oom_count = t.oom_count + case when old.oom then 1 else 0 end,
+           failure = coalesce(old.failure, t.failure)
+      from old where t.id = old.id
+    returning t.id),
+  attempt as (
+    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time, start_time)
+    select id, epoch, attempt_count, session_id, 'requeued:' || reason, failure, assign_time, accept_time, start_time
+      from old),
+  ev as (
+    insert into event (name, task_id, epoch, session_id, attributes)
+    select 'requeued:' || reason, id, epoch, session_id,
+           jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
+             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'))
+      from old order by id)
+  select id, epoch from old`,
+};
+
+/** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
+export async function settleWith(
+  run: Runner["run"],
+  requests: readonly SettleRequest[],
+): Promise<SettleResult[]> {
+  const finishes = requests.filter(isFinish);
+  const requeues = requests.filter(isRequeue);
+  const applied = new Set<string>();
+  const remember = (rows: readonly { id: number; epoch: number }[]) => {
+    for (const row of rows) applied.add(`${row.id}.${row.epoch}`);
+  };
+  if (finishes.length > 0) remember(await run<{ id: number; epoch: number }>(FINISH, finishParams(finishes)));
+  if (requeues.length > 0)
+    remember(await run<{ id: number; epoch: number }>(REQUEUE, requeueParams(requeues)));
+  return requests.map(({ key }) => ({ applied: applied.has(`${key.taskId}.${key.epoch}`) }));
+}
+
+type Of<K extends Settlement["kind"]> = SettleRequest & { settlement: Extract<Settlement, { kind: K }> };
+
+function isFinish(request: SettleRequest): request is Of<"finish"> {
+  return request.settlement.kind === "finish";
+}
+
+function isRequeue(request: SettleRequest): request is Of<"requeue"> {
+  return request.settlement.kind === "requeue";
+}
+
+function finishParams(requests: readonly Of<"finish">[]): unknown[] {
+  const column = <T>(pick: (settlement: Of<"finish">["settlement"]) => T) =>
+    requests.map(({ settlement }) => pick(settlement));
+  return [
+    requests.map(({ key }) => key.taskId),
+    requests.map(({ key }) => key.epoch),
+    column(({ state }) => stateNumber(state)),
+    column(({ detail }) => detail),
+    column(({ output }) =>
+      output ? Buffer.from(output.buffer, output.byteOffset, output.byteLength) : null,
+    ),
+    column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
+    column(({ failure }) => jsonParam(failure)),
+    column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null)),
+    column(({ metrics }) => jsonParam(metrics)),
+    requests.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
+    requests.map(({ startAgeMs }) => startAgeMs ?? null),
+  ];
+}
+
+function requeueParams(requests: readonly Of<"requeue">[]): unknown[] {
+  const column = <T>(pick: (settlement: Of<"requeue">["settlement"]) => T) =>
+    requests.map(({ settlement }) => pick(settlement));
+  return [
+    requests.map(({ key }) => key.taskId),
+    requests.map(({ key }) => key.epoch),
+    column(({ reason }) => reason),
+    column(({ delayMs }) => delayMs),
+    column(({ costsAttempt }) => costsAttempt),
+    column(({ outOfMemory }) => outOfMemory),
+    column(({ failure }) => jsonParam(failure)),
+    requests.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
+    requests.map(({ startAgeMs }) => startAgeMs ?? null),
+  ];
+}

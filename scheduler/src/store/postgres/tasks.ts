@@ -1,0 +1,272 @@
+import type { Failure } from "../../domain/failure.ts";
+import type { AttemptKey } from "../../domain/ids.ts";
+import {
+  type AttemptRecord,
+  END_STATES,
+  OPEN_STATES,
+  type TaskRecord,
+  type TaskState,
+} from "../../domain/task.ts";
+import type { OutputChunk, TaskFilter, WaitingTask } from "../store.ts";
+import type { Database, Statement } from "./database.ts";
+import { stateNumber, type TaskColumns, toTaskRecord } from "./rows.ts";
+
+const OPEN_COLUMNS = `t.id, t.class_id, t.state, null::text as detail, t.priority, t.content_type, t.headers,
+  t.unique_key, t.options, t.attempt_count, t.oom_count, t.epoch, t.session_id, t.create_time, t.wake_time,
+  t.assign_time, t.accept_time, t.start_time, null::timestamptz as finish_time, t.phase, t.phase_time, t.progress,
+  null::text as output_content_type, t.failure, null::jsonb as warnings, null::jsonb as metrics, t.cancel_time,
+  t.cancel_reason`;
+const ENDED_COLUMNS = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key,
+  t.options, t.attempt_count, t.oom_count, t.epoch, t.session_id, t.create_time, null::timestamptz as wake_time,
+  t.assign_time, t.accept_time, t.start_time, t.finish_time, t.phase, null::timestamptz as phase_time, t.progress,
+  t.output_content_type, t.failure, t.warnings, t.metrics, t.cancel_time, t.cancel_reason`;
+const NO_BODY = "null::bytea as payload, null::bytea as output";
+
+const JOINED = `select t.*, c.queue, c.type, c.labels, c.resources, s.worker_id
+    from t join task_class c on c.id = t.class_id left join worker_session s on s.id = t.session_id`;
+
+const GET: Statement = {
+  name: "task-get",
+  text: `with t as (
+    select ${OPEN_COLUMNS}, t.payload, null::bytea as output from task t where t.id = $1
+    union all
+    select ${ENDED_COLUMNS}, t.payload, t.output from task_finished t where t.id = $1)
+  ${JOINED}`,
+};
+
+const LIST: Statement = {
+  name: "task-list",
+  text: `with t as (
+    (select ${OPEN_COLUMNS}, ${NO_BODY} from task t
+      where ($1::bigint is null or t.id < $1) and t.state = any($2::smallint[])
+        and ($3::text is null and $4::text is null or t.class_id in (
+          select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
+        and $5::text is null
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))
+      order by t.id desc limit $7)
+    union all
+    (select ${ENDED_COLUMNS}, ${NO_BODY} from task_finished t
+      where ($1::bigint is null or t.id < $1) and t.state = any($2::smallint[])
+        and ($3::text is null and $4::text is null or t.class_id in (
+          select id from task_class where queue = coalesce($3, queue) and type = coalesce($4, type)))
+        and ($5::text is null or t.detail = $5)
+        and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))
+      order by t.id desc limit $7))
+  ${JOINED} order by t.id desc limit $7`,
+};
+
+const ATTEMPTS: Statement = {
+  name: "task-attempts",
+  text: `select a.epoch, a.number, a.outcome, a.failure, a.assign_time, a.accept_time, a.start_time, a.end_time,
+         s.worker_id
+    from task_attempt a left join worker_session s on s.id = a.session_id
+   where a.task_id = $1 order by a.epoch`,
+};
+
+// A queued task ends here; an active one only remembers that its end was asked for.
+const CANCEL: Statement = {
+  name: "task-cancel",
+  text: `with gone as (
+    delete from task t where t.id = $1 and t.state = 0 returning t.*),
+  fin as (
+    insert into task_finished (id, class_id, priority, state, detail, attempt_count, oom_count, epoch, create_time,
+      cancel_time, cancel_reason, unique_key, content_type, headers, options, failure, payload)
+    select id, class_id, priority, 5, 'cancelled', attempt_count, oom_count, epoch, create_time, now(), $2, unique_key,
+      content_type, headers, options, failure, payload from gone),
+  asked as (
+    update task t set cancel_time = coalesce(t.cancel_time, now()), cancel_reason = coalesce(t.cancel_reason, $2)
+     where t.id = $1 and t.state in (1, 2)
+    returning t.id, t.epoch, t.session_id),
+  ev as (
+    insert into event (name, task_id, epoch, attributes)
+    select 'cancelled', id, epoch, jsonb_build_object('reason', $2::text) from gone
+    union all
+    select 'cancel_requested', id, epoch, jsonb_build_object('reason', $2::text) from asked)
+  select 'cancelled' as outcome, epoch, null::bigint as session_id from gone
+  union all
+  select 'asked', epoch, session_id from asked`,
+};
+
+const ENDED: Statement = { name: "task-ended", text: "select 1 from task_finished where id = $1" };
+
+const RETRY_WAITING: Statement = {
+  name: "task-retry-waiting",
+  text: `with woken as (
+    update task set wake_time = null where id = $1 and state = 0 and wake_time is not null
+    returning id, class_id, priority, epoch),
+  ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
+  select id, class_id, priority from woken`,
+};
+
+const RETRY_ENDED: Statement = {
+  name: "task-retry-ended",
+  text: `with back as (
+    delete from task_finished where id = $1 returning *),
+  attempt as (
+    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
+      start_time, end_time)
+    select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time
+      from back where epoch > 0),
+  ins as (
+    insert into task (id, class_id, priority, state, epoch, create_time, unique_key, content_type, headers, options,
+      failure, payload) overriding system value
+    select id, class_id, priority, 0, epoch, create_time, unique_key, content_type, headers, options, failure, payload
+      from back
+    returning id, class_id, priority, epoch),
+  ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from ins)
+  select id, class_id, priority from ins`,
+};
+
+const ACTIVE: Statement = { name: "task-active", text: "select 1 from task where id = $1" };
+
+const OVERDUE: Statement = {
+  name: "task-overdue",
+  text: `with due as (
+    select id from task where start_deadline < now() and state = 0 and epoch = 0
+     order by start_deadline limit $1 for update skip locked),
+  gone as (delete from task t using due where t.id = due.id returning t.*),
+  fin as (
+    insert into task_finished (id, class_id, priority, state, detail, attempt_count, oom_count, epoch, create_time,
+      unique_key, content_type, headers, options, failure, payload)
+    select id, class_id, priority, 4, 'DEADLINE_BEFORE_START', attempt_count, oom_count, epoch, create_time, unique_key,
+      content_type, headers, options,
+      jsonb_build_object('class', 'timed_out', 'code', 'DEADLINE_BEFORE_START', 'message',
+        'the task waited longer in the queue than its queue_wait timeout allows'), payload from gone),
+  ev as (insert into event (name, task_id, epoch, attributes)
+    select 'failed', id, epoch, '{"code": "DEADLINE_BEFORE_START"}' from gone)
+  select id from gone`,
+};
+
+const APPEND_OUTPUT: Statement = {
+  name: "output-append",
+  text: `insert into task_output (task_id, epoch, sequence, data)
+    select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bytea[])`,
+};
+
+const OUTPUT_AFTER: Statement = {
+  name: "output-after",
+  text: `select task_id, epoch, sequence, data from task_output
+    where task_id = $1 and (epoch, sequence) > ($2::int, $3::bigint) order by epoch, sequence limit $4`,
+};
+
+/** The task, open or ended. */
+export async function getTask(db: Database, id: number): Promise<TaskRecord | undefined> {
+  const [row] = await db.cold<TaskColumns>(GET, [id]);
+  return row && toTaskRecord(row);
+}
+
+/** Attempts that ended without ending the task, oldest first. */
+export async function getAttempts(db: Database, id: number): Promise<AttemptRecord[]> {
+  interface Row {
+    epoch: number;
+    number: number;
+    outcome: string;
+    failure: Failure | null;
+    assign_time: Date | null;
+    accept_time: Date | null;
+    start_time: Date | null;
+    end_time: Date;
+    worker_id: string | null;
+  }
+  return (await db.cold<Row>(ATTEMPTS, [id])).map((row) => ({
+    epoch: row.epoch,
+    number: row.number,
+    workerId: row.worker_id ?? undefined,
+    outcome: row.outcome,
+    failure: row.failure ?? undefined,
+    assignTime: row.assign_time ?? undefined,
+    acceptTime: row.accept_time ?? undefined,
+    startTime: row.start_time ?? undefined,
+    endTime: row.end_time,
+  }));
+}
+
+/** Tasks, newest first. */
+export async function listTasks(db: Database, filter: TaskFilter): Promise<TaskRecord[]> {
+  const states: readonly TaskState[] =
+    filter.states.length > 0 ? filter.states : [...OPEN_STATES, ...END_STATES];
+  const rows = await db.cold<TaskColumns>(LIST, [
+    filter.beforeId ?? null,
+    states.map(stateNumber),
+    filter.queue ?? null,
+    filter.type ?? null,
+    filter.detail ?? null,
+    filter.workerId ?? null,
+    filter.limit,
+  ]);
+  return rows.map(toTaskRecord);
+}
+
+/** Ends a queued task, or marks an active one. Asking again is harmless. */
+export async function cancelTask(
+  db: Database,
+  id: number,
+  reason: string,
+): Promise<
+  | { outcome: "cancelled" | "ended" }
+  | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
+  | undefined
+> {
+  const [row] = await db.cold<{ outcome: string; epoch: number; session_id: number | null }>(CANCEL, [
+    id,
+    reason,
+  ]);
+  if (row?.session_id) {
+    return { outcome: "asked", attempt: { taskId: id, epoch: row.epoch }, sessionId: row.session_id };
+  }
+  if (row) return { outcome: "cancelled" };
+  return (await db.cold(ENDED, [id])).length > 0 ? { outcome: "ended" } : undefined;
+}
+
+/** Queues an ended or waiting task to run now. */
+export async function retryTask(
+  db: Database,
+  id: number,
+): Promise<{ outcome: "queued"; task: WaitingTask } | { outcome: "active" } | undefined> {
+  interface Row {
+    id: number;
+    class_id: number;
+    priority: number;
+  }
+  for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
+    const [row] = await db.cold<Row>(statement, [id]);
+    if (row)
+      return { outcome: "queued", task: { id: row.id, classId: row.class_id, priority: row.priority } };
+  }
+  return (await db.cold(ACTIVE, [id])).length > 0 ? { outcome: "active" } : undefined;
+}
+
+/** Fails tasks that did not start by their deadline; returns their ids. */
+export async function failOverdue(db: Database, limit: number): Promise<number[]> {
+  return (await db.cold<{ id: number }>(OVERDUE, [limit])).map((row) => row.id);
+}
+
+/** Keeps chunks of incremental output. */
+export async function appendOutput(db: Database, chunks: readonly OutputChunk[]): Promise<void> {
+  await db.cold(APPEND_OUTPUT, [
+    chunks.map(({ taskId }) => taskId),
+    chunks.map(({ epoch }) => epoch),
+    chunks.map(({ sequence }) => sequence),
+    chunks.map(({ data }) => Buffer.from(data)),
+  ]);
+}
+
+/** Chunks after a position, in order. */
+export async function outputAfter(
+  db: Database,
+  taskId: number,
+  epoch: number,
+  sequence: number,
+  limit: number,
+): Promise<OutputChunk[]> {
+  const rows = await db.cold<{ task_id: number; epoch: number; sequence: number; data: Buffer }>(
+    OUTPUT_AFTER,
+    [taskId, epoch, sequence, limit],
+  );
+  return rows.map((row) => ({
+    taskId: row.task_id,
+    epoch: row.epoch,
+    sequence: row.sequence,
+    data: row.data,
+  }));
+}

@@ -1,0 +1,309 @@
+import type { AttemptKey } from "../domain/ids.ts";
+import type { TaskClass } from "../domain/match.ts";
+import type { Settlement } from "../domain/settlement.ts";
+import type {
+  AttemptRecord,
+  NewTask,
+  Progress,
+  Requirements,
+  TaskOptions,
+  TaskRecord,
+  TaskState,
+} from "../domain/task.ts";
+import type {
+  FatalRecord,
+  HeartbeatRecord,
+  StartupPhaseRecord,
+  WorkerHello,
+  WorkerRecord,
+} from "../domain/worker.ts";
+
+/** A task to insert, given to a worker in the same statement when `assignTo` is set. */
+export interface TaskInsert {
+  readonly task: NewTask;
+  readonly classId: number;
+  readonly assignTo: number | undefined;
+}
+
+/** What became of an insert. */
+export interface InsertedTask {
+  readonly id: number;
+  /** True when `uniqueKey` was taken: `id` is the earlier task's, and nothing was inserted or assigned. */
+  readonly duplicate: boolean;
+}
+
+/** A task waiting in a class, as the window holds it. */
+export interface WaitingTask {
+  readonly id: number;
+  readonly classId: number;
+  readonly priority: number;
+}
+
+/** An attempt as the dispatcher must know it to run and settle it. */
+export interface AttemptRow {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly classId: number;
+  readonly sessionId: number;
+  readonly attemptCount: number;
+  readonly outOfMemoryCount: number;
+  readonly options: TaskOptions | undefined;
+  readonly cancelReason: string | undefined;
+  readonly accepted: boolean;
+  /** Since it was given out, milliseconds. */
+  readonly ageMs: number;
+}
+
+/** A freshly claimed attempt with what its worker needs. */
+export interface ClaimedAttempt extends AttemptRow {
+  readonly payload: Uint8Array;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+}
+
+/** News of a running attempt, written in batches. Ages are milliseconds before the write. */
+export interface AttemptTouch {
+  readonly key: AttemptKey;
+  readonly acceptAgeMs: number | undefined;
+  readonly startAgeMs: number | undefined;
+  readonly phase: string | undefined;
+  readonly phaseAgeMs: number | undefined;
+  readonly progress: Omit<Progress, "at"> | undefined;
+}
+
+/** The end of an attempt, to be applied only while the attempt is the task's current one. */
+export interface SettleRequest {
+  readonly key: AttemptKey;
+  readonly settlement: Settlement;
+  readonly acceptAgeMs: number | undefined;
+  readonly startAgeMs: number | undefined;
+}
+
+/** What became of a settle request. */
+export interface SettleResult {
+  /** True when applied; false when another attempt is current or the task has ended. */
+  readonly applied: boolean;
+}
+
+/** An event to append. */
+export interface NewEvent {
+  readonly name: string;
+  readonly taskId?: number;
+  readonly epoch?: number;
+  readonly sessionId?: number;
+  readonly workerId?: string;
+  readonly sequence?: number;
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/** An event as read; events of many tasks are already taken apart. */
+export interface EventRecord {
+  readonly id: number;
+  readonly time: Date;
+  readonly name: string;
+  readonly taskId: number | undefined;
+  readonly epoch: number | undefined;
+  readonly workerId: string | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** A chunk of incremental output. */
+export interface OutputChunk {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly data: Uint8Array;
+}
+
+/** A worker's registration. */
+export interface SessionOpen {
+  readonly uuid: string;
+  readonly workerId: string;
+  readonly hello: WorkerHello;
+  readonly phases: readonly StartupPhaseRecord[];
+  readonly ready: boolean;
+  readonly draining: boolean;
+  /** Attempts that the worker says it holds. */
+  readonly inFlight: readonly AttemptKey[];
+}
+
+/** What the store answers to a registration. */
+export interface SessionOpened {
+  readonly sessionId: number;
+  /** Attempts that are the session's: the worker's in-flight ones, and those it does not know of. */
+  readonly attempts: readonly AttemptRow[];
+  /** Older sessions of the same worker id, now superseded, with what they held. */
+  readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
+}
+
+/** A session that was given up, with what it held. */
+export interface GoneSession {
+  readonly sessionId: number;
+  readonly workerId: string;
+  readonly schedulerId: string;
+  readonly settled: readonly { readonly row: AttemptRow; readonly settlement: Settlement }[];
+  /** Since its last beat, milliseconds. */
+  readonly silentMs: number;
+}
+
+/** Why a session ends. */
+export interface SessionEnd {
+  readonly sessionId: number;
+  readonly reason: string;
+  readonly fatal: FatalRecord | undefined;
+}
+
+/** Decides what becomes of an attempt whose session ended. Pure. */
+export type DecideLost = (row: AttemptRow, workerId: string) => Settlement;
+
+/** Filters of a task listing; undefined lets everything through. */
+export interface TaskFilter {
+  readonly states: readonly TaskState[];
+  readonly queue: string | undefined;
+  readonly type: string | undefined;
+  readonly detail: string | undefined;
+  readonly workerId: string | undefined;
+  /** Only tasks with a smaller id. */
+  readonly beforeId: number | undefined;
+  readonly limit: number;
+}
+
+/** Depth of one class. */
+export interface ClassDepth {
+  readonly classId: number;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+  readonly oldestReadyAgeMs: number | undefined;
+}
+
+/** A queue's own row. */
+export interface QueueRow {
+  readonly name: string;
+  readonly pauseTime: Date | undefined;
+  readonly pauseReason: string | undefined;
+}
+
+/** A scheduler that shares the database. */
+export interface SchedulerRow {
+  readonly id: string;
+  readonly address: string;
+}
+
+/** What a scheduler asks of a worker whose stream another scheduler holds. */
+export interface Command {
+  readonly sessionId: number;
+  readonly kind: "cancel" | "drain" | "supersede";
+  readonly body: Readonly<Record<string, string>>;
+}
+
+/** What arrives by notification; a hint, never the truth. */
+export type Hint =
+  | { readonly kind: "work"; readonly classIds: readonly number[] }
+  | { readonly kind: "command"; readonly schedulerId: string }
+  | { readonly kind: "queue" }
+  | { readonly kind: "task"; readonly taskId: number };
+
+/**
+ * Everything that is durable. Methods throw DatabaseUnavailableError when the database cannot be reached;
+ * reads and fenced writes are tried again inside for a bounded time, because trying them twice is
+ * harmless.
+ */
+export interface Store {
+  // Submit, claim, run, settle: the hot path, all in batches.
+  resolveClasses(
+    wanted: readonly { queue: string; type: string; requirements: Requirements }[],
+  ): Promise<TaskClass[]>;
+  classesAfter(id: number): Promise<TaskClass[]>;
+  insertTasks(tasks: readonly TaskInsert[]): Promise<InsertedTask[]>;
+  waitingTasks(classIds: readonly number[], limitPerClass: number): Promise<WaitingTask[]>;
+  claim(wanted: readonly { taskId: number; sessionId: number }[]): Promise<ClaimedAttempt[]>;
+  /** Attempts in state assigned of these sessions among these tasks: resolves a claim of unknown outcome. */
+  assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
+  touch(touches: readonly AttemptTouch[]): Promise<void>;
+  settle(requests: readonly SettleRequest[]): Promise<SettleResult[]>;
+  appendEvents(events: readonly NewEvent[]): Promise<void>;
+  appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
+  /** Makes due tasks claimable; returns them. */
+  wakeDue(limit: number): Promise<WaitingTask[]>;
+  /** Fails tasks that did not start by their deadline; returns their ids. */
+  failOverdue(limit: number): Promise<number[]>;
+
+  // Sessions.
+  openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
+  recordStartup(
+    sessionId: number,
+    phases: readonly StartupPhaseRecord[],
+    ready: boolean,
+    draining: boolean,
+  ): Promise<void>;
+  /** Renews leases; returns the sessions whose lease is no longer this scheduler's. */
+  renewLeases(
+    beats: readonly { sessionId: number; beat: HeartbeatRecord }[],
+    schedulerId: string,
+    leaseMs: number,
+  ): Promise<number[]>;
+  /** A stream dropped: the lease ends now, the grace begins. */
+  disconnect(sessionId: number, schedulerId: string): Promise<void>;
+  endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
+  /** Gives up sessions whose lease ended more than the grace ago, and requeues what they held. */
+  reapSessions(graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+
+  // Schedulers.
+  announce(scheduler: { id: string; address: string; version: string }, leaseMs: number): Promise<void>;
+  otherSchedulers(selfId: string): Promise<SchedulerRow[]>;
+  retire(schedulerId: string): Promise<void>;
+  /** True when this scheduler leads `name` for the next `leaseMs`. */
+  lead(name: string, schedulerId: string, leaseMs: number): Promise<boolean>;
+  sendCommand(schedulerId: string, command: Command): Promise<void>;
+  takeCommands(schedulerId: string): Promise<Command[]>;
+
+  // Tasks, one at a time.
+  getTask(id: number): Promise<TaskRecord | undefined>;
+  getAttempts(id: number): Promise<AttemptRecord[]>;
+  listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
+  /** Ends a queued task, or marks an active one; undefined when there is no such task. */
+  cancelTask(
+    id: number,
+    reason: string,
+  ): Promise<
+    | { outcome: "cancelled" | "ended" }
+    | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
+    | undefined
+  >;
+  /** Queues an ended or waiting task to run now; undefined when there is no such task. */
+  retryTask(
+    id: number,
+  ): Promise<{ outcome: "queued"; task: WaitingTask } | { outcome: "active" } | undefined>;
+  outputAfter(taskId: number, epoch: number, sequence: number, limit: number): Promise<OutputChunk[]>;
+
+  // Fleet.
+  listWorkers(filter: {
+    pool: string | undefined;
+    living: boolean | undefined;
+    beforeId: number | undefined;
+    limit: number;
+  }): Promise<WorkerRecord[]>;
+  /** By worker id (its newest session) or session uuid. */
+  getWorker(id: string): Promise<WorkerRecord | undefined>;
+  /** Which scheduler holds each session's lease; sessions without a lease are missing. */
+  leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
+  listQueues(): Promise<QueueRow[]>;
+  setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
+  depths(): Promise<ClassDepth[]>;
+  /** What was recorded of one task apart from its regular life. */
+  taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
+  workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
+  recentEvents(beforeId: number | undefined, limit: number): Promise<EventRecord[]>;
+  eventsAfter(afterId: number, limit: number): Promise<EventRecord[]>;
+  lastEventId(): Promise<number>;
+
+  // Upkeep.
+  databaseTime(): Promise<Date>;
+  ensurePartitions(): Promise<void>;
+  dropOld(keepDays: number): Promise<number>;
+  notify(hint: Hint): Promise<void>;
+  /** Calls `onHint` for every hint until the store closes; `onConnected` after every (re)connect. */
+  listen(onHint: (hint: Hint) => void, onConnected: () => void): void;
+  close(): Promise<void>;
+}

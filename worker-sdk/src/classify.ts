@@ -1,0 +1,100 @@
+import { NonRetryableError, RetryableError } from "./errors.ts";
+import type { FailureClassification } from "./task-definition.ts";
+
+/** A failure as it is reported. */
+export interface ClassifiedFailure {
+  readonly class: "retryable" | "non_retryable" | "timed_out";
+  readonly code: string;
+  readonly message: string;
+  readonly traceback: string;
+  readonly retryAfterMs?: number;
+}
+
+/** Longest message and traceback that a report carries, in characters (limits of the protocol). */
+const MAX_MESSAGE = 4096;
+const MAX_TRACEBACK = 64 * 1024;
+
+/** A longer wait is taken for a mistake and left to the task's policy: a year. */
+const MAX_RETRY_AFTER_S = 31_536_000;
+
+/**
+ * How an error that a handler threw is reported. The author's `classify` is asked first. Then
+ * NonRetryableError ends the task; everything else is worth another attempt, programming errors
+ * (TypeError, ReferenceError, ...) too: they often come from one bad input or a half-finished deploy, the
+ * retry budget bounds them, and a retry after the fix saves the task. The code is the error's own code
+ * (`ECONNRESET`, `ENOSPC`), else its class name (`TYPE_ERROR`).
+ */
+export function classifyError(
+  error: unknown,
+  classify: ((error: unknown) => FailureClassification | undefined) | undefined,
+): ClassifiedFailure {
+  const verdict = askAuthor(error, classify);
+  const retryable = verdict?.retryable ?? !(error instanceof NonRetryableError);
+  const retryAfterS =
+    verdict?.retryAfterS ?? (error instanceof RetryableError ? error.retryAfterS : undefined);
+  return {
+    class: retryable ? "retryable" : "non_retryable",
+    code: toCode(String(verdict?.code ?? codeOf(error))),
+    message: String(verdict?.message ?? messageOf(error)).slice(0, MAX_MESSAGE),
+    traceback: tracebackOf(error),
+    ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
+      ? {}
+      : { retryAfterMs: retryAfterS * 1000 }),
+  };
+}
+
+/** Message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error
+    ? error.message
+    : `thrown value: ${typeof error === "string" ? error : typeof error}`;
+}
+
+/** Class name of whatever was thrown. */
+export function classNameOf(error: unknown): string {
+  return error instanceof Error ? String(error.name || error.constructor.name) : typeof error;
+}
+
+/** Stack with the stacks of its causes, cut to what a report carries. */
+export function tracebackOf(error: unknown): string {
+  const parts: string[] = [];
+  let current = error;
+  for (let depth = 0; current instanceof Error && depth < 8; depth += 1) {
+    parts.push(
+      `${depth === 0 ? "" : "Caused by: "}${current.stack ?? `${current.name}: ${current.message}`}`,
+    );
+    current = current.cause;
+  }
+  return parts.join("\n").slice(0, MAX_TRACEBACK);
+}
+
+/** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. */
+export function toCode(name: string): string {
+  const code = name
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .toUpperCase()
+    .replaceAll(/[^A-Z0-9]+/g, "_")
+    .replace(/^[^A-Z]+/, "")
+    .replace(/_+$/, "")
+    .slice(0, 64);
+  return code === "" ? "ERROR" : code;
+}
+
+function askAuthor(
+  error: unknown,
+  classify: ((error: unknown) => FailureClassification | undefined) | undefined,
+): FailureClassification | undefined {
+  try {
+    return classify?.(error);
+  } catch (fault) {
+    // A broken hook must not hide the handler's own error, nor decide that a task is lost.
+    const message = `${messageOf(error)} (the classify hook itself threw: ${messageOf(fault)})`;
+    return { retryable: true, code: codeOf(error), message };
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "ERROR";
+  if ("code" in error && typeof error.code === "string" && error.code !== "") return error.code;
+  return classNameOf(error);
+}

@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
+import { Metadata, Server, ServerCredentials, status as Status } from "@grpc/grpc-js";
+import type {
+  SubmitTasksRequest,
+  SubmitTasksResponse,
+  WatchTaskRequest,
+  WatchTaskResponse,
+} from "@muster/protocol";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  grpcServiceDefinition,
+  STATUS_DETAILS_TRAILER,
+  StatusSchema,
+  SubmitTasksResponseSchema,
+  TaskService,
+  TaskState,
+  WatchTaskResponseSchema,
+} from "@muster/protocol";
+import { Client, MusterError, OptionsError, TaskCancelledError, TaskFailedError } from "./index.ts";
+
+interface Script {
+  submit?: (
+    request: SubmitTasksRequest,
+  ) => SubmitTasksResponse | { code: Status; metadata: Metadata; details: string };
+  /** One entry a WatchTask call: what it says, then its status; no status ends it well. */
+  watches?: { updates: MessageInitShape<typeof WatchTaskResponseSchema>[]; end?: Status }[];
+}
+
+async function scripted(script: Script) {
+  const server = new Server();
+  const { submitTasks, watchTask } = grpcServiceDefinition(TaskService);
+  assert.ok(submitTasks && watchTask);
+  const tokens: string[] = [];
+  const watches = [...(script.watches ?? [])];
+  server.addService(
+    { submitTasks, watchTask },
+    {
+      submitTasks(
+        call: ServerUnaryCall<SubmitTasksRequest, SubmitTasksResponse>,
+        done: sendUnaryData<SubmitTasksResponse>,
+      ) {
+        tokens.push(String(call.metadata.get("authorization")[0]));
+        const answer = script.submit?.(call.request) ?? create(SubmitTasksResponseSchema);
+        if ("code" in answer) done(answer);
+        else done(null, answer);
+      },
+      watchTask(call: ServerWritableStream<WatchTaskRequest, WatchTaskResponse>) {
+        const watch = watches.shift();
+        for (const update of watch?.updates ?? []) call.write(create(WatchTaskResponseSchema, update));
+        if (watch?.end === undefined) call.end();
+        else call.emit("error", { code: watch.end, details: "cut", metadata: new Metadata() });
+      },
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  const client = new Client({ scheduler: `127.0.0.1:${port}`, token: "secret", random: () => 0 });
+  return {
+    client,
+    tokens,
+    watches,
+    port,
+    [Symbol.dispose]() {
+      client.close();
+      server.forceShutdown();
+    },
+  };
+}
+
+const succeeded = {
+  id: "t-1",
+  state: TaskState.SUCCEEDED,
+  output: Buffer.from('{"text":"hi"}'),
+  outputContentType: "application/json",
+};
+
+test("submits with every option and waits for the result across a dropped watch", async () => {
+  let seen: SubmitTasksRequest | undefined;
+  using setup = await scripted({
+    submit: (request) => {
+      seen = request;
+      return create(SubmitTasksResponseSchema, { tasks: [{ taskId: "t-1", duplicate: true }] });
+    },
+    watches: [
+      {
+        updates: [
+          {
+            task: { id: "t-1", state: TaskState.RUNNING },
+            outputChunks: [{ attemptId: "t-1.1", sequence: 1n }],
+          },
+        ],
+        end: Status.UNAVAILABLE,
+      },
+      { updates: [] },
+      {
+        updates: [
+          { task: succeeded, outputChunks: [1n, 2n].map((sequence) => ({ attemptId: "t-1.1", sequence })) },
+        ],
+      },
+    ],
+  });
+  const { client } = setup;
+  const handle = await client.submit<{ text: string }>(
+    "ocr.page",
+    { page: 1 },
+    {
+      queue: "q",
+      delayS: 1.5,
+      uniqueKey: "k",
+      retry: { maxRetries: 0, delaysS: [0.25] },
+      timeouts: { runS: 60, phasesS: { inference: 2 } },
+      requires: { resources: ["model:a"] },
+    },
+  );
+  assert.deepEqual([handle.id, handle.duplicate, setup.tokens], ["t-1", true, ["Bearer secret"]]);
+  const [spec] = seen?.tasks ?? [];
+  assert.equal(Buffer.from(spec?.payload ?? []).toString(), '{"page":1}');
+  assert.equal(spec?.schedule.case === "delay" && spec.schedule.value.nanos, 500_000_000);
+  assert.equal(spec?.retryPolicy?.maxRetryCount, 0);
+  assert.equal(spec?.timeouts?.phases.inference?.seconds, 2n);
+  const chunks: bigint[] = [];
+  for await (const { outputChunks } of handle.watch())
+    chunks.push(...outputChunks.map(({ sequence }) => sequence));
+  assert.deepEqual(chunks, [1n, 2n]);
+  assert.equal(setup.watches.length, 0);
+  setup.watches.push({ updates: [{ task: succeeded }] });
+  assert.deepEqual(await handle.result(), { text: "hi" });
+});
+
+test("a task that ends badly is thrown by what it is", async () => {
+  const failure = { code: "RETRIES_EXHAUSTED", message: "no luck" };
+  using setup = await scripted({
+    watches: [
+      { updates: [{ task: { id: "t-1", type: "x", state: TaskState.FAILED, failure } }] },
+      {
+        updates: [{ task: { id: "t-1", type: "x", state: TaskState.CANCELLED, cancelReason: "not needed" } }],
+      },
+      { updates: [{ task: { id: "t-1", state: TaskState.RUNNING } }], end: Status.NOT_FOUND },
+    ],
+  });
+  const handle = setup.client.handle("t-1");
+  await assert.rejects(
+    handle.result(),
+    (error) => error instanceof TaskFailedError && error.code === failure.code,
+  );
+  await assert.rejects(
+    handle.result(),
+    (error) => error instanceof TaskCancelledError && /not needed/.test(error.message),
+  );
+  await assert.rejects(
+    handle.result(),
+    (error) => error instanceof MusterError && error.code === Code.NotFound,
+  );
+});
+
+test("a refusal carries reason, code and violations; an address that is down is UNAVAILABLE and the next is tried", async () => {
+  const details = [
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "muster", reason: "INVALID_TASK" })),
+    anyPack(
+      BadRequestSchema,
+      create(BadRequestSchema, { fieldViolations: [{ field: "tasks[0].type", description: "is empty" }] }),
+    ),
+  ];
+  const metadata = new Metadata();
+  const status = create(StatusSchema, { code: Status.INVALID_ARGUMENT, message: "bad", details });
+  metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(toBinary(StatusSchema, status)));
+  using setup = await scripted({
+    submit: () => ({ code: Status.INVALID_ARGUMENT, metadata, details: "bad" }),
+  });
+  using client = new Client({ scheduler: ["127.0.0.1:1", `127.0.0.1:${setup.port}`] });
+  await assert.rejects(client.submit("x"), (error) => error instanceof MusterError && error.transient);
+  await assert.rejects(client.submit("x"), (error) => {
+    assert.ok(error instanceof MusterError);
+    assert.deepEqual(
+      [error.code, error.reason, error.message, error.violations],
+      [Code.InvalidArgument, "INVALID_TASK", "bad", [{ field: "tasks[0].type", description: "is empty" }]],
+    );
+    return true;
+  });
+  assert.throws(() => new Client({ scheduler: "nowhere" }), OptionsError);
+});

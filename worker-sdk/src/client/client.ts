@@ -1,0 +1,102 @@
+import { env } from "node:process";
+import type { Client as ConnectClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
+import type { Task } from "@muster/protocol";
+import { FleetService, TaskService } from "@muster/protocol";
+import type { Random } from "../backoff.ts";
+import type { ConnectionOptions } from "../connection-options.ts";
+import { resolveConnection } from "../connection-options.ts";
+import { OptionsError } from "../options-error.ts";
+import { MusterError } from "./errors.ts";
+import { TaskHandle } from "./task-handle.ts";
+import type { SubmitOptions, SubmitSpec } from "./task-spec.ts";
+import { encodeTaskSpec } from "./task-spec.ts";
+import type { FailoverTransport } from "./transport.ts";
+import { createFailoverTransport } from "./transport.ts";
+
+/** Options of `Client`. */
+export interface ClientOptions extends ConnectionOptions {
+  /** Spreads the waits before a dropped watch is taken up again; default `Math.random`. */
+  readonly random?: Random;
+}
+
+/**
+ * Submits tasks and follows them. One client holds one connection; share it, and close it at the end:
+ * an open one keeps the process alive.
+ */
+export class Client {
+  /** Every call of TaskService; refusals are thrown as MusterError. */
+  readonly tasks: ConnectClient<typeof TaskService>;
+  /** Every call of FleetService; refusals are thrown as MusterError. */
+  readonly fleet: ConnectClient<typeof FleetService>;
+  /** Addresses in use, `host:port`. */
+  readonly addresses: readonly string[];
+  readonly #transport: FailoverTransport;
+  readonly #random: Random;
+
+  /**
+   * Reads options and environment; dials at the first call.
+   * @throws OptionsError with every fault of the options.
+   */
+  constructor(options: ClientOptions = {}) {
+    const faults: string[] = [];
+    const connection = resolveConnection(options, env, faults);
+    if (faults.length > 0) throw new OptionsError("Client", faults);
+    this.addresses = connection.addresses;
+    this.#random = options.random ?? Math.random;
+    this.#transport = createFailoverTransport(connection);
+    this.tasks = createClient(TaskService, this.#transport);
+    this.fleet = createClient(FleetService, this.#transport);
+  }
+
+  /**
+   * Submits one task: when this returns, it is durable.
+   * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), TypeError
+   * when the payload has no JSON form.
+   */
+  async submit<Output = unknown>(
+    type: string,
+    payload?: unknown,
+    options: SubmitOptions = {},
+  ): Promise<TaskHandle<Output>> {
+    const [handle] = await this.submitMany<Output>([{ ...options, type, payload }]);
+    if (handle === undefined)
+      throw new MusterError(`SubmitTasks: no answer for ${type}.`, { code: Code.Internal });
+    return handle;
+  }
+
+  /**
+   * Submits 1 to 10,000 tasks in one transaction, all or none; handles in the same order.
+   * @throws as `submit`.
+   */
+  async submitMany<Output = unknown>(specs: readonly SubmitSpec[]): Promise<TaskHandle<Output>[]> {
+    const response = await this.tasks.submitTasks({ tasks: specs.map(encodeTaskSpec) });
+    if (response.tasks.length !== specs.length) {
+      throw new MusterError(`SubmitTasks: ${response.tasks.length} answers for ${specs.length} tasks.`, {
+        code: Code.Internal,
+      });
+    }
+    return response.tasks.map(
+      ({ taskId, duplicate }) => new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random),
+    );
+  }
+
+  /** A handle for a task that was submitted earlier; asks nothing. */
+  handle<Output = unknown>(taskId: string): TaskHandle<Output> {
+    return new TaskHandle<Output>(this.tasks, taskId, false, this.#random);
+  }
+
+  /** The task as it is now, with payload, output and attempts. @throws MusterError `TASK_NOT_FOUND`. */
+  get(taskId: string): Promise<Task> {
+    return this.handle(taskId).get();
+  }
+
+  /** Ends the connection; calls in flight fail. Closing twice is harmless. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,158 @@
+import type { Client as ConnectClient } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
+import type { OutputChunk, Task, TaskService } from "@muster/protocol";
+import { TaskState } from "@muster/protocol";
+import type { Random } from "../backoff.ts";
+import { Backoff } from "../backoff.ts";
+import { sleep } from "../clock.ts";
+import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
+
+/** How a stream that broke without a status appears; a bug of the server looks the same. */
+const CUT_CODES: ReadonlySet<Code> = new Set([
+  Code.Internal,
+  Code.Unknown,
+  Code.Aborted,
+  Code.Canceled,
+  Code.DataLoss,
+]);
+
+/** Breaks in a row, without one update between them, after which a watch takes it for a bug. */
+const MAX_UNEXPLAINED = 5;
+
+/** What a watch says: the task as it is now, and the output chunks since the last update. */
+export interface TaskUpdate {
+  readonly task: Task;
+  /** Pieces that were not in an earlier update, in order. */
+  readonly outputChunks: readonly OutputChunk[];
+}
+
+/** Options of a wait. */
+export interface WaitOptions {
+  /** Ends the wait with the signal's reason; the task goes on. */
+  readonly signal?: AbortSignal;
+}
+
+/** A submitted task. */
+export class TaskHandle<Output = unknown> {
+  /** Public id, for example `t-1042`. */
+  readonly id: string;
+  /** True when the unique key was taken and this is the earlier task. */
+  readonly duplicate: boolean;
+  readonly #tasks: ConnectClient<typeof TaskService>;
+  readonly #random: Random;
+
+  /** Made by `Client.submit` and `Client.handle`. */
+  constructor(
+    tasks: ConnectClient<typeof TaskService>,
+    id: string,
+    duplicate = false,
+    random: Random = Math.random,
+  ) {
+    this.#tasks = tasks;
+    this.id = id;
+    this.duplicate = duplicate;
+    this.#random = random;
+  }
+
+  /** The task as it is now, with its attempts. @throws MusterError `TASK_NOT_FOUND`. */
+  async get(options: WaitOptions = {}): Promise<Task> {
+    const { task } = await this.#tasks.getTask({ taskId: this.id }, options);
+    if (task === undefined) throw emptyAnswer(`GetTask ${this.id}`);
+    return task;
+  }
+
+  /** Asks for the task's end. @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`. */
+  async cancel(reason = ""): Promise<Task> {
+    const { task } = await this.#tasks.cancelTask({ taskId: this.id, reason });
+    if (task === undefined) throw emptyAnswer(`CancelTask ${this.id}`);
+    return task;
+  }
+
+  /**
+   * Waits for the end and answers the handler's result: parsed for JSON, bytes for anything else. The
+   * answer's shape is the handler's word; nothing checks it here.
+   * @throws TaskFailedError, TaskCancelledError, MusterError (`TASK_NOT_FOUND`, a refused token, ...).
+   */
+  async result(options: WaitOptions = {}): Promise<Output> {
+    for await (const { task } of this.watch(options)) {
+      if (isEnded(task.state)) return outputOf<Output>(task);
+    }
+    throw new Error(
+      `Watching task ${this.id} ended before the task did; this cannot happen, please report it.`,
+    );
+  }
+
+  /**
+   * The task now, then at every change, until it has ended; the last update has the output. A stream
+   * that drops is taken up again, for ever, with backoff. Chunks that were already seen are left out.
+   */
+  async *watch(options: WaitOptions = {}): AsyncGenerator<TaskUpdate, void, undefined> {
+    const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
+    const seen = new Map<string, bigint>();
+    let unexplained = 0;
+    for (;;) {
+      try {
+        for await (const { task, outputChunks } of this.#tasks.watchTask({ taskId: this.id }, options)) {
+          backoff.reset();
+          unexplained = 0;
+          if (task === undefined) continue;
+          yield { task, outputChunks: unseen(outputChunks, seen) };
+          if (isEnded(task.state)) return;
+        }
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (!isDropped(error)) throw error;
+        if (error.code !== Code.Unavailable) unexplained += 1;
+        if (unexplained > MAX_UNEXPLAINED) throw error;
+      }
+      await sleep(backoff.next(), options.signal);
+    }
+  }
+}
+
+/** True for the states that a task does not leave by itself. */
+export function isEnded(state: TaskState): boolean {
+  return state === TaskState.SUCCEEDED || state === TaskState.FAILED || state === TaskState.CANCELLED;
+}
+
+/**
+ * Result of an ended task.
+ * @throws TaskFailedError, TaskCancelledError; TypeError when the task has not ended.
+ */
+export function outputOf<Output>(task: Task): Output {
+  switch (task.state) {
+    case TaskState.SUCCEEDED:
+      return decodeOutput(task) as Output;
+    case TaskState.FAILED:
+      throw new TaskFailedError(task);
+    case TaskState.CANCELLED:
+      throw new TaskCancelledError(task);
+    default:
+      throw new TypeError(`Task ${task.id} has not ended: its state is ${task.state}.`);
+  }
+}
+
+function decodeOutput(task: Task): unknown {
+  const type = task.outputContentType.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (type !== "" && type !== "application/json") return task.output;
+  if (task.output.byteLength === 0) return null;
+  return JSON.parse(new TextDecoder().decode(task.output));
+}
+
+function unseen(chunks: readonly OutputChunk[], seen: Map<string, bigint>): OutputChunk[] {
+  return chunks.filter((chunk) => {
+    if (chunk.sequence <= (seen.get(chunk.attemptId) ?? 0n)) return false;
+    seen.set(chunk.attemptId, chunk.sequence);
+    return true;
+  });
+}
+
+/** A server that went away or cut the stream: nothing is known against the task or the caller. */
+function isDropped(error: unknown): error is MusterError {
+  if (!(error instanceof MusterError)) return false;
+  return error.code === Code.Unavailable || (CUT_CODES.has(error.code) && error.reason === "");
+}
+
+function emptyAnswer(call: string): MusterError {
+  return new MusterError(`${call}: the scheduler answered without a task.`, { code: Code.Internal });
+}

@@ -1,0 +1,145 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { RetryPolicy, TaskSpec } from "@muster/protocol";
+import {
+  ExponentialBackoffSchema,
+  FixedBackoffSchema,
+  RetryPolicySchema,
+  TaskRequirementsSchema,
+  TaskSpecSchema,
+  TaskTimeoutsSchema,
+} from "@muster/protocol";
+import { durationFromMs } from "../duration.ts";
+
+/** When a failed attempt is followed by another. */
+export interface RetryOptions {
+  /** Attempts after the first one; default 3, 0 means never again. */
+  readonly maxRetries?: number;
+  /** Waits in seconds before retry 1, 2, ...; the last repeats. Excludes `exponential`. */
+  readonly delaysS?: readonly number[];
+  /** A growing wait: seconds, factor (default 2), seconds (default 3600), share that is random (default 0). */
+  readonly exponential?: {
+    readonly initialS: number;
+    readonly factor?: number;
+    readonly maxS?: number;
+    readonly jitter?: number;
+  };
+  /** Deaths of the worker by memory that the task may cause; default 1. */
+  readonly maxOutOfMemory?: number;
+}
+
+/** How a task is queued. */
+export interface SubmitOptions {
+  /** Default `default`. */
+  readonly queue?: string;
+  /** -1000 to 1000, higher first; default 0. */
+  readonly priority?: number;
+  /** Start no sooner than this many seconds after the submit. Excludes `runTime`. */
+  readonly delayS?: number;
+  /** Start no sooner than this moment of the scheduler's clock. Excludes `delayS`. */
+  readonly runTime?: Date;
+  /** At most one task with this key in the queue; a later submit answers with the first one's id. */
+  readonly uniqueKey?: string;
+  /** Media type of the payload; default `application/json`, for bytes `application/octet-stream`. */
+  readonly contentType?: string;
+  /** Handed to the worker unchanged. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Labels and resources that the worker must have. */
+  readonly requires?: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly resources?: readonly string[];
+  };
+  readonly retry?: RetryOptions;
+  /** Hard limits in seconds. */
+  readonly timeouts?: {
+    readonly queueWaitS?: number;
+    readonly runS?: number;
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
+}
+
+/** One task of `Client.submitMany`. */
+export interface SubmitSpec extends SubmitOptions {
+  /** Task type. */
+  readonly type: string;
+  /** Input: bytes go as they are, anything else as JSON; `undefined` becomes `null`. */
+  readonly payload?: unknown;
+}
+
+/**
+ * The protobuf form of a task.
+ * @throws TypeError when the payload has no JSON form, or when options exclude each other.
+ */
+export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
+  if (spec.delayS !== undefined && spec.runTime !== undefined) {
+    throw new TypeError(`Task ${spec.type}: delayS and runTime exclude each other; give one of them.`);
+  }
+  const bytes = spec.payload instanceof Uint8Array ? spec.payload : undefined;
+  return create(TaskSpecSchema, {
+    type: spec.type,
+    queue: spec.queue ?? "",
+    payload: bytes ?? encodeJson(spec),
+    contentType: spec.contentType ?? (bytes === undefined ? "" : "application/octet-stream"),
+    headers: { ...spec.headers },
+    priority: spec.priority ?? 0,
+    uniqueKey: spec.uniqueKey ?? "",
+    schedule:
+      spec.delayS !== undefined
+        ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }
+        : spec.runTime !== undefined
+          ? { case: "runTime", value: timestampFromDate(spec.runTime) }
+          : { case: undefined },
+    ...(spec.requires === undefined
+      ? {}
+      : {
+          requirements: create(TaskRequirementsSchema, {
+            labels: { ...spec.requires.labels },
+            resources: [...(spec.requires.resources ?? [])],
+          }),
+        }),
+    ...(spec.retry === undefined ? {} : { retryPolicy: encodeRetry(spec.type, spec.retry) }),
+    ...(spec.timeouts === undefined ? {} : { timeouts: encodeTimeouts(spec.timeouts) }),
+  });
+}
+
+function encodeJson(spec: SubmitSpec): Uint8Array {
+  const text = JSON.stringify(spec.payload === undefined ? null : spec.payload);
+  if (text === undefined) {
+    throw new TypeError(`Task ${spec.type}: a payload of type ${typeof spec.payload} has no JSON form.`);
+  }
+  return new TextEncoder().encode(text);
+}
+
+function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
+  if (retry.delaysS !== undefined && retry.exponential !== undefined) {
+    throw new TypeError(`Task ${type}: retry.delaysS and retry.exponential exclude each other.`);
+  }
+  const policy = create(RetryPolicySchema);
+  if (retry.maxRetries !== undefined) policy.maxRetryCount = retry.maxRetries;
+  if (retry.maxOutOfMemory !== undefined) policy.maxOutOfMemoryCount = retry.maxOutOfMemory;
+  if (retry.delaysS !== undefined) {
+    const delays = retry.delaysS.map((seconds) => durationFromMs(seconds * 1000));
+    policy.backoff = { case: "fixed", value: create(FixedBackoffSchema, { delays }) };
+  }
+  if (retry.exponential !== undefined) {
+    const { initialS, factor, maxS, jitter } = retry.exponential;
+    const value = create(ExponentialBackoffSchema, {
+      initial: durationFromMs(initialS * 1000),
+      factor: factor ?? 0,
+      jitter: jitter ?? 0,
+      ...(maxS === undefined ? {} : { max: durationFromMs(maxS * 1000) }),
+    });
+    policy.backoff = { case: "exponential", value };
+  }
+  return policy;
+}
+
+function encodeTimeouts({ queueWaitS, runS, phasesS }: NonNullable<SubmitOptions["timeouts"]>) {
+  return create(TaskTimeoutsSchema, {
+    ...(queueWaitS === undefined ? {} : { queueWait: durationFromMs(queueWaitS * 1000) }),
+    ...(runS === undefined ? {} : { run: durationFromMs(runS * 1000) }),
+    phases: Object.fromEntries(
+      Object.entries(phasesS ?? {}).map(([phase, seconds]) => [phase, durationFromMs(seconds * 1000)]),
+    ),
+  });
+}

@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+
+/** Certificates as PEM text. */
+export interface TlsOptions {
+  /** Certificates to trust instead of the system's. */
+  readonly ca?: string | Uint8Array;
+  /** Client certificate; needs `key`. */
+  readonly cert?: string | Uint8Array;
+  /** Private key of `cert`. */
+  readonly key?: string | Uint8Array;
+}
+
+/** Where the scheduler is and how to prove who we are; shared by `Worker` and `Client`. */
+export interface ConnectionOptions {
+  /**
+   * `host:port`, several in a list or comma-separated, tried in turn. Default `MUSTER_SCHEDULER_ADDR`,
+   * then `127.0.0.1:7070`.
+   */
+  readonly scheduler?: string | readonly string[];
+  /** Bearer token; default `MUSTER_TOKEN`, then none. */
+  readonly token?: string;
+  /**
+   * TLS: `true` for the system's trusted certificates. Default: the files named by `MUSTER_TLS_CA`,
+   * `MUSTER_TLS_CERT` and `MUSTER_TLS_KEY`; plain text when none is set.
+   */
+  readonly tls?: boolean | TlsOptions;
+}
+
+/** PEM text of a TLS connection. */
+export interface TlsMaterial {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/** A connection's options, checked. */
+export interface Connection {
+  /** At least one `host:port`. */
+  readonly addresses: readonly string[];
+  readonly token: string | undefined;
+  /** Unset means plain text. */
+  readonly tls: TlsMaterial | undefined;
+}
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Checks the connection's options; faults are added to `faults`, and the answer is then unusable. */
+export function resolveConnection(
+  options: ConnectionOptions,
+  env: Environment,
+  faults: string[],
+): Connection {
+  return {
+    addresses: resolveAddresses(options.scheduler, env, faults),
+    token: resolveToken(options.token, env, faults),
+    tls: resolveTls(options.tls, env, faults),
+  };
+}
+
+function resolveAddresses(
+  option: string | readonly string[] | undefined,
+  env: Environment,
+  faults: string[],
+): readonly string[] {
+  const [source, value] =
+    option !== undefined
+      ? ["option scheduler", option]
+      : env.MUSTER_SCHEDULER_ADDR
+        ? ["MUSTER_SCHEDULER_ADDR", env.MUSTER_SCHEDULER_ADDR]
+        : ["default", "127.0.0.1:7070"];
+  const list = (typeof value === "string" ? value.split(",") : value).map((address) => address.trim());
+  const addresses = list.filter((address) => address !== "");
+  if (addresses.length === 0) faults.push(`${source}: is empty; give host:port, for example 127.0.0.1:7070`);
+  for (const address of addresses) {
+    const port = Number(/^(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):([0-9]{1,5})$/.exec(address)?.[1]);
+    if (!(port >= 1 && port <= 65_535)) {
+      faults.push(
+        `${source}: "${address}" is not host:port; give for example 127.0.0.1:7070 or [::1]:7070, without a scheme`,
+      );
+    }
+  }
+  return addresses;
+}
+
+function resolveToken(option: string | undefined, env: Environment, faults: string[]): string | undefined {
+  const token = option ?? (env.MUSTER_TOKEN || undefined);
+  // What an HTTP header cannot carry would fail at every dial. The token itself is never shown.
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    const source = option !== undefined ? "option token" : "MUSTER_TOKEN";
+    faults.push(`${source}: must be 1 or more printable ASCII characters without spaces (value not shown)`);
+  }
+  return token;
+}
+
+function resolveTls(
+  option: boolean | TlsOptions | undefined,
+  env: Environment,
+  faults: string[],
+): TlsMaterial | undefined {
+  if (option === false) return undefined;
+  if (option === true) return { ca: undefined, cert: undefined, key: undefined };
+  let material: TlsMaterial;
+  if (option !== undefined) {
+    material = { ca: pem(option.ca), cert: pem(option.cert), key: pem(option.key) };
+  } else {
+    material = {
+      ca: readPem("MUSTER_TLS_CA", env, faults),
+      cert: readPem("MUSTER_TLS_CERT", env, faults),
+      key: readPem("MUSTER_TLS_KEY", env, faults),
+    };
+    if (!env.MUSTER_TLS_CA && !env.MUSTER_TLS_CERT && !env.MUSTER_TLS_KEY) return undefined;
+  }
+  if ((material.cert === undefined) !== (material.key === undefined)) {
+    faults.push(
+      "tls: cert and key belong together (MUSTER_TLS_CERT and MUSTER_TLS_KEY); give both or neither",
+    );
+  }
+  return material;
+}
+
+function pem(value: string | Uint8Array | undefined): string | undefined {
+  return value === undefined || typeof value === "string" ? value : Buffer.from(value).toString("utf8");
+}
+
+function readPem(variable: string, env: Environment, faults: string[]): string | undefined {
+  const path = env[variable];
+  if (!path) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    faults.push(`${variable}: cannot read "${path}": ${why}; give the path of a PEM file`);
+    return "";
+  }
+}

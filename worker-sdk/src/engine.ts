@@ -1,0 +1,389 @@
+import type { AttemptHost } from "./attempt.ts";
+import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
+import { processAgeMs, settledWithin, systemClock } from "./clock.ts";
+import { Deadlines } from "./deadlines.ts";
+import {
+  LinkError,
+  PreflightError,
+  StartupTimeoutError,
+  SupersededError,
+  VerdictError,
+  WorkerStoppedError,
+} from "./errors.ts";
+import { Link } from "./link/link.ts";
+import type { FromLink, StartupPhaseMessage } from "./link/messages.ts";
+import { linkData, processFacts } from "./link-data.ts";
+import type { Logger } from "./logger.ts";
+import type { CompiledOptions, FatalInfo } from "./options.ts";
+import { DEFAULT_WARN_S } from "./options.ts";
+import type { Resources } from "./resources.ts";
+import { Runner } from "./runner.ts";
+import { Startup } from "./startup.ts";
+
+/** How long last words may hold the process up. */
+const FATAL_FLUSH_MS = 1000;
+
+/** How long handlers may take to return once the drain timeout has aborted them. */
+const UNWIND_MS = 2000;
+
+/** The outbox gets at least this long at the end of a drain, however late it is. */
+const MIN_FLUSH_MS = 5000;
+
+/** How an engine is run. */
+export interface EngineMode {
+  /** The process is the worker's: a main thread that does not answer may be killed. */
+  readonly program: boolean;
+  /** When the register watchdog began to count, in milliseconds of the process's age. */
+  readonly watchdogFromMs: number;
+}
+
+/** One run of a worker, from the dial to the end: everything that does not touch the process itself. */
+export class Engine {
+  readonly #options: CompiledOptions;
+  readonly #log: Logger;
+  readonly #deadlines = new Deadlines(systemClock);
+  readonly #startup: Startup;
+  readonly #link: Link;
+  readonly #runner: Runner;
+  readonly #resources: Resources;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
+  #schedulerWarningsMs: Readonly<Record<string, number>> = {};
+  #maxResultBytes = Number.POSITIVE_INFINITY;
+  #registered = false;
+  #preflightPassed = false;
+  #isReady = false;
+  #drain: Promise<void> | undefined;
+  #over = false;
+
+  constructor(options: CompiledOptions, log: Logger, resources: Resources, mode: EngineMode) {
+    this.#options = options;
+    this.#log = log.child({ worker_id: options.id });
+    this.#resources = resources;
+    const facts = { scheduler_addr: options.connection.addresses.join(","), ...processFacts() };
+    const early: StartupPhaseMessage[] = [];
+    let report = (phase: StartupPhaseMessage): void => {
+      early.push(phase);
+    };
+    this.#startup = new Startup(this.#log, systemClock, processAgeMs, facts, (phase) => report(phase));
+    this.#startup.report("boot", "ok");
+    this.#startup.report("scheduler_connecting", "started");
+    const timeoutMs = options.registerTimeoutS * 1000;
+    this.#link = new Link(
+      linkData(options, resources, early, {
+        program: mode.program,
+        registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
+      }),
+      systemClock,
+      {
+        message: (message) => this.#receive(message),
+        died: (error) =>
+          this.fail("run", new LinkError(`the connection's thread died: ${error.message}`, { cause: error })),
+      },
+    );
+    report = (phase) => this.#link.send({ kind: "startupPhase", phase });
+    const host: AttemptHost = {
+      clock: systemClock,
+      deadlines: this.#deadlines,
+      link: this.#link,
+      log: this.#log,
+      warnAfterS: (phase, assignment) => {
+        const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.#schedulerWarningsMs[phase]];
+        if (taskMs !== undefined) return taskMs / 1000;
+        const own = options.warnS.get(phase);
+        if (own !== undefined) return own;
+        return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
+      },
+    };
+    this.#runner = new Runner(host, options, () => ({
+      classify: options.classify,
+      maxResultBytes: this.#maxResultBytes,
+    }));
+    this.#ready.promise.catch(() => {
+      // `ready` may be looked at late; a failure is also the engine's end, which is always awaited.
+    });
+    void this.#preflight();
+  }
+
+  /** Resolves when the worker takes work; rejects when it never will. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Resolves when everything is over: with nothing after a drain, with what happened otherwise. */
+  get ended(): Promise<FatalInfo | undefined> {
+    return this.#ended.promise;
+  }
+
+  /** What the worker is doing, as a fatal report names it. */
+  get phase(): string {
+    if (!this.#isReady) return "startup";
+    return this.#runner.runningCount > 0 ? "task" : "run";
+  }
+
+  /** Tells the scheduler about the resources. */
+  sendResources(names: readonly string[]): void {
+    if (!this.#over) this.#link.send({ kind: "resources", resources: names });
+  }
+
+  /** Takes no new work until `resume`. */
+  pause(reason: string): void {
+    this.#runner.closeTo("PAUSED");
+    this.#link.send({ kind: "paused", paused: true, reason });
+    this.#log.info({ event: "worker.paused", reason }, "worker paused");
+  }
+
+  /** Takes work again. */
+  resume(reason: string): void {
+    this.#runner.closeTo(undefined);
+    this.#link.send({ kind: "paused", paused: false, reason: "" });
+    this.#log.info({ event: "worker.resumed", reason }, "worker resumed");
+  }
+
+  /** Ends in an orderly way. A second call waits for the first. */
+  drain(reason: string, timeoutS = this.#options.drainTimeoutS): Promise<void> {
+    this.#drain ??= this.#drainOnce(reason, timeoutS);
+    return this.#drain;
+  }
+
+  /** Ends at once because of `error`: logs it, tells the scheduler (blocking up to 1 s), lets go of everything. */
+  fail(phase: string, error: Error, event = "worker.fatal"): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#link.acknowledgeExit();
+    const fatal = {
+      phase,
+      exceptionClass: classNameOf(error),
+      exceptionMessage: messageOf(error).slice(0, 4096),
+      traceback: tracebackOf(error),
+      exitCode: 1,
+    };
+    this.#log.error(
+      {
+        event,
+        phase: event === "worker.fatal" ? phase : "startup_timeout_unregistered",
+        exception_class: fatal.exceptionClass,
+        exception_message: fatal.exceptionMessage,
+        traceback: fatal.traceback,
+        exit_code: fatal.exitCode,
+        ...(error instanceof StartupTimeoutError ? { last_error: error.lastError } : {}),
+      },
+      error.message,
+    );
+    // What the scheduler itself decided, or what proves that it cannot be reached, is not reported to it.
+    const isNews = !(
+      error instanceof VerdictError ||
+      error instanceof SupersededError ||
+      error instanceof StartupTimeoutError ||
+      error instanceof LinkError
+    );
+    if (isNews && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) {
+      this.#log.warn(
+        { event: "worker.fatal.unsent" },
+        `the scheduler was not told within ${FATAL_FLUSH_MS} ms`,
+      );
+    }
+    this.#runner.abandon(error);
+    this.#deadlines.clear();
+    this.#ready.reject(error);
+    const info = { phase, error };
+    void this.#link.terminate().then(() => this.#ended.resolve(info));
+  }
+
+  async #preflight(): Promise<void> {
+    try {
+      await this.#options.preflight?.(this.#startup);
+    } catch (error) {
+      this.fail("startup", new PreflightError(error));
+      return;
+    }
+    this.#preflightPassed = true;
+    this.#readyWhenBoth();
+  }
+
+  #readyWhenBoth(): void {
+    if (
+      !this.#registered ||
+      !this.#preflightPassed ||
+      this.#isReady ||
+      this.#over ||
+      this.#drain !== undefined
+    )
+      return;
+    this.#isReady = true;
+    this.#startup.report("ready", "ok");
+    this.#ready.resolve();
+  }
+
+  #receive(message: FromLink): void {
+    if (this.#over) return;
+    switch (message.kind) {
+      case "assignments":
+        this.#runner.take(message.assignments);
+        return;
+      case "cancel":
+        this.#runner.cancel(message);
+        return;
+      case "revoke":
+        this.#runner.revoke(message.attemptId, message.reason);
+        return;
+      case "registered":
+        this.#welcomed(message);
+        return;
+      case "connecting":
+        this.#log.debug({ event: "worker.dialing", address: message.address });
+        return;
+      case "disconnected":
+        this.#log.warn(
+          {
+            event: this.#registered ? "worker.disconnected" : "worker.dial.failed",
+            address: message.address,
+            error: message.error,
+            retry_in_ms: message.retryInMs,
+          },
+          this.#registered
+            ? "no connection to the scheduler; dialling again"
+            : "dialling the scheduler failed",
+        );
+        return;
+      case "refused":
+        this.#log.warn(
+          {
+            event: "task.result.refused",
+            attempt_id: message.attemptId,
+            stale: message.stale,
+            detail: message.detail,
+          },
+          message.stale
+            ? "the result came too late: the attempt was no longer this worker's"
+            : "the result is not valid",
+        );
+        return;
+      case "drain":
+        void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
+        return;
+      case "pause":
+        this.pause(message.reason);
+        return;
+      case "resume":
+        this.resume(message.reason);
+        return;
+      case "prepareResource":
+        void this.#prepareResource(message.resource, message.waitingTasks);
+        return;
+      case "releaseResource":
+        void this.#releaseResource(message.resource, message.reason);
+        return;
+      case "queueView":
+        this.#log.debug(
+          { event: "worker.queue_view", entries: message.entries },
+          "idle; what waits in the queues",
+        );
+        return;
+      case "debug":
+        this.#log.debug({ event: message.event, ...message.fields });
+        return;
+      case "warn":
+        this.#log.warn({ event: message.event, ...message.fields });
+        return;
+      case "verdict":
+        this.fail("startup", new VerdictError(message.status, message.reason, message.message));
+        return;
+      case "superseded":
+        this.fail("superseded", new SupersededError(message.message));
+        return;
+      case "startupTimeout": {
+        const { connection, registerTimeoutS } = this.#options;
+        const error = new StartupTimeoutError(registerTimeoutS, connection.addresses, message.lastError);
+        this.#startup.report("startup_timeout_unregistered", "failed", {}, error.message);
+        this.fail("startup", error, "worker.startup_timeout_unregistered");
+        return;
+      }
+      case "ended":
+        if (message.unackedResults > 0) {
+          const fields = { event: "worker.results.unacknowledged", count: message.unackedResults };
+          this.#log.error(fields, "results were not acknowledged in time; their tasks will run again");
+        }
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #welcomed(message: Extract<FromLink, { kind: "registered" }>): void {
+    this.#schedulerWarningsMs = message.phaseWarningsMs;
+    if (message.maxResultBytes > 0) this.#maxResultBytes = message.maxResultBytes;
+    const { address, serverId } = message;
+    if (!message.first) {
+      this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
+      return;
+    }
+    this.#registered = true;
+    this.#startup.report("registered", "ok", { address, server_id: serverId });
+    this.#readyWhenBoth();
+  }
+
+  async #drainOnce(reason: string, timeoutS: number): Promise<void> {
+    if (this.#over) return;
+    const endMs = systemClock.monotonicMs() + timeoutS * 1000;
+    this.#runner.closeTo("DRAINING");
+    this.#ready.reject(new WorkerStoppedError());
+    this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
+    const running = this.#runner.runningCount;
+    this.#log.info({ event: "worker.draining", reason, running, timeout_s: timeoutS }, "worker draining");
+    this.#runner.releaseWaiting("drain");
+    if (!(await settledWithin(this.#runner.idle(), timeoutS * 1000))) {
+      this.#runner.stopAll(reason);
+      if (!(await settledWithin(this.#runner.idle(), UNWIND_MS))) this.#runner.releaseRunning("drain");
+    }
+    if (this.#over) return;
+    const flushMs = Math.max(MIN_FLUSH_MS, endMs - systemClock.monotonicMs());
+    this.#link.send({ kind: "finish", reason: "finished", flushMs });
+    await this.#link.closed;
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadlines.clear();
+    this.#log.info({ event: "worker.stopped", reason }, "worker stopped");
+    this.#ended.resolve(undefined);
+  }
+
+  async #prepareResource(resource: string, waitingTasks: number): Promise<void> {
+    const { onPrepareResource } = this.#options;
+    if (onPrepareResource === undefined || this.#resources.has(resource)) return;
+    const beganMs = systemClock.monotonicMs();
+    this.#log.info(
+      { event: "worker.resource.preparing", resource, waiting_tasks: waitingTasks },
+      "loading a resource",
+    );
+    try {
+      await onPrepareResource(resource);
+    } catch (error) {
+      const fields = {
+        event: "worker.resource.failed",
+        resource,
+        error: messageOf(error),
+        traceback: tracebackOf(error),
+      };
+      this.#log.error(fields, "loading a resource failed");
+      return;
+    }
+    this.#resources.add(resource);
+    const elapsed = Math.round(systemClock.monotonicMs() - beganMs);
+    this.#log.info({ event: "worker.resource.loaded", resource, elapsed_ms: elapsed }, "resource loaded");
+  }
+
+  async #releaseResource(resource: string, reason: string): Promise<void> {
+    this.#resources.remove(resource);
+    this.#log.info({ event: "worker.resource.released", resource, reason }, "resource released");
+    try {
+      await this.#options.onReleaseResource?.(resource, reason);
+    } catch (error) {
+      const fields = { event: "worker.resource.release_failed", resource, error: messageOf(error) };
+      this.#log.error(fields, "releasing a resource failed");
+    }
+  }
+}
+
+function secondsOf(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}

@@ -1,0 +1,146 @@
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Attempt } from "./attempt.ts";
+import { classifyError, messageOf } from "./classify.ts";
+import type { Outcome } from "./link/messages.ts";
+import type { FailureClassification } from "./task-definition.ts";
+
+/** What the outcome of an attempt depends on besides its handler. */
+export interface ExecuteOptions {
+  readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
+  /** Largest output in bytes. */
+  readonly maxResultBytes: number;
+}
+
+/**
+ * Runs an attempt's handler to its outcome; never throws. The handler is called before this returns when
+ * the payload needs no asynchronous check.
+ */
+export async function execute(attempt: Attempt, options: ExecuteOptions): Promise<Outcome> {
+  const { definition } = attempt;
+  const decoded = decodePayload(attempt);
+  if (decoded.fault !== undefined) return refusal("INVALID_PAYLOAD", decoded.fault);
+  attempt.parsed = decoded.value;
+  if (definition.input !== undefined) {
+    const check = validate(definition.input, decoded.value);
+    const checked = check instanceof Promise ? await check : check;
+    if (checked.fault !== undefined) return refusal("INVALID_PAYLOAD", checked.fault);
+    attempt.parsed = checked.value;
+  }
+  let value: unknown;
+  try {
+    value = await definition.handler(attempt);
+  } catch (error) {
+    return outcomeOfThrow(attempt, error, options);
+  }
+  if (definition.output !== undefined) {
+    const checked = await validate(definition.output, value);
+    if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);
+    value = checked.value;
+  }
+  return outcomeOfValue(attempt, value, options.maxResultBytes);
+}
+
+interface Checked {
+  readonly value?: unknown;
+  readonly fault?: string;
+}
+
+function decodePayload(attempt: Attempt): Checked {
+  const { payload, contentType } = attempt.assignment;
+  // Bytes that claim to be JSON were not UTF-8.
+  if (typeof payload !== "string") {
+    return contentType.startsWith("application/json")
+      ? { fault: "The payload says application/json but is not UTF-8." }
+      : { value: payload };
+  }
+  if (payload === "") return { value: null };
+  try {
+    return { value: JSON.parse(payload) };
+  } catch {
+    // The parser's message quotes the payload, which must not get into logs.
+    return { fault: `The payload says application/json but does not parse (${payload.length} characters).` };
+  }
+}
+
+function validate(schema: StandardSchemaV1, value: unknown): Checked | Promise<Checked> {
+  try {
+    const result = schema["~standard"].validate(value);
+    return result instanceof Promise ? result.then(readResult, schemaFault) : readResult(result);
+  } catch (error) {
+    return schemaFault(error);
+  }
+}
+
+function readResult(result: StandardSchemaV1.Result<unknown>): Checked {
+  if (result.issues === undefined) return { value: result.value };
+  const issues = result.issues.slice(0, 10).map(({ path, message }) => {
+    const where = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+    return where === "" ? message : `${where}: ${message}`;
+  });
+  const more =
+    result.issues.length > issues.length ? ` (and ${result.issues.length - issues.length} more)` : "";
+  return { fault: `${issues.join("; ")}${more}` };
+}
+
+function schemaFault(error: unknown): Checked {
+  return { fault: `the schema itself threw: ${messageOf(error)}` };
+}
+
+function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Outcome {
+  const { warnings } = attempt;
+  if (value instanceof Uint8Array) {
+    if (value.byteLength > maxBytes) return tooLarge(value.byteLength, maxBytes);
+    // A copy of its own: a view's clone carries all the memory that it looks into.
+    const output = new Uint8Array(value);
+    return { kind: "succeeded", output, contentType: "application/octet-stream", warnings };
+  }
+  let output: string | undefined;
+  try {
+    output = JSON.stringify(value === undefined ? null : value);
+  } catch (error) {
+    return refusal("RESULT_NOT_JSON", `The handler's result has no JSON form: ${messageOf(error)}`);
+  }
+  if (output === undefined)
+    return refusal("RESULT_NOT_JSON", `A result of type ${typeof value} has no JSON form.`);
+  // UTF-8 is at most three bytes for each UTF-16 unit: most results need no counting.
+  if (output.length * 3 > maxBytes) {
+    const bytes = Buffer.byteLength(output);
+    if (bytes > maxBytes) return tooLarge(bytes, maxBytes);
+  }
+  return { kind: "succeeded", output, contentType: "application/json", warnings };
+}
+
+function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOptions): Outcome {
+  const { stop } = attempt;
+  switch (stop?.kind) {
+    case undefined: {
+      return { kind: "failed", ...classifyError(error, options.classify) };
+    }
+    case "timedOut": {
+      const failure = classifyError(error, undefined);
+      return {
+        ...failure,
+        kind: "failed",
+        class: "timed_out",
+        code: "TIMED_OUT",
+        message: stop.reason.message,
+      };
+    }
+    case "cancelled":
+    case "revoked":
+      return { kind: "cancelled", message: messageOf(error).slice(0, 4096) };
+    case "drain":
+      return { kind: "released", reason: "drain" };
+  }
+}
+
+function tooLarge(bytes: number, maxBytes: number): Outcome {
+  return refusal(
+    "RESULT_TOO_LARGE",
+    `The result has ${bytes} bytes; the scheduler takes ${maxBytes}. Store it elsewhere and return a reference.`,
+  );
+}
+
+function refusal(code: string, message: string): Outcome {
+  return { kind: "failed", class: "non_retryable", code, message: message.slice(0, 4096), traceback: "" };
+}

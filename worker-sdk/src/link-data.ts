@@ -1,0 +1,56 @@
+import { randomUUID } from "node:crypto";
+import { availableParallelism, hostname, totalmem } from "node:os";
+import { processAgeMs } from "./clock.ts";
+import type { LinkData, StartupPhaseMessage } from "./link/messages.ts";
+import type { CompiledOptions } from "./options.ts";
+import type { Resources } from "./resources.ts";
+
+/** Facts about the process that logs and Hello share. */
+export function processFacts(): {
+  pid: number;
+  uid: number | undefined;
+  gid: number | undefined;
+  cwd: string;
+} {
+  return { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.(), cwd: process.cwd() };
+}
+
+/** What the link's thread is started with. `startupPhases` are those reported so far. */
+export function linkData(
+  options: CompiledOptions,
+  resources: Resources,
+  startupPhases: readonly StartupPhaseMessage[],
+  rest: Pick<LinkData, "program" | "registerInMs">,
+): Omit<LinkData, "shared"> {
+  const { addresses, token, tls } = options.connection;
+  const { uid, gid, cwd } = processFacts();
+  return {
+    ...rest,
+    host: {
+      hostname: hostname(),
+      cpuCount: availableParallelism(),
+      // Without a limit the constraint is 0 or 2^64.
+      memoryBytes: Math.min(process.constrainedMemory() || totalmem(), totalmem()),
+      uid,
+      gid,
+      cwd,
+    },
+    addresses,
+    token,
+    tls,
+    workerId: options.id,
+    sessionId: randomUUID(),
+    pool: options.pool,
+    labels: options.labels,
+    types: Array.from(options.tasks.values(), ({ type, concurrency }) => ({ type, concurrency })),
+    queues: options.queues,
+    slots: options.concurrency,
+    prefetch: options.prefetch,
+    resources: [...resources],
+    features: options.onPrepareResource === undefined ? [] : ["prepare_resource"],
+    launchId: options.launchId,
+    startupPhases,
+    registerTimeoutS: options.registerTimeoutS,
+    processAgeMs: processAgeMs(),
+  };
+}

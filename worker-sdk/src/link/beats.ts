@@ -1,0 +1,73 @@
+import type { Clock } from "../clock.ts";
+
+/** Intervals without one answered beat after which the stream is taken for dead. */
+const UNANSWERED_INTERVALS = 3;
+
+/** What beats need of their owner. */
+export interface BeatsListener {
+  /** Sends a beat; the facts are gathered now. */
+  send(sequence: bigint): void;
+  /** No beat was answered for `silentMs`. Called once a stream. */
+  unanswered(silentMs: number): void;
+}
+
+/** Sends a beat every interval of a stream and watches that they are answered. */
+export class Beats {
+  readonly #clock: Clock;
+  readonly #listener: BeatsListener;
+  #sequence = 0n;
+  #intervalMs = 0;
+  #answeredAtMs = 0;
+  #tickedAtMs = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, listener: BeatsListener) {
+    this.#clock = clock;
+    this.#listener = listener;
+  }
+
+  /** Beats sent since the process started. */
+  get sent(): bigint {
+    return this.#sequence;
+  }
+
+  /** A stream is up: the first beat goes now. */
+  start(intervalMs: number): void {
+    this.stop();
+    this.#intervalMs = intervalMs;
+    this.#answeredAtMs = this.#clock.monotonicMs();
+    this.#beat();
+    this.#cancel = this.#clock.every(intervalMs, () => this.#tick());
+  }
+
+  /** The stream is gone. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** A beat was answered. */
+  answered(): void {
+    this.#answeredAtMs = this.#clock.monotonicMs();
+  }
+
+  #tick(): void {
+    const nowMs = this.#clock.monotonicMs();
+    // A process that was itself stopped has read no answers: they get one interval to be read.
+    const slept = nowMs - this.#tickedAtMs > 2 * this.#intervalMs;
+    if (slept) this.#answeredAtMs = Math.max(this.#answeredAtMs, nowMs - 2 * this.#intervalMs);
+    const silentMs = nowMs - this.#answeredAtMs;
+    if (silentMs >= UNANSWERED_INTERVALS * this.#intervalMs) {
+      this.stop();
+      this.#listener.unanswered(silentMs);
+      return;
+    }
+    this.#beat();
+  }
+
+  #beat(): void {
+    this.#tickedAtMs = this.#clock.monotonicMs();
+    this.#sequence += 1n;
+    this.#listener.send(this.#sequence);
+  }
+}

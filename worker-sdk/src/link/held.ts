@@ -1,0 +1,128 @@
+import { create } from "@bufbuild/protobuf";
+import type { RunningAttempt, TaskResult } from "@muster/protocol";
+import { RunningAttemptSchema } from "@muster/protocol";
+import { durationFromMs } from "../duration.ts";
+
+/** Events kept in all; beyond it those that were sent go first, then new ones are dropped and counted. */
+export const MAX_EVENTS = 10_000;
+
+/** Encoded events of an attempt, in order, and how many of them this stream has carried. */
+interface EventLog {
+  readonly encoded: Uint8Array[];
+  sent: number;
+  /** Number of the last event, dropped ones included. */
+  sequence: number;
+}
+
+/** An attempt from its receipt until its result is acknowledged. */
+export interface HeldAttempt {
+  readonly attemptId: string;
+  /** Main has taken it. */
+  accepted: boolean;
+  phase: string;
+  phaseSinceMs: number;
+  progress: number | undefined;
+  progressAtMs: number | undefined;
+  cancelling: boolean;
+  peakRssBytes: number;
+  result: TaskResult | undefined;
+  readonly events: EventLog;
+}
+
+/** Every attempt that the worker holds: what beats and Hello list, and what a new stream sends again. */
+export class HeldAttempts {
+  readonly #attempts = new Map<string, HeldAttempt>();
+  #eventCount = 0;
+  #pendingResults = 0;
+
+  /** Attempts held. */
+  get size(): number {
+    return this.#attempts.size;
+  }
+
+  /** Results that are not acknowledged. */
+  get pendingResults(): number {
+    return this.#pendingResults;
+  }
+
+  get(attemptId: string): HeldAttempt | undefined {
+    return this.#attempts.get(attemptId);
+  }
+
+  values(): IterableIterator<HeldAttempt> {
+    return this.#attempts.values();
+  }
+
+  /** Begins to hold an attempt. */
+  add(attemptId: string, nowMs: number): HeldAttempt {
+    const attempt: HeldAttempt = {
+      attemptId,
+      accepted: false,
+      phase: "",
+      phaseSinceMs: nowMs,
+      progress: undefined,
+      progressAtMs: undefined,
+      cancelling: false,
+      peakRssBytes: 0,
+      result: undefined,
+      events: { encoded: [], sent: 0, sequence: 0 },
+    };
+    this.#attempts.set(attemptId, attempt);
+    return attempt;
+  }
+
+  /** Keeps its result until `remove`. */
+  setResult(attempt: HeldAttempt, result: TaskResult): void {
+    if (attempt.result === undefined) this.#pendingResults += 1;
+    attempt.result = result;
+  }
+
+  /** Forgets an attempt; true when it was held. */
+  remove(attemptId: string): boolean {
+    const attempt = this.#attempts.get(attemptId);
+    if (attempt === undefined) return false;
+    if (attempt.result !== undefined) this.#pendingResults -= 1;
+    this.#eventCount -= attempt.events.encoded.length;
+    return this.#attempts.delete(attemptId);
+  }
+
+  /** Keeps an event of an attempt; false when there is no room and it was dropped. */
+  addEvent(attempt: HeldAttempt, encodeEvent: (sequence: bigint) => Uint8Array): boolean {
+    if (this.#eventCount >= MAX_EVENTS) this.#dropSentEvents();
+    attempt.events.sequence += 1;
+    if (this.#eventCount >= MAX_EVENTS) return false;
+    attempt.events.encoded.push(encodeEvent(BigInt(attempt.events.sequence)));
+    this.#eventCount += 1;
+    return true;
+  }
+
+  /** A new stream has carried nothing yet. */
+  startStream(): void {
+    for (const attempt of this.#attempts.values()) attempt.events.sent = 0;
+  }
+
+  /** What Hello and beats say about each attempt. */
+  describe(nowMs: number): RunningAttempt[] {
+    return Array.from(this.#attempts.values(), (attempt) =>
+      create(RunningAttemptSchema, {
+        attemptId: attempt.attemptId,
+        phase: attempt.phase,
+        phaseAge: durationFromMs(Math.max(0, nowMs - attempt.phaseSinceMs)),
+        ...(attempt.progress === undefined ? {} : { progress: attempt.progress }),
+        ...(attempt.progressAtMs === undefined
+          ? {}
+          : { progressAge: durationFromMs(Math.max(0, nowMs - attempt.progressAtMs)) }),
+        resultPending: attempt.result !== undefined,
+        cancelling: attempt.cancelling && attempt.result === undefined,
+      }),
+    );
+  }
+
+  #dropSentEvents(): void {
+    for (const { events } of this.#attempts.values()) {
+      this.#eventCount -= events.sent;
+      events.encoded.splice(0, events.sent);
+      events.sent = 0;
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/** What the main thread and the link's thread say to each other: plain objects, many a post. */
+
+/** An attempt as it came. JSON payloads travel as text: cloning a string is cheaper than cloning bytes. */
+export interface AssignmentMessage {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly type: string;
+  readonly queue: string;
+  readonly attemptNumber: number;
+  readonly maxAttempts: number;
+  readonly payload: string | Uint8Array;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly runTimeoutMs: number | undefined;
+  readonly phaseTimeoutsMs: Readonly<Record<string, number>>;
+  readonly phaseWarningsMs: Readonly<Record<string, number>>;
+  readonly resources: readonly string[];
+}
+
+/** A startup phase. */
+export interface StartupPhaseMessage {
+  readonly phase: string;
+  readonly outcome: "ok" | "started" | "failed";
+  readonly elapsedMs: number;
+  readonly detail: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** How an attempt ended. */
+export type Outcome =
+  | {
+      readonly kind: "succeeded";
+      readonly output: string | Uint8Array;
+      readonly contentType: string;
+      readonly warnings: readonly { step: string; code: string; message: string }[];
+    }
+  | {
+      readonly kind: "failed";
+      readonly class: "retryable" | "non_retryable" | "timed_out";
+      readonly code: string;
+      readonly message: string;
+      readonly traceback: string;
+      readonly retryAfterMs?: number;
+    }
+  | { readonly kind: "cancelled"; readonly message: string }
+  | { readonly kind: "released"; readonly reason: string };
+
+/** What an attempt cost. */
+export interface Cost {
+  readonly runMs: number;
+  readonly phases: readonly { phase: string; durationMs: number; failed: boolean }[];
+}
+
+/** Why an assignment is not taken. */
+export type RejectReason = "UNKNOWN_TYPE" | "NO_SLOT" | "DRAINING" | "PAUSED" | "RESOURCE_MISSING";
+
+/** Last words. */
+export interface FatalMessage {
+  readonly phase: string;
+  readonly exceptionClass: string;
+  readonly exceptionMessage: string;
+  readonly traceback: string;
+  readonly exitCode: number;
+}
+
+/** Main thread to link. */
+export type ToLink =
+  | { readonly kind: "startupPhase"; readonly phase: StartupPhaseMessage }
+  | { readonly kind: "accept"; readonly attemptIds: readonly string[] }
+  | {
+      readonly kind: "reject";
+      readonly attemptId: string;
+      readonly reason: RejectReason;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: "event";
+      readonly attemptId: string;
+      readonly name: string;
+      readonly elapsedMs: number;
+      readonly attributes: Readonly<Record<string, string>> | undefined;
+    }
+  | {
+      readonly kind: "phase";
+      readonly attemptId: string;
+      /** Empty: running, in no named phase. */
+      readonly phase: string;
+      /** When it began, on the monotonic clock. */
+      readonly sinceMs: number;
+    }
+  | {
+      readonly kind: "progress";
+      readonly attemptId: string;
+      readonly fraction: number | undefined;
+      readonly done: number | undefined;
+      readonly total: number | undefined;
+      readonly message: string;
+      readonly shed: number;
+    }
+  | {
+      readonly kind: "output";
+      readonly attemptId: string;
+      readonly sequence: number;
+      readonly data: string | Uint8Array;
+    }
+  | { readonly kind: "cancelling"; readonly attemptId: string }
+  | { readonly kind: "result"; readonly attemptId: string; readonly outcome: Outcome; readonly cost: Cost }
+  | { readonly kind: "forget"; readonly attemptId: string }
+  | { readonly kind: "resources"; readonly resources: readonly string[] }
+  | { readonly kind: "paused"; readonly paused: boolean; readonly reason: string }
+  | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
+  | { readonly kind: "fatal"; readonly fatal: FatalMessage }
+  /** Flush the outbox for at most `flushMs`, say goodbye, end. */
+  | { readonly kind: "finish"; readonly reason: string; readonly flushMs: number };
+
+/** Link to main thread. */
+export type FromLink =
+  | { readonly kind: "connecting"; readonly address: string; readonly first: boolean }
+  | {
+      readonly kind: "registered";
+      readonly address: string;
+      readonly serverId: string;
+      readonly first: boolean;
+      readonly maxResultBytes: number;
+      readonly phaseWarningsMs: Readonly<Record<string, number>>;
+    }
+  | {
+      readonly kind: "disconnected";
+      readonly address: string;
+      readonly error: string;
+      readonly retryInMs: number;
+    }
+  | { readonly kind: "assignments"; readonly assignments: readonly AssignmentMessage[] }
+  | {
+      readonly kind: "cancel";
+      readonly attemptId: string;
+      readonly reason: string;
+      readonly graceMs: number | undefined;
+      readonly timedOut: boolean;
+    }
+  | { readonly kind: "revoke"; readonly attemptId: string; readonly reason: string }
+  | { readonly kind: "refused"; readonly attemptId: string; readonly stale: boolean; readonly detail: string }
+  | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }
+  | { readonly kind: "pause"; readonly reason: string }
+  | { readonly kind: "resume"; readonly reason: string }
+  | { readonly kind: "prepareResource"; readonly resource: string; readonly waitingTasks: number }
+  | { readonly kind: "releaseResource"; readonly resource: string; readonly reason: string }
+  | { readonly kind: "queueView"; readonly entries: readonly Record<string, string | number>[] }
+  | { readonly kind: "debug"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly kind: "warn"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: "verdict";
+      readonly status: string;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly kind: "superseded"; readonly message: string }
+  | { readonly kind: "startupTimeout"; readonly lastError: string }
+  /** The link ended as it was told to; results that were never acknowledged are counted. */
+  | { readonly kind: "ended"; readonly unackedResults: number };
+
+/** What the link's thread is started with. */
+export interface LinkData {
+  readonly shared: SharedArrayBuffer;
+  readonly addresses: readonly string[];
+  readonly token: string | undefined;
+  readonly tls: { ca: string | undefined; cert: string | undefined; key: string | undefined } | undefined;
+  readonly workerId: string;
+  readonly sessionId: string;
+  readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly types: readonly { type: string; concurrency: number }[];
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly prefetch: number;
+  readonly resources: readonly string[];
+  readonly features: readonly string[];
+  readonly launchId: string;
+  readonly host: {
+    readonly hostname: string;
+    readonly cpuCount: number;
+    readonly memoryBytes: number;
+    readonly uid: number | undefined;
+    readonly gid: number | undefined;
+    readonly cwd: string;
+  };
+  /** Phases before the thread was started. */
+  readonly startupPhases: readonly StartupPhaseMessage[];
+  /** Milliseconds left until the register watchdog fires. */
+  readonly registerInMs: number;
+  /** The register timeout as it was set, for the log. */
+  readonly registerTimeoutS: number;
+  /** The process's age when the thread was started. */
+  readonly processAgeMs: number;
+  /** True in `run()`: the link may end a process whose main thread does not answer. */
+  readonly program: boolean;
+}

@@ -1,0 +1,164 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HelloSchema, SchedulerMessage, Welcome } from "@muster/protocol";
+import { ErrorReason } from "@muster/protocol";
+import type { Random } from "../backoff.ts";
+import { Backoff } from "../backoff.ts";
+import type { Clock } from "../clock.ts";
+import type { LinkData } from "./messages.ts";
+import type { StreamEnd } from "./status.ts";
+import { describeStreamEnd } from "./status.ts";
+import { Stream } from "./stream.ts";
+import { encode } from "./wire.ts";
+
+/** A dial that has not led to Welcome after this long is given up: the next one may find the scheduler. */
+const WELCOME_TIMEOUT_MS = 10_000;
+
+/** A stream that lasted this long starts the waits between dials anew. */
+const STABLE_MS = 60_000;
+
+/** Wait before the next address of a round that is not over, in milliseconds at most. */
+const NEXT_ADDRESS_MS = 100;
+
+/** What a session tells its owner. */
+export interface SessionListener {
+  /** Dials `address` now. */
+  dialing(address: string): void;
+  /** The first message of a stream, as of now. */
+  hello(lastError: string): MessageInitShape<typeof HelloSchema>;
+  /** Registered: the stream may be used. */
+  welcome(welcome: Welcome, stream: Stream, address: string): void;
+  message(message: SchedulerMessage): void;
+  writable(): void;
+  /** The stream that `welcome` gave is gone. */
+  down(): void;
+  /** A stream ended, whatever follows. */
+  ended(): void;
+  /** No stream; dials again after `retryInMs`. */
+  disconnected(address: string, error: string, retryInMs: number): void;
+  /** Refused before the first registration: dials no more. */
+  verdict(end: StreamEnd): void;
+  /** Another stream or process took over: dials no more. */
+  superseded(end: StreamEnd): void;
+}
+
+/** Keeps one stream to one of the schedulers: dials, says hello, dials again. */
+export class Session {
+  readonly #data: Pick<LinkData, "addresses" | "token" | "tls">;
+  readonly #clock: Clock;
+  readonly #listener: SessionListener;
+  readonly #backoff: Backoff;
+  readonly #random: Random;
+  #next = 0;
+  #stream: Stream | undefined;
+  #welcomedAtMs: number | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #cutReason: string | undefined;
+  #registered = false;
+  #stopped = false;
+  #lastError = "";
+
+  constructor(
+    data: Pick<LinkData, "addresses" | "token" | "tls">,
+    clock: Clock,
+    listener: SessionListener,
+    random: Random = Math.random,
+  ) {
+    this.#data = data;
+    this.#clock = clock;
+    this.#listener = listener;
+    this.#random = random;
+    this.#backoff = new Backoff({ random });
+  }
+
+  /** True once a Welcome has arrived. */
+  get registered(): boolean {
+    return this.#registered;
+  }
+
+  /** Why the last dial or stream failed; empty when none has. */
+  get lastError(): string {
+    return this.#lastError;
+  }
+
+  /** The stream, welcomed or not. */
+  get stream(): Stream | undefined {
+    return this.#stream;
+  }
+
+  /** True while a welcomed stream is up. */
+  get up(): boolean {
+    return this.#welcomedAtMs !== undefined;
+  }
+
+  /** Dials now, whatever wait was under way. */
+  dial(): void {
+    if (this.#stopped || this.#stream !== undefined) return;
+    this.#cancelTimer?.();
+    const address = this.#data.addresses[this.#next % this.#data.addresses.length] ?? "";
+    this.#listener.dialing(address);
+    const stream = new Stream(address, this.#data, {
+      message: (message) => this.#receive(message, stream, address),
+      writable: () => this.#listener.writable(),
+      ended: (end) => this.#ended(end, address),
+    });
+    this.#stream = stream;
+    this.#cutReason = undefined;
+    stream.write(encode({ case: "hello", value: this.#listener.hello(this.#lastError) }));
+    this.#cancelTimer = this.#clock.after(WELCOME_TIMEOUT_MS, () =>
+      this.redial(`no Welcome within ${WELCOME_TIMEOUT_MS / 1000} s of dialling ${address}`),
+    );
+  }
+
+  /** Gives the stream up and dials again on a new connection. */
+  redial(reason: string): void {
+    this.#cutReason = reason;
+    this.#stream?.cut(reason);
+  }
+
+  /** Dials no more. The stream, if any, is the owner's to end. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+  }
+
+  #receive(message: SchedulerMessage, stream: Stream, address: string): void {
+    if (message.kind.case !== "welcome") {
+      if (this.#welcomedAtMs !== undefined) this.#listener.message(message);
+      return;
+    }
+    if (this.#welcomedAtMs !== undefined) return;
+    this.#cancelTimer?.();
+    this.#welcomedAtMs = this.#clock.monotonicMs();
+    this.#registered = true;
+    this.#lastError = "";
+    this.#listener.welcome(message.kind.value, stream, address);
+  }
+
+  #ended(end: StreamEnd, address: string): void {
+    this.#cancelTimer?.();
+    this.#stream = undefined;
+    const welcomedAtMs = this.#welcomedAtMs;
+    this.#welcomedAtMs = undefined;
+    this.#lastError = `${address}: ${this.#cutReason ?? describeStreamEnd(end)}`;
+    if (welcomedAtMs !== undefined) this.#listener.down();
+    this.#listener.ended();
+    if (this.#stopped) return;
+    if (end.reason === ErrorReason.WORKER_SUPERSEDED) {
+      this.stop();
+      this.#listener.superseded(end);
+      return;
+    }
+    if (end.verdict && !this.#registered) {
+      this.stop();
+      this.#listener.verdict(end);
+      return;
+    }
+    if (welcomedAtMs !== undefined && this.#clock.monotonicMs() - welcomedAtMs >= STABLE_MS)
+      this.#backoff.reset();
+    this.#next += 1;
+    const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
+    const retryInMs = roundOver ? this.#backoff.next() : this.#random() * NEXT_ADDRESS_MS;
+    this.#cancelTimer = this.#clock.after(retryInMs, () => this.dial());
+    this.#listener.disconnected(address, this.#lastError, Math.round(retryInMs));
+  }
+}

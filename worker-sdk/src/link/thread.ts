@@ -1,0 +1,80 @@
+import { writeSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { systemClock, wallClockIso } from "../clock.ts";
+import { Connection } from "./connection.ts";
+import type { FromLink, LinkData, ToLink } from "./messages.ts";
+import { SharedState } from "./shared.ts";
+
+/** How long main may take to act on a demand to end before the process is killed. */
+const MAIN_GRACE_MS = 2000;
+
+const data: LinkData = workerData;
+const port = parentPort;
+if (port === null) throw new Error("link/thread is the entry of a worker thread; it cannot run by itself");
+
+const shared = new SharedState(data.shared);
+let batch: FromLink[] = [];
+
+function emit(message: FromLink): void {
+  batch.push(message);
+  if (batch.length > 1) return;
+  setImmediate(() => {
+    const messages = batch;
+    batch = [];
+    port?.postMessage(messages);
+  });
+}
+
+const connection = new Connection(data, systemClock, shared, (message) => {
+  if (message.kind === "verdict" || message.kind === "superseded") {
+    const name = message.kind === "verdict" ? "VerdictError" : "SupersededError";
+    enforceExit("worker.fatal", name, message.message);
+  }
+  if (message.kind === "registered") cancelWatchdog();
+  emit(message);
+});
+
+const cancelWatchdog = systemClock.after(data.registerInMs, () => {
+  if (connection.registered) return;
+  const lastError = connection.lastError;
+  connection.abandon();
+  enforceExit("worker.startup_timeout_unregistered", "StartupTimeoutError", lastError);
+  emit({ kind: "startupTimeout", lastError });
+});
+
+port.on("message", (messages: readonly ToLink[]) => {
+  for (const message of messages) connection.handle(message);
+});
+
+connection.start();
+
+/**
+ * Main was told that the worker must end. When its loop is blocked it never hears it: then this thread
+ * writes the log line itself and kills the process, which no handler of main can stop.
+ */
+function enforceExit(event: string, exceptionClass: string, message: string): void {
+  if (!data.program) return;
+  systemClock.after(MAIN_GRACE_MS, () => {
+    if (shared.mainExits) return;
+    const line = {
+      level: "error",
+      time: wallClockIso(),
+      event,
+      phase: event === "worker.fatal" ? "startup" : "startup_timeout_unregistered",
+      worker_id: data.workerId,
+      scheduler_addr: data.addresses.join(","),
+      pid: process.pid,
+      uid: data.host.uid,
+      gid: data.host.gid,
+      cwd: data.host.cwd,
+      elapsed_ms: Math.round(data.processAgeMs + performance.now()),
+      exception_class: exceptionClass,
+      exception_message: message,
+      last_phase: connection.lastPhase,
+      last_error: message,
+      msg: "the main thread is blocked and does not react: the process is killed",
+    };
+    writeSync(1, `${JSON.stringify(line)}\n`);
+    process.kill(process.pid, "SIGKILL");
+  });
+}

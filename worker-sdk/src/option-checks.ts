@@ -1,0 +1,48 @@
+import type { Environment } from "./connection-options.ts";
+
+/** Form of task types and queue names. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+
+/** Reads a number from the option, then the variable, then the default; a bad one is added to `faults`. */
+export function numberSetting(
+  source: {
+    readonly option: readonly [name: string, value: number | undefined];
+    readonly variable?: string | undefined;
+    readonly default: number;
+  },
+  allowed: { readonly min: number; readonly max: number; readonly integer?: boolean },
+  env: Environment,
+  faults: string[],
+): number {
+  const [name, option] = source.option;
+  const text = source.variable === undefined ? undefined : env[source.variable]?.trim();
+  const fromVariable = option === undefined && text !== undefined && text !== "";
+  const value = option ?? (fromVariable ? Number(text) : source.default);
+  const { min, max, integer } = allowed;
+  if (typeof value === "number" && value >= min && value <= max && (!integer || Number.isInteger(value)))
+    return value;
+  const shown = fromVariable ? `"${text}"` : String(value);
+  const where = fromVariable ? source.variable : `option ${name}`;
+  faults.push(`${where}: ${shown} is not ${integer ? "an integer" : "a number"} from ${min} to ${max}`);
+  return source.default;
+}
+
+/** Checks names of task types or queues. */
+export function checkNames(option: string, names: readonly string[], faults: string[]): void {
+  for (const name of names) {
+    if (!NAME.test(name)) faults.push(`option ${option}: "${name}" must match ${NAME.source}`);
+  }
+}
+
+/** Checks labels: at most 64, text to text. */
+export function checkLabels(labels: Readonly<Record<string, string>>, faults: string[]): void {
+  const entries = Object.entries(labels);
+  if (entries.length > 64) faults.push(`option labels: ${entries.length} labels; at most 64`);
+  for (const [key, value] of entries) {
+    if (key === "" || typeof value !== "string") {
+      faults.push(
+        `option labels: "${key}" is ${JSON.stringify(value)}; names and values must be text, names not empty`,
+      );
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import { constants } from "node:os";
+import { systemClock } from "./clock.ts";
+import type { Engine } from "./engine.ts";
+import type { Logger } from "./logger.ts";
+
+/** How long a program may linger after its worker has stopped before it is ended. */
+const LINGER_MS = 5000;
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+/**
+ * Lets a worker be the whole process: signals drain it, uncaught errors end it with a report. Resolves
+ * after a drain, with the process as it was before.
+ */
+export async function runProgram(log: Logger, drainTimeoutS: number, begin: () => Engine): Promise<void> {
+  let signalled = false;
+  let engine: Engine | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const code = 128 + (constants.signals[signal] ?? 0);
+    if (signalled || engine === undefined) {
+      log.warn({ event: "worker.killed", signal, exit_code: code }, `second signal: exiting with ${code}`);
+      process.exit(code);
+    }
+    signalled = true;
+    log.info({ event: "worker.signal", signal }, `${signal}: draining; a second signal exits at once`);
+    void engine.drain(signal, drainTimeoutS);
+  };
+  const onFatal = (thrown: unknown): void => {
+    const error =
+      thrown instanceof Error
+        ? thrown
+        : new Error(`thrown value of type ${typeof thrown}: ${String(thrown)}`);
+    if (engine !== undefined) engine.fail(engine.phase, error);
+    else
+      log.error(
+        { event: "worker.fatal", phase: "startup", exit_code: 1, traceback: error.stack },
+        error.message,
+      );
+    process.exit(1);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on("uncaughtException", onFatal);
+  process.on("unhandledRejection", onFatal);
+  try {
+    engine = begin();
+    const fatal = await engine.ended;
+    if (fatal !== undefined) process.exit(1);
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off("uncaughtException", onFatal);
+    process.off("unhandledRejection", onFatal);
+  }
+  // Handlers often leave sockets or engines open. `every` does not keep the process alive by itself.
+  systemClock.every(LINGER_MS, () => {
+    log.warn(
+      { event: "worker.lingering" },
+      `something keeps the process alive ${LINGER_MS / 1000} s after the end: exiting`,
+    );
+    process.exit(0);
+  });
+}

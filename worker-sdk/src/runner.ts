@@ -1,0 +1,302 @@
+import type { AttemptHost, StopRequest } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
+import { classifyError } from "./classify.ts";
+import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
+import type { ExecuteOptions } from "./execute.ts";
+import { execute } from "./execute.ts";
+import type { AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
+import type { CompiledOptions, CompiledTask } from "./options.ts";
+import { Watch } from "./watchdog.ts";
+
+/** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
+const DEFAULT_GRACE_MS = 5000;
+
+/**
+ * A handler that keeps the main thread for longer than this is expected to do so again: everything
+ * queued for the scheduler is then handed over before the next one is called. A hand-over costs some
+ * 10 µs, which trivial handlers share.
+ */
+const BLOCKING_MS = 0.5;
+
+interface TypeState {
+  readonly task: CompiledTask;
+  active: number;
+  /** Longest recent time that the handler kept the main thread before its first await; infinite at first. */
+  syncMs: number;
+}
+
+/** Takes assignments, runs them within the slots, reports how they end. */
+export class Runner {
+  readonly #host: AttemptHost;
+  readonly #options: CompiledOptions;
+  readonly #executeOptions: () => ExecuteOptions;
+  readonly #types = new Map<string, TypeState>();
+  readonly #running = new Map<string, Attempt>();
+  #waiting: Attempt[] = [];
+  #closedTo: "DRAINING" | "PAUSED" | undefined;
+  #idleWaiters: (() => void)[] = [];
+  /** A handler was called since the loop last turned. */
+  #startedInTurn = false;
+
+  constructor(host: AttemptHost, options: CompiledOptions, executeOptions: () => ExecuteOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#executeOptions = executeOptions;
+    for (const task of options.tasks.values()) {
+      this.#types.set(task.type, { task, active: 0, syncMs: Number.POSITIVE_INFINITY });
+    }
+  }
+
+  /** Handlers that have not returned. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** Refuses new work for this reason; `undefined` takes it again. */
+  closeTo(reason: "DRAINING" | "PAUSED" | undefined): void {
+    if (this.#closedTo !== "DRAINING") this.#closedTo = reason;
+  }
+
+  /** Accepts what there is room for, rejects the rest, starts what has a slot. */
+  take(assignments: readonly AssignmentMessage[]): void {
+    const { link, log } = this.#host;
+    const accepted: Attempt[] = [];
+    for (const assignment of assignments) {
+      const type = this.#types.get(assignment.type);
+      const refusal = this.#refusal(assignment, type, accepted.length);
+      if (refusal !== undefined || type === undefined) {
+        const { attemptId } = assignment;
+        const reason = refusal ?? "UNKNOWN_TYPE";
+        link.send({ kind: "reject", attemptId, reason, detail: `refused by the worker: ${reason}` });
+        log.warn({ event: "task.rejected", attempt_id: attemptId, task_type: assignment.type, reason });
+        continue;
+      }
+      accepted.push(new Attempt(this.#host, assignment, type.task));
+    }
+    if (accepted.length === 0) return;
+    link.send({ kind: "accept", attemptIds: accepted.map(({ id }) => id) });
+    for (const attempt of accepted) {
+      attempt.event("task.received");
+      const { attemptId, taskId, type, queue, attemptNumber } = attempt.assignment;
+      log.info(
+        {
+          event: "task.received",
+          attempt_id: attemptId,
+          task_id: taskId,
+          task_type: type,
+          queue,
+          attempt: attemptNumber,
+        },
+        "task received",
+      );
+      this.#waiting.push(attempt);
+    }
+    this.#startWaiting();
+  }
+
+  /** Asks a handler to stop, or ends an attempt that has not begun. */
+  cancel({ attemptId, reason, graceMs, timedOut }: Extract<FromLink, { kind: "cancel" }>): void {
+    const stop: StopRequest = timedOut
+      ? { kind: "timedOut", reason: new TimedOutError(reason || "A hard timeout ran out.") }
+      : { kind: "cancelled", reason: new CancelledError(reason) };
+    const waiting = this.#takeWaiting(attemptId);
+    if (waiting !== undefined) {
+      const message = stop.reason.message;
+      const outcome: Outcome = timedOut
+        ? { kind: "failed", class: "timed_out", code: "TIMED_OUT", message, traceback: "" }
+        : { kind: "cancelled", message };
+      this.#report(waiting, outcome);
+      return;
+    }
+    const attempt = this.#running.get(attemptId);
+    if (attempt !== undefined) this.#stop(attempt, stop, graceMs ?? DEFAULT_GRACE_MS);
+  }
+
+  /** An attempt is no longer ours. */
+  revoke(attemptId: string, reason: string): void {
+    this.#host.log.warn({ event: "task.revoked", attempt_id: attemptId, reason }, "attempt revoked");
+    if (this.#takeWaiting(attemptId) !== undefined) return;
+    const attempt = this.#running.get(attemptId);
+    if (attempt === undefined) return;
+    attempt.revoked = true;
+    this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
+  }
+
+  /** Gives back what has not begun. */
+  releaseWaiting(reason: string): void {
+    for (const attempt of this.#waiting.splice(0)) this.#report(attempt, { kind: "released", reason });
+  }
+
+  /** Asks every handler to stop because the worker ends. */
+  stopAll(reason: string): void {
+    for (const attempt of this.#running.values()) {
+      this.#stop(attempt, { kind: "drain", reason: new DrainError(reason) }, DEFAULT_GRACE_MS);
+    }
+  }
+
+  /** Gives back what has not returned; what the handlers return later is dropped. */
+  releaseRunning(reason: string): void {
+    for (const attempt of [...this.#running.values()]) {
+      this.#running.delete(attempt.id);
+      this.#report(attempt, { kind: "released", reason });
+    }
+    this.#wakeIdle();
+  }
+
+  /** The worker is gone: aborts every handler and reports nothing. */
+  abandon(reason: Error): void {
+    this.closeTo("DRAINING");
+    this.#waiting = [];
+    for (const attempt of [...this.#running.values()]) {
+      attempt.abort({ kind: "revoked", reason });
+      attempt.close();
+      this.#running.delete(attempt.id);
+    }
+    this.#wakeIdle();
+  }
+
+  /** Resolves when no handler runs. */
+  idle(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #refusal(
+    assignment: AssignmentMessage,
+    type: TypeState | undefined,
+    justAccepted: number,
+  ): RejectReason | undefined {
+    if (type === undefined) return "UNKNOWN_TYPE";
+    if (this.#closedTo !== undefined) return this.#closedTo;
+    const { concurrency, prefetch } = this.#options;
+    const taken = this.#running.size + this.#waiting.length + justAccepted;
+    if (taken >= concurrency + prefetch) return "NO_SLOT";
+    // A handler of this very attempt that was revoked and has not returned.
+    return this.#running.has(assignment.attemptId) ? "NO_SLOT" : undefined;
+  }
+
+  #startWaiting(): void {
+    for (let index = 0; index < this.#waiting.length && this.#running.size < this.#options.concurrency; ) {
+      const attempt = this.#waiting[index];
+      const type = attempt === undefined ? undefined : this.#types.get(attempt.definition.type);
+      if (attempt === undefined || type === undefined) return;
+      if (type.task.concurrency > 0 && type.active >= type.task.concurrency) {
+        index += 1;
+        continue;
+      }
+      // What was started in this turn gets to finish and report before a handler that may block.
+      if (this.#startedInTurn && type.syncMs > BLOCKING_MS) return;
+      if (index === 0) this.#waiting.shift();
+      else this.#waiting.splice(index, 1);
+      this.#start(attempt, type);
+    }
+  }
+
+  #start(attempt: Attempt, type: TypeState): void {
+    const { clock, deadlines, link } = this.#host;
+    this.#running.set(attempt.id, attempt);
+    type.active += 1;
+    if (!this.#startedInTurn) {
+      this.#startedInTurn = true;
+      setImmediate(() => {
+        this.#startedInTurn = false;
+        this.#startWaiting();
+      });
+    }
+    const startedMs = clock.monotonicMs();
+    attempt.startedMs = startedMs;
+    attempt.event("task.started");
+    const { runTimeoutMs } = attempt.assignment;
+    if (runTimeoutMs !== undefined && runTimeoutMs > 0) {
+      attempt.runDeadline = deadlines.add(runTimeoutMs, () => {
+        const reason = new TimedOutError(`The run took longer than ${runTimeoutMs / 1000} s.`);
+        this.#stop(attempt, { kind: "timedOut", reason }, DEFAULT_GRACE_MS);
+      });
+    }
+    if (type.syncMs > BLOCKING_MS) link.flush();
+    const outcome = execute(attempt, this.#executeOptions());
+    const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
+    type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
+    outcome.then(
+      (ended) => this.#ended(attempt, type, ended),
+      (error) => this.#ended(attempt, type, { kind: "failed", ...classifyError(error, undefined) }),
+    );
+  }
+
+  #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
+    type.active -= 1;
+    // Released by a drain or abandoned: the outcome is no longer wanted.
+    if (this.#running.get(attempt.id) !== attempt) return;
+    this.#running.delete(attempt.id);
+    if (attempt.revoked) {
+      attempt.close();
+      const fields = { event: "task.revoked.returned", attempt_id: attempt.id, outcome: outcome.kind };
+      this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
+    } else this.#report(attempt, outcome);
+    this.#startWaiting();
+    this.#wakeIdle();
+  }
+
+  #report(attempt: Attempt, outcome: Outcome): void {
+    const cost = { runMs: attempt.runMs, phases: attempt.timings };
+    attempt.close();
+    this.#host.link.send({ kind: "result", attemptId: attempt.id, outcome, cost });
+    this.#logOutcome(attempt, outcome, cost.runMs);
+  }
+
+  #logOutcome(attempt: Attempt, outcome: Outcome, runMs: number): void {
+    const { attemptId, taskId, type } = attempt.assignment;
+    const fields = {
+      event: outcome.kind === "succeeded" ? "task.completed" : `task.${outcome.kind}`,
+      attempt_id: attemptId,
+      task_id: taskId,
+      task_type: type,
+      run_ms: Math.round(runMs * 1000) / 1000,
+    };
+    switch (outcome.kind) {
+      case "succeeded":
+        this.#host.log.info({ ...fields, warnings: outcome.warnings.length }, "task completed");
+        return;
+      case "failed":
+        this.#host.log.info(
+          { ...fields, failure_class: outcome.class, code: outcome.code, error: outcome.message },
+          "task failed",
+        );
+        return;
+      case "cancelled":
+        this.#host.log.info(fields, "task cancelled");
+        return;
+      case "released":
+        this.#host.log.info({ ...fields, reason: outcome.reason }, "task released");
+    }
+  }
+
+  #stop(attempt: Attempt, stop: StopRequest, graceMs: number): void {
+    if (attempt.stop !== undefined) return;
+    this.#host.link.send({ kind: "cancelling", attemptId: attempt.id });
+    const { clock, deadlines } = this.#host;
+    attempt.unwinding = new Watch(clock, deadlines, Math.max(1, graceMs), {
+      stuck: (elapsedMs) =>
+        attempt.log.warn(
+          { event: "task.cancel.unwinding", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
+          "the handler was asked to stop and has not returned; it keeps its slot",
+        ),
+      recovered: (elapsedMs) =>
+        attempt.log.info(
+          { event: "task.cancel.unwound", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
+          "the handler has returned",
+        ),
+    });
+    attempt.abort(stop);
+  }
+
+  #takeWaiting(attemptId: string): Attempt | undefined {
+    const index = this.#waiting.findIndex(({ id }) => id === attemptId);
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+  }
+
+  #wakeIdle(): void {
+    if (this.#running.size > 0) return;
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+}

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type } from "arktype";
+import * as v from "valibot";
+import { z } from "zod";
+import { Worker } from "./index.ts";
+
+test("payload types come from any Standard Schema library", () => {
+  const worker = new Worker({
+    scheduler: "127.0.0.1:7070",
+    tasks: {
+      zod: {
+        input: z.object({ page: z.string(), dpi: z.coerce.number() }),
+        handler: async (ctx) => ctx.payload.page.length + ctx.payload.dpi,
+      },
+      valibot: { input: v.object({ page: v.string() }), handler: (ctx) => ctx.payload.page.toUpperCase() },
+      arktype: { handler: (ctx) => ctx.payload.page.toUpperCase(), input: type({ page: "string" }) },
+      untyped: {
+        handler: (ctx) => {
+          // @ts-expect-error -- without a schema the payload is unknown
+          return ctx.payload.page;
+        },
+      },
+      short: async (ctx) => {
+        // @ts-expect-error -- without a schema the payload is unknown
+        return ctx.payload.page;
+      },
+    },
+  });
+  assert.equal(worker.status, "new");
+});

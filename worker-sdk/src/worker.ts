@@ -1,0 +1,137 @@
+import { processAgeMs } from "./clock.ts";
+import { Engine } from "./engine.ts";
+import { WorkerStoppedError } from "./errors.ts";
+import type { Logger } from "./logger.ts";
+import { createProgramLogger, silentLogger } from "./logger.ts";
+import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options.ts";
+import { compileOptions } from "./options.ts";
+import { runProgram } from "./program.ts";
+import { Resources } from "./resources.ts";
+
+/** How a worker is stopped. */
+export interface StopOptions {
+  /** Why, for the log and the scheduler; default `stop()`. */
+  readonly reason?: string;
+  /** How long handlers may take; default the worker's `drainTimeoutS`. */
+  readonly timeoutS?: number;
+}
+
+/** Where a worker object stands. `starting` ends in one of the later ones; none is left backwards. */
+export type WorkerStatus = "new" | "starting" | "ready" | "draining" | "stopped" | "failed";
+
+/**
+ * Runs tasks that a Muster scheduler gives out. A program calls `run()`; a process that does more calls
+ * `start()` and `stop()`. A worker starts once.
+ */
+export class Worker<Inputs = Record<string, unknown>> {
+  /** Resources that are loaded; add and remove at any time. */
+  readonly resources: Resources;
+  /** Resolves when the worker is over: with nothing after a drain, with what happened otherwise. */
+  readonly closed: Promise<FatalInfo | undefined>;
+  readonly #options: CompiledOptions;
+  readonly #close: (fatal: FatalInfo | undefined) => void;
+  #status: WorkerStatus = "new";
+  #engine: Engine | undefined;
+  #started: Promise<void> | undefined;
+
+  /** @throws OptionsError with every fault of the options. */
+  constructor(options: WorkerOptions<Inputs>) {
+    this.#options = compileOptions(options);
+    this.resources = new Resources(this.#options.resources, (names) => this.#engine?.sendResources(names));
+    const { promise, resolve } = Promise.withResolvers<FatalInfo | undefined>();
+    this.closed = promise;
+    this.#close = resolve;
+  }
+
+  /** Name of the worker. */
+  get id(): string {
+    return this.#options.id;
+  }
+
+  get status(): WorkerStatus {
+    return this.#status;
+  }
+
+  /**
+   * Connects and takes work; resolves when registered and ready. Installs nothing in the process and
+   * says nothing unless a logger was given. A second call waits for the first.
+   * @throws StartupTimeoutError, VerdictError, PreflightError, SupersededError, LinkError;
+   * WorkerStoppedError when it is stopped first.
+   */
+  start(): Promise<void> {
+    this.#started ??= this.#begin(this.#options.logger ?? silentLogger, false, processAgeMs()).ready;
+    return this.#started;
+  }
+
+  /**
+   * Takes no new work, lets handlers finish, delivers what is to be delivered, ends. Never rejects; a
+   * second call waits for the first. A worker that never started is only marked as stopped.
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    if (this.#engine === undefined) {
+      if (this.#status === "new") this.#setStatus("stopped");
+      this.#started ??= rejected(new WorkerStoppedError());
+      this.#close(undefined);
+      return;
+    }
+    if (this.#status === "starting" || this.#status === "ready") this.#setStatus("draining");
+    void this.#engine.drain(options.reason ?? "stop()", options.timeoutS);
+    await this.closed;
+  }
+
+  /** Takes no new work until `resume()`; what runs goes on. */
+  pause(reason: string): void {
+    this.#engine?.pause(reason);
+  }
+
+  /** Takes work again. */
+  resume(): void {
+    this.#engine?.resume("resume()");
+  }
+
+  /**
+   * Is the program: logs to standard output, drains on SIGTERM and SIGINT (a second one exits at once
+   * with 128 + its number), reports uncaught errors, and resolves after a drain. Exits with code 1 when
+   * the worker cannot start or go on. The register watchdog counts from the process's start.
+   */
+  async run(): Promise<void> {
+    const log = this.#options.logger ?? createProgramLogger(this.#options.logLevel);
+    if (this.#started !== undefined) throw new WorkerStoppedError();
+    await runProgram(log, this.#options.drainTimeoutS, () => {
+      const engine = this.#begin(log, true, 0);
+      this.#started = engine.ready;
+      return engine;
+    });
+  }
+
+  #begin(log: Logger, program: boolean, watchdogFromMs: number): Engine {
+    this.#setStatus("starting");
+    const engine = new Engine(this.#options, log, this.resources, { program, watchdogFromMs });
+    this.#engine = engine;
+    engine.ready.then(
+      () => this.#setStatus("ready"),
+      () => {
+        if (this.#status === "starting") this.#setStatus("draining");
+      },
+    );
+    void engine.ended.then((fatal) => {
+      this.#setStatus(fatal === undefined ? "stopped" : "failed");
+      if (fatal !== undefined) this.#options.onFatal?.(fatal);
+      this.#close(fatal);
+    });
+    return engine;
+  }
+
+  #setStatus(status: WorkerStatus): void {
+    if (this.#status === "stopped" || this.#status === "failed") return;
+    this.#status = status;
+  }
+}
+
+function rejected(error: Error): Promise<void> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {
+    // Whoever calls start() gets it; nobody may.
+  });
+  return promise;
+}
