@@ -1,0 +1,35 @@
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { argv, env, execPath } from "node:process";
+import { startServer } from "../support/postgres.ts";
+
+/** Unit tests beside the sources, then everything that needs processes and a database. */
+const PATTERNS = [
+  "gen/src/**/*.test.ts",
+  "scheduler/src/**/*.test.ts",
+  "worker-sdk/src/**/*.test.ts",
+  "cli/src/**/*.test.ts",
+  "examples/**/*.test.ts",
+  "bench/**/*.test.ts",
+  "test/**/*.test.ts",
+];
+
+const wanted = argv.slice(2);
+const files = (wanted.length > 0 ? wanted : PATTERNS).flatMap((pattern) =>
+  globSync(pattern, { exclude: (path) => path.includes("node_modules") || path.includes("dist") }),
+);
+// One server for the suite, a database for each test that asks; a server named outside is used as it is.
+const server = env.TEST_DATABASE_URL ? undefined : await startServer();
+try {
+  const child = spawn(
+    execPath,
+    ["--test", `--test-concurrency=${Math.max(2, availableParallelism())}`, "--test-reporter=spec", ...files],
+    { stdio: "inherit", env: { ...env, TEST_DATABASE_URL: env.TEST_DATABASE_URL ?? server?.url ?? "" } },
+  );
+  process.exitCode = await new Promise<number>((resolve) => {
+    child.once("close", (code) => resolve(code ?? 1));
+  });
+} finally {
+  await server?.remove();
+}

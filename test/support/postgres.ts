@@ -1,0 +1,92 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { env } from "node:process";
+import { type EmbeddedPostgres, migrateDatabase, startEmbeddedPostgres } from "@muster/scheduler";
+import pg from "pg";
+
+/** A PostgreSQL server of a test's own, which it may stop, kill and start again. */
+export interface TestServer {
+  /** URL of its database `muster`; the port changes with every start unless one was asked for. */
+  readonly url: string;
+  readonly postgres: EmbeddedPostgres;
+  readonly dataDir: string;
+  /** Stops the server and removes its data. */
+  remove(): Promise<void>;
+}
+
+/** Starts an embedded PostgreSQL on an empty folder, or on a kept one. */
+export async function startServer(options: { dataDir?: string; port?: number } = {}): Promise<TestServer> {
+  const parent = options.dataDir ?? (await mkdtemp(join(tmpdir(), "muster-test-")));
+  // PostgreSQL runs as an account of its own when the tests run as root.
+  await chmod(parent, 0o711);
+  const dataDir = options.dataDir ?? join(parent, "data");
+  const postgres = await startEmbeddedPostgres({
+    dataDir,
+    ...(options.port === undefined ? {} : { port: options.port }),
+    log: () => undefined,
+    stateRoot: join(parent, "state"),
+  });
+  return {
+    url: postgres.url,
+    postgres,
+    dataDir,
+    remove: async () => {
+      await postgres.stop();
+      await rm(parent, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A database of a test's own on the suite's server. */
+export interface TestDatabase {
+  readonly url: string;
+  /** Runs a statement on it, outside Muster. */
+  query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
+  /** Drops the database, and the server when it was started for this test alone. */
+  drop(): Promise<void>;
+}
+
+/**
+ * Makes an empty database on `TEST_DATABASE_URL`, or on a server started for it. The schema is applied
+ * unless `migrated` is false.
+ */
+export async function createDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+  const shared = env.TEST_DATABASE_URL;
+  const server = shared === undefined ? await startServer() : undefined;
+  const admin = shared ?? server?.url ?? "";
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await once(admin, `create database ${name}`);
+  const url = withDatabase(admin, name);
+  if (migrated) await migrateDatabase(url);
+  const pool = new pg.Pool({ connectionString: url, max: 2, options: "-c search_path=muster,public" });
+  // The tests cut connections on purpose; the statement under way reports it.
+  pool.on("error", () => undefined);
+  return {
+    url,
+    query: async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
+      (await pool.query<R>(text, values)).rows,
+    drop: async () => {
+      await pool.end();
+      if (server) await server.remove();
+      else await once(admin, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+async function once(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function withDatabase(url: string, name: string): string {
+  const parsed = new URL(url);
+  parsed.pathname = `/${name}`;
+  return parsed.href;
+}

@@ -1,0 +1,85 @@
+import { appendFileSync } from "node:fs";
+import { env, exit } from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
+
+/** Handlers that misbehave on request. Each run is appended to `RUNS_FILE`, when set, as `taskId attemptId`. */
+const worker = new Worker({
+  tasks: {
+    echo: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      return ctx.payload;
+    },
+    sleep: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      await delay(ms(ctx.payload), undefined, { signal: ctx.signal });
+      return { slept: ms(ctx.payload), worker: env.WORKER_ID };
+    },
+    /** Holds the main loop. */
+    block: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      return ctx.phase("inference", () => {
+        const end = performance.now() + ms(ctx.payload);
+        while (performance.now() < end);
+        return { worker: env.WORKER_ID };
+      });
+    },
+    /** Waits in a phase, deaf to cancellation. */
+    stuck: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      await ctx.phase("model_load", () => delay(ms(ctx.payload)));
+      return {};
+    },
+    fail: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      throw new RetryableError("it failed on purpose", { code: "ON_PURPOSE" });
+    },
+    refuse: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      throw new NonRetryableError("it will never work", { code: "NEVER" });
+    },
+    crash: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      if (ctx.attempt.number === 1) {
+        setTimeout(() => {
+          throw new TypeError("thrown outside of every handler");
+        }, 10);
+        await delay(60_000, undefined, { signal: ctx.signal });
+      }
+      return { attempt: ctx.attempt.number };
+    },
+    die: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      if (ctx.attempt.number === 1) exit(9);
+      return { attempt: ctx.attempt.number };
+    },
+    big: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      return new Uint8Array(Number(Object(ctx.payload).bytes));
+    },
+    chatty: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      for (let step = 1; step <= 5; step++) {
+        ctx.progress({ done: step, total: 5 }, `step ${step}`);
+        ctx.output(`chunk ${step}\n`);
+        await delay(20, undefined, { signal: ctx.signal });
+      }
+      ctx.warn({ step: "upload", code: "UPLOAD_FAILED", message: "the thumbnail was not stored" });
+      return { done: true };
+    },
+  },
+  concurrency: Number(env.SLOTS ?? "2"),
+  prefetch: Number(env.PREFETCH ?? "0"),
+  queues: (env.QUEUES ?? "default").split(","),
+  labels: env.LABELS ? JSON.parse(env.LABELS) : {},
+});
+
+await worker.run();
+
+function ms(payload: unknown): number {
+  return Number(Object(payload).ms ?? 0);
+}
+
+function note(taskId: string, attemptId: string): void {
+  if (env.RUNS_FILE) appendFileSync(env.RUNS_FILE, `${taskId} ${attemptId} ${env.WORKER_ID}\n`);
+}
