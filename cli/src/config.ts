@@ -12,7 +12,6 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The process's environment; nothing else in this package reads it. */
 export function processEnvironment(): Environment {
-  // biome-ignore lint/style/noProcessEnv: this is the one place that reads it.
   return process.env;
 }
 

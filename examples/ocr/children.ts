@@ -73,6 +73,5 @@ function parseLine(line: string): LogLine | undefined {
 }
 
 function inherit(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  // biome-ignore lint/style/noProcessEnv: the children get the demo's environment with a few settings of their own.
   return { ...process.env, ...env };
 }

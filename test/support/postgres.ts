@@ -60,18 +60,27 @@ export async function createDatabase({ migrated = true } = {}): Promise<TestData
   await once(admin, `create database ${name}`);
   const url = withDatabase(admin, name);
   if (migrated) await migrateDatabase(url);
+  const open = openTestDatabase(url);
+  return {
+    url,
+    query: open.query,
+    drop: async () => {
+      await open.close();
+      if (server) await server.remove();
+      else await once(admin, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** Looks into a database that is there already. */
+export function openTestDatabase(url: string): Pick<TestDatabase, "query"> & { close(): Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: 2, options: "-c search_path=muster,public" });
   // The tests cut connections on purpose; the statement under way reports it.
   pool.on("error", () => undefined);
   return {
-    url,
     query: async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
       (await pool.query<R>(text, values)).rows,
-    drop: async () => {
-      await pool.end();
-      if (server) await server.remove();
-      else await once(admin, `drop database ${name} with (force)`);
-    },
+    close: () => pool.end(),
   };
 }
 

@@ -35,9 +35,11 @@ export class Program {
     file: string,
     args: readonly string[],
     env: Readonly<Record<string, string>>,
+    cwd?: string,
   ) {
     const child = spawn(execPath, [...execArgv.filter((arg) => !arg.startsWith("--test")), file, ...args], {
       env: { ...processEnv, NODE_TEST_CONTEXT: undefined, ...env },
+      cwd,
       stdio: ["ignore", "pipe", "pipe"],
     });
     if (child.pid === undefined) throw new Error(`${name} could not be started: ${file}`);
@@ -63,13 +65,19 @@ export class Program {
   static start(
     name: string,
     file: string,
-    options: { base: string; args?: readonly string[]; env?: Readonly<Record<string, string>> },
+    options: {
+      base: string;
+      args?: readonly string[];
+      env?: Readonly<Record<string, string>>;
+      cwd?: string;
+    },
   ): Program {
     return new Program(
       name,
       fileURLToPath(new URL(file, options.base)),
       options.args ?? [],
       options.env ?? {},
+      options.cwd,
     );
   }
 

@@ -10,3 +10,9 @@ test("waits are drawn from zero to a ceiling that doubles up to the limit", () =
   assert.equal(backoff.next(), 500);
   assert.equal(new Backoff({ random: () => 0 }).next(), 0);
 });
+
+test("a wait that is cut short does not make later ones longer", () => {
+  const backoff = new Backoff({ random: () => 0.5 });
+  assert.deepEqual([backoff.next(200), backoff.next(200), backoff.next(200)], [100, 100, 100]);
+  assert.deepEqual([backoff.next(1000), backoff.next(1000), backoff.next()], [500, 500, 1000]);
+});

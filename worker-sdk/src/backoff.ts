@@ -32,10 +32,15 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Draws the next wait in milliseconds. */
-  next(): number {
+  /**
+   * Draws the next wait in milliseconds.
+   * @param capMs A lower ceiling for this wait. A wait that it shortens does not make later ones longer:
+   * many short waits would otherwise be followed by the longest one.
+   */
+  next(capMs = this.#maxMs): number {
     // 2^40 ms is 34 years: past it only overflow is left to prevent.
     const ceiling = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures, 40));
+    if (capMs < ceiling) return this.#random() * capMs;
     this.#failures += 1;
     return this.#random() * ceiling;
   }

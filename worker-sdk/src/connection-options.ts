@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { env } from "node:process";
 
 /** Certificates as PEM text. */
 export interface TlsOptions {
@@ -44,6 +45,9 @@ export interface Connection {
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment. */
+export const processEnvironment: Environment = env;
 
 /** Checks the connection's options; faults are added to `faults`, and the answer is then unusable. */
 export function resolveConnection(

@@ -32,6 +32,10 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   } catch (error) {
     return outcomeOfThrow(attempt, error, options);
   }
+  // Whoever asked for the end was told that the task is being cancelled: a value that comes after all does
+  // not make it a success.
+  if (attempt.stop?.kind === "cancelled")
+    return { kind: "cancelled", message: "the handler returned after the cancellation" };
   if (definition.output !== undefined) {
     const checked = await validate(definition.output, value);
     if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { env as processEnv } from "node:process";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
-import { resolveConnection } from "./connection-options.ts";
+import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import type { Logger, LogLevel } from "./logger.ts";
 import { LOG_LEVELS } from "./logger.ts";
 import { checkLabels, checkNames, numberSetting } from "./option-checks.ts";
@@ -110,7 +109,7 @@ const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 /** Checks every option. @throws OptionsError with every fault at once. */
 export function compileOptions<Inputs>(
   options: WorkerOptions<Inputs>,
-  env: Environment = processEnv,
+  env: Environment = processEnvironment,
 ): CompiledOptions {
   const faults: string[] = [];
   const queues = options.queues ?? ["default"];

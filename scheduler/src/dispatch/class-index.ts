@@ -10,6 +10,9 @@ import type { Session } from "./session.ts";
  */
 export const WINDOW_SIZE = 2_000;
 
+/** Ids are given out before they are committed: classes may turn up this far below the newest one. */
+const LATE_CLASSES = 1_000;
+
 /** A class with the front of its queue. */
 export interface ClassEntry {
   readonly taskClass: TaskClass;
@@ -53,9 +56,9 @@ export class ClassIndex {
 
   /** Learns the classes that other schedulers made. */
   async learn(): Promise<void> {
-    for (const taskClass of await this.#store.classesAfter(this.#lastId)) {
+    for (const taskClass of await this.#store.classesAfter(this.#lastId - LATE_CLASSES)) {
       this.#add(taskClass);
-      this.#lastId = taskClass.id;
+      this.#lastId = Math.max(this.#lastId, taskClass.id);
     }
   }
 

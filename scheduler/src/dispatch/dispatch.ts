@@ -47,7 +47,7 @@ export function createDispatch(options: {
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
   const classes = new ClassIndex(store, () => registry.all());
-  const dispatcher = new Dispatcher({ store, classes, clock, log, counters });
+  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters });
   const journal = new Journal({ store, clock, log, signals });
   const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
   const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases });

@@ -7,6 +7,7 @@ import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts";
 import type { OutgoingAssignment } from "./link.ts";
+import type { Registry } from "./registry.ts";
 import type { Attempt, Session } from "./session.ts";
 
 /** Largest claim; the gain from larger batches is below 5 % (41,500/s at 100, 48,500/s at 500). */
@@ -28,6 +29,7 @@ interface Planned {
 export class Dispatcher {
   readonly #store: Store;
   readonly #classes: ClassIndex;
+  readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -36,9 +38,17 @@ export class Dispatcher {
   #stopped = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(parts: { store: Store; classes: ClassIndex; clock: Clock; log: Logger; counters: Counters }) {
+  constructor(parts: {
+    store: Store;
+    classes: ClassIndex;
+    registry: Registry;
+    clock: Clock;
+    log: Logger;
+    counters: Counters;
+  }) {
     this.#store = parts.store;
     this.#classes = parts.classes;
+    this.#registry = parts.registry;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
@@ -96,10 +106,14 @@ export class Dispatcher {
   /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
   send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     const bySession = new Map<Session, OutgoingAssignment[]>();
-    for (const { attempt, session } of claimed) {
+    for (const { attempt, session: planned } of claimed) {
       const entry = this.#classes.get(attempt.classId);
       if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
-      session.hold(toAttempt(attempt, entry.taskClass.type, this.#clock.monotonic()), true);
+      // The worker may have come back on a new stream while the claim was under way.
+      const session = this.#registry.byId(planned.id) ?? planned;
+      if (session !== planned && session.attempts.has(attempt.taskId)) continue;
+      const held = toAttempt(attempt, entry.taskClass.type, this.#clock.monotonic());
+      session.hold(held, session === planned);
       const list = bySession.get(session);
       const outgoing = toAssignment(attempt, entry);
       if (list) list.push(outgoing);

@@ -61,6 +61,12 @@ export class Journal {
     this.#arm(FLUSH_AFTER_MS);
   }
 
+  /** Writes what is there now; when the database is away it is kept for later. */
+  flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
   /** Writes what is there and takes no more time than one try. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -74,7 +80,7 @@ export class Journal {
     if (this.#timer || this.#stopped) return;
     this.#timer = this.#clock.after(afterMs, () => {
       this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write());
+      void this.flush();
     });
   }
 

@@ -225,7 +225,7 @@ export class Sessions {
     const { uuid, workerId, hello, phases, ready, draining } = registration;
     const opened = await this.#opener.add(registration);
     const old = registry.byUuid(uuid);
-    old?.link?.close(supersededRefusal(workerId));
+    if (old) this.#replace(old);
     const session = new Session({
       id: opened.sessionId,
       uuid,
@@ -279,7 +279,25 @@ export class Sessions {
       const attempt = this.#adopt(session, row, undefined);
       void this.#parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
     }
+    this.#giveBackUnsent(session, old, new Set(byTask.keys()));
     return decisions;
+  }
+
+  /** What was claimed for the old stream after the rows were read went nowhere. */
+  #giveBackUnsent(session: Session, old: Session | undefined, read: ReadonlySet<number>): void {
+    for (const attempt of old?.attempts.values() ?? []) {
+      if (attempt.settling || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
+      const copy = { ...attempt };
+      session.hold(copy, false);
+      void this.#parts.settler.end(session, copy, { kind: "released", reason: "unreceived" });
+    }
+  }
+
+  /** Ends the stream that a newer one of the same session takes the place of; the session itself goes on. */
+  #replace(old: Session): void {
+    const { link } = old;
+    old.link = undefined;
+    link?.close(supersededRefusal(old.workerId));
   }
 
   #adopt(session: Session, row: AttemptRow, old: Session | undefined): Attempt {
@@ -330,6 +348,8 @@ export class Sessions {
   }
 
   async #end(session: Session, reason: string): Promise<void> {
+    // What its last attempts did is written before they are settled, which ends their part of the record.
+    await this.#parts.journal.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
       decideEnd(reason),

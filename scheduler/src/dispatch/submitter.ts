@@ -134,7 +134,8 @@ export class Submitter {
         return;
       }
       this.#counters.submitted++;
-      if (session) {
+      if (session && !row.assigned) session.unreserve(task.type);
+      if (session && row.assigned) {
         direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });
       } else if (task.delayMs !== undefined || task.runAtMs !== undefined) {
         this.#onScheduled(task.delayMs ?? Math.max(0, (task.runAtMs ?? 0) - this.#clock.now()));

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { FleetService, TaskService } from "@muster/protocol";
+import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
 import type { Auth } from "../rpc/auth.ts";
 import { isInternal, toConnectError } from "../rpc/errors.ts";
@@ -140,9 +141,9 @@ async function listen(
 
 function stop(server: Server, timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const force = setTimeout(() => server.closeAllConnections(), timeoutMs);
+    const cancel = systemClock.after(timeoutMs, () => server.closeAllConnections());
     server.close(() => {
-      clearTimeout(force);
+      cancel();
       resolve();
     });
     server.closeIdleConnections();

@@ -4,6 +4,7 @@ import { type handleBidiStreamingCall, Server, ServerCredentials } from "@grpc/g
 import type { SchedulerMessage, WorkerMessage } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
+import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
 import { Refusal } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -125,12 +126,12 @@ function bind(server: Server, { host, port }: Address, creds: ServerCredentials)
 
 async function stop(server: Server, timeoutMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
-    const force = setTimeout(() => {
+    const cancel = systemClock.after(timeoutMs, () => {
       server.forceShutdown();
       resolve();
-    }, timeoutMs);
+    });
     server.tryShutdown(() => {
-      clearTimeout(force);
+      cancel();
       resolve();
     });
   });

@@ -30,6 +30,8 @@ export interface InsertedTask {
   readonly id: number;
   /** True when `uniqueKey` was taken: `id` is the earlier task's, and nothing was inserted or assigned. */
   readonly duplicate: boolean;
+  /** True when it was given to the session that was asked for; false when that session has ended. */
+  readonly assigned: boolean;
 }
 
 /** A task waiting in a class, as the window holds it. */
@@ -132,7 +134,7 @@ export interface SessionOpened {
   readonly sessionId: number;
   /** Attempts that are the session's: the worker's in-flight ones, and those it does not know of. */
   readonly attempts: readonly AttemptRow[];
-  /** Older sessions of the same worker id, now superseded, with what they held. */
+  /** Living sessions of the same worker id but the newest, which may be another than this: they are superseded. */
   readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
 }
 
@@ -251,6 +253,7 @@ export interface Store {
 
   // Schedulers.
   announce(scheduler: { id: string; address: string; version: string }, leaseMs: number): Promise<void>;
+  /** The other living schedulers; those that have ended are forgotten. */
   otherSchedulers(selfId: string): Promise<SchedulerRow[]>;
   retire(schedulerId: string): Promise<void>;
   /** True when this scheduler leads `name` for the next `leaseMs`. */

@@ -1,5 +1,6 @@
 import { type DestinationStream, pino, stdTimeFunctions } from "pino";
 import type { SonicBoom } from "sonic-boom";
+import { errorFields } from "./error-fields.ts";
 
 /** Facts of a log line. `error` is written with its class, message, stack and cause. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -63,7 +64,7 @@ export async function openLogger(
       timestamp: stdTimeFunctions.isoTime,
       base: { pid: process.pid },
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: pino.stdSerializers.errWithCause },
+      serializers: { error: (error: unknown) => errorFields(error) },
     },
     pino.multistream(streams),
   );

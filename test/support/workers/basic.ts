@@ -1,4 +1,4 @@
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { env, exit } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
@@ -14,6 +14,13 @@ const worker = new Worker({
       note(ctx.task.id, ctx.attempt.id);
       await delay(ms(ctx.payload), undefined, { signal: ctx.signal });
       return { slept: ms(ctx.payload), worker: env.WORKER_ID };
+    },
+    /** Runs until the file `gate` exists; `deaf` makes it ignore cancellation. */
+    gate: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { gate, deaf } = Object(ctx.payload);
+      while (!existsSync(String(gate))) await delay(20, undefined, deaf ? {} : { signal: ctx.signal });
+      return { worker: env.WORKER_ID, attempt: ctx.attempt.number };
     },
     /** Holds the main loop. */
     block: (ctx) => {

@@ -1,11 +1,10 @@
-import { env } from "node:process";
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import type { Task } from "@muster/protocol";
 import { FleetService, TaskService } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import type { ConnectionOptions } from "../connection-options.ts";
-import { resolveConnection } from "../connection-options.ts";
+import { processEnvironment, resolveConnection } from "../connection-options.ts";
 import { OptionsError } from "../options-error.ts";
 import { MusterError } from "./errors.ts";
 import { TaskHandle } from "./task-handle.ts";
@@ -40,7 +39,7 @@ export class Client {
    */
   constructor(options: ClientOptions = {}) {
     const faults: string[] = [];
-    const connection = resolveConnection(options, env, faults);
+    const connection = resolveConnection(options, processEnvironment, faults);
     if (faults.length > 0) throw new OptionsError("Client", faults);
     this.addresses = connection.addresses;
     this.#random = options.random ?? Math.random;

@@ -43,7 +43,7 @@ export class Lanes {
     this.#onShed = onShed;
   }
 
-  /** A stream was welcomed: everything that is not acknowledged goes again, results first. */
+  /** A stream was welcomed: everything that is not acknowledged goes again, each attempt's result last. */
   open(stream: Stream): void {
     this.#stream = stream;
     this.#held.startStream();
@@ -52,15 +52,11 @@ export class Lanes {
     this.#results = [];
     const accepted: string[] = [];
     for (const attempt of this.#held.values()) {
-      if (attempt.result !== undefined) {
-        this.#results.push(attempt.result);
-        continue;
-      }
+      if (attempt.result !== undefined) this.#results.push(attempt.result);
       if (!attempt.accepted) continue;
       accepted.push(attempt.attemptId);
       this.#eventful.add(attempt);
     }
-    this.#writeResults(stream);
     if (accepted.length > 0) this.control({ case: "taskAccepted", value: { attemptIds: accepted } });
     this.flush();
   }

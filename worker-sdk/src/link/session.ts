@@ -4,6 +4,7 @@ import { ErrorReason } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import { Backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
+import { msFromDuration } from "../duration.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
 import { describeStreamEnd } from "./status.ts";
@@ -12,6 +13,12 @@ import { encode } from "./wire.ts";
 
 /** A dial that has not led to Welcome after this long is given up: the next one may find the scheduler. */
 const WELCOME_TIMEOUT_MS = 10_000;
+
+/** A busy scheduler is given at least this long. */
+const MIN_WELCOME_TIMEOUT_MS = 500;
+
+/** Dials that fit into the grace of a dropped stream. */
+const DIALS_IN_GRACE = 4;
 
 /** A stream that lasted this long starts the waits between dials anew. */
 const STABLE_MS = 60_000;
@@ -47,6 +54,11 @@ export class Session {
   readonly #clock: Clock;
   readonly #listener: SessionListener;
   readonly #backoff: Backoff;
+  /** Lease and grace of the last Welcome, milliseconds. */
+  #leaseMs = 0;
+  #graceMs = 0;
+  /** When the last welcomed stream dropped. */
+  #downSinceMs = Number.NEGATIVE_INFINITY;
   readonly #random: Random;
   #next = 0;
   #stream: Stream | undefined;
@@ -104,8 +116,9 @@ export class Session {
     this.#stream = stream;
     this.#cutReason = undefined;
     stream.write(encode({ case: "hello", value: this.#listener.hello(this.#lastError) }));
-    this.#cancelTimer = this.#clock.after(WELCOME_TIMEOUT_MS, () =>
-      this.redial(`no Welcome within ${WELCOME_TIMEOUT_MS / 1000} s of dialling ${address}`),
+    const timeoutMs = Math.max(MIN_WELCOME_TIMEOUT_MS, this.#graceCapMs() ?? WELCOME_TIMEOUT_MS);
+    this.#cancelTimer = this.#clock.after(timeoutMs, () =>
+      this.redial(`no Welcome within ${timeoutMs / 1000} s of dialling ${address}`),
     );
   }
 
@@ -130,6 +143,8 @@ export class Session {
     this.#cancelTimer?.();
     this.#welcomedAtMs = this.#clock.monotonicMs();
     this.#registered = true;
+    this.#leaseMs = msFromDuration(message.kind.value.lease) ?? 0;
+    this.#graceMs = msFromDuration(message.kind.value.reconnectGrace) ?? 0;
     this.#lastError = "";
     this.#listener.welcome(message.kind.value, stream, address);
   }
@@ -155,10 +170,21 @@ export class Session {
     }
     if (welcomedAtMs !== undefined && this.#clock.monotonicMs() - welcomedAtMs >= STABLE_MS)
       this.#backoff.reset();
+    if (welcomedAtMs !== undefined) this.#downSinceMs = this.#clock.monotonicMs();
     this.#next += 1;
     const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
-    const retryInMs = roundOver ? this.#backoff.next() : this.#random() * NEXT_ADDRESS_MS;
+    const retryInMs = roundOver ? this.#backoff.next(this.#graceCapMs()) : this.#random() * NEXT_ADDRESS_MS;
     this.#cancelTimer = this.#clock.after(retryInMs, () => this.dial());
     this.#listener.disconnected(address, this.#lastError, Math.round(retryInMs));
+  }
+
+  /**
+   * Until the worker is given up its attempts can still be kept, so that time is used for several dials
+   * however often the stream has dropped before. A scheduler that saw the drop waits for the grace; after a
+   * scheduler's own death another one waits for the lease as well.
+   */
+  #graceCapMs(): number | undefined {
+    const down = this.#clock.monotonicMs() - this.#downSinceMs;
+    return down < this.#leaseMs + this.#graceMs ? this.#graceMs / DIALS_IN_GRACE : undefined;
   }
 }

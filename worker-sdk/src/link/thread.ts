@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { systemClock, wallClockIso } from "../clock.ts";
+import { processAgeMs, systemClock, wallClockIso } from "../clock.ts";
 import { Connection } from "./connection.ts";
 import type { FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
@@ -67,7 +67,7 @@ function enforceExit(event: string, exceptionClass: string, message: string): vo
       uid: data.host.uid,
       gid: data.host.gid,
       cwd: data.host.cwd,
-      elapsed_ms: Math.round(data.processAgeMs + performance.now()),
+      elapsed_ms: Math.round(data.processAgeMs + processAgeMs()),
       exception_class: exceptionClass,
       exception_message: message,
       last_phase: connection.lastPhase,

@@ -1,6 +1,7 @@
 import type { AttemptTouch, ClaimedAttempt, WaitingTask } from "../store.ts";
 import type { Database } from "./database.ts";
-import { ATTEMPT_COLUMNS, type ClaimColumns, jsonParam, toClaimedAttempt } from "./rows.ts";
+import { inLockOrder, livingSessions } from "./locks.ts";
+import { ATTEMPT_COLUMNS, type ClaimColumns, happenedAt, jsonParam, toClaimedAttempt } from "./rows.ts";
 
 // Always from the front of the index: ids that commit late have lower numbers, and a cursor would miss
 // them. Claimed tasks stay in the index until they end, so at most the running ones are passed over.
@@ -17,12 +18,16 @@ const WAITING = {
 
 const CLAIM = {
   name: "task-claim",
-  text: `with c as (
+  text: `with ${livingSessions("$2")},
+  d as materialized (
+    select d.id, d.session_id, d.session_id in (select session_id from living) as lives
+      from unnest($1::bigint[], $2::bigint[]) as d(id, session_id)),
+  c as (
     update task t
        set state = 1, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
            assign_time = now()
-      from unnest($1::bigint[], $2::bigint[]) as d(id, session_id)
-     where t.id = d.id and t.state = 0 and t.wake_time is null
+      from d
+     where d.lives and t.id = d.id and t.state = 0 and t.wake_time is null
     returning ${ATTEMPT_COLUMNS}, t.payload, t.content_type, t.headers),
   e as (
     insert into event (name, task_ids, epochs)
@@ -40,8 +45,8 @@ const TOUCH = {
   name: "task-touch",
   text: `update task t
      set state = case when d.accept_age is null then t.state else 2 end,
-         accept_time = coalesce(t.accept_time, greatest(t.assign_time, now() - d.accept_age * interval '1 ms')),
-         start_time = coalesce(t.start_time, greatest(t.assign_time, now() - d.start_age * interval '1 ms')),
+         accept_time = coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}),
+         start_time = coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}),
          phase = coalesce(nullif(d.phase, ''), case when d.phase is null then t.phase end),
          phase_time = case when d.phase is null then t.phase_time when d.phase = '' then null
                            else now() - d.phase_age * interval '1 ms' end,
@@ -75,14 +80,18 @@ export async function waitingTasks(
   return (await db.hotRetrying<WaitingColumns>(WAITING, [classIds, limitPerClass])).map(toWaiting);
 }
 
-/** Gives queued tasks to sessions; those that another scheduler was faster with are missing in the answer. */
+/**
+ * Gives queued tasks to sessions. Missing in the answer are those that another scheduler was faster with
+ * and those whose session has ended.
+ */
 export async function claim(
   db: Database,
   wanted: readonly { taskId: number; sessionId: number }[],
 ): Promise<ClaimedAttempt[]> {
+  const sorted = inLockOrder(wanted, ({ taskId }) => taskId);
   const rows = await db.hot<ClaimColumns>(CLAIM, [
-    wanted.map(({ taskId }) => taskId),
-    wanted.map(({ sessionId }) => sessionId),
+    sorted.map(({ taskId }) => taskId),
+    sorted.map(({ sessionId }) => sessionId),
   ]);
   return rows.map(toClaimedAttempt);
 }
@@ -94,14 +103,15 @@ export async function assignedTo(db: Database, sessionIds: readonly number[]): P
 
 /** Writes news of running attempts; stale ones change nothing. */
 export async function touch(db: Database, touches: readonly AttemptTouch[]): Promise<void> {
+  const sorted = inLockOrder(touches, ({ key }) => key.taskId);
   await db.hotRetrying(TOUCH, [
-    touches.map(({ key }) => key.taskId),
-    touches.map(({ key }) => key.epoch),
-    touches.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
-    touches.map(({ startAgeMs }) => startAgeMs ?? null),
-    touches.map(({ phase }) => phase ?? null),
-    touches.map(({ phaseAgeMs }) => phaseAgeMs ?? null),
-    touches.map(({ progress }) => jsonParam(progress)),
+    sorted.map(({ key }) => key.taskId),
+    sorted.map(({ key }) => key.epoch),
+    sorted.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
+    sorted.map(({ startAgeMs }) => startAgeMs ?? null),
+    sorted.map(({ phase }) => phase ?? null),
+    sorted.map(({ phaseAgeMs }) => phaseAgeMs ?? null),
+    sorted.map(({ progress }) => jsonParam(progress)),
   ]);
 }
 

@@ -111,6 +111,10 @@ export class Database {
     }
   }
 
+  sleep(ms: number): Promise<void> {
+    return this.#clock.sleep(ms);
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#hot.end(), this.#cold.end()]);
   }

@@ -2,12 +2,14 @@ import type { EventRecord, NewEvent } from "../store.ts";
 import type { Database, Statement } from "./database.ts";
 import { jsonParam } from "./rows.ts";
 
+// The transaction has its number before the first event has its id: see FRONTIER.
 const APPEND: Statement = {
   name: "event-append",
   text: `insert into event (name, task_id, epoch, session_id, worker_id, sequence, attributes)
     select d.name, d.task_id, d.epoch, d.session_id, d.worker_id, d.sequence, d.attributes::jsonb
       from unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::text[])
         with ordinality as d(name, task_id, epoch, session_id, worker_id, sequence, attributes, ord)
+     where pg_current_xact_id() is not null
      order by d.ord`,
 };
 
@@ -38,9 +40,26 @@ const RECENT: Statement = {
 
 const AFTER: Statement = {
   name: "event-after",
-  text: `with e as (select * from event where id > $1 order by id limit $2)
+  text: `with e as (select * from event where id > $1 and id <= $2 order by id limit $3)
   ${EXPANDED} order by e.id, d.ord`,
 };
+
+// Ids are given out before they are committed, so a transaction under way may hold some below the newest
+// that can be seen; a reader that went past them would never see them. Every writer has its transaction's
+// number before its first event id, so none of those is missing in `writers`.
+const WRITERS = `array(select backend_xid::text::bigint from pg_stat_activity
+    where datname = current_database() and backend_xid is not null and pid <> pg_backend_pid())`;
+const FRONTIER: Statement = {
+  name: "event-frontier",
+  text: `select (select coalesce(max(id), 0) from event) as id, ${WRITERS} as writers`,
+};
+const STILL_WRITING: Statement = { name: "event-still-writing", text: `select ${WRITERS} as writers` };
+
+/** Wait between two looks at the writers under way: about the length of a batch. */
+const WRITER_WAIT_MS = 5;
+
+/** Longest wait for them: statements are cut off at 15 s. */
+const WRITER_LIMIT_MS = 20_000;
 
 const LAST: Statement = { name: "event-last", text: "select coalesce(max(id), 0) as id from event" };
 
@@ -91,9 +110,20 @@ export async function recentEvents(
   return (await db.cold<EventColumns>(RECENT, [beforeId ?? null, limit])).map(toEvent);
 }
 
-/** The feed after a position, oldest first. */
+/**
+ * The feed after a position, oldest first. Waits for the writers whose events may belong before the newest
+ * one, so that a reader who goes on from the last event misses none.
+ */
 export async function eventsAfter(db: Database, afterId: number, limit: number): Promise<EventRecord[]> {
-  return (await db.cold<EventColumns>(AFTER, [afterId, limit])).map(toEvent);
+  const [frontier] = await db.cold<{ id: number; writers: number[] }>(FRONTIER, []);
+  if (!frontier || frontier.id <= afterId) return [];
+  let writers = frontier.writers;
+  for (let waited = 0; writers.length > 0 && waited < WRITER_LIMIT_MS; waited += WRITER_WAIT_MS) {
+    const [now] = await db.cold<{ writers: number[] }>(STILL_WRITING, []);
+    writers = writers.filter((writer) => now?.writers.includes(writer));
+    if (writers.length > 0) await db.sleep(WRITER_WAIT_MS);
+  }
+  return (await db.cold<EventColumns>(AFTER, [afterId, frontier.id, limit])).map(toEvent);
 }
 
 /** Position of the newest event. */

@@ -48,7 +48,8 @@ const SET_PAUSED: Statement = {
   e as (
     insert into event (name, attributes)
     select case when $2::text is null then 'queue.resumed' else 'queue.paused' end,
-           jsonb_strip_nulls(jsonb_build_object('queue', $1::text, 'reason', $2::text))),
+           jsonb_strip_nulls(jsonb_build_object('queue', $1::text, 'reason', $2::text))
+      from q),
   n as (select pg_notify('muster', '{"kind":"queue"}'))
   select q.* from q, n`,
 };

@@ -103,7 +103,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     reapSessions: (graceMs, limit, decide) => reapSessions(db, graceMs, limit, decide),
 
     announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
-    otherSchedulers: (selfId) => otherSchedulers(db, selfId),
+    otherSchedulers: async (selfId) => {
+      await forgetDead(db);
+      return otherSchedulers(db, selfId);
+    },
     retire: (id) => retire(db, id),
     lead: (name, id, leaseMs) => lead(db, name, id, leaseMs),
     sendCommand: (id, command) => sendCommand(db, id, command),
@@ -203,7 +206,6 @@ async function dropOld(db: Database, keepDays: number): Promise<number> {
   const [row] = await db.cold<{ dropped: number }>(DROP_PARTITIONS, [keepDays]);
   await db.cold(DROP_KEYS, [keepDays]);
   await db.cold(DROP_SESSIONS, [keepDays]);
-  await forgetDead(db);
   return row?.dropped ?? 0;
 }
 

@@ -146,3 +146,9 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     cancelReason: row.cancel_reason ?? undefined,
   };
 }
+
+/** SQL of a moment told by its age in milliseconds, null without one; never before the moments it follows. */
+export function happenedAt(age: string, ...follows: readonly string[]): string {
+  // greatest() passes over nulls, so an unknown age would otherwise become one of these moments.
+  return `case when ${age} is not null then greatest(${follows.join(", ")}, now() - ${age} * interval '1 ms') end`;
+}

@@ -19,10 +19,13 @@ const RETIRE: Statement = {
     delete from scheduler where id = $1`,
 };
 
+// Nobody will take the commands of a scheduler that has ended: its sessions are given up or turn up
+// elsewhere, where what was asked is read with the task.
 const FORGET: Statement = {
   name: "scheduler-forget",
-  text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id)
-    delete from command where create_time < now() - interval '1 hour'`,
+  text: `with dead as (delete from scheduler where lease_until < now() returning id)
+    delete from command c
+     where not exists (select from scheduler s where s.id = c.scheduler_id and s.lease_until >= now())`,
 };
 
 // The term grows whenever the lead changes hands, so that a leader that slept through its lease is fenced.
@@ -68,7 +71,7 @@ export async function retire(db: Database, id: string): Promise<void> {
   await db.cold(RETIRE, [id]);
 }
 
-/** Forgets schedulers and commands that nobody will ask for again. */
+/** Forgets schedulers that have ended and what was left for them. */
 export async function forgetDead(db: Database): Promise<void> {
   await db.cold(FORGET, []);
 }

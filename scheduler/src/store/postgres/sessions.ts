@@ -11,13 +11,18 @@ import type { Database, Runner, Statement } from "./database.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, jsonParam, toAttemptRow } from "./rows.ts";
 import { settleWith } from "./settle.ts";
 
+// Leases are locked before sessions, as they are when sessions are given up; the other order would deadlock.
 const OPEN: Statement = {
   name: "session-open",
-  text: `with opened as (
+  text: `with locked as materialized (
+    select l.session_id from session_lease l join worker_session s on s.id = l.session_id
+     where s.uuid = any($1::uuid[]) order by l.session_id for update of l),
+  opened as (
     insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining)
     select d.uuid::uuid, d.worker_id, $7, d.hello::jsonb, d.phases::jsonb, d.ready, d.draining
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
         as d(uuid, worker_id, hello, phases, ready, draining)
+     where (select count(*) from locked) >= 0
     on conflict (uuid) do update
        set scheduler_id = excluded.scheduler_id, hello = excluded.hello, phases = excluded.phases,
            ready = excluded.ready, draining = excluded.draining, connect_time = now(),
@@ -37,11 +42,16 @@ const OPEN: Statement = {
   select id, uuid::text as uuid, known from opened`,
 };
 
+// All but the newest: processes that register with one worker id at the same moment agree on which one stays.
 const OLDER: Statement = {
   name: "session-older",
-  text: `select s.id, s.scheduler_id, s.worker_id
-    from worker_session s
-   where s.worker_id = any($1::text[]) and s.gone_time is null and not s.uuid = any($2::uuid[])`,
+  text: `select id, scheduler_id, worker_id
+    from (
+      select s.id, s.scheduler_id, s.worker_id,
+             row_number() over (partition by s.worker_id order by s.connect_time desc, s.id desc) as place
+        from worker_session s
+       where s.worker_id = any($1::text[]) and s.gone_time is null) s
+   where place > 1`,
 };
 
 const HELD: Statement = {
@@ -49,11 +59,15 @@ const HELD: Statement = {
   text: `select ${ATTEMPT_COLUMNS} from task t where t.session_id = any($1::bigint[]) and t.state in (1, 2)`,
 };
 
-const HELD_LOCKED: Statement = { name: "session-held-locked", text: `${HELD.text} for update` };
+const HELD_LOCKED: Statement = { name: "session-held-locked", text: `${HELD.text} order by t.id for update` };
 
+// These writes may overtake each other, and everything in them only grows.
 const STARTUP: Statement = {
   name: "session-startup",
-  text: `update worker_session set phases = $2::jsonb, ready = $3, draining = $4 where id = $1`,
+  text: `update worker_session
+     set phases = case when jsonb_array_length($2::jsonb) >= jsonb_array_length(phases) then $2::jsonb else phases end,
+         ready = ready or $3, draining = draining or $4
+   where id = $1`,
 };
 
 const RENEW: Statement = {
@@ -91,7 +105,9 @@ const TAKE_EXPIRED: Statement = {
 
 const TAKE: Statement = {
   name: "session-take",
-  text: `delete from session_lease l where l.session_id = any($1::bigint[])
+  text: `delete from session_lease l
+   where l.session_id in (
+     select session_id from session_lease where session_id = any($1::bigint[]) order by session_id for update)
   returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
 };
 
@@ -136,7 +152,6 @@ export async function openSessions(
   ]);
   const older = await db.cold<{ id: number; scheduler_id: string; worker_id: string }>(OLDER, [
     opens.map(({ workerId }) => workerId),
-    opens.map(({ uuid }) => uuid),
   ]);
   const returning = opened.filter(({ known }) => known).map(({ id }) => id);
   const held =

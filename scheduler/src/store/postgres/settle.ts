@@ -1,7 +1,8 @@
 import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
 import type { Runner, Statement } from "./database.ts";
-import { DEFAULT_CONTENT_TYPE, jsonParam, stateNumber } from "./rows.ts";
+import { inLockOrder } from "./locks.ts";
+import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
 
 // One statement fences, ends, archives and records a batch.
 const FINISH: Statement = {
@@ -23,8 +24,8 @@ const FINISH: Statement = {
       content_type, output_content_type, headers, options, failure, warnings, metrics, payload, output)
     select id, class_id, priority, end_state, detail, attempt_count, oom_count, epoch, session_id, create_time,
       assign_time,
-      coalesce(accept_time, greatest(assign_time, now() - accept_age * interval '1 ms')),
-      coalesce(start_time, greatest(assign_time, now() - start_age * interval '1 ms')),
+      coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}),
+      coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}),
       cancel_time, phase, progress, cancel_reason, unique_key, content_type, output_content_type, headers, options,
       failure, warnings, metrics, payload, output
       from gone),
@@ -42,8 +43,8 @@ const REQUEUE: Statement = {
   name: "task-requeue",
   text: `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
-           coalesce(t.accept_time, greatest(t.assign_time, now() - d.accept_age * interval '1 ms')) as accept_time,
-           coalesce(t.start_time, greatest(t.assign_time, now() - d.start_age * interval '1 ms')) as start_time,
+           coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
+           coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
            d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[])
@@ -78,8 +79,9 @@ export async function settleWith(
   run: Runner["run"],
   requests: readonly SettleRequest[],
 ): Promise<SettleResult[]> {
-  const finishes = requests.filter(isFinish);
-  const requeues = requests.filter(isRequeue);
+  const ordered = inLockOrder(requests, ({ key }) => key.taskId);
+  const finishes = ordered.filter(isFinish);
+  const requeues = ordered.filter(isRequeue);
   const applied = new Set<string>();
   const remember = (rows: readonly { id: number; epoch: number }[]) => {
     for (const row of rows) applied.add(`${row.id}.${row.epoch}`);

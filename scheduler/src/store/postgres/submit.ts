@@ -1,12 +1,18 @@
 import type { NewTask } from "../../domain/task.ts";
 import type { InsertedTask, TaskInsert } from "../store.ts";
 import type { Database } from "./database.ts";
+import { livingSessions } from "./locks.ts";
 import { DEFAULT_CONTENT_TYPE, jsonParam } from "./rows.ts";
 
-const INPUT = `unnest($1::int[], $2::smallint[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::text[],
-    $8::text[], $9::text[], $10::text[], $11::bytea[]) with ordinality
-  as d(class_id, priority, session_id, delay_ms, run_at_ms, queue_wait_ms, unique_key, content_type, headers, options,
-    payload, ord)`;
+// A session that has ended is given nothing: its task is inserted as queued.
+const INPUT = `(
+    select class_id, priority, case when session_id in (select session_id from living) then session_id end as session_id,
+           delay_ms, run_at_ms, queue_wait_ms, unique_key, content_type, headers, options, payload, ord
+      from unnest($1::int[], $2::smallint[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::text[],
+                  $8::text[], $9::text[], $10::text[], $11::bytea[]) with ordinality
+        as i(class_id, priority, session_id, delay_ms, run_at_ms, queue_wait_ms, unique_key, content_type, headers,
+             options, payload, ord)
+    offset 0)`;
 
 // A wait of zero or a time that has passed means now.
 const WAKE = `case when d.delay_ms > 0 then now() + d.delay_ms * interval '1 ms'
@@ -31,21 +37,24 @@ const EVENTS = `event_created as (
 // Ids are given in the order of the input, so the ids returned are sorted into that order.
 const INSERT = {
   name: "task-insert",
-  text: `with ins as (
-    insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} order by d.ord returning id, session_id),
+  text: `with ${livingSessions("$3")},
+  ins as (
+    insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} d order by d.ord returning id, session_id),
   ${EVENTS}
-  select id from ins order by id`,
+  select id, session_id is not null as assigned from ins order by id`,
 };
 
+// Keys are taken in their own order, so that batches with the same keys cannot deadlock.
 const INSERT_KEYED = {
   name: "task-insert-keyed",
-  text: `with d as materialized (
+  text: `with ${livingSessions("$3")},
+  d as materialized (
     select i.*, nextval(pg_get_serial_sequence('task', 'id')) as id
-      from (select * from ${INPUT} order by ord) i),
+      from (select * from ${INPUT} d order by ord) i),
   kept as (
     insert into task_key (queue, key, task_id)
     select c.queue, d.unique_key, d.id from d join task_class c on c.id = d.class_id
-     where d.unique_key is not null order by d.id
+     where d.unique_key is not null order by c.queue, d.unique_key, d.id
     on conflict (queue, key) do nothing
     returning task_id),
   ins as (
@@ -54,7 +63,8 @@ const INSERT_KEYED = {
      where d.unique_key is null or kept.task_id is not null
     returning id, session_id),
   ${EVENTS}
-  select d.id, c.queue, d.unique_key, d.unique_key is not null and kept.task_id is null as duplicate
+  select d.id, c.queue, d.unique_key, d.unique_key is not null and kept.task_id is null as duplicate,
+         d.session_id is not null as assigned
     from d join task_class c on c.id = d.class_id left join kept on kept.task_id = d.id
    order by d.ord`,
 };
@@ -74,8 +84,8 @@ const KEY_HOLDERS = {
 export async function insertTasks(db: Database, tasks: readonly TaskInsert[]): Promise<InsertedTask[]> {
   const values = params(tasks);
   if (tasks.every(({ task }) => task.uniqueKey === undefined)) {
-    const rows = await db.hot<{ id: number }>(INSERT, values);
-    return rows.map(({ id }) => ({ id, duplicate: false }));
+    const rows = await db.hot<{ id: number; assigned: boolean }>(INSERT, values);
+    return rows.map(({ id, assigned }) => ({ id, duplicate: false, assigned }));
   }
   return insertKeyed(db, values);
 }
@@ -86,10 +96,11 @@ async function insertKeyed(db: Database, values: readonly unknown[]): Promise<In
     queue: string;
     unique_key: string | null;
     duplicate: boolean;
+    assigned: boolean;
   }
   const rows = await db.coldOnce<Row>(INSERT_KEYED, values);
   const refused = rows.filter((row) => row.duplicate);
-  if (refused.length === 0) return rows.map(({ id }) => ({ id, duplicate: false }));
+  if (refused.length === 0) return rows.map(({ id, assigned }) => ({ id, duplicate: false, assigned }));
   // A statement of its own: the holder may have been committed after the insert's snapshot.
   const holders = await db.cold<{ queue: string; key: string; task_id: number }>(KEY_HOLDERS, [
     refused.map((row) => row.queue),
@@ -97,11 +108,11 @@ async function insertKeyed(db: Database, values: readonly unknown[]): Promise<In
   ]);
   const byKey = new Map(holders.map((row) => [`${row.queue}\n${row.key}`, row.task_id]));
   return rows.map((row) => {
-    if (!row.duplicate) return { id: row.id, duplicate: false };
+    if (!row.duplicate) return { id: row.id, duplicate: false, assigned: row.assigned };
     const id = byKey.get(`${row.queue}\n${row.unique_key}`);
     if (id === undefined)
       throw new Error(`the holder of unique key "${row.unique_key}" vanished during the submit`);
-    return { id, duplicate: true };
+    return { id, duplicate: true, assigned: false };
   });
 }
 

@@ -98,6 +98,7 @@ const RETRY_WAITING: Statement = {
   select id, class_id, priority from woken`,
 };
 
+// Its last attempt is recorded unless it ended in the queue, where it has none.
 const RETRY_ENDED: Statement = {
   name: "task-retry-ended",
   text: `with back as (
@@ -106,7 +107,7 @@ const RETRY_ENDED: Statement = {
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
       start_time, end_time)
     select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time
-      from back where epoch > 0),
+      from back where session_id is not null),
   ins as (
     insert into task (id, class_id, priority, state, epoch, create_time, unique_key, content_type, headers, options,
       failure, payload) overriding system value

@@ -1,0 +1,136 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
+import { openTestDatabase } from "../support/postgres.ts";
+import { check, type Findings, type Run } from "./checks.ts";
+import { Fleet, TIMINGS } from "./fleet.ts";
+import { Producer } from "./producer.ts";
+import { schedule } from "./schedule.ts";
+
+/** How a run is made. */
+export interface ChaosOptions {
+  /** Decides the fault schedule and the tasks. */
+  readonly seed: number;
+  /** How long faults are injected, milliseconds. */
+  readonly lengthMs: number;
+  readonly workers: number;
+  readonly schedulers: number;
+  /** Concurrent submitters. */
+  readonly lanes: number;
+  readonly say: (line: string) => void;
+}
+
+/** What a run did and showed. */
+export interface ChaosReport extends Findings {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** Faults whose target had another one at that moment. */
+  readonly skipped: number;
+  readonly submitRetries: number;
+  readonly drainMs: number;
+  readonly ends: Readonly<Record<string, string>>;
+}
+
+/** After the last fault everything accepted ends within this; longer means that something hangs. */
+const QUIESCENCE_MS = 120_000;
+
+/** Runs the schedule of a seed against a real fleet, waits until all is quiet, and checks what happened. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
+  const { seed, lengthMs, say } = options;
+  const fleet = await Fleet.start(options);
+  try {
+    const producer = new Producer(fleet.schedulerAddresses, seed);
+    producer.start(options.lanes);
+    const { faults, skipped } = await injectAll(fleet, options);
+    await producer.stop();
+    say(`${producer.accepted.length} tasks accepted; waiting until all have ended`);
+    const quietFrom = performance.now();
+    await untilQuiet(fleet.databaseUrl, say);
+    const drainMs = performance.now() - quietFrom;
+    // Sessions of killed workers are given up a lease and a grace after their end.
+    await delay(TIMINGS.leaseMs + TIMINGS.graceMs + 4 * TIMINGS.heartbeatMs);
+    const db = openTestDatabase(fleet.databaseUrl);
+    const runs = parseRuns(await readFile(fleet.historyFile, "utf8"));
+    const silence = TIMINGS.leaseMs + TIMINGS.graceMs + 6 * TIMINGS.heartbeatMs;
+    const findings = await check(db, producer.accepted, runs, fleet.troubles, silence, fleet.workerCount);
+    await db.close();
+    const errors = fleet.schedulerLines("error");
+    const ends = await fleet.stop();
+    const violations = [
+      ...findings.violations,
+      ...fleet.surprises,
+      ...errors.map((line) => `a scheduler logged an error: ${line}`),
+      ...Object.entries(ends).flatMap(([name, how]) =>
+        how === "0" ? [] : [`${name} ended with ${how} when asked to stop`],
+      ),
+    ];
+    if (violations.length > 0) say(`the logs are kept in ${await fleet.keepLogs()}`);
+    return {
+      ...findings,
+      violations,
+      seed,
+      minutes: lengthMs / 60_000,
+      faults,
+      skipped,
+      submitRetries: producer.retries,
+      drainMs: Math.round(drainMs),
+      ends,
+    };
+  } finally {
+    await fleet.remove();
+  }
+}
+
+async function injectAll(
+  fleet: Fleet,
+  { seed, lengthMs, workers, schedulers, say }: ChaosOptions,
+): Promise<{ faults: Record<string, number>; skipped: number }> {
+  const start = performance.now();
+  const counts: Record<string, number> = {};
+  let skipped = 0;
+  const underWay = new Set<Promise<void>>();
+  for (const { atMs, fault } of schedule(seed, lengthMs, { workers, schedulers })) {
+    await delay(Math.max(0, atMs - (performance.now() - start)));
+    say(`${String(Math.round(atMs / 100) / 10).padStart(7)} s  ${JSON.stringify(fault)}`);
+    const injection = fleet.inject(fault).then((done) => {
+      if (done) counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
+      else skipped++;
+    });
+    underWay.add(injection);
+    void injection.finally(() => underWay.delete(injection));
+  }
+  await Promise.all(underWay);
+  return { faults: counts, skipped };
+}
+
+async function untilQuiet(url: string, say: (line: string) => void): Promise<void> {
+  const deadline = performance.now() + QUIESCENCE_MS;
+  for (;;) {
+    const open = await openTasks(url);
+    if (open === 0) return;
+    if (performance.now() > deadline) {
+      say(`${open} tasks have not ended after ${QUIESCENCE_MS / 1_000} s`);
+      return;
+    }
+    await delay(250);
+  }
+}
+
+async function openTasks(url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ count: string }>("select count(*) from muster.task");
+    return Number(rows[0]?.count);
+  } finally {
+    await client.end();
+  }
+}
+
+function parseRuns(text: string): Run[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+}

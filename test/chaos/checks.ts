@@ -1,0 +1,191 @@
+import type { TestDatabase } from "../support/postgres.ts";
+import type { Trouble } from "./fleet.ts";
+
+/** A line of the workers' own history. */
+export interface Run {
+  readonly what: "begin" | "end";
+  readonly task: string;
+  readonly attempt: string;
+  readonly worker: string;
+  readonly pid: number;
+  readonly at: number;
+}
+
+/** A task that the producer was told is accepted. */
+export interface Accepted {
+  readonly key: string;
+  readonly taskId: string;
+  readonly type: string;
+}
+
+/** What a run showed. */
+export interface Findings {
+  readonly accepted: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Tasks whose handler began more than once without having failed itself. */
+  readonly reruns: number;
+  readonly requeues: Readonly<Record<string, number>>;
+  readonly lost: number;
+  readonly doubleOutcomes: number;
+  readonly fencedOutcomes: number;
+  readonly unexcusedReruns: number;
+  readonly disorder: number;
+  readonly leaks: number;
+  /** One line for each thing that must not have happened. */
+  readonly violations: readonly string[];
+}
+
+interface FinishedRow extends Record<string, unknown> {
+  id: string;
+  state: number;
+  detail: string;
+  epoch: number;
+  attempt: string | null;
+}
+
+interface RequeueRow extends Record<string, unknown> {
+  task_id: string;
+  epoch: number;
+  name: string;
+  at: Date;
+  worker_id: string | null;
+}
+
+/**
+ * Checks a run after quiescence: what the client was told against what the store has and what the workers
+ * wrote down.
+ *
+ * @param silenceMs Lease plus grace: trouble this long before a requeue excuses it.
+ */
+export async function check(
+  db: Pick<TestDatabase, "query">,
+  accepted: readonly Accepted[],
+  runs: readonly Run[],
+  troubles: readonly Trouble[],
+  silenceMs: number,
+  livingWorkers: number,
+): Promise<Findings> {
+  const violations: string[] = [];
+  const finished = await db.query<FinishedRow>(
+    `select 't-' || id as id, state, detail, epoch, convert_from(output, 'utf8')::jsonb ->> 'attempt' as attempt
+       from task_finished`,
+  );
+  const byId = Map.groupBy(finished, ({ id }) => id);
+  let lost = 0;
+  let doubleOutcomes = 0;
+  for (const task of accepted) {
+    const count = byId.get(task.taskId)?.length ?? 0;
+    if (count === 0) {
+      lost++;
+      violations.push(`${task.taskId} (${task.key}) was accepted and has not ended`);
+    } else if (count > 1) {
+      doubleOutcomes++;
+      violations.push(`${task.taskId} ended ${count} times`);
+    }
+  }
+  const keyOf = Map.groupBy(accepted, ({ key }) => key);
+  for (const [key, tasks] of keyOf) {
+    const ids = new Set(tasks.map(({ taskId }) => taskId));
+    if (ids.size > 1) violations.push(`key ${key} was given to ${[...ids].join(", ")}`);
+  }
+  const strangers = finished.filter(({ id }) => !accepted.some(({ taskId }) => taskId === id));
+  for (const { id } of strangers) violations.push(`${id} ended although no submit was answered with it`);
+
+  let fencedOutcomes = 0;
+  for (const { id, state, epoch, attempt } of finished) {
+    if (state !== 3 || attempt === `${id}.${epoch}`) continue;
+    fencedOutcomes++;
+    violations.push(`${id} ended with the result of ${attempt}, but its current attempt was ${id}.${epoch}`);
+  }
+
+  const requeued = await db.query<RequeueRow>(
+    `select 't-' || e.task_id as task_id, e.epoch, e.name, e.time as at, s.worker_id
+       from event e left join worker_session s on s.id = e.session_id where e.name like 'requeued:%'`,
+  );
+  let unexcusedReruns = 0;
+  for (const { task_id, epoch, name, at, worker_id } of requeued) {
+    if (name !== "requeued:stale") continue;
+    const excused = troubles.some(
+      ({ worker, fromMs, toMs }) =>
+        worker === worker_id && fromMs <= at.getTime() && toMs >= at.getTime() - silenceMs,
+    );
+    if (excused) continue;
+    unexcusedReruns++;
+    violations.push(
+      `${task_id}.${epoch} was taken from ${worker_id}, which nothing had happened to (${at.toISOString()})`,
+    );
+  }
+
+  const disorder = await disorders(db, violations);
+  const leaks = await leaksIn(db, livingWorkers, violations);
+  const begins = Map.groupBy(
+    runs.filter(({ what }) => what === "begin"),
+    ({ task }) => task,
+  );
+  const requeues = Object.fromEntries(
+    [...Map.groupBy(requeued, ({ name }) => name)].map(([name, rows]) => [name, rows.length]),
+  );
+  const retried = Map.groupBy(
+    requeued.filter(({ name }) => name === "requeued:retry"),
+    ({ task_id }) => task_id,
+  );
+  let reruns = 0;
+  for (const [task, list] of begins)
+    reruns += Math.max(0, list.length - 1 - (retried.get(task)?.length ?? 0));
+  return {
+    accepted: accepted.length,
+    succeeded: finished.filter(({ state }) => state === 3).length,
+    failed: finished.filter(({ state }) => state === 4).length,
+    reruns,
+    requeues,
+    lost,
+    doubleOutcomes,
+    fencedOutcomes,
+    unexcusedReruns,
+    disorder,
+    leaks,
+    violations,
+  };
+}
+
+/** Times within and between attempts must not run backwards. */
+async function disorders(db: Pick<TestDatabase, "query">, violations: string[]): Promise<number> {
+  const rows = await db.query<{ what: string }>(
+    `select 't-' || id || ': ' || create_time || ' created, ' || assign_time || ' assigned, ' || accept_time
+            || ' accepted, ' || start_time || ' started, ' || finish_time || ' finished' as what
+       from task_finished
+      where assign_time < create_time or accept_time < assign_time or start_time < assign_time
+         or finish_time < coalesce(start_time, accept_time, assign_time)
+     union all
+     select 't-' || a.task_id || '.' || a.epoch || ' ended after ' || b.epoch || ' began'
+       from task_attempt a join task_attempt b on b.task_id = a.task_id and b.epoch > a.epoch
+      where b.assign_time < a.end_time
+     union all
+     select 't-' || a.task_id || '.' || a.epoch || ' ended after the last one began'
+       from task_attempt a join task_finished f on f.id = a.task_id
+      where f.assign_time < a.end_time`,
+  );
+  violations.push(...rows.map(({ what }) => `out of order: ${what}`));
+  return rows.length;
+}
+
+async function leaksIn(
+  db: Pick<TestDatabase, "query">,
+  livingWorkers: number,
+  violations: string[],
+): Promise<number> {
+  const [row] = await db.query<{ open: string; leases: string; commands: string; owners: string }>(
+    `select (select count(*) from task) as open, (select count(*) from session_lease) as leases,
+            (select count(*) from command) as commands,
+            (select count(*) from worker_session s where gone_time is null
+               and not exists (select from session_lease l where l.session_id = s.id)) as owners`,
+  );
+  const before = violations.length;
+  if (Number(row?.open) !== 0) violations.push(`${row?.open} tasks are still open`);
+  if (Number(row?.leases) !== livingWorkers)
+    violations.push(`${row?.leases} leases for ${livingWorkers} living workers`);
+  if (Number(row?.commands) !== 0) violations.push(`${row?.commands} commands were never taken`);
+  if (Number(row?.owners) !== 0) violations.push(`${row?.owners} sessions have neither a lease nor an end`);
+  return violations.length - before;
+}

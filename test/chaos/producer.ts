@@ -1,0 +1,77 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Client, MusterError } from "@muster/worker/client";
+import type { Accepted } from "./checks.ts";
+import { seededRandom } from "./schedule.ts";
+
+interface Spec {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly uniqueKey: string;
+  readonly retry: { readonly maxRetries: number; readonly delaysS: readonly number[] };
+}
+
+/** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
+export class Producer {
+  readonly accepted: Accepted[] = [];
+  /** Submits that were answered with an error and tried again. */
+  retries = 0;
+  readonly #client: Client;
+  readonly #random: () => number;
+  readonly #stopping = new AbortController();
+  #done: Promise<void> = Promise.resolve();
+  #serial = 0;
+
+  constructor(addresses: readonly string[], seed: number) {
+    this.#client = new Client({ scheduler: addresses.join(",") });
+    this.#random = seededRandom(seed ^ 0x5eed);
+  }
+
+  start(lanes: number): void {
+    this.#done = Promise.all(Array.from({ length: lanes }, () => this.#lane())).then(() => undefined);
+  }
+
+  /** Ends after the submits under way are answered. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+    this.#client.close();
+  }
+
+  async #lane(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const count = 1 + Math.floor(this.#random() ** 3 * 40);
+      const specs = Array.from({ length: count }, () => this.#spec());
+      await this.#submit(specs);
+      await delay(20 + this.#random() * 500);
+    }
+  }
+
+  async #submit(specs: readonly Spec[]): Promise<void> {
+    for (;;) {
+      try {
+        const handles = await this.#client.submitMany(specs);
+        handles.forEach(({ id }, index) => {
+          const spec = specs[index];
+          if (spec) this.accepted.push({ key: spec.uniqueKey, taskId: id, type: spec.type });
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof MusterError)) throw error;
+        this.retries++;
+        await delay(100);
+      }
+    }
+  }
+
+  /** The next task of the seeded sequence. */
+  #spec(): Spec {
+    const ticket = this.#random();
+    const uniqueKey = `chaos-${++this.#serial}`;
+    // Losses must not use the policy up: what fails for good must be what was made to fail.
+    const retry = { maxRetries: 1_000, delaysS: [0.1] };
+    if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry };
+    const ms = Math.round(this.#random() ** 6 * 3_000);
+    const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
+    return { type: "work", payload: { ms, failures }, uniqueKey, retry };
+  }
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { ROOT } from "../support/checks.ts";
+import { nothingLeftOf } from "../support/left-behind.ts";
+import { killAll, Program } from "../support/program.ts";
+import { type Folder, temporaryFolder } from "../support/serve.ts";
+
+/** The recognition of seven pages takes 10 s on two idle cores. */
+const DEMO_MS = 300_000;
+
+describe("npm run demo", () => {
+  let folder: Folder;
+
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+
+  after(async () => {
+    await killAll();
+    await folder.remove();
+  });
+
+  it("recognises every page, says how long each phase took, and leaves nothing running", {
+    timeout: DEMO_MS,
+  }, async () => {
+    const demo = Program.start("demo", "../../examples/ocr/demo.ts", {
+      base: import.meta.url,
+      // In a folder of its own: the checkout's .muster may be in use.
+      cwd: folder.path,
+      env: { DATABASE_URL: "", PWD: folder.path },
+    });
+    assert.deepEqual(await demo.ended, { code: 0, signal: null }, demo.tail());
+
+    const pages = (await readdir(join(ROOT, "examples/ocr/pages"))).filter((file) => file.endsWith(".png"));
+    assert.ok(pages.length >= 6, `${pages.length} pages`);
+    for (const page of pages.map((file) => file.replace(".png", ""))) {
+      const [, percent] =
+        new RegExp(`=== ${page}: .* confidence \\d+ %, ([\\d.]+) % of`).exec(demo.stdout) ?? [];
+      assert.ok(Number(percent) > 90, `${page}: ${percent} % of the words`);
+    }
+    const phases = demo.stdout.match(/task t-\S+ on ocr-[12]: .*inference \d+ ms/g) ?? [];
+    assert.equal(phases.length, pages.length);
+    assert.match(demo.stdout, /model_resolve \d+ ms, model_load \d+ ms/);
+    assert.match(demo.stdout, /npx muster tasks/);
+    await nothingLeftOf(folder.path, 5_000);
+  });
+});

@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdir, writeFile } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { execPath, env as processEnv } from "node:process";
+import { createInterface } from "node:readline";
+import { after, before, describe, it } from "node:test";
+import { ROOT, runTool, type ToolRun } from "../support/checks.ts";
+import { nothingLeftOf } from "../support/left-behind.ts";
+import { type Folder, temporaryFolder } from "../support/serve.ts";
+
+const PACKAGES = [
+  { folder: "gen", name: "@muster/protocol" },
+  { folder: "scheduler", name: "@muster/scheduler" },
+  { folder: "worker-sdk", name: "@muster/worker" },
+  { folder: "cli", name: "@muster/cli" },
+] as const;
+
+/** Another Node (22.15 or newer) to run the installed packages with. */
+const NODE = processEnv.PACK_TEST_NODE ?? execPath;
+
+const WORKER = `import { Worker } from "@muster/worker";
+
+const worker = new Worker({
+  tasks: {
+    greet: async (ctx) => {
+      ctx.progress(50, "half way");
+      return { text: \`Hello, \${ctx.payload.name}!\` };
+    },
+  },
+});
+await worker.run();
+`;
+
+const TYPED = `import { Worker, defineTask, NonRetryableError, type TaskContext } from "@muster/worker";
+import { Client, type TaskHandle } from "@muster/worker/client";
+import { TaskState, type Task } from "@muster/protocol";
+import { startScheduler, type Config, type Scheduler } from "@muster/scheduler";
+import { main } from "@muster/cli/main";
+
+export const worker = new Worker({
+  tasks: {
+    greet: defineTask({ handler: (ctx: TaskContext) => ({ id: ctx.task.id }) }),
+    refuse: () => {
+      throw new NonRetryableError("no", { code: "NO" });
+    },
+  },
+});
+export const handle: Promise<TaskHandle<{ id: string }>> = new Client().submit<{ id: string }>("greet");
+export const done = (task: Task): boolean => task.state === TaskState.SUCCEEDED;
+export const start: (options: { config: Config; databaseUrl: string; log: never }) => Promise<Scheduler> = startScheduler;
+export const exitCode: Promise<number> = main([]);
+// @ts-expect-error: the state is not a text.
+export const wrong = (task: Task): string => task.state;
+`;
+
+interface Packed {
+  readonly name: string;
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+describe("the packages, packed and installed in an empty project", () => {
+  let folder: Folder;
+  let project: string;
+  let packed: readonly Packed[];
+  let server: ChildProcess | undefined;
+  let worker: ChildProcess | undefined;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    project = folder.path;
+    const workspaces = PACKAGES.flatMap(({ folder: name }) => ["--workspace", name]);
+    const pack = await runTool("npm", ["pack", "--json", "--pack-destination", folder.path, ...workspaces]);
+    assert.equal(pack.code, 0, pack.stderr);
+    // With npm 10 the lines of the prepack scripts come first.
+    packed = JSON.parse(pack.stdout.slice(pack.stdout.search(/^\[/m)));
+    await writeFile(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
+    const tarballs = packed.map(({ filename }) => join(folder.path, filename));
+    const install = await inProject("npm", [
+      "install",
+      "--no-audit",
+      "--no-fund",
+      "--prefer-offline",
+      ...tarballs,
+    ]);
+    assert.equal(install.code, 0, install.stderr);
+  });
+
+  after(async () => {
+    for (const child of [worker, server]) child?.kill("SIGKILL");
+    await nothingLeftOf(folder.path);
+    await folder.remove();
+  });
+
+  it("hold what was built, the migrations and the licence, and no test", async () => {
+    assert.deepEqual(
+      packed.map(({ name }) => name),
+      PACKAGES.map(({ name }) => name),
+    );
+    for (const { folder: name } of PACKAGES) {
+      const files = new Set(
+        packed[PACKAGES.findIndex((one) => one.folder === name)]?.files.map(({ path }) => path),
+      );
+      const unwanted = [...files].filter((path) => /\.test\.|testing\/|\.tsbuildinfo$|^src\//.test(path));
+      assert.deepEqual(unwanted, [], name);
+      for (const wanted of ["LICENSE", "README.md", ...(await built(name))]) {
+        assert.ok(files.has(wanted), `${name} lacks ${wanted}`);
+      }
+    }
+    const migrations = await readdir(join(ROOT, "scheduler", "migrations"));
+    const held = packed.flatMap(({ files }) => files.map(({ path }) => path));
+    for (const migration of migrations) assert.ok(held.includes(`migrations/${migration}`), migration);
+  });
+
+  it("give a command line that says how it is used", async () => {
+    const help = await muster(["--help"]);
+    assert.equal(help.code, 0, help.stderr);
+    assert.match(help.stdout, /^Usage: muster/);
+  });
+
+  it("have declarations that TypeScript takes as they are", async () => {
+    await writeFile(join(project, "typed.ts"), TYPED);
+    const types = join(ROOT, "node_modules", "@types");
+    const flags = [
+      "--strict",
+      "--noEmit",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2024",
+      "--lib",
+      "es2024,esnext.disposable",
+    ];
+    const run = await inProject("tsc", [
+      ...flags,
+      "--skipLibCheck",
+      "--typeRoots",
+      types,
+      "--types",
+      "node",
+      "typed.ts",
+    ]);
+    assert.equal(run.code, 0, run.stdout);
+  });
+
+  it("run a task from submit to result, and stop", { timeout: 180_000 }, async () => {
+    await writeFile(join(project, "worker.js"), WORKER);
+    server = start([
+      join("node_modules", "@muster", "cli", "bin", "muster.js"),
+      ...["serve", "--data-dir", join(folder.path, "data"), "--log-format", "json"],
+      ...["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"],
+    ]);
+    const started = await line(server, (text) => text.includes('"event":"scheduler.started"'));
+    const { grpc_addr: address }: { grpc_addr: string } = JSON.parse(started);
+    worker = start(["worker.js"], { MUSTER_SCHEDULER_ADDR: address });
+    await line(worker, (text) => text.includes('"phase":"ready"'));
+
+    const submit = await muster([
+      "submit",
+      "greet",
+      '{"name": "Ada"}',
+      "--wait",
+      "--json",
+      "--scheduler",
+      address,
+    ]);
+    assert.equal(submit.code, 0, submit.stderr);
+    const task: { state: string; output: string } = JSON.parse(submit.stdout);
+    assert.equal(task.state, "TASK_STATE_SUCCEEDED");
+    assert.equal(Buffer.from(task.output, "base64").toString(), '{"text":"Hello, Ada!"}');
+
+    assert.equal(await stop(worker), 0);
+    assert.equal(await stop(server), 0);
+    await nothingLeftOf(folder.path, 5_000);
+  });
+
+  /** The installed program, without this checkout's settings. */
+  function clean(): NodeJS.ProcessEnv {
+    const kept = Object.entries(processEnv).filter(
+      ([name]) =>
+        !/^(NODE_OPTIONS|NODE_TEST_CONTEXT|DATABASE_URL|npm_config_node_options|MUSTER_.*)$/.test(name),
+    );
+    const path = [dirname(NODE), join(ROOT, "node_modules", ".bin"), processEnv.PATH ?? ""].join(delimiter);
+    return { ...Object.fromEntries(kept), PATH: path, PWD: project };
+  }
+
+  function inProject(command: string, args: readonly string[]): Promise<ToolRun> {
+    return runTool(command, args, { cwd: project, env: clean() });
+  }
+
+  function muster(args: readonly string[]): Promise<ToolRun> {
+    return inProject(NODE, [join("node_modules", ".bin", "muster"), ...args]);
+  }
+
+  function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    return spawn(NODE, args, {
+      cwd: project,
+      env: { ...clean(), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  }
+});
+
+/** The JavaScript that the sources of a package become. */
+async function built(folder: string): Promise<string[]> {
+  const src = join(ROOT, folder, "src");
+  const sources = await readdir(src, { recursive: true });
+  return sources
+    .filter((path) => path.endsWith(".ts") && !/\.test\.ts$|\.d\.ts$|^testing\//.test(path))
+    .flatMap((path) => [join("dist", path.replace(/ts$/, "js")), join("dist", path.replace(/ts$/, "d.ts"))]);
+}
+
+/** The first line of the program's output that fits. */
+async function line(child: ChildProcess, fits: (text: string) => boolean): Promise<string> {
+  assert.ok(child.stdout && child.stderr);
+  let said = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const lines = createInterface({ input: child.stdout });
+  for await (const text of lines) {
+    if (!fits(text)) {
+      said += `${text}\n`;
+      continue;
+    }
+    child.stdout.resume();
+    return text;
+  }
+  throw new Error(`it ended without the line that was waited for:\n${said}`);
+}
+
+function stop(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    child.once("exit", resolve);
+    child.kill("SIGTERM");
+  });
+}

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { WorkerState } from "@muster/protocol";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { FAST } from "../support/scheduler.ts";
+
+describe("a worker is lost or silent", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("F1: killed in a task, it is lost and the task finishes elsewhere, once", async () => {
+    const gate = fleet.gate();
+    const victim = await fleet.worker("f1-victim", { queue: "f1" });
+    const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f1" });
+    await fleet.ran(handle.id);
+    await fleet.worker("f1-other", { queue: "f1" });
+    await victim.end("SIGKILL");
+    const { reason } = await fleet.workerSays("f1-victim", "LOST", G + L + 2 * H);
+    assert.match(reason.summary, /lease/);
+    await fleet.eventually(handle.id, "requeued:stale", 0);
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "f1-other", attempt: 2 });
+    assert.deepEqual(
+      fleet.runs(handle.id).map(({ workerId }) => workerId),
+      ["f1-victim", "f1-other"],
+    );
+    assert.deepEqual(await fleet.events(handle.id), [
+      ...["created", "assigned", "accepted", "started", "requeued:stale"],
+      ...["assigned", "accepted", "started", "succeeded"],
+    ]);
+    const { attempts } = await fleet.task(handle.id);
+    assert.equal(attempts[0]?.outcome, "requeued:stale");
+    assert.equal(attempts[0]?.failure?.code, "WORKER_LOST");
+  });
+
+  it("F1: every task of a killed worker is recovered", async () => {
+    const gate = fleet.gate();
+    const victim = await fleet.worker("f1-many", { queue: "f1-many", slots: 8, env: { PREFETCH: "4" } });
+    const handles = await fleet.client.submitMany(
+      Array.from({ length: 20 }, () => ({ type: "gate", payload: { gate: gate.path }, queue: "f1-many" })),
+    );
+    await within("eight runs", 5_000, () =>
+      handles.filter(({ id }) => fleet.runs(id).length === 1).length === 8 ? true : undefined,
+    );
+    await victim.end("SIGKILL");
+    gate.open();
+    await fleet.worker("f1-many-2", { queue: "f1-many", slots: 8 });
+    for (const handle of handles) {
+      assert.equal(Object(await handle.result()).worker, "f1-many-2");
+      const events = await fleet.events(handle.id);
+      assert.equal(events.filter((name) => name === "succeeded").length, 1);
+    }
+    const reruns = handles.filter(({ id }) => fleet.runs(id).length === 2).length;
+    assert.equal(reruns, 8, "only what had begun at the victim runs twice");
+  });
+
+  it("F2: stopped beyond its lease, its late result is fenced", async () => {
+    const gate = fleet.gate();
+    const sleeper = await fleet.worker("f2-sleeper", { queue: "f2" });
+    const handle = await fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "f2" });
+    await fleet.ran(handle.id);
+    await fleet.worker("f2-other", { queue: "f2" });
+    sleeper.kill("SIGSTOP");
+    await fleet.workerSays("f2-sleeper", "SUSPECT", L + H);
+    await fleet.taskSays(handle.id, "WORKER_SUSPECT", 0);
+    await fleet.workerSays("f2-sleeper", "LOST", G + 2 * H);
+    await fleet.ran(handle.id, 2);
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "f2-other", attempt: 2 });
+    const mark = sleeper.mark();
+    sleeper.kill("SIGCONT");
+    // Its handler returns at once and its result, or its claim to the attempt, is refused.
+    await within("the sleeper's attempt is refused", 5_000, () =>
+      sleeper.lines
+        .slice(mark)
+        .find(
+          ({ event }) =>
+            event === "task.revoked" || event === "task.result.refused" || event === "worker.result.dropped",
+        ),
+    );
+    await sleeper.line("worker.reconnected", () => true, { after: mark });
+    assert.deepEqual(await handle.result(), { worker: "f2-other", attempt: 2 });
+    assert.deepEqual(await fleet.events(handle.id), [
+      ...["created", "assigned", "accepted", "started", "requeued:stale"],
+      ...["assigned", "accepted", "started", "succeeded"],
+    ]);
+    const { reason } = await fleet.workerSays("f2-sleeper", "IDLE_NO_WORK", 2 * H);
+    assert.ok(reason);
+  });
+
+  it("F3: a blocked main loop is told apart from death, and the task is left alone", async () => {
+    await fleet.worker("f3-blocked", { queue: "f3", slots: 1 });
+    const blockMs = 3 * (L + G);
+    const handle = await fleet.client.submit("block", { ms: blockMs }, { queue: "f3" });
+    await fleet.ran(handle.id);
+    // A loop counts as blocked after 1 s, or a busy one would.
+    const { reason } = await fleet.workerSays("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H);
+    assert.ok(reason.summary.includes(`${handle.id}.1`), reason.summary);
+    assert.match(reason.summary, /inference/);
+    await fleet.taskSays(handle.id, "LOOP_BLOCKED", 3 * H);
+    assert.deepEqual(await handle.result(), { worker: "f3-blocked" });
+    assert.equal(fleet.runs(handle.id).length, 1);
+    assert.deepEqual(
+      (await fleet.events(handle.id)).filter((name) => !name.startsWith("task.")),
+      [...["created", "assigned", "accepted", "started", "succeeded"]],
+    );
+    const events = await fleet.workerEvents("f3-blocked");
+    assert.ok(!events.includes("worker.suspect") && !events.includes("worker.lost"), events.join());
+  });
+
+  it("F13: an uncaught exception is reported with its traceback and the task requeued at once", async () => {
+    const crasher = await fleet.worker("f13-crasher", { queue: "f13" });
+    const handle = await fleet.client.submit("crash", null, { queue: "f13" });
+    await fleet.ran(handle.id);
+    await crasher.line("worker.fatal");
+    const { reason, afterMs } = await fleet.workerSays("f13-crasher", "FATAL", 2 * H);
+    assert.match(reason.summary, /TypeError: thrown outside of every handler/);
+    assert.match(reason.evidence.find(({ key }) => key === "traceback")?.value ?? "", /basic\.ts/);
+    assert.ok(afterMs < 2 * H + 2_000);
+    const requeuedMs = await fleet.eventually(handle.id, "requeued:fatal", 2 * H);
+    assert.ok(requeuedMs < L + G, `requeued after ${requeuedMs} ms, as if the lease had run out`);
+    assert.equal((await crasher.ended).code, 1);
+    await fleet.worker("f13-other", { queue: "f13" });
+    assert.deepEqual(await handle.result(), { attempt: 2 });
+    assert.equal(fleet.runs(handle.id).length, 2);
+    assert.deepEqual(await fleet.events(handle.id), [
+      ...["created", "assigned", "accepted", "started", "requeued:fatal"],
+      ...["assigned", "accepted", "started", "succeeded"],
+    ]);
+  });
+
+  it("F28: an assignment that is not accepted goes to another worker", async () => {
+    const gate = fleet.gate();
+    const wedged = await fleet.worker("f28-wedged", { queue: "f28", slots: 2 });
+    const block = await fleet.client.submit("block", { ms: 8_000 }, { queue: "f28" });
+    await fleet.ran(block.id);
+    const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f28" });
+    await fleet.taskSays(handle.id, "AWAITING_ACCEPT", H);
+    const requeuedMs = await fleet.eventually(handle.id, "requeued:unaccepted", FAST.acceptDeadlineMs);
+    assert.ok(requeuedMs >= 0);
+    await fleet.worker("f28-other", { queue: "f28" });
+    await fleet.ran(handle.id);
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "f28-other", attempt: 1 });
+    assert.deepEqual(await fleet.events(handle.id), [
+      ...["created", "assigned", "requeued:unaccepted"],
+      ...["assigned", "accepted", "started", "succeeded"],
+    ]);
+    assert.deepEqual(await block.result(), { worker: "f28-wedged" });
+    // Unblocked, the wedged worker does not run what was taken back meanwhile.
+    await wedged.line("task.completed");
+    const next = await fleet.client.submit("echo", "after", { queue: "f28" });
+    assert.equal(await next.result(), "after");
+    assert.deepEqual(
+      fleet.runs(handle.id).map(({ workerId }) => workerId),
+      ["f28-other"],
+    );
+  });
+
+  it("F30: a worker whose clock is an hour off is like any other", async () => {
+    const preload = new URL("../support/workers/clock-offset.ts", import.meta.url).href;
+    for (const [id, offset] of [
+      ["f30-ahead", "3600000"],
+      ["f30-behind", "-3600000"],
+    ] as const) {
+      const began = Date.now();
+      const worker = await fleet.worker(id, {
+        queue: id,
+        env: { NODE_OPTIONS: `--import=${preload}`, CLOCK_OFFSET_MS: offset },
+      });
+      const stamp = Date.parse(String((await worker.line("worker.startup.phase")).time));
+      assert.ok(Math.abs(stamp - began - Number(offset)) < 60_000, "the clock of the worker is not off");
+      const chatty = await fleet.client.submit("chatty", null, { queue: id });
+      await chatty.result();
+      const handle = await fleet.client.submit("sleep", { ms: 2 * (L + G) }, { queue: id });
+      const { reason } = await fleet.taskSays(handle.id, "RUNNING", H);
+      assert.ok(reason);
+      await handle.result();
+      for (const { id: taskId } of [chatty, handle]) {
+        assert.equal(fleet.runs(taskId).length, 1);
+        assert.deepEqual(
+          (await fleet.events(taskId)).filter((name) => !name.startsWith("task.")),
+          [...["created", "assigned", "accepted", "started", "succeeded"]],
+        );
+      }
+      const events = await fleet.workerEvents(id);
+      assert.ok(!events.includes("worker.suspect"), events.join());
+      assert.equal((await fleet.workerState(id)).state, WorkerState.READY);
+    }
+  });
+});

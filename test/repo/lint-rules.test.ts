@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { ROOT, runTool } from "../support/checks.ts";
+
+/** A rule in `lint/`, code that breaks it where it holds, and the same code where it is allowed. */
+interface Case {
+  readonly rule: string;
+  readonly code: string;
+  readonly forbidden: string;
+  readonly allowed: string;
+}
+
+const CASES: readonly Case[] = [
+  {
+    rule: "domain-stands-alone",
+    code: 'import "../clock.ts";',
+    forbidden: "scheduler/src/domain/task.ts",
+    allowed: "scheduler/src/dispatch/task.ts",
+  },
+  {
+    rule: "domain-stands-alone",
+    code: 'import "@muster/protocol";',
+    forbidden: "scheduler/src/domain/task.ts",
+    allowed: "scheduler/src/rpc/task.ts",
+  },
+  {
+    rule: "domain-subfolder-stands-alone",
+    code: 'import "../../store/store.ts";',
+    forbidden: "scheduler/src/domain/explain/task.ts",
+    allowed: "scheduler/src/store/postgres/task.ts",
+  },
+  {
+    rule: "store-by-its-interface",
+    code: 'import "../store/postgres/claim.ts";',
+    forbidden: "scheduler/src/dispatch/claim.ts",
+    allowed: "scheduler/src/dispatch/claim.test.ts",
+  },
+  {
+    rule: "store-by-its-interface",
+    code: 'export type { Row } from "../store/postgres/rows.ts";',
+    forbidden: "scheduler/src/loops/judge.ts",
+    allowed: "scheduler/src/telemetry/judge.ts",
+  },
+  {
+    rule: "store-by-its-interface",
+    code: 'import type { Row } from "../store/postgres/rows.ts";',
+    forbidden: "scheduler/src/rpc/pages.ts",
+    allowed: "scheduler/src/main.ts",
+  },
+  {
+    rule: "pg-in-postgres-store",
+    code: 'import pg from "pg";',
+    forbidden: "scheduler/src/store/store.ts",
+    allowed: "scheduler/src/store/postgres/database.ts",
+  },
+  {
+    rule: "pg-in-postgres-store",
+    code: 'export const pg = await import("pg");',
+    forbidden: "cli/src/commands/task.ts",
+    allowed: "test/support/database.ts",
+  },
+  {
+    rule: "pg-in-postgres-store",
+    code: 'export type Pool = import("pg").Pool;',
+    forbidden: "examples/pool.ts",
+    allowed: "scheduler/src/store/postgres/pool.test.ts",
+  },
+  {
+    rule: "protocol-at-the-edge",
+    code: 'import type { Task } from "@muster/protocol";',
+    forbidden: "scheduler/src/dispatch/session.ts",
+    allowed: "scheduler/src/rpc/from-domain.ts",
+  },
+  {
+    rule: "opentelemetry-in-telemetry",
+    code: 'import { trace } from "@opentelemetry/api";',
+    forbidden: "worker-sdk/src/execute.ts",
+    allowed: "worker-sdk/src/telemetry.ts",
+  },
+  {
+    rule: "opentelemetry-in-telemetry",
+    code: 'import { metrics } from "@opentelemetry/api";',
+    forbidden: "scheduler/src/loops/monitor.ts",
+    allowed: "scheduler/src/telemetry/metrics.ts",
+  },
+  {
+    rule: "packages-by-name",
+    code: 'import "../../scheduler/src/clock.ts";',
+    forbidden: "cli/src/wait.ts",
+    allowed: "test/store/wait.ts",
+  },
+  {
+    rule: "packages-by-name",
+    code: 'import "../../worker-sdk/src/index.ts";',
+    forbidden: "examples/ocr/worker.ts",
+    allowed: "test/e2e/worker.ts",
+  },
+  {
+    rule: "scheduler-and-worker-apart",
+    code: 'import { Worker } from "@muster/worker";',
+    forbidden: "scheduler/src/main.ts",
+    allowed: "examples/ocr/worker.ts",
+  },
+  {
+    rule: "scheduler-and-worker-apart",
+    code: 'import { startScheduler } from "@muster/scheduler";',
+    forbidden: "worker-sdk/src/worker.test.ts",
+    allowed: "test/support/scheduler.ts",
+  },
+  {
+    rule: "cli-through-the-api",
+    code: 'export const scheduler = await import("@muster/scheduler");',
+    forbidden: "cli/src/commands/tasks.ts",
+    allowed: "cli/src/commands/serve.ts",
+  },
+  {
+    rule: "environment-in-options",
+    code: "export const home = process.env.HOME;",
+    forbidden: "scheduler/src/http/health.ts",
+    allowed: "scheduler/src/config.ts",
+  },
+  {
+    rule: "environment-in-options",
+    code: 'import { env, pid } from "node:process";',
+    forbidden: "worker-sdk/src/logger.ts",
+    allowed: "worker-sdk/src/options.ts",
+  },
+  {
+    rule: "time-in-clocks",
+    code: "export const at = Date.now();",
+    forbidden: "scheduler/src/dispatch/sessions.ts",
+    allowed: "scheduler/src/clock.ts",
+  },
+  {
+    rule: "time-in-clocks",
+    code: "setTimeout(() => undefined, 1);",
+    forbidden: "worker-sdk/src/watchdog.ts",
+    allowed: "worker-sdk/src/clock.ts",
+  },
+  {
+    rule: "time-in-clocks",
+    code: "globalThis.setInterval(() => undefined, 1);",
+    forbidden: "cli/src/output/wait-display.ts",
+    allowed: "cli/src/clock.ts",
+  },
+  {
+    rule: "time-in-clocks",
+    code: 'import { setTimeout as sleep } from "node:timers/promises";',
+    forbidden: "cli/src/wait.ts",
+    allowed: "cli/src/wait.test.ts",
+  },
+];
+
+interface Report {
+  readonly diagnostics: readonly {
+    readonly category: string;
+    readonly message: string;
+    readonly location: { readonly path: string };
+  }[];
+}
+
+/** Biome's stdin does not run plugins, so the cases are files in a copy of the configuration. */
+describe("the import rules", () => {
+  let folder: string;
+  let messages: ReadonlyMap<string, string>;
+  const found = new Map<string, string[]>();
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "muster-lint-"));
+    await cp(join(ROOT, "lint"), join(folder, "lint"), { recursive: true });
+    await copyFile(join(ROOT, "biome.json"), join(folder, "biome.json"));
+    messages = await ruleMessages();
+    for (const [index, { code, forbidden, allowed }] of CASES.entries()) {
+      for (const path of [forbidden, allowed]) {
+        const file = join(folder, String(index), path);
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, `${code}\n`);
+      }
+    }
+    const { stdout } = await runTool(
+      "biome",
+      ["lint", "--vcs-enabled=false", "--max-diagnostics=none", "--reporter=json", "."],
+      { cwd: folder },
+    );
+    const report: Report = JSON.parse(stdout);
+    for (const { category, message, location } of report.diagnostics) {
+      if (category === "plugin") found.set(location.path, [...(found.get(location.path) ?? []), message]);
+    }
+  });
+
+  after(() => rm(folder, { recursive: true }));
+
+  for (const [index, { rule, code, forbidden, allowed }] of CASES.entries()) {
+    it(`${rule}: ${code} fires in ${forbidden} and not in ${allowed}`, () => {
+      assert.ok(
+        found.get(`${index}/${forbidden}`)?.includes(messages.get(rule) ?? ""),
+        `found ${JSON.stringify(found.get(`${index}/${forbidden}`) ?? [])}`,
+      );
+      assert.deepEqual(found.get(`${index}/${allowed}`), undefined);
+    });
+  }
+
+  it("has a case for every rule", async () => {
+    const rules = (await readdir(join(ROOT, "lint"))).map((file) => file.replace(".grit", ""));
+    assert.deepEqual(rules.sort(), [...new Set(CASES.map(({ rule }) => rule))].sort());
+  });
+});
+
+async function ruleMessages(): Promise<Map<string, string>> {
+  const read = (await readdir(join(ROOT, "lint"))).map(async (file) => {
+    const [, message = ""] = /message="([^"]+)"/.exec(await readFile(join(ROOT, "lint", file), "utf8")) ?? [];
+    return [file.replace(".grit", ""), message] as const;
+  });
+  return new Map(await Promise.all(read));
+}

@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import {
+  decideLost,
+  failed,
+  newTask,
+  openFixture,
+  type StoreFixture,
+  SUCCEEDED,
+  settleRequest,
+} from "./fixture.ts";
+
+describe("store: claim and touch", () => {
+  let fixture: StoreFixture;
+
+  before(async () => {
+    fixture = await openFixture();
+  });
+  after(() => fixture.close());
+
+  it("shows the front of each class: priority first, then age; no sleeping or held tasks", async () => {
+    const { store } = fixture;
+    const classId = await fixture.classOf("front");
+    const otherId = await fixture.classOf("front-other");
+    const [low] = await fixture.submit("front", 1, { priority: -1 });
+    const [first, second] = await fixture.submit("front", 2);
+    const [urgent] = await fixture.submit("front", 1, { priority: 9 });
+    await fixture.submit("front", 1, { priority: 10, delayMs: 60_000 });
+    const [held] = await fixture.submit("front", 1, { priority: 11 });
+    await fixture.claimOne(held ?? 0, await fixture.session());
+    const [elsewhere] = await fixture.submit("front-other");
+    const waiting = await store.waitingTasks([classId, otherId], 3);
+    assert.deepEqual(
+      waiting.filter((task) => task.classId === classId).map(({ id }) => id),
+      [urgent, first, second],
+    );
+    assert.deepEqual(
+      waiting.filter((task) => task.classId === otherId).map(({ id }) => id),
+      [elsewhere],
+    );
+    assert.equal((await store.waitingTasks([classId], 10)).at(-1)?.id, low);
+  });
+
+  it("gives each task to one of two stores that claim the same ones", async () => {
+    const { store } = fixture;
+    const other = fixture.another();
+    const ids = await fixture.submit("race", 300);
+    const [a, b] = [await fixture.session(), await fixture.session()];
+    const claims = await Promise.all(
+      [0, 1, 2, 3].flatMap((part) => {
+        const slice = ids.filter((id) => id % 4 === part);
+        return [
+          store.claim(slice.map((taskId) => ({ taskId, sessionId: a }))),
+          other.claim([...slice].reverse().map((taskId) => ({ taskId, sessionId: b }))),
+        ];
+      }),
+    );
+    const claimed = claims.flat();
+    assert.equal(claimed.length, ids.length);
+    assert.deepEqual(
+      claimed.map(({ taskId }) => taskId).sort((x, y) => x - y),
+      ids,
+    );
+    for (const attempt of claimed) {
+      assert.equal(attempt.epoch, 1);
+      assert.equal(attempt.attemptCount, 1);
+      assert.equal(attempt.accepted, false);
+      assert.equal((await store.getTask(attempt.taskId))?.sessionId, attempt.sessionId);
+    }
+  });
+
+  it("does not claim what is held, sleeps, has ended or never was", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session();
+    const [held, ended] = await fixture.submit("unclaimable", 2);
+    const [sleeping] = await fixture.submit("unclaimable", 1, { delayMs: 60_000 });
+    const attempt = await fixture.claimOne(held ?? 0, await fixture.session());
+    await store.settle([settleRequest(await fixture.claimOne(ended ?? 0, sessionId), SUCCEEDED)]);
+    const ids = [held ?? 0, sleeping ?? 0, ended ?? 0, 2 ** 40];
+    assert.deepEqual(await store.claim(ids.map((taskId) => ({ taskId, sessionId }))), []);
+    const still = await store.getTask(held ?? 0);
+    assert.equal(still?.sessionId, attempt.sessionId);
+    assert.equal(still?.epoch, 1);
+  });
+
+  it("gives nothing to a session that has ended, neither by claim nor with the insert", async () => {
+    const { store } = fixture;
+    const classId = await fixture.classOf("dead-session");
+    const sessionId = await fixture.session();
+    const [taskId] = await fixture.submit("dead-session");
+    await store.endSessions([{ sessionId, reason: "finished", fatal: undefined }], decideLost);
+    assert.deepEqual(await store.claim([{ taskId: taskId ?? 0, sessionId }]), []);
+    const [inserted] = await store.insertTasks([
+      { task: newTask({ type: "dead-session" }), classId, assignTo: sessionId },
+    ]);
+    assert.equal(inserted?.assigned, false);
+    for (const id of [taskId, inserted?.id]) {
+      const task = await store.getTask(id ?? 0);
+      assert.equal(task?.state, "queued");
+      assert.equal(task?.epoch, 0);
+      assert.equal(task?.attemptCount, 0);
+    }
+    assert.equal((await store.waitingTasks([classId], 10)).length, 2);
+  });
+
+  it("leaves no task with a session that ends while tasks are being given to it", async () => {
+    const { store, db } = fixture;
+    const classId = await fixture.classOf("ending");
+    const other = fixture.another();
+    for (let round = 0; round < 15; round++) {
+      const sessionId = await fixture.session();
+      const ids = await fixture.submit("ending", 40);
+      const half = ids.slice(0, 20);
+      await Promise.all([
+        ...half.map((taskId) => store.claim([{ taskId, sessionId }])),
+        ...ids
+          .slice(20)
+          .map(() =>
+            store.insertTasks([{ task: newTask({ type: "ending" }), classId, assignTo: sessionId }]),
+          ),
+        other.endSessions([{ sessionId, reason: "lost", fatal: undefined }], decideLost),
+      ]);
+    }
+    const stranded = await db.query(
+      `select t.id from task t where t.state in (1, 2)
+         and not exists (select from session_lease l where l.session_id = t.session_id) and t.class_id = $1`,
+      [classId],
+    );
+    assert.deepEqual(stranded, [], "every held task's session has a lease, so that it can be reaped");
+  });
+
+  it("writes news of the current attempt only", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session();
+    const [taskId, bystander] = await fixture.submit("news", 2);
+    const first = await fixture.claimOne(taskId ?? 0, sessionId);
+    await store.settle([settleRequest(first, { kind: "released", reason: "drain" })]);
+    const second = await fixture.claimOne(taskId ?? 0, sessionId);
+    const news = (epoch: number, phase: string) => ({
+      key: { taskId: taskId ?? 0, epoch },
+      acceptAgeMs: 5,
+      startAgeMs: 2,
+      phase,
+      phaseAgeMs: 1,
+      progress: { fraction: 0.5, message: "half" },
+    });
+    await store.touch([news(first.epoch, "stale"), news(99, "future")]);
+    const untouched = await store.getTask(taskId ?? 0);
+    assert.equal(untouched?.state, "assigned");
+    assert.equal(untouched?.phase, undefined);
+    assert.equal(untouched?.progress, undefined);
+    await store.touch([news(second.epoch, "model_load")]);
+    const touched = await store.getTask(taskId ?? 0);
+    assert.equal(touched?.state, "running");
+    assert.equal(touched?.phase, "model_load");
+    assert.equal(touched?.progress?.fraction, 0.5);
+    assert.ok(touched?.acceptTime && touched.startTime && touched.acceptTime <= touched.startTime);
+    assert.ok((touched.assignTime ?? new Date(0)) <= touched.acceptTime);
+    await store.touch([
+      { ...news(second.epoch, ""), acceptAgeMs: undefined, startAgeMs: undefined, progress: undefined },
+    ]);
+    const left = await store.getTask(taskId ?? 0);
+    assert.equal(left?.phase, undefined);
+    assert.equal(left?.phaseTime, undefined);
+    assert.equal(left?.progress?.message, "half");
+    assert.deepEqual(left?.acceptTime, touched.acceptTime, "the first acceptance counts");
+    assert.equal((await store.getTask(bystander ?? 0))?.state, "queued");
+  });
+
+  it("finds what was given to a session and not accepted", async () => {
+    const { store } = fixture;
+    const [mine, other] = [await fixture.session(), await fixture.session()];
+    const [a, b, c] = await fixture.submit("unknown-outcome", 3);
+    const accepted = await fixture.claimOne(a ?? 0, mine);
+    await fixture.claimOne(b ?? 0, mine);
+    await fixture.claimOne(c ?? 0, other);
+    await store.touch([
+      {
+        key: { taskId: accepted.taskId, epoch: accepted.epoch },
+        acceptAgeMs: 0,
+        startAgeMs: undefined,
+        phase: undefined,
+        phaseAgeMs: undefined,
+        progress: undefined,
+      },
+    ]);
+    assert.deepEqual(
+      (await store.assignedTo([mine])).map(({ taskId }) => taskId),
+      [b],
+    );
+  });
+
+  it("wakes what is due, once, and leaves the rest asleep", async () => {
+    const { store, db } = fixture;
+    const other = fixture.another();
+    const classId = await fixture.classOf("sleepers");
+    const due = await fixture.submit("sleepers", 30, { delayMs: 3_600_000 });
+    const [later] = await fixture.submit("sleepers", 1, { delayMs: 3_600_000 });
+    await db.query("update task set wake_time = now() - interval '1 s' where id = any($1)", [due]);
+    const woken = (await Promise.all([store.wakeDue(20), other.wakeDue(20), store.wakeDue(20)])).flat();
+    woken.push(...(await store.wakeDue(100)));
+    assert.deepEqual(
+      woken.map(({ id }) => id).sort((x, y) => x - y),
+      due,
+    );
+    assert.deepEqual(await store.wakeDue(100), []);
+    assert.ok((await store.getTask(later ?? 0))?.runTime);
+    assert.equal((await store.waitingTasks([classId], 100)).length, due.length);
+  });
+
+  it("fails what did not start in time, but nothing that had its chance", async () => {
+    const { store, db } = fixture;
+    const options = { timeouts: { queueWaitMs: 3_600_000 } };
+    const [overdue, running, retried, patient] = await fixture.submit("overdue", 4, { options });
+    const sessionId = await fixture.session();
+    await fixture.claimOne(running ?? 0, sessionId);
+    const attempt = await fixture.claimOne(retried ?? 0, sessionId);
+    await store.settle([settleRequest(attempt, failed())]);
+    await db.query("update task set start_deadline = now() - interval '1 s' where id = any($1)", [
+      [overdue, running, retried],
+    ]);
+    assert.deepEqual(await store.failOverdue(100), [overdue]);
+    const ended = await store.getTask(overdue ?? 0);
+    assert.equal(ended?.state, "failed");
+    assert.equal(ended?.detail, "DEADLINE_BEFORE_START");
+    assert.equal(ended?.failure?.class, "timed_out");
+    assert.equal((await store.getTask(running ?? 0))?.state, "assigned");
+    assert.equal((await store.getTask(retried ?? 0))?.state, "queued");
+    assert.equal((await store.getTask(patient ?? 0))?.state, "queued");
+    assert.deepEqual(await store.failOverdue(100), []);
+  });
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { BEAT, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+
+const TASKS = 3_000;
+const BATCH = 100;
+
+/**
+ * The hot path must look tasks up by primary key and update them in place, whatever the planner believes of
+ * a table on which no statistics were ever taken.
+ */
+describe("store: statement plans", () => {
+  let fixture: StoreFixture;
+
+  before(async () => {
+    fixture = await openFixture();
+    const { store, db } = fixture;
+    await db.query("alter table task set (autovacuum_enabled = off)");
+    const classId = await fixture.classOf("hot");
+    const sessionId = await fixture.session("hot");
+    const ids = await fixture.submit("hot", TASKS, { payload: Buffer.alloc(200, "x") });
+    for (let start = 0; start < TASKS; start += BATCH) {
+      await store.waitingTasks([classId], BATCH);
+      const batch = ids.slice(start, start + BATCH);
+      const claimed = await store.claim(batch.map((taskId) => ({ taskId, sessionId })));
+      await store.touch(
+        claimed.map(({ taskId, epoch }) => ({
+          key: { taskId, epoch },
+          acceptAgeMs: 1,
+          startAgeMs: 1,
+          phase: "inference",
+          phaseAgeMs: 1,
+          progress: { fraction: 0.5, message: "half" },
+        })),
+      );
+      await store.settle(claimed.map((attempt) => settleRequest(attempt, SUCCEEDED)));
+    }
+    for (let beat = 0; beat < 50; beat++) await store.renewLeases([{ sessionId, beat: BEAT }], "a", 60_000);
+    await fixture.closeStores();
+  });
+  after(() => fixture.close());
+
+  it("never scans the open table, and updates it in place", async () => {
+    const stats = await tableStats(fixture, "task", (now) => Number(now.n_tup_del) >= TASKS);
+    assert.equal(Number(stats.n_tup_upd), 2 * TASKS, "claim and touch, nothing else");
+    assert.equal(Number(stats.seq_scan), 0, "no sequential scan");
+    // Every claim is; a page that claims and touches fill within one transaction's horizon has no room left.
+    const hot = Number(stats.n_tup_hot_upd);
+    assert.ok(hot >= 1.5 * TASKS, `${hot} of ${2 * TASKS} updates were in place (HOT)`);
+  });
+
+  it("renews leases in place", async () => {
+    const stats = await tableStats(fixture, "session_lease", (now) => Number(now.n_tup_upd) >= 50);
+    assert.equal(stats.n_tup_hot_upd, stats.n_tup_upd);
+  });
+});
+
+interface TableStats {
+  readonly seq_scan: string;
+  readonly n_tup_ins: string;
+  readonly n_tup_upd: string;
+  readonly n_tup_del: string;
+  readonly n_tup_hot_upd: string;
+}
+
+/** Statistics of a table once they show what was done; connections report them when they end. */
+async function tableStats(
+  { db }: StoreFixture,
+  table: string,
+  complete: (stats: TableStats) => boolean,
+): Promise<TableStats> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    const [stats] = await db.query<TableStats>(
+      "select seq_scan, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd from pg_stat_user_tables where relname = $1",
+      [table],
+    );
+    if (stats && complete(stats)) return stats;
+    assert.ok(performance.now() < deadline, `the statistics stay at ${JSON.stringify(stats)}`);
+    await db.query("select pg_sleep(0.1)");
+  }
+}

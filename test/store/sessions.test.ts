@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe, it } from "node:test";
+import {
+  BEAT,
+  decideLost,
+  expireLease,
+  LONG_MS,
+  openFixture,
+  type StoreFixture,
+  SUCCEEDED,
+  sessionOpen,
+  settleRequest,
+} from "./fixture.ts";
+
+describe("store: sessions", () => {
+  let fixture: StoreFixture;
+
+  before(async () => {
+    fixture = await openFixture();
+  });
+  after(() => fixture.close());
+
+  it("registers a process once and gives a returning one what it held", async () => {
+    const { store } = fixture;
+    const uuid = randomUUID();
+    const sessionId = await fixture.session("comes-back", { uuid });
+    const [mine, done, foreign] = await fixture.submit("reconnect", 3);
+    const held = await fixture.claimOne(mine ?? 0, sessionId);
+    await store.settle([settleRequest(await fixture.claimOne(done ?? 0, sessionId), SUCCEEDED)]);
+    await fixture.claimOne(foreign ?? 0, await fixture.session());
+    await store.disconnect(sessionId, "a");
+    const [again] = await fixture
+      .another()
+      .openSessions([sessionOpen("comes-back", uuid.toUpperCase())], "b", LONG_MS);
+    assert.equal(again?.sessionId, sessionId);
+    assert.deepEqual(
+      again?.attempts.map(({ taskId, epoch }) => [taskId, epoch]),
+      [[held.taskId, held.epoch]],
+    );
+    assert.deepEqual(again?.superseded, []);
+    assert.equal((await store.leaseHolders([sessionId])).get(sessionId), "b");
+    const record = await store.getWorker("comes-back");
+    assert.equal(record?.disconnected, false);
+    assert.equal(record?.schedulerId, "b");
+  });
+
+  it("names every older living session of the same worker id, not the newest and not the gone", async () => {
+    const { store } = fixture;
+    const [old, older] = [
+      await fixture.session("twin", { schedulerId: "x" }),
+      await fixture.session("gone-twin"),
+    ];
+    await store.endSessions([{ sessionId: older, reason: "finished", fatal: undefined }], decideLost);
+    const [opened] = await store.openSessions([sessionOpen("twin")], "a", LONG_MS);
+    assert.deepEqual(opened?.superseded, [{ sessionId: old, schedulerId: "x" }]);
+    const [fresh] = await store.openSessions([sessionOpen("gone-twin")], "a", LONG_MS);
+    assert.deepEqual(fresh?.superseded, []);
+  });
+
+  it("leaves one of several processes that register with one worker id at the same moment", async () => {
+    const { store } = fixture;
+    const other = fixture.another();
+    for (let round = 0; round < 10; round++) {
+      const workerId = `same-${round}`;
+      const answers = await Promise.all([
+        store.openSessions([sessionOpen(workerId), sessionOpen(workerId)], "a", LONG_MS),
+        other.openSessions([sessionOpen(workerId)], "b", LONG_MS),
+        other.openSessions([sessionOpen(workerId)], "b", LONG_MS),
+      ]);
+      const ends = new Set(
+        answers.flat().flatMap(({ superseded }) => superseded.map(({ sessionId }) => sessionId)),
+      );
+      await store.endSessions(
+        [...ends].map((sessionId) => ({ sessionId, reason: "superseded", fatal: undefined })),
+        decideLost,
+      );
+      const filter = { pool: undefined, living: true, beforeId: undefined, limit: 1_000 };
+      const living = (await store.listWorkers(filter)).filter((worker) => worker.workerId === workerId);
+      assert.equal(living.length, 1, `round ${round}: ${living.length} sessions of ${workerId} live`);
+    }
+  });
+
+  it("renews only leases that are this scheduler's and names the others", async () => {
+    const { store, db } = fixture;
+    const mine = await fixture.session("renew-mine", { leaseMs: 1_000 });
+    const foreign = await fixture.session("renew-foreign", { schedulerId: "b", leaseMs: 1_000 });
+    const ended = await fixture.session("renew-ended");
+    await store.endSessions([{ sessionId: ended, reason: "lost", fatal: undefined }], decideLost);
+    const lease = async (id: number) =>
+      (
+        await db.query<{ until: Date }>(
+          "select lease_until as until from session_lease where session_id = $1",
+          [id],
+        )
+      )[0]?.until;
+    const before = await lease(foreign);
+    const lost = await store.renewLeases(
+      [mine, foreign, ended].map((sessionId) => ({ sessionId, beat: { ...BEAT, sequence: 42 } })),
+      "a",
+      LONG_MS,
+    );
+    assert.deepEqual(
+      lost.sort((a, b) => a - b),
+      [foreign, ended],
+    );
+    assert.deepEqual(await lease(foreign), before);
+    assert.ok(((await lease(mine))?.getTime() ?? 0) > Date.now() + LONG_MS / 2);
+    assert.equal((await store.getWorker("renew-mine"))?.heartbeat?.sequence, 42);
+    assert.equal((await store.getWorker("renew-foreign"))?.heartbeat, undefined);
+  });
+
+  it("ends a lease at its stream's drop, never lengthens it, and not from another scheduler", async () => {
+    const { store, db } = fixture;
+    const [dropped, silent, foreign] = [
+      await fixture.session("dropped"),
+      await fixture.session("silent"),
+      await fixture.session("foreign", { schedulerId: "b" }),
+    ];
+    await expireLease(db, silent, 5_000);
+    for (const sessionId of [dropped, silent, foreign]) await store.disconnect(sessionId, "a");
+    const ages = await db.query<{ session_id: string; ms: number; disconnected: boolean }>(
+      `select session_id, extract(epoch from now() - lease_until)::float8 * 1000 as ms, disconnected from session_lease
+        where session_id = any($1) order by session_id`,
+      [[dropped, silent, foreign]],
+    );
+    assert.ok((ages[0]?.ms ?? -1) >= 0 && ages[0]?.disconnected);
+    assert.ok((ages[1]?.ms ?? 0) >= 5_000 && ages[1]?.disconnected);
+    assert.ok((ages[2]?.ms ?? 0) < 0 && !ages[2]?.disconnected);
+  });
+
+  it("reaps only what is silent for longer than lease and grace, and requeues what it held", async () => {
+    const { store, db } = fixture;
+    const [lost, inGrace, alive] = [
+      await fixture.session("lost"),
+      await fixture.session("in-grace"),
+      await fixture.session("alive"),
+    ];
+    const [a, b, c, bystander] = await fixture.submit("reap", 4);
+    await fixture.claimOne(a ?? 0, lost);
+    await fixture.claimOne(b ?? 0, inGrace);
+    await fixture.claimOne(c ?? 0, alive);
+    await expireLease(db, lost, 10_001);
+    await expireLease(db, inGrace, 9_000);
+    const gone = await store.reapSessions(10_000, 100, decideLost);
+    const [own] = gone.filter(({ workerId }) => workerId === "lost");
+    assert.equal(own?.sessionId, lost);
+    assert.deepEqual(
+      own?.settled.map(({ row }) => row.taskId),
+      [a],
+    );
+    assert.equal((await store.getWorker("lost"))?.goneReason, "lost");
+    assert.equal((await store.getTask(a ?? 0))?.state, "queued");
+    assert.equal((await store.getAttempts(a ?? 0))[0]?.outcome, "requeued:stale");
+    for (const id of [b, c]) assert.equal((await store.getTask(id ?? 0))?.state, "assigned");
+    assert.equal((await store.getTask(bystander ?? 0))?.epoch, 0);
+    for (const name of ["in-grace", "alive"])
+      assert.equal((await store.getWorker(name))?.goneTime, undefined);
+  });
+
+  it("is reaped once by two schedulers at once, and every attempt is settled once", async () => {
+    const { store, db } = fixture;
+    const other = fixture.another();
+    const sessions: number[] = [];
+    const tasks: number[] = [];
+    for (let n = 0; n < 12; n++) {
+      const sessionId = await fixture.session(`reaped-${n}`);
+      sessions.push(sessionId);
+      for (const taskId of await fixture.submit("reap-race", 10)) {
+        tasks.push(taskId);
+        await store.claim([{ taskId, sessionId }]);
+      }
+      await expireLease(db, sessionId, 60_000);
+    }
+    const gone = (
+      await Promise.all(
+        Array.from({ length: 6 }, (_, n) => (n % 2 === 0 ? store : other).reapSessions(1_000, 5, decideLost)),
+      )
+    ).flat();
+    gone.push(...(await store.reapSessions(1_000, 100, decideLost)));
+    assert.deepEqual(
+      gone
+        .filter(({ workerId }) => workerId.startsWith("reaped-"))
+        .map(({ sessionId }) => sessionId)
+        .sort((x, y) => x - y),
+      sessions,
+    );
+    const settled = gone.flatMap((session) => session.settled.map(({ row }) => row.taskId));
+    assert.deepEqual(
+      settled.sort((x, y) => x - y),
+      tasks,
+    );
+    for (const taskId of tasks) {
+      const attempts = await store.getAttempts(taskId);
+      assert.equal(attempts.length, 1, `task ${taskId}`);
+    }
+  });
+
+  it("does not reap a worker that returns or beats in the same moment as it is judged", async () => {
+    const { store, db } = fixture;
+    const other = fixture.another();
+    for (let round = 0; round < 20; round++) {
+      const uuid = randomUUID();
+      const sessionId = await fixture.session(`phoenix-${round}`, { uuid });
+      const [taskId] = await fixture.submit("phoenix");
+      await fixture.claimOne(taskId ?? 0, sessionId);
+      await expireLease(db, sessionId, 60_000);
+      const [gone, [opened]] = await Promise.all([
+        store.reapSessions(1_000, 100, decideLost),
+        other.openSessions([sessionOpen(`phoenix-${round}`, uuid)], "b", LONG_MS),
+      ]);
+      const reaped = gone.some((session) => session.sessionId === sessionId);
+      const task = await store.getTask(taskId ?? 0);
+      const lease = (await store.leaseHolders([sessionId])).get(sessionId);
+      const record = await store.getWorker(`phoenix-${round}`);
+      // Whichever came first: a session that is told that it lives has a lease, and holds what it was told.
+      assert.equal(lease !== undefined, record?.goneTime === undefined, `round ${round}`);
+      if (lease === undefined) assert.ok(reaped);
+      const told = opened?.attempts.some((attempt) => attempt.taskId === taskId) ?? false;
+      if (task?.state === "assigned") assert.equal(task.sessionId, sessionId);
+      if (told && lease !== undefined && !reaped) assert.equal(task?.state, "assigned");
+      assert.equal(task?.state === "queued", reaped, `round ${round}: the task is queued only when reaped`);
+    }
+  });
+
+  it("ends sessions with their reason and last words, once", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session("fatal");
+    const bystander = await fixture.session("fatal-bystander");
+    const [taskId, other] = await fixture.submit("fatal", 2);
+    await fixture.claimOne(taskId ?? 0, sessionId);
+    await fixture.claimOne(other ?? 0, bystander);
+    const fatal = {
+      phase: "inference",
+      exceptionClass: "TypeError",
+      exceptionMessage: "x is not a function",
+      traceback: "at y",
+      exitCode: 1,
+    };
+    const end = { sessionId, reason: "fatal", fatal };
+    const answers = await Promise.all([
+      store.endSessions([end], decideLost),
+      fixture.another().endSessions([end], decideLost),
+    ]);
+    assert.equal(answers.flat().length, 1);
+    const record = await store.getWorker("fatal");
+    assert.equal(record?.goneReason, "fatal");
+    assert.deepEqual(record?.fatal, fatal);
+    assert.equal(record?.leaseUntil, undefined);
+    assert.equal((await store.getTask(taskId ?? 0))?.state, "queued");
+    assert.equal((await store.getTask(other ?? 0))?.sessionId, bystander);
+    assert.equal((await store.getWorker("fatal-bystander"))?.goneTime, undefined);
+  });
+
+  it("records startup and finds workers by name, uuid, pool and life", async () => {
+    const { store } = fixture;
+    const uuid = randomUUID();
+    const open = sessionOpen("finder", uuid);
+    const pool = "the-pool";
+    const [opened] = await store.openSessions(
+      [{ ...open, hello: { ...open.hello, pool }, ready: false }],
+      "a",
+      LONG_MS,
+    );
+    const phase = { phase: "boot", outcome: "", elapsedMs: 1, detail: "", attributes: {} };
+    await store.recordStartup(opened?.sessionId ?? 0, [phase], true, false);
+    const found = await store.getWorker(uuid.toUpperCase());
+    assert.equal(found?.workerId, "finder");
+    assert.equal(found?.ready, true);
+    assert.deepEqual(found?.phases, [phase]);
+    const filter = { pool, living: undefined, beforeId: undefined, limit: 10 };
+    assert.equal((await store.listWorkers(filter)).length, 1);
+    assert.equal((await store.listWorkers({ ...filter, living: false })).length, 0);
+    assert.equal(await store.getWorker("nobody"), undefined);
+  });
+});

@@ -1,0 +1,160 @@
+import { createServer, type Server, Socket } from "node:net";
+
+/** One forwarded connection: the peer that dialled, and our dial to the target. */
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+}
+
+/**
+ * A TCP proxy on a port of its own whose network a test breaks: `cut` is a dropped connection, `refuse` a
+ * closed port, `freeze` a network that loses every packet without telling either side.
+ */
+export class FaultProxy {
+  readonly #server: Server;
+  readonly #pairs = new Set<Pair>();
+  readonly #waiters = new Set<() => void>();
+  #target: { host: string; port: number };
+  #refusing = false;
+  #frozen = false;
+  #dials = 0;
+  #refused = 0;
+
+  private constructor(target: string) {
+    this.#target = hostPort(target);
+    this.#server = createServer({ allowHalfOpen: true }, (near) => this.#accept(near));
+  }
+
+  /** Listens on a free port of 127.0.0.1 and forwards to `target`, `host:port`. */
+  static async start(target: string): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target);
+    await new Promise<void>((resolve, reject) => {
+      proxy.#server.once("error", reject);
+      proxy.#server.listen(0, "127.0.0.1", resolve);
+    });
+    return proxy;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    if (typeof address !== "object" || address === null) throw new Error("the proxy does not listen");
+    return address.port;
+  }
+
+  /** `host:port` to dial. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Connections that are up. */
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
+  /** Connections that were ever forwarded. */
+  get dials(): number {
+    return this.#dials;
+  }
+
+  /** Dials that were turned away. */
+  get refusals(): number {
+    return this.#refused;
+  }
+
+  /** Later dials go to another `host:port`. */
+  retarget(target: string): void {
+    this.#target = hostPort(target);
+  }
+
+  /** Drops every connection at once, with a reset on both sides. */
+  cut(): void {
+    for (const { near, far } of this.#pairs) {
+      near.resetAndDestroy();
+      far.resetAndDestroy();
+    }
+    this.#pairs.clear();
+  }
+
+  /** Drops every connection and turns new ones away until `heal`. */
+  refuse(): void {
+    this.#refusing = true;
+    this.cut();
+  }
+
+  /**
+   * Stops forwarding without a FIN, as a network that drops packets; what was sent meanwhile arrives after
+   * `heal`. New connections freeze as well unless `established` is set.
+   */
+  freeze({ established = false } = {}): void {
+    this.#frozen = !established;
+    for (const pair of this.#pairs) hold(pair);
+  }
+
+  /** Ends every fault. */
+  heal(): void {
+    this.#refusing = false;
+    this.#frozen = false;
+    for (const pair of this.#pairs) release(pair);
+  }
+
+  /** Resolves when the number of dials turned away has reached `count`. */
+  async refused(count: number): Promise<void> {
+    while (this.#refused < count) {
+      await new Promise<void>((resolve) => this.#waiters.add(resolve));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.refuse();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #accept(near: Socket): void {
+    near.on("error", () => near.destroy());
+    if (this.#refusing) {
+      this.#refused++;
+      near.resetAndDestroy();
+      for (const wake of this.#waiters) wake();
+      this.#waiters.clear();
+      return;
+    }
+    this.#dials++;
+    const far = new Socket({ allowHalfOpen: true });
+    const pair = { near, far };
+    this.#pairs.add(pair);
+    far.connect(this.#target);
+    far.on("error", () => {
+      // The target is down: the peer sees what it would have seen without us.
+      near.resetAndDestroy();
+      this.#pairs.delete(pair);
+    });
+    near.on("data", (bytes) => void far.write(bytes));
+    far.on("data", (bytes) => void near.write(bytes));
+    near.on("end", () => far.end());
+    far.on("end", () => near.end());
+    near.on("close", () => this.#drop(pair));
+    far.on("close", () => this.#drop(pair));
+    if (this.#frozen) hold(pair);
+  }
+
+  #drop(pair: Pair): void {
+    pair.near.destroy();
+    pair.far.destroy();
+    this.#pairs.delete(pair);
+  }
+}
+
+function hold({ near, far }: Pair): void {
+  near.pause();
+  far.pause();
+}
+
+function release({ near, far }: Pair): void {
+  near.resume();
+  far.resume();
+}
+
+function hostPort(text: string): { host: string; port: number } {
+  const at = text.lastIndexOf(":");
+  return { host: text.slice(0, at), port: Number(text.slice(at + 1)) };
+}

@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
+import { Client } from "@muster/worker/client";
+import { createDatabase, type TestDatabase } from "./postgres.ts";
+import type { Program } from "./program.ts";
+import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "./scheduler.ts";
+
+/** Added to every bound: a machine with two cores runs other tests at the same time. */
+export const SLACK_MS = 2_000;
+
+/** How often the API is asked while a test waits for it to say something. */
+const ASK_EVERY_MS = 25;
+
+/** Longest wait for what has no bound in the fault table. */
+const LIMIT_MS = 20_000;
+
+/** `FAST` by the letters of the fault table, milliseconds. */
+export const H = FAST.heartbeatMs;
+export const L = FAST.leaseMs;
+export const G = FAST.graceMs;
+
+/** One run of a handler, as the worker noted it. */
+export interface Run {
+  readonly taskId: string;
+  readonly attemptId: string;
+  readonly workerId: string;
+}
+
+/** A scheduler on a database of its own, a client, and what tests ask of them. */
+export class Fleet {
+  readonly db: TestDatabase;
+  readonly schedulers: TestScheduler[] = [];
+  readonly client: Client;
+  readonly #folder = mkdtempSync(join(tmpdir(), "muster-runs-"));
+  readonly #databaseUrl: string;
+
+  private constructor(db: TestDatabase, databaseUrl: string, schedulers: TestScheduler[]) {
+    this.db = db;
+    this.#databaseUrl = databaseUrl;
+    this.schedulers.push(...schedulers);
+    this.client = new Client({ scheduler: schedulers.map(({ grpc }) => grpc).join(",") });
+  }
+
+  /**
+   * @param options.schedulers How many, on one database; 1 by default.
+   * @param options.args Further flags of every scheduler.
+   * @param options.databaseUrl Where the schedulers find the database, when not at its own URL.
+   */
+  static async start(
+    options: {
+      schedulers?: number;
+      args?: readonly string[];
+      databaseUrl?: (url: string) => string | Promise<string>;
+    } = {},
+  ): Promise<Fleet> {
+    const db = await createDatabase();
+    const url = (await options.databaseUrl?.(db.url)) ?? db.url;
+    const started = Array.from({ length: options.schedulers ?? 1 }, () =>
+      startTestScheduler({ databaseUrl: url, args: options.args ?? [] }),
+    );
+    return new Fleet(db, url, await Promise.all(started));
+  }
+
+  get scheduler(): TestScheduler {
+    const [first] = this.schedulers;
+    if (first === undefined) throw new Error("the fleet has no scheduler");
+    return first;
+  }
+
+  /** Starts a scheduler where another one was: on the same addresses. */
+  async restart(old: TestScheduler, args: readonly string[] = []): Promise<TestScheduler> {
+    const scheduler = await startTestScheduler({
+      databaseUrl: this.#databaseUrl,
+      args: ["--grpc-addr", old.grpc, "--http-addr", old.http.replace("http://", ""), ...args],
+    });
+    this.schedulers.splice(this.schedulers.indexOf(old), 1, scheduler);
+    return scheduler;
+  }
+
+  /** A worker of `workers/basic.ts` that notes its runs; at the first scheduler unless told otherwise. */
+  worker(
+    id: string,
+    options: {
+      queue?: string;
+      slots?: number;
+      scheduler?: string;
+      env?: Readonly<Record<string, string>>;
+      waitReady?: boolean;
+    } = {},
+  ): Promise<Program> {
+    return startTestWorker({
+      scheduler: options.scheduler ?? this.scheduler.grpc,
+      id,
+      waitReady: options.waitReady ?? true,
+      env: {
+        RUNS_FILE: this.#runsFile,
+        QUEUES: options.queue ?? "default",
+        SLOTS: String(options.slots ?? 2),
+        ...options.env,
+      },
+    });
+  }
+
+  /** A file that does not exist yet, for the payload `{ gate }` of handlers that wait for it. */
+  gate(): Gate {
+    return new Gate(join(this.#folder, `gate-${randomBytes(4).toString("hex")}`));
+  }
+
+  /** Every run of the task's handler so far, in order. */
+  runs(taskId: string): Run[] {
+    if (!existsSync(this.#runsFile)) return [];
+    return readFileSync(this.#runsFile, "utf8")
+      .split("\n")
+      .flatMap((line) => {
+        const [task, attemptId, workerId] = line.split(" ");
+        return task === taskId && attemptId && workerId ? [{ taskId, attemptId, workerId }] : [];
+      });
+  }
+
+  /** Resolves when the task's handler has been called `count` times. */
+  async ran(taskId: string, count = 1): Promise<Run[]> {
+    return (
+      await within(`run ${count} of ${taskId}`, LIMIT_MS, () => {
+        const runs = this.runs(taskId);
+        return runs.length >= count ? runs : undefined;
+      })
+    ).value;
+  }
+
+  /** Names of the events of a task, after a check of their order. */
+  async events(taskId: string): Promise<string[]> {
+    const { events } = await this.client.fleet.listEvents({ taskId, pageSize: 1_000 });
+    assertOrder(events);
+    return events.map(({ name }) => name);
+  }
+
+  async workerEvents(workerId: string): Promise<string[]> {
+    const { events } = await this.client.fleet.listEvents({ workerId, pageSize: 1_000 });
+    return events.map(({ name }) => name);
+  }
+
+  /** The task as the API has it. */
+  task(taskId: string): Promise<Task> {
+    return this.client.get(taskId);
+  }
+
+  async workerState(workerId: string): Promise<Worker> {
+    const { worker } = await this.client.fleet.getWorker({ workerId });
+    assert.ok(worker);
+    return worker;
+  }
+
+  /** Waits until the task's explanation has the code; answers the reason and how long it took. */
+  taskSays(taskId: string, code: string, boundMs: number): Promise<Told> {
+    return says(code, boundMs, `task ${taskId}`, async () => {
+      const { explanation } = await this.client.tasks.explainTask({ taskId });
+      return explanation;
+    });
+  }
+
+  /** Likewise for a worker. */
+  workerSays(workerId: string, code: string, boundMs: number): Promise<Told> {
+    return says(code, boundMs, `worker ${workerId}`, async () => {
+      const { explanation } = await this.client.fleet.explainWorker({ workerId });
+      return explanation;
+    });
+  }
+
+  /** Waits for the task's event; answers how long it took. */
+  async eventually(taskId: string, name: string, boundMs = LIMIT_MS): Promise<number> {
+    const { afterMs } = await within(`event ${name} of ${taskId}`, boundMs, async () =>
+      (await this.events(taskId)).includes(name) ? true : undefined,
+    );
+    return afterMs;
+  }
+
+  /** Drops the client and the database; call `killAll` before. */
+  async stop(): Promise<void> {
+    this.client.close();
+    await this.db.drop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  get #runsFile(): string {
+    return join(this.#folder, "runs");
+  }
+}
+
+/** Holds handlers until the test opens it. */
+export class Gate {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  open(): void {
+    writeFileSync(this.path, "");
+  }
+}
+
+/** A reason that was waited for. */
+export interface Told {
+  readonly reason: Reason;
+  readonly explanation: Explanation;
+  readonly afterMs: number;
+}
+
+/**
+ * Asks until there is an answer; fails when it takes longer than the bound and the slack.
+ *
+ * @param probe Answers undefined when it is not so yet.
+ */
+export async function within<T>(
+  what: string,
+  boundMs: number,
+  probe: () => T | undefined | Promise<T | undefined>,
+  saw: () => string = () => "",
+): Promise<{ value: T; afterMs: number }> {
+  const began = performance.now();
+  for (;;) {
+    const value = await probe();
+    const afterMs = performance.now() - began;
+    if (value !== undefined && afterMs <= boundMs + SLACK_MS) return { value, afterMs };
+    if (afterMs > boundMs + SLACK_MS) {
+      throw new Error(
+        `${what}: ${value === undefined ? "not" : `only after ${Math.round(afterMs)} ms, not`} within ${boundMs} ms (+ ${SLACK_MS})${saw()}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+  }
+}
+
+async function says(
+  code: string,
+  boundMs: number,
+  subject: string,
+  explain: () => Promise<Explanation | undefined>,
+): Promise<Told> {
+  const seen = new Set<string>();
+  const { value, afterMs } = await within(
+    `${subject} says ${code}`,
+    boundMs,
+    async () => {
+      const explanation = await explain();
+      const reason = explanation?.reasons.find((candidate) => candidate.code === code);
+      for (const other of explanation?.reasons ?? []) seen.add(other.code);
+      return explanation && reason ? { explanation, reason } : undefined;
+    },
+    () => `; it said ${[...seen].join(", ")}`,
+  );
+  return { ...value, afterMs };
+}
+
+const LIFE = ["assigned", "accepted", "started"];
+const ENDS = new Set(["succeeded", "failed", "cancelled"]);
+
+/** Events of one task: `created`, then each attempt from its assignment to its end, and one outcome at most. */
+function assertOrder(events: readonly Event[]): void {
+  const names = events.map(({ name }) => name);
+  const shown = names.join(" < ");
+  assert.equal(names[0], "created", shown);
+  assert.ok(names.filter((name) => ENDS.has(name)).length <= 1, `more than one outcome: ${shown}`);
+  let at = -1;
+  let epoch = 0;
+  let over = false;
+  let time = 0;
+  for (const { name, attemptId, time: stamp } of events.slice(1)) {
+    assert.ok(!over, `something follows the outcome: ${shown}`);
+    const rank = LIFE.indexOf(name);
+    const ends = ENDS.has(name) || name.startsWith("requeued:");
+    if (name === "assigned") {
+      assert.equal(at, -1, `assigned before the attempt before had ended: ${shown}`);
+      const next = Number(attemptId.split(".")[1]);
+      assert.ok(next > epoch, `attempts not in order: ${shown}`);
+      epoch = next;
+    }
+    if (rank >= 0) {
+      assert.ok(rank === 0 || at >= 0, `${name} without an assignment: ${shown}`);
+      assert.ok(rank > at, `${name} out of order: ${shown}`);
+      at = rank;
+    }
+    if (rank >= 0 || ends) {
+      const millis = Number(stamp?.seconds ?? 0n) * 1_000 + (stamp?.nanos ?? 0) / 1e6;
+      assert.ok(millis >= time, `${name} of ${attemptId} is dated before what it follows: ${shown}`);
+      time = millis;
+    }
+    if (ends) at = -1;
+    over = ENDS.has(name);
+  }
+}
