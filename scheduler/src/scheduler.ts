@@ -5,11 +5,13 @@ import type { Address, Config } from "./config.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
+import { DatabaseWatch } from "./loops/database-watch.ts";
 import { Duties } from "./loops/duties.ts";
 import { Auth } from "./rpc/auth.ts";
 import { Explainer } from "./rpc/explainer.ts";
 import { fleetService } from "./rpc/fleet-service.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
+import { guarded } from "./rpc/guarded.ts";
 import { taskService } from "./rpc/task-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
@@ -40,6 +42,7 @@ export async function startScheduler(options: {
   const clock = options.clock ?? systemClock;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
   const stopping = new AbortController();
+  const started: { grpc?: GrpcServer; http?: HttpServer } = {};
   const store = openPostgresStore({
     url: options.databaseUrl,
     applicationName: `muster ${id}`,
@@ -55,20 +58,21 @@ export async function startScheduler(options: {
     schedulerId: id,
     onScheduled: (delayMs) => duties.wakeIn(delayMs),
   });
-  const duties = new Duties({ config, store, dispatch, clock, log, scheduler });
-  const health = new Health({ store, loops: duties.loops, clock, stopping: stopping.signal });
-  const started: { grpc?: GrpcServer; http?: HttpServer } = {};
+  const database = new DatabaseWatch({
+    store,
+    clock,
+    log,
+    onChange: (available) => started.grpc?.setServing(available && !stopping.signal.aborted),
+  });
+  const duties = new Duties({ config, store, dispatch, clock, log, scheduler, database });
+  const health = new Health({ database, loops: duties.loops, clock, stopping: stopping.signal });
   try {
     await prepare(store, dispatch, scheduler, config);
     const explainer = new Explainer(store, dispatch.classes);
-    const task = taskService({
-      ...dispatch,
-      store,
-      explainer,
-      sizes: config.sizes,
-      stopping: stopping.signal,
-    });
-    const fleet = fleetService({ ...dispatch, store, explainer, stopping: stopping.signal });
+    const run = <T>(work: () => Promise<T>) => database.run(work);
+    const services = { ...dispatch, store, explainer, sizes: config.sizes, stopping: stopping.signal };
+    const task = guarded(taskService(services), new Set(["watchTask"] as const), run);
+    const fleet = guarded(fleetService(services), new Set(["watchEvents"] as const), run);
     const auth = new Auth(config.token);
     started.http = await startHttpServer({ config, auth, log, health, task, fleet });
     started.grpc = await startGrpcServer({

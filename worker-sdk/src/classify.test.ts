@@ -18,6 +18,15 @@ test("errors are retryable with a code of their own unless they say otherwise", 
   assert.deepEqual(brief("text"), ["retryable", "ERROR", "thrown value: text", undefined]);
 });
 
+test("Node's codes tell what another attempt cannot mend, and what memory did", () => {
+  const withCode = (code: string) => Object.assign(new Error("e"), { code });
+  assert.equal(classifyError(withCode("ERR_INVALID_ARG_TYPE"), undefined).class, "non_retryable");
+  assert.equal(classifyError(withCode("ERR_WORKER_OUT_OF_MEMORY"), undefined).class, "out_of_memory");
+  assert.equal(classifyError(withCode("ECONNRESET"), undefined).class, "retryable");
+  assert.equal(classifyError(new RetryableError("again", { code: "EISDIR" }), undefined).class, "retryable");
+  assert.equal(classifyError(withCode("EISDIR"), () => ({ retryable: true })).class, "retryable");
+});
+
 test("the author's hook wins, and a hook that throws hides nothing", () => {
   const final = () => ({ retryable: false, code: "BAD_PDF", message: "not a PDF" });
   assert.deepEqual(brief(new Error("secret path"), final), [

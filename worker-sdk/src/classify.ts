@@ -1,9 +1,10 @@
 import { NonRetryableError, RetryableError } from "./errors.ts";
+import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import type { FailureClassification } from "./task-definition.ts";
 
 /** A failure as it is reported. */
 export interface ClassifiedFailure {
-  readonly class: "retryable" | "non_retryable" | "timed_out";
+  readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
   readonly code: string;
   readonly message: string;
   readonly traceback: string;
@@ -19,8 +20,9 @@ const MAX_RETRY_AFTER_S = 31_536_000;
 
 /**
  * How an error that a handler threw is reported. The author's `classify` is asked first. Then
- * NonRetryableError ends the task; everything else is worth another attempt, programming errors
- * (TypeError, ReferenceError, ...) too: they often come from one bad input or a half-finished deploy, the
+ * NonRetryableError and the codes of node-codes.ts end the task, memory that ran out in a thread of the
+ * handler's is counted on the budget for it, and everything else is worth another attempt, programming
+ * errors (TypeError, ReferenceError, ...) too: they often come from one bad input or a half-finished deploy, the
  * retry budget bounds them, and a retry after the fix saves the task. The code is the error's own code
  * (`ECONNRESET`, `ENOSPC`), else its class name (`TYPE_ERROR`).
  */
@@ -29,11 +31,10 @@ export function classifyError(
   classify: ((error: unknown) => FailureClassification | undefined) | undefined,
 ): ClassifiedFailure {
   const verdict = askAuthor(error, classify);
-  const retryable = verdict?.retryable ?? !(error instanceof NonRetryableError);
   const retryAfterS =
     verdict?.retryAfterS ?? (error instanceof RetryableError ? error.retryAfterS : undefined);
   return {
-    class: retryable ? "retryable" : "non_retryable",
+    class: verdict ? (verdict.retryable ? "retryable" : "non_retryable") : classOf(error),
     code: toCode(String(verdict?.code ?? codeOf(error))),
     message: String(verdict?.message ?? messageOf(error)).slice(0, MAX_MESSAGE),
     traceback: tracebackOf(error),
@@ -91,6 +92,15 @@ function askAuthor(
     const message = `${messageOf(error)} (the classify hook itself threw: ${messageOf(fault)})`;
     return { retryable: true, code: codeOf(error), message };
   }
+}
+
+function classOf(error: unknown): ClassifiedFailure["class"] {
+  if (error instanceof RetryableError) return "retryable";
+  const code = codeOf(error);
+  if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
+  return error instanceof NonRetryableError || NON_RETRYABLE_NODE_CODES.has(code)
+    ? "non_retryable"
+    : "retryable";
 }
 
 function codeOf(error: unknown): string {

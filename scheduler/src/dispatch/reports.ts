@@ -136,7 +136,9 @@ export class Reports {
     const attempt = session?.attempts.get(key.taskId);
     if (!session || attempt?.epoch !== key.epoch) return false;
     attempt.cancelReason = reason;
-    session.link?.cancel(key, reason, CANCEL_GRACE_MS, false);
+    // Without a stream the worker may already be another scheduler's.
+    if (!session.link) return false;
+    session.link.cancel(key, reason, CANCEL_GRACE_MS, false);
     return true;
   }
 

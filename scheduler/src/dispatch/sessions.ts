@@ -23,6 +23,9 @@ const MAX_OPEN_BATCH = 200;
 /** Sessions given up in one transaction. */
 const REAP_BATCH = 100;
 
+/** Startup phases kept of a session; a worker has a dozen. */
+const MAX_PHASES = 200;
+
 /** A worker's hello. */
 export interface Registration {
   readonly uuid: string;
@@ -123,8 +126,10 @@ export class Sessions {
 
   async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
     const { store, log, journal, dispatcher } = this.#parts;
+    const ready = phase.phase === "ready" && !session.startupDone;
+    if (session.phases.length >= MAX_PHASES && !ready) return;
     session.phases.push(phase);
-    if (phase.phase === "ready") session.startupDone = true;
+    if (ready) session.startupDone = true;
     journal.event({
       name: "worker.startup.phase",
       sessionId: session.id,
@@ -140,12 +145,13 @@ export class Sessions {
       phase: phase.phase,
       elapsed_ms: Math.round(phase.elapsedMs),
     });
-    if (phase.phase === "ready") dispatcher.pump();
+    if (ready) dispatcher.pump();
     await store.recordStartup(session.id, session.phases, session.startupDone, session.draining);
   }
 
   async draining(session: Session, reason: string): Promise<void> {
     const { store, log, journal } = this.#parts;
+    if (session.draining) return;
     session.draining = true;
     log.info("worker.draining", { worker_id: session.workerId, reason, attempts: session.attempts.size });
     journal.event({
@@ -159,6 +165,7 @@ export class Sessions {
 
   /** Planned end: what it still held is given back without blame. */
   async goodbye(session: Session, reason: string): Promise<void> {
+    if (session.saidGoodbye) return;
     session.saidGoodbye = true;
     this.#parts.log.info("worker.goodbye", { worker_id: session.workerId, reason });
     await this.#end(session, "finished");
@@ -166,6 +173,7 @@ export class Sessions {
 
   /** Last words: its attempts are requeued at once. */
   async fatal(session: Session, fatal: FatalRecord): Promise<void> {
+    if (session.fatal) return;
     session.fatal = fatal;
     this.#parts.log.error("worker.fatal", {
       worker_id: session.workerId,

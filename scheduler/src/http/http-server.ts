@@ -46,7 +46,8 @@ export async function startHttpServer(options: {
       answer(response, 404, { error: "not found", see: ["/livez", "/readyz"] }),
   });
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    // Any text may stand in a request line, so it is not taken for a URL.
+    const [path] = (request.url ?? "/").split("?", 1);
     if (path === "/livez" || path === "/readyz") {
       void health[path === "/livez" ? "live" : "ready"]().then((report) =>
         answer(response, report.ok ? 200 : 503, report),

@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { DatabaseWatch } from "./database-watch.ts";
 import { Judge } from "./judge.ts";
 import { Loop } from "./loop.ts";
 import { monitorOnce } from "./monitor.ts";
@@ -37,8 +38,9 @@ export class Duties {
     clock: Clock;
     log: Logger;
     scheduler: { id: string; address: string; version: string };
+    database: DatabaseWatch;
   }) {
-    const { config, store, dispatch, clock, log, scheduler } = parts;
+    const { config, store, dispatch, clock, log, scheduler, database } = parts;
     const { leases } = config;
     this.#clock = clock;
     const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
@@ -52,6 +54,7 @@ export class Duties {
       await pollOnce(store, dispatch, scheduler.id);
     });
     this.#loops = [
+      loop("database", config.pollMs, () => database.runOnce()),
       loop("renew", leases.heartbeatMs, async () => {
         await dispatch.sessions.renew();
         const gap = judge.renewed();

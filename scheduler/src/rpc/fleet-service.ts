@@ -15,7 +15,8 @@ import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
-import { toMs } from "./to-domain.ts";
+import { storable } from "./text.ts";
+import { toCount, toMs } from "./to-domain.ts";
 
 /** The feed is read this often for watchers. */
 const WATCH_POLL_MS = 250;
@@ -53,7 +54,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       let more = true;
       while (found.length <= limit && more) {
         const rows = await store.listWorkers({
-          pool: request.pool || undefined,
+          pool: storable(request.pool, 256) || undefined,
           living: wanted.size > 0 && !gone ? true : undefined,
           beforeId,
           limit: limit + 1,
@@ -89,7 +90,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
           `worker ${workerId} has already ended (${worker.goneReason})`,
         );
       }
-      await control.drain(worker.sessionId, reason || "asked by an operator", toMs(timeout));
+      await control.drain(worker.sessionId, storable(reason, 1_024) || "asked by an operator", toMs(timeout));
       return { worker: fromWorker(await requireWorker(store, workerId), await store.databaseTime()) };
     },
 
@@ -119,7 +120,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 
     async pauseQueue({ queue, reason }) {
       const name = requireQueueName(queue);
-      await store.setQueuePaused(name, reason.slice(0, 1_024) || "paused by an operator");
+      await store.setQueuePaused(name, storable(reason, 1_024) || "paused by an operator");
       await refreshPaused(parts);
       return { queue: await describeQueue(parts, name) };
     },
@@ -150,7 +151,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       }
       if (request.workerId) {
         await requireWorker(store, request.workerId);
-        const events = await store.workerEvents(request.workerId, position ?? 0, limit + 1);
+        const events = await store.workerEvents(storable(request.workerId, 256), position ?? 0, limit + 1);
         const page = events.slice(0, limit);
         return {
           events: page.map(fromEvent),
@@ -186,7 +187,7 @@ async function* watchEvents(
 ) {
   const taskId = request.taskId ? parseTaskId(request.taskId) : undefined;
   if (request.taskId && taskId === undefined) throw taskNotFound(request.taskId);
-  let position = request.afterEventId > 0n ? Number(request.afterEventId) : await store.lastEventId();
+  let position = request.afterEventId > 0n ? toCount(request.afterEventId) : await store.lastEventId();
   const over = AbortSignal.any([signal, stopping]);
   while (!over.aborted) {
     const events = await store.eventsAfter(position, WATCH_BATCH);
@@ -286,7 +287,7 @@ function requireQueueName(queue: string): string {
 }
 
 async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {
-  const worker = id === "" ? undefined : await store.getWorker(id);
+  const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
   throw new Refusal(
     "not_found",

@@ -15,6 +15,7 @@ import { fromExplanation } from "./from-explanation.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import { toNewTasks } from "./task-spec.ts";
+import { storable } from "./text.ts";
 
 /** A watched task is read this often without a signal: its worker may be another scheduler's. */
 const WATCH_POLL_MS = 500;
@@ -54,10 +55,10 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       const limit = pageSize(request.pageSize, 50);
       const tasks = await store.listTasks({
         states: request.states.flatMap((state) => toTaskState(state) ?? []),
-        queue: request.queue || undefined,
-        type: request.type || undefined,
-        detail: request.detail || undefined,
-        workerId: request.workerId || undefined,
+        queue: storable(request.queue, 256) || undefined,
+        type: storable(request.type, 256) || undefined,
+        detail: storable(request.detail, 256) || undefined,
+        workerId: storable(request.workerId, 256) || undefined,
         beforeId: parsePageToken(request.pageToken),
         limit: limit + 1,
       });
@@ -71,7 +72,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async cancelTask({ taskId, reason }) {
       const id = requireId(taskId);
-      const outcome = await control.cancel(id, reason.slice(0, 1_024) || "asked by a caller");
+      const outcome = await control.cancel(id, storable(reason, 1_024) || "asked by a caller");
       if (outcome === undefined) throw notFound(taskId);
       if (outcome === "ended") {
         throw new Refusal(

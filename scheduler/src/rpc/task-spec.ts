@@ -4,6 +4,7 @@ import type { SizeLimits } from "../dispatch/limits.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../domain/retry.ts";
 import type { NewTask, TaskOptions, Timeouts } from "../domain/task.ts";
+import { storable } from "./text.ts";
 
 /** Form of task types and queue names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -11,6 +12,7 @@ const NAME_RULE = "must start with a letter or digit and hold at most 128 of A-Z
 const MAX_HEADERS = 64;
 const MAX_HEADER_BYTES = 8_192;
 const MAX_KEY_BYTES = 512;
+const MAX_CONTENT_TYPE = 256;
 const MAX_PRIORITY = 1_000;
 const MAX_RETRIES = 1_000;
 const MAX_LABELS = 64;
@@ -102,7 +104,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     type: spec.type,
     requirements: { labels, resources },
     payload: spec.payload,
-    contentType: spec.contentType || "application/json",
+    contentType: storable(spec.contentType, MAX_CONTENT_TYPE) || "application/json",
     headers: Object.keys(spec.headers).length > 0 ? spec.headers : undefined,
     priority: spec.priority,
     ...schedule(spec, report),
@@ -121,7 +123,8 @@ function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "ru
       const at = Number(spec.schedule.value.seconds) * 1_000 + spec.schedule.value.nanos / 1e6;
       if (!Number.isFinite(at) || Math.abs(at) > 8.64e15)
         report("run_time", "is not a moment that can be stored");
-      return { delayMs: undefined, runAtMs: at };
+      // What has passed means now; Postgres knows no moments before 4713 BC.
+      return { delayMs: undefined, runAtMs: Math.max(0, at) };
     }
     default:
       return { delayMs: undefined, runAtMs: undefined };
@@ -190,6 +193,10 @@ function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
   };
   const queueWaitMs = positive(message.queueWait, "queue_wait");
   const runMs = positive(message.run, "run");
+  for (const phase of Object.keys(message.phases)) {
+    if (phase.length > 128 || phase.includes("\0"))
+      report("timeouts.phases", `"${phase.slice(0, 40)}" must have at most 128 characters and no NUL`);
+  }
   const phases = Object.entries(message.phases).map(
     ([phase, duration]) => [phase, positive(duration, `phases["${phase}"]`) ?? 0] as const,
   );
@@ -205,7 +212,8 @@ function milliseconds(duration: Duration, field: string, report: Report): number
   if (ms < 0 || ms > MAX_WAIT_MS) {
     report(field, `${ms / 1_000} s is not between 0 and ${MAX_WAIT_MS / 1_000} s`);
   }
-  return ms;
+  // Whole ones: a fraction would not survive the way to the worker. A short wait does not become none.
+  return Math.ceil(ms);
 }
 
 function checkName(value: string, field: string, report: Report): void {

@@ -27,6 +27,7 @@ import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
 import type { Outcome } from "../domain/settlement.ts";
 import type { AttemptMetrics } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
+import { storable, storableEntries } from "./text.ts";
 
 const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -35,6 +36,13 @@ const MAX_SLOTS = 10_000;
 const MAX_TYPES = 1_000;
 const MAX_LABELS = 64;
 const MAX_PHASES = 200;
+const MAX_NAME = 128;
+const MAX_TEXT = 1_024;
+const MAX_ATTRIBUTES = 64;
+const MAX_COUNTERS = 256;
+const MAX_RESOURCES = 1_000;
+/** A century: what a worker calls longer is no length of time, and would not fit into a timestamp. */
+const MAX_MS = 100 * 366 * 24 * 3_600_000;
 
 const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
   [FailureClass.RETRYABLE, "retryable"],
@@ -69,7 +77,7 @@ export function toRegistration(hello: Hello): Registration {
     uuid: hello.sessionId.toLowerCase(),
     workerId: hello.workerId,
     hello: {
-      sdk: [hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" ").slice(0, 200),
+      sdk: storable([hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" "), 200),
       pool: hello.pool,
       labels: hello.labels,
       types: hello.types.map(({ type, concurrency }) => ({ type, concurrency })),
@@ -77,24 +85,24 @@ export function toRegistration(hello: Hello): Registration {
       slots: hello.slotCount,
       prefetch: hello.prefetchCount,
       resources: hello.resources,
-      launchId: hello.launchId,
-      features: hello.features,
+      launchId: storable(hello.launchId, MAX_NAME),
+      features: hello.features.slice(0, MAX_ATTRIBUTES).map((feature) => storable(feature, MAX_NAME)),
       host: {
-        hostname: host?.hostname ?? "",
+        hostname: storable(host?.hostname ?? "", MAX_TEXT),
         pid: host?.pid ?? 0,
         uid: host?.uid,
         gid: host?.gid,
-        cwd: host?.cwd ?? "",
+        cwd: storable(host?.cwd ?? "", 4_096),
         cpus: host?.cpuCount ?? 0,
-        memoryBytes: Number(host?.memoryBytes ?? 0n),
-        runtime: host?.runtime ?? "",
+        memoryBytes: toCount(host?.memoryBytes ?? 0n),
+        runtime: storable(host?.runtime ?? "", MAX_TEXT),
       },
     },
     phases: hello.startupPhases.map(toStartupPhase),
     ready: hello.ready || hello.startupPhases.some(({ phase }) => phase === "ready"),
     draining: hello.draining,
     inFlight: hello.inFlight.flatMap(({ attemptId }) => parseAttemptId(attemptId) ?? []),
-    lastError: hello.lastError,
+    lastError: storable(hello.lastError, MAX_TEXT),
   };
 }
 
@@ -111,47 +119,49 @@ export function toAttemptKey(attemptId: string): AttemptKey {
 
 export function toStartupPhase(phase: StartupPhase): StartupPhaseRecord {
   return {
-    phase: phase.phase.slice(0, 128),
-    outcome: phase.outcome,
+    phase: storable(phase.phase, MAX_NAME),
+    outcome: storable(phase.outcome, MAX_NAME),
     elapsedMs: toMs(phase.elapsed) ?? 0,
-    detail: phase.detail.slice(0, 1_024),
-    attributes: phase.attributes,
+    detail: storable(phase.detail, MAX_TEXT),
+    attributes: storableEntries(phase.attributes, MAX_ATTRIBUTES, MAX_TEXT),
   };
 }
 
 export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
   return {
-    sequence: Number(beat.sequence),
+    sequence: toCount(beat.sequence),
     slots: Math.min(beat.slotCount, MAX_SLOTS),
-    running: beat.running.map((attempt) => ({
-      attemptId: attempt.attemptId,
-      phase: attempt.phase,
+    running: beat.running.slice(0, 2 * MAX_SLOTS).map((attempt) => ({
+      attemptId: storable(attempt.attemptId, MAX_NAME),
+      phase: storable(attempt.phase, MAX_NAME),
       phaseAgeMs: toMs(attempt.phaseAge) ?? 0,
-      progress: attempt.progress,
+      progress: attempt.progress === undefined ? undefined : toFraction(attempt.progress),
       progressAgeMs: toMs(attempt.progressAge),
       resultPending: attempt.resultPending,
       cancelling: attempt.cancelling,
     })),
     loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
     loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,
-    cpuUsage: beat.cpuUsage,
-    rssBytes: Number(beat.rssBytes),
-    heapUsedBytes: Number(beat.heapUsedBytes),
-    resources: beat.resources,
+    cpuUsage: Number.isFinite(beat.cpuUsage) ? beat.cpuUsage : 0,
+    rssBytes: toCount(beat.rssBytes),
+    heapUsedBytes: toCount(beat.heapUsedBytes),
+    resources: beat.resources.slice(0, MAX_RESOURCES).map((resource) => storable(resource, MAX_TEXT)),
     paused: beat.paused,
-    pauseReason: beat.pauseReason,
-    counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, Number(value)])),
+    pauseReason: storable(beat.pauseReason, MAX_TEXT),
+    counters: Object.fromEntries(
+      Object.entries(beat.counters)
+        .slice(0, MAX_COUNTERS)
+        .map(([name, value]) => [storable(name, MAX_NAME), toCount(value)]),
+    ),
   };
 }
 
 export function toProgress(progress: Progress | undefined): AttemptProgress {
   return {
-    ...(progress?.fraction === undefined
-      ? {}
-      : { fraction: Math.min(1, Math.max(0, progress.fraction || 0)) }),
-    ...(progress?.doneCount === undefined ? {} : { done: Number(progress.doneCount) }),
-    ...(progress?.totalCount === undefined ? {} : { total: Number(progress.totalCount) }),
-    message: storable(progress?.message ?? "", 1_024),
+    ...(progress?.fraction === undefined ? {} : { fraction: toFraction(progress.fraction) }),
+    ...(progress?.doneCount === undefined ? {} : { done: toCount(progress.doneCount) }),
+    ...(progress?.totalCount === undefined ? {} : { total: toCount(progress.totalCount) }),
+    message: storable(progress?.message ?? "", MAX_TEXT),
   };
 }
 
@@ -169,7 +179,7 @@ export function toResult(result: TaskResult, limits: SizeLimits): ReportedResult
 
 export function toFatal(fatal: WorkerFatal): FatalRecord {
   return {
-    phase: fatal.phase,
+    phase: storable(fatal.phase, MAX_NAME),
     exceptionClass: storable(fatal.exceptionClass, 256),
     exceptionMessage: storable(fatal.exceptionMessage, MAX_FAILURE_MESSAGE),
     traceback: storable(fatal.traceback, MAX_FAILURE_TRACEBACK),
@@ -195,9 +205,20 @@ export function toRejection(reason: RejectionReason): string {
   }
 }
 
-/** Milliseconds of a duration; undefined when there is none. */
+/** Whole milliseconds of a length of time, from zero to a century; undefined when there is none. */
 export function toMs(duration: Duration | undefined): number | undefined {
-  return duration && Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+  if (!duration) return undefined;
+  const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+  return Math.round(Math.min(MAX_MS, Math.max(0, ms)));
+}
+
+/** A 64-bit number as one that is exact here; beyond that the nearest that is. */
+export function toCount(value: bigint): number {
+  return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, Number(value)));
+}
+
+function toFraction(value: number): number {
+  return Math.min(1, Math.max(0, value || 0));
 }
 
 function helloViolations(hello: Hello): Violation[] {
@@ -301,7 +322,7 @@ function toFailure(failure: FailureMessage): Failure {
     code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
     message: storable(failure.message, MAX_FAILURE_MESSAGE),
     ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.max(0, retryAfterMs) }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
 }
 
@@ -314,11 +335,6 @@ function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
       durationMs: toMs(duration) ?? 0,
       failed,
     })),
-    peakRssBytes: Number(metrics.peakRssBytes),
+    peakRssBytes: toCount(metrics.peakRssBytes),
   };
-}
-
-/** Text that Postgres can store (it has no NUL), cut to a length. */
-function storable(text: string, max: number): string {
-  return (text.includes("\0") ? text.replaceAll("\0", "\u{FFFD}") : text).slice(0, max);
 }

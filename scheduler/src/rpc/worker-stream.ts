@@ -22,8 +22,10 @@ import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
+import { storable, storableEntries } from "./text.ts";
 import {
   toAttemptKey,
+  toCount,
   toFatal,
   toHeartbeat,
   toProgress,
@@ -202,15 +204,20 @@ class WorkerStream implements WorkerLink {
         return reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
       case "taskRejected": {
         const { attemptId, reason, detail } = kind.value;
-        return reports.rejected(session, toAttemptKey(attemptId), toRejection(reason), detail);
+        return reports.rejected(
+          session,
+          toAttemptKey(attemptId),
+          toRejection(reason),
+          storable(detail, 1_024),
+        );
       }
       case "taskEvent": {
         const { attemptId, sequence, name, attributes } = kind.value;
         return reports.event(session, {
           key: toAttemptKey(attemptId),
-          sequence: Number(sequence),
-          name: name.slice(0, 200),
-          attributes,
+          sequence: toCount(sequence),
+          name: storable(name, 200),
+          attributes: storableEntries(attributes, 64, 4_096),
         });
       }
       case "taskProgress":
@@ -219,7 +226,7 @@ class WorkerStream implements WorkerLink {
         return reports.output(
           session,
           toAttemptKey(kind.value.attemptId),
-          Number(kind.value.sequence),
+          toCount(kind.value.sequence),
           kind.value.data,
         );
       case "taskResults":
@@ -232,9 +239,9 @@ class WorkerStream implements WorkerLink {
       case "workerFatal":
         return this.#follow(sessions.fatal(session, toFatal(kind.value)));
       case "draining":
-        return this.#follow(sessions.draining(session, kind.value.reason));
+        return this.#follow(sessions.draining(session, storable(kind.value.reason, 1_024)));
       case "goodbye":
-        return this.#follow(sessions.goodbye(session, kind.value.reason));
+        return this.#follow(sessions.goodbye(session, storable(kind.value.reason, 1_024)));
       case "hello":
         throw new Refusal(
           "invalid",

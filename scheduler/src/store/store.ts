@@ -303,6 +303,8 @@ export interface Store {
 
   // Upkeep.
   databaseTime(): Promise<Date>;
+  /** One try, no waiting. @throws DatabaseUnavailableError when the database is away or takes no writes. */
+  probe(): Promise<void>;
   ensurePartitions(): Promise<void>;
   dropOld(keepDays: number): Promise<number>;
   notify(hint: Hint): Promise<void>;

@@ -39,6 +39,7 @@ export function rejectionReason(reason: RejectReason): RejectionReason {
 const FAILURE_CLASSES = {
   retryable: FailureClass.RETRYABLE,
   non_retryable: FailureClass.NON_RETRYABLE,
+  out_of_memory: FailureClass.OUT_OF_MEMORY,
   timed_out: FailureClass.TIMED_OUT,
 } as const;
 

@@ -59,6 +59,8 @@ export class Database {
       connectionString: this.#options.url,
       application_name: `${this.#options.applicationName} ${purpose}`,
       connectionTimeoutMillis: 5_000,
+      // A server that hangs does not enforce its own timeout.
+      query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
       keepAlive: true,
       types: TYPES,
       options: ["search_path=muster,public", ...settings].map((setting) => `-c ${setting}`).join(" "),

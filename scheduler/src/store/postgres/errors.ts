@@ -29,7 +29,7 @@ const SOCKET_CODES = new Set([
 ]);
 
 const LOST_CONNECTION =
-  /Connection terminated|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed|pool after calling end/i;
+  /Connection terminated|Query read timeout|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed|pool after calling end/i;
 
 /** True for a serialization failure or a deadlock. */
 export function isConflict(error: unknown): boolean {

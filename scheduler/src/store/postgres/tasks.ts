@@ -87,7 +87,15 @@ const CANCEL: Statement = {
   select 'asked', epoch, session_id from asked`,
 };
 
-const ENDED: Statement = { name: "task-ended", text: "select 1 from task_finished where id = $1" };
+// One snapshot finds a task that moves between the tables exactly once.
+const PLACE: Statement = {
+  name: "task-place",
+  text: `select false as ended from task where id = $1
+    union all select true from task_finished where id = $1`,
+};
+
+/** A task that moves this often between a try and the look for it is moved by a fault. */
+const MAX_MOVES = 100;
 
 const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
@@ -117,8 +125,6 @@ const RETRY_ENDED: Statement = {
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from ins)
   select id, class_id, priority from ins`,
 };
-
-const ACTIVE: Statement = { name: "task-active", text: "select 1 from task where id = $1" };
 
 const OVERDUE: Statement = {
   name: "task-overdue",
@@ -208,15 +214,21 @@ export async function cancelTask(
   | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
   | undefined
 > {
-  const [row] = await db.cold<{ outcome: string; epoch: number; session_id: number | null }>(CANCEL, [
-    id,
-    reason,
-  ]);
-  if (row?.session_id) {
-    return { outcome: "asked", attempt: { taskId: id, epoch: row.epoch }, sessionId: row.session_id };
+  // A task that is claimed or requeued in this moment is passed over by the statement, and tried again.
+  for (let move = 0; move < MAX_MOVES; move++) {
+    const [row] = await db.cold<{ outcome: string; epoch: number; session_id: number | null }>(CANCEL, [
+      id,
+      reason,
+    ]);
+    if (row?.session_id) {
+      return { outcome: "asked", attempt: { taskId: id, epoch: row.epoch }, sessionId: row.session_id };
+    }
+    if (row) return { outcome: "cancelled" };
+    const [place] = await db.cold<{ ended: boolean }>(PLACE, [id]);
+    if (!place) return undefined;
+    if (place.ended) return { outcome: "ended" };
   }
-  if (row) return { outcome: "cancelled" };
-  return (await db.cold(ENDED, [id])).length > 0 ? { outcome: "ended" } : undefined;
+  throw new Error(`task ${id} could not be cancelled: it moved ${MAX_MOVES} times meanwhile`);
 }
 
 /** Queues an ended or waiting task to run now. */
@@ -229,12 +241,18 @@ export async function retryTask(
     class_id: number;
     priority: number;
   }
-  for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
-    const [row] = await db.cold<Row>(statement, [id]);
-    if (row)
-      return { outcome: "queued", task: { id: row.id, classId: row.class_id, priority: row.priority } };
+  for (let move = 0; move < MAX_MOVES; move++) {
+    for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
+      const [row] = await db.cold<Row>(statement, [id]);
+      if (row)
+        return { outcome: "queued", task: { id: row.id, classId: row.class_id, priority: row.priority } };
+    }
+    const [place] = await db.cold<{ ended: boolean }>(PLACE, [id]);
+    if (!place) return undefined;
+    // One that has ended since the look for it is tried again.
+    if (!place.ended) return { outcome: "active" };
   }
-  return (await db.cold(ACTIVE, [id])).length > 0 ? { outcome: "active" } : undefined;
+  throw new Error(`task ${id} could not be retried: it moved ${MAX_MOVES} times meanwhile`);
 }
 
 /** Fails tasks that did not start by their deadline; returns their ids. */

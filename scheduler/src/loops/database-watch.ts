@@ -1,0 +1,105 @@
+import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/** A database that does not answer for this long is called unavailable, milliseconds. */
+const ANSWER_WITHIN_MS = 1_000;
+
+/**
+ * Knows whether the database can be used: says once when it goes away and once when it is back, and keeps
+ * callers from waiting for one that is away.
+ */
+export class DatabaseWatch {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #onChange: (available: boolean) => void;
+  #awaySince: number | undefined;
+  #why = "";
+  /** A probe that a hung server has not answered: it is waited for instead of sending more. */
+  #probe: Promise<void> | undefined;
+  /** Aborts when the database goes away. */
+  #present = new AbortController();
+
+  /** @param parts.onChange Told of every change. */
+  constructor(parts: { store: Store; clock: Clock; log: Logger; onChange: (available: boolean) => void }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#onChange = parts.onChange;
+  }
+
+  /** Why the database cannot be used; undefined when it can. */
+  get unavailable(): string | undefined {
+    return this.#awaySince === undefined ? undefined : this.#why;
+  }
+
+  /**
+   * Does what needs the database.
+   *
+   * @throws DatabaseUnavailableError at once when it is away, or when it goes away meanwhile (the outcome is
+   * then unknown).
+   */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#awaySince !== undefined) throw new DatabaseUnavailableError(this.#why, false, undefined);
+    const { signal } = this.#present;
+    let unwatch: () => void = () => undefined;
+    const away = new Promise<never>((_, reject) => {
+      const onAway = () => reject(new DatabaseUnavailableError(this.#why, true, undefined));
+      signal.addEventListener("abort", onAway, { once: true });
+      unwatch = () => signal.removeEventListener("abort", onAway);
+    });
+    try {
+      return await Promise.race([work(), away]);
+    } finally {
+      unwatch();
+    }
+  }
+
+  /** Looks once, for at most a second. */
+  async runOnce(): Promise<void> {
+    const error = await this.#look();
+    if (error) this.#away(error);
+    else this.#back();
+  }
+
+  async #look(): Promise<DatabaseUnavailableError | undefined> {
+    this.#probe ??= this.#store.probe().finally(() => {
+      this.#probe = undefined;
+    });
+    const answered = new AbortController();
+    try {
+      const late = this.#clock.sleep(ANSWER_WITHIN_MS, answered.signal).then(() => "late" as const);
+      const outcome = await Promise.race([this.#probe, late]);
+      if (outcome !== "late") return undefined;
+      return new DatabaseUnavailableError(
+        `the database has not answered for ${ANSWER_WITHIN_MS} ms`,
+        true,
+        undefined,
+      );
+    } catch (error) {
+      if (error instanceof DatabaseUnavailableError) return error;
+      throw error;
+    } finally {
+      answered.abort();
+    }
+  }
+
+  #away(error: DatabaseUnavailableError): void {
+    this.#why = error.message;
+    if (this.#awaySince !== undefined) return;
+    this.#awaySince = this.#clock.monotonic();
+    this.#log.error("database.unavailable", { reason: "DATABASE_UNAVAILABLE", error });
+    this.#present.abort();
+    this.#onChange(false);
+  }
+
+  #back(): void {
+    if (this.#awaySince === undefined) return;
+    this.#log.info("database.available", { away_ms: Math.round(this.#clock.monotonic() - this.#awaySince) });
+    this.#awaySince = undefined;
+    this.#present = new AbortController();
+    this.#onChange(true);
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Text that Postgres can store and log lines can carry: without NUL, cut to a length, and without the half
+ * of a character that a cut may leave.
+ */
+export function storable(text: string, max: number): string {
+  const whole = text.includes("\0") ? text.replaceAll("\0", "\u{FFFD}") : text;
+  return whole.length > max || !whole.isWellFormed() ? whole.slice(0, max).toWellFormed() : whole;
+}
+
+/** The same for names and values of a map, of which at most `maxEntries` are kept. */
+export function storableEntries(
+  entries: Readonly<Record<string, string>>,
+  maxEntries: number,
+  maxValue: number,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entries)
+      .slice(0, maxEntries)
+      .map(([name, value]) => [storable(name, 128), storable(value, maxValue)]),
+  );
+}

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { after, before, it } from "node:test";
+import { Client, MusterError } from "@muster/worker/client";
+import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { killAll } from "../support/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+
+let db: TestDatabase;
+let scheduler: TestScheduler;
+let client: Client;
+
+before(async () => {
+  db = await createDatabase();
+  scheduler = await startTestScheduler({ databaseUrl: db.url });
+  client = new Client({ scheduler: scheduler.grpc });
+  await startTestWorker({ scheduler: scheduler.grpc, id: "fail-over-1" });
+});
+
+after(async () => {
+  client.close();
+  await killAll();
+  await db.drop();
+});
+
+it("says so while the database takes no writes, holds on to results, and goes on when it does", async () => {
+  const { program } = scheduler;
+  const running = await client.submit("sleep", { ms: 1_500 });
+  await program.line("worker.startup.phase", ({ phase }) => phase === "ready");
+  const before = program.mark();
+  await readOnly(true);
+  await program.line("database.unavailable", undefined, { after: before });
+  assert.equal((await fetch(`${scheduler.http}/readyz`)).status, 503);
+  assert.equal((await fetch(`${scheduler.http}/livez`)).status, 200);
+  await assert.rejects(client.submit("echo", 1), (error: unknown) => {
+    assert.ok(error instanceof MusterError);
+    assert.equal(error.reason, "DATABASE_UNAVAILABLE");
+    return true;
+  });
+  await program.line("results.waiting_for_database", undefined, { after: before });
+  await readOnly(false);
+  await program.line("database.available", undefined, { after: before });
+  assert.deepEqual(await running.result(), { slept: 1_500, worker: "fail-over-1" });
+  assert.equal((await running.get()).attemptCount, 1);
+  assert.equal(await (await client.submit("echo", 2)).result(), 2);
+  assert.equal((await fetch(`${scheduler.http}/readyz`)).status, 200);
+});
+
+/** What a session sees of an old primary after a fail-over: it answers, and refuses to write. */
+async function readOnly(on: boolean): Promise<void> {
+  const name = new URL(db.url).pathname.slice(1);
+  // A superuser's own session may write whatever the default says.
+  await db.query("set default_transaction_read_only = off");
+  await db.query(`alter database ${name} set default_transaction_read_only = ${on ? "on" : "off"}`);
+  await db.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'muster %'",
+  );
+}
