@@ -74,7 +74,9 @@ test("events are followed across a broken connection, without loss, until Ctrl-C
       },
     },
   });
-  const muster = startMuster(["events", "--follow"], { env: { MUSTER_SCHEDULER_ADDR: scheduler.address } });
+  await using muster = startMuster(["events", "--follow"], {
+    env: { MUSTER_SCHEDULER_ADDR: scheduler.address },
+  });
   await muster.sawStdout("\n4\t");
   muster.kill("SIGINT");
   const { stdout, stderr, signal } = await muster.ended;
@@ -139,7 +141,7 @@ test("a reader that leaves early is no failure", async () => {
       },
     },
   });
-  const muster = startMuster(["events", "--follow", "--scheduler", scheduler.address]);
+  await using muster = startMuster(["events", "--follow", "--scheduler", scheduler.address]);
   await muster.sawStdout("task.created");
   muster.stopReading();
   release();

@@ -147,7 +147,9 @@ test("0: a wait shows progress on stderr and puts the result, byte by byte, on s
         const running = { id: "t-9", state: TaskState.RUNNING, phase: "inference", workerId: "w1" };
         yield { task: { ...running, progress: { fraction: 0.4, message: "line 2" } } };
         const output = { output: pixels, outputContentType: "image/png" };
-        yield { task: { id: "t-9", state: TaskState.SUCCEEDED, detail: "succeeded", ...output } };
+        const warnings = [{ step: "upload_thumbnail", code: "NO_SPACE", message: "disk is full" }];
+        const ended = { state: TaskState.SUCCEEDED, detail: "succeeded_with_warnings" };
+        yield { task: { id: "t-9", ...ended, warnings, ...output } };
       },
     },
   });
@@ -157,7 +159,16 @@ test("0: a wait shows progress on stderr and puts the result, byte by byte, on s
   await rm(folder, { recursive: true });
   assert.equal(ended.exitCode, 0, ended.stderr);
   assert.deepEqual(ended.stdout, pixels);
-  assert.equal(ended.stderr, "t-9 queued ready\nt-9 running inference 40% line 2 on w1\nt-9 succeeded\n");
+  assert.equal(
+    ended.stderr,
+    [
+      "t-9 queued ready",
+      "t-9 running inference 40% line 2 on w1",
+      "t-9 succeeded succeeded_with_warnings",
+      "warning: upload_thumbnail: NO_SPACE disk is full",
+      "",
+    ].join("\n"),
+  );
   assert.deepEqual(contentTypes, ["image/png"]);
 });
 
@@ -223,13 +234,17 @@ test("3: not found", async () => {
     code: "NOT_FOUND",
     reason: "TASK_NOT_FOUND",
     message: "there is no such thing (TASK_NOT_FOUND)",
-    remedy: "",
+    remedy: "`muster tasks` lists those that are kept",
     violations: [],
   });
   const why = await runMuster(["why", "nobody"], { env });
   assert.equal(why.exitCode, 3);
   assert.match(why.stderr, /^error: nothing is named nobody: no task, no worker, no queue has that id$/m);
 });
+
+const TASK_ENDED = `error: t-1 has ended (TASK_ALREADY_ENDED)
+  \`muster task ID\` shows how; \`muster retry ID\` runs it again
+`;
 
 test("4: refused, with the fields that are wrong", async () => {
   await using scheduler = await startFakeScheduler({
@@ -255,7 +270,7 @@ test("4: refused, with the fields that are wrong", async () => {
     "error: 1 task is not valid (INVALID_TASK)\n  tasks[0].type: is empty; give a name\n",
   );
   const cancel = await runMuster(["cancel", "t-1"], { env });
-  assert.deepEqual([cancel.exitCode, cancel.stderr], [4, "error: t-1 has ended (TASK_ALREADY_ENDED)\n"]);
+  assert.deepEqual([cancel.exitCode, cancel.stderr], [4, TASK_ENDED]);
   const retry = await runMuster(["retry", "t-1"], { env });
   assert.equal(retry.exitCode, 4);
   assert.match(retry.stderr, /give the scheduler's token with MUSTER_TOKEN or --token/);
@@ -264,11 +279,12 @@ test("4: refused, with the fields that are wrong", async () => {
   assert.match(unimplemented.stderr, /UNIMPLEMENTED/);
 });
 
-test("5: nothing listens, nothing answers, or the database is away", async () => {
+test("5: nothing listens, nothing answers, or the database is away", async (t) => {
   // Accepts, reads, and says nothing.
   const server = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  t.after(() => server.close());
   const silent = await runMuster(["queues", "--timeout", "300ms", "--scheduler", address]);
   assert.equal(silent.exitCode, 5);
   assert.match(

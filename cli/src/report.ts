@@ -1,4 +1,5 @@
 import { Code } from "@connectrpc/connect";
+import { ErrorReason } from "@muster/protocol";
 import { type MusterError, OptionsError } from "@muster/worker/client";
 import { CliError } from "./errors.ts";
 import { ExitCode, exitCodeOf } from "./exit-codes.ts";
@@ -68,7 +69,9 @@ export function writeFailure(screen: Screen, report: FailureReport, json: boolea
   const { red, dim } = screen.colors;
   const lines = [
     `${red("error:")} ${printable(report.message)}`,
-    ...report.violations.map(({ field, description }) => `  ${oneLine(field)}: ${oneLine(description)}`),
+    ...report.violations
+      .filter(({ description }) => !report.message.includes(description))
+      .map(({ field, description }) => `  ${oneLine(field)}: ${oneLine(description)}`),
     ...(report.remedy === "" ? [] : [dim(`  ${printable(report.remedy)}`)]),
   ];
   screen.write(`${lines.join("\n")}\n`);
@@ -97,7 +100,19 @@ function callMessage(cause: MusterError, at: string, timeoutMs: number): string 
   return `${cause.message || "the scheduler gave no message"} (${stable})`;
 }
 
+/** What to do with the CLI; a scheduler's message speaks of its API. */
+const REMEDIES: Readonly<Partial<Record<string, string>>> = {
+  [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
+  [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are remembered",
+  [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
+  [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
+  [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows where it stands",
+  [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
+};
+
 function callRemedy(cause: MusterError): string {
+  const known = REMEDIES[cause.reason];
+  if (known !== undefined) return known;
   switch (cause.code) {
     case Code.Unavailable:
       return cause.reason === ""

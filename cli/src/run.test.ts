@@ -209,8 +209,8 @@ test("a wait that does not get on says why, once per reason", async () => {
   assert.equal(
     io.err(),
     [
-      "waiting: NO_WORKERS: so it is: NO_WORKERS.",
-      "waiting: ALL_SLOTS_BUSY: so it is: ALL_SLOTS_BUSY.",
+      "waiting: NO_WORKERS: so it is: NO_WORKERS. (more: `muster why t-1`)",
+      "waiting: ALL_SLOTS_BUSY: so it is: ALL_SLOTS_BUSY. (more: `muster why t-1`)",
       "waiting: cannot ask why t-1 is not done: no database; still waiting",
       "t-1 succeeded",
       "",

@@ -84,7 +84,7 @@ function lookIntoDelay({ tasks, call }: Session, id: string, io: Io, display: Wa
       const reason = explanation?.reasons[0];
       return {
         code: reason?.code ?? "",
-        text: reason === undefined ? "" : `${reason.code}: ${reason.summary}`,
+        text: reason === undefined ? "" : `${reason.code}: ${reason.summary} (more: \`muster why ${id}\`)`,
       };
     } catch (error) {
       const { codeName, message } = MusterError.from(error);

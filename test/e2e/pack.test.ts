@@ -24,7 +24,7 @@ const WORKER = `import { Worker } from "@muster/worker";
 const worker = new Worker({
   tasks: {
     greet: async (ctx) => {
-      ctx.progress(50, "half way");
+      ctx.progress(0.5, "half way");
       return { text: \`Hello, \${ctx.payload.name}!\` };
     },
   },

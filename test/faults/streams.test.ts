@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
@@ -27,6 +27,11 @@ describe("a worker's stream breaks", () => {
     ]);
     proxy = await FaultProxy.start(fleet.scheduler.grpc);
     patientProxy = await FaultProxy.start(patient.scheduler.grpc);
+  });
+
+  afterEach(() => {
+    proxy.heal();
+    patientProxy.heal();
   });
 
   after(async () => {

@@ -43,20 +43,22 @@ describe("store: statement plans", () => {
   it("never scans the open table, and updates it in place", async () => {
     const stats = await tableStats(fixture, "task", (now) => Number(now.n_tup_del) >= TASKS);
     assert.equal(Number(stats.n_tup_upd), 2 * TASKS, "claim and touch, nothing else");
-    assert.equal(Number(stats.seq_scan), 0, "no sequential scan");
-    // Every claim is; a page that claims and touches fill within one transaction's horizon has no room left.
+    // Scans that built the indexes of the empty table count, but read nothing.
+    assert.equal(Number(stats.seq_tup_read), 0, "no row was read by a sequential scan");
+    // An index that holds a changed column would leave none. How many of the second updates of a row find
+    // room beside it depends on what other transactions on the server still may see.
     const hot = Number(stats.n_tup_hot_upd);
-    assert.ok(hot >= 1.5 * TASKS, `${hot} of ${2 * TASKS} updates were in place (HOT)`);
+    assert.ok(hot >= TASKS, `${hot} of ${2 * TASKS} updates were in place (HOT)`);
   });
 
   it("renews leases in place", async () => {
     const stats = await tableStats(fixture, "session_lease", (now) => Number(now.n_tup_upd) >= 50);
-    assert.equal(stats.n_tup_hot_upd, stats.n_tup_upd);
+    assert.ok(Number(stats.n_tup_hot_upd) >= 40, `${stats.n_tup_hot_upd} of ${stats.n_tup_upd} in place`);
   });
 });
 
 interface TableStats {
-  readonly seq_scan: string;
+  readonly seq_tup_read: string;
   readonly n_tup_ins: string;
   readonly n_tup_upd: string;
   readonly n_tup_del: string;
@@ -72,7 +74,7 @@ async function tableStats(
   const deadline = performance.now() + 20_000;
   for (;;) {
     const [stats] = await db.query<TableStats>(
-      "select seq_scan, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd from pg_stat_user_tables where relname = $1",
+      "select seq_tup_read, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd from pg_stat_user_tables where relname = $1",
       [table],
     );
     if (stats && complete(stats)) return stats;

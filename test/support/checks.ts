@@ -19,7 +19,7 @@ export interface ToolRun {
 }
 
 /** The environment with the repository's tools first on the path. */
-function toolEnv(): NodeJS.ProcessEnv {
+export function toolEnv(): NodeJS.ProcessEnv {
   return { ...env, PATH: `${BIN}${delimiter}${env.PATH ?? ""}`, NODE_TEST_CONTEXT: undefined };
 }
 

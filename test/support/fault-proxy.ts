@@ -109,6 +109,10 @@ export class FaultProxy {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
   #accept(near: Socket): void {
     near.on("error", () => near.destroy());
     if (this.#refusing) {

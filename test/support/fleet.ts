@@ -48,16 +48,18 @@ export class Fleet {
   /**
    * @param options.schedulers How many, on one database; 1 by default.
    * @param options.args Further flags of every scheduler.
+   * @param options.database One that the test made; a new one on the suite's server by default.
    * @param options.databaseUrl Where the schedulers find the database, when not at its own URL.
    */
   static async start(
     options: {
       schedulers?: number;
       args?: readonly string[];
+      database?: TestDatabase;
       databaseUrl?: (url: string) => string | Promise<string>;
     } = {},
   ): Promise<Fleet> {
-    const db = await createDatabase();
+    const db = options.database ?? (await createDatabase());
     const url = (await options.databaseUrl?.(db.url)) ?? db.url;
     const started = Array.from({ length: options.schedulers ?? 1 }, () =>
       startTestScheduler({ databaseUrl: url, args: options.args ?? [] }),

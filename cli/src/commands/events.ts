@@ -90,7 +90,8 @@ async function follow(session: Session, filter: Filter, options: Options, io: Io
   const recorded = await firstEvents(session, filter, filter === EVERYTHING ? options.limit : Infinity);
   let afterEventId = 0n;
   const show = (event: Event): void => {
-    afterEventId = event.id;
+    // Recorded facts without a place in the feed have the id 0.
+    if (event.id > afterEventId) afterEventId = event.id;
     if (options.json) writeJsonLine(io.stdout, EventSchema, event);
     else writeEvent(event, io.stdout);
   };

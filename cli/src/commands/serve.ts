@@ -25,7 +25,7 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
     "Runs a scheduler for development: logs for people, and a real PostgreSQL of its own unless DATABASE_URL names one.",
     DEV_HELP,
     (argv) => {
-      if (!argv.includes("--help") && !argv.includes("-h")) io.stderr.write(devHints(io));
+      if (!argv.includes("--help") && !argv.includes("-h")) io.stderr.write(devHints(argv, io));
       return runScheduler(argv, io, { MUSTER_LOG_FORMAT: "pretty", ...io.env });
     },
   );
@@ -66,10 +66,11 @@ async function runScheduler(argv: readonly string[], io: Io, env: Environment): 
   return scheduler.runScheduler(argv, env);
 }
 
-function devHints({ env, stderr }: Io): string {
+function devHints(argv: readonly string[], { env, stderr }: Io): string {
   const { dim } = stderr.colors;
-  const database = env.DATABASE_URL
-    ? "uses the PostgreSQL that DATABASE_URL names"
+  const named = env.DATABASE_URL || argv.some((each) => each.startsWith("--database-url"));
+  const database = named
+    ? "uses the PostgreSQL that you named"
     : "starts a PostgreSQL of its own and keeps its data for the next time; DATABASE_URL takes yours instead";
   const hints = [
     `muster dev ${database}.`,

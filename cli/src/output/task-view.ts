@@ -88,8 +88,9 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
 /** The one line about why a task failed. */
 export function failureText({ failure }: Pick<Task, "failure">): string {
   if (failure === undefined) return "";
-  const kind =
-    failure.class === FailureClass.UNSPECIFIED ? "" : ` (${enumName(FailureClass, failure.class)})`;
+  const name = failure.class === FailureClass.UNSPECIFIED ? "" : enumName(FailureClass, failure.class);
+  // The code NON_RETRYABLE of the class non_retryable is said once.
+  const kind = name === "" || name === failure.code.toLowerCase() ? "" : ` (${name})`;
   return oneLine(`${failure.code}${kind} ${failure.message}`);
 }
 

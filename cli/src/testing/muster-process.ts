@@ -11,8 +11,8 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A running program. */
-export interface MusterProcess {
+/** A running program; disposing kills it. */
+export interface MusterProcess extends AsyncDisposable {
   readonly ended: Promise<Ended>;
   /** Resolves when stdout has held `text`; rejects when the program ends before. */
   sawStdout(text: string): Promise<void>;
@@ -68,6 +68,10 @@ export function startMuster(
     sawStderr: (text) => saw(stderr, child.stderr, text),
     stopReading: () => child.stdout.destroy(),
     kill: (signal) => child.kill(signal),
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await ended;
+    },
   };
 }
 

@@ -84,9 +84,21 @@ export class ClassIndex {
     return true;
   }
 
-  /** Works out which sessions suit each class; called when a session comes, goes or changes its resources. */
-  suit(): void {
-    for (const entry of this.#entries.values()) entry.suited = this.#suited(entry.taskClass);
+  /** Works out which classes a session suits; called when it comes and when what the lasting filters ask of it changes. */
+  suit(session: Session): void {
+    for (const entry of this.#entries.values()) {
+      const known = entry.suited.includes(session);
+      const suited = suits(entry.taskClass, session);
+      if (suited && !known) entry.suited.push(session);
+      if (!suited && known) entry.suited = entry.suited.filter((other) => other !== session);
+    }
+  }
+
+  /** Forgets a session. */
+  unsuit(session: Session): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.suited.includes(session)) entry.suited = entry.suited.filter((other) => other !== session);
+    }
   }
 
   /** How the sessions fare with a class right now, by the filters that assign work. */
@@ -141,11 +153,13 @@ export class ClassIndex {
   }
 
   #suited(taskClass: TaskClass): Session[] {
-    return [...this.#sessions()].filter((session) => {
-      const filter = removedBy(taskClass, session);
-      return filter === undefined || !LASTING_FILTERS.has(filter);
-    });
+    return [...this.#sessions()].filter((session) => suits(taskClass, session));
   }
+}
+
+function suits(taskClass: TaskClass, session: Session): boolean {
+  const filter = removedBy(taskClass, session);
+  return filter === undefined || !LASTING_FILTERS.has(filter);
 }
 
 function memoryKey(queue: string, type: string, requirements: Requirements): string {

@@ -14,6 +14,12 @@ const RETRY_AFTER_MS = 500;
 /** Events kept while the database is away; beyond it the oldest are dropped and counted. */
 const MAX_EVENTS = 20_000;
 
+/** Output kept while the database is away or slow, bytes; beyond it the oldest is dropped and counted. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/** Most output in one statement, bytes; a single larger chunk goes alone. */
+const MAX_OUTPUT_BATCH_BYTES = 4 * 1024 * 1024;
+
 /** Most rows in one statement. */
 const MAX_BATCH = 1_000;
 
@@ -29,7 +35,9 @@ export class Journal {
   readonly #dirty = new Map<Attempt, Session>();
   #events: NewEvent[] = [];
   #chunks: OutputChunk[] = [];
+  #chunkBytes = 0;
   #dropped = 0;
+  #droppedChunks = 0;
   #timer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -58,6 +66,11 @@ export class Journal {
 
   output(chunk: OutputChunk): void {
     this.#chunks.push(chunk);
+    this.#chunkBytes += chunk.data.byteLength;
+    while (this.#chunkBytes > MAX_OUTPUT_BYTES && this.#chunks.length > 1) {
+      this.#chunkBytes -= this.#chunks.shift()?.data.byteLength ?? 0;
+      this.#droppedChunks++;
+    }
     this.#arm(FLUSH_AFTER_MS);
   }
 
@@ -87,7 +100,7 @@ export class Journal {
   async #write(): Promise<void> {
     const touches = this.#takeTouches();
     const events = this.#events.splice(0, MAX_BATCH);
-    const chunks = this.#chunks.splice(0, MAX_BATCH);
+    const chunks = this.#takeChunks();
     try {
       await Promise.all([
         touches.length > 0 ? this.#store.touch(touches.map(({ touch }) => touch)) : undefined,
@@ -102,6 +115,7 @@ export class Journal {
       // Writing them twice would be worse than a late line, but the try has told us that it failed.
       this.#events.unshift(...events);
       this.#chunks.unshift(...chunks);
+      this.#chunkBytes += bytesOf(chunks);
       for (const { attempt, session, touch } of touches) this.#putBack(attempt, session, touch);
       this.#arm(RETRY_AFTER_MS);
       return;
@@ -110,9 +124,25 @@ export class Journal {
       this.#log.warn("journal.events_dropped", { count: this.#dropped });
       this.#dropped = 0;
     }
+    if (this.#droppedChunks > 0) {
+      this.#log.warn("journal.output_dropped", { count: this.#droppedChunks });
+      this.#droppedChunks = 0;
+    }
     for (const { attempt } of touches) this.#signals.changed(attempt.taskId);
     for (const chunk of chunks) this.#signals.changed(chunk.taskId);
     if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+  }
+
+  #takeChunks(): OutputChunk[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { data } of this.#chunks) {
+      if (count === MAX_BATCH || (count > 0 && bytes + data.byteLength > MAX_OUTPUT_BATCH_BYTES)) break;
+      bytes += data.byteLength;
+      count++;
+    }
+    this.#chunkBytes -= bytes;
+    return this.#chunks.splice(0, count);
   }
 
   #takeTouches(): { attempt: Attempt; session: Session; touch: AttemptTouch }[] {
@@ -149,6 +179,10 @@ export class Journal {
     };
     this.#dirty.set(attempt, session);
   }
+}
+
+function bytesOf(chunks: readonly OutputChunk[]): number {
+  return chunks.reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 function age(now: number, at: number | undefined): number | undefined {

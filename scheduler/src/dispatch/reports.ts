@@ -72,7 +72,7 @@ export class Reports {
     if (reason === "unknown_type") {
       // It would refuse every other one as well.
       session.forgetType(attempt.type);
-      classes.suit();
+      classes.suit(session);
     } else {
       session.acceptStalledUntil = clock.monotonic() + NO_SLOT_STALL_MS;
     }

@@ -59,6 +59,7 @@ export class Sessions {
   readonly #parts: SessionParts;
   readonly #opener: Batcher<SessionOpen, SessionOpened>;
   readonly #opening = new Map<string, Promise<unknown>>();
+  #renewing: Promise<readonly number[]> = Promise.resolve([]);
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -94,10 +95,13 @@ export class Sessions {
   async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
     session.link = undefined;
-    const { store, log, schedulerId } = this.#parts;
+    const { store, log, registry, schedulerId } = this.#parts;
     if (session.saidGoodbye) return;
     if (session.fatal) return this.#end(session, "fatal");
     log.warn("worker.suspect", { worker_id: session.workerId, reason, attempts: session.attempts.size });
+    // A renewal under way would call the worker connected again.
+    await Promise.allSettled([this.#renewing]);
+    if (registry.byId(session.id) !== session) return;
     try {
       await store.disconnect(session.id, schedulerId);
     } catch (error) {
@@ -119,7 +123,7 @@ export class Sessions {
       beat.resources.some((name) => !session.resources.has(name))
     ) {
       session.resources = new Set(beat.resources);
-      classes.suit();
+      classes.suit(session);
       dispatcher.pump();
     }
   }
@@ -188,12 +192,14 @@ export class Sessions {
   /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
   async renew(): Promise<void> {
     const { store, registry, schedulerId, leases } = this.#parts;
-    const beating = [...registry.all()].filter((session) => session.beatUnwritten && session.lastBeat);
+    // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
+    const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
     const beats = beating.flatMap((session) =>
       session.lastBeat ? [{ sessionId: session.id, beat: session.lastBeat }] : [],
     );
     for (const session of beating) session.beatUnwritten = false;
-    const lost = beats.length > 0 ? await store.renewLeases(beats, schedulerId, leases.leaseMs) : [];
+    if (beats.length > 0) this.#renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
+    const lost = beats.length > 0 ? await this.#renewing : [];
     for (const id of lost) this.#leaseGone(id);
     await this.#forgetMoved();
   }
@@ -216,12 +222,19 @@ export class Sessions {
 
   /** Ends every stream for a planned stop of the scheduler; the sessions live on elsewhere or after the restart. */
   closeAll(): void {
+    const refusal = new Refusal(
+      "unavailable",
+      "SCHEDULER_STOPPING",
+      "the scheduler is stopping; dial again",
+      {
+        retryDelayMs: 0,
+      },
+    );
     for (const session of this.#parts.registry.all()) {
-      session.link?.close(
-        new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; dial again", {
-          retryDelayMs: 0,
-        }),
-      );
+      const { link } = session;
+      // No longer the session's stream: its end is not the worker's doing, and the lease runs on.
+      session.link = undefined;
+      link?.close(refusal);
     }
   }
 
@@ -246,9 +259,12 @@ export class Sessions {
       now: clock.monotonic(),
     });
     const decisions = this.#reconcile(session, registration.inFlight, opened.attempts, old);
-    if (old) registry.remove(old);
+    if (old) {
+      registry.remove(old);
+      classes.unsuit(old);
+    }
     registry.add(session);
-    classes.suit();
+    classes.suit(session);
     log.info(old || registration.lastError ? "worker.reconnected" : "worker.registered", {
       worker_id: workerId,
       session_id: uuid,
@@ -397,7 +413,7 @@ export class Sessions {
   #drop(session: Session, refusal: Refusal | undefined): void {
     const { registry, classes } = this.#parts;
     registry.remove(session);
-    classes.suit();
+    classes.unsuit(session);
     const { link } = session;
     session.link = undefined;
     if (refusal) link?.close(refusal);

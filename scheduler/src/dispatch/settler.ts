@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import type { AttemptKey } from "../domain/ids.ts";
+import type { Failure } from "../domain/failure.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import { type Outcome, type Settlement, settle } from "../domain/settlement.ts";
 import type { AttemptMetrics } from "../domain/task.ts";
 import type { SettleRequest, SettleResult, Store } from "../store/store.ts";
@@ -39,6 +40,8 @@ export class Settler {
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
   readonly #onScheduled: (delayMs: number) => void;
+  /** Attempts whose result their worker has sent. */
+  readonly #reported = new WeakSet<Attempt>();
   readonly #batcher: Batcher<SettleRequest, SettleResult>;
   readonly #stopping = new AbortController();
 
@@ -69,14 +72,22 @@ export class Settler {
     for (const result of results) {
       const attempt = session.attempts.get(result.key.taskId);
       if (attempt?.epoch !== result.key.epoch) stale.push(result.key);
+      else if (!attempt.settling) {
+        this.#reported.add(attempt);
+        void this.end(session, attempt, result.outcome, result.metrics);
+      }
       // A second copy of a result that is being committed: the first one's acknowledgement answers both.
-      else if (!attempt.settling) void this.end(session, attempt, result.outcome, result.metrics);
+      else if (!this.#reported.has(attempt)) stale.push(result.key);
     }
     if (stale.length > 0) this.#refuse(session, stale);
     this.#dispatcher.pump();
   }
 
-  /** Ends an attempt of a session, whoever concluded it. Resolves when it is committed or found stale. */
+  /**
+   * Ends an attempt of a session, whoever concluded it. Resolves when it is committed, found stale, or given
+   * up because the scheduler stops: then it is not acknowledged, and the worker reports it elsewhere. Never
+   * rejects.
+   */
   async end(
     session: Session,
     attempt: Attempt,
@@ -87,16 +98,27 @@ export class Settler {
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     const settlement = withMetrics(decide(attempt, outcome), metrics);
     const now = this.#clock.monotonic();
-    const result = await this.#batcher.add({
-      key,
-      settlement,
-      acceptAgeMs: age(now, attempt.acceptedAt),
-      startAgeMs: age(now, attempt.startedAt),
-    });
+    let result: SettleResult;
+    try {
+      result = await this.#batcher.add({
+        key,
+        settlement,
+        acceptAgeMs: age(now, attempt.acceptedAt),
+        startAgeMs: age(now, attempt.startedAt),
+      });
+    } catch (error) {
+      this.#log.warn("result.not_committed", {
+        worker_id: session.workerId,
+        attempt_id: formatAttemptId(key),
+        error,
+      });
+      return { applied: false };
+    }
     session.release(attempt);
     if (result.applied) this.#applied(attempt, settlement);
     else this.#counters.staleReports++;
-    session.link?.ackResults([{ key, stale: !result.applied }]);
+    // What the scheduler concluded by itself answers nothing that the worker sent.
+    if (this.#reported.has(attempt)) session.link?.ackResults([{ key, stale: !result.applied }]);
     this.#signals.changed(attempt.taskId);
     return result;
   }
@@ -143,12 +165,41 @@ export class Settler {
       try {
         return await this.#store.settle(requests);
       } catch (error) {
-        if (!(error instanceof DatabaseUnavailableError) || this.#stopping.signal.aborted) throw error;
+        if (!(error instanceof DatabaseUnavailableError)) return this.#oneByOne(requests, error);
+        if (this.#stopping.signal.aborted) throw error;
         this.#log.warn("results.waiting_for_database", { count: requests.length, error });
         await this.#clock.sleep(wait, this.#stopping.signal);
       }
     }
   }
+  /** After a batch that Postgres refuses, one of them must not take the others down. */
+  async #oneByOne(requests: readonly SettleRequest[], error: unknown): Promise<SettleResult[]> {
+    const [only, ...others] = requests;
+    if (only && others.length === 0) {
+      if (only.settlement.kind === "finish" && only.settlement.detail === "INVALID_RESULT") throw error;
+      this.#log.error("result.not_storable", { attempt_id: formatAttemptId(only.key), error });
+      return this.#flush([unstorable(only)]);
+    }
+    const results: SettleResult[] = [];
+    for (const request of requests) results.push(...(await this.#flush([request])));
+    return results;
+  }
+}
+
+/** Ends an attempt whose end Postgres refuses to store: it would refuse it every time. */
+function unstorable({ key, acceptAgeMs, startAgeMs }: SettleRequest): SettleRequest {
+  const code = "INVALID_RESULT";
+  const failure: Failure = {
+    class: "non_retryable",
+    code,
+    message: "the worker sent a result that cannot be stored; the scheduler's log has the cause",
+  };
+  return {
+    key,
+    acceptAgeMs,
+    startAgeMs,
+    settlement: { kind: "finish", state: "failed", detail: code, failure },
+  };
 }
 
 /** What an attempt's end means for its task. */

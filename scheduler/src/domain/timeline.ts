@@ -30,7 +30,8 @@ export function timeline(
 ): TimelineEvent[] {
   const events: Ranked[] = [ranked(RANK.created, "created", task.createTime, 0, undefined)];
   for (const attempt of attempts) events.push(...regularLife(attempt));
-  if (task.assignTime) {
+  // Task and attempts are read one after the other: an attempt that ended in between is in both.
+  if (task.assignTime && !attempts.some(({ epoch }) => epoch === task.epoch)) {
     const { epoch, workerId, assignTime, acceptTime, startTime } = task;
     events.push(...regularLife({ epoch, workerId, assignTime, acceptTime, startTime }));
   }

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { env } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { ROOT, runTool } from "../support/checks.ts";
+import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { killAll } from "../support/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { type Folder, temporaryFolder } from "../support/serve.ts";
+
+const SOURCES = join(ROOT, "test", "e2e", "python");
+const hasPython = await runTool("python3", ["--version"]).then(
+  ({ code }) => code === 0,
+  () => false,
+);
+
+describe("a client generated for Python", {
+  skip: hasPython ? false : "python3 is not on the PATH: install Python 3.9 or newer to run this",
+}, () => {
+  let db: TestDatabase;
+  let scheduler: TestScheduler;
+  let folder: Folder;
+
+  before(async () => {
+    [db, folder] = await Promise.all([createDatabase(), temporaryFolder()]);
+    scheduler = await startTestScheduler({ databaseUrl: db.url });
+    await startTestWorker({ scheduler: scheduler.grpc, id: "for-python" });
+  });
+
+  after(async () => {
+    await killAll();
+    await folder.remove();
+    await db.drop();
+  });
+
+  it("lists the services by reflection, submits, follows and reads the result", {
+    timeout: 300_000,
+  }, async () => {
+    const python = await environment();
+    const generate = await runTool(python, [
+      ...["-m", "grpc_tools.protoc", "-I", join(ROOT, "proto")],
+      ...[`--python_out=${folder.path}`, `--grpc_python_out=${folder.path}`],
+      ...(await protos()),
+    ]);
+    assert.equal(generate.code, 0, generate.stderr);
+
+    const run = await runTool(
+      python,
+      [join(SOURCES, "client.py"), scheduler.grpc, "echo", '{"from": "python"}'],
+      {
+        env: { ...env, PYTHONPATH: folder.path, NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" },
+      },
+    );
+    assert.equal(run.code, 0, run.stderr);
+    const { updates, ...said }: { updates: number } = JSON.parse(run.stdout);
+    assert.deepEqual(said, {
+      services: ["muster.v1.FleetService", "muster.v1.TaskService", "muster.v1.WorkerService"],
+      id: "t-1",
+      state: "TASK_STATE_SUCCEEDED",
+      output: { from: "python" },
+      missing: "NOT_FOUND",
+    });
+    assert.ok(updates >= 1);
+  });
+});
+
+/** A virtual environment with the pinned packages, kept in the system's temporary folder between runs. */
+async function environment(): Promise<string> {
+  const requirements = join(SOURCES, "requirements.txt");
+  const { stdout: version } = await runTool("python3", ["--version"]);
+  const key = createHash("sha256")
+    .update(version)
+    .update(await readFile(requirements))
+    .digest("hex")
+    .slice(0, 12);
+  const kept = join(tmpdir(), `muster-python-${userInfo().username}-${key}`);
+  const done = join(kept, "complete");
+  const python = join(kept, "bin", "python");
+  if (existsSync(done)) return python;
+  // A virtual environment cannot be moved, so what an interrupted run left is made anew in its place.
+  await rm(kept, { recursive: true, force: true });
+  for (const [command, ...args] of [
+    ["python3", "-m", "venv", kept],
+    [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
+  ] as const) {
+    const { code, stdout, stderr } = await runTool(command, args);
+    assert.equal(code, 0, `${command} ${args.join(" ")}\n${stdout}${stderr}`);
+  }
+  await mkdir(done);
+  return python;
+}
+
+async function protos(): Promise<string[]> {
+  const names = await readdir(join(ROOT, "proto"), { recursive: true });
+  return names.filter((name) => name.endsWith(".proto")).map((name) => join(ROOT, "proto", name));
+}

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { env } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { ROOT, runTool, toolEnv } from "../support/checks.ts";
+import { nothingLeftOf } from "../support/left-behind.ts";
+import { killAll, Program } from "../support/program.ts";
+import { type Folder, type Served, serve, temporaryFolder } from "../support/serve.ts";
+
+interface Block {
+  /** Language and what follows it on the fence. */
+  readonly kind: string;
+  readonly text: string;
+}
+
+const README = await readFile(join(ROOT, "README.md"), "utf8");
+const BLOCKS: readonly Block[] = [...README.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(
+  ([, kind = "", text = ""]) => ({ kind, text }),
+);
+
+describe("the README's examples", () => {
+  let folder: Folder;
+  let served: Served;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    // Where a reader's file in the checkout would find the packages.
+    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
+    served = await serve(folder);
+  });
+
+  after(async () => {
+    await killAll();
+    await nothingLeftOf(folder.path);
+    await folder.remove();
+  });
+
+  it("are all run here, but for the two commands and the picture", () => {
+    assert.deepEqual(
+      BLOCKS.map(({ kind }) => kind),
+      ["sh", "ts greeter.ts", "sh run", "ts submit.ts", "sh run", "sh run", "sh run", "mermaid"],
+    );
+    assert.equal(block(0), "npm ci\nnpm start\n");
+  });
+
+  it("starts the worker", async () => {
+    const lines = block(1)
+      .split("\n")
+      .filter((line) => line !== "");
+    assert.ok(lines.length <= 11, `the worker in ten lines has ${lines.length}`);
+    const worker = await program("greeter.ts", block(1));
+    await worker.line("worker.startup.phase", ({ phase }) => phase === "ready");
+  });
+
+  it("submits with the CLI", async () => {
+    assert.equal((await shell(block(2))).trim(), '{"text":"Hello, Ada!"}');
+  });
+
+  it("submits in TypeScript", async () => {
+    const submit = await program("submit.ts", block(3));
+    assert.deepEqual(await submit.ended, { code: 0, signal: null }, submit.tail());
+    assert.match(submit.stdout, /^t-2 \{ text: ['"]Hello, Ada!['"] \}$/m);
+  });
+
+  it("submits and reads with curl", async () => {
+    assert.deepEqual(JSON.parse(await shell(block(4))), { tasks: [{ taskId: "t-3" }] });
+    const client = await shell("npx muster task t-3 --json");
+    assert.equal(JSON.parse(client).id, "t-3");
+    await shell('npx muster submit greet \'{"name": "Bob"}\' --wait');
+    const { task } = JSON.parse(await shell(block(5)));
+    assert.equal(task.id, "t-3");
+    assert.equal(Buffer.from(task.output, "base64").toString(), '{"text":"Hello, Ada!"}');
+  });
+
+  it("asks", async () => {
+    const answer = await shell(block(6));
+    for (const said of ["SUCCEEDED", "greet", "default", "created", '"ok":true'])
+      assert.ok(answer.includes(said), `${said} is missing in:\n${answer}`);
+  });
+
+  function block(index: number): string {
+    const text = BLOCKS[index]?.text;
+    assert.ok(text !== undefined, `the README has no block ${index}`);
+    return text;
+  }
+
+  /** The example's addresses are the defaults; this scheduler has others. */
+  function here(text: string): string {
+    return text.replaceAll("127.0.0.1:7070", served.grpc).replaceAll("http://127.0.0.1:7071", served.http);
+  }
+
+  async function program(name: string, text: string): Promise<Program> {
+    const file = join(folder.path, name);
+    await writeFile(file, here(text));
+    return Program.start(name, pathToFileURL(file).href, {
+      base: import.meta.url,
+      env: { MUSTER_SCHEDULER_ADDR: served.grpc, WORKER_ID: "greeter" },
+    });
+  }
+
+  async function shell(script: string): Promise<string> {
+    const { code, stdout, stderr } = await runTool("bash", ["-euo", "pipefail", "-c", here(script)], {
+      env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: served.grpc, NODE_OPTIONS: env.NODE_OPTIONS },
+    });
+    assert.equal(code, 0, `${script}\n${stdout}${stderr}`);
+    return stdout;
+  }
+});

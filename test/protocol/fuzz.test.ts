@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { env } from "node:process";
+import { after, afterEach, before, describe, it } from "node:test";
+import { status } from "@grpc/grpc-js";
+import { FleetService, TaskService, TaskState } from "@muster/protocol";
+import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { killAll, type LogLine } from "../support/program.ts";
+import { Random, seedFrom } from "../support/random.ts";
+import { RawCaller } from "../support/raw-call.ts";
+import { cutAll } from "../support/raw-worker.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { ATTACKS, type AttackName, PREY } from "./attacks.ts";
+
+/** `FUZZ_SECONDS` makes it longer, `FUZZ_SEED` repeats the attacks of a run. */
+const SECONDS = Number(env.FUZZ_SECONDS ?? "12");
+const SEED = seedFrom("FUZZ_SEED");
+const ATTACKERS = 4;
+
+/** Growth that a run may leave behind, bytes: caches and the heap's slack, far below a leak's. */
+const MAX_GROWTH = 300 * 1024 * 1024;
+
+/** Queue of the healthy worker: no hostile one serves it, so what is slow there is slow by the scheduler. */
+const CLINIC = "clinic";
+
+/** A caller's or a worker's fault must be called one; these say that the scheduler is at fault. */
+const OUR_FAULTS = new Set([status.INTERNAL, status.UNKNOWN, status.DATA_LOSS]);
+
+const WEIGHTS: Readonly<Record<AttackName, number>> = {
+  randomFrames: 2,
+  mutatedFrames: 3,
+  mutatedHello: 2,
+  hostileHello: 3,
+  hostileWorker: 6,
+  wrongOrder: 1,
+  hugeMessage: 1,
+  hangUp: 2,
+  sharedSession: 1,
+  slowReader: 1,
+  unary: 6,
+  rawSocket: 3,
+  httpGarbage: 2,
+  flood: 1,
+};
+
+describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
+  let db: TestDatabase;
+  let scheduler: TestScheduler;
+  let caller: RawCaller;
+
+  before(async () => {
+    db = await createDatabase();
+    scheduler = await startTestScheduler({ databaseUrl: db.url, args: ["--hello-timeout", "0.5"] });
+    caller = new RawCaller(scheduler.grpc);
+    await startTestWorker({ scheduler: scheduler.grpc, id: "healthy", env: { SLOTS: "4", QUEUES: CLINIC } });
+  });
+  afterEach(() => cutAll());
+  after(async () => {
+    caller.close();
+    await killAll();
+    await db.drop();
+  });
+
+  it("neither harms the scheduler nor the work of a healthy worker", async () => {
+    const { pid } = scheduler.program;
+    const rssBefore = await rss(pid);
+    const end = performance.now() + SECONDS * 1_000;
+    const counts = new Map<string, number>();
+    const faults: string[] = [];
+    const attacker = async (n: number) => {
+      const random = new Random(SEED + n);
+      while (performance.now() < end && scheduler.program.alive) {
+        const name = random.weighted(WEIGHTS);
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+        for (const { what, code, details } of await ATTACKS[name](random, scheduler)) {
+          if (OUR_FAULTS.has(code)) faults.push(`${name}/${what}: ${status[code]} ${details}`);
+        }
+      }
+    };
+    const [work] = await Promise.allSettled([
+      healthyWork(end),
+      ...Array.from({ length: ATTACKERS }, (_, n) => attacker(n)),
+    ]);
+
+    const about = `attacks: ${JSON.stringify(Object.fromEntries(counts))}`;
+    assert.ok(scheduler.program.alive, `the scheduler died; ${scheduler.program.tail()}`);
+    assert.equal(scheduler.program.pid, pid);
+    assert.equal((await fetch(`${scheduler.http}/livez`)).status, 200);
+    assert.equal((await fetch(`${scheduler.http}/readyz`)).status, 200);
+    assert.deepEqual(
+      [...new Set(scheduler.program.lines.filter(isFault).map(shown))],
+      [],
+      `nothing is logged as the scheduler's fault; ${about}`,
+    );
+    assert.deepEqual([...new Set(faults)], [], `no answer blames the scheduler; ${about}`);
+    assert.equal(
+      work.status,
+      "fulfilled",
+      `the healthy worker went on: ${work.status === "rejected" ? work.reason : ""}; ${about}`,
+    );
+    assert.ok(work.value > SECONDS, `it finished ${work.value} tasks; ${about}`);
+    await untilOnlyTheHealthyLive();
+    const growth = (await rss(pid)) - rssBefore;
+    assert.ok(growth < MAX_GROWTH, `it grew by ${Math.round(growth / 1e6)} MB; ${about}`);
+    assert.ok(counts.size >= 10, about);
+  });
+
+  /** Submits for the healthy worker and prey for hostile ones all the while; answers how many it finished. */
+  async function healthyWork(end: number): Promise<number> {
+    let finished = 0;
+    while (performance.now() < end) {
+      const { tasks } = await caller.call(TaskService.method.submitTasks, {
+        tasks: [
+          ...Array.from({ length: 5 }, () => ({ type: "echo", queue: CLINIC, payload: Buffer.from("{}") })),
+          ...Array.from({ length: 3 }, () => ({ type: PREY, payload: Buffer.from("{}") })),
+        ],
+      });
+      const deadline = performance.now() + 10_000;
+      for (const { taskId } of tasks.slice(0, 5)) {
+        for (;;) {
+          const { task } = await caller.call(TaskService.method.getTask, { taskId });
+          if (task?.state === TaskState.SUCCEEDED) break;
+          assert.ok(
+            performance.now() < deadline,
+            `${taskId} is not finished: ${JSON.stringify(task?.detail)}`,
+          );
+        }
+        finished++;
+      }
+    }
+    return finished;
+  }
+
+  async function untilOnlyTheHealthyLive(): Promise<void> {
+    const deadline = performance.now() + 15_000;
+    for (;;) {
+      const living = await db.query<{ worker_id: string }>(
+        "select worker_id from worker_session where gone_time is null order by id",
+      );
+      const leases = await db.query("select 1 from session_lease");
+      if (living.length === 1 && living[0]?.worker_id === "healthy" && leases.length === 1) break;
+      assert.ok(performance.now() < deadline, `these sessions leak: ${JSON.stringify(living)}`);
+      await db.query("select pg_sleep(0.1)");
+    }
+    // Whatever hostile workers reported can be shown.
+    const { workers } = await caller.call(FleetService.method.listWorkers, { pageSize: 1_000 });
+    assert.ok(workers.some(({ id }) => id === "healthy"));
+    await caller.call(FleetService.method.listEvents, { pageSize: 1_000 });
+    await caller.call(TaskService.method.listTasks, { pageSize: 1_000 });
+  }
+});
+
+/** Error lines say that something of the scheduler's broke, save a worker's own last words. */
+function isFault(line: LogLine): boolean {
+  return line.level === "error" && line.event !== "worker.fatal";
+}
+
+function shown({ event, method, error, loop }: LogLine): string {
+  return JSON.stringify({ event, method, loop, error }).slice(0, 600);
+}
+
+/** Resident memory of a process, bytes; 0 where /proc does not tell. */
+async function rss(pid: number): Promise<number> {
+  try {
+    return Number((await readFile(`/proc/${pid}/statm`, "utf8")).split(" ")[1]) * 4_096;
+  } catch {
+    return 0;
+  }
+}

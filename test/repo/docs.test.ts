@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import { ROOT, runTool } from "../support/checks.ts";
+
+const DOCS = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...(await readdir(join(ROOT, "docs"))).map((name) => join("docs", name)),
+];
+
+describe("the documents", () => {
+  it("explain every reason code, and no other", async () => {
+    const folder = join(ROOT, "scheduler", "src", "domain", "explain");
+    const sources = (await readdir(folder)).filter((name) => !name.endsWith(".test.ts"));
+    const code = (await Promise.all(sources.map((name) => readFile(join(folder, name), "utf8")))).join("\n");
+    const given = new Set([...code.matchAll(/"([A-Z][A-Z_]{3,})"/g)].map(([, name]) => name));
+    const text = await readFile(join(ROOT, "docs", "explanations.md"), "utf8");
+    const told = new Set([...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name));
+    assert.deepEqual([...told].sort(), [...given].sort());
+  });
+
+  it("list every setting of the scheduler with its variable and default", async () => {
+    const { code, stdout, stderr } = await runTool("node", ["cli/src/main.ts", "serve", "--help"]);
+    assert.equal(code, 0, stderr);
+    const settings = stdout.split("\n").filter((line) => line.startsWith("  --"));
+    assert.ok(settings.length > 20);
+    const text = await readFile(join(ROOT, "docs", "operations.md"), "utf8");
+    for (const setting of settings)
+      assert.ok(text.includes(setting.trimEnd()), `operations.md lacks:\n${setting}`);
+  });
+
+  it("link to files that exist", async () => {
+    for (const doc of DOCS) {
+      const text = await readFile(join(ROOT, doc), "utf8");
+      for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g))
+        assert.ok(existsSync(join(ROOT, dirname(doc), target)), `${doc} links to ${target}`);
+    }
+  });
+});

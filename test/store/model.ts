@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import type { Store } from "@muster/scheduler";
+import type { Outcome } from "../../scheduler/src/domain/settlement.ts";
+import type { ClaimedAttempt, GoneSession, SettleRequest } from "../../scheduler/src/store/store.ts";
+import type { TestDatabase } from "../support/postgres.ts";
+import type { Random } from "../support/random.ts";
+import {
+  decideLost,
+  expireLease,
+  failed,
+  LONG_MS,
+  newTask,
+  SUCCEEDED,
+  sessionOpen,
+  settleRequest,
+} from "./fixture.ts";
+
+interface ModelSession {
+  readonly id: number;
+  readonly uuid: string;
+  readonly workerId: string;
+  readonly store: Store;
+}
+
+interface ModelTask {
+  /** Assignments that were handed out, by epoch. */
+  readonly handedOut: Map<number, number>;
+  /** Ends of attempts that the store said it applied, by epoch. */
+  readonly applied: Map<number, string[]>;
+}
+
+const OPERATIONS = {
+  submit: 5,
+  claim: 10,
+  touch: 6,
+  settle: 12,
+  settleStale: 4,
+  cancel: 2,
+  retry: 3,
+  wake: 3,
+  open: 1,
+  reconnect: 2,
+  disconnect: 1,
+  end: 1,
+  reap: 2,
+} as const;
+
+/** What the clients of a store were told, to be compared with what it holds. */
+export class StoreModel {
+  readonly tasks = new Map<number, ModelTask>();
+  readonly counts = new Map<string, number>();
+  readonly #db: TestDatabase;
+  readonly #stores: readonly Store[];
+  readonly #classIds: readonly number[];
+  readonly #accepted = new Set<number>();
+  readonly #sessions: ModelSession[] = [];
+  /** Attempts as clients know them, current or not: reports of old ones keep coming. */
+  readonly #known: ClaimedAttempt[] = [];
+
+  constructor(db: TestDatabase, stores: readonly Store[], classIds: readonly number[]) {
+    this.#db = db;
+    this.#stores = stores;
+    this.#classIds = classIds;
+  }
+
+  /** One random operation of a client. */
+  async step(random: Random): Promise<void> {
+    const operation = random.weighted(OPERATIONS);
+    this.counts.set(operation, (this.counts.get(operation) ?? 0) + 1);
+    const store = random.pick(this.#stores);
+    assert.ok(store);
+    await this.#operations[operation](random, store);
+  }
+
+  /** Ends everything that is open, as healthy workers would. */
+  async drain(): Promise<void> {
+    const [store] = this.#stores;
+    assert.ok(store);
+    await this.#db.query("update session_lease set lease_until = now() - interval '1 hour'");
+    this.#gone(await store.reapSessions(0, 10_000, decideLost));
+    const sessionId = (await this.#open(store)).id;
+    for (;;) {
+      await this.#db.query("update task set wake_time = null");
+      const waiting = await store.waitingTasks(this.#classIds, 100);
+      if (waiting.length === 0) return;
+      const claimed = await store.claim(waiting.map(({ id }) => ({ taskId: id, sessionId })));
+      for (const attempt of claimed) this.#handOut(attempt.taskId, attempt.epoch);
+      await this.#settle(store, claimed, () => SUCCEEDED);
+    }
+  }
+
+  readonly #operations: Readonly<
+    Record<keyof typeof OPERATIONS, (random: Random, store: Store) => Promise<void>>
+  > = {
+    submit: async (random, store) => {
+      const inserts = Array.from({ length: random.int(1, 6) }, () => {
+        const keyed = random.chance(0.3);
+        const delayed = random.chance(0.2);
+        return {
+          classId: random.pick(this.#classIds) ?? 0,
+          assignTo: !keyed && !delayed && random.chance(0.4) ? random.pick(this.#sessions)?.id : undefined,
+          task: newTask({
+            priority: random.int(-1, 1),
+            uniqueKey: keyed ? `key ${random.int(1, 30)}` : undefined,
+            delayMs: delayed ? random.int(1, 50) : undefined,
+            options: {
+              retry: { maxRetries: 2, maxOutOfMemory: 1, backoff: { kind: "fixed", delaysMs: [0, 5] } },
+            },
+          }),
+        };
+      });
+      const inserted = await store.insertTasks(inserts);
+      inserted.forEach(({ id, duplicate, assigned }, n) => {
+        if (duplicate) {
+          assert.ok(inserts[n]?.task.uniqueKey !== undefined, "only a key makes a duplicate");
+          return;
+        }
+        assert.ok(!this.#accepted.has(id), `task ${id} was accepted twice`);
+        this.#accepted.add(id);
+        this.#task(id);
+        if (assigned) this.#handOut(id, 1);
+      });
+    },
+    claim: async (random, store) => {
+      const session = random.pick(this.#sessions);
+      if (!session) return;
+      const waiting = await store.waitingTasks(this.#classIds, random.int(1, 8));
+      const wanted = waiting.filter(() => random.chance(0.8));
+      const claimed = await store.claim(wanted.map(({ id }) => ({ taskId: id, sessionId: session.id })));
+      for (const attempt of claimed) this.#handOut(attempt.taskId, attempt.epoch);
+      this.#known.push(...claimed);
+    },
+    touch: async (random, store) => {
+      const touches = this.#some(random).map(({ taskId, epoch }) => ({
+        key: { taskId, epoch },
+        acceptAgeMs: random.chance(0.7) ? 1 : undefined,
+        startAgeMs: undefined,
+        phase: random.pick(["", "model_load", "inference"]),
+        phaseAgeMs: 0,
+        progress: random.chance(0.5) ? { fraction: random.next(), message: "on it" } : undefined,
+      }));
+      const byTask = new Map(touches.map((touch) => [touch.key.taskId, touch]));
+      if (byTask.size > 0) await store.touch([...byTask.values()]);
+    },
+    settle: async (random, store) => {
+      const batch = new Map(this.#some(random).map((attempt) => [attempt.taskId, attempt]));
+      await this.#settle(store, [...batch.values()], () => randomOutcome(random));
+    },
+    settleStale: async (random, store) => {
+      const attempt = random.pick(this.#known);
+      if (!attempt) return;
+      const epoch = random.chance(0.5) ? attempt.epoch + random.int(1, 3) : Math.max(0, attempt.epoch - 1);
+      // Only what nobody was ever given: a true report of that epoch may come from another client.
+      if (this.tasks.get(attempt.taskId)?.handedOut.has(epoch)) return;
+      const request = settleRequest({ ...attempt, epoch }, randomOutcome(random));
+      const [result] = await store.settle([request]);
+      if (!result?.applied) return;
+      // The claim that made the epoch current may not have been answered yet; it is recorded by then.
+      this.#apply(attempt.taskId, epoch, stateAfter(request));
+    },
+    cancel: async (random, store) => {
+      const id = random.pick([...this.tasks.keys()]);
+      if (id !== undefined) assert.ok(await store.cancelTask(id, "model"), `task ${id} is known`);
+    },
+    retry: async (random, store) => {
+      const id = random.pick([...this.tasks.keys()]);
+      if (id !== undefined) await store.retryTask(id);
+    },
+    wake: async (_random, store) => {
+      await store.wakeDue(20);
+      await store.failOverdue(20);
+    },
+    open: async (_random, store) => {
+      await this.#open(store);
+    },
+    reconnect: async (random, store) => {
+      const session = random.pick(this.#sessions);
+      if (!session) return;
+      const [opened] = await store.openSessions([sessionOpen(session.workerId, session.uuid)], "m", LONG_MS);
+      assert.equal(opened?.sessionId, session.id);
+    },
+    disconnect: async (random, store) => {
+      const session = random.pick(this.#sessions);
+      if (session) await store.disconnect(session.id, "m");
+    },
+    end: async (random, store) => {
+      const session = random.pick(this.#sessions);
+      if (!session) return;
+      const end = { sessionId: session.id, reason: "finished", fatal: undefined };
+      this.#gone(
+        await store.endSessions(
+          [end],
+          (row) => settleRequest(row, { kind: "released", reason: "finished" }).settlement,
+        ),
+      );
+    },
+    reap: async (random, store) => {
+      const session = random.pick(this.#sessions);
+      if (session && random.chance(0.7)) await expireLease(this.#db, session.id, 60_000);
+      this.#gone(await store.reapSessions(10_000, random.int(1, 5), decideLost));
+    },
+  };
+
+  async #open(store: Store): Promise<ModelSession> {
+    const [uuid, workerId] = [randomUUID(), `m-${randomUUID().slice(0, 8)}`];
+    const [opened] = await store.openSessions([sessionOpen(workerId, uuid)], "m", LONG_MS);
+    assert.ok(opened);
+    const session = { id: opened.sessionId, uuid, workerId, store };
+    this.#sessions.push(session);
+    return session;
+  }
+
+  #some(random: Random): ClaimedAttempt[] {
+    const newest = this.#known.slice(-60);
+    return Array.from({ length: random.int(1, 5) }, () => random.pick(newest)).filter(
+      (attempt): attempt is ClaimedAttempt => attempt !== undefined,
+    );
+  }
+
+  async #settle(store: Store, attempts: readonly ClaimedAttempt[], outcome: () => Outcome): Promise<void> {
+    if (attempts.length === 0) return;
+    const requests = attempts.map((attempt) => settleRequest(attempt, outcome()));
+    const results = await store.settle(requests);
+    results.forEach(({ applied }, n) => {
+      const request = requests[n];
+      if (!applied || !request) return;
+      this.#apply(request.key.taskId, request.key.epoch, stateAfter(request));
+    });
+  }
+
+  #gone(sessions: readonly GoneSession[]): void {
+    for (const { settled } of sessions) {
+      for (const { row, settlement } of settled) {
+        this.#apply(row.taskId, row.epoch, stateAfter({ settlement }));
+      }
+    }
+  }
+
+  #handOut(taskId: number, epoch: number): void {
+    const { handedOut } = this.#task(taskId);
+    handedOut.set(epoch, (handedOut.get(epoch) ?? 0) + 1);
+  }
+
+  #apply(taskId: number, epoch: number, state: string): void {
+    const { applied } = this.#task(taskId);
+    applied.set(epoch, [...(applied.get(epoch) ?? []), state]);
+  }
+
+  /** A claim or a cancellation may be answered before the submit that made the task. */
+  #task(taskId: number): ModelTask {
+    const task = this.tasks.get(taskId) ?? { handedOut: new Map(), applied: new Map() };
+    this.tasks.set(taskId, task);
+    return task;
+  }
+}
+
+function stateAfter({ settlement }: Pick<SettleRequest, "settlement">): string {
+  return settlement.kind === "finish" ? settlement.state : "queued";
+}
+
+function randomOutcome(random: Random): Outcome {
+  switch (random.weighted({ succeeded: 4, retryable: 4, final: 1, memory: 1, released: 2, cancelled: 1 })) {
+    case "succeeded":
+      return SUCCEEDED;
+    case "retryable":
+      return failed();
+    case "final":
+      return failed("non_retryable");
+    case "memory":
+      return failed("out_of_memory");
+    case "released":
+      return { kind: "released", reason: "drain" };
+    case "cancelled":
+      return { kind: "cancelled", message: "" };
+  }
+}
