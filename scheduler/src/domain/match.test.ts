@@ -33,6 +33,10 @@ const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   slots: { credit: 0 },
 };
 
+function spoil(wrong: readonly Filter[]): Candidate {
+  return Object.assign({ ...FIT }, ...wrong.map((filter) => SPOILT[filter]));
+}
+
 describe("matching", () => {
   it("lets a worker through that has everything", () => {
     assert.equal(removedBy(CLASS, FIT), undefined);
@@ -43,7 +47,7 @@ describe("matching", () => {
   it("names the first filter of those that remove a worker, whatever else is wrong", () => {
     fc.assert(
       fc.property(fc.subarray([...FILTERS], { minLength: 1 }), (wrong) => {
-        const worker: Candidate = wrong.reduce((all, filter) => ({ ...all, ...SPOILT[filter] }), FIT);
+        const worker: Candidate = spoil(wrong);
         assert.equal(removedBy(CLASS, worker), wrong[0]);
       }),
     );
@@ -61,7 +65,7 @@ describe("matching", () => {
       fc.property(fleets, (fleet) => {
         const workers = fleet.map(
           (wrong, n): Candidate => ({
-            ...wrong.reduce((all, filter) => ({ ...all, ...SPOILT[filter] }), FIT),
+            ...spoil(wrong),
             workerId: `w${n}`,
           }),
         );

@@ -3,7 +3,10 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { WaitingWindow, type WindowEntry } from "./window.ts";
 
-const entries = fc.record({ id: fc.integer({ min: 1, max: 40 }), priority: fc.integer({ min: -2, max: 2 }) });
+const entries = fc.record(
+  { id: fc.integer({ min: 1, max: 40 }), priority: fc.integer({ min: -2, max: 2 }) },
+  { noNullPrototype: true },
+);
 const commands = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant("add" as const), entry: entries }) },

@@ -70,8 +70,7 @@ export class Listener {
 
 /** A hint from its text; undefined for what a newer version may send. */
 export function parseHint(payload: string | undefined): Hint | undefined {
-  if (!payload?.startsWith("{")) return undefined;
-  const value: unknown = JSON.parse(payload);
+  const value = parsed(payload);
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
   if (value.kind === "queue") return { kind: "queue" };
   if (value.kind === "work" && "classIds" in value && Array.isArray(value.classIds)) {
@@ -84,4 +83,15 @@ export function parseHint(payload: string | undefined): Hint | undefined {
     return { kind: "task", taskId: value.taskId };
   }
   return undefined;
+}
+
+/** Anybody may notify the channel: what is no JSON is no hint. */
+function parsed(payload: string | undefined): unknown {
+  if (!payload?.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(payload);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
