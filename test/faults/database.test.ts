@@ -72,10 +72,8 @@ describe("F20: Postgres goes away and comes back", () => {
     // The outage has to outlast the lease for its end to mean anything.
     await new Promise((resolve) => setTimeout(resolve, left));
     await backAgain();
+    await wellAgain(fleet);
     assert.deepEqual(await handle.result(), { worker: "away", attempt: 1 });
-    await within("/readyz is well again", TOLD_MS, async () =>
-      (await ready(fleet)).status === 200 ? true : undefined,
-    );
     waiting.open();
     assert.deepEqual(await longer.result(), { worker: "away", attempt: 1 });
     for (const { id } of [handle, longer]) {
@@ -102,6 +100,7 @@ describe("F20: Postgres goes away and comes back", () => {
     await server.postgres.exited;
     gate.open();
     await backAgain();
+    await wellAgain(fleet);
     assert.deepEqual(await handle.result(), { worker: "away", attempt: 1 });
     const results = await Promise.all(queued.map((each) => each.result()));
     assert.deepEqual(
@@ -146,6 +145,7 @@ describe("F20: the network to Postgres", () => {
     gate.open();
     await within("the handler returns", TOLD_MS, () => fleet.runs(handle.id)[0]);
     proxy.heal();
+    await wellAgain(fleet);
     assert.deepEqual(await handle.result(), { worker: "network", attempt: 1 });
     assert.equal(fleet.runs(handle.id).length, 1);
     assert.deepEqual(await fleet.events(handle.id), ONE_LIFE);
@@ -219,6 +219,13 @@ describe("F20: the network to Postgres", () => {
 async function ready(fleet: Fleet): Promise<{ status: number; body: string }> {
   const response = await fetch(`${fleet.scheduler.http}/readyz`);
   return { status: response.status, body: await response.text() };
+}
+
+/** Callers are served again. */
+async function wellAgain(fleet: Fleet): Promise<void> {
+  await within("/readyz is well again", TOLD_MS, async () =>
+    (await ready(fleet)).status === 200 ? true : undefined,
+  );
 }
 
 /** The call fails with UNAVAILABLE and the reason, within the bound. */

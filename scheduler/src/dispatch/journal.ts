@@ -33,7 +33,7 @@ export class Journal {
   readonly #log: Logger;
   readonly #signals: TaskSignals;
   readonly #dirty = new Map<Attempt, Session>();
-  #events: NewEvent[] = [];
+  #events: { readonly event: NewEvent; readonly at: number }[] = [];
   #chunks: OutputChunk[] = [];
   #chunkBytes = 0;
   #dropped = 0;
@@ -60,7 +60,7 @@ export class Journal {
       this.#events.shift();
       this.#dropped++;
     }
-    this.#events.push(event);
+    this.#events.push({ event, at: this.#clock.monotonic() });
     this.#arm(FLUSH_AFTER_MS);
   }
 
@@ -104,7 +104,7 @@ export class Journal {
     try {
       await Promise.all([
         touches.length > 0 ? this.#store.touch(touches.map(({ touch }) => touch)) : undefined,
-        events.length > 0 ? this.#store.appendEvents(events) : undefined,
+        events.length > 0 ? this.#store.appendEvents(this.#aged(events)) : undefined,
         chunks.length > 0 ? this.#store.appendOutput(chunks) : undefined,
       ]);
     } catch (error) {
@@ -143,6 +143,11 @@ export class Journal {
     }
     this.#chunkBytes -= bytes;
     return this.#chunks.splice(0, count);
+  }
+
+  #aged(events: readonly { readonly event: NewEvent; readonly at: number }[]): NewEvent[] {
+    const now = this.#clock.monotonic();
+    return events.map(({ event, at }) => ({ ...event, ageMs: now - at }));
   }
 
   #takeTouches(): { attempt: Attempt; session: Session; touch: AttemptTouch }[] {

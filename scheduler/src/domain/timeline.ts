@@ -43,9 +43,23 @@ export function timeline(
     const end = ranked(RANK.end, task.state, task.finishTime, task.epoch, task.workerId);
     events.push({ ...end, attributes });
   }
-  return events
+  return withinTheirAttempt(events)
     .sort((a, b) => (a.epoch ?? 0) - (b.epoch ?? 0) || a.rank - b.rank || a.id - b.id)
     .map(({ rank: _, ...event }) => event);
+}
+
+/**
+ * What happened during an attempt was measured by the scheduler's clock and its end by the database's: a
+ * millisecond between them must not put it after the end.
+ */
+function withinTheirAttempt(events: readonly Ranked[]): Ranked[] {
+  const ends = new Map(
+    events.filter(({ rank }) => rank === RANK.end).map(({ epoch, time }) => [epoch, time]),
+  );
+  return events.map((event) => {
+    const end = ends.get(event.epoch);
+    return event.rank === RANK.during && end && event.time > end ? { ...event, time: end } : event;
+  });
 }
 
 function regularLife(

@@ -96,6 +96,8 @@ export interface NewEvent {
   readonly workerId?: string;
   readonly sequence?: number;
   readonly attributes?: Readonly<Record<string, string>>;
+  /** How long before the write it happened, milliseconds; 0 by default. */
+  readonly ageMs?: number;
 }
 
 /** An event as read; events of many tasks are already taken apart. */

@@ -315,7 +315,8 @@ export class Connection {
   }
 
   #disconnected(address: string, error: string, retryInMs: number): void {
-    this.#emit({ kind: "disconnected", address, error, retryInMs });
+    // The scheduler ends the stream in answer to the goodbye: that is no lost connection.
+    if (!this.#finish?.leaving) this.#emit({ kind: "disconnected", address, error, retryInMs });
     if (this.#finish?.leaving || (this.#finish !== undefined && this.#held.pendingResults === 0)) this.#end();
   }
 

@@ -5,10 +5,11 @@ import { jsonParam } from "./rows.ts";
 // The transaction has its number before the first event has its id: see FRONTIER.
 const APPEND: Statement = {
   name: "event-append",
-  text: `insert into event (name, task_id, epoch, session_id, worker_id, sequence, attributes)
-    select d.name, d.task_id, d.epoch, d.session_id, d.worker_id, d.sequence, d.attributes::jsonb
-      from unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::text[])
-        with ordinality as d(name, task_id, epoch, session_id, worker_id, sequence, attributes, ord)
+  text: `insert into event (name, task_id, epoch, session_id, worker_id, sequence, attributes, time)
+    select d.name, d.task_id, d.epoch, d.session_id, d.worker_id, d.sequence, d.attributes::jsonb,
+           now() - d.age_ms * interval '1 ms'
+      from unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::float8[])
+        with ordinality as d(name, task_id, epoch, session_id, worker_id, sequence, attributes, age_ms, ord)
      where pg_current_xact_id() is not null
      order by d.ord`,
 };
@@ -83,6 +84,7 @@ export async function appendEvents(db: Database, events: readonly NewEvent[]): P
     events.map(({ workerId }) => workerId ?? null),
     events.map(({ sequence }) => sequence ?? null),
     events.map(({ attributes }) => jsonParam(attributes)),
+    events.map(({ ageMs }) => ageMs ?? 0),
   ]);
 }
 
