@@ -16,6 +16,9 @@ const TOLD_MS = 2_000;
 /** Longer than lease, grace and every bounded retry together. */
 const AWAY_MS = 6_000;
 
+/** Cuts of the database's connections; then the producers are left to finish. */
+const MAX_CUTS = 60;
+
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
 describe("F20: Postgres goes away and comes back", () => {
@@ -157,26 +160,28 @@ describe("F20: the network to Postgres", () => {
     let submitting = true;
     let cuts = 0;
     const breaker = (async () => {
-      for (let round = 0; submitting; round++) {
-        if (round % 2 === 0) {
+      for (; submitting && cuts < MAX_CUTS; cuts++) {
+        if (cuts % 2 === 0) {
           await fleet.db.query(
             `select pg_terminate_backend(pid) from pg_stat_activity
               where datname = current_database() and application_name like 'muster %' and random() < 0.5`,
           );
         } else proxy.cut();
-        cuts++;
         await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 120));
       }
     })();
     const producer = async (from: number) => {
-      for (let n = from; n < from + 60; n++) {
+      for (let n = from; n < from + 40; n++) {
         keyed.set(`key-${n}`, await insist(() => fleet.client.submit("echo", n, { uniqueKey: `key-${n}` })));
         plain.set(n, await once(() => fleet.client.submit("echo", { plain: n })));
       }
     };
-    await Promise.all([0, 100, 200, 300].map(producer));
-    submitting = false;
-    await breaker;
+    try {
+      await Promise.all([0, 100, 200, 300].map(producer));
+    } finally {
+      submitting = false;
+      await breaker;
+    }
     assert.ok(cuts > 5, `only ${cuts} cuts`);
     for (const [key, handle] of keyed) assert.equal(`key-${await handle.result()}`, key);
     for (const [n, handle] of plain) if (handle) assert.deepEqual(await handle.result(), { plain: n });

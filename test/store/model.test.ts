@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Store } from "@muster/scheduler";
 import type { TestDatabase } from "../support/postgres.ts";
 import { Random, seedFrom } from "../support/random.ts";
@@ -16,10 +16,10 @@ const SEED = seedFrom("MODEL_SEED");
 describe("store: model with concurrent clients", () => {
   let fixture: StoreFixture;
 
-  before(async () => {
+  beforeEach(async () => {
     fixture = await openFixture();
   });
-  after(() => fixture.close());
+  afterEach(() => fixture.close());
 
   for (let run = 0; run < RUNS; run++) {
     const seed = (SEED + run * 7_919) >>> 0;

@@ -205,7 +205,7 @@ if (scenario !== undefined) {
     const server = await RawScheduler.start();
     const { address } = server;
     server.stop();
-    const variables = { MUSTER_SCHEDULER_ADDR: address, WORKER_REGISTER_TIMEOUT_S: "1.5" };
+    const variables = { MUSTER_SCHEDULER_ADDR: address, WORKER_REGISTER_TIMEOUT_S: "5" };
     using program = new Program("waiting", variables);
     assert.deepEqual(await program.exited, { code: 1, signal: null });
     assert.deepEqual(program.phases(), ["boot", "scheduler_connecting", "startup_timeout_unregistered"]);
@@ -216,7 +216,7 @@ if (scenario !== undefined) {
     const server = await RawScheduler.start();
     const { address } = server;
     server.stop();
-    const variables = { MUSTER_SCHEDULER_ADDR: address, WORKER_REGISTER_TIMEOUT_S: "1" };
+    const variables = { MUSTER_SCHEDULER_ADDR: address, WORKER_REGISTER_TIMEOUT_S: "5" };
     using program = new Program("blockedStart", variables);
     assert.deepEqual(await program.exited, { code: null, signal: "SIGKILL" });
     const line = program.find("worker.startup_timeout_unregistered");

@@ -129,8 +129,19 @@ describe("a task's timeline", () => {
   });
 
   it("puts nothing that happened during an attempt after its end", () => {
-    const late = { id: 7, time: at(9), name: "task.inference.completed", epoch: 1, workerId: "w", attributes: {} };
-    const events = timeline({ ...TASK, epoch: 1, state: "succeeded", detail: "succeeded", finishTime: at(5) }, [], [late]);
+    const late = {
+      id: 7,
+      time: at(9),
+      name: "task.inference.completed",
+      epoch: 1,
+      workerId: "w",
+      attributes: {},
+    };
+    const events = timeline(
+      { ...TASK, epoch: 1, state: "succeeded", detail: "succeeded", finishTime: at(5) },
+      [],
+      [late],
+    );
     assert.deepEqual(
       events.slice(-2).map(({ name, time }) => [name, time]),
       [

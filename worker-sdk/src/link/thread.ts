@@ -36,7 +36,8 @@ const connection = new Connection(data, systemClock, shared, (message) => {
 
 const cancelWatchdog = systemClock.after(data.registerInMs, () => {
   if (connection.registered) return;
-  const lastError = connection.lastError;
+  const lastError =
+    connection.lastError || `no dial of ${data.addresses.join(", ")} has been answered or refused yet`;
   connection.abandon();
   enforceExit("worker.startup_timeout_unregistered", "StartupTimeoutError", lastError);
   emit({ kind: "startupTimeout", lastError });
