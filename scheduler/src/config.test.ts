@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Config, ConfigError, describeSettings, loadConfig } from "./config.ts";
+import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { describeSettings } from "./settings.ts";
 
 const HERE = { cwd: "/here", inCheckout: true, isTerminal: false };
 

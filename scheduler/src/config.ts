@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
 import { closest } from "./domain/explain/closest.ts";
+import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 import { LOG_LEVELS, type LogLevel } from "./telemetry/logger.ts";
 
 /** Everything a scheduler can be told, checked and frozen. */
@@ -47,205 +48,6 @@ export class ConfigError extends Error {
   }
 }
 
-interface Setting {
-  /** Flag without its dashes. */
-  readonly flag: string;
-  readonly env: string;
-  readonly fallback: string | undefined;
-  readonly value: string;
-  readonly help: string;
-  readonly boolean?: true;
-}
-
-const SETTINGS = {
-  databaseUrl: {
-    flag: "database-url",
-    env: "DATABASE_URL",
-    fallback: undefined,
-    value: "URL",
-    help: "PostgreSQL 14 to 18; without it an embedded PostgreSQL is started",
-  },
-  dataDir: {
-    flag: "data-dir",
-    env: "MUSTER_DATA_DIR",
-    fallback: undefined,
-    value: "DIR",
-    help: "folder of the embedded PostgreSQL (default ./.muster in a checkout, else ~/.muster)",
-  },
-  grpcAddress: {
-    flag: "grpc-addr",
-    env: "MUSTER_GRPC_ADDR",
-    fallback: "127.0.0.1:7070",
-    value: "HOST:PORT",
-    help: "where workers and gRPC clients connect",
-  },
-  httpAddress: {
-    flag: "http-addr",
-    env: "MUSTER_HTTP_ADDR",
-    fallback: "127.0.0.1:7071",
-    value: "HOST:PORT",
-    help: "where curl, browsers and probes connect",
-  },
-  token: {
-    flag: "token",
-    env: "MUSTER_TOKEN",
-    fallback: undefined,
-    value: "TOKEN",
-    help: "what every caller must send as `authorization: Bearer TOKEN` (prefer the variable: flags are visible)",
-  },
-  tlsCert: {
-    flag: "tls-cert",
-    env: "MUSTER_SERVER_TLS_CERT",
-    fallback: undefined,
-    value: "FILE",
-    help: "certificate chain (PEM); with --tls-key",
-  },
-  tlsKey: {
-    flag: "tls-key",
-    env: "MUSTER_SERVER_TLS_KEY",
-    fallback: undefined,
-    value: "FILE",
-    help: "private key (PEM)",
-  },
-  tlsClientCa: {
-    flag: "tls-client-ca",
-    env: "MUSTER_SERVER_TLS_CLIENT_CA",
-    fallback: undefined,
-    value: "FILE",
-    help: "callers must show a certificate of this authority (PEM)",
-  },
-  heartbeat: {
-    flag: "heartbeat",
-    env: "MUSTER_HEARTBEAT_S",
-    fallback: "5",
-    value: "SECONDS",
-    help: "how often workers beat",
-  },
-  lease: {
-    flag: "lease",
-    env: "MUSTER_LEASE_S",
-    fallback: "30",
-    value: "SECONDS",
-    help: "how long a worker is trusted after a beat; three heartbeats must fit",
-  },
-  grace: {
-    flag: "reconnect-grace",
-    env: "MUSTER_RECONNECT_GRACE_S",
-    fallback: "15",
-    value: "SECONDS",
-    help: "how long a dropped stream may stay away before its attempts are requeued",
-  },
-  acceptDeadline: {
-    flag: "accept-deadline",
-    env: "MUSTER_ACCEPT_DEADLINE_S",
-    fallback: "5",
-    value: "SECONDS",
-    help: "a worker answers an assignment within this",
-  },
-  helloTimeout: {
-    flag: "hello-timeout",
-    env: "MUSTER_HELLO_TIMEOUT_S",
-    fallback: "15",
-    value: "SECONDS",
-    help: "a stream says hello within this",
-  },
-  poll: {
-    flag: "poll-interval",
-    env: "MUSTER_POLL_INTERVAL_S",
-    fallback: "1",
-    value: "SECONDS",
-    help: "how often the database is looked at without a hint",
-  },
-  monitor: {
-    flag: "monitor-interval",
-    env: "MUSTER_MONITOR_INTERVAL_S",
-    fallback: "30",
-    value: "SECONDS",
-    help: "how often the monitor line is logged while anything is going on",
-  },
-  stopTimeout: {
-    flag: "stop-timeout",
-    env: "MUSTER_STOP_TIMEOUT_S",
-    fallback: "10",
-    value: "SECONDS",
-    help: "how long an orderly stop may take",
-  },
-  maxMessage: {
-    flag: "max-message",
-    env: "MUSTER_MAX_MESSAGE_BYTES",
-    fallback: String(4 * 1024 * 1024),
-    value: "BYTES",
-    help: "largest message either side sends",
-  },
-  maxPayload: {
-    flag: "max-payload",
-    env: "MUSTER_MAX_PAYLOAD_BYTES",
-    fallback: String(1024 * 1024),
-    value: "BYTES",
-    help: "largest task payload",
-  },
-  maxResult: {
-    flag: "max-result",
-    env: "MUSTER_MAX_RESULT_BYTES",
-    fallback: String(1024 * 1024),
-    value: "BYTES",
-    help: "largest result",
-  },
-  maxTasks: {
-    flag: "max-tasks",
-    env: "MUSTER_MAX_TASKS_PER_SUBMIT",
-    fallback: "10000",
-    value: "COUNT",
-    help: "most tasks in one submit call",
-  },
-  keepDays: {
-    flag: "keep-days",
-    env: "MUSTER_KEEP_DAYS",
-    fallback: "7",
-    value: "DAYS",
-    help: "how long ended tasks, events and gone workers are kept",
-  },
-  logLevel: {
-    flag: "log-level",
-    env: "MUSTER_LOG_LEVEL",
-    fallback: "info",
-    value: "LEVEL",
-    help: "debug, info, warn or error",
-  },
-  verbose: {
-    flag: "verbose",
-    env: "MUSTER_VERBOSE",
-    fallback: "false",
-    value: "",
-    help: "the same as --log-level debug",
-    boolean: true,
-  },
-  logFormat: {
-    flag: "log-format",
-    env: "MUSTER_LOG_FORMAT",
-    fallback: "auto",
-    value: "FORMAT",
-    help: "json, pretty, or auto: pretty on a terminal",
-  },
-  logFile: {
-    flag: "log-file",
-    env: "MUSTER_LOG_FILE",
-    fallback: undefined,
-    value: "FILE",
-    help: "also write the log here, turned over by size",
-  },
-  logFileMax: {
-    flag: "log-file-max-mb",
-    env: "MUSTER_LOG_FILE_MAX_MB",
-    fallback: "100",
-    value: "MB",
-    help: "size at which the log file is turned over",
-  },
-} as const satisfies Record<string, Setting>;
-
-type Name = keyof typeof SETTINGS;
-const NAMES = Object.keys(SETTINGS) as Name[];
-
 /** Surroundings that defaults depend on. */
 export interface Surroundings {
   readonly cwd: string;
@@ -266,7 +68,7 @@ export function loadConfig(
 ): Config {
   const faults: string[] = [];
   const flags = parseFlags(argv, faults);
-  const raw = (name: Name): { text: string | undefined; source: string } => {
+  const raw = (name: SettingName): { text: string | undefined; source: string } => {
     const setting: Setting = SETTINGS[name];
     const flag = flags.get(setting.flag);
     if (flag !== undefined) return { text: flag, source: `--${setting.flag}` };
@@ -274,8 +76,8 @@ export function loadConfig(
     if (variable !== undefined && variable !== "") return { text: variable, source: setting.env };
     return { text: setting.fallback, source: `the default of --${setting.flag}` };
   };
-  const text = (name: Name) => raw(name).text;
-  const number = (name: Name, min: number, max: number, whole: boolean): number => {
+  const text = (name: SettingName) => raw(name).text;
+  const number = (name: SettingName, min: number, max: number, whole: boolean): number => {
     const { text: given = "", source } = raw(name);
     const value = Number(given);
     const ok = given.trim() !== "" && value >= min && value <= max && (!whole || Number.isInteger(value));
@@ -283,14 +85,14 @@ export function loadConfig(
       faults.push(`${source}: "${given}" is not a ${whole ? "whole " : ""}number between ${min} and ${max}`);
     return ok ? value : min;
   };
-  const seconds = (name: Name, min: number, max: number) => number(name, min, max, false) * 1_000;
-  const oneOf = <T extends string>(name: Name, allowed: readonly T[]): T => {
+  const seconds = (name: SettingName, min: number, max: number) => number(name, min, max, false) * 1_000;
+  const oneOf = <T extends string>(name: SettingName, allowed: readonly T[]): T => {
     const { text: given = "", source } = raw(name);
     const found = allowed.find((value) => value === given);
     if (found === undefined) faults.push(`${source}: "${given}" is not one of ${allowed.join(", ")}`);
     return found ?? (allowed[0] as T);
   };
-  const address = (name: Name): Address => {
+  const address = (name: SettingName): Address => {
     const { text: given = "", source } = raw(name);
     const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(given);
     const port = Number(match?.[3]);
@@ -335,19 +137,8 @@ export function loadConfig(
   return Object.freeze(config);
 }
 
-/** One line a setting, for `--help`. */
-export function describeSettings(): string {
-  const lines = NAMES.map((name) => {
-    const { flag, env, fallback, value, help }: Setting = SETTINGS[name];
-    const left = `--${flag}${value ? ` ${value}` : ""}`;
-    const shown = fallback === undefined || fallback === "false" ? "" : ` (default ${fallback})`;
-    return `  ${left.padEnd(30)} ${help}${shown} [${env}]`;
-  });
-  return lines.join("\n");
-}
-
 function parseFlags(argv: readonly string[], faults: string[]): Map<string, string> {
-  const known = new Map<string, Setting>(NAMES.map((name) => [SETTINGS[name].flag, SETTINGS[name]]));
+  const known = new Map<string, Setting>(SETTING_NAMES.map((name) => [SETTINGS[name].flag, SETTINGS[name]]));
   const options = Object.fromEntries(
     [...known].map(([flag, setting]) => [flag, { type: setting.boolean ? "boolean" : "string" } as const]),
   );

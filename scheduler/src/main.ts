@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { type Config, ConfigError, describeSettings, loadConfig, type Surroundings } from "./config.ts";
+import { type Config, ConfigError, loadConfig, type Surroundings } from "./config.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
+import { describeSettings } from "./settings.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/embedded/embedded.ts";
 import { migrateDatabase } from "./store/postgres/postgres-store.ts";
 import { type Logger, openLogger } from "./telemetry/logger.ts";

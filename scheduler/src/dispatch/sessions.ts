@@ -1,20 +1,21 @@
 import type { Clock } from "../clock.ts";
-import { Refusal } from "../domain/errors.ts";
+import type { Refusal } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
-import { type Outcome, workerLost } from "../domain/settlement.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
-import type { AttemptRow, GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
+import type { GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { decideEnd, lostRefusal, stoppingRefusal, supersededRefusal } from "./endings.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
 import type { WorkerLink } from "./link.ts";
+import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
-import { type Attempt, Session } from "./session.ts";
-import { decide, type Settler } from "./settler.ts";
+import { Session } from "./session.ts";
+import type { Settler } from "./settler.ts";
 import type { TaskSignals } from "./task-signals.ts";
 
 /** Registrations in one statement: a storm of 2,000 takes ten. */
@@ -38,21 +39,6 @@ export interface Registration {
   /** Why its last stream ended, when this is a reconnect. */
   readonly lastError: string;
 }
-
-/** What to do with an attempt that the worker says it holds. */
-export interface AttemptDecision {
-  readonly key: AttemptKey;
-  readonly keep: boolean;
-  readonly reason: string;
-  readonly cancelled: boolean;
-}
-
-/** How a session ended, in words for its attempts. */
-const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
-  lost: { requeueReason: "stale", how: "stopped answering" },
-  fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
-  superseded: { requeueReason: "superseded", how: "was superseded by a newer process of the same worker id" },
-};
 
 /** Registration, liveness and the end of workers' sessions. */
 export class Sessions {
@@ -222,14 +208,7 @@ export class Sessions {
 
   /** Ends every stream for a planned stop of the scheduler; the sessions live on elsewhere or after the restart. */
   closeAll(): void {
-    const refusal = new Refusal(
-      "unavailable",
-      "SCHEDULER_STOPPING",
-      "the scheduler is stopping; dial again",
-      {
-        retryDelayMs: 0,
-      },
-    );
+    const refusal = stoppingRefusal();
     for (const session of this.#parts.registry.all()) {
       const { link } = session;
       // No longer the session's stream: its end is not the worker's doing, and the lease runs on.
@@ -258,7 +237,12 @@ export class Sessions {
       link,
       now: clock.monotonic(),
     });
-    const decisions = this.#reconcile(session, registration.inFlight, opened.attempts, old);
+    const decisions = reconcile(this.#parts, {
+      session,
+      inFlight: registration.inFlight,
+      rows: opened.attempts,
+      old,
+    });
     if (old) {
       registry.remove(old);
       classes.unsuit(old);
@@ -279,78 +263,11 @@ export class Sessions {
     return { session, decisions };
   }
 
-  /** Keeps what both sides know of; gives back what the worker never received. */
-  #reconcile(
-    session: Session,
-    inFlight: readonly AttemptKey[],
-    rows: readonly AttemptRow[],
-    old: Session | undefined,
-  ): AttemptDecision[] {
-    const byTask = new Map(rows.map((row) => [row.taskId, row]));
-    const kept = new Set<number>();
-    const decisions = inFlight.map((key) => {
-      const row = byTask.get(key.taskId);
-      const keep = row?.epoch === key.epoch;
-      if (keep) {
-        kept.add(key.taskId);
-        this.#adopt(session, row, old);
-      }
-      const cancelled = keep && row.cancelReason !== undefined;
-      return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };
-    });
-    for (const row of rows) {
-      if (kept.has(row.taskId)) continue;
-      const attempt = this.#adopt(session, row, undefined);
-      void this.#parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
-    }
-    this.#giveBackUnsent(session, old, new Set(byTask.keys()));
-    return decisions;
-  }
-
-  /** What was claimed for the old stream after the rows were read went nowhere. */
-  #giveBackUnsent(session: Session, old: Session | undefined, read: ReadonlySet<number>): void {
-    for (const attempt of old?.attempts.values() ?? []) {
-      if (attempt.settling || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
-      const copy = { ...attempt };
-      session.hold(copy, false);
-      void this.#parts.settler.end(session, copy, { kind: "released", reason: "unreceived" });
-    }
-  }
-
   /** Ends the stream that a newer one of the same session takes the place of; the session itself goes on. */
   #replace(old: Session): void {
     const { link } = old;
     old.link = undefined;
     link?.close(supersededRefusal(old.workerId));
-  }
-
-  #adopt(session: Session, row: AttemptRow, old: Session | undefined): Attempt {
-    const { classes, clock } = this.#parts;
-    const known = old?.attempts.get(row.taskId);
-    const now = clock.monotonic();
-    const attempt: Attempt = {
-      taskId: row.taskId,
-      epoch: row.epoch,
-      classId: row.classId,
-      type: classes.get(row.classId)?.taskClass.type ?? "",
-      attemptCount: row.attemptCount,
-      outOfMemoryCount: row.outOfMemoryCount,
-      options: row.options,
-      cancelReason: row.cancelReason,
-      sentAt: now,
-      acceptedAt: known?.acceptedAt ?? now,
-      startedAt: known?.startedAt,
-      phase: known?.phase,
-      phaseAt: known?.phaseAt ?? now,
-      progress: known?.progress,
-      unwritten: { accept: !row.accepted, phase: false, progress: false },
-      sequence: known?.sequence ?? 0,
-      settling: false,
-      timedOut: known?.timedOut ?? false,
-    };
-    session.hold(attempt, false);
-    if (attempt.unwritten.accept) this.#parts.journal.touch(session, attempt);
-    return attempt;
   }
 
   async #supersede(sessions: readonly { sessionId: number; schedulerId: string }[]): Promise<void> {
@@ -446,32 +363,4 @@ export interface SessionParts {
   readonly counters: Counters;
   readonly leases: LeaseSettings;
   readonly schedulerId: string;
-}
-
-/** Decides for the attempts of a session that ended for `reason`. */
-function decideEnd(reason: string) {
-  return (row: AttemptRow, workerId: string) => {
-    const ending = ENDINGS[reason];
-    const outcome: Outcome = ending
-      ? { kind: "lost", reason: ending.requeueReason, failure: workerLost(workerId, ending.how) }
-      : { kind: "released", reason };
-    return decide(row, outcome);
-  };
-}
-
-function supersededRefusal(workerId: string): Refusal {
-  return new Refusal(
-    "aborted",
-    "WORKER_SUPERSEDED",
-    `a newer stream of worker ${workerId} took this one's place; two processes must not share a worker id`,
-  );
-}
-
-function lostRefusal(workerId: string): Refusal {
-  return new Refusal(
-    "unavailable",
-    "WORKER_LOST",
-    `worker ${workerId} did not answer within its lease and grace, so its attempts were given to others; dial again`,
-    { retryDelayMs: 0 },
-  );
 }

@@ -13,9 +13,10 @@ import {
 import type { Clock } from "../clock.ts";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import type { OutgoingAssignment, ResultAck, WorkerLink } from "../dispatch/link.ts";
+import type { AttemptDecision } from "../dispatch/reconcile.ts";
 import type { Reports } from "../dispatch/reports.ts";
 import type { Session } from "../dispatch/session.ts";
-import type { AttemptDecision, Sessions } from "../dispatch/sessions.ts";
+import type { Sessions } from "../dispatch/sessions.ts";
 import { DatabaseUnavailableError, Refusal } from "../domain/errors.ts";
 import { type AttemptKey, formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import type { Counters } from "../telemetry/counters.ts";

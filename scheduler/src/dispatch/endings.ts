@@ -1,0 +1,48 @@
+import { Refusal } from "../domain/errors.ts";
+import { type Outcome, workerLost } from "../domain/settlement.ts";
+import type { DecideLost } from "../store/store.ts";
+import { decide } from "./settler.ts";
+
+/** How a session ended, in words for its attempts. */
+const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
+  lost: { requeueReason: "stale", how: "stopped answering" },
+  fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
+  superseded: { requeueReason: "superseded", how: "was superseded by a newer process of the same worker id" },
+};
+
+/** Decides for the attempts of a session that ended for `reason`. */
+export function decideEnd(reason: string): DecideLost {
+  return (row, workerId) => {
+    const ending = ENDINGS[reason];
+    const outcome: Outcome = ending
+      ? { kind: "lost", reason: ending.requeueReason, failure: workerLost(workerId, ending.how) }
+      : { kind: "released", reason };
+    return decide(row, outcome);
+  };
+}
+
+/** Why a stream that a newer one took the place of is ended. */
+export function supersededRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "aborted",
+    "WORKER_SUPERSEDED",
+    `a newer stream of worker ${workerId} took this one's place; two processes must not share a worker id`,
+  );
+}
+
+/** Why the stream of a worker that was given up is ended. */
+export function lostRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "unavailable",
+    "WORKER_LOST",
+    `worker ${workerId} did not answer within its lease and grace, so its attempts were given to others; dial again`,
+    { retryDelayMs: 0 },
+  );
+}
+
+/** Why every stream is ended when the scheduler stops. */
+export function stoppingRefusal(): Refusal {
+  return new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; dial again", {
+    retryDelayMs: 0,
+  });
+}

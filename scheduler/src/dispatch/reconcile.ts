@@ -1,0 +1,103 @@
+import type { Clock } from "../clock.ts";
+import type { AttemptKey } from "../domain/ids.ts";
+import type { AttemptRow } from "../store/store.ts";
+import type { ClassIndex } from "./class-index.ts";
+import type { Journal } from "./journal.ts";
+import type { Attempt, Session } from "./session.ts";
+import type { Settler } from "./settler.ts";
+
+/** What to do with an attempt that the worker says it holds. */
+export interface AttemptDecision {
+  readonly key: AttemptKey;
+  readonly keep: boolean;
+  readonly reason: string;
+  readonly cancelled: boolean;
+}
+
+/** What the reconciliation works with. */
+export interface ReconcileParts {
+  readonly classes: ClassIndex;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly settler: Settler;
+}
+
+/** Keeps what both sides know of; gives back what the worker never received. */
+export function reconcile(
+  parts: ReconcileParts,
+  {
+    session,
+    inFlight,
+    rows,
+    old,
+  }: {
+    session: Session;
+    inFlight: readonly AttemptKey[];
+    rows: readonly AttemptRow[];
+    old: Session | undefined;
+  },
+): AttemptDecision[] {
+  const byTask = new Map(rows.map((row) => [row.taskId, row]));
+  const kept = new Set<number>();
+  const decisions = inFlight.map((key) => {
+    const row = byTask.get(key.taskId);
+    const keep = row?.epoch === key.epoch;
+    if (keep) {
+      kept.add(key.taskId);
+      adopt(parts, session, row, old);
+    }
+    const cancelled = keep && row.cancelReason !== undefined;
+    return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };
+  });
+  for (const row of rows) {
+    if (kept.has(row.taskId)) continue;
+    const attempt = adopt(parts, session, row, undefined);
+    void parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
+  }
+  giveBackUnsent(parts, session, old, new Set(byTask.keys()));
+  return decisions;
+}
+
+/** What was claimed for the old stream after the rows were read went nowhere. */
+function giveBackUnsent(
+  parts: ReconcileParts,
+  session: Session,
+  old: Session | undefined,
+  read: ReadonlySet<number>,
+): void {
+  for (const attempt of old?.attempts.values() ?? []) {
+    if (attempt.settling || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
+    const copy = { ...attempt };
+    session.hold(copy, false);
+    void parts.settler.end(session, copy, { kind: "released", reason: "unreceived" });
+  }
+}
+
+function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Session | undefined): Attempt {
+  const { classes, clock } = parts;
+  const known = old?.attempts.get(row.taskId);
+  const now = clock.monotonic();
+  const attempt: Attempt = {
+    taskId: row.taskId,
+    epoch: row.epoch,
+    classId: row.classId,
+    type: classes.get(row.classId)?.taskClass.type ?? "",
+    attemptCount: row.attemptCount,
+    outOfMemoryCount: row.outOfMemoryCount,
+    options: row.options,
+    cancelReason: row.cancelReason,
+    sentAt: now,
+    acceptedAt: known?.acceptedAt ?? now,
+    startedAt: known?.startedAt,
+    phase: known?.phase,
+    phaseAt: known?.phaseAt ?? now,
+    progress: known?.progress,
+    unwritten: { accept: !row.accepted, phase: false, progress: false },
+    sequence: known?.sequence ?? 0,
+    settling: false,
+    timedOut: known?.timedOut ?? false,
+  };
+  session.hold(attempt, false);
+  if (attempt.unwritten.accept) parts.journal.touch(session, attempt);
+  return attempt;
+}
