@@ -35,6 +35,9 @@ export interface ChaosReport extends Findings {
 /** After the last fault everything accepted ends within this; longer means that something hangs. */
 const QUIESCENCE_MS = 120_000;
 
+/** Open tasks beyond which the producers wait: a few seconds of work for five workers. */
+const MAX_OPEN_TASKS = 1_000;
+
 /** Runs the schedule of a seed against a real fleet, waits until all is quiet, and checks what happened. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const { seed, lengthMs, say } = options;
@@ -42,7 +45,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     const producer = new Producer(fleet.schedulerAddresses, seed);
     producer.start(options.lanes);
+    const feeding = new AbortController();
+    const fed = holdWhenDeep(fleet, producer, feeding.signal);
     const { faults, skipped } = await injectAll(fleet, options);
+    feeding.abort();
+    await fed;
     await producer.stop();
     say(`${producer.accepted.length} tasks accepted; waiting until all have ended`);
     const quietFrom = performance.now();
@@ -102,6 +109,19 @@ async function injectAll(
   }
   await Promise.all(underWay);
   return { faults: counts, skipped };
+}
+
+/** Keeps the queue from outgrowing what the workers can finish after the last fault. */
+async function holdWhenDeep(fleet: Fleet, producer: Producer, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      producer.held = (await openTasks(fleet.databaseUrl)) > MAX_OPEN_TASKS;
+    } catch (error) {
+      // The database is away as often as the schedule says; the next look decides.
+      if (!(error instanceof Error)) throw error;
+    }
+    await delay(500);
+  }
 }
 
 async function untilQuiet(url: string, say: (line: string) => void): Promise<void> {

@@ -89,7 +89,8 @@ export async function check(
     const ids = new Set(tasks.map(({ taskId }) => taskId));
     if (ids.size > 1) violations.push(`key ${key} was given to ${[...ids].join(", ")}`);
   }
-  const strangers = finished.filter(({ id }) => !accepted.some(({ taskId }) => taskId === id));
+  const answered = new Set(accepted.map(({ taskId }) => taskId));
+  const strangers = finished.filter(({ id }) => !answered.has(id));
   for (const { id } of strangers) violations.push(`${id} ended although no submit was answered with it`);
 
   let fencedOutcomes = 0;

@@ -15,6 +15,8 @@ export class Producer {
   readonly accepted: Accepted[] = [];
   /** Submits that were answered with an error and tried again. */
   retries = 0;
+  /** While true nothing new is submitted: what waits is deep enough. */
+  held = false;
   readonly #client: Client;
   readonly #random: () => number;
   readonly #stopping = new AbortController();
@@ -39,6 +41,10 @@ export class Producer {
 
   async #lane(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
+      if (this.held) {
+        await delay(100);
+        continue;
+      }
       const count = 1 + Math.floor(this.#random() ** 3 * 40);
       const specs = Array.from({ length: count }, () => this.#spec());
       await this.#submit(specs);

@@ -69,8 +69,8 @@ export class FaultProxy {
   /** Drops every connection at once, with a reset on both sides. */
   cut(): void {
     for (const { near, far } of this.#pairs) {
-      near.resetAndDestroy();
-      far.resetAndDestroy();
+      reset(near);
+      reset(far);
     }
     this.#pairs.clear();
   }
@@ -117,7 +117,7 @@ export class FaultProxy {
     near.on("error", () => near.destroy());
     if (this.#refusing) {
       this.#refused++;
-      near.resetAndDestroy();
+      reset(near);
       for (const wake of this.#waiters) wake();
       this.#waiters.clear();
       return;
@@ -129,7 +129,7 @@ export class FaultProxy {
     far.connect(this.#target);
     far.on("error", () => {
       // The target is down: the peer sees what it would have seen without us.
-      near.resetAndDestroy();
+      reset(near);
       this.#pairs.delete(pair);
     });
     near.on("data", (bytes) => void far.write(bytes));
@@ -146,6 +146,12 @@ export class FaultProxy {
     pair.far.destroy();
     this.#pairs.delete(pair);
   }
+}
+
+function reset(socket: Socket): void {
+  // Node cannot reset a socket whose FIN is under way: its handle would never close, nor the process end.
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function hold({ near, far }: Pair): void {
