@@ -1,5 +1,5 @@
 import type { TestDatabase } from "../support/postgres.ts";
-import type { Trouble } from "./fleet.ts";
+import type { Outage, Trouble } from "./fleet.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -62,7 +62,7 @@ export async function check(
   db: Pick<TestDatabase, "query">,
   accepted: readonly Accepted[],
   runs: readonly Run[],
-  troubles: readonly Trouble[],
+  { troubles, outages }: { troubles: readonly Trouble[]; outages: readonly Outage[] },
   silenceMs: number,
   livingWorkers: number,
 ): Promise<Findings> {
@@ -107,11 +107,10 @@ export async function check(
   let unexcusedReruns = 0;
   for (const { task_id, epoch, name, at, worker_id } of requeued) {
     if (name !== "requeued:stale") continue;
-    const excused = troubles.some(
-      ({ worker, fromMs, toMs }) =>
-        worker === worker_id && fromMs <= at.getTime() && toMs >= at.getTime() - silenceMs,
-    );
-    if (excused) continue;
+    const within = ({ fromMs, toMs }: { fromMs: number; toMs: number }) =>
+      fromMs <= at.getTime() && toMs >= at.getTime() - silenceMs;
+    if (troubles.some((trouble) => trouble.worker === worker_id && within(trouble))) continue;
+    if (noSchedulerServed(outages.filter(within))) continue;
     unexcusedReruns++;
     violations.push(
       `${task_id}.${epoch} was taken from ${worker_id}, which nothing had happened to (${at.toISOString()})`,
@@ -148,6 +147,15 @@ export async function check(
     leaks,
     violations,
   };
+}
+
+/** True when both schedulers were away at the same moment: nobody could renew a lease then. */
+function noSchedulerServed(outages: readonly Outage[]): boolean {
+  return outages.some((one) =>
+    outages.some(
+      (other) => other.scheduler !== one.scheduler && one.fromMs <= other.toMs && other.fromMs <= one.toMs,
+    ),
+  );
 }
 
 /** Times within and between attempts must not run backwards. */

@@ -32,9 +32,17 @@ interface WorkerSlot {
   program: Program | undefined;
 }
 
+/** When a scheduler could serve nobody. */
+export interface Outage {
+  readonly scheduler: number;
+  readonly fromMs: number;
+  toMs: number;
+}
+
 /** Two schedulers, several workers and a PostgreSQL, all real, and what is done to them. */
 export class Fleet {
   readonly troubles: Trouble[] = [];
+  readonly outages: Outage[] = [];
   readonly historyFile: string;
   /** Programs that ended without having been told to. */
   readonly surprises: string[] = [];
@@ -180,16 +188,15 @@ export class Fleet {
         return;
       }
       case "scheduler_kill":
-        return this.#cycle(this.#scheduler(fault.scheduler), "SIGKILL", fault.downMs);
+        return this.#outage(fault.scheduler, (slot) => this.#cycle(slot, "SIGKILL", fault.downMs));
       case "scheduler_restart":
-        return this.#cycle(this.#scheduler(fault.scheduler), "SIGTERM", 0);
-      case "scheduler_stop": {
-        const { program } = this.#scheduler(fault.scheduler);
-        program?.kill("SIGSTOP");
-        await delay(fault.forMs);
-        program?.kill("SIGCONT");
-        return;
-      }
+        return this.#outage(fault.scheduler, (slot) => this.#cycle(slot, "SIGTERM", 0));
+      case "scheduler_stop":
+        return this.#outage(fault.scheduler, async ({ program }) => {
+          program?.kill("SIGSTOP");
+          await delay(fault.forMs);
+          program?.kill("SIGCONT");
+        });
       case "postgres_restart":
         await this.#server.postgres.stop();
         return this.#startPostgres(fault.downMs);
@@ -203,6 +210,17 @@ export class Fleet {
       default:
         throw new TypeError(`unknown fault ${JSON.stringify(fault satisfies never)}`);
     }
+  }
+
+  async #outage(index: number, fault: (slot: SchedulerSlot) => Promise<void>): Promise<void> {
+    const outage = {
+      scheduler: index % this.#schedulers.length,
+      fromMs: Date.now(),
+      toMs: Number.POSITIVE_INFINITY,
+    };
+    this.outages.push(outage);
+    await fault(this.#scheduler(index));
+    outage.toMs = Date.now();
   }
 
   async #cycle(slot: SchedulerSlot, signal: NodeJS.Signals, downMs: number): Promise<void> {
