@@ -97,7 +97,7 @@ async function injectAll(
   const start = performance.now();
   const counts: Record<string, number> = {};
   let skipped = 0;
-  const underWay = new Set<Promise<void>>();
+  const underWay: Promise<void>[] = [];
   for (const { atMs, fault } of schedule(seed, lengthMs, { workers, schedulers })) {
     await delay(Math.max(0, atMs - (performance.now() - start)));
     say(`${String(Math.round(atMs / 100) / 10).padStart(7)} s  ${JSON.stringify(fault)}`);
@@ -105,8 +105,7 @@ async function injectAll(
       if (done) counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
       else skipped++;
     });
-    underWay.add(injection);
-    void injection.finally(() => underWay.delete(injection));
+    underWay.push(injection);
   }
   await Promise.all(underWay);
   return { faults: counts, skipped };
@@ -140,6 +139,8 @@ async function untilQuiet(url: string, say: (line: string) => void): Promise<voi
 
 async function openTasks(url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url });
+  // A killed server says so as an event as well as to the statement under way, which is what the caller hears.
+  client.on("error", () => undefined);
   await client.connect();
   try {
     const { rows } = await client.query<{ count: string }>("select count(*) from muster.task");

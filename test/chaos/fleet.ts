@@ -149,7 +149,14 @@ export class Fleet {
     return ends;
   }
 
+  /** Leaves nothing behind, however the run went. */
   async remove(): Promise<void> {
+    for (const program of this.#everStarted) {
+      if (!program.alive) continue;
+      program.kill("SIGKILL");
+      await program.ended;
+    }
+    await Promise.all(this.#workers.flatMap(({ proxies }) => proxies.map((proxy) => proxy.stop())));
     await this.#server.remove();
     await rm(this.#folder, { recursive: true, force: true });
   }

@@ -24,7 +24,13 @@ const server = env.TEST_DATABASE_URL ? undefined : await startServer();
 try {
   const child = spawn(
     execPath,
-    ["--test", `--test-concurrency=${Math.max(2, availableParallelism())}`, "--test-reporter=spec", ...files],
+    [
+      "--test",
+      "--test-timeout=400000",
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      "--test-reporter=spec",
+      ...files,
+    ],
     { stdio: "inherit", env: { ...env, TEST_DATABASE_URL: env.TEST_DATABASE_URL ?? server?.url ?? "" } },
   );
   process.exitCode = await new Promise<number>((resolve) => {
