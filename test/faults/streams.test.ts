@@ -55,6 +55,8 @@ describe("a worker's stream breaks", () => {
     const worker = await fleet.worker(queue, { queue, scheduler: proxy.address });
     const handle = await fleet.client.submit("gate", { gate: gate.path, deaf }, { queue });
     await fleet.ran(handle.id);
+    // What the network then swallows must not be the acceptance: the deadline for it would rightly take the attempt back.
+    await fleet.eventually(handle.id, "started");
     return { gate, worker, handle };
   }
 
@@ -118,11 +120,7 @@ describe("a worker's stream breaks", () => {
     assert.equal(await next.result(), "again");
   });
 
-  // Known fault: about once in a hundred runs on a loaded machine the handler begins twice under the same attempt
-  // number; the outcome is still decided once. It is shown as failing, not tried again, until the cause is found.
-  it("F8: half-open for less than the lease, the worker dials anew and keeps its attempt", {
-    todo: "the handler rarely begins twice",
-  }, async () => {
+  it("F8: half-open for less than the lease, the worker dials anew and keeps its attempt", async () => {
     const { gate, worker, handle, fleet, proxy } = await running("f8", { patient: true });
     const mark = worker.mark();
     const dials = proxy.dials;
