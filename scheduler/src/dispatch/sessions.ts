@@ -184,9 +184,10 @@ export class Sessions {
       session.lastBeat ? [{ sessionId: session.id, beat: session.lastBeat }] : [],
     );
     for (const session of beating) session.beatUnwritten = false;
-    if (beats.length > 0) this.#renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
-    const lost = beats.length > 0 ? await this.#renewing : [];
-    for (const id of lost) this.#leaseGone(id);
+    // Asked even when there is nothing to renew: only a database that answers makes this scheduler a judge of
+    // the leases that other schedulers may have been unable to renew.
+    this.#renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
+    for (const id of await this.#renewing) this.#leaseGone(id);
     await this.#forgetMoved();
   }
 
