@@ -18,7 +18,7 @@ const MAX_CHUNK_BYTES = 64 * 1024;
 export interface AttemptHost {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  readonly link: Pick<Link, "send" | "flush">;
+  readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
   readonly log: Logger;
   /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
   warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;

@@ -219,7 +219,7 @@ export class Engine {
     if (this.#over) return;
     switch (message.kind) {
       case "assignments":
-        this.#runner.take(message.assignments);
+        this.#runner.take(message.groups);
         return;
       case "cancel":
         this.#runner.cancel(message);

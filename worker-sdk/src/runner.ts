@@ -4,7 +4,7 @@ import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
-import type { AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
+import type { AssignmentGroup, AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "./options.ts";
 import { Watch } from "./watchdog.ts";
 
@@ -58,10 +58,10 @@ export class Runner {
   }
 
   /** Accepts what there is room for, rejects the rest, starts what has a slot. */
-  take(assignments: readonly AssignmentMessage[]): void {
+  take(groups: readonly AssignmentGroup[]): void {
     const { link, log } = this.#host;
     const accepted: Attempt[] = [];
-    for (const assignment of assignments) {
+    for (const assignment of groups.flatMap(spread)) {
       const type = this.#types.get(assignment.type);
       const refusal = this.#refusal(assignment, type, accepted.length);
       if (refusal !== undefined || type === undefined) {
@@ -76,7 +76,6 @@ export class Runner {
     if (accepted.length === 0) return;
     link.send({ kind: "accept", attemptIds: accepted.map(({ id }) => id) });
     for (const attempt of accepted) {
-      attempt.event("task.received");
       const { attemptId, taskId, type, queue, attemptNumber } = attempt.assignment;
       log.info(
         {
@@ -205,7 +204,7 @@ export class Runner {
     }
     const startedMs = clock.monotonicMs();
     attempt.startedMs = startedMs;
-    attempt.event("task.started");
+    link.sendStarted(attempt.id, startedMs - attempt.receivedMs);
     const { runTimeoutMs } = attempt.assignment;
     if (runTimeoutMs !== undefined && runTimeoutMs > 0) {
       attempt.runDeadline = deadlines.add(runTimeoutMs, () => {
@@ -240,7 +239,10 @@ export class Runner {
   #report(attempt: Attempt, outcome: Outcome): void {
     const cost = { runMs: attempt.runMs, phases: attempt.timings };
     attempt.close();
-    this.#host.link.send({ kind: "result", attemptId: attempt.id, outcome, cost });
+    const { link } = this.#host;
+    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0) {
+      link.sendSuccess(attempt.id, outcome.output, outcome.contentType, cost.runMs);
+    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost });
     this.#logOutcome(attempt, outcome, cost.runMs);
   }
 
@@ -299,4 +301,15 @@ export class Runner {
     if (this.#running.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
+}
+
+function spread(group: AssignmentGroup): AssignmentMessage[] {
+  const { common, attemptIds, taskIds, attemptNumbers, payloads } = group;
+  return attemptIds.map((attemptId, index) => ({
+    ...common,
+    attemptId,
+    taskId: taskIds[index] ?? "",
+    attemptNumber: attemptNumbers[index] ?? 0,
+    payload: payloads[index] ?? "",
+  }));
 }

@@ -116,7 +116,8 @@ test("deadlines fire in time on one timer, however they are added, moved and rem
 test("progress is sent at once, then the latest of each interval, with the count of what was left out", () => {
   const clock = new ManualClock();
   const sent: ToLink[] = [];
-  const link = { send: (message: ToLink) => void sent.push(message), flush: () => undefined };
+  const send = (message: ToLink) => void sent.push(message);
+  const link = { send, sendStarted: () => undefined, sendSuccess: () => undefined, flush: () => undefined };
   const throttle = new ProgressThrottle("t-1.1", { clock, deadlines: new Deadlines(clock), link });
   for (const share of [0.1, 0.2, 0.3]) throttle.report(share);
   clock.advance(100);

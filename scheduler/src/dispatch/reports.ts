@@ -59,6 +59,15 @@ export class Reports {
     }
   }
 
+  /** Their handlers have been called. */
+  started(session: Session, keys: readonly AttemptKey[]): void {
+    const now = this.#parts.clock.monotonic();
+    for (const key of keys) {
+      const attempt = this.#current(session, key, "start");
+      if (attempt) this.#started(session, attempt, now);
+    }
+  }
+
   rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
     const { settler, log, classes, clock } = this.#parts;
     const attempt = this.#current(session, key, "reject");
@@ -84,11 +93,7 @@ export class Reports {
     if (!attempt || event.sequence <= attempt.sequence) return;
     attempt.sequence = event.sequence;
     const { clock, journal, log } = this.#parts;
-    if (event.name === "task.started") {
-      attempt.startedAt ??= clock.monotonic();
-      attempt.unwritten.accept = true;
-      journal.touch(session, attempt);
-    }
+    if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
     if (OWN_NAMES.has(event.name)) return;
     const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
     if (phase !== undefined && change !== undefined) this.#phase(session, attempt, phase, change);
@@ -153,6 +158,13 @@ export class Reports {
         else this.#checkRun(session, attempt, attempt.startedAt ?? attempt.acceptedAt, now);
       }
     }
+  }
+
+  #started(session: Session, attempt: Attempt, now: number): void {
+    if (attempt.startedAt !== undefined) return;
+    attempt.startedAt = now;
+    attempt.unwritten.accept = true;
+    this.#parts.journal.touch(session, attempt);
   }
 
   #checkAccept(session: Session, attempt: Attempt, now: number): void {

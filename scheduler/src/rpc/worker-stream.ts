@@ -39,6 +39,9 @@ import {
 /** A worker that reads so slowly that this much waits for it is cut off; credit bounds it far below. */
 const MAX_UNSENT_BYTES = 256 * 1024 * 1024;
 
+/** What Welcome says that this scheduler understands beyond the protocol's first version. */
+const FEATURES = ["brief_starts"];
+
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
 const MAX_FRAME_SHARE = 0.5;
 
@@ -202,7 +205,8 @@ class WorkerStream implements WorkerLink {
         this.#send({ case: "heartbeatAck", value: { sequence: kind.value.sequence } });
         return;
       case "taskAccepted":
-        return reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
+        reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
+        return reports.started(session, kind.value.startedAttemptIds.map(toAttemptKey));
       case "taskRejected": {
         const { attemptId, reason, detail } = kind.value;
         return reports.rejected(
@@ -279,6 +283,7 @@ class WorkerStream implements WorkerLink {
       maxMessageBytes: BigInt(sizes.maxMessageBytes),
       maxResultBytes: BigInt(sizes.maxResultBytes),
       protocolVersion: PROTOCOL_VERSION,
+      features: [...FEATURES],
     };
   }
 

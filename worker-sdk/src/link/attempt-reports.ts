@@ -1,11 +1,12 @@
+import type { Assignment } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
-import { durationFromMs } from "../duration.ts";
 import type { Counters } from "./counters.ts";
-import type { HeldAttempts } from "./held.ts";
+import type { HeldAttempt, HeldAttempts } from "./held.ts";
 import type { Lanes } from "./lanes.ts";
-import type { AssignmentMessage, FromLink, ToLink } from "./messages.ts";
+import { RECEIVED, STARTED } from "./lanes.ts";
+import type { FromLink, Outcome, ToLink } from "./messages.ts";
 import type { Vitals } from "./vitals.ts";
-import { bytesOf, encode, rejectionReason, taskResult } from "./wire.ts";
+import { bytesOf, encode, encodeResult, encodeSuccess, groupAssignments, rejectionReason } from "./wire.ts";
 
 /** What attempt reports work on. */
 export interface AttemptReportsParts {
@@ -63,8 +64,9 @@ export class AttemptReports {
   }
 
   /** Passes new assignments on; rejects what has no handler; answers for duplicates. */
-  assignments(assignments: readonly AssignmentMessage[]): void {
-    const fresh: AssignmentMessage[] = [];
+  assignments(assignments: readonly Assignment[]): void {
+    const fresh: Assignment[] = [];
+    const nowMs = this.#clock.monotonicMs();
     for (const assignment of assignments) {
       const { attemptId, type } = assignment;
       const held = this.#held.get(attemptId);
@@ -73,11 +75,11 @@ export class AttemptReports {
         this.reject(attemptId, "UNKNOWN_TYPE", `no handler for type "${type}"`);
       } else if (this.draining) this.reject(attemptId, "DRAINING", "the worker is draining");
       else {
-        this.#held.add(attemptId, this.#clock.monotonicMs());
+        this.#held.add(attemptId, nowMs);
         fresh.push(assignment);
       }
     }
-    if (fresh.length > 0) this.#emit({ kind: "assignments", assignments: fresh });
+    if (fresh.length > 0) this.#emit({ kind: "assignments", groups: groupAssignments(fresh) });
   }
 
   #duplicate(attemptId: string): void {
@@ -85,18 +87,27 @@ export class AttemptReports {
     const held = this.#held.get(attemptId);
     // Not accepted yet: main will say.
     if (!held?.accepted) return;
-    this.#lanes.control({ case: "taskAccepted", value: { attemptIds: [attemptId] } });
-    if (held.result !== undefined) this.#lanes.result(held.result);
+    this.#lanes.accepted(held);
+    if (held.result !== undefined) this.#lanes.result(held);
   }
 
   /** Main has taken these. */
   accept(attemptIds: readonly string[]): void {
-    const held = attemptIds.filter((attemptId) => {
+    for (const attemptId of attemptIds) {
       const attempt = this.#held.get(attemptId);
-      if (attempt !== undefined) attempt.accepted = true;
-      return attempt !== undefined;
-    });
-    if (held.length > 0) this.#lanes.control({ case: "taskAccepted", value: { attemptIds: held } });
+      if (attempt === undefined) continue;
+      attempt.accepted = true;
+      this.#lanes.accepted(attempt);
+      this.#log(attempt, RECEIVED, 0, undefined);
+    }
+  }
+
+  /** Main has called their handlers. */
+  started({ attemptIds, elapsedMs }: Extract<ToLink, { kind: "started" }>): void {
+    for (const [index, attemptId] of attemptIds.entries()) {
+      const attempt = this.#held.get(attemptId);
+      if (attempt !== undefined) this.#log(attempt, STARTED, elapsedMs[index] ?? 0, undefined);
+    }
   }
 
   /** Refuses an assignment. */
@@ -113,20 +124,7 @@ export class AttemptReports {
   event({ attemptId, name, elapsedMs, attributes }: Extract<ToLink, { kind: "event" }>): void {
     const attempt = this.#held.get(attemptId);
     if (attempt === undefined) return;
-    const kept = this.#held.addEvent(attempt, (sequence) =>
-      encode({
-        case: "taskEvent",
-        value: {
-          attemptId,
-          sequence,
-          name,
-          elapsed: durationFromMs(elapsedMs),
-          attributes: { ...attributes },
-        },
-      }),
-    );
-    if (kept) this.#lanes.event(attempt);
-    else this.#counters.add("events_dropped");
+    this.#log(attempt, name, elapsedMs, attributes);
   }
 
   /** Sends how far a handler is. */
@@ -154,15 +152,27 @@ export class AttemptReports {
     this.#counters.add(`tasks_${outcome.kind}`);
     const attempt = this.#held.get(attemptId);
     if (attempt === undefined) {
-      this.#counters.add("results_dropped");
-      const fields = { attempt_id: attemptId, outcome: outcome.kind };
-      this.#emit({ kind: "warn", event: "worker.result.dropped", fields });
+      this.#dropped(attemptId, outcome.kind);
       return;
     }
-    const peak = Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
-    const result = taskResult(attemptId, outcome, cost, peak);
-    this.#held.setResult(attempt, result);
-    this.#lanes.result(result);
+    this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt)));
+  }
+
+  /** Keeps and sends plain successes. */
+  succeeded({ attemptIds, outputs, contentType, runMs }: Extract<ToLink, { kind: "succeeded" }>): void {
+    this.#counters.add("tasks_succeeded", attemptIds.length);
+    for (const [index, attemptId] of attemptIds.entries()) {
+      const attempt = this.#held.get(attemptId);
+      if (attempt === undefined) {
+        this.#dropped(attemptId, "succeeded");
+        continue;
+      }
+      const output = outputs[index] ?? "";
+      this.#keep(
+        attempt,
+        encodeSuccess(attemptId, output, contentType, runMs[index] ?? 0, this.#peak(attempt)),
+      );
+    }
   }
 
   /** An attempt is no longer ours: main is told when it held it. */
@@ -176,5 +186,30 @@ export class AttemptReports {
     if (attempt === undefined) return false;
     this.#lanes.forget(attempt);
     return this.#held.remove(attemptId);
+  }
+
+  #log(
+    attempt: HeldAttempt,
+    name: string,
+    elapsedMs: number,
+    attributes: Readonly<Record<string, string>> | undefined,
+  ): void {
+    if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#lanes.event(attempt);
+    else this.#counters.add("events_dropped");
+  }
+
+  #keep(attempt: HeldAttempt, result: Uint8Array): void {
+    this.#held.setResult(attempt, result);
+    this.#lanes.result(attempt);
+  }
+
+  #peak(attempt: HeldAttempt): number {
+    return Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
+  }
+
+  #dropped(attemptId: string, outcome: Outcome["kind"]): void {
+    this.#counters.add("results_dropped");
+    const fields = { attempt_id: attemptId, outcome };
+    this.#emit({ kind: "warn", event: "worker.result.dropped", fields });
   }
 }

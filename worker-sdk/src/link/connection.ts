@@ -13,7 +13,10 @@ import type { SharedState } from "./shared.ts";
 import type { StreamEnd } from "./status.ts";
 import type { Stream } from "./stream.ts";
 import { Vitals } from "./vitals.ts";
-import { assignmentMessage, durationsMs, encode, startupPhase } from "./wire.ts";
+import { durationsMs, encode, startupPhase } from "./wire.ts";
+
+/** Feature of a scheduler that takes starts with the acceptance. */
+const BRIEF_STARTS = "brief_starts";
 
 /** How long a goodbye waits for the scheduler to end the stream. */
 const GOODBYE_MS = 1000;
@@ -139,6 +142,12 @@ export class Connection {
       case "accept":
         this.#attempts.accept(message.attemptIds);
         return;
+      case "started":
+        this.#attempts.started(message);
+        return;
+      case "succeeded":
+        this.#attempts.succeeded(message);
+        return;
       case "reject":
         this.#attempts.reject(message.attemptId, message.reason, message.detail);
         return;
@@ -206,7 +215,7 @@ export class Connection {
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
     });
     this.#welcomed = true;
-    this.#lanes.open(stream);
+    this.#lanes.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#sendPhases();
     this.#beats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#finishWhenSettled();
@@ -218,7 +227,7 @@ export class Connection {
         this.#beats.answered();
         return;
       case "assignments":
-        this.#attempts.assignments(kind.value.assignments.map(assignmentMessage));
+        this.#attempts.assignments(kind.value.assignments);
         return;
       case "cancelAttempt": {
         const { attemptId, reason, grace, timedOut } = kind.value;

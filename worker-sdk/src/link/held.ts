@@ -1,14 +1,22 @@
 import { create } from "@bufbuild/protobuf";
-import type { RunningAttempt, TaskResult } from "@muster/protocol";
+import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
 import { durationFromMs } from "../duration.ts";
 
 /** Events kept in all; beyond it those that were sent go first, then new ones are dropped and counted. */
 export const MAX_EVENTS = 10_000;
 
-/** Encoded events of an attempt, in order, and how many of them this stream has carried. */
+/** A lifecycle signal of an attempt. */
+export interface LoggedEvent {
+  readonly sequence: number;
+  readonly name: string;
+  readonly elapsedMs: number;
+  readonly attributes: Readonly<Record<string, string>> | undefined;
+}
+
+/** Events of an attempt, in order, and how many of them this stream has carried. */
 interface EventLog {
-  readonly encoded: Uint8Array[];
+  readonly kept: LoggedEvent[];
   sent: number;
   /** Number of the last event, dropped ones included. */
   sequence: number;
@@ -25,7 +33,8 @@ export interface HeldAttempt {
   progressAtMs: number | undefined;
   cancelling: boolean;
   peakRssBytes: number;
-  result: TaskResult | undefined;
+  /** Its encoded TaskResult. */
+  result: Uint8Array | undefined;
   readonly events: EventLog;
 }
 
@@ -65,14 +74,14 @@ export class HeldAttempts {
       cancelling: false,
       peakRssBytes: 0,
       result: undefined,
-      events: { encoded: [], sent: 0, sequence: 0 },
+      events: { kept: [], sent: 0, sequence: 0 },
     };
     this.#attempts.set(attemptId, attempt);
     return attempt;
   }
 
   /** Keeps its result until `remove`. */
-  setResult(attempt: HeldAttempt, result: TaskResult): void {
+  setResult(attempt: HeldAttempt, result: Uint8Array): void {
     if (attempt.result === undefined) this.#pendingResults += 1;
     attempt.result = result;
   }
@@ -82,16 +91,21 @@ export class HeldAttempts {
     const attempt = this.#attempts.get(attemptId);
     if (attempt === undefined) return false;
     if (attempt.result !== undefined) this.#pendingResults -= 1;
-    this.#eventCount -= attempt.events.encoded.length;
+    this.#eventCount -= attempt.events.kept.length;
     return this.#attempts.delete(attemptId);
   }
 
   /** Keeps an event of an attempt; false when there is no room and it was dropped. */
-  addEvent(attempt: HeldAttempt, encodeEvent: (sequence: bigint) => Uint8Array): boolean {
+  addEvent(
+    attempt: HeldAttempt,
+    name: string,
+    elapsedMs: number,
+    attributes: Readonly<Record<string, string>> | undefined,
+  ): boolean {
     if (this.#eventCount >= MAX_EVENTS) this.#dropSentEvents();
     attempt.events.sequence += 1;
     if (this.#eventCount >= MAX_EVENTS) return false;
-    attempt.events.encoded.push(encodeEvent(BigInt(attempt.events.sequence)));
+    attempt.events.kept.push({ sequence: attempt.events.sequence, name, elapsedMs, attributes });
     this.#eventCount += 1;
     return true;
   }
@@ -121,7 +135,7 @@ export class HeldAttempts {
   #dropSentEvents(): void {
     for (const { events } of this.#attempts.values()) {
       this.#eventCount -= events.sent;
-      events.encoded.splice(0, events.sent);
+      events.kept.splice(0, events.sent);
       events.sent = 0;
     }
   }

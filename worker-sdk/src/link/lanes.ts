@@ -1,8 +1,11 @@
-import type { TaskResult } from "@muster/protocol";
 import type { HeldAttempt, HeldAttempts } from "./held.ts";
 import type { Stream } from "./stream.ts";
 import type { WorkerMessageKind } from "./wire.ts";
-import { encode } from "./wire.ts";
+import { encode, encodeEvent, encodeResults } from "./wire.ts";
+
+/** Events that a scheduler with the feature `brief_starts` takes with the acceptance. */
+export const RECEIVED = "task.received";
+export const STARTED = "task.started";
 
 /** Most results of one frame, and most bytes of their outputs. */
 const MAX_FRAME_RESULTS = 500;
@@ -30,12 +33,15 @@ export class Lanes {
   readonly #held: HeldAttempts;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
+  #briefStarts = false;
+  #accepted: string[] = [];
   #control: Uint8Array[] = [];
   #eventful = new Set<HeldAttempt>();
   #progress = new Map<string, WaitingProgress>();
   #output: WaitingOutput[] = [];
   #outputBytes = 0;
-  #results: TaskResult[] = [];
+  /** Attempts whose result this stream has not carried. */
+  #results = new Set<HeldAttempt>();
   #flushScheduled = false;
 
   constructor(held: HeldAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
@@ -43,21 +49,25 @@ export class Lanes {
     this.#onShed = onShed;
   }
 
-  /** A stream was welcomed: everything that is not acknowledged goes again, each attempt's result last. */
-  open(stream: Stream): void {
+  /**
+   * A stream was welcomed: everything that is not acknowledged goes again, each attempt's result last.
+   *
+   * @param briefStarts The scheduler takes starts with the acceptance.
+   */
+  open(stream: Stream, briefStarts: boolean): void {
     this.#stream = stream;
+    this.#briefStarts = briefStarts;
     this.#held.startStream();
     this.#control = [];
+    this.#accepted = [];
     this.#eventful.clear();
-    this.#results = [];
-    const accepted: string[] = [];
+    this.#results.clear();
     for (const attempt of this.#held.values()) {
-      if (attempt.result !== undefined) this.#results.push(attempt.result);
+      if (attempt.result !== undefined) this.#results.add(attempt);
       if (!attempt.accepted) continue;
-      accepted.push(attempt.attemptId);
+      this.#accepted.push(attempt.attemptId);
       this.#eventful.add(attempt);
     }
-    if (accepted.length > 0) this.control({ case: "taskAccepted", value: { attemptIds: accepted } });
     this.flush();
   }
 
@@ -65,6 +75,14 @@ export class Lanes {
   close(): void {
     this.#stream = undefined;
     this.#control = [];
+    this.#accepted = [];
+  }
+
+  /** Main has taken this attempt. Dropped without a stream: the next one says it again. */
+  accepted(attempt: HeldAttempt): void {
+    if (this.#stream === undefined) return;
+    this.#accepted.push(attempt.attemptId);
+    this.#schedule();
   }
 
   /** A message that must not wait; dropped without a stream, where the next Hello says as much. */
@@ -99,9 +117,9 @@ export class Lanes {
   }
 
   /** Queues a result that the held attempts keep. */
-  result(result: TaskResult): void {
+  result(attempt: HeldAttempt): void {
     if (this.#stream === undefined) return;
-    this.#results.push(result);
+    this.#results.add(attempt);
     this.#schedule();
   }
 
@@ -109,8 +127,7 @@ export class Lanes {
   forget(attempt: HeldAttempt): void {
     this.#eventful.delete(attempt);
     this.#progress.delete(attempt.attemptId);
-    if (attempt.result !== undefined)
-      this.#results = this.#results.filter((result) => result !== attempt.result);
+    this.#results.delete(attempt);
   }
 
   /** Writes what may be written now, in the order that keeps an attempt's history in order. */
@@ -121,6 +138,7 @@ export class Lanes {
       this.#shedOutput();
       return;
     }
+    this.#writeAccepts(stream);
     for (const bytes of this.#control) stream.write(bytes);
     this.#control = [];
     this.#writeEvents(stream);
@@ -140,15 +158,33 @@ export class Lanes {
     setImmediate(this.flush);
   }
 
+  #writeAccepts(stream: Stream): void {
+    const startedAttemptIds: string[] = [];
+    if (this.#briefStarts) {
+      for (const attempt of this.#eventful) {
+        const { events } = attempt;
+        for (let event = events.kept[events.sent]; event !== undefined; event = events.kept[events.sent]) {
+          if (event.name === STARTED) startedAttemptIds.push(attempt.attemptId);
+          else if (event.name !== RECEIVED) break;
+          events.sent += 1;
+        }
+        if (events.sent === events.kept.length) this.#eventful.delete(attempt);
+      }
+    }
+    if (this.#accepted.length + startedAttemptIds.length === 0) return;
+    stream.write(encode({ case: "taskAccepted", value: { attemptIds: this.#accepted, startedAttemptIds } }));
+    this.#accepted = [];
+  }
+
   #writeEvents(stream: Stream): void {
     for (const attempt of this.#eventful) {
       const { events } = attempt;
-      while (events.sent < events.encoded.length && !stream.congested) {
-        const bytes = events.encoded[events.sent];
-        if (bytes !== undefined) stream.write(bytes);
+      while (events.sent < events.kept.length && !stream.congested) {
+        const event = events.kept[events.sent];
+        if (event !== undefined) stream.write(encodeEvent(attempt.attemptId, event));
         events.sent += 1;
       }
-      if (events.sent < events.encoded.length) return;
+      if (events.sent < events.kept.length) return;
       this.#eventful.delete(attempt);
     }
   }
@@ -178,27 +214,17 @@ export class Lanes {
   }
 
   #writeResults(stream: Stream): void {
-    while (this.#results.length > 0 && !stream.congested) {
+    while (this.#results.size > 0 && !stream.congested) {
+      const frame: Uint8Array[] = [];
       let bytes = 0;
-      let count = 0;
-      for (const result of this.#results) {
-        bytes += outputSize(result);
-        if (count > 0 && (count >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
-        count += 1;
+      for (const attempt of this.#results) {
+        const result = attempt.result ?? new Uint8Array();
+        bytes += result.byteLength;
+        if (frame.length > 0 && (frame.length >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
+        frame.push(result);
+        this.#results.delete(attempt);
       }
-      const results = this.#results.splice(0, count);
-      stream.write(encode({ case: "taskResults", value: { results } }));
+      stream.write(encodeResults(frame));
     }
-  }
-}
-
-function outputSize({ outcome }: TaskResult): number {
-  switch (outcome.case) {
-    case "succeeded":
-      return outcome.value.output.byteLength + 64;
-    case "failed":
-      return outcome.value.traceback.length + outcome.value.message.length + 64;
-    default:
-      return 64;
   }
 }

@@ -76,6 +76,28 @@ export class Link {
     process.nextTick(this.flush);
   }
 
+  /** As `send` of a start; neighbours share a message. */
+  sendStarted(attemptId: string, elapsedMs: number): void {
+    const last = this.#batch.at(-1);
+    if (last?.kind === "started") {
+      last.attemptIds.push(attemptId);
+      last.elapsedMs.push(elapsedMs);
+    } else this.send({ kind: "started", attemptIds: [attemptId], elapsedMs: [elapsedMs] });
+  }
+
+  /** As `send` of a success without warnings or phases; neighbours share a message. */
+  sendSuccess(attemptId: string, output: string | Uint8Array, contentType: string, runMs: number): void {
+    const last = this.#batch.at(-1);
+    if (last?.kind === "succeeded" && last.contentType === contentType) {
+      last.attemptIds.push(attemptId);
+      last.outputs.push(output);
+      last.runMs.push(runMs);
+    } else {
+      const columns = { attemptIds: [attemptId], outputs: [output], runMs: [runMs] };
+      this.send({ kind: "succeeded", contentType, ...columns });
+    }
+  }
+
   /** Hands over what is queued: do this before running code that may block. */
   readonly flush = (): void => {
     this.#flushScheduled = false;

@@ -17,6 +17,18 @@ export interface AssignmentMessage {
   readonly resources: readonly string[];
 }
 
+/**
+ * Assignments that differ only in what is listed. Cloning an object costs by its properties, so what many
+ * have in common crosses once.
+ */
+export interface AssignmentGroup {
+  readonly common: Omit<AssignmentMessage, "attemptId" | "taskId" | "attemptNumber" | "payload">;
+  readonly attemptIds: string[];
+  readonly taskIds: string[];
+  readonly attemptNumbers: number[];
+  readonly payloads: (string | Uint8Array)[];
+}
+
 /** A startup phase. */
 export interface StartupPhaseMessage {
   readonly phase: string;
@@ -105,6 +117,16 @@ export type ToLink =
     }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   | { readonly kind: "result"; readonly attemptId: string; readonly outcome: Outcome; readonly cost: Cost }
+  /** Handlers that were called, each so many milliseconds after its attempt was received. */
+  | { readonly kind: "started"; readonly attemptIds: string[]; readonly elapsedMs: number[] }
+  /** Plain successes, without warnings or phases. */
+  | {
+      readonly kind: "succeeded";
+      readonly contentType: string;
+      readonly attemptIds: string[];
+      readonly outputs: (string | Uint8Array)[];
+      readonly runMs: number[];
+    }
   | { readonly kind: "forget"; readonly attemptId: string }
   | { readonly kind: "resources"; readonly resources: readonly string[] }
   | { readonly kind: "paused"; readonly paused: boolean; readonly reason: string }
@@ -130,7 +152,7 @@ export type FromLink =
       readonly error: string;
       readonly retryInMs: number;
     }
-  | { readonly kind: "assignments"; readonly assignments: readonly AssignmentMessage[] }
+  | { readonly kind: "assignments"; readonly groups: readonly AssignmentGroup[] }
   | {
       readonly kind: "cancel";
       readonly attemptId: string;
