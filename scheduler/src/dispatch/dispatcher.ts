@@ -291,6 +291,7 @@ function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt 
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
     settling: false,
+    reported: false,
     timedOut: false,
   };
 }

@@ -95,6 +95,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     unwritten: { accept: !row.accepted, phase: false, progress: false },
     sequence: known?.sequence ?? 0,
     settling: false,
+    reported: false,
     timedOut: known?.timedOut ?? false,
   };
   session.hold(attempt, false);

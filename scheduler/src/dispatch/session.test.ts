@@ -71,6 +71,7 @@ function attempt(taskId: number, type: string): Attempt {
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
     settling: false,
+    reported: false,
     timedOut: false,
   };
 }

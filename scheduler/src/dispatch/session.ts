@@ -25,6 +25,8 @@ export interface Attempt {
   sequence: number;
   /** Its result has arrived and is being committed; the slot counts as free. */
   settling: boolean;
+  /** Its worker has sent a result, so a commit is acknowledged. */
+  reported: boolean;
   /** A hard timeout has asked for its end. */
   timedOut: boolean;
 }

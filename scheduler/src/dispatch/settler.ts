@@ -9,6 +9,7 @@ import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Batcher } from "./batcher.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { ResultAck } from "./link.ts";
 import type { Peers } from "./peers.ts";
 import type { Attempt, Session } from "./session.ts";
 import type { TaskSignals } from "./task-signals.ts";
@@ -19,6 +20,12 @@ const MAX_BATCH = 500;
 /** Waits while the database is away, doubling up to the last, milliseconds. */
 const FIRST_WAIT_MS = 100;
 const LAST_WAIT_MS = 2_000;
+
+/** An attempt on its way out and what is written of it. */
+interface Ending {
+  readonly attempt: Attempt;
+  readonly request: SettleRequest;
+}
 
 /** A result as its worker reported it. */
 export interface ReportedResult {
@@ -40,9 +47,7 @@ export class Settler {
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
   readonly #onScheduled: (delayMs: number) => void;
-  /** Attempts whose result their worker has sent. */
-  readonly #reported = new WeakSet<Attempt>();
-  readonly #batcher: Batcher<SettleRequest, SettleResult>;
+  readonly #batcher: Batcher<readonly SettleRequest[], SettleResult[]>;
   readonly #stopping = new AbortController();
 
   constructor(parts: {
@@ -63,23 +68,31 @@ export class Settler {
     this.#signals = parts.signals;
     this.#peers = parts.peers;
     this.#onScheduled = parts.onScheduled;
-    this.#batcher = new Batcher((requests) => this.#flush(requests), { maxWeight: MAX_BATCH });
+    this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
+      maxWeight: MAX_BATCH,
+      weigh: (frame) => frame.length,
+    });
   }
 
   /** Results of a frame. Acknowledged on the session's link when they are committed or found stale. */
   report(session: Session, results: readonly ReportedResult[]): void {
     const stale: AttemptKey[] = [];
-    for (const result of results) {
-      const attempt = session.attempts.get(result.key.taskId);
-      if (attempt?.epoch !== result.key.epoch) stale.push(result.key);
+    const endings: Ending[] = [];
+    for (const { key, outcome, metrics } of results) {
+      const attempt = session.attempts.get(key.taskId);
+      if (attempt?.epoch !== key.epoch) stale.push(key);
       else if (!attempt.settling) {
-        this.#reported.add(attempt);
-        void this.end(session, attempt, result.outcome, result.metrics);
+        attempt.reported = true;
+        endings.push(this.#begin(session, attempt, outcome, metrics));
       }
       // A second copy of a result that is being committed: the first one's acknowledgement answers both.
-      else if (!this.#reported.has(attempt)) stale.push(result.key);
+      else if (!attempt.reported) stale.push(key);
     }
     if (stale.length > 0) this.#refuse(session, stale);
+    // One commit at most takes them all: what is behind the limit waits for no other frame.
+    for (let start = 0; start < endings.length; start += MAX_BATCH) {
+      void this.#commit(session, endings.slice(start, start + MAX_BATCH));
+    }
     this.#dispatcher.pump();
   }
 
@@ -94,33 +107,8 @@ export class Settler {
     outcome: Outcome,
     metrics?: AttemptMetrics,
   ): Promise<SettleResult> {
-    session.startSettling(attempt);
-    const key = { taskId: attempt.taskId, epoch: attempt.epoch };
-    const settlement = withMetrics(decide(attempt, outcome), metrics);
-    const now = this.#clock.monotonic();
-    let result: SettleResult;
-    try {
-      result = await this.#batcher.add({
-        key,
-        settlement,
-        acceptAgeMs: age(now, attempt.acceptedAt),
-        startAgeMs: age(now, attempt.startedAt),
-      });
-    } catch (error) {
-      this.#log.warn("result.not_committed", {
-        worker_id: session.workerId,
-        attempt_id: formatAttemptId(key),
-        error,
-      });
-      return { applied: false };
-    }
-    session.release(attempt);
-    if (result.applied) this.#applied(attempt, settlement);
-    else this.#counters.staleReports++;
-    // What the scheduler concluded by itself answers nothing that the worker sent.
-    if (this.#reported.has(attempt)) session.link?.ackResults([{ key, stale: !result.applied }]);
-    this.#signals.changed(attempt.taskId);
-    return result;
+    const [result] = await this.#commit(session, [this.#begin(session, attempt, outcome, metrics)]);
+    return result ?? { applied: false };
   }
 
   /** Resolves when everything reported is committed. */
@@ -146,6 +134,45 @@ export class Settler {
     this.#signals.changed(taskId);
   }
 
+  #begin(session: Session, attempt: Attempt, outcome: Outcome, metrics: AttemptMetrics | undefined): Ending {
+    session.startSettling(attempt);
+    const now = this.#clock.monotonic();
+    const request = {
+      key: { taskId: attempt.taskId, epoch: attempt.epoch },
+      settlement: withMetrics(decide(attempt, outcome), metrics),
+      acceptAgeMs: age(now, attempt.acceptedAt),
+      startAgeMs: age(now, attempt.startedAt),
+    };
+    return { attempt, request };
+  }
+
+  async #commit(session: Session, endings: readonly Ending[]): Promise<readonly SettleResult[]> {
+    let results: readonly SettleResult[];
+    try {
+      results = await this.#batcher.add(endings.map(({ request }) => request));
+    } catch (error) {
+      this.#log.warn("result.not_committed", {
+        worker_id: session.workerId,
+        attempt_ids: endings.slice(0, 20).map(({ request }) => formatAttemptId(request.key)),
+        count: endings.length,
+        error,
+      });
+      return [];
+    }
+    const acks: ResultAck[] = [];
+    for (const [index, { attempt, request }] of endings.entries()) {
+      const applied = results[index]?.applied ?? false;
+      session.release(attempt);
+      if (applied) this.#applied(attempt, request.settlement);
+      else this.#counters.staleReports++;
+      // What the scheduler concluded by itself answers nothing that the worker sent.
+      if (attempt.reported) acks.push({ key: request.key, stale: !applied });
+      this.#signals.changed(attempt.taskId);
+    }
+    if (acks.length > 0) session.link?.ackResults(acks);
+    return results;
+  }
+
   #applied(attempt: Attempt, settlement: Settlement): void {
     if (settlement.kind === "requeue") {
       this.requeued(attempt.taskId, attempt.classId, settlement);
@@ -158,6 +185,15 @@ export class Settler {
     this.#counters.staleReports += keys.length;
     this.#log.warn("result.stale", { worker_id: session.workerId, count: keys.length });
     session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
+  }
+
+  async #flushFrames(frames: readonly (readonly SettleRequest[])[]): Promise<SettleResult[][]> {
+    const results = await this.#flush(frames.flat());
+    let start = 0;
+    return frames.map((frame) => {
+      start += frame.length;
+      return results.slice(start - frame.length, start);
+    });
   }
 
   async #flush(requests: readonly SettleRequest[]): Promise<SettleResult[]> {

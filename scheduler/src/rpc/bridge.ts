@@ -11,6 +11,7 @@ import type {
 import { grpcMethodDefinition } from "@muster/protocol";
 import { Refusal } from "../domain/errors.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
+import { Frame } from "./frames.ts";
 import type { CallContext } from "./handlers.ts";
 
 /** Bytes that are no message of the expected type: the handler refuses them, the server lives on. */
@@ -76,7 +77,10 @@ function toGrpcMethod(method: DescMethod): MethodDefinition<unknown, unknown> {
         return new Malformed(method.input.typeName, error);
       }
     },
-    responseSerialize: (message) => definition.responseSerialize(message as MessageShape<DescMessage>),
+    responseSerialize: (message) =>
+      message instanceof Frame
+        ? message.bytes
+        : definition.responseSerialize(message as MessageShape<DescMessage>),
     responseDeserialize: definition.responseDeserialize,
   };
 }

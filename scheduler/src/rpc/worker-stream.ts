@@ -2,7 +2,6 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import {
-  type AssignmentSchema,
   type Hello,
   PROTOCOL_VERSION,
   type SchedulerMessage,
@@ -18,11 +17,12 @@ import type { Reports } from "../dispatch/reports.ts";
 import type { Session } from "../dispatch/session.ts";
 import type { Sessions } from "../dispatch/sessions.ts";
 import { DatabaseUnavailableError, Refusal } from "../domain/errors.ts";
-import { type AttemptKey, formatAttemptId, formatTaskId } from "../domain/ids.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
+import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
 import { storable, storableEntries } from "./text.ts";
 import {
   toAttemptKey,
@@ -60,7 +60,7 @@ export interface WorkerStreamParts {
   readonly onWork: () => void;
 }
 
-type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage>;
+type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage | Frame>;
 
 /** Serves one worker stream from hello to its end. */
 export function serveWorkerStream(call: Call, parts: WorkerStreamParts): void {
@@ -103,19 +103,18 @@ class WorkerStream implements WorkerLink {
 
   assign(assignments: readonly OutgoingAssignment[]): void {
     const limit = this.#parts.sizes.maxMessageBytes * MAX_FRAME_SHARE;
-    let frame: MessageInitShape<typeof AssignmentSchema>[] = [];
+    let start = 0;
     let bytes = 0;
-    for (const assignment of assignments) {
-      const size = assignment.payload.byteLength + 1_024;
-      if (frame.length > 0 && bytes + size > limit) {
-        this.#send({ case: "assignments", value: { assignments: frame } });
-        frame = [];
+    for (const [index, { payload }] of assignments.entries()) {
+      const size = payload.byteLength + 1_024;
+      if (index > start && bytes + size > limit) {
+        this.#write(assignmentsFrame(assignments.slice(start, index)));
+        start = index;
         bytes = 0;
       }
-      frame.push(fromAssignment(assignment));
       bytes += size;
     }
-    if (frame.length > 0) this.#send({ case: "assignments", value: { assignments: frame } });
+    if (start < assignments.length) this.#write(assignmentsFrame(assignments.slice(start)));
   }
 
   cancel(key: AttemptKey, reason: string, graceMs: number, timedOut: boolean): void {
@@ -290,19 +289,14 @@ class WorkerStream implements WorkerLink {
   #flushAcks(): void {
     const acks = this.#acks.splice(0);
     if (acks.length === 0) return;
-    this.#send({
-      case: "resultAcks",
-      value: {
-        acks: acks.map(({ key, stale }) => ({
-          attemptId: formatAttemptId(key),
-          stale,
-          detail: stale ? "the attempt is no longer this worker's" : "",
-        })),
-      },
-    });
+    this.#write(resultAcksFrame(acks));
   }
 
   #send(kind: NonNullable<MessageInitShape<typeof SchedulerMessageSchema>["kind"]>): void {
+    if (!this.#over) this.#write(create(SchedulerMessageSchema, { kind }));
+  }
+
+  #write(message: SchedulerMessage | Frame): void {
     if (this.#over) return;
     if (this.#call.writableLength > MAX_UNSENT_BYTES) {
       this.close(
@@ -310,7 +304,7 @@ class WorkerStream implements WorkerLink {
       );
       return;
     }
-    this.#call.write(create(SchedulerMessageSchema, { kind }));
+    this.#call.write(message);
   }
 
   #fail(error: unknown): void {
@@ -337,25 +331,4 @@ function databaseRefusal(error: DatabaseUnavailableError): Refusal {
     retryDelayMs: 1_000,
     cause: error,
   });
-}
-
-function fromAssignment(assignment: OutgoingAssignment): MessageInitShape<typeof AssignmentSchema> {
-  const { key, options } = assignment;
-  const runMs = options?.timeouts?.runMs;
-  return {
-    attemptId: formatAttemptId(key),
-    taskId: formatTaskId(key.taskId),
-    type: assignment.type,
-    queue: assignment.queue,
-    attemptNumber: assignment.attemptNumber,
-    maxAttemptCount: assignment.maxAttempts,
-    payload: assignment.payload,
-    contentType: assignment.contentType,
-    headers: { ...assignment.headers },
-    ...(runMs === undefined ? {} : { runTimeout: durationFromMs(runMs) }),
-    phaseTimeouts: Object.fromEntries(
-      Object.entries(options?.timeouts?.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
-    ),
-    resources: [...assignment.resources],
-  };
 }

@@ -1,4 +1,5 @@
 import type { AttemptTouch, ClaimedAttempt, WaitingTask } from "../store.ts";
+import { float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Database } from "./database.ts";
 import { inLockOrder, livingSessions } from "./locks.ts";
 import { ATTEMPT_COLUMNS, type ClaimColumns, happenedAt, jsonParam, toClaimedAttempt } from "./rows.ts";
@@ -90,8 +91,8 @@ export async function claim(
 ): Promise<ClaimedAttempt[]> {
   const sorted = inLockOrder(wanted, ({ taskId }) => taskId);
   const rows = await db.hot<ClaimColumns>(CLAIM, [
-    sorted.map(({ taskId }) => taskId),
-    sorted.map(({ sessionId }) => sessionId),
+    int8Array(sorted.map(({ taskId }) => taskId)),
+    int8Array(sorted.map(({ sessionId }) => sessionId)),
   ]);
   return rows.map(toClaimedAttempt);
 }
@@ -105,13 +106,13 @@ export async function assignedTo(db: Database, sessionIds: readonly number[]): P
 export async function touch(db: Database, touches: readonly AttemptTouch[]): Promise<void> {
   const sorted = inLockOrder(touches, ({ key }) => key.taskId);
   await db.hotRetrying(TOUCH, [
-    sorted.map(({ key }) => key.taskId),
-    sorted.map(({ key }) => key.epoch),
-    sorted.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
-    sorted.map(({ startAgeMs }) => startAgeMs ?? null),
-    sorted.map(({ phase }) => phase ?? null),
-    sorted.map(({ phaseAgeMs }) => phaseAgeMs ?? null),
-    sorted.map(({ progress }) => jsonParam(progress)),
+    int8Array(sorted.map(({ key }) => key.taskId)),
+    int4Array(sorted.map(({ key }) => key.epoch)),
+    float8Array(sorted.map(({ acceptAgeMs }) => acceptAgeMs)),
+    float8Array(sorted.map(({ startAgeMs }) => startAgeMs)),
+    textArray(sorted.map(({ phase }) => phase)),
+    float8Array(sorted.map(({ phaseAgeMs }) => phaseAgeMs)),
+    textArray(sorted.map(({ progress }) => jsonParam(progress))),
   ]);
 }
 

@@ -1,5 +1,6 @@
 import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
+import { boolArray, byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Runner, Statement } from "./database.ts";
 import { inLockOrder } from "./locks.ts";
 import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
@@ -106,19 +107,19 @@ function finishParams(requests: readonly Of<"finish">[]): unknown[] {
   const column = <T>(pick: (settlement: Of<"finish">["settlement"]) => T) =>
     requests.map(({ settlement }) => pick(settlement));
   return [
-    requests.map(({ key }) => key.taskId),
-    requests.map(({ key }) => key.epoch),
-    column(({ state }) => stateNumber(state)),
-    column(({ detail }) => detail),
-    column(({ output }) =>
-      output ? Buffer.from(output.buffer, output.byteOffset, output.byteLength) : null,
+    int8Array(requests.map(({ key }) => key.taskId)),
+    int4Array(requests.map(({ key }) => key.epoch)),
+    int2Array(column(({ state }) => stateNumber(state))),
+    textArray(column(({ detail }) => detail)),
+    byteaArray(column(({ output }) => output)),
+    textArray(
+      column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
     ),
-    column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
-    column(({ failure }) => jsonParam(failure)),
-    column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null)),
-    column(({ metrics }) => jsonParam(metrics)),
-    requests.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
-    requests.map(({ startAgeMs }) => startAgeMs ?? null),
+    textArray(column(({ failure }) => jsonParam(failure))),
+    textArray(column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null))),
+    textArray(column(({ metrics }) => jsonParam(metrics))),
+    float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
+    float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
   ];
 }
 
@@ -126,14 +127,14 @@ function requeueParams(requests: readonly Of<"requeue">[]): unknown[] {
   const column = <T>(pick: (settlement: Of<"requeue">["settlement"]) => T) =>
     requests.map(({ settlement }) => pick(settlement));
   return [
-    requests.map(({ key }) => key.taskId),
-    requests.map(({ key }) => key.epoch),
-    column(({ reason }) => reason),
-    column(({ delayMs }) => delayMs),
-    column(({ costsAttempt }) => costsAttempt),
-    column(({ outOfMemory }) => outOfMemory),
-    column(({ failure }) => jsonParam(failure)),
-    requests.map(({ acceptAgeMs }) => acceptAgeMs ?? null),
-    requests.map(({ startAgeMs }) => startAgeMs ?? null),
+    int8Array(requests.map(({ key }) => key.taskId)),
+    int4Array(requests.map(({ key }) => key.epoch)),
+    textArray(column(({ reason }) => reason)),
+    float8Array(column(({ delayMs }) => delayMs)),
+    boolArray(column(({ costsAttempt }) => costsAttempt)),
+    boolArray(column(({ outOfMemory }) => outOfMemory)),
+    textArray(column(({ failure }) => jsonParam(failure))),
+    float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
+    float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
   ];
 }

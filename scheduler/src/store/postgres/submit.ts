@@ -1,5 +1,6 @@
 import type { NewTask } from "../../domain/task.ts";
 import type { InsertedTask, TaskInsert } from "../store.ts";
+import { byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Database } from "./database.ts";
 import { livingSessions } from "./locks.ts";
 import { DEFAULT_CONTENT_TYPE, jsonParam } from "./rows.ts";
@@ -119,20 +120,16 @@ async function insertKeyed(db: Database, values: readonly unknown[]): Promise<In
 function params(tasks: readonly TaskInsert[]): unknown[] {
   const column = <T>(pick: (task: NewTask) => T) => tasks.map(({ task }) => pick(task));
   return [
-    tasks.map(({ classId }) => classId),
-    column((task) => task.priority),
-    tasks.map(({ assignTo }) => assignTo ?? null),
-    column((task) => task.delayMs ?? null),
-    column((task) => task.runAtMs ?? null),
-    column((task) => task.options?.timeouts?.queueWaitMs ?? null),
-    column((task) => task.uniqueKey ?? null),
-    column((task) => (task.contentType === DEFAULT_CONTENT_TYPE ? null : task.contentType)),
-    column((task) => jsonParam(task.headers)),
-    column((task) => jsonParam(task.options)),
-    column((task) => asBuffer(task.payload)),
+    int4Array(tasks.map(({ classId }) => classId)),
+    int2Array(column((task) => task.priority)),
+    int8Array(tasks.map(({ assignTo }) => assignTo)),
+    float8Array(column((task) => task.delayMs)),
+    float8Array(column((task) => task.runAtMs)),
+    float8Array(column((task) => task.options?.timeouts?.queueWaitMs)),
+    textArray(column((task) => task.uniqueKey)),
+    textArray(column((task) => (task.contentType === DEFAULT_CONTENT_TYPE ? null : task.contentType))),
+    textArray(column((task) => jsonParam(task.headers))),
+    textArray(column((task) => jsonParam(task.options))),
+    byteaArray(column((task) => task.payload)),
   ];
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
