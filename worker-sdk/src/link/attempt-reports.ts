@@ -1,12 +1,12 @@
 import type { Assignment } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { Counters } from "./counters.ts";
-import type { HeldAttempt, HeldAttempts } from "./held.ts";
+import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Lanes } from "./lanes.ts";
 import { RECEIVED, STARTED } from "./lanes.ts";
 import type { FromLink, Outcome, ToLink } from "./messages.ts";
 import type { Vitals } from "./vitals.ts";
-import { bytesOf, encode, encodeResult, encodeSuccess, groupAssignments, rejectionReason } from "./wire.ts";
+import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from "./wire.ts";
 
 /** What attempt reports work on. */
 export interface AttemptReportsParts {
@@ -167,11 +167,12 @@ export class AttemptReports {
         this.#dropped(attemptId, "succeeded");
         continue;
       }
-      const output = outputs[index] ?? "";
-      this.#keep(
-        attempt,
-        encodeSuccess(attemptId, output, contentType, runMs[index] ?? 0, this.#peak(attempt)),
-      );
+      this.#keep(attempt, {
+        output: outputs[index] ?? "",
+        contentType,
+        runMs: runMs[index] ?? 0,
+        peakRssBytes: this.#peak(attempt),
+      });
     }
   }
 
@@ -198,7 +199,7 @@ export class AttemptReports {
     else this.#counters.add("events_dropped");
   }
 
-  #keep(attempt: HeldAttempt, result: Uint8Array): void {
+  #keep(attempt: HeldAttempt, result: HeldResult): void {
     this.#held.setResult(attempt, result);
     this.#lanes.result(attempt);
   }

@@ -22,6 +22,17 @@ interface EventLog {
   sequence: number;
 }
 
+/** A success without warnings or phases: the commonest outcome, kept as it came. */
+export interface PlainSuccess {
+  readonly output: string | Uint8Array;
+  readonly contentType: string;
+  readonly runMs: number;
+  readonly peakRssBytes: number;
+}
+
+/** An outcome that waits for its acknowledgement: a plain success, or an encoded TaskResult. */
+export type HeldResult = PlainSuccess | Uint8Array;
+
 /** An attempt from its receipt until its result is acknowledged. */
 export interface HeldAttempt {
   readonly attemptId: string;
@@ -33,8 +44,7 @@ export interface HeldAttempt {
   progressAtMs: number | undefined;
   cancelling: boolean;
   peakRssBytes: number;
-  /** Its encoded TaskResult. */
-  result: Uint8Array | undefined;
+  result: HeldResult | undefined;
   readonly events: EventLog;
 }
 
@@ -81,7 +91,7 @@ export class HeldAttempts {
   }
 
   /** Keeps its result until `remove`. */
-  setResult(attempt: HeldAttempt, result: Uint8Array): void {
+  setResult(attempt: HeldAttempt, result: HeldResult): void {
     if (attempt.result === undefined) this.#pendingResults += 1;
     attempt.result = result;
   }

@@ -1,7 +1,7 @@
-import type { HeldAttempt, HeldAttempts } from "./held.ts";
+import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Stream } from "./stream.ts";
 import type { WorkerMessageKind } from "./wire.ts";
-import { encode, encodeEvent, encodeResults } from "./wire.ts";
+import { encode, encodeEvent, ResultsFrame } from "./wire.ts";
 
 /** Events that a scheduler with the feature `brief_starts` takes with the acceptance. */
 export const RECEIVED = "task.received";
@@ -215,16 +215,24 @@ export class Lanes {
 
   #writeResults(stream: Stream): void {
     while (this.#results.size > 0 && !stream.congested) {
-      const frame: Uint8Array[] = [];
+      const frame = new ResultsFrame();
       let bytes = 0;
+      let count = 0;
       for (const attempt of this.#results) {
-        const result = attempt.result ?? new Uint8Array();
-        bytes += result.byteLength;
-        if (frame.length > 0 && (frame.length >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
-        frame.push(result);
+        const { attemptId, result } = attempt;
+        bytes += sizeOf(result);
+        if (count > 0 && (count >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
+        if (result !== undefined) frame.add(attemptId, result);
         this.#results.delete(attempt);
+        count += 1;
       }
-      stream.write(encodeResults(frame));
+      stream.write(frame.finish());
     }
   }
+}
+
+/** About the bytes that a result takes in a frame: UTF-16 units of text count once. */
+function sizeOf(result: HeldResult | undefined): number {
+  if (result === undefined) return 0;
+  return result instanceof Uint8Array ? result.byteLength : result.output.length + 64;
 }

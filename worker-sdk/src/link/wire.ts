@@ -14,7 +14,7 @@ import {
   WorkerMessageSchema,
 } from "@muster/protocol";
 import { durationFromMs, msFromDuration } from "../duration.ts";
-import type { LoggedEvent } from "./held.ts";
+import type { HeldResult, LoggedEvent, PlainSuccess } from "./held.ts";
 import type { AssignmentGroup, Cost, Outcome, RejectReason, StartupPhaseMessage } from "./messages.ts";
 
 /** A WorkerMessage's kind, as `create` takes it. */
@@ -75,27 +75,28 @@ const RESULT = {
   peakRssBytes: AttemptMetricsSchema.field.peakRssBytes.number,
 };
 
-/** Encoded TaskResults as a WorkerMessage. */
-export function encodeResults(results: readonly Uint8Array[]): Uint8Array {
-  const writer = new BinaryWriter().tag(RESULTS_TAG, WireType.LengthDelimited).fork();
-  for (const result of results) writer.tag(RESULT_TAG, WireType.LengthDelimited).bytes(result);
-  return writer.join().finish();
+/** A WorkerMessage of TaskResults under construction. */
+export class ResultsFrame {
+  readonly #writer = new BinaryWriter().tag(RESULTS_TAG, WireType.LengthDelimited).fork();
+
+  /** Adds an attempt's result. */
+  add(attemptId: string, result: HeldResult): void {
+    this.#writer.tag(RESULT_TAG, WireType.LengthDelimited);
+    if (result instanceof Uint8Array) this.#writer.bytes(result);
+    else writeSuccess(this.#writer.fork(), attemptId, result).join();
+  }
+
+  /** The encoded WorkerMessage; nothing may be added after it. */
+  finish(): Uint8Array {
+    return this.#writer.join().finish();
+  }
 }
 
-/**
- * The commonest TaskResult, a success without warnings or phases, written field by field: 1.4 µs where
- * `create` and `toBinary` take 5.
- */
-export function encodeSuccess(
-  attemptId: string,
-  output: string | Uint8Array,
-  contentType: string,
-  runMs: number,
-  peakRssBytes: number,
-): Uint8Array {
+/** Field by field: 1.2 µs where `create` and `toBinary` take 5. */
+function writeSuccess(writer: BinaryWriter, attemptId: string, success: PlainSuccess): BinaryWriter {
+  const { output, contentType, runMs, peakRssBytes } = success;
   const micros = Math.round(runMs * 1000);
   const seconds = Math.trunc(micros / 1e6);
-  const writer = new BinaryWriter();
   writer.tag(RESULT.attemptId, WireType.LengthDelimited).string(attemptId);
   writer.tag(RESULT.succeeded, WireType.LengthDelimited).fork();
   if (output.length > 0) writer.tag(RESULT.output, WireType.LengthDelimited).bytes(bytesOf(output));
@@ -107,7 +108,7 @@ export function encodeSuccess(
     .tag(2, WireType.Varint)
     .int32((micros - seconds * 1e6) * 1000)
     .join();
-  return writer.tag(RESULT.peakRssBytes, WireType.Varint).int64(peakRssBytes).join().finish();
+  return writer.tag(RESULT.peakRssBytes, WireType.Varint).int64(peakRssBytes).join();
 }
 
 /** An attempt's outcome as an encoded TaskResult. */

@@ -2,7 +2,14 @@ import type { AttemptTouch, ClaimedAttempt, WaitingTask } from "../store.ts";
 import { float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Database } from "./database.ts";
 import { inLockOrder, livingSessions } from "./locks.ts";
-import { ATTEMPT_COLUMNS, type ClaimColumns, happenedAt, jsonParam, toClaimedAttempt } from "./rows.ts";
+import {
+  ATTEMPT_COLUMNS,
+  CLAIM_COLUMNS,
+  type ClaimColumns,
+  happenedAt,
+  jsonParam,
+  toClaimedAttempt,
+} from "./rows.ts";
 
 // Always from the front of the index: ids that commit late have lower numbers, and a cursor would miss
 // them. Claimed tasks stay in the index until they end, so at most the running ones are passed over.
@@ -29,7 +36,7 @@ const CLAIM = {
            assign_time = now()
       from d
      where d.lives and t.id = d.id and t.state = 0 and t.wake_time is null
-    returning ${ATTEMPT_COLUMNS}, t.payload, t.content_type, t.headers),
+    returning ${CLAIM_COLUMNS}, t.payload, t.content_type, t.headers),
   e as (
     insert into event (name, task_ids, epochs)
     select 'assigned', array_agg(id), array_agg(epoch) from c having count(*) > 0)

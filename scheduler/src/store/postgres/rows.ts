@@ -26,8 +26,11 @@ export function jsonParam(value: unknown): string | null {
 }
 
 /** Columns of an open task as an attempt; the query names the table `t`. */
-export const ATTEMPT_COLUMNS = `t.id, t.epoch, t.class_id, t.session_id, t.attempt_count, t.oom_count, t.options,
-  t.cancel_reason, t.state, extract(epoch from now() - t.assign_time)::float8 * 1000 as age_ms`;
+export const CLAIM_COLUMNS = `t.id, t.epoch, t.class_id, t.session_id, t.attempt_count, t.oom_count, t.options,
+  t.cancel_reason`;
+
+/** The same with what only becomes interesting when the attempt is older. */
+export const ATTEMPT_COLUMNS = `${CLAIM_COLUMNS}, t.state, extract(epoch from now() - t.assign_time)::float8 * 1000 as age_ms`;
 
 export interface AttemptColumns {
   id: number;
@@ -38,8 +41,10 @@ export interface AttemptColumns {
   oom_count: number;
   options: TaskOptions | null;
   cancel_reason: string | null;
-  state: number;
-  age_ms: number | null;
+  /** 1, just assigned, when the query does not ask. */
+  state?: number;
+  /** 0 when the query does not ask. */
+  age_ms?: number | null;
 }
 
 export function toAttemptRow(row: AttemptColumns): AttemptRow {
