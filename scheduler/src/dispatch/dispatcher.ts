@@ -6,6 +6,7 @@ import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts";
+import { Line } from "./line.ts";
 import type { OutgoingAssignment } from "./link.ts";
 import type { Registry } from "./registry.ts";
 import type { Attempt, Session } from "./session.ts";
@@ -152,22 +153,20 @@ export class Dispatcher {
   }
 
   #plan(): Planned[] {
-    const open = [...this.#classes.all()].filter(
-      (entry) => entry.window.size > 0 && !this.#classes.isPaused(entry.taskClass.queue),
+    const line = new Line(
+      [...this.#classes.all()].filter(({ taskClass }) => !this.#classes.isPaused(taskClass.queue)),
     );
     const plan: Planned[] = [];
-    while (open.length > 0 && plan.length < MAX_CLAIM) {
-      const at = firstInLine(open);
-      const entry = open[at];
-      const session = entry && this.#choose(entry);
+    for (let entry = line.first; entry && plan.length < MAX_CLAIM; entry = line.first) {
+      const session = this.#choose(entry);
       const next = session && entry.window.shift();
-      if (!entry || !session || !next) {
-        open.splice(at, 1);
+      if (!session || !next) {
+        line.dropFirst();
         continue;
       }
       session.reserve(entry.taskClass.type);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
-      if (entry.window.size === 0) open.splice(at, 1);
+      line.requeueFirst();
     }
     return plan;
   }
@@ -255,21 +254,6 @@ export class Dispatcher {
   resolveUnknown(sessions: ReadonlySet<Session>): void {
     if (sessions.size > 0) void this.#resolve(sessions);
   }
-}
-
-/** Index of the class whose front is next: highest priority, then oldest. */
-function firstInLine(open: readonly ClassEntry[]): number {
-  let best = 0;
-  let front = open[0]?.window.peek();
-  for (let index = 1; index < open.length; index++) {
-    const other = open[index]?.window.peek();
-    if (!other || !front) continue;
-    if (other.priority > front.priority || (other.priority === front.priority && other.id < front.id)) {
-      best = index;
-      front = other;
-    }
-  }
-  return best;
 }
 
 function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt {
