@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import process, { stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { Lab } from "./lab/lab.ts";
@@ -57,6 +57,7 @@ async function measure(
       const say = (text: string) => stderr.write(`${name}: ${text}\n`);
       await run({
         ...{ lab, firstRun, say, runs: options.runs, quick: options.quick, systems: options.systems },
+        profile: options.profile === undefined ? undefined : resolve(options.profile),
         signal: stop.signal,
         record: (sample) => samples.push({ measure: name, ...sample }),
       });

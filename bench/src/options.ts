@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly reportOnly: boolean;
   /** Puts the tables into docs/benchmarks.md. */
   readonly writeDocs: boolean;
+  /** Folder for CPU profiles of Muster's scheduler and workers in `throughput`. */
+  readonly profile: string | undefined;
   /** A PostgreSQL server to use instead of an embedded one. */
   readonly databaseUrl: string | undefined;
 }
@@ -37,6 +39,7 @@ Options:
   --add            adds samples to those in DIR
   --report-only    measures nothing, shows what is in DIR
   --write-docs     puts the tables into docs/benchmarks.md
+  --profile DIR    throughput writes CPU profiles of Muster's scheduler and worker there
   BENCH_DATABASE_URL  a PostgreSQL server whose role may create databases; default: an embedded one`;
 
 /** Reads arguments and environment. @throws RangeError, TypeError that name what is wrong. */
@@ -53,6 +56,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
       add: { type: "boolean", default: false },
       "report-only": { type: "boolean", default: false },
       "write-docs": { type: "boolean", default: false },
+      profile: { type: "string" },
     },
   });
   const runs = values.runs === undefined ? (values.quick ? 1 : 5) : Number(values.runs);
@@ -68,6 +72,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     add: values.add,
     reportOnly: values["report-only"],
     writeDocs: values["write-docs"],
+    profile: values.profile,
     databaseUrl: env.BENCH_DATABASE_URL || undefined,
   };
 }

@@ -13,6 +13,8 @@ export interface Context {
   /** A smoke test: a few tasks, no care for figures. */
   readonly quick: boolean;
   readonly systems: readonly SystemSpec[];
+  /** Folder for CPU profiles of Muster's processes, absolute. */
+  readonly profile: string | undefined;
   /** Set when Ctrl-C was pressed: a measure ends at its next step. */
   readonly signal: AbortSignal;
   /** Keeps a sample. */

@@ -43,7 +43,7 @@ async function measureSystem(context: Context, spec: SystemSpec, run: number): P
   const base = { part: "drain", subject: spec.key, run };
   let deployment: Deployment;
   try {
-    deployment = await deploy(context.lab, spec);
+    deployment = await deploy(context.lab, spec, { execArgv: profiling(context, spec) });
   } catch (error) {
     if (!(error instanceof MissingPart)) throw error;
     context.say(`${spec.label}: skipped, ${error.message}`);
@@ -64,6 +64,10 @@ async function measureSystem(context: Context, spec: SystemSpec, run: number): P
   await deployment.close();
 }
 
+function profiling({ profile }: Context, { driver }: SystemSpec): readonly string[] {
+  return profile === undefined || driver === "bullmq" ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
+}
+
 function sizesFor({ taskLimit = Number.POSITIVE_INFINITY }: SystemSpec): readonly number[] {
   const sizes = SIZES.filter((tasks) => tasks <= taskLimit);
   return sizes.length > 0 ? sizes : [taskLimit];
@@ -72,7 +76,7 @@ function sizesFor({ taskLimit = Number.POSITIVE_INFINITY }: SystemSpec): readonl
 /** Submits, lets the machine settle, drains. */
 export async function drain(deployment: Deployment, tasks: number) {
   const { producer, workers } = deployment;
-  const submitMs = await producer.submit(tasks, PAYLOAD_BYTES);
+  const { ms: submitMs } = await producer.submit(tasks, PAYLOAD_BYTES);
   await deployment.settle();
   for (const worker of workers) await worker.reset();
   const before = await deployment.cpu();

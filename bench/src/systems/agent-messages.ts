@@ -7,9 +7,9 @@ export type AgentRequest =
       readonly target: string;
       readonly settings: Readonly<Record<string, number>>;
     }
-  /** Answers how long it took, `{ ms }`. */
+  /** In bulk, as the system is fastest. */
   | { readonly do: "submit"; readonly count: number; readonly payloadBytes: number }
-  /** Single tasks at an even rate, each sent at its time whether or not earlier ones were answered. */
+  /** Tasks at an even rate, each sent at its time whether or not earlier ones were answered. */
   | {
       readonly do: "submit-at-rate";
       readonly count: number;
@@ -25,18 +25,16 @@ export type AgentRequest =
     }
   | { readonly do: "resume" }
   | { readonly do: "pause" }
-  /** Forgets what was counted; `expected` is what `wait` waits for. */
-  | { readonly do: "reset"; readonly expected: number }
-  | { readonly do: "handled"; readonly withLatencies?: boolean }
-  /** Answers when this process has begun `expected` handlers. */
-  | { readonly do: "wait" }
+  /** Forgets what was counted. */
+  | { readonly do: "reset" }
+  | { readonly do: "handled"; readonly withLatencies: boolean }
   | { readonly do: "close" };
 
 /** What a worker process counted since `reset`. Times are those of `monotonicMs`. */
 export interface Handled {
   readonly count: number;
+  /** When the first handler began; 0 before. */
   readonly firstAt: number;
-  readonly lastAt: number;
   /** Submit to handler start of tasks that say when they were submitted, milliseconds. */
   readonly latenciesMs: readonly number[];
 }

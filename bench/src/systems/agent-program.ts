@@ -1,68 +1,70 @@
 import process from "node:process";
-import { monotonicMs } from "../lab/monotonic.ts";
 import type { AgentReply, AgentRequest } from "./agent-messages.ts";
-import { createBullmq } from "./bullmq.ts";
-import type { CreateDriver, Driver, DriverOptions } from "./driver.ts";
-import { createFloor } from "./floor.ts";
-import { createGraphileWorker } from "./graphile-worker.ts";
-import { createMuster } from "./muster.ts";
-import { createPgBoss } from "./pg-boss.ts";
+import { bullmq } from "./bullmq.ts";
+import type { Consumer, Driver, Producer } from "./driver.ts";
+import { floor } from "./floor.ts";
+import { graphileWorker } from "./graphile-worker.ts";
+import { muster } from "./muster.ts";
+import { pgBoss } from "./pg-boss.ts";
 import { Tally } from "./tally.ts";
-import { submitAtRate, submitFromCallers } from "./traffic.ts";
+import { submitAtRate, submitBulk, submitFromCallers } from "./traffic.ts";
 
 // One producer or worker process of any system, told what to do by the bench.
 
-const DRIVERS: Readonly<Record<string, CreateDriver>> = {
-  bullmq: createBullmq,
-  floor: createFloor,
-  "graphile-worker": createGraphileWorker,
-  muster: createMuster,
-  "pg-boss": createPgBoss,
+const DRIVERS: Readonly<Record<string, Driver>> = {
+  bullmq,
+  floor,
+  "graphile-worker": graphileWorker,
+  muster,
+  "pg-boss": pgBoss,
 };
 
 // A bench that was killed must leave no process behind.
 process.once("disconnect", () => process.exit(1));
 
 const tally = new Tally();
-let driver: Driver | undefined;
+let producer: Producer | undefined;
+let consumer: Consumer | undefined;
+
+async function open(request: Extract<AgentRequest, { do: "open" }>): Promise<void> {
+  const driver = DRIVERS[request.driver];
+  if (!driver)
+    throw new RangeError(`no driver "${request.driver}"; there are ${Object.keys(DRIVERS).join(", ")}`);
+  if (request.role === "producer") producer = await driver.produce(request);
+  else consumer = await driver.consume(request, tally.onStart);
+}
 
 async function serve(request: AgentRequest): Promise<unknown> {
-  if (request.do === "open") {
-    const create = DRIVERS[request.driver];
-    if (!create)
-      throw new RangeError(`no driver "${request.driver}"; there are ${Object.keys(DRIVERS).join(", ")}`);
-    const options: DriverOptions = { ...request, onStart: tally.onStart };
-    driver = await create(options);
-    return undefined;
-  }
-  if (!driver) throw new Error(`"${request.do}" before "open"`);
   switch (request.do) {
-    case "submit": {
-      const startedAt = monotonicMs();
-      await driver.submit(request.count, request.payloadBytes);
-      return { ms: monotonicMs() - startedAt };
-    }
+    case "open":
+      return open(request);
+    case "submit":
+      return submitBulk(is(producer), request);
     case "submit-at-rate":
-      return submitAtRate(driver, request);
+      return submitAtRate(is(producer), request);
     case "submit-from-callers":
-      return submitFromCallers(driver, request);
+      return submitFromCallers(is(producer), request);
     case "resume":
-      return driver.resume();
+      return is(consumer).resume();
     case "pause":
-      return driver.pause();
+      return is(consumer).pause();
     case "reset":
-      return tally.reset(request.expected);
+      return tally.reset();
     case "handled":
-      return tally.handled(request.withLatencies ?? false);
-    case "wait":
-      return tally.reached();
+      return tally.handled(request.withLatencies);
     case "close":
-      return driver.close();
+      await producer?.close();
+      return consumer?.close();
     default: {
       const never: never = request;
       throw new RangeError(`unknown request ${JSON.stringify(never)}`);
     }
   }
+}
+
+function is<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error("this process has not that role");
+  return part;
 }
 
 function reply(message: AgentReply): void {

@@ -42,9 +42,9 @@ export class Agent {
     return agent;
   }
 
-  /** Makes tasks durable in bulk; answers how long it took, milliseconds. */
-  async submit(count: number, payloadBytes: number): Promise<number> {
-    return ((await this.#ask({ do: "submit", count, payloadBytes })) as { ms: number }).ms;
+  /** Makes tasks durable in bulk. */
+  async submit(count: number, payloadBytes: number): Promise<Traffic> {
+    return (await this.#ask({ do: "submit", count, payloadBytes })) as Traffic;
   }
 
   async submitAtRate(count: number, perSecond: number, payloadBytes: number): Promise<Traffic> {
@@ -63,13 +63,9 @@ export class Agent {
     await this.#ask({ do: "pause" });
   }
 
-  /** Forgets what was counted; `whenHandled` resolves at `expected` handlers of this process. */
-  async reset(expected = Number.MAX_SAFE_INTEGER): Promise<void> {
-    await this.#ask({ do: "reset", expected });
-  }
-
-  async whenHandled(): Promise<void> {
-    await this.#ask({ do: "wait" });
+  /** Forgets what was counted. */
+  async reset(): Promise<void> {
+    await this.#ask({ do: "reset" });
   }
 
   async handled(withLatencies = false): Promise<Handled> {

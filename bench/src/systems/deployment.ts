@@ -36,10 +36,11 @@ export class MissingPart extends Error {
   override readonly name = "MissingPart";
 }
 
-/** How a deployment differs from the usual, for profiles. */
+/** How a deployment differs from the usual. */
 export interface DeployOptions {
-  readonly schedulerExecArgv?: readonly string[];
-  readonly workerExecArgv?: readonly string[];
+  /** Further arguments of Node for scheduler and workers, for example `--cpu-prof`. */
+  readonly execArgv?: readonly string[];
+  /** Further flags of the scheduler. */
   readonly schedulerArgs?: readonly string[];
 }
 
@@ -57,7 +58,7 @@ async function deployOnPostgres(lab: Lab, spec: SystemSpec, options: DeployOptio
       ? await startScheduler(cleanup, {
           databaseUrl: database.url,
           args: options.schedulerArgs ?? [],
-          execArgv: options.schedulerExecArgv ?? [],
+          execArgv: options.execArgv ?? [],
         })
       : undefined;
   if (spec.driver === "floor") await migrateDatabase(database.url);
@@ -145,7 +146,7 @@ async function startAgents(cleanup: Cleanup, spec: SystemSpec, target: string, o
   const producer = await Agent.start(cleanup, { ...open, role: "producer" });
   const workers = await Promise.all(
     Array.from({ length: spec.processes }, () =>
-      Agent.start(cleanup, { ...open, role: "worker", execArgv: options.workerExecArgv ?? [] }),
+      Agent.start(cleanup, { ...open, role: "worker", execArgv: options.execArgv ?? [] }),
     ),
   );
   return { producer, workers };

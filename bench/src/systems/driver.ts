@@ -1,12 +1,9 @@
 /** What a system is told, the same for its producer and its workers. */
 export interface DriverOptions {
-  readonly role: "producer" | "worker";
   /** Database URL, Redis URL, or scheduler address. */
   readonly target: string;
   /** Settings of the system under measure, as the catalogue gives them. */
   readonly settings: Readonly<Record<string, number>>;
-  /** Must be called as a handler begins, with the task's payload. */
-  readonly onStart: (payload: Payload) => void;
 }
 
 /** The payload of every task, for every system: JSON of the wanted size. */
@@ -16,12 +13,19 @@ export interface Payload {
   readonly pad: string;
 }
 
-/** A queue system inside a producer or worker process. */
-export interface Driver {
-  /** Makes `count` tasks durable as fast as the system can by its documented means. */
-  submit(count: number, payloadBytes: number): Promise<void>;
-  /** Makes one task durable. */
+/** A queue system inside a producer process. */
+export interface Producer {
+  /** How its bulk interface is fastest: tasks in a call, and calls at once. */
+  readonly bulk: { readonly batch: number; readonly lanes: number };
+  /** Makes tasks durable in one call. */
+  submitMany(payloads: readonly Payload[]): Promise<void>;
+  /** Makes one task durable, by the call that a web request would make. */
   submitOne(payload: Payload): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A queue system inside a worker process. */
+export interface Consumer {
   /** Begins to take tasks; called again after `pause`. */
   resume(): Promise<void>;
   /** Takes no more tasks, finishes those under way. */
@@ -29,29 +33,15 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-/** Loads a system in this process. */
-export type CreateDriver = (options: DriverOptions) => Promise<Driver>;
+/** A queue system: loads it in this process and connects. */
+export interface Driver {
+  produce(options: DriverOptions): Promise<Producer>;
+  /** @param onStart Must be called as a handler begins, with the task's payload. */
+  consume(options: DriverOptions, onStart: (payload: Payload) => void): Promise<Consumer>;
+}
 
 /** A payload whose JSON has `bytes` bytes, when that is enough for the fields. */
 export function makePayload(bytes: number, at = 0): Payload {
   const bare = JSON.stringify({ at, pad: "" }).length;
   return { at, pad: "x".repeat(Math.max(0, bytes - bare)) };
-}
-
-/** Calls `submit` for slices of `count`, several at a time: every bulk interface wants batches. */
-export async function inBatches(
-  count: number,
-  batch: number,
-  lanes: number,
-  submit: (size: number) => Promise<unknown>,
-): Promise<void> {
-  let left = count;
-  const lane = async () => {
-    while (left > 0) {
-      const size = Math.min(batch, left);
-      left -= size;
-      await submit(size);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
 }

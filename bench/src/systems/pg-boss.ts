@@ -1,102 +1,95 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { PgBoss } from "pg-boss";
-import {
-  type CreateDriver,
-  type Driver,
-  type DriverOptions,
-  inBatches,
-  makePayload,
-  type Payload,
-} from "./driver.ts";
+import type { Consumer, Driver, Payload } from "./driver.ts";
 
 const QUEUE = "noop";
 
-/** Jobs in one insert call and calls at once. */
-const BATCH = 1_000;
-const LANES = 4;
+/** How long a fetch loop rests when it found nothing. */
+const IDLE_MS = 5;
 
 /**
- * pg-boss. Settings: `batch` (jobs a fetch), `loops` (fetch loops of our own at once; without it `work` with
- * its burst mode), `localConcurrency` (workers of `work`).
+ * pg-boss. Settings: `batch` (jobs a fetch), `localConcurrency` (workers of `work`, in its burst mode), `loops`
+ * (instead of `work`: as many loops of `fetch` and `complete`).
  */
-export const createPgBoss: CreateDriver = async (options) => {
-  const boss = new PgBoss({ connectionString: options.target, schedule: false });
-  boss.on("error", (error) => process.stderr.write(`pg-boss: ${error.message}\n`));
-  await boss.start();
-  if (options.role === "producer") {
+export const pgBoss: Driver = {
+  produce: async ({ target }) => {
+    const boss = await start(target);
     await boss.createQueue(QUEUE);
-    return producer(boss);
-  }
-  return options.settings.loops === undefined ? worker(boss, options) : loops(boss, options);
+    return {
+      bulk: { batch: 1_000, lanes: 4 },
+      submitMany: async (payloads) => {
+        await boss.insert(
+          QUEUE,
+          payloads.map((payload) => ({ data: payload })),
+        );
+      },
+      submitOne: async (payload) => {
+        await boss.send(QUEUE, payload);
+      },
+      close: () => boss.stop({ graceful: false }),
+    };
+  },
+  consume: async ({ target, settings }, onStart) => {
+    const boss = await start(target);
+    return settings.loops === undefined
+      ? byWork(boss, settings, onStart)
+      : byFetch(boss, settings, settings.loops, onStart);
+  },
 };
 
-function producer(boss: PgBoss): Driver {
-  return {
-    submit: (count, payloadBytes) =>
-      inBatches(count, BATCH, LANES, (size) =>
-        boss.insert(
-          QUEUE,
-          Array.from({ length: size }, () => ({ data: makePayload(payloadBytes) })),
-        ),
-      ),
-    submitOne: async (payload) => {
-      await boss.send(QUEUE, payload);
-    },
-    resume: async () => undefined,
-    pause: async () => undefined,
-    close: () => boss.stop({ graceful: false }),
-  };
+async function start(connectionString: string): Promise<PgBoss> {
+  const boss = new PgBoss({ connectionString, schedule: false });
+  boss.on("error", (error) => process.stderr.write(`pg-boss: ${error.message}\n`));
+  await boss.start();
+  return boss;
 }
 
-function worker(boss: PgBoss, { settings, onStart }: DriverOptions): Driver {
+type Settings = Readonly<Record<string, number>>;
+
+function byWork(boss: PgBoss, settings: Settings, onStart: (payload: Payload) => void): Consumer {
+  const options = {
+    batchSize: settings.batch ?? 1,
+    pollingIntervalSeconds: 0.5,
+    burstWhenBatchFull: true,
+    localConcurrency: settings.localConcurrency ?? 1,
+  };
   return {
-    ...noProducer,
     resume: async () => {
-      await boss.work<Payload>(
-        QUEUE,
-        {
-          batchSize: settings.batch ?? 1,
-          pollingIntervalSeconds: 0.5,
-          burstWhenBatchFull: true,
-          localConcurrency: settings.localConcurrency ?? 1,
-        },
-        async (jobs) => {
-          for (const job of jobs) onStart(job.data);
-        },
-      );
+      await boss.work<Payload>(QUEUE, options, async (jobs) => {
+        for (const { data } of jobs) onStart(data);
+      });
     },
     pause: () => boss.offWork(QUEUE, { wait: true }),
     close: () => boss.stop({ graceful: false }),
   };
 }
 
-/** How long a fetch loop rests when it found nothing. */
-const IDLE_MS = 5;
-
-function loops(boss: PgBoss, { settings, onStart }: DriverOptions): Driver {
-  let active: AbortController | undefined;
+function byFetch(
+  boss: PgBoss,
+  settings: Settings,
+  loops: number,
+  onStart: (payload: Payload) => void,
+): Consumer {
+  const batchSize = settings.batch ?? 1;
+  let active = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
   const loop = async (signal: AbortSignal) => {
     while (!signal.aborted) {
-      const jobs = await boss.fetch<Payload>(QUEUE, { batchSize: settings.batch ?? 1 });
-      for (const job of jobs) onStart(job.data);
-      if (jobs.length > 0)
-        await boss.complete(
-          QUEUE,
-          jobs.map(({ id }) => id),
-        );
-      else await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+      const jobs = await boss.fetch<Payload>(QUEUE, { batchSize });
+      for (const { data } of jobs) onStart(data);
+      const ids = jobs.map(({ id }) => id);
+      if (ids.length > 0) await boss.complete(QUEUE, ids);
+      else await delay(IDLE_MS);
     }
   };
   const pause = async () => {
-    active?.abort();
+    active.abort();
     await running;
   };
   return {
-    ...noProducer,
     resume: async () => {
       active = new AbortController();
-      const { signal } = active;
-      running = Promise.all(Array.from({ length: settings.loops ?? 1 }, () => loop(signal)));
+      running = Promise.all(Array.from({ length: loops }, () => loop(active.signal)));
     },
     pause,
     close: async () => {
@@ -105,8 +98,3 @@ function loops(boss: PgBoss, { settings, onStart }: DriverOptions): Driver {
     },
   };
 }
-
-const noProducer = {
-  submit: () => Promise.reject(new Error("a worker submits nothing")),
-  submitOne: () => Promise.reject(new Error("a worker submits nothing")),
-};
