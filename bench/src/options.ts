@@ -2,7 +2,7 @@ import { env } from "node:process";
 import { parseArgs } from "node:util";
 import { MEASURES } from "./measures/index.ts";
 import type { Measure } from "./measures/measure.ts";
-import { SYSTEMS, type SystemSpec, systemsOf } from "./systems/catalogue.ts";
+import { QUICK_SYSTEMS, SYSTEMS, type SystemSpec, systemsOf } from "./systems/catalogue.ts";
 
 /** What a person may ask of the bench. */
 export interface BenchOptions {
@@ -67,7 +67,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     measures: positionals.length > 0 ? positionals.map(measureNamed) : MEASURES,
     runs,
     quick: values.quick,
-    systems: systemsOf(values.systems?.split(",")),
+    systems: systemsOf(values.systems?.split(",") ?? (values.quick ? QUICK_SYSTEMS : undefined)),
     out: values.out ?? (values.quick ? "bench/results/quick" : "bench/results"),
     add: values.add,
     reportOnly: values["report-only"],

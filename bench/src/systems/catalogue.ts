@@ -87,6 +87,15 @@ export const SYSTEMS: readonly SystemSpec[] = [
   },
 ];
 
+/** One configuration of each driver: enough to see that the harness works. */
+export const QUICK_SYSTEMS: readonly string[] = [
+  "muster",
+  "floor",
+  "graphile-1000",
+  "pg-boss-work",
+  "bullmq",
+];
+
 /** The systems with these keys. @throws RangeError that names what there is. */
 export function systemsOf(keys: readonly string[] | undefined): readonly SystemSpec[] {
   if (keys === undefined) return SYSTEMS;
