@@ -29,11 +29,21 @@ export const muster: Driver = {
       },
     });
     await worker.start();
-    worker.pause("bench");
+    // The worker stays connected, as it would be; its queue is held.
+    const client = new Client({ scheduler: target });
+    const pause = async () => {
+      await client.fleet.pauseQueue({ queue: "default", reason: "bench" });
+    };
+    await pause();
     return {
-      resume: async () => worker.resume(),
-      pause: async () => worker.pause("bench"),
-      close: () => worker.stop(),
+      resume: async () => {
+        await client.fleet.resumeQueue({ queue: "default" });
+      },
+      pause,
+      close: async () => {
+        client.close();
+        await worker.stop();
+      },
     };
   },
 };
