@@ -15,7 +15,7 @@ async function main(options: BenchOptions): Promise<void> {
     stdout.write(`${USAGE}\n`);
     return;
   }
-  const folder = join(ROOT, options.out);
+  const folder = resolve(ROOT, options.out);
   const earlier = options.add || options.reportOnly ? await readReport(folder) : undefined;
   if (options.reportOnly && earlier === undefined)
     throw new Error(`${folder} holds no results.json; measure first`);

@@ -59,29 +59,27 @@ async function measureSystem(context: Context, spec: SystemSpec, run: number): P
     { part: "idle", systems: IDLE, measure: idle },
     { part: "loaded", systems: LOADED, measure: loaded },
     { part: "callers", systems: CALLERS, measure: callers },
-  ];
-  for (const { part, systems, measure } of parts) {
-    if (!systems.includes(spec.key) || context.signal.aborted) continue;
-    const base = { part, subject: spec.key, run };
-    let deployment: Deployment;
-    try {
-      deployment = await deploy(context.lab, spec);
-    } catch (error) {
-      if (!(error instanceof MissingPart)) throw error;
-      context.say(`${spec.label}: skipped, ${error.message}`);
-      context.record({ ...base, parameters: {}, values: {}, skipped: error.message });
-      continue;
-    }
-    await drain(deployment, context.quick ? QUICK_WARM_UP : WARM_UP);
-    const { parameters, values } = await measure(deployment, context.quick);
-    context.say(
-      `${spec.label}, ${part}: ${Object.entries(values)
-        .map(([name, value]) => `${name} ${value.toFixed(2)}`)
-        .join(", ")}`,
-    );
-    context.record({ ...base, parameters, values });
-    await deployment.close();
+  ].filter(({ systems }) => systems.includes(spec.key));
+  if (parts.length === 0) return;
+  let deployment: Deployment;
+  try {
+    deployment = await deploy(context.lab, spec);
+  } catch (error) {
+    if (!(error instanceof MissingPart)) throw error;
+    context.say(`${spec.label}: skipped, ${error.message}`);
+    for (const { part } of parts)
+      context.record({ part, subject: spec.key, run, parameters: {}, values: {}, skipped: error.message });
+    return;
   }
+  await drain(deployment, context.quick ? QUICK_WARM_UP : WARM_UP);
+  for (const { part, measure } of parts) {
+    if (context.signal.aborted) break;
+    const { parameters, values } = await measure(deployment, context.quick);
+    const shown = Object.entries(values).map(([name, value]) => `${name} ${value.toFixed(2)}`);
+    context.say(`${spec.label}, ${part}: ${shown.join(", ")}`);
+    context.record({ part, subject: spec.key, run, parameters, values });
+  }
+  await deployment.close();
 }
 
 interface Outcome {
@@ -103,6 +101,7 @@ async function idle(deployment: Deployment, quick: boolean): Promise<Outcome> {
     while ((await startedOf(workers)) < count + done + 1 || (await pending())) await delay(LOOK_EVERY_MS);
     ends.push(monotonicMs() - startedAt);
   }
+  await rest(deployment);
   return {
     parameters: { tasks: count },
     values: { ...quantiles("start", starts), ...quantiles("end", ends) },
@@ -120,6 +119,7 @@ async function loaded(deployment: Deployment, quick: boolean): Promise<Outcome> 
   await deployment.producer.submitAtRate(count, perSecond, PAYLOAD_BYTES);
   await finished(deployment, count);
   const values = quantiles("start", await latencies(deployment));
+  await rest(deployment);
   return { parameters: { tasks: count, callers: 1 }, values: { rate_per_s: perSecond, ...values } };
 }
 
@@ -141,6 +141,10 @@ async function callers(deployment: Deployment, quick: boolean): Promise<Outcome>
 async function begin({ workers }: Deployment): Promise<void> {
   for (const worker of workers) await worker.reset();
   await Promise.all(workers.map((worker) => worker.resume()));
+}
+
+async function rest({ workers }: Deployment): Promise<void> {
+  await Promise.all(workers.map((worker) => worker.pause()));
 }
 
 async function startedOf(workers: Deployment["workers"]): Promise<number> {
