@@ -8,7 +8,9 @@ import { ROOT, runTool } from "../support/checks.ts";
 const DOCS = [
   "README.md",
   "CONTRIBUTING.md",
-  ...(await readdir(join(ROOT, "docs"))).map((name) => join("docs", name)),
+  ...(await readdir(join(ROOT, "docs")))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name)),
 ];
 
 describe("the documents", () => {

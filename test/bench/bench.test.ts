@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { env, execPath } from "node:process";
+import { after, describe, it } from "node:test";
+import { ROOT } from "../support/checks.ts";
+import { nothingLeftOf } from "../support/left-behind.ts";
+
+/** A run of the bench, and a way to wait for its words. */
+function startBench(args: readonly string[], mark: string) {
+  const child = spawn(execPath, [join(ROOT, "bench/src/main.ts"), "--quick", "--out", mark, ...args], {
+    cwd: ROOT,
+    // The mark is in the environment of everything that it starts.
+    env: {
+      ...env,
+      NODE_TEST_CONTEXT: undefined,
+      NODE_OPTIONS: "--conditions=muster-source",
+      BENCH_DATABASE_URL: env.TEST_DATABASE_URL ?? "",
+      BENCH_TEST_MARK: mark,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  const listeners = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      for (const listener of listeners) listener();
+    });
+  }
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  return {
+    child,
+    ended,
+    said: () => said,
+    saying: (words: string) =>
+      new Promise<void>((resolve, reject) => {
+        const look = () => {
+          if (said.includes(words)) resolve();
+        };
+        listeners.add(look);
+        look();
+        void ended.then(() => reject(new Error(`the bench ended without saying "${words}":\n${said}`)));
+      }),
+  };
+}
+
+interface Sample {
+  readonly measure: string;
+  readonly subject: string;
+  readonly run: number;
+  readonly values: Readonly<Record<string, number>>;
+  readonly skipped?: string;
+}
+
+describe("npm run bench -- --quick", () => {
+  const folders: string[] = [];
+  const folder = () => {
+    const made = mkdtempSync(join(tmpdir(), "muster-bench-test-"));
+    folders.push(made);
+    return made;
+  };
+  after(() => {
+    for (const made of folders) rmSync(made, { recursive: true, force: true });
+  });
+
+  it("measures every system, writes JSON and charts, and leaves nothing behind", async () => {
+    const out = folder();
+    const bench = startBench(["throughput", "sustained", "latency"], out);
+    assert.equal(await bench.ended, 0, bench.said());
+    const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8"));
+    assert.equal(report.format, 1);
+    assert.equal(report.quick, true);
+    assert.ok(report.machine.cores > 0 && /^\d/.test(report.machine.postgres));
+    const samples: readonly Sample[] = report.samples;
+    const subjects = (measure: string) =>
+      [
+        ...new Set(samples.filter((sample) => sample.measure === measure).map(({ subject }) => subject)),
+      ].sort();
+    assert.deepEqual(subjects("throughput"), ["bullmq", "floor", "graphile-1000", "muster", "pg-boss-work"]);
+    assert.deepEqual(subjects("sustained"), ["floor", "graphile-1000", "muster"]);
+    assert.deepEqual(subjects("latency"), ["bullmq", "muster", "pg-boss-work"]);
+    for (const { measure, subject, run, values, skipped } of samples) {
+      assert.equal(run, 1);
+      const name = `${measure} of ${subject}`;
+      if (skipped !== undefined) {
+        assert.match(skipped, /redis-server/, name);
+        continue;
+      }
+      assert.ok(Object.keys(values).length > 0, name);
+      for (const [key, value] of Object.entries(values)) {
+        assert.ok(Number.isFinite(value) && value >= 0, `${name}: ${key} is ${value}`);
+        if (key.endsWith("_per_s")) assert.ok(value > 0, `${name}: ${key} is ${value}`);
+      }
+    }
+    assert.deepEqual(
+      readdirSync(out)
+        .filter((file) => file.endsWith(".svg"))
+        .sort(),
+      ["latency.svg", "sustained.svg", "throughput.svg"],
+    );
+    assert.match(readFileSync(join(out, "throughput.svg"), "utf8"), /^<svg [\s\S]*Muster/);
+    await nothingLeftOf(out);
+  });
+
+  it("ends at Ctrl-C and leaves nothing behind", async () => {
+    const out = folder();
+    const bench = startBench(["sustained", "--runs", "100", "--systems", "muster"], out);
+    await bench.saying("sustained: Muster");
+    bench.child.kill("SIGINT");
+    assert.equal(await bench.ended, 0, bench.said());
+    assert.ok(existsSync(join(out, "results.json")), "what was measured is kept");
+    await nothingLeftOf(out);
+  });
+
+  it("leaves nothing behind when it is killed", async () => {
+    const out = folder();
+    const bench = startBench(["sustained", "--runs", "100", "--systems", "muster"], out);
+    await bench.saying("sustained: Muster");
+    bench.child.kill("SIGKILL");
+    await bench.ended;
+    await nothingLeftOf(out);
+  });
+
+  it("says which measures and systems there are", async () => {
+    const bench = startBench(["throughput", "--systems", "muster,mustard"], folder());
+    assert.equal(await bench.ended, 1);
+    assert.match(bench.said(), /"mustard" is no system; there are muster, floor, /);
+  });
+});
