@@ -94,4 +94,34 @@ describe("group commit", () => {
       }),
     );
   });
+
+  it("begins a second flush when half of a full batch waits, and goes back to one", async () => {
+    const { batches, flush, end, turn } = controlled();
+    const batcher = new Batcher(flush, { maxWeight: 4, lanes: 2 });
+    const all = [batcher.add(1)];
+    await turn();
+    all.push(batcher.add(2));
+    await turn();
+    assert.deepEqual(batches, [[1]], "one item is not worth a second lane");
+    all.push(batcher.add(3));
+    await turn();
+    assert.deepEqual(batches, [[1], [2, 3]]);
+    all.push(batcher.add(4), batcher.add(5), batcher.add(6));
+    await turn();
+    assert.equal(batches.length, 2, "both lanes are taken");
+    end(1);
+    await turn();
+    assert.deepEqual(batches, [[1], [2, 3], [4, 5, 6]]);
+    end(2);
+    await turn();
+    all.push(batcher.add(7));
+    await turn();
+    assert.equal(batches.length, 3, "the first lane still runs");
+    end(0);
+    await turn();
+    assert.deepEqual(batches[3], [7]);
+    end(3);
+    assert.deepEqual(await Promise.all(all), [10, 20, 30, 40, 50, 60, 70]);
+    await batcher.idle();
+  });
 });

@@ -4,6 +4,11 @@ export interface BatcherOptions<I> {
   readonly maxWeight: number;
   /** Weight of an item; 1 by default. */
   readonly weigh?: (item: I) => number;
+  /**
+   * Most flushes under way at once; 1 by default. One more begins only when half of a full batch waits, so that
+   * a moderate load still gathers.
+   */
+  readonly lanes?: number;
 }
 
 interface Waiting<I, O> {
@@ -15,13 +20,15 @@ interface Waiting<I, O> {
 
 /**
  * Group commit: items that arrive while a flush is under way go together in the next one, so that an idle
- * system answers at once and a busy one in large batches. One flush at a time, in order of arrival.
+ * system answers at once and a busy one in large batches. Flushes begin in order of arrival.
  */
 export class Batcher<I, O> {
   readonly #flush: (items: readonly I[]) => Promise<readonly O[]>;
   readonly #options: BatcherOptions<I>;
   #waiting: Waiting<I, O>[] = [];
-  #running = false;
+  #waitingWeight = 0;
+  #running = 0;
+  #scheduled = false;
   #idle: (() => void)[] = [];
 
   /** @param flush Answers one output for each item, in order; a rejection is every item's. */
@@ -37,22 +44,33 @@ export class Batcher<I, O> {
 
   add(item: I): Promise<O> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, weight: this.#options.weigh?.(item) ?? 1, resolve, reject });
-      if (!this.#running) {
-        this.#running = true;
-        // Items of the same turn (a frame of results, say) go together.
-        queueMicrotask(() => this.#run());
-      }
+      const weight = this.#options.weigh?.(item) ?? 1;
+      this.#waiting.push({ item, weight, resolve, reject });
+      this.#waitingWeight += weight;
+      if (this.#scheduled || !this.#mayBegin()) return;
+      this.#scheduled = true;
+      // Items of the same turn (a frame of results, say) go together.
+      queueMicrotask(() => {
+        this.#scheduled = false;
+        if (this.#mayBegin()) void this.#run();
+      });
     });
   }
 
   /** Resolves when nothing waits and no flush is under way. */
   idle(): Promise<void> {
-    if (!this.#running) return Promise.resolve();
+    if (this.#running === 0 && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  #mayBegin(): boolean {
+    if (this.#waiting.length === 0) return false;
+    const { lanes = 1, maxWeight } = this.#options;
+    return this.#running === 0 || (this.#running < lanes && this.#waitingWeight >= maxWeight / 2);
+  }
+
   async #run(): Promise<void> {
+    this.#running++;
     while (this.#waiting.length > 0) {
       const batch = this.#take();
       try {
@@ -66,8 +84,11 @@ export class Batcher<I, O> {
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
+      // Another lane is enough for what is left of a moderate load.
+      if (this.#running > 1 && this.#waitingWeight < this.#options.maxWeight / 2) break;
     }
-    this.#running = false;
+    this.#running--;
+    if (this.#running > 0 || this.#waiting.length > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -79,6 +100,7 @@ export class Batcher<I, O> {
       weight += waiting.weight;
       count++;
     }
+    this.#waitingWeight -= weight;
     return this.#waiting.splice(0, count);
   }
 }

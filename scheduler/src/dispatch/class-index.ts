@@ -118,8 +118,12 @@ export class ClassIndex {
     entry.window.add(task);
   }
 
-  /** Reads the front of the queue again for these classes. */
-  async refill(entries: readonly ClassEntry[]): Promise<void> {
+  /**
+   * Reads the front of the queue again for these classes.
+   *
+   * @param isPlanned True for ids that are being given out already.
+   */
+  async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
     if (entries.length === 0) return;
     for (const entry of entries) entry.mayHaveMore = false;
     const counts = new Map<number, number>();
@@ -130,7 +134,7 @@ export class ClassIndex {
       );
       for (const task of tasks) {
         counts.set(task.classId, (counts.get(task.classId) ?? 0) + 1);
-        this.#entries.get(task.classId)?.window.add(task);
+        if (!isPlanned(task.id)) this.#entries.get(task.classId)?.window.add(task);
       }
     } catch (error) {
       for (const entry of entries) entry.mayHaveMore = true;

@@ -14,6 +14,9 @@ import type { Attempt, Session } from "./session.ts";
 /** Largest claim; the gain from larger batches is below 5 % (41,500/s at 100, 48,500/s at 500). */
 const MAX_CLAIM = 500;
 
+/** While one claim waits for the disk, the next is on its way. */
+const CLAIM_LANES = 2;
+
 /** Wait before a claim of unknown outcome is looked up again. */
 const RESOLVE_RETRY_MS = 250;
 
@@ -34,10 +37,14 @@ export class Dispatcher {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
-  #pumping = false;
-  #again = false;
+  readonly #underWay = new Set<Promise<void>>();
+  /** Planned and not yet known to be won or lost, so that a refill does not bring them back. */
+  readonly #planned = new Set<number>();
+  /** Of `#planned`, those decided while a refill was under way, which may have read them before. */
+  #decided: number[] = [];
+  #claims = 0;
+  #refilling = false;
   #stopped = false;
-  #done: Promise<void> = Promise.resolve();
 
   constructor(parts: {
     store: Store;
@@ -57,19 +64,31 @@ export class Dispatcher {
 
   /** Gives out what can be given out; cheap when nothing can. Never throws. */
   pump(): void {
-    if (this.#pumping) {
-      this.#again = true;
-      return;
+    while (this.#claims < CLAIM_LANES && !this.#stopped) {
+      const plan = this.#plan();
+      if (plan.length === 0) break;
+      this.#claims++;
+      this.#track(this.#claim(plan), () => {
+        this.#claims--;
+      });
     }
-    if (this.#stopped) return;
-    this.#pumping = true;
-    this.#done = this.#run();
+    if (this.#refilling || this.#stopped) return;
+    const low = this.#worthRefilling();
+    if (low.length === 0) return;
+    this.#refilling = true;
+    this.#track(
+      this.#classes.refill(low, (id) => this.#planned.has(id)),
+      () => {
+        this.#refilling = false;
+        for (const id of this.#decided.splice(0)) this.#planned.delete(id);
+      },
+    );
   }
 
-  /** Gives out nothing more; resolves when the claim under way has been sent. */
+  /** Gives out nothing more; resolves when the claims under way have been sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#done;
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
   /** Looks at every class again: something may have become claimable that this scheduler was not told of. */
@@ -124,21 +143,21 @@ export class Dispatcher {
     for (const [session, assignments] of bySession) session.link?.assign(assignments);
   }
 
-  async #run(): Promise<void> {
-    try {
-      do {
-        this.#again = false;
-        await this.#classes.refill(this.#worthRefilling());
-        for (let plan = this.#plan(); plan.length > 0 && !this.#stopped; plan = this.#plan()) {
-          await this.#claim(plan);
-        }
-      } while ((this.#again || this.#worthRefilling().length > 0) && !this.#stopped);
-    } catch (error) {
-      if (!(error instanceof DatabaseUnavailableError)) this.#log.error("dispatch.failed", { error });
-      // The next poll pumps again.
-    } finally {
-      this.#pumping = false;
-    }
+  /** Goes on when the step has succeeded; after a failure the next poll does. */
+  #track(step: Promise<void>, ended: () => void): void {
+    const tracked = step.then(
+      () => {
+        ended();
+        this.#underWay.delete(tracked);
+        this.pump();
+      },
+      (error) => {
+        ended();
+        this.#underWay.delete(tracked);
+        if (!(error instanceof DatabaseUnavailableError)) this.#log.error("dispatch.failed", { error });
+      },
+    );
+    this.#underWay.add(tracked);
   }
 
   /** Classes whose window runs low although more may wait and somebody could take it. */
@@ -165,6 +184,7 @@ export class Dispatcher {
         continue;
       }
       session.reserve(entry.taskClass.type);
+      this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
       line.requeueFirst();
     }
@@ -196,12 +216,14 @@ export class Dispatcher {
         plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
       );
     } catch (error) {
+      this.#decide(plan);
       this.#giveBack(plan);
       if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
         void this.#resolve(new Set(plan.map(({ session }) => session)));
       }
       throw error;
     }
+    this.#decide(plan);
     const byTask = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
     const won: { attempt: ClaimedAttempt; session: Session }[] = [];
     for (const { task, entry, session } of plan) {
@@ -211,6 +233,13 @@ export class Dispatcher {
     }
     this.#counters.acquireConflicts += plan.length - won.length;
     this.send(won);
+  }
+
+  #decide(plan: readonly Planned[]): void {
+    for (const { task } of plan) {
+      if (this.#refilling) this.#decided.push(task.id);
+      else this.#planned.delete(task.id);
+    }
   }
 
   #giveBack(plan: readonly Planned[]): void {

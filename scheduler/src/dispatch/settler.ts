@@ -17,6 +17,9 @@ import type { TaskSignals } from "./task-signals.ts";
 /** Most results in one statement. */
 const MAX_BATCH = 500;
 
+/** While one commit waits for the disk, the next is on its way. */
+const LANES = 2;
+
 /** Waits while the database is away, doubling up to the last, milliseconds. */
 const FIRST_WAIT_MS = 100;
 const LAST_WAIT_MS = 2_000;
@@ -71,6 +74,7 @@ export class Settler {
     this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
       maxWeight: MAX_BATCH,
       weigh: (frame) => frame.length,
+      lanes: LANES,
     });
   }
 
