@@ -12,6 +12,7 @@ import { Explainer } from "./rpc/explainer.ts";
 import { fleetService } from "./rpc/fleet-service.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { guarded } from "./rpc/guarded.ts";
+import { Doorman } from "./rpc/refused-stream.ts";
 import { taskService } from "./rpc/task-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
@@ -82,6 +83,7 @@ export async function startScheduler(options: {
       handlers: { task, fleet },
       stream: {
         ...dispatch,
+        doorman: new Doorman(dispatch.refusals, clock),
         log,
         leases: config.leases,
         sizes: config.sizes,
@@ -143,6 +145,7 @@ export async function startScheduler(options: {
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
     await duties.stop();
+    await dispatch.refusals.stop();
     await dispatch.journal.stop();
     try {
       await store.retire(id);

@@ -7,6 +7,7 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import { Refusal } from "../domain/errors.ts";
 import { parseTaskId } from "../domain/ids.ts";
+import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { ClassDepth, QueueRow, Store } from "../store/store.ts";
@@ -15,6 +16,15 @@ import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
+import {
+  byWorker,
+  explainWithRefusals,
+  parseWorkerToken,
+  refusedPage,
+  refusedToken,
+  refusedWorker,
+  withRefusals,
+} from "./refused-workers.ts";
 import { storable } from "./text.ts";
 import { toCount, toMs } from "./to-domain.ts";
 
@@ -50,7 +60,14 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const gone = wanted.has("gone") || wanted.has("lost");
       const now = await store.databaseTime();
       const found: WorkerRecord[] = [];
-      let beforeId = parsePageToken(request.pageToken);
+      const refusals = byWorker(await store.listRefusals(undefined));
+      const position = parseWorkerToken(request.pageToken);
+      const listsRefused = wanted.size === 0 || wanted.has("refused");
+      const refused = (afterId: string, room: number) =>
+        refusedPage(refusals, { pool: request.pool, afterId, limit: room });
+      if ("afterRefused" in position) return refused(position.afterRefused, limit);
+      if (wanted.size === 1 && wanted.has("refused")) return refused("", limit);
+      let beforeId = position.beforeId;
       let more = true;
       while (found.length <= limit && more) {
         const rows = await store.listWorkers({
@@ -65,20 +82,38 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       }
       const page = found.slice(0, limit);
       const last = page.at(-1);
-      return {
-        workers: page.map((worker) => fromWorker(worker, now)),
-        nextPageToken: found.length > limit && last ? pageToken(last.sessionId) : "",
-      };
+      const workers = page.map((worker) =>
+        withRefusals(fromWorker(worker, now), refusals.get(worker.workerId) ?? []),
+      );
+      if (found.length > limit && last) return { workers, nextPageToken: pageToken(last.sessionId) };
+      if (!listsRefused) return { workers, nextPageToken: "" };
+      if (workers.length === limit) {
+        return { workers, nextPageToken: refused("", 1).workers.length > 0 ? refusedToken("") : "" };
+      }
+      const rest = refused("", limit - workers.length);
+      return { workers: [...workers, ...rest.workers], nextPageToken: rest.nextPageToken };
     },
 
     async getWorker({ workerId }) {
+      const refusals = await refusalsOf(store, workerId);
+      if (refusals.length > 0 && !(await store.getWorker(workerId)))
+        return { worker: refusedWorker(refusals) };
       const worker = await requireWorker(store, workerId);
-      return { worker: fromWorker(worker, await store.databaseTime()) };
+      return { worker: withRefusals(fromWorker(worker, await store.databaseTime()), refusals) };
     },
 
     async explainWorker({ workerId }) {
-      const worker = await requireWorker(store, workerId);
-      return { explanation: fromExplanation(await explainer.worker(worker)) };
+      const refusals = await refusalsOf(store, workerId);
+      const worker =
+        refusals.length > 0 ? await store.getWorker(workerId) : await requireWorker(store, workerId);
+      const explanation = explainWithRefusals(
+        workerId,
+        worker && (await explainer.worker(worker)),
+        worker?.goneTime,
+        refusals,
+        await store.databaseTime(),
+      );
+      return { explanation: fromExplanation(explanation) };
     },
 
     async drainWorker({ workerId, reason, timeout }) {
@@ -150,7 +185,8 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         };
       }
       if (request.workerId) {
-        await requireWorker(store, request.workerId);
+        if ((await refusalsOf(store, request.workerId)).length === 0)
+          await requireWorker(store, request.workerId);
         const events = await store.workerEvents(storable(request.workerId, 256), position ?? 0, limit + 1);
         const page = events.slice(0, limit);
         return {
@@ -166,6 +202,9 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         readTime,
       };
     },
+
+    diagnose: () => Promise.reject(new Refusal("unimplemented", "NOT_IMPLEMENTED", "not served yet")),
+    getOverview: () => Promise.reject(new Refusal("unimplemented", "NOT_IMPLEMENTED", "not served yet")),
 
     watchEvents: (request, context) => watchEvents(parts, request, context),
   };
@@ -284,6 +323,11 @@ function requireQueueName(queue: string): string {
       },
     ],
   });
+}
+
+/** What was refused in a worker's name, the latest first. */
+async function refusalsOf(store: Store, workerId: string): Promise<RefusalRecord[]> {
+  return workerId === "" ? [] : store.listRefusals(storable(workerId, 256));
 }
 
 async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {

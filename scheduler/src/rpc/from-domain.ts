@@ -53,6 +53,7 @@ const WORKER_STATES: Readonly<Record<DomainWorkerState, WorkerState>> = {
   suspect: WorkerState.SUSPECT,
   lost: WorkerState.LOST,
   gone: WorkerState.GONE,
+  refused: WorkerState.REFUSED,
 };
 
 const FAILURE_CLASSES: Readonly<Record<Failure["class"], FailureClass>> = {

@@ -1,5 +1,6 @@
 import type { AttemptKey } from "../domain/ids.ts";
 import type { TaskClass } from "../domain/match.ts";
+import type { RefusalRecord, RefusedStream } from "../domain/refusal.ts";
 import type { Settlement } from "../domain/settlement.ts";
 import type {
   AttemptRecord,
@@ -194,6 +195,14 @@ export interface SchedulerRow {
   readonly address: string;
 }
 
+/** Refused streams of one worker id from one machine, to be added to what is known. Ages are milliseconds before the write. */
+export interface RefusalWrite extends RefusedStream {
+  readonly peerHost: string;
+  readonly count: number;
+  readonly firstAgeMs: number;
+  readonly lastAgeMs: number;
+}
+
 /** What a scheduler asks of a worker whose stream another scheduler holds. */
 export interface Command {
   readonly sessionId: number;
@@ -252,6 +261,14 @@ export interface Store {
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
   /** Gives up sessions whose lease ended more than the grace ago, and requeues what they held. */
   reapSessions(graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+
+  // Refused streams.
+  /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
+  recordRefusals(refusals: readonly RefusalWrite[], schedulerId: string, keep: number): Promise<number>;
+  /** These workers were admitted `ageMs` ago: what was held against them before is over. */
+  forgetRefusals(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
+  /** Of one worker or of all, the latest first; at most 2,000. */
+  listRefusals(workerId: string | undefined): Promise<RefusalRecord[]>;
 
   // Schedulers.
   announce(scheduler: { id: string; address: string; version: string }, leaseMs: number): Promise<void>;
