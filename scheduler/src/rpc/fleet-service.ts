@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
@@ -10,11 +10,14 @@ import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
-import type { ClassDepth, QueueRow, Store } from "../store/store.ts";
+import type { ClassDepth, Store } from "../store/store.ts";
+import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
+import { fromQueue } from "./from-queue.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
+import type { OverviewSource } from "./overview.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import {
   byWorker,
@@ -46,6 +49,8 @@ export interface FleetServiceParts {
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
+  readonly diagnoser: Diagnoser;
+  readonly overview: OverviewSource;
   readonly clock: Clock;
   readonly stopping: AbortSignal;
 }
@@ -203,8 +208,18 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       };
     },
 
-    diagnose: () => Promise.reject(new Refusal("unimplemented", "NOT_IMPLEMENTED", "not served yet")),
-    getOverview: () => Promise.reject(new Refusal("unimplemented", "NOT_IMPLEMENTED", "not served yet")),
+    async diagnose() {
+      return { diagnosis: await parts.diagnoser.diagnose() };
+    },
+
+    async getOverview({ limit }) {
+      if (limit < 0 || limit > 100) {
+        throw new Refusal("invalid", "INVALID_REQUEST", `limit ${limit} is not between 1 and 100`, {
+          violations: [{ field: "limit", description: `${limit} is not between 1 and 100` }],
+        });
+      }
+      return { overview: await parts.overview.get(limit || 20) };
+    },
 
     watchEvents: (request, context) => watchEvents(parts, request, context),
   };
@@ -276,41 +291,6 @@ async function describeQueue(
   name: string,
 ): Promise<MessageInitShape<typeof QueueSchema>> {
   return (await describeQueues(parts)).find((queue) => queue.name === name) ?? { name };
-}
-
-function fromQueue(row: QueueRow, depths: readonly (ClassDepth & { type: string })[]) {
-  const total = (pick: (depth: ClassDepth) => number) =>
-    BigInt(depths.reduce((sum, depth) => sum + pick(depth), 0));
-  const ages = depths.flatMap(({ oldestReadyAgeMs }) => oldestReadyAgeMs ?? []);
-  const types = new Map<string, { ready: number; scheduled: number; active: number }>();
-  for (const depth of depths) {
-    const sum = types.get(depth.type) ?? { ready: 0, scheduled: 0, active: 0 };
-    types.set(depth.type, {
-      ready: sum.ready + depth.ready,
-      scheduled: sum.scheduled + depth.scheduled,
-      active: sum.active + depth.active,
-    });
-  }
-  return {
-    name: row.name,
-    paused: row.pauseTime !== undefined,
-    pauseReason: row.pauseReason ?? "",
-    ...(row.pauseTime ? { pauseTime: timestampFromDate(row.pauseTime) } : {}),
-    readyCount: total(({ ready }) => ready),
-    scheduledCount: total(({ scheduled }) => scheduled),
-    activeCount: total(({ active }) => active),
-    ...(ages.length > 0
-      ? { oldestReadyAge: durationFromMs(Math.max(0, Math.round(Math.max(...ages)))) }
-      : {}),
-    types: [...types]
-      .map(([type, sum]) => ({
-        type,
-        readyCount: BigInt(sum.ready),
-        scheduledCount: BigInt(sum.scheduled),
-        activeCount: BigInt(sum.active),
-      }))
-      .sort((a, b) => Number(b.readyCount - a.readyCount)),
-  } satisfies MessageInitShape<typeof QueueSchema>;
 }
 
 function requireQueueName(queue: string): string {

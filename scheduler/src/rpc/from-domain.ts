@@ -69,6 +69,11 @@ export function toTaskState(state: TaskState): DomainTaskState | undefined {
   return (Object.keys(TASK_STATES) as DomainTaskState[]).find((name) => TASK_STATES[name] === state);
 }
 
+/** A worker's state as it is sent. */
+export function fromWorkerState(state: DomainWorkerState): WorkerState {
+  return WORKER_STATES[state];
+}
+
 /** Domain name of a worker's state; undefined for one that this version does not know. */
 export function toWorkerState(state: WorkerState): DomainWorkerState | undefined {
   return (Object.keys(WORKER_STATES) as DomainWorkerState[]).find((name) => WORKER_STATES[name] === state);

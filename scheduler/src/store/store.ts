@@ -1,6 +1,7 @@
 import type { AttemptKey } from "../domain/ids.ts";
 import type { TaskClass } from "../domain/match.ts";
 import type { RefusalRecord, RefusedStream } from "../domain/refusal.ts";
+import type { DatabaseReport, FleetReport, SchedulerReport, SchedulerStatus } from "../domain/reports.ts";
 import type { Settlement } from "../domain/settlement.ts";
 import type {
   AttemptRecord,
@@ -189,6 +190,14 @@ export interface QueueRow {
   readonly pauseReason: string | undefined;
 }
 
+/** What a scheduler says when it says that it lives. */
+export interface Announcement {
+  readonly id: string;
+  readonly address: string;
+  readonly version: string;
+  readonly status?: SchedulerStatus;
+}
+
 /** A scheduler that shares the database. */
 export interface SchedulerRow {
   readonly id: string;
@@ -271,7 +280,7 @@ export interface Store {
   listRefusals(workerId: string | undefined): Promise<RefusalRecord[]>;
 
   // Schedulers.
-  announce(scheduler: { id: string; address: string; version: string }, leaseMs: number): Promise<void>;
+  announce(scheduler: Announcement, leaseMs: number): Promise<void>;
   /** The other living schedulers; those that have ended are forgotten. */
   otherSchedulers(selfId: string): Promise<SchedulerRow[]>;
   retire(schedulerId: string): Promise<void>;
@@ -319,6 +328,12 @@ export interface Store {
   recentEvents(beforeId: number | undefined, limit: number): Promise<EventRecord[]>;
   eventsAfter(afterId: number, limit: number): Promise<EventRecord[]>;
   lastEventId(): Promise<number>;
+
+  // For people: read by `muster doctor` and `muster top`.
+  inspect(): Promise<DatabaseReport>;
+  listSchedulers(): Promise<SchedulerReport[]>;
+  /** Lists of at most `limit`; tasks in one phase for longer than `stuckAfterMs` count as stuck. */
+  fleetReport(limit: number, stuckAfterMs: number): Promise<FleetReport>;
 
   // Upkeep.
   databaseTime(): Promise<Date>;

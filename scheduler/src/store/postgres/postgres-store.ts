@@ -6,8 +6,10 @@ import { classesAfter, resolveClasses } from "./classes.ts";
 import { Database } from "./database.ts";
 import { appendEvents, eventsAfter, lastEventId, recentEvents, taskEvents, workerEvents } from "./events.ts";
 import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
+import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { Listener } from "./notify.ts";
+import { fleetReport } from "./overview.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
 import {
   announce,
@@ -135,6 +137,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),
     eventsAfter: (afterId, limit) => eventsAfter(db, afterId, limit),
     lastEventId: () => lastEventId(db),
+
+    inspect: () => inspectDatabase(db),
+    listSchedulers: () => listSchedulers(db),
+    fleetReport: (limit, stuckAfterMs) => fleetReport(db, limit, stuckAfterMs),
 
     databaseTime: () => databaseTime(db),
     probe: () => probe(db),

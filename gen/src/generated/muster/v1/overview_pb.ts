@@ -6,8 +6,6 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Event } from "./event_pb.ts";
-import { file_muster_v1_event } from "./event_pb.ts";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
 import type { WorkerState } from "./worker_pb.ts";
@@ -18,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/overview.proto.
  */
 export const file_muster_v1_overview: GenFile = /*@__PURE__*/
-  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSLBBAoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXcSIgoId2FybmluZ3MYEiADKAsyEC5tdXN0ZXIudjEuRXZlbnQiTwoQV29ya2VyU3RhdGVDb3VudBIlCgVzdGF0ZRgBIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIUCgx3b3JrZXJfY291bnQYAiABKAMiYwoNUXVldWVPdmVydmlldxIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZRIYChB1bnNlcnZhYmxlX2NvdW50GAIgASgDEhcKD3Vuc2VydmFibGVfdHlwZRgDIAEoCSLFAQoOV29ya2VyT3ZlcnZpZXcSEQoJd29ya2VyX2lkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYubXVzdGVyLnYxLldvcmtlclN0YXRlEg8KB3Byb2JsZW0YAyABKAkSFAoMYWN0aXZlX2NvdW50GAQgASgFEhIKCnNsb3RfY291bnQYBSABKAUSDAoEcG9vbBgGIAEoCRIwCg1oZWFydGJlYXRfYWdlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIugBCgxUYXNrT3ZlcnZpZXcSDwoHdGFza19pZBgBIAEoCRIMCgR0eXBlGAIgASgJEg0KBXF1ZXVlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCRINCgVwaGFzZRgFIAEoCRImCgNhZ2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3R1Y2sYByABKAgSFAoMZmFpbHVyZV9jb2RlGAggASgJEhcKD2ZhaWx1cmVfbWVzc2FnZRgJIAEoCRIVCghwcm9ncmVzcxgKIAEoAUgAiAEBQgsKCV9wcm9ncmVzc2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_event, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSKdBAoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXciTwoQV29ya2VyU3RhdGVDb3VudBIlCgVzdGF0ZRgBIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIUCgx3b3JrZXJfY291bnQYAiABKAMiYwoNUXVldWVPdmVydmlldxIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZRIYChB1bnNlcnZhYmxlX2NvdW50GAIgASgDEhcKD3Vuc2VydmFibGVfdHlwZRgDIAEoCSLFAQoOV29ya2VyT3ZlcnZpZXcSEQoJd29ya2VyX2lkGAEgASgJEiUKBXN0YXRlGAIgASgOMhYubXVzdGVyLnYxLldvcmtlclN0YXRlEg8KB3Byb2JsZW0YAyABKAkSFAoMYWN0aXZlX2NvdW50GAQgASgFEhIKCnNsb3RfY291bnQYBSABKAUSDAoEcG9vbBgGIAEoCRIwCg1oZWFydGJlYXRfYWdlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIugBCgxUYXNrT3ZlcnZpZXcSDwoHdGFza19pZBgBIAEoCRIMCgR0eXBlGAIgASgJEg0KBXF1ZXVlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCRINCgVwaGFzZRgFIAEoCRImCgNhZ2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFc3R1Y2sYByABKAgSFAoMZmFpbHVyZV9jb2RlGAggASgJEhcKD2ZhaWx1cmVfbWVzc2FnZRgJIAEoCRIVCghwcm9ncmVzcxgKIAEoAUgAiAEBQgsKCV9wcm9ncmVzc2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * The fleet at one moment. Lists are cut at the limit that was asked for; the counts are of everything.
@@ -105,7 +103,7 @@ export type Overview = Message<"muster.v1.Overview"> & {
   stuckCount: bigint;
 
   /**
-   * Tasks that failed within the last hour.
+   * Tasks that failed within the last hour; counted up to 10,000.
    *
    * @generated from field: int64 recent_failure_count = 12;
    */
@@ -145,13 +143,6 @@ export type Overview = Message<"muster.v1.Overview"> & {
    * @generated from field: repeated muster.v1.TaskOverview failures = 17;
    */
   failures: TaskOverview[];
-
-  /**
-   * Warnings of the last minutes from the event feed, the latest first.
-   *
-   * @generated from field: repeated muster.v1.Event warnings = 18;
-   */
-  warnings: Event[];
 };
 
 /**
