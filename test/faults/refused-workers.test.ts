@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { PROTOCOL_VERSION, type Reason, WorkerState } from "@muster/protocol";
-import { Fleet, within } from "../support/fleet.ts";
+import { Fleet, SLACK_MS, within } from "../support/fleet.ts";
 import { killAll, type Program } from "../support/program.ts";
 import { cutAll, RawWorker } from "../support/raw-worker.ts";
 
@@ -27,12 +27,11 @@ describe("F10, F11: refused workers", () => {
     return fleet.worker(id, { scheduler, env: { MUSTER_TOKEN: token }, waitReady: false });
   }
 
-  /** Waits for the worker's dial, so that the bound begins there, and for its end. */
+  /** Waits for the worker's end by the verdict. */
   async function verdict(worker: Program): Promise<void> {
-    await worker.line("worker.startup.phase", ({ phase }) => phase === "scheduler_connecting");
-    const began = performance.now();
     assert.deepEqual(await worker.ended, { code: 1, signal: null });
-    assert.ok(performance.now() - began < 2 * TOLD_MS, "the worker did not stop at the verdict");
+    assert.ok(worker.lines.some(({ event }) => event === "worker.fatal"));
+    assert.ok(!worker.lines.some(({ event }) => event === "worker.disconnected"), "it dialled again");
   }
 
   async function refusalsOf(workerId: string) {
@@ -46,9 +45,13 @@ describe("F10, F11: refused workers", () => {
       ["no-token", "", /no bearer token was sent/],
     ] as const) {
       const worker = await dialling(id, token);
-      await worker.line("worker.startup.phase", ({ phase }) => phase === "scheduler_connecting");
+      // The bounds begin where the stream is refused.
+      await fleet.scheduler.program.line("worker.refused", ({ worker_id }) => worker_id === id);
+      const refusedAt = performance.now();
       const { reason, explanation } = await fleet.workerSays(id, "BAD_TOKEN", TOLD_MS);
       await verdict(worker);
+      const tookMs = performance.now() - refusedAt;
+      assert.ok(tookMs <= TOLD_MS + SLACK_MS, `the worker ended ${tookMs} ms after the verdict`);
       const last = worker.lines.find(({ event }) => event === "worker.fatal");
       assert.equal(last?.exception_class, "VerdictError");
       assert.match(String(last?.exception_message), says);
