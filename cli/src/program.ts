@@ -12,6 +12,7 @@ import { addServe } from "./commands/serve.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTask } from "./commands/task.ts";
 import { addTasks } from "./commands/tasks.ts";
+import { addTop } from "./commands/top.ts";
 import { addWhy } from "./commands/why.ts";
 import { addWorker } from "./commands/worker.ts";
 import { addWorkers } from "./commands/workers.ts";
@@ -84,6 +85,7 @@ export function createProgram(io: Io, setExitCode: (code: number) => void): Comm
   program.commandsGroup("Explain:");
   addWhy(program, io);
   addEvents(program, io);
+  addTop(program, io);
   addDoctor(program, io, setExitCode, packageVersion());
   program.commandsGroup("Scheduler:");
   addServe(program, io, setExitCode);
