@@ -22,11 +22,8 @@ import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
-
 import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
-
 import type { Doorman } from "./refused-stream.ts";
-
 import { storable, storableEntries } from "./text.ts";
 import {
   toAttemptKey,
