@@ -4,8 +4,10 @@ export interface Clock {
   now(): number;
   /** Runs `callback` once after `delayMs`; the answer cancels it. Never keeps the process alive. */
   after(delayMs: number, callback: () => void): () => void;
-  /** Resolves after `delayMs`; keeps the process alive until then. */
-  sleep(delayMs: number): Promise<void>;
+  /** The time of day where the person is, `14:03:07`. */
+  timeOfDay(): string;
+  /** Resolves after `delayMs`, or as soon as `signal` aborts; keeps the process alive until then. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
 /** The machine's clock. */
@@ -16,5 +18,17 @@ export const systemClock: Clock = {
     timer.unref();
     return () => clearTimeout(timer);
   },
-  sleep: (delayMs) => new Promise((resolve) => void setTimeout(resolve, delayMs)),
+  timeOfDay: () => new Date().toTimeString().slice(0, 8),
+  sleep(delayMs, signal) {
+    if (signal?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, delayMs);
+      signal?.addEventListener("abort", done);
+    });
+  },
 };

@@ -72,6 +72,23 @@ export function callConfig(command: Command, env: Environment): CallConfig {
   };
 }
 
+/** PEM text of the TLS that a connection will use; undefined for plain text. */
+export interface Pem {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/** The TLS of a connection, as the client will work it out. @throws CliError (usage) as `callConfig`. */
+export function pemOf({ tls }: ConnectionOptions, env: Environment): Pem | undefined {
+  const text = (value: string | Uint8Array | undefined) =>
+    typeof value === "string" || value === undefined ? value : Buffer.from(value).toString("utf8");
+  if (typeof tls === "object") return { ca: text(tls.ca), cert: text(tls.cert), key: text(tls.key) };
+  const file = (name: string) => (env[name] ? readPem(name, env[name]) : undefined);
+  const pem = { ca: file("MUSTER_TLS_CA"), cert: file("MUSTER_TLS_CERT"), key: file("MUSTER_TLS_KEY") };
+  return pem.ca === undefined && pem.cert === undefined ? undefined : pem;
+}
+
 function nearest(command: Command, option: string): unknown {
   for (let at: Command | null = command; at !== null; at = at.parent) {
     const value: unknown = at.getOptionValue(option);

@@ -4,6 +4,7 @@ import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
 import type { Environment } from "./config.ts";
 import { ExitCode } from "./exit-codes.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
 
 /** Functions that paint text; they leave it alone where colours are off. */
 export type Colors = ReturnType<typeof createColors>;
@@ -27,6 +28,8 @@ export interface Io {
   readonly clock: Clock;
   /** Calls back at the first Ctrl-C instead of ending the process; the answer takes it back. */
   onInterrupt(callback: () => void): () => void;
+  /** Takes the terminal over; only when stdout is one. */
+  openTerminal(): Terminal;
   /** From now on the process does not end when whoever reads its stdout leaves. */
   outliveReader(): void;
 }
@@ -54,6 +57,7 @@ export function processIo(env: Environment): Io {
       process.once("SIGINT", callback);
       return () => process.off("SIGINT", callback);
     },
+    openTerminal: () => openTerminal(process.stdin, process.stdout),
     outliveReader() {
       endsWithReader = false;
     },

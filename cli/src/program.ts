@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Argument } from "commander";
 import { Command } from "commander";
 import { addCancel } from "./commands/cancel.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addDrain } from "./commands/drain.ts";
 import { addEvents } from "./commands/events.ts";
 import { addQueue } from "./commands/queue.ts";
@@ -11,6 +12,7 @@ import { addServe } from "./commands/serve.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTask } from "./commands/task.ts";
 import { addTasks } from "./commands/tasks.ts";
+import { addTop } from "./commands/top.ts";
 import { addWhy } from "./commands/why.ts";
 import { addWorker } from "./commands/worker.ts";
 import { addWorkers } from "./commands/workers.ts";
@@ -28,7 +30,7 @@ protobuf JSON on stdout, and errors as JSON on stderr.
 
 Exit codes:
   0  done
-  1  failed, or the awaited task failed or was cancelled
+  1  failed, the awaited task failed or was cancelled, or doctor found something
   2  wrong usage
   3  not found
   4  refused by the scheduler
@@ -83,6 +85,8 @@ export function createProgram(io: Io, setExitCode: (code: number) => void): Comm
   program.commandsGroup("Explain:");
   addWhy(program, io);
   addEvents(program, io);
+  addTop(program, io);
+  addDoctor(program, io, setExitCode, packageVersion());
   program.commandsGroup("Scheduler:");
   addServe(program, io, setExitCode);
   return program;

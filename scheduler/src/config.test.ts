@@ -114,3 +114,25 @@ describe("configuration", () => {
     }
   });
 });
+describe("settings as they are shown", () => {
+  it("say where each value comes from, and keep secrets", () => {
+    const env = {
+      MUSTER_TOKEN: "s3cret",
+      DATABASE_URL: "postgres://me:s3cret@db:5432/m?sslmode=require&sslpassword=s3cret",
+    };
+    const shown = new Map(load(["--lease", "90"], env).settings.map((setting) => [setting.name, setting]));
+    const line = (name: string) => `${shown.get(name)?.value} ${shown.get(name)?.source}`;
+    assert.equal(line("lease"), "90 flag");
+    assert.equal(line("heartbeat"), "5 default");
+    assert.equal(line("token"), "(set, not shown) environment");
+    assert.equal(
+      line("database-url"),
+      "postgres://me:***@db:5432/m?sslmode=require&sslpassword=*** environment",
+    );
+    assert.equal(line("data-dir"), "/here/.muster default");
+    assert.ok(!JSON.stringify([...shown.values()]).includes("s3cret"));
+    const several = load([], { DATABASE_URL: "postgres://me:s3cret@a:1,b:2/m" }).settings;
+    assert.ok(!JSON.stringify(several).includes("s3cret"), "an URL that cannot be taken apart is not shown");
+    assert.equal(load().settings.find(({ name }) => name === "database-url")?.value, "(embedded PostgreSQL)");
+  });
+});

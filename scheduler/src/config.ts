@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
 import { closest } from "./domain/explain/closest.ts";
+import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 import { LOG_LEVELS, type LogLevel } from "./telemetry/logger.ts";
 
@@ -28,6 +29,8 @@ export interface Config {
   readonly logPretty: boolean;
   readonly logFile: string | undefined;
   readonly logFileMaxMb: number;
+  /** Every setting as it may be shown, with where its value comes from. */
+  readonly settings: readonly EffectiveSetting[];
 }
 
 /** Where a server listens. */
@@ -103,9 +106,10 @@ export function loadConfig(
 
   const verbose = oneOf("verbose", ["false", "true", "1", "0"]);
   const format = oneOf("logFormat", ["auto", "json", "pretty"]);
+  const folder = dataDir(text("dataDir"), surroundings);
   const config: Config = {
     databaseUrl: databaseUrl(raw("databaseUrl"), faults),
-    dataDir: dataDir(text("dataDir"), surroundings),
+    dataDir: folder,
     grpcAddress: address("grpcAddress"),
     httpAddress: address("httpAddress"),
     token: text("token"),
@@ -131,6 +135,7 @@ export function loadConfig(
     logPretty: format === "pretty" || (format === "auto" && surroundings.isTerminal),
     logFile: text("logFile"),
     logFileMaxMb: number("logFileMax", 1, 1_000_000, true),
+    settings: effectiveSettings(flags, env, { dataDir: folder, databaseUrl: "(embedded PostgreSQL)" }),
   };
   checkTogether(config, faults);
   if (faults.length > 0) throw new ConfigError(faults);

@@ -6,12 +6,15 @@ import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { DatabaseWatch } from "./loops/database-watch.ts";
-import { Duties } from "./loops/duties.ts";
+import { announceLeaseMs, Duties } from "./loops/duties.ts";
 import { Auth } from "./rpc/auth.ts";
+import { Diagnoser } from "./rpc/diagnoser.ts";
 import { Explainer } from "./rpc/explainer.ts";
 import { fleetService } from "./rpc/fleet-service.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { guarded } from "./rpc/guarded.ts";
+import { OverviewSource } from "./rpc/overview.ts";
+import { Doorman } from "./rpc/refused-stream.ts";
 import { taskService } from "./rpc/task-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
@@ -70,9 +73,21 @@ export async function startScheduler(options: {
     await prepare(store, dispatch, scheduler, config);
     const explainer = new Explainer(store, dispatch.classes);
     const run = <T>(work: () => Promise<T>) => database.run(work);
-    const services = { ...dispatch, store, explainer, sizes: config.sizes, stopping: stopping.signal };
+    const diagnoser = new Diagnoser({
+      ...dispatch,
+      store,
+      database,
+      log,
+      scheduler,
+      settings: config.settings,
+      status: () => duties.status(),
+      announceMs: announceLeaseMs(config),
+    });
+    const overview = new OverviewSource({ ...dispatch, store, scheduler });
+    const parts = { ...dispatch, store, explainer, diagnoser, overview };
+    const services = { ...parts, sizes: config.sizes, stopping: stopping.signal };
     const task = guarded(taskService(services), new Set(["watchTask"] as const), run);
-    const fleet = guarded(fleetService(services), new Set(["watchEvents"] as const), run);
+    const fleet = guarded(fleetService(services), new Set(["watchEvents", "diagnose"] as const), run);
     const auth = new Auth(config.token);
     started.http = await startHttpServer({ config, auth, log, health, task, fleet });
     started.grpc = await startGrpcServer({
@@ -82,6 +97,7 @@ export async function startScheduler(options: {
       handlers: { task, fleet },
       stream: {
         ...dispatch,
+        doorman: new Doorman(dispatch.refusals, clock),
         log,
         leases: config.leases,
         sizes: config.sizes,
@@ -143,6 +159,7 @@ export async function startScheduler(options: {
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
     await duties.stop();
+    await dispatch.refusals.stop();
     await dispatch.journal.stop();
     try {
       await store.retire(id);
@@ -161,7 +178,7 @@ async function prepare(
   config: Config,
 ): Promise<void> {
   await store.ensurePartitions();
-  await store.announce(scheduler, Math.max(3_000, config.leases.leaseMs));
+  await store.announce(scheduler, announceLeaseMs(config));
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();
 }

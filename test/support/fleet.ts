@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
-import { Client } from "@muster/worker/client";
+import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "./postgres.ts";
 import type { Program } from "./program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "./scheduler.ts";
@@ -38,16 +38,23 @@ export class Fleet {
   readonly #folder = mkdtempSync(join(tmpdir(), "muster-runs-"));
   readonly #databaseUrl: string;
 
-  private constructor(db: TestDatabase, databaseUrl: string, schedulers: TestScheduler[]) {
+  readonly #token: string | undefined;
+
+  private constructor(db: TestDatabase, databaseUrl: string, schedulers: TestScheduler[], token?: string) {
     this.db = db;
     this.#databaseUrl = databaseUrl;
     this.schedulers.push(...schedulers);
-    this.client = new Client({ scheduler: schedulers.map(({ grpc }) => grpc).join(",") });
+    this.#token = token;
+    this.client = new Client({
+      scheduler: schedulers.map(({ grpc }) => grpc).join(","),
+      ...(token === undefined ? {} : { token }),
+    });
   }
 
   /**
    * @param options.schedulers How many, on one database; 1 by default.
    * @param options.args Further flags of every scheduler.
+   * @param options.token What callers must send; nothing by default.
    * @param options.database One that the test made; a new one on the suite's server by default.
    * @param options.databaseUrl Where the schedulers find the database, when not at its own URL.
    */
@@ -55,6 +62,7 @@ export class Fleet {
     options: {
       schedulers?: number;
       args?: readonly string[];
+      token?: string;
       database?: TestDatabase;
       databaseUrl?: (url: string) => string | Promise<string>;
     } = {},
@@ -62,9 +70,13 @@ export class Fleet {
     const db = options.database ?? (await createDatabase());
     const url = (await options.databaseUrl?.(db.url)) ?? db.url;
     const started = Array.from({ length: options.schedulers ?? 1 }, () =>
-      startTestScheduler({ databaseUrl: url, args: options.args ?? [] }),
+      startTestScheduler({
+        databaseUrl: url,
+        args: options.args ?? [],
+        env: options.token === undefined ? {} : { MUSTER_TOKEN: options.token },
+      }),
     );
-    return new Fleet(db, url, await Promise.all(started));
+    return new Fleet(db, url, await Promise.all(started), options.token);
   }
 
   get scheduler(): TestScheduler {
@@ -102,6 +114,7 @@ export class Fleet {
         RUNS_FILE: this.#runsFile,
         QUEUES: options.queue ?? "default",
         SLOTS: String(options.slots ?? 2),
+        ...(this.#token === undefined ? {} : { MUSTER_TOKEN: this.#token }),
         ...options.env,
       },
     });
@@ -167,8 +180,13 @@ export class Fleet {
   /** Likewise for a worker. */
   workerSays(workerId: string, code: string, boundMs: number): Promise<Told> {
     return says(code, boundMs, `worker ${workerId}`, async () => {
-      const { explanation } = await this.client.fleet.explainWorker({ workerId });
-      return explanation;
+      try {
+        return (await this.client.fleet.explainWorker({ workerId })).explanation;
+      } catch (error) {
+        // It is heard of within the bound.
+        if (error instanceof MusterError && error.reason === "WORKER_NOT_FOUND") return undefined;
+        throw error;
+      }
     });
   }
 

@@ -7,6 +7,7 @@ import { addConnectionOptions } from "../config.ts";
 import type { Io } from "../io.ts";
 import { ageCell, enumName, workerStateCell } from "../output/cells.ts";
 import { writeJson } from "../output/json.ts";
+import { refusalText } from "../output/refusal-view.ts";
 import type { Cell } from "../output/table.ts";
 import { writeTable } from "../output/table.ts";
 import { takePages } from "../paging.ts";
@@ -43,7 +44,9 @@ export function addWorkers(program: Command, io: Io): void {
   const command = program
     .command("workers")
     .summary("list workers, newest first")
-    .description("Lists workers, newest first: those that live, and with --all the gone as well.")
+    .description(
+      "Lists workers, newest first: those that live, and with --all the gone as well; then those that were refused, with the reason and how often.",
+    )
     .addOption(
       new Option("--state <state>", `${enumChoices(WorkerState).join(", ")}; repeat or use commas`)
         .argParser(enumNames(WorkerState))
@@ -63,6 +66,7 @@ types, time of the last beat; with tabs between them.
 Examples:
   $ muster workers
   $ muster workers --state suspect,lost
+  $ muster workers --state refused
   $ muster workers --all --pool gpu`,
     )
     .action((options: Options, self: Command) => listWorkers(options, self, io));
@@ -98,16 +102,18 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
   return [
     worker.id,
     workerStateCell(worker, io.stdout.colors),
-    detailText(worker),
+    detailText(worker, io.clock.now()),
     worker.pool,
-    `${worker.activeCount}/${worker.slotCount}`,
+    worker.state === WorkerState.REFUSED ? "" : `${worker.activeCount}/${worker.slotCount}`,
     worker.types.map(({ type }) => type).join(" "),
     ageCell(worker.heartbeatTime, io.clock.now()),
   ];
 }
 
-/** How a gone worker ended, why one takes no work, or which startup phase one is in. */
-function detailText(worker: Worker): string {
+/** How a gone worker ended, why one was refused or takes no work, or which startup phase one is in. */
+function detailText(worker: Worker, now: number): string {
+  const [refusal] = worker.refusals;
+  if (worker.state === WorkerState.REFUSED && refusal) return refusalText(refusal, now);
   if (worker.goneReason !== "") return worker.goneReason;
   if (worker.paused) return worker.pauseReason === "" ? "paused" : `paused: ${worker.pauseReason}`;
   const starting: readonly string[] = ["launching", "connecting", "registered"];

@@ -70,7 +70,7 @@ function taskPaint(state: TaskState, detail: string, colors: Colors): (text: str
 }
 
 function workerPaint(state: WorkerState, paused: boolean, colors: Colors): (text: string) => string {
-  if (state === WorkerState.LOST) return colors.red;
+  if (state === WorkerState.LOST || state === WorkerState.REFUSED) return colors.red;
   if (state === WorkerState.SUSPECT || state === WorkerState.DRAINING) return colors.yellow;
   if (state === WorkerState.GONE) return colors.dim;
   if (state === WorkerState.READY) return paused ? colors.yellow : colors.green;

@@ -31,7 +31,7 @@ export function writeEvent(event: Event, screen: Screen): void {
 }
 
 function alarm(name: string): "bad" | "warn" | "none" {
-  if (/(failed|fatal|lost|startup_timeout_unregistered)$/.test(name)) return "bad";
+  if (/(failed|fatal|lost|refused|startup_timeout_unregistered)$/.test(name)) return "bad";
   return /(stuck|suspect|requeued:.*|draining)$/.test(name) ? "warn" : "none";
 }
 

@@ -1,5 +1,5 @@
 import Table from "cli-table3";
-import type { Screen } from "../io.ts";
+import type { Colors, Screen } from "../io.ts";
 import { oneLine } from "./text.ts";
 
 /** What stands in one place of a table. */
@@ -55,34 +55,43 @@ export function writeTable(
 ): void {
   if (rows.length === 0) return;
   const cells = rows.map((row) => row.map((cell) => (typeof cell === "string" ? { text: cell } : cell)));
-  screen.write(screen.isTTY ? aligned(screen, columns, cells) : separated(cells));
+  screen.write(
+    screen.isTTY
+      ? `${tableLines(columns, cells, screen.columns, screen.colors).join("\n")}\n`
+      : separated(cells),
+  );
 }
 
 function separated(rows: readonly (readonly Cell[])[]): string {
   return rows.map((row) => `${row.map((cell) => oneLine(cell.plain ?? cell.text)).join("\t")}\n`).join("");
 }
 
-function aligned(screen: Screen, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
+/** Rows as an aligned table with a head, line by line; columns that may shrink do until it fits into `width`. */
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  width: number,
+  colors: Colors,
+): string[] {
   const texts = rows.map((row) => row.map((cell) => oneLine(cell.text)));
   const natural = columns.map(({ title }, index) =>
     Math.max(title.length, ...texts.map((row) => [...(row[index] ?? "")].length)),
   );
-  const widths = fitWidths(natural, columns, screen.columns);
+  const widths = fitWidths(natural, columns, width);
   const table = new Table({
-    head: columns.map(({ title }) => screen.colors.dim(title)),
+    head: columns.map(({ title }) => colors.dim(title)),
     chars: NO_BORDERS,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0, compact: true },
-    ...(widths.every((width, index) => width === natural[index]) ? {} : { colWidths: widths }),
+    ...(widths.every((each, index) => each === natural[index]) ? {} : { colWidths: widths }),
     colAligns: columns.map(({ align }) => align ?? "left"),
   });
   for (const [at, row] of rows.entries()) {
     table.push(row.map((cell, index) => (cell.paint ?? String)(texts[at]?.[index] ?? "")));
   }
-  return `${table
+  return table
     .toString()
     .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n")}\n`;
+    .map((line) => line.trimEnd());
 }
 
 /** Takes from the widest column that may shrink until the table fits, or nothing is left to take. */

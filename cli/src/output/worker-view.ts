@@ -1,8 +1,10 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Heartbeat, RunningAttempt, StartupPhase, Worker, WorkerFatal } from "@muster/protocol";
+import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../duration.ts";
 import type { Io } from "../io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
+import { refusalLine } from "./refusal-view.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
 import { formatBytes, printable } from "./text.ts";
@@ -29,15 +31,19 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
   const state = workerStateCell(worker, colors);
   writeFields(stdout, [
     ["id", worker.id],
-    ["session", worker.sessionId],
+    ["session", unlessEmpty(worker.sessionId)],
     ["state", state],
     ["ended", unlessEmpty(worker.goneReason)],
+    ...worker.refusals.map((refusal): [string, Cell] => [
+      "refused",
+      { text: refusalLine(refusal, now), paint: colors.red },
+    ]),
     ["paused", worker.paused ? { text: worker.pauseReason || "yes", paint: colors.yellow } : undefined],
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.types.map(typeText).join(" ")],
-    ["queues", worker.queues.join(" ")],
-    ["busy", `${worker.activeCount}/${worker.slotCount}`],
+    ["queues", unlessEmpty(worker.queues.join(" "))],
+    ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
     ["resources", unlessEmpty(worker.resources.join(" "))],
     ["host", unlessEmpty(hostText(worker))],
     ["sdk", unlessEmpty(worker.sdk)],
@@ -83,8 +89,10 @@ function typeText({ type, concurrency }: Worker["types"][number]): string {
 
 function hostText({ host }: Worker): string {
   if (host === undefined) return "";
-  const machine = `${host.cpuCount} cpus, ${formatBytes(Number(host.memoryBytes))}`;
-  return `${host.hostname} pid ${host.pid} (${[host.runtime, machine, host.cwd].filter(Boolean).join(", ")})`;
+  const machine =
+    host.cpuCount === 0 ? "" : `${host.cpuCount} cpus, ${formatBytes(Number(host.memoryBytes))}`;
+  const facts = [host.runtime, machine, host.cwd].filter(Boolean).join(", ");
+  return `${host.hostname} pid ${host.pid}${facts === "" ? "" : ` (${facts})`}`;
 }
 
 function fatalText({ phase, exceptionClass, exceptionMessage, exitCode }: WorkerFatal): string {

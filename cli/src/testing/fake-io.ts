@@ -39,6 +39,7 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
     env: {},
     clock: {
       now: () => FAKE_NOW,
+      timeOfDay: () => "03:04:05",
       after(_delayMs, callback) {
         timer = callback;
         for (const tell of waiting.splice(0)) tell();
@@ -51,6 +52,9 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
     onInterrupt(callback) {
       interrupts.add(callback);
       return () => interrupts.delete(callback);
+    },
+    openTerminal: () => {
+      throw new Error("a fake has no terminal");
     },
     outliveReader() {},
     out: () => Buffer.concat(out).toString(),

@@ -7,6 +7,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Peers } from "./peers.ts";
+import { Refusals } from "./refusals.ts";
 import { Registry } from "./registry.ts";
 import { Reports } from "./reports.ts";
 import { Sessions } from "./sessions.ts";
@@ -24,6 +25,7 @@ export interface Dispatch {
   readonly dispatcher: Dispatcher;
   readonly journal: Journal;
   readonly peers: Peers;
+  readonly refusals: Refusals;
   readonly registry: Registry;
   readonly reports: Reports;
   readonly sessions: Sessions;
@@ -49,6 +51,7 @@ export function createDispatch(options: {
   const classes = new ClassIndex(store, () => registry.all());
   const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters });
   const journal = new Journal({ store, clock, log, signals });
+  const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
   const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases });
   const sessions = new Sessions({
@@ -75,6 +78,7 @@ export function createDispatch(options: {
     dispatcher,
     journal,
     peers,
+    refusals,
     registry,
     reports,
     sessions,

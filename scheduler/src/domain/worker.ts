@@ -103,7 +103,9 @@ export type WorkerState =
   | "draining"
   | "suspect"
   | "lost"
-  | "gone";
+  | "gone"
+  /** Sent away at the door; it has no session and no record. */
+  | "refused";
 
 /**
  * Derives the state from what was received and when.

@@ -1,12 +1,14 @@
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { DatabaseWatch } from "./database-watch.ts";
 import { Judge } from "./judge.ts";
 import { Loop } from "./loop.ts";
 import { monitorOnce } from "./monitor.ts";
+import { loopStatuses } from "./status.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
 const STARVED_AFTER_BEATS = 3;
@@ -22,12 +24,19 @@ const RETENTION_MS = 3_600_000;
 /** A lead is held for this many rounds of the loop that takes it. */
 const LEAD_ROUNDS = 3;
 
+/** A scheduler that has not said for this long that it lives is taken for dead, milliseconds. */
+export function announceLeaseMs({ leases }: Pick<Config, "leases">): number {
+  return Math.max(3_000, leases.leaseMs);
+}
+
 /** Everything the scheduler does by itself, again and again. */
 export class Duties {
   readonly #loops: readonly Loop[];
   readonly #waker: Loop;
   readonly #poll: Loop;
   readonly #clock: Clock;
+  readonly #config: Config;
+  readonly #startedAt: number;
   #cancelWake: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
@@ -43,6 +52,8 @@ export class Duties {
     const { config, store, dispatch, clock, log, scheduler, database } = parts;
     const { leases } = config;
     this.#clock = clock;
+    this.#config = config;
+    this.#startedAt = clock.monotonic();
     const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
     const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
       new Loop({ name, intervalMs, runOnce, clock, log });
@@ -64,7 +75,7 @@ export class Duties {
         if (judge.mayJudge()) await dispatch.sessions.reap();
       }),
       loop("announce", Math.max(1_000, leases.leaseMs / 3), async () => {
-        await store.announce(scheduler, Math.max(3_000, leases.leaseMs));
+        await store.announce({ ...scheduler, status: this.status() }, announceLeaseMs(config));
         dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
       }),
       loop("deadlines", Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2), () =>
@@ -85,6 +96,17 @@ export class Duties {
   /** When each loop last ran, for health. */
   get loops(): readonly Loop[] {
     return this.#loops;
+  }
+
+  /** What the scheduler says of itself. */
+  status(): SchedulerStatus {
+    const { httpAddress, leases } = this.#config;
+    return {
+      httpAddress: `${httpAddress.host}:${httpAddress.port}`,
+      loops: loopStatuses(this.#loops, this.#clock, this.#startedAt),
+      wallTime: this.#clock.now(),
+      timings: `heartbeat ${leases.heartbeatMs} ms, lease ${leases.leaseMs} ms, grace ${leases.graceMs} ms, accept ${leases.acceptDeadlineMs} ms`,
+    };
   }
 
   start(): void {

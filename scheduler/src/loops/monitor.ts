@@ -1,9 +1,7 @@
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import { STUCK_AFTER_MS } from "../domain/stuck.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
-
-/** An attempt that runs longer than this without progress is called stuck: the seed's five minutes. */
-const STUCK_AFTER_MS = 300_000;
 
 /** One line that sums up what is going on; silent when nothing is. */
 export async function monitorOnce(store: Store, dispatch: Dispatch, log: Logger): Promise<void> {

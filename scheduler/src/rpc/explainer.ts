@@ -1,5 +1,6 @@
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Explanation, Reason } from "../domain/explain/reason.ts";
+import { withRefused } from "../domain/explain/refused.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, type FleetMember } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving } from "../domain/explain/worker.ts";
@@ -91,7 +92,7 @@ export class Explainer {
     const [lastGone] =
       fleet.length > 0 ? [] : await this.#store.listWorkers({ ...filter, living: false, limit: 1 });
     const queue = (await this.#store.listQueues()).find(({ name }) => name === task.queue);
-    return explainWaiting({
+    const reasons = explainWaiting({
       task,
       taskClass,
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
@@ -99,6 +100,7 @@ export class Explainer {
       lastWorkerSeen: lastGone?.goneTime,
       now,
     });
+    return withRefused(reasons, task, await this.#store.listRefusals(undefined), now);
   }
 
   async #member(record: WorkerRecord, now: Date): Promise<FleetMember> {

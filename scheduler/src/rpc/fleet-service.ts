@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
@@ -7,14 +7,27 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import { Refusal } from "../domain/errors.ts";
 import { parseTaskId } from "../domain/ids.ts";
+import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
-import type { ClassDepth, QueueRow, Store } from "../store/store.ts";
+import type { ClassDepth, Store } from "../store/store.ts";
+import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
+import { fromQueue } from "./from-queue.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
+import type { OverviewSource } from "./overview.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
+import {
+  byWorker,
+  explainWithRefusals,
+  parseWorkerToken,
+  refusedPage,
+  refusedToken,
+  refusedWorker,
+  withRefusals,
+} from "./refused-workers.ts";
 import { storable } from "./text.ts";
 import { toCount, toMs } from "./to-domain.ts";
 
@@ -36,6 +49,8 @@ export interface FleetServiceParts {
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
+  readonly diagnoser: Diagnoser;
+  readonly overview: OverviewSource;
   readonly clock: Clock;
   readonly stopping: AbortSignal;
 }
@@ -50,7 +65,14 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const gone = wanted.has("gone") || wanted.has("lost");
       const now = await store.databaseTime();
       const found: WorkerRecord[] = [];
-      let beforeId = parsePageToken(request.pageToken);
+      const refusals = byWorker(await store.listRefusals(undefined));
+      const position = parseWorkerToken(request.pageToken);
+      const listsRefused = wanted.size === 0 || wanted.has("refused");
+      const refused = (afterId: string, room: number) =>
+        refusedPage(refusals, { pool: request.pool, afterId, limit: room });
+      if ("afterRefused" in position) return refused(position.afterRefused, limit);
+      if (wanted.size === 1 && wanted.has("refused")) return refused("", limit);
+      let beforeId = position.beforeId;
       let more = true;
       while (found.length <= limit && more) {
         const rows = await store.listWorkers({
@@ -65,20 +87,38 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       }
       const page = found.slice(0, limit);
       const last = page.at(-1);
-      return {
-        workers: page.map((worker) => fromWorker(worker, now)),
-        nextPageToken: found.length > limit && last ? pageToken(last.sessionId) : "",
-      };
+      const workers = page.map((worker) =>
+        withRefusals(fromWorker(worker, now), refusals.get(worker.workerId) ?? []),
+      );
+      if (found.length > limit && last) return { workers, nextPageToken: pageToken(last.sessionId) };
+      if (!listsRefused) return { workers, nextPageToken: "" };
+      if (workers.length === limit) {
+        return { workers, nextPageToken: refused("", 1).workers.length > 0 ? refusedToken("") : "" };
+      }
+      const rest = refused("", limit - workers.length);
+      return { workers: [...workers, ...rest.workers], nextPageToken: rest.nextPageToken };
     },
 
     async getWorker({ workerId }) {
+      const refusals = await refusalsOf(store, workerId);
+      if (refusals.length > 0 && !(await store.getWorker(workerId)))
+        return { worker: refusedWorker(refusals) };
       const worker = await requireWorker(store, workerId);
-      return { worker: fromWorker(worker, await store.databaseTime()) };
+      return { worker: withRefusals(fromWorker(worker, await store.databaseTime()), refusals) };
     },
 
     async explainWorker({ workerId }) {
-      const worker = await requireWorker(store, workerId);
-      return { explanation: fromExplanation(await explainer.worker(worker)) };
+      const refusals = await refusalsOf(store, workerId);
+      const worker =
+        refusals.length > 0 ? await store.getWorker(workerId) : await requireWorker(store, workerId);
+      const explanation = explainWithRefusals(
+        workerId,
+        worker && (await explainer.worker(worker)),
+        worker?.goneTime,
+        refusals,
+        await store.databaseTime(),
+      );
+      return { explanation: fromExplanation(explanation) };
     },
 
     async drainWorker({ workerId, reason, timeout }) {
@@ -150,7 +190,8 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         };
       }
       if (request.workerId) {
-        await requireWorker(store, request.workerId);
+        if ((await refusalsOf(store, request.workerId)).length === 0)
+          await requireWorker(store, request.workerId);
         const events = await store.workerEvents(storable(request.workerId, 256), position ?? 0, limit + 1);
         const page = events.slice(0, limit);
         return {
@@ -165,6 +206,19 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         nextPageToken: events.length >= limit ? pageToken(events.at(-1)?.id ?? 0) : "",
         readTime,
       };
+    },
+
+    async diagnose() {
+      return { diagnosis: await parts.diagnoser.diagnose() };
+    },
+
+    async getOverview({ limit }) {
+      if (limit < 0 || limit > 100) {
+        throw new Refusal("invalid", "INVALID_REQUEST", `limit ${limit} is not between 1 and 100`, {
+          violations: [{ field: "limit", description: `${limit} is not between 1 and 100` }],
+        });
+      }
+      return { overview: await parts.overview.get(limit || 20) };
     },
 
     watchEvents: (request, context) => watchEvents(parts, request, context),
@@ -239,41 +293,6 @@ async function describeQueue(
   return (await describeQueues(parts)).find((queue) => queue.name === name) ?? { name };
 }
 
-function fromQueue(row: QueueRow, depths: readonly (ClassDepth & { type: string })[]) {
-  const total = (pick: (depth: ClassDepth) => number) =>
-    BigInt(depths.reduce((sum, depth) => sum + pick(depth), 0));
-  const ages = depths.flatMap(({ oldestReadyAgeMs }) => oldestReadyAgeMs ?? []);
-  const types = new Map<string, { ready: number; scheduled: number; active: number }>();
-  for (const depth of depths) {
-    const sum = types.get(depth.type) ?? { ready: 0, scheduled: 0, active: 0 };
-    types.set(depth.type, {
-      ready: sum.ready + depth.ready,
-      scheduled: sum.scheduled + depth.scheduled,
-      active: sum.active + depth.active,
-    });
-  }
-  return {
-    name: row.name,
-    paused: row.pauseTime !== undefined,
-    pauseReason: row.pauseReason ?? "",
-    ...(row.pauseTime ? { pauseTime: timestampFromDate(row.pauseTime) } : {}),
-    readyCount: total(({ ready }) => ready),
-    scheduledCount: total(({ scheduled }) => scheduled),
-    activeCount: total(({ active }) => active),
-    ...(ages.length > 0
-      ? { oldestReadyAge: durationFromMs(Math.max(0, Math.round(Math.max(...ages)))) }
-      : {}),
-    types: [...types]
-      .map(([type, sum]) => ({
-        type,
-        readyCount: BigInt(sum.ready),
-        scheduledCount: BigInt(sum.scheduled),
-        activeCount: BigInt(sum.active),
-      }))
-      .sort((a, b) => Number(b.readyCount - a.readyCount)),
-  } satisfies MessageInitShape<typeof QueueSchema>;
-}
-
 function requireQueueName(queue: string): string {
   if (QUEUE_NAME.test(queue)) return queue;
   throw new Refusal("invalid", "INVALID_REQUEST", `"${queue.slice(0, 140)}" is not a queue name`, {
@@ -284,6 +303,11 @@ function requireQueueName(queue: string): string {
       },
     ],
   });
+}
+
+/** What was refused in a worker's name, the latest first. */
+async function refusalsOf(store: Store, workerId: string): Promise<RefusalRecord[]> {
+  return workerId === "" ? [] : store.listRefusals(storable(workerId, 256));
 }
 
 async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {

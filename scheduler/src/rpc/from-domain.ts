@@ -53,6 +53,7 @@ const WORKER_STATES: Readonly<Record<DomainWorkerState, WorkerState>> = {
   suspect: WorkerState.SUSPECT,
   lost: WorkerState.LOST,
   gone: WorkerState.GONE,
+  refused: WorkerState.REFUSED,
 };
 
 const FAILURE_CLASSES: Readonly<Record<Failure["class"], FailureClass>> = {
@@ -66,6 +67,11 @@ const FAILURE_CLASSES: Readonly<Record<Failure["class"], FailureClass>> = {
 /** Domain name of a state; undefined for one that this version does not know. */
 export function toTaskState(state: TaskState): DomainTaskState | undefined {
   return (Object.keys(TASK_STATES) as DomainTaskState[]).find((name) => TASK_STATES[name] === state);
+}
+
+/** A worker's state as it is sent. */
+export function fromWorkerState(state: DomainWorkerState): WorkerState {
+  return WORKER_STATES[state];
 }
 
 /** Domain name of a worker's state; undefined for one that this version does not know. */

@@ -60,8 +60,8 @@ export async function startGrpcServer(options: {
     try {
       hooks.authorize(call.metadata);
     } catch (error) {
-      log.warn("worker.refused", { reason: "INVALID_TOKEN", peer: call.getPeer() });
-      call.emit("error", toGrpcError(error));
+      if (error instanceof Refusal) stream.doorman.turnAway(call, error);
+      else call.emit("error", toGrpcError(error));
       return;
     }
     serveWorkerStream(call, stream);

@@ -29,7 +29,8 @@ import type { AttemptMetrics } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
 import { storable, storableEntries } from "./text.ts";
 
-const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+/** What a worker id looks like. */
+export const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_SLOTS = 10_000;
@@ -59,11 +60,7 @@ const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
  */
 export function toRegistration(hello: Hello): Registration {
   if (hello.protocolVersion !== PROTOCOL_VERSION) {
-    throw new Refusal(
-      "precondition",
-      "PROTOCOL_VERSION_MISMATCH",
-      `the worker speaks protocol version ${hello.protocolVersion}, this scheduler version ${PROTOCOL_VERSION}: install an SDK or a scheduler of the other's version`,
-    );
+    throw new Refusal("precondition", "PROTOCOL_VERSION_MISMATCH", versionMismatch(hello.protocolVersion));
   }
   const violations = helloViolations(hello);
   const first = violations[0];
@@ -219,6 +216,17 @@ export function toCount(value: bigint): number {
 
 function toFraction(value: number): number {
   return Math.min(1, Math.max(0, value || 0));
+}
+
+/** Names both versions, which side is older, and what to upgrade. */
+function versionMismatch(theirs: number): string {
+  if (theirs < 1)
+    return `the hello names no protocol version (${theirs}); this scheduler speaks ${PROTOCOL_VERSION}`;
+  const [older, upgrade] =
+    theirs < PROTOCOL_VERSION
+      ? ["the worker is older", `upgrade its SDK to one that speaks version ${PROTOCOL_VERSION}`]
+      : ["the scheduler is older", `upgrade the scheduler to one that speaks version ${theirs}`];
+  return `the worker speaks protocol version ${theirs}, this scheduler version ${PROTOCOL_VERSION}: ${older}; ${upgrade}`;
 }
 
 function helloViolations(hello: Hello): Violation[] {

@@ -23,6 +23,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
+import type { Doorman } from "./refused-stream.ts";
 import { storable, storableEntries } from "./text.ts";
 import {
   toAttemptKey,
@@ -48,6 +49,7 @@ const MAX_FRAME_SHARE = 0.5;
 /** What a stream works with. */
 export interface WorkerStreamParts {
   readonly sessions: Sessions;
+  readonly doorman: Doorman;
   readonly reports: Reports;
   readonly clock: Clock;
   readonly log: Logger;
@@ -71,12 +73,16 @@ class WorkerStream implements WorkerLink {
   readonly #call: Call;
   readonly #parts: WorkerStreamParts;
   #session: Session | undefined;
+  #hello: Hello | undefined;
+  /** Asked for at the start: a stream that was cut has none. */
+  readonly #peer: string;
   #over = false;
   #acks: ResultAck[] = [];
   #stopHelloTimer: () => void = () => undefined;
 
   constructor(call: Call, parts: WorkerStreamParts) {
     this.#call = call;
+    this.#peer = call.getPeer();
     this.#parts = parts;
   }
 
@@ -141,6 +147,7 @@ class WorkerStream implements WorkerLink {
 
   close(refusal: Refusal): void {
     if (this.#over) return;
+    if (!this.#session) this.#parts.doorman.note(refusal, this.#peer, this.#hello);
     this.#flushAcks();
     this.#ended(refusal.message);
     this.#call.emit("error", toGrpcError(refusal));
@@ -168,11 +175,12 @@ class WorkerStream implements WorkerLink {
     }
     // What follows waits until the registration is committed.
     this.#call.pause();
+    this.#hello = kind.value;
     void this.#register(kind.value);
   }
 
   async #register(hello: Hello): Promise<void> {
-    const { sessions, log, onWork } = this.#parts;
+    const { sessions, doorman, onWork } = this.#parts;
     try {
       const registration = toRegistration(hello);
       const { session, decisions } = await sessions.open(registration, this);
@@ -181,17 +189,12 @@ class WorkerStream implements WorkerLink {
         return;
       }
       this.#session = session;
+      this.#hello = undefined;
+      doorman.admitted(session.workerId);
       this.#send({ case: "welcome", value: this.#welcome(decisions) });
       this.#call.resume();
       onWork();
     } catch (error) {
-      if (error instanceof Refusal) {
-        log.warn("worker.refused", {
-          worker_id: hello.workerId,
-          reason: error.reason,
-          message: error.message,
-        });
-      }
       this.#fail(error);
     }
   }

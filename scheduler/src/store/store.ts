@@ -1,5 +1,7 @@
 import type { AttemptKey } from "../domain/ids.ts";
 import type { TaskClass } from "../domain/match.ts";
+import type { RefusalRecord, RefusedStream } from "../domain/refusal.ts";
+import type { DatabaseReport, FleetReport, SchedulerReport, SchedulerStatus } from "../domain/reports.ts";
 import type { Settlement } from "../domain/settlement.ts";
 import type {
   AttemptRecord,
@@ -188,10 +190,26 @@ export interface QueueRow {
   readonly pauseReason: string | undefined;
 }
 
+/** What a scheduler says when it says that it lives. */
+export interface Announcement {
+  readonly id: string;
+  readonly address: string;
+  readonly version: string;
+  readonly status?: SchedulerStatus;
+}
+
 /** A scheduler that shares the database. */
 export interface SchedulerRow {
   readonly id: string;
   readonly address: string;
+}
+
+/** Refused streams of one worker id from one machine, to be added to what is known. Ages are milliseconds before the write. */
+export interface RefusalWrite extends RefusedStream {
+  readonly peerHost: string;
+  readonly count: number;
+  readonly firstAgeMs: number;
+  readonly lastAgeMs: number;
 }
 
 /** What a scheduler asks of a worker whose stream another scheduler holds. */
@@ -253,8 +271,16 @@ export interface Store {
   /** Gives up sessions whose lease ended more than the grace ago, and requeues what they held. */
   reapSessions(graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
 
+  // Refused streams.
+  /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
+  recordRefusals(refusals: readonly RefusalWrite[], schedulerId: string, keep: number): Promise<number>;
+  /** These workers were admitted `ageMs` ago: what was held against them before is over. */
+  forgetRefusals(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
+  /** Of one worker or of all, the latest first; at most 2,000. */
+  listRefusals(workerId: string | undefined): Promise<RefusalRecord[]>;
+
   // Schedulers.
-  announce(scheduler: { id: string; address: string; version: string }, leaseMs: number): Promise<void>;
+  announce(scheduler: Announcement, leaseMs: number): Promise<void>;
   /** The other living schedulers; those that have ended are forgotten. */
   otherSchedulers(selfId: string): Promise<SchedulerRow[]>;
   retire(schedulerId: string): Promise<void>;
@@ -302,6 +328,12 @@ export interface Store {
   recentEvents(beforeId: number | undefined, limit: number): Promise<EventRecord[]>;
   eventsAfter(afterId: number, limit: number): Promise<EventRecord[]>;
   lastEventId(): Promise<number>;
+
+  // For people: read by `muster doctor` and `muster top`.
+  inspect(): Promise<DatabaseReport>;
+  listSchedulers(): Promise<SchedulerReport[]>;
+  /** Lists of at most `limit`; tasks in one phase for longer than `stuckAfterMs` count as stuck. */
+  fleetReport(limit: number, stuckAfterMs: number): Promise<FleetReport>;
 
   // Upkeep.
   databaseTime(): Promise<Date>;

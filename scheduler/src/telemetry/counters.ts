@@ -14,8 +14,16 @@ export class Counters {
   succeeded = 0;
   failed = 0;
   cancelled = 0;
+  /** Worker streams refused before they were registered, by reason. */
+  readonly refused = new Map<string, number>();
+  /** Refusals that are no longer listed because too many different ones came. */
+  refusalsDropped = 0;
   /** Requeues by reason. */
   readonly requeued = new Map<string, number>();
+
+  countRefusal(code: string): void {
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
+  }
 
   countRequeue(reason: string): void {
     this.requeued.set(reason, (this.requeued.get(reason) ?? 0) + 1);

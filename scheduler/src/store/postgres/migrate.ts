@@ -72,7 +72,7 @@ export async function migrate(
     const pending = pendingMigrations(migrations, applied.rows);
     for (const migration of pending) await apply(client, migration);
     return {
-      applied: pending.map(({ number, name }) => `${String(number).padStart(4, "0")}_${name}`),
+      applied: pending.map(migrationName),
       version: migrations.at(-1)?.number ?? 0,
     };
   } catch (error) {
@@ -81,6 +81,11 @@ export async function migrate(
     // Ends the session and with it the lock.
     await client.end();
   }
+}
+
+/** A migration's file name without its ending. */
+export function migrationName({ number, name }: { readonly number: number; readonly name: string }): string {
+  return `${String(number).padStart(4, "0")}_${name}`;
 }
 
 /** The migrations still to apply. Pure. */

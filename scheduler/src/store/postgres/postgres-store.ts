@@ -6,8 +6,11 @@ import { classesAfter, resolveClasses } from "./classes.ts";
 import { Database } from "./database.ts";
 import { appendEvents, eventsAfter, lastEventId, recentEvents, taskEvents, workerEvents } from "./events.ts";
 import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
+import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { Listener } from "./notify.ts";
+import { fleetReport } from "./overview.ts";
+import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
 import {
   announce,
   forgetDead,
@@ -102,6 +105,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     endSessions: (ends, decide) => endSessions(db, ends, decide),
     reapSessions: (graceMs, limit, decide) => reapSessions(db, graceMs, limit, decide),
 
+    recordRefusals: (refusals, schedulerId, keep) => recordRefusals(db, refusals, schedulerId, keep),
+    forgetRefusals: (workers) => forgetRefusals(db, workers),
+    listRefusals: (workerId) => listRefusals(db, workerId),
+
     announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
     otherSchedulers: async (selfId) => {
       await forgetDead(db);
@@ -131,6 +138,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     eventsAfter: (afterId, limit) => eventsAfter(db, afterId, limit),
     lastEventId: () => lastEventId(db),
 
+    inspect: () => inspectDatabase(db),
+    listSchedulers: () => listSchedulers(db),
+    fleetReport: (limit, stuckAfterMs) => fleetReport(db, limit, stuckAfterMs),
+
     databaseTime: () => databaseTime(db),
     probe: () => probe(db),
     ensurePartitions: async () => {
@@ -153,6 +164,10 @@ const DROP_PARTITIONS = { name: "drop-partitions", text: "select drop_partitions
 const DROP_SESSIONS = {
   name: "drop-sessions",
   text: "delete from worker_session where gone_time < now() - $1::int * interval '1 day'",
+};
+const DROP_REFUSALS = {
+  name: "drop-refusals",
+  text: "delete from worker_refusal where last_time < now() - $1::int * interval '1 day'",
 };
 const DROP_KEYS = {
   name: "drop-keys",
@@ -224,6 +239,7 @@ async function dropOld(db: Database, keepDays: number): Promise<number> {
   const [row] = await db.cold<{ dropped: number }>(DROP_PARTITIONS, [keepDays]);
   await db.cold(DROP_KEYS, [keepDays]);
   await db.cold(DROP_SESSIONS, [keepDays]);
+  await db.cold(DROP_REFUSALS, [keepDays]);
   return row?.dropped ?? 0;
 }
 

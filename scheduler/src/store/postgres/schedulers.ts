@@ -1,11 +1,12 @@
-import type { Command, SchedulerRow } from "../store.ts";
+import type { Announcement, Command, SchedulerRow } from "../store.ts";
 import type { Database, Statement } from "./database.ts";
 
 const ANNOUNCE: Statement = {
   name: "scheduler-announce",
-  text: `insert into scheduler (id, address, version, lease_until)
-    values ($1, $2, $3, now() + $4::float8 * interval '1 ms')
-    on conflict (id) do update set lease_until = excluded.lease_until`,
+  text: `insert into scheduler (id, address, version, lease_until, status)
+    values ($1, $2, $3, now() + $4::float8 * interval '1 ms', $5::jsonb)
+    on conflict (id) do update
+       set lease_until = excluded.lease_until, announce_time = now(), status = excluded.status`,
 };
 
 const OTHERS: Statement = {
@@ -20,10 +21,11 @@ const RETIRE: Statement = {
 };
 
 // Nobody will take the commands of a scheduler that has ended: its sessions are given up or turn up
-// elsewhere, where what was asked is read with the task.
+// elsewhere, where what was asked is read with the task. The row of one that ended without a word stays for an
+// hour: `muster doctor` names it.
 const FORGET: Statement = {
   name: "scheduler-forget",
-  text: `with dead as (delete from scheduler where lease_until < now() returning id)
+  text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id)
     delete from command c
      where not exists (select from scheduler s where s.id = c.scheduler_id and s.lease_until >= now())`,
 };
@@ -53,12 +55,14 @@ const TAKE: Statement = {
 };
 
 /** Says that this scheduler lives for another `leaseMs`. */
-export async function announce(
-  db: Database,
-  scheduler: { id: string; address: string; version: string },
-  leaseMs: number,
-): Promise<void> {
-  await db.cold(ANNOUNCE, [scheduler.id, scheduler.address, scheduler.version, leaseMs]);
+export async function announce(db: Database, scheduler: Announcement, leaseMs: number): Promise<void> {
+  await db.cold(ANNOUNCE, [
+    scheduler.id,
+    scheduler.address,
+    scheduler.version,
+    leaseMs,
+    JSON.stringify(scheduler.status ?? {}),
+  ]);
 }
 
 /** Other living schedulers on this database. */

@@ -119,7 +119,8 @@ export type Evidence = Message<"muster.v1.Evidence"> & {
   value: string;
 
   /**
-   * Where it comes from: `matcher`, `heartbeat`, `database`, `launch`, `event`.
+   * Where it comes from: `matcher`, `heartbeat`, `database`, `launch`, `event`, or `hello` for what a refused
+   * worker said of itself.
    *
    * @generated from field: string source = 3;
    */

@@ -6,10 +6,14 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Diagnosis } from "./diagnosis_pb.ts";
+import { file_muster_v1_diagnosis } from "./diagnosis_pb.ts";
 import type { Event } from "./event_pb.ts";
 import { file_muster_v1_event } from "./event_pb.ts";
 import type { Explanation } from "./explanation_pb.ts";
 import { file_muster_v1_explanation } from "./explanation_pb.ts";
+import type { Overview } from "./overview_pb.ts";
+import { file_muster_v1_overview } from "./overview_pb.ts";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
 import type { Worker, WorkerState } from "./worker_pb.ts";
@@ -20,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50MrQGCgxGbGVldFNlcnZpY2USUQoLTGlzdFdvcmtlcnMSHS5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXF1ZXN0Gh4ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJLCglHZXRXb3JrZXISGy5tdXN0ZXIudjEuR2V0V29ya2VyUmVxdWVzdBocLm11c3Rlci52MS5HZXRXb3JrZXJSZXNwb25zZSIDkAIBElcKDUV4cGxhaW5Xb3JrZXISHy5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlc3BvbnNlIgOQAgESTAoLRHJhaW5Xb3JrZXISHS5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVzcG9uc2USTgoKTGlzdFF1ZXVlcxIcLm11c3Rlci52MS5MaXN0UXVldWVzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0UXVldWVzUmVzcG9uc2UiA5ACARJUCgxFeHBsYWluUXVldWUSHi5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVxdWVzdBofLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXNwb25zZSIDkAIBEkkKClBhdXNlUXVldWUSHC5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlc3BvbnNlEkwKC1Jlc3VtZVF1ZXVlEh0ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVxdWVzdBoeLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlc3BvbnNlEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXcy0QcKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -555,13 +559,92 @@ export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__P
   messageDesc(file_muster_v1_fleet_service, 19);
 
 /**
+ * Request of Diagnose.
+ *
+ * @generated from message muster.v1.DiagnoseRequest
+ */
+export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
+};
+
+/**
+ * Describes the message muster.v1.DiagnoseRequest.
+ * Use `create(DiagnoseRequestSchema)` to create a new message.
+ */
+export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 20);
+
+/**
+ * Response of Diagnose.
+ *
+ * @generated from message muster.v1.DiagnoseResponse
+ */
+export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
+  /**
+   * What was found.
+   *
+   * @generated from field: muster.v1.Diagnosis diagnosis = 1;
+   */
+  diagnosis?: Diagnosis | undefined;
+};
+
+/**
+ * Describes the message muster.v1.DiagnoseResponse.
+ * Use `create(DiagnoseResponseSchema)` to create a new message.
+ */
+export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 21);
+
+/**
+ * Request of GetOverview.
+ *
+ * @generated from message muster.v1.GetOverviewRequest
+ */
+export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
+  /**
+   * At most this many entries in each list; 0 means 20; at most 100.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message muster.v1.GetOverviewRequest.
+ * Use `create(GetOverviewRequestSchema)` to create a new message.
+ */
+export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 22);
+
+/**
+ * Response of GetOverview.
+ *
+ * @generated from message muster.v1.GetOverviewResponse
+ */
+export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
+  /**
+   * The fleet.
+   *
+   * @generated from field: muster.v1.Overview overview = 1;
+   */
+  overview?: Overview | undefined;
+};
+
+/**
+ * Describes the message muster.v1.GetOverviewResponse.
+ * Use `create(GetOverviewResponseSchema)` to create a new message.
+ */
+export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 23);
+
+/**
  * What operators use: workers, queues and the event feed.
  *
  * @generated from service muster.v1.FleetService
  */
 export const FleetService: GenService<{
   /**
-   * Workers, newest first: the living, and the gone for as long as their tombstones are kept.
+   * Workers, newest first: the living, and the gone for as long as their tombstones are kept; after them
+   * those that were refused and have no living process of their name.
    *
    * @generated from rpc muster.v1.FleetService.ListWorkers
    */
@@ -659,6 +742,28 @@ export const FleetService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchEventsRequestSchema;
     output: typeof WatchEventsResponseSchema;
+  },
+  /**
+   * Looks at everything that the scheduler depends on and at what stands still. Answers without a
+   * database too: that is one of its findings.
+   *
+   * @generated from rpc muster.v1.FleetService.Diagnose
+   */
+  diagnose: {
+    methodKind: "unary";
+    input: typeof DiagnoseRequestSchema;
+    output: typeof DiagnoseResponseSchema;
+  },
+  /**
+   * The fleet in one answer of bounded size, for a screen that is drawn again and again: what needs
+   * attention comes first in each list.
+   *
+   * @generated from rpc muster.v1.FleetService.GetOverview
+   */
+  getOverview: {
+    methodKind: "unary";
+    input: typeof GetOverviewRequestSchema;
+    output: typeof GetOverviewResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_muster_v1_fleet_service, 0);

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker.proto.
  */
 export const file_muster_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI1ChBUYXNrVHlwZUNhcGFjaXR5EgwKBHR5cGUYASABKAkSEwoLY29uY3VycmVuY3kYAiABKAUi2gEKDFN0YXJ0dXBQaGFzZRINCgVwaGFzZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZGV0YWlsGAQgASgJEjsKCmF0dHJpYnV0ZXMYBSADKAsyJy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASL8BQoGV29ya2VyEgoKAmlkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSEwoLZ29uZV9yZWFzb24YBCABKAkSDAoEcG9vbBgFIAEoCRItCgZsYWJlbHMYBiADKAsyHS5tdXN0ZXIudjEuV29ya2VyLkxhYmVsc0VudHJ5EioKBXR5cGVzGAcgAygLMhsubXVzdGVyLnYxLlRhc2tUeXBlQ2FwYWNpdHkSDgoGcXVldWVzGAggAygJEhIKCnNsb3RfY291bnQYCSABKAUSFAoMYWN0aXZlX2NvdW50GAogASgFEhEKCXJlc291cmNlcxgLIAMoCRIhCgRob3N0GAwgASgLMhMubXVzdGVyLnYxLkhvc3RJbmZvEgsKA3NkaxgNIAEoCRIUCgxzY2hlZHVsZXJfaWQYDiABKAkSMAoMY29ubmVjdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5oZWFydGJlYXRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ29uZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCg5zdGFydHVwX3BoYXNlcxgSIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USLAoObGFzdF9oZWFydGJlYXQYEyABKAsyFC5tdXN0ZXIudjEuSGVhcnRiZWF0EiUKBWZhdGFsGBQgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEioKB3J1bm5pbmcYFSADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSDgoGcGF1c2VkGBYgASgIEhQKDHBhdXNlX3JlYXNvbhgXIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqgDCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKAMSEgoKc2xvdF9jb3VudBgCIAEoBRIqCgdydW5uaW5nGAMgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0EjEKDmV2ZW50X2xvb3BfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCWNwdV91c2FnZRgGIAEoARIRCglyc3NfYnl0ZXMYByABKAMSFwoPaGVhcF91c2VkX2J5dGVzGAggASgDEhEKCXJlc291cmNlcxgJIAMoCRIOCgZwYXVzZWQYCiABKAgSFAoMcGF1c2VfcmVhc29uGAsgASgJEjQKCGNvdW50ZXJzGAwgAygLMiIubXVzdGVyLnYxLkhlYXJ0YmVhdC5Db3VudGVyc0VudHJ5Gi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASLiAQoOUnVubmluZ0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIsCglwaGFzZV9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoIcHJvZ3Jlc3MYBCABKAFIAIgBARIvCgxwcm9ncmVzc19hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOcmVzdWx0X3BlbmRpbmcYBiABKAgSEgoKY2FuY2VsbGluZxgHIAEoCEILCglfcHJvZ3Jlc3MidgoLV29ya2VyRmF0YWwSDQoFcGhhc2UYASABKAkSFwoPZXhjZXB0aW9uX2NsYXNzGAIgASgJEhkKEWV4Y2VwdGlvbl9tZXNzYWdlGAMgASgJEhEKCXRyYWNlYmFjaxgEIAEoCRIRCglleGl0X2NvZGUYBSABKAUq/AEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9MQVVOQ0hJTkcQARIbChdXT1JLRVJfU1RBVEVfQ09OTkVDVElORxACEhsKF1dPUktFUl9TVEFURV9SRUdJU1RFUkVEEAMSFgoSV09SS0VSX1NUQVRFX1JFQURZEAQSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAUSGAoUV09SS0VSX1NUQVRFX1NVU1BFQ1QQBhIVChFXT1JLRVJfU1RBVEVfTE9TVBAHEhUKEVdPUktFUl9TVEFURV9HT05FEAhiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI1ChBUYXNrVHlwZUNhcGFjaXR5EgwKBHR5cGUYASABKAkSEwoLY29uY3VycmVuY3kYAiABKAUi2gEKDFN0YXJ0dXBQaGFzZRINCgVwaGFzZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZGV0YWlsGAQgASgJEjsKCmF0dHJpYnV0ZXMYBSADKAsyJy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKoBgoGV29ya2VyEgoKAmlkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSEwoLZ29uZV9yZWFzb24YBCABKAkSDAoEcG9vbBgFIAEoCRItCgZsYWJlbHMYBiADKAsyHS5tdXN0ZXIudjEuV29ya2VyLkxhYmVsc0VudHJ5EioKBXR5cGVzGAcgAygLMhsubXVzdGVyLnYxLlRhc2tUeXBlQ2FwYWNpdHkSDgoGcXVldWVzGAggAygJEhIKCnNsb3RfY291bnQYCSABKAUSFAoMYWN0aXZlX2NvdW50GAogASgFEhEKCXJlc291cmNlcxgLIAMoCRIhCgRob3N0GAwgASgLMhMubXVzdGVyLnYxLkhvc3RJbmZvEgsKA3NkaxgNIAEoCRIUCgxzY2hlZHVsZXJfaWQYDiABKAkSMAoMY29ubmVjdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5oZWFydGJlYXRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ29uZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCg5zdGFydHVwX3BoYXNlcxgSIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USLAoObGFzdF9oZWFydGJlYXQYEyABKAsyFC5tdXN0ZXIudjEuSGVhcnRiZWF0EiUKBWZhdGFsGBQgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEioKB3J1bm5pbmcYFSADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSDgoGcGF1c2VkGBYgASgIEhQKDHBhdXNlX3JlYXNvbhgXIAEoCRIqCghyZWZ1c2FscxgeIAMoCzIYLm11c3Rlci52MS5Xb3JrZXJSZWZ1c2FsGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiuQIKDVdvcmtlclJlZnVzYWwSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSFQoNcmVmdXNhbF9jb3VudBgEIAEoAxIuCgpmaXJzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KF3dvcmtlcl9wcm90b2NvbF92ZXJzaW9uGAcgASgFEiIKGnNjaGVkdWxlcl9wcm90b2NvbF92ZXJzaW9uGAggASgFEgsKA3NkaxgJIAEoCRIQCghob3N0bmFtZRgKIAEoCRILCgNwaWQYCyABKAUSFAoMc2NoZWR1bGVyX2lkGAwgASgJIqgDCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKAMSEgoKc2xvdF9jb3VudBgCIAEoBRIqCgdydW5uaW5nGAMgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0EjEKDmV2ZW50X2xvb3BfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCWNwdV91c2FnZRgGIAEoARIRCglyc3NfYnl0ZXMYByABKAMSFwoPaGVhcF91c2VkX2J5dGVzGAggASgDEhEKCXJlc291cmNlcxgJIAMoCRIOCgZwYXVzZWQYCiABKAgSFAoMcGF1c2VfcmVhc29uGAsgASgJEjQKCGNvdW50ZXJzGAwgAygLMiIubXVzdGVyLnYxLkhlYXJ0YmVhdC5Db3VudGVyc0VudHJ5Gi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASLiAQoOUnVubmluZ0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIsCglwaGFzZV9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoIcHJvZ3Jlc3MYBCABKAFIAIgBARIvCgxwcm9ncmVzc19hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOcmVzdWx0X3BlbmRpbmcYBiABKAgSEgoKY2FuY2VsbGluZxgHIAEoCEILCglfcHJvZ3Jlc3MidgoLV29ya2VyRmF0YWwSDQoFcGhhc2UYASABKAkSFwoPZXhjZXB0aW9uX2NsYXNzGAIgASgJEhkKEWV4Y2VwdGlvbl9tZXNzYWdlGAMgASgJEhEKCXRyYWNlYmFjaxgEIAEoCRIRCglleGl0X2NvZGUYBSABKAUqlgIKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9MQVVOQ0hJTkcQARIbChdXT1JLRVJfU1RBVEVfQ09OTkVDVElORxACEhsKF1dPUktFUl9TVEFURV9SRUdJU1RFUkVEEAMSFgoSV09SS0VSX1NUQVRFX1JFQURZEAQSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAUSGAoUV09SS0VSX1NUQVRFX1NVU1BFQ1QQBhIVChFXT1JLRVJfU1RBVEVfTE9TVBAHEhUKEVdPUktFUl9TVEFURV9HT05FEAgSGAoUV09SS0VSX1NUQVRFX1JFRlVTRUQQCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The machine and process of a worker, as it says.
@@ -330,6 +330,14 @@ export type Worker = Message<"muster.v1.Worker"> & {
    * @generated from field: string pause_reason = 23;
    */
   pauseReason: string;
+
+  /**
+   * Streams in this worker's name that were refused since it last registered, the newest first. What the
+   * refused peer said of itself was not verified.
+   *
+   * @generated from field: repeated muster.v1.WorkerRefusal refusals = 30;
+   */
+  refusals: WorkerRefusal[];
 };
 
 /**
@@ -338,6 +346,104 @@ export type Worker = Message<"muster.v1.Worker"> & {
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 3);
+
+/**
+ * Streams of one worker id from one machine that were refused for one reason.
+ *
+ * @generated from message muster.v1.WorkerRefusal
+ */
+export type WorkerRefusal = Message<"muster.v1.WorkerRefusal"> & {
+  /**
+   * Why: `BAD_TOKEN`, `VERSION_MISMATCH`, `INVALID_HELLO` or `HELLO_TIMEOUT`.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * What the worker was told the last time.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * Where the last one came from, `address:port`.
+   *
+   * @generated from field: string peer = 3;
+   */
+  peer: string;
+
+  /**
+   * How many were refused.
+   *
+   * @generated from field: int64 refusal_count = 4;
+   */
+  refusalCount: bigint;
+
+  /**
+   * When the first one was.
+   *
+   * @generated from field: google.protobuf.Timestamp first_time = 5;
+   */
+  firstTime?: Timestamp | undefined;
+
+  /**
+   * When the last one was.
+   *
+   * @generated from field: google.protobuf.Timestamp last_time = 6;
+   */
+  lastTime?: Timestamp | undefined;
+
+  /**
+   * Protocol version that the worker said it speaks; 0 when its hello did not arrive.
+   *
+   * @generated from field: int32 worker_protocol_version = 7;
+   */
+  workerProtocolVersion: number;
+
+  /**
+   * Protocol version of the scheduler that refused it.
+   *
+   * @generated from field: int32 scheduler_protocol_version = 8;
+   */
+  schedulerProtocolVersion: number;
+
+  /**
+   * SDK name, version and language that the worker said; may be empty.
+   *
+   * @generated from field: string sdk = 9;
+   */
+  sdk: string;
+
+  /**
+   * Host name that the worker said; may be empty.
+   *
+   * @generated from field: string hostname = 10;
+   */
+  hostname: string;
+
+  /**
+   * Process id that the worker said; may be 0.
+   *
+   * @generated from field: int32 pid = 11;
+   */
+  pid: number;
+
+  /**
+   * Scheduler that refused it last.
+   *
+   * @generated from field: string scheduler_id = 12;
+   */
+  schedulerId: string;
+};
+
+/**
+ * Describes the message muster.v1.WorkerRefusal.
+ * Use `create(WorkerRefusalSchema)` to create a new message.
+ */
+export const WorkerRefusalSchema: GenMessage<WorkerRefusal> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 4);
 
 /**
  * The beat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
@@ -435,7 +541,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 4);
+  messageDesc(file_muster_v1_worker, 5);
 
 /**
  * An attempt that a worker holds.
@@ -498,7 +604,7 @@ export type RunningAttempt = Message<"muster.v1.RunningAttempt"> & {
  * Use `create(RunningAttemptSchema)` to create a new message.
  */
 export const RunningAttemptSchema: GenMessage<RunningAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 5);
+  messageDesc(file_muster_v1_worker, 6);
 
 /**
  * A worker process's last words.
@@ -547,7 +653,7 @@ export type WorkerFatal = Message<"muster.v1.WorkerFatal"> & {
  * Use `create(WorkerFatalSchema)` to create a new message.
  */
 export const WorkerFatalSchema: GenMessage<WorkerFatal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 6);
+  messageDesc(file_muster_v1_worker, 7);
 
 /**
  * Where a worker stands, derived by the scheduler from what it received and when.
@@ -617,6 +723,14 @@ export const WorkerState = {
    * @generated from enum value: WORKER_STATE_GONE = 8;
    */
   GONE: 8,
+
+  /**
+   * Not admitted: it dialled and was sent away, and no process of this name is registered. Such a worker
+   * has an id and `refusals`, and what else its hello said; it has no session.
+   *
+   * @generated from enum value: WORKER_STATE_REFUSED = 9;
+   */
+  REFUSED: 9,
 } as const;
 
 /**

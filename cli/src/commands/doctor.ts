@@ -1,0 +1,219 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import type { Check, Diagnosis } from "@muster/protocol";
+import { CheckStatus, DiagnosisSchema } from "@muster/protocol";
+import { Client, type ConnectionOptions, MusterError } from "@muster/worker/client";
+import type { Command } from "commander";
+import { addConnectionOptions, callConfig, pemOf } from "../config.ts";
+import { type Finding, isWrong, toCheck } from "../doctor/checks.ts";
+import { probe, splitAddress } from "../doctor/probe.ts";
+import { formatDuration } from "../duration.ts";
+import { ExitCode, exitCodeOf } from "../exit-codes.ts";
+import type { Io } from "../io.ts";
+import { writeDiagnosis } from "../output/diagnosis-view.ts";
+import { writeJson } from "../output/json.ts";
+import { CallError, describeFailure } from "../report.ts";
+import { present } from "../session.ts";
+
+interface Options {
+  readonly http?: string;
+  readonly json?: true;
+}
+
+/** Clocks further apart than this make times that are shown misleading. */
+const SKEW_MS = 2_000;
+
+/** What one address had to say. */
+interface Visit {
+  readonly address: string;
+  readonly findings: readonly Finding[];
+  readonly diagnosis: Diagnosis | undefined;
+  /** How the command ends if no other address does better. */
+  readonly exitCode: ExitCode;
+}
+
+/** `muster doctor`: looks at everything and says what is wrong. */
+export function addDoctor(
+  program: Command,
+  io: Io,
+  setExitCode: (code: number) => void,
+  version: string,
+): void {
+  const command = program
+    .command("doctor")
+    .summary("look for what is wrong: database, clocks, loops, versions, stuck work")
+    .description(
+      "Checks the connection, the database, clocks, schedulers and their loops, versions, and work and workers that stand still; shows the configuration with the source of each value. Ends with 0 when nothing is wrong, with 1 when something is, with 4 when the scheduler refuses and with 5 when none can be reached, after telling what was tried.",
+    )
+    .option(
+      "--http <addr>",
+      "the scheduler's HTTP address, for probes when it does not answer; default: the next port",
+    )
+    .option("--json", "print the Diagnosis as JSON")
+    .addHelpText(
+      "after",
+      `
+Piped, each line has: status, name, summary, remedy; then "setting", name,
+value, source; with tabs between them.
+
+Examples:
+  $ muster doctor
+  $ muster doctor --json | jq -r '.checks[] | select(.status | test("WARNING|FAILED")) | .summary'`,
+    )
+    .action(async (options: Options, self: Command) =>
+      setExitCode(await examine(options, self, io, version)),
+    );
+  addConnectionOptions(command);
+}
+
+async function examine(options: Options, command: Command, io: Io, version: string): Promise<ExitCode> {
+  const { connection, timeoutMs } = callConfig(command, io.env);
+  const all = new Client(connection);
+  all.close();
+  const visits = await Promise.all(
+    all.addresses.map((address) =>
+      visit(address, { connection, timeoutMs, http: options.http, io, version }),
+    ),
+  );
+  const answered = visits.find((each) => each.diagnosis !== undefined);
+  const own = visits.flatMap(({ findings }) => findings.map(toCheck));
+  const diagnosis: Diagnosis = {
+    ...(answered?.diagnosis ?? create(DiagnosisSchema)),
+    checks: [...own, ...(answered?.diagnosis?.checks ?? [])].toSorted(byArea),
+  };
+  if (options.json) writeJson(io.stdout, DiagnosisSchema, diagnosis);
+  else writeDiagnosis(diagnosis, io);
+  if (answered === undefined) return visits[0]?.exitCode ?? ExitCode.UNREACHABLE;
+  return diagnosis.checks.some(isWrong) ? ExitCode.FAILED : ExitCode.DONE;
+}
+
+interface VisitOptions {
+  readonly connection: ConnectionOptions;
+  readonly timeoutMs: number;
+  readonly http: string | undefined;
+  readonly io: Io;
+  readonly version: string;
+}
+
+async function visit(address: string, options: VisitOptions): Promise<Visit> {
+  const { connection, timeoutMs, io, version } = options;
+  const client = new Client({ ...connection, scheduler: address });
+  try {
+    const asked = io.clock.now();
+    const response = await client.fleet.diagnose({}, { timeoutMs });
+    const answered = io.clock.now();
+    const diagnosis = present(response.diagnosis, "a diagnosis");
+    const findings = [
+      {
+        name: "connection.scheduler",
+        status: CheckStatus.OK,
+        summary: `${address} answers, and the token is right`,
+      },
+      ownClock(diagnosis, asked, answered),
+      ownVersion(diagnosis, version),
+    ];
+    return { address, findings, diagnosis, exitCode: ExitCode.DONE };
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error;
+    return { address, diagnosis: undefined, ...(await unanswered(address, error, options)) };
+  } finally {
+    client.close();
+  }
+}
+
+async function unanswered(
+  address: string,
+  error: MusterError,
+  { connection, timeoutMs, http, io }: VisitOptions,
+): Promise<{ findings: Finding[]; exitCode: ExitCode }> {
+  const said = describeFailure(new CallError(error, [address], timeoutMs));
+  const exitCode = exitCodeOf(error.code);
+  const finding: Finding = {
+    name: "connection.scheduler",
+    status: CheckStatus.FAILED,
+    summary: said.message,
+    remedy: said.remedy,
+  };
+  // It spoke: what it said is the finding.
+  const spoke =
+    error.reason !== "" || error.code === Code.Unimplemented || error.code === Code.Unauthenticated;
+  if (spoke) return { findings: [finding], exitCode };
+  const { host, port } = splitAddress(address);
+  const tried = await probe({
+    host,
+    port,
+    tls: pemOf(connection, io.env),
+    http: http ?? `${host.includes(":") ? `[${host}]` : host}:${port + 1}`,
+  });
+  const open = tried.some(({ name, status }) => name === "connection.port" && status === CheckStatus.OK);
+  const hangs = open && error.code === Code.DeadlineExceeded;
+  return {
+    findings: [
+      hangs
+        ? {
+            ...finding,
+            summary: `${said.message}, although its port is open: its process is stopped, hangs, or is no scheduler`,
+            remedy:
+              "look at the process (a stopped one has state T in `ps`) and at its log; restarting a scheduler loses nothing",
+          }
+        : finding,
+      ...tried,
+    ],
+    exitCode,
+  };
+}
+
+function ownClock({ schedulerTime }: Diagnosis, asked: number, answered: number): Finding {
+  const name = "clocks.cli";
+  if (schedulerTime === undefined)
+    return { name, status: CheckStatus.SKIPPED, summary: "the scheduler gave no time" };
+  const slack = (answered - asked) / 2;
+  const skew = timestampMs(schedulerTime) - (asked + slack);
+  const apart = formatDuration(Math.abs(skew));
+  if (Math.abs(skew) <= SKEW_MS + slack)
+    return {
+      name,
+      status: CheckStatus.OK,
+      summary: `this machine and the scheduler differ by less than ${formatDuration(SKEW_MS + slack)}`,
+    };
+  return {
+    name,
+    status: CheckStatus.WARNING,
+    summary: `this machine's clock is ${apart} ${skew > 0 ? "behind" : "ahead of"} the scheduler's: ages that are shown here are wrong by that`,
+    remedy: "set the machines' clocks (NTP)",
+    evidence: [{ key: "skew_ms", value: String(Math.round(-skew)) }],
+  };
+}
+
+function ownVersion({ schedulerVersion }: Diagnosis, version: string): Finding {
+  const name = "versions.cli";
+  if (schedulerVersion === version)
+    return { name, status: CheckStatus.OK, summary: `this command line is ${version} too` };
+  return {
+    name,
+    status: CheckStatus.NOTE,
+    summary: `this command line is ${version}, the scheduler ${schedulerVersion}`,
+    remedy: "use the command line of the scheduler's release when something looks odd",
+  };
+}
+
+const AREAS = [
+  "connection",
+  "database",
+  "clocks",
+  "schedulers",
+  "loops",
+  "versions",
+  "configuration",
+  "work",
+  "workers",
+];
+
+function byArea(a: Check, b: Check): number {
+  const place = ({ name }: Check): number => {
+    const at = AREAS.indexOf(name.split(".", 1)[0] ?? "");
+    return at === -1 ? AREAS.length : at;
+  };
+  return place(a) - place(b);
+}

@@ -1,0 +1,28 @@
+import { create } from "@bufbuild/protobuf";
+import type { Check, Evidence } from "@muster/protocol";
+import { CheckSchema, CheckStatus } from "@muster/protocol";
+
+/** What the command line itself found. */
+export interface Finding {
+  readonly name: string;
+  readonly status: CheckStatus;
+  readonly summary: string;
+  readonly remedy?: string;
+  readonly evidence?: readonly Pick<Evidence, "key" | "value">[];
+}
+
+/** A finding as the scheduler's checks are. */
+export function toCheck({ name, status, summary, remedy = "", evidence = [] }: Finding): Check {
+  return create(CheckSchema, {
+    name,
+    status,
+    summary,
+    remedy,
+    evidence: evidence.map(({ key, value }) => ({ key, value, source: "cli" })),
+  });
+}
+
+/** True for what makes the command fail. */
+export function isWrong({ status }: Pick<Check, "status">): boolean {
+  return status === CheckStatus.WARNING || status === CheckStatus.FAILED;
+}

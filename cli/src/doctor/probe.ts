@@ -1,0 +1,187 @@
+import { lookup } from "node:dns/promises";
+import { get as getHttp } from "node:http";
+import { get as getHttps } from "node:https";
+import { connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { CheckStatus } from "@muster/protocol";
+import type { Pem } from "../config.ts";
+import type { Finding } from "./checks.ts";
+
+/** Each try gives up after this; an answer from a machine that is well takes milliseconds. */
+const TRY_MS = 3_000;
+
+/** Most of a probe's answer that is read. */
+const MAX_BODY = 16_384;
+
+/** What was tried at an address that gave no diagnosis. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** PEM certificates to trust; undefined when TLS was not asked for. */
+  readonly tls: Pem | undefined;
+  /** Where probes are answered, `host:port`. */
+  readonly http: string;
+}
+
+/** `host:port` and `[v6]:port` taken apart. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(":");
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
+}
+
+/** Looks from the outside, step by step, at a scheduler that gave no diagnosis. */
+export async function probe(target: Target): Promise<Finding[]> {
+  const resolved = await resolve(target);
+  if (resolved.status === CheckStatus.FAILED) return [resolved];
+  const [port, http] = await Promise.all([openPort(target), probeHttp(target)]);
+  if (port.status === CheckStatus.FAILED) return [resolved, port, http];
+  return [resolved, port, await handshake(target), http];
+}
+
+async function resolve({ host }: Target): Promise<Finding> {
+  const name = "connection.address";
+  try {
+    const found = await lookup(host, { all: true });
+    return {
+      name,
+      status: CheckStatus.OK,
+      summary: `${host} is ${found.map(({ address }) => address).join(", ")}`,
+    };
+  } catch (error) {
+    return {
+      name,
+      status: CheckStatus.FAILED,
+      summary: `${host} cannot be resolved: ${messageOf(error)}`,
+      remedy: "is the name right? Give the address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
+    };
+  }
+}
+
+async function openPort({ host, port }: Target): Promise<Finding> {
+  const name = "connection.port";
+  const error = await dial((done) => {
+    const socket = connectTcp({ host, port, timeout: TRY_MS }, () => done(undefined));
+    return socket;
+  });
+  if (error === undefined)
+    return { name, status: CheckStatus.OK, summary: `port ${port} of ${host} is open` };
+  return {
+    name,
+    status: CheckStatus.FAILED,
+    summary: `port ${port} of ${host} cannot be reached: ${error}`,
+    remedy: /ECONNREFUSED/.test(error)
+      ? "nothing listens there: start the scheduler (`muster serve`, `muster dev`), or say where it is with --scheduler"
+      : "look at the network and the firewall between here and there",
+  };
+}
+
+/** Whether the port wants TLS, and whether it takes ours. */
+async function handshake({ host, port, tls }: Target): Promise<Finding> {
+  const name = "connection.tls";
+  const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
+  const error = await dial((done) => {
+    const options = tls ? { ca: tls.ca, cert: tls.cert, key: tls.key } : { rejectUnauthorized: false };
+    const socket = connectTls(
+      { host, port, timeout: TRY_MS, ALPNProtocols: ["h2"], ...servername, ...options },
+      () => done(undefined),
+    );
+    return socket;
+  });
+  if (tls) {
+    if (error === undefined)
+      return { name, status: CheckStatus.OK, summary: "TLS is agreed, and the certificate is trusted" };
+    return {
+      name,
+      status: CheckStatus.FAILED,
+      summary: `TLS is not agreed: ${error}`,
+      remedy:
+        "give the authority that signed the scheduler's certificate with --tls-ca; leave it out when the scheduler has no TLS",
+    };
+  }
+  if (error !== undefined)
+    return { name, status: CheckStatus.OK, summary: "the port speaks no TLS, and none was asked for" };
+  return {
+    name,
+    status: CheckStatus.FAILED,
+    summary: "the port speaks TLS, and the command line does not",
+    remedy: "give the authority that signed the scheduler's certificate with --tls-ca or MUSTER_TLS_CA",
+  };
+}
+
+async function probeHttp({ http, tls }: Target): Promise<Finding> {
+  const name = "connection.http";
+  const base = `${tls ? "https" : "http"}://${http}`;
+  const [live, ready] = await Promise.all([answerOf(`${base}/livez`, tls), answerOf(`${base}/readyz`, tls)]);
+  const summary = `${base}/livez ${live.text}; /readyz ${ready.text}`;
+  if (live.ok && ready.ok) return { name, status: CheckStatus.OK, summary };
+  return {
+    name,
+    status: CheckStatus.WARNING,
+    summary,
+    remedy:
+      "say where the scheduler's HTTP address is with --http HOST:PORT if it is another; its body names what is wrong",
+  };
+}
+
+function answerOf(url: string, tls: Target["tls"]): Promise<{ ok: boolean; text: string }> {
+  const get = tls ? getHttps : getHttp;
+  return new Promise((resolve) => {
+    const request = get(
+      url,
+      { timeout: TRY_MS, ...(tls ? { ca: tls.ca, cert: tls.cert, key: tls.key } : {}) },
+      (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          if (body.length < MAX_BODY) body += chunk;
+        });
+        response.on("error", (error) => resolve({ ok: false, text: messageOf(error) }));
+        response.on("end", () => {
+          const ok = response.statusCode === 200;
+          resolve({ ok, text: `answers ${response.statusCode}${ok ? "" : ` (${wrongIn(body)})`}` });
+        });
+      },
+    );
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${TRY_MS / 1000} s`)));
+    request.on("error", (error) => resolve({ ok: false, text: `does not answer: ${messageOf(error)}` }));
+  });
+}
+
+/** The checks that a probe's body says are not well. */
+function wrongIn(body: string): string {
+  try {
+    const report: unknown = JSON.parse(body);
+    const checks: [string, unknown][] = Object.entries(Object(Object(report).checks));
+    const wrong = checks.filter(([, check]) => Object(check).ok === false);
+    return (
+      wrong.map(([name, check]) => `${name}: ${Object(check).detail}`).join("; ") || body.slice(0, 200).trim()
+    );
+  } catch (error) {
+    if (error instanceof SyntaxError) return body.slice(0, 200).trim();
+    throw error;
+  }
+}
+
+interface Dialled {
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "timeout", listener: () => void): unknown;
+  destroy(): unknown;
+}
+
+/** Undefined when the connection stands; otherwise why not. */
+function dial(start: (done: (error: string | undefined) => void) => Dialled): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const done = (error: string | undefined): void => {
+      socket.destroy();
+      resolve(error);
+    };
+    const socket = start(done);
+    socket.on("error", (error) => done(messageOf(error)));
+    socket.on("timeout", () => done(`no answer within ${TRY_MS / 1000} s`));
+  });
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}

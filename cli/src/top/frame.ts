@@ -1,0 +1,317 @@
+import { stripVTControlCharacters } from "node:util";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Overview, QueueOverview, TaskOverview, WorkerOverview } from "@muster/protocol";
+import { WorkerState } from "@muster/protocol";
+import { formatDuration } from "../duration.ts";
+import type { Colors } from "../io.ts";
+import { enumName } from "../output/cells.ts";
+import { type Cell, type Column, tableLines } from "../output/table.ts";
+import { cut, oneLine } from "../output/text.ts";
+import { shareRows } from "./layout.ts";
+
+/** What a frame is drawn from. */
+export interface View {
+  /** Undefined until the first answer. */
+  readonly overview: Overview | undefined;
+  /** Why the last question was not answered; undefined when it was. */
+  readonly failure: string | undefined;
+  /** Since the last answer, or since the start when there was none, milliseconds. */
+  readonly silentMs: number;
+  /** Where is asked. */
+  readonly address: string;
+  /** The time of day, for a person. */
+  readonly time: string;
+  readonly columns: number;
+  /** Undefined: as many as there is to say. */
+  readonly rows: number | undefined;
+  readonly colors: Colors;
+  /** Shown in the last line; empty for none. */
+  readonly help: string;
+}
+
+interface Section {
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly Cell[])[];
+  /** Said when there are no rows. */
+  readonly none: string;
+  /** How many there are in all. */
+  readonly total: number;
+}
+
+const STATE_ORDER = [
+  WorkerState.READY,
+  WorkerState.SUSPECT,
+  WorkerState.REFUSED,
+  WorkerState.DRAINING,
+  WorkerState.REGISTERED,
+  WorkerState.CONNECTING,
+  WorkerState.LAUNCHING,
+] as const;
+
+/** Rows that a frame without a height shows of each section. */
+const ROWS_UNBOUND = 10;
+
+const QUEUE_COLUMNS = [
+  { title: "QUEUE", shrink: "first" },
+  { title: "READY", align: "right" },
+  { title: "LATER", align: "right" },
+  { title: "RUNNING", align: "right" },
+  { title: "OLDEST" },
+  { title: "NOTE", shrink: "last" },
+] as const;
+const WORKER_COLUMNS = [
+  { title: "WORKER", shrink: "first" },
+  { title: "STATE" },
+  { title: "BUSY", align: "right" },
+  { title: "LAST" },
+  { title: "NOTE", shrink: "last" },
+] as const;
+const TASK_COLUMNS = [
+  { title: "TASK" },
+  { title: "TYPE", shrink: "first" },
+  { title: "ON", shrink: "first" },
+  { title: "PHASE", shrink: "last" },
+  { title: "FOR" },
+  { title: "NOTE" },
+] as const;
+const FAILURE_COLUMNS = [
+  { title: "FAILED" },
+  { title: "TYPE", shrink: "first" },
+  { title: "ON", shrink: "first" },
+  { title: "AGO" },
+  { title: "CODE" },
+  { title: "MESSAGE", shrink: "last" },
+] as const;
+
+/** One frame, line by line, none wider than the terminal and no more than fit. Pure. */
+export function renderFrame(view: View): string[] {
+  const { overview, columns, rows, colors, help } = view;
+  const top = [
+    title(view),
+    ...(overview ? [workersLine(overview, view), tasksLine(overview, view)] : []),
+    ...trouble(view),
+  ];
+  const foot = help === "" ? [] : [colors.dim(cut(help, columns))];
+  if (overview === undefined) return fill(top, foot, rows);
+  const sections = [queues, workers, running, failures].map((section) => section(overview, colors));
+  const room = rows === undefined ? undefined : rows - top.length - foot.length;
+  return fill([...top, ...body(sections, columns, room, colors)], foot, rows);
+}
+
+/** The last line stands at the bottom of the screen, and nothing goes over its edge. */
+function fill(lines: readonly string[], foot: readonly string[], rows: number | undefined): string[] {
+  if (rows === undefined) return [...lines, ...foot];
+  const room = Math.max(0, rows - foot.length);
+  const gap = Array.from({ length: Math.max(0, room - lines.length) }, () => "");
+  return [...lines.slice(0, room), ...gap, ...foot];
+}
+
+/** Sections under each other, each with its head and a gap before it. */
+function body(
+  sections: readonly Section[],
+  columns: number,
+  room: number | undefined,
+  colors: Colors,
+): string[] {
+  let full = sections.filter(({ rows }) => rows.length > 0);
+  let empty = sections.filter(({ rows }) => rows.length === 0);
+  // A full section costs its gap, its head and a row; the empty ones share a gap.
+  const least = (): number => full.length * 3 + (empty.length > 0 ? empty.length + 1 : 0);
+  // On a low screen what is empty goes first, then the sections from the end.
+  while (room !== undefined && least() > room && full.length + empty.length > 0) {
+    if (empty.length > 0) empty = empty.slice(0, -1);
+    else full = full.slice(0, -1);
+  }
+  const wanted = full.map(({ rows }) => rows.length);
+  const given =
+    room === undefined
+      ? wanted.map((count) => Math.min(count, ROWS_UNBOUND))
+      : shareRows(wanted, room - least() + full.length);
+  const lines = full.flatMap((section, index) => sectionLines(section, given[index] ?? 0, columns, colors));
+  return [
+    ...lines,
+    ...(empty.length > 0 ? [""] : []),
+    ...empty.map(({ none }) => colors.dim(cut(none, columns))),
+  ];
+}
+
+function sectionLines(section: Section, count: number, columns: number, colors: Colors): string[] {
+  const [head = "", ...table] = tableLines(section.columns, section.rows.slice(0, count), columns, colors);
+  const left = section.total - count;
+  if (left <= 0) return ["", head, ...table];
+  const more = `  +${left} more`;
+  return ["", colors.dim(`${cut(stripVTControlCharacters(head), columns - more.length)}${more}`), ...table];
+}
+
+function title({ overview, address, time, columns, colors }: View): string {
+  const schedulers = overview === undefined ? "" : plural(overview.schedulerCount, "scheduler");
+  const version = overview?.schedulerVersion ?? "";
+  const left = ["muster top", address, schedulers, version].map(oneLine).filter(Boolean).join("  ");
+  const text = cut(left, columns - time.length - 2);
+  return `${colors.bold(text)}${" ".repeat(Math.max(2, columns - text.length - time.length))}${colors.dim(time)}`;
+}
+
+/** Parts one after the other, as many as fit. */
+function joined(parts: readonly Cell[], columns: number): string {
+  let room = columns;
+  return parts
+    .map(({ text, paint = String }) => {
+      const shown = cut(text, room);
+      room -= [...shown].length;
+      return room <= 0 && shown === "…" ? "" : paint(shown);
+    })
+    .join("");
+}
+
+function workersLine(
+  { workerStates, slotCount, activeSlotCount }: Overview,
+  { colors, columns }: View,
+): string {
+  const bad: ReadonlySet<WorkerState> = new Set([WorkerState.SUSPECT, WorkerState.REFUSED]);
+  const counts = STATE_ORDER.flatMap((state) => {
+    const count = workerStates.find((each) => each.state === state)?.workerCount ?? 0n;
+    if (count === 0n) return [];
+    return [
+      { text: `${count} ${enumName(WorkerState, state)}`, paint: bad.has(state) ? colors.red : String },
+    ];
+  });
+  return joined(
+    [
+      { text: "workers ", paint: colors.dim },
+      ...(counts.length === 0 ? [{ text: "none", paint: colors.yellow }] : separated(counts)),
+      ...(slotCount === 0n ? [] : [{ text: `   slots ${activeSlotCount}/${slotCount}` }]),
+    ],
+    columns,
+  );
+}
+
+function tasksLine(overview: Overview, { colors, columns }: View): string {
+  const { readyCount, scheduledCount, activeCount, stuckCount, recentFailureCount } = overview;
+  return joined(
+    [
+      { text: "tasks   ", paint: colors.dim },
+      ...separated([
+        { text: `${readyCount} ready` },
+        { text: `${scheduledCount} later` },
+        { text: `${activeCount} running` },
+        { text: `${stuckCount} stuck`, ...(stuckCount === 0n ? {} : { paint: colors.red }) },
+      ]),
+      ...(recentFailureCount === 0n
+        ? []
+        : [{ text: "   " }, { text: `${recentFailureCount} failed within 1 h`, paint: colors.yellow }]),
+    ],
+    columns,
+  );
+}
+
+function separated(parts: readonly Cell[]): Cell[] {
+  return parts.flatMap((part, index) => (index === 0 ? [part] : [{ text: ", " }, part]));
+}
+
+function trouble({ failure, silentMs, overview, columns, colors }: View): string[] {
+  if (failure === undefined) return [];
+  const shown = overview === undefined ? "" : "; what follows is from before";
+  return [
+    colors.red(cut(`no answer for ${formatDuration(silentMs)}, trying again${shown}`, columns)),
+    colors.red(cut(`  ${oneLine(failure)}`, columns)),
+  ];
+}
+
+function queues({ queues: list, queueCount }: Overview, colors: Colors): Section {
+  const row = ({ queue, unservableCount, unservableType }: QueueOverview): Cell[] => {
+    const note =
+      unservableCount > 0n
+        ? { text: `no worker for ${unservableCount} ${unservableType}`, paint: colors.red }
+        : queue?.paused
+          ? { text: `paused: ${queue.pauseReason}`, paint: colors.yellow }
+          : { text: "" };
+    return [
+      { text: queue?.name ?? "" },
+      { text: String(queue?.readyCount ?? 0n) },
+      { text: String(queue?.scheduledCount ?? 0n) },
+      { text: String(queue?.activeCount ?? 0n) },
+      { text: span(queue?.oldestReadyAge) },
+      note,
+    ];
+  };
+  return {
+    columns: QUEUE_COLUMNS,
+    rows: list.map(row),
+    none: "no queues yet: the first submit makes one",
+    total: Number(queueCount),
+  };
+}
+
+function workers({ workers: list, workerStates }: Overview, colors: Colors): Section {
+  const row = ({
+    workerId,
+    state,
+    problem,
+    activeCount,
+    slotCount,
+    heartbeatAge,
+  }: WorkerOverview): Cell[] => {
+    const bad = state === WorkerState.SUSPECT || state === WorkerState.REFUSED || state === WorkerState.LOST;
+    const paint = bad ? colors.red : problem === "" ? String : colors.yellow;
+    return [
+      { text: workerId },
+      { text: enumName(WorkerState, state), paint },
+      { text: slotCount === 0 ? "" : `${activeCount}/${slotCount}` },
+      { text: span(heartbeatAge) },
+      { text: problem, paint },
+    ];
+  };
+  const counted = workerStates.reduce((sum, { workerCount }) => sum + Number(workerCount), 0);
+  return {
+    columns: WORKER_COLUMNS,
+    rows: list.map(row),
+    none: "no workers: `muster why queue:NAME` says what waits for one",
+    total: Math.max(counted, list.length),
+  };
+}
+
+function running({ running: list, activeCount }: Overview, colors: Colors): Section {
+  const row = ({ taskId, type, workerId, phase, age, stuck, progress }: TaskOverview): Cell[] => {
+    const share = progress === undefined ? "" : `${Math.floor(progress * 100)}%`;
+    return [
+      { text: taskId },
+      { text: type },
+      { text: workerId },
+      { text: phase },
+      { text: span(age) },
+      stuck ? { text: ["stuck", share].filter(Boolean).join(" "), paint: colors.red } : { text: share },
+    ];
+  };
+  return {
+    columns: TASK_COLUMNS,
+    rows: list.map(row),
+    none: "nothing is running",
+    total: Number(activeCount),
+  };
+}
+
+function failures({ failures: list, recentFailureCount }: Overview, colors: Colors): Section {
+  const row = ({ taskId, type, workerId, age, failureCode, failureMessage }: TaskOverview): Cell[] => [
+    { text: taskId },
+    { text: type },
+    { text: workerId },
+    { text: span(age) },
+    { text: failureCode, paint: colors.yellow },
+    { text: failureMessage },
+  ];
+  return {
+    columns: FAILURE_COLUMNS,
+    rows: list.map(row),
+    none: "no task failed within the hour",
+    total: Number(recentFailureCount),
+  };
+}
+
+function span(duration: Duration | undefined): string {
+  return duration === undefined ? "" : formatDuration(durationMs(duration));
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}

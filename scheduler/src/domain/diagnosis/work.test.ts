@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { coverage } from "../coverage.ts";
+import { NO_CLAIMS, type RefusalRecord } from "../refusal.ts";
+import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.ts";
+import { type WorkFacts, workChecks } from "./work.ts";
+
+const NOW = new Date("2026-01-02T12:00:00Z");
+const ago = (ms: number) => new Date(NOW.getTime() - ms);
+
+const GROUP: WorkerGroup = {
+  types: ["ocr"],
+  queues: ["default"],
+  labels: { gpu: "t4" },
+  resources: [],
+  sdk: "@muster/worker 0.1.0 typescript",
+  state: "ready",
+  paused: false,
+  workers: 2,
+  slots: 4,
+  active: 1,
+};
+const WORKER: WorkerLine = {
+  workerId: "w-1",
+  state: "ready",
+  goneReason: "",
+  fatal: "",
+  pauseReason: "",
+  loopAgeMs: 0,
+  active: 0,
+  slots: 2,
+  pool: "",
+  silentMs: 100,
+};
+const TASK: TaskLine = {
+  taskId: 7,
+  classId: 1,
+  workerId: "w-1",
+  phase: "model_load",
+  ageMs: 400_000,
+  progress: undefined,
+  failureCode: "",
+  failureMessage: "",
+};
+const FLEET: FleetReport = {
+  groups: [GROUP],
+  workers: [WORKER],
+  running: [],
+  stuckCount: 0,
+  failures: [],
+  failureCount: 0,
+};
+const REFUSAL: RefusalRecord = {
+  workerId: "stranger",
+  code: "BAD_TOKEN",
+  message: "no",
+  peer: "10.0.0.7:1",
+  claims: NO_CLAIMS,
+  schedulerProtocolVersion: 1,
+  schedulerId: "a",
+  count: 3,
+  firstTime: ago(20_000),
+  lastTime: ago(10_000),
+  alive: false,
+};
+
+function waiting(type: string, oldestReadyAgeMs: number, queue = "default", labels = {}) {
+  const taskClass = { id: 1, queue, type, requirements: { labels, resources: [] } };
+  return { taskClass, ready: 3, active: 0, scheduled: 0, oldestReadyAgeMs };
+}
+
+describe("who could take what waits", () => {
+  it("is decided by the filters that assign work, whatever workers do at the moment", () => {
+    const groups = [
+      GROUP,
+      { ...GROUP, state: "suspect", slots: 8 } as const,
+      { ...GROUP, paused: true, slots: 8 },
+    ];
+    const [fits] = coverage([waiting("ocr", 1)], groups);
+    assert.deepEqual([fits?.suited, fits?.freeSlots], [6, 3]);
+    const none = [waiting("ocrr", 1), waiting("ocr", 1, "q"), waiting("ocr", 1, "default", { gpu: "a100" })];
+    assert.deepEqual(
+      coverage(none, groups).map(({ suited }) => suited),
+      [0, 0, 0],
+    );
+  });
+});
+
+describe("the checks of work", () => {
+  type Facts = Partial<Omit<WorkFacts, "classes" | "fleet">> & { fleet?: Partial<FleetReport> };
+
+  function look(facts: Facts = {}, ...waits: ReturnType<typeof waiting>[]): string {
+    const fleet = { ...FLEET, ...facts.fleet };
+    const rest = { pausedQueues: [], refusals: [], typeOf: () => "ocr", now: NOW };
+    return workChecks({ ...rest, ...facts, fleet, classes: coverage(waits, fleet.groups) })
+      .filter(({ status }) => status !== "ok")
+      .map(({ status, name, summary, remedy }) => {
+        assert.notEqual(remedy, "", `${name} has no remedy`);
+        return `${status} ${name}: ${summary}`;
+      })
+      .join("; ");
+  }
+
+  it("find nothing in a fleet that is well, with or without workers", () => {
+    assert.equal(look(), "");
+    assert.equal(look({ fleet: { groups: [], workers: [] } }), "");
+    assert.equal(look({}, waiting("ocr", 2_000), waiting("other", 2_000)), "");
+  });
+
+  it("find what waits for a worker that is not there, and what waits beside a free slot", () => {
+    assert.match(
+      look({}, waiting("other", 60_000), waiting("ocr", 90_000, "nightly")),
+      /^failed work\.unserved: 6 tasks wait .*ocr in queue nightly, has waited for 90 s$/,
+    );
+    assert.match(
+      look({}, waiting("ocr", 60_000)),
+      /^warning work\.delayed: ocr .* 3 slots that suit are free$/,
+    );
+    const pausedQueues = [{ name: "default", reason: "disk is full", since: ago(60_000) }];
+    assert.match(
+      look({ pausedQueues }, waiting("other", 60_000)),
+      /^note work\.paused: 1 queue is paused: default \(disk is full\) for 60 s$/,
+    );
+  });
+
+  it("find what is stuck and what failed", () => {
+    assert.match(
+      look({ fleet: { running: [TASK], stuckCount: 1 } }),
+      /^warning work\.stuck: 1 task has .* t-7 \(ocr\) on w-1, in model_load for 6\.7 min$/,
+    );
+    assert.equal(look({ fleet: { running: [TASK] } }), "");
+    const failed = { ...TASK, failureCode: "RETRIES_EXHAUSTED", ageMs: 5_000 };
+    assert.match(
+      look({ fleet: { failures: [failed], failureCount: 1 } }),
+      /^note work\.failures: 1 task failed .*t-7 \(ocr\) with RETRIES_EXHAUSTED$/,
+    );
+  });
+
+  it("find workers that do not answer, ended badly, are blocked or were refused", () => {
+    const groups = [GROUP, { ...GROUP, state: "suspect", workers: 1 } as const];
+    assert.match(look({ fleet: { groups } }), /^warning workers\.answering: 1 of 3 workers does not answer$/);
+    const lost = { ...WORKER, state: "lost", goneReason: "lost", silentMs: 60_000 } as const;
+    assert.match(
+      look({ fleet: { workers: [lost] } }),
+      /^warning workers\.ended: 1 worker .*w-1 lost 60 s ago$/,
+    );
+    const blocked = { ...WORKER, loopAgeMs: 45_000 };
+    assert.match(look({ fleet: { workers: [blocked] } }), /^warning workers\.blocked: .*of w-1 for 45 s$/);
+    assert.match(
+      look({ refusals: [REFUSAL] }),
+      /^warning workers\.refused: 1 worker was refused .*stranger last, 10 s ago \(BAD_TOKEN/,
+    );
+    const harmless = [
+      { ...REFUSAL, alive: true },
+      { ...REFUSAL, lastTime: ago(7_200_000) },
+    ];
+    assert.equal(look({ refusals: harmless }), "");
+    const newer = { ...GROUP, sdk: "@muster/worker 0.2.0 typescript" };
+    assert.match(look({ fleet: { groups: [GROUP, newer] } }), /^note versions\.workers: .*2 versions/);
+  });
+});

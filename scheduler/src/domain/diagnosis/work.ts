@@ -1,0 +1,276 @@
+import type { Coverage } from "../coverage.ts";
+import { plural, span } from "../explain/reason.ts";
+import { refusalWords, remedyOf } from "../explain/refused.ts";
+import type { RefusalRecord } from "../refusal.ts";
+import type { FleetReport, WorkerLine } from "../reports.ts";
+import { STUCK_AFTER_MS } from "../stuck.ts";
+import { type Check, fact, found, ok } from "./check.ts";
+
+/** A task without a worker is given this long: one may be starting for it. */
+const UNSERVED_MS = 5_000;
+
+/** With a free slot that suits, a task starts within milliseconds. */
+const DELAYED_MS = 30_000;
+
+/** What was refused longer ago is history. */
+const REFUSED_MS = 3_600_000;
+
+/** A handler that holds its main loop for so long computes without yielding. */
+const BLOCKED_MS = 30_000;
+
+/** Things named in one check. */
+const MAX_NAMED = 5;
+
+/** What the checks of work rest on. */
+export interface WorkFacts {
+  readonly fleet: FleetReport;
+  readonly classes: readonly Coverage[];
+  readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
+  readonly refusals: readonly RefusalRecord[];
+  readonly typeOf: (classId: number) => string;
+  /** The database's clock. */
+  readonly now: Date;
+}
+
+/** What stands still, and which workers are in trouble. */
+export function workChecks(facts: WorkFacts): Check[] {
+  return [
+    unserved(facts),
+    delayed(facts),
+    paused(facts),
+    stuck(facts),
+    failures(facts),
+    silent(facts),
+    ended(facts),
+    blocked(facts),
+    refused(facts),
+    sdks(facts),
+  ];
+}
+
+function unserved({ classes, pausedQueues }: WorkFacts): Check {
+  const name = "work.unserved";
+  const asleep = new Set(pausedQueues.map((queue) => queue.name));
+  const list = classes
+    .filter(({ ready, suited, taskClass }) => ready > 0 && suited === 0 && !asleep.has(taskClass.queue))
+    .filter(({ oldestReadyAgeMs = 0 }) => oldestReadyAgeMs >= UNSERVED_MS)
+    .sort((a, b) => (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0));
+  const [oldest] = list;
+  if (!oldest) return ok(name, "every task that waits has a worker that can run it");
+  const { type, queue } = oldest.taskClass;
+  const total = list.reduce((sum, { ready }) => sum + ready, 0);
+  return found(
+    "failed",
+    name,
+    `${plural(total, "task")} wait for a worker that is not there; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
+    `muster why queue:${queue} names what is missing`,
+    list.slice(0, MAX_NAMED).map(({ taskClass, ready, oldestReadyAgeMs }) => ({
+      key: `${taskClass.queue}/${taskClass.type}`,
+      value: `${ready} ready${requirements(taskClass.requirements)}`,
+      source: "matcher",
+      ageMs: oldestReadyAgeMs ?? 0,
+    })),
+  );
+}
+
+function delayed({ classes, pausedQueues }: WorkFacts): Check {
+  const name = "work.delayed";
+  const asleep = new Set(pausedQueues.map((queue) => queue.name));
+  const late = classes.filter(
+    ({ ready, freeSlots, taskClass, oldestReadyAgeMs = 0 }) =>
+      ready > 0 && freeSlots > 0 && oldestReadyAgeMs >= DELAYED_MS && !asleep.has(taskClass.queue),
+  );
+  const [first] = late.sort((a, b) => (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0));
+  if (!first) return ok(name, "no task waits beside a free slot");
+  const { type, queue } = first.taskClass;
+  return found(
+    "warning",
+    name,
+    `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "slot")} that suit are free`,
+    "a type's concurrency may hold it back (muster why queue:NAME); otherwise look at the schedulers' logs and loops",
+    late
+      .slice(0, MAX_NAMED)
+      .map((each) =>
+        fact(
+          `${each.taskClass.queue}/${each.taskClass.type}`,
+          `${each.ready} ready, ${each.freeSlots} slots free`,
+        ),
+      ),
+  );
+}
+
+function paused({ pausedQueues, now }: WorkFacts): Check {
+  const name = "work.paused";
+  const [first] = pausedQueues;
+  if (!first) return ok(name, "no queue is paused");
+  return found(
+    "note",
+    name,
+    `${plural(pausedQueues.length, "queue")} ${pausedQueues.length === 1 ? "is" : "are"} paused: ${first.name} (${first.reason}) for ${span(now.getTime() - first.since.getTime())}`,
+    `muster queue resume ${first.name} when the reason is gone`,
+    pausedQueues
+      .slice(0, MAX_NAMED)
+      .map((queue) => fact(queue.name, queue.reason, now.getTime() - queue.since.getTime())),
+  );
+}
+
+function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {
+  const name = "work.stuck";
+  const [oldest] = running;
+  if (stuckCount === 0 || !oldest)
+    return ok(name, `no task has been in one phase for more than ${span(STUCK_AFTER_MS)}`);
+  const where = oldest.phase ? `in ${oldest.phase}` : "without a named phase";
+  return found(
+    "warning",
+    name,
+    `${plural(stuckCount, "task")} ${stuckCount === 1 ? "has" : "have"} been in one phase for more than ${span(STUCK_AFTER_MS)}; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
+    `muster why t-${oldest.taskId}; nothing is killed unless the task has a hard timeout`,
+    running
+      .slice(0, Math.min(stuckCount, MAX_NAMED))
+      .map((task) =>
+        fact(
+          "task",
+          `t-${task.taskId} ${typeOf(task.classId)} ${task.phase} on ${task.workerId}`,
+          task.ageMs,
+        ),
+      ),
+  );
+}
+
+function failures({ fleet: { failureCount, failures: list }, typeOf }: WorkFacts): Check {
+  const name = "work.failures";
+  const [latest] = list;
+  if (failureCount === 0 || !latest) return ok(name, "no task failed within the hour");
+  return found(
+    "note",
+    name,
+    `${plural(failureCount, "task")} failed within the hour, the last ${span(latest.ageMs)} ago: t-${latest.taskId} (${typeOf(latest.classId)}) with ${latest.failureCode}`,
+    "muster tasks --state failed lists them",
+    list
+      .slice(0, MAX_NAMED)
+      .map((task) =>
+        fact("task", `t-${task.taskId} ${typeOf(task.classId)} ${task.failureCode}`, task.ageMs),
+      ),
+  );
+}
+
+function silent({ fleet: { groups } }: WorkFacts): Check {
+  const name = "workers.answering";
+  const count = (state: string) =>
+    groups.filter((group) => group.state === state).reduce((sum, group) => sum + group.workers, 0);
+  const total = groups.reduce((sum, { workers }) => sum + workers, 0);
+  const suspects = count("suspect");
+  if (suspects === 0) {
+    return ok(
+      name,
+      total === 0
+        ? "no worker is connected"
+        : `${plural(total, "worker")} answer, ${count("ready")} are ready`,
+    );
+  }
+  return found(
+    "warning",
+    name,
+    `${suspects} of ${plural(total, "worker")} ${suspects === 1 ? "does" : "do"} not answer`,
+    "muster workers --state suspect; they return, or their grace ends and their tasks are requeued by themselves",
+  );
+}
+
+function ended({ fleet: { workers } }: WorkFacts): Check {
+  const name = "workers.ended";
+  const list = workers.filter(({ goneReason }) => goneReason !== "");
+  const [latest] = list;
+  if (!latest) return ok(name, "no worker ended badly within the hour");
+  return found(
+    "warning",
+    name,
+    `${plural(list.length, "worker")} ended badly within the hour and ${list.length === 1 ? "has" : "have"} not come back: ${latest.workerId} ${how(latest)} ${span(latest.silentMs ?? 0)} ago`,
+    `muster why ${latest.workerId}`,
+    list
+      .slice(0, MAX_NAMED)
+      .map((worker) => fact("worker", `${worker.workerId} ${how(worker)}`, worker.silentMs)),
+  );
+}
+
+function blocked({ fleet: { workers } }: WorkFacts): Check {
+  const name = "workers.blocked";
+  const list = workers.filter(({ loopAgeMs }) => loopAgeMs >= BLOCKED_MS);
+  const [worst] = list.toSorted((a, b) => b.loopAgeMs - a.loopAgeMs);
+  if (!worst) return ok(name, "no worker's main loop is blocked");
+  return found(
+    "warning",
+    name,
+    `the main loop of ${plural(list.length, "worker")} is blocked, of ${worst.workerId} for ${span(worst.loopAgeMs)}`,
+    `muster why ${worst.workerId} names the task and its phase; move such work to a thread`,
+    list.slice(0, MAX_NAMED).map(({ workerId, loopAgeMs }) => fact("worker", workerId, loopAgeMs)),
+  );
+}
+
+function refused({ refusals, now }: WorkFacts): Check {
+  const name = "workers.refused";
+  const recent = refusals.filter(
+    ({ lastTime, alive }) => !alive && now.getTime() - lastTime.getTime() <= REFUSED_MS,
+  );
+  const [latest] = recent;
+  if (!latest) {
+    const old =
+      refusals.length > 0
+        ? `; ${plural(refusals.length, "older refusal")} ${refusals.length === 1 ? "is" : "are"} remembered`
+        : "";
+    return ok(name, `no worker was refused within the hour${old}`);
+  }
+  const workers = new Set(recent.map(({ workerId }) => workerId));
+  return found(
+    "warning",
+    name,
+    `${plural(workers.size, "worker")} ${workers.size === 1 ? "was" : "were"} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${refusalWords(latest.code)})`,
+    `${remedyOf(latest)}; muster workers --state refused lists them`,
+    recent
+      .slice(0, MAX_NAMED)
+      .map(({ workerId, code, count, peer, lastTime }) =>
+        fact(
+          "refused_worker",
+          `${workerId} ${code} ${plural(count, "time")} from ${peer}`,
+          now.getTime() - lastTime.getTime(),
+        ),
+      ),
+  );
+}
+
+/** Workers of several releases are ordinary; which ones they are is worth knowing. */
+function sdks({ fleet: { groups } }: WorkFacts): Check {
+  const name = "versions.workers";
+  const counts = new Map<string, number>();
+  for (const { sdk, workers } of groups)
+    counts.set(sdk || "unnamed", (counts.get(sdk || "unnamed") ?? 0) + workers);
+  const byName = Map.groupBy(counts.keys(), (sdk) => sdk.split(" ")[0] ?? "");
+  const mixed = [...byName].filter(([, list]) => list.length > 1);
+  const evidence = [...counts]
+    .slice(0, 20)
+    .map(([sdk, workers]) => fact("workers", `${workers} with ${sdk}`));
+  const [first] = mixed;
+  if (!first)
+    return ok(
+      name,
+      counts.size === 0
+        ? "no worker is connected"
+        : `workers run ${[...counts.keys()].slice(0, MAX_NAMED).join(", ")}`,
+      evidence,
+    );
+  return found(
+    "note",
+    name,
+    `workers run ${first[1].length} versions of ${first[0]}`,
+    "finish the upgrade of the workers when it suits",
+    evidence,
+  );
+}
+
+function how({ goneReason, fatal }: WorkerLine): string {
+  return fatal === "" ? goneReason : `${goneReason} (${fatal.slice(0, 120)})`;
+}
+
+function requirements({ labels, resources }: Coverage["taskClass"]["requirements"]): string {
+  const wants = [...Object.entries(labels).map(([name, value]) => `${name}=${value}`), ...resources];
+  return wants.length === 0 ? "" : `, wants ${wants.join(", ")}`;
+}

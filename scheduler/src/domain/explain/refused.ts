@@ -1,0 +1,121 @@
+import type { RefusalCode, RefusalRecord } from "../refusal.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+
+/** Refusals older than this say nothing about why a task waits now. */
+const RECENT_MS = 24 * 3_600_000;
+
+/** Refused workers named in an explanation. */
+const MAX_NAMED = 5;
+
+/** Codes of waiting tasks that a worker at the door might have changed. */
+const OPEN_TO_WORKERS: ReadonlySet<string> = new Set(["NO_WORKERS", "NO_WORKER_FOR_TYPE"]);
+
+const WORDS: Readonly<Record<RefusalCode, string>> = {
+  BAD_TOKEN: "bad token",
+  VERSION_MISMATCH: "protocol version not supported",
+  INVALID_HELLO: "invalid hello",
+  HELLO_TIMEOUT: "no hello",
+};
+
+/** A refusal in two words. */
+export function refusalWords(code: RefusalCode): string {
+  return WORDS[code];
+}
+
+/** Why streams in a worker's name were refused, the latest first. @param now The database's clock. */
+export function explainRefusals(refusals: readonly RefusalRecord[], now: Date): Reason[] {
+  return refusals.map((refusal) => {
+    const { alive } = refusal;
+    const age = now.getTime() - refusal.lastTime.getTime();
+    const who = alive ? "another process in its name" : "it";
+    const often = `${plural(refusal.count, "time")}, last ${span(age)} ago from ${refusal.peer}`;
+    return {
+      code: refusal.code,
+      summary: `${who} was refused ${often}: ${refusal.message}`,
+      since: refusal.firstTime,
+      evidence: evidence(refusal, age),
+      remedy: alive
+        ? `${remedyOf(refusal)}; the registered process is not affected`
+        : `${remedyOf(refusal)}. A refused worker exits with the verdict and does not dial again by itself`,
+    };
+  });
+}
+
+/** What to do about a refusal. */
+export function remedyOf(refusal: RefusalRecord): string {
+  const { code, claims, schedulerProtocolVersion: ours } = refusal;
+  switch (code) {
+    case "BAD_TOKEN":
+      return "start the worker with MUSTER_TOKEN set to the token that the scheduler was started with";
+    case "VERSION_MISMATCH":
+      if (claims.protocolVersion < ours)
+        return `upgrade the worker's SDK to a release that speaks protocol version ${ours}`;
+      return `upgrade the scheduler to a release that speaks protocol version ${claims.protocolVersion}, or install an SDK that speaks version ${ours}`;
+    case "INVALID_HELLO":
+      return "mend what the message names in the worker's hello; an SDK of Muster always sends a valid one";
+    case "HELLO_TIMEOUT":
+      return "a worker sends its hello first; look whether the process hangs, or whether something else dials this port";
+    default: {
+      const unknown: never = code;
+      throw new TypeError(`unknown refusal ${String(unknown)}`);
+    }
+  }
+}
+
+/**
+ * The reasons of a waiting task, with the workers that would perhaps run it and were sent away: those of any
+ * type when no worker is there, else those that said they have its type.
+ */
+export function withRefused(
+  reasons: readonly Reason[],
+  task: { readonly type: string },
+  refusals: readonly RefusalRecord[],
+  now: Date,
+): Reason[] {
+  const recent = refusals.filter(
+    ({ lastTime, alive }) => !alive && now.getTime() - lastTime.getTime() <= RECENT_MS,
+  );
+  return reasons.map((reason) => {
+    if (!OPEN_TO_WORKERS.has(reason.code)) return reason;
+    const suited =
+      reason.code === "NO_WORKERS" ? recent : recent.filter(({ claims }) => claims.types.includes(task.type));
+    const [latest] = suited;
+    if (!latest) return reason;
+    const workers = new Map(suited.map((refusal) => [refusal.workerId, refusal]));
+    const codes = [...new Set(suited.map(({ code }) => refusalWords(code)))].join(", ");
+    const one = workers.size === 1;
+    const named = [...workers.keys()].slice(0, MAX_NAMED).join(", ");
+    const more = workers.size > MAX_NAMED ? ` and ${workers.size - MAX_NAMED} more` : "";
+    return {
+      ...reason,
+      summary: `${reason.summary}; ${plural(workers.size, "worker")} ${one ? "was" : "were"} refused (${codes}), the last ${span(now.getTime() - latest.lastTime.getTime())} ago: ${named}${more}`,
+      evidence: [
+        ...reason.evidence,
+        ...[...workers.values()].slice(0, MAX_NAMED).map(({ workerId, code, count, peer, lastTime }) => ({
+          key: "refused_worker",
+          value: `${workerId} ${code} ${plural(count, "time")} from ${peer}`,
+          source: "database",
+          ageMs: now.getTime() - lastTime.getTime(),
+        })),
+      ],
+      remedy: `let the refused ${one ? "worker" : "workers"} in (${remedyOf(latest)}; muster why ${latest.workerId}), or ${reason.remedy}`,
+    };
+  });
+}
+
+function evidence(refusal: RefusalRecord, ageMs: number): Evidence[] {
+  const { claims, count, peer, schedulerId, schedulerProtocolVersion } = refusal;
+  const said = (key: string, value: string): Evidence[] =>
+    value === "" ? [] : [{ key, value, source: "hello" }];
+  return [
+    { key: "refused_count", value: String(count), source: "database", ageMs },
+    { key: "peer", value: peer, source: "database", ageMs },
+    ...said("worker_protocol_version", claims.protocolVersion === 0 ? "" : String(claims.protocolVersion)),
+    { key: "scheduler_protocol_version", value: String(schedulerProtocolVersion), source: "database" },
+    { key: "scheduler", value: schedulerId, source: "database" },
+    ...said("worker_sdk", claims.sdk),
+    ...said("host", claims.hostname),
+    ...said("pid", claims.pid === 0 ? "" : String(claims.pid)),
+    ...said("types", claims.types.join(", ")),
+  ];
+}

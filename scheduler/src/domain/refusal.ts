@@ -1,0 +1,69 @@
+/** Why a worker's stream was refused, as operators are told. */
+export const REFUSAL_CODES = ["BAD_TOKEN", "VERSION_MISMATCH", "INVALID_HELLO", "HELLO_TIMEOUT"] as const;
+
+/** One of them. */
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** What a refused peer said of itself. Nobody has verified it. */
+export interface RefusedClaims {
+  /** 0 when its hello did not arrive. */
+  readonly protocolVersion: number;
+  readonly sdk: string;
+  readonly hostname: string;
+  readonly pid: number;
+  readonly pool: string;
+  readonly types: readonly string[];
+}
+
+/** Nothing was said. */
+export const NO_CLAIMS: RefusedClaims = {
+  protocolVersion: 0,
+  sdk: "",
+  hostname: "",
+  pid: 0,
+  pool: "",
+  types: [],
+};
+
+/** A stream that was refused. */
+export interface RefusedStream {
+  /** `unknown@HOST` when it did not say who it is. */
+  readonly workerId: string;
+  readonly code: RefusalCode;
+  /** What it was told. */
+  readonly message: string;
+  /** `address:port`. */
+  readonly peer: string;
+  readonly claims: RefusedClaims;
+  readonly schedulerProtocolVersion: number;
+}
+
+/** Streams of one worker id from one machine that were refused for one reason. */
+export interface RefusalRecord extends RefusedStream {
+  /** Scheduler that refused it last. */
+  readonly schedulerId: string;
+  readonly count: number;
+  readonly firstTime: Date;
+  readonly lastTime: Date;
+  /** True while a process of this worker id is registered. */
+  readonly alive: boolean;
+}
+
+/** Codes by the `google.rpc.ErrorInfo` reason that the worker was given; other ends of a stream are no verdict on it. */
+const CODES: ReadonlyMap<string, RefusalCode> = new Map<string, RefusalCode>([
+  ["INVALID_TOKEN", "BAD_TOKEN"],
+  ["PROTOCOL_VERSION_MISMATCH", "VERSION_MISMATCH"],
+  ["INVALID_HELLO", "INVALID_HELLO"],
+  ["INVALID_MESSAGE", "INVALID_HELLO"],
+  ["HELLO_TIMEOUT", "HELLO_TIMEOUT"],
+]);
+
+/** How a refusal before the registration is listed; undefined for one that passes by itself. */
+export function refusalCode(reason: string): RefusalCode | undefined {
+  return CODES.get(reason);
+}
+
+/** The machine of a peer `address:port`; the same text when there is no port. */
+export function peerHost(peer: string): string {
+  return peer.replace(/:\d{1,5}$/, "").replace(/^::ffff:/, "");
+}

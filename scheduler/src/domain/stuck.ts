@@ -1,0 +1,2 @@
+/** An attempt that is in one phase for longer than this is called stuck: five minutes. */
+export const STUCK_AFTER_MS = 300_000;

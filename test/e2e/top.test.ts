@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { execArgv, execPath, env as processEnv } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { WorkerState } from "@muster/protocol";
+import { MusterError } from "@muster/worker/client";
+import { Fleet, within } from "../support/fleet.ts";
+import { killAll, Program } from "../support/program.ts";
+
+const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
+
+/** Runs a command in a terminal of its own: what we write are keys, what we read is the screen. */
+const IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+const ENTER_SCREEN = "\u001b[?1049h";
+const LEAVE_SCREEN = "\u001b[?1049l";
+
+/** A frame is drawn every second at least; the machine may be busy. */
+const SHOWN_MS = 10_000;
+
+describe("muster top", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+    await fleet.worker("steady", { slots: 2 });
+  });
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("gets the fleet in one answer, what needs attention first", async () => {
+    const gate = fleet.gate();
+    const held = await fleet.client.submit("gate", { gate: gate.path });
+    await fleet.eventually(held.id, "accepted");
+    const failed = await fleet.client.submit("refuse");
+    await assert.rejects(failed.result());
+    await fleet.client.submitMany([
+      { type: "orphan", queue: "a-queue-without-workers" },
+      { type: "orphan", queue: "a-queue-without-workers" },
+    ]);
+    await fleet.client.fleet.pauseQueue({ queue: "paused", reason: "disk is full" });
+    const lost = await fleet.worker("short-lived");
+    await lost.end("SIGKILL");
+    await fleet.workerSays("short-lived", "LOST", 5_000);
+    await fleet.db.query("update task set phase_time = now() - interval '6 minutes' where state = 2");
+    const overview = await within("the overview has it all", SHOWN_MS, async () => {
+      const response = await fleet.client.fleet.getOverview({ limit: 3 });
+      return response.overview?.stuckCount === 1n ? response.overview : undefined;
+    }).then(({ value }) => value);
+    assert.deepEqual(
+      overview.queues.map(({ queue, unservableCount, unservableType }) => [
+        queue?.name,
+        unservableCount,
+        unservableType,
+      ]),
+      [
+        ["a-queue-without-workers", 2n, "orphan"],
+        ["default", 0n, ""],
+        ["paused", 0n, ""],
+      ],
+    );
+    assert.deepEqual(
+      overview.workers.map(({ workerId, state, problem }) => [workerId, state, problem]),
+      [
+        ["short-lived", WorkerState.LOST, "lost"],
+        ["steady", WorkerState.READY, ""],
+      ],
+    );
+    assert.deepEqual(
+      overview.running.map(({ taskId, type, workerId, stuck }) => [taskId, type, workerId, stuck]),
+      [[held.id, "gate", "steady", true]],
+    );
+    assert.deepEqual(
+      overview.failures.map(({ taskId, failureCode, failureMessage }) => [
+        taskId,
+        failureCode,
+        failureMessage,
+      ]),
+      [[failed.id, "NEVER", "it will never work"]],
+    );
+    const { readyCount, activeCount, slotCount, activeSlotCount, recentFailureCount } = overview;
+    assert.deepEqual(
+      [readyCount, activeCount, slotCount, activeSlotCount, recentFailureCount],
+      [2n, 1n, 2n, 1n, 1n],
+    );
+    await assert.rejects(
+      fleet.client.fleet.getOverview({ limit: 101 }),
+      (error: unknown) => error instanceof MusterError && error.reason === "INVALID_REQUEST",
+    );
+    const once = Program.start("muster top", MAIN, {
+      base: import.meta.url,
+      args: ["top", "--scheduler", fleet.scheduler.grpc],
+    });
+    assert.equal((await once.ended).code, 0, "piped, it shows one frame and ends");
+    assert.match(once.stdout, /^a-queue-without-workers .*no worker for 2 orphan$/m);
+    assert.match(once.stdout, new RegExp(`^${held.id} .*stuck$`, "m"));
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what must not be there.
+    assert.doesNotMatch(once.stdout, /\u001b/);
+    gate.open();
+    await held.result();
+  });
+
+  it("draws until q, over a scheduler that goes away and comes back, and leaves the terminal as it was", async () => {
+    const node = [execPath, ...execArgv.filter((arg) => !arg.startsWith("--test"))];
+    const command = [...node, MAIN, "top", "--interval", "250ms", "--scheduler", fleet.scheduler.grpc];
+    // What the terminal says of itself afterwards tells whether it was given back.
+    const child = spawn(
+      "python3",
+      [
+        "-c",
+        IN_TERMINAL,
+        "sh",
+        "-c",
+        'stty cols 80 rows 24; "$@"; echo "ended with $?"; stty -a',
+        "sh",
+        ...command,
+      ],
+      {
+        env: { ...processEnv, NODE_TEST_CONTEXT: undefined, TERM: "xterm-256color" },
+        stdio: ["pipe", "pipe", "inherit"],
+      },
+    );
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    let screen = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      screen += chunk.toString();
+    });
+    const shows = (text: string, from = 0) =>
+      within(
+        `the screen shows "${text}"`,
+        SHOWN_MS,
+        () => (screen.indexOf(text, from) >= 0 ? true : undefined),
+        () => `:\n${screen.slice(-3_000)}`,
+      );
+    try {
+      await shows(ENTER_SCREEN);
+      await shows("1 ready");
+      const { scheduler } = fleet;
+      await scheduler.program.end("SIGKILL");
+      await shows("no answer for");
+      const mark = screen.length;
+      await fleet.restart(scheduler);
+      const known = await fleet.client.submit("orphan", {}, { queue: "made-after-the-return" });
+      await shows("made-after-the-return", mark);
+      assert.ok(known.id);
+      child.stdin.write("q");
+      await shows("ended with 0", mark);
+      await ended;
+    } finally {
+      child.kill("SIGKILL");
+    }
+    const left = screen.slice(screen.indexOf(LEAVE_SCREEN));
+    assert.match(left, /ended with 0/);
+    assert.match(left, / icanon /);
+    assert.match(left, / echo /);
+    assert.equal(screen.split(ENTER_SCREEN).length, screen.split(LEAVE_SCREEN).length);
+  });
+});

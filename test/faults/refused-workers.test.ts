@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { PROTOCOL_VERSION, type Reason, WorkerState } from "@muster/protocol";
+import { Fleet, SLACK_MS, within } from "../support/fleet.ts";
+import { killAll, type Program } from "../support/program.ts";
+import { cutAll, RawWorker } from "../support/raw-worker.ts";
+
+/** The fault table's bound: the worker has its verdict, and operators can read it. */
+const TOLD_MS = 2_000;
+
+const TOKEN = "the-right-token";
+
+describe("F10, F11: refused workers", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start({ schedulers: 2, token: TOKEN, args: ["--hello-timeout", "0.4"] });
+  });
+  afterEach(() => cutAll());
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  /** A real worker process; its own token instead of the fleet's. */
+  function dialling(id: string, token: string, scheduler = fleet.scheduler.grpc): Promise<Program> {
+    return fleet.worker(id, { scheduler, env: { MUSTER_TOKEN: token }, waitReady: false });
+  }
+
+  /** Waits for the worker's end by the verdict. */
+  async function verdict(worker: Program): Promise<void> {
+    assert.deepEqual(await worker.ended, { code: 1, signal: null });
+    assert.ok(worker.lines.some(({ event }) => event === "worker.fatal"));
+    assert.ok(!worker.lines.some(({ event }) => event === "worker.disconnected"), "it dialled again");
+  }
+
+  async function refusalsOf(workerId: string) {
+    const { refusals, state } = await fleet.workerState(workerId);
+    return { state, refusals };
+  }
+
+  it("F10: a wrong or missing token is a verdict, and the worker is listed with it", async () => {
+    for (const [id, token, says] of [
+      ["wrong-token", "not-the-token", /the bearer token is not this scheduler's/],
+      ["no-token", "", /no bearer token was sent/],
+    ] as const) {
+      const worker = await dialling(id, token);
+      // The bounds begin where the stream is refused.
+      await fleet.scheduler.program.line("worker.refused", ({ worker_id }) => worker_id === id);
+      const refusedAt = performance.now();
+      const { reason, explanation } = await fleet.workerSays(id, "BAD_TOKEN", TOLD_MS);
+      await verdict(worker);
+      const tookMs = performance.now() - refusedAt;
+      assert.ok(tookMs <= TOLD_MS + SLACK_MS, `the worker ended ${tookMs} ms after the verdict`);
+      const last = worker.lines.find(({ event }) => event === "worker.fatal");
+      assert.equal(last?.exception_class, "VerdictError");
+      assert.match(String(last?.exception_message), says);
+      assert.equal(last?.exit_code, 1);
+      assert.deepEqual([explanation.subject, explanation.state], [id, "refused"]);
+      assert.match(reason.summary, /^it was refused 1 time, last .* ago from 127\.0\.0\.1:\d+: /);
+      assert.match(reason.summary, says);
+      assert.match(reason.remedy, /MUSTER_TOKEN/);
+      assert.equal(fact(reason, "refused_count"), "1");
+      assert.equal(fact(reason, "pid"), String(worker.pid));
+      assert.match(fact(reason, "worker_sdk"), /^@muster\/worker /);
+      const { state, refusals } = await refusalsOf(id);
+      assert.equal(state, WorkerState.REFUSED);
+      assert.deepEqual([refusals[0]?.code, refusals[0]?.refusalCount], ["BAD_TOKEN", 1n]);
+      await within("it is in the feed", TOLD_MS, async () =>
+        (await fleet.workerEvents(id)).join() === "worker.refused" ? true : undefined,
+      );
+    }
+    const { workers } = await fleet.client.fleet.listWorkers({ states: [WorkerState.REFUSED] });
+    assert.deepEqual(
+      workers.map(({ id }) => id),
+      ["no-token", "wrong-token"],
+    );
+    const log = fleet.scheduler.program.lines.filter(({ event }) => event === "worker.refused");
+    assert.deepEqual(
+      log.map(({ worker_id, reason }) => [worker_id, reason]),
+      [
+        ["wrong-token", "BAD_TOKEN"],
+        ["no-token", "BAD_TOKEN"],
+      ],
+    );
+    const everything = [...fleet.schedulers.map(({ program }) => program.stdout), JSON.stringify(log)].join();
+    assert.ok(!everything.includes("not-the-token") && !everything.includes(TOKEN), "a token was logged");
+  });
+
+  it("a task that nobody runs names the workers at the door; the right token lets them in and clears it", async () => {
+    const task = await fleet.client.submit("echo", "waits");
+    const { reason } = await fleet.taskSays(task.id, "NO_WORKERS", TOLD_MS);
+    assert.match(
+      reason.summary,
+      /2 workers were refused \(bad token\), the last .* ago: no-token, wrong-token/,
+    );
+    assert.match(reason.remedy, /MUSTER_TOKEN .*muster why no-token/);
+    assert.equal(reason.evidence.filter(({ key }) => key === "refused_worker").length, 2);
+    for (const { grpc } of fleet.schedulers) await verdict(await dialling("late", "wrong", grpc));
+    await within("both schedulers counted", TOLD_MS, async () =>
+      (await refusalsOf("late")).refusals[0]?.refusalCount === 2n ? true : undefined,
+    );
+    await fleet.worker("late");
+    assert.equal(await task.result(), "waits");
+    await within("cleared", TOLD_MS, async () =>
+      (await refusalsOf("late")).refusals.length === 0 ? true : undefined,
+    );
+    const { workers } = await fleet.client.fleet.listWorkers({});
+    assert.deepEqual(
+      workers.map(({ id, state }) => [id, state]),
+      [
+        ["late", WorkerState.READY],
+        ["no-token", WorkerState.REFUSED],
+        ["wrong-token", WorkerState.REFUSED],
+      ],
+    );
+  });
+
+  it("never unseats a living worker of the same id", async () => {
+    const gate = fleet.gate();
+    const worker = await fleet.worker("mine", { queue: "mine" });
+    const task = await fleet.client.submit("gate", { gate: gate.path }, { queue: "mine" });
+    await fleet.ran(task.id);
+    await verdict(await dialling("mine", "stolen"));
+    const { explanation } = await fleet.workerSays("mine", "BAD_TOKEN", TOLD_MS);
+    assert.deepEqual(
+      explanation.reasons.map(({ code }) => code),
+      ["BUSY", "BAD_TOKEN"],
+    );
+    assert.match(explanation.reasons[1]?.summary ?? "", /^another process in its name was refused/);
+    assert.equal((await fleet.workerState("mine")).state, WorkerState.READY);
+    gate.open();
+    assert.deepEqual(await task.result(), { worker: "mine", attempt: 1 });
+    assert.ok(worker.alive);
+    assert.ok(!worker.lines.some(({ event }) => event === "worker.disconnected"));
+    // When it has ended, what stands at the door comes first.
+    await worker.end();
+    await verdict(await dialling("mine", "stolen"));
+    await within("the door is the news", TOLD_MS, async () => {
+      const { explanation: why } = await fleet.client.fleet.explainWorker({ workerId: "mine" });
+      return why?.reasons[0]?.code === "BAD_TOKEN" ? true : undefined;
+    });
+  });
+
+  it("F11: a protocol version that is not spoken here names both, and which side is older", async () => {
+    const future = PROTOCOL_VERSION + 41;
+    const cases = [
+      ["from-the-future", future, /the scheduler is older/, /upgrade the scheduler .*version 42/],
+      ["from-the-past", 0, /names no protocol version/, /upgrade the worker's SDK .*version 1/],
+    ] as const;
+    for (const [workerId, protocolVersion, says, remedy] of cases) {
+      const worker = new RawWorker(fleet.scheduler.grpc, { workerId, token: TOKEN });
+      worker.hello({ protocolVersion, sdkName: "raw", sdkVersion: "9.9" });
+      const end = await worker.ended;
+      assert.equal(end.reason, "PROTOCOL_VERSION_MISMATCH");
+      const { reason } = await fleet.workerSays(workerId, "VERSION_MISMATCH", TOLD_MS);
+      assert.match(reason.summary, says);
+      assert.match(reason.remedy, remedy);
+      assert.equal(fact(reason, "scheduler_protocol_version"), String(PROTOCOL_VERSION));
+      assert.equal(fact(reason, "worker_sdk"), "raw 9.9");
+      const { refusals } = await refusalsOf(workerId);
+      assert.equal(refusals[0]?.workerProtocolVersion, protocolVersion);
+    }
+    assert.equal(
+      fact(
+        (await fleet.workerSays("from-the-future", "VERSION_MISMATCH", TOLD_MS)).reason,
+        "worker_protocol_version",
+      ),
+      "42",
+    );
+  });
+
+  it("whoever does not say who it is is listed by its address", async () => {
+    const silent = new RawWorker(fleet.scheduler.grpc, {});
+    assert.equal((await silent.ended).reason, "INVALID_TOKEN");
+    const garbage = new RawWorker(fleet.scheduler.grpc, { token: TOKEN });
+    garbage.sendBytes(Buffer.from([0x0a, 0xff, 0xff]));
+    assert.equal((await garbage.ended).reason, "INVALID_MESSAGE");
+    const mute = new RawWorker(fleet.scheduler.grpc, { token: TOKEN });
+    assert.equal((await mute.ended).reason, "HELLO_TIMEOUT");
+    const nameless = new RawWorker(fleet.scheduler.grpc, { token: TOKEN });
+    nameless.hello({ workerId: "a\u0000b\nc", slotCount: 0 });
+    assert.equal((await nameless.ended).reason, "INVALID_HELLO");
+    const half = new RawWorker(fleet.scheduler.grpc, { token: TOKEN, workerId: "half" });
+    half.hello({ slotCount: 0 });
+    await half.ended;
+    await within("all are listed", TOLD_MS, async () => {
+      const { refusals } = await refusalsOf("unknown@127.0.0.1");
+      const codes = refusals.map(({ code, refusalCount }) => `${code} ${refusalCount}`).sort();
+      return codes.join() === "BAD_TOKEN 1,HELLO_TIMEOUT 1,INVALID_HELLO 2" ? true : undefined;
+    });
+    const { reason } = await fleet.workerSays("half", "INVALID_HELLO", TOLD_MS);
+    assert.match(reason.summary, /slot_count 0 is not between/);
+  });
+});
+
+function fact(reason: Reason, key: string): string {
+  return reason.evidence.find((evidence) => evidence.key === key)?.value ?? "";
+}
