@@ -13,6 +13,9 @@ import type { Fault } from "./schedule.ts";
 /** Timings of the run. A worker is given up a lease and a grace after its last sign of life. */
 export const TIMINGS = { heartbeatMs: 250, leaseMs: 2_500, graceMs: 1_500 } as const;
 
+/** A worker that starts while both schedulers and Postgres are away takes this long on a busy machine. */
+const PATIENCE = { withinMs: 60_000 };
+
 /** Something that happened to a worker and excuses that its attempts were taken from it. */
 export interface Trouble {
   readonly worker: string;
@@ -169,7 +172,7 @@ export class Fleet {
         await worker.program?.end("SIGKILL");
         await delay(fault.downMs);
         this.#startWorker(worker);
-        await worker.program?.line("worker.startup.phase", ({ phase }) => phase === "ready");
+        await worker.program?.line("worker.startup.phase", ({ phase }) => phase === "ready", PATIENCE);
         trouble.toMs = Date.now();
         return;
       }
