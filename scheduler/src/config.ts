@@ -22,6 +22,8 @@ export interface Config {
   readonly sizes: SizeLimits;
   readonly helloTimeoutMs: number;
   readonly pollMs: number;
+  readonly queueViewMs: number;
+  readonly resourceWarnMs: number;
   readonly monitorMs: number;
   readonly stopTimeoutMs: number;
   readonly keepDays: number;
@@ -128,6 +130,8 @@ export function loadConfig(
     },
     helloTimeoutMs: seconds("helloTimeout", 0.05, 3_600),
     pollMs: seconds("poll", 0.01, 3_600),
+    queueViewMs: seconds("queueView", 0.05, 86_400),
+    resourceWarnMs: seconds("resourceWarn", 0.05, 86_400),
     monitorMs: seconds("monitor", 0.05, 86_400),
     stopTimeoutMs: seconds("stopTimeout", 0.1, 3_600),
     keepDays: number("keepDays", 1, 36_500, true),

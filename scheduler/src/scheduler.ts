@@ -59,6 +59,11 @@ export async function startScheduler(options: {
     log,
     leases: config.leases,
     schedulerId: id,
+    intervals: {
+      queueViewMs: config.queueViewMs,
+      resourceMs: config.pollMs,
+      resourceWarnMs: config.resourceWarnMs,
+    },
     onScheduled: (delayMs) => duties.wakeIn(delayMs),
   });
   const database = new DatabaseWatch({
@@ -71,7 +76,15 @@ export async function startScheduler(options: {
   const health = new Health({ database, loops: duties.loops, clock, stopping: stopping.signal });
   try {
     await prepare(store, dispatch, scheduler, config);
-    const explainer = new Explainer(store, dispatch.classes);
+    const explainer = new Explainer({
+      ...dispatch,
+      store,
+      clock,
+      database,
+      schedulerId: id,
+      address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
+      pollAgeMs: () => duties.pollAgeMs(),
+    });
     const run = <T>(work: () => Promise<T>) => database.run(work);
     const diagnoser = new Diagnoser({
       ...dispatch,
@@ -86,8 +99,12 @@ export async function startScheduler(options: {
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
     const parts = { ...dispatch, store, explainer, diagnoser, overview };
     const services = { ...parts, sizes: config.sizes, stopping: stopping.signal };
-    const task = guarded(taskService(services), new Set(["watchTask"] as const), run);
-    const fleet = guarded(fleetService(services), new Set(["watchEvents", "diagnose"] as const), run);
+    const task = guarded(taskService(services), new Set(["watchTask", "explainTask"] as const), run);
+    const fleet = guarded(
+      fleetService(services),
+      new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),
+      run,
+    );
     const auth = new Auth(config.token);
     started.http = await startHttpServer({ config, auth, log, health, task, fleet });
     started.grpc = await startGrpcServer({
@@ -181,6 +198,11 @@ async function prepare(
   await store.announce(scheduler, announceLeaseMs(config));
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();
+}
+
+/** Where others find what listens on every address. */
+function reachable(address: Address): Address {
+  return address.host === "0.0.0.0" || address.host === "::" ? { ...address, host: hostname() } : address;
 }
 
 /** `host:port` as people write it. */

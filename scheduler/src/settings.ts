@@ -109,6 +109,20 @@ export const SETTINGS = {
     value: "SECONDS",
     help: "how often the database is looked at without a hint",
   },
+  queueView: {
+    flag: "queue-view-interval",
+    env: "MUSTER_QUEUE_VIEW_INTERVAL_S",
+    fallback: "5",
+    value: "SECONDS",
+    help: "how often an idle worker is told, at most, what waits and why none of it is its own",
+  },
+  resourceWarn: {
+    flag: "resource-warn",
+    env: "MUSTER_RESOURCE_WARN_S",
+    fallback: "60",
+    value: "SECONDS",
+    help: "a resource that tasks wait for and workers lack for so long is warned of",
+  },
   monitor: {
     flag: "monitor-interval",
     env: "MUSTER_MONITOR_INTERVAL_S",

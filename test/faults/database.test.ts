@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
+import { runTool } from "../support/checks.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { Fleet, within } from "../support/fleet.ts";
 import { startServer, type TestServer } from "../support/postgres.ts";
@@ -67,7 +68,32 @@ describe("F20: Postgres goes away and comes back", () => {
       return status === 503 && body.includes("DATABASE_UNAVAILABLE") ? true : undefined;
     });
     for (const type of ["gate", `unheard-of-${Date.now()}`]) await refused(() => fleet.client.submit(type));
-    await refused(() => fleet.client.tasks.explainTask({ taskId: handle.id }));
+    const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    assert.deepEqual(
+      told.explanation.reasons.map(({ code }) => code),
+      ["DATABASE_UNAVAILABLE", "RUNNING"],
+    );
+    assert.equal(told.explanation.state, "running");
+    assert.match(
+      told.reason.summary,
+      /the database has been away for .+; 2 running tasks on 1 connected worker go on, .* submits are refused/,
+    );
+    assert.ok(told.reason.since);
+    assert.ok(told.reason.evidence.some(({ key, value }) => key === "last_error" && value !== ""));
+    assert.match(told.reason.remedy, /bring PostgreSQL back .*everything goes on by itself/);
+    const holder = await fleet.workerSays("away", "DATABASE_UNAVAILABLE", TOLD_MS);
+    assert.deepEqual(
+      holder.explanation.reasons.map(({ code }) => code),
+      ["DATABASE_UNAVAILABLE", "BUSY"],
+    );
+    const { explanation: queue } = await fleet.client.fleet.explainQueue({ queue: "default" });
+    assert.equal(queue?.reasons[0]?.code, "DATABASE_UNAVAILABLE");
+    const said = await runTool("node", [
+      ...["--conditions=muster-source", "cli/src/main.ts", "why", handle.id],
+      ...["--scheduler", fleet.scheduler.grpc],
+    ]);
+    assert.equal(said.code, 0, said.stderr);
+    assert.match(said.stdout, /^t-\d+ is running\n\nDATABASE_UNAVAILABLE {2}since /);
     await refused(() => fleet.task(handle.id));
     const live = await fetch(`${fleet.scheduler.http}/livez`);
     assert.equal(live.status, 200);
@@ -143,6 +169,12 @@ describe("F20: the network to Postgres", () => {
     const handle = await fleet.client.submit("gate", { gate: gate.path });
     await fleet.eventually(handle.id, "started");
     proxy.freeze();
+    // Asked before anybody knows, it is answered as soon as somebody does.
+    const { explanation } = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    assert.deepEqual(
+      explanation.reasons.map(({ code }) => code),
+      ["DATABASE_UNAVAILABLE", "RUNNING"],
+    );
     await within("/readyz says so", TOLD_MS, async () => {
       const { status, body } = await ready(fleet);
       return status === 503 && body.includes("DATABASE_UNAVAILABLE") ? true : undefined;

@@ -55,6 +55,11 @@ describe("results, retries and keys", () => {
       [`${handle.id}.1 1 requeued:retry`, `${handle.id}.2 2 requeued:retry`],
       `the explanation names ${all.join("; ")}`,
     );
+    for (const [at, end] of ["requeued:retry", "requeued:retry", "failed"].entries())
+      assert.match(
+        all[at] ?? "",
+        new RegExp(`^${handle.id}\\.${at + 1} on \\S+: ${end} \\(ON_PURPOSE: it failed`),
+      );
     assert.equal(fleet.runs(handle.id).length, 3);
     assert.deepEqual(await fleet.events(handle.id), [
       ...["created", "assigned", "accepted", "started", "requeued:retry"],

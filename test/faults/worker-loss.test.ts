@@ -25,7 +25,14 @@ describe("a worker is lost or silent", () => {
     await fleet.worker("f1-other", { queue: "f1" });
     await victim.end("SIGKILL");
     const { reason } = await fleet.workerSays("f1-victim", "LOST", G + L + 2 * H);
-    assert.match(reason.summary, /lease/);
+    assert.match(
+      reason.summary,
+      new RegExp(`its last beat came .+ before .+ it held was requeued: ${handle.id}\\.1$`),
+    );
+    const facts = new Map(reason.evidence.map(({ key, value }) => [key, value]));
+    assert.equal(facts.get("held"), `${handle.id}.1`);
+    assert.match(facts.get("last_beat") ?? "", /^\d{4}-.+Z, .+ before it was given up$/);
+    assert.match(facts.get("process") ?? "", new RegExp(`^pid ${victim.pid} on `));
     await fleet.eventually(handle.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f1-other", attempt: 2 });

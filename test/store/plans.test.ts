@@ -21,6 +21,8 @@ describe("store: statement plans", () => {
     const ids = await fixture.submit("hot", TASKS, { payload: Buffer.alloc(200, "x") });
     for (let start = 0; start < TASKS; start += BATCH) {
       await store.waitingTasks([classId], BATCH);
+      const waiting = await store.countWaiting([classId], 10_000);
+      assert.equal(waiting.get(classId), TASKS - start);
       const batch = ids.slice(start, start + BATCH);
       const claimed = await store.claim(batch.map((taskId) => ({ taskId, sessionId })));
       await store.touch(

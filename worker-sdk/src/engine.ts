@@ -16,6 +16,9 @@ import { linkData, processFacts } from "./link-data.ts";
 import type { Logger } from "./logger.ts";
 import type { CompiledOptions, FatalInfo } from "./options.ts";
 import { DEFAULT_WARN_S } from "./options.ts";
+import { queueViewLine } from "./queue-view.ts";
+import type { ResourceLoaders } from "./resource-loaders.ts";
+import { ResourceLoading } from "./resource-loading.ts";
 import type { Resources } from "./resources.ts";
 import { Runner } from "./runner.ts";
 import { Startup } from "./startup.ts";
@@ -45,7 +48,7 @@ export class Engine {
   readonly #startup: Startup;
   readonly #link: Link;
   readonly #runner: Runner;
-  readonly #resources: Resources;
+  readonly #loading: ResourceLoading;
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
   #schedulerWarningsMs: Readonly<Record<string, number>> = {};
@@ -56,10 +59,14 @@ export class Engine {
   #drain: Promise<void> | undefined;
   #over = false;
 
-  constructor(options: CompiledOptions, log: Logger, resources: Resources, mode: EngineMode) {
+  constructor(
+    options: CompiledOptions,
+    log: Logger,
+    loadables: { readonly resources: Resources; readonly loaders: ResourceLoaders },
+    mode: EngineMode,
+  ) {
     this.#options = options;
     this.#log = log.child({ worker_id: options.id });
-    this.#resources = resources;
     const facts = { scheduler_addr: options.connection.addresses.join(","), ...processFacts() };
     const early: StartupPhaseMessage[] = [];
     let report = (phase: StartupPhaseMessage): void => {
@@ -70,7 +77,7 @@ export class Engine {
     this.#startup.report("scheduler_connecting", "started");
     const timeoutMs = options.registerTimeoutS * 1000;
     this.#link = new Link(
-      linkData(options, resources, early, {
+      linkData(options, loadables, early, {
         program: mode.program,
         registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
       }),
@@ -82,6 +89,12 @@ export class Engine {
       },
     );
     report = (phase) => this.#link.send({ kind: "startupPhase", phase });
+    this.#loading = new ResourceLoading({
+      ...loadables,
+      link: this.#link,
+      log: this.#log,
+      clock: systemClock,
+    });
     const host: AttemptHost = {
       clock: systemClock,
       deadlines: this.#deadlines,
@@ -183,6 +196,7 @@ export class Engine {
         `the scheduler was not told within ${FATAL_FLUSH_MS} ms`,
       );
     }
+    this.#loading.stop();
     this.#runner.abandon(error);
     this.#deadlines.clear();
     this.#ready.reject(error);
@@ -269,15 +283,15 @@ export class Engine {
         this.resume(message.reason);
         return;
       case "prepareResource":
-        void this.#prepareResource(message.resource, message.waitingTasks);
+        void this.#loading.prepare(message.resource, message.waitingTasks);
         return;
       case "releaseResource":
-        void this.#releaseResource(message.resource, message.reason);
+        void this.#loading.release(message.resource, message.reason);
         return;
       case "queueView":
         this.#log.debug(
           { event: "worker.queue_view", entries: message.entries },
-          "idle; what waits in the queues",
+          queueViewLine(message.entries),
         );
         return;
       case "debug":
@@ -327,6 +341,7 @@ export class Engine {
     if (this.#over) return;
     const endMs = systemClock.monotonicMs() + timeoutS * 1000;
     this.#runner.closeTo("DRAINING");
+    this.#loading.stop();
     this.#ready.reject(new WorkerStoppedError());
     this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
     const running = this.#runner.runningCount;
@@ -345,42 +360,6 @@ export class Engine {
     this.#deadlines.clear();
     this.#log.info({ event: "worker.stopped", reason }, "worker stopped");
     this.#ended.resolve(undefined);
-  }
-
-  async #prepareResource(resource: string, waitingTasks: number): Promise<void> {
-    const { onPrepareResource } = this.#options;
-    if (onPrepareResource === undefined || this.#resources.has(resource)) return;
-    const beganMs = systemClock.monotonicMs();
-    this.#log.info(
-      { event: "worker.resource.preparing", resource, waiting_tasks: waitingTasks },
-      "loading a resource",
-    );
-    try {
-      await onPrepareResource(resource);
-    } catch (error) {
-      const fields = {
-        event: "worker.resource.failed",
-        resource,
-        error: messageOf(error),
-        traceback: tracebackOf(error),
-      };
-      this.#log.error(fields, "loading a resource failed");
-      return;
-    }
-    this.#resources.add(resource);
-    const elapsed = Math.round(systemClock.monotonicMs() - beganMs);
-    this.#log.info({ event: "worker.resource.loaded", resource, elapsed_ms: elapsed }, "resource loaded");
-  }
-
-  async #releaseResource(resource: string, reason: string): Promise<void> {
-    this.#resources.remove(resource);
-    this.#log.info({ event: "worker.resource.released", resource, reason }, "resource released");
-    try {
-      await this.#options.onReleaseResource?.(resource, reason);
-    } catch (error) {
-      const fields = { event: "worker.resource.release_failed", resource, error: messageOf(error) };
-      this.#log.error(fields, "releasing a resource failed");
-    }
   }
 }
 

@@ -107,6 +107,14 @@ export class PreflightError extends Error {
   }
 }
 
+/** Thrown by what must be said before the worker starts, when it has started. */
+export class WorkerStartedError extends Error {
+  override readonly name = "WorkerStartedError";
+  constructor(what: string) {
+    super(`${what}: the worker has started; say it before run() or start().`);
+  }
+}
+
 /** Thrown by `start()` when the worker is stopped before it is ready, or was stopped already. */
 export class WorkerStoppedError extends Error {
   override readonly name = "WorkerStoppedError";

@@ -12,11 +12,13 @@ export {
   SupersededError,
   TimedOutError,
   VerdictError,
+  WorkerStartedError,
   WorkerStoppedError,
 } from "./errors.ts";
 export type { Logger, LogLevel } from "./logger.ts";
 export type { FatalInfo, WorkerOptions } from "./options.ts";
 export { OptionsError } from "./options-error.ts";
+export type { LoadRequest, ResourceLoader } from "./resource-loaders.ts";
 export type { Resources } from "./resources.ts";
 export type { StartupReporter } from "./startup.ts";
 export {

@@ -3,6 +3,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { processAgeMs } from "./clock.ts";
 import type { LinkData, StartupPhaseMessage } from "./link/messages.ts";
 import type { CompiledOptions } from "./options.ts";
+import type { ResourceLoaders } from "./resource-loaders.ts";
 import type { Resources } from "./resources.ts";
 
 /** Facts about the process that logs and Hello share. */
@@ -18,7 +19,7 @@ export function processFacts(): {
 /** What the link's thread is started with. `startupPhases` are those reported so far. */
 export function linkData(
   options: CompiledOptions,
-  resources: Resources,
+  { resources, loaders }: { readonly resources: Resources; readonly loaders: ResourceLoaders },
   startupPhases: readonly StartupPhaseMessage[],
   rest: Pick<LinkData, "program" | "registerInMs">,
 ): Omit<LinkData, "shared"> {
@@ -47,7 +48,8 @@ export function linkData(
     slots: options.concurrency,
     prefetch: options.prefetch,
     resources: [...resources],
-    features: options.onPrepareResource === undefined ? [] : ["prepare_resource"],
+    features: loaders.any ? ["prepare_resource"] : [],
+    loadable: loaders.names,
     launchId: options.launchId,
     startupPhases,
     registerTimeoutS: options.registerTimeoutS,

@@ -8,14 +8,14 @@ export class Resources implements Iterable<string> {
     this.#changed = changed;
   }
 
-  /** Announces a resource with the next beat. */
+  /** Announces a resource: the scheduler is told at once. */
   add(name: string): void {
     if (this.#names.has(name)) return;
     this.#names.add(name);
     this.#changed([...this.#names]);
   }
 
-  /** Takes a resource back with the next beat. */
+  /** Takes a resource back: the scheduler is told at once. */
   remove(name: string): void {
     if (this.#names.delete(name)) this.#changed([...this.#names]);
   }

@@ -1,11 +1,12 @@
 import { processAgeMs } from "./clock.ts";
 import { Engine } from "./engine.ts";
-import { WorkerStoppedError } from "./errors.ts";
+import { WorkerStartedError, WorkerStoppedError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { createProgramLogger, silentLogger } from "./logger.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options.ts";
 import { compileOptions } from "./options.ts";
 import { runProgram } from "./program.ts";
+import { type ResourceLoader, ResourceLoaders } from "./resource-loaders.ts";
 import { Resources } from "./resources.ts";
 
 /** How a worker is stopped. */
@@ -29,6 +30,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   /** Resolves when the worker is over: with nothing after a drain, with what happened otherwise. */
   readonly closed: Promise<FatalInfo | undefined>;
   readonly #options: CompiledOptions;
+  readonly #loaders: ResourceLoaders;
   readonly #close: (fatal: FatalInfo | undefined) => void;
   #status: WorkerStatus = "new";
   #engine: Engine | undefined;
@@ -37,6 +39,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   /** @throws OptionsError with every fault of the options. */
   constructor(options: WorkerOptions<Inputs>) {
     this.#options = compileOptions(options);
+    this.#loaders = new ResourceLoaders(this.#options);
     this.resources = new Resources(this.#options.resources, (names) => this.#engine?.sendResources(names));
     const { promise, resolve } = Promise.withResolvers<FatalInfo | undefined>();
     this.closed = promise;
@@ -50,6 +53,20 @@ export class Worker<Inputs = Record<string, unknown>> {
 
   get status(): WorkerStatus {
     return this.#status;
+  }
+
+  /**
+   * Says how a resource is loaded, for example a model: when tasks wait for it and no worker has it, the
+   * scheduler asks, and tasks that require it come once `load` has returned. To be called before the worker
+   * starts, once a name.
+   *
+   * @param name For example `model:whisper-large`; a name that ends in `*` stands for all that begin so.
+   * @throws OptionsError when the name or the loader is not valid; WorkerStartedError after the start.
+   */
+  resource(name: string, loader: ResourceLoader): this {
+    if (this.#status !== "new") throw new WorkerStartedError(`resource ${name}`);
+    this.#loaders.register(name, loader);
+    return this;
   }
 
   /**
@@ -106,7 +123,12 @@ export class Worker<Inputs = Record<string, unknown>> {
 
   #begin(log: Logger, program: boolean, watchdogFromMs: number): Engine {
     this.#setStatus("starting");
-    const engine = new Engine(this.#options, log, this.resources, { program, watchdogFromMs });
+    const engine = new Engine(
+      this.#options,
+      log,
+      { resources: this.resources, loaders: this.#loaders },
+      { program, watchdogFromMs },
+    );
     this.#engine = engine;
     engine.ready.then(
       () => this.#setStatus("ready"),

@@ -25,7 +25,7 @@ export function addQueue(program: Command, io: Io): void {
     .command("pause")
     .argument("<name>", "queue; made when it does not exist yet")
     .description("Gives out nothing of the queue until it is resumed; what runs goes on.")
-    .option("--reason <text>", "who and why, for people; default: your user name")
+    .option("--reason <text>", "why, for people; your user name is added")
     .option("--json", "print the Queue as JSON")
     .addHelpText("after", '\nExamples:\n  $ muster queue pause nightly --reason "disk is full"')
     .action((name: string, options: PauseOptions, self: Command) => pauseQueue(name, options, self, io));
@@ -41,7 +41,9 @@ export function addQueue(program: Command, io: Io): void {
 }
 
 async function pauseQueue(name: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
-  const request = { queue: name, reason: options.reason ?? asker() };
+  // Whoever finds it paused at night must know whom to ask, whatever the reason says.
+  const reason = options.reason === undefined ? `by ${asker()}` : `${options.reason} (by ${asker()})`;
+  const request = { queue: name, reason };
   const queue = await withSession(command, io, async ({ fleet, call }) =>
     present((await fleet.pauseQueue(request, call)).queue, "a queue"),
   );

@@ -1,4 +1,5 @@
-import { type Filter, type MatchRecord, matchAll, removedBy, type TaskClass } from "../domain/match.ts";
+import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../domain/match.ts";
+import { MatchLog } from "../domain/match-log.ts";
 import type { Requirements } from "../domain/task.ts";
 import { WaitingWindow } from "../domain/window.ts";
 import type { Store, WaitingTask } from "../store/store.ts";
@@ -23,23 +24,21 @@ export interface ClassEntry {
   suited: Session[];
   /** Where the next search among `suited` begins, so that work spreads. */
   turn: number;
+  /** What the search among them saw. */
+  readonly log: MatchLog;
 }
-
-const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "resources"]);
 
 /** Task classes in memory: what waits in each and which sessions suit it. */
 export class ClassIndex {
   readonly #store: Store;
-  readonly #sessions: () => Iterable<Session>;
+  readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, TaskClass>();
   readonly #pausedQueues = new Set<string>();
   #lastId = 0;
 
-  /** @param sessions The sessions to match with, as they are at the time of the call. */
-  constructor(store: Store, sessions: () => Iterable<Session>) {
+  constructor(store: Store) {
     this.#store = store;
-    this.#sessions = sessions;
   }
 
   /** The class of a queue, type and requirements; made when new. */
@@ -84,26 +83,32 @@ export class ClassIndex {
     return true;
   }
 
-  /** Works out which classes a session suits; called when it comes and when what the lasting filters ask of it changes. */
+  /** Works out which classes a session suits, when it comes. */
   suit(session: Session): void {
-    for (const entry of this.#entries.values()) {
-      const known = entry.suited.includes(session);
-      const suited = suits(entry.taskClass, session);
-      if (suited && !known) entry.suited.push(session);
-      if (!suited && known) entry.suited = entry.suited.filter((other) => other !== session);
+    if (this.#sessions.has(session)) return;
+    this.#sessions.add(session);
+    for (const entry of this.#entries.values()) this.#join(entry, session);
+  }
+
+  /** Changes what the lasting filters ask of a session, and works out anew which classes it suits. */
+  change(session: Session, change: () => void): void {
+    if (!this.#sessions.has(session)) return change();
+    const before = new Map<ClassEntry, Filter | undefined>();
+    for (const entry of this.#entries.values()) before.set(entry, lastingFilter(entry.taskClass, session));
+    change();
+    for (const [entry, filter] of before) {
+      if (lastingFilter(entry.taskClass, session) === filter) continue;
+      this.#leave(entry, session, filter);
+      this.#join(entry, session);
     }
   }
 
   /** Forgets a session. */
   unsuit(session: Session): void {
+    if (!this.#sessions.delete(session)) return;
     for (const entry of this.#entries.values()) {
-      if (entry.suited.includes(session)) entry.suited = entry.suited.filter((other) => other !== session);
+      this.#leave(entry, session, lastingFilter(entry.taskClass, session));
     }
-  }
-
-  /** How the sessions fare with a class right now, by the filters that assign work. */
-  record(entry: ClassEntry): MatchRecord {
-    return matchAll(entry.taskClass, this.#sessions()).record;
   }
 
   /** Adds a task that became claimable; a full window leaves it to the store. */
@@ -147,23 +152,42 @@ export class ClassIndex {
 
   #add(taskClass: TaskClass): void {
     if (this.#entries.has(taskClass.id)) return;
-    this.#entries.set(taskClass.id, {
+    const entry: ClassEntry = {
       taskClass,
       window: new WaitingWindow(),
       mayHaveMore: true,
-      suited: this.#suited(taskClass),
+      suited: [],
       turn: 0,
-    });
+      log: new MatchLog(),
+    };
+    this.#entries.set(taskClass.id, entry);
+    for (const session of this.#sessions) this.#join(entry, session);
   }
 
-  #suited(taskClass: TaskClass): Session[] {
-    return [...this.#sessions()].filter((session) => suits(taskClass, session));
+  #join(entry: ClassEntry, session: Session): void {
+    const filter = lastingFilter(entry.taskClass, session);
+    if (filter) entry.log.joined(filter, session.workerId);
+    else entry.suited.push(session);
+  }
+
+  #leave(entry: ClassEntry, session: Session, filter: Filter | undefined): void {
+    if (!filter) {
+      entry.suited = entry.suited.filter((other) => other !== session);
+      return;
+    }
+    entry.log.left(filter, session.workerId, () => {
+      for (const other of this.#sessions) {
+        if (lastingFilter(entry.taskClass, other) === filter) return other.workerId;
+      }
+      return undefined;
+    });
   }
 }
 
-function suits(taskClass: TaskClass, session: Session): boolean {
+/** The filter that removes the session until it registers anew or loads something; undefined when it suits. */
+function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefined {
   const filter = removedBy(taskClass, session);
-  return filter === undefined || !LASTING_FILTERS.has(filter);
+  return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
 function memoryKey(queue: string, type: string, requirements: Requirements): string {

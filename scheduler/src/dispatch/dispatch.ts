@@ -2,14 +2,18 @@ import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { Backlog } from "./backlog.ts";
 import { ClassIndex } from "./class-index.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { FleetView } from "./fleet-view.ts";
 import { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Peers } from "./peers.ts";
+import { QueueViews } from "./queue-views.ts";
 import { Refusals } from "./refusals.ts";
 import { Registry } from "./registry.ts";
 import { Reports } from "./reports.ts";
+import { ResourceKeeper } from "./resource-keeper.ts";
 import { Sessions } from "./sessions.ts";
 import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
@@ -18,37 +22,46 @@ import { TaskSignals } from "./task-signals.ts";
 
 /** The parts that give out work and take its results, wired together. */
 export interface Dispatch {
+  readonly backlog: Backlog;
   readonly classes: ClassIndex;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
+  readonly fleet: FleetView;
   readonly journal: Journal;
   readonly peers: Peers;
+  readonly queueViews: QueueViews;
   readonly refusals: Refusals;
   readonly registry: Registry;
   readonly reports: Reports;
+  readonly resources: ResourceKeeper;
   readonly sessions: Sessions;
   readonly settler: Settler;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
 }
 
-/** @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds. */
+/**
+ * @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds.
+ * @param options.intervals How often idle workers are told what waits, resources are looked after, and after
+ * how long one that is not loaded is warned of, milliseconds.
+ */
 export function createDispatch(options: {
   store: Store;
   clock: Clock;
   log: Logger;
   leases: LeaseSettings;
   schedulerId: string;
+  intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, onScheduled } = options;
+  const { store, clock, log, leases, schedulerId, intervals, onScheduled } = options;
   const counters = new Counters();
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
-  const classes = new ClassIndex(store, () => registry.all());
+  const classes = new ClassIndex(store);
   const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
@@ -69,18 +82,54 @@ export function createDispatch(options: {
     schedulerId,
   });
   const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
-  const control = new TaskControl({ store, registry, reports, dispatcher, peers, signals, counters });
+  const backlog = new Backlog({ store, classes, clock });
+  const fleet = new FleetView({ store, registry, clock, schedulerId, leases });
+  const queueViews = new QueueViews({
+    classes,
+    registry,
+    backlog,
+    clock,
+    intervalMs: intervals.queueViewMs,
+  });
+  const resources = new ResourceKeeper({
+    store,
+    classes,
+    registry,
+    fleet,
+    backlog,
+    peers,
+    journal,
+    clock,
+    log,
+    schedulerId,
+    intervalMs: intervals.resourceMs,
+    warnMs: intervals.resourceWarnMs,
+  });
+  const control = new TaskControl({
+    store,
+    registry,
+    reports,
+    dispatcher,
+    peers,
+    signals,
+    counters,
+    resources,
+  });
   return {
+    backlog,
     classes,
     control,
     counters,
     clock,
     dispatcher,
+    fleet,
     journal,
     peers,
+    queueViews,
     refusals,
     registry,
     reports,
+    resources,
     sessions,
     settler,
     signals,

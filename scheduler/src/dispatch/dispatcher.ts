@@ -20,6 +20,16 @@ const CLAIM_LANES = 2;
 /** Wait before a claim of unknown outcome is looked up again. */
 const RESOLVE_RETRY_MS = 250;
 
+/** How the giving out itself does. Ages are milliseconds. */
+export interface DispatchPulse {
+  /** Since everything was last given out that could be. */
+  readonly ranAgeMs: number | undefined;
+  /** For how long a claim has been under way. */
+  readonly claimingMs: number | undefined;
+  /** Why the last run failed; undefined when it did not. */
+  readonly lastError: string | undefined;
+}
+
 interface Planned {
   readonly task: WaitingTask;
   readonly entry: ClassEntry;
@@ -45,6 +55,10 @@ export class Dispatcher {
   #claims = 0;
   #refilling = false;
   #stopped = false;
+  /** When each claim under way began. */
+  readonly #claimsBegan = new Set<{ readonly at: number }>();
+  #ranAt: number | undefined;
+  #lastError: unknown;
 
   constructor(parts: {
     store: Store;
@@ -66,7 +80,10 @@ export class Dispatcher {
   pump(): void {
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
       const plan = this.#plan();
-      if (plan.length === 0) break;
+      if (plan.length === 0) {
+        this.#ranAt = this.#clock.monotonic();
+        break;
+      }
       this.#claims++;
       this.#track(this.#claim(plan), () => {
         this.#claims--;
@@ -83,6 +100,26 @@ export class Dispatcher {
         for (const id of this.#decided.splice(0)) this.#planned.delete(id);
       },
     );
+  }
+
+  /** How the giving out itself does, for explanations. Ages are milliseconds. */
+  get pulse(): DispatchPulse {
+    const now = this.#clock.monotonic();
+    const [oldest] = this.#claimsBegan;
+    return {
+      ranAgeMs: this.#ranAt === undefined ? undefined : now - this.#ranAt,
+      claimingMs: oldest === undefined ? undefined : now - oldest.at,
+      lastError: this.#lastError instanceof Error ? this.#lastError.message : undefined,
+    };
+  }
+
+  /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
+  look(classId: number): void {
+    const entry = this.#classes.get(classId);
+    if (!entry) return;
+    const { turn } = entry;
+    this.#choose(entry);
+    entry.turn = turn;
   }
 
   /** Gives out nothing more; resolves when the claims under way have been sent. */
@@ -149,11 +186,13 @@ export class Dispatcher {
       () => {
         ended();
         this.#underWay.delete(tracked);
+        this.#lastError = undefined;
         this.pump();
       },
       (error) => {
         ended();
         this.#underWay.delete(tracked);
+        this.#lastError = error;
         if (!(error instanceof DatabaseUnavailableError)) this.#log.error("dispatch.failed", { error });
       },
     );
@@ -193,24 +232,33 @@ export class Dispatcher {
 
   /** Round robin among suited sessions; a free slot comes before a place in the prefetch. */
   #choose(entry: ClassEntry): Session | undefined {
-    const { suited } = entry;
+    const { suited, log } = entry;
     const now = this.#clock.monotonic();
     let prefetching: Session | undefined;
+    log.begin(now);
     for (let step = 0; step < suited.length; step++) {
       const session = suited[(entry.turn + step) % suited.length];
-      if (!session || session.acceptStalledUntil > now) continue;
-      if (removedBy(entry.taskClass, session) !== undefined) continue;
+      if (!session) continue;
+      const filter = removedBy(entry.taskClass, session, now);
+      if (filter !== undefined) {
+        log.removed(filter, session.workerId);
+        continue;
+      }
       if (session.hasFreeSlot) {
         entry.turn = (entry.turn + step + 1) % suited.length;
+        log.end(true, now);
         return session;
       }
       prefetching ??= session;
     }
+    log.end(prefetching !== undefined, now);
     return prefetching;
   }
 
   async #claim(plan: readonly Planned[]): Promise<void> {
     let claimed: ClaimedAttempt[];
+    const begun = { at: this.#clock.monotonic() };
+    this.#claimsBegan.add(begun);
     try {
       claimed = await this.#store.claim(
         plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
@@ -222,6 +270,8 @@ export class Dispatcher {
         void this.#resolve(new Set(plan.map(({ session }) => session)));
       }
       throw error;
+    } finally {
+      this.#claimsBegan.delete(begun);
     }
     this.#decide(plan);
     const byTask = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
@@ -231,7 +281,7 @@ export class Dispatcher {
       if (attempt) won.push({ attempt, session });
       else session.unreserve(entry.taskClass.type);
     }
-    this.#counters.acquireConflicts += plan.length - won.length;
+    this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
     this.send(won);
   }
 
@@ -240,6 +290,18 @@ export class Dispatcher {
       if (this.#refilling) this.#decided.push(task.id);
       else this.#planned.delete(task.id);
     }
+  }
+
+  /** Another scheduler, a cancellation or a retry was faster. */
+  #lost(lost: readonly Planned[]): void {
+    if (lost.length === 0) return;
+    this.#counters.acquireConflicts += lost.length;
+    for (const { session, entry } of lost) session.loseRace(entry.taskClass.id);
+    if (!this.#log.debugEnabled) return;
+    this.#log.debug("task.lost_race", {
+      tasks: lost.slice(0, 20).map(({ task, session }) => `t-${task.id} for ${session.workerId}`),
+      count: lost.length,
+    });
   }
 
   #giveBack(plan: readonly Planned[]): void {

@@ -22,6 +22,16 @@ export interface ResultAck {
   readonly stale: boolean;
 }
 
+/** Waiting tasks of one kind as an idle worker is told of them. */
+export interface QueueViewEntry {
+  readonly queue: string;
+  readonly type: string;
+  readonly ready: number;
+  /** Empty when the worker may run them and others were faster. */
+  readonly removedBy: string;
+  readonly detail: string;
+}
+
 /** What the dispatcher says to a worker; the stream's adapter implements it. Calls never throw and never wait. */
 export interface WorkerLink {
   assign(assignments: readonly OutgoingAssignment[]): void;
@@ -29,6 +39,9 @@ export interface WorkerLink {
   revoke(key: AttemptKey, reason: string): void;
   ackResults(acks: readonly ResultAck[]): void;
   drain(reason: string, deadlineMs: number | undefined): void;
+  queueView(entries: readonly QueueViewEntry[]): void;
+  prepare(resource: string, waitingTasks: number): void;
+  releaseResource(resource: string, reason: string): void;
   /** Ends the stream with the refusal as its status. */
   close(refusal: Refusal): void;
 }

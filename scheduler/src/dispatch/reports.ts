@@ -80,8 +80,7 @@ export class Reports {
     });
     if (reason === "unknown_type") {
       // It would refuse every other one as well.
-      session.forgetType(attempt.type);
-      classes.suit(session);
+      classes.change(session, () => session.forgetType(attempt.type));
     } else {
       session.acceptStalledUntil = clock.monotonic() + NO_SLOT_STALL_MS;
     }

@@ -10,6 +10,9 @@ const LINK: WorkerLink = {
   revoke: () => undefined,
   ackResults: () => undefined,
   drain: () => undefined,
+  queueView: () => undefined,
+  prepare: () => undefined,
+  releaseResource: () => undefined,
   close: () => undefined,
 };
 const TYPES = ["a", "b", "unknown"] as const;
@@ -126,8 +129,8 @@ describe("a session's credit", () => {
             } else {
               const over = one(pick % 2 === 0 ? settling : held);
               if (!over) continue;
-              subject.release(over);
-              if (what === "releaseTwice") subject.release(over);
+              subject.release(over, 0);
+              if (what === "releaseTwice") subject.release(over, 0);
             }
             assert.equal(subject.outstanding, reserved.length + held.length);
             assert.equal(subject.credit, slots + prefetch - reserved.length - held.length);
@@ -150,7 +153,7 @@ describe("a session's credit", () => {
     const subject = session(2, 0);
     const [old, current] = [attempt(1, "a"), { ...attempt(1, "a"), epoch: 2 }];
     subject.hold(current, false);
-    subject.release(old);
+    subject.release(old, 0);
     assert.equal(subject.attempts.get(1), current);
     assert.equal(subject.outstanding, 1);
   });

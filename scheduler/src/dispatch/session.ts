@@ -39,6 +39,16 @@ export interface AttemptProgress {
   readonly message: string;
 }
 
+/** A request to load a resource. Times are monotonic milliseconds. */
+export interface ResourceAsk {
+  /** When it was first asked for. */
+  readonly since: number;
+  /** When it was asked for last. */
+  at: number;
+  /** How often. */
+  count: number;
+}
+
 /** A worker process registered with this scheduler. */
 export class Session implements Candidate {
   readonly id: number;
@@ -53,6 +63,8 @@ export class Session implements Candidate {
   resources: ReadonlySet<string>;
   /** Undefined while the stream is down. */
   link: WorkerLink | undefined;
+  /** When the stream dropped (monotonic); undefined while it is up. */
+  droppedAt: number | undefined;
   phases: StartupPhaseRecord[];
   startupDone: boolean;
   draining: boolean;
@@ -64,9 +76,17 @@ export class Session implements Candidate {
   acceptStalledUntil = 0;
   lastBeat: HeartbeatRecord | undefined;
   lastBeatAt: number;
+  /** When its stream began (monotonic). */
+  readonly connectedAt: number;
   beatUnwritten = false;
   fatal: FatalRecord | undefined;
   saidGoodbye = false;
+  /** When it came to hold nothing (monotonic); undefined while it holds something. */
+  idleSince: number | undefined;
+  /** What it was asked to load and has not loaded, by resource. */
+  readonly asks = new Map<string, ResourceAsk>();
+  /** Tasks by class that were planned for it and taken by others, since `takeLostRaces`. */
+  #lostRaces = new Map<number, number>();
   #settlingCount = 0;
 
   constructor(init: {
@@ -99,6 +119,8 @@ export class Session implements Candidate {
     this.slots = init.hello.slots;
     this.link = init.link;
     this.lastBeatAt = init.now;
+    this.connectedAt = init.now;
+    this.idleSince = init.now;
   }
 
   /** Registered, startup finished, stream live. */
@@ -138,6 +160,7 @@ export class Session implements Candidate {
     if (reserved) this.reserved--;
     else this.#count(attempt.type, 1);
     this.attempts.set(attempt.taskId, attempt);
+    this.idleSince = undefined;
   }
 
   /** The attempt's result has arrived: its place is free although the result is not committed yet. */
@@ -147,12 +170,25 @@ export class Session implements Candidate {
     this.#count(attempt.type, -1);
   }
 
-  /** Forgets an attempt. */
-  release(attempt: Attempt): void {
+  /** Forgets an attempt. @param now Monotonic milliseconds. */
+  release(attempt: Attempt, now: number): void {
     if (this.attempts.get(attempt.taskId) !== attempt) return;
     this.attempts.delete(attempt.taskId);
+    if (this.attempts.size === 0) this.idleSince = now;
     if (attempt.settling) this.#settlingCount--;
     else this.#count(attempt.type, -1);
+  }
+
+  /** A task of the class was planned for it and another scheduler was faster. */
+  loseRace(classId: number): void {
+    this.#lostRaces.set(classId, (this.#lostRaces.get(classId) ?? 0) + 1);
+  }
+
+  /** Tasks lost since the last call, by class. */
+  takeLostRaces(): ReadonlyMap<number, number> {
+    const lost = this.#lostRaces;
+    if (lost.size > 0) this.#lostRaces = new Map();
+    return lost;
   }
 
   /** It turned out to have no handler for the type. */

@@ -9,11 +9,13 @@ import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { decideEnd, lostRefusal, stoppingRefusal, supersededRefusal } from "./endings.ts";
+import { keptBeat } from "./fleet-view.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
 import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
+import { tellResources } from "./resource-news.ts";
 import { Session } from "./session.ts";
 import type { Settler } from "./settler.ts";
 import type { TaskSignals } from "./task-signals.ts";
@@ -81,7 +83,8 @@ export class Sessions {
   async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
     session.link = undefined;
-    const { store, log, registry, schedulerId } = this.#parts;
+    const { store, log, registry, schedulerId, clock } = this.#parts;
+    session.droppedAt = clock.monotonic();
     if (session.saidGoodbye) return;
     if (session.fatal) return this.#end(session, "fatal");
     log.warn("worker.suspect", { worker_id: session.workerId, reason, attempts: session.attempts.size });
@@ -99,19 +102,25 @@ export class Sessions {
   heartbeat(session: Session, beat: HeartbeatRecord): void {
     const { classes, clock, counters, dispatcher } = this.#parts;
     counters.heartbeats++;
+    const before = session.lastBeat;
     session.lastBeat = beat;
     session.lastBeatAt = clock.monotonic();
     session.beatUnwritten = true;
+    const wasPaused = session.pauseReason !== undefined;
     session.pauseReason = beat.paused ? beat.pauseReason || "paused" : undefined;
+    if (wasPaused && !beat.paused) dispatcher.pump();
     if (beat.slots > 0) session.slots = beat.slots;
+    const loaded = new Set(beat.resources);
     if (
-      beat.resources.length !== session.resources.size ||
+      loaded.size !== session.resources.size ||
       beat.resources.some((name) => !session.resources.has(name))
     ) {
-      session.resources = new Set(beat.resources);
-      classes.suit(session);
+      classes.change(session, () => {
+        session.resources = loaded;
+      });
       dispatcher.pump();
     }
+    tellResources(this.#parts, session, before);
   }
 
   async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
@@ -177,12 +186,13 @@ export class Sessions {
 
   /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
   async renew(): Promise<void> {
-    const { store, registry, schedulerId, leases } = this.#parts;
+    const { store, registry, schedulerId, leases, clock } = this.#parts;
     // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
     const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
-    const beats = beating.flatMap((session) =>
-      session.lastBeat ? [{ sessionId: session.id, beat: session.lastBeat }] : [],
-    );
+    const beats = beating.flatMap((session) => {
+      const beat = keptBeat(session, clock.monotonic());
+      return beat ? [{ sessionId: session.id, beat }] : [];
+    });
     for (const session of beating) session.beatUnwritten = false;
     // Asked even when there is nothing to renew: only a database that answers makes this scheduler a judge of
     // the leases that other schedulers may have been unable to renew.
@@ -248,6 +258,7 @@ export class Sessions {
       registry.remove(old);
       classes.unsuit(old);
     }
+    for (const [resource, ask] of old?.asks ?? []) session.asks.set(resource, ask);
     registry.add(session);
     classes.suit(session);
     log.info(old || registration.lastError ? "worker.reconnected" : "worker.registered", {

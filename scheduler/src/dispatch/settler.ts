@@ -166,7 +166,7 @@ export class Settler {
     const acks: ResultAck[] = [];
     for (const [index, { attempt, request }] of endings.entries()) {
       const applied = results[index]?.applied ?? false;
-      session.release(attempt);
+      session.release(attempt, this.#clock.monotonic());
       if (applied) this.#applied(attempt, request.settlement);
       else this.#counters.staleReports++;
       // What the scheduler concluded by itself answers nothing that the worker sent.

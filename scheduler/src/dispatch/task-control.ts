@@ -4,6 +4,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Peers } from "./peers.ts";
 import type { Registry } from "./registry.ts";
 import type { Reports } from "./reports.ts";
+import type { ResourceKeeper } from "./resource-keeper.ts";
 import type { TaskSignals } from "./task-signals.ts";
 
 /** Cancels and retries tasks, wherever they are, and drains workers. */
@@ -55,7 +56,7 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, reports, registry } = this.#parts;
+    const { store, reports, registry, resources } = this.#parts;
     for (const { sessionId, kind, body } of await store.takeCommands(schedulerId)) {
       if (kind === "cancel") {
         const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
@@ -63,6 +64,8 @@ export class TaskControl {
       } else if (kind === "drain") {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
+      } else if (kind === "prepare") {
+        resources.ask(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
       } else superseded(sessionId);
     }
   }
@@ -88,4 +91,5 @@ export interface TaskControlParts {
   readonly peers: Peers;
   readonly signals: TaskSignals;
   readonly counters: Counters;
+  readonly resources: ResourceKeeper;
 }

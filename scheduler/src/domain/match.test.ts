@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Candidate, FILTERS, type Filter, matchAll, removedBy, type TaskClass } from "./match.ts";
+import { type Candidate, FILTERS, type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "./match.ts";
+import { MatchLog } from "./match-log.ts";
 
 const CLASS: TaskClass = {
   id: 1,
@@ -31,7 +32,10 @@ const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   draining: { draining: true },
   paused: { pauseReason: "memory" },
   slots: { credit: 0 },
+  unanswered: { acceptStalledUntil: 1_000 },
 };
+
+const NOW = 500;
 
 function spoil(wrong: readonly Filter[]): Candidate {
   return Object.assign({ ...FIT }, ...wrong.map((filter) => SPOILT[filter]));
@@ -48,7 +52,7 @@ describe("matching", () => {
     fc.assert(
       fc.property(fc.subarray([...FILTERS], { minLength: 1 }), (wrong) => {
         const worker: Candidate = spoil(wrong);
-        assert.equal(removedBy(CLASS, worker), wrong[0]);
+        assert.equal(removedBy(CLASS, worker, NOW), wrong[0]);
       }),
     );
   });
@@ -59,25 +63,73 @@ describe("matching", () => {
     assert.equal(removedBy(CLASS, { ...FIT, types: unbounded }), undefined);
   });
 
-  it("accounts for every worker: those that fit and those removed are all", () => {
-    const fleets = fc.array(fc.subarray([...FILTERS]), { maxLength: 30 });
+  it("lets a worker that was stalled through when that is over, or when nobody knows the time", () => {
+    const stalled = spoil(["unanswered"]);
+    assert.equal(removedBy(CLASS, stalled, 999), "unanswered");
+    assert.equal(removedBy(CLASS, stalled, 1_000), undefined);
+    assert.equal(removedBy(CLASS, stalled), undefined);
+  });
+});
+
+describe("the matcher's account", () => {
+  /** What the search does: lasting filters when a worker comes, the others at a look that finds nobody. */
+  function look(log: MatchLog, workers: readonly Candidate[], now: number): void {
+    log.begin(now);
+    for (const worker of workers) {
+      const filter = removedBy(CLASS, worker, now);
+      if (filter === undefined) return log.end(true, now);
+      if (!LASTING_FILTERS.has(filter)) log.removed(filter, worker.workerId);
+    }
+    log.end(false, now);
+  }
+
+  it("has every worker that was removed, whoever comes and goes", () => {
+    const fleets = fc.array(fc.subarray([...FILTERS], { minLength: 1 }), { maxLength: 30 });
     fc.assert(
-      fc.property(fleets, (fleet) => {
-        const workers = fleet.map(
-          (wrong, n): Candidate => ({
-            ...spoil(wrong),
-            workerId: `w${n}`,
-          }),
-        );
-        const { fits, record } = matchAll(CLASS, workers);
-        const removed = [...record.removed.values()].reduce((sum, { count }) => sum + count, 0);
-        assert.equal(record.lookedAt, workers.length);
-        assert.equal(record.eligible, fits.length);
-        assert.equal(fits.length + removed, workers.length);
-        for (const [filter, { example }] of record.removed) {
-          assert.equal(workers.find((worker) => removedBy(CLASS, worker) === filter)?.workerId, example);
+      fc.property(fleets, fc.nat(30), (fleet, leaving) => {
+        const log = new MatchLog();
+        const workers = fleet.map((wrong, n): Candidate => ({ ...spoil(wrong), workerId: `w${n}` }));
+        const filterOf = (worker: Candidate) => removedBy(CLASS, worker, NOW);
+        for (const worker of workers) {
+          const filter = filterOf(worker);
+          if (filter && LASTING_FILTERS.has(filter)) log.joined(filter, worker.workerId);
         }
+        for (const worker of workers.splice(0, leaving)) {
+          const filter = filterOf(worker);
+          if (!filter || !LASTING_FILTERS.has(filter)) continue;
+          log.left(
+            filter,
+            worker.workerId,
+            () => workers.find((other) => filterOf(other) === filter)?.workerId,
+          );
+        }
+        look(log, workers, NOW);
+        const record = log.read(NOW + 40);
+        assert.equal(record.lookedAt, workers.length);
+        assert.deepEqual([record.found, record.ageMs], [false, 40]);
+        for (const [filter, { count, example }] of record.removed) {
+          const removed = workers.filter((worker) => filterOf(worker) === filter);
+          assert.equal(removed.length, count);
+          assert.ok(removed.some(({ workerId }) => workerId === example) || leaving > 0);
+        }
+        const counted = [...record.removed.values()].reduce((sum, { count }) => sum + count, 0);
+        assert.equal(counted, workers.length);
       }),
     );
+  });
+
+  it("knows since when looks have ended at the same filter", () => {
+    const log = new MatchLog();
+    const [busy, paused] = [spoil(["slots"]), spoil(["paused"])];
+    look(log, [paused], 100);
+    look(log, [paused], 200);
+    assert.deepEqual([log.read(250).nearest, log.read(250).nearestAgeMs], ["paused", 150]);
+    look(log, [paused, busy], 300);
+    assert.deepEqual([log.read(350).nearest, log.read(350).nearestAgeMs], ["slots", 50]);
+    look(log, [FIT], 400);
+    assert.deepEqual([log.read(450).nearest, log.read(450).foundAgeMs], [undefined, 50]);
+    look(log, [busy], 500);
+    // A slot that fell free and was taken again is the same wait.
+    assert.equal(log.read(550).nearestAgeMs, 250);
   });
 });

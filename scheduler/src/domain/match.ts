@@ -22,6 +22,8 @@ export interface Candidate {
   readonly resources: ReadonlySet<string>;
   /** Attempts it may be given now, prefetch included. */
   readonly credit: number;
+  /** Until then (monotonic) it is given nothing, because it let an assignment lie; 0 or absent when it did not. */
+  readonly acceptStalledUntil?: number;
 }
 
 /** A worker's capacity for one task type. */
@@ -41,6 +43,7 @@ export const FILTERS = [
   "draining",
   "paused",
   "slots",
+  "unanswered",
 ] as const;
 
 /** A filter that can remove a worker. */
@@ -50,8 +53,14 @@ export type Filter = (typeof FILTERS)[number];
  * The filter that removes the worker for tasks of this class, or undefined when it may be given one now.
  * What can never change without a new registration is asked first, so that explanations name the
  * lasting cause.
+ *
+ * @param now Monotonic milliseconds of the candidate's scheduler; without it nobody counts as stalled.
  */
-export function removedBy(taskClass: TaskClass, worker: Candidate): Filter | undefined {
+export function removedBy(
+  taskClass: TaskClass,
+  worker: Candidate,
+  now = Number.POSITIVE_INFINITY,
+): Filter | undefined {
   const capacity = worker.types.get(taskClass.type);
   if (!capacity) return "type";
   if (!worker.queues.has(taskClass.queue)) return "queue";
@@ -65,35 +74,22 @@ export function removedBy(taskClass: TaskClass, worker: Candidate): Filter | und
   if (worker.draining) return "draining";
   if (worker.pauseReason !== undefined) return "paused";
   if (worker.credit <= 0 || capacity.active >= capacity.limit) return "slots";
+  if ((worker.acceptStalledUntil ?? 0) > now) return "unanswered";
   return undefined;
 }
 
-/** How the workers fared with one class, as the matcher saw it. */
-export interface MatchRecord {
-  readonly lookedAt: number;
-  readonly eligible: number;
-  /** Workers removed by each filter, with the first such worker as the example. */
-  readonly removed: ReadonlyMap<Filter, { readonly count: number; readonly example: string }>;
-}
+/** Filters that ask for what changes only with a registration or a loaded resource. */
+export const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "resources"]);
 
-/** Applies the filters to all workers and keeps count. */
-export function matchAll<W extends Candidate>(
-  taskClass: TaskClass,
-  workers: Iterable<W>,
-): { readonly fits: W[]; readonly record: MatchRecord } {
-  const fits: W[] = [];
-  const removed = new Map<Filter, { count: number; example: string }>();
-  let lookedAt = 0;
-  for (const worker of workers) {
-    lookedAt++;
-    const filter = removedBy(taskClass, worker);
-    if (filter === undefined) {
-      fits.push(worker);
-      continue;
-    }
-    const entry = removed.get(filter);
-    if (entry) entry.count++;
-    else removed.set(filter, { count: 1, example: worker.workerId });
-  }
-  return { fits, record: { lookedAt, eligible: fits.length, removed } };
-}
+/** The filters from the one that is nearest to being lifted: what it removed got furthest. */
+export const NEAREST_FIRST: readonly Filter[] = [
+  "slots",
+  "unanswered",
+  "paused",
+  "draining",
+  "starting",
+  "resources",
+  "labels",
+  "queue",
+  "type",
+];

@@ -35,6 +35,21 @@ export class WaitingWindow {
     return true;
   }
 
+  has(id: number): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** How many go before this id; undefined when it is not in the window. */
+  rank({ id, priority }: WindowEntry): number | undefined {
+    if (!this.#ids.has(id)) return undefined;
+    let before = 0;
+    for (const [other, ids] of this.#byPriority) {
+      if (other > priority) before += ids.length;
+      else if (other === priority) before += ids.indexOf(id);
+    }
+    return before;
+  }
+
   /** The next id to give out. */
   peek(): WindowEntry | undefined {
     for (const priority of this.#priorities) {

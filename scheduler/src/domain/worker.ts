@@ -33,6 +33,8 @@ export interface WorkerHello {
   readonly resources: readonly string[];
   readonly launchId: string;
   readonly features: readonly string[];
+  /** What it can load when asked, as names or prefixes that end in `*`; none with `prepare_resource` means anything. */
+  readonly loadable?: readonly string[];
   readonly host: HostRecord;
 }
 
@@ -83,7 +85,61 @@ export interface HeartbeatRecord {
   readonly paused: boolean;
   readonly pauseReason: string;
   readonly counters: Readonly<Record<string, number>>;
+  /** Resources that it is loading or failed to load. */
+  readonly resourceStates?: readonly ResourceStateRecord[];
+  /** What the scheduler that holds its stream adds, for the other schedulers. */
+  readonly seen?: SeenRecord;
 }
+
+/** What a beat says of a resource that was asked for and is not loaded. */
+export interface ResourceStateRecord {
+  readonly resource: string;
+  readonly state: "loading" | "failed";
+  /** In that state, milliseconds. */
+  readonly ageMs: number;
+  /** Times that loading has failed in a row. */
+  readonly failures: number;
+  /** Why it failed last; empty when it has not. */
+  readonly error: string;
+}
+
+/** A worker as the scheduler that holds its stream sees it, where that is more than its beat says. */
+export interface SeenRecord {
+  /** Attempts that occupy it. */
+  readonly outstanding: number;
+  /** The same by type. */
+  readonly types: Readonly<Record<string, number>>;
+  /** The oldest of them; ages are milliseconds. */
+  readonly held: readonly SeenAttempt[];
+  /** What it was asked to load, and how long ago, milliseconds. */
+  readonly asks: readonly { readonly resource: string; readonly sinceMs: number; readonly count: number }[];
+}
+
+/** An attempt as the scheduler that gave it out sees it. Ages are milliseconds. */
+export interface SeenAttempt {
+  readonly attemptId: string;
+  readonly type: string;
+  /** Empty when it is in none. */
+  readonly phase: string;
+  readonly phaseAgeMs: number;
+  /** Since it started, or was given out when it has not. */
+  readonly ageMs: number;
+  /** Its result has arrived and is being committed. */
+  readonly resultPending: boolean;
+}
+
+/** True when the worker says that it can load the resource if it is asked to. */
+export function canLoad(hello: Pick<WorkerHello, "features" | "loadable">, resource: string): boolean {
+  if (!hello.features.includes(PREPARE_RESOURCE)) return false;
+  const { loadable = [] } = hello;
+  if (loadable.length === 0) return true;
+  return loadable.some((name) =>
+    name.endsWith("*") ? resource.startsWith(name.slice(0, -1)) : name === resource,
+  );
+}
+
+/** The feature of workers that load resources when asked. */
+const PREPARE_RESOURCE = "prepare_resource";
 
 /** A worker process's last words. */
 export interface FatalRecord {

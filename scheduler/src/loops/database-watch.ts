@@ -35,6 +35,12 @@ export class DatabaseWatch {
     return this.#awaySince === undefined ? undefined : this.#why;
   }
 
+  /** For how long it has been away, and why; undefined when it can be used. */
+  get outage(): { readonly awayMs: number; readonly error: string } | undefined {
+    if (this.#awaySince === undefined) return undefined;
+    return { awayMs: this.#clock.monotonic() - this.#awaySince, error: this.#why };
+  }
+
   /**
    * Does what needs the database.
    *

@@ -89,6 +89,8 @@ export class Duties {
         const dropped = await store.dropOld(config.keepDays);
         if (dropped > 0) log.info("retention.dropped", { partitions: dropped, keep_days: config.keepDays });
       }),
+      loop("queue-views", Math.min(config.pollMs, config.queueViewMs), () => dispatch.queueViews.runOnce()),
+      loop("resources", config.pollMs, () => dispatch.resources.runOnce()),
       loop("monitor", config.monitorMs, () => monitorOnce(store, dispatch, log)),
     ];
   }
@@ -107,6 +109,12 @@ export class Duties {
       wallTime: this.#clock.now(),
       timings: `heartbeat ${leases.heartbeatMs} ms, lease ${leases.leaseMs} ms, grace ${leases.graceMs} ms, accept ${leases.acceptDeadlineMs} ms`,
     };
+  }
+
+  /** Since the database was last looked at for work, milliseconds; undefined before the first time. */
+  pollAgeMs(): number | undefined {
+    const { lastRunAt } = this.#poll;
+    return lastRunAt === undefined ? undefined : this.#clock.monotonic() - lastRunAt;
   }
 
   start(): void {

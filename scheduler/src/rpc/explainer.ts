@@ -1,147 +1,299 @@
+import type { Clock } from "../clock.ts";
+import { type Backlog, shownCount } from "../dispatch/backlog.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
-import type { Explanation, Reason } from "../domain/explain/reason.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { FleetView } from "../dispatch/fleet-view.ts";
+import type { Registry } from "../dispatch/registry.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { allAttempts } from "../domain/explain/attempts.ts";
+import type { DispatchFacts } from "../domain/explain/delayed.ts";
+import { databaseUnavailable, heldMeanwhile, type Outage } from "../domain/explain/outage.ts";
+import { type Explanation, plural, type Reason } from "../domain/explain/reason.ts";
 import { withRefused } from "../domain/explain/refused.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
-import { explainWaiting, type FleetMember } from "../domain/explain/waiting.ts";
-import { explainGone, explainLiving } from "../domain/explain/worker.ts";
-import { formatTaskId, parseAttemptId } from "../domain/ids.ts";
+import { explainWaiting } from "../domain/explain/waiting.ts";
+import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
+import { formatTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
-import type { QueueRow, Store } from "../store/store.ts";
+import type { SchedulerRow, Store } from "../store/store.ts";
+import { explainWithRefusals } from "./refused-workers.ts";
 
-/** Workers looked at for one explanation. */
-const MAX_FLEET = 10_000;
+/** Workers that have gone and are looked at for who could have run a task. */
+const MAX_GONE = 200;
+
+/** Kinds of waiting tasks that the explanation of a queue lists. */
+const MAX_KINDS = 20;
+
+/** A count this old is good enough for an explanation, milliseconds. */
+const BACKLOG_AGE_MS = 500;
+
+/** What is recorded when a session ends. */
+const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
+
+/** Whether the database can be used. */
+export interface Availability {
+  /** Does what needs the database. @throws DatabaseUnavailableError at once when it is away. */
+  run<T>(work: () => Promise<T>): Promise<T>;
+  /** Undefined while the database can be used. */
+  readonly outage: { readonly awayMs: number; readonly error: string } | undefined;
+}
+
+/** What the explainer works with. */
+export interface ExplainerParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly dispatcher: Dispatcher;
+  readonly registry: Registry;
+  readonly fleet: FleetView;
+  readonly backlog: Backlog;
+  readonly clock: Clock;
+  readonly database: Availability;
+  readonly schedulerId: string;
+  /** Where workers connect, `host:port`. */
+  readonly address: () => string;
+  /** Since the polling loop last ran, milliseconds; undefined before its first run. */
+  readonly pollAgeMs: () => number | undefined;
+}
 
 /**
- * Gathers the facts and explains. Workers of all schedulers are looked at, through the filters that
- * assign work.
+ * Gathers the facts and explains. Workers of all schedulers are looked at, through the filters that assign
+ * work; while the database is away, what this scheduler holds in memory is told.
  */
 export class Explainer {
-  readonly #store: Store;
-  readonly #classes: ClassIndex;
+  readonly #parts: ExplainerParts;
 
-  constructor(store: Store, classes: ClassIndex) {
-    this.#store = store;
-    this.#classes = classes;
+  constructor(parts: ExplainerParts) {
+    this.#parts = parts;
   }
 
-  async task(task: TaskRecord): Promise<Explanation> {
-    return { subject: formatTaskId(task.id), state: task.state, reasons: await this.#taskReasons(task) };
-  }
-
-  async worker(record: WorkerRecord): Promise<Explanation> {
-    const now = await this.#store.databaseTime();
-    const state = workerState(record, now);
-    if (record.goneTime) return { subject: record.workerId, state, reasons: [explainGone(record)] };
-    const member = await this.#member(record, now);
-    const waiting = (await this.#store.depths()).flatMap(({ classId, ready }) => {
-      const taskClass = this.#classes.get(classId)?.taskClass;
-      return taskClass ? [{ taskClass, ready }] : [];
-    });
-    return { subject: record.workerId, state, reasons: explainLiving(member, waiting, now) };
-  }
-
-  /** Why the queue's oldest waiting task of each type does not move. */
-  async queue(queue: QueueRow): Promise<Explanation> {
-    const tasks = await this.#store.listTasks({
-      states: ["queued"],
-      queue: queue.name,
-      type: undefined,
-      detail: undefined,
-      workerId: undefined,
-      beforeId: undefined,
-      limit: 1_000,
-    });
-    const byType = new Map(tasks.map((task) => [task.type, task]));
-    const reasons: Reason[] = [];
-    for (const task of byType.values()) {
-      for (const reason of await this.#taskReasons(task)) {
-        const summary = `${task.type} (oldest ${formatTaskId(task.id)}): ${reason.summary}`;
-        reasons.push({ ...reason, summary });
-      }
-    }
-    const state = queue.pauseTime ? "paused" : tasks.length > 0 ? "waiting" : "empty";
-    if (reasons.length === 0) {
-      reasons.push({
-        code: queue.pauseTime ? "QUEUE_PAUSED" : "IDLE_NO_WORK",
-        summary: queue.pauseTime
-          ? `the queue is paused (${queue.pauseReason}) and nothing waits in it`
-          : "nothing waits in the queue",
-        since: queue.pauseTime,
-        evidence: [],
-        remedy: queue.pauseTime ? `muster queue resume ${queue.name}` : "nothing to do",
-      });
-    }
-    return { subject: `queue:${queue.name}`, state, reasons };
-  }
-
-  async #taskReasons(task: TaskRecord): Promise<Reason[]> {
-    if (hasEnded(task.state)) return [explainEnded(task, await this.#store.getAttempts(task.id))];
-    const now = await this.#store.databaseTime();
-    if (task.state === "queued") return this.#waitingReasons(task, now);
-    const record = task.workerId === undefined ? undefined : await this.#store.getWorker(task.workerId);
-    return explainActive(task, record && { record, state: workerState(record, now) }, now);
-  }
-
-  async #waitingReasons(task: TaskRecord, now: Date): Promise<Reason[]> {
-    const taskClass = await this.#classes.resolve(task.queue, task.type, task.requirements);
-    const filter = { pool: undefined, beforeId: undefined };
-    const living = await this.#store.listWorkers({ ...filter, living: true, limit: MAX_FLEET });
-    const fleet: FleetMember[] = [];
-    for (const record of living) fleet.push(await this.#member(record, now));
-    const [lastGone] =
-      fleet.length > 0 ? [] : await this.#store.listWorkers({ ...filter, living: false, limit: 1 });
-    const queue = (await this.#store.listQueues()).find(({ name }) => name === task.queue);
-    const reasons = explainWaiting({
-      task,
-      taskClass,
-      queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
-      fleet,
-      lastWorkerSeen: lastGone?.goneTime,
-      now,
-    });
-    return withRefused(reasons, task, await this.#store.listRefusals(undefined), now);
-  }
-
-  async #member(record: WorkerRecord, now: Date): Promise<FleetMember> {
-    const state = workerState(record, now);
-    const { hello, heartbeat } = record;
-    const slots = heartbeat?.slots ?? hello.slots;
-    return {
-      record,
-      state,
-      candidate: {
-        workerId: record.workerId,
-        ready: state === "ready" || state === "draining",
-        draining: record.draining,
-        pauseReason: heartbeat?.paused ? heartbeat.pauseReason || "paused" : undefined,
-        queues: new Set(hello.queues),
-        types: await this.#types(record),
-        labels: hello.labels,
-        resources: new Set(heartbeat?.resources ?? hello.resources),
-        credit: slots + hello.prefetch - record.activeCount,
+  /** Undefined when there is no such task. */
+  task(id: number): Promise<Explanation | undefined> {
+    return this.#orFromMemory(
+      async () => {
+        const task = await this.#parts.store.getTask(id);
+        if (!task) return undefined;
+        return { subject: formatTaskId(id), state: task.state, reasons: await this.#taskReasons(task) };
       },
+      (outage) => this.#taskFromMemory(id, outage),
+    );
+  }
+
+  /** Undefined when no such worker was ever seen, nor sent away. */
+  worker(id: string): Promise<Explanation | undefined> {
+    return this.#orFromMemory(
+      async () => {
+        const { store } = this.#parts;
+        const [record, refusals] = [await store.getWorker(id), await store.listRefusals(id)];
+        const explanation = record && (await this.#workerReasons(record));
+        if (refusals.length === 0) return explanation;
+        return explainWithRefusals(id, explanation, record?.goneTime, refusals, await store.databaseTime());
+      },
+      (outage) => this.#workerFromMemory(id, outage),
+    );
+  }
+
+  /** Why the queue's next waiting task of each kind does not move; undefined when there is no such queue. */
+  queue(name: string): Promise<Explanation | undefined> {
+    return this.#orFromMemory(
+      () => this.#queueReasons(name),
+      (outage) => this.#queueFromMemory(name, outage),
+    );
+  }
+
+  async #orFromMemory(
+    explain: () => Promise<Explanation | undefined>,
+    fromMemory: (outage: Reason) => Explanation,
+  ): Promise<Explanation | undefined> {
+    const { database } = this.#parts;
+    try {
+      return await database.run(explain);
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailableError)) throw error;
+      return fromMemory(databaseUnavailable(this.#outage(error)));
+    }
+  }
+
+  async #workerReasons(record: WorkerRecord): Promise<Explanation> {
+    const { store, fleet, classes, backlog } = this.#parts;
+    const now = await store.databaseTime();
+    if (record.goneTime) {
+      const state = workerState(record, now);
+      const end = await store.lastWorkerEvent(record.workerId, record.sessionId, END_EVENTS);
+      const silentMs = end?.attributes.silent_ms;
+      const facts = {
+        silentMs: silentMs === undefined ? undefined : Number(silentMs),
+        held: end?.attributes.held ?? "",
+      };
+      return { subject: record.workerId, state, reasons: [explainGone(record, facts)] };
+    }
+    await classes.learn();
+    const counts = await backlog.read(BACKLOG_AGE_MS);
+    const waiting = [...counts].flatMap(([classId, ready]): WaitingClass[] => {
+      const taskClass = classes.get(classId)?.taskClass;
+      return taskClass ? [{ taskClass, ready, queuePaused: classes.isPaused(taskClass.queue) }] : [];
+    });
+    const member = fleet.member(record, now);
+    return {
+      subject: record.workerId,
+      state: member.state,
+      reasons: explainLiving(member, waiting, now),
     };
   }
 
-  /** Capacity by type; what runs is known by the beat, its types by the store only where a limit asks. */
-  async #types({ hello, heartbeat }: WorkerRecord) {
-    const active = new Map<string, number>();
-    if (hello.types.some(({ concurrency }) => concurrency > 0)) {
-      for (const { attemptId } of heartbeat?.running ?? []) {
-        const key = parseAttemptId(attemptId);
-        const task = key && (await this.#store.getTask(key.taskId));
-        if (task) active.set(task.type, (active.get(task.type) ?? 0) + 1);
+  async #queueReasons(name: string): Promise<Explanation | undefined> {
+    const { store, classes, backlog } = this.#parts;
+    const queue = (await store.listQueues()).find((row) => row.name === name);
+    if (!queue) return undefined;
+    await classes.learn();
+    const counts = await backlog.read(BACKLOG_AGE_MS);
+    const waiting = [...classes.all()]
+      .filter(({ taskClass }) => taskClass.queue === name && (counts.get(taskClass.id) ?? 0) > 0)
+      .sort((a, b) => (counts.get(b.taskClass.id) ?? 0) - (counts.get(a.taskClass.id) ?? 0))
+      .slice(0, MAX_KINDS);
+    const fronts = await store.waitingTasks(
+      waiting.map(({ taskClass }) => taskClass.id),
+      1,
+    );
+    const reasons: Reason[] = [];
+    for (const { id, classId } of fronts) {
+      const task = await store.getTask(id);
+      if (task?.state !== "queued") continue;
+      const kind = `${shownCount(counts.get(classId) ?? 1)} ${task.type} waiting, first ${formatTaskId(id)}`;
+      for (const reason of await this.#taskReasons(task)) {
+        // That the queue is paused is said once for all kinds.
+        if (reason.code === "QUEUE_PAUSED") continue;
+        reasons.push({ ...reason, summary: `${kind}: ${reason.summary}` });
       }
     }
-    return new Map(
-      hello.types.map(({ type, concurrency }) => [
-        type,
-        {
-          limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY,
-          active: active.get(type) ?? 0,
-        },
-      ]),
+    const pause = queue.pauseTime;
+    const waits = [...counts.entries()]
+      .filter(([id]) => classes.get(id)?.taskClass.queue === name)
+      .reduce((sum, [, count]) => sum + count, 0);
+    if (pause) {
+      reasons.unshift({
+        code: "QUEUE_PAUSED",
+        summary: `the queue is paused: ${queue.pauseReason}; ${waits === 0 ? "nothing waits in it" : `${plural(waits, "task")} ${waits === 1 ? "waits" : "wait"} in it`}`,
+        since: pause,
+        evidence: [
+          { key: "pause_reason", value: queue.pauseReason ?? "", source: "database" },
+          { key: "ready_tasks", value: String(waits), source: "database" },
+        ],
+        remedy: `resume it when the reason is gone: muster queue resume ${name}`,
+      });
+    }
+    if (reasons.length === 0) {
+      reasons.push({
+        code: "IDLE_NO_WORK",
+        summary: "nothing that could start now waits in the queue",
+        evidence: [{ key: "ready_tasks", value: "0", source: "database" }],
+        remedy: "nothing to do",
+      });
+    }
+    const state = pause ? "paused" : waits > 0 ? "waiting" : "empty";
+    return { subject: `queue:${name}`, state, reasons };
+  }
+
+  async #taskReasons(task: TaskRecord): Promise<Reason[]> {
+    const { store, fleet } = this.#parts;
+    if (hasEnded(task.state))
+      return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
+    const now = await store.databaseTime();
+    if (task.state === "queued") return this.#waitingReasons(task, now);
+    const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);
+    const holder =
+      record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
+    return explainActive(task, holder, now);
+  }
+
+  async #waitingReasons(task: TaskRecord, now: Date): Promise<Reason[]> {
+    const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
+    const taskClass = await classes.resolve(task.queue, task.type, task.requirements);
+    const elsewhere = await fleet.elsewhere(now);
+    const attempts = task.attemptCount > 0 ? await store.getAttempts(task.id) : [];
+    const able = [...fleet.own(now), ...elsewhere].some(
+      ({ candidate }) => candidate.types.has(task.type) && candidate.queues.has(task.queue),
     );
+    // Who could have run it is asked only when nobody living could.
+    const gone = able
+      ? []
+      : await store.listWorkers({ pool: undefined, beforeId: undefined, living: false, limit: MAX_GONE });
+    const queue = (await store.listQueues()).find(({ name }) => name === task.queue);
+    const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
+    const refusals = able ? [] : await store.listRefusals(undefined);
+    // From here on nothing waits: the matcher's look and what is told of its workers are of one moment.
+    dispatcher.look(taskClass.id);
+    const entry = classes.get(taskClass.id);
+    const monotonicNow = clock.monotonic();
+    const reasons = explainWaiting({
+      task,
+      taskClass,
+      lastAttempt: attempts.at(-1),
+      queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
+      fleet: [...fleet.own(now), ...elsewhere],
+      match: entry?.log.read(monotonicNow),
+      monotonicNow,
+      gone,
+      dispatch: this.#dispatchFacts(entry?.window.rank(task), others),
+      address: address(),
+      now,
+    });
+    return withRefused(reasons, task, refusals, now);
+  }
+
+  #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {
+    const { dispatcher, pollAgeMs } = this.#parts;
+    return {
+      ...dispatcher.pulse,
+      pollAgeMs: pollAgeMs(),
+      aheadCount,
+      otherSchedulers: new Set(others.map(({ id }) => id)),
+    };
+  }
+
+  #outage(error: DatabaseUnavailableError): Outage {
+    const { database, clock, registry, classes } = this.#parts;
+    const { outage } = database;
+    const awayMs = outage?.awayMs ?? 0;
+    const sessions = [...registry.all()];
+    return {
+      since: new Date(clock.now() - awayMs),
+      awayMs,
+      error: outage?.error ?? error.message,
+      runningCount: sessions.reduce((sum, { attempts }) => sum + attempts.size, 0),
+      workerCount: sessions.filter(({ link }) => link !== undefined).length,
+      waitingCount: [...classes.all()].reduce((sum, { window }) => sum + window.size, 0),
+    };
+  }
+
+  #taskFromMemory(id: number, outage: Reason): Explanation {
+    const subject = formatTaskId(id);
+    for (const member of this.#parts.fleet.own(this.#wallNow)) {
+      const held = member.held.find(({ attemptId }) => attemptId.startsWith(`${subject}.`));
+      if (!held) continue;
+      const reasons = [outage, heldMeanwhile(held, member.candidate.workerId)];
+      return { subject, state: "running", reasons };
+    }
+    const waits = [...this.#parts.classes.all()].find(({ window }) => window.has(id));
+    if (!waits) return { subject, state: "unknown", reasons: [outage] };
+    return { subject, state: "queued", reasons: [outage] };
+  }
+
+  #workerFromMemory(id: string, outage: Reason): Explanation {
+    const member = this.#parts.fleet.ownByName(id, this.#wallNow);
+    if (!member) return { subject: id, state: "unknown", reasons: [outage] };
+    const living = explainLiving(member, [], this.#wallNow);
+    // What waits is not known now, so neither is what an idle worker is idle for.
+    const reasons = [outage, ...living.filter(({ code }) => !code.startsWith("IDLE_"))];
+    return { subject: member.candidate.workerId, state: member.state, reasons };
+  }
+
+  #queueFromMemory(name: string, outage: Reason): Explanation {
+    const state = this.#parts.classes.isPaused(name) ? "paused" : "unknown";
+    return { subject: `queue:${name}`, state, reasons: [outage] };
+  }
+
+  get #wallNow(): Date {
+    return new Date(this.#parts.clock.now());
   }
 }

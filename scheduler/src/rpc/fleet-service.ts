@@ -21,7 +21,6 @@ import type { OverviewSource } from "./overview.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import {
   byWorker,
-  explainWithRefusals,
   parseWorkerToken,
   refusedPage,
   refusedToken,
@@ -108,16 +107,8 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     async explainWorker({ workerId }) {
-      const refusals = await refusalsOf(store, workerId);
-      const worker =
-        refusals.length > 0 ? await store.getWorker(workerId) : await requireWorker(store, workerId);
-      const explanation = explainWithRefusals(
-        workerId,
-        worker && (await explainer.worker(worker)),
-        worker?.goneTime,
-        refusals,
-        await store.databaseTime(),
-      );
+      const explanation = workerId === "" ? undefined : await explainer.worker(storable(workerId, 256));
+      if (!explanation) throw workerNotFound(workerId);
       return { explanation: fromExplanation(explanation) };
     },
 
@@ -146,16 +137,16 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     async explainQueue({ queue }) {
-      const rows = await store.listQueues();
-      const row = rows.find(({ name }) => name === queue);
-      if (!row) {
+      const explanation = await explainer.queue(queue);
+      if (!explanation) {
+        const rows = await store.listQueues();
         throw new Refusal(
           "not_found",
           "QUEUE_NOT_FOUND",
           `there is no queue "${queue.slice(0, 140)}"; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
         );
       }
-      return { explanation: fromExplanation(await explainer.queue(row)) };
+      return { explanation: fromExplanation(explanation) };
     },
 
     async pauseQueue({ queue, reason }) {
@@ -313,7 +304,11 @@ async function refusalsOf(store: Store, workerId: string): Promise<RefusalRecord
 async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {
   const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
-  throw new Refusal(
+  throw workerNotFound(id);
+}
+
+function workerNotFound(id: string): Refusal {
+  return new Refusal(
     "not_found",
     "WORKER_NOT_FOUND",
     `there is no worker "${id.slice(0, 140)}" and no trace of one; list them with ListWorkers`,

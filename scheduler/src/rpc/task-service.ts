@@ -100,8 +100,9 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
     watchTask: (request, context) => watchTask(parts, request.taskId, context),
 
     async explainTask({ taskId }) {
-      const task = await requireTask(store, taskId);
-      return { explanation: fromExplanation(await parts.explainer.task(task)) };
+      const explanation = await parts.explainer.task(requireId(taskId));
+      if (!explanation) throw notFound(taskId);
+      return { explanation: fromExplanation(explanation) };
     },
   };
 }

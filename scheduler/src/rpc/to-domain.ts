@@ -84,6 +84,7 @@ export function toRegistration(hello: Hello): Registration {
       resources: hello.resources,
       launchId: storable(hello.launchId, MAX_NAME),
       features: hello.features.slice(0, MAX_ATTRIBUTES).map((feature) => storable(feature, MAX_NAME)),
+      loadable: hello.loadableResources.slice(0, MAX_RESOURCES).map((name) => storable(name, MAX_TEXT)),
       host: {
         hostname: storable(host?.hostname ?? "", MAX_TEXT),
         pid: host?.pid ?? 0,
@@ -150,6 +151,13 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
         .slice(0, MAX_COUNTERS)
         .map(([name, value]) => [storable(name, MAX_NAME), toCount(value)]),
     ),
+    resourceStates: beat.resourceStates.slice(0, MAX_RESOURCES).map((state) => ({
+      resource: storable(state.resource, MAX_TEXT),
+      state: state.loading ? "loading" : "failed",
+      ageMs: toMs(state.age) ?? 0,
+      failures: Math.max(0, state.failureCount),
+      error: storable(state.error, MAX_TEXT),
+    })),
   };
 }
 

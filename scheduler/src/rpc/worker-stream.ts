@@ -11,7 +11,7 @@ import {
 } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
-import type { OutgoingAssignment, ResultAck, WorkerLink } from "../dispatch/link.ts";
+import type { OutgoingAssignment, QueueViewEntry, ResultAck, WorkerLink } from "../dispatch/link.ts";
 import type { AttemptDecision } from "../dispatch/reconcile.ts";
 import type { Reports } from "../dispatch/reports.ts";
 import type { Session } from "../dispatch/session.ts";
@@ -143,6 +143,29 @@ class WorkerStream implements WorkerLink {
   drain(reason: string, deadlineMs: number | undefined): void {
     const deadline = deadlineMs === undefined ? {} : { deadline: durationFromMs(deadlineMs) };
     this.#send({ case: "drain", value: { reason, ...deadline } });
+  }
+
+  queueView(entries: readonly QueueViewEntry[]): void {
+    this.#send({
+      case: "queueView",
+      value: {
+        entries: entries.map(({ queue, type, ready, removedBy, detail }) => ({
+          queue,
+          type,
+          readyCount: BigInt(ready),
+          removedBy,
+          detail,
+        })),
+      },
+    });
+  }
+
+  prepare(resource: string, waitingTasks: number): void {
+    this.#send({ case: "prepareResource", value: { resource, waitingTaskCount: BigInt(waitingTasks) } });
+  }
+
+  releaseResource(resource: string, reason: string): void {
+    this.#send({ case: "releaseResource", value: { resource, reason } });
   }
 
   close(refusal: Refusal): void {

@@ -215,7 +215,7 @@ export interface RefusalWrite extends RefusedStream {
 /** What a scheduler asks of a worker whose stream another scheduler holds. */
 export interface Command {
   readonly sessionId: number;
-  readonly kind: "cancel" | "drain" | "supersede";
+  readonly kind: "cancel" | "drain" | "supersede" | "prepare";
   readonly body: Readonly<Record<string, string>>;
 }
 
@@ -239,6 +239,8 @@ export interface Store {
   classesAfter(id: number): Promise<TaskClass[]>;
   insertTasks(tasks: readonly TaskInsert[]): Promise<InsertedTask[]>;
   waitingTasks(classIds: readonly number[], limitPerClass: number): Promise<WaitingTask[]>;
+  /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
+  countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
   claim(wanted: readonly { taskId: number; sessionId: number }[]): Promise<ClaimedAttempt[]>;
   /** Attempts in state assigned of these sessions among these tasks: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
@@ -314,6 +316,8 @@ export interface Store {
     living: boolean | undefined;
     beforeId: number | undefined;
     limit: number;
+    /** Leaves out the workers of this scheduler. */
+    exceptScheduler?: string;
   }): Promise<WorkerRecord[]>;
   /** By worker id (its newest session) or session uuid. */
   getWorker(id: string): Promise<WorkerRecord | undefined>;
@@ -325,6 +329,12 @@ export interface Store {
   /** What was recorded of one task apart from its regular life. */
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
+  /** The newest event of a session with one of these names. */
+  lastWorkerEvent(
+    workerId: string,
+    sessionId: number,
+    names: readonly string[],
+  ): Promise<EventRecord | undefined>;
   recentEvents(beforeId: number | undefined, limit: number): Promise<EventRecord[]>;
   eventsAfter(afterId: number, limit: number): Promise<EventRecord[]>;
   lastEventId(): Promise<number>;

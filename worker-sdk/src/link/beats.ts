@@ -3,6 +3,9 @@ import type { Clock } from "../clock.ts";
 /** Intervals without one answered beat after which the stream is taken for dead. */
 const UNANSWERED_INTERVALS = 3;
 
+/** An extra beat, for news that should not wait, comes at least this long after the last one. */
+const SOON_MS = 20;
+
 /** What beats need of their owner. */
 export interface BeatsListener {
   /** Sends a beat; the facts are gathered now. */
@@ -20,6 +23,7 @@ export class Beats {
   #answeredAtMs = 0;
   #tickedAtMs = 0;
   #cancel: (() => void) | undefined;
+  #cancelSoon: (() => void) | undefined;
 
   constructor(clock: Clock, listener: BeatsListener) {
     this.#clock = clock;
@@ -40,8 +44,20 @@ export class Beats {
     this.#cancel = this.#clock.every(intervalMs, () => this.#tick());
   }
 
+  /** Something changed that the scheduler should know before the next beat is due. */
+  soon(): void {
+    if (this.#cancel === undefined || this.#cancelSoon !== undefined) return;
+    const waitMs = Math.max(0, this.#tickedAtMs + SOON_MS - this.#clock.monotonicMs());
+    this.#cancelSoon = this.#clock.after(waitMs, () => {
+      this.#cancelSoon = undefined;
+      this.#beat();
+    });
+  }
+
   /** The stream is gone. */
   stop(): void {
+    this.#cancelSoon?.();
+    this.#cancelSoon = undefined;
     this.#cancel?.();
     this.#cancel = undefined;
   }

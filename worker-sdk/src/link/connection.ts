@@ -7,13 +7,13 @@ import { Counters } from "./counters.ts";
 import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
-import type { FromLink, LinkData, StartupPhaseMessage, ToLink } from "./messages.ts";
+import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
 import { Session } from "./session.ts";
 import type { SharedState } from "./shared.ts";
 import type { StreamEnd } from "./status.ts";
 import type { Stream } from "./stream.ts";
 import { Vitals } from "./vitals.ts";
-import { durationsMs, encode, startupPhase } from "./wire.ts";
+import { durationsMs, encode, resourceStates, startupPhase } from "./wire.ts";
 
 /** Feature of a scheduler that takes starts with the acceptance. */
 const BRIEF_STARTS = "brief_starts";
@@ -43,6 +43,7 @@ export class Connection {
   #dialed = false;
   #welcomed = false;
   #resources: readonly string[];
+  #resourceStates: readonly ResourceStateMessage[] = [];
   #paused = { paused: false, reason: "" };
   #finish: { reason: string; cancelTimer: () => void; leaving: boolean } | undefined;
   #fatal: Extract<ToLink, { kind: "fatal" }>["fatal"] | undefined;
@@ -174,9 +175,15 @@ export class Connection {
         return;
       case "resources":
         this.#resources = message.resources;
+        this.#beats.soon();
+        return;
+      case "resourceStates":
+        this.#resourceStates = message.states;
+        this.#beats.soon();
         return;
       case "paused":
         this.#paused = { paused: message.paused, reason: message.reason };
+        this.#beats.soon();
         return;
       case "draining":
         this.#attempts.draining = true;
@@ -311,6 +318,7 @@ export class Connection {
           paused: this.#paused.paused,
           pauseReason: this.#paused.reason,
           counters: this.#counters.totals(),
+          resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
         },
       }),
     );

@@ -45,6 +45,7 @@ export function buildHello(data: LinkData, now: HelloState): MessageInitShape<ty
     inFlight: now.inFlight,
     startupPhases: now.phases.map(startupPhase),
     features: [...data.features],
+    loadableResources: [...data.loadable],
     lastError: now.lastError,
     ready: now.ready,
     draining: now.draining,

@@ -75,6 +75,28 @@ export interface FatalMessage {
   readonly exitCode: number;
 }
 
+/** A resource that is being loaded or could not be loaded. */
+export interface ResourceStateMessage {
+  readonly resource: string;
+  /** False: loading failed. */
+  readonly loading: boolean;
+  /** When that began, on the monotonic clock. */
+  readonly sinceMs: number;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** Of the last failure; empty when there was none. */
+  readonly error: string;
+}
+
+/** Waiting tasks of one kind, and why none came to this worker; empty `removed_by` when others were faster. */
+export interface QueueViewMessage {
+  readonly queue: string;
+  readonly type: string;
+  readonly ready: number;
+  readonly removed_by: string;
+  readonly detail: string;
+}
+
 /** Main thread to link. */
 export type ToLink =
   | { readonly kind: "startupPhase"; readonly phase: StartupPhaseMessage }
@@ -129,6 +151,7 @@ export type ToLink =
     }
   | { readonly kind: "forget"; readonly attemptId: string }
   | { readonly kind: "resources"; readonly resources: readonly string[] }
+  | { readonly kind: "resourceStates"; readonly states: readonly ResourceStateMessage[] }
   | { readonly kind: "paused"; readonly paused: boolean; readonly reason: string }
   | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
   | { readonly kind: "fatal"; readonly fatal: FatalMessage }
@@ -167,7 +190,7 @@ export type FromLink =
   | { readonly kind: "resume"; readonly reason: string }
   | { readonly kind: "prepareResource"; readonly resource: string; readonly waitingTasks: number }
   | { readonly kind: "releaseResource"; readonly resource: string; readonly reason: string }
-  | { readonly kind: "queueView"; readonly entries: readonly Record<string, string | number>[] }
+  | { readonly kind: "queueView"; readonly entries: readonly QueueViewMessage[] }
   | { readonly kind: "debug"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
   | { readonly kind: "warn"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
   | {
@@ -197,6 +220,8 @@ export interface LinkData {
   readonly prefetch: number;
   readonly resources: readonly string[];
   readonly features: readonly string[];
+  /** What it can load when asked; none with the feature `prepare_resource` means anything. */
+  readonly loadable: readonly string[];
   readonly launchId: string;
   readonly host: {
     readonly hostname: string;

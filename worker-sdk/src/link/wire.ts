@@ -7,6 +7,7 @@ import {
   AttemptMetricsSchema,
   FailureClass,
   RejectionReason,
+  ResourceStateSchema,
   StartupPhaseSchema,
   SucceededSchema,
   TaskResultSchema,
@@ -15,7 +16,14 @@ import {
 } from "@muster/protocol";
 import { durationFromMs, msFromDuration } from "../duration.ts";
 import type { HeldResult, LoggedEvent, PlainSuccess } from "./held.ts";
-import type { AssignmentGroup, Cost, Outcome, RejectReason, StartupPhaseMessage } from "./messages.ts";
+import type {
+  AssignmentGroup,
+  Cost,
+  Outcome,
+  RejectReason,
+  ResourceStateMessage,
+  StartupPhaseMessage,
+} from "./messages.ts";
 
 /** A WorkerMessage's kind, as `create` takes it. */
 export type WorkerMessageKind = NonNullable<MessageInitShape<typeof WorkerMessageSchema>["kind"]>;
@@ -34,6 +42,19 @@ export function startupPhase(phase: StartupPhaseMessage) {
     detail: phase.detail,
     attributes: { ...phase.attributes },
   });
+}
+
+/** What a beat says of resources that are being loaded or could not be loaded. */
+export function resourceStates(states: readonly ResourceStateMessage[], nowMs: number) {
+  return states.map(({ resource, loading, sinceMs, failures, error }) =>
+    create(ResourceStateSchema, {
+      resource,
+      loading,
+      age: durationFromMs(Math.max(0, nowMs - sinceMs)),
+      failureCount: failures,
+      error,
+    }),
+  );
 }
 
 /** A rejection's reason in protobuf. */

@@ -7,6 +7,8 @@ import { plural, type Reason, span } from "./reason.ts";
 export interface Holder {
   readonly record: WorkerRecord;
   readonly state: WorkerState;
+  /** Until it is given up, milliseconds, while it does not answer. */
+  readonly graceLeftMs?: number | undefined;
 }
 
 /** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
@@ -21,12 +23,16 @@ export function explainActive(task: TaskRecord, holder: Holder | undefined, now:
   const running = holder?.record.heartbeat?.running.find((attempt) => attempt.attemptId === attemptId);
   if (holder?.state === "suspect") {
     const silent = age(holder.record.heartbeatTime);
+    const left = holder.graceLeftMs === undefined ? "" : span(holder.graceLeftMs);
     reasons.push({
       code: "WORKER_SUSPECT",
-      summary: `${worker}, which holds it, does not answer; its last beat came ${span(silent)} ago`,
+      summary: `${worker}, which holds it, does not answer; its last beat came ${span(silent)} ago${left ? `, and it is given up in ${left}` : ""}`,
       since: holder.record.heartbeatTime,
-      evidence: [{ key: "worker", value: worker, source: "heartbeat", ageMs: silent }],
-      remedy: "it returns, or its grace ends and the task is given to another worker by itself",
+      evidence: [
+        { key: "worker", value: worker, source: "heartbeat", ageMs: silent },
+        ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
+      ],
+      remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is given to another worker by itself; what is wrong with this one: muster why ${worker}`,
     });
   }
   if (task.cancelTime) {

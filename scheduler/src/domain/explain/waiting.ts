@@ -1,56 +1,76 @@
-import { type Candidate, type Filter, matchAll, removedBy, type TaskClass } from "../match.ts";
-import type { TaskRecord } from "../task.ts";
-import type { WorkerRecord, WorkerState } from "../worker.ts";
+import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
+import type { MatchRecord } from "../match-log.ts";
+import type { AttemptRecord, TaskRecord } from "../task.ts";
+import type { WorkerRecord } from "../worker.ts";
+import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { closest } from "./closest.ts";
+import { type DispatchFacts, delayed } from "./delayed.ts";
+import { type FleetMember, names } from "./fleet.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { list } from "./removed.ts";
+import { notLoaded } from "./resources.ts";
 
-/** A living worker as the matcher sees it, with what people want to know of it. */
-export interface FleetMember {
-  readonly record: WorkerRecord;
-  readonly state: WorkerState;
-  readonly candidate: Candidate;
-}
+export type { FleetMember } from "./fleet.ts";
 
 /** What the explanation of a waiting task rests on. */
 export interface WaitingFacts {
   readonly task: TaskRecord;
   readonly taskClass: TaskClass;
-  readonly queuePause: { readonly reason: string; readonly since: Date } | undefined;
+  /** Its last try, when it had one. */
+  readonly lastAttempt: AttemptRecord | undefined;
+  readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
   readonly fleet: readonly FleetMember[];
-  /** When a worker was last seen, if none lives. */
-  readonly lastWorkerSeen: Date | undefined;
+  /** What the matcher of this scheduler last saw; undefined when it does not know the class. */
+  readonly match: MatchRecord | undefined;
+  /** Monotonic time of this scheduler, as the candidates count it. */
+  readonly monotonicNow: number;
+  /** Workers that have gone, newest first. */
+  readonly gone: readonly WorkerRecord[];
+  readonly dispatch: DispatchFacts;
+  /** Where workers connect. */
+  readonly address: string;
   /** The database's clock. */
   readonly now: Date;
 }
 
-/** A task that could start and does not within this is called delayed. */
-const DISPATCH_NOTICE_MS = 2_000;
-
-/** Why a queued task is not given out; never empty. */
+/** Why a queued task is not given out, the most important reason first; never empty. */
 export function explainWaiting(facts: WaitingFacts): Reason[] {
-  const { task, now } = facts;
+  const { task, now, queuePause } = facts;
   const reasons: Reason[] = [];
-  if (task.runTime && task.runTime > now) reasons.push(notYet(task, task.runTime, now));
-  if (facts.queuePause) {
+  if (task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
+  if (queuePause) {
     reasons.push({
       code: "QUEUE_PAUSED",
-      summary: `queue ${task.queue} is paused: ${facts.queuePause.reason}`,
-      since: facts.queuePause.since,
-      evidence: [{ key: "queue", value: task.queue, source: "database" }],
+      summary: `queue ${task.queue} ${queuePause.since ? `has been paused for ${span(now.getTime() - queuePause.since.getTime())}` : "is paused"}: ${queuePause.reason}`,
+      since: queuePause.since && laterOf(queuePause.since, task.createTime),
+      evidence: [
+        { key: "queue", value: task.queue, source: "database" },
+        { key: "pause_reason", value: queuePause.reason, source: "database" },
+      ],
       remedy: `resume it when the reason is gone: muster queue resume ${task.queue}`,
     });
   }
-  if (reasons.length === 0) reasons.push(...explainMatch(facts));
-  return reasons;
+  const held = reasons.length > 0;
+  const match = explainMatch(facts);
+  // That a worker could take it is no reason to wait while something else holds the task back.
+  return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match)];
 }
 
-function notYet(task: TaskRecord, runTime: Date, now: Date): Reason {
+/** What would still hold the task back when its time has come or its queue goes on. */
+const BLOCKS: ReadonlySet<string> = new Set([
+  "NO_WORKERS",
+  "NO_WORKER_FOR_TYPE",
+  "NO_WORKER_MATCHES_LABELS",
+  "RESOURCE_NOT_LOADED",
+]);
+
+function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason {
   const wait = runTime.getTime() - now.getTime();
   const failure = task.failure;
   if (!failure) {
     return {
       code: "SCHEDULED_FOR_LATER",
-      summary: `the task is scheduled to start in ${span(wait)}`,
+      summary: `the task is scheduled to start in ${span(wait)}, at ${runTime.toISOString()}`,
       since: task.createTime,
       evidence: [{ key: "run_time", value: runTime.toISOString(), source: "database" }],
       remedy: `it starts by itself; to start it now: muster retry t-${task.id}`,
@@ -58,184 +78,245 @@ function notYet(task: TaskRecord, runTime: Date, now: Date): Reason {
   }
   return {
     code: "WAITING_FOR_RETRY",
+    since: lastAttempt?.endTime,
     summary: `attempt ${task.attemptCount} failed with ${failure.code} (${failure.message}); the next begins in ${span(wait)}`,
     evidence: [
       { key: "attempt", value: String(task.attemptCount), source: "database" },
       { key: "run_time", value: runTime.toISOString(), source: "database" },
       { key: "error_code", value: failure.code, source: "database" },
       { key: "error_message", value: failure.message, source: "database" },
+      ...(lastAttempt?.workerId ? [{ key: "worker", value: lastAttempt.workerId, source: "database" }] : []),
     ],
     remedy: `it runs again by itself; to run it now: muster retry t-${task.id}`,
   };
 }
 
 function explainMatch(facts: WaitingFacts): Reason[] {
-  const { task, taskClass, fleet } = facts;
-  const since = task.createTime;
-  if (fleet.length === 0) {
-    const seen = facts.lastWorkerSeen;
-    return [
-      {
-        code: "NO_WORKERS",
-        summary: seen
-          ? `no worker is connected; the last one was seen ${span(facts.now.getTime() - seen.getTime())} ago`
-          : "no worker is connected and none was ever seen",
-        since,
-        evidence: [{ key: "workers", value: "0", source: "database" }],
-        remedy: `start a worker with a handler for ${task.type}`,
-      },
-    ];
+  const { taskClass, fleet, monotonicNow } = facts;
+  if (fleet.length === 0) return [noWorkers(facts)];
+  const groups = new Map<Filter | undefined, FleetMember[]>();
+  for (const member of fleet) {
+    // Another scheduler's clock is not ours; it knows itself who left an assignment unanswered.
+    const filter = removedBy(
+      taskClass,
+      member.candidate,
+      member.elsewhere ? Number.POSITIVE_INFINITY : monotonicNow,
+    );
+    const group = groups.get(filter);
+    if (group) group.push(member);
+    else groups.set(filter, [member]);
   }
-  const { fits, record } = matchAll(
-    taskClass,
-    fleet.map(({ candidate }) => candidate),
-  );
-  if (fits.length > 0) return [delayed(facts, fits)];
-  const removed = (filter: Filter) =>
-    fleet.filter(({ candidate }) => removedBy(taskClass, candidate) === filter);
-  const evidence: Evidence[] = [
-    { key: "workers_looked_at", value: String(record.lookedAt), source: "matcher" },
-    ...[...record.removed].map(([filter, { count, example }]) => ({
-      key: `removed_by_${filter}`,
-      value: `${count} (for example ${example})`,
-      source: "matcher",
-    })),
-  ];
-  // The filter that the nearest worker got furthest through is the one to lift first.
-  const nearest = (
-    ["slots", "paused", "draining", "starting", "resources", "labels", "queue", "type"] as const
-  ).find((filter) => record.removed.has(filter));
-  const reason = (code: string, summary: string, remedy: string): Reason[] => [
-    { code, summary, since, evidence, remedy },
-  ];
-  switch (nearest) {
+  const evidence = matchEvidence(facts, groups);
+  const fits = groups.get(undefined);
+  if (fits) return [delayed(facts, fits, evidence)];
+  const [nearest, ...further] = NEAREST_FIRST.filter((filter) => groups.has(filter));
+  if (nearest === undefined) return [noWorkers(facts)];
+  // Lifting any of these would do; the others are what a worker of another kind lacks.
+  const also = further.filter((filter) => TRANSIENT.has(filter));
+  return [nearest, ...also].map((filter) => {
+    const since = filter === nearest ? nearestSince(facts, nearest) : readyTime(facts);
+    return reasonOf(filter, groups.get(filter) ?? [], { facts, evidence, since, first: filter === nearest });
+  });
+}
+
+const TRANSIENT: ReadonlySet<Filter> = new Set([
+  "slots",
+  "unanswered",
+  "paused",
+  "draining",
+  "starting",
+  "resources",
+]);
+
+interface ReasonContext {
+  readonly facts: WaitingFacts;
+  readonly evidence: readonly Evidence[];
+  readonly since: Date;
+  /** Nobody got further through the filters; else these are further workers that would do. */
+  readonly first: boolean;
+}
+
+function reasonOf(
+  filter: Filter,
+  members: readonly FleetMember[],
+  { facts, evidence, since, first }: ReasonContext,
+): Reason {
+  const { task, taskClass, now, address } = facts;
+  switch (filter) {
     case "slots":
-      return [allBusy(removed("slots"), evidence, since)];
+      return allBusy(taskClass, members, evidence, since);
+    case "unanswered":
+      return {
+        code: "DISPATCH_DELAYED",
+        summary: `${names(members)} could run it, but left the last assignment unanswered and ${members.length === 1 ? "is" : "are"} given nothing for a while`,
+        since,
+        evidence,
+        remedy: `it is offered again by itself within 15 s; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
+      };
     case "paused": {
-      const paused = removed("paused");
-      const why = paused.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`).join(", ");
-      return reason(
-        "WORKERS_PAUSED",
-        `${plural(paused.length, "worker")} could run it but take no new work now (${why})`,
-        "it is given out when one of them takes work again; look at what presses them",
-      );
+      const why = members.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`);
+      return {
+        code: "WORKERS_PAUSED",
+        summary: `${plural(members.length, "worker")} could run it but ${members.length === 1 ? "takes" : "take"} no new work now (${list(why)})`,
+        since,
+        evidence: [
+          ...evidence,
+          ...why.slice(0, 20).map((value) => ({ key: "paused", value, source: "heartbeat" })),
+        ],
+        remedy:
+          "it is given out when one of them takes work again, by itself when the pressure is gone; see to what presses them, or start another worker",
+      };
     }
     case "draining":
-      return reason(
-        "WORKERS_DRAINING",
-        `the workers that could run it are draining: ${names(removed("draining"))}`,
-        "start a worker to take their place",
-      );
+      return {
+        code: "WORKERS_DRAINING",
+        summary: first
+          ? `${members.length === 1 ? "the only worker that could run it is" : `all ${members.length} workers that could run it are`} draining: ${names(members)}`
+          : `${plural(members.length, "more worker")} that could run it ${members.length === 1 ? "is" : "are"} draining: ${names(members)}`,
+        since,
+        evidence,
+        remedy: `to take their place, ${startWorker(taskClass, address)}`,
+      };
     case "starting":
-      return [starting(removed("starting"), evidence, since)];
+      return starting(members, { evidence, since, now, first });
     case "resources":
-      return reason(
-        "RESOURCE_NOT_LOADED",
-        `no worker has loaded ${taskClass.requirements.resources.join(", ")}: ${names(removed("resources"))} lack it`,
-        "load it on a worker, or start one that does",
-      );
+      return notLoaded(taskClass, members, { evidence, since, now, first });
     case "labels":
-      return [noLabels(facts, removed("labels"), evidence)];
-    case "queue":
-      return reason(
-        "NO_WORKER_FOR_TYPE",
-        `${plural(removed("queue").length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}`,
-        `add the queue ${task.queue} to a worker's queues, or submit to one that they take from`,
-      );
-    default: {
-      const known = new Set(fleet.flatMap(({ candidate }) => [...candidate.types.keys()]));
-      const near = closest(task.type, known);
-      return reason(
-        "NO_WORKER_FOR_TYPE",
-        `none of ${plural(fleet.length, "connected worker")} has a handler for ${task.type}${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`,
-        `start a worker with a handler for ${task.type}, or cancel the task (muster cancel t-${task.id}) and submit it with the right type`,
-      );
+      return noLabels(task.id, taskClass, members, evidence, since);
+    case "queue": {
+      const known = new Set(members.flatMap(({ candidate }) => [...candidate.queues]));
+      const near = closest(task.queue, known);
+      return {
+        code: "NO_WORKER_FOR_TYPE",
+        summary: `${plural(members.length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}: they take from ${list([...known])}${didYouMean(near)}`,
+        since,
+        evidence,
+        remedy: `add ${task.queue} to a worker's queues; or, if the queue is a mistake: muster cancel t-${task.id}, and submit it to ${near[0] ?? [...known][0] ?? "another"}`,
+      };
     }
+    case "type":
+      return noHandler(facts, members, evidence, since);
+    default:
+      return filter satisfies never;
   }
 }
 
-function delayed({ task, now }: WaitingFacts, fits: readonly Candidate[]): Reason {
-  const waited = now.getTime() - (task.runTime ?? task.createTime).getTime();
-  return {
-    code: "DISPATCH_DELAYED",
-    summary:
-      waited < DISPATCH_NOTICE_MS
-        ? `it is about to be given out: ${plural(fits.length, "worker")} can take it`
-        : `${plural(fits.length, "worker")} can take it, and it has waited ${span(waited)}: older or more urgent tasks go first, or the scheduler is behind`,
-    since: task.createTime,
-    evidence: [{ key: "eligible_workers", value: String(fits.length), source: "matcher" }],
-    remedy: "nothing to do unless it lasts; then look at the scheduler's log and the database's load",
-  };
-}
-
-function allBusy(busy: readonly FleetMember[], evidence: readonly Evidence[], since: Date): Reason {
-  const held = busy.flatMap(({ record, candidate }) =>
-    (record.heartbeat?.running ?? []).map((attempt) => ({ ...attempt, workerId: candidate.workerId })),
-  );
-  const oldest = held.sort((a, b) => b.phaseAgeMs - a.phaseAgeMs)[0];
-  const slots = busy.reduce((sum, { record }) => sum + (record.heartbeat?.slots ?? record.hello.slots), 0);
-  return {
-    code: "ALL_SLOTS_BUSY",
-    summary: `all ${plural(slots, "slot")} of ${plural(busy.length, "suited worker")} are busy${oldest ? `; the oldest holds ${oldest.attemptId} on ${oldest.workerId} for ${span(oldest.phaseAgeMs)}${oldest.phase ? ` in ${oldest.phase}` : ""}` : ""}`,
-    since,
-    evidence: [
-      ...evidence,
-      ...held.slice(0, 10).map((attempt) => ({
-        key: "busy_with",
-        value: `${attempt.attemptId} on ${attempt.workerId}`,
-        source: "heartbeat",
-      })),
-    ],
-    remedy: "it starts when a slot falls free; add workers or slots if it should be sooner",
-  };
-}
-
-function starting(members: readonly FleetMember[], evidence: readonly Evidence[], since: Date): Reason {
-  const suspect = members.filter(({ state }) => state === "suspect");
-  if (suspect.length === members.length) {
-    return {
-      code: "WORKER_SUSPECT",
-      summary: `the workers that could run it do not answer: ${names(suspect)}`,
-      since,
-      evidence,
-      remedy: "they return or are given up when their grace is over; start another worker if it lasts",
-    };
-  }
-  const phases = members.map(({ record }) => {
-    const last = record.phases.at(-1);
-    return `${record.workerId} is in ${last?.phase ?? "an unknown phase"}`;
-  });
-  return {
-    code: "WORKERS_STARTING",
-    summary: `${plural(members.length, "worker")} that could run it ${members.length === 1 ? "is" : "are"} starting: ${phases.join(", ")}`,
-    since,
-    evidence,
-    remedy:
-      "it is given out when one of them is ready; look at the worker's log if the phase does not change",
-  };
-}
-
-function noLabels(
+function noHandler(
   facts: WaitingFacts,
   members: readonly FleetMember[],
   evidence: readonly Evidence[],
+  since: Date,
 ): Reason {
-  const wanted = Object.entries(facts.taskClass.requirements.labels);
-  const missing = wanted.filter(([name, value]) =>
-    members.every(({ candidate }) => candidate.labels[name] !== value),
-  );
-  const [name = "", value = ""] = missing[0] ?? wanted[0] ?? [];
-  const have = members.flatMap(({ candidate }) => candidate.labels[name] ?? []);
+  const { task, taskClass, gone, now, address } = facts;
+  const known = new Set(members.flatMap(({ candidate }) => [...candidate.types.keys()]));
+  const near = closest(task.type, known);
+  const last = gone.find(({ hello }) => hello.types.some(({ type }) => type === task.type));
+  const lastSeen = last?.goneTime
+    ? `; the last one that had, ${last.workerId}, ended ${span(now.getTime() - last.goneTime.getTime())} ago (${last.goneReason})`
+    : "";
   return {
-    code: "NO_WORKER_MATCHES_LABELS",
-    summary: `no worker has the label ${name}=${value}: of ${plural(members.length, "suited worker")}, ${have.length > 0 ? `${have.length} have ${name} with ${[...new Set(have)].join(", ")}` : `none has ${name}`}`,
-    since: facts.task.createTime,
-    evidence: [...evidence, { key: "label", value: `${name}=${value}`, source: "database" }],
-    remedy: `start a worker with the label ${name}=${value}, or submit without it`,
+    code: "NO_WORKER_FOR_TYPE",
+    summary: `${members.length === 1 ? "the only connected worker has no" : `none of ${plural(members.length, "connected worker")} has a`} handler for ${task.type}${lastSeen}${didYouMean(near)}`,
+    since: last?.goneTime ? laterOf(since, last.goneTime) : since,
+    evidence: [
+      ...evidence,
+      { key: "known_types", value: list([...known].sort()), source: "matcher" },
+      ...near.map((value) => ({ key: "nearest_type", value, source: "matcher" })),
+    ],
+    remedy:
+      near.length > 0 && !last
+        ? `if ${task.type} is a mistake: muster cancel t-${task.id}, and submit it as ${near[0]}; otherwise ${startWorker(taskClass, address)}`
+        : `${startWorker(taskClass, address)}; or give it up: muster cancel t-${task.id}`,
   };
 }
 
-function names(members: readonly FleetMember[]): string {
-  const shown = members.slice(0, 5).map(({ candidate }) => candidate.workerId);
-  return members.length > 5 ? `${shown.join(", ")} and ${members.length - 5} more` : shown.join(", ");
+function noWorkers(facts: WaitingFacts): Reason {
+  const { task, taskClass, gone, now, address } = facts;
+  const [last] = gone;
+  const goneAt = last?.goneTime;
+  const suited = gone.find(
+    ({ hello }) => hello.queues.includes(task.queue) && hello.types.some(({ type }) => type === task.type),
+  );
+  const seen = (record: WorkerRecord | undefined, goneTime: Date | undefined) =>
+    record && goneTime
+      ? `${record.workerId}, ${span(now.getTime() - goneTime.getTime())} ago (${record.goneReason})`
+      : "";
+  return {
+    code: "NO_WORKERS",
+    summary: last
+      ? `no worker is connected; the last one seen was ${seen(last, goneAt)}${suited && suited !== last ? `, the last one that could run it ${seen(suited, suited.goneTime)}` : ""}`
+      : "no worker is connected and none was ever seen",
+    since: goneAt ? laterOf(readyTime(facts), goneAt) : readyTime(facts),
+    evidence: [
+      { key: "workers", value: "0", source: "database" },
+      ...(last ? [{ key: "last_worker", value: seen(last, goneAt), source: "database" }] : []),
+    ],
+    remedy: `${startWorker(taskClass, address)}${last ? `; why the last one ended: muster why ${last.workerId}` : ""}`,
+  };
+}
+
+/** The matcher's own account, and what other schedulers' workers add to it. */
+function matchEvidence(
+  { fleet, match }: WaitingFacts,
+  groups: ReadonlyMap<Filter | undefined, readonly FleetMember[]>,
+): Evidence[] {
+  const elsewhere = fleet.filter((member) => member.elsewhere);
+  const lookAge = match?.ageMs === undefined ? {} : { ageMs: match.ageMs };
+  const evidence: Evidence[] = [
+    { key: "workers_looked_at", value: String(fleet.length), source: "matcher", ...lookAge },
+  ];
+  for (const filter of [...NEAREST_FIRST].reverse()) {
+    const group = groups.get(filter);
+    if (!group) continue;
+    // Of this scheduler's workers the matcher itself has counted; a search that found one stopped there.
+    const own = match?.found ? undefined : match?.removed.get(filter);
+    const others = group.filter((member) => member.elsewhere);
+    const count = (own?.count ?? group.length - others.length) + others.length;
+    const example = own?.example ?? group[0]?.candidate.workerId ?? "";
+    evidence.push({
+      key: `removed_by_${filter}`,
+      value: `${count} (for example ${example})`,
+      source: "matcher",
+      ...lookAge,
+    });
+  }
+  const fits = groups.get(undefined);
+  if (fits) evidence.push({ key: "eligible_workers", value: names(fits), source: "matcher", ...lookAge });
+  for (const [scheduler, members] of Map.groupBy(elsewhere, ({ record }) => record.schedulerId)) {
+    evidence.push({
+      key: "workers_at_other_scheduler",
+      value: `${members.length} at ${scheduler} (for example ${members[0]?.candidate.workerId})`,
+      source: "database",
+      ageMs: Math.max(...members.map(({ ageMs }) => ageMs)),
+    });
+  }
+  return evidence;
+}
+
+/** How to start a worker that would do, for people who have never started one. */
+function startWorker({ queue, type, requirements }: TaskClass, address: string): string {
+  const labels = Object.entries(requirements.labels).map(([name, value]) => `${name}=${value}`);
+  const needs = [
+    `a handler for ${type}`,
+    queue === "default" ? "" : `queues ["${queue}"]`,
+    labels.length > 0 ? `labels ${labels.join(", ")}` : "",
+  ].filter(Boolean);
+  return `start a worker with ${needs.join(", ")} and MUSTER_SCHEDULER_ADDR=${address}`;
+}
+
+/** Since when the nearest filter has been the one: the matcher's account, where it speaks for the whole fleet. */
+function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
+  const { match, fleet, now } = facts;
+  const ready = readyTime(facts);
+  if (match?.nearest !== nearest || fleet.some((member) => member.elsewhere)) return ready;
+  return laterOf(ready, new Date(now.getTime() - match.nearestAgeMs));
+}
+
+/** Since when the task could have started; its creation while its time has not come. */
+function readyTime({ task, now }: Pick<WaitingFacts, "task" | "now">): Date {
+  return task.runTime && task.runTime <= now ? laterOf(task.createTime, task.runTime) : task.createTime;
+}
+
+function laterOf(a: Date, b: Date): Date {
+  return a > b ? a : b;
 }

@@ -1,14 +1,11 @@
-import { removedBy, type TaskClass } from "../match.ts";
 import type { WorkerRecord } from "../worker.ts";
+import type { FleetMember } from "./fleet.ts";
+import { idle, type WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { progress } from "./resources.ts";
 import { LOOP_BLOCKED_MS } from "./task.ts";
-import type { FleetMember } from "./waiting.ts";
 
-/** A class of tasks that waits. */
-export interface WaitingClass {
-  readonly taskClass: TaskClass;
-  readonly ready: number;
-}
+export type { WaitingClass } from "./idle.ts";
 
 /** Why a living worker does what it does. @param now The database's clock. */
 export function explainLiving(member: FleetMember, waiting: readonly WaitingClass[], now: Date): Reason[] {
@@ -23,14 +20,22 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
     ageMs: beatAge,
   }));
   if (state === "suspect") {
+    const left = member.graceLeftMs === undefined ? "" : span(member.graceLeftMs);
     return [
       {
         code: "SUSPECT",
-        summary: `${record.disconnected ? "its stream dropped" : "its beats stopped"}; the last beat came ${span(beatAge)} ago`,
+        summary: `${record.disconnected ? "its stream dropped" : "its beats stopped"}; the last beat came ${span(beatAge)} ago${left ? `; it is given up in ${left}` : ""}`,
         since: record.heartbeatTime,
-        evidence: heldEvidence,
-        remedy:
-          "it returns, or is given up when its grace is over; look whether its process and its network live",
+        evidence: [
+          ...heldEvidence,
+          ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
+          {
+            key: "process",
+            value: `pid ${record.hello.host.pid} on ${record.hello.host.hostname}`,
+            source: "database",
+          },
+        ],
+        remedy: `it returns by itself, or is given up ${left ? `in ${left}` : "when its grace is over"} and what it holds is requeued; look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives and reaches the scheduler`,
       },
     ];
   }
@@ -66,9 +71,12 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   } else if (candidate.pauseReason !== undefined) {
     reasons.push({
       code: "PAUSED",
-      summary: `it asks for no new work: ${candidate.pauseReason}`,
-      evidence: heldEvidence,
-      remedy: "it goes on by itself when the pressure is gone",
+      summary: `it asks for no new work: ${candidate.pauseReason}${held.length > 0 ? `; ${plural(held.length, "attempt")} it holds ${held.length === 1 ? "goes" : "go"} on` : ""}`,
+      evidence: [
+        { key: "pause_reason", value: candidate.pauseReason, source: "heartbeat", ageMs: beatAge },
+        ...heldEvidence,
+      ],
+      remedy: "it takes work again by itself when the reason is gone; see to what presses it",
     });
   } else if (held.length > 0) {
     reasons.push({
@@ -77,26 +85,76 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       evidence: heldEvidence,
       remedy: "nothing to do",
     });
-  } else reasons.push(idle(member, waiting));
+  } else reasons.push(idle(member, waiting, now));
+  reasons.push(...loading(member, now));
   return reasons;
 }
 
+/** What it was asked to load and has not loaded, which keeps tasks from it. */
+function loading(member: FleetMember, now: Date): Reason[] {
+  return [...member.asks].map(([resource, fact]) => {
+    const ageMs = fact.askedAgeMs ?? fact.state?.ageMs ?? 0;
+    return {
+      code: "RESOURCE_NOT_LOADED",
+      summary: `tasks wait for ${resource} on it: it ${progress(member, resource)}`,
+      since: new Date(now.getTime() - ageMs),
+      evidence: [
+        { key: "resource", value: resource, source: "matcher" },
+        { key: "asked_count", value: String(fact.askCount), source: "matcher" },
+        ...(fact.state?.error
+          ? [{ key: "last_error", value: fact.state.error, source: "heartbeat", ageMs: fact.state.ageMs }]
+          : []),
+      ],
+      remedy:
+        fact.state?.state === "failed"
+          ? "mend the cause of the error; it is asked again by itself, after growing waits"
+          : "it takes such tasks once it is loaded; if that takes too long, look at its log",
+    };
+  });
+}
+
+/** What was recorded when a worker was given up. */
+export interface EndFacts {
+  /** Since its last beat, milliseconds. */
+  readonly silentMs: number | undefined;
+  /** Attempts that it held, as text. */
+  readonly held: string;
+}
+
 /** How a worker ended. */
-export function explainGone(record: WorkerRecord): Reason {
+export function explainGone(record: WorkerRecord, end: EndFacts = { silentMs: undefined, held: "" }): Reason {
   const since = record.goneTime;
   const reason = (code: string, summary: string, remedy: string, evidence: Evidence[] = []): Reason => ({
     code,
     summary,
     since,
-    evidence,
+    evidence: [
+      ...evidence,
+      ...(end.silentMs === undefined || !since
+        ? []
+        : [
+            {
+              key: "last_beat",
+              value: `${new Date(since.getTime() - end.silentMs).toISOString()}, ${span(end.silentMs)} before it was given up`,
+              source: "database",
+            },
+          ]),
+      ...(end.held ? [{ key: "held", value: end.held, source: "event" }] : []),
+      { key: "scheduler", value: record.schedulerId, source: "database" },
+      {
+        key: "process",
+        value: `pid ${record.hello.host.pid} on ${record.hello.host.hostname}`,
+        source: "database",
+      },
+    ],
     remedy,
   });
   switch (record.goneReason) {
     case "lost":
       return reason(
         "LOST",
-        "it stopped answering and its lease and grace ran out; what it held was requeued",
-        "look whether its process was killed or its network cut; it may register again at any time",
+        `it stopped answering${end.silentMs === undefined ? "" : `: its last beat came ${span(end.silentMs)} before it was given up`}; lease and grace ran out, and ${end.held ? `what it held was requeued: ${end.held}` : "it held nothing"}`,
+        `look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives (kernel log: was it killed for memory?) and reaches the scheduler; it may register again at any time`,
       );
     case "fatal": {
       const fatal = record.fatal;
@@ -122,29 +180,4 @@ export function explainGone(record: WorkerRecord): Reason {
         "nothing to do",
       );
   }
-}
-
-function idle({ candidate }: FleetMember, waiting: readonly WaitingClass[]): Reason {
-  const open = waiting.filter(({ ready }) => ready > 0);
-  if (open.length === 0) {
-    return {
-      code: "IDLE_NO_WORK",
-      summary: "it is ready and no task waits",
-      evidence: [],
-      remedy: "nothing to do",
-    };
-  }
-  const removed = open.map((entry) => ({ ...entry, filter: removedBy(entry.taskClass, candidate) }));
-  const total = open.reduce((sum, { ready }) => sum + ready, 0);
-  const filters = [...new Set(removed.map(({ filter }) => filter ?? "none"))];
-  return {
-    code: "IDLE_NOT_ELIGIBLE",
-    summary: `${plural(total, "task")} wait, none for it: removed by ${filters.join(", ")}`,
-    evidence: removed.slice(0, 20).map(({ taskClass, ready, filter }) => ({
-      key: `${taskClass.queue}/${taskClass.type}`,
-      value: `${ready} ready; ${filter ? `removed by ${filter}` : "eligible, others were faster"}`,
-      source: "matcher",
-    })),
-    remedy: "start a worker that the waiting tasks suit, or give this one what they ask for",
-  };
 }

@@ -24,6 +24,20 @@ const WAITING = {
        limit $2) t`,
 };
 
+// The order keeps the planner on the index whatever it believes of the table, and the limit bounds the count.
+const COUNT_WAITING = {
+  name: "task-count-waiting",
+  text: `select c.class_id, n.count
+    from unnest($1::int[]) as c(class_id)
+    cross join lateral (
+      select count(*)::int as count from (
+        select id from task
+         where class_id = c.class_id and state = 0 and wake_time is null
+         order by priority desc, id
+         limit $2) t) n
+   where n.count > 0`,
+};
+
 const CLAIM = {
   name: "task-claim",
   text: `with ${livingSessions("$2")},
@@ -86,6 +100,16 @@ export async function waitingTasks(
   limitPerClass: number,
 ): Promise<WaitingTask[]> {
   return (await db.hotRetrying<WaitingColumns>(WAITING, [classIds, limitPerClass])).map(toWaiting);
+}
+
+/** How many tasks of each class could start now, at most `limitPerClass` each. */
+export async function countWaiting(
+  db: Database,
+  classIds: readonly number[],
+  limitPerClass: number,
+): Promise<ReadonlyMap<number, number>> {
+  const rows = await db.cold<{ class_id: number; count: number }>(COUNT_WAITING, [classIds, limitPerClass]);
+  return new Map(rows.map((row) => [row.class_id, row.count]));
 }
 
 /**

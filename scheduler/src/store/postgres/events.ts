@@ -26,6 +26,12 @@ const OF_WORKER: Statement = {
     from event where worker_id = $1 and id > $2 order by id limit $3`,
 };
 
+const LAST_OF_WORKER: Statement = {
+  name: "event-last-of-worker",
+  text: `select id, time, name, task_id, epoch, worker_id, attributes
+    from event where worker_id = $1 and session_id = $2 and name = any($3) order by id desc limit 1`,
+};
+
 // Takes rows that name many tasks apart. The limit counts rows of the table, each of which stands for one
 // batch, so a page may hold more events than asked for; none is lost between pages.
 const EXPANDED = `select e.id, e.time, e.name, coalesce(d.task_id, e.task_id) as task_id,
@@ -101,6 +107,17 @@ export async function workerEvents(
   limit: number,
 ): Promise<EventRecord[]> {
   return (await db.cold<EventColumns>(OF_WORKER, [workerId, afterId, limit])).map(toEvent);
+}
+
+/** The newest event of a session with one of these names. */
+export async function lastWorkerEvent(
+  db: Database,
+  workerId: string,
+  sessionId: number,
+  names: readonly string[],
+): Promise<EventRecord | undefined> {
+  const [row] = await db.cold<EventColumns>(LAST_OF_WORKER, [workerId, sessionId, names]);
+  return row && toEvent(row);
 }
 
 /** The feed, newest first. */

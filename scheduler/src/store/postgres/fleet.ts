@@ -18,6 +18,7 @@ const LIST: Statement = {
     where ($1::text is null or s.hello ->> 'pool' = $1)
       and ($2::boolean is null or (s.gone_time is null) = $2)
       and ($3::bigint is null or s.id < $3)
+      and ($5::text is null or s.scheduler_id <> $5)
     order by s.id desc limit $4`,
 };
 
@@ -92,6 +93,7 @@ export async function listWorkers(
     living: boolean | undefined;
     beforeId: number | undefined;
     limit: number;
+    exceptScheduler?: string;
   },
 ): Promise<WorkerRecord[]> {
   const rows = await db.cold<WorkerColumns>(LIST, [
@@ -99,6 +101,7 @@ export async function listWorkers(
     filter.living ?? null,
     filter.beforeId ?? null,
     filter.limit,
+    filter.exceptScheduler ?? null,
   ]);
   return rows.map(toWorker);
 }

@@ -1,10 +1,18 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
-import { assignedTo, claim, touch, waitingTasks, wakeDue } from "./claim.ts";
+import { assignedTo, claim, countWaiting, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, resolveClasses } from "./classes.ts";
 import { Database } from "./database.ts";
-import { appendEvents, eventsAfter, lastEventId, recentEvents, taskEvents, workerEvents } from "./events.ts";
+import {
+  appendEvents,
+  eventsAfter,
+  lastEventId,
+  lastWorkerEvent,
+  recentEvents,
+  taskEvents,
+  workerEvents,
+} from "./events.ts";
 import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
@@ -89,6 +97,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     classesAfter: (id) => classesAfter(db, id),
     insertTasks: (tasks) => insertTasks(db, tasks),
     waitingTasks: (classIds, limit) => waitingTasks(db, classIds, limit),
+    countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
     claim: (wanted) => claim(db, wanted),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     touch: (touches) => touch(db, touches),
@@ -134,6 +143,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     depths: () => depths(db),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
+    lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),
     recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),
     eventsAfter: (afterId, limit) => eventsAfter(db, afterId, limit),
     lastEventId: () => lastEventId(db),

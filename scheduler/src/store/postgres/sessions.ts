@@ -1,3 +1,4 @@
+import { formatAttemptId } from "../../domain/ids.ts";
 import type { HeartbeatRecord, StartupPhaseRecord } from "../../domain/worker.ts";
 import type {
   AttemptRow,
@@ -115,15 +116,16 @@ const MARK_GONE: Statement = {
   name: "session-mark-gone",
   text: `with gone as (
     update worker_session s set gone_time = now(), gone_reason = d.reason, fatal = coalesce(d.fatal::jsonb, s.fatal)
-      from unnest($1::bigint[], $2::text[], $3::text[]) as d(id, reason, fatal)
+      from unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[]) as d(id, reason, fatal, silent_ms, held)
      where s.id = d.id and s.gone_time is null
-    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal),
+    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held),
   ev as (
     insert into event (name, session_id, worker_id, attributes)
     select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
                 else 'worker.gone' end, id, worker_id,
            jsonb_strip_nulls(jsonb_build_object('reason', gone_reason, 'exception_class', fatal ->> 'exceptionClass',
-             'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase'))
+             'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase',
+             'silent_ms', silent_ms, 'held', nullif(held, '')))
       from gone)
   select id, worker_id, scheduler_id from gone`,
 };
@@ -250,12 +252,15 @@ async function giveUp(
   if (taken.length === 0) return [];
   const ids = taken.map((row) => row.session_id);
   const ends = ids.map(endOf);
+  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
+  const heldBy = Map.groupBy(held, ({ sessionId }) => sessionId);
   const gone = await tx.run<{ id: number; worker_id: string; scheduler_id: string }>(MARK_GONE, [
     ids,
     ends.map(({ reason }) => reason),
     ends.map(({ fatal }) => jsonParam(fatal)),
+    taken.map((row) => row.silent_ms),
+    ids.map((id) => namesOf(heldBy.get(id) ?? [])),
   ]);
-  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
   const decided = held.map((row) => ({
     row,
@@ -278,4 +283,14 @@ async function giveUp(
     settled: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
     silentMs: silent.get(row.id) ?? 0,
   }));
+}
+
+/** Attempts that an event names; a worker has few, and the rest is counted. */
+const MAX_NAMED = 50;
+
+function namesOf(held: readonly AttemptRow[]): string {
+  const named = held.slice(0, MAX_NAMED).map(formatAttemptId);
+  return held.length > MAX_NAMED
+    ? `${named.join(", ")} and ${held.length - MAX_NAMED} more`
+    : named.join(", ");
 }

@@ -1,0 +1,31 @@
+import type { AttemptRecord, TaskRecord } from "../task.ts";
+
+/** Every try of a task that has ended: those that did not end it, and the one that did. */
+export function allAttempts(task: TaskRecord, earlier: readonly AttemptRecord[]): AttemptRecord[] {
+  // A task that ended in the queue has no last try.
+  if (!task.assignTime || earlier.some(({ epoch }) => epoch === task.epoch)) return [...earlier];
+  const {
+    epoch,
+    attemptCount,
+    workerId,
+    detail,
+    state,
+    failure,
+    assignTime,
+    acceptTime,
+    startTime,
+    finishTime,
+  } = task;
+  const last: AttemptRecord = {
+    epoch,
+    number: attemptCount,
+    workerId,
+    outcome: state === "failed" ? "failed" : (detail ?? state),
+    failure,
+    assignTime,
+    acceptTime,
+    startTime,
+    endTime: finishTime,
+  };
+  return [...earlier, last];
+}

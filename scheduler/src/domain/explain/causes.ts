@@ -1,0 +1,132 @@
+import type { TaskClass } from "../match.ts";
+import { closest } from "./closest.ts";
+import { type FleetMember, names } from "./fleet.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { list } from "./removed.ts";
+
+/** Every place that suits is taken: by what, the oldest first. */
+export function allBusy(
+  taskClass: TaskClass,
+  busy: readonly FleetMember[],
+  evidence: readonly Evidence[],
+  since: Date,
+): Reason {
+  const held = busy
+    .flatMap((member) => member.held.map((attempt) => ({ ...attempt, member })))
+    .sort((a, b) => b.ageMs - a.ageMs);
+  const [oldest] = held;
+  // A type's own limit may be all that is in the way while slots are free.
+  const limits = busy.flatMap(({ candidate }) => {
+    const limit = candidate.types.get(taskClass.type)?.limit ?? Number.POSITIVE_INFINITY;
+    return Number.isFinite(limit) ? [limit] : [];
+  });
+  const byType = limits.length === busy.length && busy.every(({ candidate }) => candidate.credit > 0);
+  const places = byType
+    ? limits.reduce((sum, limit) => sum + limit, 0)
+    : busy.reduce((sum, { record }) => sum + (record.heartbeat?.slots ?? record.hello.slots), 0);
+  const what = byType
+    ? `place${places === 1 ? "" : "s"} for ${taskClass.type}`
+    : `slot${places === 1 ? "" : "s"}`;
+  const word = (attempt: (typeof held)[number]) =>
+    `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
+  return {
+    code: "ALL_SLOTS_BUSY",
+    summary: `${places === 1 ? "the only" : `all ${places}`} ${what} of ${plural(busy.length, "suited worker")} ${places === 1 ? "is" : "are"} busy${oldest ? `; the oldest holds ${word(oldest)}` : ""}`,
+    since,
+    evidence: [
+      ...evidence,
+      ...held.slice(0, 10).map((attempt) => ({
+        key: "busy_with",
+        value: word(attempt),
+        source: attempt.member.elsewhere ? "database" : "heartbeat",
+        ageMs: attempt.member.ageMs,
+      })),
+      ...(held.length > 10
+        ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "heartbeat" }]
+        : []),
+    ],
+    remedy: `it starts when a slot falls free; for more at once start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? `; whether the oldest moves: muster why ${oldest.attemptId.split(".")[0]}` : ""}`,
+  };
+}
+
+/** What a cause is told with. */
+export interface CauseContext {
+  readonly evidence: readonly Evidence[];
+  readonly since: Date;
+  readonly now: Date;
+  /** Nobody got further through the filters; else these are further workers that would do. */
+  readonly first: boolean;
+}
+
+/** The workers that suit have not finished their startup, or do not answer. */
+export function starting(
+  members: readonly FleetMember[],
+  { evidence, since, now, first }: CauseContext,
+): Reason {
+  const suspect = members.filter(({ state }) => state === "suspect");
+  const age = (at: Date | undefined) => (at ? span(now.getTime() - at.getTime()) : "an unknown time");
+  if (suspect.length === members.length) {
+    const one = suspect.length === 1;
+    const left = suspect[0]?.graceLeftMs;
+    return {
+      code: "WORKER_SUSPECT",
+      summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it do${suspect.length === 1 ? "es" : ""} not answer: ${names(suspect)}; last beat ${age(suspect[0]?.record.heartbeatTime)} ago`,
+      since,
+      evidence,
+      remedy: `${one ? "it returns, or is" : "they return, or are"} given up ${left === undefined ? "when the grace is over" : `in ${span(left)}`} and what ${one ? "it holds" : "they hold"} is requeued; start another worker if it lasts; what is wrong: muster why ${suspect[0]?.candidate.workerId}`,
+    };
+  }
+  const phases = members.map(({ record, state }) => {
+    const last = record.phases.at(-1);
+    return `${record.workerId} ${state === "suspect" ? "does not answer" : `is in ${last?.phase ?? "an unknown phase"}, connected ${age(record.connectTime)} ago`}`;
+  });
+  return {
+    code: "WORKERS_STARTING",
+    summary: `${plural(members.length, "worker")} that could run it ${members.length === 1 ? "is" : "are"} starting: ${list(phases)}`,
+    since,
+    evidence,
+    remedy: `it is given out when one of them is ready; if a phase does not change, look at that worker: muster why ${members[0]?.candidate.workerId}`,
+  };
+}
+
+/** Workers suit but for a label: what they have instead. */
+export function noLabels(
+  taskId: number,
+  { type, requirements }: TaskClass,
+  members: readonly FleetMember[],
+  evidence: readonly Evidence[],
+  since: Date,
+): Reason {
+  const wanted = Object.entries(requirements.labels);
+  const missing = wanted.filter(([name, value]) =>
+    members.every(({ candidate }) => candidate.labels[name] !== value),
+  );
+  const [name = "", value = ""] = missing[0] ?? wanted[0] ?? [];
+  const have = members.flatMap(({ candidate }) => candidate.labels[name] ?? []);
+  const counts = Map.groupBy(have, (each) => each);
+  const others = [...counts].map(([each, same]) => `${each} (${plural(same.length, "worker")})`);
+  const near = closest(value, counts.keys());
+  const single = missing.length > 0 || wanted.length === 1;
+  return {
+    code: "NO_WORKER_MATCHES_LABELS",
+    summary: single
+      ? `no worker has the label ${name}=${value}: of ${plural(members.length, "worker")} that can run ${type}, ${others.length > 0 ? `${have.length} ${have.length === 1 ? "has" : "have"} ${name}, with ${list(others)}` : `none has ${name}`}${didYouMean(near)}`
+      : `no worker has all of the labels ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")}: each is on some of ${plural(members.length, "worker")}, together on none`,
+    since,
+    evidence: [
+      ...evidence,
+      ...wanted.map(([key, each]) => ({
+        key: "label",
+        value: `${key}=${each}: on ${plural(members.filter(({ candidate }) => candidate.labels[key] === each).length, "worker")}`,
+        source: "matcher",
+      })),
+      ...others.slice(0, 10).map((each) => ({ key: `workers_with_${name}`, value: each, source: "matcher" })),
+    ],
+    remedy: `start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); or, if that is a mistake: muster cancel t-${taskId}, and submit it without`,
+  };
+}
+
+/** `; did you mean ocr?`, or nothing. */
+export function didYouMean(near: readonly string[]): string {
+  return near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+}

@@ -1,0 +1,111 @@
+import type { TaskRecord } from "../task.ts";
+import type { FleetMember } from "./fleet.ts";
+import { names } from "./fleet.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+
+/** How giving out itself does. Ages are milliseconds; undefined where it is not known. */
+export interface DispatchFacts {
+  /** Since this scheduler last gave out all that could be given out. */
+  readonly ranAgeMs: number | undefined;
+  /** For how long its claim has been under way. */
+  readonly claimingMs: number | undefined;
+  /** Why its last run failed. */
+  readonly lastError: string | undefined;
+  /** Since its polling loop last ran. */
+  readonly pollAgeMs: number | undefined;
+  /** Tasks of the same kind that go first; undefined when they were not counted. */
+  readonly aheadCount: number | undefined;
+  /** Other schedulers that are alive. */
+  readonly otherSchedulers: ReadonlySet<string>;
+}
+
+/** A task that could start and does not within this is called delayed. */
+const DISPATCH_NOTICE_MS = 2_000;
+
+/** A claim that takes longer than this is held up: it takes 1 to 20 ms. */
+const SLOW_CLAIM_MS = 1_000;
+
+/** Why a task waits although a worker may be given it. */
+export function delayed(
+  {
+    task,
+    now,
+    dispatch,
+  }: { readonly task: TaskRecord; readonly now: Date; readonly dispatch: DispatchFacts },
+  fits: readonly FleetMember[],
+  evidence: readonly Evidence[],
+): Reason {
+  const since = task.runTime && task.runTime > task.createTime ? task.runTime : task.createTime;
+  const waited = now.getTime() - since.getTime();
+  const who = `${names(fits)} can take it`;
+  const { summary, remedy } = cause(waited, who, fits, dispatch);
+  return {
+    code: "DISPATCH_DELAYED",
+    summary,
+    since,
+    evidence: [
+      ...evidence,
+      ...fact("waited_ms", Math.round(waited)),
+      ...fact("tasks_ahead", dispatch.aheadCount),
+      ...fact("dispatch_last_ran_ms_ago", round(dispatch.ranAgeMs)),
+      ...fact("poll_last_ran_ms_ago", round(dispatch.pollAgeMs)),
+      ...fact("claim_under_way_ms", round(dispatch.claimingMs)),
+      ...fact("dispatch_error", dispatch.lastError),
+    ],
+    remedy,
+  };
+}
+
+function cause(
+  waited: number,
+  who: string,
+  fits: readonly FleetMember[],
+  dispatch: DispatchFacts,
+): { readonly summary: string; readonly remedy: string } {
+  const { claimingMs = 0, lastError, aheadCount = 0, otherSchedulers } = dispatch;
+  if (claimingMs >= SLOW_CLAIM_MS) {
+    return {
+      summary: `${who}, but the database has held up the claim for ${span(claimingMs)}`,
+      remedy:
+        "look for a lock or load there: select pid, state, wait_event, query from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0",
+    };
+  }
+  if (lastError !== undefined) {
+    return {
+      summary: `${who}, but giving out failed: ${lastError}`,
+      remedy: "it is tried again by itself; the scheduler's log has dispatch.failed with the details",
+    };
+  }
+  const elsewhere = fits.filter((member) => member.elsewhere);
+  if (elsewhere.length === fits.length) {
+    const holder = elsewhere[0]?.record.schedulerId ?? "";
+    const alive = otherSchedulers.has(holder);
+    return {
+      summary: `${who}, held by scheduler ${holder}${alive ? `; it has waited ${span(waited)} for that one to take it` : ", which does not answer"}`,
+      remedy: alive
+        ? "it is given out at that scheduler's next poll; if it lasts, look at its log and /livez"
+        : `restart scheduler ${holder}; its workers go to another one within the reconnect grace`,
+    };
+  }
+  if (aheadCount > 0) {
+    return {
+      summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind go${aheadCount === 1 ? "es" : ""} first`,
+      remedy: "it is given out in its turn; for more at once start more workers",
+    };
+  }
+  if (waited < DISPATCH_NOTICE_MS) {
+    return { summary: `it is about to be given out: ${who}`, remedy: "nothing to do unless it lasts" };
+  }
+  return {
+    summary: `${who}, and it has waited ${span(waited)}: more urgent tasks go first, or the scheduler is behind`,
+    remedy: "nothing to do unless it lasts; then look at the scheduler's log, /livez and the database's load",
+  };
+}
+
+function fact(key: string, value: string | number | undefined): Evidence[] {
+  return value === undefined ? [] : [{ key, value: String(value), source: "matcher" }];
+}
+
+function round(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms);
+}

@@ -1,0 +1,35 @@
+import type { Candidate } from "../match.ts";
+import type { ResourceStateRecord, SeenAttempt, WorkerRecord, WorkerState } from "../worker.ts";
+
+/** A living worker as the matcher sees it, with what people want to know of it. */
+export interface FleetMember {
+  readonly record: WorkerRecord;
+  readonly state: WorkerState;
+  readonly candidate: Candidate;
+  /** Its stream is held by another scheduler, and what is known of it comes from the database. */
+  readonly elsewhere: boolean;
+  /** How old what is known of it is, milliseconds. */
+  readonly ageMs: number;
+  /** What occupies it. */
+  readonly held: readonly SeenAttempt[];
+  /** What it was asked to load and has not loaded, by resource. */
+  readonly asks: ReadonlyMap<string, ResourceFact>;
+  /** Since it holds nothing, milliseconds; undefined when it holds something or that is not known. */
+  readonly idleMs: number | undefined;
+  /** Until it is given up, milliseconds, while it does not answer; undefined otherwise. */
+  readonly graceLeftMs: number | undefined;
+}
+
+/** How far a worker is with a resource that it lacks. Ages are milliseconds. */
+export interface ResourceFact {
+  /** Since it was first asked for; undefined when nobody asked. */
+  readonly askedAgeMs: number | undefined;
+  readonly askCount: number;
+  readonly state: ResourceStateRecord | undefined;
+}
+
+/** Names for people: the first five, and how many more. */
+export function names(members: readonly FleetMember[]): string {
+  const shown = members.slice(0, 5).map(({ candidate }) => candidate.workerId);
+  return members.length > 5 ? `${shown.join(", ")} and ${members.length - 5} more` : shown.join(", ");
+}

@@ -1,0 +1,56 @@
+import type { SeenAttempt } from "../worker.ts";
+import { plural, type Reason, span } from "./reason.ts";
+
+/** The database as the scheduler has it while it cannot be used. */
+export interface Outage {
+  readonly since: Date;
+  readonly awayMs: number;
+  /** What the last try said. */
+  readonly error: string;
+  /** Attempts that this scheduler's workers run meanwhile, and the workers connected. */
+  readonly runningCount: number;
+  readonly workerCount: number;
+  /** What waited in this scheduler's memory when the database went away. */
+  readonly waitingCount: number;
+}
+
+/** Nothing is given out, taken in or judged while the database is away; what runs goes on. */
+export function databaseUnavailable(outage: Outage): Reason {
+  const { since, awayMs, error, runningCount, workerCount, waitingCount } = outage;
+  return {
+    code: "DATABASE_UNAVAILABLE",
+    summary: `the database has been away for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} go${runningCount === 1 ? "es" : ""} on, their results are kept and land when it is back; nothing is given out and submits are refused`,
+    since,
+    evidence: [
+      { key: "last_error", value: error, source: "database", ageMs: 0 },
+      { key: "away_ms", value: String(Math.round(awayMs)), source: "database" },
+      { key: "running_tasks", value: String(runningCount), source: "matcher" },
+      { key: "connected_workers", value: String(workerCount), source: "matcher" },
+      { key: "waiting_tasks_known", value: String(waitingCount), source: "matcher" },
+    ],
+    remedy:
+      "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?); everything goes on by itself then, and no worker is given up before it has had a full lease",
+  };
+}
+
+/** What is known of an attempt without the database. */
+export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
+  const evidence = [
+    { key: "worker", value: workerId, source: "heartbeat" },
+    { key: "attempt", value: held.attemptId, source: "matcher" },
+  ];
+  if (held.resultPending) {
+    return {
+      code: "RESULT_PENDING",
+      summary: `the handler on ${workerId} has returned; the result waits for the database to be committed`,
+      evidence,
+      remedy: "it is committed by itself when the database is back; the worker keeps it until then",
+    };
+  }
+  return {
+    code: "RUNNING",
+    summary: `it has been running on ${workerId} for ${span(held.ageMs)}${held.phase ? `, in ${held.phase} for ${span(held.phaseAgeMs)}` : ""}, and goes on`,
+    evidence,
+    remedy: "nothing to do; its result lands when the database is back",
+  };
+}

@@ -1,0 +1,45 @@
+import type { Candidate, Filter, TaskClass } from "../match.ts";
+import { plural } from "./reason.ts";
+
+/** One sentence about why a worker gets no task of a class, with the facts in it. */
+export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filter | undefined): string {
+  const { requirements, type, queue } = taskClass;
+  switch (filter) {
+    case "type":
+      return `it has no handler for ${type}`;
+    case "queue":
+      return `it takes from ${list([...worker.queues])}, not from ${queue}`;
+    case "labels": {
+      const lacks = Object.entries(requirements.labels)
+        .filter(([name, value]) => worker.labels[name] !== value)
+        .map(([name, value]) => `${name}=${value} (it has ${worker.labels[name] ?? `no ${name}`})`);
+      return `it lacks the label ${lacks.join(", ")}`;
+    }
+    case "resources":
+      return `${list(requirements.resources.filter((name) => !worker.resources.has(name)))} is not loaded on it`;
+    case "starting":
+      return "its startup is not finished or its stream is down";
+    case "draining":
+      return "it is draining";
+    case "paused":
+      return `it asks for no new work: ${worker.pauseReason}`;
+    case "slots": {
+      const capacity = worker.types.get(type);
+      const full = capacity !== undefined && capacity.active >= capacity.limit;
+      return full ? `its ${plural(capacity.limit, "place")} for ${type} are taken` : "its slots are taken";
+    }
+    case "unanswered":
+      return "it left an assignment unanswered and is given nothing for a while";
+    case undefined:
+      return "it may run them; others were faster";
+    default:
+      return filter satisfies never;
+  }
+}
+
+/** `a, b and 3 more`. */
+export function list(names: readonly string[]): string {
+  return names.length > 5
+    ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`
+    : names.join(", ") || "nothing";
+}

@@ -1,0 +1,97 @@
+import type { TaskClass } from "../match.ts";
+import { canLoad } from "../worker.ts";
+import type { CauseContext } from "./causes.ts";
+import { type FleetMember, names } from "./fleet.ts";
+import { plural, type Reason, span } from "./reason.ts";
+
+/** Why tasks wait for a resource: who was asked, how long ago, how far each is. */
+export function notLoaded(
+  taskClass: TaskClass,
+  members: readonly FleetMember[],
+  { evidence, since, now, first }: CauseContext,
+): Reason {
+  // The resource that most of them lack is the one to see to first.
+  const lacking = (resource: string) => members.filter(({ candidate }) => !candidate.resources.has(resource));
+  const [resource = "", lack = []] =
+    taskClass.requirements.resources
+      .map((name) => [name, lacking(name)] as const)
+      .sort(([, a], [, b]) => b.length - a.length)[0] ?? [];
+  const of = (member: FleetMember) => member.asks.get(resource);
+  const asked = lack.filter((member) => of(member)?.askedAgeMs !== undefined || of(member)?.state);
+  const failed = asked.filter((member) => of(member)?.state?.state === "failed");
+  const able = lack.filter(({ record }) => canLoad(record.hello, resource));
+  const askedAgeMs = Math.max(
+    0,
+    ...asked.map((member) => of(member)?.askedAgeMs ?? of(member)?.state?.ageMs ?? 0),
+  );
+  const worst = failed.toSorted((a, b) => (of(b)?.state?.failures ?? 0) - (of(a)?.state?.failures ?? 0))[0];
+  const worstState = worst && of(worst)?.state;
+  const parts = [
+    first
+      ? `no worker that could run it has loaded ${resource}`
+      : `${names(lack)} could run it too, but ${lack.length === 1 ? "has" : "have"} not loaded ${resource}`,
+  ];
+  if (asked.length > 0) {
+    parts.push(
+      `it was asked for ${span(askedAgeMs)} ago and ${names(asked)} ${asked.length === 1 ? "has" : "have"} not loaded it yet`,
+    );
+    if (worst && worstState) {
+      parts.push(
+        `loading failed on ${worst.candidate.workerId} ${worstState.failures === 1 ? "once" : `${worstState.failures} times`}: ${worstState.error}`,
+      );
+    }
+  } else if (able.length > 0) parts.push(`${names(able)} can load it and will be asked`);
+  else
+    parts.push(
+      `${names(lack)} ${lack.length === 1 ? "lacks it and cannot" : "lack it and none of them can"} be asked to load it`,
+    );
+  return {
+    code: "RESOURCE_NOT_LOADED",
+    summary: parts.join("; "),
+    since: asked.length > 0 && askedAgeMs > 0 ? later(since, new Date(now.getTime() - askedAgeMs)) : since,
+    evidence: [
+      ...evidence,
+      { key: "resource", value: resource, source: "database" },
+      { key: "asked_worker_count", value: String(asked.length), source: "matcher" },
+      ...lack.slice(0, 20).map((member) => ({
+        key: `lacks ${resource}`,
+        value: `${member.candidate.workerId}: ${progress(member, resource)}`,
+        source: member.elsewhere ? "database" : "heartbeat",
+        ageMs: member.ageMs,
+      })),
+    ],
+    remedy: remedy(resource, lack, able, worst),
+  };
+}
+
+/** How far a worker is with a resource that it lacks, for people. */
+export function progress({ asks, record }: FleetMember, resource: string): string {
+  const fact = asks.get(resource);
+  const state = fact?.state;
+  if (state?.state === "loading") return `has been loading it for ${span(state.ageMs)}`;
+  if (state?.state === "failed")
+    return `failed to load it ${plural(state.failures, "time")}, last ${span(state.ageMs)} ago: ${state.error}`;
+  if (fact?.askedAgeMs !== undefined) return `was asked ${span(fact.askedAgeMs)} ago and has not begun`;
+  return canLoad(record.hello, resource) ? "can load it, was not asked" : "cannot be asked to load it";
+}
+
+function remedy(
+  resource: string,
+  lack: readonly FleetMember[],
+  able: readonly FleetMember[],
+  failed: FleetMember | undefined,
+): string {
+  const example = lack[0]?.candidate.workerId ?? "the worker";
+  if (failed) {
+    const id = failed.candidate.workerId;
+    return `mend what keeps ${id} from loading it (its log has worker.resource.failed with the traceback; muster why ${id}); it is asked again by itself, after growing waits`;
+  }
+  if (able.length > 0) {
+    return `it runs by itself once it is loaded; if that takes too long, look at the log of ${able[0]?.candidate.workerId ?? example}`;
+  }
+  return `start a worker that has it (option resources: ["${resource}"]), or let ${example} load it on request: worker.resource("${resource}", { load })`;
+}
+
+function later(a: Date, b: Date): Date {
+  return a > b ? a : b;
+}

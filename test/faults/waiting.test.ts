@@ -1,0 +1,324 @@
+import assert from "node:assert/strict";
+import { userInfo } from "node:os";
+import { after, before, describe, it } from "node:test";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Reason } from "@muster/protocol";
+import { Client } from "@muster/worker/client";
+import { runTool } from "../support/checks.ts";
+import { Fleet, type Told, within } from "../support/fleet.ts";
+import { killAll, type Program } from "../support/program.ts";
+import { startTestWorker } from "../support/scheduler.ts";
+
+/** The fault table's bound. */
+const BOUND_MS = 1_000;
+
+const EXIT_NOT_FOUND = 3;
+
+describe("tasks that wait say why, and what to do", () => {
+  let fleet: Fleet;
+  let submitted: Date;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  /** Submits, and waits until the code is the first thing that is said. */
+  async function first(
+    code: string,
+    type: string,
+    options: Parameters<Fleet["client"]["submit"]>[2] = {},
+  ): Promise<{ id: string; told: Told }> {
+    submitted = new Date();
+    const { id } = await fleet.client.submit(type, {}, options);
+    const told = await fleet.taskSays(id, code, BOUND_MS);
+    assert.equal(told.explanation.reasons[0]?.code, code);
+    assert.equal(told.explanation.state, "queued");
+    return { id, told };
+  }
+
+  /** `muster why` as people read it, and that `--json` is the same. */
+  async function why(id: string): Promise<string> {
+    const run = (...args: string[]) =>
+      runTool("node", [
+        "--conditions=muster-source",
+        "cli/src/main.ts",
+        "why",
+        id,
+        "--scheduler",
+        fleet.scheduler.grpc,
+        ...args,
+      ]);
+    const [text, json] = await Promise.all([run(), run("--json")]);
+    assert.deepEqual([text.code, json.code], [0, 0], text.stderr + json.stderr);
+    const { reasons } = JSON.parse(json.stdout);
+    for (const { code, remedy } of reasons) {
+      // Summaries hold ages, which differ from one call to the next.
+      for (const part of [code, `-> ${remedy}`])
+        assert.ok(text.stdout.includes(part), `${part} is not in\n${text.stdout}`);
+    }
+    return text.stdout;
+  }
+
+  it("NO_WORKERS: never seen, then last seen", async () => {
+    const { id, told } = await first("NO_WORKERS", "echo", { queue: "nobody" });
+    assert.match(told.reason.summary, /none was ever seen/);
+    assert.ok(told.reason.remedy.includes(`MUSTER_SCHEDULER_ADDR=${fleet.scheduler.grpc}`));
+    const worker = await fleet.worker("came-and-went", { queue: "elsewhere" });
+    await worker.end("SIGTERM");
+    const seen = await fleet.taskSays(id, "NO_WORKERS", BOUND_MS);
+    assert.match(seen.reason.summary, /last one seen was came-and-went, .+ ago \(finished\)/);
+    assert.match(seen.reason.remedy, /muster why came-and-went/);
+    assert.match(seen.reason.remedy, /start a worker with a handler for echo, queues \["nobody"\]/);
+  });
+
+  it("F15: a typo in the type, and in the queue", async () => {
+    await fleet.worker("typist", { queue: "default" });
+    const { id, told } = await first("NO_WORKER_FOR_TYPE", "ehco");
+    assert.match(told.reason.summary, /no handler for ehco; did you mean echo\?/);
+    assert.deepEqual(values(told.reason, "nearest_type"), ["echo"]);
+    assert.deepEqual(values(told.reason, "removed_by_type"), ["1 (for example typist)"]);
+    assert.equal(told.reason.remedy.includes(`muster cancel ${id}, and submit it as echo`), true);
+    assertSince(told.reason);
+    const queue = await first("NO_WORKER_FOR_TYPE", "echo", { queue: "defautl" });
+    assert.match(
+      queue.told.reason.summary,
+      /none takes from queue defautl: they take from default; did you mean default\?/,
+    );
+    assert.match(queue.told.reason.remedy, /submit it to default/);
+  });
+
+  it("F16: a label that no worker has", async () => {
+    const env = { LABELS: '{"gpu":"a100","zone":"b"}' };
+    await fleet.worker("labelled", { queue: "labels", env });
+    const { told } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
+      queue: "labels",
+      requires: { labels: { gpu: "h100" } },
+    });
+    assert.match(
+      told.reason.summary,
+      /no worker has the label gpu=h100: .* 1 has gpu, with a100 \(1 worker\)/,
+    );
+    assert.deepEqual(values(told.reason, "label"), ["gpu=h100: on 0 workers"]);
+    assert.match(told.reason.remedy, /start a worker with the label gpu=h100/);
+    assertSince(told.reason);
+  });
+
+  it("F17: all slots busy: by what, the oldest first", async () => {
+    await fleet.worker("busy", { queue: "busy", slots: 2 });
+    const gate = fleet.gate();
+    const running = [];
+    for (let n = 0; n < 2; n++) {
+      const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "busy" });
+      await fleet.eventually(handle.id, "started");
+      running.push(handle);
+    }
+    const { id, told } = await first("ALL_SLOTS_BUSY", "echo", { queue: "busy" });
+    const [oldest] = running;
+    assert.match(
+      told.reason.summary,
+      new RegExp(
+        `all 2 slots of 1 suited worker are busy; the oldest holds ${oldest?.id}\\.1 \\(gate\\) on busy`,
+      ),
+    );
+    assert.equal(values(told.reason, "busy_with").length, 2);
+    assert.ok(told.reason.remedy.includes(`muster why ${oldest?.id}`));
+    gate.open();
+    await fleet.eventually(id, "succeeded");
+  });
+
+  it("F18: the queue is paused: by whom and why, and what else would hold the task back", async () => {
+    const paused = await runTool("node", [
+      ...["--conditions=muster-source", "cli/src/main.ts", "queue", "pause", "halted"],
+      ...["--reason", "disk is full", "--scheduler", fleet.scheduler.grpc],
+    ]);
+    assert.equal(paused.code, 0, paused.stderr);
+    await fleet.worker("halted", { queue: "halted" });
+    const { id, told } = await first("QUEUE_PAUSED", "echo", { queue: "halted" });
+    assert.match(
+      told.reason.summary,
+      new RegExp(`queue halted has been paused for .+: disk is full \\(by ${userInfo().username}\\)`),
+    );
+    assert.match(told.reason.remedy, /muster queue resume halted/);
+    assert.deepEqual(codes(told), ["QUEUE_PAUSED"]);
+    assert.match(
+      await why(id),
+      /is queued\n\nQUEUE_PAUSED {2}since .+\n {2}queue halted has been paused for/,
+    );
+    assert.match(await why("queue:halted"), /1 task waits in it/);
+    const mixed = await first("QUEUE_PAUSED", "ehco", { queue: "halted" });
+    assert.deepEqual(codes(mixed.told), ["QUEUE_PAUSED", "NO_WORKER_FOR_TYPE"]);
+    const later = await first("SCHEDULED_FOR_LATER", "echo", { queue: "halted", delayS: 3_600 });
+    assert.deepEqual(codes(later.told), ["SCHEDULED_FOR_LATER", "QUEUE_PAUSED"]);
+    assert.match(later.told.reason.summary, /scheduled to start in 60 min/);
+    assert.ok(later.told.reason.remedy.includes(`muster retry ${later.id}`));
+    const idle = await fleet.workerSays("halted", "IDLE_NOT_ELIGIBLE", BOUND_MS);
+    assert.match(idle.reason.summary, /echo in halted \(the queue is paused\)/);
+    await fleet.client.fleet.resumeQueue({ queue: "halted" });
+    await fleet.eventually(id, "started");
+  });
+
+  it("a fleet that drains, and one under pressure", async () => {
+    const gate = fleet.gate();
+    await fleet.worker("leaving", { queue: "drained", slots: 2 });
+    const last = await fleet.client.submit("gate", { gate: gate.path }, { queue: "drained" });
+    await fleet.eventually(last.id, "started");
+    await fleet.client.fleet.drainWorker({ workerId: "leaving", reason: "test" });
+    const { id, told } = await first("WORKERS_DRAINING", "echo", { queue: "drained" });
+    assert.match(told.reason.summary, /the only worker that could run it is draining: leaving/);
+    assert.match(
+      told.reason.remedy,
+      /to take their place, start a worker with a handler for echo, queues \["drained"\]/,
+    );
+    const pressed = await loader("pressed", "drained-2");
+    pressed.kill("SIGHUP");
+    await pressed.line("worker.paused");
+    const waits = await first("WORKERS_PAUSED", "llm", { queue: "drained-2" });
+    assert.match(
+      waits.told.reason.summary,
+      /1 worker could run it but takes no new work now \(pressed: memory: 97 % used\)/,
+    );
+    const self = await fleet.workerSays("pressed", "PAUSED", BOUND_MS);
+    assert.match(self.reason.summary, /memory: 97 % used/);
+    pressed.kill("SIGHUP");
+    await fleet.eventually(waits.id, "succeeded");
+    gate.open();
+    await last.result();
+    await fleet.client.handle(id).cancel();
+  });
+
+  it("a retry that waits: since the attempt ended, with its error", async () => {
+    await fleet.worker("retries", { queue: "retries" });
+    const { told } = await first("WAITING_FOR_RETRY", "fail", { queue: "retries" });
+    assert.match(
+      told.reason.summary,
+      /attempt 1 failed with ON_PURPOSE \(it failed on purpose\); the next begins in/,
+    );
+    assert.deepEqual(values(told.reason, "worker"), ["retries"]);
+    assertSince(told.reason);
+  });
+
+  it("a claim that the database holds up: DISPATCH_DELAYED says so", async () => {
+    await fleet.worker("locked-out", { queue: "locked" });
+    await fleet.client.fleet.pauseQueue({ queue: "locked", reason: "until the lock is taken" });
+    const { id } = await fleet.client.submit("echo", 1, { queue: "locked" });
+    const lock = fleet.db.query(
+      `select pg_sleep(4) from (select id from task where id = ${Number(id.slice(2))} for update) t`,
+    );
+    await within("the lock is taken", BOUND_MS, async () => {
+      const asleep = await fleet.db.query(
+        "select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'",
+      );
+      return asleep.length > 0 ? true : undefined;
+    });
+    await fleet.client.fleet.resumeQueue({ queue: "locked" });
+    // A claim counts as held up after a second.
+    const { reason } = await fleet.taskSays(id, "DISPATCH_DELAYED", BOUND_MS);
+    assert.match(reason.summary, /locked-out can take it/);
+    const { value } = await within("the cause is named", BOUND_MS, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId: id });
+      return explanation?.reasons.find(({ summary }) =>
+        summary.includes("the database has held up the claim"),
+      );
+    });
+    assert.match(value.remedy, /pg_stat_activity/);
+    await lock;
+    await fleet.eventually(id, "succeeded");
+  });
+
+  it("an id that nothing has is not found", async () => {
+    const { code, stderr } = await runTool("node", [
+      ...["--conditions=muster-source", "cli/src/main.ts", "why", "t-999999"],
+      ...["--scheduler", fleet.scheduler.grpc],
+    ]);
+    assert.equal(code, EXIT_NOT_FOUND, stderr);
+  });
+
+  function loader(id: string, queue: string): Promise<Program> {
+    return startTestWorker({
+      scheduler: fleet.scheduler.grpc,
+      id,
+      file: "loader.ts",
+      env: { QUEUES: queue },
+    });
+  }
+
+  function assertSince({ since, code }: Reason): void {
+    assert.ok(since, code);
+    const at = timestampDate(since).getTime();
+    assert.ok(
+      at >= submitted.getTime() - 1_000 && at <= Date.now() + 1_000,
+      `${code} since ${new Date(at).toISOString()}`,
+    );
+  }
+});
+
+describe("the worker that could run it is another scheduler's", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    // A frozen scheduler's workers are to be trusted for longer than the tests take.
+    fleet = await Fleet.start({ schedulers: 2, args: ["--lease", "30", "--reconnect-grace", "30"] });
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("is looked at, and where it is is said", async () => {
+    const [one, two] = fleet.schedulers;
+    assert.ok(one && two);
+    await fleet.worker("there", { queue: "far", slots: 1, scheduler: two.grpc });
+    const gate = fleet.gate();
+    const running = await fleet.client.submit("gate", { gate: gate.path }, { queue: "far" });
+    await fleet.eventually(running.id, "started");
+    const { id } = await fleet.client.submit("echo", 1, { queue: "far" });
+    // What is known of it is a beat old.
+    const { value: reason } = await within("by what is told", BOUND_MS, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId: id });
+      return explanation?.reasons.find(({ summary }) => summary.includes(`the oldest holds ${running.id}.1`));
+    });
+    assert.equal(reason.code, "ALL_SLOTS_BUSY");
+    assert.match(reason.summary, /^the only slot of 1 suited worker is busy; .+ \(gate\) on there for /);
+    const [where] = reason.evidence.filter(({ key }) => key === "workers_at_other_scheduler");
+    assert.equal(where?.value, `1 at ${two.id} (for example there)`);
+    assert.equal(where?.source, "database");
+    assert.ok(where?.age);
+    gate.open();
+    await fleet.eventually(id, "succeeded");
+  });
+
+  it("and that one is frozen: the delay is laid at its door", async () => {
+    const [one, two] = fleet.schedulers;
+    assert.ok(one && two);
+    await fleet.worker("frozen-off", { queue: "frozen", scheduler: two.grpc });
+    const client = new Client({ scheduler: one.grpc });
+    two.program.kill("SIGSTOP");
+    const { id } = await client.submit("echo", 1, { queue: "frozen" });
+    const { value } = await within("it says whose turn it is", BOUND_MS, async () => {
+      const { explanation } = await client.tasks.explainTask({ taskId: id });
+      return explanation?.reasons.find(({ code }) => code === "DISPATCH_DELAYED");
+    });
+    assert.match(
+      value.summary,
+      new RegExp(`^frozen-off can take it, held by scheduler ${two.id}; it has waited`),
+    );
+    assert.match(value.remedy, /look at its log and \/livez/);
+    two.program.kill("SIGCONT");
+    await client.handle(id).result();
+    client.close();
+  });
+});
+
+function values(reason: Reason, key: string): string[] {
+  return reason.evidence.filter((fact) => fact.key === key).map(({ value }) => value);
+}
+
+function codes({ explanation }: Told): string[] {
+  return explanation.reasons.map(({ code }) => code);
+}
