@@ -19,7 +19,11 @@ import { taskService } from "./rpc/task-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { startTelemetry } from "./telemetry/otel.ts";
 import { VERSION } from "./version.ts";
+
+/** What telemetry gets for its last export however long the rest of the stop took, milliseconds. */
+const TELEMETRY_STOP_MS = 1_000;
 
 /** A running scheduler. */
 export interface Scheduler {
@@ -44,6 +48,7 @@ export async function startScheduler(options: {
   const { config, log } = options;
   const clock = options.clock ?? systemClock;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
+  const telemetry = await startTelemetry({ instanceId: id, exports: config.exports, log, clock });
   const stopping = new AbortController();
   const started: { grpc?: GrpcServer; http?: HttpServer } = {};
   const store = openPostgresStore({
@@ -89,7 +94,15 @@ export async function startScheduler(options: {
     const task = guarded(taskService(services), new Set(["watchTask"] as const), run);
     const fleet = guarded(fleetService(services), new Set(["watchEvents", "diagnose"] as const), run);
     const auth = new Auth(config.token);
-    started.http = await startHttpServer({ config, auth, log, health, task, fleet });
+    started.http = await startHttpServer({
+      config,
+      auth,
+      log,
+      health,
+      scrape: () => telemetry.scrape(),
+      task,
+      fleet,
+    });
     started.grpc = await startGrpcServer({
       config,
       auth,
@@ -109,6 +122,7 @@ export async function startScheduler(options: {
   } catch (error) {
     await started.http?.stop(0);
     await store.close();
+    await telemetry.stop(0);
     throw error;
   }
   const { grpc, http } = started;
@@ -167,6 +181,7 @@ export async function startScheduler(options: {
       log.warn("scheduler.not_retired", { error });
     }
     await store.close();
+    await telemetry.stop(Math.max(left(), TELEMETRY_STOP_MS));
     log.info("scheduler.stopped", { scheduler_id: id });
   }
 }
