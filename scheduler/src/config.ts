@@ -33,6 +33,8 @@ export interface Config {
   /** Every setting as it may be shown, with where its value comes from. */
   readonly settings: readonly EffectiveSetting[];
   readonly exports: Exports;
+  /** Pairs of queue and type that metrics tell apart. */
+  readonly metricLabelSets: number;
 }
 
 /** Where a server listens. */
@@ -139,6 +141,7 @@ export function loadConfig(
     logFileMaxMb: number("logFileMax", 1, 1_000_000, true),
     settings: effectiveSettings(flags, env, { dataDir: folder, databaseUrl: "(embedded PostgreSQL)" }),
     exports: readExports(env, faults),
+    metricLabelSets: number("metricLabelSets", 1, 2_000, true),
   };
   checkTogether(config, faults);
   if (faults.length > 0) throw new ConfigError(faults);

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
+import { MeasuredClasses } from "../telemetry/class-measures.ts";
 import { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { ClassIndex } from "./class-index.ts";
@@ -15,6 +16,7 @@ import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
 import { TaskControl } from "./task-control.ts";
 import { TaskSignals } from "./task-signals.ts";
+import { Waits } from "./waits.ts";
 
 /** The parts that give out work and take its results, wired together. */
 export interface Dispatch {
@@ -32,24 +34,32 @@ export interface Dispatch {
   readonly settler: Settler;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
+  readonly waits: Waits;
 }
 
-/** @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds. */
+/**
+ * @param options.maxLabelSets Pairs of queue and type that are measured apart.
+ * @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds.
+ */
 export function createDispatch(options: {
   store: Store;
   clock: Clock;
   log: Logger;
   leases: LeaseSettings;
   schedulerId: string;
+  maxLabelSets: number;
   onScheduled: (delayMs: number) => void;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, onScheduled } = options;
-  const counters = new Counters();
+  const { store, clock, log, leases, schedulerId, maxLabelSets, onScheduled } = options;
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
   const classes = new ClassIndex(store, () => registry.all());
-  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters });
+  const counters = new Counters(
+    new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
+  );
+  const waits = new Waits(clock, counters);
+  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
@@ -85,5 +95,6 @@ export function createDispatch(options: {
     settler,
     signals,
     submitter,
+    waits,
   };
 }

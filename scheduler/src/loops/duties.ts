@@ -141,6 +141,7 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
   for (;;) {
     const due = await store.wakeDue(SWEEP_BATCH);
     for (const task of due) {
+      dispatch.waits.woken(task.id);
       dispatch.dispatcher.enqueue(task);
       dispatch.signals.changed(task.id);
     }
@@ -149,8 +150,10 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
   }
   for (;;) {
     const failed = await store.failOverdue(SWEEP_BATCH);
-    for (const id of failed) dispatch.signals.changed(id);
-    dispatch.counters.failed += failed.length;
+    for (const { id, classId } of failed) {
+      dispatch.signals.changed(id);
+      dispatch.counters.finished(classId, "failed");
+    }
     if (failed.length < SWEEP_BATCH) return;
   }
 }

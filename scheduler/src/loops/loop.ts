@@ -23,17 +23,24 @@ export class Loop {
   #wake = new AbortController();
   #done: Promise<void> | undefined;
   #lastRunAt: number | undefined;
+  #lastRunTime: number;
   #lastError: unknown;
 
   constructor(options: LoopOptions) {
     this.#options = options;
     this.name = options.name;
     this.intervalMs = options.intervalMs;
+    this.#lastRunTime = options.clock.now();
   }
 
   /** When it last ran without an error, monotonic milliseconds. */
   get lastRunAt(): number | undefined {
     return this.#lastRunAt;
+  }
+
+  /** The same by the wall clock, milliseconds since the epoch; before the first run, when it was made. */
+  get lastRunTime(): number {
+    return this.#lastRunTime;
   }
 
   /** Why the last run failed; undefined when it did not. */
@@ -71,6 +78,7 @@ export class Loop {
     try {
       await runOnce();
       this.#lastRunAt = clock.monotonic();
+      this.#lastRunTime = clock.now();
       this.#lastError = undefined;
     } catch (error) {
       // The database's absence is told once, by the watch on it.

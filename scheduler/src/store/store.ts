@@ -18,6 +18,7 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
   WorkerRecord,
+  WorkerState,
 } from "../domain/worker.ts";
 
 /** A task to insert, given to a worker in the same statement when `assignTo` is set. */
@@ -60,6 +61,8 @@ export interface AttemptRow {
 
 /** A freshly claimed attempt with what its worker needs. */
 export interface ClaimedAttempt extends AttemptRow {
+  /** From the task's creation to the claim, milliseconds; undefined when it is given out once more. */
+  readonly sinceCreationMs: number | undefined;
   readonly payload: Uint8Array;
   readonly contentType: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
@@ -179,8 +182,18 @@ export interface ClassDepth {
   readonly classId: number;
   readonly ready: number;
   readonly scheduled: number;
+  /** Given out: assigned and running. */
   readonly active: number;
+  /** Those of them that their worker has accepted. */
+  readonly running: number;
   readonly oldestReadyAgeMs: number | undefined;
+}
+
+/** Living workers of a pool in a state. */
+export interface WorkerCount {
+  readonly pool: string;
+  readonly state: WorkerState;
+  readonly count: number;
 }
 
 /** A queue's own row. */
@@ -248,8 +261,8 @@ export interface Store {
   appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
   /** Makes due tasks claimable; returns them. */
   wakeDue(limit: number): Promise<WaitingTask[]>;
-  /** Fails tasks that did not start by their deadline; returns their ids. */
-  failOverdue(limit: number): Promise<number[]>;
+  /** Fails tasks that did not start by their deadline; returns them. */
+  failOverdue(limit: number): Promise<{ readonly id: number; readonly classId: number }[]>;
 
   // Sessions.
   openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
@@ -298,7 +311,8 @@ export interface Store {
     id: number,
     reason: string,
   ): Promise<
-    | { outcome: "cancelled" | "ended" }
+    | { outcome: "cancelled"; classId: number }
+    | { outcome: "ended" }
     | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
     | undefined
   >;
@@ -322,6 +336,7 @@ export interface Store {
   listQueues(): Promise<QueueRow[]>;
   setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
   depths(): Promise<ClassDepth[]>;
+  countWorkers(): Promise<WorkerCount[]>;
   /** What was recorded of one task apart from its regular life. */
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
