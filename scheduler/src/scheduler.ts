@@ -85,10 +85,33 @@ export async function startScheduler(options: {
     store,
     clock,
     log,
-    onChange: (available) => started.grpc?.setServing(available && !stopping.signal.aborted),
+    onChange: () => tellServing(),
   });
-  const duties = new Duties({ config, store, dispatch, clock, log, scheduler, database });
-  const health = new Health({ database, loops: duties.loops, clock, stopping: stopping.signal });
+  const duties = new Duties({
+    config,
+    store,
+    dispatch,
+    clock,
+    log,
+    scheduler,
+    onLook: async () => {
+      await health.ready();
+      tellServing();
+    },
+  });
+  const health = new Health({
+    database,
+    loops: duties.loops,
+    clock,
+    stopping: stopping.signal,
+    listeners: () => ({
+      grpc: started.grpc && shown(started.grpc.address),
+      http: started.http && shown(started.http.address),
+    }),
+    listening: () => measures.listening,
+    missingMigrations: () => store.missingMigrations(),
+  });
+  const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
   const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,

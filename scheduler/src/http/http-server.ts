@@ -51,9 +51,7 @@ export async function startHttpServer(options: {
     // Any text may stand in a request line, so it is not taken for a URL.
     const [path] = (request.url ?? "/").split("?", 1);
     if (path === "/livez" || path === "/readyz") {
-      void health[path === "/livez" ? "live" : "ready"]().then((report) =>
-        answer(response, report.ok ? 200 : 503, report),
-      );
+      void serveProbe(health, path === "/livez", response, log);
       return;
     }
     if (path === "/metrics") {
@@ -109,6 +107,17 @@ function told(error: unknown, method: string, log: Logger) {
 interface Answerable {
   writeHead(status: number, headers: Record<string, string>): unknown;
   end(body: string): unknown;
+}
+
+/** A probe that cannot be answered fails, and says so: one that hangs is only a timeout to whoever asked. */
+async function serveProbe(health: Health, live: boolean, response: Answerable, log: Logger): Promise<void> {
+  try {
+    const report = live ? health.live() : await health.ready();
+    answer(response, report.ok ? 200 : 503, report);
+  } catch (error) {
+    log.error("health.failed", { error });
+    answer(response, 503, { ok: false, failed: ["health"], checks: {} });
+  }
 }
 
 /** Asks for the token, as every call does: queues, types and pools are named here. */

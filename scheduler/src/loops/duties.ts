@@ -4,7 +4,6 @@ import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { DatabaseWatch } from "./database-watch.ts";
 import { Judge } from "./judge.ts";
 import { Loop } from "./loop.ts";
 import { monitorOnce } from "./monitor.ts";
@@ -47,9 +46,10 @@ export class Duties {
     clock: Clock;
     log: Logger;
     scheduler: { id: string; address: string; version: string };
-    database: DatabaseWatch;
+    /** Looks at the database, and at what else readiness asks. */
+    onLook: () => Promise<void>;
   }) {
-    const { config, store, dispatch, clock, log, scheduler, database } = parts;
+    const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -65,7 +65,7 @@ export class Duties {
       await pollOnce(store, dispatch, scheduler.id);
     });
     this.#loops = [
-      loop("database", config.pollMs, () => database.runOnce()),
+      loop("database", config.pollMs, onLook),
       loop("renew", leases.heartbeatMs, async () => {
         await dispatch.sessions.renew();
         const gap = judge.renewed();

@@ -24,6 +24,7 @@ export class Loop {
   #done: Promise<void> | undefined;
   #lastRunAt: number | undefined;
   #lastRunTime: number;
+  #lastTickAt: number | undefined;
   #lastError: unknown;
 
   constructor(options: LoopOptions) {
@@ -38,7 +39,12 @@ export class Loop {
     return this.#lastRunAt;
   }
 
-  /** The same by the wall clock, milliseconds since the epoch; before the first run, when it was made. */
+  /** When a run last came to its end, with or without an error, monotonic milliseconds. */
+  get lastTickAt(): number | undefined {
+    return this.#lastTickAt;
+  }
+
+  /** The last run without an error by the wall clock, milliseconds since the epoch; before the first run, when it was made. */
   get lastRunTime(): number {
     return this.#lastRunTime;
   }
@@ -84,6 +90,8 @@ export class Loop {
       // The database's absence is told once, by the watch on it.
       if (!(error instanceof DatabaseUnavailableError)) log.error("loop.failed", { loop: name, error });
       this.#lastError = error;
+    } finally {
+      this.#lastTickAt = clock.monotonic();
     }
   }
 }

@@ -354,6 +354,8 @@ export interface Store {
   databaseTime(): Promise<Date>;
   /** One try, no waiting. @throws DatabaseUnavailableError when the database is away or takes no writes. */
   probe(): Promise<void>;
+  /** Migrations that this program needs and the database has not. One try, no waiting. */
+  missingMigrations(): Promise<readonly string[]>;
   ensurePartitions(): Promise<void>;
   dropOld(keepDays: number): Promise<number>;
   notify(hint: Hint): Promise<void>;

@@ -2,9 +2,9 @@ import pg from "pg";
 import type { Clock } from "../../clock.ts";
 import type { Hint } from "../store.ts";
 
-/** Waits between attempts to listen again, doubling up to the last. */
+/** Waits between attempts to listen again, doubling up to the last: readiness waits for it. */
 const FIRST_WAIT_MS = 100;
-const LAST_WAIT_MS = 5_000;
+const LAST_WAIT_MS = 1_000;
 
 /**
  * Listens on the channel `muster` until closed, on a connection of its own that is made again when it

@@ -21,6 +21,7 @@ import {
   sendCommand,
   takeCommands,
 } from "./schedulers.ts";
+import { missingMigrations } from "./schema-check.ts";
 import {
   disconnect,
   endSessions,
@@ -150,6 +151,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     databaseTime: () => databaseTime(db),
     probe: () => probe(db),
+    missingMigrations: () => missingMigrations(db),
     ensurePartitions: async () => {
       await db.cold(ENSURE_PARTITIONS, [PARTITIONS_AHEAD_DAYS]);
     },
