@@ -49,6 +49,7 @@ export function linkData(
     resources: [...resources],
     features: options.onPrepareResource === undefined ? [] : ["prepare_resource"],
     launchId: options.launchId,
+    http: options.http,
     startupPhases,
     registerTimeoutS: options.registerTimeoutS,
     processAgeMs: processAgeMs(),
