@@ -314,6 +314,9 @@ export class Sessions {
   #gone(gone: GoneSession, reason: string): void {
     const { log, registry, settler, signals, counters } = this.#parts;
     counters.gone.add(reason);
+    const known = registry.byId(gone.sessionId);
+    // A drain may come before the startup is over; that is no failure.
+    if (known && !known.startupDone && reason !== "finished") counters.launchFailures.add(reason);
     if (reason === "lost") {
       counters.heartbeatFailures++;
       log.warn("worker.lost", {

@@ -10,6 +10,8 @@ const MAX_VALUES = 100;
 const REPORTS = ["accept", "reject", "event", "progress", "output", "result"];
 const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain"];
 
+const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
+
 /**
  * What was counted since the scheduler started, in plain memory: nothing here knows OpenTelemetry, which
  * reads it when it collects.
@@ -39,6 +41,8 @@ export class Counters {
   readonly gone = new Tally(MAX_VALUES, ["finished", "lost", "fatal", "superseded"]);
   /** Seconds from an assignment's sending to its acceptance. */
   readonly assignLatency = new Distribution(SHORT_BUCKETS);
+  /** Workers that ended before they were ready, by the reason of their end. */
+  readonly launchFailures = new Tally(MAX_VALUES, LAUNCH_FAILURES);
   readonly classes: MeasuredClasses;
 
   /** @param classes What is measured by queue and type. */

@@ -109,6 +109,12 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     () => counters.heartbeatFailures,
   );
   byLabel("muster_workers_gone_total", "Workers that ended, by reason.", "reason", counters.gone);
+  byLabel(
+    "muster_launch_failures_total",
+    "Workers that ended before they were ready, by reason.",
+    "reason",
+    counters.launchFailures,
+  );
   single(
     "muster_unknown_messages_total",
     "Messages of workers of a kind that this version does not know.",
