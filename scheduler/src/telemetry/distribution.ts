@@ -10,7 +10,7 @@ export const SHORT_BUCKETS: readonly number[] = [
 
 /**
  * Values counted in explicit buckets. The hot path records here and OpenTelemetry reads it when it collects:
- * a value costs 12 ns, where its histogram instrument takes 370 ns with two labels.
+ * a value costs 5 ns, where its histogram instrument takes 370 ns with two labels.
  */
 export class Distribution {
   /** Upper bounds, each within its bucket; a last bucket takes what is above. */
