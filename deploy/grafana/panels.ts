@@ -194,7 +194,10 @@ export const SCHEDULER: Dashboard = {
           title: "Ended before they were ready",
           kind: "timeseries",
           unit: "ops",
-          queries: [[`sum by (reason) (rate(muster_launch_failures_total${RATE}))`, "{{reason}}"]],
+          queries: [
+            [`sum by (reason) (rate(muster_launch_failures_total${RATE}))`, "{{reason}}"],
+            [`sum by (reason) (rate(muster_refused_streams_total${RATE}))`, "refused {{reason}}"],
+          ],
         },
       ],
     },

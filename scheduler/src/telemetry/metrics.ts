@@ -115,6 +115,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "reason",
     counters.launchFailures,
   );
+  counter(
+    "muster_refused_streams_total",
+    "Worker streams refused before they were registered, by reason.",
+    (result) => {
+      result.observe(0, { reason: OTHER });
+      for (const [reason, count] of counters.refused) result.observe(count, { reason });
+    },
+  );
   single(
     "muster_unknown_messages_total",
     "Messages of workers of a kind that this version does not know.",
