@@ -5,6 +5,7 @@ import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
 import { closest } from "./domain/explain/closest.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
+import { type Exports, readExports } from "./telemetry/exports.ts";
 import { LOG_LEVELS, type LogLevel } from "./telemetry/logger.ts";
 
 /** Everything a scheduler can be told, checked and frozen. */
@@ -33,6 +34,9 @@ export interface Config {
   readonly logFileMaxMb: number;
   /** Every setting as it may be shown, with where its value comes from. */
   readonly settings: readonly EffectiveSetting[];
+  readonly exports: Exports;
+  /** Pairs of queue and type that metrics tell apart. */
+  readonly metricLabelSets: number;
 }
 
 /** Where a server listens. */
@@ -140,6 +144,8 @@ export function loadConfig(
     logFile: text("logFile"),
     logFileMaxMb: number("logFileMax", 1, 1_000_000, true),
     settings: effectiveSettings(flags, env, { dataDir: folder, databaseUrl: "(embedded PostgreSQL)" }),
+    exports: readExports(env, faults),
+    metricLabelSets: number("metricLabelSets", 1, 2_000, true),
   };
   checkTogether(config, faults);
   if (faults.length > 0) throw new ConfigError(faults);

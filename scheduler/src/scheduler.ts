@@ -5,8 +5,10 @@ import type { Address, Config } from "./config.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
+import { Census } from "./loops/census.ts";
 import { DatabaseWatch } from "./loops/database-watch.ts";
 import { announceLeaseMs, Duties } from "./loops/duties.ts";
+import { measureLevels } from "./loops/levels.ts";
 import { Auth } from "./rpc/auth.ts";
 import { Diagnoser } from "./rpc/diagnoser.ts";
 import { Explainer } from "./rpc/explainer.ts";
@@ -18,8 +20,15 @@ import { Doorman } from "./rpc/refused-stream.ts";
 import { taskService } from "./rpc/task-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
+import { DatabaseMeasures } from "./telemetry/database-measures.ts";
+import { HistogramProducer } from "./telemetry/histogram-producer.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { declareMetrics } from "./telemetry/metrics.ts";
+import { SCOPE, startTelemetry } from "./telemetry/otel.ts";
 import { VERSION } from "./version.ts";
+
+/** What telemetry gets for its last export however long the rest of the stop took, milliseconds. */
+const TELEMETRY_STOP_MS = 1_000;
 
 /** A running scheduler. */
 export interface Scheduler {
@@ -44,9 +53,19 @@ export async function startScheduler(options: {
   const { config, log } = options;
   const clock = options.clock ?? systemClock;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
+  const histograms = new HistogramProducer(SCOPE, clock);
+  const telemetry = await startTelemetry({
+    instanceId: id,
+    exports: config.exports,
+    producers: [histograms],
+    log,
+    clock,
+  });
   const stopping = new AbortController();
   const started: { grpc?: GrpcServer; http?: HttpServer } = {};
+  const measures = new DatabaseMeasures();
   const store = openPostgresStore({
+    measures,
     url: options.databaseUrl,
     applicationName: `muster ${id}`,
     clock,
@@ -64,16 +83,46 @@ export async function startScheduler(options: {
       resourceMs: config.pollMs,
       resourceWarnMs: config.resourceWarnMs,
     },
+    maxLabelSets: config.metricLabelSets,
     onScheduled: (delayMs) => duties.wakeIn(delayMs),
   });
   const database = new DatabaseWatch({
     store,
     clock,
     log,
-    onChange: (available) => started.grpc?.setServing(available && !stopping.signal.aborted),
+    onChange: () => tellServing(),
   });
-  const duties = new Duties({ config, store, dispatch, clock, log, scheduler, database });
-  const health = new Health({ database, loops: duties.loops, clock, stopping: stopping.signal });
+  const duties = new Duties({
+    config,
+    store,
+    dispatch,
+    clock,
+    log,
+    scheduler,
+    onLook: async () => {
+      await health.ready();
+      tellServing();
+    },
+  });
+  const health = new Health({
+    database,
+    loops: duties.loops,
+    clock,
+    stopping: stopping.signal,
+    listeners: () => ({
+      grpc: started.grpc && shown(started.grpc.address),
+      http: started.http && shown(started.http.address),
+    }),
+    listening: () => measures.listening,
+    missingMigrations: () => store.missingMigrations(),
+  });
+  const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
+  const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
+  declareMetrics(telemetry.meter, histograms, {
+    counters: dispatch.counters,
+    database: measures,
+    levels: () => measureLevels({ census, dispatch, database, loops: duties.loops, clock }),
+  });
   try {
     await prepare(store, dispatch, scheduler, config);
     const explainer = new Explainer({
@@ -106,7 +155,15 @@ export async function startScheduler(options: {
       run,
     );
     const auth = new Auth(config.token);
-    started.http = await startHttpServer({ config, auth, log, health, task, fleet });
+    started.http = await startHttpServer({
+      config,
+      auth,
+      log,
+      health,
+      scrape: () => telemetry.scrape(),
+      task,
+      fleet,
+    });
     started.grpc = await startGrpcServer({
       config,
       auth,
@@ -126,6 +183,7 @@ export async function startScheduler(options: {
   } catch (error) {
     await started.http?.stop(0);
     await store.close();
+    await telemetry.stop(0);
     throw error;
   }
   const { grpc, http } = started;
@@ -184,6 +242,7 @@ export async function startScheduler(options: {
       log.warn("scheduler.not_retired", { error });
     }
     await store.close();
+    await telemetry.stop(Math.max(left(), TELEMETRY_STOP_MS));
     log.info("scheduler.stopped", { scheduler_id: id });
   }
 }

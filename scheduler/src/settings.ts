@@ -172,6 +172,13 @@ export const SETTINGS = {
     value: "DAYS",
     help: "how long ended tasks, events and gone workers are kept",
   },
+  metricLabelSets: {
+    flag: "metric-label-sets",
+    env: "MUSTER_METRIC_LABEL_SETS",
+    fallback: "200",
+    value: "COUNT",
+    help: "pairs of queue and type that metrics tell apart; further ones are called other",
+  },
   logLevel: {
     flag: "log-level",
     env: "MUSTER_LOG_LEVEL",

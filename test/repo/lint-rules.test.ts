@@ -78,7 +78,7 @@ const CASES: readonly Case[] = [
     rule: "opentelemetry-in-telemetry",
     code: 'import { trace } from "@opentelemetry/api";',
     forbidden: "worker-sdk/src/execute.ts",
-    allowed: "worker-sdk/src/telemetry.ts",
+    allowed: "worker-sdk/src/metrics.ts",
   },
   {
     rule: "opentelemetry-in-telemetry",

@@ -219,7 +219,10 @@ describe("store: claim and touch", () => {
     await db.query("update task set start_deadline = now() - interval '1 s' where id = any($1)", [
       [overdue, running, retried],
     ]);
-    assert.deepEqual(await store.failOverdue(100), [overdue]);
+    assert.deepEqual(
+      (await store.failOverdue(100)).map(({ id }) => id),
+      [overdue],
+    );
     const ended = await store.getTask(overdue ?? 0);
     assert.equal(ended?.state, "failed");
     assert.equal(ended?.detail, "DEADLINE_BEFORE_START");

@@ -3,6 +3,7 @@ import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { processAgeMs, settledWithin, systemClock } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import {
+  HttpListenError,
   LinkError,
   PreflightError,
   StartupTimeoutError,
@@ -14,6 +15,7 @@ import { Link } from "./link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "./link/messages.ts";
 import { linkData, processFacts } from "./link-data.ts";
 import type { Logger } from "./logger.ts";
+import { OtelMetrics } from "./metrics.ts";
 import type { CompiledOptions, FatalInfo } from "./options.ts";
 import { DEFAULT_WARN_S } from "./options.ts";
 import { queueViewLine } from "./queue-view.ts";
@@ -49,6 +51,7 @@ export class Engine {
   readonly #link: Link;
   readonly #runner: Runner;
   readonly #loading: ResourceLoading;
+  readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
   #schedulerWarningsMs: Readonly<Record<string, number>> = {};
@@ -200,6 +203,7 @@ export class Engine {
     this.#runner.abandon(error);
     this.#deadlines.clear();
     this.#ready.reject(error);
+    this.#metrics.close();
     const info = { phase, error };
     void this.#link.terminate().then(() => this.#ended.resolve(info));
   }
@@ -306,6 +310,18 @@ export class Engine {
       case "superseded":
         this.fail("superseded", new SupersededError(message.message));
         return;
+      case "serving":
+        this.#log.info(
+          { event: "worker.http.serving", http_addr: message.address },
+          `probes and metrics on http://${message.address}`,
+        );
+        return;
+      case "cannotServe":
+        this.fail("startup", new HttpListenError(message.message));
+        return;
+      case "measures":
+        this.#metrics.measured(message.measures);
+        return;
       case "startupTimeout": {
         const { connection, registerTimeoutS } = this.#options;
         const error = new StartupTimeoutError(registerTimeoutS, connection.addresses, message.lastError);
@@ -358,6 +374,7 @@ export class Engine {
     if (this.#over) return;
     this.#over = true;
     this.#deadlines.clear();
+    this.#metrics.close();
     this.#log.info({ event: "worker.stopped", reason }, "worker stopped");
     this.#ended.resolve(undefined);
   }

@@ -99,6 +99,11 @@ export class LinkError extends Error {
   override readonly name = "LinkError";
 }
 
+/** Thrown by `start()`: the address for probes and metrics (`http`, `WORKER_HTTP_ADDR`) cannot be listened on. */
+export class HttpListenError extends Error {
+  override readonly name = "HttpListenError";
+}
+
 /** Thrown by `start()`: the author's `preflight` failed; its error is the cause. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";

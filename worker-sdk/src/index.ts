@@ -3,6 +3,7 @@ export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./co
 export {
   CancelledError,
   DrainError,
+  HttpListenError,
   LinkError,
   NonRetryableError,
   PreflightError,

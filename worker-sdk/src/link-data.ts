@@ -51,6 +51,7 @@ export function linkData(
     features: loaders.any ? ["prepare_resource"] : [],
     loadable: loaders.names,
     launchId: options.launchId,
+    http: options.http,
     startupPhases,
     registerTimeoutS: options.registerTimeoutS,
     processAgeMs: processAgeMs(),

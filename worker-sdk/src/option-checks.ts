@@ -46,3 +46,16 @@ export function checkLabels(labels: Readonly<Record<string, string>>, faults: st
     }
   }
 }
+
+/** Reads where to listen. */
+export function listenAddress(
+  source: string,
+  text: string,
+  faults: string[],
+): { host: string; port: number } | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@]+)):([0-9]{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match && port <= 65_535) return { host: match[1] ?? match[2] ?? "", port };
+  faults.push(`${source}: "${text}" is not host:port; give for example 127.0.0.1:9465 or 0.0.0.0:9465`);
+  return undefined;
+}

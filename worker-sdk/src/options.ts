@@ -5,7 +5,7 @@ import type { Connection, ConnectionOptions, Environment } from "./connection-op
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import type { Logger, LogLevel } from "./logger.ts";
 import { LOG_LEVELS } from "./logger.ts";
-import { checkLabels, checkNames, numberSetting } from "./option-checks.ts";
+import { checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
 import type { StartupReporter } from "./startup.ts";
 import type { FailureClassification, Handler, TaskDefinitions } from "./task-definition.ts";
@@ -52,6 +52,16 @@ export interface WorkerOptions<Inputs = Record<string, unknown>> extends Connect
   readonly logger?: Logger;
   /** Level of the log that `run()` makes; default `WORKER_LOG_LEVEL`, then `info`. */
   readonly logLevel?: LogLevel;
+  /**
+   * Serves `/livez`, `/readyz` and `/metrics` here, `host:port` (port 0 lets the system choose; the log says
+   * which); default `WORKER_HTTP_ADDR`, then not at all. Answered while a handler blocks the main loop.
+   */
+  readonly http?: string;
+  /**
+   * Seconds for which `/livez` calls a blocked main loop alive, 0 for ever; default
+   * `WORKER_HTTP_BLOCKED_LIMIT_S`, then 3600.
+   */
+  readonly httpBlockedLimitS?: number;
   /** Told when the worker ends against its will. */
   readonly onFatal?: (fatal: FatalInfo) => void;
   /** Loads a resource that tasks wait for; it counts as loaded when this returns. */
@@ -69,6 +79,13 @@ export interface CompiledTask {
   readonly concurrency: number;
   /** `never`: which payload it takes was checked where it was written, and differs by type. */
   readonly handler: Handler<never>;
+}
+
+/** Where probes and metrics are served. */
+export interface HttpSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly blockedLimitMs: number;
 }
 
 /** Every option with its value in force. */
@@ -93,6 +110,7 @@ export interface CompiledOptions {
   readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
   readonly onPrepareResource: ((resource: string) => unknown) | undefined;
   readonly onReleaseResource: ((resource: string, reason: string) => unknown) | undefined;
+  readonly http: HttpSettings | undefined;
   /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
   readonly launchId: string;
 }
@@ -146,6 +164,7 @@ export function compileOptions<Inputs>(
     onFatal: options.onFatal,
     onPrepareResource: options.onPrepareResource,
     onReleaseResource: options.onReleaseResource,
+    http: resolveHttp(options.http, options.httpBlockedLimitS, env, faults),
     launchId: env.MUSTER_LAUNCH_ID ?? "",
   };
   if (faults.length > 0) throw new OptionsError("Worker", faults);
@@ -229,6 +248,29 @@ function resolveWarnings(
     warnings.set(phase, numberSetting(source, { min: 0.001, max: 2_000_000 }, env, faults));
   }
   return warnings;
+}
+
+function resolveHttp(
+  option: string | undefined,
+  blockedLimitS: number | undefined,
+  env: Environment,
+  faults: string[],
+): HttpSettings | undefined {
+  const limit = numberSetting(
+    {
+      option: ["httpBlockedLimitS", blockedLimitS],
+      variable: "WORKER_HTTP_BLOCKED_LIMIT_S",
+      default: 3_600,
+    },
+    { min: 0, max: 2_000_000 },
+    env,
+    faults,
+  );
+  const text = option ?? (env.WORKER_HTTP_ADDR || undefined);
+  if (text === undefined) return undefined;
+  const source = option === undefined ? "WORKER_HTTP_ADDR" : "option http";
+  const address = listenAddress(source, text, faults);
+  return address && { ...address, blockedLimitMs: limit * 1_000 };
 }
 
 function resolveLogLevel(option: LogLevel | undefined, env: Environment, faults: string[]): LogLevel {

@@ -72,7 +72,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   /**
    * Connects and takes work; resolves when registered and ready. Installs nothing in the process and
    * says nothing unless a logger was given. A second call waits for the first.
-   * @throws StartupTimeoutError, VerdictError, PreflightError, SupersededError, LinkError;
+   * @throws StartupTimeoutError, VerdictError, PreflightError, HttpListenError, SupersededError, LinkError;
    * WorkerStoppedError when it is stopped first.
    */
   start(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
+import { MeasuredClasses } from "../telemetry/class-measures.ts";
 import { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Backlog } from "./backlog.ts";
@@ -19,6 +20,7 @@ import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
 import { TaskControl } from "./task-control.ts";
 import { TaskSignals } from "./task-signals.ts";
+import { Waits } from "./waits.ts";
 
 /** The parts that give out work and take its results, wired together. */
 export interface Dispatch {
@@ -40,9 +42,11 @@ export interface Dispatch {
   readonly settler: Settler;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
+  readonly waits: Waits;
 }
 
 /**
+ * @param options.maxLabelSets Pairs of queue and type that are measured apart.
  * @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds.
  * @param options.intervals How often idle workers are told what waits, resources are looked after, and after
  * how long one that is not loaded is warned of, milliseconds.
@@ -53,16 +57,20 @@ export function createDispatch(options: {
   log: Logger;
   leases: LeaseSettings;
   schedulerId: string;
+  maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, intervals, onScheduled } = options;
-  const counters = new Counters();
+  const { store, clock, log, leases, schedulerId, maxLabelSets, intervals, onScheduled } = options;
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
   const classes = new ClassIndex(store);
-  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters });
+  const counters = new Counters(
+    new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
+  );
+  const waits = new Waits(clock, counters);
+  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
@@ -134,5 +142,6 @@ export function createDispatch(options: {
     settler,
     signals,
     submitter,
+    waits,
   };
 }

@@ -10,6 +10,7 @@ import { Line } from "./line.ts";
 import type { OutgoingAssignment } from "./link.ts";
 import type { Registry } from "./registry.ts";
 import type { Attempt, Session } from "./session.ts";
+import type { Waits } from "./waits.ts";
 
 /** Largest claim; the gain from larger batches is below 5 % (41,500/s at 100, 48,500/s at 500). */
 const MAX_CLAIM = 500;
@@ -54,6 +55,7 @@ export class Dispatcher {
   #decided: number[] = [];
   #claims = 0;
   #refilling = false;
+  readonly #waits: Waits;
   #stopped = false;
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
@@ -67,6 +69,7 @@ export class Dispatcher {
     clock: Clock;
     log: Logger;
     counters: Counters;
+    waits: Waits;
   }) {
     this.#store = parts.store;
     this.#classes = parts.classes;
@@ -74,6 +77,7 @@ export class Dispatcher {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
+    this.#waits = parts.waits;
   }
 
   /** Gives out what can be given out; cheap when nothing can. Never throws. */
@@ -166,6 +170,7 @@ export class Dispatcher {
     for (const { attempt, session: planned } of claimed) {
       const entry = this.#classes.get(attempt.classId);
       if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
+      this.#waits.claimed(attempt, attempt.sinceCreationMs);
       // The worker may have come back on a new stream while the claim was under way.
       const session = this.#registry.byId(planned.id) ?? planned;
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;

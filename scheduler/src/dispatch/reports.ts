@@ -54,6 +54,7 @@ export class Reports {
       session.acceptStalledUntil = 0;
       if (attempt.acceptedAt !== undefined) continue;
       attempt.acceptedAt = now;
+      this.#parts.counters.assignLatency.record((now - attempt.sentAt) / 1_000);
       attempt.unwritten.accept = true;
       this.#parts.journal.touch(session, attempt);
     }
@@ -213,7 +214,7 @@ export class Reports {
   #current(session: Session, key: AttemptKey, kind: string): Attempt | undefined {
     const attempt = session.attempts.get(key.taskId);
     if (attempt?.epoch === key.epoch) return attempt;
-    this.#parts.counters.staleReports++;
+    this.#parts.counters.stale.add(kind);
     if (this.#parts.log.debugEnabled) {
       this.#parts.log.debug("report.stale", {
         worker_id: session.workerId,

@@ -186,7 +186,7 @@ export class Sessions {
 
   /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
   async renew(): Promise<void> {
-    const { store, registry, schedulerId, leases, clock } = this.#parts;
+    const { store, registry, schedulerId, leases, clock, counters } = this.#parts;
     // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
     const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
     const beats = beating.flatMap((session) => {
@@ -197,8 +197,19 @@ export class Sessions {
     // Asked even when there is nothing to renew: only a database that answers makes this scheduler a judge of
     // the leases that other schedulers may have been unable to renew.
     this.#renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
-    for (const id of await this.#renewing) this.#leaseGone(id);
+    const lost = await this.#renewed(beats.length);
+    counters.heartbeatFailures += lost.length;
+    for (const id of lost) this.#leaseGone(id);
     await this.#forgetMoved();
+  }
+
+  async #renewed(beats: number): Promise<readonly number[]> {
+    try {
+      return await this.#renewing;
+    } catch (error) {
+      this.#parts.counters.heartbeatFailures += beats;
+      throw error;
+    }
   }
 
   /** Gives up sessions, of any scheduler, whose lease and grace are over, and requeues what they held. */
@@ -313,7 +324,12 @@ export class Sessions {
 
   #gone(gone: GoneSession, reason: string): void {
     const { log, registry, settler, signals, counters } = this.#parts;
+    counters.gone.add(reason);
+    const known = registry.byId(gone.sessionId);
+    // A drain may come before the startup is over; that is no failure.
+    if (known && !known.startupDone && reason !== "finished") counters.launchFailures.add(reason);
     if (reason === "lost") {
+      counters.heartbeatFailures++;
       log.warn("worker.lost", {
         worker_id: gone.workerId,
         silent_ms: Math.round(gone.silentMs),
@@ -322,7 +338,7 @@ export class Sessions {
     }
     for (const { row, settlement } of gone.settled) {
       if (settlement.kind === "requeue") settler.requeued(row.taskId, row.classId, settlement);
-      else counters[settlement.state]++;
+      else counters.settled(row.classId, settlement);
       signals.changed(row.taskId);
     }
     const session = registry.byId(gone.sessionId);

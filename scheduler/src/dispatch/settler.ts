@@ -127,7 +127,7 @@ export class Settler {
 
   /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
   requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
-    this.#counters.countRequeue(settlement.reason);
+    this.#counters.settled(classId, settlement);
     if (settlement.delayMs > 0) {
       this.#onScheduled(settlement.delayMs);
       return;
@@ -168,7 +168,7 @@ export class Settler {
       const applied = results[index]?.applied ?? false;
       session.release(attempt, this.#clock.monotonic());
       if (applied) this.#applied(attempt, request.settlement);
-      else this.#counters.staleReports++;
+      else this.#counters.stale.add("result");
       // What the scheduler concluded by itself answers nothing that the worker sent.
       if (attempt.reported) acks.push({ key: request.key, stale: !applied });
       this.#signals.changed(attempt.taskId);
@@ -178,15 +178,20 @@ export class Settler {
   }
 
   #applied(attempt: Attempt, settlement: Settlement): void {
+    const startedAt = attempt.startedAt ?? attempt.acceptedAt;
+    if (startedAt !== undefined) {
+      const ms = this.#clock.monotonic() - startedAt;
+      this.#counters.classes.of(attempt.classId).runs.record(ms / 1_000);
+    }
     if (settlement.kind === "requeue") {
       this.requeued(attempt.taskId, attempt.classId, settlement);
       return;
     }
-    this.#counters[settlement.state]++;
+    this.#counters.settled(attempt.classId, settlement);
   }
 
   #refuse(session: Session, keys: readonly AttemptKey[]): void {
-    this.#counters.staleReports += keys.length;
+    this.#counters.stale.add("result", keys.length);
     this.#log.warn("result.stale", { worker_id: session.workerId, count: keys.length });
     session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
   }

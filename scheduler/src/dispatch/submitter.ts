@@ -171,5 +171,6 @@ function directAttempt(taskId: number, classId: number, session: Session, task: 
     payload: task.payload,
     contentType: task.contentType,
     headers: task.headers,
+    sinceCreationMs: 0,
   };
 }

@@ -19,7 +19,7 @@ export class TaskControl {
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
     const { store, signals, reports, counters } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
-    if (result?.outcome === "cancelled") counters.cancelled++;
+    if (result?.outcome === "cancelled") counters.finished(result.classId, "cancelled");
     if (result?.outcome === "asked" && !reports.cancel(result.sessionId, result.attempt, reason)) {
       await this.#command(result.sessionId, "cancel", {
         task_id: String(taskId),

@@ -2,70 +2,150 @@ import type { Clock } from "../clock.ts";
 import type { DatabaseWatch } from "../loops/database-watch.ts";
 import type { Loop } from "../loops/loop.ts";
 
-/** A loop that has not run for this many of its intervals, and at least this long, is dead or starved. */
+/** A loop that has not come round for this many of its intervals is dead or starved. */
 const LATE_INTERVALS = 3;
-const LATE_AT_LEAST_MS = 10_000;
+
+/** But not before this: a run that waits for a hung database fails after 20 s at most, and that is a tick. */
+const LATE_AT_LEAST_MS = 30_000;
+
+/** Hints are missed for this long before it matters: polling finds the work, and a reconnect takes a second. */
+const DEAF_FOR_MS = 10_000;
+
+/** How often the schema is looked at; probes come more often. */
+const SCHEMA_EVERY_MS = 5_000;
+
+/** One thing that was looked at. */
+export interface HealthCheck {
+  readonly ok: boolean;
+  readonly detail: string;
+}
 
 /** What a probe answers. */
 export interface HealthReport {
   readonly ok: boolean;
-  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>;
+  /** Names of the checks that failed. */
+  readonly failed: readonly string[];
+  readonly checks: Readonly<Record<string, HealthCheck>>;
 }
 
-/** Liveness: the loops turn. Readiness: the database answers and nobody asked for a stop. */
+/** What the checks look at. */
+export interface HealthParts {
+  readonly database: Pick<DatabaseWatch, "runOnce" | "unavailable">;
+  readonly loops: readonly Pick<Loop, "name" | "intervalMs" | "lastTickAt" | "lastError">[];
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly stopping: AbortSignal;
+  /** Addresses that are listened on, by name; undefined until they are. */
+  readonly listeners: () => Readonly<Record<"grpc" | "http", string | undefined>>;
+  /** True while notifications arrive. */
+  readonly listening: () => boolean;
+  /** Migrations that the database lacks. */
+  readonly missingMigrations: () => Promise<readonly string[]>;
+}
+
+/**
+ * Liveness: the loops come round, whatever the database does. Readiness: the database answers and has the
+ * schema, everything listens, and nobody asked for a stop.
+ */
 export class Health {
-  readonly #database: DatabaseWatch;
-  readonly #loops: readonly Loop[];
-  readonly #clock: Clock;
+  readonly #parts: HealthParts;
   readonly #startedAt: number;
-  readonly #stopping: AbortSignal;
+  #deafSince: number | undefined;
+  #schema: HealthCheck = { ok: true, detail: "brought up to date at the start" };
+  #schemaAt: number;
 
-  constructor(parts: {
-    database: DatabaseWatch;
-    loops: readonly Loop[];
-    clock: Clock;
-    stopping: AbortSignal;
-  }) {
-    this.#database = parts.database;
-    this.#loops = parts.loops;
-    this.#clock = parts.clock;
-    this.#stopping = parts.stopping;
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
     this.#startedAt = parts.clock.monotonic();
+    this.#schemaAt = this.#startedAt;
   }
 
-  async live(): Promise<HealthReport> {
-    const now = this.#clock.monotonic();
-    const checks = this.#loops.map((loop) => {
-      const age = now - (loop.lastRunAt ?? this.#startedAt);
-      const allowed = Math.max(LATE_AT_LEAST_MS, loop.intervalMs * LATE_INTERVALS);
-      // A loop that fails because the database is away is alive; readiness tells of that.
-      const ok = age <= allowed || loop.lastError !== undefined;
-      return [`loop:${loop.name}`, { ok, detail: `last ran ${Math.round(age)} ms ago` }] as const;
-    });
-    return report(checks);
+  live(): HealthReport {
+    const now = this.#parts.clock.monotonic();
+    return report(
+      this.#parts.loops.map((loop) => {
+        const age = now - (loop.lastTickAt ?? this.#startedAt);
+        const allowed = Math.max(LATE_AT_LEAST_MS, loop.intervalMs * LATE_INTERVALS);
+        const failing = loop.lastError === undefined ? "" : "; its last run failed";
+        const detail = `last came round ${Math.round(age)} ms ago, at most ${allowed} ms allowed${failing}`;
+        return [`loop:${loop.name}`, { ok: age <= allowed, detail }];
+      }),
+    );
   }
 
+  /** Looks at the database first. */
   async ready(): Promise<HealthReport> {
+    const { database } = this.#parts;
+    await database.runOnce();
+    if (database.unavailable === undefined) await this.#lookAtSchema();
+    return this.readyAsKnown();
+  }
+
+  /** By what the last looks found. */
+  readyAsKnown(): HealthReport {
+    const { database, stopping, listeners } = this.#parts;
+    const why = database.unavailable;
+    const bound = listeners();
+    const listener = (address: string | undefined): HealthCheck =>
+      address === undefined
+        ? { ok: false, detail: "does not listen yet" }
+        : { ok: true, detail: `listens on ${address}` };
     return report([
-      ["database", await this.#checkDatabase()],
+      [
+        "database",
+        why === undefined
+          ? { ok: true, detail: "answers and takes writes" }
+          : { ok: false, detail: `DATABASE_UNAVAILABLE: ${why}` },
+      ],
+      ["migrations", this.#schema],
+      ["notifications", this.#notifications()],
+      ["grpc", listener(bound.grpc)],
+      ["http", listener(bound.http)],
       [
         "stopping",
-        this.#stopping.aborted
+        stopping.aborted
           ? { ok: false, detail: "the scheduler is stopping" }
           : { ok: true, detail: "the scheduler takes work" },
       ],
     ]);
   }
 
-  async #checkDatabase(): Promise<{ ok: boolean; detail: string }> {
-    await this.#database.runOnce();
-    const why = this.#database.unavailable;
-    return why === undefined
-      ? { ok: true, detail: "answers and takes writes" }
-      : { ok: false, detail: `DATABASE_UNAVAILABLE: ${why}` };
+  #notifications(): HealthCheck {
+    const { clock, listening } = this.#parts;
+    if (listening()) {
+      this.#deafSince = undefined;
+      return { ok: true, detail: "arrive" };
+    }
+    const now = clock.monotonic();
+    this.#deafSince ??= now;
+    const deafFor = now - this.#deafSince;
+    return {
+      ok: deafFor < DEAF_FOR_MS,
+      detail: `have not arrived for ${Math.round(deafFor)} ms: the connection that listens is being made again`,
+    };
+  }
+
+  async #lookAtSchema(): Promise<void> {
+    const { clock, missingMigrations } = this.#parts;
+    const now = clock.monotonic();
+    if (now - this.#schemaAt < SCHEMA_EVERY_MS) return;
+    this.#schemaAt = now;
+    try {
+      const missing = await missingMigrations();
+      this.#schema =
+        missing.length === 0
+          ? { ok: true, detail: "the schema is this program's" }
+          : {
+              ok: false,
+              detail: `the database lacks ${missing.join(", ")}: run muster migrate, or restart the scheduler`,
+            };
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      this.#schema = { ok: false, detail: `the schema cannot be read: ${what}` };
+    }
   }
 }
 
-function report(checks: readonly (readonly [string, { ok: boolean; detail: string }])[]): HealthReport {
-  return { ok: checks.every(([, { ok }]) => ok), checks: Object.fromEntries(checks) };
+function report(checks: readonly (readonly [string, HealthCheck])[]): HealthReport {
+  const failed = checks.filter(([, { ok }]) => !ok).map(([name]) => name);
+  return { ok: failed.length === 0, failed, checks: Object.fromEntries(checks) };
 }

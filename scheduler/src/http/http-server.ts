@@ -30,10 +30,12 @@ export async function startHttpServer(options: {
   auth: Auth;
   log: Logger;
   health: Health;
+  /** Everything measured, in the Prometheus text format; undefined when that is switched off. */
+  scrape: () => Promise<string | undefined>;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
 }): Promise<HttpServer> {
-  const { config, auth, log, health, task, fleet } = options;
+  const { config, auth, log, health, scrape, task, fleet } = options;
   const adapter = connectNodeAdapter({
     routes: (router: ConnectRouter) => {
       router.service(TaskService, task satisfies Mounted<typeof TaskService>);
@@ -43,19 +45,21 @@ export async function startHttpServer(options: {
     readMaxBytes: config.sizes.maxMessageBytes,
     writeMaxBytes: config.sizes.maxMessageBytes,
     fallback: (_request, response) =>
-      answer(response, 404, { error: "not found", see: ["/livez", "/readyz"] }),
+      answer(response, 404, { error: "not found", see: ["/livez", "/readyz", "/metrics"] }),
   });
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     // Any text may stand in a request line, so it is not taken for a URL.
     const [path] = (request.url ?? "/").split("?", 1);
     if (path === "/livez" || path === "/readyz") {
-      void health[path === "/livez" ? "live" : "ready"]().then((report) =>
-        answer(response, report.ok ? 200 : 503, report),
-      );
+      void serveProbe(health, path === "/livez", response, log);
+      return;
+    }
+    if (path === "/metrics") {
+      void serveMetrics(request, response, { auth, scrape, log });
       return;
     }
     if (path === "/" && request.method === "GET") {
-      answer(response, 200, { service: "muster", see: ["/livez", "/readyz"] });
+      answer(response, 200, { service: "muster", see: ["/livez", "/readyz", "/metrics"] });
       return;
     }
     void adapter(request, response);
@@ -103,6 +107,43 @@ function told(error: unknown, method: string, log: Logger) {
 interface Answerable {
   writeHead(status: number, headers: Record<string, string>): unknown;
   end(body: string): unknown;
+}
+
+/** A probe that cannot be answered fails, and says so: one that hangs is only a timeout to whoever asked. */
+async function serveProbe(health: Health, live: boolean, response: Answerable, log: Logger): Promise<void> {
+  try {
+    const report = live ? health.live() : await health.ready();
+    answer(response, report.ok ? 200 : 503, report);
+  } catch (error) {
+    log.error("health.failed", { error });
+    answer(response, 503, { ok: false, failed: ["health"], checks: {} });
+  }
+}
+
+/** Asks for the token, as every call does: queues, types and pools are named here. */
+async function serveMetrics(
+  request: IncomingMessage,
+  response: Answerable,
+  { auth, scrape, log }: { auth: Auth; scrape: () => Promise<string | undefined>; log: Logger },
+): Promise<void> {
+  try {
+    auth.check(request.headers.authorization);
+  } catch (error) {
+    answer(response, 401, { error: toConnectError(error).rawMessage });
+    return;
+  }
+  try {
+    const text = await scrape();
+    if (text === undefined) {
+      answer(response, 404, { error: "metrics are switched off by OTEL_SDK_DISABLED" });
+      return;
+    }
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+    response.end(text);
+  } catch (error) {
+    log.error("telemetry.not_collected", { error });
+    answer(response, 500, { error: "the metrics could not be collected; the log says why" });
+  }
 }
 
 function answer(response: Answerable, status: number, body: unknown): void {

@@ -4,7 +4,6 @@ import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { DatabaseWatch } from "./database-watch.ts";
 import { Judge } from "./judge.ts";
 import { Loop } from "./loop.ts";
 import { monitorOnce } from "./monitor.ts";
@@ -47,9 +46,10 @@ export class Duties {
     clock: Clock;
     log: Logger;
     scheduler: { id: string; address: string; version: string };
-    database: DatabaseWatch;
+    /** Looks at the database, and at what else readiness asks. */
+    onLook: () => Promise<void>;
   }) {
-    const { config, store, dispatch, clock, log, scheduler, database } = parts;
+    const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -65,7 +65,7 @@ export class Duties {
       await pollOnce(store, dispatch, scheduler.id);
     });
     this.#loops = [
-      loop("database", config.pollMs, () => database.runOnce()),
+      loop("database", config.pollMs, onLook),
       loop("renew", leases.heartbeatMs, async () => {
         await dispatch.sessions.renew();
         const gap = judge.renewed();
@@ -149,6 +149,7 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
   for (;;) {
     const due = await store.wakeDue(SWEEP_BATCH);
     for (const task of due) {
+      dispatch.waits.woken(task.id);
       dispatch.dispatcher.enqueue(task);
       dispatch.signals.changed(task.id);
     }
@@ -157,8 +158,10 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
   }
   for (;;) {
     const failed = await store.failOverdue(SWEEP_BATCH);
-    for (const id of failed) dispatch.signals.changed(id);
-    dispatch.counters.failed += failed.length;
+    for (const { id, classId } of failed) {
+      dispatch.signals.changed(id);
+      dispatch.counters.finished(classId, "failed");
+    }
     if (failed.length < SWEEP_BATCH) return;
   }
 }

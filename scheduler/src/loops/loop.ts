@@ -23,17 +23,30 @@ export class Loop {
   #wake = new AbortController();
   #done: Promise<void> | undefined;
   #lastRunAt: number | undefined;
+  #lastRunTime: number;
+  #lastTickAt: number | undefined;
   #lastError: unknown;
 
   constructor(options: LoopOptions) {
     this.#options = options;
     this.name = options.name;
     this.intervalMs = options.intervalMs;
+    this.#lastRunTime = options.clock.now();
   }
 
   /** When it last ran without an error, monotonic milliseconds. */
   get lastRunAt(): number | undefined {
     return this.#lastRunAt;
+  }
+
+  /** When a run last came to its end, with or without an error, monotonic milliseconds. */
+  get lastTickAt(): number | undefined {
+    return this.#lastTickAt;
+  }
+
+  /** The last run without an error by the wall clock, milliseconds since the epoch; before the first run, when it was made. */
+  get lastRunTime(): number {
+    return this.#lastRunTime;
   }
 
   /** Why the last run failed; undefined when it did not. */
@@ -71,11 +84,14 @@ export class Loop {
     try {
       await runOnce();
       this.#lastRunAt = clock.monotonic();
+      this.#lastRunTime = clock.now();
       this.#lastError = undefined;
     } catch (error) {
       // The database's absence is told once, by the watch on it.
       if (!(error instanceof DatabaseUnavailableError)) log.error("loop.failed", { loop: name, error });
       this.#lastError = error;
+    } finally {
+      this.#lastTickAt = clock.monotonic();
     }
   }
 }

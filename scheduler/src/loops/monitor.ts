@@ -13,17 +13,7 @@ export async function monitorOnce(store: Store, dispatch: Dispatch, log: Logger)
   const processing = sum(({ active }) => active);
   const sessions = [...dispatch.registry.all()];
   if (queued + scheduled + processing + sessions.length === 0) return;
-  const now = dispatch.clock.monotonic();
-  const stuck = sessions.flatMap((session) =>
-    [...session.attempts.values()]
-      .filter((attempt) => attempt.acceptedAt !== undefined && now - attempt.phaseAt > STUCK_AFTER_MS)
-      .map((attempt) => ({
-        task: `t-${attempt.taskId}`,
-        worker: session.workerId,
-        phase: attempt.phase ?? "",
-        elapsed_ms: Math.round(now - attempt.phaseAt),
-      })),
-  );
+  const stuck = stuckAttempts(dispatch);
   const ready = sessions.filter((session) => session.ready).length;
   const line = `MONITOR: Workers: ${ready}/${sessions.length}, Queue: ${queued}, Scheduled: ${scheduled}, Processing: ${processing}, Stuck: ${stuck.length}`;
   const fields = {
@@ -37,4 +27,19 @@ export async function monitorOnce(store: Store, dispatch: Dispatch, log: Logger)
   };
   log.info("monitor", fields);
   if (stuck.length > 0) log.warn("tasks.stuck", { tasks: stuck.slice(0, 20), count: stuck.length });
+}
+
+/** Attempts that have been in one phase for too long. */
+export function stuckAttempts({ registry, clock }: Dispatch) {
+  const now = clock.monotonic();
+  return [...registry.all()].flatMap((session) =>
+    [...session.attempts.values()]
+      .filter((attempt) => attempt.acceptedAt !== undefined && now - attempt.phaseAt > STUCK_AFTER_MS)
+      .map((attempt) => ({
+        task: `t-${attempt.taskId}`,
+        worker: session.workerId,
+        phase: attempt.phase ?? "",
+        elapsed_ms: Math.round(now - attempt.phaseAt),
+      })),
+  );
 }

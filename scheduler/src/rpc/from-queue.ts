@@ -3,9 +3,12 @@ import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { QueueSchema } from "@muster/protocol";
 import type { ClassDepth, QueueRow } from "../store/store.ts";
 
+/** What of a class's depth a queue shows. */
+type Depth = Omit<ClassDepth, "running">;
+
 /** A queue as it is sent, with what waits in it by type. */
-export function fromQueue(row: QueueRow, depths: readonly (ClassDepth & { type: string })[]) {
-  const total = (pick: (depth: ClassDepth) => number) =>
+export function fromQueue(row: QueueRow, depths: readonly (Depth & { type: string })[]) {
+  const total = (pick: (depth: Depth) => number) =>
     BigInt(depths.reduce((sum, depth) => sum + pick(depth), 0));
   const ages = depths.flatMap(({ oldestReadyAgeMs }) => oldestReadyAgeMs ?? []);
   const types = new Map<string, { ready: number; scheduled: number; active: number }>();

@@ -79,9 +79,12 @@ export async function startGrpcServer(options: {
   health.addToServer(server);
   addReflection(server, SERVICES);
   const port = await bind(server, config.grpcAddress, await credentials(config));
+  let told = true;
   return {
     address: { host: config.grpcAddress.host, port },
     setServing: (serving) => {
+      if (serving === told) return;
+      told = serving;
       for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     },
     stop: (timeoutMs) => stop(server, timeoutMs),

@@ -18,6 +18,7 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
   WorkerRecord,
+  WorkerState,
 } from "../domain/worker.ts";
 
 /** A task to insert, given to a worker in the same statement when `assignTo` is set. */
@@ -60,6 +61,8 @@ export interface AttemptRow {
 
 /** A freshly claimed attempt with what its worker needs. */
 export interface ClaimedAttempt extends AttemptRow {
+  /** From the task's creation to the claim, milliseconds; undefined when it is given out once more. */
+  readonly sinceCreationMs: number | undefined;
   readonly payload: Uint8Array;
   readonly contentType: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
@@ -179,8 +182,18 @@ export interface ClassDepth {
   readonly classId: number;
   readonly ready: number;
   readonly scheduled: number;
+  /** Given out: assigned and running. */
   readonly active: number;
+  /** Those of them that their worker has accepted. */
+  readonly running: number;
   readonly oldestReadyAgeMs: number | undefined;
+}
+
+/** Living workers of a pool in a state. */
+export interface WorkerCount {
+  readonly pool: string;
+  readonly state: WorkerState;
+  readonly count: number;
 }
 
 /** A queue's own row. */
@@ -250,8 +263,8 @@ export interface Store {
   appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
   /** Makes due tasks claimable; returns them. */
   wakeDue(limit: number): Promise<WaitingTask[]>;
-  /** Fails tasks that did not start by their deadline; returns their ids. */
-  failOverdue(limit: number): Promise<number[]>;
+  /** Fails tasks that did not start by their deadline; returns them. */
+  failOverdue(limit: number): Promise<{ readonly id: number; readonly classId: number }[]>;
 
   // Sessions.
   openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
@@ -300,7 +313,8 @@ export interface Store {
     id: number,
     reason: string,
   ): Promise<
-    | { outcome: "cancelled" | "ended" }
+    | { outcome: "cancelled"; classId: number }
+    | { outcome: "ended" }
     | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
     | undefined
   >;
@@ -326,6 +340,7 @@ export interface Store {
   listQueues(): Promise<QueueRow[]>;
   setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
   depths(): Promise<ClassDepth[]>;
+  countWorkers(): Promise<WorkerCount[]>;
   /** What was recorded of one task apart from its regular life. */
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
@@ -349,6 +364,8 @@ export interface Store {
   databaseTime(): Promise<Date>;
   /** One try, no waiting. @throws DatabaseUnavailableError when the database is away or takes no writes. */
   probe(): Promise<void>;
+  /** Migrations that this program needs and the database has not. One try, no waiting. */
+  missingMigrations(): Promise<readonly string[]>;
   ensurePartitions(): Promise<void>;
   dropOld(keepDays: number): Promise<number>;
   notify(hint: Hint): Promise<void>;

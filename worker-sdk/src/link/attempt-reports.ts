@@ -106,7 +106,9 @@ export class AttemptReports {
   started({ attemptIds, elapsedMs }: Extract<ToLink, { kind: "started" }>): void {
     for (const [index, attemptId] of attemptIds.entries()) {
       const attempt = this.#held.get(attemptId);
-      if (attempt !== undefined) this.#log(attempt, STARTED, elapsedMs[index] ?? 0, undefined);
+      if (attempt === undefined) continue;
+      attempt.started = true;
+      this.#log(attempt, STARTED, elapsedMs[index] ?? 0, undefined);
     }
   }
 
@@ -150,6 +152,8 @@ export class AttemptReports {
   /** Keeps and sends an outcome. */
   result({ attemptId, outcome, cost }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);
+    if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
+      this.#counters.retries.add(outcome.code);
     const attempt = this.#held.get(attemptId);
     if (attempt === undefined) {
       this.#dropped(attemptId, outcome.kind);

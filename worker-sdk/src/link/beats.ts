@@ -35,6 +35,16 @@ export class Beats {
     return this.#sequence;
   }
 
+  /** Since a beat was last answered on this stream, milliseconds. */
+  get unansweredMs(): number {
+    return this.#clock.monotonicMs() - this.#answeredAtMs;
+  }
+
+  /** A silence that is longer is suspicious, milliseconds. */
+  get answerWithinMs(): number {
+    return UNANSWERED_INTERVALS * this.#intervalMs;
+  }
+
   /** A stream is up: the first beat goes now. */
   start(intervalMs: number): void {
     this.stop();

@@ -4,9 +4,11 @@ import { durationFromMs, msFromDuration } from "../duration.ts";
 import { AttemptReports } from "./attempt-reports.ts";
 import { Beats } from "./beats.ts";
 import { Counters } from "./counters.ts";
+import { type HealthFacts, type HealthReport, liveness, readiness } from "./health.ts";
 import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
+import { type Measures, prometheusText } from "./measures.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
 import { Session } from "./session.ts";
 import type { SharedState } from "./shared.ts";
@@ -120,6 +122,21 @@ export class Connection {
     return this.#phases.at(-1)?.phase ?? "";
   }
 
+  /** For `/livez`. */
+  live(): HealthReport {
+    return liveness(this.#healthFacts());
+  }
+
+  /** For `/readyz`. */
+  ready(): HealthReport {
+    return readiness(this.#healthFacts());
+  }
+
+  /** For `/metrics`. */
+  metrics(): string {
+    return prometheusText(this.#measure());
+  }
+
   /** Dials. */
   start(): void {
     this.#session.dial();
@@ -182,6 +199,7 @@ export class Connection {
         this.#beats.soon();
         return;
       case "paused":
+        if (message.paused) this.#counters.pauses.add(message.reason);
         this.#paused = { paused: message.paused, reason: message.reason };
         this.#beats.soon();
         return;
@@ -324,6 +342,51 @@ export class Connection {
     );
     const fields = { sequence: Number(sequence), held: this.#held.size, loop_age_ms: this.#vitals.loopAgeMs };
     this.#emit({ kind: "debug", event: "worker.heartbeat", fields });
+    this.#emit({ kind: "measures", measures: this.#measure() });
+  }
+
+  #measure(): Measures {
+    const counters = this.#counters;
+    const { user, system } = process.cpuUsage();
+    const outcomes = ["succeeded", "failed", "cancelled", "released"];
+    return {
+      concurrentJobs: this.#held.runningCount,
+      slots: this.#data.slots,
+      outboxSize: this.#held.pendingResults,
+      heartbeats: counters.get("heartbeats"),
+      heartbeatFailures: counters.get("heartbeat_failures"),
+      reconnects: counters.get("reconnects"),
+      duplicates: counters.get("duplicate_assignments"),
+      pauses: counters.pauses.counts(),
+      retries: counters.retries.counts(),
+      shed: {
+        progress: counters.get("progress_shed") + counters.get("progress_coalesced"),
+        output: counters.get("output_shed"),
+        event: counters.get("events_dropped"),
+      },
+      finished: Object.fromEntries(outcomes.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
+      eventLoopDelayS: Math.max(this.#shared.delayP99Ms, this.#vitals.loopAgeMs) / 1000,
+      connected: this.#session.up,
+      cpuS: (user + system) / 1e6,
+      rssBytes: this.#vitals.rssBytes,
+      heapUsedBytes: this.#shared.heapUsedBytes,
+    };
+  }
+
+  #healthFacts(): HealthFacts {
+    return {
+      registered: this.registered,
+      connected: this.#session.up,
+      lastError: this.lastError,
+      unansweredMs: this.#beats.unansweredMs,
+      answerWithinMs: this.#beats.answerWithinMs,
+      ready: this.#ready,
+      lastPhase: this.lastPhase,
+      draining: this.#attempts.draining,
+      paused: this.#paused.paused ? this.#paused.reason : undefined,
+      loopAgeMs: this.#vitals.loopAgeMs,
+      blockedLimitMs: this.#data.http?.blockedLimitMs ?? 0,
+    };
   }
 
   #down(): void {

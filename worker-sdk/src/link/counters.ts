@@ -1,5 +1,11 @@
+import { Tally } from "./tally.ts";
+
 /** Totals since the process started. */
 export class Counters {
+  /** Pauses by reason. */
+  readonly pauses = new Tally();
+  /** Failures that may be tried again, by code. */
+  readonly retries = new Tally();
   readonly #totals = new Map<string, bigint>();
 
   /** Adds to a total. */
@@ -10,6 +16,11 @@ export class Counters {
   /** Sets a total. */
   set(name: string, value: bigint): void {
     this.#totals.set(name, value);
+  }
+
+  /** A total. */
+  get(name: string): number {
+    return Number(this.#totals.get(name) ?? 0n);
   }
 
   /** Every total by name. */

@@ -38,6 +38,8 @@ export interface HeldAttempt {
   readonly attemptId: string;
   /** Main has taken it. */
   accepted: boolean;
+  /** Its handler was called. */
+  started: boolean;
   phase: string;
   phaseSinceMs: number;
   progress: number | undefined;
@@ -64,6 +66,14 @@ export class HeldAttempts {
     return this.#pendingResults;
   }
 
+  /** Attempts whose handler runs. */
+  get runningCount(): number {
+    let count = 0;
+    for (const { started, result } of this.#attempts.values())
+      if (started && result === undefined) count += 1;
+    return count;
+  }
+
   get(attemptId: string): HeldAttempt | undefined {
     return this.#attempts.get(attemptId);
   }
@@ -77,6 +87,7 @@ export class HeldAttempts {
     const attempt: HeldAttempt = {
       attemptId,
       accepted: false,
+      started: false,
       phase: "",
       phaseSinceMs: nowMs,
       progress: undefined,

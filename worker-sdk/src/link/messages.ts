@@ -1,3 +1,5 @@
+import type { Measures } from "./measures.ts";
+
 /** What the main thread and the link's thread say to each other: plain objects, many a post. */
 
 /** An attempt as it came. JSON payloads travel as text: cloning a string is cheaper than cloning bytes. */
@@ -201,6 +203,12 @@ export type FromLink =
     }
   | { readonly kind: "superseded"; readonly message: string }
   | { readonly kind: "startupTimeout"; readonly lastError: string }
+  /** Probes and metrics are served. */
+  | { readonly kind: "serving"; readonly address: string }
+  /** They cannot be. */
+  | { readonly kind: "cannotServe"; readonly message: string }
+  /** What was measured, once a beat. */
+  | { readonly kind: "measures"; readonly measures: Measures }
   /** The link ended as it was told to; results that were never acknowledged are counted. */
   | { readonly kind: "ended"; readonly unackedResults: number };
 
@@ -239,6 +247,10 @@ export interface LinkData {
   readonly registerTimeoutS: number;
   /** The process's age when the thread was started. */
   readonly processAgeMs: number;
+  /** Where probes and metrics are served; unset when they are not. */
+  readonly http:
+    | { readonly host: string; readonly port: number; readonly blockedLimitMs: number }
+    | undefined;
   /** True in `run()`: the link may end a process whose main thread does not answer. */
   readonly program: boolean;
 }

@@ -39,10 +39,15 @@ export class SharedState {
     return Number(Atomics.load(this.#micros, TICK)) / 1000;
   }
 
-  /** Link: main's delay percentile in milliseconds; main starts a new one at its next tick. */
+  /** Link: main's delay percentile in milliseconds. */
+  get delayP99Ms(): number {
+    return Number(Atomics.load(this.#micros, DELAY_P99)) / 1000;
+  }
+
+  /** Link: the same; main starts a new one at its next tick. */
   takeDelayP99Ms(): number {
     Atomics.store(this.#flags, RESET_DELAY, 1);
-    return Number(Atomics.load(this.#micros, DELAY_P99)) / 1000;
+    return this.delayP99Ms;
   }
 
   /** Main: waits, without turning its loop, until the link has sent the last words. False: not in time. */

@@ -49,6 +49,18 @@ port.on("message", (messages: readonly ToLink[]) => {
 
 connection.start();
 
+if (data.http !== undefined) void serve(data.http);
+
+async function serve(at: NonNullable<LinkData["http"]>): Promise<void> {
+  try {
+    // Loaded here, so that no other worker's first dial waits for it.
+    const { serveHttp } = await import("./http.ts");
+    emit({ kind: "serving", address: await serveHttp(at, connection) });
+  } catch (error) {
+    emit({ kind: "cannotServe", message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 /**
  * Main was told that the worker must end. When its loop is blocked it never hears it: then this thread
  * writes the log line itself and kills the process, which no handler of main can stop.

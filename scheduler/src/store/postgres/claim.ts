@@ -50,7 +50,8 @@ const CLAIM = {
            assign_time = now()
       from d
      where d.lives and t.id = d.id and t.state = 0 and t.wake_time is null
-    returning ${CLAIM_COLUMNS}, t.payload, t.content_type, t.headers),
+    returning ${CLAIM_COLUMNS}, t.payload, t.content_type, t.headers,
+      date_part('epoch', now() - t.create_time) * 1000 as since_creation_ms),
   e as (
     insert into event (name, task_ids, epochs)
     select 'assigned', array_agg(id), array_agg(epoch) from c having count(*) > 0)

@@ -1,6 +1,7 @@
 import pg from "pg";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
 import { isConflict, poisonsConnection, translateError } from "./errors.ts";
 
 /** A named statement: prepared once a connection. */
@@ -45,10 +46,17 @@ export class Database {
   readonly #cold: pg.Pool;
   readonly #options: DatabaseOptions;
   readonly #clock: Clock;
+  readonly #measures: DatabaseMeasures | undefined;
 
-  constructor(options: DatabaseOptions, clock: Clock, onIdleError: (error: Error) => void) {
+  constructor(
+    options: DatabaseOptions,
+    clock: Clock,
+    onIdleError: (error: Error) => void,
+    measures?: DatabaseMeasures,
+  ) {
     this.#options = options;
     this.#clock = clock;
+    this.#measures = measures;
     this.#hot = this.#pool("hot", options.hotConnections, HOT_SETTINGS, onIdleError);
     this.#cold = this.#pool("cold", options.coldConnections, ["jit=off"], onIdleError);
   }
@@ -69,29 +77,29 @@ export class Database {
 
   /** Runs a statement of the pipelines. Never tried again: the caller knows what a second try means. */
   hot<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
-    return this.#once(this.#hot, statement, values);
+    return this.#once("hot", statement, values);
   }
 
   /** Runs a statement of the pipelines that is harmless to run twice; tried again for a bounded time. */
   hotRetrying<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
-    return this.retrying(() => this.#once<R>(this.#hot, statement, values));
+    return this.retrying(() => this.#once<R>("hot", statement, values));
   }
 
   /** Runs a read, or a write that is harmless to run twice; tried again for a bounded time. */
   cold<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
-    return this.retrying(() => this.#once<R>(this.#cold, statement, values));
+    return this.retrying(() => this.#once<R>("cold", statement, values));
   }
 
   /** Runs a write of the cold pool once. */
   coldOnce<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
-    return this.#once(this.#cold, statement, values);
+    return this.#once("cold", statement, values);
   }
 
   /** Runs `fn` in a transaction; conflicts are tried again, a lost connection is not. */
   async transaction<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#transactionOnce(fn);
+        return await this.#measured("cold", () => this.#transactionOnce(fn));
       } catch (error) {
         if (!isConflict(error) || attempt >= 5) throw error;
         await this.#clock.sleep(10 * attempt * Math.random());
@@ -121,13 +129,23 @@ export class Database {
     await Promise.all([this.#hot.end(), this.#cold.end()]);
   }
 
-  #pool(purpose: string, max: number, settings: readonly string[], onError: (error: Error) => void): pg.Pool {
+  #pool(
+    purpose: PoolName,
+    max: number,
+    settings: readonly string[],
+    onError: (error: Error) => void,
+  ): pg.Pool {
     const pool = new pg.Pool({
       ...this.clientConfig(purpose, [...settings, `statement_timeout=${STATEMENT_TIMEOUT_MS}`]),
       max,
       idleTimeoutMillis: 60_000,
     });
     pool.on("error", onError);
+    this.#measures?.pools.set(purpose, () => ({
+      open: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+    }));
     // A checked-out client reports a dropped connection both as an event and to the query under way; the
     // query's error is the one that is handled, but an event without a listener would end the process.
     pool.on("connect", (client) => client.on("error", () => undefined));
@@ -135,20 +153,36 @@ export class Database {
   }
 
   async #once<R extends pg.QueryResultRow>(
-    pool: pg.Pool,
+    name: PoolName,
     statement: Statement,
     values: readonly unknown[],
   ): Promise<R[]> {
-    const client = await connect(pool);
-    let failure: unknown;
+    return this.#measured(name, async () => {
+      const client = await connect(name === "hot" ? this.#hot : this.#cold);
+      let failure: unknown;
+      try {
+        const result = await client.query<R>({ ...statement, values: [...values] });
+        return result.rows;
+      } catch (error) {
+        failure = error;
+        throw translateError(error, true);
+      } finally {
+        client.release(poisonsConnection(failure));
+      }
+    });
+  }
+
+  /** Times what goes through a pool, waiting for a connection included, and counts what fails. */
+  async #measured<T>(name: PoolName, work: () => Promise<T>): Promise<T> {
+    if (!this.#measures) return work();
+    const began = this.#clock.monotonic();
     try {
-      const result = await client.query<R>({ ...statement, values: [...values] });
-      return result.rows;
+      return await work();
     } catch (error) {
-      failure = error;
-      throw translateError(error, true);
+      this.#measures.errors.add(errorCode(error));
+      throw error;
     } finally {
-      client.release(poisonsConnection(failure));
+      this.#measures.statements[name].record((this.#clock.monotonic() - began) / 1_000);
     }
   }
 
@@ -169,6 +203,14 @@ export class Database {
       client.release(broken);
     }
   }
+}
+
+/** SQLSTATE, else the system's or the driver's code. */
+function errorCode(error: unknown): string {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+  }
+  return error instanceof DatabaseUnavailableError ? "UNAVAILABLE" : "UNKNOWN";
 }
 
 async function connect(pool: pg.Pool): Promise<pg.PoolClient> {

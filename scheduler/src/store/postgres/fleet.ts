@@ -61,6 +61,7 @@ const DEPTHS: Statement = {
          count(*) filter (where state = 0 and wake_time is null) as ready,
          count(*) filter (where state = 0 and wake_time is not null) as scheduled,
          count(*) filter (where state in (1, 2)) as active,
+         count(*) filter (where state = 2) as running,
          extract(epoch from now() - min(create_time) filter (where state = 0 and wake_time is null))::float8 * 1000
            as oldest_ms
     from task group by class_id`,
@@ -144,6 +145,7 @@ export async function depths(db: Database): Promise<ClassDepth[]> {
     ready: number;
     scheduled: number;
     active: number;
+    running: number;
     oldest_ms: number | null;
   }
   return (await db.cold<Row>(DEPTHS, [])).map((row) => ({
@@ -151,6 +153,7 @@ export async function depths(db: Database): Promise<ClassDepth[]> {
     ready: row.ready,
     scheduled: row.scheduled,
     active: row.active,
+    running: row.running,
     oldestReadyAgeMs: row.oldest_ms ?? undefined,
   }));
 }

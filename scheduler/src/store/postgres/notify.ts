@@ -2,9 +2,9 @@ import pg from "pg";
 import type { Clock } from "../../clock.ts";
 import type { Hint } from "../store.ts";
 
-/** Waits between attempts to listen again, doubling up to the last. */
+/** Waits between attempts to listen again, doubling up to the last: readiness waits for it. */
 const FIRST_WAIT_MS = 100;
-const LAST_WAIT_MS = 5_000;
+const LAST_WAIT_MS = 1_000;
 
 /**
  * Listens on the channel `muster` until closed, on a connection of its own that is made again when it
@@ -25,9 +25,15 @@ export class Listener {
   /**
    * @param onConnected Called after every (re)connect: what was notified meanwhile is lost, so look again.
    * @param onError Called with every connection error.
+   * @param onChange Told when it begins and ends to listen.
    */
-  start(onHint: (hint: Hint) => void, onConnected: () => void, onError: (error: Error) => void): void {
-    this.#done = this.#loop(onHint, onConnected, onError);
+  start(
+    onHint: (hint: Hint) => void,
+    onConnected: () => void,
+    onError: (error: Error) => void,
+    onChange: (listening: boolean) => void = () => undefined,
+  ): void {
+    this.#done = this.#loop(onHint, onConnected, onError, onChange);
   }
 
   async close(): Promise<void> {
@@ -40,6 +46,7 @@ export class Listener {
     onHint: (hint: Hint) => void,
     onConnected: () => void,
     onError: (error: Error) => void,
+    onChange: (listening: boolean) => void,
   ): Promise<void> {
     const { signal } = this.#stopping;
     let wait = FIRST_WAIT_MS;
@@ -56,11 +63,13 @@ export class Listener {
         await client.connect();
         await client.query("listen muster");
         wait = FIRST_WAIT_MS;
+        onChange(true);
         onConnected();
         await ended;
       } catch (error) {
         if (!signal.aborted) onError(error instanceof Error ? error : new Error(String(error)));
       }
+      onChange(false);
       await client.end().catch(onError);
       await this.#clock.sleep(wait, signal);
       wait = Math.min(wait * 2, LAST_WAIT_MS);

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
 import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, resolveClasses } from "./classes.ts";
@@ -28,6 +29,7 @@ import {
   sendCommand,
   takeCommands,
 } from "./schedulers.ts";
+import { missingMigrations } from "./schema-check.ts";
 import {
   disconnect,
   endSessions,
@@ -48,6 +50,7 @@ import {
   outputAfter,
   retryTask,
 } from "./tasks.ts";
+import { countWorkers } from "./worker-counts.ts";
 
 /** What the store needs to know. */
 export interface PostgresStoreOptions {
@@ -59,6 +62,8 @@ export interface PostgresStoreOptions {
   readonly clock?: Clock;
   /** Called with errors of idle and listening connections. */
   readonly onConnectionError: (error: Error) => void;
+  /** Told of what the store does with the database. */
+  readonly measures?: DatabaseMeasures;
 }
 
 // Three lanes keep Postgres busy while two batches are decoded; more only add locks to wait for.
@@ -89,6 +94,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     },
     clock,
     options.onConnectionError,
+    options.measures,
   );
   const listener = new Listener(db.clientConfig("listen"), clock);
 
@@ -141,6 +147,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     listQueues: () => listQueues(db),
     setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
     depths: () => depths(db),
+    countWorkers: () => countWorkers(db),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
     lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),
@@ -154,12 +161,16 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     databaseTime: () => databaseTime(db),
     probe: () => probe(db),
+    missingMigrations: () => missingMigrations(db),
     ensurePartitions: async () => {
       await db.cold(ENSURE_PARTITIONS, [PARTITIONS_AHEAD_DAYS]);
     },
     dropOld: (keepDays) => dropOld(db, keepDays),
     notify: (hint) => notify(db, hint),
-    listen: (onHint, onConnected) => listener.start(onHint, onConnected, options.onConnectionError),
+    listen: (onHint, onConnected) =>
+      listener.start(onHint, onConnected, options.onConnectionError, (listening) => {
+        if (options.measures) options.measures.listening = listening;
+      }),
     close: async () => {
       await listener.close();
       await db.close();

@@ -63,6 +63,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
 }
 
 export interface ClaimColumns extends AttemptColumns {
+  since_creation_ms?: number;
   payload: Buffer;
   content_type: string | null;
   headers: Record<string, string> | null;
@@ -71,6 +72,7 @@ export interface ClaimColumns extends AttemptColumns {
 export function toClaimedAttempt(row: ClaimColumns): ClaimedAttempt {
   return {
     ...toAttemptRow(row),
+    sinceCreationMs: row.since_creation_ms,
     payload: row.payload,
     contentType: row.content_type ?? DEFAULT_CONTENT_TYPE,
     headers: row.headers ?? undefined,

@@ -76,15 +76,15 @@ const CANCEL: Statement = {
   asked as (
     update task t set cancel_time = coalesce(t.cancel_time, now()), cancel_reason = coalesce(t.cancel_reason, $2)
      where t.id = $1 and t.state in (1, 2)
-    returning t.id, t.epoch, t.session_id),
+    returning t.id, t.epoch, t.session_id, t.class_id),
   ev as (
     insert into event (name, task_id, epoch, attributes)
     select 'cancelled', id, epoch, jsonb_build_object('reason', $2::text) from gone
     union all
     select 'cancel_requested', id, epoch, jsonb_build_object('reason', $2::text) from asked)
-  select 'cancelled' as outcome, epoch, null::bigint as session_id from gone
+  select 'cancelled' as outcome, epoch, null::bigint as session_id, class_id from gone
   union all
-  select 'asked', epoch, session_id from asked`,
+  select 'asked', epoch, session_id, class_id from asked`,
 };
 
 // One snapshot finds a task that moves between the tables exactly once.
@@ -141,7 +141,7 @@ const OVERDUE: Statement = {
         'the task waited longer in the queue than its queue_wait timeout allows'), payload from gone),
   ev as (insert into event (name, task_id, epoch, attributes)
     select 'failed', id, epoch, '{"code": "DEADLINE_BEFORE_START"}' from gone)
-  select id from gone`,
+  select id, class_id from gone`,
 };
 
 const APPEND_OUTPUT: Statement = {
@@ -210,20 +210,21 @@ export async function cancelTask(
   id: number,
   reason: string,
 ): Promise<
-  | { outcome: "cancelled" | "ended" }
+  | { outcome: "cancelled"; classId: number }
+  | { outcome: "ended" }
   | { outcome: "asked"; attempt: AttemptKey; sessionId: number }
   | undefined
 > {
   // A task that is claimed or requeued in this moment is passed over by the statement, and tried again.
   for (let move = 0; move < MAX_MOVES; move++) {
-    const [row] = await db.cold<{ outcome: string; epoch: number; session_id: number | null }>(CANCEL, [
+    const [row] = await db.cold<{ epoch: number; session_id: number | null; class_id: number }>(CANCEL, [
       id,
       reason,
     ]);
     if (row?.session_id) {
       return { outcome: "asked", attempt: { taskId: id, epoch: row.epoch }, sessionId: row.session_id };
     }
-    if (row) return { outcome: "cancelled" };
+    if (row) return { outcome: "cancelled", classId: row.class_id };
     const [place] = await db.cold<{ ended: boolean }>(PLACE, [id]);
     if (!place) return undefined;
     if (place.ended) return { outcome: "ended" };
@@ -255,9 +256,10 @@ export async function retryTask(
   throw new Error(`task ${id} could not be retried: it moved ${MAX_MOVES} times meanwhile`);
 }
 
-/** Fails tasks that did not start by their deadline; returns their ids. */
-export async function failOverdue(db: Database, limit: number): Promise<number[]> {
-  return (await db.cold<{ id: number }>(OVERDUE, [limit])).map((row) => row.id);
+/** Fails tasks that did not start by their deadline; returns them. */
+export async function failOverdue(db: Database, limit: number): Promise<{ id: number; classId: number }[]> {
+  const rows = await db.cold<{ id: number; class_id: number }>(OVERDUE, [limit]);
+  return rows.map((row) => ({ id: row.id, classId: row.class_id }));
 }
 
 /** Keeps chunks of incremental output. */

@@ -1,0 +1,415 @@
+/** A panel of a dashboard: what it asks and how it shows it. */
+export interface Panel {
+  readonly title: string;
+  readonly description?: string;
+  readonly kind: "timeseries" | "stat";
+  readonly unit: string;
+  /** Expressions with the legend of their series. */
+  readonly queries: readonly (readonly [expression: string, legend: string])[];
+  /** Columns of 24; 8 by default. */
+  readonly width?: number;
+  readonly stacked?: boolean;
+}
+
+/** Panels under one heading. */
+export interface Row {
+  readonly title: string;
+  readonly panels: readonly Panel[];
+}
+
+/** A variable that the reader chooses, taken from a label. */
+export interface Variable {
+  readonly name: string;
+  readonly metric: string;
+  readonly label: string;
+}
+
+/** A dashboard. */
+export interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly description: string;
+  readonly variables: readonly Variable[];
+  readonly rows: readonly Row[];
+}
+
+const QUEUE = 'queue=~"$queue", type=~"$type"';
+const RATE = "[$__rate_interval]";
+
+const quantiles = (metric: string, labels: string, by: string): Panel["queries"] =>
+  ["0.5", "0.95", "0.99"].map((quantile) => {
+    const selector = labels === "" ? "" : `{${labels}}`;
+    const sum = `sum by (le${by === "" ? "" : `, ${by}`}) (rate(${metric}_bucket${selector}${RATE}))`;
+    const series = by === "" ? "" : ` {{${by}}}`;
+    return [`histogram_quantile(${quantile}, ${sum})`, `p${Number(quantile) * 100}${series}`];
+  });
+
+/** The whole system, from the schedulers. */
+export const SCHEDULER: Dashboard = {
+  uid: "muster-scheduler",
+  title: "Muster",
+  description: "Tasks, workers, the database and the loops, from the schedulers' metrics.",
+  variables: [
+    { name: "queue", metric: "muster_tasks", label: "queue" },
+    { name: "type", metric: "muster_tasks", label: "type" },
+  ],
+  rows: [
+    {
+      title: "Now",
+      panels: [
+        {
+          title: "Waiting",
+          kind: "stat",
+          unit: "short",
+          width: 4,
+          queries: [[`sum(max by (queue, type) (muster_tasks{state="queued", ${QUEUE}}))`, "queued"]],
+        },
+        {
+          title: "Running",
+          kind: "stat",
+          unit: "short",
+          width: 4,
+          queries: [[`sum(max by (queue, type) (muster_tasks{state="running", ${QUEUE}}))`, "running"]],
+        },
+        {
+          title: "Oldest waiting",
+          kind: "stat",
+          unit: "s",
+          width: 4,
+          queries: [[`max(muster_oldest_queued_task_seconds{${QUEUE}})`, "age"]],
+        },
+        {
+          title: "Waiting without a worker",
+          description: "No ready worker, busy or not, could be given them: muster why TASK",
+          kind: "stat",
+          unit: "short",
+          width: 4,
+          queries: [[`sum(max by (queue, type) (muster_unserved_tasks{${QUEUE}}))`, "tasks"]],
+        },
+        {
+          title: "Workers ready",
+          kind: "stat",
+          unit: "short",
+          width: 4,
+          queries: [['sum(max by (pool) (muster_workers{state="ready"}))', "ready"]],
+        },
+        {
+          title: "Stuck",
+          kind: "stat",
+          unit: "short",
+          width: 4,
+          queries: [["sum(muster_stuck_tasks)", "tasks"]],
+        },
+      ],
+    },
+    {
+      title: "Work",
+      panels: [
+        {
+          title: "Open tasks by state",
+          kind: "timeseries",
+          unit: "short",
+          stacked: true,
+          queries: [[`sum by (state) (max by (queue, type, state) (muster_tasks{${QUEUE}}))`, "{{state}}"]],
+        },
+        {
+          title: "Submitted and finished",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum(rate(muster_tasks_submitted_total${RATE}))`, "submitted"],
+            [`sum by (outcome) (rate(muster_tasks_finished_total{${QUEUE}}${RATE}))`, "{{outcome}}"],
+          ],
+        },
+        {
+          title: "Waiting by queue and type",
+          kind: "timeseries",
+          unit: "short",
+          queries: [[`max by (queue, type) (muster_tasks{state="queued", ${QUEUE}})`, "{{queue}} {{type}}"]],
+        },
+        {
+          title: "Time in the queue",
+          kind: "timeseries",
+          unit: "s",
+          queries: quantiles("muster_task_queue_wait_seconds", QUEUE, ""),
+        },
+        {
+          title: "Run time by type, 95th percentile",
+          kind: "timeseries",
+          unit: "s",
+          queries: [
+            [
+              `histogram_quantile(0.95, sum by (le, type) (rate(muster_task_run_seconds_bucket{${QUEUE}}${RATE})))`,
+              "{{type}}",
+            ],
+          ],
+        },
+        {
+          title: "From assignment to acceptance",
+          kind: "timeseries",
+          unit: "s",
+          queries: quantiles("muster_assign_latency_seconds", "", ""),
+        },
+      ],
+    },
+    {
+      title: "Trouble",
+      panels: [
+        {
+          title: "Retries by code",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [[`sum by (code) (rate(muster_retry_attempts_total${RATE}))`, "{{code}}"]],
+        },
+        {
+          title: "Tasks taken back by reason",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [[`sum by (reason) (rate(muster_recovered_tasks_total${RATE}))`, "{{reason}}"]],
+        },
+        {
+          title: "Stuck by phase",
+          kind: "timeseries",
+          unit: "short",
+          queries: [["sum by (phase) (muster_stuck_tasks)", "{{phase}}"]],
+        },
+        {
+          title: "Fenced off, lost claims, duplicates",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum by (kind) (rate(muster_stale_reports_total${RATE}))`, "stale {{kind}}"],
+            [`sum(rate(muster_acquire_conflicts_total${RATE}))`, "claims lost"],
+            [`sum(rate(muster_duplicate_skips_total${RATE}))`, "duplicates"],
+            [`sum(rate(muster_unknown_messages_total${RATE}))`, "unknown messages"],
+          ],
+        },
+        {
+          title: "Workers gone by reason",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [[`sum by (reason) (rate(muster_workers_gone_total${RATE}))`, "{{reason}}"]],
+        },
+        {
+          title: "Ended before they were ready",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum by (reason) (rate(muster_launch_failures_total${RATE}))`, "{{reason}}"],
+            [`sum by (reason) (rate(muster_refused_streams_total${RATE}))`, "refused {{reason}}"],
+          ],
+        },
+      ],
+    },
+    {
+      title: "Workers",
+      panels: [
+        {
+          title: "Workers by state",
+          kind: "timeseries",
+          unit: "short",
+          stacked: true,
+          queries: [["sum by (state) (max by (pool, state) (muster_workers))", "{{state}}"]],
+        },
+        {
+          title: "Heartbeats",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum(rate(muster_worker_heartbeats_total${RATE}))`, "received"],
+            [`sum(rate(muster_worker_heartbeat_failures_total${RATE}))`, "failed"],
+          ],
+        },
+        {
+          title: "Streams by scheduler",
+          kind: "timeseries",
+          unit: "short",
+          queries: [["muster_streams", "{{instance}}"]],
+        },
+      ],
+    },
+    {
+      title: "Database and loops",
+      panels: [
+        {
+          title: "Database",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            ["muster_db_up", "up {{instance}}"],
+            ["muster_db_listening", "notifications {{instance}}"],
+          ],
+        },
+        {
+          title: "Statements",
+          kind: "timeseries",
+          unit: "s",
+          queries: quantiles("muster_db_statement_seconds", "", "pool"),
+        },
+        {
+          title: "Failed statements",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [[`sum by (code) (rate(muster_db_errors_total${RATE}))`, "{{code}}"]],
+        },
+        {
+          title: "Connections",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            ["sum by (pool, state) (muster_db_connections)", "{{pool}} {{state}}"],
+            ["sum by (pool) (muster_db_waiting_statements)", "waiting for {{pool}}"],
+          ],
+        },
+        {
+          title: "Loops: since the last run, in intervals",
+          description: "Above 3 a loop is late.",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            [
+              "(time() - muster_loop_last_run_timestamp_seconds) / on (instance, job, loop) muster_loop_interval_seconds",
+              "{{loop}} {{instance}}",
+            ],
+          ],
+        },
+        {
+          title: "Schedulers' processor and memory",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            [
+              `rate(process_cpu_seconds_total${RATE}) and on (instance, job) muster_db_up`,
+              "cores {{instance}}",
+            ],
+            [
+              "process_resident_memory_bytes / 2 ^ 30 and on (instance, job) muster_db_up",
+              "GiB {{instance}}",
+            ],
+          ],
+        },
+      ],
+    },
+  ],
+};
+
+/** Workers that serve `/metrics`. */
+export const WORKERS: Dashboard = {
+  uid: "muster-workers",
+  title: "Muster workers",
+  description: "Worker processes, from their own metrics (WORKER_HTTP_ADDR).",
+  variables: [{ name: "instance", metric: "worker_slots", label: "instance" }],
+  rows: [
+    {
+      title: "Work",
+      panels: [
+        {
+          title: "Handlers and slots",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            ['sum(worker_concurrent_jobs{instance=~"$instance"})', "running"],
+            ['sum(worker_slots{instance=~"$instance"})', "slots"],
+          ],
+        },
+        {
+          title: "Attempts by outcome",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [
+              `sum by (outcome) (rate(worker_tasks_finished_total{instance=~"$instance"}${RATE}))`,
+              "{{outcome}}",
+            ],
+          ],
+        },
+        {
+          title: "Failures that may be tried again",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum by (code) (rate(worker_retry_attempts_total{instance=~"$instance"}${RATE}))`, "{{code}}"],
+          ],
+        },
+      ],
+    },
+    {
+      title: "Connection",
+      panels: [
+        {
+          title: "Connected",
+          kind: "timeseries",
+          unit: "short",
+          queries: [['worker_connected{instance=~"$instance"}', "{{instance}}"]],
+        },
+        {
+          title: "Heartbeats and reconnects",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum(rate(worker_heartbeats_total{instance=~"$instance"}${RATE}))`, "heartbeats"],
+            [`sum(rate(worker_heartbeat_failures_total{instance=~"$instance"}${RATE}))`, "unanswered"],
+            [`sum(rate(worker_reconnects_total{instance=~"$instance"}${RATE}))`, "reconnects"],
+          ],
+        },
+        {
+          title: "Results in the outbox",
+          kind: "timeseries",
+          unit: "short",
+          queries: [['worker_outbox_size{instance=~"$instance"}', "{{instance}}"]],
+        },
+        {
+          title: "Left out for a slow peer",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum by (kind) (rate(worker_shed_messages_total{instance=~"$instance"}${RATE}))`, "{{kind}}"],
+            [`sum(rate(worker_duplicate_skips_total{instance=~"$instance"}${RATE}))`, "duplicates"],
+          ],
+        },
+        {
+          title: "Pauses by reason",
+          kind: "timeseries",
+          unit: "ops",
+          queries: [
+            [`sum by (reason) (rate(worker_pauses_total{instance=~"$instance"}${RATE}))`, "{{reason}}"],
+          ],
+        },
+      ],
+    },
+    {
+      title: "Process",
+      panels: [
+        {
+          title: "Delay of the main loop",
+          kind: "timeseries",
+          unit: "s",
+          queries: [['worker_event_loop_delay_seconds{instance=~"$instance"}', "{{instance}}"]],
+        },
+        {
+          title: "Processor",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            [
+              `rate(process_cpu_seconds_total{instance=~"$instance"}${RATE}) and on (instance, job) worker_slots`,
+              "cores {{instance}}",
+            ],
+          ],
+        },
+        {
+          title: "Memory",
+          kind: "timeseries",
+          unit: "bytes",
+          queries: [
+            [
+              'process_resident_memory_bytes{instance=~"$instance"} and on (instance, job) worker_slots',
+              "resident {{instance}}",
+            ],
+            ['worker_heap_used_bytes{instance=~"$instance"}', "heap {{instance}}"],
+          ],
+        },
+      ],
+    },
+  ],
+};

@@ -1,0 +1,249 @@
+import type { Attributes, Meter, ObservableResult } from "@opentelemetry/api";
+import { OUTCOMES } from "./class-measures.ts";
+import type { Counters } from "./counters.ts";
+import type { DatabaseMeasures } from "./database-measures.ts";
+import type { HistogramProducer } from "./histogram-producer.ts";
+import { OTHER, type Tally } from "./tally.ts";
+
+/** States of open tasks as `muster_tasks` tells them apart: `scheduled` waits for its time or a retry. */
+export const TASK_STATES = ["queued", "scheduled", "assigned", "running"] as const;
+
+/** States of living workers. */
+export const WORKER_STATES = [
+  "launching",
+  "connecting",
+  "registered",
+  "ready",
+  "draining",
+  "suspect",
+] as const;
+
+/** Open tasks of a queue and type. */
+export interface TaskLevels {
+  readonly queue: string;
+  readonly type: string;
+  readonly counts: Readonly<Record<(typeof TASK_STATES)[number], number>>;
+  /** Seconds since the creation of the oldest that could be given out; 0 when none could. */
+  readonly oldestQueuedS: number;
+  /** Tasks that could be given out if there were a worker for them. */
+  readonly unserved: number;
+}
+
+/** What the gauges show. */
+export interface Levels {
+  /** Of the whole database; undefined while that does not answer. */
+  readonly database:
+    | {
+        readonly tasks: Iterable<TaskLevels>;
+        readonly workers: Iterable<{ readonly pool: string; readonly state: string; readonly count: number }>;
+      }
+    | undefined;
+  readonly databaseUp: boolean;
+  readonly streams: number;
+  readonly stuck: ReadonlyMap<string, number>;
+  readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
+  readonly process: { readonly cpuS: number; readonly rssBytes: number; readonly startedS: number };
+}
+
+/**
+ * Declares every metric of the scheduler. Names are as Prometheus shows them, so that OpenTelemetry and
+ * `/metrics` agree.
+ *
+ * @param sources.levels Asked once a collection.
+ */
+export function declareMetrics(
+  meter: Meter,
+  histograms: HistogramProducer,
+  sources: { counters: Counters; database: DatabaseMeasures; levels: () => Promise<Levels> },
+): void {
+  const { counters, database, levels } = sources;
+  declareCounters(meter, counters, database);
+  declareHistograms(histograms, counters, database);
+  declareGauges(meter, database, levels);
+}
+
+function declareCounters(meter: Meter, counters: Counters, database: DatabaseMeasures): void {
+  const counter = (name: string, description: string, read: (result: ObservableResult) => void) =>
+    meter.createObservableCounter(name, { description }).addCallback(read);
+  const single = (name: string, description: string, read: () => number) =>
+    counter(name, description, (result) => result.observe(read()));
+  const byLabel = (name: string, description: string, label: string, tally: Tally) =>
+    counter(name, description, (result) => {
+      for (const [value, count] of tally) result.observe(count, { [label]: value });
+    });
+
+  counter("muster_tasks_finished_total", "Tasks that ended, by outcome.", (result) => {
+    for (const { queue, type, finished } of counters.classes.all()) {
+      for (const outcome of OUTCOMES) result.observe(finished[outcome], { queue, type, outcome });
+    }
+  });
+  single("muster_tasks_submitted_total", "Tasks accepted.", () => counters.submitted);
+  byLabel(
+    "muster_retry_attempts_total",
+    "Attempts that failed and are tried again, by the failure's code.",
+    "code",
+    counters.retries,
+  );
+  byLabel(
+    "muster_recovered_tasks_total",
+    "Tasks taken back from workers without a failure of theirs, by the word after requeued: in the event.",
+    "reason",
+    counters.recovered,
+  );
+  byLabel(
+    "muster_stale_reports_total",
+    "Reports that were fenced off because their attempt was no longer current.",
+    "kind",
+    counters.stale,
+  );
+  single(
+    "muster_acquire_conflicts_total",
+    "Claims that another scheduler, a cancellation or a retry was faster with.",
+    () => counters.acquireConflicts,
+  );
+  single("muster_duplicate_skips_total", "Submits that met a taken unique key.", () => counters.duplicates);
+  single("muster_worker_heartbeats_total", "Heartbeats received.", () => counters.heartbeats);
+  single(
+    "muster_worker_heartbeat_failures_total",
+    "Heartbeats that renewed no lease, and workers given up because theirs stopped.",
+    () => counters.heartbeatFailures,
+  );
+  byLabel("muster_workers_gone_total", "Workers that ended, by reason.", "reason", counters.gone);
+  byLabel(
+    "muster_launch_failures_total",
+    "Workers that ended before they were ready, by reason.",
+    "reason",
+    counters.launchFailures,
+  );
+  counter(
+    "muster_refused_streams_total",
+    "Worker streams refused before they were registered, by reason.",
+    (result) => {
+      result.observe(0, { reason: OTHER });
+      for (const [reason, count] of counters.refused) result.observe(count, { reason });
+    },
+  );
+  single(
+    "muster_unknown_messages_total",
+    "Messages of workers of a kind that this version does not know.",
+    () => counters.unknownMessages,
+  );
+  byLabel(
+    "muster_db_errors_total",
+    "Statements that failed, by SQLSTATE or the driver's code.",
+    "code",
+    database.errors,
+  );
+}
+
+function declareHistograms(
+  histograms: HistogramProducer,
+  counters: Counters,
+  database: DatabaseMeasures,
+): void {
+  histograms.add({
+    name: "muster_task_queue_wait_seconds",
+    description: "Time that tasks waited to be given to a worker, from when they could be.",
+    series: function* () {
+      for (const { queue, type, waits } of counters.classes.all()) yield [{ queue, type }, waits];
+    },
+  });
+  histograms.add({
+    name: "muster_task_run_seconds",
+    description: "Time from an attempt's start to its end, however it ended.",
+    series: function* () {
+      for (const { queue, type, runs } of counters.classes.all()) yield [{ queue, type }, runs];
+    },
+  });
+  histograms.add({
+    name: "muster_assign_latency_seconds",
+    description: "Time from sending an assignment to its acceptance by the worker.",
+    series: () => [[{}, counters.assignLatency]],
+  });
+  histograms.add({
+    name: "muster_db_statement_seconds",
+    description: "Time of database statements and transactions, waiting for a connection included.",
+    series: function* () {
+      const { hot, cold } = database.statements;
+      yield [{ pool: "hot" }, hot];
+      yield [{ pool: "cold" }, cold];
+    },
+  });
+}
+
+function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => Promise<Levels>): void {
+  const gauge = (name: string, description: string) => meter.createObservableGauge(name, { description });
+  const tasks = gauge("muster_tasks", "Open tasks of the whole database; the same on every scheduler.");
+  const oldest = gauge(
+    "muster_oldest_queued_task_seconds",
+    "Age of the oldest task that could be given out; the same on every scheduler.",
+  );
+  const unserved = gauge(
+    "muster_unserved_tasks",
+    "Tasks that could be given out and suit no ready worker, busy ones included; the same on every scheduler.",
+  );
+  const workers = gauge(
+    "muster_workers",
+    "Living workers of the whole database; the same on every scheduler.",
+  );
+  const stuck = gauge(
+    "muster_stuck_tasks",
+    "Attempts of this scheduler's workers that are stuck in a phase.",
+  );
+  const streams = gauge("muster_streams", "Worker streams that this scheduler holds.");
+  const lastRun = gauge(
+    "muster_loop_last_run_timestamp_seconds",
+    "When a loop last ran to its end; the start of the scheduler before that.",
+  );
+  const interval = gauge("muster_loop_interval_seconds", "How often a loop is meant to run.");
+  const up = gauge("muster_db_up", "1 while the database answers and takes writes.");
+  const listening = gauge("muster_db_listening", "1 while notifications of other schedulers arrive.");
+  const connections = gauge("muster_db_connections", "Database connections of this scheduler.");
+  const waiting = gauge("muster_db_waiting_statements", "Statements that wait for a connection.");
+  const cpu = meter.createObservableCounter("process_cpu_seconds_total", {
+    description: "Processor time of this process.",
+  });
+  const rss = gauge("process_resident_memory_bytes", "Resident memory of this process.");
+  const started = gauge("process_start_time_seconds", "When this process started.");
+
+  meter.addBatchObservableCallback(
+    async (result) => {
+      const now = await levels();
+      if (now.database) {
+        for (const { queue, type, counts, oldestQueuedS, unserved: count } of now.database.tasks) {
+          for (const state of TASK_STATES) result.observe(tasks, counts[state], { queue, type, state });
+          result.observe(oldest, oldestQueuedS, { queue, type });
+          result.observe(unserved, count, { queue, type });
+        }
+        for (const { pool, state, count } of now.database.workers)
+          result.observe(workers, count, { pool, state });
+      }
+      const phases: readonly (readonly [string, number])[] = [[OTHER, 0], ...now.stuck];
+      for (const [phase, count] of phases) result.observe(stuck, count, { phase });
+      result.observe(streams, now.streams);
+      for (const { name, lastRunS, intervalS } of now.loops) {
+        result.observe(lastRun, lastRunS, { loop: name });
+        result.observe(interval, intervalS, { loop: name });
+      }
+      result.observe(up, now.databaseUp ? 1 : 0);
+      result.observe(listening, database.listening ? 1 : 0);
+      for (const [pool, read] of database.pools) {
+        const { open, idle, waiting: queued } = read();
+        const observed: readonly (readonly [string, number])[] = [
+          ["used", open - idle],
+          ["idle", idle],
+        ];
+        for (const [state, count] of observed)
+          result.observe(connections, count, { pool, state } as Attributes);
+        result.observe(waiting, queued, { pool });
+      }
+      result.observe(cpu, now.process.cpuS);
+      result.observe(rss, now.process.rssBytes);
+      result.observe(started, now.process.startedS);
+    },
+    [
+      ...[tasks, oldest, unserved, workers, stuck, streams, lastRun, interval, up, listening, connections],
+      ...[waiting, cpu, rss, started],
+    ],
+  );
+}

@@ -1,0 +1,141 @@
+import { hostname } from "node:os";
+import { context, DiagLogLevel, diag, type Meter, metrics, propagation, trace } from "@opentelemetry/api";
+import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
+import { defaultResource, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
+import {
+  type IMetricReader,
+  type MetricProducer,
+  MetricReader,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import { NodeSDK } from "@opentelemetry/sdk-node";
+import {
+  ATTR_SERVICE_INSTANCE_ID,
+  ATTR_SERVICE_NAME,
+  ATTR_SERVICE_VERSION,
+} from "@opentelemetry/semantic-conventions";
+import type { Clock } from "../clock.ts";
+import { VERSION } from "../version.ts";
+import { diagnostics } from "./diagnostics.ts";
+import type { Exports, OtlpMetrics } from "./exports.ts";
+import type { Logger } from "./logger.ts";
+
+/** Instrumentation scope of everything that the scheduler measures and traces. */
+export const SCOPE = "muster-scheduler";
+
+/** Series an instrument may have, whatever went wrong with the labels above it. */
+const MAX_SERIES = 10_000;
+
+/** The running OpenTelemetry SDK. */
+export interface Telemetry {
+  readonly meter: Meter;
+  /** Everything measured, in the Prometheus text format. Undefined when `OTEL_SDK_DISABLED` is set. */
+  scrape(): Promise<string | undefined>;
+  /** Exports what is held back and ends; gives up after `timeoutMs`. Safe to call twice. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/**
+ * Starts the SDK by the standard `OTEL_*` variables, which win over what is said here. A process has one.
+ *
+ * @param options.instanceId `service.instance.id` unless `OTEL_RESOURCE_ATTRIBUTES` names another.
+ * @param options.producers Measurements that are aggregated elsewhere, for every reader.
+ */
+export async function startTelemetry(options: {
+  instanceId: string;
+  exports: Exports;
+  producers?: readonly MetricProducer[];
+  log: Logger;
+  clock: Clock;
+}): Promise<Telemetry> {
+  const { instanceId, exports, log, clock } = options;
+  const producers = [...(options.producers ?? [])];
+  const scraped = new ScrapeReader(producers);
+  const readers: IMetricReader[] = [scraped];
+  if (exports.metrics) readers.push(await pushReader(exports.metrics, producers));
+  const sdk = new NodeSDK({
+    resource: defaultResource().merge(
+      resourceFromAttributes({
+        [ATTR_SERVICE_NAME]: SCOPE,
+        [ATTR_SERVICE_VERSION]: VERSION,
+        [ATTR_SERVICE_INSTANCE_ID]: instanceId,
+        "host.name": hostname(),
+        "process.pid": process.pid,
+      }),
+    ),
+    // The process detector would export the command line, where --token and --database-url may stand.
+    resourceDetectors: [envDetector],
+    metricReaders: readers,
+    // Unset, both would be exported to localhost.
+    ...(exports.traces ? {} : { spanProcessors: [] }),
+    logRecordProcessors: [],
+  });
+  // After the SDK's constructor, which under OTEL_LOG_LEVEL takes the console.
+  diag.setLogger(diagnostics(log, clock), { logLevel: diagLevel(log), suppressOverrideMessage: true });
+  sdk.start();
+  const serializer = new PrometheusSerializer(undefined, false, undefined, false, true);
+  let stopped: Promise<void> | undefined;
+  return {
+    meter: metrics.getMeter(SCOPE, VERSION),
+    scrape: async () => {
+      if (!exports.enabled) return undefined;
+      const { resourceMetrics, errors } = await scraped.collect();
+      for (const error of errors) log.error("telemetry.not_collected", { error });
+      return serializer.serialize(resourceMetrics);
+    },
+    stop: (timeoutMs) => {
+      stopped ??= stop(sdk, timeoutMs, log, clock);
+      return stopped;
+    },
+  };
+}
+
+/** Collects when `/metrics` is asked for. */
+class ScrapeReader extends MetricReader {
+  constructor(producers: MetricProducer[]) {
+    super({ cardinalitySelector: () => MAX_SERIES, metricProducers: producers });
+  }
+
+  protected override async onShutdown(): Promise<void> {}
+
+  protected override async onForceFlush(): Promise<void> {}
+}
+
+/** The exporters load only when they are needed: each costs some 25 MB. */
+async function pushReader(
+  { protocol, intervalMs, timeoutMs }: OtlpMetrics,
+  producers: MetricProducer[],
+): Promise<MetricReader> {
+  const { OTLPMetricExporter } =
+    protocol === "grpc"
+      ? await import("@opentelemetry/exporter-metrics-otlp-grpc")
+      : protocol === "http/json"
+        ? await import("@opentelemetry/exporter-metrics-otlp-http")
+        : await import("@opentelemetry/exporter-metrics-otlp-proto");
+  return new PeriodicExportingMetricReader({
+    exporter: new OTLPMetricExporter(),
+    exportIntervalMillis: intervalMs,
+    exportTimeoutMillis: timeoutMs,
+    cardinalityLimits: { default: MAX_SERIES },
+    metricProducers: producers,
+  });
+}
+
+async function stop(sdk: NodeSDK, timeoutMs: number, log: Logger, clock: Clock): Promise<void> {
+  const over = new AbortController();
+  try {
+    const late = clock.sleep(timeoutMs, over.signal).then(() => "late" as const);
+    if ((await Promise.race([sdk.shutdown(), late])) === "late")
+      log.warn("telemetry.not_flushed", { waited_ms: Math.round(timeoutMs) });
+  } catch (error) {
+    log.warn("telemetry.not_flushed", { error });
+  } finally {
+    over.abort();
+    // The next scheduler of this process starts an SDK of its own.
+    for (const api of [trace, metrics, context, propagation, diag]) api.disable();
+  }
+}
+
+function diagLevel(log: Logger): DiagLogLevel {
+  return log.debugEnabled ? DiagLogLevel.INFO : DiagLogLevel.WARN;
+}

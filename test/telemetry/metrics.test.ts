@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { Fleet, within } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { Scrape } from "../support/scrape.ts";
+
+/** The contract's names, as a scrape has them. */
+const NAMES = [
+  "muster_tasks",
+  "muster_task_queue_wait_seconds_bucket",
+  "muster_task_run_seconds_bucket",
+  "muster_tasks_finished_total",
+  "muster_retry_attempts_total",
+  "muster_recovered_tasks_total",
+  "muster_stale_reports_total",
+  "muster_acquire_conflicts_total",
+  "muster_duplicate_skips_total",
+  "muster_workers",
+  "muster_worker_heartbeats_total",
+  "muster_worker_heartbeat_failures_total",
+  "muster_stuck_tasks",
+  "muster_assign_latency_seconds_bucket",
+  "muster_loop_last_run_timestamp_seconds",
+  "muster_db_up",
+  "muster_streams",
+];
+
+let fleet: Fleet;
+before(async () => {
+  fleet = await Fleet.start({ args: ["--metric-label-sets", "5"] });
+});
+after(async () => {
+  await killAll();
+  await fleet.stop();
+});
+
+/** Scrapes until it is so; the census is at most two seconds old. */
+async function scraped(what: string, holds: (scrape: Scrape) => boolean): Promise<Scrape> {
+  let last: Scrape | undefined;
+  const { value } = await within(
+    what,
+    5_000,
+    async () => {
+      last = await Scrape.of(fleet.scheduler.http);
+      return holds(last) ? last : undefined;
+    },
+    () => `; the last scrape:\n${last?.text}`,
+  );
+  return value;
+}
+
+describe("the scheduler's metrics", () => {
+  it("are all there on the first scrape, before anything happened", async () => {
+    const { names } = await Scrape.of(fleet.scheduler.http);
+    assert.deepEqual(
+      NAMES.filter((name) => !names.has(name)),
+      [],
+    );
+  });
+
+  it("count waiting, running and ended tasks by queue and type", async () => {
+    const gate = fleet.gate();
+    const queue = "counted";
+    const [held, waiting] = [
+      await fleet.client.submit("gate", { gate: gate.path }, { queue }),
+      await fleet.client.submit("gate", { gate: gate.path }, { queue }),
+    ];
+    const later = await fleet.client.submit("echo", {}, { queue, delayS: 3_600 });
+    const tasks = (scrape: Scrape, state: string) => scrape.sum("muster_tasks", { queue, state });
+    const before = await scraped("two wait and one is scheduled", (scrape) => tasks(scrape, "queued") === 2);
+    assert.equal(tasks(before, "scheduled"), 1);
+    assert.equal(before.sum("muster_unserved_tasks", { queue, type: "gate" }), 2);
+    assert.ok(before.sum("muster_oldest_queued_task_seconds", { queue, type: "gate" }) > 0);
+    await fleet.worker("counting", { queue, slots: 1 });
+    const during = await scraped(
+      "one runs, one waits",
+      (scrape) => tasks(scrape, "running") === 1 && tasks(scrape, "queued") === 1,
+    );
+    assert.equal(during.sum("muster_unserved_tasks", { queue }), 0, "a busy worker is a worker");
+    assert.equal(during.sum("muster_workers", { state: "ready", pool: "" }), 1);
+    assert.equal(during.sum("muster_streams"), 1);
+    gate.open();
+    await Promise.all([held.result(), waiting.result()]);
+    await fleet.client.tasks.cancelTask({ taskId: later.id });
+    const ended = await scraped(
+      "nothing is left",
+      (scrape) => tasks(scrape, "queued") + tasks(scrape, "running") + tasks(scrape, "scheduled") === 0,
+    );
+    const finished = (type: string, outcome: string) =>
+      ended.sum("muster_tasks_finished_total", { queue, type, outcome });
+    assert.equal(finished("gate", "succeeded"), 2);
+    assert.equal(finished("gate", "failed"), 0);
+    assert.equal(finished("echo", "cancelled"), 1);
+    assert.equal(ended.sum("muster_task_run_seconds_count", { queue, type: "gate" }), 2);
+    assert.equal(ended.sum("muster_task_queue_wait_seconds_count", { queue, type: "gate" }), 2);
+    assert.equal(ended.sum("muster_assign_latency_seconds_count"), 2);
+    assert.equal(
+      ended.sum("muster_task_run_seconds_bucket", { queue, type: "gate", le: "+Inf" }),
+      2,
+      "the last bucket holds all",
+    );
+    const waits = ended.sum("muster_task_queue_wait_seconds_sum", { queue, type: "gate" });
+    const runs = ended.sum("muster_task_run_seconds_sum", { queue, type: "gate" });
+    assert.ok(waits > runs, `the second waited for the first: ${waits} s in the queue, ${runs} s running`);
+  });
+
+  it("count retries by code, duplicates and the tasks of a worker that was killed", async () => {
+    const queue = "troubled";
+    const worker = await fleet.worker("troubled-1", { queue });
+    const retried = await fleet.client.submit("fail", {}, { queue, retry: { maxRetries: 1, delaysS: [0] } });
+    await assert.rejects(retried.result());
+    for (let n = 0; n < 3; n++) await fleet.client.submit("echo", {}, { queue, uniqueKey: "once" });
+    const gate = fleet.gate();
+    const held = await fleet.client.submit("gate", { gate: gate.path }, { queue });
+    await fleet.ran(held.id);
+    worker.kill("SIGKILL");
+    await worker.ended;
+    await fleet.eventually(held.id, "requeued:stale");
+    await fleet.worker("troubled-2", { queue });
+    gate.open();
+    await held.result();
+    const scrape = await Scrape.of(fleet.scheduler.http);
+    assert.equal(scrape.sum("muster_retry_attempts_total", { code: "ON_PURPOSE" }), 1);
+    assert.equal(scrape.sum("muster_tasks_finished_total", { queue, type: "fail", outcome: "failed" }), 1);
+    assert.equal(scrape.sum("muster_duplicate_skips_total"), 2);
+    assert.equal(scrape.sum("muster_recovered_tasks_total", { reason: "stale" }), 1);
+    assert.equal(scrape.sum("muster_workers_gone_total", { reason: "lost" }), 1);
+    assert.ok(scrape.sum("muster_worker_heartbeats_total") > 2);
+  });
+
+  it("never have more label sets than were asked for, and lose no task", async () => {
+    const types = Array.from({ length: 40 }, (_, n) => `kind-${n}`);
+    await fleet.client.submitMany(types.map((type) => ({ type, payload: {}, queue: "many" })));
+    const scrape = await scraped(
+      "all tasks are counted",
+      (now) => now.sum("muster_tasks", { state: "queued" }) >= types.length,
+    );
+    const pairs = scrape.samples
+      .filter(({ name }) => name === "muster_tasks")
+      .map(({ labels }) => `${labels.queue}/${labels.type}`);
+    assert.equal(new Set(pairs).size, 6);
+    assert.ok(pairs.includes("other/other"));
+    assert.doesNotMatch(scrape.text, /t-\d|troubled-1/, "no task or worker is named");
+  });
+
+  it("tell when each loop last ran", async () => {
+    const scrape = await Scrape.of(fleet.scheduler.http);
+    const loops = scrape.samples.filter(({ name }) => name === "muster_loop_last_run_timestamp_seconds");
+    assert.ok(loops.some(({ labels }) => labels.loop === "recovery"));
+    for (const { labels, value } of loops) {
+      const age = Date.now() / 1_000 - value;
+      const interval = scrape.sum("muster_loop_interval_seconds", { loop: labels.loop ?? "" });
+      assert.ok(age >= -1 && age < interval * 3 + 30, `${labels.loop} ran ${age} s ago, every ${interval} s`);
+    }
+  });
+});

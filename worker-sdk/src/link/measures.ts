@@ -1,0 +1,153 @@
+/** What is measured of a worker, as plain data that crosses threads. */
+export interface Measures {
+  /** Handlers that run. */
+  readonly concurrentJobs: number;
+  readonly slots: number;
+  readonly outboxSize: number;
+  readonly heartbeats: number;
+  /** Streams given up because no beat was answered. */
+  readonly heartbeatFailures: number;
+  readonly reconnects: number;
+  /** Assignments that were here already. */
+  readonly duplicates: number;
+  /** Pauses by reason. */
+  readonly pauses: Readonly<Record<string, number>>;
+  /** Attempts that failed and may be tried again, by code. */
+  readonly retries: Readonly<Record<string, number>>;
+  /** Messages left out for a slow peer, by kind. */
+  readonly shed: Readonly<Record<string, number>>;
+  /** Attempts that ended, by outcome. */
+  readonly finished: Readonly<Record<string, number>>;
+  /** 99th percentile of the main loop's delay in the last beat, or how long it has been blocked now, if longer. */
+  readonly eventLoopDelayS: number;
+  readonly connected: boolean;
+  readonly cpuS: number;
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+}
+
+/** A metric of a worker: its name and where its values are. */
+export interface WorkerMetric {
+  readonly name: string;
+  readonly kind: "counter" | "gauge";
+  readonly help: string;
+  /** Label of the values by name; unset when there is one value. */
+  readonly label?: string;
+  readonly read: (measures: Measures) => number | Readonly<Record<string, number>>;
+}
+
+/** Every metric of a worker, as `/metrics` and OpenTelemetry both show it. */
+export const WORKER_METRICS: readonly WorkerMetric[] = [
+  {
+    name: "worker_concurrent_jobs",
+    kind: "gauge",
+    help: "Handlers that run now.",
+    read: ({ concurrentJobs }) => concurrentJobs,
+  },
+  { name: "worker_slots", kind: "gauge", help: "Handlers that may run at once.", read: ({ slots }) => slots },
+  {
+    name: "worker_connected",
+    kind: "gauge",
+    help: "1 while the worker is registered on a live stream.",
+    read: ({ connected }) => (connected ? 1 : 0),
+  },
+  {
+    name: "worker_heartbeats_total",
+    kind: "counter",
+    help: "Heartbeats sent.",
+    read: ({ heartbeats }) => heartbeats,
+  },
+  {
+    name: "worker_heartbeat_failures_total",
+    kind: "counter",
+    help: "Streams given up because no heartbeat was answered.",
+    read: ({ heartbeatFailures }) => heartbeatFailures,
+  },
+  {
+    name: "worker_reconnects_total",
+    kind: "counter",
+    help: "Registrations after the first.",
+    read: ({ reconnects }) => reconnects,
+  },
+  {
+    name: "worker_pauses_total",
+    kind: "counter",
+    help: "Times the worker stopped taking work, by reason.",
+    label: "reason",
+    read: ({ pauses }) => pauses,
+  },
+  {
+    name: "worker_outbox_size",
+    kind: "gauge",
+    help: "Results that the scheduler has not acknowledged.",
+    read: ({ outboxSize }) => outboxSize,
+  },
+  {
+    name: "worker_event_loop_delay_seconds",
+    kind: "gauge",
+    help: "99th percentile of the main loop's delay since the last heartbeat, or how long it has been blocked now, if longer.",
+    read: ({ eventLoopDelayS }) => eventLoopDelayS,
+  },
+  {
+    name: "worker_tasks_finished_total",
+    kind: "counter",
+    help: "Attempts that ended here, by outcome.",
+    label: "outcome",
+    read: ({ finished }) => finished,
+  },
+  {
+    name: "worker_retry_attempts_total",
+    kind: "counter",
+    help: "Attempts that failed here and may be tried again, by the failure's code.",
+    label: "code",
+    read: ({ retries }) => retries,
+  },
+  {
+    name: "worker_duplicate_skips_total",
+    kind: "counter",
+    help: "Assignments that the worker held already.",
+    read: ({ duplicates }) => duplicates,
+  },
+  {
+    name: "worker_shed_messages_total",
+    kind: "counter",
+    help: "Messages left out or folded together because the peer was slow, by kind.",
+    label: "kind",
+    read: ({ shed }) => shed,
+  },
+  {
+    name: "process_cpu_seconds_total",
+    kind: "counter",
+    help: "Processor time of this process.",
+    read: ({ cpuS }) => cpuS,
+  },
+  {
+    name: "process_resident_memory_bytes",
+    kind: "gauge",
+    help: "Resident memory of this process.",
+    read: ({ rssBytes }) => rssBytes,
+  },
+  {
+    name: "worker_heap_used_bytes",
+    kind: "gauge",
+    help: "JavaScript heap in use by the main thread.",
+    read: ({ heapUsedBytes }) => heapUsedBytes,
+  },
+];
+
+/** The Prometheus text format, version 0.0.4. */
+export function prometheusText(measures: Measures): string {
+  const lines = WORKER_METRICS.flatMap(({ name, kind, help, label, read }) => {
+    const value = read(measures);
+    const samples =
+      typeof value === "number"
+        ? [`${name} ${value}`]
+        : Object.entries(value).map(([text, count]) => `${name}{${label}="${escaped(text)}"} ${count}`);
+    return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...samples];
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}
