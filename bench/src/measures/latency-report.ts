@@ -18,6 +18,9 @@ export function reportLatency(samples: readonly Sample[]): Findings {
       table(samples, "callers", "Single submits of 100 callers at once, ms", [
         { name: "submit_per_s", title: "submits/s" },
         ...columns("submit", "a call"),
+        { name: "producer_cpu_us", title: "producer µs/call" },
+        { name: "scheduler_cpu_us", title: "scheduler µs/call" },
+        { name: "server_cpu_us", title: "database µs/call" },
       ]),
     ].filter(({ rows }) => rows.length > 0),
     targets: targetsOf(samples),

@@ -127,14 +127,27 @@ async function callers(deployment: Deployment, quick: boolean): Promise<Outcome>
   const forMs = quick ? QUICK_CALLERS_MS : CALLERS_MS;
   // The first calls open connections and compile code.
   await deployment.producer.submitFromCallers(CALLER_COUNT, forMs / 5, PAYLOAD_BYTES);
+  const cpu = async () => ({
+    ...(await deployment.cpu()),
+    producerMs: (await deployment.producer.child.usage()).cpuMs,
+  });
+  const before = await cpu();
   const { count, ms, latenciesMs } = await deployment.producer.submitFromCallers(
     CALLER_COUNT,
     forMs,
     PAYLOAD_BYTES,
   );
+  const after = await cpu();
+  const micros = (name: keyof typeof after) => ((after[name] - before[name]) * 1_000) / count;
   return {
     parameters: { callers: CALLER_COUNT },
-    values: { submit_per_s: (count * 1_000) / ms, ...quantiles("submit", latenciesMs) },
+    values: {
+      submit_per_s: (count * 1_000) / ms,
+      ...quantiles("submit", latenciesMs),
+      producer_cpu_us: micros("producerMs"),
+      scheduler_cpu_us: micros("schedulerMs"),
+      server_cpu_us: micros("serverMs"),
+    },
   };
 }
 
