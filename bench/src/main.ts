@@ -55,13 +55,16 @@ async function measure(
         ...samples.filter((sample) => sample.measure === name).map((sample) => sample.run),
       );
       const say = (text: string) => stderr.write(`${name}: ${text}\n`);
-      await run({
-        ...{ lab, firstRun, say, runs: options.runs, quick: options.quick, systems: options.systems },
-        profile: options.profile === undefined ? undefined : resolve(options.profile),
-        signal: stop.signal,
-        record: (sample) => samples.push({ measure: name, ...sample }),
-      });
-      await writeReport(folder, report());
+      try {
+        await run({
+          ...{ lab, firstRun, say, runs: options.runs, quick: options.quick, systems: options.systems },
+          profile: options.profile === undefined ? undefined : resolve(options.profile),
+          signal: stop.signal,
+          record: (sample) => samples.push({ measure: name, ...sample }),
+        });
+      } finally {
+        await writeReport(folder, report());
+      }
     }
     return report();
   } finally {

@@ -57,6 +57,8 @@ export class Child {
     const child = fork(path, [...(options.args ?? [])], {
       env: { ...ownEnv, ...options.env },
       execArgv: [...execArgv, ...(options.execArgv ?? [])],
+      // A group of its own: Ctrl-C is for the bench, which ends its programs in order.
+      detached: true,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     if (child.pid === undefined) throw new Error(`${options.name} could not be started: ${path}`);
