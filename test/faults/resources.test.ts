@@ -76,7 +76,9 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "slow" });
     await program.line("resource.loaded", ({ worker_id }) => worker_id === "slow");
-    assert.ok((await fleet.workerEvents("slow")).includes("resource.loaded"));
+    await within("it is on record", BOUND_MS, async () =>
+      (await fleet.workerEvents("slow")).includes("resource.loaded") ? true : undefined,
+    );
   });
 
   it("a resource that cannot be loaded is told with its error, and asked for again", async () => {
@@ -89,9 +91,12 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     assert.match(value.summary, /RangeError: no memory left for model:x \(try \d\)/);
     assert.match(value.remedy, /mend what keeps fails from loading it/);
     assert.deepEqual(await handle.result(), { worker: "fails" });
-    const events = await fleet.workerEvents("fails");
-    assert.equal(events.filter((name) => name === "resource.failed").length, 3);
-    assert.equal(events.filter((name) => name === "resource.requested").length, 4);
+    // Events are written behind what they tell of.
+    await within("every try is on record", BOUND_MS, async () => {
+      const events = await fleet.workerEvents("fails");
+      const count = (name: string) => events.filter((each) => each === name).length;
+      return count("resource.failed") === 3 && count("resource.requested") === 4 ? true : undefined;
+    });
   });
 
   it("nobody can be asked: told what to do", async () => {
