@@ -216,11 +216,13 @@ describe("F19 with two schedulers", () => {
         ({ key, value }) => key === "workers_at_other_scheduler" && value.includes(two.id),
       ),
     );
-    const asked = [one, two].flatMap(({ program }) =>
-      program.lines.filter(({ event }) => event === "resource.requested"),
+    // One decides for both; that it asks again when a beat is late does no harm.
+    const asking = [one, two].filter(({ program }) =>
+      program.lines.some(({ event }) => event === "resource.requested"),
     );
-    assert.equal(asked.length, 1);
-    const decides = one.program.lines.includes(asked[0] ?? { event: "" }) ? one : two;
+    assert.equal(asking.length, 1);
+    const [decides] = asking;
+    assert.ok(decides);
     const other = decides === one ? two : one;
     await decides.program.end("SIGKILL");
     const warned = await other.program.line("resource.not_loaded");
