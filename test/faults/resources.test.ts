@@ -76,7 +76,9 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "slow" });
     await program.line("resource.loaded", ({ worker_id }) => worker_id === "slow");
-    assert.ok((await fleet.workerEvents("slow")).includes("resource.loaded"));
+    await within("it is on record", BOUND_MS, async () =>
+      (await fleet.workerEvents("slow")).includes("resource.loaded") ? true : undefined,
+    );
   });
 
   it("a resource that cannot be loaded is told with its error, and asked for again", async () => {
@@ -89,9 +91,12 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     assert.match(value.summary, /RangeError: no memory left for model:x \(try \d\)/);
     assert.match(value.remedy, /mend what keeps fails from loading it/);
     assert.deepEqual(await handle.result(), { worker: "fails" });
-    const events = await fleet.workerEvents("fails");
-    assert.equal(events.filter((name) => name === "resource.failed").length, 3);
-    assert.equal(events.filter((name) => name === "resource.requested").length, 4);
+    // Events are written behind what they tell of.
+    await within("every try is on record", BOUND_MS, async () => {
+      const events = await fleet.workerEvents("fails");
+      const count = (name: string) => events.filter((each) => each === name).length;
+      return count("resource.failed") === 3 && count("resource.requested") === 4 ? true : undefined;
+    });
   });
 
   it("nobody can be asked: told what to do", async () => {
@@ -211,11 +216,13 @@ describe("F19 with two schedulers", () => {
         ({ key, value }) => key === "workers_at_other_scheduler" && value.includes(two.id),
       ),
     );
-    const asked = [one, two].flatMap(({ program }) =>
-      program.lines.filter(({ event }) => event === "resource.requested"),
+    // One decides for both; that it asks again when a beat is late does no harm.
+    const asking = [one, two].filter(({ program }) =>
+      program.lines.some(({ event }) => event === "resource.requested"),
     );
-    assert.equal(asked.length, 1);
-    const decides = one.program.lines.includes(asked[0] ?? { event: "" }) ? one : two;
+    assert.equal(asking.length, 1);
+    const [decides] = asking;
+    assert.ok(decides);
     const other = decides === one ? two : one;
     await decides.program.end("SIGKILL");
     const warned = await other.program.line("resource.not_loaded");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { userInfo } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Reason } from "@muster/protocol";
+import { type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { runTool } from "../support/checks.ts";
 import { Fleet, type Told, within } from "../support/fleet.ts";
@@ -298,6 +298,10 @@ describe("the worker that could run it is another scheduler's", () => {
     assert.ok(one && two);
     await fleet.worker("frozen-off", { queue: "frozen", scheduler: two.grpc });
     const client = new Client({ scheduler: one.grpc });
+    await within("the other one knows it", BOUND_MS, async () => {
+      const { worker } = await client.fleet.getWorker({ workerId: "frozen-off" });
+      return worker?.state === WorkerState.READY && worker.lastHeartbeat ? worker : undefined;
+    });
     two.program.kill("SIGSTOP");
     const { id } = await client.submit("echo", 1, { queue: "frozen" });
     const { value } = await within("it says whose turn it is", BOUND_MS, async () => {

@@ -48,7 +48,8 @@ export interface QueueViewParts {
  */
 export class QueueViews {
   readonly #parts: QueueViewParts;
-  readonly #said = new WeakMap<Session, Said>();
+  /** By session uuid, which a reconnect keeps. */
+  readonly #said = new Map<string, Said>();
 
   constructor(parts: QueueViewParts) {
     this.#parts = parts;
@@ -57,6 +58,7 @@ export class QueueViews {
   /** Serves the idle workers whose turn it is. @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { registry, backlog, clock, intervalMs } = this.#parts;
+    if (this.#said.size > 2 * registry.size + MAX_SESSIONS) this.#forgetGone();
     const due: Session[] = [];
     for (const session of registry.all()) {
       if (due.length >= MAX_SESSIONS) break;
@@ -71,9 +73,13 @@ export class QueueViews {
     }
   }
 
+  #forgetGone(): void {
+    for (const uuid of this.#said.keys()) if (!this.#parts.registry.byUuid(uuid)) this.#said.delete(uuid);
+  }
+
   #isDue(session: Session, now: number): boolean {
     if (!session.ready || session.draining || session.outstanding > 0) return false;
-    const said = this.#said.get(session);
+    const said = this.#said.get(session.uuid);
     return said === undefined || now - said.at >= said.waitMs;
   }
 
@@ -94,7 +100,7 @@ export class QueueViews {
       .map(({ queue, type, removedBy: filter }) => `${queue} ${type} ${filter}`)
       .join("\n");
     const text = entries.map(({ ready, detail }) => `${ready} ${detail}`).join("\n") + shape;
-    const before = this.#said.get(session);
+    const before = this.#said.get(session.uuid);
     // An empty view ends one that was not.
     const news = text !== (before?.text ?? "");
     const waitMs =
@@ -103,7 +109,7 @@ export class QueueViews {
         : news
           ? Math.min(before.waitMs * 2, intervalMs * MAX_GROWTH)
           : before.waitMs;
-    this.#said.set(session, { at: clock.monotonic(), waitMs, shape, text });
+    this.#said.set(session.uuid, { at: clock.monotonic(), waitMs, shape, text });
     if (news) session.link?.queueView(entries);
   }
 
