@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { kill } from "node:process";
 import { after, before, describe, it } from "node:test";
-import type { Reason } from "@muster/protocol";
+import { type Reason, WorkerState } from "@muster/protocol";
 import { makeCgroup } from "../support/cgroup.ts";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
@@ -178,15 +178,23 @@ describe("a worker under muster run ends", () => {
   });
 
   it("what a wrapper leaves behind is stopped before its end is reported", async () => {
+    const gate = fleet.gate();
     const wrapped = await supervise(fleet, "end-wrapped", {
-      command: ["sh", "-c", '"$@" & sleep 1; exit 7', "sh", ...workerCommand()],
-      waitReady: false,
+      command: [
+        "sh",
+        "-c",
+        '"$@" & until [ -e "$GATE" ]; do sleep 0.1; done; exit 7',
+        "sh",
+        ...workerCommand(),
+      ],
+      env: { GATE: gate.path },
     });
+    gate.open();
     assert.equal((await wrapped.supervisor.ended).code, 7);
     assert.ok(
       wrapped.supervisor.lines.some(({ event }) => event === "worker.signal" || event === "worker.stopped"),
     );
     const { state } = await fleet.workerState("end-wrapped");
-    assert.equal(state, 8, "it is gone");
+    assert.equal(state, WorkerState.GONE);
   });
 });

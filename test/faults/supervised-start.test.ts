@@ -30,7 +30,7 @@ describe("a worker under muster run starts", () => {
     const lost = await supervise(fleet, "start-nowhere", {
       workerScheduler: NOWHERE,
       args: ["--pool", "start-pool"],
-      env: { WORKER_REGISTER_TIMEOUT_S: "4" },
+      env: { WORKER_REGISTER_TIMEOUT_S: "6" },
       waitReady: false,
     });
     await lost.supervisor.line("worker.dial.failed");
@@ -38,7 +38,7 @@ describe("a worker under muster run starts", () => {
     assert.equal(explanation.state, "connecting");
     assert.match(
       reason.summary,
-      /^waiting for worker connection: .*last phase scheduler_connecting, .* old; .* of its 4 s to register are left/,
+      /^waiting for worker connection: .*last phase scheduler_connecting, .* old; .* of its 6 s to register are left/,
     );
     assert.equal(evidence(reason, "scheduler_addr"), NOWHERE);
     await within("the dial's error", H, async () => {
@@ -54,7 +54,7 @@ describe("a worker under muster run starts", () => {
       [["start-nowhere", "", 2]],
     );
     const left = workers[0]?.launch?.registerTimeLeft;
-    assert.ok(left && durationMs(left) > 0 && durationMs(left) < 4_000);
+    assert.ok(left && durationMs(left) > 0 && durationMs(left) < 6_000);
     const waits = await fleet.taskSays(handle.id, "WORKERS_STARTING", 0);
     assert.match(
       waits.reason.summary,
@@ -67,7 +67,7 @@ describe("a worker under muster run starts", () => {
 
     assert.equal((await lost.supervisor.ended).code, 1);
     const end = await fleet.workerSays("start-nowhere", "STARTUP_TIMEOUT", 2 * H);
-    assert.match(end.reason.summary, /could not register within 4 s and gave up: it exited with code 1/);
+    assert.match(end.reason.summary, /could not register within 6 s and gave up: it exited with code 1/);
     assert.match(evidence(end.reason, "last_dial_error"), /ECONNREFUSED/);
     assert.match(evidence(end.reason, "log_tail"), /worker.startup_timeout_unregistered/);
     assert.equal((await fleet.workerState("start-nowhere")).goneReason, "startup_timeout");
@@ -79,7 +79,7 @@ describe("a worker under muster run starts", () => {
   it("F9: without a supervisor it ends by its watchdog, with the last dial error in its log", async () => {
     const alone = await fleet.worker("start-alone", {
       scheduler: NOWHERE,
-      env: { WORKER_REGISTER_TIMEOUT_S: "2" },
+      env: { WORKER_REGISTER_TIMEOUT_S: "5" },
       waitReady: false,
     });
     assert.equal((await alone.ended).code, 1);

@@ -16,7 +16,7 @@ import { Resources } from "./resources.ts";
 armLastWords();
 
 /** How long the last words of a worker that never ran may hold its process up: the thread that tells them has to start. */
-const LAST_WORDS_MS = 1500;
+const LAST_WORDS_MS = 3000;
 
 /** How a worker is stopped. */
 export interface StopOptions {
