@@ -34,7 +34,7 @@ describe("a worker under muster run ends", () => {
     assert.equal(explanation.state, "gone");
     assert.match(reason.summary, /killed by SIGKILL after .*what it held \(1 attempt\) was requeued at once/);
     assert.equal(evidence(reason, "signal"), "SIGKILL");
-    assert.match(evidence(reason, "log_tail"), /task.received/);
+    assert.match(evidence(reason, "log_tail"), /"worker_id":"end-killed"/);
     await fleet.eventually(handle.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "end-killed-other", attempt: 2 });

@@ -289,8 +289,11 @@ function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
 }
 
 function tailOf(text: string): string {
-  const cut = text.trimEnd().slice(-SHOWN_TAIL_CHARS);
-  return cut.split("\n").slice(-SHOWN_TAIL_LINES).join("\n");
+  const whole = text.trimEnd();
+  const cut = whole.slice(-SHOWN_TAIL_CHARS);
+  // Half a line at its beginning would only puzzle, unless it is all there is.
+  const lines = (cut.length < whole.length ? cut.slice(cut.indexOf("\n") + 1) : cut).split("\n");
+  return lines.slice(-SHOWN_TAIL_LINES).join("\n");
 }
 
 function age(since: Date, now: Date): number {
