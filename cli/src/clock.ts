@@ -2,6 +2,8 @@
 export interface Clock {
   /** Wall clock in milliseconds since the epoch; only shown, and compared with what is shown. */
   now(): number;
+  /** Monotonic milliseconds; only differences mean anything. */
+  monotonic(): number;
   /** Runs `callback` once after `delayMs`; the answer cancels it. Never keeps the process alive. */
   after(delayMs: number, callback: () => void): () => void;
   /** The time of day where the person is, `14:03:07`. */
@@ -13,6 +15,7 @@ export interface Clock {
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs);
     timer.unref();

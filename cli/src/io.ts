@@ -19,10 +19,15 @@ export interface Screen {
   write(data: string | Uint8Array): void;
 }
 
+/** Signals that ask a process to stop. */
+export type StopSignal = "SIGTERM" | "SIGINT" | "SIGHUP";
+
+const STOP_SIGNALS: readonly StopSignal[] = ["SIGTERM", "SIGINT", "SIGHUP"];
+
 /** Everything a command touches outside itself, save the scheduler. */
 export interface Io {
   readonly stdin: AsyncIterable<Uint8Array | string>;
-  readonly stdout: Screen;
+  readonly stdout: Screen & { readonly stream: NodeJS.WritableStream };
   readonly stderr: Screen & { readonly stream: NodeJS.WritableStream };
   readonly env: Environment;
   readonly clock: Clock;
@@ -30,6 +35,8 @@ export interface Io {
   onInterrupt(callback: () => void): () => void;
   /** Takes the terminal over; only when stdout is one. */
   openTerminal(): Terminal;
+  /** Calls back at every request to stop (SIGTERM, SIGINT, SIGHUP) instead of ending the process; the answer takes it back. */
+  onStop(callback: (signal: StopSignal) => void): () => void;
   /** From now on the process does not end when whoever reads its stdout leaves. */
   outliveReader(): void;
 }
@@ -49,7 +56,7 @@ export function processIo(env: Environment): Io {
   });
   return {
     stdin: process.stdin,
-    stdout: screenOf(process.stdout, env),
+    stdout: { ...screenOf(process.stdout, env), stream: process.stdout },
     stderr: { ...screenOf(process.stderr, env), stream: process.stderr },
     env,
     clock: systemClock,
@@ -58,6 +65,12 @@ export function processIo(env: Environment): Io {
       return () => process.off("SIGINT", callback);
     },
     openTerminal: () => openTerminal(process.stdin, process.stdout),
+    onStop(callback) {
+      for (const signal of STOP_SIGNALS) process.on(signal, callback);
+      return () => {
+        for (const signal of STOP_SIGNALS) process.off(signal, callback);
+      };
+    },
     outliveReader() {
       endsWithReader = false;
     },

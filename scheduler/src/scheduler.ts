@@ -18,6 +18,7 @@ import { guarded } from "./rpc/guarded.ts";
 import { OverviewSource } from "./rpc/overview.ts";
 import { Doorman } from "./rpc/refused-stream.ts";
 import { taskService } from "./rpc/task-service.ts";
+import { workerService } from "./rpc/worker-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
 import { DatabaseMeasures } from "./telemetry/database-measures.ts";
@@ -130,6 +131,7 @@ export async function startScheduler(options: {
       store,
       clock,
       database,
+      silentAfterMs: dispatch.launches.silentAfterMs,
       schedulerId: id,
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       pollAgeMs: () => duties.pollAgeMs(),
@@ -154,6 +156,7 @@ export async function startScheduler(options: {
       new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),
       run,
     );
+    const worker = guarded(workerService(services), new Set<never>(), run);
     const auth = new Auth(config.token);
     started.http = await startHttpServer({
       config,
@@ -168,7 +171,7 @@ export async function startScheduler(options: {
       config,
       auth,
       log,
-      handlers: { task, fleet },
+      handlers: { worker, task, fleet },
       stream: {
         ...dispatch,
         doorman: new Doorman(dispatch.refusals, clock),

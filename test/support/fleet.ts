@@ -102,6 +102,8 @@ export class Fleet {
       queue?: string;
       slots?: number;
       scheduler?: string;
+      /** In `workers/`; `basic.ts` by default. */
+      file?: string;
       env?: Readonly<Record<string, string>>;
       waitReady?: boolean;
     } = {},
@@ -109,9 +111,10 @@ export class Fleet {
     return startTestWorker({
       scheduler: options.scheduler ?? this.scheduler.grpc,
       id,
+      file: options.file ?? "basic.ts",
       waitReady: options.waitReady ?? true,
       env: {
-        RUNS_FILE: this.#runsFile,
+        RUNS_FILE: this.runsFile,
         QUEUES: options.queue ?? "default",
         SLOTS: String(options.slots ?? 2),
         ...(this.#token === undefined ? {} : { MUSTER_TOKEN: this.#token }),
@@ -127,8 +130,8 @@ export class Fleet {
 
   /** Every run of the task's handler so far, in order. */
   runs(taskId: string): Run[] {
-    if (!existsSync(this.#runsFile)) return [];
-    return readFileSync(this.#runsFile, "utf8")
+    if (!existsSync(this.runsFile)) return [];
+    return readFileSync(this.runsFile, "utf8")
       .split("\n")
       .flatMap((line) => {
         const [task, attemptId, workerId] = line.split(" ");
@@ -205,7 +208,8 @@ export class Fleet {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  get #runsFile(): string {
+  /** Where workers note their runs. */
+  get runsFile(): string {
     return join(this.#folder, "runs");
   }
 }

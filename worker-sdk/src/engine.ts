@@ -25,8 +25,8 @@ import type { Resources } from "./resources.ts";
 import { Runner } from "./runner.ts";
 import { Startup } from "./startup.ts";
 
-/** How long last words may hold the process up. */
-const FATAL_FLUSH_MS = 1000;
+/** How long last words may hold the process up: a fresh dial on a busy machine takes a second or two. */
+const FATAL_FLUSH_MS = 3000;
 
 /** How long handlers may take to return once the drain timeout has aborted them. */
 const UNWIND_MS = 2000;

@@ -23,7 +23,7 @@ export interface WorkerOptions<Inputs = Record<string, unknown>> extends Connect
   readonly tasks: TaskDefinitions<Inputs>;
   /** Readable name, stable for the process; default `WORKER_ID`, then host, pid and a random tail. */
   readonly id?: string;
-  /** Pool it belongs to; default none. */
+  /** Pool it belongs to; default `MUSTER_POOL`, then none. */
   readonly pool?: string;
   /** At most 64. */
   readonly labels?: Readonly<Record<string, string>>;
@@ -138,7 +138,7 @@ export function compileOptions<Inputs>(
     connection: resolveConnection(options, env, faults),
     tasks: compileTasks(options.tasks, faults),
     id: resolveId(options.id, env, faults),
-    pool: options.pool ?? "",
+    pool: options.pool ?? env.MUSTER_POOL ?? "",
     labels: { ...options.labels },
     queues: [...queues],
     concurrency: numberSetting(

@@ -1,7 +1,10 @@
 import { constants } from "node:os";
 import { systemClock } from "./clock.ts";
+import { processEnvironment } from "./connection-options.ts";
 import type { Engine } from "./engine.ts";
+import { disarmLastWords } from "./last-words.ts";
 import type { Logger } from "./logger.ts";
+import { watchSupervisor } from "./supervisor-watch.ts";
 
 /** How long a program may linger after its worker has stopped before it is ended. */
 const LINGER_MS = 5000;
@@ -38,6 +41,13 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
       );
     process.exit(1);
   };
+  const stopWatching = watchSupervisor(processEnvironment, systemClock, () => {
+    // Whatever it writes now goes nowhere, and must not end it before its tasks have.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+    log.warn({ event: "worker.supervisor.gone" }, "the supervisor is gone: draining");
+    void engine?.drain("its supervisor is gone", drainTimeoutS);
+  });
+  disarmLastWords();
   for (const signal of SIGNALS) process.on(signal, onSignal);
   process.on("uncaughtException", onFatal);
   process.on("unhandledRejection", onFatal);
@@ -46,6 +56,7 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
     const fatal = await engine.ended;
     if (fatal !== undefined) process.exit(1);
   } finally {
+    stopWatching();
     for (const signal of SIGNALS) process.off(signal, onSignal);
     process.off("uncaughtException", onFatal);
     process.off("unhandledRejection", onFatal);

@@ -1,6 +1,10 @@
-import { processAgeMs } from "./clock.ts";
+import { processAgeMs, systemClock } from "./clock.ts";
 import { Engine } from "./engine.ts";
 import { WorkerStartedError, WorkerStoppedError } from "./errors.ts";
+import { armLastWords, disarmLastWords, lastWordsOf } from "./last-words.ts";
+import { Link } from "./link/link.ts";
+import type { FatalMessage } from "./link/messages.ts";
+import { linkData } from "./link-data.ts";
 import type { Logger } from "./logger.ts";
 import { createProgramLogger, silentLogger } from "./logger.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options.ts";
@@ -8,6 +12,11 @@ import { compileOptions } from "./options.ts";
 import { runProgram } from "./program.ts";
 import { type ResourceLoader, ResourceLoaders } from "./resource-loaders.ts";
 import { Resources } from "./resources.ts";
+
+armLastWords();
+
+/** How long the last words of a worker that never ran may hold its process up: the thread that tells them has to start. */
+const LAST_WORDS_MS = 3000;
 
 /** How a worker is stopped. */
 export interface StopOptions {
@@ -44,6 +53,8 @@ export class Worker<Inputs = Record<string, unknown>> {
     const { promise, resolve } = Promise.withResolvers<FatalInfo | undefined>();
     this.closed = promise;
     this.#close = resolve;
+    const { id, logger } = this.#options;
+    lastWordsOf({ id, logger, tell: (fatal) => this.#tellFatal(fatal) });
   }
 
   /** Name of the worker. */
@@ -76,6 +87,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    * WorkerStoppedError when it is stopped first.
    */
   start(): Promise<void> {
+    disarmLastWords();
     this.#started ??= this.#begin(this.#options.logger ?? silentLogger, false, processAgeMs()).ready;
     return this.#started;
   }
@@ -119,6 +131,14 @@ export class Worker<Inputs = Record<string, unknown>> {
       this.#started = engine.ready;
       return engine;
     });
+  }
+
+  /** Of a worker that never ran: over a connection made for it. */
+  #tellFatal(fatal: FatalMessage): boolean {
+    if (this.#status !== "new") return false;
+    const parts = { resources: this.resources, loaders: this.#loaders };
+    const data = linkData(this.#options, parts, [], { program: false, registerInMs: LAST_WORDS_MS });
+    return new Link(data, systemClock, { message() {}, died() {} }).sendFatal(fatal, LAST_WORDS_MS);
   }
 
   #begin(log: Logger, program: boolean, watchdogFromMs: number): Engine {

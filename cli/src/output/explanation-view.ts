@@ -3,7 +3,7 @@ import type { Evidence, Explanation, Reason } from "@muster/protocol";
 import { formatAge } from "../duration.ts";
 import type { Io, Screen } from "../io.ts";
 import { ageCell } from "./cells.ts";
-import { oneLine, wrap } from "./text.ts";
+import { oneLine, printable, wrap } from "./text.ts";
 
 const INDENT = "  ";
 
@@ -37,6 +37,11 @@ function evidenceLines(evidence: readonly Evidence[]): string[] {
   const width = Math.max(0, ...evidence.map(({ key }) => key.length));
   return evidence.map(({ key, value, source, age }) => {
     const origin = [source, age === undefined ? "" : formatAge(durationMs(age))].filter(Boolean).join(", ");
-    return `${oneLine(key).padEnd(width)}  ${oneLine(value)}${origin === "" ? "" : `  (${oneLine(origin)})`}`;
+    const from = origin === "" ? "" : `  (${oneLine(origin)})`;
+    const name = oneLine(key).padEnd(width);
+    // Tracebacks and the end of an output are read line by line.
+    if (!value.trim().includes("\n")) return `${name}  ${oneLine(value)}${from}`;
+    const block = printable(value).trimEnd().split("\n");
+    return [`${name}${from}`, ...block.map((line) => `${INDENT}${INDENT}| ${line}`)].join("\n");
   });
 }

@@ -4,6 +4,7 @@ import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../duration.ts";
 import type { Io } from "../io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
+import { launchFields } from "./launch-view.ts";
 import { refusalLine } from "./refusal-view.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
@@ -52,6 +53,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["last beat", momentCell(worker.heartbeatTime, now)],
     ["gone", momentCell(worker.goneTime, now)],
     ...(worker.lastHeartbeat === undefined ? [] : beatFields(worker.lastHeartbeat)),
+    ...(worker.launch === undefined ? [] : launchFields(worker.launch, now)),
     ["fatal", worker.fatal && { text: fatalText(worker.fatal), paint: colors.red }],
     ...(stdout.isTTY
       ? []
@@ -67,6 +69,8 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
   writeTable(stdout, PHASE_COLUMNS, worker.startupPhases.map(phaseRow));
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
+  const tail = worker.launch?.exit?.logTail ?? "";
+  if (tail !== "") stdout.write(`\n${colors.dim("the end of its output")}\n${printable(tail).trimEnd()}\n`);
 }
 
 function beatFields(beat: Heartbeat): [string, Cell | undefined][] {

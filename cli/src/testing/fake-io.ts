@@ -34,12 +34,13 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
   const waiting: (() => void)[] = [];
   return {
     stdin: new PassThrough(),
-    stdout: screen(out),
+    stdout: { ...screen(out), stream: new PassThrough().resume() },
     stderr: { ...screen(err), stream: new PassThrough().resume() },
     env: {},
     clock: {
       now: () => FAKE_NOW,
       timeOfDay: () => "03:04:05",
+      monotonic: () => 0,
       after(_delayMs, callback) {
         timer = callback;
         for (const tell of waiting.splice(0)) tell();
@@ -56,6 +57,7 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
     openTerminal: () => {
       throw new Error("a fake has no terminal");
     },
+    onStop: () => () => {},
     outliveReader() {},
     out: () => Buffer.concat(out).toString(),
     err: () => Buffer.concat(err).toString(),

@@ -8,6 +8,7 @@ import { ClassIndex } from "./class-index.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FleetView } from "./fleet-view.ts";
 import { Journal } from "./journal.ts";
+import { Launches } from "./launches.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Peers } from "./peers.ts";
 import { QueueViews } from "./queue-views.ts";
@@ -32,6 +33,7 @@ export interface Dispatch {
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
   readonly journal: Journal;
+  readonly launches: Launches;
   readonly peers: Peers;
   readonly queueViews: QueueViews;
   readonly refusals: Refusals;
@@ -89,6 +91,7 @@ export function createDispatch(options: {
     leases,
     schedulerId,
   });
+  const launches = new Launches({ store, sessions, journal, log, leases });
   const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
   const backlog = new Backlog({ store, classes, clock });
   const fleet = new FleetView({ store, registry, clock, schedulerId, leases });
@@ -132,6 +135,7 @@ export function createDispatch(options: {
     dispatcher,
     fleet,
     journal,
+    launches,
     peers,
     queueViews,
     refusals,

@@ -1,4 +1,5 @@
 import { Refusal } from "../domain/errors.ts";
+import { type ExitRecord, exitInWords, type LaunchEndReason } from "../domain/launch.ts";
 import { type Outcome, workerLost } from "../domain/settlement.ts";
 import type { DecideLost } from "../store/store.ts";
 import { decide } from "./settler.ts";
@@ -18,6 +19,22 @@ export function decideEnd(reason: string): DecideLost {
       ? { kind: "lost", reason: ending.requeueReason, failure: workerLost(workerId, ending.how) }
       : { kind: "released", reason };
     return decide(row, outcome);
+  };
+}
+
+/** Decides for the attempts of a session whose process ended, as its supervisor saw. */
+export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
+  return (row, workerId) => {
+    // A planned stop that took too long: as if the worker had released them itself.
+    if (exit.stopRequested && !exit.outOfMemory) return decide(row, { kind: "released", reason: "drain" });
+    const how = `${exitInWords(exit)}, as its supervisor saw`;
+    if (reason === "oom_killed") {
+      const failure = { ...workerLost(workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
+      return decide(row, { kind: "lost", reason: "oom_killed", failure });
+    }
+    // Killed without a word is what a lease finds out as well, only later: the same word for both.
+    const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
+    return decide(row, { kind: "lost", reason: word, failure: workerLost(workerId, how) });
   };
 }
 

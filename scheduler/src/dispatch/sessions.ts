@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Refusal } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
-import type { GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
+import type { DecideLost, GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Batcher } from "./batcher.ts";
@@ -26,6 +26,9 @@ const MAX_OPEN_BATCH = 200;
 /** Sessions given up in one transaction. */
 const REAP_BATCH = 100;
 
+/** How long the end of a process waits for the end of its stream: the network between may be slower than the supervisor's. */
+const STREAM_END_MS = 500;
+
 /** Startup phases kept of a session; a worker has a dozen. */
 const MAX_PHASES = 200;
 
@@ -47,6 +50,7 @@ export class Sessions {
   readonly #parts: SessionParts;
   readonly #opener: Batcher<SessionOpen, SessionOpened>;
   readonly #opening = new Map<string, Promise<unknown>>();
+  readonly #awaitingEnd = new Map<Session, () => void>();
   #renewing: Promise<readonly number[]> = Promise.resolve([]);
 
   constructor(parts: SessionParts) {
@@ -83,6 +87,7 @@ export class Sessions {
   async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
     session.link = undefined;
+    this.#awaitingEnd.get(session)?.();
     const { store, log, registry, schedulerId, clock } = this.#parts;
     session.droppedAt = clock.monotonic();
     if (session.saidGoodbye) return;
@@ -182,6 +187,34 @@ export class Sessions {
       exit_code: fatal.exitCode,
     });
     await this.#end(session, "fatal");
+  }
+
+  /**
+   * The process of these sessions ended, as its supervisor saw. What it had sent before counts; the rest is
+   * requeued. Answers how many attempts were.
+   */
+  async processEnded(
+    sessionIds: readonly number[],
+    reason: string,
+    fatal: FatalRecord | undefined,
+    decide: DecideLost,
+  ): Promise<number> {
+    const { store, registry, settler, journal, clock } = this.#parts;
+    const here = sessionIds.flatMap((id) => registry.byId(id) ?? []);
+    await Promise.all(here.map((session) => this.#streamEnd(session)));
+    await Promise.race([settler.idle(), clock.sleep(STREAM_END_MS)]);
+    await journal.flush();
+    const gone = await store.endSessions(
+      sessionIds.map((sessionId) => ({ sessionId, reason, fatal })),
+      decide,
+    );
+    for (const row of gone) {
+      this.#gone(row, reason);
+      const session = registry.byId(row.sessionId);
+      if (session) this.#drop(session, lostRefusal(row.workerId));
+    }
+    return gone.flatMap(({ settled }) => settled.filter(({ settlement }) => settlement.kind === "requeue"))
+      .length;
   }
 
   /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
@@ -284,6 +317,15 @@ export class Sessions {
     });
     await this.#supersede(opened.superseded);
     return { session, decisions };
+  }
+
+  /** Resolves when the stream has ended, or should have. */
+  async #streamEnd(session: Session): Promise<void> {
+    if (session.link === undefined) return;
+    const over = new AbortController();
+    this.#awaitingEnd.set(session, () => over.abort());
+    await this.#parts.clock.sleep(STREAM_END_MS, over.signal);
+    this.#awaitingEnd.delete(session);
   }
 
   /** Ends the stream that a newer one of the same session takes the place of; the session itself goes on. */

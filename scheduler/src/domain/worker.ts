@@ -1,6 +1,10 @@
+import { isConnecting, type LaunchRecord } from "./launch.ts";
+
 /** A worker as kept in the store; live facts come from the scheduler that holds its stream. */
 export interface WorkerRecord {
+  /** Of a process that was launched and has never registered, the number of its launch: both share one order. */
   readonly sessionId: number;
+  /** Empty for a process that was launched and has never registered. */
   readonly sessionUuid: string;
   readonly workerId: string;
   readonly schedulerId: string;
@@ -19,6 +23,13 @@ export interface WorkerRecord {
   readonly goneReason: string | undefined;
   readonly fatal: FatalRecord | undefined;
   readonly activeCount: number;
+  /** How a supervisor started and ended its process, when one did. */
+  readonly launch?: LaunchRecord | undefined;
+}
+
+/** True once its process has registered; before, only its launch is known. */
+export function hasRegistered(record: WorkerRecord): boolean {
+  return record.sessionUuid !== "" || record.launch === undefined;
 }
 
 /** What a worker said of itself when it registered. */
@@ -170,6 +181,7 @@ export type WorkerState =
  */
 export function workerState(record: WorkerRecord, now: Date): WorkerState {
   if (record.goneTime) return record.goneReason === "lost" ? "lost" : "gone";
+  if (!hasRegistered(record)) return isConnecting(record.launch?.phases ?? []) ? "connecting" : "launching";
   if (record.disconnected || (record.leaseUntil && record.leaseUntil < now)) return "suspect";
   if (record.draining) return "draining";
   return record.ready ? "ready" : "registered";

@@ -72,7 +72,9 @@ export class Duties {
         if (gap !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gap) });
       }),
       loop("recovery", leases.heartbeatMs, async () => {
-        if (judge.mayJudge()) await dispatch.sessions.reap();
+        if (!judge.mayJudge()) return;
+        await dispatch.sessions.reap();
+        await dispatch.launches.giveUp();
       }),
       loop("announce", Math.max(1_000, leases.leaseMs / 3), async () => {
         await store.announce({ ...scheduler, status: this.status() }, announceLeaseMs(config));
@@ -91,7 +93,10 @@ export class Duties {
       }),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), () => dispatch.queueViews.runOnce()),
       loop("resources", config.pollMs, () => dispatch.resources.runOnce()),
-      loop("monitor", config.monitorMs, () => monitorOnce(store, dispatch, log)),
+      loop("monitor", config.monitorMs, async () => {
+        await monitorOnce(store, dispatch, log);
+        await dispatch.launches.monitor();
+      }),
     ];
   }
 

@@ -7,6 +7,7 @@ import type { Registry } from "../dispatch/registry.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
+import { explainExit, explainLaunching, explainSilence, withLaunches } from "../domain/explain/launch.ts";
 import { databaseUnavailable, heldMeanwhile, type Outage } from "../domain/explain/outage.ts";
 import { type Explanation, plural, type Reason } from "../domain/explain/reason.ts";
 import { withRefused } from "../domain/explain/refused.ts";
@@ -15,7 +16,7 @@ import { explainWaiting } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
-import { type WorkerRecord, workerState } from "../domain/worker.ts";
+import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import { explainWithRefusals } from "./refused-workers.ts";
 
@@ -24,6 +25,10 @@ const MAX_GONE = 200;
 
 /** Kinds of waiting tasks that the explanation of a queue lists. */
 const MAX_KINDS = 20;
+
+/** A failed start is news for a waiting task for a day, unless the worker was started again. */
+const FAILED_LAUNCH_NEWS_MS = 24 * 3_600_000;
+const MAX_LAUNCHES = 100;
 
 /** A count this old is good enough for an explanation, milliseconds. */
 const BACKLOG_AGE_MS = 500;
@@ -50,6 +55,8 @@ export interface ExplainerParts {
   readonly clock: Clock;
   readonly database: Availability;
   readonly schedulerId: string;
+  /** A supervisor that was not heard of for this long is silent. */
+  readonly silentAfterMs: number;
   /** Where workers connect, `host:port`. */
   readonly address: () => string;
   /** Since the polling loop last ran, milliseconds; undefined before its first run. */
@@ -125,7 +132,13 @@ export class Explainer {
         silentMs: silentMs === undefined ? undefined : Number(silentMs),
         held: end?.attributes.held ?? "",
       };
-      return { subject: record.workerId, state, reasons: [explainGone(record, facts)] };
+      const reasons = explainExit(record, now) ??
+        explainSilence(record, now) ?? [explainGone(record, facts)];
+      return { subject: record.workerId, state, reasons };
+    }
+    if (record.launch && !hasRegistered(record)) {
+      const reason = explainLaunching(record.launch, now, this.#parts.silentAfterMs);
+      return { subject: record.workerId, state: workerState(record, now), reasons: [reason] };
     }
     await classes.learn();
     const counts = await backlog.read(BACKLOG_AGE_MS);
@@ -218,6 +231,14 @@ export class Explainer {
     const gone = able
       ? []
       : await store.listWorkers({ pool: undefined, beforeId: undefined, living: false, limit: MAX_GONE });
+    const launching = await store.waitingLaunches(MAX_LAUNCHES);
+    const failed = await store.listLaunches({
+      workerId: undefined,
+      pool: undefined,
+      beforeId: undefined,
+      failedWithinMs: FAILED_LAUNCH_NEWS_MS,
+      limit: MAX_LAUNCHES,
+    });
     const queue = (await store.listQueues()).find(({ name }) => name === task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const refusals = able ? [] : await store.listRefusals(undefined);
@@ -233,12 +254,13 @@ export class Explainer {
       fleet: [...fleet.own(now), ...elsewhere],
       match: entry?.log.read(monotonicNow),
       monotonicNow,
-      gone,
+      gone: gone.filter(hasRegistered),
       dispatch: this.#dispatchFacts(entry?.window.rank(task), others),
       address: address(),
       now,
     });
-    return withRefused(reasons, task, refusals, now);
+    const failures = failed.flatMap(({ launch }) => launch ?? []);
+    return withRefused(withLaunches(reasons, launching, failures, now), task, refusals, now);
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

@@ -4,17 +4,19 @@ import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { Launches } from "../dispatch/launches.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import { Refusal } from "../domain/errors.ts";
 import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
-import { type WorkerRecord, workerState } from "../domain/worker.ts";
+import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { ClassDepth, Store } from "../store/store.ts";
 import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
+import { fromLaunch } from "./from-launch.ts";
 import { fromQueue } from "./from-queue.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import type { OverviewSource } from "./overview.ts";
@@ -50,13 +52,15 @@ export interface FleetServiceParts {
   readonly explainer: Explainer;
   readonly diagnoser: Diagnoser;
   readonly overview: OverviewSource;
+  readonly launches: Launches;
   readonly clock: Clock;
   readonly stopping: AbortSignal;
 }
 
 /** Handlers of FleetService. */
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
-  const { store, control, explainer } = parts;
+  const { store, control, explainer, launches } = parts;
+  const shown = (worker: WorkerRecord, now: Date) => fromWorker(worker, now, launches.silentAfterMs);
   return {
     async listWorkers(request) {
       const limit = pageSize(request.pageSize, 50);
@@ -87,7 +91,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const page = found.slice(0, limit);
       const last = page.at(-1);
       const workers = page.map((worker) =>
-        withRefusals(fromWorker(worker, now), refusals.get(worker.workerId) ?? []),
+        withRefusals(shown(worker, now), refusals.get(worker.workerId) ?? []),
       );
       if (found.length > limit && last) return { workers, nextPageToken: pageToken(last.sessionId) };
       if (!listsRefused) return { workers, nextPageToken: "" };
@@ -103,7 +107,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       if (refusals.length > 0 && !(await store.getWorker(workerId)))
         return { worker: refusedWorker(refusals) };
       const worker = await requireWorker(store, workerId);
-      return { worker: withRefusals(fromWorker(worker, await store.databaseTime()), refusals) };
+      return { worker: withRefusals(shown(worker, await store.databaseTime()), refusals) };
     },
 
     async explainWorker({ workerId }) {
@@ -121,8 +125,15 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
           `worker ${workerId} has already ended (${worker.goneReason})`,
         );
       }
+      if (!hasRegistered(worker)) {
+        throw new Refusal(
+          "precondition",
+          "WORKER_NOT_CONNECTED",
+          `worker ${workerId} has not registered yet, so nobody can ask it to drain; stop it where it was launched`,
+        );
+      }
       await control.drain(worker.sessionId, storable(reason, 1_024) || "asked by an operator", toMs(timeout));
-      return { worker: fromWorker(await requireWorker(store, workerId), await store.databaseTime()) };
+      return { worker: shown(await requireWorker(store, workerId), await store.databaseTime()) };
     },
 
     async listQueues(request) {
@@ -162,6 +173,26 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       await refreshPaused(parts);
       parts.dispatcher.lookAgain();
       return { queue: await describeQueue(parts, name) };
+    },
+
+    async listLaunches(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const found = await store.listLaunches({
+        workerId: storable(request.workerId, 256) || undefined,
+        pool: storable(request.pool, 256) || undefined,
+        beforeId: parsePageToken(request.pageToken),
+        limit: limit + 1,
+      });
+      const now = await store.databaseTime();
+      const page = found.slice(0, limit).flatMap((worker) => {
+        const { launch } = worker;
+        return launch ? [{ launch, worker }] : [];
+      });
+      const last = page.at(-1);
+      return {
+        launches: page.map(({ launch, worker }) => fromLaunch(launch, worker, now, launches.silentAfterMs)),
+        nextPageToken: found.length > limit && last ? pageToken(last.launch.rowId) : "",
+      };
     },
 
     async listEvents(request) {

@@ -29,11 +29,13 @@ import {
 import {
   type WorkerState as DomainWorkerState,
   type HeartbeatRecord,
+  hasRegistered,
   type StartupPhaseRecord,
   type WorkerRecord,
   workerState,
 } from "../domain/worker.ts";
 import type { EventRecord } from "../store/store.ts";
+import { fromLaunch } from "./from-launch.ts";
 
 const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
   queued: TaskState.QUEUED,
@@ -67,11 +69,6 @@ const FAILURE_CLASSES: Readonly<Record<Failure["class"], FailureClass>> = {
 /** Domain name of a state; undefined for one that this version does not know. */
 export function toTaskState(state: TaskState): DomainTaskState | undefined {
   return (Object.keys(TASK_STATES) as DomainTaskState[]).find((name) => TASK_STATES[name] === state);
-}
-
-/** A worker's state as it is sent. */
-export function fromWorkerState(state: DomainWorkerState): WorkerState {
-  return WORKER_STATES[state];
 }
 
 /** Domain name of a worker's state; undefined for one that this version does not know. */
@@ -131,15 +128,25 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
   });
 }
 
-/** A worker as it is sent. @param now The database's clock. */
-export function fromWorker(worker: WorkerRecord, now: Date) {
-  const { hello } = worker;
+/** A worker's state as it is sent. */
+export function fromWorkerState(state: DomainWorkerState): WorkerState {
+  return WORKER_STATES[state];
+}
+
+/**
+ * A worker as it is sent.
+ *
+ * @param now The database's clock.
+ * @param silentAfterMs A supervisor that was not heard of for this long is silent.
+ */
+export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: number) {
+  const { hello, launch } = worker;
   return create(WorkerSchema, {
     id: worker.workerId,
     sessionId: worker.sessionUuid,
     state: WORKER_STATES[workerState(worker, now)],
     goneReason: worker.goneReason ?? "",
-    pool: hello.pool,
+    pool: hello.pool || (launch?.pool ?? ""),
     labels: { ...hello.labels },
     types: hello.types.map(({ type, concurrency }) => ({ type, concurrency })),
     queues: [...hello.queues],
@@ -158,7 +165,7 @@ export function fromWorker(worker: WorkerRecord, now: Date) {
     },
     sdk: hello.sdk,
     schedulerId: worker.schedulerId,
-    connectTime: timestampFromDate(worker.connectTime),
+    ...time("connectTime", hasRegistered(worker) ? worker.connectTime : undefined),
     ...time("heartbeatTime", worker.heartbeatTime),
     ...time("goneTime", worker.goneTime),
     startupPhases: worker.phases.map(fromStartupPhase),
@@ -167,6 +174,7 @@ export function fromWorker(worker: WorkerRecord, now: Date) {
     running: worker.heartbeat ? fromHeartbeat(worker.heartbeat).running : [],
     paused: worker.heartbeat?.paused ?? false,
     pauseReason: worker.heartbeat?.pauseReason ?? "",
+    ...set("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });
 }
 
@@ -263,7 +271,8 @@ function fromTimeouts(timeouts: Timeouts): MessageInitShape<typeof TaskTimeoutsS
   };
 }
 
-function fromStartupPhase(phase: StartupPhaseRecord): MessageInitShape<typeof StartupPhaseSchema> {
+/** A startup phase as it is sent. */
+export function fromStartupPhase(phase: StartupPhaseRecord): MessageInitShape<typeof StartupPhaseSchema> {
   return {
     phase: phase.phase,
     outcome: phase.outcome,

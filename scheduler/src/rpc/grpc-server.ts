@@ -44,7 +44,7 @@ export async function startGrpcServer(options: {
   auth: Auth;
   log: Logger;
   stream: WorkerStreamParts;
-  handlers: { task: Readonly<Record<string, AnyHandler>>; fleet: Readonly<Record<string, AnyHandler>> };
+  handlers: Readonly<Record<"worker" | "task" | "fleet", Readonly<Record<string, AnyHandler>>>>;
 }): Promise<GrpcServer> {
   const { config, auth, log, stream, handlers } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
@@ -67,7 +67,7 @@ export async function startGrpcServer(options: {
     serveWorkerStream(call, stream);
   };
   server.addService(toGrpcService(WorkerService), {
-    ...toGrpcHandlers(WorkerService, { reportExit }, hooks),
+    ...toGrpcHandlers(WorkerService, handlers.worker, hooks),
     connect,
   });
   server.addService(toGrpcService(TaskService), toGrpcHandlers(TaskService, handlers.task, hooks));
@@ -89,15 +89,6 @@ export async function startGrpcServer(options: {
     },
     stop: (timeoutMs) => stop(server, timeoutMs),
   };
-}
-
-/** Supervised runs come with their own release of the protocol's implementation. */
-async function reportExit(): Promise<never> {
-  throw new Refusal(
-    "unimplemented",
-    "NOT_IMPLEMENTED",
-    "this scheduler does not keep records of supervised runs yet",
-  );
 }
 
 async function credentials({ tls }: Config): Promise<ServerCredentials> {

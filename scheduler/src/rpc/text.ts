@@ -19,3 +19,8 @@ export function storableEntries(
       .map(([name, value]) => [storable(name, 128), storable(value, maxValue)]),
   );
 }
+
+/** The same for the end of a text: it is the beginning that is cut off. */
+export function storableEnd(text: string, max: number): string {
+  return storable(text.slice(-max).toWellFormed(), max);
+}

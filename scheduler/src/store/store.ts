@@ -1,4 +1,5 @@
 import type { AttemptKey } from "../domain/ids.ts";
+import type { ExitRecord, LaunchEndReason, LaunchFacts, LaunchRecord } from "../domain/launch.ts";
 import type { TaskClass } from "../domain/match.ts";
 import type { RefusalRecord, RefusedStream } from "../domain/refusal.ts";
 import type { DatabaseReport, FleetReport, SchedulerReport, SchedulerStatus } from "../domain/reports.ts";
@@ -162,6 +163,61 @@ export interface SessionEnd {
   readonly fatal: FatalRecord | undefined;
 }
 
+/** A launch as its supervisor reports it, with everything known so far. */
+export interface LaunchReport {
+  readonly launchId: string;
+  readonly workerId: string;
+  readonly pool: string;
+  readonly facts: LaunchFacts;
+  readonly phases: readonly StartupPhaseRecord[];
+  /** Since the process was started, milliseconds. */
+  readonly ageMs: number;
+}
+
+/** What a report of a launch brought. */
+export interface LaunchReported {
+  readonly isNew: boolean;
+  /** Phases that were known before. */
+  readonly knownPhases: number;
+  /** The process has registered a session, so that its stream tells the phases. */
+  readonly registered: boolean;
+}
+
+/** The end of a launch, as its supervisor reports it. */
+export interface LaunchExit extends Omit<LaunchReport, "ageMs"> {
+  readonly exit: ExitRecord;
+  readonly logTail: string;
+  /** Until the supervisor starts it again; undefined when it will not. */
+  readonly restartInMs: number | undefined;
+  /** Since it ended, milliseconds. */
+  readonly endedForMs: number;
+  /** Decides why it is over, and what the timeline says of it. Pure. */
+  readonly judge: (registered: boolean) => {
+    readonly reason: LaunchEndReason;
+    readonly event: string;
+    readonly attributes: Readonly<Record<string, string>>;
+  };
+}
+
+/** What became of a report of a launch's end. */
+export interface LaunchEnded {
+  /** False when the end was known before. */
+  readonly isNew: boolean;
+  readonly reason: LaunchEndReason;
+  /** Attempts requeued because of it so far. */
+  readonly requeued: number;
+  /** Sessions of the process that are not gone yet. */
+  readonly livingSessions: readonly number[];
+}
+
+/** A launch that was given up because its supervisor is silent. */
+export interface SilentLaunch {
+  readonly launchId: string;
+  readonly workerId: string;
+  readonly silentMs: number;
+  readonly lastPhase: string;
+}
+
 /** Decides what becomes of an attempt whose session ended. Pure. */
 export type DecideLost = (row: AttemptRow, workerId: string) => Settlement;
 
@@ -173,6 +229,16 @@ export interface TaskFilter {
   readonly detail: string | undefined;
   readonly workerId: string | undefined;
   /** Only tasks with a smaller id. */
+  readonly beforeId: number | undefined;
+  readonly limit: number;
+}
+
+/** Filters of a listing of launches; undefined lets everything through. */
+export interface LaunchFilter {
+  readonly workerId: string | undefined;
+  readonly pool: string | undefined;
+  /** Only launches that ended badly, no longer ago than this many milliseconds, whose worker has not been started again. */
+  readonly failedWithinMs?: number;
   readonly beforeId: number | undefined;
   readonly limit: number;
 }
@@ -293,6 +359,19 @@ export interface Store {
   forgetRefusals(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
   /** Of one worker or of all, the latest first; at most 2,000. */
   listRefusals(workerId: string | undefined): Promise<RefusalRecord[]>;
+
+  // Launches.
+  reportLaunches(reports: readonly LaunchReport[]): Promise<LaunchReported[]>;
+  /** Idempotent by launch id: the first end counts. */
+  endLaunch(exit: LaunchExit): Promise<LaunchEnded>;
+  /** Adds attempts requeued because of a launch's end; returns the sum. */
+  addRequeued(launchId: string, count: number): Promise<number>;
+  /** Ends launches without a living session whose supervisor has been silent for longer. */
+  giveUpLaunches(silentMs: number, limit: number): Promise<SilentLaunch[]>;
+  /** Processes that were launched, have not registered and have not ended, oldest first. */
+  waitingLaunches(limit: number): Promise<LaunchRecord[]>;
+  /** Launches, newest first, each with its session if it has registered. */
+  listLaunches(filter: LaunchFilter): Promise<WorkerRecord[]>;
 
   // Schedulers.
   announce(scheduler: Announcement, leaseMs: number): Promise<void>;

@@ -1,7 +1,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import type { Task } from "@muster/protocol";
-import { FleetService, TaskService } from "@muster/protocol";
+import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import type { ConnectionOptions } from "../connection-options.ts";
 import { processEnvironment, resolveConnection } from "../connection-options.ts";
@@ -28,6 +28,8 @@ export class Client {
   readonly tasks: ConnectClient<typeof TaskService>;
   /** Every call of FleetService; refusals are thrown as MusterError. */
   readonly fleet: ConnectClient<typeof FleetService>;
+  /** The calls for supervisors of worker processes; refusals are thrown as MusterError. */
+  readonly supervision: Pick<ConnectClient<typeof WorkerService>, "reportLaunch" | "reportExit">;
   /** Addresses in use, `host:port`. */
   readonly addresses: readonly string[];
   readonly #transport: FailoverTransport;
@@ -46,6 +48,7 @@ export class Client {
     this.#transport = createFailoverTransport(connection);
     this.tasks = createClient(TaskService, this.#transport);
     this.fleet = createClient(FleetService, this.#transport);
+    this.supervision = createClient(WorkerService, this.#transport);
   }
 
   /**

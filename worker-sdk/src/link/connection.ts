@@ -9,7 +9,7 @@ import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
 import { type Measures, prometheusText } from "./measures.ts";
-import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
+import type { FatalMessage, FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
 import { Session } from "./session.ts";
 import type { SharedState } from "./shared.ts";
 import type { StreamEnd } from "./status.ts";
@@ -22,6 +22,12 @@ const BRIEF_STARTS = "brief_starts";
 
 /** How long a goodbye waits for the scheduler to end the stream. */
 const GOODBYE_MS = 1000;
+
+/** Last words that are not answered within this are told again on a connection of their own. */
+const FATAL_ANSWER_MS = 400;
+
+/** Wait before last words are told again. */
+const FATAL_REDIAL_MS = 50;
 
 /** Heartbeat interval when Welcome names none. */
 const DEFAULT_HEARTBEAT_MS = 5000;
@@ -48,7 +54,7 @@ export class Connection {
   #resourceStates: readonly ResourceStateMessage[] = [];
   #paused = { paused: false, reason: "" };
   #finish: { reason: string; cancelTimer: () => void; leaving: boolean } | undefined;
-  #fatal: Extract<ToLink, { kind: "fatal" }>["fatal"] | undefined;
+  #fatal: FatalMessage | undefined;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -98,8 +104,8 @@ export class Connection {
       message: (message) => this.#receive(message),
       writable: () => this.#lanes.flush(),
       down: () => this.#down(),
-      ended: () => {
-        if (this.#fatal !== undefined) this.#shared.markFatalSent();
+      ended: (end) => {
+        if (this.#fatal !== undefined) this.#fatalStreamEnded(this.#fatal, end);
       },
       disconnected: (address, error, retryInMs) => this.#disconnected(address, error, retryInMs),
       verdict: ({ status, reason, message }) => this.#emit({ kind: "verdict", status, reason, message }),
@@ -445,18 +451,31 @@ export class Connection {
     this.#emit({ kind: "ended", unackedResults: this.#held.pendingResults });
   }
 
-  #sendFatal(fatal: Extract<ToLink, { kind: "fatal" }>["fatal"]): void {
+  #sendFatal(fatal: FatalMessage): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = fatal;
     this.#beats.stop();
-    if (this.#session.stream === undefined) this.#session.dial();
-    const stream = this.#session.stream;
     this.#session.stop();
-    if (stream === undefined) {
-      this.#shared.markFatalSent();
-      return;
-    }
+    this.#tellFatal(fatal);
+  }
+
+  /** On the stream there is, or on one dialled for it. */
+  #tellFatal(fatal: FatalMessage): void {
+    if (this.#session.stream === undefined) this.#session.dialOnce();
+    const stream = this.#session.stream;
+    if (stream === undefined) return;
     // The stream's end, which the scheduler sends once it has read everything, says that it is out.
     stream.write(encode({ case: "workerFatal", value: fatal }), () => stream.end());
+    // A connection that was cut without a word never ends: another one may get through.
+    this.#clock.after(FATAL_ANSWER_MS, () => {
+      if (!stream.ended) stream.cut("the last words were not answered");
+    });
+  }
+
+  #fatalStreamEnded(fatal: FatalMessage, end: StreamEnd): void {
+    if (end.status === "OK") this.#shared.markFatalSent(true);
+    else if (end.verdict) this.#shared.markFatalSent(false);
+    // Main waits for a while and then ends this thread.
+    else this.#clock.after(FATAL_REDIAL_MS, () => this.#tellFatal(fatal));
   }
 }

@@ -39,7 +39,7 @@ export interface SessionListener {
   /** The stream that `welcome` gave is gone. */
   down(): void;
   /** A stream ended, whatever follows. */
-  ended(): void;
+  ended(end: StreamEnd): void;
   /** No stream; dials again after `retryInMs`. */
   disconnected(address: string, error: string, retryInMs: number): void;
   /** Refused before the first registration: dials no more. */
@@ -104,7 +104,12 @@ export class Session {
 
   /** Dials now, whatever wait was under way. */
   dial(): void {
-    if (this.#stopped || this.#stream !== undefined) return;
+    if (!this.#stopped) this.dialOnce();
+  }
+
+  /** The same after `stop()`: what becomes of the stream is for the owner to see. */
+  dialOnce(): void {
+    if (this.#stream !== undefined) return;
     this.#cancelTimer?.();
     const address = this.#data.addresses[this.#next % this.#data.addresses.length] ?? "";
     this.#listener.dialing(address);
@@ -156,7 +161,8 @@ export class Session {
     this.#welcomedAtMs = undefined;
     this.#lastError = `${address}: ${this.#cutReason ?? describeStreamEnd(end)}`;
     if (welcomedAtMs !== undefined) this.#listener.down();
-    this.#listener.ended();
+    this.#next += 1;
+    this.#listener.ended(end);
     if (this.#stopped) return;
     if (end.reason === ErrorReason.WORKER_SUPERSEDED) {
       this.stop();
@@ -171,7 +177,6 @@ export class Session {
     if (welcomedAtMs !== undefined && this.#clock.monotonicMs() - welcomedAtMs >= STABLE_MS)
       this.#backoff.reset();
     if (welcomedAtMs !== undefined) this.#downSinceMs = this.#clock.monotonicMs();
-    this.#next += 1;
     const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
     const retryInMs = roundOver ? this.#backoff.next(this.#graceCapMs()) : this.#random() * NEXT_ADDRESS_MS;
     this.#cancelTimer = this.#clock.after(retryInMs, () => this.dial());

@@ -5,6 +5,10 @@ const RESET_DELAY = 0;
 const FATAL_SENT = 1;
 const MAIN_EXITS = 2;
 
+/** Values of FATAL_SENT. */
+const SENT = 1;
+const REFUSED = 2;
+
 /** Memory that both threads see at once, whatever either is busy with. */
 export class SharedState {
   readonly buffer: SharedArrayBuffer;
@@ -50,14 +54,15 @@ export class SharedState {
     return this.delayP99Ms;
   }
 
-  /** Main: waits, without turning its loop, until the link has sent the last words. False: not in time. */
+  /** Main: waits, without turning its loop, until the link has sent the last words. False: not in time, or refused. */
   waitFatalSent(timeoutMs: number): boolean {
-    return Atomics.wait(this.#flags, FATAL_SENT, 0, timeoutMs) !== "timed-out";
+    Atomics.wait(this.#flags, FATAL_SENT, 0, timeoutMs);
+    return Atomics.load(this.#flags, FATAL_SENT) === SENT;
   }
 
-  /** Link: the last words are out, or cannot be sent. */
-  markFatalSent(): void {
-    Atomics.store(this.#flags, FATAL_SENT, 1);
+  /** Link: the scheduler has the last words, or will not take them. */
+  markFatalSent(taken: boolean): void {
+    Atomics.store(this.#flags, FATAL_SENT, taken ? SENT : REFUSED);
     Atomics.notify(this.#flags, FATAL_SENT);
   }
 

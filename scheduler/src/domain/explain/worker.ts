@@ -34,6 +34,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
             value: `pid ${record.hello.host.pid} on ${record.hello.host.hostname}`,
             source: "database",
           },
+          ...supervisorEvidence(record, now),
         ],
         remedy: `it returns by itself, or is given up ${left ? `in ${left}` : "when its grace is over"} and what it holds is requeued; look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives and reaches the scheduler`,
       },
@@ -88,6 +89,14 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   } else reasons.push(idle(member, waiting, now));
   reasons.push(...loading(member, now));
   return reasons;
+}
+
+/** What the supervisor of a worker that does not answer says of its process. */
+function supervisorEvidence({ launch }: WorkerRecord, now: Date): Evidence[] {
+  if (!launch || launch.end) return [];
+  const ageMs = Math.max(0, now.getTime() - launch.reportTime.getTime());
+  const value = `${launch.supervisor} on ${launch.hostname} says that pid ${launch.pid} runs`;
+  return [{ key: "supervisor", value, source: "launch", ageMs }];
 }
 
 /** What it was asked to load and has not loaded, which keeps tasks from it. */

@@ -14,8 +14,18 @@ import {
   taskEvents,
   workerEvents,
 } from "./events.ts";
-import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
+import {
+  depths,
+  getWorker,
+  leaseHolders,
+  listLaunches,
+  listQueues,
+  listWorkers,
+  setQueuePaused,
+  waitingLaunches,
+} from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
+import { addRequeued, endLaunch, giveUpLaunches, reportLaunches } from "./launches.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { Listener } from "./notify.ts";
 import { fleetReport } from "./overview.ts";
@@ -123,6 +133,12 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     recordRefusals: (refusals, schedulerId, keep) => recordRefusals(db, refusals, schedulerId, keep),
     forgetRefusals: (workers) => forgetRefusals(db, workers),
     listRefusals: (workerId) => listRefusals(db, workerId),
+    reportLaunches: (reports) => reportLaunches(db, reports),
+    endLaunch: (exit) => endLaunch(db, exit),
+    addRequeued: (launchId, count) => addRequeued(db, launchId, count),
+    giveUpLaunches: (silentMs, limit) => giveUpLaunches(db, silentMs, limit),
+    waitingLaunches: (limit) => waitingLaunches(db, limit),
+    listLaunches: (filter) => listLaunches(db, filter),
 
     announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
     otherSchedulers: async (selfId) => {
@@ -189,6 +205,10 @@ const DROP_SESSIONS = {
 const DROP_REFUSALS = {
   name: "drop-refusals",
   text: "delete from worker_refusal where last_time < now() - $1::int * interval '1 day'",
+};
+const DROP_LAUNCHES = {
+  name: "drop-launches",
+  text: "delete from launch where end_time < now() - $1::int * interval '1 day'",
 };
 const DROP_KEYS = {
   name: "drop-keys",
@@ -261,6 +281,7 @@ async function dropOld(db: Database, keepDays: number): Promise<number> {
   await db.cold(DROP_KEYS, [keepDays]);
   await db.cold(DROP_SESSIONS, [keepDays]);
   await db.cold(DROP_REFUSALS, [keepDays]);
+  await db.cold(DROP_LAUNCHES, [keepDays]);
   return row?.dropped ?? 0;
 }
 

@@ -16,7 +16,7 @@ import type { Overview } from "./overview_pb.ts";
 import { file_muster_v1_overview } from "./overview_pb.ts";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
-import type { Worker, WorkerState } from "./worker_pb.ts";
+import type { Launch, Worker, WorkerState } from "./worker_pb.ts";
 import { file_muster_v1_worker } from "./worker_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXcy0QcKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXciXQoTTGlzdExhdW5jaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIRCgl3b3JrZXJfaWQYAyABKAkSDAoEcG9vbBgEIAEoCSJUChRMaXN0TGF1bmNoZXNSZXNwb25zZRIjCghsYXVuY2hlcxgBIAMoCzIRLm11c3Rlci52MS5MYXVuY2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMqcICgxGbGVldFNlcnZpY2USUQoLTGlzdFdvcmtlcnMSHS5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXF1ZXN0Gh4ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJLCglHZXRXb3JrZXISGy5tdXN0ZXIudjEuR2V0V29ya2VyUmVxdWVzdBocLm11c3Rlci52MS5HZXRXb3JrZXJSZXNwb25zZSIDkAIBElcKDUV4cGxhaW5Xb3JrZXISHy5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlc3BvbnNlIgOQAgESTAoLRHJhaW5Xb3JrZXISHS5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVzcG9uc2USTgoKTGlzdFF1ZXVlcxIcLm11c3Rlci52MS5MaXN0UXVldWVzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0UXVldWVzUmVzcG9uc2UiA5ACARJUCgxFeHBsYWluUXVldWUSHi5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVxdWVzdBofLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXNwb25zZSIDkAIBEkkKClBhdXNlUXVldWUSHC5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlc3BvbnNlEkwKC1Jlc3VtZVF1ZXVlEh0ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVxdWVzdBoeLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -637,6 +637,76 @@ export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__P
   messageDesc(file_muster_v1_fleet_service, 23);
 
 /**
+ * Request of ListLaunches.
+ *
+ * @generated from message muster.v1.ListLaunchesRequest
+ */
+export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only launches of this worker id; empty means all.
+   *
+   * @generated from field: string worker_id = 3;
+   */
+  workerId: string;
+
+  /**
+   * Only this pool; empty means all.
+   *
+   * @generated from field: string pool = 4;
+   */
+  pool: string;
+};
+
+/**
+ * Describes the message muster.v1.ListLaunchesRequest.
+ * Use `create(ListLaunchesRequestSchema)` to create a new message.
+ */
+export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 24);
+
+/**
+ * Response of ListLaunches.
+ *
+ * @generated from message muster.v1.ListLaunchesResponse
+ */
+export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.Launch launches = 1;
+   */
+  launches: Launch[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListLaunchesResponse.
+ * Use `create(ListLaunchesResponseSchema)` to create a new message.
+ */
+export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 25);
+
+/**
  * What operators use: workers, queues and the event feed.
  *
  * @generated from service muster.v1.FleetService
@@ -722,6 +792,17 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof ResumeQueueRequestSchema;
     output: typeof ResumeQueueResponseSchema;
+  },
+  /**
+   * Starts of worker processes that a supervisor reported, newest first: those under way, and the ended for
+   * as long as they are kept.
+   *
+   * @generated from rpc muster.v1.FleetService.ListLaunches
+   */
+  listLaunches: {
+    methodKind: "unary";
+    input: typeof ListLaunchesRequestSchema;
+    output: typeof ListLaunchesResponseSchema;
   },
   /**
    * Recorded events: of one task or worker oldest first, of everything newest first.

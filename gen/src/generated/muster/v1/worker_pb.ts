@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker.proto.
  */
 export const file_muster_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI1ChBUYXNrVHlwZUNhcGFjaXR5EgwKBHR5cGUYASABKAkSEwoLY29uY3VycmVuY3kYAiABKAUi2gEKDFN0YXJ0dXBQaGFzZRINCgVwaGFzZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZGV0YWlsGAQgASgJEjsKCmF0dHJpYnV0ZXMYBSADKAsyJy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKoBgoGV29ya2VyEgoKAmlkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSEwoLZ29uZV9yZWFzb24YBCABKAkSDAoEcG9vbBgFIAEoCRItCgZsYWJlbHMYBiADKAsyHS5tdXN0ZXIudjEuV29ya2VyLkxhYmVsc0VudHJ5EioKBXR5cGVzGAcgAygLMhsubXVzdGVyLnYxLlRhc2tUeXBlQ2FwYWNpdHkSDgoGcXVldWVzGAggAygJEhIKCnNsb3RfY291bnQYCSABKAUSFAoMYWN0aXZlX2NvdW50GAogASgFEhEKCXJlc291cmNlcxgLIAMoCRIhCgRob3N0GAwgASgLMhMubXVzdGVyLnYxLkhvc3RJbmZvEgsKA3NkaxgNIAEoCRIUCgxzY2hlZHVsZXJfaWQYDiABKAkSMAoMY29ubmVjdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5oZWFydGJlYXRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ29uZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCg5zdGFydHVwX3BoYXNlcxgSIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USLAoObGFzdF9oZWFydGJlYXQYEyABKAsyFC5tdXN0ZXIudjEuSGVhcnRiZWF0EiUKBWZhdGFsGBQgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEioKB3J1bm5pbmcYFSADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSDgoGcGF1c2VkGBYgASgIEhQKDHBhdXNlX3JlYXNvbhgXIAEoCRIqCghyZWZ1c2FscxgeIAMoCzIYLm11c3Rlci52MS5Xb3JrZXJSZWZ1c2FsGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiuQIKDVdvcmtlclJlZnVzYWwSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSFQoNcmVmdXNhbF9jb3VudBgEIAEoAxIuCgpmaXJzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KF3dvcmtlcl9wcm90b2NvbF92ZXJzaW9uGAcgASgFEiIKGnNjaGVkdWxlcl9wcm90b2NvbF92ZXJzaW9uGAggASgFEgsKA3NkaxgJIAEoCRIQCghob3N0bmFtZRgKIAEoCRILCgNwaWQYCyABKAUSFAoMc2NoZWR1bGVyX2lkGAwgASgJItsDCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKAMSEgoKc2xvdF9jb3VudBgCIAEoBRIqCgdydW5uaW5nGAMgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0EjEKDmV2ZW50X2xvb3BfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCWNwdV91c2FnZRgGIAEoARIRCglyc3NfYnl0ZXMYByABKAMSFwoPaGVhcF91c2VkX2J5dGVzGAggASgDEhEKCXJlc291cmNlcxgJIAMoCRIOCgZwYXVzZWQYCiABKAgSFAoMcGF1c2VfcmVhc29uGAsgASgJEjQKCGNvdW50ZXJzGAwgAygLMiIubXVzdGVyLnYxLkhlYXJ0YmVhdC5Db3VudGVyc0VudHJ5EjEKD3Jlc291cmNlX3N0YXRlcxgQIAMoCzIYLm11c3Rlci52MS5SZXNvdXJjZVN0YXRlGi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKAAQoNUmVzb3VyY2VTdGF0ZRIQCghyZXNvdXJjZRgBIAEoCRIPCgdsb2FkaW5nGAIgASgIEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1mYWlsdXJlX2NvdW50GAQgASgFEg0KBWVycm9yGAUgASgJIuIBCg5SdW5uaW5nQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg0KBXBoYXNlGAIgASgJEiwKCXBoYXNlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCghwcm9ncmVzcxgEIAEoAUgAiAEBEi8KDHByb2dyZXNzX2FnZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5yZXN1bHRfcGVuZGluZxgGIAEoCBISCgpjYW5jZWxsaW5nGAcgASgIQgsKCV9wcm9ncmVzcyJ2CgtXb3JrZXJGYXRhbBINCgVwaGFzZRgBIAEoCRIXCg9leGNlcHRpb25fY2xhc3MYAiABKAkSGQoRZXhjZXB0aW9uX21lc3NhZ2UYAyABKAkSEQoJdHJhY2ViYWNrGAQgASgJEhEKCWV4aXRfY29kZRgFIAEoBSqWAgoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0VSX1NUQVRFX0xBVU5DSElORxABEhsKF1dPUktFUl9TVEFURV9DT05ORUNUSU5HEAISGwoXV09SS0VSX1NUQVRFX1JFR0lTVEVSRUQQAxIWChJXT1JLRVJfU1RBVEVfUkVBRFkQBBIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBRIYChRXT1JLRVJfU1RBVEVfU1VTUEVDVBAGEhUKEVdPUktFUl9TVEFURV9MT1NUEAcSFQoRV09SS0VSX1NUQVRFX0dPTkUQCBIYChRXT1JLRVJfU1RBVEVfUkVGVVNFRBAJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI1ChBUYXNrVHlwZUNhcGFjaXR5EgwKBHR5cGUYASABKAkSEwoLY29uY3VycmVuY3kYAiABKAUi2gEKDFN0YXJ0dXBQaGFzZRINCgVwaGFzZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZGV0YWlsGAQgASgJEjsKCmF0dHJpYnV0ZXMYBSADKAsyJy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlLkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLLBgoGV29ya2VyEgoKAmlkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSEwoLZ29uZV9yZWFzb24YBCABKAkSDAoEcG9vbBgFIAEoCRItCgZsYWJlbHMYBiADKAsyHS5tdXN0ZXIudjEuV29ya2VyLkxhYmVsc0VudHJ5EioKBXR5cGVzGAcgAygLMhsubXVzdGVyLnYxLlRhc2tUeXBlQ2FwYWNpdHkSDgoGcXVldWVzGAggAygJEhIKCnNsb3RfY291bnQYCSABKAUSFAoMYWN0aXZlX2NvdW50GAogASgFEhEKCXJlc291cmNlcxgLIAMoCRIhCgRob3N0GAwgASgLMhMubXVzdGVyLnYxLkhvc3RJbmZvEgsKA3NkaxgNIAEoCRIUCgxzY2hlZHVsZXJfaWQYDiABKAkSMAoMY29ubmVjdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5oZWFydGJlYXRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ29uZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCg5zdGFydHVwX3BoYXNlcxgSIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USLAoObGFzdF9oZWFydGJlYXQYEyABKAsyFC5tdXN0ZXIudjEuSGVhcnRiZWF0EiUKBWZhdGFsGBQgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEioKB3J1bm5pbmcYFSADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSDgoGcGF1c2VkGBYgASgIEhQKDHBhdXNlX3JlYXNvbhgXIAEoCRIqCghyZWZ1c2FscxgeIAMoCzIYLm11c3Rlci52MS5Xb3JrZXJSZWZ1c2FsEiEKBmxhdW5jaBgfIAEoCzIRLm11c3Rlci52MS5MYXVuY2gaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK5AgoNV29ya2VyUmVmdXNhbBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGVlchgDIAEoCRIVCg1yZWZ1c2FsX2NvdW50GAQgASgDEi4KCmZpcnN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3RfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHwoXd29ya2VyX3Byb3RvY29sX3ZlcnNpb24YByABKAUSIgoac2NoZWR1bGVyX3Byb3RvY29sX3ZlcnNpb24YCCABKAUSCwoDc2RrGAkgASgJEhAKCGhvc3RuYW1lGAogASgJEgsKA3BpZBgLIAEoBRIUCgxzY2hlZHVsZXJfaWQYDCABKAki2wMKCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoAxISCgpzbG90X2NvdW50GAIgASgFEioKB3J1bm5pbmcYAyADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSMQoOZXZlbnRfbG9vcF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoUZXZlbnRfbG9vcF9kZWxheV9wOTkYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJY3B1X3VzYWdlGAYgASgBEhEKCXJzc19ieXRlcxgHIAEoAxIXCg9oZWFwX3VzZWRfYnl0ZXMYCCABKAMSEQoJcmVzb3VyY2VzGAkgAygJEg4KBnBhdXNlZBgKIAEoCBIUCgxwYXVzZV9yZWFzb24YCyABKAkSNAoIY291bnRlcnMYDCADKAsyIi5tdXN0ZXIudjEuSGVhcnRiZWF0LkNvdW50ZXJzRW50cnkSMQoPcmVzb3VyY2Vfc3RhdGVzGBAgAygLMhgubXVzdGVyLnYxLlJlc291cmNlU3RhdGUaLwoNQ291bnRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIoABCg1SZXNvdXJjZVN0YXRlEhAKCHJlc291cmNlGAEgASgJEg8KB2xvYWRpbmcYAiABKAgSJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWZhaWx1cmVfY291bnQYBCABKAUSDQoFZXJyb3IYBSABKAki4gEKDlJ1bm5pbmdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSDQoFcGhhc2UYAiABKAkSLAoJcGhhc2VfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKCHByb2dyZXNzGAQgASgBSACIAQESLwoMcHJvZ3Jlc3NfYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlc3VsdF9wZW5kaW5nGAYgASgIEhIKCmNhbmNlbGxpbmcYByABKAhCCwoJX3Byb2dyZXNzInYKC1dvcmtlckZhdGFsEg0KBXBoYXNlGAEgASgJEhcKD2V4Y2VwdGlvbl9jbGFzcxgCIAEoCRIZChFleGNlcHRpb25fbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSEQoJZXhpdF9jb2RlGAUgASgFIp0ECgZMYXVuY2gSCgoCaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY29tbWFuZBgEIAEoCRIQCghob3N0bmFtZRgFIAEoCRILCgNwaWQYBiABKAUSEgoKc3VwZXJ2aXNvchgHIAEoCRIUCgxzdGFydF9udW1iZXIYCCABKAUSLwoLbGF1bmNoX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlcG9ydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFzdXBlcnZpc29yX3NpbGVudBgLIAEoCBIvCg5zdGFydHVwX3BoYXNlcxgMIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJyZWdpc3Rlcl90aW1lX2xlZnQYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKc2Vzc2lvbl9pZBgPIAEoCRIlCgVzdGF0ZRgQIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIjCgRleGl0GBEgASgLMhUubXVzdGVyLnYxLkxhdW5jaEV4aXQSEgoKbGFzdF9lcnJvchgSIAEoCSKTAwoKTGF1bmNoRXhpdBIOCgZyZWFzb24YASABKAkSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGc2lnbmFsGAMgASgJEhUKDW91dF9vZl9tZW1vcnkYBCABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgFIAEoCRITCgtzdGFydF9lcnJvchgGIAEoCRIQCghsb2dfdGFpbBgHIAEoCRIqCgdyYW5fZm9yGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZXN0YXJ0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnN0b3BfcmVxdWVzdGVkGAsgASgIEiUKBWZhdGFsGAwgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEhYKDnJlcXVldWVkX2NvdW50GA0gASgFQgwKCl9leGl0X2NvZGUqlgIKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9MQVVOQ0hJTkcQARIbChdXT1JLRVJfU1RBVEVfQ09OTkVDVElORxACEhsKF1dPUktFUl9TVEFURV9SRUdJU1RFUkVEEAMSFgoSV09SS0VSX1NUQVRFX1JFQURZEAQSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAUSGAoUV09SS0VSX1NUQVRFX1NVU1BFQ1QQBhIVChFXT1JLRVJfU1RBVEVfTE9TVBAHEhUKEVdPUktFUl9TVEFURV9HT05FEAgSGAoUV09SS0VSX1NUQVRFX1JFRlVTRUQQCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The machine and process of a worker, as it says.
@@ -338,6 +338,14 @@ export type Worker = Message<"muster.v1.Worker"> & {
    * @generated from field: repeated muster.v1.WorkerRefusal refusals = 30;
    */
   refusals: WorkerRefusal[];
+
+  /**
+   * How its process was started and ended, when a supervisor such as `muster run` reports it. A process that
+   * was launched and has never registered is a worker without `session_id`.
+   *
+   * @generated from field: muster.v1.Launch launch = 31;
+   */
+  launch?: Launch | undefined;
 };
 
 /**
@@ -711,6 +719,253 @@ export type WorkerFatal = Message<"muster.v1.WorkerFatal"> & {
  */
 export const WorkerFatalSchema: GenMessage<WorkerFatal> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 8);
+
+/**
+ * One start of a worker process by a supervisor such as `muster run`, from the start to the end: also of a
+ * process that never reached the scheduler.
+ *
+ * @generated from message muster.v1.Launch
+ */
+export type Launch = Message<"muster.v1.Launch"> & {
+  /**
+   * Made by the supervisor, once for each start (environment `MUSTER_LAUNCH_ID` of the process).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name that the process was given (environment `WORKER_ID`).
+   *
+   * @generated from field: string worker_id = 2;
+   */
+  workerId: string;
+
+  /**
+   * Pool it was launched for; empty means none.
+   *
+   * @generated from field: string pool = 3;
+   */
+  pool: string;
+
+  /**
+   * What was run, with secrets taken out.
+   *
+   * @generated from field: string command = 4;
+   */
+  command: string;
+
+  /**
+   * Machine of the supervisor.
+   *
+   * @generated from field: string hostname = 5;
+   */
+  hostname: string;
+
+  /**
+   * Process id on that machine; 0 when it could not be started.
+   *
+   * @generated from field: int32 pid = 6;
+   */
+  pid: number;
+
+  /**
+   * Who supervises, for example `muster run (pid 4711)`.
+   *
+   * @generated from field: string supervisor = 7;
+   */
+  supervisor: string;
+
+  /**
+   * 1 for the supervisor's first start of the command, 2 for its first restart, and so on.
+   *
+   * @generated from field: int32 start_number = 8;
+   */
+  startNumber: number;
+
+  /**
+   * When it was started.
+   *
+   * @generated from field: google.protobuf.Timestamp launch_time = 9;
+   */
+  launchTime?: Timestamp | undefined;
+
+  /**
+   * When its supervisor was last heard of.
+   *
+   * @generated from field: google.protobuf.Timestamp report_time = 10;
+   */
+  reportTime?: Timestamp | undefined;
+
+  /**
+   * True when the supervisor should have been heard of since: it, its machine or its network is gone.
+   *
+   * @generated from field: bool supervisor_silent = 11;
+   */
+  supervisorSilent: boolean;
+
+  /**
+   * Startup phases read from the process's output, oldest first.
+   *
+   * @generated from field: repeated muster.v1.StartupPhase startup_phases = 12;
+   */
+  startupPhases: StartupPhase[];
+
+  /**
+   * From its start to its registration, at most.
+   *
+   * @generated from field: google.protobuf.Duration register_timeout = 13;
+   */
+  registerTimeout?: Duration | undefined;
+
+  /**
+   * What is left of that; unset once it has registered or ended.
+   *
+   * @generated from field: google.protobuf.Duration register_time_left = 14;
+   */
+  registerTimeLeft?: Duration | undefined;
+
+  /**
+   * Session that the process registered; empty when it has not registered.
+   *
+   * @generated from field: string session_id = 15;
+   */
+  sessionId: string;
+
+  /**
+   * Where its worker stands.
+   *
+   * @generated from field: muster.v1.WorkerState state = 16;
+   */
+  state: WorkerState;
+
+  /**
+   * How it ended; unset while it lives.
+   *
+   * @generated from field: muster.v1.LaunchExit exit = 17;
+   */
+  exit?: LaunchExit | undefined;
+
+  /**
+   * Why the process's last dial failed, before it registered; empty when none has.
+   *
+   * @generated from field: string last_error = 18;
+   */
+  lastError: string;
+};
+
+/**
+ * Describes the message muster.v1.Launch.
+ * Use `create(LaunchSchema)` to create a new message.
+ */
+export const LaunchSchema: GenMessage<Launch> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 9);
+
+/**
+ * How a launched process ended, as its supervisor saw it.
+ *
+ * @generated from message muster.v1.LaunchExit
+ */
+export type LaunchExit = Message<"muster.v1.LaunchExit"> & {
+  /**
+   * `finished`, `launch_failed`, `startup_timeout`, `fatal`, `killed`, `oom_killed`, or `lost` when the
+   * supervisor fell silent before the process had registered.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Exit code; unset when a signal ended it, or when it never ran.
+   *
+   * @generated from field: optional int32 exit_code = 2;
+   */
+  exitCode?: number | undefined;
+
+  /**
+   * Signal that ended it, for example `SIGKILL`; empty when none did.
+   *
+   * @generated from field: string signal = 3;
+   */
+  signal: string;
+
+  /**
+   * True when memory ran out.
+   *
+   * @generated from field: bool out_of_memory = 4;
+   */
+  outOfMemory: boolean;
+
+  /**
+   * What `out_of_memory` rests on.
+   *
+   * @generated from field: string out_of_memory_evidence = 5;
+   */
+  outOfMemoryEvidence: string;
+
+  /**
+   * Why the process could not be started; empty when it ran.
+   *
+   * @generated from field: string start_error = 6;
+   */
+  startError: string;
+
+  /**
+   * The end of its output; empty in lists.
+   *
+   * @generated from field: string log_tail = 7;
+   */
+  logTail: string;
+
+  /**
+   * From its start to its end.
+   *
+   * @generated from field: google.protobuf.Duration ran_for = 8;
+   */
+  ranFor?: Duration | undefined;
+
+  /**
+   * When it ended.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 9;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * When its supervisor means to start it again; unset when it does not.
+   *
+   * @generated from field: google.protobuf.Timestamp restart_time = 10;
+   */
+  restartTime?: Timestamp | undefined;
+
+  /**
+   * True when the supervisor had been asked to stop it.
+   *
+   * @generated from field: bool stop_requested = 11;
+   */
+  stopRequested: boolean;
+
+  /**
+   * Last words read from its output.
+   *
+   * @generated from field: muster.v1.WorkerFatal fatal = 12;
+   */
+  fatal?: WorkerFatal | undefined;
+
+  /**
+   * Attempts that were requeued at once because of its end.
+   *
+   * @generated from field: int32 requeued_count = 13;
+   */
+  requeuedCount: number;
+};
+
+/**
+ * Describes the message muster.v1.LaunchExit.
+ * Use `create(LaunchExitSchema)` to create a new message.
+ */
+export const LaunchExitSchema: GenMessage<LaunchExit> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 10);
 
 /**
  * Where a worker stands, derived by the scheduler from what it received and when.

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker_service.proto.
  */
 export const file_muster_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tdXN0ZXIvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCW11c3Rlci52MSK3BAoNV29ya2VyTWVzc2FnZRIhCgVoZWxsbxgBIAEoCzIQLm11c3Rlci52MS5IZWxsb0gAEjAKDXN0YXJ0dXBfcGhhc2UYAiABKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlSAASKQoJaGVhcnRiZWF0GAMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdEgAEjAKDXRhc2tfYWNjZXB0ZWQYBCABKAsyFy5tdXN0ZXIudjEuVGFza0FjY2VwdGVkSAASMAoNdGFza19yZWplY3RlZBgFIAEoCzIXLm11c3Rlci52MS5UYXNrUmVqZWN0ZWRIABIqCgp0YXNrX2V2ZW50GAYgASgLMhQubXVzdGVyLnYxLlRhc2tFdmVudEgAEjAKDXRhc2tfcHJvZ3Jlc3MYByABKAsyFy5tdXN0ZXIudjEuVGFza1Byb2dyZXNzSAASLAoLdGFza19vdXRwdXQYCCABKAsyFS5tdXN0ZXIudjEuVGFza091dHB1dEgAEi4KDHRhc2tfcmVzdWx0cxgJIAEoCzIWLm11c3Rlci52MS5UYXNrUmVzdWx0c0gAEi4KDHdvcmtlcl9mYXRhbBgKIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbEgAEicKCGRyYWluaW5nGAsgASgLMhMubXVzdGVyLnYxLkRyYWluaW5nSAASJQoHZ29vZGJ5ZRgMIAEoCzISLm11c3Rlci52MS5Hb29kYnllSABCBgoEa2luZCK/BAoQU2NoZWR1bGVyTWVzc2FnZRIlCgd3ZWxjb21lGAEgASgLMhIubXVzdGVyLnYxLldlbGNvbWVIABIwCg1oZWFydGJlYXRfYWNrGAIgASgLMhcubXVzdGVyLnYxLkhlYXJ0YmVhdEFja0gAEi0KC2Fzc2lnbm1lbnRzGAMgASgLMhYubXVzdGVyLnYxLkFzc2lnbm1lbnRzSAASMgoOY2FuY2VsX2F0dGVtcHQYBCABKAsyGC5tdXN0ZXIudjEuQ2FuY2VsQXR0ZW1wdEgAEjIKDnJldm9rZV9hdHRlbXB0GAUgASgLMhgubXVzdGVyLnYxLlJldm9rZUF0dGVtcHRIABIsCgtyZXN1bHRfYWNrcxgGIAEoCzIVLm11c3Rlci52MS5SZXN1bHRBY2tzSAASIQoFZHJhaW4YByABKAsyEC5tdXN0ZXIudjEuRHJhaW5IABIhCgVwYXVzZRgIIAEoCzIQLm11c3Rlci52MS5QYXVzZUgAEiMKBnJlc3VtZRgJIAEoCzIRLm11c3Rlci52MS5SZXN1bWVIABI2ChBwcmVwYXJlX3Jlc291cmNlGAogASgLMhoubXVzdGVyLnYxLlByZXBhcmVSZXNvdXJjZUgAEjYKEHJlbGVhc2VfcmVzb3VyY2UYCyABKAsyGi5tdXN0ZXIudjEuUmVsZWFzZVJlc291cmNlSAASKgoKcXVldWVfdmlldxgMIAEoCzIULm11c3Rlci52MS5RdWV1ZVZpZXdIAEIGCgRraW5kIt8ECgVIZWxsbxIYChBwcm90b2NvbF92ZXJzaW9uGAEgASgFEhEKCXdvcmtlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhAKCHNka19uYW1lGAQgASgJEhMKC3Nka192ZXJzaW9uGAUgASgJEhAKCGxhbmd1YWdlGAYgASgJEiEKBGhvc3QYByABKAsyEy5tdXN0ZXIudjEuSG9zdEluZm8SDAoEcG9vbBgIIAEoCRIsCgZsYWJlbHMYCSADKAsyHC5tdXN0ZXIudjEuSGVsbG8uTGFiZWxzRW50cnkSKgoFdHlwZXMYCiADKAsyGy5tdXN0ZXIudjEuVGFza1R5cGVDYXBhY2l0eRIOCgZxdWV1ZXMYCyADKAkSEgoKc2xvdF9jb3VudBgMIAEoBRIWCg5wcmVmZXRjaF9jb3VudBgNIAEoBRIRCglyZXNvdXJjZXMYDiADKAkSEQoJbGF1bmNoX2lkGA8gASgJEiwKCWluX2ZsaWdodBgQIAMoCzIZLm11c3Rlci52MS5SdW5uaW5nQXR0ZW1wdBIvCg5zdGFydHVwX3BoYXNlcxgRIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USEAoIZmVhdHVyZXMYEiADKAkSEgoKbGFzdF9lcnJvchgTIAEoCRINCgVyZWFkeRgUIAEoCBIQCghkcmFpbmluZxgVIAEoCBIaChJsb2FkYWJsZV9yZXNvdXJjZXMYGCADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK2BAoHV2VsY29tZRIRCglzZXJ2ZXJfaWQYASABKAkSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9yZWNvbm5lY3RfZ3JhY2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYWNjZXB0X2RlYWRsaW5lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj0KDnBoYXNlX3dhcm5pbmdzGAcgAygLMiUubXVzdGVyLnYxLldlbGNvbWUuUGhhc2VXYXJuaW5nc0VudHJ5Ei0KCWRlY2lzaW9ucxgIIAMoCzIaLm11c3Rlci52MS5BdHRlbXB0RGVjaXNpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCSABKAMSGAoQbWF4X3Jlc3VsdF9ieXRlcxgKIAEoAxIYChBwcm90b2NvbF92ZXJzaW9uGAsgASgFEhAKCGZlYXR1cmVzGAwgAygJGk8KElBoYXNlV2FybmluZ3NFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBIlYKD0F0dGVtcHREZWNpc2lvbhISCgphdHRlbXB0X2lkGAEgASgJEgwKBGtlZXAYAiABKAgSDgoGcmVhc29uGAMgASgJEhEKCWNhbmNlbGxlZBgEIAEoCCIgCgxIZWFydGJlYXRBY2sSEAoIc2VxdWVuY2UYASABKAMiOQoLQXNzaWdubWVudHMSKgoLYXNzaWdubWVudHMYASADKAsyFS5tdXN0ZXIudjEuQXNzaWdubWVudCL2BAoKQXNzaWdubWVudBISCgphdHRlbXB0X2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVxdWV1ZRgEIAEoCRIWCg5hdHRlbXB0X251bWJlchgFIAEoBRIZChFtYXhfYXR0ZW1wdF9jb3VudBgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRIzCgdoZWFkZXJzGAkgAygLMiIubXVzdGVyLnYxLkFzc2lnbm1lbnQuSGVhZGVyc0VudHJ5Ei4KC3J1bl90aW1lb3V0GAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkAKDnBoYXNlX3RpbWVvdXRzGAsgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VUaW1lb3V0c0VudHJ5EkAKDnBoYXNlX3dhcm5pbmdzGAwgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VXYXJuaW5nc0VudHJ5EhEKCXJlc291cmNlcxgNIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpPChJQaGFzZVRpbWVvdXRzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ARpPChJQaGFzZVdhcm5pbmdzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASJACgxUYXNrQWNjZXB0ZWQSEwoLYXR0ZW1wdF9pZHMYASADKAkSGwoTc3RhcnRlZF9hdHRlbXB0X2lkcxgCIAMoCSJeCgxUYXNrUmVqZWN0ZWQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIqCgZyZWFzb24YAiABKA4yGi5tdXN0ZXIudjEuUmVqZWN0aW9uUmVhc29uEg4KBmRldGFpbBgDIAEoCSLYAQoJVGFza0V2ZW50EhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEbmFtZRgDIAEoCRIqCgdlbGFwc2VkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjgKCmF0dHJpYnV0ZXMYBSADKAsyJC5tdXN0ZXIudjEuVGFza0V2ZW50LkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJdCgxUYXNrUHJvZ3Jlc3MSEgoKYXR0ZW1wdF9pZBgBIAEoCRIlCghwcm9ncmVzcxgCIAEoCzITLm11c3Rlci52MS5Qcm9ncmVzcxISCgpzaGVkX2NvdW50GAMgASgDIkAKClRhc2tPdXRwdXQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRkYXRhGAMgASgMIjUKC1Rhc2tSZXN1bHRzEiYKB3Jlc3VsdHMYASADKAsyFS5tdXN0ZXIudjEuVGFza1Jlc3VsdCL8AQoKVGFza1Jlc3VsdBISCgphdHRlbXB0X2lkGAEgASgJEikKCXN1Y2NlZWRlZBgCIAEoCzIULm11c3Rlci52MS5TdWNjZWVkZWRIABIkCgZmYWlsZWQYAyABKAsyEi5tdXN0ZXIudjEuRmFpbHVyZUgAEikKCWNhbmNlbGxlZBgEIAEoCzIULm11c3Rlci52MS5DYW5jZWxsZWRIABInCghyZWxlYXNlZBgFIAEoCzITLm11c3Rlci52MS5SZWxlYXNlZEgAEioKB21ldHJpY3MYBiABKAsyGS5tdXN0ZXIudjEuQXR0ZW1wdE1ldHJpY3NCCQoHb3V0Y29tZSJXCglTdWNjZWVkZWQSDgoGb3V0cHV0GAEgASgMEhQKDGNvbnRlbnRfdHlwZRgCIAEoCRIkCgh3YXJuaW5ncxgDIAMoCzISLm11c3Rlci52MS5XYXJuaW5nIhwKCUNhbmNlbGxlZBIPCgdtZXNzYWdlGAEgASgJIhoKCFJlbGVhc2VkEg4KBnJlYXNvbhgBIAEoCSIwCgpSZXN1bHRBY2tzEiIKBGFja3MYASADKAsyFC5tdXN0ZXIudjEuUmVzdWx0QWNrIk8KCVJlc3VsdEFjaxISCgphdHRlbXB0X2lkGAEgASgJEg0KBXN0YWxlGAIgASgIEg8KB2ludmFsaWQYAyABKAgSDgoGZGV0YWlsGAQgASgJInAKDUNhbmNlbEF0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKAoFZ3JhY2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJdGltZWRfb3V0GAQgASgIIjMKDVJldm9rZUF0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiRAoFRHJhaW4SDgoGcmVhc29uGAEgASgJEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIhcKBVBhdXNlEg4KBnJlYXNvbhgBIAEoCSIYCgZSZXN1bWUSDgoGcmVhc29uGAEgASgJIj8KD1ByZXBhcmVSZXNvdXJjZRIQCghyZXNvdXJjZRgBIAEoCRIaChJ3YWl0aW5nX3Rhc2tfY291bnQYAiABKAMiMwoPUmVsZWFzZVJlc291cmNlEhAKCHJlc291cmNlGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI3CglRdWV1ZVZpZXcSKgoHZW50cmllcxgBIAMoCzIZLm11c3Rlci52MS5RdWV1ZVZpZXdFbnRyeSJmCg5RdWV1ZVZpZXdFbnRyeRINCgVxdWV1ZRgBIAEoCRIMCgR0eXBlGAIgASgJEhMKC3JlYWR5X2NvdW50GAMgASgDEhIKCnJlbW92ZWRfYnkYBCABKAkSDgoGZGV0YWlsGAUgASgJIkcKCERyYWluaW5nEg4KBnJlYXNvbhgBIAEoCRIrCghkZWFkbGluZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ+CgdHb29kYnllEg4KBnJlYXNvbhgBIAEoCRIyCghjb3VudGVycxgCIAMoCzIgLm11c3Rlci52MS5Hb29kYnllLkNvdW50ZXJzRW50cnkaLwoNQ291bnRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIrQCChFSZXBvcnRFeGl0UmVxdWVzdBIRCglsYXVuY2hfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEgwKBHBvb2wYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhUKDW91dF9vZl9tZW1vcnkYBiABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgHIAEoCRIQCghsb2dfdGFpbBgIIAEoCRIqCgdyYW5fZm9yGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDnN0YXJ0dXBfcGhhc2VzGAogAygLMhcubXVzdGVyLnYxLlN0YXJ0dXBQaGFzZRIPCgdjb21tYW5kGAsgASgJQgwKCl9leGl0X2NvZGUiLAoSUmVwb3J0RXhpdFJlc3BvbnNlEhYKDnJlcXVldWVkX2NvdW50GAEgASgFKtcBCg9SZWplY3Rpb25SZWFzb24SIAocUkVKRUNUSU9OX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHVJFSkVDVElPTl9SRUFTT05fVU5LTk9XTl9UWVBFEAESHAoYUkVKRUNUSU9OX1JFQVNPTl9OT19TTE9UEAISHQoZUkVKRUNUSU9OX1JFQVNPTl9EUkFJTklORxADEhsKF1JFSkVDVElPTl9SRUFTT05fUEFVU0VEEAQSJQohUkVKRUNUSU9OX1JFQVNPTl9SRVNPVVJDRV9NSVNTSU5HEAUyoAEKDVdvcmtlclNlcnZpY2USRAoHQ29ubmVjdBIYLm11c3Rlci52MS5Xb3JrZXJNZXNzYWdlGhsubXVzdGVyLnYxLlNjaGVkdWxlck1lc3NhZ2UoATABEkkKClJlcG9ydEV4aXQSHC5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlcXVlc3QaHS5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure, file_muster_v1_task, file_muster_v1_worker]);
+  fileDesc("Ch5tdXN0ZXIvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCW11c3Rlci52MSK3BAoNV29ya2VyTWVzc2FnZRIhCgVoZWxsbxgBIAEoCzIQLm11c3Rlci52MS5IZWxsb0gAEjAKDXN0YXJ0dXBfcGhhc2UYAiABKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlSAASKQoJaGVhcnRiZWF0GAMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdEgAEjAKDXRhc2tfYWNjZXB0ZWQYBCABKAsyFy5tdXN0ZXIudjEuVGFza0FjY2VwdGVkSAASMAoNdGFza19yZWplY3RlZBgFIAEoCzIXLm11c3Rlci52MS5UYXNrUmVqZWN0ZWRIABIqCgp0YXNrX2V2ZW50GAYgASgLMhQubXVzdGVyLnYxLlRhc2tFdmVudEgAEjAKDXRhc2tfcHJvZ3Jlc3MYByABKAsyFy5tdXN0ZXIudjEuVGFza1Byb2dyZXNzSAASLAoLdGFza19vdXRwdXQYCCABKAsyFS5tdXN0ZXIudjEuVGFza091dHB1dEgAEi4KDHRhc2tfcmVzdWx0cxgJIAEoCzIWLm11c3Rlci52MS5UYXNrUmVzdWx0c0gAEi4KDHdvcmtlcl9mYXRhbBgKIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbEgAEicKCGRyYWluaW5nGAsgASgLMhMubXVzdGVyLnYxLkRyYWluaW5nSAASJQoHZ29vZGJ5ZRgMIAEoCzISLm11c3Rlci52MS5Hb29kYnllSABCBgoEa2luZCK/BAoQU2NoZWR1bGVyTWVzc2FnZRIlCgd3ZWxjb21lGAEgASgLMhIubXVzdGVyLnYxLldlbGNvbWVIABIwCg1oZWFydGJlYXRfYWNrGAIgASgLMhcubXVzdGVyLnYxLkhlYXJ0YmVhdEFja0gAEi0KC2Fzc2lnbm1lbnRzGAMgASgLMhYubXVzdGVyLnYxLkFzc2lnbm1lbnRzSAASMgoOY2FuY2VsX2F0dGVtcHQYBCABKAsyGC5tdXN0ZXIudjEuQ2FuY2VsQXR0ZW1wdEgAEjIKDnJldm9rZV9hdHRlbXB0GAUgASgLMhgubXVzdGVyLnYxLlJldm9rZUF0dGVtcHRIABIsCgtyZXN1bHRfYWNrcxgGIAEoCzIVLm11c3Rlci52MS5SZXN1bHRBY2tzSAASIQoFZHJhaW4YByABKAsyEC5tdXN0ZXIudjEuRHJhaW5IABIhCgVwYXVzZRgIIAEoCzIQLm11c3Rlci52MS5QYXVzZUgAEiMKBnJlc3VtZRgJIAEoCzIRLm11c3Rlci52MS5SZXN1bWVIABI2ChBwcmVwYXJlX3Jlc291cmNlGAogASgLMhoubXVzdGVyLnYxLlByZXBhcmVSZXNvdXJjZUgAEjYKEHJlbGVhc2VfcmVzb3VyY2UYCyABKAsyGi5tdXN0ZXIudjEuUmVsZWFzZVJlc291cmNlSAASKgoKcXVldWVfdmlldxgMIAEoCzIULm11c3Rlci52MS5RdWV1ZVZpZXdIAEIGCgRraW5kIt8ECgVIZWxsbxIYChBwcm90b2NvbF92ZXJzaW9uGAEgASgFEhEKCXdvcmtlcl9pZBgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhAKCHNka19uYW1lGAQgASgJEhMKC3Nka192ZXJzaW9uGAUgASgJEhAKCGxhbmd1YWdlGAYgASgJEiEKBGhvc3QYByABKAsyEy5tdXN0ZXIudjEuSG9zdEluZm8SDAoEcG9vbBgIIAEoCRIsCgZsYWJlbHMYCSADKAsyHC5tdXN0ZXIudjEuSGVsbG8uTGFiZWxzRW50cnkSKgoFdHlwZXMYCiADKAsyGy5tdXN0ZXIudjEuVGFza1R5cGVDYXBhY2l0eRIOCgZxdWV1ZXMYCyADKAkSEgoKc2xvdF9jb3VudBgMIAEoBRIWCg5wcmVmZXRjaF9jb3VudBgNIAEoBRIRCglyZXNvdXJjZXMYDiADKAkSEQoJbGF1bmNoX2lkGA8gASgJEiwKCWluX2ZsaWdodBgQIAMoCzIZLm11c3Rlci52MS5SdW5uaW5nQXR0ZW1wdBIvCg5zdGFydHVwX3BoYXNlcxgRIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USEAoIZmVhdHVyZXMYEiADKAkSEgoKbGFzdF9lcnJvchgTIAEoCRINCgVyZWFkeRgUIAEoCBIQCghkcmFpbmluZxgVIAEoCBIaChJsb2FkYWJsZV9yZXNvdXJjZXMYGCADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK2BAoHV2VsY29tZRIRCglzZXJ2ZXJfaWQYASABKAkSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9yZWNvbm5lY3RfZ3JhY2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYWNjZXB0X2RlYWRsaW5lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj0KDnBoYXNlX3dhcm5pbmdzGAcgAygLMiUubXVzdGVyLnYxLldlbGNvbWUuUGhhc2VXYXJuaW5nc0VudHJ5Ei0KCWRlY2lzaW9ucxgIIAMoCzIaLm11c3Rlci52MS5BdHRlbXB0RGVjaXNpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCSABKAMSGAoQbWF4X3Jlc3VsdF9ieXRlcxgKIAEoAxIYChBwcm90b2NvbF92ZXJzaW9uGAsgASgFEhAKCGZlYXR1cmVzGAwgAygJGk8KElBoYXNlV2FybmluZ3NFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBIlYKD0F0dGVtcHREZWNpc2lvbhISCgphdHRlbXB0X2lkGAEgASgJEgwKBGtlZXAYAiABKAgSDgoGcmVhc29uGAMgASgJEhEKCWNhbmNlbGxlZBgEIAEoCCIgCgxIZWFydGJlYXRBY2sSEAoIc2VxdWVuY2UYASABKAMiOQoLQXNzaWdubWVudHMSKgoLYXNzaWdubWVudHMYASADKAsyFS5tdXN0ZXIudjEuQXNzaWdubWVudCL2BAoKQXNzaWdubWVudBISCgphdHRlbXB0X2lkGAEgASgJEg8KB3Rhc2tfaWQYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVxdWV1ZRgEIAEoCRIWCg5hdHRlbXB0X251bWJlchgFIAEoBRIZChFtYXhfYXR0ZW1wdF9jb3VudBgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRIzCgdoZWFkZXJzGAkgAygLMiIubXVzdGVyLnYxLkFzc2lnbm1lbnQuSGVhZGVyc0VudHJ5Ei4KC3J1bl90aW1lb3V0GAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkAKDnBoYXNlX3RpbWVvdXRzGAsgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VUaW1lb3V0c0VudHJ5EkAKDnBoYXNlX3dhcm5pbmdzGAwgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VXYXJuaW5nc0VudHJ5EhEKCXJlc291cmNlcxgNIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpPChJQaGFzZVRpbWVvdXRzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ARpPChJQaGFzZVdhcm5pbmdzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASJACgxUYXNrQWNjZXB0ZWQSEwoLYXR0ZW1wdF9pZHMYASADKAkSGwoTc3RhcnRlZF9hdHRlbXB0X2lkcxgCIAMoCSJeCgxUYXNrUmVqZWN0ZWQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIqCgZyZWFzb24YAiABKA4yGi5tdXN0ZXIudjEuUmVqZWN0aW9uUmVhc29uEg4KBmRldGFpbBgDIAEoCSLYAQoJVGFza0V2ZW50EhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEbmFtZRgDIAEoCRIqCgdlbGFwc2VkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjgKCmF0dHJpYnV0ZXMYBSADKAsyJC5tdXN0ZXIudjEuVGFza0V2ZW50LkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJdCgxUYXNrUHJvZ3Jlc3MSEgoKYXR0ZW1wdF9pZBgBIAEoCRIlCghwcm9ncmVzcxgCIAEoCzITLm11c3Rlci52MS5Qcm9ncmVzcxISCgpzaGVkX2NvdW50GAMgASgDIkAKClRhc2tPdXRwdXQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRkYXRhGAMgASgMIjUKC1Rhc2tSZXN1bHRzEiYKB3Jlc3VsdHMYASADKAsyFS5tdXN0ZXIudjEuVGFza1Jlc3VsdCL8AQoKVGFza1Jlc3VsdBISCgphdHRlbXB0X2lkGAEgASgJEikKCXN1Y2NlZWRlZBgCIAEoCzIULm11c3Rlci52MS5TdWNjZWVkZWRIABIkCgZmYWlsZWQYAyABKAsyEi5tdXN0ZXIudjEuRmFpbHVyZUgAEikKCWNhbmNlbGxlZBgEIAEoCzIULm11c3Rlci52MS5DYW5jZWxsZWRIABInCghyZWxlYXNlZBgFIAEoCzITLm11c3Rlci52MS5SZWxlYXNlZEgAEioKB21ldHJpY3MYBiABKAsyGS5tdXN0ZXIudjEuQXR0ZW1wdE1ldHJpY3NCCQoHb3V0Y29tZSJXCglTdWNjZWVkZWQSDgoGb3V0cHV0GAEgASgMEhQKDGNvbnRlbnRfdHlwZRgCIAEoCRIkCgh3YXJuaW5ncxgDIAMoCzISLm11c3Rlci52MS5XYXJuaW5nIhwKCUNhbmNlbGxlZBIPCgdtZXNzYWdlGAEgASgJIhoKCFJlbGVhc2VkEg4KBnJlYXNvbhgBIAEoCSIwCgpSZXN1bHRBY2tzEiIKBGFja3MYASADKAsyFC5tdXN0ZXIudjEuUmVzdWx0QWNrIk8KCVJlc3VsdEFjaxISCgphdHRlbXB0X2lkGAEgASgJEg0KBXN0YWxlGAIgASgIEg8KB2ludmFsaWQYAyABKAgSDgoGZGV0YWlsGAQgASgJInAKDUNhbmNlbEF0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKAoFZ3JhY2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJdGltZWRfb3V0GAQgASgIIjMKDVJldm9rZUF0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiRAoFRHJhaW4SDgoGcmVhc29uGAEgASgJEisKCGRlYWRsaW5lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIhcKBVBhdXNlEg4KBnJlYXNvbhgBIAEoCSIYCgZSZXN1bWUSDgoGcmVhc29uGAEgASgJIj8KD1ByZXBhcmVSZXNvdXJjZRIQCghyZXNvdXJjZRgBIAEoCRIaChJ3YWl0aW5nX3Rhc2tfY291bnQYAiABKAMiMwoPUmVsZWFzZVJlc291cmNlEhAKCHJlc291cmNlGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI3CglRdWV1ZVZpZXcSKgoHZW50cmllcxgBIAMoCzIZLm11c3Rlci52MS5RdWV1ZVZpZXdFbnRyeSJmCg5RdWV1ZVZpZXdFbnRyeRINCgVxdWV1ZRgBIAEoCRIMCgR0eXBlGAIgASgJEhMKC3JlYWR5X2NvdW50GAMgASgDEhIKCnJlbW92ZWRfYnkYBCABKAkSDgoGZGV0YWlsGAUgASgJIkcKCERyYWluaW5nEg4KBnJlYXNvbhgBIAEoCRIrCghkZWFkbGluZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ+CgdHb29kYnllEg4KBnJlYXNvbhgBIAEoCRIyCghjb3VudGVycxgCIAMoCzIgLm11c3Rlci52MS5Hb29kYnllLkNvdW50ZXJzRW50cnkaLwoNQ291bnRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIvcEChFSZXBvcnRFeGl0UmVxdWVzdBIRCglsYXVuY2hfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEgwKBHBvb2wYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESDgoGc2lnbmFsGAUgASgJEhUKDW91dF9vZl9tZW1vcnkYBiABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgHIAEoCRIQCghsb2dfdGFpbBgIIAEoCRIqCgdyYW5fZm9yGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDnN0YXJ0dXBfcGhhc2VzGAogAygLMhcubXVzdGVyLnYxLlN0YXJ0dXBQaGFzZRIPCgdjb21tYW5kGAsgASgJEhAKCGhvc3RuYW1lGAwgASgJEgsKA3BpZBgNIAEoBRITCgtzdGFydF9lcnJvchgOIAEoCRIlCgVmYXRhbBgPIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBItCgpyZXN0YXJ0X2luGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDHN0YXJ0X251bWJlchgRIAEoBRIWCg5zdG9wX3JlcXVlc3RlZBgSIAEoCBIzChByZWdpc3Rlcl90aW1lb3V0GBMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWVuZGVkX2ZvchgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzdXBlcnZpc29yGBUgASgJEhIKCmxhc3RfZXJyb3IYFiABKAlCDAoKX2V4aXRfY29kZSIsChJSZXBvcnRFeGl0UmVzcG9uc2USFgoOcmVxdWV1ZWRfY291bnQYASABKAUixQIKE1JlcG9ydExhdW5jaFJlcXVlc3QSEQoJbGF1bmNoX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEAoIaG9zdG5hbWUYBSABKAkSCwoDcGlkGAYgASgFEhIKCnN1cGVydmlzb3IYByABKAkSFAoMc3RhcnRfbnVtYmVyGAggASgFEiYKA2FnZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg5zdGFydHVwX3BoYXNlcxgKIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpsYXN0X2Vycm9yGAwgASgJIkoKFFJlcG9ydExhdW5jaFJlc3BvbnNlEjIKD3JlcG9ydF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirXAQoPUmVqZWN0aW9uUmVhc29uEiAKHFJFSkVDVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIhCh1SRUpFQ1RJT05fUkVBU09OX1VOS05PV05fVFlQRRABEhwKGFJFSkVDVElPTl9SRUFTT05fTk9fU0xPVBACEh0KGVJFSkVDVElPTl9SRUFTT05fRFJBSU5JTkcQAxIbChdSRUpFQ1RJT05fUkVBU09OX1BBVVNFRBAEEiUKIVJFSkVDVElPTl9SRUFTT05fUkVTT1VSQ0VfTUlTU0lORxAFMvEBCg1Xb3JrZXJTZXJ2aWNlEkQKB0Nvbm5lY3QSGC5tdXN0ZXIudjEuV29ya2VyTWVzc2FnZRobLm11c3Rlci52MS5TY2hlZHVsZXJNZXNzYWdlKAEwARJPCgxSZXBvcnRMYXVuY2gSHi5tdXN0ZXIudjEuUmVwb3J0TGF1bmNoUmVxdWVzdBofLm11c3Rlci52MS5SZXBvcnRMYXVuY2hSZXNwb25zZRJJCgpSZXBvcnRFeGl0EhwubXVzdGVyLnYxLlJlcG9ydEV4aXRSZXF1ZXN0Gh0ubXVzdGVyLnYxLlJlcG9ydEV4aXRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure, file_muster_v1_task, file_muster_v1_worker]);
 
 /**
  * Worker to scheduler. A kind that the scheduler does not know is ignored and counted.
@@ -1538,6 +1538,83 @@ export type ReportExitRequest = Message<"muster.v1.ReportExitRequest"> & {
    * @generated from field: string command = 11;
    */
   command: string;
+
+  /**
+   * Machine of the supervisor.
+   *
+   * @generated from field: string hostname = 12;
+   */
+  hostname: string;
+
+  /**
+   * Process id on that machine; 0 when it could not be started.
+   *
+   * @generated from field: int32 pid = 13;
+   */
+  pid: number;
+
+  /**
+   * Why the process could not be started, for example `spawn ocr-worker ENOENT`; empty when it ran.
+   *
+   * @generated from field: string start_error = 14;
+   */
+  startError: string;
+
+  /**
+   * Last words read from its output (log line `worker.fatal`).
+   *
+   * @generated from field: muster.v1.WorkerFatal fatal = 15;
+   */
+  fatal?: WorkerFatal | undefined;
+
+  /**
+   * Until the supervisor starts it again, from now; unset when it will not.
+   *
+   * @generated from field: google.protobuf.Duration restart_in = 16;
+   */
+  restartIn?: Duration | undefined;
+
+  /**
+   * As in ReportLaunchRequest.
+   *
+   * @generated from field: int32 start_number = 17;
+   */
+  startNumber: number;
+
+  /**
+   * True when the supervisor had been asked to stop it: its end is planned.
+   *
+   * @generated from field: bool stop_requested = 18;
+   */
+  stopRequested: boolean;
+
+  /**
+   * As in ReportLaunchRequest.
+   *
+   * @generated from field: google.protobuf.Duration register_timeout = 19;
+   */
+  registerTimeout?: Duration | undefined;
+
+  /**
+   * Since its end: a report that had to wait for a scheduler is late.
+   *
+   * @generated from field: google.protobuf.Duration ended_for = 20;
+   */
+  endedFor?: Duration | undefined;
+
+  /**
+   * As in ReportLaunchRequest.
+   *
+   * @generated from field: string supervisor = 21;
+   */
+  supervisor: string;
+
+  /**
+   * As in ReportLaunchRequest.
+   *
+   * @generated from field: string last_error = 22;
+   */
+  lastError: string;
 };
 
 /**
@@ -1567,6 +1644,126 @@ export type ReportExitResponse = Message<"muster.v1.ReportExitResponse"> & {
  */
 export const ReportExitResponseSchema: GenMessage<ReportExitResponse> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker_service, 32);
+
+/**
+ * Request of ReportLaunch.
+ *
+ * @generated from message muster.v1.ReportLaunchRequest
+ */
+export type ReportLaunchRequest = Message<"muster.v1.ReportLaunchRequest"> & {
+  /**
+   * Made by the supervisor for this start; handed to the process as `MUSTER_LAUNCH_ID`.
+   * Matches `[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}`.
+   *
+   * @generated from field: string launch_id = 1;
+   */
+  launchId: string;
+
+  /**
+   * Name handed to the process as `WORKER_ID`; empty means the launch id.
+   *
+   * @generated from field: string worker_id = 2;
+   */
+  workerId: string;
+
+  /**
+   * Pool the process is launched for; empty means none.
+   *
+   * @generated from field: string pool = 3;
+   */
+  pool: string;
+
+  /**
+   * The command with secrets taken out, without its environment.
+   *
+   * @generated from field: string command = 4;
+   */
+  command: string;
+
+  /**
+   * Machine of the supervisor.
+   *
+   * @generated from field: string hostname = 5;
+   */
+  hostname: string;
+
+  /**
+   * Process id on that machine.
+   *
+   * @generated from field: int32 pid = 6;
+   */
+  pid: number;
+
+  /**
+   * Who supervises, for example `muster run (pid 4711)`.
+   *
+   * @generated from field: string supervisor = 7;
+   */
+  supervisor: string;
+
+  /**
+   * 1 for the supervisor's first start of the command, 2 for its first restart, and so on.
+   *
+   * @generated from field: int32 start_number = 8;
+   */
+  startNumber: number;
+
+  /**
+   * Since the process was started.
+   *
+   * @generated from field: google.protobuf.Duration age = 9;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * Startup phases read from its output so far, oldest first; at most 200.
+   *
+   * @generated from field: repeated muster.v1.StartupPhase startup_phases = 10;
+   */
+  startupPhases: StartupPhase[];
+
+  /**
+   * How long the process may take to register (its `WORKER_REGISTER_TIMEOUT_S`).
+   *
+   * @generated from field: google.protobuf.Duration register_timeout = 11;
+   */
+  registerTimeout?: Duration | undefined;
+
+  /**
+   * Why its last dial failed, read from its output (log line `worker.dial.failed`); empty when none has.
+   *
+   * @generated from field: string last_error = 12;
+   */
+  lastError: string;
+};
+
+/**
+ * Describes the message muster.v1.ReportLaunchRequest.
+ * Use `create(ReportLaunchRequestSchema)` to create a new message.
+ */
+export const ReportLaunchRequestSchema: GenMessage<ReportLaunchRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker_service, 33);
+
+/**
+ * Response of ReportLaunch.
+ *
+ * @generated from message muster.v1.ReportLaunchResponse
+ */
+export type ReportLaunchResponse = Message<"muster.v1.ReportLaunchResponse"> & {
+  /**
+   * Report again within this, or the supervisor counts as silent.
+   *
+   * @generated from field: google.protobuf.Duration report_interval = 1;
+   */
+  reportInterval?: Duration | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ReportLaunchResponse.
+ * Use `create(ReportLaunchResponseSchema)` to create a new message.
+ */
+export const ReportLaunchResponseSchema: GenMessage<ReportLaunchResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker_service, 34);
 
 /**
  * Why a worker cannot take an assignment.
@@ -1657,7 +1854,22 @@ export const WorkerService: GenService<{
     output: typeof SchedulerMessageSchema;
   },
   /**
-   * A supervisor tells how a worker process ended. Idempotent by launch id.
+   * A supervisor tells that it started a worker process, what startup phases it reads from the process's
+   * output, and that it is still there. Idempotent by launch id: each call carries all that is known. Call it
+   * at the start, with every new phase, and at least every `report_interval` of the answer. A launch whose
+   * exit was reported is not changed any more.
+   *
+   * @generated from rpc muster.v1.WorkerService.ReportLaunch
+   */
+  reportLaunch: {
+    methodKind: "unary";
+    input: typeof ReportLaunchRequestSchema;
+    output: typeof ReportLaunchResponseSchema;
+  },
+  /**
+   * A supervisor tells how a worker process ended. Idempotent by launch id: the first report counts, later
+   * ones are answered like it and may only take `restart_in` back. Attempts that the process held are requeued at once, so report only what
+   * is certain: the process and all its children are gone.
    *
    * @generated from rpc muster.v1.WorkerService.ReportExit
    */

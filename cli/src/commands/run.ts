@@ -1,0 +1,162 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { Client } from "@muster/worker/client";
+import type { Command } from "commander";
+import { Option } from "commander";
+import { addConnectionOptions, callConfig, type Environment } from "../config.ts";
+import { parseDuration } from "../duration.ts";
+import { CliError } from "../errors.ts";
+import { ExitCode } from "../exit-codes.ts";
+import type { Io } from "../io.ts";
+import { argument } from "../parse.ts";
+import { Redactor } from "../supervise/redact.ts";
+import { DEFAULT_RESTART_TIMINGS, RESTART_POLICIES, type RestartPolicy } from "../supervise/restart.ts";
+import { type SuperviseOptions, supervise } from "../supervise/supervisor.ts";
+
+interface Options {
+  readonly pool?: string;
+  readonly workerId?: string;
+  readonly restart?: RestartPolicy;
+  readonly restartDelay?: number;
+  readonly restartMaxDelay?: number;
+  readonly restartReset?: number;
+  readonly stopTimeout?: number;
+  readonly reportTimeout?: number;
+}
+
+/** A worker's own defaults, for the times that are derived from them. */
+const DEFAULT_REGISTER_TIMEOUT_S = 90;
+const DEFAULT_DRAIN_TIMEOUT_S = 30;
+
+/** A worker that was asked to stop needs its drain timeout, then up to 2 s for handlers and 5 s for results. */
+const AFTER_DRAIN_MS = 10_000;
+
+/** A container's runtime leaves 10 s by default from SIGTERM to SIGKILL. */
+const REPORT_TIMEOUT_MS = 8_000;
+
+const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+
+/** `muster run -- COMMAND`: starts a worker process and reports how it starts and ends. */
+export function addRun(program: Command, io: Io, setExitCode: (code: number) => void): void {
+  const duration = (flag: string, help: string): Option =>
+    new Option(flag, help).argParser(argument(parseDuration));
+  const command = program
+    .command("run")
+    .argument("<command...>", "the worker's command line, best after --")
+    .summary("start a worker, and report how it starts and how it ends")
+    .description(
+      "Starts a worker process and supervises it: the scheduler sees it from its first startup phase, before it connects, and is told how it ended (exit code, signal, lack of memory, the end of its output). It is started again when it fails.",
+    )
+    .option("--pool <name>", "pool the worker belongs to (env: MUSTER_POOL)")
+    .option("--worker-id <id>", "name of the worker; default: WORKER_ID, else made from the host's name")
+    .addOption(
+      new Option(
+        "--restart <policy>",
+        "when a command that ended is started again; default on-failure (env: MUSTER_RUN_RESTART)",
+      ).choices(RESTART_POLICIES),
+    )
+    .addOption(
+      duration("--restart-delay <duration>", "wait before the first restart; it doubles; default 10s"),
+    )
+    .addOption(duration("--restart-max-delay <duration>", "longest wait before a restart; default 5m"))
+    .addOption(
+      duration("--restart-reset <duration>", "a run of this length starts the waits anew; default 10m"),
+    )
+    .addOption(
+      duration(
+        "--stop-timeout <duration>",
+        "after SIGTERM, time to end before SIGKILL; default: WORKER_DRAIN_TIMEOUT_S (30) and 10s",
+      ),
+    )
+    .addOption(
+      duration("--report-timeout <duration>", "longest wait for the scheduler at the very end; default 8s"),
+    )
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      `
+The command gets its own environment and MUSTER_LAUNCH_ID, WORKER_ID and
+MUSTER_POOL; its output is passed through. SIGTERM, SIGINT and SIGHUP are passed
+on, and a second one leaves no more time. The exit code is the command's: 128
+plus the signal's number when one ended it, 127 when it does not exist.
+
+Examples:
+  $ muster run --pool gpu -- node worker.js
+  $ muster run --restart always --restart-delay 1s -- python worker.py
+  $ muster launches; muster why gpu-7`,
+    )
+    .action(async (argv: string[], options: Options, self: Command) => {
+      setExitCode(await runCommand(argv, options, self, io));
+    });
+  addConnectionOptions(command);
+}
+
+async function runCommand(
+  argv: readonly string[],
+  options: Options,
+  command: Command,
+  io: Io,
+): Promise<number> {
+  const { connection } = callConfig(command, io.env);
+  const client = new Client(connection);
+  const env = childEnvironment(command, io.env, client.addresses);
+  const workerId = options.workerId ?? (io.env.WORKER_ID || madeUpId());
+  if (!WORKER_ID.test(workerId)) {
+    throw new CliError(`the worker id "${workerId}" does not match ${WORKER_ID.source}`, {
+      exitCode: ExitCode.USAGE,
+      remedy: "set another with --worker-id or WORKER_ID",
+    });
+  }
+  const supervised: SuperviseOptions = {
+    command: argv,
+    env,
+    workerId,
+    pool: options.pool ?? io.env.MUSTER_POOL ?? "",
+    registerTimeoutMs: secondsOf(io.env.WORKER_REGISTER_TIMEOUT_S, DEFAULT_REGISTER_TIMEOUT_S),
+    stopTimeoutMs:
+      options.stopTimeout ??
+      secondsOf(io.env.WORKER_DRAIN_TIMEOUT_S, DEFAULT_DRAIN_TIMEOUT_S) + AFTER_DRAIN_MS,
+    restart: options.restart ?? policyOf(io.env.MUSTER_RUN_RESTART),
+    timings: {
+      firstMs: options.restartDelay ?? DEFAULT_RESTART_TIMINGS.firstMs,
+      maxMs: options.restartMaxDelay ?? DEFAULT_RESTART_TIMINGS.maxMs,
+      resetAfterMs: options.restartReset ?? DEFAULT_RESTART_TIMINGS.resetAfterMs,
+    },
+    reportTimeoutMs: options.reportTimeout ?? REPORT_TIMEOUT_MS,
+    redactor: new Redactor(env),
+  };
+  return supervise(supervised, client, io);
+}
+
+/** The environment with what was said by options; what the variables say is the worker's own business. */
+function childEnvironment(command: Command, env: Environment, addresses: readonly string[]): Environment {
+  const given = command.optsWithGlobals<{ scheduler?: string; token?: string; tlsCa?: string }>();
+  return {
+    ...env,
+    ...(given.scheduler && !env.MUSTER_SCHEDULER_ADDR ? { MUSTER_SCHEDULER_ADDR: addresses.join(",") } : {}),
+    ...(given.token && !env.MUSTER_TOKEN ? { MUSTER_TOKEN: given.token } : {}),
+    ...(given.tlsCa && !env.MUSTER_TLS_CA ? { MUSTER_TLS_CA: given.tlsCa } : {}),
+  };
+}
+
+/** The same for every start of this supervisor, so that a worker that is started again keeps its name. */
+function madeUpId(): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "");
+  return `${host.slice(0, 80) || "worker"}-${process.pid}-${randomBytes(3).toString("hex")}`;
+}
+
+/** A worker that finds its own variable wrong says so and ends; here its default serves. */
+function secondsOf(value: string | undefined, fallback: number): number {
+  const seconds = Number(value || fallback);
+  return (Number.isFinite(seconds) && seconds >= 0 ? seconds : fallback) * 1000;
+}
+
+function policyOf(value: string | undefined): RestartPolicy {
+  const policy = RESTART_POLICIES.find((known) => known === (value || "on-failure"));
+  if (policy !== undefined) return policy;
+  throw new CliError(`MUSTER_RUN_RESTART: "${value}" is none of: ${RESTART_POLICIES.join(", ")}`, {
+    exitCode: ExitCode.USAGE,
+  });
+}

@@ -1,0 +1,40 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Launch, LaunchExit } from "@muster/protocol";
+import { formatDuration } from "../duration.ts";
+import { momentCell } from "./cells.ts";
+import type { Cell } from "./table.ts";
+import { oneLine } from "./text.ts";
+
+/** How a launch ended, in a few words: `killed: SIGKILL`, `launch_failed: exit code 3`. */
+export function exitText(exit: LaunchExit): string {
+  const how =
+    exit.startError ||
+    exit.outOfMemoryEvidence ||
+    exit.signal ||
+    (exit.exitCode === undefined ? "" : `exit code ${exit.exitCode}`);
+  return how === "" ? exit.reason : `${exit.reason}: ${oneLine(how)}`;
+}
+
+/** What is shown of a worker's launch. */
+export function launchFields(launch: Launch, now: number): [string, Cell | string | undefined][] {
+  const { exit, registerTimeLeft } = launch;
+  const ranFor = exit?.ranFor && ` after ${formatDuration(durationMs(exit.ranFor))}`;
+  return [
+    ["launch", `${launch.id} (start ${launch.startNumber})`],
+    ["launched", momentCell(launch.launchTime, now)],
+    ["command", launch.command],
+    ["process", `pid ${launch.pid} on ${launch.hostname}`],
+    ["supervisor", launch.supervisorSilent ? `${launch.supervisor}, silent` : launch.supervisor],
+    ["heard of", momentCell(launch.reportTime, now)],
+    [
+      "to register",
+      registerTimeLeft && {
+        text: `${formatDuration(durationMs(registerTimeLeft))} left`,
+        plain: String(durationMs(registerTimeLeft)),
+      },
+    ],
+    ["dial error", launch.lastError === "" ? undefined : launch.lastError],
+    ["exit", exit && `${exitText(exit)}${ranFor ?? ""}`],
+    ["restart", exit && momentCell(exit.restartTime, now)],
+  ];
+}

@@ -1,0 +1,206 @@
+import { randomUUID } from "node:crypto";
+import { constants, hostname } from "node:os";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../clock.ts";
+import type { Environment } from "../config.ts";
+import type { ChildEnd } from "./child.ts";
+import { Child } from "./child.ts";
+import { Lines } from "./lines.ts";
+import { MemoryWatch } from "./memory-watch.ts";
+import { OutputTail } from "./output-tail.ts";
+import type { Redactor } from "./redact.ts";
+import type { ExitMessage, LaunchMessage } from "./reporter.ts";
+import { WorkerLog } from "./worker-log.ts";
+
+/** How much of the output's end is reported. */
+const TAIL_BYTES = 64 * 1024;
+
+/** Longest line that is looked at: a `worker.fatal` with its 64 KiB of traceback, escaped, and room. */
+const MAX_LINE_BYTES = 256 * 1024;
+
+/** How often the cgroup of the process is looked up; a container runtime may move it after its start. */
+const LOOK_EVERY_MS = 200;
+
+/** Exit codes of a command that cannot be started, as shells have them. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+/** What every launch of a supervisor has in common. */
+export interface LaunchOptions {
+  readonly command: readonly string[];
+  readonly env: Environment;
+  readonly workerId: string;
+  readonly pool: string;
+  readonly registerTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly redactor: Redactor;
+  readonly clock: Clock;
+  /** Called when the launch has news for the scheduler. */
+  readonly onNews: () => void;
+}
+
+/** One start of the command, from the start to the end. */
+export class Launch {
+  readonly id = randomUUID();
+  readonly child: Child;
+  readonly #options: LaunchOptions;
+  readonly #number: number;
+  readonly #startedAtMs: number;
+  readonly #tail = new OutputTail(TAIL_BYTES);
+  readonly #lines = { stdout: new Lines(MAX_LINE_BYTES), stderr: new Lines(MAX_LINE_BYTES) };
+  readonly #log: WorkerLog;
+  readonly #memory: MemoryWatch;
+  #lookedAtMs = 0;
+  #stopRequested = false;
+
+  /** @param number 1 for the first start. */
+  constructor(options: LaunchOptions, number: number) {
+    const { clock, command, env, workerId, pool, stdout, stderr, stopTimeoutMs } = options;
+    this.#options = options;
+    this.#number = number;
+    this.#startedAtMs = clock.monotonic();
+    this.#log = new WorkerLog(() => clock.monotonic() - this.#startedAtMs);
+    this.child = new Child({
+      command,
+      env: {
+        ...env,
+        MUSTER_LAUNCH_ID: this.id,
+        MUSTER_SUPERVISOR_PID: String(process.pid),
+        WORKER_ID: workerId,
+        ...(pool === "" ? {} : { MUSTER_POOL: pool }),
+      },
+      stdout,
+      stderr,
+      stopTimeoutMs,
+      clock,
+      onOutput: (chunk, from) => this.#take(chunk, from),
+    });
+    this.#memory = new MemoryWatch(this.child.pid);
+    this.#look();
+  }
+
+  /** How it stands. */
+  describe(): LaunchMessage {
+    this.#look();
+    return this.#message();
+  }
+
+  /** Passes a request to stop on. */
+  stop(signal: NodeJS.Signals): void {
+    this.#stopRequested = true;
+    this.child.stop(signal);
+  }
+
+  /** Waits for the end; answers what to tell of it. */
+  async end(): Promise<LaunchOutcome> {
+    const ended = await this.child.ended;
+    for (const from of ["stdout", "stderr"] as const) {
+      for (const line of this.#lines[from].end()) this.#log.take(line);
+    }
+    this.#log.end();
+    const ranForMs = this.#options.clock.monotonic() - this.#startedAtMs;
+    const { code, signal, startError } = ended;
+    const failed = code !== 0;
+    const evidence = failed ? this.#memoryEvidence(ended) : undefined;
+    const { redactor } = this.#options;
+    return {
+      failed,
+      startError,
+      ranForMs,
+      exitCode: exitCodeOf(ended),
+      message: {
+        ...this.#message(),
+        ...(code === null ? {} : { exitCode: code }),
+        signal: signal ?? "",
+        startError: startError?.message ?? "",
+        outOfMemory: evidence !== undefined,
+        outOfMemoryEvidence: redactor.text(evidence ?? ""),
+        logTail: this.#logTail(),
+        ranFor: durationFromMs(Math.round(ranForMs)),
+        stopRequested: this.#stopRequested,
+        ...(this.#log.fatal === undefined
+          ? {}
+          : {
+              fatal: {
+                ...this.#log.fatal,
+                exceptionMessage: redactor.text(this.#log.fatal.exceptionMessage),
+                traceback: redactor.text(this.#log.fatal.traceback),
+              },
+            }),
+      },
+    };
+  }
+
+  #message(): LaunchMessage {
+    const { command, workerId, pool, registerTimeoutMs, redactor } = this.#options;
+    return {
+      launchId: this.id,
+      workerId,
+      pool,
+      command: redactor.command(command),
+      hostname: hostname(),
+      pid: this.child.pid,
+      supervisor: `muster run (pid ${process.pid})`,
+      startNumber: this.#number,
+      registerTimeout: durationFromMs(registerTimeoutMs),
+      lastError: redactor.text(this.#log.lastError),
+      startupPhases: this.#log.phases.map(({ phase, outcome, elapsedMs, detail, attributes }) => ({
+        phase,
+        outcome,
+        elapsed: durationFromMs(Math.round(elapsedMs)),
+        detail: redactor.text(detail),
+        attributes: Object.fromEntries(
+          Object.entries(attributes).map(([name, value]) => [name, redactor.text(value)]),
+        ),
+      })),
+    };
+  }
+
+  #take(chunk: Uint8Array, from: "stdout" | "stderr"): void {
+    this.#tail.push(chunk);
+    let news = false;
+    for (const line of this.#lines[from].push(chunk)) news = this.#log.take(line) || news;
+    this.#look();
+    if (news) this.#options.onNews();
+  }
+
+  /** The kernel kills with SIGKILL, V8 aborts; a wrapper between them and us may say it by its exit code. */
+  #memoryEvidence({ code, signal }: ChildEnd): string | undefined {
+    const killed = this.#memory.evidence();
+    if (killed !== undefined && !this.#stopRequested) return killed;
+    const crashed = signal !== null || (code ?? 0) > 128;
+    return crashed && this.#log.heapFull !== "" ? `the runtime said: ${this.#log.heapFull}` : undefined;
+  }
+
+  #look(): void {
+    const nowMs = this.#options.clock.monotonic();
+    if (this.child.pid === 0 || (this.#lookedAtMs > 0 && nowMs - this.#lookedAtMs < LOOK_EVERY_MS)) return;
+    this.#lookedAtMs = nowMs;
+    this.#memory.look();
+  }
+
+  /** Masking a secret may make the text longer. */
+  #logTail(): string {
+    const text = new OutputTail(TAIL_BYTES);
+    text.push(Buffer.from(this.#options.redactor.text(this.#tail.text())));
+    return text.text();
+  }
+}
+
+/** The end of a launch. */
+export interface LaunchOutcome {
+  readonly failed: boolean;
+  readonly startError: NodeJS.ErrnoException | undefined;
+  readonly ranForMs: number;
+  /** With what a supervisor exits that ends with it. */
+  readonly exitCode: number;
+  readonly message: ExitMessage;
+}
+
+function exitCodeOf({ code, signal, startError }: ChildEnd): number {
+  if (startError !== undefined) return startError.code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE;
+  if (code !== null) return code;
+  return 128 + (signal === null ? 0 : (constants.signals[signal] ?? 0));
+}

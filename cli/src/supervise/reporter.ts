@@ -1,0 +1,240 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import type { ReportExitRequestSchema, ReportLaunchRequestSchema } from "@muster/protocol";
+import type { Client } from "@muster/worker/client";
+import { MusterError } from "@muster/worker/client";
+import type { Clock } from "../clock.ts";
+import type { SupervisorLog } from "./supervisor-log.ts";
+
+/** One call; a scheduler that is well answers within milliseconds. */
+const CALL_TIMEOUT_MS = 5_000;
+
+/** Waits between tries while the scheduler is away, doubling up to the last. */
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 5_000;
+
+/** How often a launch is reported when the scheduler has not said. */
+const DEFAULT_INTERVAL_MS = 5_000;
+
+/** Share of the interval after which the next report is sent, so that it is there in time. */
+const INTERVAL_SHARE = 0.8;
+
+/** With nothing to report the loop sleeps until it is woken. */
+const IDLE_MS = 60_000;
+
+/** Ends kept while the scheduler is away: an hour of a crash loop at its fastest, and more than a day at its slowest. */
+const MAX_EXITS = 100;
+
+/** A launch as it stands. */
+export type LaunchMessage = Omit<MessageInitShape<typeof ReportLaunchRequestSchema>, "age" | "$typeName">;
+
+/** The end of a launch. */
+export type ExitMessage = Omit<
+  MessageInitShape<typeof ReportExitRequestSchema>,
+  "endedFor" | "restartIn" | "$typeName"
+>;
+
+interface Exit {
+  readonly message: ExitMessage;
+  readonly endedAtMs: number;
+  restartAtMs: number | undefined;
+}
+
+/**
+ * Tells the scheduler about launches over a connection of its own. Nothing here waits for the scheduler but
+ * this loop: what cannot be delivered is kept and tried again.
+ */
+export class Reporter {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #log: SupervisorLog;
+  readonly #done: Promise<void>;
+  #launch: (() => LaunchMessage) | undefined;
+  #launchedAtMs = 0;
+  #dirty = false;
+  #exits: Exit[] = [];
+  #intervalMs = DEFAULT_INTERVAL_MS;
+  #reportedAtMs = 0;
+  #retryMs = 0;
+  #away = false;
+  #closing = false;
+  #wake = new AbortController();
+
+  constructor(client: Client, clock: Clock, log: SupervisorLog) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#log = log;
+    this.#done = this.#loop();
+  }
+
+  /** Ends that have not been delivered. */
+  get pending(): number {
+    return this.#exits.length;
+  }
+
+  /** A process was started; `describe` says how it stands at any later moment. */
+  launched(describe: () => LaunchMessage): void {
+    this.#launch = describe;
+    this.#launchedAtMs = this.#clock.monotonic();
+    this.changed();
+  }
+
+  /** The launch has news. */
+  changed(): void {
+    this.#dirty = true;
+    this.#poke();
+  }
+
+  /** The process ended; `restartInMs` says when it is started again, if it is. */
+  ended(message: ExitMessage, restartInMs: number | undefined): void {
+    const nowMs = this.#clock.monotonic();
+    this.#launch = undefined;
+    this.#dirty = false;
+    if (this.#exits.length >= MAX_EXITS) {
+      const dropped = this.#exits.shift();
+      this.#log.say(
+        "warn",
+        "launch.report.dropped",
+        "too many ends wait for the scheduler: the oldest is dropped",
+        {
+          launch_id: dropped?.message.launchId,
+        },
+      );
+    }
+    const restartAtMs = restartInMs === undefined ? undefined : nowMs + restartInMs;
+    this.#exits.push({ message, endedAtMs: nowMs, restartAtMs });
+    this.#poke();
+  }
+
+  /** It is not started again after all. */
+  notRestarted(message: ExitMessage): void {
+    const waiting = this.#exits.find((exit) => exit.message.launchId === message.launchId);
+    if (waiting) waiting.restartAtMs = undefined;
+    else this.#exits.push({ message, endedAtMs: this.#clock.monotonic(), restartAtMs: undefined });
+    this.#poke();
+  }
+
+  /** Delivers what waits, for at most `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true;
+    this.#poke();
+    const over = new AbortController();
+    await Promise.race([this.#done, this.#clock.sleep(timeoutMs, over.signal)]);
+    over.abort();
+    if (this.#exits.length > 0) {
+      this.#log.say(
+        "error",
+        "launch.report.undelivered",
+        `${this.#exits.length} ends could not be told to the scheduler within ${timeoutMs / 1000} s`,
+        { launch_ids: this.#exits.map(({ message }) => message.launchId) },
+      );
+      this.#exits = [];
+      this.#poke();
+    }
+    this.#client.close();
+  }
+
+  async #loop(): Promise<void> {
+    for (;;) {
+      this.#wake = new AbortController();
+      const delivered = await this.#deliver();
+      if (this.#closing && this.#exits.length === 0) return;
+      if (delivered === "more") continue;
+      await this.#clock.sleep(
+        delivered === "failed" ? this.#retryMs : this.#untilNextMs(),
+        this.#wake.signal,
+      );
+    }
+  }
+
+  async #deliver(): Promise<"more" | "idle" | "failed"> {
+    const [exit] = this.#exits;
+    const due = this.#launch !== undefined && (this.#dirty || this.#untilNextMs() <= 0);
+    if (exit === undefined && (!due || this.#closing)) return "idle";
+    try {
+      if (exit !== undefined) await this.#sendExit(exit);
+      else await this.#sendLaunch();
+    } catch (error) {
+      return this.#failed(error, exit);
+    }
+    if (this.#away) this.#log.say("info", "launch.report.resumed", "the scheduler takes reports again");
+    this.#away = false;
+    this.#retryMs = 0;
+    return "more";
+  }
+
+  async #sendExit(exit: Exit): Promise<void> {
+    const nowMs = this.#clock.monotonic();
+    const { restartAtMs } = exit;
+    const restart =
+      restartAtMs === undefined
+        ? {}
+        : { restartIn: durationFromMs(Math.round(Math.max(0, restartAtMs - nowMs))) };
+    const endedFor = durationFromMs(Math.round(nowMs - exit.endedAtMs));
+    const { requeuedCount } = await this.#client.supervision.reportExit(
+      { ...exit.message, ...restart, endedFor },
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    // What changed while it was under way is told by another call.
+    if (exit.restartAtMs === restartAtMs) this.#exits = this.#exits.filter((other) => other !== exit);
+    this.#log.say(
+      "info",
+      "launch.reported",
+      `the scheduler knows of the end; ${requeuedCount} attempts were requeued`,
+      {
+        launch_id: exit.message.launchId,
+        requeued: requeuedCount,
+      },
+    );
+  }
+
+  async #sendLaunch(): Promise<void> {
+    const message = this.#launch?.();
+    if (message === undefined) return;
+    this.#dirty = false;
+    const age = durationFromMs(Math.round(this.#clock.monotonic() - this.#launchedAtMs));
+    try {
+      const { reportInterval } = await this.#client.supervision.reportLaunch(
+        { ...message, age },
+        { timeoutMs: CALL_TIMEOUT_MS },
+      );
+      if (reportInterval) this.#intervalMs = Math.max(100, durationMs(reportInterval));
+      this.#reportedAtMs = this.#clock.monotonic();
+    } catch (error) {
+      this.#dirty = true;
+      throw error;
+    }
+  }
+
+  /** Whatever goes wrong with a report, the process that it is about must not suffer. */
+  #failed(error: unknown, exit: Exit | undefined): "failed" {
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof MusterError ? error.reason : "";
+    // It would be refused every time.
+    const final = !(error instanceof MusterError) || reason === "INVALID_REQUEST";
+    if (!this.#away || final) {
+      const then = final ? "this one is given up" : "they are kept and tried again";
+      this.#log.say(
+        "warn",
+        "launch.report.failed",
+        `the scheduler at ${this.#client.addresses.join(", ")} takes no reports: ${message}; ${then}`,
+        { error: message, reason, kept: this.#exits.length },
+      );
+    }
+    this.#away = true;
+    this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2 || FIRST_RETRY_MS);
+    if (final && exit === undefined) this.#launch = undefined;
+    if (final) this.#exits = this.#exits.filter((other) => other !== exit);
+    return "failed";
+  }
+
+  #untilNextMs(): number {
+    if (this.#launch === undefined) return IDLE_MS;
+    return this.#reportedAtMs + this.#intervalMs * INTERVAL_SHARE - this.#clock.monotonic();
+  }
+
+  /** While the scheduler is away, news do not shorten the wait; a close does. */
+  #poke(): void {
+    if (!this.#away || this.#closing) this.#wake.abort();
+  }
+}

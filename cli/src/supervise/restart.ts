@@ -1,0 +1,46 @@
+/** When a command that ended is started again. */
+export const RESTART_POLICIES = ["never", "on-failure", "always"] as const;
+
+/** One of `RESTART_POLICIES`. */
+export type RestartPolicy = (typeof RESTART_POLICIES)[number];
+
+/** Waits between an end and the next start, milliseconds. */
+export interface RestartTimings {
+  /** Wait after the first end; it doubles with each further one. */
+  readonly firstMs: number;
+  readonly maxMs: number;
+  /** A run that lasted this long starts the waits anew. */
+  readonly resetAfterMs: number;
+}
+
+/** 10 s doubling to 5 min, anew after 10 min of running. */
+export const DEFAULT_RESTART_TIMINGS: RestartTimings = {
+  firstMs: 10_000,
+  maxMs: 300_000,
+  resetAfterMs: 600_000,
+};
+
+/** What follows an end. */
+export interface RestartDecision {
+  /** Undefined when it is not started again. */
+  readonly delayMs: number | undefined;
+  /** Ends in a row, this one among them; pass it to the next decision. */
+  readonly ends: number;
+}
+
+/**
+ * Decides whether and when a command that ended is started again.
+ *
+ * @param end How it ended, and how long it had run.
+ * @param endsBefore Ends in a row before this one, 0 at first.
+ */
+export function decideRestart(
+  policy: RestartPolicy,
+  timings: RestartTimings,
+  end: { readonly failed: boolean; readonly ranForMs: number },
+  endsBefore: number,
+): RestartDecision {
+  const ends = end.ranForMs >= timings.resetAfterMs ? 1 : endsBefore + 1;
+  if (policy === "never" || (policy === "on-failure" && !end.failed)) return { delayMs: undefined, ends };
+  return { delayMs: Math.min(timings.maxMs, timings.firstMs * 2 ** (ends - 1)), ends };
+}

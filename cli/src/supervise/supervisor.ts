@@ -1,0 +1,107 @@
+import type { Client } from "@muster/worker/client";
+import { formatDuration } from "../duration.ts";
+import type { Io, StopSignal } from "../io.ts";
+import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
+import { Launch } from "./launch.ts";
+import { Reporter } from "./reporter.ts";
+import type { RestartPolicy, RestartTimings } from "./restart.ts";
+import { decideRestart } from "./restart.ts";
+import type { SupervisorLog } from "./supervisor-log.ts";
+import { supervisorLog } from "./supervisor-log.ts";
+
+/** How a command is supervised. */
+export interface SuperviseOptions
+  extends Pick<
+    LaunchOptions,
+    "command" | "env" | "workerId" | "pool" | "registerTimeoutMs" | "stopTimeoutMs" | "redactor"
+  > {
+  readonly restart: RestartPolicy;
+  readonly timings: RestartTimings;
+  /** How long the last reports may hold the supervisor's own end up, milliseconds. */
+  readonly reportTimeoutMs: number;
+}
+
+/** Runs the command, again and again if it must, until it ends for good; answers the exit code of its last run. */
+export async function supervise(options: SuperviseOptions, client: Client, io: Io): Promise<number> {
+  const log = supervisorLog(io.stderr, io.clock);
+  const reporter = new Reporter(client, io.clock, log);
+  const stopping = new AbortController();
+  let current: Launch | undefined;
+  const onStop = (signal: StopSignal): void => {
+    log.say("info", "launch.stopping", `${signal}: passed on; a second one leaves no more time`, { signal });
+    stopping.abort();
+    // A terminal that is closed is no reason to die without a word.
+    current?.stop(signal === "SIGHUP" ? "SIGTERM" : signal);
+  };
+  const stopListening = io.onStop(onStop);
+  // The output's reader may leave; the worker goes on.
+  io.outliveReader();
+  try {
+    let ends = 0;
+    for (let number = 1; ; number++) {
+      current = new Launch({ ...options, ...outputs(io), onNews: () => reporter.changed() }, number);
+      const launch = current;
+      if (launch.child.pid !== 0) {
+        reporter.launched(() => launch.describe());
+        log.say("info", "launch.started", `${options.workerId} started as pid ${launch.child.pid}`, {
+          worker_id: options.workerId,
+          launch_id: launch.id,
+          pid: launch.child.pid,
+          start_number: number,
+        });
+      }
+      const outcome = await launch.end();
+      current = undefined;
+      const decision = decideRestart(options.restart, options.timings, outcome, ends);
+      ends = decision.ends;
+      // A command that never could be started is mistyped; one that could before may come back.
+      const hopeless = outcome.startError !== undefined && number === 1;
+      const delayMs = stopping.signal.aborted || hopeless ? undefined : decision.delayMs;
+      reporter.ended(outcome.message, delayMs);
+      sayEnd(log, options.workerId, outcome, delayMs);
+      if (delayMs === undefined) return outcome.exitCode;
+      await io.clock.sleep(delayMs, stopping.signal);
+      if (stopping.signal.aborted) {
+        reporter.notRestarted(outcome.message);
+        return outcome.exitCode;
+      }
+    }
+  } finally {
+    await reporter.close(options.reportTimeoutMs);
+    stopListening();
+  }
+}
+
+function outputs(io: Io): Pick<LaunchOptions, "stdout" | "stderr" | "clock"> {
+  return { stdout: io.stdout.stream, stderr: io.stderr.stream, clock: io.clock };
+}
+
+function sayEnd(
+  log: SupervisorLog,
+  workerId: string,
+  { message, exitCode, startError, ranForMs, failed }: LaunchOutcome,
+  delayMs: number | undefined,
+): void {
+  const how =
+    startError !== undefined
+      ? `could not be started: ${startError.message}`
+      : message.signal
+        ? `was killed by ${message.signal}`
+        : `exited with code ${exitCode}`;
+  const memory = message.outOfMemory ? ` for lack of memory (${message.outOfMemoryEvidence})` : "";
+  const next = delayMs === undefined ? "" : `; starting it again in ${formatDuration(delayMs)}`;
+  log.say(
+    failed ? "error" : "info",
+    "launch.ended",
+    `${workerId} ${how} after ${formatDuration(ranForMs)}${memory}${next}`,
+    {
+      worker_id: workerId,
+      launch_id: message.launchId,
+      exit_code: message.exitCode ?? null,
+      signal: message.signal ?? "",
+      out_of_memory: message.outOfMemory ?? false,
+      ran_for_ms: Math.round(ranForMs),
+      ...(delayMs === undefined ? {} : { restart_in_ms: delayMs }),
+    },
+  );
+}

@@ -1,0 +1,301 @@
+import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../launch.ts";
+import { hasRegistered, type WorkerRecord } from "../worker.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+
+/** Of a process's output, the end that an explanation shows; GetWorker has all that is kept. */
+const SHOWN_TAIL_CHARS = 4_000;
+const SHOWN_TAIL_LINES = 30;
+
+/** Launches named in one reason. */
+const MAX_NAMED = 10;
+
+/**
+ * Why a process that was launched has not registered yet.
+ *
+ * @param now The database's clock.
+ * @param silentAfterMs A supervisor that was not heard of for this long is silent.
+ */
+export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs: number): Reason {
+  const left = registerTimeLeftMs(launch, now);
+  const silentMs = now.getTime() - launch.reportTime.getTime();
+  const silent =
+    silentMs > silentAfterMs
+      ? `; its supervisor has not been heard of for ${span(silentMs)}, so it may have ended meanwhile`
+      : "";
+  const evidence = [
+    ...launchEvidence(launch, now),
+    { key: "register_timeout", value: span(launch.registerTimeoutMs), source: "launch" },
+    { key: "supervisor", value: launch.supervisor, source: "launch", ageMs: silentMs },
+  ];
+  const where = `started ${span(age(launch.launchTime, now))} ago as ${process(launch)}`;
+  if (left > 0) {
+    return {
+      code: "WAITING_FOR_CONNECTION",
+      summary: `waiting for worker connection: ${where}; ${lastPhase(launch, now)}; ${span(left)} of its ${span(launch.registerTimeoutMs)} to register are left${silent}`,
+      since: launch.launchTime,
+      evidence: [...evidence, { key: "register_time_left", value: span(left), source: "launch" }],
+      remedy: launch.lastError
+        ? `its last dial failed with: ${launch.lastError}. Is that the scheduler's address, and does it listen where ${launch.hostname} can reach it?`
+        : "it registers by itself, or its time to register runs out and its exit is told here; look at its output if the phase does not change",
+    };
+  }
+  return {
+    code: "STARTUP_TIMEOUT",
+    summary: `it has not registered within ${span(launch.registerTimeoutMs)} and still runs: ${where}; ${lastPhase(launch, now)}${silent}`,
+    since: new Date(launch.launchTime.getTime() + launch.registerTimeoutMs),
+    evidence,
+    remedy: `a worker of the SDK ends by itself when its time is over, this process has not: look whether ${launch.command} is the worker, and what holds it up`,
+  };
+}
+
+/** Why a process that never registered counts as lost; undefined for any other end. */
+export function explainSilence(record: WorkerRecord, now: Date): Reason[] | undefined {
+  const { launch } = record;
+  if (!launch?.end || launch.end.exit || hasRegistered(record)) return undefined;
+  return [
+    {
+      code: "LOST",
+      summary: `its supervisor (${launch.supervisor} on ${launch.hostname}) has not been heard of for ${span(age(launch.reportTime, now))}, and it had not registered; ${lastPhase(launch, launch.end.time)}`,
+      since: launch.end.time,
+      evidence: launchEvidence(launch, launch.end.time),
+      remedy: `look whether ${launch.hostname} is up and its network whole; the process may still run, and counts again as soon as it registers or its supervisor speaks`,
+    },
+  ];
+}
+
+/** How a process ended that its supervisor saw end; undefined when none did. */
+export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefined {
+  const { launch, fatal } = record;
+  const exit = launch?.end?.exit;
+  if (!launch?.end || !exit || record.goneReason === "superseded") return undefined;
+  const registered = hasRegistered(record);
+  const how = exitInWords(exit);
+  const ran = `${how} after ${span(exit.ranForMs)}`;
+  const before = registered ? "" : `, before it had registered; ${lastPhase(launch, launch.end.time)}`;
+  const again = restart(launch, now);
+  const requeued =
+    launch.end.requeued > 0
+      ? `; what it held (${plural(launch.end.requeued, "attempt")}) was requeued at once`
+      : "";
+  const evidence = exitEvidence(launch, now);
+  const since = record.goneTime ?? launch.end.time;
+  const reason = (code: string, summary: string, remedy: string, more: readonly Evidence[] = []): Reason => ({
+    code,
+    summary: `${summary}${requeued}${again.summary}`,
+    since,
+    evidence: [...more, ...evidence],
+    remedy: `${remedy}${again.remedy}`,
+  });
+  switch (record.goneReason) {
+    case "launch_failed":
+      return exit.startError
+        ? [
+            reason(
+              "LAUNCH_FAILED",
+              `its command ${how}`,
+              `check on ${launch.hostname} that the command exists and may be executed: ${launch.command}`,
+            ),
+          ]
+        : [
+            reason("LAUNCH_FAILED", `it ${ran}${before}`, SEE_OUTPUT),
+            brief("EXITED", `it ${ran}`, since, evidence),
+          ];
+    case "startup_timeout":
+      return [
+        reason(
+          "STARTUP_TIMEOUT",
+          `it could not register within ${span(launch.registerTimeoutMs)} and gave up: it ${ran}; ${lastPhase(launch, launch.end.time)}`,
+          `make sure that a scheduler listens at the address it dialled and that ${launch.hostname} can reach it`,
+        ),
+      ];
+    case "oom_killed":
+      return [
+        reason(
+          "OOM_KILLED",
+          `it ${ran}${before}`,
+          "give it more memory (the container's or cgroup's limit, or node's --max-old-space-size), or let it run fewer attempts at once",
+        ),
+      ];
+    case "killed":
+      return [
+        reason(
+          "KILLED",
+          `it ${ran}${before}`,
+          "find out who sent the signal: an operator, the platform (eviction, deadline), or a crash in native code",
+        ),
+      ];
+    case "fatal": {
+      if (!fatal) return [reason("EXITED", `it ${ran}${before}`, SEE_OUTPUT)];
+      const traceback = { key: "traceback", value: fatal.traceback, source: registered ? "event" : "launch" };
+      const told = reason(
+        "FATAL",
+        `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase || "an unknown phase"}, and ${ran}${before}`,
+        "mend the cause named in the traceback and start it again",
+        [traceback],
+      );
+      return registered ? [told] : [told, brief("LAUNCH_FAILED", `it ${ran}${before}`, since, [])];
+    }
+    default:
+      return [reason("EXITED", `it ended in an orderly way: it ${ran}`, "nothing to do")];
+  }
+}
+
+/** Waits that no further worker would end. */
+const NOT_FOR_WANT_OF_WORKERS: ReadonlySet<string> = new Set([
+  "SCHEDULED_FOR_LATER",
+  "WAITING_FOR_RETRY",
+  "QUEUE_PAUSED",
+  "DISPATCH_DELAYED",
+]);
+
+/**
+ * The reasons for which a task waits, with what launches have to say to them: workers that are starting or
+ * could not start. What those can run is known only when they register.
+ *
+ * @param launching Processes that were launched and have not registered.
+ * @param failed Processes whose last start failed and that were not started again, newest first.
+ */
+export function withLaunches(
+  reasons: readonly Reason[],
+  launching: readonly LaunchRecord[],
+  failed: readonly LaunchRecord[],
+  now: Date,
+): Reason[] {
+  const [first] = reasons;
+  if (!first || NOT_FOR_WANT_OF_WORKERS.has(first.code)) return [...reasons];
+  const told = [
+    ...(launching.length > 0 ? [explainStarting(launching, now)] : []),
+    ...(failed.length > 0 ? [explainFailedToStart(failed, now)] : []),
+  ];
+  // Without any worker they are the cause; else they are what would help besides.
+  return first.code === "NO_WORKERS" ? [...told, ...reasons] : [...reasons, ...told];
+}
+
+function explainStarting(launches: readonly LaunchRecord[], now: Date): Reason {
+  const named = launches.slice(0, MAX_NAMED).map((launch) => {
+    const left = registerTimeLeftMs(launch, now);
+    const timeout = left > 0 ? `${span(left)} left to register` : "its time to register is over";
+    return `${launch.workerId}: ${lastPhase(launch, now)}, ${timeout}`;
+  });
+  const more = launches.length > named.length ? `; and ${launches.length - named.length} more` : "";
+  return {
+    code: "WORKERS_STARTING",
+    summary: `${plural(launches.length, "worker")} ${launches.length === 1 ? "is" : "are"} starting and not connected yet; ${named.join("; ")}${more}`,
+    since: launches[0]?.launchTime,
+    evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
+    remedy: `what it can run is known when it registers; how it stands: muster why ${launches[0]?.workerId ?? "ID"}`,
+  };
+}
+
+/** Workers whose last start failed. */
+function explainFailedToStart(launches: readonly LaunchRecord[], now: Date): Reason {
+  const named = launches.slice(0, MAX_NAMED).map((launch) => {
+    const { end } = launch;
+    const how = end?.exit ? exitInWords(end.exit) : "its supervisor fell silent";
+    const when = end ? ` ${span(age(end.time, now))} ago` : "";
+    const phase = end ? `, ${lastPhase(launch, end.time)}` : "";
+    return `${launch.workerId} (${end?.reason ?? "unknown"}${when}): ${how}${phase}${restart(launch, now).summary}`;
+  });
+  const more = launches.length > named.length ? `; and ${launches.length - named.length} more` : "";
+  const [first] = launches;
+  return {
+    code: "WORKERS_FAILED_TO_START",
+    summary: `${plural(launches.length, "worker")} could not start or did not stay: ${named.join("; ")}${more}`,
+    since: first?.end?.time,
+    evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
+    remedy: `the cause and the last output: muster why ${first?.workerId ?? "ID"}`,
+  };
+}
+
+const SEE_OUTPUT = "its last output (log_tail) says why; mend that and start it again";
+
+/** A second word for what the reason before it has told in full. */
+function brief(code: string, summary: string, since: Date, evidence: readonly Evidence[]): Reason {
+  return {
+    code,
+    summary,
+    since,
+    evidence: evidence.filter(({ key }) => key === "exit_code" || key === "signal" || key === "log_tail"),
+    remedy: SEE_OUTPUT,
+  };
+}
+
+function restart(
+  { end, startNumber, hostname }: LaunchRecord,
+  now: Date,
+): { summary: string; remedy: string } {
+  if (!end?.restartTime) return { summary: "", remedy: "" };
+  const left = end.restartTime.getTime() - now.getTime();
+  if (left > 0) {
+    return {
+      summary: `; its supervisor starts it again in ${span(left)} (start ${startNumber + 1})`,
+      remedy: "",
+    };
+  }
+  return {
+    summary: `; its supervisor meant to start it again ${span(-left)} ago`,
+    remedy:
+      left < -60_000
+        ? `. It was not started again: look whether its supervisor on ${hostname} still runs`
+        : "",
+  };
+}
+
+function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
+  const last = phases.at(-1);
+  if (!last) return "its output has named no startup phase";
+  const reached = age(launchTime, now) - last.elapsedMs;
+  const failed = last.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : "";
+  return `last phase ${last.phase}${failed}, ${span(Math.max(0, reached))} old`;
+}
+
+function process({ pid, hostname }: LaunchRecord): string {
+  return `pid ${pid} on ${hostname || "an unknown host"}`;
+}
+
+function launchEvidence(launch: LaunchRecord, now: Date): Evidence[] {
+  const address = launch.phases.findLast(({ attributes }) => attributes.scheduler_addr)?.attributes
+    .scheduler_addr;
+  return [
+    { key: "command", value: launch.command, source: "launch" },
+    { key: "process", value: process(launch), source: "launch" },
+    { key: "start_number", value: String(launch.startNumber), source: "launch" },
+    ...launch.phases.slice(-20).map(({ phase, elapsedMs, outcome, detail }) => ({
+      key: "phase",
+      value: `${phase}${outcome && outcome !== "ok" ? ` ${outcome}` : ""} at ${span(elapsedMs)}${detail ? ` (${detail})` : ""}`,
+      source: "launch",
+      ageMs: Math.max(0, age(launch.launchTime, now) - elapsedMs),
+    })),
+    ...(address ? [{ key: "scheduler_addr", value: address, source: "launch" }] : []),
+    ...(launch.lastError ? [{ key: "last_dial_error", value: launch.lastError, source: "launch" }] : []),
+  ];
+}
+
+function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
+  const exit = launch.end?.exit;
+  if (!launch.end || !exit) return [];
+  const ageMs = Math.max(0, age(launch.end.time, now));
+  const fact = (key: string, value: string | undefined): Evidence[] =>
+    value ? [{ key, value, source: "launch", ageMs }] : [];
+  return [
+    ...fact("exit_code", exit.exitCode === undefined ? undefined : String(exit.exitCode)),
+    ...fact("signal", exit.signal),
+    ...fact("out_of_memory", exit.outOfMemoryEvidence),
+    ...fact("stop_requested", exit.stopRequested ? "true" : undefined),
+    ...fact("ran_for", span(exit.ranForMs)),
+    ...launchEvidence(launch, now),
+    ...fact("log_tail", tailOf(launch.end.logTail ?? "")),
+  ];
+}
+
+function tailOf(text: string): string {
+  const whole = text.trimEnd();
+  const cut = whole.slice(-SHOWN_TAIL_CHARS);
+  // Half a line at its beginning would only puzzle, unless it is all there is.
+  const lines = (cut.length < whole.length ? cut.slice(cut.indexOf("\n") + 1) : cut).split("\n");
+  return lines.slice(-SHOWN_TAIL_LINES).join("\n");
+}
+
+function age(since: Date, now: Date): number {
+  return now.getTime() - since.getTime();
+}

@@ -1,0 +1,19 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { WorkerService } from "@muster/protocol";
+import type { Launches } from "../dispatch/launches.ts";
+import type { Handlers } from "./handlers.ts";
+import { toLaunchExit, toLaunchReport } from "./to-launch.ts";
+
+/** Handlers of WorkerService's calls for supervisors; its stream is served apart. */
+export function workerService({ launches }: { launches: Launches }): Handlers<typeof WorkerService> {
+  return {
+    async reportLaunch(request) {
+      await launches.report(toLaunchReport(request));
+      return { reportInterval: durationFromMs(launches.reportIntervalMs) };
+    },
+
+    async reportExit(request) {
+      return { requeuedCount: await launches.exit(toLaunchExit(request)) };
+    },
+  };
+}

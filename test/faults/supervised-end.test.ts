@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { kill } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { type Reason, WorkerState } from "@muster/protocol";
+import { makeCgroup } from "../support/cgroup.ts";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { supervise, workerCommand } from "../support/supervised.ts";
+
+describe("a worker under muster run ends", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  const evidence = ({ evidence: facts }: Reason, wanted: string): string =>
+    facts.find(({ key }) => key === wanted)?.value ?? "";
+
+  it("F1: killed in a task, its signal is known and the task requeued at once", async () => {
+    const gate = fleet.gate();
+    const victim = await supervise(fleet, "end-killed");
+    const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "end-killed" });
+    await fleet.ran(handle.id);
+    await fleet.worker("end-killed-other", { queue: "end-killed" });
+    kill(victim.pid(), "SIGKILL");
+    const { reason, explanation } = await fleet.workerSays("end-killed", "KILLED", 2 * H);
+    assert.equal(explanation.state, "gone");
+    assert.match(reason.summary, /killed by SIGKILL after .*what it held \(1 attempt\) was requeued at once/);
+    assert.equal(evidence(reason, "signal"), "SIGKILL");
+    assert.match(evidence(reason, "log_tail"), /"worker_id":"end-killed"/);
+    await fleet.eventually(handle.id, "requeued:stale", 0);
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "end-killed-other", attempt: 2 });
+    const { attempts } = await fleet.task(handle.id);
+    assert.match(attempts[0]?.failure?.message ?? "", /was killed by SIGKILL, as its supervisor saw/);
+    assert.deepEqual((await victim.supervisor.ended).code, 137);
+    const { goneReason, launch } = await fleet.workerState("end-killed");
+    assert.equal(goneReason, "killed");
+    assert.equal(launch?.exit?.requeuedCount, 1);
+    const events = await fleet.workerEvents("end-killed");
+    assert.deepEqual(
+      events.filter((name) => name !== "worker.startup.phase" && name !== "worker.suspect"),
+      ["worker.launched", "worker.registered", "worker.killed", "worker.gone"],
+    );
+    await fleet.scheduler.program.line("worker.killed", ({ signal }) => signal === "SIGKILL");
+  });
+
+  it("F13: an uncaught exception is FATAL with its traceback and exit code", async () => {
+    const crasher = await supervise(fleet, "end-fatal");
+    const handle = await fleet.client.submit("crash", null, { queue: "end-fatal" });
+    await fleet.ran(handle.id);
+    assert.equal((await crasher.supervisor.ended).code, 1);
+    const { reason } = await fleet.workerSays("end-fatal", "FATAL", 2 * H);
+    assert.match(
+      reason.summary,
+      /TypeError: thrown outside of every handler in task, and exited with code 1/,
+    );
+    assert.match(evidence(reason, "traceback"), /basic\.ts/);
+    assert.equal(evidence(reason, "exit_code"), "1");
+    await fleet.eventually(handle.id, "requeued:fatal", 0);
+  });
+
+  it("F14: a full V8 heap is OOM_KILLED, and the task is retried on its memory budget", async () => {
+    const command = workerCommand("memory.ts", ["--max-old-space-size=64"]);
+    const args = ["--restart", "on-failure", "--restart-delay", "100ms"];
+    const hoarder = await supervise(fleet, "end-heap", { command, args });
+    const handle = await fleet.client.submit(
+      "heap",
+      { once: true },
+      { queue: "end-heap", retry: { maxRetries: 0 } },
+    );
+    await hoarder.supervisor.line("task.received");
+    const mark = hoarder.supervisor.mark();
+    // V8 takes some seconds to fill and give up on its heap.
+    const told = await within("the end", 15_000, () => hoarder.said("launch.reported")[0]);
+    assert.ok(told);
+    const { launches } = await fleet.client.fleet.listLaunches({ workerId: "end-heap" });
+    const exit = launches.at(-1)?.exit;
+    assert.equal(exit?.reason, "oom_killed");
+    assert.match(exit?.outOfMemoryEvidence ?? "", /heap out of memory/);
+    assert.ok((await fleet.events(handle.id)).includes("requeued:oom_killed"));
+    // No retry is allowed by the policy, and none is used up.
+    assert.deepEqual(await handle.result(), { runs: 2 });
+    await hoarder.supervisor.line("task.completed", () => true, { after: mark });
+    const { attempts } = await fleet.task(handle.id);
+    assert.equal(attempts[0]?.failure?.code, "OUT_OF_MEMORY");
+
+    const doomed = await fleet.client.submit("heap", {}, { queue: "end-heap" });
+    await assert.rejects(doomed.result(), /OUT_OF_MEMORY/);
+    const { reason } = await fleet.taskSays(doomed.id, "RETRIES_EXHAUSTED", 0);
+    assert.match(reason.summary, /ran out of memory/);
+    await hoarder.supervisor.end();
+    const gone = await fleet.workerSays("end-heap", "OOM_KILLED", 0);
+    assert.match(gone.reason.remedy, /max-old-space-size/);
+  });
+
+  it("F14: unsupervised, a full heap is LOST", async () => {
+    const hoarder = await fleet.worker("end-heap-alone", {
+      queue: "end-heap-alone",
+      file: "memory.ts",
+      env: { NODE_OPTIONS: "--max-old-space-size=64" },
+    });
+    const handle = await fleet.client.submit("heap", { once: true }, { queue: "end-heap-alone" });
+    await hoarder.ended;
+    await fleet.workerSays("end-heap-alone", "LOST", G + L + 2 * H);
+    await fleet.eventually(handle.id, "requeued:stale", 0);
+  });
+
+  const group = makeCgroup(256 * 1024 * 1024);
+  it("F14: killed by the kernel for its cgroup's memory", {
+    skip: typeof group === "string" && group,
+  }, async () => {
+    if (typeof group === "string") return;
+    const command = group.within(workerCommand("memory.ts"));
+    const hoarder = await supervise(fleet, "end-cgroup", { command });
+    await fleet.client.submit("machine", {}, { queue: "end-cgroup" });
+    await hoarder.supervisor.ended;
+    group.remove();
+    const { reason } = await fleet.workerSays("end-cgroup", "OOM_KILLED", 2 * H);
+    assert.match(reason.summary, /ran out of memory \(cgroup oom_kill 0 -> 1 in .*muster-test-/);
+    assert.equal((await fleet.workerState("end-cgroup")).goneReason, "oom_killed");
+  });
+
+  it("SIGTERM is passed on: the worker drains and is finished", async () => {
+    const gate = fleet.gate();
+    const drained = await supervise(fleet, "end-drained");
+    const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "end-drained" });
+    await fleet.ran(handle.id);
+    drained.supervisor.kill("SIGTERM");
+    await fleet.workerSays("end-drained", "DRAINING", H);
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "end-drained", attempt: 1 });
+    assert.deepEqual(await drained.supervisor.ended, { code: 0, signal: null });
+    const { reason } = await fleet.workerSays("end-drained", "EXITED", 2 * H);
+    assert.match(reason.summary, /orderly way: it exited with code 0/);
+    assert.equal((await fleet.workerState("end-drained")).goneReason, "finished");
+  });
+
+  it("a process that ignores SIGTERM is killed with its group, and its task costs no attempt", async () => {
+    const gate = fleet.gate();
+    const pids = fleet.gate();
+    // The shell is what is supervised; the worker is its child, and ignores SIGTERM because it drains.
+    const command = [
+      "sh",
+      "-c",
+      'trap "" TERM; "$@" & echo $! > "$PIDS"; wait; wait',
+      "sh",
+      ...workerCommand(),
+    ];
+    const stubborn = await supervise(fleet, "end-stubborn", {
+      command,
+      args: ["--stop-timeout", "500ms"],
+      env: { PIDS: pids.path },
+    });
+    const handle = await fleet.client.submit(
+      "gate",
+      { gate: gate.path, deaf: true },
+      { queue: "end-stubborn" },
+    );
+    await fleet.ran(handle.id);
+    stubborn.supervisor.kill("SIGTERM");
+    assert.equal((await stubborn.supervisor.ended).code, 137);
+    const worker = Number(readFileSync(pids.path, "utf8"));
+    assert.ok(worker > 0 && !existsSync(`/proc/${worker}/cwd`), "the worker outlived its group");
+    const { reason } = await fleet.workerSays("end-stubborn", "KILLED", 2 * H);
+    assert.equal(evidence(reason, "stop_requested"), "true");
+    await fleet.eventually(handle.id, "requeued:drain", 0);
+    await fleet.worker("end-stubborn-other", { queue: "end-stubborn" });
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "end-stubborn-other", attempt: 1 });
+  });
+
+  it("what a wrapper leaves behind is stopped before its end is reported", async () => {
+    const gate = fleet.gate();
+    const wrapped = await supervise(fleet, "end-wrapped", {
+      command: [
+        "sh",
+        "-c",
+        '"$@" & until [ -e "$GATE" ]; do sleep 0.1; done; exit 7',
+        "sh",
+        ...workerCommand(),
+      ],
+      env: { GATE: gate.path },
+    });
+    gate.open();
+    assert.equal((await wrapped.supervisor.ended).code, 7);
+    assert.ok(
+      wrapped.supervisor.lines.some(({ event }) => event === "worker.signal" || event === "worker.stopped"),
+    );
+    const { state } = await fleet.workerState("end-wrapped");
+    assert.equal(state, WorkerState.GONE);
+  });
+});

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { execPath } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { type Reason, WorkerState } from "@muster/protocol";
+import { Fleet, H, SLACK_MS, within } from "../support/fleet.ts";
+import { killAll, Program } from "../support/program.ts";
+import { supervise, workerCommand } from "../support/supervised.ts";
+
+/** Nothing listens there. */
+const NOWHERE = "127.0.0.1:1";
+
+describe("a worker under muster run starts", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  const evidence = ({ evidence: facts }: Reason, wanted: string): string =>
+    facts.find(({ key }) => key === wanted)?.value ?? "";
+
+  it("F9: a wrong address: it is seen waiting for its connection, then its startup timeout", async () => {
+    const handle = await fleet.client.submit("echo", null, { queue: "start-nowhere" });
+    const lost = await supervise(fleet, "start-nowhere", {
+      workerScheduler: NOWHERE,
+      args: ["--pool", "start-pool"],
+      env: { WORKER_REGISTER_TIMEOUT_S: "6" },
+      waitReady: false,
+    });
+    await lost.supervisor.line("worker.dial.failed");
+    const { reason, explanation } = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 2 * H);
+    assert.equal(explanation.state, "connecting");
+    assert.match(
+      reason.summary,
+      /^waiting for worker connection: .*last phase scheduler_connecting, .* old; .* of its 6 s to register are left/,
+    );
+    assert.equal(evidence(reason, "scheduler_addr"), NOWHERE);
+    await within("the dial's error", H, async () => {
+      const { reason: later } = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 0);
+      return /ECONNREFUSED/.test(evidence(later, "last_dial_error")) || undefined;
+    });
+    const { workers } = await fleet.client.fleet.listWorkers({
+      states: [WorkerState.CONNECTING],
+      pool: "start-pool",
+    });
+    assert.deepEqual(
+      workers.map(({ id, sessionId, startupPhases }) => [id, sessionId, startupPhases.length]),
+      [["start-nowhere", "", 2]],
+    );
+    const left = workers[0]?.launch?.registerTimeLeft;
+    assert.ok(left && durationMs(left) > 0 && durationMs(left) < 6_000);
+    const waits = await fleet.taskSays(handle.id, "WORKERS_STARTING", 0);
+    assert.match(
+      waits.reason.summary,
+      /start-nowhere: last phase scheduler_connecting, .* old, .* left to register/,
+    );
+    await fleet.scheduler.program.line(
+      "worker.waiting_for_connection",
+      (line) => line.worker_id === "start-nowhere" && line.last_phase === "scheduler_connecting",
+    );
+
+    assert.equal((await lost.supervisor.ended).code, 1);
+    const end = await fleet.workerSays("start-nowhere", "STARTUP_TIMEOUT", 2 * H);
+    assert.match(end.reason.summary, /could not register within 6 s and gave up: it exited with code 1/);
+    assert.match(evidence(end.reason, "last_dial_error"), /ECONNREFUSED/);
+    assert.match(evidence(end.reason, "log_tail"), /worker.startup_timeout_unregistered/);
+    assert.equal((await fleet.workerState("start-nowhere")).goneReason, "startup_timeout");
+    const failed = await fleet.taskSays(handle.id, "WORKERS_FAILED_TO_START", 0);
+    assert.match(failed.reason.summary, /start-nowhere \(startup_timeout .* ago\): exited with code 1/);
+    assert.ok((await fleet.workerEvents("start-nowhere")).includes("worker.startup_timeout"));
+  });
+
+  it("F9: without a supervisor it ends by its watchdog, with the last dial error in its log", async () => {
+    const alone = await fleet.worker("start-alone", {
+      scheduler: NOWHERE,
+      env: { WORKER_REGISTER_TIMEOUT_S: "5" },
+      waitReady: false,
+    });
+    assert.equal((await alone.ended).code, 1);
+    const line = alone.lines.find(({ event }) => event === "worker.startup_timeout_unregistered");
+    assert.match(String(line?.last_error), /ECONNREFUSED/);
+    assert.ok(alone.lines.some(({ phase }) => phase === "startup_timeout_unregistered"));
+  });
+
+  it("F12: a throw before run() is in the log, and FATAL within two seconds", async () => {
+    for (const when of ["loaded", "made"]) {
+      const id = `start-throws-${when}`;
+      const broken = await supervise(fleet, id, {
+        command: workerCommand("broken.ts"),
+        env: { WHEN: when },
+        waitReady: false,
+      });
+      const logged = await broken.supervisor.line("worker.fatal");
+      assert.deepEqual([logged.exception_class, logged.phase, logged.exit_code], ["TypeError", "startup", 1]);
+      const { reason } = await fleet.workerSays(id, "FATAL", 2_000);
+      assert.match(reason.summary, /TypeError: no model in the cache in startup/);
+      assert.match(evidence(reason, "traceback"), /broken\.ts/);
+      assert.equal((await broken.supervisor.ended).code, 1);
+      const { goneReason, fatal } = await fleet.workerState(id);
+      assert.deepEqual([goneReason, fatal?.exceptionClass], ["fatal", "TypeError"]);
+    }
+  });
+
+  it("F12: without a supervisor, a worker that was made tells its last words itself", async () => {
+    const broken = Program.start("broken", "../support/workers/broken.ts", {
+      base: import.meta.url,
+      env: { WHEN: "made", WORKER_ID: "start-throws-alone", MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
+    });
+    // Its end waits until they are told.
+    assert.equal((await broken.ended).code, 1);
+    assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
+    const { reason } = await fleet.workerSays("start-throws-alone", "FATAL", 0);
+    assert.match(reason.summary, /no model in the cache/);
+  });
+
+  it("a command that does not exist is LAUNCH_FAILED, and not tried again", async () => {
+    for (const [id, file, code, why] of [
+      ["start-missing", "no-such-worker", 127, /ENOENT/],
+      ["start-plain", import.meta.filename, 126, /EACCES/],
+    ] as const) {
+      const missing = await supervise(fleet, id, {
+        command: [file, "--model", "big"],
+        args: ["--restart", "always"],
+        waitReady: false,
+      });
+      assert.equal((await missing.supervisor.ended).code, code);
+      const { reason } = await fleet.workerSays(id, "LAUNCH_FAILED", 0);
+      assert.match(reason.summary, why);
+      assert.match(reason.remedy, /exists and may be executed: .*--model big/);
+      assert.equal((await fleet.workerState(id)).goneReason, "launch_failed");
+    }
+  });
+
+  it("a command that fails before it registers leaves its exit code and its last output", async () => {
+    const failing = await supervise(fleet, "start-fails", {
+      command: ["sh", "-c", "echo loading; echo no such device >&2; exit 3"],
+      waitReady: false,
+    });
+    assert.equal((await failing.supervisor.ended).code, 3);
+    const { reason, explanation } = await fleet.workerSays("start-fails", "LAUNCH_FAILED", 0);
+    assert.match(reason.summary, /exited with code 3 .*before it had registered/);
+    assert.match(evidence(reason, "log_tail"), /no such device/);
+    assert.deepEqual(
+      explanation.reasons.map(({ code }) => code),
+      ["LAUNCH_FAILED", "EXITED"],
+    );
+    const why = Program.start("muster why", "../../cli/src/main.ts", {
+      base: import.meta.url,
+      args: ["why", "start-fails", "--scheduler", fleet.scheduler.grpc],
+    });
+    assert.equal((await why.ended).code, 0);
+    assert.match(why.stdout, /^start-fails is gone\n/);
+    assert.match(why.stdout, /log_tail .*\n {4}\| /);
+  });
+
+  it("a crash loop backs off, is seen as one, and ends with its supervisor", async () => {
+    const looping = await supervise(fleet, "start-loop", {
+      command: [execPath, "-e", "process.exit(4)"],
+      args: ["--restart", "on-failure", "--restart-delay", "150ms", "--restart-max-delay", "1m"],
+      waitReady: false,
+    });
+    const ends = await within("four ends", 10_000, () => {
+      const said = looping.said("launch.ended");
+      return said.length >= 4 ? said : undefined;
+    });
+    assert.deepEqual(
+      ends.value.slice(0, 4).map(({ restart_in_ms }) => restart_in_ms),
+      [150, 300, 600, 1_200],
+    );
+    const { reason } = await fleet.workerSays("start-loop", "LAUNCH_FAILED", 2 * H);
+    assert.match(reason.summary, /its supervisor starts it again in .* \(start \d+\)/);
+    const { launches } = await fleet.client.fleet.listLaunches({ workerId: "start-loop" });
+    assert.ok(launches.length >= 4);
+    assert.equal(launches.at(-1)?.startNumber, 1);
+    looping.supervisor.kill("SIGTERM");
+    assert.equal((await looping.supervisor.ended).code, 4);
+    await within("the restart is called off", H + SLACK_MS, async () => {
+      const { launch } = await fleet.workerState("start-loop");
+      return launch?.exit && launch.exit.restartTime === undefined ? true : undefined;
+    });
+  });
+});
