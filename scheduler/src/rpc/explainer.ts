@@ -132,8 +132,7 @@ export class Explainer {
         silentMs: silentMs === undefined ? undefined : Number(silentMs),
         held: end?.attributes.held ?? "",
       };
-      const reasons = explainExit(record, now) ??
-        explainSilence(record, now) ?? [explainGone(record, facts)];
+      const reasons = explainExit(record, now) ?? explainSilence(record, now) ?? [explainGone(record, facts)];
       return { subject: record.workerId, state, reasons };
     }
     if (record.launch && !hasRegistered(record)) {

@@ -9,7 +9,14 @@ import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
 import { type Measures, prometheusText } from "./measures.ts";
-import type { FatalMessage, FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
+import type {
+  FatalMessage,
+  FromLink,
+  LinkData,
+  ResourceStateMessage,
+  StartupPhaseMessage,
+  ToLink,
+} from "./messages.ts";
 import { Session } from "./session.ts";
 import type { SharedState } from "./shared.ts";
 import type { StreamEnd } from "./status.ts";
