@@ -1,0 +1,7 @@
+import { fleetIdle } from "./fleet-idle.ts";
+import { fleetLoss } from "./fleet-loss.ts";
+import { fleetStorm } from "./fleet-storm.ts";
+import type { Measure } from "./measure.ts";
+
+/** Measures of Muster alone: how much it holds, how deep it goes, what it costs, how it grows. */
+export const CAPACITY: readonly Measure[] = [fleetIdle, fleetLoss, fleetStorm];
