@@ -118,17 +118,19 @@ async function observe(
   const postgresMs = await postgresCpuMs(postgresPid);
   const start = await probed.usage(false);
   await sleep(windowMs);
-  const end = await probed.usage(true);
+  const end = await probed.usage(false);
   const seconds = (end.atMs - start.atMs) / 1_000;
   const postgresUsedMs = (await postgresCpuMs(postgresPid)) - postgresMs;
   const after = await streams.totals();
+  // Only now: the collection would be one more cause of slow answers.
+  const held = await probed.usage(true);
   if (after.ready !== workers)
     throw new Error(`${workers - after.ready} of ${workers} idle workers dropped: ${after.lastError}`);
   return {
     workers,
-    heapBytes: end.heapBytes,
-    externalBytes: end.externalBytes,
-    rssBytes: end.rssBytes,
+    heapBytes: held.heapBytes,
+    externalBytes: held.externalBytes,
+    rssBytes: held.rssBytes,
     serverCores: coreShare(start, end),
     postgresCores: postgresUsedMs / 1_000 / seconds,
     beatsPerSecond: (after.acks - before.acks) / seconds,

@@ -1,7 +1,8 @@
+import { depth } from "./depth.ts";
 import { fleetIdle } from "./fleet-idle.ts";
 import { fleetLoss } from "./fleet-loss.ts";
 import { fleetStorm } from "./fleet-storm.ts";
 import type { Measure } from "./measure.ts";
 
 /** Measures of Muster alone: how much it holds, how deep it goes, what it costs, how it grows. */
-export const CAPACITY: readonly Measure[] = [fleetIdle, fleetLoss, fleetStorm];
+export const CAPACITY: readonly Measure[] = [fleetIdle, fleetLoss, fleetStorm, depth];

@@ -47,7 +47,10 @@ export class Stack {
   readonly client: Client;
   readonly database: BenchDatabase;
   readonly schedulers: readonly Probed[];
-  readonly workers: readonly WorkerProcess[];
+  readonly workers: WorkerProcess[];
+  /** `host:port` of each scheduler. */
+  readonly addresses: readonly string[];
+  readonly #lab: Lab;
   readonly #clients: readonly Client[];
   readonly #server: PostgresServer;
   readonly #types: readonly string[];
@@ -56,7 +59,9 @@ export class Stack {
     server: PostgresServer;
     database: BenchDatabase;
     schedulers: readonly Probed[];
-    workers: readonly WorkerProcess[];
+    workers: WorkerProcess[];
+    addresses: readonly string[];
+    lab: Lab;
     clients: readonly Client[];
     client: Client;
     types: readonly string[];
@@ -65,6 +70,8 @@ export class Stack {
     this.database = parts.database;
     this.schedulers = parts.schedulers;
     this.workers = parts.workers;
+    this.addresses = parts.addresses;
+    this.#lab = parts.lab;
     this.#clients = parts.clients;
     this.client = parts.client;
     this.#types = parts.types;
@@ -105,7 +112,7 @@ export class Stack {
         }),
       ),
     );
-    const parts = { server, database: own, workers, clients, client, types };
+    const parts = { server, database: own, workers, addresses, lab, clients, client, types };
     return new Stack({ ...parts, schedulers: schedulers.map(({ child }) => new Probed(child)) });
   }
 
@@ -135,6 +142,22 @@ export class Stack {
       ),
     );
     return (tasks * 1_000) / (monotonicMs() - startedAt);
+  }
+
+  /** Opens one more process with a worker at the first scheduler. @param worker.gaps True: times every start. */
+  async addWorker(worker: {
+    readonly concurrency: number;
+    readonly prefetch: number;
+    readonly gaps: boolean;
+  }): Promise<WorkerProcess> {
+    const process = WorkerProcess.start(this.#lab.cleanup);
+    this.workers.push(process);
+    await process.reset({ gaps: worker.gaps });
+    await process.open({
+      ...{ workers: 1, address: this.addresses[0] ?? "", types: this.#types, handler: "noop" },
+      ...{ concurrency: worker.concurrency, prefetch: worker.prefetch },
+    });
+    return process;
   }
 
   /** Holds the queue back, submits, lets the database settle. */
