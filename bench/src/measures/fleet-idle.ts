@@ -10,7 +10,7 @@ const KIB = 1_024;
 
 /** A window of three beats, so that each worker counts alike. */
 const PLAN: IdlePlan = { steps: [1_000, 5_000], heartbeatMs: 5_000, windowMs: 15_000 };
-const QUICK: IdlePlan = { steps: [20, 100], heartbeatMs: 500, windowMs: 500 };
+const QUICK: IdlePlan = { steps: [50], heartbeatMs: 500, windowMs: 500 };
 
 /** Idle workers: what one scheduler pays to hold them, and what a bare grpc-js server pays for the same streams. */
 export const fleetIdle: Measure = {

@@ -55,7 +55,7 @@ function points(): Point[] {
 }
 
 function quickPoints(): Point[] {
-  return [workersPoint(1, 200), workersPoint(2, 200), schedulersPoint(2, 2, 200), payloadPoint(16 * KIB, 20)];
+  return [schedulersPoint(2, 2, 200), payloadPoint(16 * KIB, 20)];
 }
 
 function workersPoint(workers: number, tasks: number): Point {

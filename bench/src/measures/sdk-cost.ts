@@ -58,6 +58,9 @@ export const VARIANTS: readonly Variant[] = [
   { key: "slots-1", label: "1 slot, none ahead", plan: { concurrency: 1, prefetch: 0 } },
 ];
 
+/** Of the smoke test: one of each kind. */
+const QUICK_VARIANTS: ReadonlySet<string> = new Set(["usual", "no-events", "explain", "tracing"]);
+
 /** Slow ones are measured on fewer tasks. */
 const FEWER: Readonly<Record<string, number>> = { "slots-10": 4, "slots-1": 10 };
 
@@ -69,7 +72,9 @@ export const sdkCost: Measure = {
     for (let run = 1; run <= context.runs; run++) {
       if (context.signal.aborted) return;
       await measureRest(context, context.firstRun + run);
-      for (const variant of VARIANTS) {
+      for (const variant of context.quick
+        ? VARIANTS.filter(({ key }) => QUICK_VARIANTS.has(key))
+        : VARIANTS) {
         if (context.signal.aborted) return;
         await measureVariant(context, variant, context.firstRun + run);
       }
