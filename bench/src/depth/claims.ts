@@ -10,6 +10,8 @@ export interface ClaimTimes {
   readonly one: readonly number[];
   /** Claiming 500 in one statement. */
   readonly many: readonly number[];
+  /** Tasks that the batches took. */
+  readonly claimed: number;
 }
 
 /** As large as the scheduler's window and its largest claim. */
@@ -72,5 +74,5 @@ export async function timeClaims(
       startAgeMs: undefined,
     })),
   );
-  return times;
+  return { ...times, claimed: batch.length };
 }

@@ -1,4 +1,4 @@
-import type { Store } from "@muster/scheduler";
+import { openPostgresStore, type Store } from "@muster/scheduler";
 import { monotonicMs } from "../lab/monotonic.ts";
 import type { BenchDatabase } from "../lab/postgres.ts";
 import { makePayload } from "../systems/driver.ts";
@@ -6,30 +6,42 @@ import { makePayload } from "../systems/driver.ts";
 /** Rows in one statement: large enough for the rate, small enough to stop at a limit of time. */
 const CHUNK = 250_000;
 
-/** Makes a class of tasks without requirements; answers its id. */
-export async function classOf(store: Store, type: string): Promise<number> {
+/** Makes a class without requirements for each type; answers their ids. */
+export async function makeClasses(store: Store, types: readonly string[]): Promise<number[]> {
   const requirements = { labels: {}, resources: [] };
-  const [made] = await store.resolveClasses([{ queue: "default", type, requirements }]);
-  if (!made) throw new Error(`the store made no class for ${type}`);
-  return made.id;
+  const made = await store.resolveClasses(types.map((type) => ({ queue: "default", type, requirements })));
+  return made.map(({ id }) => id);
 }
 
-/** Adds waiting tasks of the class by SQL until there are `wanted`. */
-export async function fillWaiting(
+/** The store as a scheduler uses it. @param onLost Told of connections that were lost. */
+export function openStore(database: BenchDatabase, onLost: (text: string) => void): Store {
+  return openPostgresStore({
+    url: database.url,
+    applicationName: "bench",
+    onConnectionError: (error) => onLost(`the store lost a connection: ${error.message}`),
+  });
+}
+
+/** Adds waiting tasks by SQL, spread evenly over the classes. */
+export async function addWaiting(
   database: BenchDatabase,
-  classId: number,
-  wanted: number,
+  classIds: readonly number[],
+  count: number,
   payloadBytes: number,
 ): Promise<void> {
-  const [row] = await database.query("select count(*)::int as n from muster.task where state = 0");
   const payload = Buffer.from(JSON.stringify(makePayload(payloadBytes)));
-  for (let left = wanted - Number(row?.n); left > 0; left -= CHUNK) {
+  for (let left = count; left > 0; left -= CHUNK) {
     await database.query(
       `insert into muster.task (class_id, priority, state, payload)
-       select $1, 0, 0, $2 from generate_series(1, $3::int)`,
-      [classId, payload, Math.min(left, CHUNK)],
+       select ($1::int[])[1 + n % cardinality($1::int[])], 0, 0, $2 from generate_series(1, $3::int) as n`,
+      [classIds, payload, Math.min(left, CHUNK)],
     );
   }
+}
+
+/** Removes every waiting task. */
+export async function clearWaiting(database: BenchDatabase): Promise<void> {
+  await database.query("truncate muster.task");
 }
 
 /**

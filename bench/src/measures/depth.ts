@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { migrateDatabase, openPostgresStore, type Store } from "@muster/scheduler";
+import { migrateDatabase, type Store } from "@muster/scheduler";
 import { openSession, timeClaims } from "../depth/claims.ts";
-import { classOf, fillFinished, fillWaiting } from "../depth/fill.ts";
+import { addWaiting, clearWaiting, fillFinished, makeClasses, openStore } from "../depth/fill.ts";
 import { monotonicMs } from "../lab/monotonic.ts";
 import { type BenchDatabase, settleDatabase } from "../lab/postgres.ts";
 import { median, quantile } from "../report/statistics.ts";
@@ -11,6 +11,13 @@ import { reportDepth } from "./depth-report.ts";
 import type { Context, Measure } from "./measure.ts";
 
 const PAYLOAD_BYTES = 100;
+
+/** How often the queue is counted, as the monitor and listings do. */
+const COUNTS = 3;
+
+/** A scheduler that has just started counts the queue once; its regular work is what is measured. */
+const START_MS = 1_500;
+const QUICK_START_MS = 50;
 const TYPE = "noop";
 
 /** Sizes of a run. */
@@ -35,7 +42,7 @@ const PLAN: DepthPlan = {
   waiting: [1_000, 10_000, 100_000, 1_000_000],
   cycles: 20,
   ones: 20,
-  turns: 300,
+  turns: 600,
   drainMs: 10_000,
 };
 const QUICK: DepthPlan = {
@@ -65,31 +72,29 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
   const server = await context.lab.postgres();
   const database = await server.createDatabase("depth");
   await migrateDatabase(database.url);
-  const store = openPostgresStore({
-    url: database.url,
-    applicationName: "bench depth",
-    onConnectionError: (error) => context.say(`the store lost a connection: ${error.message}`),
-  });
-  const classId = await classOf(store, TYPE);
+  const store = openStore(database, context.say);
+  const [classId = 0] = await makeClasses(store, [TYPE]);
   const startedAt = monotonicMs();
   const finished = await fillFinished(database, classId, plan.finished, PAYLOAD_BYTES, plan.fillMs);
   const fillSeconds = (monotonicMs() - startedAt) / 1_000;
   context.say(`${figure(finished)} ended tasks filled in ${figure(fillSeconds)} s`);
   const sessionId = await openSession(store);
-  // Plans and pages are warm before the first depth, as they are before the others.
-  await fillWaiting(database, classId, 3_000, PAYLOAD_BYTES);
-  await settleDatabase(server, database);
+  const place = { store, database, classId, sessionId };
+  const fill = async (waiting: number) => {
+    await clearWaiting(database);
+    await addWaiting(database, [classId], waiting, PAYLOAD_BYTES);
+    await settleDatabase(server, database);
+  };
+  // Plans and connections are warm before the first depth, as they are before the others.
+  await fill(3_000);
   await timeClaims(store, classId, sessionId, plan.ones);
-  await database.query("delete from muster.task");
   for (const waiting of plan.waiting) {
     if (context.signal.aborted) break;
     const parameters = { waiting, finished };
-    await fillWaiting(database, classId, waiting, PAYLOAD_BYTES);
-    await settleDatabase(server, database);
-    const claims = await claimsAt(context, plan, store, { classId, sessionId, waiting, database });
+    await fill(waiting);
+    const claims = await claimsAt(plan, place);
     context.record({ part: "claim", subject: "store", run, parameters, values: claims });
-    await fillWaiting(database, classId, waiting, PAYLOAD_BYTES);
-    await settleDatabase(server, database);
+    await fill(waiting);
     const turns = await turnsAt(context, plan, database);
     context.say(
       `${figure(waiting)} waiting: claim of one ${figure(claims.one_p50_ms)} ms, a worker's turn ${figure(turns.turn_p50_ms)} ms`,
@@ -97,8 +102,7 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
     context.record({ part: "turn", subject: "muster", run, parameters, values: turns });
   }
   const deepest = plan.waiting.at(-1) ?? 0;
-  await fillWaiting(database, classId, deepest, PAYLOAD_BYTES);
-  await settleDatabase(server, database);
+  await fill(deepest);
   const parameters = { waiting: deepest, finished };
   context.record({
     part: "drain",
@@ -127,23 +131,29 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
 }
 
 async function claimsAt(
-  context: Context,
   plan: DepthPlan,
-  store: Store,
-  at: { classId: number; sessionId: number; waiting: number; database: BenchDatabase },
+  place: { store: Store; database: BenchDatabase; classId: number; sessionId: number },
 ) {
+  const { store, database, classId, sessionId } = place;
   const times = { window: [] as number[], one: [] as number[], many: [] as number[] };
-  // A shallow queue is topped up between cycles: its depth is what is measured.
-  for (let cycle = 0; cycle < plan.cycles && !context.signal.aborted; cycle++) {
-    const some = await timeClaims(store, at.classId, at.sessionId, plan.ones);
+  const count: number[] = [];
+  for (let cycle = 0; cycle < plan.cycles; cycle++) {
+    const some = await timeClaims(store, classId, sessionId, plan.ones);
     for (const kind of ["window", "one", "many"] as const) times[kind].push(...some[kind]);
-    await fillWaiting(at.database, at.classId, at.waiting, PAYLOAD_BYTES);
+    // The depth is what is measured: it stays.
+    await addWaiting(database, [classId], plan.ones + some.claimed, PAYLOAD_BYTES);
+  }
+  for (let time = 0; time < COUNTS; time++) {
+    const startedAt = monotonicMs();
+    await store.depths();
+    count.push(monotonicMs() - startedAt);
   }
   return {
     window_p50_ms: median(times.window),
     one_p50_ms: median(times.one),
     one_p99_ms: quantile(times.one, 0.99),
     many_p50_ms: median(times.many),
+    count_p50_ms: median(count),
   };
 }
 
@@ -153,6 +163,7 @@ async function turnsAt(context: Context, plan: DepthPlan, database: BenchDatabas
   const stack = await Stack.start(context.lab, { processes: 0 }, database);
   const startMs = monotonicMs() - startedAt;
   const usage = await stack.schedulers[0]?.usage(true);
+  await delay(context.quick ? QUICK_START_MS : START_MS);
   const worker = await stack.addWorker({ concurrency: 1, prefetch: 0, gaps: true });
   let gaps: readonly number[] = [];
   for (const deadline = monotonicMs() + 30_000; gaps.length < plan.turns; ) {

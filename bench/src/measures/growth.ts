@@ -26,6 +26,10 @@ const MOST_PROCESSES = 4;
 /** Slots of all workers together, and as many attempts ahead: the same for every number of workers. */
 const SLOTS = 1_024;
 
+/** Tasks of small payload in a drain, and of the first one, which compiles the code. */
+const TASKS = 50_000;
+const WARM_UP = 10_000;
+
 const WORKERS = [1, 2, 4, 8, 16, 32, 64];
 const PAYLOADS = [100, KIB, 16 * KIB, 64 * KIB, 256 * KIB];
 const SCHEDULERS = [1, 2];
@@ -47,10 +51,10 @@ export const growth: Measure = {
 
 function points(): Point[] {
   return [
-    ...WORKERS.map((workers) => workersPoint(workers, 20_000)),
-    ...SCHEDULERS.map((schedulers) => schedulersPoint(schedulers, 4, 40_000)),
+    ...WORKERS.map((workers) => workersPoint(workers, TASKS)),
+    ...SCHEDULERS.map((schedulers) => schedulersPoint(schedulers, 4, TASKS)),
     // At most 64 MiB of payload in all.
-    ...PAYLOADS.map((bytes) => payloadPoint(bytes, Math.min(20_000, Math.floor((64 * KIB * KIB) / bytes)))),
+    ...PAYLOADS.map((bytes) => payloadPoint(bytes, Math.min(TASKS, Math.floor((64 * KIB * KIB) / bytes)))),
   ];
 }
 
@@ -96,7 +100,7 @@ function spread(workers: number): StackPlan {
 async function measurePoint(context: Context, point: Point, run: number): Promise<void> {
   const stack = await Stack.start(context.lab, point.plan);
   const bytes = point.parameters.payload_bytes;
-  const warmUp = Math.min(5_000, point.tasks);
+  const warmUp = Math.min(WARM_UP, point.tasks);
   await stack.load(warmUp, bytes);
   await stack.drain(warmUp);
   const submit = await stack.load(point.tasks, bytes);

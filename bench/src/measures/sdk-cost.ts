@@ -10,7 +10,7 @@ const PAYLOAD_BYTES = 100;
 const MIB = 1_048_576;
 
 /** Tasks of a drain, and of the first one, which compiles the code. */
-const TASKS = 20_000;
+const TASKS = 50_000;
 const WARM_UP = 5_000;
 const QUICK_TASKS = 200;
 
@@ -62,7 +62,7 @@ export const VARIANTS: readonly Variant[] = [
 const QUICK_VARIANTS: ReadonlySet<string> = new Set(["usual", "no-events", "explain", "tracing"]);
 
 /** Slow ones are measured on fewer tasks. */
-const FEWER: Readonly<Record<string, number>> = { "slots-10": 4, "slots-1": 10 };
+const FEWER: Readonly<Record<string, number>> = { phases: 2, progress: 2, "slots-10": 5, "slots-1": 25 };
 
 /** What the SDK and what is recorded cost, a task and at rest. */
 export const sdkCost: Measure = {

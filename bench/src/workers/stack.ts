@@ -194,6 +194,11 @@ export class Stack {
     return handled.reduce((sum, { count }) => sum + count, 0);
   }
 
+  /** Processor time of all schedulers so far. */
+  async schedulerCpuUs(): Promise<number> {
+    return (await this.#cpu()).schedulersUs;
+  }
+
   /** Ends everything. @param options.keepDatabase True: the database stays for the next stack. */
   async close({ keepDatabase = false } = {}): Promise<void> {
     for (const client of this.#clients) client.close();
