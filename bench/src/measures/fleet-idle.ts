@@ -66,7 +66,6 @@ function report(samples: readonly Sample[]): Findings {
         figure(middle("server_core_ratio") * 100),
         figure(middle("postgres_core_ratio") * 100),
         figure(middle("beats_per_s")),
-        figure(middle("slowest_ack_ms")),
       ];
     }),
   );
@@ -77,7 +76,7 @@ function report(samples: readonly Sample[]): Findings {
         title: `Idle workers that beat every 5 s, median of ${runsOf(samples)} runs`,
         head: [
           ...["server", "heap KiB each", "buffers KiB each", "RSS KiB each", "RSS MiB in all"],
-          ...["% of a core", "PostgreSQL % of a core", "beats/s", "slowest answer ms"],
+          ...["% of a core", "PostgreSQL % of a core", "beats/s"],
         ],
         rows,
       },

@@ -59,7 +59,7 @@ export const VARIANTS: readonly Variant[] = [
 ];
 
 /** Of the smoke test: one of each kind. */
-const QUICK_VARIANTS: ReadonlySet<string> = new Set(["usual", "no-events", "explain", "tracing"]);
+const QUICK_VARIANTS: ReadonlySet<string> = new Set(["no-events", "explain", "tracing"]);
 
 /** Slow ones are measured on fewer tasks. */
 const FEWER: Readonly<Record<string, number>> = { phases: 2, progress: 2, "slots-10": 5, "slots-1": 25 };
