@@ -105,6 +105,31 @@ describe("npm run bench -- --quick", () => {
     await nothingLeftOf(out);
   });
 
+  it("measures fleets, depth, cost and growth of Muster, and leaves nothing behind", async () => {
+    const out = folder();
+    const measures = ["fleet-idle", "fleet-loss", "fleet-storm", "depth", "classes", "sdk-cost", "growth"];
+    const bench = startBench(measures, out);
+    assert.equal(await bench.ended, 0, bench.said());
+    const samples: readonly Sample[] = JSON.parse(readFileSync(join(out, "results.json"), "utf8")).samples;
+    assert.deepEqual([...new Set(samples.map(({ measure }) => measure))], measures);
+    for (const { measure, subject, values, skipped } of samples) {
+      const name = `${measure} of ${subject}`;
+      assert.notEqual(skipped === undefined, Object.keys(values).length === 0, name);
+      // JSON has no NaN: what could not be computed is null.
+      for (const [key, value] of Object.entries(values))
+        assert.ok(Number.isFinite(value), `${name}: ${key} is ${value}`);
+    }
+    const of = (measure: string) => samples.filter((sample) => sample.measure === measure);
+    assert.deepEqual(
+      of("fleet-loss").map(({ subject }) => subject),
+      ["killed", "cut off"],
+    );
+    const [storm] = of("fleet-storm");
+    assert.equal(storm?.values.submits_failed, 0);
+    assert.equal(storm?.values.tasks_rerun, 0);
+    await nothingLeftOf(out);
+  });
+
   it("ends at Ctrl-C and leaves nothing behind", async () => {
     const out = folder();
     const bench = startBench(["sustained", "--runs", "100", "--systems", "muster"], out);
