@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Task, TaskState } from "@muster/protocol";
 import { Client, type TaskHandle } from "@muster/worker/client";
+import { startOtel } from "@muster/worker/otel";
 import { wordAccuracy } from "./accuracy.ts";
 import { createBoard } from "./board.ts";
 import { type Child, startChild } from "./children.ts";
@@ -14,6 +15,7 @@ const DATA_DIR = join(".muster", "demo");
 /** The first start makes a database cluster; a cold machine takes a few seconds for it. */
 const START_TIMEOUT_MS = 120_000;
 
+const otel = await startOtel({ serviceName: "ocr-demo" });
 const children: Child[] = [];
 const interrupted = new AbortController();
 process.once("SIGINT", () => interrupted.abort(new Error("interrupted")));
@@ -28,6 +30,7 @@ try {
 } finally {
   // Workers first: they hand in what they hold while there is somebody to take it.
   for (const child of children.toReversed()) await child.stop();
+  await otel.stop();
 }
 
 async function demo(): Promise<number> {

@@ -1,4 +1,5 @@
 import { NonRetryableError, Worker } from "@muster/worker";
+import { startOtel } from "@muster/worker/otel";
 import { Recogniser, UnreadableImageError } from "./recogniser.ts";
 
 /** What a recognised page comes back as. */
@@ -8,6 +9,9 @@ export interface OcrResult {
   readonly confidence: number;
   readonly words: number;
 }
+
+// Traces to wherever OTEL_EXPORTER_OTLP_ENDPOINT points; nothing without it.
+await startOtel({ serviceName: "ocr-worker" });
 
 let loaded: Promise<Recogniser> | undefined;
 

@@ -86,6 +86,7 @@ export async function startScheduler(options: {
     },
     maxLabelSets: config.metricLabelSets,
     onScheduled: (delayMs) => duties.wakeIn(delayMs),
+    tracing: telemetry.tracing,
   });
   const database = new DatabaseWatch({
     store,
@@ -239,6 +240,7 @@ export async function startScheduler(options: {
     await duties.stop();
     await dispatch.refusals.stop();
     await dispatch.journal.stop();
+    await dispatch.traces.stop();
     try {
       await store.retire(id);
     } catch (error) {

@@ -55,6 +55,7 @@ export class Fleet {
    * @param options.schedulers How many, on one database; 1 by default.
    * @param options.args Further flags of every scheduler.
    * @param options.token What callers must send; nothing by default.
+   * @param options.env Further variables of every scheduler.
    * @param options.database One that the test made; a new one on the suite's server by default.
    * @param options.databaseUrl Where the schedulers find the database, when not at its own URL.
    */
@@ -63,6 +64,7 @@ export class Fleet {
       schedulers?: number;
       args?: readonly string[];
       token?: string;
+      env?: Readonly<Record<string, string>>;
       database?: TestDatabase;
       databaseUrl?: (url: string) => string | Promise<string>;
     } = {},
@@ -73,7 +75,7 @@ export class Fleet {
       startTestScheduler({
         databaseUrl: url,
         args: options.args ?? [],
-        env: options.token === undefined ? {} : { MUSTER_TOKEN: options.token },
+        env: { ...(options.token === undefined ? {} : { MUSTER_TOKEN: options.token }), ...options.env },
       }),
     );
     return new Fleet(db, url, await Promise.all(started), options.token);
@@ -86,10 +88,15 @@ export class Fleet {
   }
 
   /** Starts a scheduler where another one was: on the same addresses. */
-  async restart(old: TestScheduler, args: readonly string[] = []): Promise<TestScheduler> {
+  async restart(
+    old: TestScheduler,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<TestScheduler> {
     const scheduler = await startTestScheduler({
       databaseUrl: this.#databaseUrl,
       args: ["--grpc-addr", old.grpc, "--http-addr", old.http.replace("http://", ""), ...args],
+      env,
     });
     this.schedulers.splice(this.schedulers.indexOf(old), 1, scheduler);
     return scheduler;

@@ -9,6 +9,7 @@ import type { Logger } from "./logger.ts";
 import type { CompiledTask } from "./options.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
+import type { RunTrace } from "./tracing.ts";
 import type { Watch } from "./watchdog.ts";
 
 /** Largest output chunk that goes in one message. */
@@ -50,6 +51,8 @@ export class Attempt implements TaskContext<never> {
   runDeadline: Deadline | undefined;
   /** Set once the outcome is reported or the attempt is given up: nothing is sent for it any more. */
   closed = false;
+  /** Its spans; unset until the handler is called, and without an OpenTelemetry SDK. */
+  trace: RunTrace | undefined;
   /** What the schema made of the payload. */
   parsed: unknown;
   readonly warnings: TaskWarning[] = [];
@@ -106,7 +109,10 @@ export class Attempt implements TaskContext<never> {
 
   get log(): Logger {
     const { attemptId, taskId, type } = this.assignment;
-    this.#log ??= this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
+    if (this.#log === undefined) {
+      const log = this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
+      this.#log = this.trace?.log(log) ?? log;
+    }
     return this.#log;
   }
 
@@ -134,6 +140,7 @@ export class Attempt implements TaskContext<never> {
         }),
       log: () => this.log,
       startedMs: () => this.startedMs ?? this.receivedMs,
+      trace: () => this.trace,
     });
     return this.#phases.run(name, fn, options);
   };

@@ -65,6 +65,11 @@ export function wallClockIso(): string {
   return new Date().toISOString();
 }
 
+/** The wall clock for spans. */
+export function wallClock(): Date {
+  return new Date();
+}
+
 /** Milliseconds since the process started; in a thread, since the thread did. */
 export function processAgeMs(): number {
   return performance.now();

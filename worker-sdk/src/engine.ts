@@ -264,7 +264,12 @@ export class Engine {
             : "dialling the scheduler failed",
         );
         return;
+      case "acknowledged":
+        this.#runner.acknowledged(message.attemptIds);
+        return;
       case "refused":
+        if (message.stale) this.#runner.refused(message.attemptId);
+        else this.#runner.acknowledged([message.attemptId]);
         this.#log.warn(
           {
             event: "task.result.refused",

@@ -5,6 +5,7 @@ import type { LinkData, StartupPhaseMessage } from "./link/messages.ts";
 import type { CompiledOptions } from "./options.ts";
 import type { ResourceLoaders } from "./resource-loaders.ts";
 import type { Resources } from "./resources.ts";
+import { isTracing } from "./tracing.ts";
 
 /** Facts about the process that logs and Hello share. */
 export function processFacts(): {
@@ -48,7 +49,11 @@ export function linkData(
     slots: options.concurrency,
     prefetch: options.prefetch,
     resources: [...resources],
-    features: loaders.any ? ["prepare_resource"] : [],
+    features: [
+      ...(loaders.any ? ["prepare_resource"] : []),
+      // The scheduler writes the spans of runs for workers that do not.
+      ...(isTracing() ? ["tracing"] : []),
+    ],
     loadable: loaders.names,
     launchId: options.launchId,
     http: options.http,

@@ -4,6 +4,7 @@ import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { AssignmentMessage } from "./link/messages.ts";
 import type { Logger } from "./logger.ts";
+import type { RunTrace } from "./tracing.ts";
 import { Watch } from "./watchdog.ts";
 
 const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
@@ -25,6 +26,7 @@ export interface PhasesListener {
   timedOut(phase: string, limitMs: number): void;
   log(): Logger;
   startedMs(): number;
+  trace(): RunTrace | undefined;
 }
 
 /** The named phases of one attempt: sequential, nested or side by side. */
@@ -49,7 +51,8 @@ export class Phases {
     const timing = { phase: name, durationMs: 0, failed: true };
     if (this.timings.length < MAX_TIMINGS) this.timings.push(timing);
     try {
-      const value = await fn();
+      const trace = this.#listener.trace();
+      const value = await (trace === undefined ? fn() : trace.phase(name, context, fn));
       timing.failed = false;
       this.#end(phase, "completed", context, timing);
       return value;

@@ -1,13 +1,17 @@
 import { constants } from "node:os";
-import { systemClock } from "./clock.ts";
+import { settledWithin, systemClock } from "./clock.ts";
 import { processEnvironment } from "./connection-options.ts";
 import type { Engine } from "./engine.ts";
 import { disarmLastWords } from "./last-words.ts";
 import type { Logger } from "./logger.ts";
 import { watchSupervisor } from "./supervisor-watch.ts";
+import { flushSpans } from "./tracing.ts";
 
 /** How long a program may linger after its worker has stopped before it is ended. */
 const LINGER_MS = 5000;
+
+/** How long the export of the last spans may hold the end up. */
+const FLUSH_SPANS_MS = 3000;
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -54,6 +58,10 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
   try {
     engine = begin();
     const fatal = await engine.ended;
+    if (!(await settledWithin(flushSpans(), FLUSH_SPANS_MS))) {
+      const fields = { event: "worker.spans.unsent", waited_ms: FLUSH_SPANS_MS };
+      log.warn(fields, "the last spans could not be exported in time");
+    }
     if (fatal !== undefined) process.exit(1);
   } finally {
     stopWatching();

@@ -6,6 +6,7 @@ import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import type { AssignmentGroup, AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "./options.ts";
+import { type RunEnd, RunTrace } from "./tracing.ts";
 import { Watch } from "./watchdog.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
@@ -32,6 +33,8 @@ export class Runner {
   readonly #executeOptions: () => ExecuteOptions;
   readonly #types = new Map<string, TypeState>();
   readonly #running = new Map<string, Attempt>();
+  /** Spans of runs whose outcome the scheduler has not taken yet. */
+  readonly #unacknowledged = new Map<string, RunTrace>();
   #waiting: Attempt[] = [];
   #closedTo: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
@@ -114,11 +117,26 @@ export class Runner {
   /** An attempt is no longer ours. */
   revoke(attemptId: string, reason: string): void {
     this.#host.log.warn({ event: "task.revoked", attempt_id: attemptId, reason }, "attempt revoked");
+    this.refused(attemptId);
     if (this.#takeWaiting(attemptId) !== undefined) return;
     const attempt = this.#running.get(attemptId);
     if (attempt === undefined) return;
     attempt.revoked = true;
     this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
+  }
+
+  /** The scheduler has taken these outcomes. */
+  acknowledged(attemptIds: readonly string[]): void {
+    for (const attemptId of attemptIds) {
+      this.#unacknowledged.get(attemptId)?.release();
+      this.#unacknowledged.delete(attemptId);
+    }
+  }
+
+  /** The scheduler has not taken the outcome: the attempt was no longer ours. */
+  refused(attemptId: string): void {
+    this.#unacknowledged.get(attemptId)?.drop();
+    this.#unacknowledged.delete(attemptId);
   }
 
   /** Gives back what has not begun. */
@@ -146,9 +164,11 @@ export class Runner {
   abandon(reason: Error): void {
     this.closeTo("DRAINING");
     this.#waiting = [];
+    for (const attemptId of [...this.#unacknowledged.keys()]) this.refused(attemptId);
     for (const attempt of [...this.#running.values()]) {
       attempt.abort({ kind: "revoked", reason });
       attempt.close();
+      attempt.trace?.drop();
       this.#running.delete(attempt.id);
     }
     this.#wakeIdle();
@@ -213,7 +233,9 @@ export class Runner {
       });
     }
     if (type.syncMs > BLOCKING_MS) link.flush();
-    const outcome = execute(attempt, this.#executeOptions());
+    attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
+    const run = () => execute(attempt, this.#executeOptions());
+    const outcome = attempt.trace === undefined ? run() : attempt.trace.within(run);
     const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
     type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
     outcome.then(
@@ -229,7 +251,13 @@ export class Runner {
     this.#running.delete(attempt.id);
     if (attempt.revoked) {
       attempt.close();
-      const fields = { event: "task.revoked.returned", attempt_id: attempt.id, outcome: outcome.kind };
+      attempt.trace?.drop();
+      const fields = {
+        event: "task.revoked.returned",
+        attempt_id: attempt.id,
+        outcome: outcome.kind,
+        ...attempt.trace?.fields(),
+      };
       this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
     } else this.#report(attempt, outcome);
     this.#startWaiting();
@@ -240,9 +268,13 @@ export class Runner {
     const cost = { runMs: attempt.runMs, phases: attempt.timings };
     attempt.close();
     const { link } = this.#host;
-    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0) {
+    const { trace } = attempt;
+    trace?.end(runEnd(outcome));
+    const tell = trace?.recording === true;
+    if (trace !== undefined && tell) this.#unacknowledged.set(attempt.id, trace);
+    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0 && !tell) {
       link.sendSuccess(attempt.id, outcome.output, outcome.contentType, cost.runMs);
-    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost });
+    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost, tell });
     this.#logOutcome(attempt, outcome, cost.runMs);
   }
 
@@ -254,6 +286,7 @@ export class Runner {
       task_id: taskId,
       task_type: type,
       run_ms: Math.round(runMs * 1000) / 1000,
+      ...attempt.trace?.fields(),
     };
     switch (outcome.kind) {
       case "succeeded":
@@ -276,6 +309,7 @@ export class Runner {
   #stop(attempt: Attempt, stop: StopRequest, graceMs: number): void {
     if (attempt.stop !== undefined) return;
     this.#host.link.send({ kind: "cancelling", attemptId: attempt.id });
+    attempt.trace?.event("stop_requested", { reason: stop.kind });
     const { clock, deadlines } = this.#host;
     attempt.unwinding = new Watch(clock, deadlines, Math.max(1, graceMs), {
       stuck: (elapsedMs) =>
@@ -312,4 +346,9 @@ function spread(group: AssignmentGroup): AssignmentMessage[] {
     attemptNumber: attemptNumbers[index] ?? 0,
     payload: payloads[index] ?? "",
   }));
+}
+
+function runEnd(outcome: Outcome): RunEnd {
+  if (outcome.kind !== "failed") return { outcome: outcome.kind };
+  return { outcome: outcome.kind, error: { type: outcome.code, message: outcome.message } };
 }

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
+import { startOtel } from "@muster/worker/otel";
 import type { Command } from "commander";
 import { addConnectionOptions } from "../config.ts";
 import { parseDuration } from "../duration.ts";
@@ -12,8 +13,11 @@ import { oneLine } from "../output/text.ts";
 import { argument, collect, keyValue, wholeNumber } from "../parse.ts";
 import type { Payload } from "../payload.ts";
 import { readPayload } from "../payload.ts";
-import { present, withSession } from "../session.ts";
+import { present, type Session, withSession } from "../session.ts";
 import { awaitTask, badEnd } from "../wait.ts";
+
+/** How long a collector that does not answer may hold the command up, milliseconds. */
+const EXPORT_MS = 2_000;
 
 interface Options {
   readonly queue?: string;
@@ -87,26 +91,39 @@ async function submit(
   io: Io,
 ): Promise<void> {
   const payload = await readPayload(argumentText, options.contentType, io.stdin);
-  await withSession(command, io, async (session) => {
-    const response = await session.tasks.submitTasks(
-      { tasks: [taskSpec(type, payload, options)] },
-      session.call,
-    );
-    const submitted = present(response.tasks[0], "the submitted task");
-    if (!options.wait) {
-      if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
-      else writeSubmitted(submitted, io);
-      return;
-    }
-    if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
-    const task = await awaitTask(session, submitted.taskId, io, options.json === true);
-    if (options.json) writeJson(io.stdout, TaskSchema, task);
-    const failure = badEnd(task);
-    if (failure !== undefined) throw failure;
-    if (options.json) return;
-    for (const warning of task.warnings) noteWarning(warning, io);
-    writeResult(task, io);
-  });
+  const otel = await startOtel({ serviceName: "muster-cli" });
+  try {
+    await withSession(command, io, (session) => submitIn(session, type, payload, options, io));
+  } finally {
+    await otel.stop(EXPORT_MS);
+  }
+}
+
+async function submitIn(
+  session: Session,
+  type: string,
+  payload: Payload,
+  options: Options,
+  io: Io,
+): Promise<void> {
+  const response = await session.tasks.submitTasks(
+    { tasks: [taskSpec(type, payload, options)] },
+    session.call,
+  );
+  const submitted = present(response.tasks[0], "the submitted task");
+  if (!options.wait) {
+    if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
+    else writeSubmitted(submitted, io);
+    return;
+  }
+  if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
+  const task = await awaitTask(session, submitted.taskId, io, options.json === true);
+  if (options.json) writeJson(io.stdout, TaskSchema, task);
+  const failure = badEnd(task);
+  if (failure !== undefined) throw failure;
+  if (options.json) return;
+  for (const warning of task.warnings) noteWarning(warning, io);
+  writeResult(task, io);
 }
 
 function taskSpec(

@@ -3,6 +3,8 @@ import type { Store } from "../store/store.ts";
 import { MeasuredClasses } from "../telemetry/class-measures.ts";
 import { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
+import { AttemptTraces } from "./attempt-traces.ts";
 import { Backlog } from "./backlog.ts";
 import { ClassIndex } from "./class-index.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -45,6 +47,8 @@ export interface Dispatch {
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
   readonly waits: Waits;
+  readonly traces: AttemptTraces;
+  readonly tracing: Tracing;
 }
 
 /**
@@ -62,8 +66,9 @@ export function createDispatch(options: {
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
+  tracing: Tracing;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, maxLabelSets, intervals, onScheduled } = options;
+  const { store, clock, log, leases, schedulerId, maxLabelSets, intervals, onScheduled, tracing } = options;
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
@@ -72,11 +77,22 @@ export function createDispatch(options: {
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
   const waits = new Waits(clock, counters);
-  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits });
+  const traces = new AttemptTraces({ store, tracing, classes, clock, log });
+  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits, traces });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
-  const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
-  const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases });
+  const settler = new Settler({
+    store,
+    clock,
+    log,
+    counters,
+    dispatcher,
+    signals,
+    peers,
+    traces,
+    onScheduled,
+  });
+  const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases, traces });
   const sessions = new Sessions({
     store,
     registry,
@@ -90,6 +106,7 @@ export function createDispatch(options: {
     counters,
     leases,
     schedulerId,
+    traces,
   });
   const launches = new Launches({ store, sessions, journal, log, leases });
   const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
@@ -125,6 +142,7 @@ export function createDispatch(options: {
     signals,
     counters,
     resources,
+    traces,
   });
   return {
     backlog,
@@ -147,5 +165,7 @@ export function createDispatch(options: {
     signals,
     submitter,
     waits,
+    traces,
+    tracing,
   };
 }

@@ -5,6 +5,7 @@ import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts";
 import { Line } from "./line.ts";
 import type { OutgoingAssignment } from "./link.ts";
@@ -48,6 +49,7 @@ export class Dispatcher {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
+  readonly #traces: AttemptTraces;
   readonly #underWay = new Set<Promise<void>>();
   /** Planned and not yet known to be won or lost, so that a refill does not bring them back. */
   readonly #planned = new Set<number>();
@@ -70,6 +72,7 @@ export class Dispatcher {
     log: Logger;
     counters: Counters;
     waits: Waits;
+    traces: AttemptTraces;
   }) {
     this.#store = parts.store;
     this.#classes = parts.classes;
@@ -78,6 +81,7 @@ export class Dispatcher {
     this.#log = parts.log;
     this.#counters = parts.counters;
     this.#waits = parts.waits;
+    this.#traces = parts.traces;
   }
 
   /** Gives out what can be given out; cheap when nothing can. Never throws. */
@@ -93,6 +97,7 @@ export class Dispatcher {
         this.#claims--;
       });
     }
+    this.#traces.lookAtWaits();
     if (this.#refilling || this.#stopped) return;
     const low = this.#worthRefilling();
     if (low.length === 0) return;
@@ -174,10 +179,15 @@ export class Dispatcher {
       // The worker may have come back on a new stream while the claim was under way.
       const session = this.#registry.byId(planned.id) ?? planned;
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
-      const held = toAttempt(attempt, entry.taskClass.type, this.#clock.monotonic());
+      const held = toAttempt(
+        attempt,
+        entry.taskClass.type,
+        this.#clock.monotonic(),
+        this.#traces.assigned(attempt),
+      );
       session.hold(held, session === planned);
       const list = bySession.get(session);
-      const outgoing = toAssignment(attempt, entry);
+      const outgoing = toAssignment(attempt, entry, this.#traces.headers(attempt));
       if (list) list.push(outgoing);
       else bySession.set(session, [outgoing]);
     }
@@ -352,7 +362,12 @@ export class Dispatcher {
   }
 }
 
-function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt {
+function toAttempt(
+  claimed: ClaimedAttempt,
+  type: string,
+  now: number,
+  assigned: Attempt["assigned"],
+): Attempt {
   return {
     taskId: claimed.taskId,
     epoch: claimed.epoch,
@@ -363,6 +378,7 @@ function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt 
     options: claimed.options,
     cancelReason: claimed.cancelReason,
     sentAt: now,
+    assigned,
     acceptedAt: undefined,
     startedAt: undefined,
     phase: undefined,
@@ -376,7 +392,11 @@ function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt 
   };
 }
 
-function toAssignment(claimed: ClaimedAttempt, { taskClass }: ClassEntry): OutgoingAssignment {
+function toAssignment(
+  claimed: ClaimedAttempt,
+  { taskClass }: ClassEntry,
+  headers: OutgoingAssignment["headers"],
+): OutgoingAssignment {
   return {
     key: { taskId: claimed.taskId, epoch: claimed.epoch },
     type: taskClass.type,
@@ -385,7 +405,7 @@ function toAssignment(claimed: ClaimedAttempt, { taskClass }: ClassEntry): Outgo
     maxAttempts: (claimed.options?.retry ?? DEFAULT_RETRY_POLICY).maxRetries + 1,
     payload: claimed.payload,
     contentType: claimed.contentType,
-    headers: claimed.headers,
+    headers,
     options: claimed.options,
     resources: taskClass.requirements.resources,
   };

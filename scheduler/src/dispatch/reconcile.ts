@@ -87,6 +87,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     options: row.options,
     cancelReason: row.cancelReason,
     sentAt: now,
+    assigned: known?.assigned,
     acceptedAt: known?.acceptedAt ?? now,
     startedAt: known?.startedAt,
     phase: known?.phase,

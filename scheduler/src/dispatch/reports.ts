@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -70,12 +71,13 @@ export class Reports {
   }
 
   rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
-    const { settler, log, classes, clock } = this.#parts;
+    const { settler, log, classes, clock, traces } = this.#parts;
     const attempt = this.#current(session, key, "reject");
     if (!attempt || attempt.settling) return;
     log.warn("task.rejected", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
+      ...traces.fields(attempt),
       reason,
       detail,
     });
@@ -92,7 +94,7 @@ export class Reports {
     const attempt = this.#current(session, event.key, "event");
     if (!attempt || event.sequence <= attempt.sequence) return;
     attempt.sequence = event.sequence;
-    const { clock, journal, log } = this.#parts;
+    const { clock, journal, log, traces } = this.#parts;
     if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
     if (OWN_NAMES.has(event.name)) return;
     const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
@@ -111,6 +113,7 @@ export class Reports {
         ...event.attributes,
         worker_id: session.workerId,
         attempt_id: formatAttemptId(event.key),
+        ...traces.fields(attempt),
       });
     }
   }
@@ -168,13 +171,14 @@ export class Reports {
   }
 
   #checkAccept(session: Session, attempt: Attempt, now: number): void {
-    const { leases, log, settler } = this.#parts;
+    const { leases, log, settler, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     session.acceptStalledUntil = now + STALL_MS;
     log.warn("task.unaccepted", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
+      ...traces.fields(attempt),
       waited_ms: Math.round(now - attempt.sentAt),
     });
     session.link?.revoke(key, "accept_deadline");
@@ -236,6 +240,7 @@ export interface ReportParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
+  readonly traces: AttemptTraces;
 }
 
 /** A handler that was stopped by a hard timeout failed by it, whatever it calls its end. */

@@ -66,6 +66,7 @@ function attempt(taskId: number, type: string): Attempt {
     options: undefined,
     cancelReason: undefined,
     sentAt: 0,
+    assigned: undefined,
     acceptedAt: undefined,
     startedAt: undefined,
     phase: undefined,

@@ -1,6 +1,7 @@
 import type { Candidate, TypeCapacity } from "../domain/match.ts";
 import type { TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
+import type { Assigned } from "../telemetry/attempt-spans.ts";
 import type { WorkerLink } from "./link.ts";
 
 /** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */
@@ -14,6 +15,8 @@ export interface Attempt {
   readonly options: TaskOptions | undefined;
   cancelReason: string | undefined;
   readonly sentAt: number;
+  /** For its trace; undefined when it has none, and when it was not this scheduler that gave it out. */
+  readonly assigned: Assigned | undefined;
   acceptedAt: number | undefined;
   startedAt: number | undefined;
   phase: string | undefined;

@@ -5,6 +5,7 @@ import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } fr
 import type { DecideLost, GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
 import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -365,7 +366,7 @@ export class Sessions {
   }
 
   #gone(gone: GoneSession, reason: string): void {
-    const { log, registry, settler, signals, counters } = this.#parts;
+    const { log, registry, settler, signals, counters, traces } = this.#parts;
     counters.gone.add(reason);
     const known = registry.byId(gone.sessionId);
     // A drain may come before the startup is over; that is no failure.
@@ -381,6 +382,8 @@ export class Sessions {
     for (const { row, settlement } of gone.settled) {
       if (settlement.kind === "requeue") settler.requeued(row.taskId, row.classId, settlement);
       else counters.settled(row.classId, settlement);
+      const held = registry.byId(gone.sessionId)?.attempts.get(row.taskId);
+      traces.ended(row, held?.epoch === row.epoch ? held.assigned : undefined, undefined);
       signals.changed(row.taskId);
     }
     const session = registry.byId(gone.sessionId);
@@ -433,4 +436,5 @@ export interface SessionParts {
   readonly counters: Counters;
   readonly leases: LeaseSettings;
   readonly schedulerId: string;
+  readonly traces: AttemptTraces;
 }

@@ -7,6 +7,7 @@ import type { AttemptMetrics } from "../domain/task.ts";
 import type { SettleRequest, SettleResult, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
 import { Batcher } from "./batcher.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { ResultAck } from "./link.ts";
@@ -28,6 +29,8 @@ const LAST_WAIT_MS = 2_000;
 interface Ending {
   readonly attempt: Attempt;
   readonly request: SettleRequest;
+  /** When its result arrived or its end was concluded, monotonic. */
+  readonly at: number;
 }
 
 /** A result as its worker reported it. */
@@ -49,6 +52,7 @@ export class Settler {
   readonly #dispatcher: Dispatcher;
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
+  readonly #traces: AttemptTraces;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<readonly SettleRequest[], SettleResult[]>;
   readonly #stopping = new AbortController();
@@ -61,6 +65,7 @@ export class Settler {
     dispatcher: Dispatcher;
     signals: TaskSignals;
     peers: Peers;
+    traces: AttemptTraces;
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
@@ -70,6 +75,7 @@ export class Settler {
     this.#dispatcher = parts.dispatcher;
     this.#signals = parts.signals;
     this.#peers = parts.peers;
+    this.#traces = parts.traces;
     this.#onScheduled = parts.onScheduled;
     this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
       maxWeight: MAX_BATCH,
@@ -147,7 +153,7 @@ export class Settler {
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
     };
-    return { attempt, request };
+    return { attempt, request, at: now };
   }
 
   async #commit(session: Session, endings: readonly Ending[]): Promise<readonly SettleResult[]> {
@@ -164,11 +170,13 @@ export class Settler {
       return [];
     }
     const acks: ResultAck[] = [];
-    for (const [index, { attempt, request }] of endings.entries()) {
+    for (const [index, { attempt, request, at }] of endings.entries()) {
       const applied = results[index]?.applied ?? false;
       session.release(attempt, this.#clock.monotonic());
-      if (applied) this.#applied(attempt, request.settlement);
-      else this.#counters.stale.add("result");
+      if (applied) {
+        this.#applied(attempt, request.settlement);
+        this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
+      } else this.#counters.stale.add("result");
       // What the scheduler concluded by itself answers nothing that the worker sent.
       if (attempt.reported) acks.push({ key: request.key, stale: !applied });
       this.#signals.changed(attempt.taskId);

@@ -1,5 +1,6 @@
 import type { Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Peers } from "./peers.ts";
 import type { Registry } from "./registry.ts";
@@ -17,9 +18,12 @@ export class TaskControl {
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
-    const { store, signals, reports, counters } = this.#parts;
+    const { store, signals, reports, counters, traces } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
-    if (result?.outcome === "cancelled") counters.finished(result.classId, "cancelled");
+    if (result?.outcome === "cancelled") {
+      counters.finished(result.classId, "cancelled");
+      traces.endedInQueue([taskId]);
+    }
     if (result?.outcome === "asked" && !reports.cancel(result.sessionId, result.attempt, reason)) {
       await this.#command(result.sessionId, "cancel", {
         task_id: String(taskId),
@@ -92,4 +96,5 @@ export interface TaskControlParts {
   readonly signals: TaskSignals;
   readonly counters: Counters;
   readonly resources: ResourceKeeper;
+  readonly traces: AttemptTraces;
 }

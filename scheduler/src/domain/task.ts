@@ -1,5 +1,6 @@
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { TaskTrace } from "./trace.ts";
 
 /** States of a task that has not ended. */
 export type OpenState = "queued" | "assigned" | "running";
@@ -28,6 +29,8 @@ export interface Timeouts {
 export interface TaskOptions {
   readonly retry?: RetryPolicy;
   readonly timeouts?: Timeouts;
+  /** Set by the scheduler for a task whose trace is recorded. */
+  readonly trace?: TaskTrace;
 }
 
 /** A valid task to be accepted. */

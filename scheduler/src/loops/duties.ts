@@ -167,6 +167,7 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
       dispatch.signals.changed(id);
       dispatch.counters.finished(classId, "failed");
     }
+    dispatch.traces.endedInQueue(failed.map(({ id }) => id));
     if (failed.length < SWEEP_BATCH) return;
   }
 }
@@ -178,4 +179,5 @@ async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): 
   const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
   classes.setPaused(paused.map(({ name }) => name));
   dispatcher.lookAgain();
+  dispatch.traces.lookAtWaits();
 }

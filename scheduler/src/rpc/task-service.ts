@@ -9,6 +9,7 @@ import { Refusal } from "../domain/errors.ts";
 import { formatAttemptId, formatTaskId, parseTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
 import type { OutputChunk, Store } from "../store/store.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromTask, toTaskState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
@@ -32,6 +33,7 @@ export interface TaskServiceParts {
   readonly explainer: Explainer;
   readonly clock: Clock;
   readonly sizes: SizeLimits;
+  readonly tracing: Tracing;
   /** Aborts when the scheduler stops: watches end. */
   readonly stopping: AbortSignal;
 }
@@ -40,9 +42,11 @@ export interface TaskServiceParts {
 export function taskService(parts: TaskServiceParts): Handlers<typeof TaskService> {
   const { store, submitter, control } = parts;
   return {
-    async submitTasks({ tasks }) {
+    async submitTasks({ tasks }, { requestHeader }) {
       if (parts.stopping.aborted) throw stoppingRefusal();
-      const inserted = await submitter.submit(toNewTasks(tasks, parts.sizes));
+      const inserted = await parts.tracing.submit(requestHeader, toNewTasks(tasks, parts.sizes), (traced) =>
+        submitter.submit(traced),
+      );
       return { tasks: inserted.map(({ id, duplicate }) => ({ taskId: formatTaskId(id), duplicate })) };
     },
 

@@ -13,6 +13,7 @@ import type {
   TaskRecord,
   TaskState,
 } from "../domain/task.ts";
+import type { AttemptFacts } from "../domain/trace.ts";
 import type {
   FatalRecord,
   HeartbeatRecord,
@@ -420,6 +421,11 @@ export interface Store {
   setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
   depths(): Promise<ClassDepth[]>;
   countWorkers(): Promise<WorkerCount[]>;
+  /**
+   * What became of these attempts, in their order; undefined for those whose task is not traced. Epoch 0 asks
+   * for the end of a task in the queue, as the attempt that it waited for.
+   */
+  attemptFacts(keys: readonly AttemptKey[]): Promise<(AttemptFacts | undefined)[]>;
   /** What was recorded of one task apart from its regular life. */
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;

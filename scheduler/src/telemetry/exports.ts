@@ -1,8 +1,11 @@
+import { readSampling, type Sampling } from "./sampling.ts";
+
 /** What leaves this process by OpenTelemetry, and how often. */
 export interface Exports {
   /** False when `OTEL_SDK_DISABLED` switches everything off, `/metrics` included. */
   readonly enabled: boolean;
-  readonly traces: boolean;
+  /** How traces that begin here are sampled; undefined when none are exported. */
+  readonly traces: Sampling | undefined;
   readonly metrics: OtlpMetrics | undefined;
 }
 
@@ -41,7 +44,8 @@ export function readExports(env: Env, faults: string[]): Exports {
   }
   return {
     enabled,
-    traces: enabled && !asked("TRACES").every((name) => name === "none"),
+    traces:
+      enabled && !asked("TRACES").every((name) => name === "none") ? readSampling(env, faults) : undefined,
     metrics: enabled && pushed.includes("otlp") ? otlpMetrics(env, faults) : undefined,
   };
 }

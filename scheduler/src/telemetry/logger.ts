@@ -1,6 +1,7 @@
 import { type DestinationStream, pino, stdTimeFunctions } from "pino";
 import type { SonicBoom } from "sonic-boom";
 import { errorFields } from "./error-fields.ts";
+import { activeSpanFields } from "./tracing.ts";
 
 /** Facts of a log line. `error` is written with its class, message, stack and cause. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -64,6 +65,7 @@ export async function openLogger(
       timestamp: stdTimeFunctions.isoTime,
       base: { pid: process.pid },
       formatters: { level: (label) => ({ level: label }) },
+      mixin: activeSpanFields,
       serializers: { error: (error: unknown) => errorFields(error) },
     },
     pino.multistream(streams),

@@ -19,6 +19,9 @@ import { VERSION } from "../version.ts";
 import { diagnostics } from "./diagnostics.ts";
 import type { Exports, OtlpMetrics } from "./exports.ts";
 import type { Logger } from "./logger.ts";
+import { createSampler } from "./sampling.ts";
+import { SpanIds } from "./span-ids.ts";
+import { createTracing, noTracing, type Tracing } from "./tracing.ts";
 
 /** Instrumentation scope of everything that the scheduler measures and traces. */
 export const SCOPE = "muster-scheduler";
@@ -29,6 +32,7 @@ const MAX_SERIES = 10_000;
 /** The running OpenTelemetry SDK. */
 export interface Telemetry {
   readonly meter: Meter;
+  readonly tracing: Tracing;
   /** Everything measured, in the Prometheus text format. Undefined when `OTEL_SDK_DISABLED` is set. */
   scrape(): Promise<string | undefined>;
   /** Exports what is held back and ends; gives up after `timeoutMs`. Safe to call twice. */
@@ -53,6 +57,7 @@ export async function startTelemetry(options: {
   const scraped = new ScrapeReader(producers);
   const readers: IMetricReader[] = [scraped];
   if (exports.metrics) readers.push(await pushReader(exports.metrics, producers));
+  const ids = new SpanIds();
   const sdk = new NodeSDK({
     resource: defaultResource().merge(
       resourceFromAttributes({
@@ -67,7 +72,9 @@ export async function startTelemetry(options: {
     resourceDetectors: [envDetector],
     metricReaders: readers,
     // Unset, both would be exported to localhost.
-    ...(exports.traces ? {} : { spanProcessors: [] }),
+    ...(exports.traces
+      ? { idGenerator: ids, sampler: createSampler(exports.traces) }
+      : { spanProcessors: [] }),
     logRecordProcessors: [],
   });
   // After the SDK's constructor, which under OTEL_LOG_LEVEL takes the console.
@@ -77,6 +84,9 @@ export async function startTelemetry(options: {
   let stopped: Promise<void> | undefined;
   return {
     meter: metrics.getMeter(SCOPE, VERSION),
+    tracing: exports.traces
+      ? createTracing(trace.getTracer(SCOPE, VERSION), ids, () => clock.now())
+      : noTracing,
     scrape: async () => {
       if (!exports.enabled) return undefined;
       const { resourceMetrics, errors } = await scraped.collect();

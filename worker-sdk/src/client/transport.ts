@@ -1,7 +1,10 @@
-import type { Transport } from "@connectrpc/connect";
+import { isMessage } from "@bufbuild/protobuf";
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/protocol";
 import type { Connection } from "../connection-options.ts";
+import { tracedSubmit } from "../tracing.ts";
 import { MusterError } from "./errors.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
@@ -75,9 +78,34 @@ function createEndpoint(address: string, { token, tls }: Connection): Endpoint {
         if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
         return next(request);
       },
+      traceSubmits(address),
     ],
   });
   return { transport, sessions };
+}
+
+/** Submits begin a trace, or go on with the caller's. */
+function traceSubmits(address: string): Interceptor {
+  return (next) => async (request) => {
+    if (request.stream || !isMessage(request.message, SubmitTasksRequestSchema)) return next(request);
+    const { tasks } = request.message;
+    const submit = {
+      types: tasks.map(({ type }) => type),
+      queues: tasks.map(({ queue }) => queue || "default"),
+      address,
+    };
+    return tracedSubmit(
+      submit,
+      request.header,
+      () => next(request),
+      ({ message }) =>
+        isMessage(message, SubmitTasksResponseSchema) ? message.tasks.map(({ taskId }) => taskId) : [],
+      (error) => {
+        const { reason, codeName } = MusterError.from(error);
+        return reason || codeName;
+      },
+    );
+  };
 }
 
 async function* mapErrors<T>(source: AsyncIterable<T>, convert: (error: unknown) => Error): AsyncIterable<T> {

@@ -150,7 +150,7 @@ export class AttemptReports {
   }
 
   /** Keeps and sends an outcome. */
-  result({ attemptId, outcome, cost }: Extract<ToLink, { kind: "result" }>): void {
+  result({ attemptId, outcome, cost, tell }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);
     if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
       this.#counters.retries.add(outcome.code);
@@ -159,6 +159,7 @@ export class AttemptReports {
       this.#dropped(attemptId, outcome.kind);
       return;
     }
+    attempt.tell = tell;
     this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt)));
   }
 

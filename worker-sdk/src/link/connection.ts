@@ -276,15 +276,22 @@ export class Connection {
       case "revokeAttempt":
         this.#attempts.revoke(kind.value.attemptId, kind.value.reason);
         return;
-      case "resultAcks":
+      case "resultAcks": {
+        const told: string[] = [];
         for (const { attemptId, stale, invalid, detail } of kind.value.acks) {
+          const tell = this.#held.get(attemptId)?.tell === true;
           this.#attempts.forget(attemptId);
-          if (!stale && !invalid) continue;
+          if (!stale && !invalid) {
+            if (tell) told.push(attemptId);
+            continue;
+          }
           this.#counters.add("results_refused");
           this.#emit({ kind: "refused", attemptId, stale, detail });
         }
+        if (told.length > 0) this.#emit({ kind: "acknowledged", attemptIds: told });
         this.#finishWhenSettled();
         return;
+      }
       case "drain": {
         const { reason, deadline } = kind.value;
         this.#emit({ kind: "drain", reason, deadlineMs: msFromDuration(deadline) });

@@ -47,6 +47,8 @@ export interface HeldAttempt {
   cancelling: boolean;
   peakRssBytes: number;
   result: HeldResult | undefined;
+  /** Main wants to know when the result is acknowledged. */
+  tell: boolean;
   readonly events: EventLog;
 }
 
@@ -95,6 +97,7 @@ export class HeldAttempts {
       cancelling: false,
       peakRssBytes: 0,
       result: undefined,
+      tell: false,
       events: { kept: [], sent: 0, sequence: 0 },
     };
     this.#attempts.set(attemptId, attempt);

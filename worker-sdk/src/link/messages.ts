@@ -140,7 +140,14 @@ export type ToLink =
       readonly data: string | Uint8Array;
     }
   | { readonly kind: "cancelling"; readonly attemptId: string }
-  | { readonly kind: "result"; readonly attemptId: string; readonly outcome: Outcome; readonly cost: Cost }
+  | {
+      readonly kind: "result";
+      readonly attemptId: string;
+      readonly outcome: Outcome;
+      readonly cost: Cost;
+      /** The main thread wants to know when it is acknowledged. */
+      readonly tell: boolean;
+    }
   /** Handlers that were called, each so many milliseconds after its attempt was received. */
   | { readonly kind: "started"; readonly attemptIds: string[]; readonly elapsedMs: number[] }
   /** Plain successes, without warnings or phases. */
@@ -186,6 +193,8 @@ export type FromLink =
       readonly timedOut: boolean;
     }
   | { readonly kind: "revoke"; readonly attemptId: string; readonly reason: string }
+  /** Results that are committed, of those that main asked for. */
+  | { readonly kind: "acknowledged"; readonly attemptIds: readonly string[] }
   | { readonly kind: "refused"; readonly attemptId: string; readonly stale: boolean; readonly detail: string }
   | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }
   | { readonly kind: "pause"; readonly reason: string }

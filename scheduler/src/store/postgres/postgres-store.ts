@@ -60,6 +60,7 @@ import {
   outputAfter,
   retryTask,
 } from "./tasks.ts";
+import { attemptFacts } from "./trace.ts";
 import { countWorkers } from "./worker-counts.ts";
 
 /** What the store needs to know. */
@@ -164,6 +165,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
     depths: () => depths(db),
     countWorkers: () => countWorkers(db),
+    attemptFacts: (keys) => attemptFacts(db, keys),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
     lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),

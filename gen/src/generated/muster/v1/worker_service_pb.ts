@@ -380,7 +380,8 @@ export type Hello = Message<"muster.v1.Hello"> & {
   startupPhases: StartupPhase[];
 
   /**
-   * Optional abilities, for example `prepare_resource`; unknown names are ignored.
+   * Optional abilities, for example `prepare_resource`; unknown names are ignored. `tracing`: the worker
+   * exports the spans of its runs and their phases itself, so the scheduler need not.
    *
    * @generated from field: repeated string features = 18;
    */

@@ -1,0 +1,24 @@
+import type { Filter } from "../match.ts";
+import type { MatchRecord } from "../match-log.ts";
+
+const CODES: Readonly<Record<Filter, string>> = {
+  slots: "ALL_SLOTS_BUSY",
+  unanswered: "DISPATCH_DELAYED",
+  paused: "WORKERS_PAUSED",
+  draining: "WORKERS_DRAINING",
+  starting: "WORKERS_STARTING",
+  resources: "RESOURCE_NOT_LOADED",
+  labels: "NO_WORKER_MATCHES_LABELS",
+  queue: "NO_WORKER_FOR_TYPE",
+  type: "NO_WORKER_FOR_TYPE",
+};
+
+/** The reason code of a class that waits, as its explanation would name it first. */
+export function waitCode(
+  record: Pick<MatchRecord, "lookedAt" | "found" | "nearest">,
+  queuePaused: boolean,
+): string {
+  if (queuePaused) return "QUEUE_PAUSED";
+  if (record.lookedAt === 0) return "NO_WORKERS";
+  return record.nearest === undefined ? "DISPATCH_DELAYED" : CODES[record.nearest];
+}

@@ -1,0 +1,247 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { within } from "./fleet.ts";
+
+/** A span as it arrived, flattened. Times are milliseconds since the epoch. */
+export interface ReceivedSpan {
+  readonly service: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Empty for a root. */
+  readonly parentSpanId: string;
+  readonly name: string;
+  /** Without its prefix, for example `CONSUMER`. */
+  readonly kind: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly events: readonly {
+    readonly name: string;
+    readonly attributes: Readonly<Record<string, string>>;
+  }[];
+  readonly links: readonly { readonly traceId: string; readonly spanId: string; readonly kind: string }[];
+  readonly failed: boolean;
+  readonly message: string;
+}
+
+/** How a process is told to export. */
+export type Protocol = "grpc" | "http/protobuf" | "http/json";
+
+/** Longest wait for spans to arrive. */
+const ARRIVE_MS = 15_000;
+
+const PROTOS = fileURLToPath(new URL("../../third_party/opentelemetry-proto", import.meta.url));
+const definitions = loadSync(
+  ["trace", "metrics"].map((signal) => `opentelemetry/proto/collector/${signal}/v1/${signal}_service.proto`),
+  { includeDirs: [PROTOS], longs: String, enums: String, bytes: String, defaults: true },
+);
+const TRACES = "opentelemetry.proto.collector.trace.v1.TraceService";
+const METRICS = "opentelemetry.proto.collector.metrics.v1.MetricsService";
+
+/** Takes OTLP in over gRPC and HTTP, decoded with the messages of its authors. */
+export class OtlpReceiver {
+  readonly spans: ReceivedSpan[] = [];
+  /** Exports of traces, by the protocol that brought them. */
+  readonly exports: Record<"grpc" | "http", number> = { grpc: 0, http: 0 };
+  readonly #ports: { grpc: number; http: number };
+  readonly #close: () => Promise<void>;
+
+  private constructor(
+    ports: { grpc: number; http: number },
+    close: () => Promise<void>,
+    onSpans: (take: (request: unknown, by: "grpc" | "http") => void) => void,
+  ) {
+    this.#ports = ports;
+    this.#close = close;
+    onSpans((request, by) => {
+      this.exports[by]++;
+      this.spans.push(...flatten(request));
+    });
+  }
+
+  static async start(): Promise<OtlpReceiver> {
+    let take: (request: unknown, by: "grpc" | "http") => void = () => undefined;
+    const grpc = new Server();
+    grpc.addService(service(TRACES), {
+      Export: (call: { request: unknown }, answer: (error: null, response: object) => void) => {
+        take(call.request, "grpc");
+        answer(null, {});
+      },
+    });
+    grpc.addService(service(METRICS), {
+      Export: (_: unknown, answer: (error: null, response: object) => void) => answer(null, {}),
+    });
+    const grpcPort = await new Promise<number>((resolve, reject) => {
+      grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
+    });
+    const http = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const body = Buffer.concat(chunks);
+        const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
+        const json = request.headers["content-type"]?.startsWith("application/json") === true;
+        if (request.url === "/v1/traces")
+          take(json ? JSON.parse(plain.toString()) : method(TRACES).requestDeserialize(plain), "http");
+        response.writeHead(200, { "content-type": json ? "application/json" : "application/x-protobuf" });
+        response.end(json ? "{}" : "");
+      });
+    });
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+    const ports = { grpc: grpcPort, http: (http.address() as AddressInfo).port };
+    const close = async (): Promise<void> => {
+      grpc.forceShutdown();
+      http.closeAllConnections();
+      await new Promise<void>((resolve) => http.close(() => resolve()));
+    };
+    return new OtlpReceiver(ports, close, (taker) => {
+      take = taker;
+    });
+  }
+
+  /** Variables of a process that exports here, soon after each span. */
+  env(serviceName: string, protocol: Protocol = "http/protobuf"): Record<string, string> {
+    const port = protocol === "grpc" ? this.#ports.grpc : this.#ports.http;
+    return {
+      OTEL_SERVICE_NAME: serviceName,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+    };
+  }
+
+  /** Waits until there is a span that fits. */
+  async span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> {
+    const { value } = await within(
+      `span ${what}`,
+      ARRIVE_MS,
+      () => this.spans.find(fits),
+      () => `; there are\n${this.spans.map(shown).join("\n")}`,
+    );
+    return value;
+  }
+
+  /** Waits until the attempt's span, which is written last, is there. */
+  attempt(attemptId: string): Promise<ReceivedSpan> {
+    return this.span(
+      `attempt ${attemptId}`,
+      ({ name, attributes }) => name.startsWith("attempt ") && attributes["muster.attempt.id"] === attemptId,
+    );
+  }
+
+  /** The spans of a trace so far, by their start. */
+  trace(traceId: string): ReceivedSpan[] {
+    return this.spans
+      .filter((span) => span.traceId === traceId)
+      .sort((a, b) => a.startMs - b.startMs || b.endMs - a.endMs);
+  }
+
+  stop(): Promise<void> {
+    return this.#close();
+  }
+}
+
+/** One line of a span, for people. */
+export function shown(span: ReceivedSpan): string {
+  const { service, name, spanId, parentSpanId, startMs, endMs, failed } = span;
+  return `${span.traceId.slice(0, 6)} ${spanId} < ${parentSpanId || "root"} ${service}: ${name} ${(endMs - startMs).toFixed(1)} ms${failed ? ` FAILED ${span.message}` : ""}`;
+}
+
+interface AnyValue {
+  readonly stringValue?: string;
+  readonly intValue?: string | number;
+  readonly doubleValue?: number;
+  readonly boolValue?: boolean;
+}
+
+type Attributes = readonly { readonly key: string; readonly value: AnyValue }[];
+
+interface ExportRequest {
+  readonly resourceSpans: readonly {
+    readonly resource?: { readonly attributes: Attributes };
+    readonly scopeSpans: readonly { readonly spans: readonly WireSpan[] }[];
+  }[];
+}
+
+interface WireSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string;
+  readonly name: string;
+  readonly kind: string | number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes?: Attributes;
+  readonly events?: readonly { readonly name: string; readonly attributes?: Attributes }[];
+  readonly links?: readonly {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly attributes?: Attributes;
+  }[];
+  readonly status?: { readonly code?: string | number; readonly message?: string };
+}
+
+const KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+
+function flatten(request: unknown): ReceivedSpan[] {
+  return (request as ExportRequest).resourceSpans.flatMap(({ resource, scopeSpans }) => {
+    const service = textOf(resource?.attributes)["service.name"] ?? "";
+    return scopeSpans.flatMap(({ spans }) =>
+      spans.map((span) => ({
+        service,
+        traceId: hex(span.traceId),
+        spanId: hex(span.spanId),
+        parentSpanId: hex(span.parentSpanId ?? ""),
+        name: span.name,
+        kind: typeof span.kind === "number" ? (KINDS[span.kind] ?? "") : span.kind.replace("SPAN_KIND_", ""),
+        startMs: millis(span.startTimeUnixNano),
+        endMs: millis(span.endTimeUnixNano),
+        attributes: textOf(span.attributes),
+        events: (span.events ?? []).map(({ name, attributes }) => ({ name, attributes: textOf(attributes) })),
+        links: (span.links ?? []).map((link) => ({
+          traceId: hex(link.traceId),
+          spanId: hex(link.spanId),
+          kind: textOf(link.attributes)["muster.link"] ?? "",
+        })),
+        failed: span.status?.code === "STATUS_CODE_ERROR" || span.status?.code === 2,
+        message: span.status?.message ?? "",
+      })),
+    );
+  });
+}
+
+/** OTLP's JSON has ids in hexadecimal; what was protobuf has base64 here. */
+function hex(id: string): string {
+  return /^([0-9a-f]{16}|[0-9a-f]{32})?$/.test(id) ? id : Buffer.from(id, "base64").toString("hex");
+}
+
+function millis(nanos: string): number {
+  return Number(BigInt(nanos) / 1_000n) / 1_000;
+}
+
+function textOf(attributes: Attributes = []): Record<string, string> {
+  return Object.fromEntries(
+    attributes.map(({ key, value }) => [
+      key,
+      String(value.stringValue || (value.intValue ?? value.doubleValue ?? value.boolValue ?? "")),
+    ]),
+  );
+}
+
+function method(name: string) {
+  const found = (definitions[name] as ServiceDefinition | undefined)?.Export;
+  if (!found) throw new Error(`the protos define no ${name}.Export`);
+  return found;
+}
+
+function service(name: string): ServiceDefinition {
+  // Checked with the rest by grpc-js.
+  loadPackageDefinition(definitions);
+  return definitions[name] as ServiceDefinition;
+}
