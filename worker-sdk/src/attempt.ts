@@ -121,7 +121,6 @@ export class Attempt implements TaskContext<never> {
     if (this.closed) return;
     this.#progress ??= new ProgressThrottle(this.id, this.#host);
     this.#progress.report(howFar, message);
-    this.#phases?.progress();
   };
 
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
@@ -133,7 +132,6 @@ export class Attempt implements TaskContext<never> {
           reason: new TimedOutError(`Phase ${phase} ran longer than ${limitMs / 1000} s.`),
         }),
       log: () => this.log,
-      startedMs: () => this.startedMs ?? this.receivedMs,
     });
     return this.#phases.run(name, fn, options);
   };

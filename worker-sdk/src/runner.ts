@@ -4,6 +4,7 @@ import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
+import type { Totals } from "./lifecycle-log.ts";
 import type { AssignmentGroup, AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "./options.ts";
 import { Watch } from "./watchdog.ts";
@@ -32,6 +33,8 @@ export class Runner {
   readonly #executeOptions: () => ExecuteOptions;
   readonly #types = new Map<string, TypeState>();
   readonly #running = new Map<string, Attempt>();
+  /** How attempts ended since the process started. */
+  readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
   #waiting: Attempt[] = [];
   #closedTo: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
@@ -247,6 +250,7 @@ export class Runner {
   }
 
   #logOutcome(attempt: Attempt, outcome: Outcome, runMs: number): void {
+    this.totals[outcome.kind === "succeeded" ? "completed" : outcome.kind] += 1;
     const { attemptId, taskId, type } = attempt.assignment;
     const fields = {
       event: outcome.kind === "succeeded" ? "task.completed" : `task.${outcome.kind}`,

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import type { Store } from "../store/store.ts";
 import { MeasuredClasses } from "../telemetry/class-measures.ts";
 import { Counters } from "../telemetry/counters.ts";
@@ -56,12 +57,13 @@ export function createDispatch(options: {
   clock: Clock;
   log: Logger;
   leases: LeaseSettings;
+  watch: WatchSettings;
   schedulerId: string;
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, maxLabelSets, intervals, onScheduled } = options;
+  const { store, clock, log, leases, watch, schedulerId, maxLabelSets, intervals, onScheduled } = options;
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
@@ -73,7 +75,17 @@ export function createDispatch(options: {
   const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
-  const settler = new Settler({ store, clock, log, counters, dispatcher, signals, peers, onScheduled });
+  const settler = new Settler({
+    store,
+    clock,
+    log,
+    counters,
+    dispatcher,
+    signals,
+    peers,
+    journal,
+    onScheduled,
+  });
   const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases });
   const sessions = new Sessions({
     store,
@@ -87,11 +99,12 @@ export function createDispatch(options: {
     log,
     counters,
     leases,
+    watch,
     schedulerId,
   });
   const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
   const backlog = new Backlog({ store, classes, clock });
-  const fleet = new FleetView({ store, registry, clock, schedulerId, leases });
+  const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({
     classes,
     registry,

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import { removedBy } from "../domain/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
@@ -176,6 +177,14 @@ export class Dispatcher {
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
       const held = toAttempt(attempt, entry.taskClass.type, this.#clock.monotonic());
       session.hold(held, session === planned);
+      if (this.#log.debugEnabled) {
+        this.#log.debug("task.assigned", {
+          worker_id: session.workerId,
+          attempt_id: formatAttemptId(attempt),
+          task_type: entry.taskClass.type,
+          queue: entry.taskClass.queue,
+        });
+      }
       const list = bySession.get(session);
       const outgoing = toAssignment(attempt, entry);
       if (list) list.push(outgoing);
@@ -284,7 +293,11 @@ export class Dispatcher {
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
       if (attempt) won.push({ attempt, session });
-      else session.unreserve(entry.taskClass.type);
+      else {
+        session.unreserve(entry.taskClass.type);
+        if (this.#log.debugEnabled)
+          this.#log.debug("claim.lost", { task_id: formatTaskId(task.id), worker_id: session.workerId });
+      }
     }
     this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
     this.send(won);
@@ -373,6 +386,7 @@ function toAttempt(claimed: ClaimedAttempt, type: string, now: number): Attempt 
     settling: false,
     reported: false,
     timedOut: false,
+    watch: undefined,
   };
 }
 

@@ -76,6 +76,7 @@ function attempt(taskId: number, type: string): Attempt {
     settling: false,
     reported: false,
     timedOut: false,
+    watch: undefined,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { TaskWatchdogs } from "./watchdog.ts";
 
 /** States of a task that has not ended. */
 export type OpenState = "queued" | "assigned" | "running";
@@ -28,6 +29,7 @@ export interface Timeouts {
 export interface TaskOptions {
   readonly retry?: RetryPolicy;
   readonly timeouts?: Timeouts;
+  readonly watchdogs?: TaskWatchdogs;
 }
 
 /** A valid task to be accepted. */

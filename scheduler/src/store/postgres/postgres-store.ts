@@ -10,6 +10,7 @@ import {
   eventsAfter,
   lastEventId,
   lastWorkerEvent,
+  latestTaskEvents,
   recentEvents,
   taskEvents,
   workerEvents,
@@ -17,6 +18,7 @@ import {
 import { depths, getWorker, leaseHolders, listQueues, listWorkers, setQueuePaused } from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
+import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
 import { fleetReport } from "./overview.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
@@ -149,6 +151,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     depths: () => depths(db),
     countWorkers: () => countWorkers(db),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
+    latestTaskEvents: (id, limit) => latestTaskEvents(db, id, limit),
+    fleetCounts: () => fleetCounts(db),
+    stuckAttempts: (limit) => stuckAttempts(db, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
     lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),
     recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),
