@@ -22,6 +22,7 @@ export const LOG_EVENTS = {
   "worker.fatal": "error",
   "worker.fatal.unsent": "warn",
   "worker.heartbeat": "debug",
+  "worker.http.serving": "info",
   "worker.killed": "warn",
   "worker.lingering": "warn",
   "worker.paused": "info",

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
+import { formatAttemptId } from "../domain/ids.ts";
 import { removedBy } from "../domain/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
@@ -293,11 +293,7 @@ export class Dispatcher {
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
       if (attempt) won.push({ attempt, session });
-      else {
-        session.unreserve(entry.taskClass.type);
-        if (this.#log.debugEnabled)
-          this.#log.debug("claim.lost", { task_id: formatTaskId(task.id), worker_id: session.workerId });
-      }
+      else session.unreserve(entry.taskClass.type);
     }
     this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
     this.send(won);
