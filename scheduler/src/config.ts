@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
 import { closest } from "./domain/explain/closest.ts";
+import type { WatchSettings } from "./domain/watchdog.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 import { type Exports, readExports } from "./telemetry/exports.ts";
@@ -20,6 +21,7 @@ export interface Config {
     | { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | undefined }
     | undefined;
   readonly leases: LeaseSettings;
+  readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
   readonly helloTimeoutMs: number;
   readonly pollMs: number;
@@ -126,6 +128,11 @@ export function loadConfig(
       graceMs: seconds("grace", 0, 86_400),
       acceptDeadlineMs: seconds("acceptDeadline", 0.05, 3_600),
     },
+    watch: {
+      stuckAfterMs: seconds("stuckAfter", 0, 31_536_000),
+      unstartedAfterMs: seconds("unstartedAfter", 0, 31_536_000),
+      phasesMs: phaseWarnings(raw("warnPhases"), faults),
+    },
     sizes: {
       maxMessageBytes: number("maxMessage", 65_536, 1_073_741_824, true),
       maxPayloadBytes: number("maxPayload", 1, 1_073_741_824, true),
@@ -191,6 +198,25 @@ function databaseUrl(
     faults.push(`${source}: must begin with postgres:// or postgresql://`);
   }
   return text;
+}
+
+/** `NAME=SECONDS` with commas between them. */
+function phaseWarnings(
+  { text = "", source }: { text: string | undefined; source: string },
+  faults: string[],
+): Record<string, number> {
+  const thresholds: Record<string, number> = {};
+  for (const part of text.split(",").map((piece) => piece.trim())) {
+    if (part === "") continue;
+    const [, phase, given = ""] = /^([^=\s]{1,128})=([^=\s]+)$/.exec(part) ?? [];
+    const seconds = Number(given);
+    if (phase === undefined || !(seconds >= 0 && seconds <= 31_536_000)) {
+      faults.push(
+        `${source}: "${part}" is not PHASE=SECONDS with 0 (never) to 31536000, for example model_load=60`,
+      );
+    } else thresholds[phase] = seconds * 1_000;
+  }
+  return thresholds;
 }
 
 function dataDir(given: string | undefined, { cwd, inCheckout }: Surroundings): string {

@@ -78,6 +78,7 @@ export async function startScheduler(options: {
     clock,
     log,
     leases: config.leases,
+    watch: config.watch,
     schedulerId: id,
     intervals: {
       queueViewMs: config.queueViewMs,
@@ -123,7 +124,8 @@ export async function startScheduler(options: {
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,
     database: measures,
-    levels: () => measureLevels({ census, dispatch, database, loops: duties.loops, clock }),
+    levels: () =>
+      measureLevels({ census, dispatch, database, loops: duties.loops, clock, watch: config.watch }),
   });
   try {
     await prepare(store, dispatch, scheduler, config);
@@ -136,6 +138,7 @@ export async function startScheduler(options: {
       schedulerId: id,
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       pollAgeMs: () => duties.pollAgeMs(),
+      watch: config.watch,
     });
     const run = <T>(work: () => Promise<T>) => database.run(work);
     const diagnoser = new Diagnoser({
@@ -178,6 +181,7 @@ export async function startScheduler(options: {
         doorman: new Doorman(dispatch.refusals, clock),
         log,
         leases: config.leases,
+        watch: config.watch,
         sizes: config.sizes,
         schedulerId: id,
         helloTimeoutMs: config.helloTimeoutMs,

@@ -130,6 +130,27 @@ export const SETTINGS = {
     value: "SECONDS",
     help: "how often the monitor line is logged while anything is going on",
   },
+  stuckAfter: {
+    flag: "stuck-after",
+    env: "MUSTER_STUCK_AFTER_S",
+    fallback: "300",
+    value: "SECONDS",
+    help: "a running task without a phase, progress or output for so long is called stuck; 0: never",
+  },
+  warnPhases: {
+    flag: "warn-phases",
+    env: "MUSTER_WARN_PHASES",
+    fallback: "model_resolve=30,model_load=60,inference=60",
+    value: "PHASE=SECONDS,...",
+    help: "a phase that lasts longer is called stuck, unless its worker or task says otherwise",
+  },
+  unstartedAfter: {
+    flag: "unstarted-after",
+    env: "MUSTER_UNSTARTED_AFTER_S",
+    fallback: "30",
+    value: "SECONDS",
+    help: "an accepted task that has not started for so long is warned of; 0: never",
+  },
   stopTimeout: {
     flag: "stop-timeout",
     env: "MUSTER_STOP_TIMEOUT_S",

@@ -127,7 +127,6 @@ export class Attempt implements TaskContext<never> {
     if (this.closed) return;
     this.#progress ??= new ProgressThrottle(this.id, this.#host);
     this.#progress.report(howFar, message);
-    this.#phases?.progress();
   };
 
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {

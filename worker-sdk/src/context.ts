@@ -17,7 +17,7 @@ export interface PhaseOptions {
   /** Facts for the phase's events, for example `{ model: "whisper-large" }`. */
   readonly context?: Readonly<Record<string, string>>;
   /**
-   * Seconds until it is reported as stuck. Default: the worker's `warn`, then the task's or the
+   * Seconds until it is reported as stuck. Default: the task's, then the worker's `warn`, then the
    * scheduler's, then the default of the phase's name, else never.
    */
   readonly warnAfterS?: number;

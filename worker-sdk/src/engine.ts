@@ -11,10 +11,11 @@ import {
   VerdictError,
   WorkerStoppedError,
 } from "./errors.ts";
+import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { Link } from "./link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "./link/messages.ts";
-import { linkData, processFacts } from "./link-data.ts";
-import type { Logger } from "./logger.ts";
+import { linkData } from "./link-data.ts";
+import type { Logger, LogLevel } from "./logger.ts";
 import { OtelMetrics } from "./metrics.ts";
 import type { CompiledOptions, FatalInfo } from "./options.ts";
 import { DEFAULT_WARN_S } from "./options.ts";
@@ -40,6 +41,8 @@ export interface EngineMode {
   readonly program: boolean;
   /** When the register watchdog began to count, in milliseconds of the process's age. */
   readonly watchdogFromMs: number;
+  /** Level of the log when `createProgramLogger` made it and it writes JSON; undefined otherwise. */
+  readonly stdoutLogLevel: LogLevel | undefined;
 }
 
 /** One run of a worker, from the dial to the end: everything that does not touch the process itself. */
@@ -70,7 +73,8 @@ export class Engine {
   ) {
     this.#options = options;
     this.#log = log.child({ worker_id: options.id });
-    const facts = { scheduler_addr: options.connection.addresses.join(","), ...processFacts() };
+    const { elapsed_ms: _, ...facts } = startFacts(options);
+    logStarted(this.#log, options);
     const early: StartupPhaseMessage[] = [];
     let report = (phase: StartupPhaseMessage): void => {
       early.push(phase);
@@ -82,6 +86,7 @@ export class Engine {
     this.#link = new Link(
       linkData(options, loadables, early, {
         program: mode.program,
+        stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
         registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
       }),
       systemClock,
@@ -182,6 +187,7 @@ export class Engine {
         exception_message: fatal.exceptionMessage,
         traceback: fatal.traceback,
         exit_code: fatal.exitCode,
+        ...startFacts(this.#options),
         ...(error instanceof StartupTimeoutError ? { last_error: error.lastError } : {}),
       },
       error.message,
@@ -200,6 +206,7 @@ export class Engine {
       );
     }
     this.#loading.stop();
+    logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
     this.#runner.abandon(error);
     this.#deadlines.clear();
     this.#ready.reject(error);
@@ -258,6 +265,7 @@ export class Engine {
             address: message.address,
             error: message.error,
             retry_in_ms: message.retryInMs,
+            ...(this.#registered ? {} : startFacts(this.#options)),
           },
           this.#registered
             ? "no connection to the scheduler; dialling again"
@@ -303,11 +311,8 @@ export class Engine {
           queueViewLine(message.entries),
         );
         return;
-      case "debug":
-        this.#log.debug({ event: message.event, ...message.fields });
-        return;
-      case "warn":
-        this.#log.warn({ event: message.event, ...message.fields });
+      case "log":
+        this.#log[message.level]({ event: message.event, ...message.fields }, message.message);
         return;
       case "verdict":
         this.fail("startup", new VerdictError(message.status, message.reason, message.message));
@@ -380,11 +385,16 @@ export class Engine {
     this.#over = true;
     this.#deadlines.clear();
     this.#metrics.close();
-    this.#log.info({ event: "worker.stopped", reason }, "worker stopped");
+    logStopped(this.#log, reason, this.#runner.totals);
     this.#ended.resolve(undefined);
   }
 }
 
 function secondsOf(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000;
+}
+
+/** The link's thread has nothing to say above `warn`. */
+function threadLevel(level: LogLevel | undefined): "debug" | "info" | "warn" | undefined {
+  return level === "error" || level === "silent" ? undefined : level;
 }

@@ -22,7 +22,7 @@ export function linkData(
   options: CompiledOptions,
   { resources, loaders }: { readonly resources: Resources; readonly loaders: ResourceLoaders },
   startupPhases: readonly StartupPhaseMessage[],
-  rest: Pick<LinkData, "program" | "registerInMs">,
+  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel">,
 ): Omit<LinkData, "shared"> {
   const { addresses, token, tls } = options.connection;
   const { uid, gid, cwd } = processFacts();

@@ -28,7 +28,7 @@ export function createProgramLogger(level: LogLevel): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const destination = process.stdout.isTTY
-    ? prettyStream({ sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "worker_id,pid" })
+    ? prettyStream({ sync: true, translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo", ignore: "worker_id,pid" })
     : pino.destination({ fd: 1, sync: true });
   return pino(options, destination);
 }

@@ -2,21 +2,22 @@ import type { AttemptHost } from "./attempt.ts";
 import { toCode } from "./classify.ts";
 import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
-import type { AssignmentMessage } from "./link/messages.ts";
+import type { AssignmentMessage, PhaseEnd } from "./link/messages.ts";
 import type { Logger } from "./logger.ts";
 import type { RunTrace } from "./tracing.ts";
-import { Watch } from "./watchdog.ts";
 
 const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
 const MAX_TIMINGS = 1000;
 
+/** Phases whose start and end an operator wants to see without asking for debug: loading takes memory and time. */
+const INFO_PHASES: ReadonlySet<string> = new Set(["model_load"]);
+
 interface OpenPhase {
+  readonly number: number;
   readonly name: string;
   readonly beganMs: number;
-  readonly movable: boolean;
-  watch: Watch | undefined;
   hardLimit: Deadline | undefined;
 }
 
@@ -29,12 +30,16 @@ export interface PhasesListener {
   trace(): RunTrace | undefined;
 }
 
-/** The named phases of one attempt: sequential, nested or side by side. */
+/**
+ * The named phases of one attempt: sequential, nested or side by side. Their soft watchdogs are the link's,
+ * which sees them also while a handler blocks this thread.
+ */
 export class Phases {
   readonly #host: AttemptHost;
   readonly #assignment: AssignmentMessage;
   readonly #listener: PhasesListener;
   readonly #open: OpenPhase[] = [];
+  #count = 0;
   readonly timings: { phase: string; durationMs: number; failed: boolean }[] = [];
 
   constructor(host: AttemptHost, assignment: AssignmentMessage, listener: PhasesListener) {
@@ -63,36 +68,43 @@ export class Phases {
     }
   }
 
-  /** Progress was reported. */
-  progress(): void {
-    for (const { movable, watch } of this.#open) if (movable) watch?.progress();
-  }
-
   /** The handler has ended; phases that it left open are watched no more. */
   close(): void {
-    for (const phase of this.#open.splice(0)) this.#release(phase);
+    for (const phase of this.#open.splice(0)) this.#release(phase, "handler_ended");
   }
 
   #begin(name: string, options: PhaseOptions, context: Readonly<Record<string, string>>): OpenPhase {
     const { clock, deadlines, link } = this.#host;
+    this.#count += 1;
     const phase: OpenPhase = {
+      number: this.#count,
       name,
       beganMs: clock.monotonicMs(),
-      movable: options.progress === true,
-      watch: undefined,
       hardLimit: undefined,
     };
     this.#open.push(phase);
     this.#listener.event(`task.${name}.started`, context);
-    this.#postCurrent();
+    const warnAfterS = options.warnAfterS ?? this.#host.warnAfterS(name, this.#assignment);
+    const { attemptId, taskId, type } = this.#assignment;
+    link.send({
+      kind: "phaseStarted",
+      attemptId,
+      taskId,
+      taskType: type,
+      number: phase.number,
+      phase: name,
+      sinceMs: phase.beganMs,
+      movable: options.progress === true,
+      warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
+      context,
+    });
     // What follows may block the loop; beats must know by then what it is.
     link.flush();
-    const warnAfterS = options.warnAfterS ?? this.#host.warnAfterS(name, this.#assignment);
-    if (warnAfterS !== undefined && warnAfterS > 0) phase.watch = this.#watch(phase, warnAfterS, context);
     const limitMs = this.#assignment.phaseTimeoutsMs[name];
     if (limitMs !== undefined && limitMs > 0) {
       phase.hardLimit = deadlines.add(limitMs, () => this.#listener.timedOut(name, limitMs));
     }
+    this.#say(name, "started", context);
     return phase;
   }
 
@@ -103,50 +115,28 @@ export class Phases {
     timing: { durationMs: number },
   ): void {
     const index = this.#open.indexOf(phase);
-    if (index >= 0) this.#open.splice(index, 1);
-    this.#release(phase);
+    if (index >= 0) {
+      this.#open.splice(index, 1);
+      this.#release(phase, outcome);
+    }
     timing.durationMs = this.#host.clock.monotonicMs() - phase.beganMs;
     const elapsed = Math.round(timing.durationMs);
     this.#listener.event(`task.${phase.name}.${outcome}`, { ...attributes, elapsed_ms: String(elapsed) });
-    if (index >= 0) this.#postCurrent();
-    const log = this.#listener.log();
-    log.debug({ event: `task.${phase.name}.${outcome}`, ...attributes, elapsed_ms: elapsed });
+    this.#say(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });
   }
 
-  #watch(phase: OpenPhase, warnAfterS: number, context: Readonly<Record<string, string>>): Watch {
-    const { clock, deadlines } = this.#host;
-    const report = (what: "stuck" | "recovered", elapsedMs: number): void => {
-      const event = `task.${phase.name}.${what}`;
-      const facts = {
-        ...context,
-        elapsed_ms: String(Math.round(elapsedMs)),
-        warn_after_s: String(warnAfterS),
-      };
-      this.#listener.event(event, facts);
-      const fields = { event, ...context, elapsed_ms: Math.round(elapsedMs), warn_after_s: warnAfterS };
-      const seconds = (elapsedMs / 1000).toFixed(1);
-      if (what === "stuck") this.#listener.log().warn(fields, `phase ${phase.name} has lasted ${seconds} s`);
-      else this.#listener.log().info(fields, `phase ${phase.name} moves again after ${seconds} s`);
-    };
-    return new Watch(clock, deadlines, warnAfterS * 1000, {
-      stuck: (elapsedMs) => report("stuck", elapsedMs),
-      recovered: (elapsedMs) => report("recovered", elapsedMs),
-    });
-  }
-
-  #release(phase: OpenPhase): void {
-    phase.watch?.close();
+  #release(phase: OpenPhase, how: PhaseEnd): void {
     this.#host.deadlines.remove(phase.hardLimit);
+    const { attemptId } = this.#assignment;
+    // Before the event of its end: that it is no longer stuck precedes it.
+    this.#host.link.send({ kind: "phaseEnded", attemptId, number: phase.number, how });
   }
 
-  #postCurrent(): void {
-    const current = this.#open.at(-1);
-    this.#host.link.send({
-      kind: "phase",
-      attemptId: this.#assignment.attemptId,
-      phase: current?.name ?? "",
-      sinceMs: current?.beganMs ?? this.#listener.startedMs(),
-    });
+  #say(name: string, change: "started" | PhaseEnd, facts: Readonly<Record<string, unknown>>): void {
+    const log = this.#listener.log();
+    const fields = { event: `task.${name}.${change}`, ...facts };
+    if (INFO_PHASES.has(name)) log.info(fields, `phase ${name} ${change}`);
+    else log.debug(fields, `phase ${name} ${change}`);
   }
 }
 

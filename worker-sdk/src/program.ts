@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { classNameOf, tracebackOf } from "./classify.ts";
 import { settledWithin, systemClock } from "./clock.ts";
 import { processEnvironment } from "./connection-options.ts";
 import type { Engine } from "./engine.ts";
@@ -40,7 +41,14 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
     if (engine !== undefined) engine.fail(engine.phase, error);
     else
       log.error(
-        { event: "worker.fatal", phase: "startup", exit_code: 1, traceback: error.stack },
+        {
+          event: "worker.fatal",
+          phase: "startup",
+          exception_class: classNameOf(error),
+          exception_message: error.message,
+          traceback: tracebackOf(error),
+          exit_code: 1,
+        },
         error.message,
       );
     process.exit(1);

@@ -4,6 +4,7 @@ import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
+import type { Totals } from "./lifecycle-log.ts";
 import type { AssignmentGroup, AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "./options.ts";
 import { type RunEnd, RunTrace } from "./tracing.ts";
@@ -35,6 +36,8 @@ export class Runner {
   readonly #running = new Map<string, Attempt>();
   /** Spans of runs whose outcome the scheduler has not taken yet. */
   readonly #unacknowledged = new Map<string, RunTrace>();
+  /** How attempts ended since the process started. */
+  readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
   #waiting: Attempt[] = [];
   #closedTo: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
@@ -279,6 +282,7 @@ export class Runner {
   }
 
   #logOutcome(attempt: Attempt, outcome: Outcome, runMs: number): void {
+    this.totals[outcome.kind === "succeeded" ? "completed" : outcome.kind] += 1;
     const { attemptId, taskId, type } = attempt.assignment;
     const fields = {
       event: outcome.kind === "succeeded" ? "task.completed" : `task.${outcome.kind}`,

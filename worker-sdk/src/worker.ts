@@ -1,4 +1,5 @@
 import { processAgeMs, systemClock } from "./clock.ts";
+import type { EngineMode } from "./engine.ts";
 import { Engine } from "./engine.ts";
 import { WorkerStartedError, WorkerStoppedError } from "./errors.ts";
 import { armLastWords, disarmLastWords, lastWordsOf } from "./last-words.ts";
@@ -88,7 +89,11 @@ export class Worker<Inputs = Record<string, unknown>> {
    */
   start(): Promise<void> {
     disarmLastWords();
-    this.#started ??= this.#begin(this.#options.logger ?? silentLogger, false, processAgeMs()).ready;
+    this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
+      program: false,
+      watchdogFromMs: processAgeMs(),
+      stdoutLogLevel: undefined,
+    }).ready;
     return this.#started;
   }
 
@@ -124,10 +129,12 @@ export class Worker<Inputs = Record<string, unknown>> {
    * the worker cannot start or go on. The register watchdog counts from the process's start.
    */
   async run(): Promise<void> {
-    const log = this.#options.logger ?? createProgramLogger(this.#options.logLevel);
+    const { logger, logLevel } = this.#options;
+    const log = logger ?? createProgramLogger(logLevel);
+    const stdoutLogLevel = logger === undefined && !process.stdout.isTTY ? logLevel : undefined;
     if (this.#started !== undefined) throw new WorkerStoppedError();
     await runProgram(log, this.#options.drainTimeoutS, () => {
-      const engine = this.#begin(log, true, 0);
+      const engine = this.#begin(log, { program: true, watchdogFromMs: 0, stdoutLogLevel });
       this.#started = engine.ready;
       return engine;
     });
@@ -137,18 +144,18 @@ export class Worker<Inputs = Record<string, unknown>> {
   #tellFatal(fatal: FatalMessage): boolean {
     if (this.#status !== "new") return false;
     const parts = { resources: this.resources, loaders: this.#loaders };
-    const data = linkData(this.#options, parts, [], { program: false, registerInMs: LAST_WORDS_MS });
+    const data = linkData(this.#options, parts, [], {
+      program: false,
+      registerInMs: LAST_WORDS_MS,
+      stdoutLogLevel: undefined,
+    });
     return new Link(data, systemClock, { message() {}, died() {} }).sendFatal(fatal, LAST_WORDS_MS);
   }
 
-  #begin(log: Logger, program: boolean, watchdogFromMs: number): Engine {
+  #begin(log: Logger, mode: EngineMode): Engine {
     this.#setStatus("starting");
-    const engine = new Engine(
-      this.#options,
-      log,
-      { resources: this.resources, loaders: this.#loaders },
-      { program, watchdogFromMs },
-    );
+    const loadables = { resources: this.resources, loaders: this.#loaders };
+    const engine = new Engine(this.#options, log, loadables, mode);
     this.#engine = engine;
     engine.ready.then(
       () => this.#setStatus("ready"),

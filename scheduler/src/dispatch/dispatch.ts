@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import type { Store } from "../store/store.ts";
 import { MeasuredClasses } from "../telemetry/class-measures.ts";
 import { Counters } from "../telemetry/counters.ts";
@@ -62,13 +63,15 @@ export function createDispatch(options: {
   clock: Clock;
   log: Logger;
   leases: LeaseSettings;
+  watch: WatchSettings;
   schedulerId: string;
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
   tracing: Tracing;
 }): Dispatch {
-  const { store, clock, log, leases, schedulerId, maxLabelSets, intervals, onScheduled, tracing } = options;
+  const { store, clock, log, leases, watch, schedulerId, maxLabelSets, intervals, onScheduled, tracing } =
+    options;
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
@@ -90,6 +93,7 @@ export function createDispatch(options: {
     signals,
     peers,
     traces,
+    journal,
     onScheduled,
   });
   const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases, traces });
@@ -105,13 +109,14 @@ export function createDispatch(options: {
     log,
     counters,
     leases,
+    watch,
     schedulerId,
     traces,
   });
   const launches = new Launches({ store, sessions, journal, log, leases });
   const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
   const backlog = new Backlog({ store, classes, clock });
-  const fleet = new FleetView({ store, registry, clock, schedulerId, leases });
+  const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({
     classes,
     registry,

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { formatAttemptId } from "../domain/ids.ts";
 import { removedBy } from "../domain/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
@@ -186,6 +187,14 @@ export class Dispatcher {
         this.#traces.assigned(attempt),
       );
       session.hold(held, session === planned);
+      if (this.#log.debugEnabled) {
+        this.#log.debug("task.assigned", {
+          worker_id: session.workerId,
+          attempt_id: formatAttemptId(attempt),
+          task_type: entry.taskClass.type,
+          queue: entry.taskClass.queue,
+        });
+      }
       const list = bySession.get(session);
       const outgoing = toAssignment(attempt, entry, this.#traces.headers(attempt));
       if (list) list.push(outgoing);
@@ -389,6 +398,7 @@ function toAttempt(
     settling: false,
     reported: false,
     timedOut: false,
+    watch: undefined,
   };
 }
 

@@ -2,7 +2,9 @@ import type { Clock } from "../clock.ts";
 import type { FleetMember, ResourceFact } from "../domain/explain/fleet.ts";
 import { formatAttemptId } from "../domain/ids.ts";
 import type { Candidate } from "../domain/match.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import {
+  type BeatVerdict,
   type HeartbeatRecord,
   type ResourceStateRecord,
   type SeenAttempt,
@@ -12,6 +14,7 @@ import {
   workerState,
 } from "../domain/worker.ts";
 import type { Store } from "../store/store.ts";
+import { verdictOf } from "./attempt-watch.ts";
 import type { LeaseSettings } from "./limits.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
@@ -29,6 +32,7 @@ export interface FleetViewParts {
   readonly clock: Clock;
   readonly schedulerId: string;
   readonly leases: Pick<LeaseSettings, "leaseMs" | "graceMs">;
+  readonly watch: WatchSettings;
 }
 
 /**
@@ -80,7 +84,7 @@ export class FleetView {
   }
 
   #ownMember(session: Session, now: Date): FleetMember {
-    const { clock, schedulerId, leases } = this.#parts;
+    const { clock, schedulerId, leases, watch } = this.#parts;
     const monotonic = clock.monotonic();
     const beatAge = monotonic - session.lastBeatAt;
     const at = (ageMs: number) => new Date(now.getTime() - ageMs);
@@ -99,7 +103,8 @@ export class FleetView {
         Math.max(beatAge - leases.leaseMs, monotonic - (session.droppedAt ?? Number.POSITIVE_INFINITY)),
       ),
       disconnected: session.link === undefined,
-      heartbeat: keptBeat(session, monotonic),
+      // The ages in a beat are told as of the beat.
+      heartbeat: keptBeat(session, monotonic, verdictOf(session, watch, leases, session.lastBeatAt)),
       goneTime: undefined,
       goneReason: undefined,
       fatal: session.fatal,
@@ -126,8 +131,12 @@ export class FleetView {
 }
 
 /** The session's last beat as it is kept for others and for explanations. @param now Monotonic. */
-export function keptBeat(session: Session, now: number): HeartbeatRecord | undefined {
-  return session.lastBeat && { ...session.lastBeat, seen: seenOf(session, now) };
+export function keptBeat(
+  session: Session,
+  now: number,
+  verdict: BeatVerdict | undefined,
+): HeartbeatRecord | undefined {
+  return session.lastBeat && { ...session.lastBeat, seen: seenOf(session, now), verdict };
 }
 
 /** What the other schedulers are told of a session beyond its beat. @param now Monotonic. */

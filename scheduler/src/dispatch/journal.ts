@@ -34,6 +34,8 @@ export class Journal {
   readonly #signals: TaskSignals;
   readonly #dirty = new Map<Attempt, Session>();
   #events: { readonly event: NewEvent; readonly at: number }[] = [];
+  /** Events that are not written, by task. */
+  readonly #unwritten = new Map<number, number>();
   #chunks: OutputChunk[] = [];
   #chunkBytes = 0;
   #dropped = 0;
@@ -57,10 +59,12 @@ export class Journal {
 
   event(event: NewEvent): void {
     if (this.#events.length >= MAX_EVENTS) {
-      this.#events.shift();
+      const oldest = this.#events.shift();
+      if (oldest) this.#count(oldest.event, -1);
       this.#dropped++;
     }
     this.#events.push({ event, at: this.#clock.monotonic() });
+    this.#count(event, 1);
     this.#arm(FLUSH_AFTER_MS);
   }
 
@@ -78,6 +82,20 @@ export class Journal {
   flush(): Promise<void> {
     this.#writing = this.#writing.then(() => this.#write());
     return this.#writing;
+  }
+
+  /**
+   * Writes what happened to these tasks before their end is written, so that the feed has it in order and a
+   * crash cannot lose it. Costs nothing when nothing is unwritten. When the database is away it gives up:
+   * the end cannot be written either.
+   */
+  async flushEventsOf(taskIds: readonly number[]): Promise<void> {
+    let left = Number.POSITIVE_INFINITY;
+    while (this.#unwritten.size > 0 && taskIds.some((id) => this.#unwritten.has(id))) {
+      if (this.#events.length >= left) return;
+      left = this.#events.length;
+      await this.flush();
+    }
   }
 
   /** Writes what is there and takes no more time than one try. */
@@ -110,6 +128,7 @@ export class Journal {
     } catch (error) {
       if (!(error instanceof DatabaseUnavailableError)) {
         this.#log.error("journal.write_failed", { error, events: events.length, touches: touches.length });
+        for (const { event } of events) this.#count(event, -1);
         return;
       }
       // Writing them twice would be worse than a late line, but the try has told us that it failed.
@@ -120,6 +139,7 @@ export class Journal {
       this.#arm(RETRY_AFTER_MS);
       return;
     }
+    for (const { event } of events) this.#count(event, -1);
     if (this.#dropped > 0) {
       this.#log.warn("journal.events_dropped", { count: this.#dropped });
       this.#dropped = 0;
@@ -131,6 +151,13 @@ export class Journal {
     for (const { attempt } of touches) this.#signals.changed(attempt.taskId);
     for (const chunk of chunks) this.#signals.changed(chunk.taskId);
     if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+  }
+
+  #count({ taskId }: NewEvent, change: number): void {
+    if (taskId === undefined) return;
+    const count = (this.#unwritten.get(taskId) ?? 0) + change;
+    if (count > 0) this.#unwritten.set(taskId, count);
+    else this.#unwritten.delete(taskId);
   }
 
   #takeChunks(): OutputChunk[] {

@@ -98,6 +98,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     settling: false,
     reported: false,
     timedOut: known?.timedOut ?? false,
+    watch: undefined,
   };
   session.hold(attempt, false);
   if (attempt.unwritten.accept) parts.journal.touch(session, attempt);

@@ -3,6 +3,7 @@ import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -11,7 +12,7 @@ import type { Attempt, AttemptProgress, Session } from "./session.ts";
 import type { ReportedResult, Settler } from "./settler.ts";
 
 /** A session that lets an assignment lie, or has no place for it, is given nothing for so long. */
-const STALL_MS = 15_000;
+export const STALL_MS = 15_000;
 const NO_SLOT_STALL_MS = 250;
 
 /** How long a handler may take to unwind before the worker calls it slow. */
@@ -98,7 +99,10 @@ export class Reports {
     if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
     if (OWN_NAMES.has(event.name)) return;
     const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
-    if (phase !== undefined && change !== undefined) this.#phase(session, attempt, phase, change);
+    if (phase !== undefined && change !== undefined) {
+      this.#phase(session, attempt, phase, change);
+      notePhaseEvent(attempt, phase, change, event.attributes, clock.monotonic());
+    }
     journal.event({
       name: event.name,
       taskId: attempt.taskId,
@@ -109,7 +113,7 @@ export class Reports {
       attributes: event.attributes,
     });
     if (change === "stuck" || change === "recovered") {
-      log.warn(event.name, {
+      log[change === "stuck" ? "warn" : "info"](event.name, {
         ...event.attributes,
         worker_id: session.workerId,
         attempt_id: formatAttemptId(event.key),
@@ -123,12 +127,15 @@ export class Reports {
     if (!attempt) return;
     attempt.progress = progress;
     attempt.unwritten.progress = true;
+    watchOf(attempt).progressAt = this.#parts.clock.monotonic();
     this.#parts.journal.touch(session, attempt);
   }
 
   output(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
-    if (attempt) this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
+    if (!attempt) return;
+    watchOf(attempt).progressAt = this.#parts.clock.monotonic();
+    this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 
   results(session: Session, results: readonly ReportedResult[]): void {

@@ -77,6 +77,7 @@ function attempt(taskId: number, type: string): Attempt {
     settling: false,
     reported: false,
     timedOut: false,
+    watch: undefined,
   };
 }
 

@@ -2,6 +2,7 @@ import type { Candidate, TypeCapacity } from "../domain/match.ts";
 import type { TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { Assigned } from "../telemetry/attempt-spans.ts";
+import type { AttemptWatch } from "./attempt-watch.ts";
 import type { WorkerLink } from "./link.ts";
 
 /** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */
@@ -32,6 +33,8 @@ export interface Attempt {
   reported: boolean;
   /** A hard timeout has asked for its end. */
   timedOut: boolean;
+  /** What the soft watchdogs know of it. */
+  watch: AttemptWatch | undefined;
 }
 
 /** Progress as the worker reports it. */
@@ -82,6 +85,8 @@ export class Session implements Candidate {
   /** When its stream began (monotonic). */
   readonly connectedAt: number;
   beatUnwritten = false;
+  /** Its beats have listed an attempt, so that one they leave out means something. */
+  listsAttempts = false;
   fatal: FatalRecord | undefined;
   saidGoodbye = false;
   /** When it came to hold nothing (monotonic); undefined while it holds something. */

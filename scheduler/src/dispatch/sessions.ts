@@ -1,11 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { Refusal } from "../domain/errors.ts";
-import type { AttemptKey } from "../domain/ids.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { DecideLost, GoneSession, SessionOpen, SessionOpened, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import { noteBeat, verdictOf } from "./attempt-watch.ts";
 import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -29,6 +31,8 @@ const REAP_BATCH = 100;
 
 /** How long the end of a process waits for the end of its stream: the network between may be slower than the supervisor's. */
 const STREAM_END_MS = 500;
+/** Attempts that a log line names; all of them are counted. */
+const MAX_NAMED = 50;
 
 /** Startup phases kept of a session; a worker has a dozen. */
 const MAX_PHASES = 200;
@@ -89,11 +93,17 @@ export class Sessions {
     if (session.link !== link) return;
     session.link = undefined;
     this.#awaitingEnd.get(session)?.();
-    const { store, log, registry, schedulerId, clock } = this.#parts;
+    const { store, log, registry, schedulerId, clock, leases } = this.#parts;
     session.droppedAt = clock.monotonic();
     if (session.saidGoodbye) return;
     if (session.fatal) return this.#end(session, "fatal");
-    log.warn("worker.suspect", { worker_id: session.workerId, reason, attempts: session.attempts.size });
+    log.warn("worker.suspect", {
+      worker_id: session.workerId,
+      reason,
+      attempts: session.attempts.size,
+      last_beat_ms_ago: Math.round(clock.monotonic() - session.lastBeatAt),
+      grace_ms: leases.graceMs,
+    });
     // A renewal under way would call the worker connected again.
     await Promise.allSettled([this.#renewing]);
     if (registry.byId(session.id) !== session) return;
@@ -106,13 +116,23 @@ export class Sessions {
   }
 
   heartbeat(session: Session, beat: HeartbeatRecord): void {
-    const { classes, clock, counters, dispatcher } = this.#parts;
+    const { classes, clock, counters, dispatcher, log } = this.#parts;
     counters.heartbeats++;
     const before = session.lastBeat;
     session.lastBeat = beat;
     session.lastBeatAt = clock.monotonic();
     session.beatUnwritten = true;
     const wasPaused = session.pauseReason !== undefined;
+    noteBeat(session, beat, session.lastBeatAt);
+    if (log.debugEnabled) {
+      log.debug("worker.heartbeat", {
+        worker_id: session.workerId,
+        sequence: beat.sequence,
+        running: beat.running.length,
+        loop_age_ms: Math.round(beat.loopAgeMs),
+        paused: beat.paused,
+      });
+    }
     session.pauseReason = beat.paused ? beat.pauseReason || "paused" : undefined;
     if (wasPaused && !beat.paused) dispatcher.pump();
     if (beat.slots > 0) session.slots = beat.slots;
@@ -220,11 +240,12 @@ export class Sessions {
 
   /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
   async renew(): Promise<void> {
-    const { store, registry, schedulerId, leases, clock, counters } = this.#parts;
+    const { store, registry, schedulerId, leases, clock, counters, watch } = this.#parts;
+    const now = clock.monotonic();
     // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
     const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
     const beats = beating.flatMap((session) => {
-      const beat = keptBeat(session, clock.monotonic());
+      const beat = keptBeat(session, now, verdictOf(session, watch, leases, now));
       return beat ? [{ sessionId: session.id, beat }] : [];
     });
     for (const session of beating) session.beatUnwritten = false;
@@ -248,7 +269,9 @@ export class Sessions {
 
   /** Gives up sessions, of any scheduler, whose lease and grace are over, and requeues what they held. */
   async reap(): Promise<void> {
-    const { store, leases } = this.#parts;
+    const { store, leases, journal } = this.#parts;
+    // What the lost ones' attempts did comes before their requeue.
+    await journal.flush();
     for (;;) {
       const gone = await store.reapSessions(leases.graceMs, REAP_BATCH, decideEnd("lost"));
       for (const session of gone) this.#gone(session, "lost");
@@ -366,7 +389,7 @@ export class Sessions {
   }
 
   #gone(gone: GoneSession, reason: string): void {
-    const { log, registry, settler, signals, counters, traces } = this.#parts;
+    const { log, registry, settler, signals, leases, counters, traces } = this.#parts;
     counters.gone.add(reason);
     const known = registry.byId(gone.sessionId);
     // A drain may come before the startup is over; that is no failure.
@@ -376,12 +399,14 @@ export class Sessions {
       log.warn("worker.lost", {
         worker_id: gone.workerId,
         silent_ms: Math.round(gone.silentMs),
-        attempts: gone.settled.map(({ row }) => `t-${row.taskId}.${row.epoch}`),
+        lease_ms: leases.leaseMs,
+        grace_ms: leases.graceMs,
+        attempt_count: gone.settled.length,
+        attempts: gone.settled.slice(0, MAX_NAMED).map(({ row }) => formatAttemptId(row)),
       });
     }
     for (const { row, settlement } of gone.settled) {
-      if (settlement.kind === "requeue") settler.requeued(row.taskId, row.classId, settlement);
-      else counters.settled(row.classId, settlement);
+      settler.settled(row, settlement);
       const held = registry.byId(gone.sessionId)?.attempts.get(row.taskId);
       traces.ended(row, held?.epoch === row.epoch ? held.assigned : undefined, undefined);
       signals.changed(row.taskId);
@@ -435,6 +460,7 @@ export interface SessionParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
+  readonly watch: WatchSettings;
   readonly schedulerId: string;
   readonly traces: AttemptTraces;
 }

@@ -10,6 +10,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { Batcher } from "./batcher.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Journal } from "./journal.ts";
 import type { ResultAck } from "./link.ts";
 import type { Peers } from "./peers.ts";
 import type { Attempt, Session } from "./session.ts";
@@ -53,6 +54,7 @@ export class Settler {
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
   readonly #traces: AttemptTraces;
+  readonly #journal: Journal;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<readonly SettleRequest[], SettleResult[]>;
   readonly #stopping = new AbortController();
@@ -66,6 +68,7 @@ export class Settler {
     signals: TaskSignals;
     peers: Peers;
     traces: AttemptTraces;
+    journal: Journal;
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
@@ -76,6 +79,7 @@ export class Settler {
     this.#signals = parts.signals;
     this.#peers = parts.peers;
     this.#traces = parts.traces;
+    this.#journal = parts.journal;
     this.#onScheduled = parts.onScheduled;
     this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
       maxWeight: MAX_BATCH,
@@ -131,8 +135,28 @@ export class Settler {
     this.#stopping.abort();
   }
 
+  /** Follows up on an attempt's end that is committed. */
+  settled(attempt: AttemptKey & { readonly classId: number }, settlement: Settlement): void {
+    if (settlement.kind === "requeue") {
+      this.#log.info("task.requeued", {
+        attempt_id: formatAttemptId(attempt),
+        reason: settlement.reason,
+        delay_ms: settlement.delayMs,
+        costs_attempt: settlement.costsAttempt,
+        ...(settlement.failure ? { code: settlement.failure.code } : {}),
+      });
+      this.#requeued(attempt.taskId, attempt.classId, settlement);
+      return;
+    }
+    this.#counters.settled(attempt.classId, settlement);
+    // Successes are counted: at tens of thousands a second the log has no room for them.
+    if (settlement.state !== "failed") return;
+    const { detail, failure } = settlement;
+    this.#log.info("task.failed", { attempt_id: formatAttemptId(attempt), detail, code: failure?.code });
+  }
+
   /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
-  requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
+  #requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
     this.#counters.settled(classId, settlement);
     if (settlement.delayMs > 0) {
       this.#onScheduled(settlement.delayMs);
@@ -191,11 +215,7 @@ export class Settler {
       const ms = this.#clock.monotonic() - startedAt;
       this.#counters.classes.of(attempt.classId).runs.record(ms / 1_000);
     }
-    if (settlement.kind === "requeue") {
-      this.requeued(attempt.taskId, attempt.classId, settlement);
-      return;
-    }
-    this.#counters.settled(attempt.classId, settlement);
+    this.settled(attempt, settlement);
   }
 
   #refuse(session: Session, keys: readonly AttemptKey[]): void {
@@ -216,6 +236,7 @@ export class Settler {
   async #flush(requests: readonly SettleRequest[]): Promise<SettleResult[]> {
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
       try {
+        await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
         return await this.#store.settle(requests);
       } catch (error) {
         if (!(error instanceof DatabaseUnavailableError)) return this.#oneByOne(requests, error);

@@ -136,6 +136,15 @@ export function workerLost(
   return { class: failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
 }
 
+/** The failure recorded for an attempt that its living worker no longer knows of. */
+export function forgottenByWorker(workerId: string): Failure {
+  return {
+    class: "worker_lost",
+    code: "FORGOTTEN_BY_WORKER",
+    message: `worker ${workerId} accepted it, and its heartbeats no longer name it`,
+  };
+}
+
 function unreachable(value: never): never {
   throw new TypeError(`unknown case ${JSON.stringify(value)}`);
 }

@@ -1,6 +1,7 @@
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";
+import type { TaskWatchdogs } from "./watchdog.ts";
 
 /** States of a task that has not ended. */
 export type OpenState = "queued" | "assigned" | "running";
@@ -31,6 +32,7 @@ export interface TaskOptions {
   readonly timeouts?: Timeouts;
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
+  readonly watchdogs?: TaskWatchdogs;
 }
 
 /** A valid task to be accepted. */

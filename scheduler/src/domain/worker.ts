@@ -1,4 +1,6 @@
+import type { AttemptKey } from "./ids.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
+import type { Stuck, StuckPhaseRecord } from "./watchdog.ts";
 
 /** A worker as kept in the store; live facts come from the scheduler that holds its stream. */
 export interface WorkerRecord {
@@ -71,6 +73,14 @@ export interface StartupPhaseRecord {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** What the scheduler that holds the worker's stream makes of its attempts. */
+export interface BeatVerdict {
+  /** Attempts that last too long. */
+  readonly stuck: readonly (Stuck & AttemptKey)[];
+  /** Accepted attempts that the worker's beats leave out: for how long, and when they are taken back. */
+  readonly unlisted: readonly (AttemptKey & { readonly forMs: number; readonly takenBackInMs: number })[];
+}
+
 /** What a beat says of one attempt. */
 export interface RunningRecord {
   readonly attemptId: string;
@@ -80,6 +90,12 @@ export interface RunningRecord {
   readonly progressAgeMs: number | undefined;
   readonly resultPending: boolean;
   readonly cancelling: boolean;
+  /** Threshold of the phase's soft watchdog: 0, it is not watched; undefined, the worker has no say. */
+  readonly warnAfterMs?: number | undefined;
+  /** Phases that the worker calls stuck. */
+  readonly stuckPhases?: readonly (StuckPhaseRecord & { readonly warnings: number })[] | undefined;
+  /** Since the handler returned. */
+  readonly resultAgeMs?: number | undefined;
 }
 
 /** A beat. */
@@ -100,6 +116,8 @@ export interface HeartbeatRecord {
   readonly resourceStates?: readonly ResourceStateRecord[];
   /** What the scheduler that holds its stream adds, for the other schedulers. */
   readonly seen?: SeenRecord;
+  /** What the scheduler made of the attempts when it kept this beat; undefined when nothing is wrong. */
+  readonly verdict?: BeatVerdict | undefined;
 }
 
 /** What a beat says of a resource that was asked for and is not loaded. */
@@ -151,6 +169,9 @@ export function canLoad(hello: Pick<WorkerHello, "features" | "loadable">, resou
 
 /** The feature of workers that load resources when asked. */
 const PREPARE_RESOURCE = "prepare_resource";
+
+/** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
+export const LOOP_BLOCKED_MS = 1_000;
 
 /** A worker process's last words. */
 export interface FatalRecord {

@@ -8,6 +8,7 @@ import { Judge } from "./judge.ts";
 import { Loop } from "./loop.ts";
 import { monitorOnce } from "./monitor.ts";
 import { loopStatuses } from "./status.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
 const STARVED_AFTER_BEATS = 3;
@@ -55,6 +56,7 @@ export class Duties {
     this.#config = config;
     this.#startedAt = clock.monotonic();
     const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
+    const watchdog = new Watchdog({ dispatch, log, leases, settings: config.watch });
     const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
       new Loop({ name, intervalMs, runOnce, clock, log });
 
@@ -83,6 +85,7 @@ export class Duties {
       loop("deadlines", Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2), () =>
         dispatch.reports.checkDeadlines(),
       ),
+      loop("watchdog", leases.heartbeatMs / 2, () => watchdog.runOnce()),
       this.#waker,
       this.#poll,
       loop("retention", RETENTION_MS, async () => {
@@ -94,7 +97,7 @@ export class Duties {
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), () => dispatch.queueViews.runOnce()),
       loop("resources", config.pollMs, () => dispatch.resources.runOnce()),
       loop("monitor", config.monitorMs, async () => {
-        await monitorOnce(store, dispatch, log);
+        await monitorOnce(store, dispatch.classes, log);
         await dispatch.launches.monitor();
       }),
     ];

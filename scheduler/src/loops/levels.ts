@@ -1,11 +1,12 @@
 import type { Clock } from "../clock.ts";
+import { stuckAttempt } from "../dispatch/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import type { Levels, TaskLevels } from "../telemetry/metrics.ts";
 import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics.ts";
 import type { Census, Counted } from "./census.ts";
 import type { DatabaseWatch } from "./database-watch.ts";
 import type { Loop } from "./loop.ts";
-import { stuckAttempts } from "./monitor.ts";
 
 /** Pools that are told apart, and phases likewise; the rest share `other`. */
 const MAX_VALUES = 100;
@@ -17,12 +18,19 @@ export async function measureLevels(parts: {
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
+  watch: WatchSettings;
 }): Promise<Levels> {
-  const { census, dispatch, database, loops, clock } = parts;
+  const { census, dispatch, database, loops, clock, watch } = parts;
   const counted = await census.look();
   const { user, system } = process.cpuUsage();
   const stuck = new Map<string, number>();
-  for (const { phase } of stuckAttempts(dispatch)) addBounded(stuck, phase, 1);
+  const now = clock.monotonic();
+  for (const session of dispatch.registry.all()) {
+    for (const attempt of session.attempts.values()) {
+      const verdict = stuckAttempt(attempt, watch, now);
+      if (verdict) addBounded(stuck, verdict.phase, 1);
+    }
+  }
   return {
     database: counted && { tasks: taskLevels(dispatch, counted), workers: workerLevels(counted) },
     databaseUp: database.unavailable === undefined,

@@ -1,45 +1,79 @@
-import type { Dispatch } from "../dispatch/dispatch.ts";
-import { STUCK_AFTER_MS } from "../domain/stuck.ts";
-import type { Store } from "../store/store.ts";
+import type { ClassIndex } from "../dispatch/class-index.ts";
+import { formatTaskId } from "../domain/ids.ts";
+import { type MonitorFacts, monitorLine } from "../domain/monitor-line.ts";
+import type { ClassDepth, Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-/** One line that sums up what is going on; silent when nothing is. */
-export async function monitorOnce(store: Store, dispatch: Dispatch, log: Logger): Promise<void> {
-  const depths = await store.depths();
-  const sum = (pick: (depth: (typeof depths)[number]) => number) =>
-    depths.reduce((total, depth) => total + pick(depth), 0);
-  const queued = sum(({ ready }) => ready);
-  const scheduled = sum(({ scheduled }) => scheduled);
-  const processing = sum(({ active }) => active);
-  const sessions = [...dispatch.registry.all()];
-  if (queued + scheduled + processing + sessions.length === 0) return;
-  const stuck = stuckAttempts(dispatch);
-  const ready = sessions.filter((session) => session.ready).length;
-  const line = `MONITOR: Workers: ${ready}/${sessions.length}, Queue: ${queued}, Scheduled: ${scheduled}, Processing: ${processing}, Stuck: ${stuck.length}`;
-  const fields = {
-    workers_ready: ready,
-    workers: sessions.length,
-    queue: queued,
-    scheduled,
-    processing,
-    stuck: stuck.length,
-    line,
-  };
-  log.info("monitor", fields);
-  if (stuck.length > 0) log.warn("tasks.stuck", { tasks: stuck.slice(0, 20), count: stuck.length });
-}
+/** Stuck tasks that are named; all of them are counted. */
+const MAX_NAMED = 20;
 
-/** Attempts that have been in one phase for too long. */
-export function stuckAttempts({ registry, clock }: Dispatch) {
-  const now = clock.monotonic();
-  return [...registry.all()].flatMap((session) =>
-    [...session.attempts.values()]
-      .filter((attempt) => attempt.acceptedAt !== undefined && now - attempt.phaseAt > STUCK_AFTER_MS)
-      .map((attempt) => ({
-        task: `t-${attempt.taskId}`,
-        worker: session.workerId,
-        phase: attempt.phase ?? "",
-        elapsed_ms: Math.round(now - attempt.phaseAt),
-      })),
-  );
+/** Task types that are named in the line and classes in the details. */
+const MAX_TYPES = 20;
+
+/**
+ * One line that sums up what is going on, and a warning that names what is stuck; silent when nothing is
+ * going on. The numbers are the database's: every scheduler says the same.
+ */
+export async function monitorOnce(store: Store, classes: ClassIndex, log: Logger): Promise<void> {
+  const [depths, fleet, stuck] = await Promise.all([
+    store.depths(),
+    store.fleetCounts(),
+    store.stuckAttempts(MAX_NAMED),
+  ]);
+  if (depths.some(({ classId }) => !classes.get(classId))) await classes.learn();
+  const byType = new Map<string, number>();
+  for (const { classId, ready } of depths) {
+    const type = classes.get(classId)?.taskClass.type ?? `class ${classId}`;
+    if (ready > 0) byType.set(type, (byType.get(type) ?? 0) + ready);
+  }
+  const sum = (pick: (depth: ClassDepth) => number) => depths.reduce((all, depth) => all + pick(depth), 0);
+  const total: MonitorFacts = {
+    ...fleet,
+    queue: sum(({ ready }) => ready),
+    scheduled: sum(({ scheduled }) => scheduled),
+    processing: sum(({ active }) => active),
+    stuck: stuck.count,
+  };
+  if (total.queue + total.scheduled + total.processing + total.workers === 0) return;
+  const queued = [...byType].sort((a, b) => b[1] - a[1]).slice(0, MAX_TYPES);
+  log.info("monitor", {
+    line: monitorLine(total, queued),
+    ...(total.gpus > 0 ? { gpus_busy: total.busyGpus, gpus: total.gpus } : {}),
+    workers_ready: total.ready,
+    workers: total.workers,
+    queue: total.queue,
+    queue_by_type: Object.fromEntries(queued),
+    scheduled: total.scheduled,
+    processing: total.processing,
+    stuck: total.stuck,
+  });
+  if (stuck.count > 0) {
+    const tasks = stuck.attempts.map(({ taskId, workerId, type, queue, stuck: verdict }) => ({
+      task_id: formatTaskId(taskId),
+      task_type: type,
+      queue,
+      worker_id: workerId,
+      phase: verdict.phase,
+      elapsed_ms: Math.round(verdict.elapsedMs),
+      elapsed_min: Math.floor(verdict.elapsedMs / 60_000),
+      warn_after_s: verdict.warnAfterMs / 1_000,
+      reported_by: verdict.by,
+    }));
+    log.warn("tasks.stuck", { count: stuck.count, tasks });
+  }
+  if (!log.debugEnabled) return;
+  const details = depths
+    .slice(0, MAX_TYPES)
+    .map(({ classId, ready, scheduled, active, oldestReadyAgeMs }) => {
+      const taskClass = classes.get(classId)?.taskClass;
+      return {
+        queue: taskClass?.queue,
+        task_type: taskClass?.type,
+        ready,
+        scheduled,
+        active,
+        ...(oldestReadyAgeMs === undefined ? {} : { oldest_ready_ms: Math.round(oldestReadyAgeMs) }),
+      };
+    });
+  log.debug("monitor.queues", { classes: details, left_out: Math.max(0, depths.length - MAX_TYPES) });
 }

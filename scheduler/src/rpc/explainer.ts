@@ -16,6 +16,7 @@ import { explainWaiting } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import { explainWithRefusals } from "./refused-workers.ts";
@@ -61,7 +62,11 @@ export interface ExplainerParts {
   readonly address: () => string;
   /** Since the polling loop last ran, milliseconds; undefined before its first run. */
   readonly pollAgeMs: () => number | undefined;
+  readonly watch: WatchSettings;
 }
+
+/** Latest events looked at: those of the phases that are open are among them. */
+const MAX_EVENTS = 200;
 
 /**
  * Gathers the facts and explains. Workers of all schedulers are looked at, through the filters that assign
@@ -207,7 +212,7 @@ export class Explainer {
   }
 
   async #taskReasons(task: TaskRecord): Promise<Reason[]> {
-    const { store, fleet } = this.#parts;
+    const { store, fleet, watch } = this.#parts;
     if (hasEnded(task.state))
       return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
     const now = await store.databaseTime();
@@ -215,7 +220,8 @@ export class Explainer {
     const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);
     const holder =
       record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
-    return explainActive(task, holder, now);
+    const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
+    return explainActive({ task, holder, events, watch, now });
   }
 
   async #waitingReasons(task: TaskRecord, now: Date): Promise<Reason[]> {

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Assignment, AssignmentSchema } from "@muster/protocol";
 import type { OutgoingAssignment } from "../dispatch/link.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
@@ -19,9 +19,13 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     contentType: assignment.contentType,
     headers: { ...assignment.headers },
     ...(runMs === undefined ? {} : { runTimeout: durationFromMs(runMs) }),
-    phaseTimeouts: Object.fromEntries(
-      Object.entries(options?.timeouts?.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
-    ),
+    phaseTimeouts: durations(options?.timeouts?.phasesMs),
+    phaseWarnings: durations(options?.watchdogs?.phasesMs),
     resources: [...assignment.resources],
   });
+}
+
+/** Milliseconds by name in protobuf. */
+export function durations(ms: Readonly<Record<string, number>> = {}): Record<string, Duration> {
+  return Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, durationFromMs(value)]));
 }

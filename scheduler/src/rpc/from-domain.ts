@@ -12,6 +12,7 @@ import {
   TaskSchema,
   TaskState,
   type TaskTimeoutsSchema,
+  type TaskWatchdogsSchema,
   WorkerSchema,
   WorkerState,
 } from "@muster/protocol";
@@ -26,6 +27,7 @@ import {
   type TaskRecord,
   type Timeouts,
 } from "../domain/task.ts";
+import type { TaskWatchdogs } from "../domain/watchdog.ts";
 import {
   type WorkerState as DomainWorkerState,
   type HeartbeatRecord,
@@ -96,6 +98,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     },
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...set("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
+    ...set("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),
     attemptCount: task.attemptCount,
     attemptId: task.epoch > 0 ? formatAttemptId({ taskId: task.id, epoch: task.epoch }) : "",
     workerId: task.workerId ?? "",
@@ -271,6 +274,15 @@ function fromTimeouts(timeouts: Timeouts): MessageInitShape<typeof TaskTimeoutsS
   };
 }
 
+function fromWatchdogs(watchdogs: TaskWatchdogs): MessageInitShape<typeof TaskWatchdogsSchema> {
+  return {
+    ...set("run", watchdogs.runMs === undefined ? undefined : durationFromMs(watchdogs.runMs)),
+    phases: Object.fromEntries(
+      Object.entries(watchdogs.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
+    ),
+  };
+}
+
 /** A startup phase as it is sent. */
 export function fromStartupPhase(phase: StartupPhaseRecord): MessageInitShape<typeof StartupPhaseSchema> {
   return {
@@ -294,6 +306,15 @@ function fromHeartbeat(beat: HeartbeatRecord) {
     ),
     resultPending: attempt.resultPending,
     cancelling: attempt.cancelling,
+    ...set("warnAfter", attempt.warnAfterMs === undefined ? undefined : durationFromMs(attempt.warnAfterMs)),
+    ...set("resultAge", attempt.resultAgeMs === undefined ? undefined : durationFromMs(attempt.resultAgeMs)),
+    stuckPhases: (attempt.stuckPhases ?? []).map((stuck) => ({
+      phase: stuck.phase,
+      age: durationFromMs(stuck.ageMs),
+      stillAge: durationFromMs(stuck.stillMs),
+      warnAfter: durationFromMs(stuck.warnAfterMs),
+      warningCount: stuck.warnings,
+    })),
   }));
   return {
     sequence: BigInt(beat.sequence),

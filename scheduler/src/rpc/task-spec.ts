@@ -1,9 +1,15 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { RetryPolicy as RetryPolicyMessage, TaskSpec, TaskTimeouts } from "@muster/protocol";
+import type {
+  RetryPolicy as RetryPolicyMessage,
+  TaskSpec,
+  TaskTimeouts,
+  TaskWatchdogs as TaskWatchdogsMessage,
+} from "@muster/protocol";
 import type { SizeLimits } from "../dispatch/limits.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../domain/retry.ts";
 import type { NewTask, TaskOptions, Timeouts } from "../domain/task.ts";
+import type { TaskWatchdogs } from "../domain/watchdog.ts";
 import { storable } from "./text.ts";
 
 /** Form of task types and queue names. */
@@ -134,8 +140,32 @@ function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "ru
 function options(spec: TaskSpec, report: Report): TaskOptions | undefined {
   const retry = spec.retryPolicy && toRetryPolicy(spec.retryPolicy, report);
   const timeouts = spec.timeouts && toTimeouts(spec.timeouts, report);
-  if (!retry && !timeouts) return undefined;
-  return { ...(retry ? { retry } : {}), ...(timeouts ? { timeouts } : {}) };
+  const watchdogs = spec.watchdogs && toWatchdogs(spec.watchdogs, report);
+  if (!retry && !timeouts && !watchdogs) return undefined;
+  return {
+    ...(retry ? { retry } : {}),
+    ...(timeouts ? { timeouts } : {}),
+    ...(watchdogs ? { watchdogs } : {}),
+  };
+}
+
+function toWatchdogs(message: TaskWatchdogsMessage, report: Report): TaskWatchdogs {
+  const { run } = message;
+  checkPhaseNames(Object.keys(message.phases), "watchdogs.phases", report);
+  const phases = Object.entries(message.phases).map(
+    ([phase, duration]) => [phase, milliseconds(duration, `watchdogs.phases["${phase}"]`, report)] as const,
+  );
+  return {
+    ...(run ? { runMs: milliseconds(run, "watchdogs.run", report) } : {}),
+    ...(phases.length === 0 ? {} : { phasesMs: Object.fromEntries(phases) }),
+  };
+}
+
+function checkPhaseNames(names: readonly string[], field: string, report: Report): void {
+  for (const phase of names) {
+    if (phase.length > 128 || phase.includes("\0"))
+      report(field, `"${phase.slice(0, 40)}" must have at most 128 characters and no NUL`);
+  }
 }
 
 function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy {
@@ -193,10 +223,7 @@ function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
   };
   const queueWaitMs = positive(message.queueWait, "queue_wait");
   const runMs = positive(message.run, "run");
-  for (const phase of Object.keys(message.phases)) {
-    if (phase.length > 128 || phase.includes("\0"))
-      report("timeouts.phases", `"${phase.slice(0, 40)}" must have at most 128 characters and no NUL`);
-  }
+  checkPhaseNames(Object.keys(message.phases), "timeouts.phases", report);
   const phases = Object.entries(message.phases).map(
     ([phase, duration]) => [phase, positive(duration, `phases["${phase}"]`) ?? 0] as const,
   );

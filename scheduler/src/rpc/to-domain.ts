@@ -40,6 +40,8 @@ const MAX_PHASES = 200;
 const MAX_NAME = 128;
 const MAX_TEXT = 1_024;
 const MAX_ATTRIBUTES = 64;
+/** Nested phases of one attempt that are stuck at once; the outermost say it all. */
+const MAX_STUCK_PHASES = 8;
 const MAX_COUNTERS = 256;
 const MAX_RESOURCES = 1_000;
 /** A century: what a worker calls longer is no length of time, and would not fit into a timestamp. */
@@ -137,6 +139,15 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       progressAgeMs: toMs(attempt.progressAge),
       resultPending: attempt.resultPending,
       cancelling: attempt.cancelling,
+      warnAfterMs: toMs(attempt.warnAfter),
+      resultAgeMs: toMs(attempt.resultAge),
+      stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({
+        phase: storable(stuck.phase, MAX_NAME),
+        ageMs: toMs(stuck.age) ?? 0,
+        stillMs: toMs(stuck.stillAge) ?? toMs(stuck.age) ?? 0,
+        warnAfterMs: toMs(stuck.warnAfter) ?? 0,
+        warnings: stuck.warningCount,
+      })),
     })),
     loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
     loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,

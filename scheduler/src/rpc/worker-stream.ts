@@ -18,11 +18,13 @@ import type { Session } from "../dispatch/session.ts";
 import type { Sessions } from "../dispatch/sessions.ts";
 import { DatabaseUnavailableError, Refusal } from "../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
+import type { WatchSettings } from "../domain/watchdog.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
+import { durations } from "./from-assignment.ts";
 import type { Doorman } from "./refused-stream.ts";
 import { storable, storableEntries } from "./text.ts";
 import {
@@ -55,6 +57,7 @@ export interface WorkerStreamParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
+  readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
   readonly schedulerId: string;
   /** A stream says hello within this, milliseconds. */
@@ -291,7 +294,7 @@ class WorkerStream implements WorkerLink {
   }
 
   #welcome(decisions: readonly AttemptDecision[]): MessageInitShape<typeof WelcomeSchema> {
-    const { clock, leases, sizes, schedulerId } = this.#parts;
+    const { clock, leases, sizes, schedulerId, watch } = this.#parts;
     return {
       serverId: schedulerId,
       serverTime: timestampFromMs(clock.now()),
@@ -299,6 +302,7 @@ class WorkerStream implements WorkerLink {
       lease: durationFromMs(leases.leaseMs),
       reconnectGrace: durationFromMs(leases.graceMs),
       acceptDeadline: durationFromMs(leases.acceptDeadlineMs),
+      phaseWarnings: durations(watch.phasesMs),
       decisions: decisions.map(({ key, keep, reason, cancelled }) => ({
         attemptId: formatAttemptId(key),
         keep,

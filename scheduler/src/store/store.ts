@@ -14,6 +14,7 @@ import type {
   TaskState,
 } from "../domain/task.ts";
 import type { AttemptFacts } from "../domain/trace.ts";
+import type { Stuck } from "../domain/watchdog.ts";
 import type {
   FatalRecord,
   HeartbeatRecord,
@@ -263,6 +264,27 @@ export interface WorkerCount {
   readonly count: number;
 }
 
+/** Counts of the living workers of all schedulers. */
+export interface FleetCounts {
+  readonly workers: number;
+  readonly ready: number;
+  /** GPUs that they declare, and those of workers that run something. */
+  readonly gpus: number;
+  readonly busyGpus: number;
+}
+
+/** Attempts that last too long, of all schedulers. */
+export interface StuckAttempts {
+  /** All of them; `attempts` holds the longest. */
+  readonly count: number;
+  readonly attempts: readonly (AttemptKey & {
+    readonly queue: string;
+    readonly type: string;
+    readonly workerId: string;
+    readonly stuck: Stuck;
+  })[];
+}
+
 /** A queue's own row. */
 export interface QueueRow {
   readonly name: string;
@@ -426,8 +448,12 @@ export interface Store {
    * for the end of a task in the queue, as the attempt that it waited for.
    */
   attemptFacts(keys: readonly AttemptKey[]): Promise<(AttemptFacts | undefined)[]>;
+  fleetCounts(): Promise<FleetCounts>;
+  stuckAttempts(limit: number): Promise<StuckAttempts>;
   /** What was recorded of one task apart from its regular life. */
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
+  /** The latest of them, oldest first. */
+  latestTaskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
   /** The newest event of a session with one of these names. */
   lastWorkerEvent(

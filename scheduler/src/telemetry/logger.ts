@@ -44,7 +44,7 @@ export async function openLogger(
       stream: pretty({
         colorize: true,
         sync: true,
-        translateTime: "SYS:HH:MM:ss.l",
+        translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
         ignore: "pid,hostname",
         messageKey: "event",
       }),

@@ -1,12 +1,16 @@
 import type { Assignment } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
+import { Deadlines } from "../deadlines.ts";
 import type { Counters } from "./counters.ts";
 import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Lanes } from "./lanes.ts";
 import { RECEIVED, STARTED } from "./lanes.ts";
 import type { FromLink, Outcome, ToLink } from "./messages.ts";
+import { OpenPhases } from "./open-phases.ts";
 import type { Vitals } from "./vitals.ts";
 import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from "./wire.ts";
+
+type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
 
 /** What attempt reports work on. */
 export interface AttemptReportsParts {
@@ -29,6 +33,7 @@ export class AttemptReports {
   readonly #vitals: Vitals;
   readonly #emit: (message: FromLink) => void;
   readonly #types: ReadonlySet<string>;
+  readonly #deadlines: Deadlines;
   /** True once no new work is taken. */
   draining = false;
 
@@ -40,14 +45,22 @@ export class AttemptReports {
     this.#vitals = vitals;
     this.#emit = emit;
     this.#types = types;
+    this.#deadlines = new Deadlines(clock);
   }
 
-  /** The phase that beats report. */
-  phase({ attemptId, phase, sinceMs }: Extract<ToLink, { kind: "phase" }>): void {
-    const attempt = this.#held.get(attemptId);
+  /** A phase was opened. */
+  phaseStarted(message: PhaseStarted): void {
+    const attempt = this.#held.get(message.attemptId);
     if (attempt === undefined) return;
-    attempt.phase = phase;
-    attempt.phaseSinceMs = sinceMs;
+    attempt.phases ??= new OpenPhases(this.#clock, this.#deadlines, {
+      event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
+    });
+    attempt.phases.started(message);
+  }
+
+  /** A phase was closed. */
+  phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
+    this.#held.get(attemptId)?.phases?.ended(number, how);
   }
 
   /** The handler was asked to stop. */
@@ -108,6 +121,7 @@ export class AttemptReports {
       const attempt = this.#held.get(attemptId);
       if (attempt === undefined) continue;
       attempt.started = true;
+      attempt.runSinceMs = this.#clock.monotonicMs();
       this.#log(attempt, STARTED, elapsedMs[index] ?? 0, undefined);
     }
   }
@@ -135,6 +149,7 @@ export class AttemptReports {
     const attempt = this.#held.get(attemptId);
     if (attempt === undefined) return;
     attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
     const share = fraction ?? (done !== undefined && total ? Math.min(1, done / total) : undefined);
     if (share !== undefined) attempt.progress = share;
     if (message.shed > 0) this.#counters.add("progress_coalesced", message.shed);
@@ -194,6 +209,36 @@ export class AttemptReports {
     return this.#held.remove(attemptId);
   }
 
+  /** What a phase's watchdog says, in the attempt's record and in the log. */
+  #phaseEvent(
+    attempt: HeldAttempt,
+    { taskId, taskType }: PhaseStarted,
+    event: string,
+    facts: Readonly<Record<string, string>>,
+  ): void {
+    const elapsedMs = this.#clock.monotonicMs() - attempt.receivedMs;
+    this.#log(attempt, event, elapsedMs, facts);
+    const stuck = event.endsWith(".stuck");
+    const seconds = (Number(facts.elapsed_ms) / 1000).toFixed(1);
+    this.#emit({
+      kind: "log",
+      level: stuck ? "warn" : "info",
+      event,
+      fields: {
+        ...facts,
+        attempt_id: attempt.attemptId,
+        task_id: taskId,
+        task_type: taskType,
+        elapsed_ms: Number(facts.elapsed_ms),
+        warn_after_s: Number(facts.warn_after_s),
+        loop_age_ms: Math.round(this.#vitals.loopAgeMs),
+      },
+      message: stuck
+        ? `the phase has lasted ${seconds} s`
+        : `the phase is no longer stuck, after ${seconds} s (${facts.by})`,
+    });
+  }
+
   #log(
     attempt: HeldAttempt,
     name: string,
@@ -205,7 +250,7 @@ export class AttemptReports {
   }
 
   #keep(attempt: HeldAttempt, result: HeldResult): void {
-    this.#held.setResult(attempt, result);
+    this.#held.setResult(attempt, result, this.#clock.monotonicMs());
     this.#lanes.result(attempt);
   }
 
@@ -216,6 +261,7 @@ export class AttemptReports {
   #dropped(attemptId: string, outcome: Outcome["kind"]): void {
     this.#counters.add("results_dropped");
     const fields = { attempt_id: attemptId, outcome };
-    this.#emit({ kind: "warn", event: "worker.result.dropped", fields });
+    const message = "the attempt is no longer this worker's; its result is dropped";
+    this.#emit({ kind: "log", level: "warn", event: "worker.result.dropped", fields, message });
   }
 }

@@ -185,8 +185,11 @@ export class Connection {
       case "event":
         this.#attempts.event(message);
         return;
-      case "phase":
-        this.#attempts.phase(message);
+      case "phaseStarted":
+        this.#attempts.phaseStarted(message);
+        return;
+      case "phaseEnded":
+        this.#attempts.phaseEnded(message);
         return;
       case "progress":
         this.#attempts.progress(message);
@@ -361,7 +364,7 @@ export class Connection {
       }),
     );
     const fields = { sequence: Number(sequence), held: this.#held.size, loop_age_ms: this.#vitals.loopAgeMs };
-    this.#emit({ kind: "debug", event: "worker.heartbeat", fields });
+    this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
     this.#emit({ kind: "measures", measures: this.#measure() });
   }
 

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
 import { durationFromMs } from "../duration.ts";
+import type { OpenPhases } from "./open-phases.ts";
 
 /** Events kept in all; beyond it those that were sent go first, then new ones are dropped and counted. */
 export const MAX_EVENTS = 10_000;
@@ -40,8 +41,12 @@ export interface HeldAttempt {
   accepted: boolean;
   /** Its handler was called. */
   started: boolean;
-  phase: string;
-  phaseSinceMs: number;
+  /** Made with its first phase: most attempts have none. */
+  phases: OpenPhases | undefined;
+  /** When it was received, on the monotonic clock. */
+  readonly receivedMs: number;
+  /** When its handler was called; until then when it was received. */
+  runSinceMs: number;
   progress: number | undefined;
   progressAtMs: number | undefined;
   cancelling: boolean;
@@ -49,6 +54,7 @@ export interface HeldAttempt {
   result: HeldResult | undefined;
   /** Main wants to know when the result is acknowledged. */
   tell: boolean;
+  resultAtMs: number;
   readonly events: EventLog;
 }
 
@@ -90,14 +96,16 @@ export class HeldAttempts {
       attemptId,
       accepted: false,
       started: false,
-      phase: "",
-      phaseSinceMs: nowMs,
+      phases: undefined,
+      receivedMs: nowMs,
+      runSinceMs: nowMs,
       progress: undefined,
       progressAtMs: undefined,
       cancelling: false,
       peakRssBytes: 0,
       result: undefined,
       tell: false,
+      resultAtMs: nowMs,
       events: { kept: [], sent: 0, sequence: 0 },
     };
     this.#attempts.set(attemptId, attempt);
@@ -105,9 +113,10 @@ export class HeldAttempts {
   }
 
   /** Keeps its result until `remove`. */
-  setResult(attempt: HeldAttempt, result: HeldResult): void {
+  setResult(attempt: HeldAttempt, result: HeldResult, nowMs: number): void {
     if (attempt.result === undefined) this.#pendingResults += 1;
     attempt.result = result;
+    attempt.resultAtMs = nowMs;
   }
 
   /** Forgets an attempt; true when it was held. */
@@ -115,6 +124,7 @@ export class HeldAttempts {
     const attempt = this.#attempts.get(attemptId);
     if (attempt === undefined) return false;
     if (attempt.result !== undefined) this.#pendingResults -= 1;
+    attempt.phases?.cancel();
     this.#eventCount -= attempt.events.kept.length;
     return this.#attempts.delete(attemptId);
   }
@@ -141,19 +151,7 @@ export class HeldAttempts {
 
   /** What Hello and beats say about each attempt. */
   describe(nowMs: number): RunningAttempt[] {
-    return Array.from(this.#attempts.values(), (attempt) =>
-      create(RunningAttemptSchema, {
-        attemptId: attempt.attemptId,
-        phase: attempt.phase,
-        phaseAge: durationFromMs(Math.max(0, nowMs - attempt.phaseSinceMs)),
-        ...(attempt.progress === undefined ? {} : { progress: attempt.progress }),
-        ...(attempt.progressAtMs === undefined
-          ? {}
-          : { progressAge: durationFromMs(Math.max(0, nowMs - attempt.progressAtMs)) }),
-        resultPending: attempt.result !== undefined,
-        cancelling: attempt.cancelling && attempt.result === undefined,
-      }),
-    );
+    return Array.from(this.#attempts.values(), (attempt) => describe(attempt, nowMs));
   }
 
   #dropSentEvents(): void {
@@ -163,4 +161,32 @@ export class HeldAttempts {
       events.sent = 0;
     }
   }
+}
+
+function describe(attempt: HeldAttempt, nowMs: number): RunningAttempt {
+  const age = (sinceMs: number) => durationFromMs(Math.max(0, nowMs - sinceMs));
+  const current = attempt.phases?.current;
+  const pending = attempt.result !== undefined;
+  return create(RunningAttemptSchema, {
+    attemptId: attempt.attemptId,
+    phase: current?.name ?? "",
+    phaseAge: age(current?.sinceMs ?? attempt.runSinceMs),
+    ...(current?.warnAfterMs === undefined ? {} : { warnAfter: durationFromMs(current.warnAfterMs) }),
+    ...(attempt.phases === undefined ? {} : { stuckPhases: stuckPhases(attempt.phases, nowMs) }),
+    ...(attempt.progress === undefined ? {} : { progress: attempt.progress }),
+    ...(attempt.progressAtMs === undefined ? {} : { progressAge: age(attempt.progressAtMs) }),
+    resultPending: pending,
+    ...(pending ? { resultAge: age(attempt.resultAtMs) } : {}),
+    cancelling: attempt.cancelling && !pending,
+  });
+}
+
+function stuckPhases(phases: OpenPhases, nowMs: number) {
+  return phases.stuck(nowMs).map(({ phase, ageMs, stillMs, warnAfterMs, warnings }) => ({
+    phase,
+    age: durationFromMs(ageMs),
+    stillAge: durationFromMs(stillMs),
+    warnAfter: durationFromMs(warnAfterMs),
+    warningCount: warnings,
+  }));
 }

@@ -65,6 +65,9 @@ export interface Cost {
   readonly phases: readonly { phase: string; durationMs: number; failed: boolean }[];
 }
 
+/** How a phase came to its end: by itself, or because its handler ended and left it open. */
+export type PhaseEnd = "completed" | "failed" | "handler_ended";
+
 /** Why an assignment is not taken. */
 export type RejectReason = "UNKNOWN_TYPE" | "NO_SLOT" | "DRAINING" | "PAUSED" | "RESOURCE_MISSING";
 
@@ -117,12 +120,26 @@ export type ToLink =
       readonly attributes: Readonly<Record<string, string>> | undefined;
     }
   | {
-      readonly kind: "phase";
+      readonly kind: "phaseStarted";
       readonly attemptId: string;
-      /** Empty: running, in no named phase. */
+      readonly taskId: string;
+      readonly taskType: string;
+      /** Position among the attempt's phases: names may repeat. */
+      readonly number: number;
       readonly phase: string;
       /** When it began, on the monotonic clock. */
       readonly sinceMs: number;
+      /** Progress starts its watchdog's clock again. */
+      readonly movable: boolean;
+      /** Threshold of its soft watchdog; 0: it has none, undefined: nobody set one. */
+      readonly warnAfterMs: number | undefined;
+      readonly context: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "phaseEnded";
+      readonly attemptId: string;
+      readonly number: number;
+      readonly how: PhaseEnd;
     }
   | {
       readonly kind: "progress";
@@ -202,8 +219,13 @@ export type FromLink =
   | { readonly kind: "prepareResource"; readonly resource: string; readonly waitingTasks: number }
   | { readonly kind: "releaseResource"; readonly resource: string; readonly reason: string }
   | { readonly kind: "queueView"; readonly entries: readonly QueueViewMessage[] }
-  | { readonly kind: "debug"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
-  | { readonly kind: "warn"; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: "log";
+      readonly level: "debug" | "info" | "warn";
+      readonly event: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+      readonly message: string;
+    }
   | {
       readonly kind: "verdict";
       readonly status: string;
@@ -262,4 +284,9 @@ export interface LinkData {
     | undefined;
   /** True in `run()`: the link may end a process whose main thread does not answer. */
   readonly program: boolean;
+  /**
+   * Level of main's log when that is one JSON object a line on standard output: the link then writes for a
+   * main thread that is blocked. Undefined when the log is elsewhere.
+   */
+  readonly stdoutLogLevel: "debug" | "info" | "warn" | undefined;
 }

@@ -13,7 +13,29 @@ const port = parentPort;
 if (port === null) throw new Error("link/thread is the entry of a worker thread; it cannot run by itself");
 
 const shared = new SharedState(data.shared);
+const LEVELS = ["debug", "info", "warn"] as const;
+
+/** A main loop that has not turned for so long reads no log lines: they are written here. */
+const BLOCKED_MS = 500;
+
 let batch: FromLink[] = [];
+
+/** Writes a line for a main thread that is blocked; false when main can do it or its log is elsewhere. */
+function loggedHere(message: Extract<FromLink, { kind: "log" }>): boolean {
+  const { stdoutLogLevel } = data;
+  const { level, event, fields } = message;
+  if (stdoutLogLevel === undefined || level === "debug") return false;
+  if (systemClock.monotonicMs() - shared.lastTickMs < BLOCKED_MS) return false;
+  if (LEVELS.indexOf(level) < LEVELS.indexOf(stdoutLogLevel)) return true;
+  writeLine({ level, event, fields, msg: message.message });
+  return true;
+}
+
+function writeLine({ fields, ...line }: { fields: object; level: string; event: string; msg: string }): void {
+  const { level, event, msg } = line;
+  const all = { level, time: wallClockIso(), worker_id: data.workerId, event, ...fields, msg };
+  writeSync(1, `${JSON.stringify(all)}\n`);
+}
 
 function emit(message: FromLink): void {
   batch.push(message);
@@ -31,6 +53,7 @@ const connection = new Connection(data, systemClock, shared, (message) => {
     enforceExit("worker.fatal", name, message.message);
   }
   if (message.kind === "registered") cancelWatchdog();
+  if (message.kind === "log" && loggedHere(message)) return;
   emit(message);
 });
 
@@ -69,25 +92,24 @@ function enforceExit(event: string, exceptionClass: string, message: string): vo
   if (!data.program) return;
   systemClock.after(MAIN_GRACE_MS, () => {
     if (shared.mainExits) return;
-    const line = {
+    writeLine({
       level: "error",
-      time: wallClockIso(),
       event,
-      phase: event === "worker.fatal" ? "startup" : "startup_timeout_unregistered",
-      worker_id: data.workerId,
-      scheduler_addr: data.addresses.join(","),
-      pid: process.pid,
-      uid: data.host.uid,
-      gid: data.host.gid,
-      cwd: data.host.cwd,
-      elapsed_ms: Math.round(data.processAgeMs + processAgeMs()),
-      exception_class: exceptionClass,
-      exception_message: message,
-      last_phase: connection.lastPhase,
-      last_error: message,
+      fields: {
+        phase: event === "worker.fatal" ? "startup" : "startup_timeout_unregistered",
+        scheduler_addr: data.addresses.join(","),
+        pid: process.pid,
+        uid: data.host.uid,
+        gid: data.host.gid,
+        cwd: data.host.cwd,
+        elapsed_ms: Math.round(data.processAgeMs + processAgeMs()),
+        exception_class: exceptionClass,
+        exception_message: message,
+        last_phase: connection.lastPhase,
+        last_error: message,
+      },
       msg: "the main thread is blocked and does not react: the process is killed",
-    };
-    writeSync(1, `${JSON.stringify(line)}\n`);
+    });
     process.kill(process.pid, "SIGKILL");
   });
 }

@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { TaskRecord } from "../task.ts";
+import type { TimelineEvent } from "../timeline.ts";
+import type { WatchSettings } from "../watchdog.ts";
 import { closest } from "./closest.ts";
 import { ago, BEAT, BROKE, member, NOW, running, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, span } from "./reason.ts";
 import { explainActive, explainEnded } from "./task.ts";
 import { explainGone, explainLiving } from "./worker.ts";
+
+const WATCH: WatchSettings = {
+  stuckAfterMs: 300_000,
+  unstartedAfterMs: 30_000,
+  phasesMs: { inference: 60_000, model_load: 60_000 },
+};
 
 describe("why a task that was given out stands where it stands", () => {
   const active: TaskRecord = {
@@ -18,7 +26,12 @@ describe("why a task that was given out stands where it stands", () => {
     acceptTime: ago(49_000),
     startTime: ago(48_000),
   };
-  const first = (task: TaskRecord, holder = member()) => explainActive(task, holder, NOW)[0];
+  const explain = (
+    task: TaskRecord,
+    holder: FleetMember | undefined = member(),
+    events: readonly TimelineEvent[] = [],
+  ) => explainActive({ task, holder, events, watch: WATCH, now: NOW });
+  const first = (task: TaskRecord, holder = member()) => explain(task, holder)[0];
 
   it("tells what it does", () => {
     const phase = { phase: "inference", phaseTime: ago(10_000) };
@@ -30,7 +43,10 @@ describe("why a task that was given out stands where it stands", () => {
     assert.equal(reason?.code, "RUNNING");
     assert.match(reason?.summary ?? "", /on w-1 for 48 s, in inference for 10 s, 50 % done/);
     assert.equal(first({ ...active, state: "assigned" })?.code, "AWAITING_ACCEPT");
-    assert.equal(explainActive(active, undefined, NOW)[0]?.code, "RUNNING");
+    assert.equal(
+      explainActive({ task: active, holder: undefined, events: [], watch: WATCH, now: NOW })[0]?.code,
+      "RUNNING",
+    );
   });
 
   it("tells what is wrong before what it does, all of it", () => {
@@ -40,10 +56,87 @@ describe("why a task that was given out stands where it stands", () => {
       running: [{ ...running("t-7.2", "inference", 1), resultPending: true }],
     };
     const holder = member({ state: "suspect", record: { heartbeat: beat } });
-    const codes = explainActive({ ...active, cancelTime: ago(5_000), cancelReason: "why" }, holder, NOW).map(
+    const codes = explain({ ...active, cancelTime: ago(5_000), cancelReason: "why" }, holder).map(
       ({ code }) => code,
     );
     assert.deepEqual(codes, ["WORKER_SUSPECT", "CANCELLING", "LOOP_BLOCKED", "RESULT_PENDING"]);
+  });
+
+  it("calls a phase stuck from its threshold on, whoever tells of it first", () => {
+    const inPhase = { ...active, phase: "model_load", phaseTime: ago(47_000) };
+    assert.equal(first(inPhase)?.code, "RUNNING", "below the scheduler's threshold");
+    const own = { ...inPhase, options: { watchdogs: { phasesMs: { model_load: 40_000 } } } };
+    const [byTask] = explain(own);
+    assert.equal(byTask?.code, "STUCK_IN_PHASE");
+    assert.match(byTask?.summary ?? "", /in model_load on w-1 for 47 s; more than 40 s is called stuck/);
+    assert.equal(byTask?.since?.getTime(), ago(47_000).getTime());
+    const beat = { ...BEAT, running: [{ ...running("t-7.2", "model_load", 40_000), warnAfterMs: 90_000 }] };
+    assert.equal(first(own, member({ record: { heartbeat: beat } }))?.code, "RUNNING", "the worker's wins");
+    const moving = { ...own, progress: { message: "layer 9", at: ago(3_000) } };
+    assert.equal(first(moving)?.code, "RUNNING", "it makes progress");
+    assert.equal(first({ ...own, phase: "toString", phaseTime: ago(9_000_000) })?.code, "RUNNING");
+  });
+
+  it("takes the worker's word for a stuck phase until that phase recovers or ends", () => {
+    const told = (name: string, at: number, epoch = 2): TimelineEvent => ({
+      id: 10_000 - at,
+      time: ago(at),
+      name,
+      epoch,
+      workerId: "w-1",
+      attributes: { elapsed_ms: "5000", warn_after_s: "5", warning: "1", model: "whisper" },
+    });
+    const stuck = told("task.load.stuck", 2_000);
+    const [reason] = explain(active, undefined, [told("task.load.started", 7_000), stuck]);
+    assert.equal(reason?.code, "STUCK_IN_PHASE");
+    const facts = new Map(reason?.evidence.map(({ key, value }) => [key, value]));
+    assert.deepEqual(
+      ["phase", "elapsed_ms", "threshold_ms", "loop_blocked", "model"].map((key) => facts.get(key)),
+      ["load", "7000", "5000", "false", "whisper"],
+    );
+    for (const end of ["recovered", "completed", "failed"]) {
+      const [over] = explain(active, undefined, [stuck, told(`task.load.${end}`, 1_000)]);
+      assert.equal(over?.code, "RUNNING", end);
+    }
+    const [other] = explain(active, undefined, [stuck, told("task.decode.completed", 1_000)]);
+    assert.equal(other?.code, "STUCK_IN_PHASE", "the end of another phase changes nothing");
+    const [earlier] = explain(active, undefined, [told("task.load.stuck", 90_000, 1)]);
+    assert.equal(earlier?.code, "RUNNING", "an earlier attempt's word is not this one's");
+  });
+
+  it("reads the verdict of the scheduler that holds the worker, unless something has happened since", () => {
+    const silent = {
+      taskId: 7,
+      epoch: 2,
+      phase: "",
+      elapsedMs: 301_000,
+      stillMs: 301_000,
+      warnAfterMs: 300_000,
+      by: "scheduler" as const,
+    };
+    const heartbeat = { ...BEAT, verdict: { stuck: [silent], unlisted: [] } };
+    const holder = member({ record: { heartbeat, heartbeatTime: ago(4_000) } });
+    const [reason] = explain(active, holder);
+    assert.equal(reason?.code, "STUCK_IN_PHASE");
+    assert.match(reason?.summary ?? "", /without naming a phase on w-1 for 5.1 min/);
+    const event = { id: 1, name: "task.decode.started", epoch: 2, workerId: "w-1", attributes: {} };
+    assert.equal(explain(active, holder, [{ ...event, time: ago(1_000) }])[0]?.code, "RUNNING");
+  });
+
+  it("tells of an accepted task that does not start, and of one that its worker has forgotten", () => {
+    const waiting = { ...active, startTime: undefined };
+    const prefetching = member();
+    const hello = { ...prefetching.record.hello, prefetch: 2 };
+    assert.equal(first({ ...waiting, acceptTime: ago(5_000) })?.code, "RUNNING");
+    const [soon] = explain({ ...waiting, acceptTime: ago(5_000) }, member({ record: { hello } }));
+    assert.equal(soon?.code, "AWAITING_START");
+    assert.match(soon?.remedy ?? "", /starts there when a slot is free/);
+    assert.match(first(waiting)?.summary ?? "", /accepted it 49 s ago and has not started it/);
+    const gone = { taskId: 7, epoch: 2, forMs: 9_000, takenBackInMs: 21_000 };
+    const heartbeat = { ...BEAT, verdict: { stuck: [], unlisted: [gone] } };
+    const [missing] = explain(active, member({ record: { heartbeat } }));
+    assert.equal(missing?.code, "MISSING_AT_WORKER");
+    assert.match(missing?.remedy ?? "", /taken back in 21 s/);
   });
 
   it("does not blame a loop that another attempt's worker blocks", () => {

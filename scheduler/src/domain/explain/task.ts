@@ -1,7 +1,10 @@
 import { formatAttemptId } from "../ids.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
-import type { WorkerRecord, WorkerState } from "../worker.ts";
+import type { TimelineEvent } from "../timeline.ts";
+import type { WatchSettings } from "../watchdog.ts";
+import { LOOP_BLOCKED_MS, type WorkerRecord, type WorkerState } from "../worker.ts";
 import { plural, type Reason, span } from "./reason.ts";
+import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 
 /** The holder of an attempt, when it is known. */
 export interface Holder {
@@ -11,11 +14,20 @@ export interface Holder {
   readonly graceLeftMs?: number | undefined;
 }
 
-/** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
-export const LOOP_BLOCKED_MS = 1_000;
+/** What the explanation of a task that was given out rests on. */
+export interface ActiveFacts {
+  readonly task: TaskRecord;
+  readonly holder: Holder | undefined;
+  /** The latest recorded events of the task, oldest first. */
+  readonly events: readonly TimelineEvent[];
+  readonly watch: WatchSettings;
+  /** The database's clock. */
+  readonly now: Date;
+}
 
-/** Why a task that was given out stands where it stands. @param now The database's clock. */
-export function explainActive(task: TaskRecord, holder: Holder | undefined, now: Date): Reason[] {
+/** Why a task that was given out stands where it stands. */
+export function explainActive(facts: ActiveFacts): Reason[] {
+  const { task, holder, now } = facts;
   const age = (since: Date | undefined) => (since ? now.getTime() - since.getTime() : 0);
   const attemptId = formatAttemptId({ taskId: task.id, epoch: task.epoch });
   const worker = task.workerId ?? "its worker";
@@ -50,19 +62,28 @@ export function explainActive(task: TaskRecord, holder: Holder | undefined, now:
     reasons.push({
       code: "LOOP_BLOCKED",
       summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}`,
-      evidence: [{ key: "event_loop_age_ms", value: String(Math.round(loopAge)), source: "heartbeat" }],
+      evidence: [
+        { key: "event_loop_age_ms", value: String(Math.round(loopAge)), source: "heartbeat" },
+        ...(running.phase ? [{ key: "phase", value: running.phase, source: "heartbeat" }] : []),
+        { key: "worker", value: worker, source: "database" },
+        {
+          key: "last_beat",
+          value: "beats go on from their own thread",
+          source: "heartbeat",
+          ageMs: age(holder?.record.heartbeatTime),
+        },
+      ],
       remedy:
         "the handler computes without yielding; it is left alone. Move such work to a thread or a child process",
     });
   }
-  if (running?.resultPending) {
-    reasons.push({
-      code: "RESULT_PENDING",
-      summary: `the handler on ${worker} has returned; the result waits to be committed`,
-      evidence: [{ key: "attempt", value: attemptId, source: "heartbeat" }],
-      remedy: "it is committed by itself; if it lasts, look at the database",
-    });
-  }
+  const stuck = running?.resultPending ? undefined : stuckTask(facts, running);
+  if (stuck) reasons.push(stuckReason(facts, stuck, running));
+  if (running?.resultPending) reasons.push(resultPending(worker, attemptId, running, now));
+  const unlisted = holder?.record.heartbeat?.verdict?.unlisted.find(
+    ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
+  );
+  if (unlisted && !running) reasons.push(missingAtWorker(worker, attemptId, unlisted, now));
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") {
     return [
@@ -75,7 +96,8 @@ export function explainActive(task: TaskRecord, holder: Holder | undefined, now:
       },
     ];
   }
-  return [runningReason(task, worker, age)];
+  const unstarted = awaitingStart(facts, worker);
+  return [unstarted ?? runningReason(task, worker, age)];
 }
 
 /** How a task ended. */

@@ -1,9 +1,9 @@
-import type { WorkerRecord } from "../worker.ts";
+import { LOOP_BLOCKED_MS, type WorkerRecord } from "../worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
-import { LOOP_BLOCKED_MS } from "./task.ts";
+import { stalledAttempts } from "./stalled.ts";
 
 export type { WaitingClass } from "./idle.ts";
 
@@ -50,6 +50,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       remedy: "the handler computes without yielding; move such work to a thread or a child process",
     });
   }
+  if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now));
   if (state === "draining") {
     reasons.push({
       code: "DRAINING",

@@ -20,6 +20,12 @@ const OF_TASK: Statement = {
     from event where task_id = $1 order by id limit $2`,
 };
 
+const LATEST_OF_TASK: Statement = {
+  name: "event-latest-of-task",
+  text: `select id, time, name, task_id, epoch, worker_id, attributes
+    from event where task_id = $1 order by id desc limit $2`,
+};
+
 const OF_WORKER: Statement = {
   name: "event-of-worker",
   text: `select id, time, name, task_id, epoch, worker_id, attributes
@@ -97,6 +103,11 @@ export async function appendEvents(db: Database, events: readonly NewEvent[]): P
 /** What was recorded of one task apart from its regular life, oldest first. */
 export async function taskEvents(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
   return (await db.cold<EventColumns>(OF_TASK, [taskId, limit])).map(toEvent);
+}
+
+/** The latest events recorded of one task, oldest first. */
+export async function latestTaskEvents(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(LATEST_OF_TASK, [taskId, limit])).map(toEvent).reverse();
 }
 
 /** Events of a worker, oldest first. */

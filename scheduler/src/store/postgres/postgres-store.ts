@@ -10,6 +10,7 @@ import {
   eventsAfter,
   lastEventId,
   lastWorkerEvent,
+  latestTaskEvents,
   recentEvents,
   taskEvents,
   workerEvents,
@@ -27,6 +28,7 @@ import {
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches } from "./launches.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
+import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
 import { fleetReport } from "./overview.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
@@ -167,6 +169,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     countWorkers: () => countWorkers(db),
     attemptFacts: (keys) => attemptFacts(db, keys),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
+    latestTaskEvents: (id, limit) => latestTaskEvents(db, id, limit),
+    fleetCounts: () => fleetCounts(db),
+    stuckAttempts: (limit) => stuckAttempts(db, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
     lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),
     recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),

@@ -1,0 +1,264 @@
+import { formatAttemptId, formatTaskId } from "../ids.ts";
+import type { TimelineEvent } from "../timeline.ts";
+import { type Stuck, stuckOf } from "../watchdog.ts";
+import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../worker.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import type { ActiveFacts } from "./task.ts";
+
+const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
+
+/** Facts of a stuck event that the summary already has. */
+const OWN_FACTS = new Set(["elapsed_ms", "warn_after_s", "still_ms", "warning", "reported_by", "by"]);
+
+/** Attempts named in the evidence of a worker. */
+const MAX_NAMED = 20;
+
+/** A stuck attempt with the event that told of it, if one did. */
+export type StuckTask = Stuck & { readonly event: TimelineEvent | undefined };
+
+/**
+ * Whether the task's attempt is stuck, by whichever knows first: the worker's events, the verdict of the
+ * scheduler that holds the worker's stream, or the phase's threshold and the database's clock.
+ */
+export function stuckTask(facts: ActiveFacts, running: RunningRecord | undefined): StuckTask | undefined {
+  const { task, holder, watch, now } = facts;
+  const events = facts.events.filter(({ epoch }) => epoch === task.epoch);
+  const told = [...openStuckEvents(events).values()];
+  const [first] = told;
+  if (first) return fromEvent(first, now);
+  const beatTime = holder?.record.heartbeatTime;
+  const verdict = holder?.record.heartbeat?.verdict?.stuck.find(
+    ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
+  );
+  // What happened since the beat was kept makes its verdict void.
+  const moved = events.some(({ time }) => beatTime !== undefined && time > beatTime);
+  if (verdict && !moved && (verdict.phase === "" || task.phase !== undefined)) {
+    const later = ageOf(beatTime, now);
+    const { elapsedMs, stillMs } = verdict;
+    return { ...verdict, elapsedMs: elapsedMs + later, stillMs: stillMs + later, event: undefined };
+  }
+  if (task.phase === undefined || task.phaseTime === undefined) return undefined;
+  const sameBeat = running?.phase === task.phase ? running : undefined;
+  const stuck = stuckOf(
+    {
+      runAgeMs: ageOf(task.startTime ?? task.acceptTime, now),
+      phase: task.phase,
+      phaseAgeMs: ageOf(task.phaseTime, now),
+      progressAgeMs: task.progress ? ageOf(task.progress.at, now) : undefined,
+      warnAfterMs: sameBeat?.warnAfterMs,
+      reported: [],
+    },
+    // Silence is for the scheduler that hears everything of the worker.
+    { ...task.options?.watchdogs, runMs: 0 },
+    watch,
+  );
+  return stuck && { ...stuck, event: undefined };
+}
+
+/** `STUCK_IN_PHASE`. */
+export function stuckReason(
+  { task, holder, now }: ActiveFacts,
+  stuck: StuckTask,
+  running: RunningRecord | undefined,
+): Reason {
+  const worker = task.workerId ?? "its worker";
+  const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
+  const beatAge = ageOf(holder?.record.heartbeatTime, now);
+  const blocked = loopAge >= LOOP_BLOCKED_MS;
+  const where = stuck.phase === "" ? "without naming a phase" : `in ${stuck.phase}`;
+  const progress = progressText(task.progress, running);
+  const still =
+    stuck.stillMs < stuck.elapsedMs ? `, ${span(stuck.stillMs)} of it without a sign of movement` : "";
+  const loop = blocked
+    ? `the worker's main loop has been blocked for ${span(loopAge)}`
+    : "the worker's main loop turns";
+  const since = new Date(now.getTime() - stuck.elapsedMs);
+  return {
+    code: "STUCK_IN_PHASE",
+    summary: `it has been ${where} on ${worker} for ${span(stuck.elapsedMs)}${still}; more than ${span(stuck.warnAfterMs)} is called stuck; ${progress}; ${loop}`,
+    since,
+    evidence: [
+      fact("phase", stuck.phase || "none", stuck.by === "worker" ? "event" : "database"),
+      fact("elapsed_ms", Math.round(stuck.elapsedMs), stuck.by === "worker" ? "event" : "database"),
+      fact("threshold_ms", Math.round(stuck.warnAfterMs), "database"),
+      { ...fact("loop_blocked", String(blocked), "heartbeat"), ageMs: beatAge },
+      { ...fact("event_loop_age_ms", Math.round(loopAge), "heartbeat"), ageMs: beatAge },
+      fact("progress", progress, "event"),
+      fact("worker", worker, "database"),
+      fact("reported_by", stuck.event?.attributes.reported_by ?? stuck.by, "event"),
+      ...(stuck.event ? contextOf(stuck.event, now) : []),
+    ],
+    remedy: remedyOf(stuck, worker, formatTaskId(task.id)),
+  };
+}
+
+/** `RESULT_PENDING`. */
+export function resultPending(
+  worker: string,
+  attemptId: string,
+  { resultAgeMs }: RunningRecord,
+  now: Date,
+): Reason {
+  const long = resultAgeMs === undefined ? "" : ` ${span(resultAgeMs)} ago`;
+  return {
+    code: "RESULT_PENDING",
+    summary: `the handler on ${worker} has returned${long}; the result waits to be committed`,
+    since: resultAgeMs === undefined ? undefined : new Date(now.getTime() - resultAgeMs),
+    evidence: [
+      fact("attempt", attemptId, "heartbeat"),
+      ...(resultAgeMs === undefined ? [] : [fact("result_age_ms", Math.round(resultAgeMs), "heartbeat")]),
+    ],
+    remedy: "it is committed by itself, and kept by the worker until then; if it lasts, look at the database",
+  };
+}
+
+/** `MISSING_AT_WORKER`: its worker lives and does not know of it. */
+export function missingAtWorker(
+  worker: string,
+  attemptId: string,
+  { forMs, takenBackInMs }: BeatVerdict["unlisted"][number],
+  now: Date,
+): Reason {
+  return {
+    code: "MISSING_AT_WORKER",
+    summary: `${worker} lives and accepted it, but for ${span(forMs)} its heartbeats have not named it among what it runs`,
+    since: new Date(now.getTime() - forMs),
+    evidence: [fact("attempt", attemptId, "heartbeat"), fact("unlisted_ms", Math.round(forMs), "heartbeat")],
+    remedy: `it is taken back in ${span(takenBackInMs)} and given out again (requeued:forgotten) unless ${worker} names it; look for a fault in that worker`,
+  };
+}
+
+/** What is wrong with the attempts of a worker, by the verdict that was kept with its beat. */
+export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Date): Reason[] {
+  const reasons: Reason[] = [];
+  const [worst] = verdict.stuck.toSorted((a, b) => b.elapsedMs - a.elapsedMs);
+  if (worst) {
+    const elapsedMs = worst.elapsedMs + beatAgeMs;
+    const more = verdict.stuck.length > 1 ? ` (and ${verdict.stuck.length - 1} more)` : "";
+    const where = worst.phase === "" ? "without naming a phase" : `in ${worst.phase}`;
+    reasons.push({
+      code: "STUCK_IN_PHASE",
+      summary: `${formatAttemptId(worst)} has been ${where} for ${span(elapsedMs)}, more than ${span(worst.warnAfterMs)}${more}`,
+      since: new Date(now.getTime() - elapsedMs),
+      evidence: verdict.stuck.slice(0, MAX_NAMED).map((stuck) => ({
+        ...fact(
+          "attempt",
+          `${formatAttemptId(stuck)} in ${stuck.phase || "no named phase"} for ${span(stuck.elapsedMs)}, threshold ${span(stuck.warnAfterMs)}`,
+          "heartbeat",
+        ),
+        ageMs: beatAgeMs,
+      })),
+      remedy: `it is warned about, not killed; \`muster why ${formatTaskId(worst.taskId)}\` has the facts`,
+    });
+  }
+  const [missing] = verdict.unlisted;
+  if (missing) {
+    reasons.push({
+      code: "MISSING_AT_WORKER",
+      summary: `it accepted ${plural(verdict.unlisted.length, "attempt")} that its heartbeats do not name, for example ${formatAttemptId(missing)} for ${span(missing.forMs)}`,
+      since: new Date(now.getTime() - missing.forMs),
+      evidence: verdict.unlisted
+        .slice(0, MAX_NAMED)
+        .map((attempt) => fact("attempt", formatAttemptId(attempt), "heartbeat")),
+      remedy: "they are taken back and given out again unless it names them; look for a fault in this worker",
+    });
+  }
+  return reasons;
+}
+
+/** `AWAITING_START`: accepted, and its handler was not called; undefined when that is not worth a word yet. */
+export function awaitingStart({ task, holder, watch, now }: ActiveFacts, worker: string): Reason | undefined {
+  if (task.startTime !== undefined || task.acceptTime === undefined) return undefined;
+  const waitedMs = ageOf(task.acceptTime, now);
+  const late = watch.unstartedAfterMs > 0 && waitedMs >= watch.unstartedAfterMs;
+  // A worker that prefetches lets accepted tasks wait; one that does not may simply not tell of starts.
+  if (!late && (holder?.record.hello.prefetch ?? 0) === 0) return undefined;
+  const held = holder?.record.activeCount ?? 0;
+  const slots = holder?.record.heartbeat?.slots ?? holder?.record.hello.slots ?? 0;
+  return {
+    code: "AWAITING_START",
+    summary: `${worker} accepted it ${span(waitedMs)} ago and has not started it; the worker holds ${plural(held, "attempt")} for ${plural(slots, "slot")}`,
+    since: task.acceptTime,
+    evidence: [
+      fact("worker", worker, "database"),
+      fact("accepted_ms_ago", Math.round(waitedMs), "database"),
+      fact("held", held, "heartbeat"),
+      fact("slots", slots, "heartbeat"),
+      fact("warn_after_ms", watch.unstartedAfterMs, "database"),
+    ],
+    remedy: late
+      ? `look at the log of ${worker}: it should start what it accepts when a slot is free; to run the task elsewhere, drain or stop that worker`
+      : "it starts there when a slot is free",
+  };
+}
+
+/** The latest `stuck` of each phase that neither recovered nor ended since, in the order of their coming. */
+function openStuckEvents(events: readonly TimelineEvent[]): Map<string, TimelineEvent> {
+  const open = new Map<string, TimelineEvent>();
+  for (const event of events) {
+    const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
+    if (phase === undefined) continue;
+    if (change === "stuck") open.set(phase, event);
+    else if (change !== "started") open.delete(phase);
+  }
+  return open;
+}
+
+function fromEvent(event: TimelineEvent, now: Date): StuckTask {
+  const { attributes } = event;
+  const later = ageOf(event.time, now);
+  const elapsedMs = number(attributes.elapsed_ms) + later;
+  const stillMs = attributes.still_ms === undefined ? elapsedMs : number(attributes.still_ms) + later;
+  const byScheduler = attributes.reported_by === "scheduler";
+  const [, phase = ""] = PHASE_EVENT.exec(event.name) ?? [];
+  return {
+    phase: byScheduler && phase === "run" ? "" : phase,
+    elapsedMs,
+    stillMs,
+    warnAfterMs: number(attributes.warn_after_s) * 1_000,
+    by: byScheduler ? "scheduler" : "worker",
+    event,
+  };
+}
+
+function contextOf(event: TimelineEvent, now: Date): Evidence[] {
+  const { warning, ...rest } = event.attributes;
+  const ageMs = ageOf(event.time, now);
+  const facts = Object.entries(rest).filter(([key]) => !OWN_FACTS.has(key));
+  return [
+    { ...fact("last_warning", `${event.name}${warning ? ` (${warning})` : ""}`, "event"), ageMs },
+    ...facts.map(([key, value]) => fact(key, value, "event")),
+  ];
+}
+
+function remedyOf({ phase, by }: Stuck, worker: string, taskId: string): string {
+  const longer =
+    phase === ""
+      ? "if such tasks take this long, let the handler name its phases or report progress, or raise --stuck-after or the task's watchdogs"
+      : by === "worker"
+        ? `if the phase may take this long, raise its threshold at the worker (warn: { ${phase}: seconds }, or WORKER_WARN_${phase.toUpperCase()}_S for the phases that have one)`
+        : "if the phase may take this long, raise its threshold (--warn-phases, --stuck-after, or the task's watchdogs)";
+  return `it is warned about, not killed: look at the log of ${worker}; to end it: muster cancel ${taskId}; ${longer}`;
+}
+
+function progressText(
+  progress: { readonly fraction?: number; readonly message: string } | undefined,
+  running: RunningRecord | undefined,
+): string {
+  const share = progress?.fraction ?? running?.progress;
+  if (share !== undefined) return `${Math.round(share * 100)} % done`;
+  return progress?.message || "no progress was reported";
+}
+
+function fact(key: string, value: string | number, source: string): Evidence {
+  return { key, value: String(value), source };
+}
+
+function ageOf(since: Date | undefined, now: Date): number {
+  return since === undefined ? 0 : Math.max(0, now.getTime() - since.getTime());
+}
+
+function number(text: string | undefined): number {
+  const value = Number(text);
+  return Number.isFinite(value) ? value : 0;
+}

@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { Event, Reason } from "@muster/protocol";
+import { Fleet, H, within } from "../support/fleet.ts";
+import { killAll, type Program } from "../support/program.ts";
+import { startTestWorker } from "../support/scheduler.ts";
+
+/** Thresholds of the worker's and of the scheduler's watchdogs in these tests, milliseconds. */
+const WARN = 400;
+const SILENT = 700;
+
+describe("soft watchdogs", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start({ args: ["--stuck-after", String(SILENT / 1_000)] });
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  /** A worker whose phases are stuck after `WARN`. */
+  function watched(id: string, env: Record<string, string> = {}): Promise<Program> {
+    const seconds = String(WARN / 1_000);
+    return startTestWorker({
+      scheduler: fleet.scheduler.grpc,
+      id,
+      file: "watched.ts",
+      env: { QUEUES: id, WORKER_WARN_MODEL_LOAD_S: seconds, WORKER_WARN_INFERENCE_S: seconds, ...env },
+    });
+  }
+
+  async function timeline(taskId: string): Promise<Event[]> {
+    await fleet.events(taskId);
+    return (await fleet.client.fleet.listEvents({ taskId, pageSize: 1_000 })).events;
+  }
+
+  /** Waits until the task has so many events of the name. */
+  async function counted(taskId: string, name: string, count: number): Promise<Event[]> {
+    const { value } = await within(`${count} ${name} of ${taskId}`, 15_000, async () => {
+      const found = (await timeline(taskId)).filter((event) => event.name === name);
+      return found.length >= count ? found : undefined;
+    });
+    return value;
+  }
+
+  async function noLongerSays(taskId: string, code: string): Promise<void> {
+    await within(`${taskId} no longer says ${code}`, 2 * H, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId });
+      return explanation?.reasons.some((reason) => reason.code === code) ? undefined : true;
+    });
+  }
+
+  it("F4: a handler that awaits for ever in model_load is called stuck, again and again, and left alone", async () => {
+    const gate = fleet.gate();
+    const worker = await watched("f4");
+    const handle = await fleet.client.submit("load", { gate: gate.path }, { queue: "f4" });
+    await counted(handle.id, "task.model_load.started", 1);
+    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + H);
+    const facts = evidence(reason);
+    assert.equal(facts.get("phase"), "model_load");
+    assert.equal(facts.get("threshold_ms"), String(WARN));
+    assert.equal(facts.get("loop_blocked"), "false");
+    assert.ok(Number(facts.get("elapsed_ms")) >= WARN, facts.get("elapsed_ms"));
+    assert.match(reason.summary, /in model_load on f4 for .*more than 400 ms is called stuck/);
+    assert.match(reason.remedy, new RegExp(`not killed.*muster cancel ${handle.id}`));
+    assert.ok(reason.since);
+    // The worker's explanation names the task.
+    const { reason: ofWorker } = await fleet.workerSays("f4", "STUCK_IN_PHASE", 2 * H);
+    assert.ok(ofWorker.summary.includes(`${handle.id}.1`), ofWorker.summary);
+
+    const [first, second, third] = await counted(handle.id, "task.model_load.stuck", 3);
+    const elapsed = [first, second, third].map((event) => Number(event?.attributes.elapsed_ms));
+    const [a = 0, b = 0, c = 0] = elapsed;
+    assert.ok(a >= WARN && b - a >= 2 * WARN * 0.9 && c - b >= 4 * WARN * 0.9, `intervals grow: ${elapsed}`);
+    assert.equal(first?.attributes.warn_after_s, String(WARN / 1_000));
+    assert.equal(first?.attributes.model, "whisper-large");
+    assert.deepEqual(
+      [first, second, third].map((event) => event?.attributes.warning),
+      ["1", "2", "3"],
+    );
+    const line = await worker.line("task.model_load.stuck");
+    assert.equal(line.level, "warn");
+    assert.equal(line.task_id, handle.id);
+    await fleet.scheduler.program.line("task.model_load.stuck", ({ worker_id }) => worker_id === "f4");
+
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "f4" });
+    const names = (await timeline(handle.id)).map(({ name }) => name);
+    assert.deepEqual(
+      names.filter((name, index) => name !== names[index - 1]),
+      [
+        ...["created", "assigned", "accepted", "started", "task.model_load.started"],
+        ...["task.model_load.stuck", "task.model_load.recovered", "task.model_load.completed", "succeeded"],
+      ],
+    );
+    assert.equal(names.filter((name) => name.startsWith("requeued")).length, 0);
+    await worker.line("task.model_load.recovered", ({ by }) => by === "completed");
+    await within("the worker is called stuck no more", 2 * H, async () => {
+      const { explanation } = await fleet.client.fleet.explainWorker({ workerId: "f4" });
+      return explanation?.reasons.every(({ code }) => code !== "STUCK_IN_PHASE") ? true : undefined;
+    });
+  });
+
+  it("a stuck phase that ends by failure or by cancellation recovers before it fails", async () => {
+    await watched("failing");
+    const gate = fleet.gate();
+    const failing = await fleet.client.submit("loadThenFail", { gate: gate.path }, { queue: "failing" });
+    await counted(failing.id, "task.model_load.stuck", 1);
+    gate.open();
+    await failing.result();
+    const cancelled = await fleet.client.submit("load", { gate: "/nonexistent" }, { queue: "failing" });
+    await counted(cancelled.id, "task.model_load.stuck", 1);
+    await cancelled.cancel("enough");
+    await fleet.eventually(cancelled.id, "cancelled", 2 * H);
+    for (const { id } of [failing, cancelled]) {
+      const events = await timeline(id);
+      const [recovered, failed] = ["recovered", "failed"].map((change) =>
+        events.findIndex(({ name }) => name === `task.model_load.${change}`),
+      );
+      assert.ok(recovered !== undefined && failed !== undefined && recovered > 0 && recovered < failed);
+      assert.equal(events[recovered]?.attributes.by, "failed");
+    }
+  });
+
+  it("a phase that blocks the main loop is reported while it does, in the log and the timeline", async () => {
+    const worker = await watched("blocked");
+    const handle = await fleet.client.submit("block", { ms: 4_000 }, { queue: "blocked" });
+    const [stuck] = await counted(handle.id, "task.inference.stuck", 1);
+    assert.equal(stuck?.attributes.warn_after_s, String(WARN / 1_000));
+    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", H);
+    const { explanation } = await fleet.taskSays(handle.id, "LOOP_BLOCKED", 1_000 + 3 * H);
+    assert.equal(evidence(reason).get("phase"), "inference");
+    const both = explanation.reasons.find(({ code }) => code === "STUCK_IN_PHASE");
+    assert.equal(both && evidence(both).get("loop_blocked"), "true");
+    await worker.line("task.inference.stuck", ({ loop_age_ms }) => Number(loop_age_ms) > 500);
+    assert.ok(!worker.lines.some(({ event }) => event === "task.completed"), "told while it was blocked");
+    await fleet.scheduler.program.line("worker.loop_blocked", ({ worker_id }) => worker_id === "blocked");
+    await handle.result();
+    await fleet.scheduler.program.line("worker.loop_unblocked", ({ worker_id }) => worker_id === "blocked");
+    const names = await fleet.events(handle.id);
+    assert.ok(names.indexOf("task.inference.recovered") < names.indexOf("task.inference.completed"));
+    await within("the worker's events tell of it", 2 * H, async () => {
+      const ofWorker = await fleet.workerEvents("blocked");
+      return ofWorker.includes("worker.loop_blocked") && ofWorker.includes("worker.loop_unblocked")
+        ? true
+        : undefined;
+    });
+  });
+
+  it("progress keeps a phase alive; when it stops the phase is stuck, and recovers when it goes on", async () => {
+    await watched("steps");
+    const [stop, gate] = [fleet.gate(), fleet.gate()];
+    const handle = await fleet.client.submit(
+      "steps",
+      { stop: stop.path, gate: gate.path },
+      { queue: "steps" },
+    );
+    await within("progress beyond three thresholds", 15_000, async () =>
+      Number((await fleet.task(handle.id)).progress?.doneCount ?? 0) * 50 > 3 * WARN ? true : undefined,
+    );
+    assert.ok(!(await fleet.events(handle.id)).includes("task.inference.stuck"));
+    stop.open();
+    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
+    assert.match(evidence(reason).get("progress") ?? "", /step|%/);
+    gate.open();
+    await handle.result();
+    const events = await timeline(handle.id);
+    const recovered = events.find(({ name }) => name === "task.inference.recovered");
+    assert.equal(recovered?.attributes.by, "progress");
+  });
+
+  it("the outer phase is named when an inner one hides it", async () => {
+    await watched("nested");
+    const gate = fleet.gate();
+    const handle = await fleet.client.submit("nested", { gate: gate.path }, { queue: "nested" });
+    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
+    assert.equal(evidence(reason).get("phase"), "inference");
+    gate.open();
+    await handle.result();
+  });
+
+  it("a handler that awaits for ever without a phase is found by the scheduler", async () => {
+    await watched("mute");
+    const gate = fleet.gate();
+    const handle = await fleet.client.submit("mute", { gate: gate.path }, { queue: "mute" });
+    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", SILENT + 2 * H);
+    assert.equal(evidence(reason).get("phase"), "none");
+    assert.match(reason.summary, /without naming a phase on mute/);
+    await counted(handle.id, "task.run.stuck", 2);
+    const log = fleet.scheduler.program;
+    const line = await log.line("tasks.stuck", ({ tasks }) => JSON.stringify(tasks).includes(handle.id));
+    const [named] = [line.tasks].flat().filter((task) => Object(task).task_id === handle.id);
+    assert.equal(Object(named).worker_id, "mute");
+    assert.ok(Number(Object(named).elapsed_ms) >= SILENT);
+    assert.match(String((await log.line("monitor", ({ stuck }) => Number(stuck) > 0)).line), /Stuck: [1-9]/);
+    // A second task is not stuck because the first one is.
+    gate.open();
+    await handle.result();
+    await noLongerSays(handle.id, "STUCK_IN_PHASE");
+    await log.line("monitor", ({ stuck }) => stuck === 0, { after: log.mark() });
+  });
+
+  it("a task's own thresholds reach its worker and hold for the scheduler", async () => {
+    await watched("own", { SLOTS: "3" });
+    const gate = fleet.gate();
+    const submit = (type: string, watchdogs: { run?: number; decode?: number }) => {
+      const seconds = (value: number) => ({ seconds: BigInt(value), nanos: 0 });
+      return fleet.client.tasks.submitTasks({
+        tasks: [
+          {
+            type,
+            queue: "own",
+            payload: Buffer.from(JSON.stringify({ gate: gate.path })),
+            watchdogs: {
+              ...(watchdogs.run === undefined ? {} : { run: seconds(watchdogs.run) }),
+              phases: watchdogs.decode === undefined ? {} : { decode: seconds(watchdogs.decode) },
+            },
+          },
+        ],
+      });
+    };
+    const ids = (await Promise.all([submit("nested", { decode: 1 }), submit("mute", { run: 0 })])).map(
+      ({ tasks }) => tasks[0]?.taskId ?? "",
+    );
+    const [nested = "", never = ""] = ids;
+    const [stuck] = await counted(nested, "task.decode.stuck", 1);
+    assert.equal(stuck?.attributes.warn_after_s, "1");
+    // By now the silent one would be called stuck, had it not asked for never.
+    const { explanation } = await fleet.client.tasks.explainTask({ taskId: never });
+    assert.deepEqual(
+      explanation?.reasons.map(({ code }) => code),
+      ["RUNNING"],
+    );
+    gate.open();
+  });
+});
+
+function evidence(reason: Reason): Map<string, string> {
+  return new Map(reason.evidence.map(({ key, value }) => [key, value]));
+}
