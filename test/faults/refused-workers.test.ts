@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { PROTOCOL_VERSION, type Reason, WorkerState } from "@muster/protocol";
 import { Fleet, SLACK_MS, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { killAll, Program } from "../support/program.ts";
 import { cutAll, RawWorker } from "../support/raw-worker.ts";
 
 /** The fault table's bound: the worker has its verdict, and operators can read it. */
@@ -75,6 +75,13 @@ describe("F10, F11: refused workers", () => {
       workers.map(({ id }) => id),
       ["no-token", "wrong-token"],
     );
+    const shown = Program.start("muster workers", "../../cli/src/main.ts", {
+      base: import.meta.url,
+      args: ["workers", "--scheduler", fleet.scheduler.grpc],
+      env: { MUSTER_TOKEN: TOKEN },
+    });
+    await shown.ended;
+    assert.match(shown.stdout, /^wrong-token\trefused\tBAD_TOKEN once, .* from 127\.0\.0\.1:\d+\t/m);
     const log = fleet.scheduler.program.lines.filter(({ event }) => event === "worker.refused");
     assert.deepEqual(
       log.map(({ worker_id, reason }) => [worker_id, reason]),
