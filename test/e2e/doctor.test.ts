@@ -149,7 +149,8 @@ describe("muster doctor", () => {
       const locks = await finds("database.locks");
       assert.match(locks.summary, /held by process \d+ \(the locker\)/);
       const loop = await finds("loops.running");
-      assert.match(loop.summary, /loop (renew|recovery) of .* last ran .* ago/);
+      assert.match(loop.summary, /^loop \w+ of .* last ran .* ago and is due every/);
+      assert.ok(loop.evidence.some(({ value }) => /^(renew|recovery) of /.test(value)));
     } finally {
       await unlock();
     }
