@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { type Check, CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
+import { migrateDatabase } from "@muster/scheduler";
 import { Fleet, within } from "../support/fleet.ts";
+import { startServer, type TestServer } from "../support/postgres.ts";
 import { type Exit, killAll, Program } from "../support/program.ts";
 import { startTestScheduler } from "../support/scheduler.ts";
 
@@ -10,6 +12,28 @@ const TOKEN = "doctors-token";
 
 /** A check that finds something at once is given this long for the command to start on a busy machine. */
 const FOUND_MS = 20_000;
+
+async function doctor(scheduler: string, args: readonly string[] = [], token = TOKEN) {
+  const program = Program.start("muster doctor", "../../cli/src/main.ts", {
+    base: import.meta.url,
+    args: ["doctor", "--scheduler", scheduler, ...args],
+    env: { MUSTER_TOKEN: token },
+  });
+  const exit: Exit = await program.ended;
+  return { code: exit.code, text: program.stdout, stderr: program.stderr };
+}
+
+async function diagnosed(scheduler: string, args: readonly string[] = [], token = TOKEN) {
+  const { code, text, stderr } = await doctor(scheduler, ["--json", ...args], token);
+  assert.equal(stderr, "");
+  return { code, diagnosis: fromJsonString(DiagnosisSchema, text) };
+}
+
+function check(diagnosis: Diagnosis, name: string): Check {
+  const found = diagnosis.checks.find((each) => each.name === name);
+  assert.ok(found, `no check ${name}; there are ${diagnosis.checks.map((each) => each.name).join(", ")}`);
+  return found;
+}
 
 describe("muster doctor", () => {
   let fleet: Fleet;
@@ -25,28 +49,6 @@ describe("muster doctor", () => {
 
   const both = () => fleet.schedulers.map(({ grpc }) => grpc).join(",");
 
-  async function doctor(scheduler: string, args: readonly string[] = [], token = TOKEN) {
-    const program = Program.start("muster doctor", "../../cli/src/main.ts", {
-      base: import.meta.url,
-      args: ["doctor", "--scheduler", scheduler, ...args],
-      env: { MUSTER_TOKEN: token },
-    });
-    const exit: Exit = await program.ended;
-    return { code: exit.code, text: program.stdout, stderr: program.stderr };
-  }
-
-  async function json(scheduler: string, args: readonly string[] = [], token = TOKEN) {
-    const { code, text, stderr } = await doctor(scheduler, ["--json", ...args], token);
-    assert.equal(stderr, "");
-    return { code, diagnosis: fromJsonString(DiagnosisSchema, text) };
-  }
-
-  function check(diagnosis: Diagnosis, name: string): Check {
-    const found = diagnosis.checks.find((each) => each.name === name);
-    assert.ok(found, `no check ${name}; there are ${diagnosis.checks.map((each) => each.name).join(", ")}`);
-    return found;
-  }
-
   const wrong = (diagnosis: Diagnosis) =>
     diagnosis.checks
       .filter(({ status }) => status === CheckStatus.WARNING || status === CheckStatus.FAILED)
@@ -55,7 +57,7 @@ describe("muster doctor", () => {
   /** Looks until the check is wrong; answers it. */
   async function finds(name: string, scheduler = fleet.scheduler.grpc): Promise<Check> {
     const { value } = await within(`${name} is found`, FOUND_MS, async () => {
-      const { code, diagnosis } = await json(scheduler);
+      const { code, diagnosis } = await diagnosed(scheduler);
       const found = diagnosis.checks.find((each) => each.name === name);
       if (found?.status !== CheckStatus.WARNING && found?.status !== CheckStatus.FAILED) return undefined;
       assert.equal(code, 1);
@@ -66,7 +68,7 @@ describe("muster doctor", () => {
   }
 
   it("says that a healthy fleet is well, with 0, and where each setting comes from", async () => {
-    const { code, diagnosis } = await json(both());
+    const { code, diagnosis } = await diagnosed(both());
     assert.deepEqual(wrong(diagnosis), []);
     assert.equal(code, 0);
     assert.match(check(diagnosis, "database.reachable").summary, /^PostgreSQL \d+.* answers in \d+ ms$/);
@@ -89,17 +91,17 @@ describe("muster doctor", () => {
   });
 
   it("tells a wrong token, with 4, and a scheduler that is not there, with 5 and what was tried", async () => {
-    const refused = await json(fleet.scheduler.grpc, [], "wrong");
+    const refused = await diagnosed(fleet.scheduler.grpc, [], "wrong");
     assert.equal(refused.code, 4);
     assert.match(check(refused.diagnosis, "connection.scheduler").summary, /INVALID_TOKEN/);
-    const away = await json("127.0.0.1:1", ["--http", fleet.scheduler.http.replace("http://", "")]);
+    const away = await diagnosed("127.0.0.1:1", ["--http", fleet.scheduler.http.replace("http://", "")]);
     assert.equal(away.code, 5);
     assert.match(check(away.diagnosis, "connection.port").summary, /ECONNREFUSED/);
     assert.match(check(away.diagnosis, "connection.http").summary, /livez answers 200; \/readyz answers 200/);
-    const nowhere = await json("no-such-host.invalid:7070");
+    const nowhere = await diagnosed("no-such-host.invalid:7070");
     assert.equal(nowhere.code, 5);
     assert.match(check(nowhere.diagnosis, "connection.address").summary, /cannot be resolved/);
-    const half = await json(`127.0.0.1:1,${fleet.scheduler.grpc}`);
+    const half = await diagnosed(`127.0.0.1:1,${fleet.scheduler.grpc}`);
     assert.equal(half.code, 1, "one of two addresses is dead");
     assert.equal(check(half.diagnosis, "database.reachable").status, CheckStatus.OK);
   });
@@ -147,7 +149,8 @@ describe("muster doctor", () => {
       const locks = await finds("database.locks");
       assert.match(locks.summary, /held by process \d+ \(the locker\)/);
       const loop = await finds("loops.running");
-      assert.match(loop.summary, /loop (renew|recovery) of .* last ran .* ago/);
+      assert.match(loop.summary, /^loop \w+ of .* last ran .* ago and is due every/);
+      assert.ok(loop.evidence.some(({ value }) => /^(renew|recovery) of /.test(value)));
     } finally {
       await unlock();
     }
@@ -158,7 +161,7 @@ describe("muster doctor", () => {
     third.program.kill("SIGSTOP");
     const found = await finds("schedulers.alive");
     assert.match(found.summary, new RegExp(`^scheduler ${third.id} at .* has said nothing for`));
-    const alone = await json(third.grpc, ["--timeout", "1s"]);
+    const alone = await diagnosed(third.grpc, ["--timeout", "1s"]);
     assert.equal(alone.code, 5);
     assert.match(
       check(alone.diagnosis, "connection.scheduler").summary,
@@ -166,6 +169,35 @@ describe("muster doctor", () => {
     );
     assert.equal(check(alone.diagnosis, "connection.port").status, CheckStatus.OK);
     await third.program.end("SIGKILL");
+  });
+});
+
+describe("muster doctor without a database", () => {
+  let server: TestServer;
+  let fleet: Fleet;
+
+  before(async () => {
+    server = await startServer();
+    await migrateDatabase(server.url);
+    const database = { url: server.url, query: () => Promise.resolve([]), drop: () => server.remove() };
+    fleet = await Fleet.start({ database });
+  });
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("says that it is the database, and shows the configuration all the same", async () => {
+    await server.postgres.stop();
+    const { value } = await within("the database is found away", FOUND_MS, async () => {
+      const found = await diagnosed(fleet.scheduler.grpc);
+      return check(found.diagnosis, "database.reachable").status === CheckStatus.FAILED ? found : undefined;
+    });
+    assert.equal(value.code, 1);
+    assert.match(check(value.diagnosis, "database.reachable").summary, /^DATABASE_UNAVAILABLE: /);
+    assert.equal(check(value.diagnosis, "database.migrations").status, CheckStatus.SKIPPED);
+    assert.equal(check(value.diagnosis, "connection.scheduler").status, CheckStatus.OK);
+    assert.ok(value.diagnosis.settings.some(({ name }) => name === "database-url"));
   });
 });
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { PROTOCOL_VERSION, type Reason, WorkerState } from "@muster/protocol";
+import { Client } from "@muster/worker/client";
 import { Fleet, SLACK_MS, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { killAll, Program } from "../support/program.ts";
 import { cutAll, RawWorker } from "../support/raw-worker.ts";
 
 /** The fault table's bound: the worker has its verdict, and operators can read it. */
@@ -75,6 +76,13 @@ describe("F10, F11: refused workers", () => {
       workers.map(({ id }) => id),
       ["no-token", "wrong-token"],
     );
+    const shown = Program.start("muster workers", "../../cli/src/main.ts", {
+      base: import.meta.url,
+      args: ["workers", "--scheduler", fleet.scheduler.grpc],
+      env: { MUSTER_TOKEN: TOKEN },
+    });
+    await shown.ended;
+    assert.match(shown.stdout, /^wrong-token\trefused\tBAD_TOKEN once, .* from 127\.0\.0\.1:\d+\t/m);
     const log = fleet.scheduler.program.lines.filter(({ event }) => event === "worker.refused");
     assert.deepEqual(
       log.map(({ worker_id, reason }) => [worker_id, reason]),
@@ -191,6 +199,41 @@ describe("F10, F11: refused workers", () => {
     });
     const { reason } = await fleet.workerSays("half", "INVALID_HELLO", TOLD_MS);
     assert.match(reason.summary, /slot_count 0 is not between/);
+  });
+});
+
+describe("a token that is changed while workers run", () => {
+  let fleet: Fleet;
+
+  // A grace that is long enough for two restarts.
+  before(async () => {
+    fleet = await Fleet.start({ token: TOKEN, args: ["--reconnect-grace", "60"] });
+  });
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("is named as the reason why they do not come back; they go on dialling, and lose nothing", async () => {
+    const worker = await fleet.worker("kept", { slots: 1 });
+    const gate = fleet.gate();
+    const task = await fleet.client.submit("gate", { gate: gate.path });
+    await fleet.ran(task.id);
+    await fleet.scheduler.program.end("SIGKILL");
+    const rotated = await fleet.restart(fleet.scheduler, ["--reconnect-grace", "60", "--token", "rotated"]);
+    const client = new Client({ scheduler: rotated.grpc, token: "rotated" });
+    const { value: reasons } = await within("its explanation names the token", 2 * TOLD_MS, async () => {
+      const { explanation } = await client.fleet.explainWorker({ workerId: "kept" });
+      return explanation?.reasons[0]?.code === "BAD_TOKEN" ? explanation.reasons : undefined;
+    });
+    client.close();
+    assert.match(reasons[0]?.summary ?? "", /^it lost its stream, dialled again and was refused/);
+    assert.ok(worker.alive, "there is no verdict after the first registration");
+    await rotated.program.end("SIGKILL");
+    await fleet.restart(rotated, ["--reconnect-grace", "60"]);
+    gate.open();
+    assert.deepEqual(await task.result(), { worker: "kept", attempt: 1 });
+    assert.equal(fleet.runs(task.id).length, 1);
   });
 });
 

@@ -96,7 +96,7 @@ export class Fleet {
     const scheduler = await startTestScheduler({
       databaseUrl: this.#databaseUrl,
       args: ["--grpc-addr", old.grpc, "--http-addr", old.http.replace("http://", ""), ...args],
-      env,
+      env: { ...(this.#token === undefined ? {} : { MUSTER_TOKEN: this.#token }), ...env },
     });
     this.schedulers.splice(this.schedulers.indexOf(old), 1, scheduler);
     return scheduler;

@@ -146,6 +146,7 @@ async function unanswered(
     tls: pemOf(connection, io.env),
     http: http ?? `${host.includes(":") ? `[${host}]` : host}:${port + 1}`,
   });
+  const reached = tried.every(({ name, status }) => name === "connection.http" || status === CheckStatus.OK);
   const open = tried.some(({ name, status }) => name === "connection.port" && status === CheckStatus.OK);
   const hangs = open && error.code === Code.DeadlineExceeded;
   return {
@@ -160,7 +161,8 @@ async function unanswered(
         : finding,
       ...tried,
     ],
-    exitCode,
+    // Whatever the call ended with: what kept it from arriving counts.
+    exitCode: reached ? exitCode : ExitCode.UNREACHABLE,
   };
 }
 

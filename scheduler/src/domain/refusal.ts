@@ -13,6 +13,8 @@ export interface RefusedClaims {
   readonly pid: number;
   readonly pool: string;
   readonly types: readonly string[];
+  /** Session of the process; empty when it named none. */
+  readonly sessionId: string;
 }
 
 /** Nothing was said. */
@@ -23,6 +25,7 @@ export const NO_CLAIMS: RefusedClaims = {
   pid: 0,
   pool: "",
   types: [],
+  sessionId: "",
 };
 
 /** A stream that was refused. */
@@ -45,8 +48,11 @@ export interface RefusalRecord extends RefusedStream {
   readonly count: number;
   readonly firstTime: Date;
   readonly lastTime: Date;
-  /** True while a process of this worker id is registered. */
-  readonly alive: boolean;
+  /**
+   * Which process of this worker id is registered: none; the one that was refused, which has dialled again
+   * after it was admitted; or another one.
+   */
+  readonly holder: "none" | "itself" | "another";
 }
 
 /** Codes by the `google.rpc.ErrorInfo` reason that the worker was given; other ends of a stream are no verdict on it. */

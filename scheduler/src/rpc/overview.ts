@@ -171,7 +171,7 @@ function byNeed(a: ReturnType<typeof describeQueue>, b: ReturnType<typeof descri
 /** The latest refusal of each worker that has no living process. */
 function recentlyRefused(refusals: readonly RefusalRecord[], now: Date): RefusalRecord[] {
   const recent = refusals.filter(
-    ({ alive, lastTime }) => !alive && now.getTime() - lastTime.getTime() <= REFUSED_MS,
+    ({ holder, lastTime }) => holder === "none" && now.getTime() - lastTime.getTime() <= REFUSED_MS,
   );
   return [...new Map(recent.toReversed().map((refusal) => [refusal.workerId, refusal])).values()];
 }

@@ -90,6 +90,7 @@ function claimsOf(hello: Hello): RefusedClaims {
     hostname: storable(hello.host?.hostname ?? "", 256),
     pid: hello.host?.pid ?? 0,
     pool: storable(hello.pool, 128),
+    sessionId: storable(hello.sessionId.toLowerCase(), 64),
     types: hello.types.slice(0, MAX_TYPES).map(({ type }) => storable(type, 128)),
   };
 }

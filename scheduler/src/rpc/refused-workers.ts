@@ -49,7 +49,7 @@ export function refusedPage(
   const fitting = [...refusals]
     .filter(([id, [latest]]) => {
       const inPool = filter.pool === "" || latest?.claims.pool === filter.pool;
-      return latest?.alive === false && inPool && id > filter.afterId;
+      return latest?.holder === "none" && inPool && id > filter.afterId;
     })
     .sort(([a], [b]) => (a < b ? -1 : 1));
   const page = fitting.slice(0, filter.limit);
@@ -90,6 +90,7 @@ export function explainWithRefusals(
   if (!explanation) return { subject: workerId, state: "refused", reasons: refused };
   const [latest] = refusals;
   if (!latest) return explanation;
+  if (latest.holder === "itself") return { ...explanation, reasons: [...refused, ...explanation.reasons] };
   // Of a worker that has ended and was sent away since, the door is the news.
   if (goneTime && latest.lastTime > goneTime)
     return { ...explanation, state: "refused", reasons: [...refused, ...explanation.reasons] };

@@ -3,7 +3,7 @@ import type { DatabaseReport } from "../reports.ts";
 import { type Check, fact, found, ok, skipped } from "./check.ts";
 
 /** A statement or commit that takes longer is felt by every submit and every result. */
-const SLOW_READ_MS = 100;
+const SLOW_READ_MS = 250;
 const SLOW_WRITE_MS = 1_000;
 
 /** A scheduler opens up to ten connections; with fewer free a restart may find none. */

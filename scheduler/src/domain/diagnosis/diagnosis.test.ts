@@ -66,8 +66,8 @@ describe("the checks of a database", () => {
     ];
     for (const [report, says] of cases) assert.match(look(report), says);
     assert.match(
-      look({}, { readMs: 150, writeMs: 2 }),
-      /^warning database\.reachable: .* 150 ms, which is slow$/,
+      look({}, { readMs: 300, writeMs: 2 }),
+      /^warning database\.reachable: .* 300 ms, which is slow$/,
     );
     assert.match(look({}, { readMs: 1, writeMs: 1_500 }), /^warning database\.writable: .* 1\.5 s/);
   });

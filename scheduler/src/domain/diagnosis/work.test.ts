@@ -61,7 +61,7 @@ const REFUSAL: RefusalRecord = {
   count: 3,
   firstTime: ago(20_000),
   lastTime: ago(10_000),
-  alive: false,
+  holder: "none",
 };
 
 function waiting(type: string, oldestReadyAgeMs: number, queue = "default", labels = {}) {
@@ -150,10 +150,7 @@ describe("the checks of work", () => {
       look({ refusals: [REFUSAL] }),
       /^warning workers\.refused: 1 worker was refused .*stranger last, 10 s ago \(BAD_TOKEN/,
     );
-    const harmless = [
-      { ...REFUSAL, alive: true },
-      { ...REFUSAL, lastTime: ago(7_200_000) },
-    ];
+    const harmless = [{ ...REFUSAL, holder: "another" } as const, { ...REFUSAL, lastTime: ago(7_200_000) }];
     assert.equal(look({ refusals: harmless }), "");
     const newer = { ...GROUP, sdk: "@muster/worker 0.2.0 typescript" };
     assert.match(look({ fleet: { groups: [GROUP, newer] } }), /^note versions\.workers: .*2 versions/);

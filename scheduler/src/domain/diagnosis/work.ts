@@ -209,7 +209,7 @@ function blocked({ fleet: { workers } }: WorkFacts): Check {
 function refused({ refusals, now }: WorkFacts): Check {
   const name = "workers.refused";
   const recent = refusals.filter(
-    ({ lastTime, alive }) => !alive && now.getTime() - lastTime.getTime() <= REFUSED_MS,
+    ({ lastTime, holder }) => holder !== "another" && now.getTime() - lastTime.getTime() <= REFUSED_MS,
   );
   const [latest] = recent;
   if (!latest) {

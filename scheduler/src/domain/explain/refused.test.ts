@@ -18,7 +18,7 @@ function refusal(fields: Partial<RefusalRecord> = {}): RefusalRecord {
     count: 4,
     firstTime: ago(60_000),
     lastTime: ago(10_000),
-    alive: false,
+    holder: "none",
     ...fields,
   };
 }
@@ -47,8 +47,11 @@ describe("why a worker was refused", () => {
     );
   });
 
-  it("does not blame a registered process for another one in its name", () => {
-    const [reason] = explainRefusals([refusal({ alive: true })], NOW);
+  it("tells the registered process that dials again from another one in its name", () => {
+    const [itself] = explainRefusals([refusal({ holder: "itself" })], NOW);
+    assert.match(itself?.summary ?? "", /^it lost its stream, dialled again and was refused 4 times/);
+    assert.match(itself?.remedy ?? "", /it goes on dialling/);
+    const [reason] = explainRefusals([refusal({ holder: "another" })], NOW);
     assert.match(reason?.summary ?? "", /^another process in its name was refused/);
     assert.match(reason?.remedy ?? "", /the registered process is not affected$/);
   });
@@ -83,7 +86,7 @@ describe("a waiting task and the workers at the door", () => {
     same("ALL_SLOTS_BUSY", [refusal()]);
     same("NO_WORKERS", []);
     same("NO_WORKERS", [refusal({ lastTime: ago(90_000_000) })]);
-    same("NO_WORKERS", [refusal({ alive: true })]);
+    same("NO_WORKERS", [refusal({ holder: "another" })]);
     same("NO_WORKER_FOR_TYPE", [refusal({ claims: NO_CLAIMS })]);
     const [reason] = withRefused([none("NO_WORKER_FOR_TYPE")], task, [refusal()], NOW);
     assert.match(reason?.summary ?? "", /1 worker was refused \(bad token\)/);

@@ -17,6 +17,19 @@ const WORDS: Readonly<Record<RefusalCode, string>> = {
   HELLO_TIMEOUT: "no hello",
 };
 
+const WHO: Readonly<Record<RefusalRecord["holder"], string>> = {
+  none: "it",
+  itself: "it lost its stream, dialled again and",
+  another: "another process in its name",
+};
+
+const THEN: Readonly<Record<RefusalRecord["holder"], string>> = {
+  none: ". A worker that was never admitted exits with the verdict and does not dial again by itself",
+  itself:
+    ". It was admitted before, so it goes on dialling, and keeps its attempts until lease and grace are over",
+  another: "; the registered process is not affected",
+};
+
 /** A refusal in two words. */
 export function refusalWords(code: RefusalCode): string {
   return WORDS[code];
@@ -25,18 +38,14 @@ export function refusalWords(code: RefusalCode): string {
 /** Why streams in a worker's name were refused, the latest first. @param now The database's clock. */
 export function explainRefusals(refusals: readonly RefusalRecord[], now: Date): Reason[] {
   return refusals.map((refusal) => {
-    const { alive } = refusal;
     const age = now.getTime() - refusal.lastTime.getTime();
-    const who = alive ? "another process in its name" : "it";
     const often = `${plural(refusal.count, "time")}, last ${span(age)} ago from ${refusal.peer}`;
     return {
       code: refusal.code,
-      summary: `${who} was refused ${often}: ${refusal.message}`,
+      summary: `${WHO[refusal.holder]} was refused ${often}: ${refusal.message}`,
       since: refusal.firstTime,
       evidence: evidence(refusal, age),
-      remedy: alive
-        ? `${remedyOf(refusal)}; the registered process is not affected`
-        : `${remedyOf(refusal)}. A refused worker exits with the verdict and does not dial again by itself`,
+      remedy: `${remedyOf(refusal)}${THEN[refusal.holder]}`,
     };
   });
 }
@@ -73,7 +82,7 @@ export function withRefused(
   now: Date,
 ): Reason[] {
   const recent = refusals.filter(
-    ({ lastTime, alive }) => !alive && now.getTime() - lastTime.getTime() <= RECENT_MS,
+    ({ lastTime, holder }) => holder !== "another" && now.getTime() - lastTime.getTime() <= RECENT_MS,
   );
   return reasons.map((reason) => {
     if (!OPEN_TO_WORKERS.has(reason.code)) return reason;

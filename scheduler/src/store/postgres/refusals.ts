@@ -48,7 +48,10 @@ const FORGET: Statement = {
 
 const LIST: Statement = {
   name: "refusal-list",
-  text: `select r.*, exists (select from worker_session s where s.worker_id = r.worker_id and s.gone_time is null) as alive
+  text: `select r.*,
+         (select case when s.uuid::text = r.claims ->> 'sessionId' then 'itself' else 'another' end
+            from worker_session s where s.worker_id = r.worker_id and s.gone_time is null
+           order by s.id desc limit 1) as holder
     from worker_refusal r where $1::text is null or r.worker_id = $1
     order by r.last_time desc, r.worker_id limit 2000`,
 };
@@ -64,7 +67,7 @@ interface RefusalColumns {
   first_time: Date;
   last_time: Date;
   count: number;
-  alive: boolean;
+  holder: "itself" | "another" | null;
 }
 
 /** Adds to what is known, and drops what is over `keep` rows; returns how many were dropped. */
@@ -112,6 +115,6 @@ export async function listRefusals(db: Database, workerId: string | undefined): 
     count: row.count,
     firstTime: row.first_time,
     lastTime: row.last_time,
-    alive: row.alive,
+    holder: row.holder ?? "none",
   }));
 }
