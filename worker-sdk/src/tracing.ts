@@ -71,10 +71,14 @@ export class RunTrace {
   static start(run: TracedRun, workerId: string): RunTrace | undefined {
     const tracer = registeredTracer();
     if (tracer === undefined) return undefined;
+    const text = run.headers.traceparent;
+    if (text !== undefined && text === unsampled?.text) return unsampled.trace;
     const parent = remoteContext(run.headers);
     const remote = trace.getSpanContext(parent);
     if (remote !== undefined && (remote.traceFlags & TraceFlags.SAMPLED) === 0) {
-      return new RunTrace(tracer, undefined, parent);
+      const unrecorded = new RunTrace(tracer, undefined, parent);
+      unsampled = { text: text ?? "", trace: unrecorded };
+      return unrecorded;
     }
     const span = spanIds.give(remote && childId(remote.spanId, "run"), () =>
       tracer.startSpan(
@@ -152,17 +156,18 @@ export class RunTrace {
 
   /** The handler has ended. Only the first end counts; `release` or `drop` follows. */
   end({ outcome, error }: RunEnd): void {
-    if (this.#endTime !== undefined) return;
+    if (this.#span === undefined || this.#endTime !== undefined) return;
     this.#endTime = wallClock();
-    this.#span?.setAttribute("muster.attempt.outcome", outcome);
-    if (error !== undefined && this.#span !== undefined) fail(this.#span, error.type, error.message);
+    this.#span.setAttribute("muster.attempt.outcome", outcome);
+    if (error !== undefined) fail(this.#span, error.type, error.message);
   }
 
   /** The scheduler has taken the outcome: hands the spans to the SDK, parents first. */
   release(): void {
+    if (this.#span === undefined) return;
     const endTime = this.#endTime ?? wallClock();
     this.#endTime = endTime;
-    this.#span?.end(endTime);
+    this.#span.end(endTime);
     for (const phase of this.#phases.splice(0)) {
       if (phase.endTime === undefined) fail(phase.span, "left_open", "the run ended before the phase did");
       phase.span.end(phase.endTime ?? endTime);
@@ -171,6 +176,7 @@ export class RunTrace {
 
   /** The attempt is not this worker's any more: the scheduler has written its spans. */
   drop(): void {
+    if (this.#span === undefined) return;
     this.#endTime ??= wallClock();
     this.#phases.length = 0;
   }
@@ -233,6 +239,12 @@ export class SpanIds {
     return this.#given ?? randomBytes(8).toString("hex");
   }
 }
+
+/**
+ * The last context that was not sampled. A scheduler gives all its unsampled tasks the same one, and a trace
+ * without a span has no state, so that they share it: such a task costs no parsing and no object.
+ */
+let unsampled: { readonly text: string; readonly trace: RunTrace } | undefined;
 
 /** The process's ids. */
 export const spanIds = new SpanIds();

@@ -61,6 +61,7 @@ export class AttemptTraces {
   readonly #pending: Pending[] = [];
   /** One for all, so that assignments still share what they have in common. */
   readonly #unsampled = `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`;
+  readonly #unsampledOnly = { [TRACEPARENT]: this.#unsampled };
   #dropped = 0;
   #timer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -81,7 +82,8 @@ export class AttemptTraces {
     const context = options?.trace && attemptContext(options.trace, attempt);
     if (!options?.trace || !context) {
       // A worker that finds no context would begin a trace of its own for what was not sampled here.
-      return headers?.[TRACEPARENT] === undefined ? { ...headers, [TRACEPARENT]: this.#unsampled } : headers;
+      if (headers === undefined) return this.#unsampledOnly;
+      return headers[TRACEPARENT] === undefined ? { ...headers, [TRACEPARENT]: this.#unsampled } : headers;
     }
     const { [TRACESTATE]: state, ...others } = headers ?? {};
     const ours = startsTrace(options.trace, attempt.epoch) || state === undefined;

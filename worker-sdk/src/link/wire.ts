@@ -228,6 +228,16 @@ function newGroup(assignment: Assignment): AssignmentGroup {
   };
 }
 
+/** Under a tracing scheduler all tasks that are not sampled have the same one header. */
+function sameEntries(
+  one: Readonly<Record<string, string>>,
+  other: Readonly<Record<string, string>>,
+): boolean {
+  for (const name in one) if (one[name] !== other[name]) return false;
+  for (const name in other) if (!(name in one)) return false;
+  return true;
+}
+
 /** True when both differ at most in what a group lists; what has options of its own stands alone. */
 function alike(one: Assignment, other: Assignment): boolean {
   return (
@@ -236,15 +246,14 @@ function alike(one: Assignment, other: Assignment): boolean {
     one.maxAttemptCount === other.maxAttemptCount &&
     one.contentType === other.contentType &&
     isPlain(one) &&
-    isPlain(other)
+    isPlain(other) &&
+    sameEntries(one.headers, other.headers)
   );
 }
 
 function isPlain(assignment: Assignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
-  return (
-    isEmpty(assignment.headers) && isEmpty(assignment.phaseTimeouts) && isEmpty(assignment.phaseWarnings)
-  );
+  return isEmpty(assignment.phaseTimeouts) && isEmpty(assignment.phaseWarnings);
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {
