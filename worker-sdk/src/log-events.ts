@@ -41,4 +41,5 @@ export const LOG_EVENTS = {
   "worker.startup.phase": "info",
   "worker.startup_timeout_unregistered": "error",
   "worker.stopped": "info",
+  "worker.supervisor.gone": "warn",
 } as const;

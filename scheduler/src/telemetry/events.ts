@@ -59,6 +59,7 @@ export const LOG_EVENTS = {
   "worker.fatal": "error",
   "worker.goodbye": "info",
   "worker.heartbeat": "debug",
+  "worker.launched": "info",
   "worker.lists_nothing": "warn",
   "worker.loop_blocked": "warn",
   "worker.loop_unblocked": "info",
