@@ -77,6 +77,18 @@ describe("the scheduler dies and comes back", () => {
     assert.deepEqual(await fleet.events(handle.id), ONE_LIFE);
   });
 
+  it("F5: the events of a phase are not recorded twice", async () => {
+    await fleet.worker(`${queue}-1`, { queue });
+    const handle = await fleet.client.submit("stuck", { ms: 4_000 }, { queue });
+    await fleet.eventually(handle.id, "task.model_load.started");
+    await fleet.scheduler.program.end("SIGKILL");
+    await fleet.restart(fleet.scheduler, PATIENT);
+    await handle.result();
+    const events = await fleet.events(handle.id);
+    const phase = events.filter((name) => /^task\.model_load\.(started|completed)$/.test(name));
+    assert.deepEqual(phase, ["task.model_load.started", "task.model_load.completed"]);
+  });
+
   it("F5: a client's wait goes on across the restart", async () => {
     const gate = fleet.gate();
     await fleet.worker(`${queue}-1`, { queue });

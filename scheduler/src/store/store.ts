@@ -60,6 +60,11 @@ export interface AttemptRow {
   readonly accepted: boolean;
   /** Since it was given out, milliseconds. */
   readonly ageMs: number;
+  /** The named phase it is in, as it was last written. */
+  readonly phase?: string | undefined;
+  readonly phaseAgeMs?: number | undefined;
+  /** Highest number of its worker's events that is recorded; 0 when there is none. */
+  readonly sequence?: number;
 }
 
 /** A freshly claimed attempt with what its worker needs. */

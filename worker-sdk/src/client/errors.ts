@@ -60,7 +60,7 @@ export class MusterError extends Error {
     const wire = ConnectError.from(error);
     const info = wire.findDetails(ErrorInfoSchema).find((detail) => detail.domain === ERROR_DOMAIN);
     return new MusterError(wire.rawMessage, {
-      code: wire.code,
+      code: info === undefined && isBroken(wire) ? Code.Unavailable : wire.code,
       reason: info?.reason ?? "",
       metadata: info?.metadata ?? {},
       violations: wire
@@ -71,6 +71,11 @@ export class MusterError extends Error {
       cause: error,
     });
   }
+}
+
+/** The connection broke under the call: nothing was answered, which the transport calls Aborted. */
+function isBroken({ code, cause }: ConnectError): boolean {
+  return code === Code.Aborted && cause instanceof Error && "code" in cause;
 }
 
 /** The task ended badly. Thrown by `TaskHandle.result()`. */

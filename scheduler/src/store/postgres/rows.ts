@@ -45,6 +45,9 @@ export interface AttemptColumns {
   state?: number;
   /** 0 when the query does not ask. */
   age_ms?: number | null;
+  phase?: string | null;
+  phase_age_ms?: number | null;
+  sequence?: number | null;
 }
 
 export function toAttemptRow(row: AttemptColumns): AttemptRow {
@@ -59,6 +62,9 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     cancelReason: row.cancel_reason ?? undefined,
     accepted: row.state === 2,
     ageMs: row.age_ms ?? 0,
+    phase: row.phase ?? undefined,
+    phaseAgeMs: row.phase_age_ms ?? undefined,
+    sequence: row.sequence ?? 0,
   };
 }
 
