@@ -1,12 +1,14 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
-import type { Task } from "@muster/protocol";
+import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import type { ConnectionOptions } from "../connection-options.ts";
 import { processEnvironment, resolveConnection } from "../connection-options.ts";
 import { OptionsError } from "../options-error.ts";
+import { isTracing } from "../tracing.ts";
 import { MusterError } from "./errors.ts";
+import { SubmitQueue } from "./submit-queue.ts";
 import { TaskHandle } from "./task-handle.ts";
 import type { SubmitOptions, SubmitSpec } from "./task-spec.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
@@ -34,6 +36,7 @@ export class Client {
   readonly addresses: readonly string[];
   readonly #transport: FailoverTransport;
   readonly #random: Random;
+  readonly #queue = new SubmitQueue((tasks) => this.#submitTasks(tasks));
 
   /**
    * Reads options and environment; dials at the first call.
@@ -52,7 +55,8 @@ export class Client {
   }
 
   /**
-   * Submits one task: when this returns, it is durable.
+   * Submits one task: when this returns, it is durable. Tasks that are submitted while others are on their way
+   * share a call, and are accepted or refused each by itself.
    * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), TypeError
    * when the payload has no JSON form.
    */
@@ -61,10 +65,12 @@ export class Client {
     payload?: unknown,
     options: SubmitOptions = {},
   ): Promise<TaskHandle<Output>> {
-    const [handle] = await this.submitMany<Output>([{ ...options, type, payload }]);
-    if (handle === undefined)
+    const spec = encodeTaskSpec({ ...options, type, payload });
+    // Under a tracer every submit is a span and a call of its own.
+    const submitted = isTracing() ? (await this.#submitTasks([spec]))[0] : await this.#queue.submit(spec);
+    if (submitted === undefined)
       throw new MusterError(`SubmitTasks: no answer for ${type}.`, { code: Code.Internal });
-    return handle;
+    return this.#handleOf<Output>(submitted);
   }
 
   /**
@@ -72,15 +78,7 @@ export class Client {
    * @throws as `submit`.
    */
   async submitMany<Output = unknown>(specs: readonly SubmitSpec[]): Promise<TaskHandle<Output>[]> {
-    const response = await this.tasks.submitTasks({ tasks: specs.map(encodeTaskSpec) });
-    if (response.tasks.length !== specs.length) {
-      throw new MusterError(`SubmitTasks: ${response.tasks.length} answers for ${specs.length} tasks.`, {
-        code: Code.Internal,
-      });
-    }
-    return response.tasks.map(
-      ({ taskId, duplicate }) => new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random),
-    );
+    return (await this.#submitTasks(specs.map(encodeTaskSpec))).map((task) => this.#handleOf<Output>(task));
   }
 
   /** A handle for a task that was submitted earlier; asks nothing. */
@@ -96,6 +94,20 @@ export class Client {
   /** Ends the connection; calls in flight fail. Closing twice is harmless. */
   close(): void {
     this.#transport.close();
+  }
+
+  async #submitTasks(tasks: TaskSpec[]): Promise<SubmittedTask[]> {
+    const response = await this.tasks.submitTasks({ tasks });
+    if (response.tasks.length !== tasks.length) {
+      throw new MusterError(`SubmitTasks: ${response.tasks.length} answers for ${tasks.length} tasks.`, {
+        code: Code.Internal,
+      });
+    }
+    return response.tasks;
+  }
+
+  #handleOf<Output>({ taskId, duplicate }: SubmittedTask): TaskHandle<Output> {
+    return new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random);
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,91 @@
+import { Code } from "@connectrpc/connect";
+import type { SubmittedTask, TaskSpec } from "@muster/protocol";
+import { MusterError } from "./errors.ts";
+
+/** Most tasks and most payload of one shared call. */
+const MAX_TASKS = 500;
+const MAX_BYTES = 1024 * 1024;
+
+/** Calls under way at once; what is submitted meanwhile shares the next one. */
+const LANES = 2;
+
+/** Refusals that are about one of the tasks, after which nothing of the call was inserted. */
+const ABOUT_A_TASK: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.FailedPrecondition,
+  Code.ResourceExhausted,
+  Code.OutOfRange,
+]);
+
+interface Waiting {
+  readonly spec: TaskSpec;
+  readonly resolve: (task: SubmittedTask) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Group commit for single submits: a call costs its client and the scheduler some hundred microseconds whatever
+ * it carries, so that those made while others are under way travel together. One made alone leaves at once.
+ */
+export class SubmitQueue {
+  readonly #call: (specs: TaskSpec[]) => Promise<readonly SubmittedTask[]>;
+  #waiting: Waiting[] = [];
+  #underWay = 0;
+  #scheduled = false;
+
+  /** @param call Submits tasks in one transaction, all or none; answers in their order. */
+  constructor(call: (specs: TaskSpec[]) => Promise<readonly SubmittedTask[]>) {
+    this.#call = call;
+  }
+
+  /** Submits a task. Rejects with what the scheduler says of this task, never of another one. */
+  submit(spec: TaskSpec): Promise<SubmittedTask> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ spec, resolve, reject });
+      if (this.#scheduled) return;
+      this.#scheduled = true;
+      // Those of the same turn go together.
+      queueMicrotask(() => {
+        this.#scheduled = false;
+        this.#flush();
+      });
+    });
+  }
+
+  #flush(): void {
+    while (this.#underWay < LANES && this.#waiting.length > 0) {
+      this.#underWay += 1;
+      void this.#send(this.#take()).finally(() => {
+        this.#underWay -= 1;
+        this.#flush();
+      });
+    }
+  }
+
+  async #send(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const tasks = await this.#call(batch.map(({ spec }) => spec));
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const task = tasks[index];
+        if (task) resolve(task);
+        else reject(new MusterError("SubmitTasks: no answer for a task.", { code: Code.Internal }));
+      }
+    } catch (error) {
+      const { code } = MusterError.from(error);
+      if (batch.length > 1 && ABOUT_A_TASK.has(code)) {
+        await Promise.all(batch.map((waiting) => this.#send([waiting])));
+      } else for (const { reject } of batch) reject(error);
+    }
+  }
+
+  #take(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { spec } of this.#waiting) {
+      bytes += spec.payload.byteLength + 1_024;
+      if (count > 0 && (count >= MAX_TASKS || bytes > MAX_BYTES)) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+}
