@@ -23,6 +23,7 @@ import type { OverviewSource } from "./overview.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import {
   byWorker,
+  isWorker,
   parseWorkerToken,
   refusedPage,
   refusedToken,
@@ -68,7 +69,10 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const gone = wanted.has("gone") || wanted.has("lost");
       const now = await store.databaseTime();
       const found: WorkerRecord[] = [];
-      const refusals = byWorker(await store.listRefusals(undefined));
+      const asked = wanted.has("refused");
+      const refusals = byWorker(
+        (await store.listRefusals(undefined)).filter((each) => asked || isWorker(each)),
+      );
       const position = parseWorkerToken(request.pageToken);
       const listsRefused = wanted.size === 0 || wanted.has("refused");
       const refused = (afterId: string, room: number) =>

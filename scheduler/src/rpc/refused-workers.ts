@@ -36,6 +36,11 @@ export function withRefusals(worker: Worker, refusals: readonly RefusalRecord[])
   return refusals.length === 0 ? worker : { ...worker, refusals: refusals.map(fromRefusal) };
 }
 
+/** False for a peer that did not speak the protocol: a port scanner or a program under development. */
+export function isWorker({ code }: RefusalRecord): boolean {
+  return code === "BAD_TOKEN" || code === "VERSION_MISMATCH";
+}
+
 /** Refusals by worker id, each list the latest first. */
 export function byWorker(refusals: readonly RefusalRecord[]): Map<string, RefusalRecord[]> {
   return Map.groupBy(refusals, ({ workerId }) => workerId);

@@ -714,7 +714,8 @@ export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@_
 export const FleetService: GenService<{
   /**
    * Workers, newest first: the living, and the gone for as long as their tombstones are kept; after them
-   * those that were refused and have no living process of their name.
+   * those that were refused and have no living process of their name. Peers that did not speak the protocol
+   * (INVALID_HELLO, HELLO_TIMEOUT) are listed only when the state REFUSED is asked for.
    *
    * @generated from rpc muster.v1.FleetService.ListWorkers
    */
