@@ -157,8 +157,14 @@ describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
 });
 
 /** Error lines say that something of the scheduler's broke, save a worker's own last words. */
+/** Told of workers, as errors of theirs. */
+const OF_WORKERS: ReadonlySet<unknown> = new Set([
+  ...["worker.fatal", "worker.launch_failed", "worker.startup_timeout"],
+  ...["worker.oom_killed", "worker.killed", "worker.exited"],
+]);
+
 function isFault(line: LogLine): boolean {
-  return line.level === "error" && line.event !== "worker.fatal";
+  return line.level === "error" && !OF_WORKERS.has(line.event);
 }
 
 function described({ event, method, error, loop }: LogLine): string {

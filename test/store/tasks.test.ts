@@ -15,7 +15,7 @@ describe("store: tasks by hand", () => {
     const sessionId = await fixture.session();
     const [queued, active, bystander] = await fixture.submit("cancel", 3);
     const attempt = await fixture.claimOne(active ?? 0, sessionId);
-    assert.deepEqual(await store.cancelTask(queued ?? 0, "why not"), { outcome: "cancelled" });
+    assert.equal((await store.cancelTask(queued ?? 0, "why not"))?.outcome, "cancelled");
     const gone = await store.getTask(queued ?? 0);
     assert.equal(gone?.state, "cancelled");
     assert.equal(gone?.cancelReason, "why not");

@@ -122,10 +122,12 @@ describe("Prometheus", { skip }, () => {
   });
 
   it("answers every panel", async () => {
-    // Rates need two scrapes.
-    await within("there are rates", 10_000, async () =>
-      (await server.query("rate(muster_worker_heartbeats_total[10s]) > 0")).length > 0 ? true : undefined,
-    );
+    // Rates need two scrapes of each.
+    for (const metric of ["muster_worker_heartbeats_total", "worker_heartbeats_total"]) {
+      await within(`there is a rate of ${metric}`, 10_000, async () =>
+        (await server.query(`rate(${metric}[10s]) > 0`)).length > 0 ? true : undefined,
+      );
+    }
     for (const expression of expressions()) {
       const asked = expression
         .replaceAll("$__rate_interval", "10s")

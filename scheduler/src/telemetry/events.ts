@@ -54,6 +54,8 @@ export const LOG_EVENTS = {
   "tasks.stuck": "warn",
   "telemetry.not_collected": "error",
   "telemetry.not_flushed": "warn",
+  "traces.dropped": "warn",
+  "traces.not_written": "warn",
   "worker.disconnect_not_recorded": "warn",
   "worker.draining": "info",
   "worker.fatal": "error",
