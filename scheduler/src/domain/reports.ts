@@ -112,6 +112,8 @@ export interface TaskLine {
   /** Since its phase began, or since it failed. */
   readonly ageMs: number;
   readonly progress: Omit<Progress, "at"> | undefined;
+  /** It is in one phase for longer than it should be. */
+  readonly stuck: boolean;
   readonly failureCode: string;
   readonly failureMessage: string;
 }

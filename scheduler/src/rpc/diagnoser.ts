@@ -21,6 +21,9 @@ const PART_WITHIN_MS = 3_000;
 /** Reads of which the quickest counts. */
 const READS = 4;
 
+/** Failed starts are news for so long. */
+const FAILED_LAUNCHES_MS = 3_600_000;
+
 /** Entries of each list that the checks look at. */
 const LIST_LIMIT = 100;
 
@@ -127,6 +130,13 @@ export class Diagnoser {
 
   async #work(): Promise<Check[]> {
     const facts = await readFleet(this.#parts.store, this.#parts.classes, LIST_LIMIT);
+    const failed = await this.#parts.store.listLaunches({
+      workerId: undefined,
+      pool: undefined,
+      beforeId: undefined,
+      failedWithinMs: FAILED_LAUNCHES_MS,
+      limit: LIST_LIMIT,
+    });
     return workChecks({
       fleet: facts.report,
       classes: facts.classes,
@@ -134,6 +144,9 @@ export class Diagnoser {
         pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
       ),
       refusals: facts.refusals,
+      failedLaunches: failed.flatMap(({ workerId, launch }) =>
+        launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
+      ),
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });

@@ -15,7 +15,6 @@ import { refusalWords } from "../domain/explain/refused.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
-import { STUCK_AFTER_MS } from "../domain/stuck.ts";
 import { LOOP_BLOCKED_MS } from "../domain/worker.ts";
 import type { Store } from "../store/store.ts";
 import { type FleetFacts, readFleet } from "./fleet-facts.ts";
@@ -232,7 +231,7 @@ function fromTaskLine(task: TaskLine, { classOf }: FleetFacts): MessageInitShape
     workerId: task.workerId,
     phase: task.phase,
     age: age(task.ageMs),
-    stuck: task.failureCode === "" && task.ageMs > STUCK_AFTER_MS,
+    stuck: task.stuck,
     failureCode: task.failureCode,
     failureMessage: task.failureMessage,
     ...(share === undefined ? {} : { progress: Math.min(1, Math.max(0, share)) }),

@@ -38,6 +38,7 @@ const TASK: TaskLine = {
   workerId: "w-1",
   phase: "model_load",
   ageMs: 400_000,
+  stuck: true,
   progress: undefined,
   failureCode: "",
   failureMessage: "",
@@ -91,7 +92,7 @@ describe("the checks of work", () => {
 
   function look(facts: Facts = {}, ...waits: ReturnType<typeof waiting>[]): string {
     const fleet = { ...FLEET, ...facts.fleet };
-    const rest = { pausedQueues: [], refusals: [], typeOf: () => "ocr", now: NOW };
+    const rest = { pausedQueues: [], refusals: [], failedLaunches: [], typeOf: () => "ocr", now: NOW };
     return workChecks({ ...rest, ...facts, fleet, classes: coverage(waits, fleet.groups) })
       .filter(({ status }) => status !== "ok")
       .map(({ status, name, summary, remedy }) => {
@@ -152,6 +153,11 @@ describe("the checks of work", () => {
     );
     const harmless = [{ ...REFUSAL, holder: "another" } as const, { ...REFUSAL, lastTime: ago(7_200_000) }];
     assert.equal(look({ refusals: harmless }), "");
+    const failedLaunches = [{ workerId: "gpu-7", reason: "startup_timeout", time: ago(30_000) }];
+    assert.match(
+      look({ failedLaunches }),
+      /^warning workers\.launches: 1 supervised worker did not start .*gpu-7 was the last, 30 s ago \(startup_timeout\)$/,
+    );
     const newer = { ...GROUP, sdk: "@muster/worker 0.2.0 typescript" };
     assert.match(look({ fleet: { groups: [GROUP, newer] } }), /^note versions\.workers: .*2 versions/);
   });

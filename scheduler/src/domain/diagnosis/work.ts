@@ -3,7 +3,6 @@ import { plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
 import type { RefusalRecord } from "../refusal.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
-import { STUCK_AFTER_MS } from "../stuck.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
 /** A task without a worker is given this long: one may be starting for it. */
@@ -27,6 +26,12 @@ export interface WorkFacts {
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
   readonly refusals: readonly RefusalRecord[];
+  /** Supervised starts that ended badly within the hour and were not made good since; the latest first. */
+  readonly failedLaunches: readonly {
+    readonly workerId: string;
+    readonly reason: string;
+    readonly time: Date;
+  }[];
   readonly typeOf: (classId: number) => string;
   /** The database's clock. */
   readonly now: Date;
@@ -44,6 +49,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     ended(facts),
     blocked(facts),
     refused(facts),
+    launches(facts),
     sdks(facts),
   ];
 }
@@ -117,13 +123,12 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
 function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {
   const name = "work.stuck";
   const [oldest] = running;
-  if (stuckCount === 0 || !oldest)
-    return ok(name, `no task has been in one phase for more than ${span(STUCK_AFTER_MS)}`);
+  if (stuckCount === 0 || !oldest) return ok(name, "no task has been in one phase for longer than it should");
   const where = oldest.phase ? `in ${oldest.phase}` : "without a named phase";
   return found(
     "warning",
     name,
-    `${plural(stuckCount, "task")} ${stuckCount === 1 ? "has" : "have"} been in one phase for more than ${span(STUCK_AFTER_MS)}; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
+    `${plural(stuckCount, "task")} ${stuckCount === 1 ? "has" : "have"} been in one phase for longer than it should; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
     `muster why t-${oldest.taskId}; nothing is killed unless the task has a hard timeout`,
     running
       .slice(0, Math.min(stuckCount, MAX_NAMED))
@@ -263,6 +268,21 @@ function sdks({ fleet: { groups } }: WorkFacts): Check {
     `workers run ${first[1].length} versions of ${first[0]}`,
     "finish the upgrade of the workers when it suits",
     evidence,
+  );
+}
+
+function launches({ failedLaunches, now }: WorkFacts): Check {
+  const name = "workers.launches";
+  const [latest] = failedLaunches;
+  if (!latest) return ok(name, "no supervised start has failed within the hour");
+  return found(
+    "warning",
+    name,
+    `${plural(failedLaunches.length, "supervised worker")} did not start or ended badly within the hour; ${latest.workerId} was the last, ${span(now.getTime() - latest.time.getTime())} ago (${latest.reason})`,
+    `muster why ${latest.workerId} has the cause and the last output`,
+    failedLaunches
+      .slice(0, MAX_NAMED)
+      .map(({ workerId, reason, time }) => fact(workerId, reason, now.getTime() - time.getTime())),
   );
 }
 

@@ -47,19 +47,25 @@ const WORKERS: Statement = {
    limit $1`,
 };
 
-// Reads the whole open table, as the depths do: for people, and not more often than the caller's cache lets it.
+// Stuck is what the scheduler that holds the worker's stream says so of (its verdict goes with the beat), or what
+// is in one phase for very long although nobody does. Reads the whole open table, as the depths do: for people, and not more often than the caller's cache lets it.
 const RUNNING: Statement = {
   name: "overview-running",
-  text: `with active as (
+  text: `with verdict as (
+    select (v.value ->> 'taskId')::bigint as id
+      from session_lease l cross join lateral jsonb_path_query(l.heartbeat, '$.verdict.stuck[*]') as v(value)),
+  aged as (
     select t.id, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
            extract(epoch from now() - coalesce(t.phase_time, t.start_time, t.accept_time, t.assign_time))::float8 * 1000
              as age_ms
-      from task t where t.state in (1, 2))
-  select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms,
-         (select count(*) from active where age_ms > $2) as stuck
-    from (select * from active order by age_ms desc limit $1) a
+      from task t where t.state in (1, 2)),
+  active as (
+    select *, age_ms > $2 or id in (select id from verdict) as stuck from aged)
+  select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms, a.stuck,
+         (select count(*) from active where stuck) as stuck_count
+    from (select * from active order by stuck desc, age_ms desc limit $1) a
     left join worker_session s on s.id = a.session_id
-   order by a.age_ms desc`,
+   order by a.stuck desc, a.age_ms desc`,
 };
 
 const FAILURES: Statement = {
@@ -103,7 +109,8 @@ interface RunningColumns {
   phase: string;
   age_ms: number;
   progress: Omit<Progress, "at"> | null;
-  stuck: number;
+  stuck: boolean;
+  stuck_count: number;
 }
 
 interface FailureColumns {
@@ -117,7 +124,7 @@ interface FailureColumns {
   message: string;
 }
 
-/** The fleet in lists of at most `limit`. @param stuckAfterMs In one phase for longer is stuck. */
+/** The fleet in lists of at most `limit`. @param stuckAfterMs In one phase for longer is stuck whatever its watchdogs say. */
 export async function fleetReport(db: Database, limit: number, stuckAfterMs: number): Promise<FleetReport> {
   const [groups, workers, running, failures, counts] = await Promise.all([
     db.cold<GroupColumns>(GROUPS, []),
@@ -136,7 +143,7 @@ export async function fleetReport(db: Database, limit: number, stuckAfterMs: num
     })),
     workers: workers.map(toWorkerLine),
     running: running.map(toRunning),
-    stuckCount: running[0]?.stuck ?? 0,
+    stuckCount: running[0]?.stuck_count ?? 0,
     failures: failures.map(toFailure),
     failureCount: counts[0]?.count ?? 0,
   };
@@ -165,6 +172,7 @@ function toRunning(row: RunningColumns): TaskLine {
     phase: row.phase,
     ageMs: row.age_ms,
     progress: row.progress ?? undefined,
+    stuck: row.stuck,
     failureCode: "",
     failureMessage: "",
   };
@@ -178,6 +186,7 @@ function toFailure(row: FailureColumns): TaskLine {
     phase: row.phase,
     ageMs: row.age_ms,
     progress: undefined,
+    stuck: false,
     failureCode: row.detail || row.code,
     failureMessage: row.message,
   };
