@@ -6,7 +6,7 @@ import type { Store, WaitingTask } from "../store/store.ts";
 import type { Session } from "./session.ts";
 
 /**
- * Ids held per class. A claim takes at most 500, so a window lasts for several; deeper queues stay in
+ * Ids held per class. A claim takes at most 1,000, so a window lasts for two; deeper queues stay in
  * Postgres and are read as the window empties.
  */
 export const WINDOW_SIZE = 2_000;
