@@ -50,7 +50,7 @@ export const VARIANTS: readonly Variant[] = [
     key: "tracing",
     label: "tracing at 1 % sampling",
     plan: {},
-    missing: "the scheduler and the SDK have no tracing yet",
+    missing: "this measure has no switch for tracing yet",
   },
   { key: "phases", label: "handlers with two phases", plan: { handler: "phases" } },
   { key: "progress", label: "handlers with three reports of progress", plan: { handler: "progress" } },
