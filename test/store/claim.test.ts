@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import {
   decideLost,
@@ -101,6 +102,28 @@ describe("store: claim and touch", () => {
       assert.equal(task?.attemptCount, 0);
     }
     assert.equal((await store.waitingTasks([classId], 10)).length, 2);
+  });
+
+  it("gives nothing to a session that has moved to another scheduler, neither by claim nor with the insert", async () => {
+    const { store } = fixture;
+    const uuid = randomUUID();
+    const sessionId = await fixture.session("mover", { uuid, schedulerId: "a" });
+    const [here, there] = await fixture.submit("moved", 2);
+    const first = await store.claim([{ taskId: here ?? 0, sessionId }], "a");
+    assert.deepEqual(
+      first.map(({ taskId }) => taskId),
+      [here],
+    );
+    assert.equal(await fixture.session("mover", { uuid, schedulerId: "b" }), sessionId);
+    assert.deepEqual(await store.claim([{ taskId: there ?? 0, sessionId }], "a"), []);
+    const classId = await fixture.classOf("moved");
+    const insert = { task: newTask({ type: "moved" }), classId, assignTo: sessionId };
+    assert.deepEqual(
+      (await store.insertTasks([insert], "a")).map(({ assigned }) => assigned),
+      [false],
+    );
+    assert.equal((await store.getTask(there ?? 0))?.state, "queued");
+    assert.equal((await store.claim([{ taskId: there ?? 0, sessionId }], "b")).length, 1);
   });
 
   it("leaves no task with a session that ends while tasks are being given to it", async () => {

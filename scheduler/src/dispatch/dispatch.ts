@@ -81,7 +81,17 @@ export function createDispatch(options: {
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
-  const dispatcher = new Dispatcher({ store, classes, registry, clock, log, counters, waits, traces });
+  const dispatcher = new Dispatcher({
+    store,
+    schedulerId,
+    classes,
+    registry,
+    clock,
+    log,
+    counters,
+    waits,
+    traces,
+  });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({
@@ -114,7 +124,16 @@ export function createDispatch(options: {
     traces,
   });
   const launches = new Launches({ store, sessions, journal, log, leases });
-  const submitter = new Submitter({ store, classes, dispatcher, peers, counters, clock, onScheduled });
+  const submitter = new Submitter({
+    store,
+    schedulerId,
+    classes,
+    dispatcher,
+    peers,
+    counters,
+    clock,
+    onScheduled,
+  });
   const backlog = new Backlog({ store, classes, clock });
   const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({

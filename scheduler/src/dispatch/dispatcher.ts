@@ -45,6 +45,7 @@ interface Planned {
  */
 export class Dispatcher {
   readonly #store: Store;
+  readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #registry: Registry;
   readonly #clock: Clock;
@@ -67,6 +68,7 @@ export class Dispatcher {
 
   constructor(parts: {
     store: Store;
+    schedulerId: string;
     classes: ClassIndex;
     registry: Registry;
     clock: Clock;
@@ -76,6 +78,7 @@ export class Dispatcher {
     traces: AttemptTraces;
   }) {
     this.#store = parts.store;
+    this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#registry = parts.registry;
     this.#clock = parts.clock;
@@ -286,6 +289,7 @@ export class Dispatcher {
     try {
       claimed = await this.#store.claim(
         plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
+        this.#schedulerId,
       );
     } catch (error) {
       this.#decide(plan);

@@ -26,6 +26,7 @@ interface Call {
  */
 export class Submitter {
   readonly #store: Store;
+  readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
   readonly #peers: Peers;
@@ -37,6 +38,7 @@ export class Submitter {
   /** @param parts.onScheduled Told of the wait of every task that may not start at once. */
   constructor(parts: {
     store: Store;
+    schedulerId: string;
     classes: ClassIndex;
     dispatcher: Dispatcher;
     peers: Peers;
@@ -45,6 +47,7 @@ export class Submitter {
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
+    this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
     this.#peers = parts.peers;
@@ -82,7 +85,10 @@ export class Submitter {
     const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
     let inserted: InsertedTask[];
     try {
-      inserted = await this.#store.insertTasks(plan.map(({ insert }) => insert));
+      inserted = await this.#store.insertTasks(
+        plan.map(({ insert }) => insert),
+        this.#schedulerId,
+      );
     } catch (error) {
       this.#giveBack(plan, error);
       if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;

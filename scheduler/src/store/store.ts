@@ -344,11 +344,16 @@ export interface Store {
     wanted: readonly { queue: string; type: string; requirements: Requirements }[],
   ): Promise<TaskClass[]>;
   classesAfter(id: number): Promise<TaskClass[]>;
-  insertTasks(tasks: readonly TaskInsert[]): Promise<InsertedTask[]>;
+  /** @param schedulerId Only sessions of this scheduler are given tasks; of any by default. */
+  insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
   waitingTasks(classIds: readonly number[], limitPerClass: number): Promise<WaitingTask[]>;
   /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
   countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
-  claim(wanted: readonly { taskId: number; sessionId: number }[]): Promise<ClaimedAttempt[]>;
+  /** @param schedulerId As for `insertTasks`. */
+  claim(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<ClaimedAttempt[]>;
   /** Attempts in state assigned of these sessions among these tasks: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
   touch(touches: readonly AttemptTouch[]): Promise<void>;

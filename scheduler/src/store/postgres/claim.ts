@@ -40,7 +40,7 @@ const COUNT_WAITING = {
 
 const CLAIM = {
   name: "task-claim",
-  text: `with ${livingSessions("$2")},
+  text: `with ${livingSessions("$2", "$3")},
   d as materialized (
     select d.id, d.session_id, d.session_id in (select session_id from living) as lives
       from unnest($1::bigint[], $2::bigint[]) as d(id, session_id)),
@@ -115,16 +115,18 @@ export async function countWaiting(
 
 /**
  * Gives queued tasks to sessions. Missing in the answer are those that another scheduler was faster with
- * and those whose session has ended.
+ * and those whose session has ended or moved to another scheduler.
  */
 export async function claim(
   db: Database,
   wanted: readonly { taskId: number; sessionId: number }[],
+  schedulerId: string | undefined,
 ): Promise<ClaimedAttempt[]> {
   const sorted = inLockOrder(wanted, ({ taskId }) => taskId);
   const rows = await db.hot<ClaimColumns>(CLAIM, [
     int8Array(sorted.map(({ taskId }) => taskId)),
     int8Array(sorted.map(({ sessionId }) => sessionId)),
+    schedulerId ?? null,
   ]);
   return rows.map(toClaimedAttempt);
 }

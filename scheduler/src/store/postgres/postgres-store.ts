@@ -114,10 +114,10 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
   return {
     resolveClasses: (wanted) => resolveClasses(db, wanted),
     classesAfter: (id) => classesAfter(db, id),
-    insertTasks: (tasks) => insertTasks(db, tasks),
+    insertTasks: (tasks, schedulerId) => insertTasks(db, tasks, schedulerId),
     waitingTasks: (classIds, limit) => waitingTasks(db, classIds, limit),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
-    claim: (wanted) => claim(db, wanted),
+    claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     touch: (touches) => touch(db, touches),
     settle: (requests) => settle(db, requests),

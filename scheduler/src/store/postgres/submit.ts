@@ -38,7 +38,7 @@ const EVENTS = `event_created as (
 // Ids are given in the order of the input, so the ids returned are sorted into that order.
 const INSERT = {
   name: "task-insert",
-  text: `with ${livingSessions("$3")},
+  text: `with ${livingSessions("$3", "$12")},
   ins as (
     insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} d order by d.ord returning id, session_id),
   ${EVENTS}
@@ -48,7 +48,7 @@ const INSERT = {
 // Keys are taken in their own order, so that batches with the same keys cannot deadlock.
 const INSERT_KEYED = {
   name: "task-insert-keyed",
-  text: `with ${livingSessions("$3")},
+  text: `with ${livingSessions("$3", "$12")},
   d as materialized (
     select i.*, nextval(pg_get_serial_sequence('task', 'id')) as id
       from (select * from ${INPUT} d order by ord) i),
@@ -82,8 +82,12 @@ const KEY_HOLDERS = {
  *
  * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
  */
-export async function insertTasks(db: Database, tasks: readonly TaskInsert[]): Promise<InsertedTask[]> {
-  const values = params(tasks);
+export async function insertTasks(
+  db: Database,
+  tasks: readonly TaskInsert[],
+  schedulerId: string | undefined,
+): Promise<InsertedTask[]> {
+  const values = [...params(tasks), schedulerId ?? null];
   if (tasks.every(({ task }) => task.uniqueKey === undefined)) {
     const rows = await db.hot<{ id: number; assigned: boolean }>(INSERT, values);
     return rows.map(({ id, assigned }) => ({ id, duplicate: false, assigned }));
