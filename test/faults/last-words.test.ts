@@ -40,9 +40,11 @@ describe("the last words of a worker", () => {
   it("stay in the log when nobody can be told, and the process ends all the same", async () => {
     await using proxy = await FaultProxy.start(fleet.scheduler.grpc);
     const worker = await fleet.worker("words-nobody", { queue: "words-nobody", scheduler: proxy.address });
-    const crash = await fleet.client.submit("crash", null, { queue: "words-nobody" });
+    const gate = fleet.gate();
+    const crash = await fleet.client.submit("crash", { gate: gate.path }, { queue: "words-nobody" });
     await fleet.ran(crash.id);
     proxy.refuse();
+    gate.open();
     assert.equal((await worker.ended).code, 1);
     const [fatal] = worker.lines.filter(({ event }) => event === "worker.fatal");
     assert.match(String(fatal?.traceback), /basic\.ts/);

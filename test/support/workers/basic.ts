@@ -48,6 +48,8 @@ const worker = new Worker({
     crash: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       if (ctx.attempt.number === 1) {
+        const { gate } = Object(ctx.payload);
+        while (gate !== undefined && !existsSync(String(gate))) await delay(20);
         setTimeout(() => {
           throw new TypeError("thrown outside of every handler");
         }, 10);
