@@ -135,6 +135,8 @@ describe("a worker under muster run starts", () => {
       assert.match(reason.remedy, /exists and may be executed: .*--model big/);
       assert.equal((await fleet.workerState(id)).goneReason, "launch_failed");
     }
+    const metrics = await (await fetch(`${fleet.scheduler.http}/metrics`)).text();
+    assert.match(metrics, /^muster_launch_failures_total\{reason="launch_failed"\} [1-9]/m);
   });
 
   it("a command that fails before it registers leaves its exit code and its last output", async () => {

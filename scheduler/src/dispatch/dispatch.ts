@@ -123,7 +123,7 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
-  const launches = new Launches({ store, sessions, journal, log, leases });
+  const launches = new Launches({ store, sessions, journal, log, counters, leases });
   const submitter = new Submitter({
     store,
     schedulerId,

@@ -7,6 +7,7 @@ import {
 } from "../domain/launch.ts";
 import type { StartupPhaseRecord } from "../domain/worker.ts";
 import type { LaunchExit, LaunchReport, LaunchReported, Store } from "../store/store.ts";
+import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Batcher } from "./batcher.ts";
 import { decideExit } from "./endings.ts";
@@ -38,6 +39,7 @@ export interface LaunchParts {
   readonly sessions: Sessions;
   readonly journal: Journal;
   readonly log: Logger;
+  readonly counters: Counters;
   readonly leases: LeaseSettings;
 }
 
@@ -92,7 +94,7 @@ export class Launches {
    * @throws DatabaseUnavailableError
    */
   async exit(report: ReportedExit): Promise<number> {
-    const { store, sessions, log } = this.#parts;
+    const { store, sessions, log, counters } = this.#parts;
     const { launchId, workerId, exit, phases, logTail } = report;
     const lastPhase = phases.at(-1)?.phase ?? "";
     const ended = await store.endLaunch({
@@ -109,6 +111,8 @@ export class Launches {
     const { reason, isNew, livingSessions } = ended;
     if (isNew) {
       const planned = reason === "finished";
+      // One that had registered is counted with the end of its session.
+      if (reason === "launch_failed" || reason === "startup_timeout") counters.launchFailures.add(reason);
       log[planned ? "info" : "error"](eventOf(reason), {
         worker_id: workerId,
         launch_id: launchId,
