@@ -81,7 +81,11 @@ export interface PostgresStoreOptions {
 
 // Three lanes keep Postgres busy while two batches are decoded; more only add locks to wait for.
 const HOT_CONNECTIONS = 3;
-const COLD_CONNECTIONS = 6;
+/**
+ * More than there are loops: when each of them waits for a locked table, `muster doctor` can still look at who
+ * locks it. They are opened as they are needed.
+ */
+const COLD_CONNECTIONS = 24;
 const PARTITIONS_AHEAD_DAYS = 7;
 
 /** Applies what is missing of the schema. @throws SchemaMismatchError, DatabaseUnavailableError. */
