@@ -6,8 +6,8 @@ export interface Standing {
 }
 
 /**
- * Classes in the order of their fronts: highest priority, then oldest. Looking for the first by comparing all
- * of a thousand classes for every task of a claim cost more than the claim.
+ * Classes in the order of their fronts: highest priority, then oldest. Comparing all of a
+ * thousand classes for every task of a claim would be a million comparisons a claim.
  */
 export class Line<T extends Standing> {
   /** The first in line is the last here, where taking it out and putting it back are cheap. */

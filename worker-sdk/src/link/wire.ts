@@ -113,7 +113,7 @@ export class ResultsFrame {
   }
 }
 
-/** Field by field: 1.2 µs where `create` and `toBinary` take 5. */
+/** Field by field, which spares the four message objects of every result. */
 function writeSuccess(writer: BinaryWriter, attemptId: string, success: PlainSuccess): BinaryWriter {
   const { output, contentType, runMs, peakRssBytes } = success;
   const micros = Math.round(runMs * 1000);
