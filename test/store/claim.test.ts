@@ -39,7 +39,15 @@ describe("store: claim and touch", () => {
       waiting.filter((task) => task.classId === otherId).map(({ id }) => id),
       [elsewhere],
     );
-    assert.equal((await store.waitingTasks([classId], 10)).at(-1)?.id, low);
+    const all = await store.waitingTasks([classId], 10);
+    assert.equal(all.at(-1)?.id, low);
+    for (const [index, floor] of all.entries()) {
+      const from = await store.waitingTasks([otherId, classId], 10, [undefined, floor]);
+      assert.deepEqual(
+        from.map(({ id }) => id),
+        [elsewhere, ...all.slice(index).map(({ id }) => id)],
+      );
+    }
   });
 
   it("gives each task to one of two stores that claim the same ones", async () => {

@@ -2,7 +2,7 @@ import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../doma
 import { MatchLog } from "../domain/match-log.ts";
 import type { Requirements } from "../domain/task.ts";
 import { WaitingWindow } from "../domain/window.ts";
-import type { Store, WaitingTask } from "../store/store.ts";
+import type { Floor, Store, WaitingTask } from "../store/store.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -20,6 +20,11 @@ export interface ClassEntry {
   readonly window: WaitingWindow;
   /** True when the store may hold claimable tasks of the class that the window has not. */
   mayHaveMore: boolean;
+  /**
+   * When the store was last read, nothing claimable went before this. What turns up before it later (an id that
+   * was committed late, a task that is tried again) resets it, at the latest with the next poll.
+   */
+  floor: Floor | undefined;
   /** Sessions that the lasting filters (type, queue, labels, resources) let through. */
   suited: Session[];
   /** Where the next search among `suited` begins, so that work spreads. */
@@ -35,6 +40,8 @@ export class ClassIndex {
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, TaskClass>();
   readonly #pausedQueues = new Set<string>();
+  /** Classes that are being read, unless their floor was reset since. */
+  readonly #refilling = new Set<ClassEntry>();
   #lastId = 0;
 
   constructor(store: Store) {
@@ -111,6 +118,13 @@ export class ClassIndex {
     }
   }
 
+  /** Something claimable may have turned up anywhere in the class's order. */
+  lookAgain(entry: ClassEntry): void {
+    entry.mayHaveMore = true;
+    entry.floor = undefined;
+    this.#refilling.delete(entry);
+  }
+
   /** Adds a task that became claimable; a full window leaves it to the store. */
   enqueue(task: WaitingTask): void {
     const entry = this.#entries.get(task.classId);
@@ -118,7 +132,10 @@ export class ClassIndex {
     if (entry.mayHaveMore || entry.window.size >= WINDOW_SIZE) {
       entry.mayHaveMore = true;
       // A task that outranks the window's front must not wait behind the refill.
-      if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) return;
+      if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) {
+        if (!entry.floor || goesBefore(task, entry.floor)) this.lookAgain(entry);
+        return;
+      }
     }
     entry.window.add(task);
   }
@@ -130,16 +147,24 @@ export class ClassIndex {
    */
   async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
     if (entries.length === 0) return;
-    for (const entry of entries) entry.mayHaveMore = false;
+    for (const entry of entries) {
+      entry.mayHaveMore = false;
+      this.#refilling.add(entry);
+    }
     const counts = new Map<number, number>();
     try {
       const tasks = await this.#store.waitingTasks(
         entries.map(({ taskClass }) => taskClass.id),
         WINDOW_SIZE,
+        entries.map(({ floor }) => floor),
       );
       for (const task of tasks) {
-        counts.set(task.classId, (counts.get(task.classId) ?? 0) + 1);
-        if (!isPlanned(task.id)) this.#entries.get(task.classId)?.window.add(task);
+        const entry = this.#entries.get(task.classId);
+        const count = counts.get(task.classId) ?? 0;
+        counts.set(task.classId, count + 1);
+        // The first one of each class, unless something turned up meanwhile.
+        if (count === 0 && entry && this.#refilling.has(entry)) entry.floor = task;
+        if (!isPlanned(task.id)) entry?.window.add(task);
       }
     } catch (error) {
       for (const entry of entries) entry.mayHaveMore = true;
@@ -156,6 +181,7 @@ export class ClassIndex {
       taskClass,
       window: new WaitingWindow(),
       mayHaveMore: true,
+      floor: undefined,
       suited: [],
       turn: 0,
       log: new MatchLog(),
@@ -199,4 +225,8 @@ function memoryKey(queue: string, type: string, requirements: Requirements): str
     labels.sort(([a], [b]) => (a < b ? -1 : 1)),
     [...requirements.resources].sort(),
   ]);
+}
+
+function goesBefore(task: WaitingTask, floor: Floor): boolean {
+  return task.priority > floor.priority || (task.priority === floor.priority && task.id < floor.id);
 }

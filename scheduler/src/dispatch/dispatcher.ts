@@ -146,10 +146,10 @@ export class Dispatcher {
     if (classIds) {
       for (const id of classIds) {
         const entry = this.#classes.get(id);
-        if (entry) entry.mayHaveMore = true;
+        if (entry) this.#classes.lookAgain(entry);
       }
     } else {
-      for (const entry of this.#classes.all()) entry.mayHaveMore = true;
+      for (const entry of this.#classes.all()) this.#classes.lookAgain(entry);
     }
     this.pump();
   }

@@ -47,6 +47,12 @@ export interface WaitingTask {
   readonly priority: number;
 }
 
+/** A place in the order of a class: what goes before it (higher priority, or lower id) is passed over. */
+export interface Floor {
+  readonly priority: number;
+  readonly id: number;
+}
+
 /** An attempt as the dispatcher must know it to run and settle it. */
 export interface AttemptRow {
   readonly taskId: number;
@@ -346,7 +352,12 @@ export interface Store {
   classesAfter(id: number): Promise<TaskClass[]>;
   /** @param schedulerId Only sessions of this scheduler are given tasks; of any by default. */
   insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
-  waitingTasks(classIds: readonly number[], limitPerClass: number): Promise<WaitingTask[]>;
+  /** @param floors Where to begin, for the class at the same place; at the front by default. */
+  waitingTasks(
+    classIds: readonly number[],
+    limitPerClass: number,
+    floors?: readonly (Floor | undefined)[],
+  ): Promise<WaitingTask[]>;
   /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
   countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
   /** @param schedulerId As for `insertTasks`. */

@@ -119,7 +119,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     resolveClasses: (wanted) => resolveClasses(db, wanted),
     classesAfter: (id) => classesAfter(db, id),
     insertTasks: (tasks, schedulerId) => insertTasks(db, tasks, schedulerId),
-    waitingTasks: (classIds, limit) => waitingTasks(db, classIds, limit),
+    waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
