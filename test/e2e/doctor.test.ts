@@ -108,11 +108,11 @@ describe("muster doctor", () => {
 
   it("finds a migration that is missing", async () => {
     const rows = await fleet.db.query<{ number: number; name: string; checksum: string }>(
-      "delete from migration where number = 3 returning number, name, checksum",
+      "delete from migration where number = 4 returning number, name, checksum",
     );
     try {
       const found = await finds("database.migrations");
-      assert.match(found.summary, /lacks 1 migration .*0003_refusals/);
+      assert.match(found.summary, /lacks 1 migration .*0004_attempt_metrics/);
       assert.match(found.remedy, /muster migrate/);
     } finally {
       for (const { number, name, checksum } of rows)

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { AttemptMetrics } from "../../scheduler/src/domain/task.ts";
+import type { ClaimedAttempt } from "../../scheduler/src/store/store.ts";
 import { failed, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
 describe("store: settle", () => {
@@ -40,6 +42,34 @@ describe("store: settle", () => {
     const broken = await store.getTask(c ?? 0);
     assert.equal(broken?.state, "failed");
     assert.equal(broken?.failure?.code, "BROKE");
+  });
+
+  it("keeps what an attempt cost, with its phases and without, and nothing of one that told nothing", async () => {
+    const { store, db } = fixture;
+    const sessionId = await fixture.session();
+    const tasks = await fixture.submit("costs", 4);
+    const [phased, plain, silent, older] = await Promise.all(
+      tasks.map((taskId) => fixture.claimOne(taskId, sessionId)),
+    );
+    assert.ok(phased && plain && silent && older);
+    const metrics = {
+      runMs: 1_234.5,
+      phases: [{ phase: "load", durationMs: 1_000, failed: false }],
+      peakRssBytes: 3 * 2 ** 40,
+    };
+    const ended = (key: ClaimedAttempt, told?: AttemptMetrics) => {
+      const request = settleRequest(key, SUCCEEDED);
+      return told ? { ...request, settlement: { ...request.settlement, metrics: told } } : request;
+    };
+    await store.settle([
+      ended(phased, metrics),
+      ended(plain, { ...metrics, phases: [] }),
+      ended(silent),
+      ended(older),
+    ]);
+    await db.query("update task_finished set metrics = $2 where id = $1", [older.taskId, metrics]);
+    const read = await Promise.all(tasks.map(async (id) => (await store.getTask(id))?.metrics));
+    assert.deepEqual(read, [metrics, { ...metrics, phases: [] }, undefined, metrics]);
   });
 
   it("changes nothing for a stale epoch, a future one, a queued or an ended task, in one batch with a good one", async () => {

@@ -117,7 +117,9 @@ export interface TaskColumns {
   output_content_type: string | null;
   failure: Failure | null;
   warnings: Warning[] | null;
-  metrics: AttemptMetrics | null;
+  metrics: Partial<AttemptMetrics> | null;
+  run_ms: number | null;
+  peak_rss_bytes: number | null;
   cancel_time: Date | null;
   cancel_reason: string | null;
 }
@@ -154,10 +156,17 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     outputContentType: row.output_content_type ?? DEFAULT_CONTENT_TYPE,
     failure: row.failure ?? undefined,
     warnings: row.warnings ?? [],
-    metrics: row.metrics ?? undefined,
+    metrics: toMetrics(row),
     cancelTime: row.cancel_time ?? undefined,
     cancelReason: row.cancel_reason ?? undefined,
   };
+}
+
+function toMetrics(
+  row: Pick<TaskColumns, "metrics" | "run_ms" | "peak_rss_bytes">,
+): AttemptMetrics | undefined {
+  if (row.run_ms === null && row.metrics === null) return undefined;
+  return { runMs: row.run_ms ?? 0, peakRssBytes: row.peak_rss_bytes ?? 0, phases: [], ...row.metrics };
 }
 
 /** SQL of a moment told by its age in milliseconds, null without one; never before the moments it follows. */

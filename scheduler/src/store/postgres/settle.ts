@@ -1,3 +1,4 @@
+import { formatAttemptId } from "../../domain/ids.ts";
 import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
 import { boolArray, byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
@@ -5,37 +6,42 @@ import type { Runner, Statement } from "./database.ts";
 import { inLockOrder } from "./locks.ts";
 import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
 
-// One statement fences, ends, archives and records a batch.
+// One statement fences, ends, archives and records a batch. It answers what was not ended: mostly nothing, where a row
+// for every task would have to be written and read.
 const FINISH: Statement = {
   name: "task-finish",
   text: `with gone as (
     delete from task t
      using unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
-                  $9::text[], $10::float8[], $11::float8[])
-        as d(id, epoch, state, detail, output, output_content_type, failure, warnings, metrics, accept_age, start_age)
+                  $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::bigint[])
+        as d(id, epoch, state, detail, output, output_content_type, failure, warnings, metrics, accept_age, start_age,
+             run_ms, peak_rss_bytes)
      where t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
     returning t.id, t.class_id, t.priority, d.state as end_state, d.detail, t.attempt_count, t.oom_count, t.epoch,
       t.session_id, t.create_time, t.assign_time, t.accept_time, t.start_time, t.cancel_time, t.phase, t.progress,
       t.cancel_reason, t.unique_key, t.content_type, d.output_content_type, t.headers, t.options,
       coalesce(d.failure::jsonb, case when d.state = 4 then t.failure end) as failure,
-      d.warnings::jsonb as warnings, d.metrics::jsonb as metrics, t.payload, d.output, d.accept_age, d.start_age),
+      d.warnings::jsonb as warnings, d.metrics::jsonb as metrics, d.run_ms, d.peak_rss_bytes, t.payload, d.output,
+      d.accept_age, d.start_age),
   fin as (
     insert into task_finished (id, class_id, priority, state, detail, attempt_count, oom_count, epoch, session_id,
       create_time, assign_time, accept_time, start_time, cancel_time, phase, progress, cancel_reason, unique_key,
-      content_type, output_content_type, headers, options, failure, warnings, metrics, payload, output)
+      content_type, output_content_type, headers, options, failure, warnings, metrics, run_ms, peak_rss_bytes,
+      payload, output)
     select id, class_id, priority, end_state, detail, attempt_count, oom_count, epoch, session_id, create_time,
       assign_time,
       coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}),
       coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}),
       cancel_time, phase, progress, cancel_reason, unique_key, content_type, output_content_type, headers, options,
-      failure, warnings, metrics, payload, output
+      failure, warnings, metrics, run_ms, peak_rss_bytes, payload, output
       from gone),
   ev as (
     insert into event (name, task_ids, epochs)
     select case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end,
            array_agg(id), array_agg(epoch)
       from gone group by end_state)
-  select id, epoch from gone`,
+  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+  except select id, epoch from gone`,
 };
 
 // An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
@@ -72,7 +78,8 @@ const REQUEUE: Statement = {
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
              'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'))
       from old order by id)
-  select id, epoch from old`,
+  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+  except select id, epoch from old`,
 };
 
 /** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
@@ -83,14 +90,14 @@ export async function settleWith(
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
   const finishes = ordered.filter(isFinish);
   const requeues = ordered.filter(isRequeue);
-  const applied = new Set<string>();
-  const remember = (rows: readonly { id: number; epoch: number }[]) => {
-    for (const row of rows) applied.add(`${row.id}.${row.epoch}`);
+  const stale = new Set<string>();
+  const end = async (statement: Statement, params: unknown[]) => {
+    for (const row of await run<{ id: number; epoch: number }>(statement, params))
+      stale.add(formatAttemptId({ taskId: row.id, epoch: row.epoch }));
   };
-  if (finishes.length > 0) remember(await run<{ id: number; epoch: number }>(FINISH, finishParams(finishes)));
-  if (requeues.length > 0)
-    remember(await run<{ id: number; epoch: number }>(REQUEUE, requeueParams(requeues)));
-  return requests.map(({ key }) => ({ applied: applied.has(`${key.taskId}.${key.epoch}`) }));
+  if (finishes.length > 0) await end(FINISH, finishParams(finishes));
+  if (requeues.length > 0) await end(REQUEUE, requeueParams(requeues));
+  return requests.map(({ key }) => ({ applied: stale.size === 0 || !stale.has(formatAttemptId(key)) }));
 }
 
 type Of<K extends Settlement["kind"]> = SettleRequest & { settlement: Extract<Settlement, { kind: K }> };
@@ -117,9 +124,15 @@ function finishParams(requests: readonly Of<"finish">[]): unknown[] {
     ),
     textArray(column(({ failure }) => jsonParam(failure))),
     textArray(column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null))),
-    textArray(column(({ metrics }) => jsonParam(metrics))),
+    textArray(
+      column(({ metrics }) =>
+        metrics && metrics.phases.length > 0 ? jsonParam({ phases: metrics.phases }) : null,
+      ),
+    ),
     float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
     float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
+    float8Array(column(({ metrics }) => metrics?.runMs)),
+    int8Array(column(({ metrics }) => metrics?.peakRssBytes)),
   ];
 }
 
