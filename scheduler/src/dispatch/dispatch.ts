@@ -10,6 +10,7 @@ import { Backlog } from "./backlog.ts";
 import { ClassIndex } from "./class-index.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FleetView } from "./fleet-view.ts";
+import { Handover } from "./handover.ts";
 import { Journal } from "./journal.ts";
 import { Launches } from "./launches.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -19,6 +20,7 @@ import { Refusals } from "./refusals.ts";
 import { Registry } from "./registry.ts";
 import { Reports } from "./reports.ts";
 import { ResourceKeeper } from "./resource-keeper.ts";
+import { SessionEnds } from "./session-ends.ts";
 import { Sessions } from "./sessions.ts";
 import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
@@ -44,6 +46,7 @@ export interface Dispatch {
   readonly reports: Reports;
   readonly resources: ResourceKeeper;
   readonly sessions: Sessions;
+  readonly ends: SessionEnds;
   readonly settler: Settler;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
@@ -81,17 +84,8 @@ export function createDispatch(options: {
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
-  const dispatcher = new Dispatcher({
-    store,
-    schedulerId,
-    classes,
-    registry,
-    clock,
-    log,
-    counters,
-    waits,
-    traces,
-  });
+  const handover = new Handover({ store, classes, registry, clock, log, waits, traces });
+  const dispatcher = new Dispatcher({ store, schedulerId, classes, handover, clock, log, counters, traces });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({
@@ -107,14 +101,28 @@ export function createDispatch(options: {
     onScheduled,
   });
   const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases, traces });
+  const ends = new SessionEnds({
+    store,
+    registry,
+    classes,
+    settler,
+    journal,
+    signals,
+    clock,
+    log,
+    counters,
+    leases,
+    schedulerId,
+    traces,
+  });
   const sessions = new Sessions({
     store,
     registry,
     classes,
     dispatcher,
+    ends,
     settler,
     journal,
-    signals,
     clock,
     log,
     counters,
@@ -123,12 +131,13 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
-  const launches = new Launches({ store, sessions, journal, log, counters, leases });
+  const launches = new Launches({ store, ends, journal, log, counters, leases });
   const submitter = new Submitter({
     store,
     schedulerId,
     classes,
     dispatcher,
+    handover,
     peers,
     counters,
     clock,
@@ -185,6 +194,7 @@ export function createDispatch(options: {
     reports,
     resources,
     sessions,
+    ends,
     settler,
     signals,
     submitter,

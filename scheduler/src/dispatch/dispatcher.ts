@@ -1,27 +1,20 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import { formatAttemptId } from "../domain/ids.ts";
 import { removedBy } from "../domain/match.ts";
-import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts";
+import type { Handover } from "./handover.ts";
 import { Line } from "./line.ts";
-import type { OutgoingAssignment } from "./link.ts";
-import type { Registry } from "./registry.ts";
-import type { Attempt, Session } from "./session.ts";
-import type { Waits } from "./waits.ts";
+import type { Session } from "./session.ts";
 
 /** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
 const MAX_CLAIM = 1_000;
 
 /** While one claim waits for the disk, the next is on its way. */
 const CLAIM_LANES = 2;
-
-/** Wait before a claim of unknown outcome is looked up again. */
-const RESOLVE_RETRY_MS = 250;
 
 /** How the giving out itself does. Ages are milliseconds. */
 export interface DispatchPulse {
@@ -47,7 +40,7 @@ export class Dispatcher {
   readonly #store: Store;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
-  readonly #registry: Registry;
+  readonly #handover: Handover;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -59,7 +52,6 @@ export class Dispatcher {
   #decided: number[] = [];
   #claims = 0;
   #refilling = false;
-  readonly #waits: Waits;
   #stopped = false;
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
@@ -70,21 +62,19 @@ export class Dispatcher {
     store: Store;
     schedulerId: string;
     classes: ClassIndex;
-    registry: Registry;
+    handover: Handover;
     clock: Clock;
     log: Logger;
     counters: Counters;
-    waits: Waits;
     traces: AttemptTraces;
   }) {
     this.#store = parts.store;
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
-    this.#registry = parts.registry;
+    this.#handover = parts.handover;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
-    this.#waits = parts.waits;
     this.#traces = parts.traces;
   }
 
@@ -138,6 +128,7 @@ export class Dispatcher {
   /** Gives out nothing more; resolves when the claims under way have been sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#handover.stop();
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
@@ -171,40 +162,6 @@ export class Dispatcher {
     const session = this.#choose(entry);
     session?.reserve(entry.taskClass.type);
     return session;
-  }
-
-  /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
-  send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
-    const bySession = new Map<Session, OutgoingAssignment[]>();
-    for (const { attempt, session: planned } of claimed) {
-      const entry = this.#classes.get(attempt.classId);
-      if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
-      this.#waits.claimed(attempt, attempt.sinceCreationMs);
-      // The worker may have come back on a new stream while the claim was under way.
-      const session = this.#registry.byId(planned.id) ?? planned;
-      if (session !== planned && session.attempts.has(attempt.taskId)) continue;
-      const held = toAttempt(
-        attempt,
-        entry.taskClass.type,
-        this.#clock.monotonic(),
-        this.#traces.assigned(attempt),
-      );
-      session.hold(held, session === planned);
-      if (this.#log.debugEnabled) {
-        this.#log.debug("task.assigned", {
-          worker_id: session.workerId,
-          attempt_id: formatAttemptId(attempt),
-          task_type: entry.taskClass.type,
-          queue: entry.taskClass.queue,
-        });
-      }
-      const list = bySession.get(session);
-      const outgoing = toAssignment(attempt, entry, this.#traces.headers(attempt));
-      if (list) list.push(outgoing);
-      else bySession.set(session, [outgoing]);
-    }
-    // A session whose stream dropped meanwhile keeps them: they are settled when it returns or is lost.
-    for (const [session, assignments] of bySession) session.link?.assign(assignments);
   }
 
   /** Goes on when the step has succeeded; after a failure the next poll does. */
@@ -295,7 +252,7 @@ export class Dispatcher {
       this.#decide(plan);
       this.#giveBack(plan);
       if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-        void this.#resolve(new Set(plan.map(({ session }) => session)));
+        this.#handover.resolveUnknown(new Set(plan.map(({ session }) => session)));
       }
       throw error;
     } finally {
@@ -310,7 +267,7 @@ export class Dispatcher {
       else session.unreserve(entry.taskClass.type);
     }
     this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
-    this.send(won);
+    this.#handover.send(won);
   }
 
   #decide(plan: readonly Planned[]): void {
@@ -339,88 +296,4 @@ export class Dispatcher {
       entry.mayHaveMore = true;
     }
   }
-
-  /**
-   * After a claim or an insert whose commit is unknown: what the store gave to these sessions and they do
-   * not have is sent to them, as it would have been.
-   */
-  async #resolve(sessions: ReadonlySet<Session>): Promise<void> {
-    while (!this.#stopped) {
-      try {
-        const ids = [...sessions].map(({ id }) => id);
-        const byId = new Map([...sessions].map((session) => [session.id, session]));
-        const unsent = (await this.#store.assignedTo(ids)).flatMap((attempt) => {
-          const session = byId.get(attempt.sessionId);
-          const known = session?.attempts.get(attempt.taskId)?.epoch === attempt.epoch;
-          return session && !known ? [{ attempt, session }] : [];
-        });
-        for (const { attempt, session } of unsent) {
-          session.reserve(this.#classes.get(attempt.classId)?.taskClass.type ?? "");
-        }
-        this.send(unsent);
-        return;
-      } catch (error) {
-        if (!(error instanceof DatabaseUnavailableError)) {
-          this.#log.error("dispatch.resolve_failed", { error });
-          return;
-        }
-        await this.#clock.sleep(RESOLVE_RETRY_MS);
-      }
-    }
-  }
-
-  /** See `#resolve`; for inserts that assigned. */
-  resolveUnknown(sessions: ReadonlySet<Session>): void {
-    if (sessions.size > 0) void this.#resolve(sessions);
-  }
-}
-
-function toAttempt(
-  claimed: ClaimedAttempt,
-  type: string,
-  now: number,
-  assigned: Attempt["assigned"],
-): Attempt {
-  return {
-    taskId: claimed.taskId,
-    epoch: claimed.epoch,
-    classId: claimed.classId,
-    type,
-    attemptCount: claimed.attemptCount,
-    outOfMemoryCount: claimed.outOfMemoryCount,
-    options: claimed.options,
-    cancelReason: claimed.cancelReason,
-    sentAt: now,
-    assigned,
-    acceptedAt: undefined,
-    startedAt: undefined,
-    phase: undefined,
-    phaseAt: now,
-    progress: undefined,
-    unwritten: { accept: false, phase: false, progress: false },
-    sequence: 0,
-    settling: false,
-    reported: false,
-    timedOut: false,
-    watch: undefined,
-  };
-}
-
-function toAssignment(
-  claimed: ClaimedAttempt,
-  { taskClass }: ClassEntry,
-  headers: OutgoingAssignment["headers"],
-): OutgoingAssignment {
-  return {
-    key: { taskId: claimed.taskId, epoch: claimed.epoch },
-    type: taskClass.type,
-    queue: taskClass.queue,
-    attemptNumber: claimed.attemptCount,
-    maxAttempts: (claimed.options?.retry ?? DEFAULT_RETRY_POLICY).maxRetries + 1,
-    payload: claimed.payload,
-    contentType: claimed.contentType,
-    headers,
-    options: claimed.options,
-    resources: taskClass.requirements.resources,
-  };
 }

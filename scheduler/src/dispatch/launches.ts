@@ -13,7 +13,7 @@ import { Batcher } from "./batcher.ts";
 import { decideExit } from "./endings.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
-import type { Sessions } from "./sessions.ts";
+import type { SessionEnds } from "./session-ends.ts";
 
 /** Reports in one statement: as many as registrations. */
 const MAX_REPORT_BATCH = 200;
@@ -36,7 +36,7 @@ export type ReportedExit = Omit<LaunchExit, "judge">;
 /** What the launches work with. */
 export interface LaunchParts {
   readonly store: Store;
-  readonly sessions: Sessions;
+  readonly ends: SessionEnds;
   readonly journal: Journal;
   readonly log: Logger;
   readonly counters: Counters;
@@ -94,7 +94,7 @@ export class Launches {
    * @throws DatabaseUnavailableError
    */
   async exit(report: ReportedExit): Promise<number> {
-    const { store, sessions, log, counters } = this.#parts;
+    const { store, ends, log, counters } = this.#parts;
     const { launchId, workerId, exit, phases, logTail } = report;
     const lastPhase = phases.at(-1)?.phase ?? "";
     const ended = await store.endLaunch({
@@ -124,12 +124,7 @@ export class Launches {
       });
     }
     if (livingSessions.length === 0) return ended.requeued;
-    const requeued = await sessions.processEnded(
-      livingSessions,
-      reason,
-      exit.fatal,
-      decideExit(reason, exit),
-    );
+    const requeued = await ends.processEnded(livingSessions, reason, exit.fatal, decideExit(reason, exit));
     return store.addRequeued(launchId, requeued);
   }
 

@@ -6,6 +6,7 @@ import type { Counters } from "../telemetry/counters.ts";
 import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Handover } from "./handover.ts";
 import type { Peers } from "./peers.ts";
 import type { Session } from "./session.ts";
 
@@ -29,6 +30,7 @@ export class Submitter {
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
+  readonly #handover: Handover;
   readonly #peers: Peers;
   readonly #counters: Counters;
   readonly #clock: Clock;
@@ -41,6 +43,7 @@ export class Submitter {
     schedulerId: string;
     classes: ClassIndex;
     dispatcher: Dispatcher;
+    handover: Handover;
     peers: Peers;
     counters: Counters;
     clock: Clock;
@@ -50,6 +53,7 @@ export class Submitter {
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
+    this.#handover = parts.handover;
     this.#peers = parts.peers;
     this.#counters = parts.counters;
     this.#clock = parts.clock;
@@ -124,13 +128,13 @@ export class Submitter {
       if (session) touched.add(session);
     }
     if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-      this.#dispatcher.resolveUnknown(touched);
+      this.#handover.resolveUnknown(touched);
       this.#dispatcher.lookAgain(plan.map(({ insert }) => insert.classId));
     }
   }
 
   #spread(plan: readonly Planned[], inserted: readonly InsertedTask[]): void {
-    const direct: Parameters<Dispatcher["send"]>[0][number][] = [];
+    const direct: Parameters<Handover["send"]>[0][number][] = [];
     const waitingClasses = new Set<number>();
     plan.forEach(({ insert, session }, index) => {
       const { task, classId } = insert;
@@ -150,7 +154,7 @@ export class Submitter {
         this.#classes.enqueue({ id: row.id, classId, priority: task.priority });
       }
     });
-    this.#dispatcher.send(direct);
+    this.#handover.send(direct);
     if (waitingClasses.size === 0) return;
     this.#dispatcher.pump();
     this.#peers.hintWork([...waitingClasses]);

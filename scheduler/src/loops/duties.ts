@@ -75,7 +75,7 @@ export class Duties {
       }),
       loop("recovery", leases.heartbeatMs, async () => {
         if (!judge.mayJudge()) return;
-        await dispatch.sessions.reap();
+        await dispatch.ends.reap();
         await dispatch.launches.giveUp();
       }),
       loop("announce", Math.max(1_000, leases.leaseMs / 3), async () => {
@@ -176,8 +176,8 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
 }
 
 async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): Promise<void> {
-  const { classes, control, dispatcher, sessions } = dispatch;
-  await control.runCommands(schedulerId, (sessionId) => sessions.superseded(sessionId));
+  const { classes, control, dispatcher, ends } = dispatch;
+  await control.runCommands(schedulerId, (sessionId) => ends.superseded(sessionId));
   await classes.learn();
   const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
   classes.setPaused(paused.map(({ name }) => name));

@@ -4,19 +4,15 @@ import { durationFromMs, msFromDuration } from "../duration.ts";
 import { AttemptReports } from "./attempt-reports.ts";
 import { Beats } from "./beats.ts";
 import { Counters } from "./counters.ts";
+import { FatalReport } from "./fatal-report.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "./health.ts";
 import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
+import { Leaving } from "./leaving.ts";
 import { type Measures, prometheusText } from "./measures.ts";
-import type {
-  FatalMessage,
-  FromLink,
-  LinkData,
-  ResourceStateMessage,
-  StartupPhaseMessage,
-  ToLink,
-} from "./messages.ts";
+import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
+import { orderFor } from "./orders.ts";
 import { Session } from "./session.ts";
 import type { SharedState } from "./shared.ts";
 import type { StreamEnd } from "./status.ts";
@@ -26,15 +22,6 @@ import { durationsMs, encode, resourceStates, startupPhase } from "./wire.ts";
 
 /** Feature of a scheduler that takes starts with the acceptance. */
 const BRIEF_STARTS = "brief_starts";
-
-/** How long a goodbye waits for the scheduler to end the stream. */
-const GOODBYE_MS = 1000;
-
-/** Last words that are not answered within this are told again on a connection of their own. */
-const FATAL_ANSWER_MS = 400;
-
-/** Wait before last words are told again. */
-const FATAL_REDIAL_MS = 50;
 
 /** Heartbeat interval when Welcome names none. */
 const DEFAULT_HEARTBEAT_MS = 5000;
@@ -52,6 +39,8 @@ export class Connection {
   readonly #lanes: Lanes;
   readonly #session: Session;
   readonly #beats: Beats;
+  readonly #leaving: Leaving;
+  readonly #fatal: FatalReport;
   readonly #phases: StartupPhaseMessage[];
   #phasesSent = 0;
   #ready = false;
@@ -60,8 +49,6 @@ export class Connection {
   #resources: readonly string[];
   #resourceStates: readonly ResourceStateMessage[] = [];
   #paused = { paused: false, reason: "" };
-  #finish: { reason: string; cancelTimer: () => void; leaving: boolean } | undefined;
-  #fatal: FatalMessage | undefined;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -111,12 +98,18 @@ export class Connection {
       message: (message) => this.#receive(message),
       writable: () => this.#lanes.flush(),
       down: () => this.#down(),
-      ended: (end) => {
-        if (this.#fatal !== undefined) this.#fatalStreamEnded(this.#fatal, end);
-      },
+      ended: (end) => this.#fatal.streamEnded(end),
       disconnected: (address, error, retryInMs) => this.#disconnected(address, error, retryInMs),
       verdict: ({ status, reason, message }) => this.#emit({ kind: "verdict", status, reason, message }),
       superseded: (end) => this.#superseded(end),
+    });
+    this.#fatal = new FatalReport(clock, this.#session, (accepted) => shared.markFatalSent(accepted));
+    this.#leaving = new Leaving({
+      clock,
+      pendingResults: () => this.#held.pendingResults,
+      registered: () => this.#session.registered,
+      sayGoodbye: (reason) => this.#sayGoodbye(reason),
+      end: () => this.#end(),
     });
   }
 
@@ -227,10 +220,12 @@ export class Connection {
         });
         return;
       case "fatal":
-        this.#sendFatal(message.fatal);
+        this.#beats.stop();
+        this.#fatal.send(message.fatal);
         return;
       case "finish":
-        this.#beginFinish(message.reason, message.flushMs);
+        this.#attempts.draining = true;
+        this.#leaving.begin(message.reason, message.flushMs);
         return;
       default:
         message satisfies never;
@@ -259,7 +254,7 @@ export class Connection {
     this.#lanes.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#sendPhases();
     this.#beats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
-    this.#finishWhenSettled();
+    this.#leaving.whenSettled();
   }
 
   #receive({ kind }: SchedulerMessage): void {
@@ -292,43 +287,15 @@ export class Connection {
           this.#emit({ kind: "refused", attemptId, stale, detail });
         }
         if (told.length > 0) this.#emit({ kind: "acknowledged", attemptIds: told });
-        this.#finishWhenSettled();
+        this.#leaving.whenSettled();
         return;
       }
-      case "drain": {
-        const { reason, deadline } = kind.value;
-        this.#emit({ kind: "drain", reason, deadlineMs: msFromDuration(deadline) });
-        return;
-      }
-      case "pause":
-        this.#emit({ kind: "pause", reason: kind.value.reason });
-        return;
-      case "resume":
-        this.#emit({ kind: "resume", reason: kind.value.reason });
-        return;
-      case "prepareResource": {
-        const { resource, waitingTaskCount } = kind.value;
-        this.#emit({ kind: "prepareResource", resource, waitingTasks: Number(waitingTaskCount) });
-        return;
-      }
-      case "releaseResource":
-        this.#emit({ kind: "releaseResource", resource: kind.value.resource, reason: kind.value.reason });
-        return;
-      case "queueView":
-        this.#emit({
-          kind: "queueView",
-          entries: kind.value.entries.map(({ queue, type, readyCount, removedBy, detail }) => ({
-            queue,
-            type,
-            ready: Number(readyCount),
-            removed_by: removedBy,
-            detail,
-          })),
-        });
-        return;
-      default:
+      default: {
+        const order = orderFor(kind);
+        if (order !== undefined) this.#emit(order);
         // A newer scheduler's message, or a second Welcome.
-        this.#counters.add("unknown_messages");
+        else this.#counters.add("unknown_messages");
+      }
     }
   }
 
@@ -419,80 +386,26 @@ export class Connection {
 
   #disconnected(address: string, error: string, retryInMs: number): void {
     // The scheduler ends the stream in answer to the goodbye: that is no lost connection.
-    if (!this.#finish?.leaving) this.#emit({ kind: "disconnected", address, error, retryInMs });
-    if (this.#finish?.leaving || (this.#finish !== undefined && this.#held.pendingResults === 0)) this.#end();
+    if (!this.#leaving.saidGoodbye) this.#emit({ kind: "disconnected", address, error, retryInMs });
+    this.#leaving.disconnected();
   }
 
   #superseded(end: StreamEnd): void {
     this.#emit({ kind: "superseded", message: end.message });
   }
 
-  #beginFinish(reason: string, flushMs: number): void {
-    if (this.#finish !== undefined) return;
-    this.#attempts.draining = true;
-    this.#finish = {
-      reason,
-      leaving: false,
-      cancelTimer: this.#clock.after(flushMs, () => this.#leave()),
-    };
-    this.#finishWhenSettled();
-  }
-
-  #finishWhenSettled(): void {
-    if (this.#finish === undefined || this.#finish.leaving) return;
-    if (this.#held.pendingResults === 0 || !this.#session.registered) this.#leave();
-  }
-
-  #leave(): void {
-    const finish = this.#finish;
-    if (finish === undefined || finish.leaving) return;
-    finish.leaving = true;
-    finish.cancelTimer();
+  #sayGoodbye(reason: string): boolean {
     this.#beats.stop();
     this.#lanes.flush();
     const stream = this.#session.stream;
-    if (stream === undefined || !this.#session.up) {
-      this.#end();
-      return;
-    }
-    const value = { reason: finish.reason, counters: this.#counters.totals() };
-    stream.write(encode({ case: "goodbye", value }));
+    if (stream === undefined || !this.#session.up) return false;
+    stream.write(encode({ case: "goodbye", value: { reason, counters: this.#counters.totals() } }));
     stream.end();
-    // A stream that ends now ends the link, by `disconnected`.
-    finish.cancelTimer = this.#clock.after(GOODBYE_MS, () => this.#end());
+    return true;
   }
 
   #end(): void {
-    this.#finish?.cancelTimer();
     this.abandon();
     this.#emit({ kind: "ended", unackedResults: this.#held.pendingResults });
-  }
-
-  #sendFatal(fatal: FatalMessage): void {
-    if (this.#fatal !== undefined) return;
-    this.#fatal = fatal;
-    this.#beats.stop();
-    this.#session.stop();
-    this.#tellFatal(fatal);
-  }
-
-  /** On the stream there is, or on one dialled for it. */
-  #tellFatal(fatal: FatalMessage): void {
-    if (this.#session.stream === undefined) this.#session.dialOnce();
-    const stream = this.#session.stream;
-    if (stream === undefined) return;
-    // The stream's end, which the scheduler sends once it has read everything, says that it is out.
-    stream.write(encode({ case: "workerFatal", value: fatal }), () => stream.end());
-    // A connection that was cut without a word never ends: another one may get through.
-    this.#clock.after(FATAL_ANSWER_MS, () => {
-      if (!stream.ended) stream.cut("the last words were not answered");
-    });
-  }
-
-  #fatalStreamEnded(fatal: FatalMessage, end: StreamEnd): void {
-    if (end.status === "OK") this.#shared.markFatalSent(true);
-    else if (end.verdict) this.#shared.markFatalSent(false);
-    // Main waits for a while and then ends this thread.
-    else this.#clock.after(FATAL_REDIAL_MS, () => this.#tellFatal(fatal));
   }
 }

@@ -1,0 +1,155 @@
+import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { formatAttemptId } from "../domain/ids.ts";
+import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
+import type { ClaimedAttempt, Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
+import type { ClassEntry, ClassIndex } from "./class-index.ts";
+import type { OutgoingAssignment } from "./link.ts";
+import type { Registry } from "./registry.ts";
+import type { Attempt, Session } from "./session.ts";
+import type { Waits } from "./waits.ts";
+
+/** Wait before a claim of unknown outcome is looked up again. */
+const RESOLVE_RETRY_MS = 250;
+
+/** Hands attempts that the store has given to a session over to its worker. */
+export class Handover {
+  readonly #parts: HandoverParts;
+  #stopped = false;
+
+  constructor(parts: HandoverParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
+  send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+    const { classes, waits, registry, clock, traces, log } = this.#parts;
+    const bySession = new Map<Session, OutgoingAssignment[]>();
+    for (const { attempt, session: planned } of claimed) {
+      const entry = classes.get(attempt.classId);
+      if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
+      waits.claimed(attempt, attempt.sinceCreationMs);
+      // The worker may have come back on a new stream while the claim was under way.
+      const session = registry.byId(planned.id) ?? planned;
+      if (session !== planned && session.attempts.has(attempt.taskId)) continue;
+      const held = toAttempt(attempt, entry.taskClass.type, clock.monotonic(), traces.assigned(attempt));
+      session.hold(held, session === planned);
+      if (log.debugEnabled) {
+        log.debug("task.assigned", {
+          worker_id: session.workerId,
+          attempt_id: formatAttemptId(attempt),
+          task_type: entry.taskClass.type,
+          queue: entry.taskClass.queue,
+        });
+      }
+      const list = bySession.get(session);
+      const outgoing = toAssignment(attempt, entry, traces.headers(attempt));
+      if (list) list.push(outgoing);
+      else bySession.set(session, [outgoing]);
+    }
+    // A session whose stream dropped meanwhile keeps them: they are settled when it returns or is lost.
+    for (const [session, assignments] of bySession) session.link?.assign(assignments);
+  }
+
+  /**
+   * After a claim or an insert whose commit is unknown: what the store gave to these sessions and they do
+   * not have is sent to them, as it would have been.
+   */
+  resolveUnknown(sessions: ReadonlySet<Session>): void {
+    if (sessions.size > 0) void this.#resolve(sessions);
+  }
+
+  /** Looks nothing up any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #resolve(sessions: ReadonlySet<Session>): Promise<void> {
+    const { store, classes, log, clock } = this.#parts;
+    while (!this.#stopped) {
+      try {
+        const ids = [...sessions].map(({ id }) => id);
+        const byId = new Map([...sessions].map((session) => [session.id, session]));
+        const unsent = (await store.assignedTo(ids)).flatMap((attempt) => {
+          const session = byId.get(attempt.sessionId);
+          const known = session?.attempts.get(attempt.taskId)?.epoch === attempt.epoch;
+          return session && !known ? [{ attempt, session }] : [];
+        });
+        for (const { attempt, session } of unsent) {
+          session.reserve(classes.get(attempt.classId)?.taskClass.type ?? "");
+        }
+        this.send(unsent);
+        return;
+      } catch (error) {
+        if (!(error instanceof DatabaseUnavailableError)) {
+          log.error("dispatch.resolve_failed", { error });
+          return;
+        }
+        await clock.sleep(RESOLVE_RETRY_MS);
+      }
+    }
+  }
+}
+
+/** What handing over touches. */
+export interface HandoverParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly waits: Waits;
+  readonly traces: AttemptTraces;
+}
+
+function toAttempt(
+  claimed: ClaimedAttempt,
+  type: string,
+  now: number,
+  assigned: Attempt["assigned"],
+): Attempt {
+  return {
+    taskId: claimed.taskId,
+    epoch: claimed.epoch,
+    classId: claimed.classId,
+    type,
+    attemptCount: claimed.attemptCount,
+    outOfMemoryCount: claimed.outOfMemoryCount,
+    options: claimed.options,
+    cancelReason: claimed.cancelReason,
+    sentAt: now,
+    assigned,
+    acceptedAt: undefined,
+    startedAt: undefined,
+    phase: undefined,
+    phaseAt: now,
+    progress: undefined,
+    unwritten: { accept: false, phase: false, progress: false },
+    sequence: 0,
+    settling: false,
+    reported: false,
+    timedOut: false,
+    watch: undefined,
+  };
+}
+
+function toAssignment(
+  claimed: ClaimedAttempt,
+  { taskClass }: ClassEntry,
+  headers: OutgoingAssignment["headers"],
+): OutgoingAssignment {
+  return {
+    key: { taskId: claimed.taskId, epoch: claimed.epoch },
+    type: taskClass.type,
+    queue: taskClass.queue,
+    attemptNumber: claimed.attemptCount,
+    maxAttempts: (claimed.options?.retry ?? DEFAULT_RETRY_POLICY).maxRetries + 1,
+    payload: claimed.payload,
+    contentType: claimed.contentType,
+    headers,
+    options: claimed.options,
+    resources: taskClass.requirements.resources,
+  };
+}

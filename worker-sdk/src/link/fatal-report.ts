@@ -1,0 +1,56 @@
+import type { Clock } from "../clock.ts";
+import type { FatalMessage } from "./messages.ts";
+import type { Session } from "./session.ts";
+import type { StreamEnd } from "./status.ts";
+import { encode } from "./wire.ts";
+
+/** Last words that are not answered within this are told again on a connection of their own. */
+const ANSWER_MS = 400;
+
+/** Wait before last words are told again. */
+const REDIAL_MS = 50;
+
+/** Last words: told on the stream there is, or on one dialled for them, until somebody answers. */
+export class FatalReport {
+  readonly #clock: Clock;
+  readonly #session: Session;
+  readonly #onAnswered: (accepted: boolean) => void;
+  #fatal: FatalMessage | undefined;
+
+  /** @param onAnswered Told whether the scheduler took them. */
+  constructor(clock: Clock, session: Session, onAnswered: (accepted: boolean) => void) {
+    this.#clock = clock;
+    this.#session = session;
+    this.#onAnswered = onAnswered;
+  }
+
+  /** The first one counts. */
+  send(fatal: FatalMessage): void {
+    if (this.#fatal !== undefined) return;
+    this.#fatal = fatal;
+    this.#session.stop();
+    this.#tell(fatal);
+  }
+
+  /** A stream ended, perhaps the one that carried them. */
+  streamEnded(end: StreamEnd): void {
+    const fatal = this.#fatal;
+    if (fatal === undefined) return;
+    if (end.status === "OK") this.#onAnswered(true);
+    else if (end.verdict) this.#onAnswered(false);
+    // Main waits for a while and then ends this thread.
+    else this.#clock.after(REDIAL_MS, () => this.#tell(fatal));
+  }
+
+  #tell(fatal: FatalMessage): void {
+    if (this.#session.stream === undefined) this.#session.dialOnce();
+    const stream = this.#session.stream;
+    if (stream === undefined) return;
+    // The stream's end, which the scheduler sends once it has read everything, says that it is out.
+    stream.write(encode({ case: "workerFatal", value: fatal }), () => stream.end());
+    // A connection that was cut without a word never ends: another one may get through.
+    this.#clock.after(ANSWER_MS, () => {
+      if (!stream.ended) stream.cut("the last words were not answered");
+    });
+  }
+}
