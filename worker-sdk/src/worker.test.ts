@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
+import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { FailureClass, RejectionReason } from "@muster/protocol";
 import { z } from "zod";
 import { RawScheduler } from "../../test/support/raw-scheduler.ts";
@@ -299,6 +302,31 @@ test("beats that nobody answers make the worker dial again", async () => {
   setup.stream.ackBeats = false;
   const second = await server.stream(1);
   assert.match((await second.next("hello")).lastError, /heartbeats unanswered/);
+});
+
+test("reaches a scheduler that takes a moment longer than the first dial waits", async () => {
+  const brief = create(DurationSchema, { seconds: 1n });
+  const server = await RawScheduler.start({
+    autoWelcome: false,
+    welcome: { lease: create(DurationSchema, { seconds: 30n }), reconnectGrace: brief },
+  });
+  const starting = connected({ tasks: { t: () => 1 } }, server);
+  const first = await server.stream();
+  await first.next("hello");
+  first.welcome();
+  await using _setup = await starting;
+  first.cut();
+  // Half a second for the first dial, twice as long for each that follows.
+  for (let index = 1; ; index += 1) {
+    const stream = await server.stream(index);
+    await stream.next("hello");
+    const gaveUp = await Promise.race([stream.closed.then(() => true), sleep(700).then(() => false)]);
+    if (gaveUp) continue;
+    assert.ok(index > 1 && index < 6, `reached with dial ${index}`);
+    stream.welcome();
+    await stream.next("heartbeat");
+    return;
+  }
 });
 
 test("a drain waits for handlers, then aborts them, then gives back what does not return", async () => {

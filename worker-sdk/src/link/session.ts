@@ -5,20 +5,15 @@ import type { Random } from "../backoff.ts";
 import { Backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { msFromDuration } from "../duration.ts";
+import { DialPatience, type DialWindow } from "./dial-patience.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
 import { describeStreamEnd } from "./status.ts";
 import { Stream } from "./stream.ts";
 import { encode } from "./wire.ts";
 
-/** A dial that has not led to Welcome after this long is given up: the next one may find the scheduler. */
-const WELCOME_TIMEOUT_MS = 10_000;
-
-/** A busy scheduler is given at least this long. */
-const MIN_WELCOME_TIMEOUT_MS = 500;
-
-/** Dials that fit into the grace of a dropped stream. */
-const DIALS_IN_GRACE = 4;
+/** Waits between dials that fit into the grace of a dropped stream. */
+const WAITS_IN_GRACE = 4;
 
 /** A stream that lasted this long starts the waits between dials anew. */
 const STABLE_MS = 60_000;
@@ -54,6 +49,7 @@ export class Session {
   readonly #clock: Clock;
   readonly #listener: SessionListener;
   readonly #backoff: Backoff;
+  readonly #patience = new DialPatience();
   /** Lease and grace of the last Welcome, milliseconds. */
   #leaseMs = 0;
   #graceMs = 0;
@@ -121,10 +117,11 @@ export class Session {
     this.#stream = stream;
     this.#cutReason = undefined;
     stream.write(encode({ case: "hello", value: this.#listener.hello(this.#lastError) }));
-    const timeoutMs = Math.max(MIN_WELCOME_TIMEOUT_MS, this.#graceCapMs() ?? WELCOME_TIMEOUT_MS);
-    this.#cancelTimer = this.#clock.after(timeoutMs, () =>
-      this.redial(`no Welcome within ${timeoutMs / 1000} s of dialling ${address}`),
-    );
+    const timeoutMs = this.#patience.forDial(address, this.#window());
+    this.#cancelTimer = this.#clock.after(timeoutMs, () => {
+      this.#patience.timedOut(address);
+      this.redial(`no Welcome within ${Math.round(timeoutMs) / 1000} s of dialling ${address}`);
+    });
   }
 
   /** Gives the stream up and dials again on a new connection. */
@@ -146,6 +143,7 @@ export class Session {
     }
     if (this.#welcomedAtMs !== undefined) return;
     this.#cancelTimer?.();
+    this.#patience.answered(address);
     this.#welcomedAtMs = this.#clock.monotonicMs();
     this.#registered = true;
     this.#leaseMs = msFromDuration(message.kind.value.lease) ?? 0;
@@ -178,7 +176,9 @@ export class Session {
       this.#backoff.reset();
     if (welcomedAtMs !== undefined) this.#downSinceMs = this.#clock.monotonicMs();
     const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
-    const retryInMs = roundOver ? this.#backoff.next(this.#graceCapMs()) : this.#random() * NEXT_ADDRESS_MS;
+    const window = this.#window();
+    const capMs = window && window.graceMs / WAITS_IN_GRACE;
+    const retryInMs = roundOver ? this.#backoff.next(capMs) : this.#random() * NEXT_ADDRESS_MS;
     this.#cancelTimer = this.#clock.after(retryInMs, () => this.dial());
     this.#listener.disconnected(address, this.#lastError, Math.round(retryInMs));
   }
@@ -188,8 +188,9 @@ export class Session {
    * however often the stream has dropped before. A scheduler that saw the drop waits for the grace; after a
    * scheduler's own death another one waits for the lease as well.
    */
-  #graceCapMs(): number | undefined {
-    const down = this.#clock.monotonicMs() - this.#downSinceMs;
-    return down < this.#leaseMs + this.#graceMs ? this.#graceMs / DIALS_IN_GRACE : undefined;
+  #window(): DialWindow | undefined {
+    const downMs = this.#clock.monotonicMs() - this.#downSinceMs;
+    const [leaseMs, graceMs] = [this.#leaseMs, this.#graceMs];
+    return downMs < leaseMs + graceMs ? { leaseMs, graceMs } : undefined;
   }
 }
