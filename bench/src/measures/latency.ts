@@ -9,15 +9,15 @@ import type { Context, Measure } from "./measure.ts";
 import { drain, PAYLOAD_BYTES } from "./throughput.ts";
 
 /** Which part is measured with which system: a bulk configuration says nothing of an idle system's latency. */
-const IDLE = ["muster", "graphile-default", "bullmq"];
-const LOADED = ["muster", "graphile-500", "bullmq"];
-const CALLERS = ["muster", "graphile-default", "pg-boss-work", "bullmq"];
+const IDLE_SYSTEMS = ["muster", "graphile-default", "bullmq"];
+const LOADED_SYSTEMS = ["muster", "graphile-500", "bullmq"];
+const CALLER_SYSTEMS = ["muster", "graphile-default", "pg-boss-work", "bullmq"];
 
 const COUNT = 1_000;
 const QUICK_COUNT = 20;
 
 /** Ten milliseconds apart: each task finds the system idle. */
-const IDLE_PER_SECOND = 100;
+const IDLE = { perSecond: 100, payloadBytes: PAYLOAD_BYTES, clock: "call" } as const;
 
 /** How long the largest rate is looked for, and how long half of it is kept up. */
 const LOAD_MS = 8_000;
@@ -56,9 +56,9 @@ export const latency: Measure = {
 
 async function measureSystem(context: Context, spec: SystemSpec, run: number): Promise<void> {
   const parts = [
-    { part: "idle", systems: IDLE, measure: idle },
-    { part: "loaded", systems: LOADED, measure: loaded },
-    { part: "callers", systems: CALLERS, measure: callers },
+    { part: "idle", systems: IDLE_SYSTEMS, measure: idle },
+    { part: "loaded", systems: LOADED_SYSTEMS, measure: loaded },
+    { part: "callers", systems: CALLER_SYSTEMS, measure: callers },
   ].filter(({ systems }) => systems.includes(spec.key));
   if (parts.length === 0) return;
   let deployment: Deployment;
@@ -91,13 +91,13 @@ async function idle(deployment: Deployment, quick: boolean): Promise<Outcome> {
   const { producer, workers, pending } = deployment;
   const count = quick ? QUICK_COUNT : COUNT;
   await begin(deployment);
-  await producer.submitAtRate(count, IDLE_PER_SECOND, PAYLOAD_BYTES);
+  await producer.submitAtRate({ ...IDLE, count });
   await finished(deployment, count);
   const starts = await latencies(deployment);
   const ends: number[] = [];
   for (let done = 0; done < count; done++) {
     const startedAt = monotonicMs();
-    await producer.submitAtRate(1, IDLE_PER_SECOND, PAYLOAD_BYTES);
+    await producer.submitAtRate({ ...IDLE, count: 1 });
     while ((await startedOf(workers)) < count + done + 1 || (await pending())) await delay(LOOK_EVERY_MS);
     ends.push(monotonicMs() - startedAt);
   }
@@ -116,7 +116,7 @@ async function loaded(deployment: Deployment, quick: boolean): Promise<Outcome> 
   const perSecond = Math.max(1, Math.floor(most / 2));
   const count = Math.max(1, Math.floor((perSecond * windowMs) / 1_000));
   for (const worker of deployment.workers) await worker.reset();
-  await deployment.producer.submitAtRate(count, perSecond, PAYLOAD_BYTES);
+  await deployment.producer.submitAtRate({ count, perSecond, payloadBytes: PAYLOAD_BYTES, clock: "due" });
   await finished(deployment, count);
   const values = quantiles("start", await latencies(deployment));
   await rest(deployment);

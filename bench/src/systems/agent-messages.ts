@@ -1,3 +1,5 @@
+import type { RatedTraffic } from "./traffic.ts";
+
 /** What the bench asks of a producer or worker process. */
 export type AgentRequest =
   | {
@@ -10,12 +12,7 @@ export type AgentRequest =
   /** In bulk, as the system is fastest. */
   | { readonly do: "submit"; readonly count: number; readonly payloadBytes: number }
   /** Tasks at an even rate, each sent at its time whether or not earlier ones were answered. */
-  | {
-      readonly do: "submit-at-rate";
-      readonly count: number;
-      readonly perSecond: number;
-      readonly payloadBytes: number;
-    }
+  | ({ readonly do: "submit-at-rate" } & RatedTraffic)
   /** Callers that each submit one task after another. */
   | {
       readonly do: "submit-from-callers";

@@ -1,7 +1,7 @@
 import { Child } from "../lab/child.ts";
 import type { Cleanup } from "../lab/cleanup.ts";
 import type { AgentReply, AgentRequest, Handled } from "./agent-messages.ts";
-import type { Traffic } from "./traffic.ts";
+import type { RatedTraffic, Traffic } from "./traffic.ts";
 
 /** A producer or worker process of a system, seen from the bench. */
 export class Agent {
@@ -47,8 +47,8 @@ export class Agent {
     return (await this.#ask({ do: "submit", count, payloadBytes })) as Traffic;
   }
 
-  async submitAtRate(count: number, perSecond: number, payloadBytes: number): Promise<Traffic> {
-    return (await this.#ask({ do: "submit-at-rate", count, perSecond, payloadBytes })) as Traffic;
+  async submitAtRate(traffic: RatedTraffic): Promise<Traffic> {
+    return (await this.#ask({ do: "submit-at-rate", ...traffic })) as Traffic;
   }
 
   async submitFromCallers(callers: number, forMs: number, payloadBytes: number): Promise<Traffic> {

@@ -9,6 +9,14 @@ export interface Traffic {
   readonly latenciesMs: readonly number[];
 }
 
+/** Submits at an even rate. */
+export interface RatedTraffic {
+  readonly count: number;
+  readonly perSecond: number;
+  readonly payloadBytes: number;
+  readonly clock: "call" | "due";
+}
+
 /** Shortest wait that timers keep well; tasks that become due in between are sent in one call. */
 const TICK_MS = 1;
 
@@ -33,12 +41,12 @@ export async function submitBulk(
 }
 
 /**
- * Submits at an even rate. Each task carries the moment at which it was due, so that a producer that falls
- * behind shows as latency instead of being left out.
+ * Submits at an even rate. Each task carries the moment of its call or, when `clock` is `due`, the moment at
+ * which it was due, so that a producer that falls behind shows as latency instead of being left out.
  */
 export async function submitAtRate(
   producer: Producer,
-  { count, perSecond, payloadBytes }: { count: number; perSecond: number; payloadBytes: number },
+  { count, perSecond, payloadBytes, clock }: RatedTraffic,
 ): Promise<Traffic> {
   const startedAt = monotonicMs();
   const latenciesMs: number[] = [];
@@ -52,8 +60,10 @@ export async function submitAtRate(
   for (let sent = 0; sent < count; ) {
     const due = Math.min(count, Math.floor(((monotonicMs() - startedAt) * perSecond) / 1_000) + 1);
     const payloads: Payload[] = [];
-    for (; sent < due; sent++)
-      payloads.push(makePayload(payloadBytes, startedAt + (sent * 1_000) / perSecond));
+    for (; sent < due; sent++) {
+      const at = clock === "due" ? startedAt + (sent * 1_000) / perSecond : monotonicMs();
+      payloads.push(makePayload(payloadBytes, at));
+    }
     calls.push(call(payloads));
     await delay(TICK_MS);
   }
