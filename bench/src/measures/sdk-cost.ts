@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { startTraceSink, type TraceSink } from "../lab/trace-sink.ts";
 import { coreShare } from "../measured/usage.ts";
 import { figure } from "../report/table.ts";
 import { Stack, type StackPlan } from "../workers/stack.ts";
@@ -30,8 +31,8 @@ export interface Variant {
   readonly explain?: boolean;
   /** Somebody follows the feed of events. */
   readonly watch?: boolean;
-  /** Set when the program has no such switch yet. */
-  readonly missing?: string;
+  /** Scheduler and worker export spans. */
+  readonly tracing?: boolean;
 }
 
 const WITHOUT_EVENTS = new URL("../sdk-cost/without-events.ts", import.meta.url).href;
@@ -49,8 +50,8 @@ export const VARIANTS: readonly Variant[] = [
   {
     key: "tracing",
     label: "tracing at 1 % sampling",
-    plan: {},
-    missing: "this measure has no switch for tracing yet",
+    plan: { tracedOneIn: 100 },
+    tracing: true,
   },
   { key: "phases", label: "handlers with two phases", plan: { handler: "phases" } },
   { key: "progress", label: "handlers with three reports of progress", plan: { handler: "progress" } },
@@ -86,11 +87,8 @@ export const sdkCost: Measure = {
 async function measureVariant(context: Context, variant: Variant, run: number): Promise<void> {
   const tasks = context.quick ? QUICK_TASKS : Math.round(TASKS / (FEWER[variant.key] ?? 1));
   const base = { part: "drain", subject: variant.key, run, parameters: { tasks } };
-  if (variant.missing !== undefined) {
-    context.record({ ...base, values: {}, skipped: variant.missing });
-    return;
-  }
-  const stack = await Stack.start(context.lab, variant.plan);
+  const sink = variant.tracing ? await startTraceSink(context.lab.cleanup) : undefined;
+  const stack = await Stack.start(context.lab, { ...variant.plan, env: sink ? tracingTo(sink) : {} });
   const warmUp = context.quick ? QUICK_TASKS : Math.min(WARM_UP, tasks);
   await stack.load(warmUp, PAYLOAD_BYTES);
   await stack.drain(warmUp);
@@ -102,10 +100,22 @@ async function measureVariant(context: Context, variant: Variant, run: number): 
   stop.abort();
   const [asked, seen] = await Promise.all([asking, watching]);
   await stack.close();
+  const exports = sink?.exports() ?? 0;
+  await sink?.close();
+  if (sink && exports === 0) throw new Error("tracing was measured, but no span was exported");
   context.say(
-    `${variant.label}: ${figure(values.drain_per_s)}/s, worker ${figure(values.worker_cpu_us)} us a task, scheduler ${figure(values.scheduler_cpu_us)} us${asked ? `, ${asked} explanations` : ""}${seen ? `, ${seen} events` : ""}`,
+    `${variant.label}: ${figure(values.drain_per_s)}/s, worker ${figure(values.worker_cpu_us)} us a task, scheduler ${figure(values.scheduler_cpu_us)} us${asked ? `, ${asked} explanations` : ""}${seen ? `, ${seen} events` : ""}${exports ? `, ${exports} exports` : ""}`,
   );
   context.record({ ...base, values: { ...values, explanations: asked, events_seen: seen } });
+}
+
+/** Sampling is the producer's, as the standard's default has it. */
+function tracingTo(sink: TraceSink): Record<string, string> {
+  return {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: sink.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+    OTEL_TRACES_SAMPLER: "parentbased_always_on",
+  };
 }
 
 /** Asks why a task does not move, as people and dashboards do; answers how often. */

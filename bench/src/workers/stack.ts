@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "@muster/worker/client";
 import { cpuOfFamily } from "../lab/child.ts";
@@ -24,6 +25,10 @@ export interface StackPlan {
   readonly types?: readonly string[];
   readonly schedulerArgs?: readonly string[];
   readonly schedulerExecArgv?: readonly string[];
+  /** Every task belongs to a trace of its own, and one in so many is sampled. */
+  readonly tracedOneIn?: number;
+  /** Further environment of schedulers and workers. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What a drain took. */
@@ -54,6 +59,7 @@ export class Stack {
   readonly #clients: readonly Client[];
   readonly #server: PostgresServer;
   readonly #types: readonly string[];
+  readonly #tracedOneIn: number | undefined;
 
   private constructor(parts: {
     server: PostgresServer;
@@ -65,6 +71,7 @@ export class Stack {
     clients: readonly Client[];
     client: Client;
     types: readonly string[];
+    tracedOneIn: number | undefined;
   }) {
     this.#server = parts.server;
     this.database = parts.database;
@@ -75,6 +82,7 @@ export class Stack {
     this.#clients = parts.clients;
     this.client = parts.client;
     this.#types = parts.types;
+    this.#tracedOneIn = parts.tracedOneIn;
   }
 
   /** Sets everything up; workers are ready. @param database One that is there already; a new one by default. */
@@ -88,6 +96,7 @@ export class Stack {
         await startScheduler(lab.cleanup, {
           databaseUrl: own.url,
           args: plan.schedulerArgs ?? [],
+          env: plan.env ?? {},
           execArgv: [...PROBE, ...(plan.schedulerExecArgv ?? [])],
         }),
       );
@@ -98,7 +107,7 @@ export class Stack {
     if (!client) throw new RangeError("a stack needs a scheduler");
     const processes = plan.processes ?? 1;
     const workers = Array.from({ length: processes }, (_, index) =>
-      WorkerProcess.start(lab.cleanup, `worker ${index + 1}`),
+      WorkerProcess.start(lab.cleanup, `worker ${index + 1}`, plan.env),
     );
     await Promise.all(
       workers.map((worker, index) =>
@@ -112,7 +121,17 @@ export class Stack {
         }),
       ),
     );
-    const parts = { server, database: own, workers, addresses, lab, clients, client, types };
+    const parts = {
+      server,
+      database: own,
+      workers,
+      addresses,
+      lab,
+      clients,
+      client,
+      types,
+      tracedOneIn: plan.tracedOneIn,
+    };
     return new Stack({ ...parts, schedulers: schedulers.map(({ child }) => new Probed(child)) });
   }
 
@@ -132,6 +151,7 @@ export class Stack {
           Array.from({ length: size }, (_, index) => ({
             type: this.#types[(from - index) % this.#types.length] ?? "",
             payload,
+            ...(this.#tracedOneIn ? { headers: traceHeaders((from - index) % this.#tracedOneIn === 0) } : {}),
           })),
         );
       }
@@ -239,4 +259,10 @@ export class Stack {
       serverMs: this.#server.pid === undefined ? 0 : await cpuOfFamily(this.#server.pid),
     };
   }
+}
+
+/** What a producer that traces says of a task: W3C trace context of version 00. */
+function traceHeaders(sampled: boolean): Record<string, string> {
+  const ids = `${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}`;
+  return { traceparent: `00-${ids}-${sampled ? "01" : "00"}` };
 }

@@ -73,6 +73,8 @@ interface Progressing {
 serveCommands<OpenWorkersInput & ResetInput>({
   open: async (input) => {
     const { Worker } = await import("@muster/worker");
+    const { startOtel } = await import("@muster/worker/otel");
+    await startOtel();
     for (let index = 0; index < input.workers; index++) {
       const worker = new Worker({
         scheduler: input.address,

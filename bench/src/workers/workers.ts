@@ -13,11 +13,12 @@ export class WorkerProcess {
   }
 
   /** Starts the process without a worker: what it uses then is the control. */
-  static start(cleanup: Cleanup, name = "worker", execArgv: readonly string[] = []): WorkerProcess {
+  static start(cleanup: Cleanup, name = "worker", env: Readonly<Record<string, string>> = {}): WorkerProcess {
     const child = new Child(cleanup, {
       name,
       program: "workers/workers-program.ts",
-      execArgv: [...PROBE, ...execArgv],
+      env,
+      execArgv: [...PROBE],
     });
     return new WorkerProcess(new Probed(child));
   }
