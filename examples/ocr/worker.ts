@@ -1,5 +1,6 @@
 import { NonRetryableError, Worker } from "@muster/worker";
 import { startOtel } from "@muster/worker/otel";
+import { pageImage } from "./page-image.ts";
 import { Recogniser, UnreadableImageError } from "./recogniser.ts";
 
 /** What a recognised page comes back as. */
@@ -20,13 +21,14 @@ const worker = new Worker({
   concurrency: 1,
   tasks: {
     "ocr.page": async (ctx): Promise<OcrResult> => {
+      const image = await pageImage(ctx);
       const model = await ctx.phase("model_resolve", () => Recogniser.resolve());
       const recogniser = await ctx.phase("model_load", () => load(), { context: { model: model.path } });
       return ctx.phase("inference", () => recognise(recogniser), { progress: true });
 
       async function recognise(engine: Recogniser): Promise<OcrResult> {
         try {
-          const page = await engine.recognise(ctx.rawPayload, {
+          const page = await engine.recognise(image, {
             signal: ctx.signal,
             onProgress: (share) => ctx.progress(share),
           });

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { ROOT } from "../support/checks.ts";
 import { Fleet } from "../support/fleet.ts";
 import { OtlpReceiver, type ReceivedSpan } from "../support/otlp.ts";
-import { killAll, Program } from "../support/program.ts";
+import { killAll, type Program } from "../support/program.ts";
 import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
 
 describe("traces when something breaks", () => {
@@ -127,57 +124,5 @@ describe("traces when something breaks", () => {
     assert.equal(attempt.service, "successor");
     assert.equal(only(spans, "submit work").service, "scheduler");
     assertSteps(spans, attempt);
-  });
-
-  it("shows the OCR worker's pages: one cancelled, one run again after its worker was killed", async () => {
-    fleet = await Fleet.start({ env: receiver.env("scheduler") });
-    const image = new Uint8Array(await readFile(join(ROOT, "examples/ocr/pages/columns.png")));
-    const page = { contentType: "image/png" };
-    const start = async (id: string): Promise<Program> => {
-      const worker = Program.start(id, "../../examples/ocr/worker.ts", {
-        base: import.meta.url,
-        env: { ...receiver.env("ocr"), MUSTER_SCHEDULER_ADDR: fleet?.scheduler.grpc ?? "", WORKER_ID: id },
-      });
-      await worker.line("worker.startup.phase", ({ phase }) => phase === "ready");
-      return worker;
-    };
-    const inPhase = (taskId: string) => fleet?.client.handle(taskId).watch() ?? assert.fail("no fleet");
-    const victim = await start("ocr-1");
-    const killed = await fleet.client.submit("ocr.page", image, page);
-    for await (const { task } of inPhase(killed.id)) if (task.phase === "inference") break;
-    await victim.end("SIGKILL");
-    const lost = await receiver.attempt(`${killed.id}.1`);
-    assertTree(receiver.trace(lost.traceId));
-    assert.equal(lost.attributes["error.type"], "WORKER_LOST");
-    assert.ok(only(receiver.trace(lost.traceId), "phase inference").failed);
-
-    await start("ocr-2");
-    await killed.result();
-    const again = await receiver.attempt(`${killed.id}.2`);
-    await runOf(`${killed.id}.2`);
-    await receiver.span(
-      "its phase",
-      ({ name, traceId }) => name === "phase inference" && traceId === again.traceId,
-    );
-    assertTree(receiver.trace(again.traceId));
-    const { run } = assertSteps(receiver.trace(again.traceId), again);
-    const phases = ["model_resolve", "model_load", "inference"].map((name) =>
-      only(receiver.trace(again.traceId), `phase ${name}`, run),
-    );
-    const sum = phases.reduce((total, { startMs, endMs }) => total + endMs - startMs, 0);
-    assert.ok(sum <= run.endMs - run.startMs + 5, "the phases fit into the run");
-    assert.ok(sum >= (run.endMs - run.startMs) * 0.5, "the phases are most of the run");
-
-    const cancelled = await fleet.client.submit("ocr.page", image, page);
-    for await (const { task } of inPhase(cancelled.id)) if (task.phase === "inference") break;
-    await cancelled.cancel("enough");
-    const attempt = await receiver.attempt(`${cancelled.id}.1`);
-    await runOf(`${cancelled.id}.1`);
-    assert.equal(attempt.attributes["muster.attempt.outcome"], "cancelled");
-    await receiver.span(
-      "its phase",
-      ({ name, traceId }) => name === "phase inference" && traceId === attempt.traceId,
-    );
-    assertTree(receiver.trace(attempt.traceId));
   });
 });
