@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { Fleet, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
 import { Scrape } from "../support/scrape.ts";
+import { supervise } from "../support/supervised.ts";
 
 /** The contract's names, as a scrape has them. */
 const NAMES = [
@@ -34,12 +37,15 @@ after(async () => {
   await fleet.stop();
 });
 
-/** Scrapes until it is so; the census is at most two seconds old. */
+/** Longest wait: the census is two seconds old at most, or twenty times as old as it took, on a busy machine. */
+const COUNTED_MS = 20_000;
+
+/** Scrapes until it is so. */
 async function scraped(what: string, holds: (scrape: Scrape) => boolean): Promise<Scrape> {
   let last: Scrape | undefined;
   const { value } = await within(
     what,
-    5_000,
+    COUNTED_MS,
     async () => {
       last = await Scrape.of(fleet.scheduler.http);
       return holds(last) ? last : undefined;
@@ -126,6 +132,40 @@ describe("the scheduler's metrics", () => {
     assert.equal(scrape.sum("muster_recovered_tasks_total", { reason: "stale" }), 1);
     assert.equal(scrape.sum("muster_workers_gone_total", { reason: "lost" }), 1);
     assert.ok(scrape.sum("muster_worker_heartbeats_total") > 2);
+  });
+
+  it("count a supervised worker from its start, in the state that it has reached", async () => {
+    const pool = ["--pool", "slow-starters"];
+    const workers = (scrape: Scrape) =>
+      Object.fromEntries(
+        scrape.samples
+          .filter(
+            ({ name, labels, value }) => name === "muster_workers" && labels.pool === pool[1] && value > 0,
+          )
+          .map(({ labels, value }) => [labels.state, value]),
+      );
+    const expect = (what: string, wanted: Readonly<Record<string, number>>) =>
+      scraped(`${what}: ${JSON.stringify(wanted)}`, (scrape) => isDeepStrictEqual(workers(scrape), wanted));
+    const hangs = [execPath, "-e", "setTimeout(() => {}, 60_000)"];
+    const { program: log } = fleet.scheduler;
+    const hanging = await supervise(fleet, "hangs", { command: hangs, args: pool, waitReady: false });
+    await log.line("worker.launched", ({ worker_id }) => worker_id === "hangs");
+    await expect("a process that says nothing", { launching: 1 });
+    // Nobody answers there.
+    const dialling = await supervise(fleet, "dials", {
+      workerScheduler: "127.0.0.1:1",
+      args: pool,
+      waitReady: false,
+    });
+    await log.line(
+      "worker.startup.phase",
+      ({ worker_id, phase }) => worker_id === "dials" && phase === "scheduler_connecting",
+    );
+    await expect("one that dials in vain", { launching: 1, connecting: 1 });
+    const healthy = await supervise(fleet, "healthy", { args: pool });
+    await expect("one that is there", { launching: 1, connecting: 1, ready: 1 });
+    for (const { supervisor } of [hanging, dialling, healthy]) await supervisor.end("SIGTERM");
+    await expect("nobody is left", {});
   });
 
   it("never have more label sets than were asked for, and lose no task", async () => {
