@@ -108,12 +108,7 @@ export class OtlpReceiver {
   /** Variables of a process that exports here, soon after each span. */
   env(serviceName: string, protocol: Protocol = "http/protobuf"): Record<string, string> {
     const port = protocol === "grpc" ? this.#ports.grpc : this.#ports.http;
-    return {
-      OTEL_SERVICE_NAME: serviceName,
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
-      OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
-      OTEL_BSP_SCHEDULE_DELAY: "50",
-    };
+    return exportTo(`http://127.0.0.1:${port}`, serviceName, protocol);
   }
 
   /** Waits until there is a span that fits. */
@@ -145,6 +140,16 @@ export class OtlpReceiver {
   stop(): Promise<void> {
     return this.#close();
   }
+}
+
+/** Variables of a process that exports to `endpoint`, soon after each span. */
+export function exportTo(endpoint: string, serviceName: string, protocol: Protocol): Record<string, string> {
+  return {
+    OTEL_SERVICE_NAME: serviceName,
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+    OTEL_BSP_SCHEDULE_DELAY: "50",
+  };
 }
 
 /** One line of a span, for people. */
@@ -221,7 +226,8 @@ function hex(id: string): string {
   return /^([0-9a-f]{16}|[0-9a-f]{32})?$/.test(id) ? id : Buffer.from(id, "base64").toString("hex");
 }
 
-function millis(nanos: string): number {
+/** Milliseconds of a time in nanoseconds, to the microsecond. */
+export function millis(nanos: string): number {
   return Number(BigInt(nanos) / 1_000n) / 1_000;
 }
 

@@ -86,7 +86,8 @@ describe("the trace of the OCR demo's pages", () => {
     const sum = phases.reduce((total, { startMs, endMs }) => total + endMs - startMs, 0);
     const whole = run.endMs - run.startMs;
     assert.ok(sum <= whole + 5, `the phases last ${sum} ms of the run's ${whole}`);
-    assert.ok(sum >= whole * 0.5, `the phases last only ${sum} ms of the run's ${whole}`);
+    // Of a run that fails at once the rest is as long as a busy machine makes it.
+    assert.ok(sum >= whole * 0.5 - 500, `the phases last only ${sum} ms of the run's ${whole}`);
   }
 
   it("tells of one whose worker was killed, and of its second run", async () => {
