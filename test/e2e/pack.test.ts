@@ -54,6 +54,14 @@ export const exitCode: Promise<number> = main([]);
 export const wrong = (task: Task): string => task.state;
 `;
 
+const TRACED = `import { Worker } from "@muster/worker";
+import { startOtel } from "@muster/worker/otel";
+
+new Worker({ tasks: { greet: () => "hello" } });
+const { enabled } = await startOtel();
+console.log("enabled:", enabled);
+`;
+
 interface Packed {
   readonly name: string;
   readonly filename: string;
@@ -144,6 +152,31 @@ describe("the packages, packed and installed in an empty project", () => {
     assert.equal(run.code, 0, run.stdout);
   });
 
+  it("work without OpenTelemetry's SDK, and name it when tracing is asked for", async () => {
+    // Not within the project, which has it as a dependency of the command line.
+    await using apart = await disposableFolder();
+    const bare = apart.path;
+    await writeFile(join(bare, "package.json"), JSON.stringify({ private: true, type: "module" }));
+    await writeFile(join(bare, "traced.js"), TRACED);
+    const tarballs = packed
+      .filter(({ name }) => name === "@muster/protocol" || name === "@muster/worker")
+      .map(({ filename }) => join(folder.path, filename));
+    const quiet = ["--no-audit", "--no-fund", "--prefer-offline"];
+    const install = await runTool("npm", ["install", ...quiet, ...tarballs], { cwd: bare, env: clean() });
+    assert.equal(install.code, 0, install.stderr);
+    const traced = (env: NodeJS.ProcessEnv) =>
+      runTool(NODE, ["traced.js"], { cwd: bare, env: { ...clean(), ...env } });
+
+    const plain = await traced({});
+    assert.deepEqual([plain.code, plain.stdout], [0, "enabled: false\n"], plain.stderr);
+    const asked = await traced({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" });
+    assert.equal(asked.code, 1, asked.stdout);
+    assert.match(
+      asked.stderr,
+      /@muster\/worker\/otel needs @opentelemetry\/sdk-node: npm install @opentelemetry\/sdk-node @opentelemetry\/resources/,
+    );
+  });
+
   it("run a task from submit to result, and stop", { timeout: 180_000 }, async () => {
     await writeFile(join(project, "worker.js"), WORKER);
     server = start([
@@ -201,6 +234,11 @@ describe("the packages, packed and installed in an empty project", () => {
     });
   }
 });
+
+async function disposableFolder(): Promise<Folder & AsyncDisposable> {
+  const made = await temporaryFolder();
+  return { ...made, [Symbol.asyncDispose]: () => made.remove() };
+}
 
 /** The JavaScript that the sources of a package become. */
 async function built(folder: string): Promise<string[]> {

@@ -49,6 +49,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The process's environment. */
 export const processEnvironment: Environment = env;
 
+/** Sets a variable of this process that libraries read by themselves, unless it is set. */
+export function defaultVariable(name: string, value: string): void {
+  env[name] ||= value;
+}
+
 /** Checks the connection's options; faults are added to `faults`, and the answer is then unusable. */
 export function resolveConnection(
   options: ConnectionOptions,

@@ -1,12 +1,29 @@
+import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "./clock.ts";
-import { processEnvironment } from "./connection-options.ts";
+import { defaultVariable, processEnvironment } from "./connection-options.ts";
 import { spanIds } from "./tracing.ts";
 
 /** How OpenTelemetry is set up; whatever an `OTEL_*` variable says wins. */
 export interface OtelOptions {
   /** `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default `muster-worker`. */
   readonly serviceName?: string;
+  /**
+   * How long a collector may take for an export, milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise;
+   * default the standard's 10,000. As long may a program that has stopped wait for one that does not answer.
+   */
+  readonly exportTimeoutMs?: number;
+  /**
+   * Called once, with the first thing that goes wrong: mostly that the collector cannot be reached. By default it
+   * becomes a warning of the process. Under `OTEL_LOG_LEVEL` OpenTelemetry writes to the console by itself.
+   */
+  readonly onError?: (why: string) => void;
 }
+
+/** Optional peers of the package: whoever traces installs them. */
+const PEERS = ["@opentelemetry/sdk-node", "@opentelemetry/resources"];
+
+/** Longest reason that is told, in characters: exporters hang whole responses on theirs. */
+const MAX_REASON = 500;
 
 /** A running OpenTelemetry SDK. */
 export interface Otel {
@@ -32,6 +49,8 @@ export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
   if (!wanted(processEnvironment)) return { enabled: false, stop: async () => undefined };
   const { NodeSDK } = await load(() => import("@opentelemetry/sdk-node"), "@opentelemetry/sdk-node");
   const resources = await load(() => import("@opentelemetry/resources"), "@opentelemetry/resources");
+  if (options.exportTimeoutMs !== undefined)
+    defaultVariable("OTEL_EXPORTER_OTLP_TIMEOUT", String(options.exportTimeoutMs));
   const sdk = new NodeSDK({
     serviceName: serviceName(processEnvironment, options.serviceName ?? "muster-worker"),
     idGenerator: spanIds,
@@ -41,12 +60,19 @@ export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
     ...(metricsWanted(processEnvironment) ? {} : { metricReaders: [] }),
     logRecordProcessors: [],
   });
+  const failed = once(options.onError ?? warn);
+  // After the SDK's constructor, which under OTEL_LOG_LEVEL takes the console.
+  if (!processEnvironment.OTEL_LOG_LEVEL) tellErrors(failed);
   sdk.start();
   let stopped: Promise<void> | undefined;
   return {
     enabled: true,
     stop: (timeoutMs = 5000) => {
-      stopped ??= settledWithin(sdk.shutdown(), timeoutMs).then(() => undefined);
+      if (stopped) return stopped;
+      const over = sdk.shutdown().catch((error: unknown) => failed(messageOf(error)));
+      stopped = settledWithin(over, timeoutMs).then((inTime) => {
+        if (!inTime) failed(`the collector took longer than ${timeoutMs} ms for what was left`);
+      });
       return stopped;
     },
   };
@@ -74,12 +100,58 @@ function serviceName(env: Env, fallback: string): string {
   return env.OTEL_SERVICE_NAME || (attribute === undefined ? fallback : decodeURIComponent(attribute.trim()));
 }
 
+/** What the SDK says of failed exports is an exception as JSON. */
+function tellErrors(failed: (why: string) => void): void {
+  const quiet = () => undefined;
+  diag.setLogger(
+    {
+      error: (text: string) => failed(reasonIn(text)),
+      ...{ warn: quiet, info: quiet, debug: quiet, verbose: quiet },
+    },
+    { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
+}
+
+function reasonIn(text: string): string {
+  const { message, code } = parsed(text);
+  return String(message || code || text).slice(0, MAX_REASON);
+}
+
+function parsed(text: string): { readonly message?: unknown; readonly code?: unknown } {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    // It is a sentence.
+    return {};
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A connection refused at several addresses has the reasons inside, and no message of its own.
+  const inner = error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : "";
+  return (error.message || inner || error.name).slice(0, MAX_REASON);
+}
+
+function once(call: (why: string) => void): (why: string) => void {
+  let called = false;
+  return (why) => {
+    if (called) return;
+    called = true;
+    call(why);
+  };
+}
+
+function warn(why: string): void {
+  process.emitWarning(`OpenTelemetry: ${why}. Only the first problem is told.`, { code: "MUSTER_OTEL" });
+}
+
 async function load<T>(load: () => Promise<T>, name: string): Promise<T> {
   try {
     return await load();
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    throw new Error(`@muster/worker/otel needs ${name}: npm install ${name}`, { cause: error });
+    throw new Error(`@muster/worker/otel needs ${name}: npm install ${PEERS.join(" ")}`, { cause: error });
   }
 }
 

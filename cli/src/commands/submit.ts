@@ -91,7 +91,12 @@ async function submit(
   io: Io,
 ): Promise<void> {
   const payload = await readPayload(argumentText, options.contentType, io.stdin);
-  const otel = await startOtel({ serviceName: "muster-cli" });
+  const otel = await startOtel({
+    serviceName: "muster-cli",
+    exportTimeoutMs: EXPORT_MS,
+    onError: (why) =>
+      io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace: ${why}`)}\n`),
+  });
   try {
     await withSession(command, io, (session) => submitIn(session, type, payload, options, io));
   } finally {
