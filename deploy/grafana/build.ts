@@ -1,7 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { type Dashboard, type Panel, SCHEDULER, WORKERS } from "./panels.ts";
+import type { Dashboard, Panel } from "./dashboard.ts";
+import { SCHEDULER } from "./scheduler-dashboard.ts";
+import { WORKERS } from "./workers-dashboard.ts";
 
-// Writes the dashboards' JSON from panels.ts: node deploy/grafana/build.ts. A test does it anew and compares.
+// Writes the dashboards' JSON: node deploy/grafana/build.ts. A test does it anew and compares.
 
 const WIDTH = 24;
 const PANEL_HEIGHT = 8;
