@@ -62,11 +62,14 @@ function unpack(): void {
 
 /** A running Prometheus server. */
 export class Prometheus {
+  /** Where others write to it. */
+  readonly remoteWriteUrl: string;
   readonly #url: string;
   readonly #end: () => Promise<void>;
 
   private constructor(url: string, end: () => Promise<void>) {
     this.#url = url;
+    this.remoteWriteUrl = `${url}/api/v1/write`;
     this.#end = end;
   }
 
@@ -99,6 +102,7 @@ export class Prometheus {
         `--config.file=${join(folder, "prometheus.yml")}`,
         `--storage.tsdb.path=${join(folder, "data")}`,
         `--web.listen-address=${address}`,
+        "--web.enable-remote-write-receiver",
         "--log.level=warn",
       ],
       { stdio: ["ignore", "ignore", "pipe"] },
@@ -157,7 +161,8 @@ export class Prometheus {
   }
 }
 
-function freePort(): Promise<number> {
+/** A port that nobody listens on. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

@@ -11,7 +11,7 @@ const REFUSES = "http://127.0.0.1:1";
 /** Two exports of two seconds one after the other, at worst. */
 const HELD_UP_MS = 4_000;
 
-describe("a collector that cannot be reached", () => {
+describe("a collector that cannot be reached", { concurrency: true }, () => {
   let fleet: Fleet;
   /** Takes connections and says nothing. */
   let silent: Server;
