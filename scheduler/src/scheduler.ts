@@ -8,7 +8,7 @@ import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Census } from "./loops/census.ts";
 import { DatabaseWatch } from "./loops/database-watch.ts";
 import { announceLeaseMs, Duties } from "./loops/duties.ts";
-import { measureLevels } from "./loops/levels.ts";
+import { measureLevels, SeenLabels } from "./loops/levels.ts";
 import { Auth } from "./rpc/auth.ts";
 import { Diagnoser } from "./rpc/diagnoser.ts";
 import { Explainer } from "./rpc/explainer.ts";
@@ -121,11 +121,12 @@ export async function startScheduler(options: {
   });
   const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
   const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
+  const seen = new SeenLabels();
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,
     database: measures,
     levels: () =>
-      measureLevels({ census, dispatch, database, loops: duties.loops, clock, watch: config.watch }),
+      measureLevels({ census, dispatch, database, loops: duties.loops, clock, watch: config.watch, seen }),
   });
   try {
     await prepare(store, dispatch, scheduler, config);

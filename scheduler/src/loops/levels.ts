@@ -11,6 +11,12 @@ import type { Loop } from "./loop.ts";
 /** Pools that are told apart, and phases likewise; the rest share `other`. */
 const MAX_VALUES = 100;
 
+/** Labels that a gauge has had: one that is not measured again would keep its last value for ever. */
+export class SeenLabels {
+  readonly pools = new Set<string>([""]);
+  readonly phases = new Set<string>();
+}
+
 /** What the gauges show now. */
 export async function measureLevels(parts: {
   census: Census;
@@ -19,11 +25,12 @@ export async function measureLevels(parts: {
   loops: readonly Loop[];
   clock: Clock;
   watch: WatchSettings;
+  seen: SeenLabels;
 }): Promise<Levels> {
-  const { census, dispatch, database, loops, clock, watch } = parts;
+  const { census, dispatch, database, loops, clock, watch, seen } = parts;
   const counted = await census.look();
   const { user, system } = process.cpuUsage();
-  const stuck = new Map<string, number>();
+  const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
   const now = clock.monotonic();
   for (const session of dispatch.registry.all()) {
     for (const attempt of session.attempts.values()) {
@@ -31,8 +38,9 @@ export async function measureLevels(parts: {
       if (verdict) addBounded(stuck, verdict.phase, 1);
     }
   }
+  for (const phase of stuck.keys()) seen.phases.add(phase);
   return {
-    database: counted && { tasks: taskLevels(dispatch, counted), workers: workerLevels(counted) },
+    database: counted && { tasks: taskLevels(dispatch, counted), workers: workerLevels(counted, seen.pools) },
     databaseUp: database.unavailable === undefined,
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
     stuck,
@@ -72,8 +80,8 @@ function taskLevels({ counters }: Dispatch, { classes, unserved }: Counted): Ite
   return levels.values();
 }
 
-/** Every state of every pool, so that a pool whose last worker went shows 0 as long as others of it live. */
-function workerLevels({ workers }: Counted) {
+/** Every state of every pool that there ever was, so that one whose last worker went shows 0. */
+function workerLevels({ workers }: Counted, seen: Set<string>) {
   const pools = new Map<string, Map<string, number>>();
   const of = (pool: string) => {
     const name = pools.has(pool) || pools.size < MAX_VALUES ? pool : "other";
@@ -81,11 +89,12 @@ function workerLevels({ workers }: Counted) {
     pools.set(name, states);
     return states;
   };
-  of("");
+  for (const pool of seen) of(pool);
   for (const { pool, state, count } of workers) {
     const states = of(pool);
     states.set(state, (states.get(state) ?? 0) + count);
   }
+  for (const pool of pools.keys()) seen.add(pool);
   return [...pools].flatMap(([pool, states]) =>
     [...states].map(([state, count]) => ({ pool, state, count })),
   );
