@@ -1,4 +1,5 @@
-import { formatAttemptId } from "../ids.ts";
+import { cureOf } from "../cure.ts";
+import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
@@ -120,26 +121,8 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       { key: "last_error", value: last, source: "database" },
       { key: "worker", value: task.workerId ?? "none", source: "database" },
     ],
-    remedy: `${cure(failure?.code, `t-${task.id}`)}; then: muster retry t-${task.id}`,
+    remedy: `${cureOf(failure?.code, formatTaskId(task.id))}; then: muster retry t-${task.id}`,
   };
-}
-
-/** What to mend, where the scheduler or the SDK made the code and so knows. */
-function cure(code: string | undefined, taskId: string): string {
-  switch (code) {
-    case "RESULT_TOO_LARGE":
-      return "let the handler store the result elsewhere and return a reference to it, or raise the limit (--max-result at the scheduler)";
-    case "TIMED_OUT":
-      return `find out what took so long (its phases: muster events ${taskId}), or submit it with a longer timeout`;
-    case "DEADLINE_BEFORE_START":
-      return "see to it that workers are free in time, or submit it with a longer queue-wait timeout";
-    case "OUT_OF_MEMORY":
-      return "give its workers more memory (the container's or cgroup's limit, or node's --max-old-space-size), or let them run fewer attempts at once (WORKER_MAX_CONCURRENCY)";
-    case "WORKER_LOST":
-      return "find out why its workers were lost: each attempt's worker has its own account (muster why WORKER)";
-    default:
-      return "mend the cause in the handler or in what it was given";
-  }
 }
 
 function runningReason(task: TaskRecord, worker: string, age: (since: Date | undefined) => number): Reason {
