@@ -114,11 +114,15 @@ describe("a worker under muster run starts", () => {
       remedy: /^it is given out when one registers that serves echo from start-again, /,
     });
     const { explanation } = await fleet.client.tasks.explainTask({ taskId: other.id });
-    assert.deepEqual(
-      explanation?.reasons.filter(({ summary }) => summary.includes("start-again-2")).map(({ code }) => code),
-      explanation?.reasons[0]?.code === "NO_WORKERS" ? ["WORKERS_STARTING"] : [],
+    const reasons = explanation?.reasons ?? [];
+    const about = reasons.findIndex(({ summary }) => summary.includes("start-again-2"));
+    assert.equal(reasons[about]?.code, "WORKERS_STARTING");
+    assert.match(
+      reasons[about]?.summary ?? "",
+      /^1 worker is starting and not connected yet, but not for echo in start-elsewhere by what is known; /,
     );
-    assert.notEqual(explanation?.reasons[0]?.code, "WORKERS_STARTING");
+    assert.match(reasons[about]?.remedy ?? "", /^do not wait for it unless/);
+    assert.ok(reasons.findIndex(({ code }) => code === "NO_WORKERS") < about, "it is no cause");
     again.supervisor.kill("SIGTERM");
     await again.supervisor.ended;
     for (const handle of [hoped, other]) await handle.cancel("test over");
@@ -149,7 +153,6 @@ describe("a worker under muster run starts", () => {
       const { reason } = await fleet.workerSays(id, "FATAL", 2_000);
       assert.match(reason.summary, /TypeError: no model in the cache in startup/);
       assert.match(evidence(reason, "traceback"), /broken\.ts/);
-      assert.match(evidence(reason, "command"), /broken\.ts/);
       assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
       assert.equal((await broken.supervisor.ended).code, 1);
       const { goneReason, fatal } = await fleet.workerState(id);
