@@ -34,6 +34,7 @@ export interface Config {
   readonly logPretty: boolean;
   readonly logFile: string | undefined;
   readonly logFileMaxMb: number;
+  readonly logFileKeep: number;
   /** Every setting as it may be shown, with where its value comes from. */
   readonly settings: readonly EffectiveSetting[];
   readonly exports: Exports;
@@ -149,7 +150,8 @@ export function loadConfig(
     logLevel: verbose === "true" || verbose === "1" ? "debug" : oneOf("logLevel", LOG_LEVELS),
     logPretty: format === "pretty" || (format === "auto" && surroundings.isTerminal),
     logFile: text("logFile"),
-    logFileMaxMb: number("logFileMax", 1, 1_000_000, true),
+    logFileMaxMb: number("logFileMax", 0.01, 1_000_000, false),
+    logFileKeep: number("logFileKeep", 1, 10_000, true),
     settings: effectiveSettings(flags, env, { dataDir: folder, databaseUrl: "(embedded PostgreSQL)" }),
     exports: readExports(env, faults),
     metricLabelSets: number("metricLabelSets", 1, 2_000, true),

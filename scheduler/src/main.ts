@@ -90,12 +90,12 @@ async function withConfig(
     process.stderr.write(`see ${name} --help\n`);
     return EXIT_USAGE;
   }
-  const { log, close } = await openLogger({
-    level: config.logLevel,
-    pretty: config.logPretty,
-    file: config.logFile,
-    maxFileMb: config.logFileMaxMb,
-  });
+  const opened = await openLog(config);
+  if (typeof opened === "string") {
+    process.stderr.write(`error: ${opened}\n`);
+    return EXIT_FAILED;
+  }
+  const { log, close } = opened;
   try {
     return await run(config, log);
   } catch (error) {
@@ -104,7 +104,22 @@ async function withConfig(
     process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}${hint}\n`);
     return EXIT_FAILED;
   } finally {
-    await close();
+    close();
+  }
+}
+
+/** The log, or why it cannot be opened. */
+async function openLog(config: Config): Promise<Awaited<ReturnType<typeof openLogger>> | string> {
+  try {
+    return await openLogger({
+      level: config.logLevel,
+      pretty: config.logPretty,
+      file: config.logFile,
+      maxFileMb: config.logFileMaxMb,
+      keepFiles: config.logFileKeep,
+    });
+  } catch (error) {
+    return `the log file ${config.logFile} cannot be written: ${error instanceof Error ? error.message : String(error)}; name another with --log-file, or none`;
   }
 }
 

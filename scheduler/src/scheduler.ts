@@ -140,6 +140,7 @@ export async function startScheduler(options: {
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       pollAgeMs: () => duties.pollAgeMs(),
       watch: config.watch,
+      acceptDeadlineMs: config.leases.acceptDeadlineMs,
     });
     const run = <T>(work: () => Promise<T>) => database.run(work);
     const diagnoser = new Diagnoser({

@@ -227,7 +227,7 @@ export const SETTINGS = {
     env: "MUSTER_LOG_FILE",
     fallback: undefined,
     value: "FILE",
-    help: "also write the log here, turned over by size",
+    help: "also write the log here, turned over by size; a file for each scheduler",
   },
   logFileMax: {
     flag: "log-file-max-mb",
@@ -235,6 +235,13 @@ export const SETTINGS = {
     fallback: "100",
     value: "MB",
     help: "size at which the log file is turned over",
+  },
+  logFileKeep: {
+    flag: "log-file-keep",
+    env: "MUSTER_LOG_FILE_KEEP",
+    fallback: "10",
+    value: "COUNT",
+    help: "older log files that are kept, as FILE.1 (the youngest) to FILE.COUNT",
   },
 } as const satisfies Record<string, Setting>;
 

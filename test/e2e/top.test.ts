@@ -7,6 +7,7 @@ import { WorkerState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import { Fleet, within } from "../support/fleet.ts";
 import { killAll, Program } from "../support/program.ts";
+import { supervise } from "../support/supervised.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 
@@ -101,6 +102,48 @@ describe("muster top", () => {
     assert.doesNotMatch(once.stdout, /\u001b/);
     gate.open();
     await held.result();
+  });
+
+  it("shows what starts and what failed to start, with its last phase and age, within 80 columns", async () => {
+    const waiting = await supervise(fleet, "a-worker-with-quite-a-long-name-of-its-own", {
+      workerScheduler: "127.0.0.1:1",
+      waitReady: false,
+    });
+    await waiting.supervisor.line("worker.dial.failed");
+    const failing = await supervise(fleet, "fails-to-start", {
+      command: ["sh", "-c", "exit 3"],
+      waitReady: false,
+    });
+    await failing.supervisor.ended;
+    const { value: lines } = await within("both are shown", SHOWN_MS, async () => {
+      const once = Program.start("muster top", MAIN, {
+        base: import.meta.url,
+        args: ["top", "--scheduler", fleet.scheduler.grpc],
+      });
+      await once.ended;
+      const shown = once.stdout.split("\n");
+      const both = [/^fails-to-.* gone /, /^a-worker-.* connecting /];
+      return both.every((each) => shown.some((line) => each.test(line))) ? shown : undefined;
+    });
+    for (const line of lines) assert.ok(line.length <= 80, `${line.length} columns: ${line}`);
+    const { overview } = await fleet.client.fleet.getOverview({ limit: 100 });
+    const entry = (id: string) => overview?.workers.find(({ workerId }) => workerId === id);
+    const starting = entry("a-worker-with-quite-a-long-name-of-its-own");
+    assert.equal(starting?.state, WorkerState.CONNECTING);
+    assert.match(starting?.problem ?? "", /^scheduler_connecting [\d.]+ m?s, [\d.]+ s left$/);
+    const failed = entry("fails-to-start");
+    assert.equal(failed?.state, WorkerState.GONE);
+    assert.equal(failed?.problem, "did not start: exited with code 3; no phase yet");
+    assert.ok(
+      lines.some((line) => /^workers .*1 connecting/.test(line)),
+      lines.join("\n"),
+    );
+    assert.ok(
+      lines.some((line) => /^a-worker-.* connecting .*scheduler_connecting/.test(line)),
+      lines.join("\n"),
+    );
+    waiting.supervisor.kill("SIGTERM");
+    await waiting.supervisor.ended;
   });
 
   it("draws until q, over a scheduler that goes away and comes back, and leaves the terminal as it was", async () => {

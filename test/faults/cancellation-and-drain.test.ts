@@ -22,20 +22,40 @@ describe("cancellation and drain", () => {
 
   it("F23: a handler that ignores its cancellation keeps its slot until it returns", async () => {
     const gate = fleet.gate();
-    await fleet.worker("f23", { queue: "f23", slots: 1 });
+    const deaf = await fleet.worker("f23", { queue: "f23", slots: 1 });
     const handle = await fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "f23" });
     await fleet.ran(handle.id);
     const asked = await handle.cancel("the user closed the page");
     assert.equal(asked.detail, "cancelling");
-    const { reason } = await fleet.taskSays(handle.id, "CANCELLING", H);
-    assert.match(reason.summary, /the user closed the page/);
+    const cancelling = {
+      summary:
+        /^its cancellation was asked for .+ ago \(the user closed the page\) and the handler on f23 has not returned; it keeps its slot until it does$/,
+      evidence: {
+        worker: /^f23$/,
+        attempt: new RegExp(`^${handle.id}\\.1$`),
+        cancel_reason: /^the user closed the page$/,
+        cancel_requested_ms_ago: /^\d+$/,
+      },
+      remedy: new RegExp(
+        `^it ends by itself when the handler looks at ctx\\.signal\\. .*stop its process \\(pid ${deaf.pid} on .+muster drain f23 `,
+      ),
+    };
+    await fleet.taskSays(handle.id, "CANCELLING", H, cancelling);
     const next = await fleet.client.submit("echo", "next", { queue: "f23" });
     // Well beyond the time in which a free slot is filled.
     await within("the beats say so", 5 * H, async () => {
       const { running } = await fleet.workerState("f23");
       return running[0]?.cancelling ? true : undefined;
     });
-    await fleet.taskSays(next.id, "ALL_SLOTS_BUSY", 0);
+    const told = { ...cancelling.evidence, handler: /^told to stop, still running/ };
+    await fleet.taskSays(handle.id, "CANCELLING", 0, { ...cancelling, evidence: told });
+    await fleet.taskSays(next.id, "ALL_SLOTS_BUSY", 0, {
+      summary: new RegExp(
+        `^the only slot of 1 suited worker is busy; the oldest holds ${handle.id}\\.1 \\(gate\\) on f23 for `,
+      ),
+      evidence: { busy_with: new RegExp(`^${handle.id}\\.1 `), removed_by_slots: /^1 \(for example f23\)$/ },
+      remedy: new RegExp(`^it starts when a slot falls free; .*muster why ${handle.id}$`),
+    });
     assert.equal((await fleet.task(handle.id)).state, TaskState.RUNNING);
     await handle.cancel("asked again");
     gate.open();
@@ -46,8 +66,11 @@ describe("cancellation and drain", () => {
       ...["created", "assigned", "accepted", "started"],
       ...["cancel_requested", "cancel_requested", "cancelled"],
     ]);
-    const { reason: ended } = await fleet.taskSays(handle.id, "CANCELLED", 0);
-    assert.match(ended.summary, /the user closed the page/);
+    await fleet.taskSays(handle.id, "CANCELLED", 0, {
+      summary: /^it was cancelled: the user closed the page$/,
+      evidence: { attempt: /^t-\d+\.1 on f23: cancelled/ },
+      remedy: new RegExp(`^to run it after all: muster retry ${handle.id}$`),
+    });
   });
 
   it("F23: a handler that listens ends at once", async () => {
@@ -84,11 +107,23 @@ describe("cancellation and drain", () => {
       await fleet.ran(handle.id);
       await heldByBeat(fleet, `${queue}-old`);
       worker.kill("SIGTERM");
-      const { reason } = await fleet.workerSays(`${queue}-old`, "DRAINING", 2 * H);
-      assert.match(reason.summary, /1 attempt/);
+      await fleet.workerSays(`${queue}-old`, "DRAINING", 2 * H, {
+        summary: new RegExp(
+          `^it takes no new work and waits for 1 attempt, the oldest ${handle.id}\\.1( in .+)?$`,
+        ),
+        evidence: { attempt: new RegExp(`^${handle.id}\\.1 .*for `) },
+        remedy: /ends by itself .+drain timeout \(WORKER_DRAIN_TIMEOUT_S\).+costs no attempt$/,
+        since: false,
+      });
       // A draining worker is given nothing.
       const later = await fleet.client.submit("echo", "later", { queue });
-      await fleet.taskSays(later.id, "WORKERS_DRAINING", 0);
+      await fleet.taskSays(later.id, "WORKERS_DRAINING", 0, {
+        summary: new RegExp(`^the only worker that could run it is draining: ${queue}-old$`),
+        evidence: { removed_by_draining: new RegExp(`^1 \\(for example ${queue}-old\\)$`) },
+        remedy: new RegExp(
+          `^to take their place, start a worker with a handler for echo, queues \\["${queue}"\\] and MUSTER_SCHEDULER_ADDR=`,
+        ),
+      });
       await fleet.eventually(handle.id, "requeued:drain", 1_000 + H + (deaf ? UNWIND_MS : 0));
       assert.equal((await fleet.task(handle.id)).attemptCount, 0);
       gate.open();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, G, L, within } from "../support/fleet.ts";
+import type { Reason } from "@muster/protocol";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll, type LogLine } from "../support/program.ts";
+import { assertTold } from "../support/told.ts";
 
 const TASKS = 200;
 
@@ -50,6 +52,12 @@ describe("what the logs say of a night", () => {
         "MONITOR: GPUs: 3/3, Workers: 3/3, Queue: 197, Processing: 3, Stuck: 0 | queued gate:197",
       );
     }
+    const queued = await waiting(handles[TASKS - 1]?.id ?? "");
+    assertTold(queued, {
+      summary: /^all 3 slots of 3 suited workers are busy; the oldest holds t-\d+\.1 \(gate\) on f27-\d for /,
+      evidence: { busy_with: /^t-\d+\.1 \(gate\) on f27-\d for /, workers_looked_at: /^3$/ },
+      remedy: /^it starts when a slot falls free; .*WORKER_MAX_CONCURRENCY\); .*muster why t-\d+$/,
+    });
     gate.open();
     await Promise.all(handles.map((handle) => handle.result()));
     assert.equal(
@@ -65,6 +73,15 @@ describe("what the logs say of a night", () => {
     );
     assert.equal(done.line, "MONITOR: GPUs: 0/3, Workers: 3/3, Queue: 0, Processing: 0, Stuck: 0");
   });
+
+  /** Why the task waits, once the beats of all three have told of what they hold. */
+  async function waiting(taskId: string): Promise<Reason> {
+    const { value } = await within("three are known to be busy", 2 * H, async () => {
+      const { reason } = await fleet.taskSays(taskId, "ALL_SLOTS_BUSY", 0);
+      return reason.evidence.filter(({ key }) => key === "busy_with").length === 3 ? reason : undefined;
+    });
+    return value;
+  }
 
   it("a worker that crashes in a task says why and what it had done; the scheduler says the same", async () => {
     const worker = await fleet.worker("night-crash", { queue: "night-crash" });

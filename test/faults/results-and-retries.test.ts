@@ -25,8 +25,15 @@ describe("results, retries and keys", () => {
     const error = await failure(handle.result());
     assert.equal(error.code, "RESULT_TOO_LARGE");
     assert.match(error.message, /1048577.*1048576/);
-    const { reason } = await fleet.taskSays(handle.id, "FAILED", 0);
-    assert.match(reason.summary, /RESULT_TOO_LARGE/);
+    await fleet.taskSays(handle.id, "FAILED", 0, {
+      summary: /^it failed with RESULT_TOO_LARGE: .*1048577.*1048576/,
+      evidence: {
+        attempt: /^t-\d+\.1 on results-1: failed \(RESULT_TOO_LARGE: /,
+        last_error: /^RESULT_TOO_LARGE: /,
+        worker: /^results-1$/,
+      },
+      remedy: new RegExp(`^let the handler store .+--max-result .+; then: muster retry ${handle.id}$`),
+    });
     assert.equal(fleet.runs(handle.id).length, 1);
     assert.deepEqual(await fleet.events(handle.id), [
       ...["created", "assigned", "accepted", "started", "failed"],
@@ -40,14 +47,27 @@ describe("results, retries and keys", () => {
 
   it("F25: a task that always fails ends with every attempt on record", async () => {
     const handle = await fleet.client.submit("fail", null, { retry: { maxRetries: 2, delaysS: [0.8, 0.4] } });
-    const { reason } = await fleet.taskSays(handle.id, "WAITING_FOR_RETRY", H);
-    assert.match(reason.summary, /ON_PURPOSE.*it failed on purpose/);
+    await fleet.taskSays(handle.id, "WAITING_FOR_RETRY", H, {
+      summary: /^attempt 1 failed with ON_PURPOSE \(it failed on purpose\); the next begins in \d+ ms/,
+      evidence: {
+        attempt: /^1$/,
+        run_time: /^\d{4}-.+Z$/,
+        error_code: /^ON_PURPOSE$/,
+        error_message: /^it failed on purpose$/,
+        worker: /^results-1$/,
+      },
+      remedy: new RegExp(`^it runs again by itself; to run it now: muster retry ${handle.id}$`),
+    });
     assert.equal((await fleet.task(handle.id)).detail, "retry");
     const error = await failure(handle.result());
     assert.equal(error.task.detail, "RETRIES_EXHAUSTED");
     assert.equal(error.code, "ON_PURPOSE");
-    const ended = await fleet.taskSays(handle.id, "RETRIES_EXHAUSTED", 0);
-    assert.match(ended.reason.summary, /3 times/);
+    const ended = await fleet.taskSays(handle.id, "RETRIES_EXHAUSTED", 0, {
+      summary:
+        /^it failed 3 times, which is all its retry policy allows; last ON_PURPOSE: it failed on purpose$/,
+      evidence: { last_error: /^ON_PURPOSE: it failed on purpose$/, worker: /^results-1$/ },
+      remedy: new RegExp(`^mend the cause in the handler .*; then: muster retry ${handle.id}$`),
+    });
     const { attempts } = await fleet.task(handle.id);
     const all = ended.reason.evidence.filter(({ key }) => key === "attempt").map(({ value }) => value);
     assert.deepEqual(
@@ -88,6 +108,14 @@ describe("results, retries and keys", () => {
     assert.equal(first.duplicate, false);
     const again = await fleet.client.submit("echo", "second", { uniqueKey });
     assert.deepEqual([again.id, again.duplicate], [first.id, true]);
+    await first.result();
+    await fleet.taskSays(again.id, "SUCCEEDED", 0, {
+      summary: /^it succeeded on results-1$/,
+      evidence: {
+        unique_key: /^page-42: a later submit with it is given this task and marked as a duplicate$/,
+      },
+      remedy: /^nothing to do$/,
+    });
     assert.equal(await again.result(), "first");
     const afterwards = await fleet.client.submit("echo", "third", { uniqueKey });
     assert.deepEqual([afterwards.id, afterwards.duplicate], [first.id, true], "an ended task keeps its key");

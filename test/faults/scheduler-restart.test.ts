@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
+import { lost } from "../support/told.ts";
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
@@ -50,7 +51,12 @@ describe("the scheduler dies and comes back", () => {
       );
       const tookMs = performance.now() - back;
       assert.ok(tookMs < 10_000, `workers came back after ${tookMs} ms`);
-      for (const { id } of handles) await fleet.taskSays(id, "RUNNING", H);
+      for (const { id } of handles)
+        await fleet.taskSays(id, "RUNNING", H, {
+          summary: new RegExp(`^it has been running on ${queue}-\\d for [\\d.]+ m?s`),
+          evidence: { worker: new RegExp(`^${queue}-\\d$`) },
+          remedy: /^nothing to do; it is watched$/,
+        });
       gate.open();
       for (const handle of handles) assert.equal(Object(await handle.result()).attempt, 1);
       assert.deepEqual(await Promise.all(waiting.map((handle) => handle.result())), [0, 1, 2, 3, 4, 5]);
@@ -126,7 +132,7 @@ describe("the scheduler dies and comes back", () => {
     await worker.end("SIGKILL");
     await quick.restart(quick.scheduler);
     // The new scheduler owes everybody a full lease.
-    await quick.workerSays("dies", "LOST", L + G + 2 * H);
+    await quick.workerSays("dies", "LOST", L + G + 2 * H, lost(worker, `${handle.id}.1`));
     await quick.worker("lives", {});
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "lives", attempt: 2 });

@@ -4,6 +4,7 @@ import type { Event, Reason } from "@muster/protocol";
 import { Fleet, H, within } from "../support/fleet.ts";
 import { killAll, type Program } from "../support/program.ts";
 import { startTestWorker } from "../support/scheduler.ts";
+import { assertTold } from "../support/told.ts";
 
 /** Thresholds of the worker's and of the scheduler's watchdogs in these tests, milliseconds. */
 const WARN = 400;
@@ -66,10 +67,20 @@ describe("soft watchdogs", () => {
     assert.ok(Number(facts.get("elapsed_ms")) >= WARN, facts.get("elapsed_ms"));
     assert.match(reason.summary, /in model_load on f4 for .*more than 400 ms is called stuck/);
     assert.match(reason.remedy, new RegExp(`not killed.*muster cancel ${handle.id}`));
-    assert.ok(reason.since);
+    assertTold(reason, {
+      summary:
+        /^it has been in model_load on f4 for .+; no progress was reported; the worker's main loop turns$/,
+      evidence: { worker: /^f4$/, reported_by: /worker|scheduler/, progress: /^no progress was reported$/ },
+      remedy:
+        /^it is warned about, not killed: look at the log of f4; to end it: muster cancel t-\d+; if .*WORKER_WARN_MODEL_LOAD_S|--warn-phases/,
+    });
     // The worker's explanation names the task.
     const { reason: ofWorker } = await fleet.workerSays("f4", "STUCK_IN_PHASE", 2 * H);
-    assert.ok(ofWorker.summary.includes(`${handle.id}.1`), ofWorker.summary);
+    assertTold(ofWorker, {
+      summary: new RegExp(`^${handle.id}\\.1 has been in model_load for .+, more than 400 ms$`),
+      evidence: { attempt: new RegExp(`^${handle.id}\\.1 in model_load for .+, threshold 400 ms$`) },
+      remedy: new RegExp(`not killed; .*muster why ${handle.id}`),
+    });
 
     const [first, second, third] = await counted(handle.id, "task.model_load.stuck", 3);
     const elapsed = [first, second, third].map((event) => Number(event?.attributes.elapsed_ms));

@@ -7,6 +7,7 @@ import { makeCgroup } from "../support/cgroup.ts";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
 import { supervise, workerCommand } from "../support/supervised.ts";
+import { lost } from "../support/told.ts";
 
 describe("a worker under muster run ends", () => {
   let fleet: Fleet;
@@ -30,11 +31,17 @@ describe("a worker under muster run ends", () => {
     await fleet.ran(handle.id);
     await fleet.worker("end-killed-other", { queue: "end-killed" });
     kill(victim.pid(), "SIGKILL");
-    const { reason, explanation } = await fleet.workerSays("end-killed", "KILLED", 2 * H);
+    const { explanation } = await fleet.workerSays("end-killed", "KILLED", 2 * H);
     assert.equal(explanation.state, "gone");
-    assert.match(reason.summary, /killed by SIGKILL after .*what it held \(1 attempt\) was requeued at once/);
+    // What it held is requeued, then counted.
+    const { value: reason } = await within("what became of its task", 2 * H, async () => {
+      const { reason: told } = await fleet.workerSays("end-killed", "KILLED", 0);
+      return told.summary.includes("what it held (1 attempt) was requeued at once") ? told : undefined;
+    });
+    assert.match(reason.summary, /^it was killed by SIGKILL after /);
     assert.equal(evidence(reason, "signal"), "SIGKILL");
     assert.match(evidence(reason, "log_tail"), /"worker_id":"end-killed"/);
+    assert.match(reason.remedy, /^find out who sent the signal: an operator, the platform .+, or a crash/);
     await fleet.eventually(handle.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "end-killed-other", attempt: 2 });
@@ -64,6 +71,7 @@ describe("a worker under muster run ends", () => {
     );
     assert.match(evidence(reason, "traceback"), /basic\.ts/);
     assert.equal(evidence(reason, "exit_code"), "1");
+    assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
     await fleet.eventually(handle.id, "requeued:fatal", 0);
   });
 
@@ -94,11 +102,22 @@ describe("a worker under muster run ends", () => {
 
     const doomed = await fleet.client.submit("heap", {}, { queue: "end-heap" });
     await assert.rejects(doomed.result(), /OUT_OF_MEMORY/);
-    const { reason } = await fleet.taskSays(doomed.id, "RETRIES_EXHAUSTED", 0);
-    assert.match(reason.summary, /ran out of memory/);
+    await fleet.taskSays(doomed.id, "RETRIES_EXHAUSTED", 0, {
+      summary:
+        /^it failed 1 time and ran out of memory \d times?, which have a budget of their own; that is all its retry policy allows; last OUT_OF_MEMORY: worker end-heap .*ran out of memory/,
+      evidence: { attempt: /OUT_OF_MEMORY/, last_error: /ran out of memory/, worker: /^end-heap$/ },
+      remedy: new RegExp(`^give its workers more memory .*; then: muster retry ${doomed.id}$`),
+    });
     await hoarder.supervisor.end();
-    const gone = await fleet.workerSays("end-heap", "OOM_KILLED", 0);
-    assert.match(gone.reason.remedy, /max-old-space-size/);
+    await fleet.workerSays("end-heap", "OOM_KILLED", 0, {
+      summary: /^it ran out of memory \(.*heap out of memory.*\) after .+$/,
+      evidence: {
+        out_of_memory: /heap out of memory/,
+        log_tail: /heap out of memory/,
+        command: /memory\.ts/,
+      },
+      remedy: /^give it more memory .*max-old-space-size/,
+    });
   });
 
   it("F14: unsupervised, a full heap is LOST", async () => {
@@ -109,7 +128,7 @@ describe("a worker under muster run ends", () => {
     });
     const handle = await fleet.client.submit("heap", { once: true }, { queue: "end-heap-alone" });
     await hoarder.ended;
-    await fleet.workerSays("end-heap-alone", "LOST", G + L + 2 * H);
+    await fleet.workerSays("end-heap-alone", "LOST", G + L + 2 * H, lost(hoarder, `${handle.id}.1`));
     await fleet.eventually(handle.id, "requeued:stale", 0);
   });
 

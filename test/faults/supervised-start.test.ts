@@ -6,6 +6,7 @@ import { type Reason, WorkerState } from "@muster/protocol";
 import { Fleet, H, SLACK_MS, within } from "../support/fleet.ts";
 import { killAll, Program } from "../support/program.ts";
 import { supervise, workerCommand } from "../support/supervised.ts";
+import { assertTold } from "../support/told.ts";
 
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:1";
@@ -41,9 +42,15 @@ describe("a worker under muster run starts", () => {
       /^waiting for worker connection: .*last phase scheduler_connecting, .* old; .* of its 6 s to register are left/,
     );
     assert.equal(evidence(reason, "scheduler_addr"), NOWHERE);
+    assert.equal(evidence(reason, "register_timeout"), "6 s");
     await within("the dial's error", H, async () => {
       const { reason: later } = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 0);
-      return /ECONNREFUSED/.test(evidence(later, "last_dial_error")) || undefined;
+      if (!/ECONNREFUSED/.test(evidence(later, "last_dial_error"))) return undefined;
+      assert.match(
+        later.remedy,
+        /^its last dial failed with: .*ECONNREFUSED.* does it listen where .+ can reach/,
+      );
+      return true;
     });
     const { workers } = await fleet.client.fleet.listWorkers({
       states: [WorkerState.CONNECTING],
@@ -56,10 +63,13 @@ describe("a worker under muster run starts", () => {
     const left = workers[0]?.launch?.registerTimeLeft;
     assert.ok(left && durationMs(left) > 0 && durationMs(left) < 6_000);
     const waits = await fleet.taskSays(handle.id, "WORKERS_STARTING", 0);
-    assert.match(
-      waits.reason.summary,
-      /start-nowhere: last phase scheduler_connecting, .* old, .* left to register/,
-    );
+    assertTold(waits.reason, {
+      summary:
+        /start-nowhere: last phase scheduler_connecting, .* old, .* left to register; it has not said which types it serves/,
+      evidence: { launch: /^start-nowhere: last phase scheduler_connecting, / },
+      remedy:
+        /^it is given out when one registers that serves echo from start-nowhere, .*muster why start-nowhere$/,
+    });
     await fleet.scheduler.program.line(
       "worker.waiting_for_connection",
       (line) => line.worker_id === "start-nowhere" && line.last_phase === "scheduler_connecting",
@@ -70,10 +80,52 @@ describe("a worker under muster run starts", () => {
     assert.match(end.reason.summary, /could not register within 6 s and gave up: it exited with code 1/);
     assert.match(evidence(end.reason, "last_dial_error"), /ECONNREFUSED/);
     assert.match(evidence(end.reason, "log_tail"), /worker.startup_timeout_unregistered/);
+    assert.match(
+      end.reason.remedy,
+      /^make sure that a scheduler listens at 127\.0\.0\.1:1 and that .+ can reach it/,
+    );
     assert.equal((await fleet.workerState("start-nowhere")).goneReason, "startup_timeout");
     const failed = await fleet.taskSays(handle.id, "WORKERS_FAILED_TO_START", 0);
-    assert.match(failed.reason.summary, /start-nowhere \(startup_timeout .* ago\): exited with code 1/);
+    assertTold(failed.reason, {
+      summary:
+        /start-nowhere \(startup_timeout .* ago\): exited with code 1.*it has not said which types it serves/,
+      evidence: { launch: /^start-nowhere \(startup_timeout / },
+      remedy: /^the cause and the last output: muster why start-nowhere; mend that and start it again$/,
+    });
     assert.ok((await fleet.workerEvents("start-nowhere")).includes("worker.startup_timeout"));
+  });
+
+  it("a worker that starts again is told with what it served before, and only to whom that helps", async () => {
+    const pool = ["--pool", "start-again"];
+    const before = await supervise(fleet, "start-again", { args: pool });
+    assert.equal((await before.supervisor.end()).code, 0);
+    const hoped = await fleet.client.submit("echo", null, { queue: "start-again" });
+    const other = await fleet.client.submit("echo", null, { queue: "start-elsewhere" });
+    const again = await supervise(fleet, "start-again-2", {
+      args: pool,
+      workerScheduler: NOWHERE,
+      waitReady: false,
+    });
+    await again.supervisor.line("worker.dial.failed");
+    await fleet.taskSays(hoped.id, "WORKERS_STARTING", 2 * H, {
+      summary:
+        /^1 worker is starting and not connected yet; start-again-2: .*workers of its pool start-again have served echo from start-again before$/,
+      evidence: { launch: /^start-again-2: / },
+      remedy: /^it is given out when one registers that serves echo from start-again, /,
+    });
+    const { explanation } = await fleet.client.tasks.explainTask({ taskId: other.id });
+    const reasons = explanation?.reasons ?? [];
+    const about = reasons.findIndex(({ summary }) => summary.includes("start-again-2"));
+    assert.equal(reasons[about]?.code, "WORKERS_STARTING");
+    assert.match(
+      reasons[about]?.summary ?? "",
+      /^1 worker is starting and not connected yet, but not for echo in start-elsewhere by what is known; /,
+    );
+    assert.match(reasons[about]?.remedy ?? "", /^do not wait for it unless/);
+    assert.ok(reasons.findIndex(({ code }) => code === "NO_WORKERS") < about, "it is no cause");
+    again.supervisor.kill("SIGTERM");
+    await again.supervisor.ended;
+    for (const handle of [hoped, other]) await handle.cancel("test over");
   });
 
   it("F9: without a supervisor it ends by its watchdog, with the last dial error in its log", async () => {
@@ -101,6 +153,7 @@ describe("a worker under muster run starts", () => {
       const { reason } = await fleet.workerSays(id, "FATAL", 2_000);
       assert.match(reason.summary, /TypeError: no model in the cache in startup/);
       assert.match(evidence(reason, "traceback"), /broken\.ts/);
+      assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
       assert.equal((await broken.supervisor.ended).code, 1);
       const { goneReason, fatal } = await fleet.workerState(id);
       assert.deepEqual([goneReason, fatal?.exceptionClass], ["fatal", "TypeError"]);
@@ -115,8 +168,11 @@ describe("a worker under muster run starts", () => {
     // Its end waits until they are told.
     assert.equal((await broken.ended).code, 1);
     assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
-    const { reason } = await fleet.workerSays("start-throws-alone", "FATAL", 0);
-    assert.match(reason.summary, /no model in the cache/);
+    await fleet.workerSays("start-throws-alone", "FATAL", 0, {
+      summary: /^it reported TypeError: no model in the cache in startup and exited with 1; it held nothing$/,
+      evidence: { traceback: /broken\.ts/, process: new RegExp(`^pid ${broken.pid} on `) },
+      remedy: /^mend the cause named in the traceback and start it again$/,
+    });
   });
 
   it("a command that does not exist is LAUNCH_FAILED, and not tried again", async () => {

@@ -8,6 +8,7 @@ import { runTool } from "../support/checks.ts";
 import { Fleet, type Told, within } from "../support/fleet.ts";
 import { killAll, type Program } from "../support/program.ts";
 import { startTestWorker } from "../support/scheduler.ts";
+import { assertTold } from "../support/told.ts";
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;
@@ -143,7 +144,14 @@ describe("tasks that wait say why, and what to do", () => {
       told.reason.summary,
       new RegExp(`queue halted has been paused for .+: disk is full \\(by ${userInfo().username}\\)`),
     );
-    assert.match(told.reason.remedy, /muster queue resume halted/);
+    assertTold(told.reason, {
+      summary: /^queue halted has been paused for .+: disk is full \(by .+\)$/,
+      evidence: {
+        queue: /^halted$/,
+        pause_reason: new RegExp(`^disk is full \\(by ${userInfo().username}\\)$`),
+      },
+      remedy: /^resume it when the reason is gone: muster queue resume halted$/,
+    });
     assert.deepEqual(codes(told), ["QUEUE_PAUSED"]);
     assert.match(
       await why(id),

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { WorkerState } from "@muster/protocol";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
 import { FAST } from "../support/scheduler.ts";
+import { holderSuspect, lost, suspect } from "../support/told.ts";
 
 describe("a worker is lost or silent", () => {
   let fleet: Fleet;
@@ -24,15 +26,7 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     await fleet.worker("f1-other", { queue: "f1" });
     await victim.end("SIGKILL");
-    const { reason } = await fleet.workerSays("f1-victim", "LOST", G + L + 2 * H);
-    assert.match(
-      reason.summary,
-      new RegExp(`its last beat came .+ before .+ it held was requeued: ${handle.id}\\.1$`),
-    );
-    const facts = new Map(reason.evidence.map(({ key, value }) => [key, value]));
-    assert.equal(facts.get("held"), `${handle.id}.1`);
-    assert.match(facts.get("last_beat") ?? "", /^\d{4}-.+Z, .+ before it was given up$/);
-    assert.match(facts.get("process") ?? "", new RegExp(`^pid ${victim.pid} on `));
+    await fleet.workerSays("f1-victim", "LOST", G + L + 2 * H, lost(victim, `${handle.id}.1`));
     await fleet.eventually(handle.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f1-other", attempt: 2 });
@@ -77,9 +71,9 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     await fleet.worker("f2-other", { queue: "f2" });
     sleeper.kill("SIGSTOP");
-    await fleet.workerSays("f2-sleeper", "SUSPECT", L + H);
-    await fleet.taskSays(handle.id, "WORKER_SUSPECT", 0);
-    await fleet.workerSays("f2-sleeper", "LOST", G + 2 * H);
+    await fleet.workerSays("f2-sleeper", "SUSPECT", L + H, suspect(sleeper));
+    await fleet.taskSays(handle.id, "WORKER_SUSPECT", 0, holderSuspect("f2-sleeper"));
+    await fleet.workerSays("f2-sleeper", "LOST", G + 2 * H, lost(sleeper, `${handle.id}.1`));
     await fleet.ran(handle.id, 2);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f2-other", attempt: 2 });
@@ -100,20 +94,46 @@ describe("a worker is lost or silent", () => {
       ...["created", "assigned", "accepted", "started", "requeued:stale"],
       ...["assigned", "accepted", "started", "succeeded"],
     ]);
-    const { reason } = await fleet.workerSays("f2-sleeper", "IDLE_NO_WORK", 2 * H);
-    assert.ok(reason);
+    await fleet.workerSays("f2-sleeper", "IDLE_NO_WORK", 2 * H);
+    await fleet.taskSays(handle.id, "SUCCEEDED", 0, {
+      summary: /^it succeeded on f2-other$/,
+      evidence: { attempt: /^t-\d+\.1 on f2-sleeper: requeued:stale \(WORKER_LOST: / },
+      remedy: /^nothing to do$/,
+    });
   });
 
   it("F3: a blocked main loop is told apart from death, and the task is left alone", async () => {
-    await fleet.worker("f3-blocked", { queue: "f3", slots: 1 });
+    const blocked = await fleet.worker("f3-blocked", { queue: "f3", slots: 1 });
     const blockMs = 3 * (L + G);
     const handle = await fleet.client.submit("block", { ms: blockMs }, { queue: "f3" });
     await fleet.ran(handle.id);
     // A loop counts as blocked after 1 s, or a busy one would.
-    const { reason } = await fleet.workerSays("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H);
-    assert.ok(reason.summary.includes(`${handle.id}.1`), reason.summary);
-    assert.match(reason.summary, /inference/);
-    await fleet.taskSays(handle.id, "LOOP_BLOCKED", 3 * H);
+    await fleet.workerSays("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H, {
+      summary: new RegExp(
+        `^it is alive, but its main loop has been blocked for [\\d.]+ s in ${handle.id}\\.1, phase inference$`,
+      ),
+      evidence: {
+        event_loop_age_ms: /^\d{4,5}$/,
+        attempt: new RegExp(`^${handle.id}\\.1 in inference for `),
+      },
+      remedy: new RegExp(
+        `^what it holds is left alone, .+ to a thread or a child process; .*stop the process \\(pid ${blocked.pid} on `,
+      ),
+    });
+    await fleet.taskSays(handle.id, "LOOP_BLOCKED", 3 * H, {
+      summary:
+        /^f3-blocked is alive, but its main loop has been blocked for [\d.]+ s in inference; the task is left alone and keeps its attempt$/,
+      evidence: {
+        event_loop_age_ms: /^\d{4,5}$/,
+        phase: /^inference for [\d.]+ m?s$/,
+        worker: /^f3-blocked$/,
+        attempt: new RegExp(`^${handle.id}\\.1$`),
+        last_beat: /^beats go on from their own thread$/,
+      },
+      remedy: new RegExp(
+        `^nothing is lost: .+move such work to a thread or a child process; .*stop the process \\(pid ${blocked.pid} on `,
+      ),
+    });
     assert.deepEqual(await handle.result(), { worker: "f3-blocked" });
     assert.equal(fleet.runs(handle.id).length, 1);
     assert.deepEqual(
@@ -129,9 +149,16 @@ describe("a worker is lost or silent", () => {
     const handle = await fleet.client.submit("crash", null, { queue: "f13" });
     await fleet.ran(handle.id);
     await crasher.line("worker.fatal");
-    const { reason, afterMs } = await fleet.workerSays("f13-crasher", "FATAL", 2 * H);
-    assert.match(reason.summary, /TypeError: thrown outside of every handler/);
-    assert.match(reason.evidence.find(({ key }) => key === "traceback")?.value ?? "", /basic\.ts/);
+    const { afterMs } = await fleet.workerSays("f13-crasher", "FATAL", 2 * H, {
+      summary:
+        /^it reported TypeError: thrown outside of every handler in task and exited with 1; what it held was requeued at once: t-\d+\.1$/,
+      evidence: {
+        traceback: /basic\.ts/,
+        process: new RegExp(`^pid ${crasher.pid} on `),
+        held: new RegExp(`^${handle.id}\\.1$`),
+      },
+      remedy: /^mend the cause named in the traceback and start it again$/,
+    });
     assert.ok(afterMs < 2 * H + 2_000);
     const requeuedMs = await fleet.eventually(handle.id, "requeued:fatal", 2 * H);
     assert.ok(requeuedMs < L + G, `requeued after ${requeuedMs} ms, as if the lease had run out`);
@@ -151,9 +178,24 @@ describe("a worker is lost or silent", () => {
     const block = await fleet.client.submit("block", { ms: 8_000 }, { queue: "f28" });
     await fleet.ran(block.id);
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f28" });
-    await fleet.taskSays(handle.id, "AWAITING_ACCEPT", H);
+    await fleet.taskSays(handle.id, "AWAITING_ACCEPT", H, {
+      summary:
+        /^it was given to f28-wedged .+ ago, which has not accepted it yet; it is taken back in .*m?s unless it is accepted by then$/,
+      evidence: {
+        worker: /^f28-wedged$/,
+        attempt: new RegExp(`^${handle.id}\\.1$`),
+        accept_deadline_ms: new RegExp(`^${FAST.acceptDeadlineMs}$`),
+        taken_back_in_ms: /^\d+$/,
+      },
+      remedy: /goes to another worker and costs no attempt; .*muster why f28-wedged$/,
+    });
     const requeuedMs = await fleet.eventually(handle.id, "requeued:unaccepted", FAST.acceptDeadlineMs);
     assert.ok(requeuedMs >= 0);
+    await fleet.taskSays(handle.id, "DISPATCH_DELAYED", H, {
+      summary: /^f28-wedged could run it, but left the last assignment unanswered and is given nothing for/,
+      evidence: { removed_by_unanswered: /^1 \(for example f28-wedged\)$/ },
+      remedy: /^it is offered again by itself within 15 s; .*\(muster why f28-wedged\)$/,
+    });
     await fleet.worker("f28-other", { queue: "f28" });
     await fleet.ran(handle.id);
     gate.open();
@@ -189,8 +231,13 @@ describe("a worker is lost or silent", () => {
       const chatty = await fleet.client.submit("chatty", null, { queue: id });
       await chatty.result();
       const handle = await fleet.client.submit("sleep", { ms: 2 * (L + G) }, { queue: id });
-      const { reason } = await fleet.taskSays(handle.id, "RUNNING", H);
-      assert.ok(reason);
+      const { reason } = await fleet.taskSays(handle.id, "RUNNING", H, {
+        summary: new RegExp(`^it has been running on ${id} for \\d+ ms`),
+        evidence: { worker: new RegExp(`^${id}$`) },
+        remedy: /^nothing to do; it is watched$/,
+      });
+      const age = Date.now() - (reason.since ? timestampDate(reason.since).getTime() : 0);
+      assert.ok(Math.abs(age) < 60_000, `since ${age} ms, as if by the worker's clock`);
       await handle.result();
       for (const { id: taskId } of [chatty, handle]) {
         assert.equal(fleet.runs(taskId).length, 1);

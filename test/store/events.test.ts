@@ -158,6 +158,12 @@ describe("store: events, partitions, leadership", () => {
     assert.equal(await term(), "2");
     await store.retire("b");
     assert.equal(await store.lead("duty", "a", 60_000), true, "a retired leader frees its lead");
+    // One that was killed says nothing; it is known by its announcement that ran out.
+    await store.announce({ id: "a", address: "a:1", version: "1" }, 60_000);
+    assert.equal(await other.lead("duty", "b", 60_000), false);
+    await db.query("update scheduler set lease_until = now() - interval '1 s' where id = 'a'");
+    assert.equal(await other.lead("duty", "b", 60_000), true, "a dead leader's lead is free");
+    await db.query("delete from scheduler where id = 'a'");
   });
 
   it("hands commands over once, in order, to the scheduler they are for", async () => {

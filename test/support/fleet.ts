@@ -8,6 +8,7 @@ import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "./postgres.ts";
 import type { Program } from "./program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "./scheduler.ts";
+import { assertTold, type Saying } from "./told.ts";
 
 /** Added to every bound: a machine with two cores runs other tests at the same time. */
 export const SLACK_MS = 2_000;
@@ -179,17 +180,23 @@ export class Fleet {
     return worker;
   }
 
-  /** Waits until the task's explanation has the code; answers the reason and how long it took. */
-  taskSays(taskId: string, code: string, boundMs: number): Promise<Told> {
-    return says(code, boundMs, `task ${taskId}`, async () => {
+  /**
+   * Waits until the task's explanation has the code; answers the reason and how long it took.
+   *
+   * @param saying What the reason has to say then.
+   */
+  async taskSays(taskId: string, code: string, boundMs: number, saying?: Saying): Promise<Told> {
+    const told = await says(code, boundMs, `task ${taskId}`, async () => {
       const { explanation } = await this.client.tasks.explainTask({ taskId });
       return explanation;
     });
+    if (saying) assertTold(told.reason, saying);
+    return told;
   }
 
   /** Likewise for a worker. */
-  workerSays(workerId: string, code: string, boundMs: number): Promise<Told> {
-    return says(code, boundMs, `worker ${workerId}`, async () => {
+  async workerSays(workerId: string, code: string, boundMs: number, saying?: Saying): Promise<Told> {
+    const told = await says(code, boundMs, `worker ${workerId}`, async () => {
       try {
         return (await this.client.fleet.explainWorker({ workerId })).explanation;
       } catch (error) {
@@ -198,6 +205,8 @@ export class Fleet {
         throw error;
       }
     });
+    if (saying) assertTold(told.reason, saying);
+    return told;
   }
 
   /** Waits for the task's event; answers how long it took. */

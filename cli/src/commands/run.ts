@@ -8,7 +8,7 @@ import { parseDuration } from "../duration.ts";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
-import { argument } from "../parse.ts";
+import { argument, wholeNumber } from "../parse.ts";
 import { Redactor } from "../supervise/redact.ts";
 import { DEFAULT_RESTART_TIMINGS, RESTART_POLICIES, type RestartPolicy } from "../supervise/restart.ts";
 import { type SuperviseOptions, supervise } from "../supervise/supervisor.ts";
@@ -22,7 +22,14 @@ interface Options {
   readonly restartReset?: number;
   readonly stopTimeout?: number;
   readonly reportTimeout?: number;
+  readonly logFile?: string;
+  readonly logFileMaxMb: number;
+  readonly logFileKeep: number;
 }
+
+/** As the scheduler's own `--log-file`. */
+const DEFAULT_LOG_FILE_MB = 100;
+const DEFAULT_LOG_FILES = 10;
 
 /** A worker's own defaults, for the times that are derived from them. */
 const DEFAULT_REGISTER_TIMEOUT_S = 90;
@@ -40,6 +47,8 @@ const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 export function addRun(program: Command, io: Io, setExitCode: (code: number) => void): void {
   const duration = (flag: string, help: string): Option =>
     new Option(flag, help).argParser(argument(parseDuration));
+  const count = (flag: string, help: string, fallback: number): Option =>
+    new Option(flag, `${help}; default ${fallback}`).argParser(wholeNumber(1, 1_000_000)).default(fallback);
   const command = program
     .command("run")
     .argument("<command...>", "the worker's command line, best after --")
@@ -70,6 +79,18 @@ export function addRun(program: Command, io: Io, setExitCode: (code: number) => 
     )
     .addOption(
       duration("--report-timeout <duration>", "longest wait for the scheduler at the very end; default 8s"),
+    )
+    .option(
+      "--log-file <file>",
+      "also write the output here, turned over by size; a file for each supervisor",
+    )
+    .addOption(count("--log-file-max-mb <mb>", "size at which it is turned over", DEFAULT_LOG_FILE_MB))
+    .addOption(
+      count(
+        "--log-file-keep <count>",
+        "older files that are kept, as FILE.1 (the youngest)",
+        DEFAULT_LOG_FILES,
+      ),
     )
     .passThroughOptions()
     .addHelpText(
@@ -124,6 +145,14 @@ async function runCommand(
     },
     reportTimeoutMs: options.reportTimeout ?? REPORT_TIMEOUT_MS,
     redactor: new Redactor(env),
+    logFile:
+      options.logFile === undefined
+        ? undefined
+        : {
+            path: options.logFile,
+            maxBytes: options.logFileMaxMb * 1024 * 1024,
+            keep: options.logFileKeep,
+          },
   };
   return supervise(supervised, client, io);
 }

@@ -68,8 +68,8 @@ async function openPort({ host, port }: Target): Promise<Finding> {
   return {
     name,
     status: CheckStatus.FAILED,
-    summary: `port ${port} of ${host} cannot be reached: ${error}`,
-    remedy: /ECONNREFUSED/.test(error)
+    summary: `port ${port} of ${host} cannot be reached: ${error.message}`,
+    remedy: /ECONNREFUSED/.test(error.message)
       ? "nothing listens there: start the scheduler (`muster serve`, `muster dev`), or say where it is with --scheduler"
       : "look at the network and the firewall between here and there",
   };
@@ -90,13 +90,7 @@ async function handshake({ host, port, tls }: Target): Promise<Finding> {
   if (tls) {
     if (error === undefined)
       return { name, status: CheckStatus.OK, summary: "TLS is agreed, and the certificate is trusted" };
-    return {
-      name,
-      status: CheckStatus.FAILED,
-      summary: `TLS is not agreed: ${error}`,
-      remedy:
-        "give the authority that signed the scheduler's certificate with --tls-ca; leave it out when the scheduler has no TLS",
-    };
+    return { name, status: CheckStatus.FAILED, ...whyNoTls(error, host) };
   }
   if (error !== undefined)
     return { name, status: CheckStatus.OK, summary: "the port speaks no TLS, and none was asked for" };
@@ -107,6 +101,61 @@ async function handshake({ host, port, tls }: Target): Promise<Finding> {
     remedy: "give the authority that signed the scheduler's certificate with --tls-ca or MUSTER_TLS_CA",
   };
 }
+
+/** What to do about a handshake that failed, by what OpenSSL and Node say of it. */
+function whyNoTls(error: Failure, host: string): { summary: string; remedy: string } {
+  const { code, message } = error;
+  if (code === "CERT_HAS_EXPIRED") {
+    return {
+      summary: `the scheduler's certificate has expired (${message})`,
+      remedy: "renew it (--tls-cert and --tls-key of the scheduler) and restart the scheduler",
+    };
+  }
+  if (code === "CERT_NOT_YET_VALID") {
+    return {
+      summary: `the scheduler's certificate is not valid yet (${message})`,
+      remedy: "look whether the clocks of this machine and of the one that made the certificate are right",
+    };
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return {
+      summary: `the scheduler's certificate is not for ${host}: it has ${error.names || "no names"}`,
+      remedy: `give --scheduler one of the names that the certificate has, or make one that has ${host}`,
+    };
+  }
+  if (UNTRUSTED.has(code)) {
+    return {
+      summary: `the scheduler's certificate is not signed by the authority that was given (${message})`,
+      remedy:
+        "give the authority that signed it with --tls-ca or MUSTER_TLS_CA; or this is another scheduler than you mean",
+    };
+  }
+  if (NO_TLS.test(`${code} ${message}`)) {
+    return {
+      summary: "the port speaks no TLS, and the command line does",
+      remedy:
+        "leave --tls-ca and MUSTER_TLS_CA out, or give the scheduler a certificate (--tls-cert and --tls-key)",
+    };
+  }
+  return {
+    summary: `TLS is not agreed: ${message}`,
+    remedy:
+      "give the authority that signed the scheduler's certificate with --tls-ca; leave it out when the scheduler has no TLS",
+  };
+}
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "CERT_SIGNATURE_FAILURE",
+]);
+
+/** What an HTTP/2 server without TLS answers to a client's hello is no TLS record; some hang up. */
+const NO_TLS =
+  /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long|ECONNRESET|before secure TLS/i;
 
 async function probeHttp({ http, tls }: Target): Promise<Finding> {
   const name = "connection.http";
@@ -168,16 +217,32 @@ interface Dialled {
   destroy(): unknown;
 }
 
+/** Why a connection does not stand. */
+interface Failure {
+  readonly message: string;
+  /** Node's or OpenSSL's name of it; empty when it has none. */
+  readonly code: string;
+  /** Names in the certificate, where those are what is wrong. */
+  readonly names?: string;
+}
+
 /** Undefined when the connection stands; otherwise why not. */
-function dial(start: (done: (error: string | undefined) => void) => Dialled): Promise<string | undefined> {
+function dial(start: (done: (error: Failure | undefined) => void) => Dialled): Promise<Failure | undefined> {
   return new Promise((resolve) => {
-    const done = (error: string | undefined): void => {
+    const done = (error: Failure | undefined): void => {
       socket.destroy();
       resolve(error);
     };
     const socket = start(done);
-    socket.on("error", (error) => done(messageOf(error)));
-    socket.on("timeout", () => done(`no answer within ${TRY_MS / 1000} s`));
+    socket.on("error", (error) =>
+      done({
+        message: messageOf(error),
+        code: "code" in error ? String(error.code) : "",
+        // Node's message leaves out the names of another kind than what was dialled.
+        names: "cert" in error ? String(Object(error.cert).subjectaltname ?? "") : "",
+      }),
+    );
+    socket.on("timeout", () => done({ message: `no answer within ${TRY_MS / 1000} s`, code: "" }));
   });
 }
 

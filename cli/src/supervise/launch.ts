@@ -7,6 +7,7 @@ import type { ChildEnd } from "./child.ts";
 import { Child } from "./child.ts";
 import { Lines } from "./lines.ts";
 import { MemoryWatch } from "./memory-watch.ts";
+import type { OutputFile } from "./output-file.ts";
 import { OutputTail } from "./output-tail.ts";
 import type { Redactor } from "./redact.ts";
 import type { ExitMessage, LaunchMessage } from "./reporter.ts";
@@ -39,6 +40,8 @@ export interface LaunchOptions {
   readonly clock: Clock;
   /** Called when the launch has news for the scheduler. */
   readonly onNews: () => void;
+  /** Where the output is kept besides; undefined for nowhere. */
+  readonly file: OutputFile | undefined;
 }
 
 /** One start of the command, from the start to the end. */
@@ -100,6 +103,7 @@ export class Launch {
       for (const line of this.#lines[from].end()) this.#log.take(line);
     }
     this.#log.end();
+    this.#options.file?.endLines();
     const ranForMs = this.#options.clock.monotonic() - this.#startedAtMs;
     const { code, signal, startError } = ended;
     const failed = code !== 0;
@@ -160,6 +164,7 @@ export class Launch {
 
   #take(chunk: Uint8Array, from: "stdout" | "stderr"): void {
     this.#tail.push(chunk);
+    this.#options.file?.push(chunk, from);
     let news = false;
     for (const line of this.#lines[from].push(chunk)) news = this.#log.take(line) || news;
     this.#look();

@@ -9,18 +9,28 @@ export interface SupervisorLog {
   say(level: Level, event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Lines on `screen`: for people on a terminal, one JSON object a line elsewhere, like those of workers. */
-export function supervisorLog(screen: Screen, clock: Clock): SupervisorLog {
+/**
+ * Lines on `screen`: for people on a terminal, one JSON object a line elsewhere, like those of workers.
+ *
+ * @param keep Takes every line as JSON as well.
+ */
+export function supervisorLog(
+  screen: Screen,
+  clock: Clock,
+  keep: (line: string) => void = () => undefined,
+): SupervisorLog {
   return {
     say(level, event, message, fields = {}) {
+      const time = new Date(clock.now()).toISOString();
+      const line = `${JSON.stringify({ level, time, event, ...fields, msg: message })}\n`;
+      keep(line);
       if (screen.isTTY) {
         const { dim, red, yellow } = screen.colors;
         const paint = level === "error" ? red : level === "warn" ? yellow : dim;
         screen.write(`${paint(`muster run: ${message}`)}\n`);
         return;
       }
-      const time = new Date(clock.now()).toISOString();
-      screen.write(`${JSON.stringify({ level, time, event, ...fields, msg: message })}\n`);
+      screen.write(line);
     },
   };
 }

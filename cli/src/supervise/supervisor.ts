@@ -1,8 +1,11 @@
 import type { Client } from "@muster/worker/client";
 import { formatDuration } from "../duration.ts";
+import { CliError } from "../errors.ts";
+import { ExitCode } from "../exit-codes.ts";
 import type { Io, StopSignal } from "../io.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
+import { OutputFile, type OutputFileOptions } from "./output-file.ts";
 import { Reporter } from "./reporter.ts";
 import type { RestartPolicy, RestartTimings } from "./restart.ts";
 import { decideRestart } from "./restart.ts";
@@ -17,13 +20,19 @@ export interface SuperviseOptions
   > {
   readonly restart: RestartPolicy;
   readonly timings: RestartTimings;
+  /** Where the output of the process and what is said of it are kept as well. */
+  readonly logFile: OutputFileOptions | undefined;
   /** How long the last reports may hold the supervisor's own end up, milliseconds. */
   readonly reportTimeoutMs: number;
 }
 
 /** Runs the command, again and again if it must, until it ends for good; answers the exit code of its last run. */
 export async function supervise(options: SuperviseOptions, client: Client, io: Io): Promise<number> {
-  const log = supervisorLog(io.stderr, io.clock);
+  const file =
+    options.logFile &&
+    openFile(options.logFile, (message) => log.say("warn", "launch.log_file", message, { path }));
+  const path = options.logFile?.path;
+  const log = supervisorLog(io.stderr, io.clock, (line) => file?.line(line));
   const reporter = new Reporter(client, io.clock, log);
   const stopping = new AbortController();
   let current: Launch | undefined;
@@ -39,7 +48,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   try {
     let ends = 0;
     for (let number = 1; ; number++) {
-      current = new Launch({ ...options, ...outputs(io), onNews: () => reporter.changed() }, number);
+      current = new Launch({ ...options, ...outputs(io), file, onNews: () => reporter.changed() }, number);
       const launch = current;
       if (launch.child.pid !== 0) {
         reporter.launched(() => launch.describe());
@@ -69,6 +78,19 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   } finally {
     await reporter.close(options.reportTimeoutMs);
     stopListening();
+    file?.close();
+  }
+}
+
+/** @throws CliError when the file cannot be opened: nothing has been started yet. */
+function openFile(options: OutputFileOptions, onFault: (message: string) => void): OutputFile {
+  try {
+    return new OutputFile(options, onFault);
+  } catch (error) {
+    throw new CliError(
+      `the log file ${options.path} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+      { exitCode: ExitCode.FAILED, remedy: "name another with --log-file, or none" },
+    );
   }
 }
 

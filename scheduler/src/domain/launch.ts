@@ -72,6 +72,14 @@ export interface LaunchRecord extends LaunchFacts {
   readonly end: LaunchEnd | undefined;
 }
 
+/** What a worker said when it registered, the last time that it did. */
+export interface Served {
+  readonly workerId: string;
+  readonly pool: string;
+  readonly types: readonly string[];
+  readonly queues: readonly string[];
+}
+
 /** Phases that say more than that the process runs, in the SDK's words. */
 const CONNECTING = "scheduler_connecting";
 const REGISTERED = "registered";

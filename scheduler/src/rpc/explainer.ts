@@ -7,10 +7,11 @@ import type { Registry } from "../dispatch/registry.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
-import { explainExit, explainLaunching, explainSilence, withLaunches } from "../domain/explain/launch.ts";
+import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
 import { databaseUnavailable, heldMeanwhile, type Outage } from "../domain/explain/outage.ts";
 import { type Explanation, plural, type Reason } from "../domain/explain/reason.ts";
 import { withRefused } from "../domain/explain/refused.ts";
+import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
@@ -63,6 +64,7 @@ export interface ExplainerParts {
   /** Since the polling loop last ran, milliseconds; undefined before its first run. */
   readonly pollAgeMs: () => number | undefined;
   readonly watch: WatchSettings;
+  readonly acceptDeadlineMs: number;
 }
 
 /** Latest events looked at: those of the phases that are open are among them. */
@@ -212,7 +214,7 @@ export class Explainer {
   }
 
   async #taskReasons(task: TaskRecord): Promise<Reason[]> {
-    const { store, fleet, watch } = this.#parts;
+    const { store, fleet, watch, acceptDeadlineMs } = this.#parts;
     if (hasEnded(task.state))
       return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
     const now = await store.databaseTime();
@@ -221,7 +223,7 @@ export class Explainer {
     const holder =
       record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
     const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
-    return explainActive({ task, holder, events, watch, now });
+    return explainActive({ task, holder, events, watch, acceptDeadlineMs, now });
   }
 
   async #waitingReasons(task: TaskRecord, now: Date): Promise<Reason[]> {
@@ -244,6 +246,8 @@ export class Explainer {
       failedWithinMs: FAILED_LAUNCH_NEWS_MS,
       limit: MAX_LAUNCHES,
     });
+    const failures = failed.flatMap(({ launch }) => launch ?? []);
+    const served = await store.servedBefore([...launching, ...failures]);
     const queue = (await store.listQueues()).find(({ name }) => name === task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const refusals = able ? [] : await store.listRefusals(undefined);
@@ -264,8 +268,8 @@ export class Explainer {
       address: address(),
       now,
     });
-    const failures = failed.flatMap(({ launch }) => launch ?? []);
-    return withRefused(withLaunches(reasons, launching, failures, now), task, refusals, now);
+    const news = { launching, failed: failures, served };
+    return withRefused(withLaunches(reasons, task, news, now), task, refusals, now);
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

@@ -15,11 +15,12 @@ import { refusalWords } from "../domain/explain/refused.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
-import { LOOP_BLOCKED_MS } from "../domain/worker.ts";
+import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/worker.ts";
 import type { Store } from "../store/store.ts";
 import { type FleetFacts, readFleet } from "./fleet-facts.ts";
 import { fromWorkerState } from "./from-domain.ts";
 import { fromQueue } from "./from-queue.ts";
+import { failedStartLine, type LaunchLine, startingLine } from "./launch-lines.ts";
 
 /** Most entries of a list; everything is read with this and cut to what a caller asks for. */
 const MAX_LIMIT = 100;
@@ -27,6 +28,9 @@ const MAX_LIMIT = 100;
 /** Two callers within this get the same answer; a read that takes longer is repeated more rarely still. */
 const FRESH_MS = 500;
 const FRESH_READS = 5;
+
+/** A start that failed longer ago is history. */
+const FAILED_START_MS = 3_600_000;
 
 /** What was refused longer ago is history. */
 const REFUSED_MS = 3_600_000;
@@ -63,13 +67,28 @@ export class OverviewSource {
   async #read(): Promise<Overview> {
     const { store, classes, clock, scheduler } = this.#parts;
     const began = clock.monotonic();
-    const [facts, schedulers] = await Promise.all([
+    const [facts, schedulers, starting, failed] = await Promise.all([
       readFleet(store, classes, MAX_LIMIT),
       store.listSchedulers(),
+      store.waitingLaunches(MAX_LIMIT),
+      store.listLaunches({
+        workerId: undefined,
+        pool: undefined,
+        beforeId: undefined,
+        failedWithinMs: FAILED_START_MS,
+        limit: MAX_LIMIT,
+      }),
     ]);
+    const launches = [
+      ...starting.map((launch) => startingLine(launch, facts.now)),
+      // Those that had registered are among the workers that have ended.
+      ...failed
+        .filter((record) => !hasRegistered(record))
+        .flatMap(({ launch }) => (launch && failedStartLine(launch, facts.now)) ?? []),
+    ];
     const living = schedulers.filter(({ leaseUntil }) => leaseUntil >= facts.now).length;
     const overview = create(OverviewSchema, {
-      ...describe(facts),
+      ...describe(facts, launches),
       schedulerId: scheduler.id,
       schedulerVersion: scheduler.version,
       schedulerCount: Math.max(1, living),
@@ -99,12 +118,18 @@ function cut(overview: Overview, limit: number): Overview {
   };
 }
 
-function describe(facts: FleetFacts): MessageInitShape<typeof OverviewSchema> {
+function describe(
+  facts: FleetFacts,
+  launches: readonly LaunchLine[],
+): MessageInitShape<typeof OverviewSchema> {
   const { report, classes, now } = facts;
   const refused = recentlyRefused(facts.refusals, now);
   const states = new Map<WorkerLine["state"], number>();
   for (const { state, workers } of report.groups) states.set(state, (states.get(state) ?? 0) + workers);
   if (refused.length > 0) states.set("refused", refused.length);
+  for (const { line } of launches)
+    if (line.state === "launching" || line.state === "connecting")
+      states.set(line.state, (states.get(line.state) ?? 0) + 1);
   const total = (pick: (entry: Coverage) => number) =>
     BigInt(classes.reduce((sum, entry) => sum + pick(entry), 0));
   const queues = facts.queues.map((row) =>
@@ -130,6 +155,7 @@ function describe(facts: FleetFacts): MessageInitShape<typeof OverviewSchema> {
     queues: queues.sort(byNeed).slice(0, MAX_LIMIT),
     workers: [
       ...report.workers.map((line) => ({ line, problem: problemOf(line) })),
+      ...launches,
       ...refused.map((refusal) => ({ line: refusedLine(refusal, now), problem: refusalProblem(refusal) })),
     ]
       .sort((a, b) => rank(a) - rank(b))

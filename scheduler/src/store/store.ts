@@ -1,5 +1,5 @@
 import type { AttemptKey } from "../domain/ids.ts";
-import type { LaunchRecord } from "../domain/launch.ts";
+import type { LaunchRecord, Served } from "../domain/launch.ts";
 import type { TaskClass } from "../domain/match.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import type { DatabaseReport, FleetReport, SchedulerReport } from "../domain/reports.ts";
@@ -121,6 +121,8 @@ export interface Store {
   waitingLaunches(limit: number): Promise<LaunchRecord[]>;
   /** Launches, newest first, each with its session if it has registered. */
   listLaunches(filter: LaunchFilter): Promise<WorkerRecord[]>;
+  /** What the workers of these ids, and of these pools, served when they last registered; the latest of each worker. */
+  servedBefore(launches: readonly { workerId: string; pool: string }[]): Promise<Served[]>;
 
   // Schedulers.
   announce(scheduler: Announcement, leaseMs: number): Promise<void>;

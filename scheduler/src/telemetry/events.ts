@@ -16,6 +16,8 @@ export const LOG_EVENTS = {
   "journal.events_dropped": "warn",
   "journal.output_dropped": "warn",
   "journal.write_failed": "error",
+  "log.file_failed": "error",
+  "log.file_recovered": "warn",
   "loop.failed": "error",
   monitor: "info",
   "monitor.queues": "debug",

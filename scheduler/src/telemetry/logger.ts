@@ -1,6 +1,6 @@
-import { type DestinationStream, pino, stdTimeFunctions } from "pino";
-import type { SonicBoom } from "sonic-boom";
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import { errorFields } from "./error-fields.ts";
+import { RollingFile } from "./rolling-file.ts";
 import { activeSpanFields } from "./tracing.ts";
 
 /** Facts of a log line. `error` is written with its class, message, stack and cause. */
@@ -30,12 +30,16 @@ export interface LoggerOptions {
   /** Also into this file, turned over at `maxFileMb`. */
   readonly file: string | undefined;
   readonly maxFileMb: number;
+  /** Older files that are kept. */
+  readonly keepFiles: number;
 }
 
-/** One JSON object a line on stdout, ISO timestamps with milliseconds. */
-export async function openLogger(
-  options: LoggerOptions,
-): Promise<{ log: Logger; close: () => Promise<void> }> {
+/**
+ * One JSON object a line on stdout, ISO timestamps with milliseconds; into the file at once too.
+ *
+ * @throws Error when the file cannot be opened.
+ */
+export async function openLogger(options: LoggerOptions): Promise<{ log: Logger; close: () => void }> {
   const streams: { level: LogLevel; stream: DestinationStream }[] = [];
   if (options.pretty) {
     const { default: pretty } = await import("pino-pretty");
@@ -52,13 +56,19 @@ export async function openLogger(
   } else {
     streams.push({ level: options.level, stream: pino.destination({ dest: 1, sync: true }) });
   }
-  let file: SonicBoom | undefined;
-  if (options.file !== undefined) {
-    const { default: roll } = await import("pino-roll");
-    file = await roll({ file: options.file, size: `${options.maxFileMb}m`, mkdir: true });
-    streams.push({ level: options.level, stream: file });
-  }
-  const root = pino(
+  const { file: path } = options;
+  const file =
+    path === undefined
+      ? undefined
+      : new RollingFile({
+          path,
+          maxBytes: options.maxFileMb * 1024 * 1024,
+          keep: options.keepFiles,
+          onFault: (error) => root.error({ path, error }, "log.file_failed"),
+          onRecovered: (count) => root.warn({ path, lost_lines: count }, "log.file_recovered"),
+        });
+  if (file) streams.push({ level: options.level, stream: { write: (line) => file.write(line) } });
+  const root: PinoLogger = pino(
     {
       level: options.level,
       messageKey: "event",
@@ -78,14 +88,7 @@ export async function openLogger(
       error: (event, fields = {}) => root.error(fields, event),
       debugEnabled: root.isLevelEnabled("debug"),
     },
-    close: async () => {
-      const open = file;
-      if (!open) return;
-      await new Promise<void>((resolve) => {
-        open.once("close", resolve);
-        open.end();
-      });
-    },
+    close: () => file?.close(),
   };
 }
 

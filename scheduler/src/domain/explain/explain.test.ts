@@ -30,7 +30,7 @@ describe("why a task that was given out stands where it stands", () => {
     task: TaskRecord,
     holder: FleetMember | undefined = member(),
     events: readonly TimelineEvent[] = [],
-  ) => explainActive({ task, holder, events, watch: WATCH, now: NOW });
+  ) => explainActive({ task, holder, events, watch: WATCH, acceptDeadlineMs: 5_000, now: NOW });
   const first = (task: TaskRecord, holder = member()) => explain(task, holder)[0];
 
   it("tells what it does", () => {
@@ -44,7 +44,14 @@ describe("why a task that was given out stands where it stands", () => {
     assert.match(reason?.summary ?? "", /on w-1 for 48 s, in inference for 10 s, 50 % done/);
     assert.equal(first({ ...active, state: "assigned" })?.code, "AWAITING_ACCEPT");
     assert.equal(
-      explainActive({ task: active, holder: undefined, events: [], watch: WATCH, now: NOW })[0]?.code,
+      explainActive({
+        task: active,
+        holder: undefined,
+        events: [],
+        watch: WATCH,
+        acceptDeadlineMs: 5_000,
+        now: NOW,
+      })[0]?.code,
       "RUNNING",
     );
   });

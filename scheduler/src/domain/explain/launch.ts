@@ -6,9 +6,6 @@ import { type Evidence, plural, type Reason, span } from "./reason.ts";
 const SHOWN_TAIL_CHARS = 4_000;
 const SHOWN_TAIL_LINES = 30;
 
-/** Launches named in one reason. */
-const MAX_NAMED = 10;
-
 /**
  * Why a process that was launched has not registered yet.
  *
@@ -105,7 +102,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
         reason(
           "STARTUP_TIMEOUT",
           `it could not register within ${span(launch.registerTimeoutMs)} and gave up: it ${ran}; ${lastPhase(launch, launch.end.time)}`,
-          `make sure that a scheduler listens at the address it dialled and that ${launch.hostname} can reach it`,
+          `make sure that a scheduler listens at ${addressOf(launch) ?? "the address it dialled"} and that ${launch.hostname} can reach it; a wrong address is set right with MUSTER_SCHEDULER_ADDR`,
         ),
       ];
     case "oom_killed":
@@ -140,73 +137,6 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
   }
 }
 
-/** Waits that no further worker would end. */
-const NOT_FOR_WANT_OF_WORKERS: ReadonlySet<string> = new Set([
-  "SCHEDULED_FOR_LATER",
-  "WAITING_FOR_RETRY",
-  "QUEUE_PAUSED",
-  "DISPATCH_DELAYED",
-]);
-
-/**
- * The reasons for which a task waits, with what launches have to say to them: workers that are starting or
- * could not start. What those can run is known only when they register.
- *
- * @param launching Processes that were launched and have not registered.
- * @param failed Processes whose last start failed and that were not started again, newest first.
- */
-export function withLaunches(
-  reasons: readonly Reason[],
-  launching: readonly LaunchRecord[],
-  failed: readonly LaunchRecord[],
-  now: Date,
-): Reason[] {
-  const [first] = reasons;
-  if (!first || NOT_FOR_WANT_OF_WORKERS.has(first.code)) return [...reasons];
-  const told = [
-    ...(launching.length > 0 ? [explainStarting(launching, now)] : []),
-    ...(failed.length > 0 ? [explainFailedToStart(failed, now)] : []),
-  ];
-  // Without any worker they are the cause; else they are what would help besides.
-  return first.code === "NO_WORKERS" ? [...told, ...reasons] : [...reasons, ...told];
-}
-
-function explainStarting(launches: readonly LaunchRecord[], now: Date): Reason {
-  const named = launches.slice(0, MAX_NAMED).map((launch) => {
-    const left = registerTimeLeftMs(launch, now);
-    const timeout = left > 0 ? `${span(left)} left to register` : "its time to register is over";
-    return `${launch.workerId}: ${lastPhase(launch, now)}, ${timeout}`;
-  });
-  const more = launches.length > named.length ? `; and ${launches.length - named.length} more` : "";
-  return {
-    code: "WORKERS_STARTING",
-    summary: `${plural(launches.length, "worker")} ${launches.length === 1 ? "is" : "are"} starting and not connected yet; ${named.join("; ")}${more}`,
-    since: launches[0]?.launchTime,
-    evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
-    remedy: `what it can run is known when it registers; how it stands: muster why ${launches[0]?.workerId ?? "ID"}`,
-  };
-}
-
-/** Workers whose last start failed. */
-function explainFailedToStart(launches: readonly LaunchRecord[], now: Date): Reason {
-  const named = launches.slice(0, MAX_NAMED).map((launch) => {
-    const { end } = launch;
-    const how = end?.exit ? exitInWords(end.exit) : "its supervisor fell silent";
-    const when = end ? ` ${span(age(end.time, now))} ago` : "";
-    const phase = end ? `, ${lastPhase(launch, end.time)}` : "";
-    return `${launch.workerId} (${end?.reason ?? "unknown"}${when}): ${how}${phase}${restart(launch, now).summary}`;
-  });
-  const more = launches.length > named.length ? `; and ${launches.length - named.length} more` : "";
-  const [first] = launches;
-  return {
-    code: "WORKERS_FAILED_TO_START",
-    summary: `${plural(launches.length, "worker")} could not start or did not stay: ${named.join("; ")}${more}`,
-    since: first?.end?.time,
-    evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
-    remedy: `the cause and the last output: muster why ${first?.workerId ?? "ID"}`,
-  };
-}
-
 const SEE_OUTPUT = "its last output (log_tail) says why; mend that and start it again";
 
 /** A second word for what the reason before it has told in full. */
@@ -220,7 +150,8 @@ function brief(code: string, summary: string, since: Date, evidence: readonly Ev
   };
 }
 
-function restart(
+/** What becomes of a worker that has ended, after what is told of its end: nothing, or its next start. */
+export function restart(
   { end, startNumber, hostname }: LaunchRecord,
   now: Date,
 ): { summary: string; remedy: string } {
@@ -241,7 +172,8 @@ function restart(
   };
 }
 
-function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
+/** How far its output says that it came, and how long ago. */
+export function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
   const last = phases.at(-1);
   if (!last) return "its output has named no startup phase";
   const reached = age(launchTime, now) - last.elapsedMs;
@@ -253,9 +185,13 @@ function process({ pid, hostname }: LaunchRecord): string {
   return `pid ${pid} on ${hostname || "an unknown host"}`;
 }
 
+/** Where its output says that it dialled. */
+function addressOf({ phases }: LaunchRecord): string | undefined {
+  return phases.findLast(({ attributes }) => attributes.scheduler_addr)?.attributes.scheduler_addr;
+}
+
 function launchEvidence(launch: LaunchRecord, now: Date): Evidence[] {
-  const address = launch.phases.findLast(({ attributes }) => attributes.scheduler_addr)?.attributes
-    .scheduler_addr;
+  const address = addressOf(launch);
   return [
     { key: "command", value: launch.command, source: "launch" },
     { key: "process", value: process(launch), source: "launch" },

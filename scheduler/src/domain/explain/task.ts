@@ -1,8 +1,10 @@
-import { formatAttemptId } from "../ids.ts";
+import { cureOf } from "../cure.ts";
+import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
 import { LOOP_BLOCKED_MS, type WorkerRecord, type WorkerState } from "../worker.ts";
+import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
 import { plural, type Reason, span } from "./reason.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 
@@ -21,6 +23,8 @@ export interface ActiveFacts {
   /** The latest recorded events of the task, oldest first. */
   readonly events: readonly TimelineEvent[];
   readonly watch: WatchSettings;
+  /** An assignment that is not answered within this is taken back. */
+  readonly acceptDeadlineMs: number;
   /** The database's clock. */
   readonly now: Date;
 }
@@ -47,36 +51,9 @@ export function explainActive(facts: ActiveFacts): Reason[] {
       remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is given to another worker by itself; what is wrong with this one: muster why ${worker}`,
     });
   }
-  if (task.cancelTime) {
-    reasons.push({
-      code: "CANCELLING",
-      summary: `its cancellation was asked for ${span(age(task.cancelTime))} ago (${task.cancelReason ?? "no reason given"}) and the handler on ${worker} has not returned`,
-      since: task.cancelTime,
-      evidence: [{ key: "worker", value: worker, source: "database" }],
-      remedy:
-        "it ends when the handler looks at ctx.signal; a handler that never does must be mended, or its worker drained",
-    });
-  }
+  if (task.cancelTime) reasons.push(cancelling(task, task.cancelTime, holder, running, now));
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
-  if (running && loopAge >= LOOP_BLOCKED_MS) {
-    reasons.push({
-      code: "LOOP_BLOCKED",
-      summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}`,
-      evidence: [
-        { key: "event_loop_age_ms", value: String(Math.round(loopAge)), source: "heartbeat" },
-        ...(running.phase ? [{ key: "phase", value: running.phase, source: "heartbeat" }] : []),
-        { key: "worker", value: worker, source: "database" },
-        {
-          key: "last_beat",
-          value: "beats go on from their own thread",
-          source: "heartbeat",
-          ageMs: age(holder?.record.heartbeatTime),
-        },
-      ],
-      remedy:
-        "the handler computes without yielding; it is left alone. Move such work to a thread or a child process",
-    });
-  }
+  if (running && holder && loopAge >= LOOP_BLOCKED_MS) reasons.push(loopBlocked(holder, running, now));
   const stuck = running?.resultPending ? undefined : stuckTask(facts, running);
   if (stuck) reasons.push(stuckReason(facts, stuck, running));
   if (running?.resultPending) reasons.push(resultPending(worker, attemptId, running, now));
@@ -85,17 +62,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   );
   if (unlisted && !running) reasons.push(missingAtWorker(worker, attemptId, unlisted, now));
   if (reasons.length > 0) return reasons;
-  if (task.state === "assigned") {
-    return [
-      {
-        code: "AWAITING_ACCEPT",
-        summary: `it was given to ${worker} ${span(age(task.assignTime))} ago, which has not accepted it yet`,
-        since: task.assignTime,
-        evidence: [{ key: "worker", value: worker, source: "database" }],
-        remedy: "when the accept deadline passes it is taken back and given to another worker by itself",
-      },
-    ];
-  }
+  if (task.state === "assigned") return [awaitingAccept(facts, worker)];
   const unstarted = awaitingStart(facts, worker);
   return [unstarted ?? runningReason(task, worker, age)];
 }
@@ -106,7 +73,18 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
     (attempt) =>
       `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
   );
-  const evidence = tries.map((value) => ({ key: "attempt", value, source: "database" }));
+  const evidence = [
+    ...tries.map((value) => ({ key: "attempt", value, source: "database" })),
+    ...(task.uniqueKey === undefined
+      ? []
+      : [
+          {
+            key: "unique_key",
+            value: `${task.uniqueKey}: a later submit with it is given this task and marked as a duplicate`,
+            source: "database",
+          },
+        ]),
+  ];
   const since = task.finishTime;
   if (task.state === "succeeded") {
     const warned = task.warnings.length > 0;
@@ -135,7 +113,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
   return {
     code: exhausted ? "RETRIES_EXHAUSTED" : "FAILED",
     summary: exhausted
-      ? `it failed ${plural(task.attemptCount, "time")}, which is all its retry policy allows; last ${last}`
+      ? `it failed ${plural(task.attemptCount, "time")}${task.outOfMemoryCount > 0 ? ` and ran out of memory ${plural(task.outOfMemoryCount, "time")}, which have a budget of their own; that is` : ", which is"} all its retry policy allows; last ${last}`
       : `it failed with ${last}`,
     since,
     evidence: [
@@ -143,7 +121,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       { key: "last_error", value: last, source: "database" },
       { key: "worker", value: task.workerId ?? "none", source: "database" },
     ],
-    remedy: `mend the cause, then: muster retry t-${task.id}`,
+    remedy: `${cureOf(failure?.code, formatTaskId(task.id))}; then: muster retry t-${task.id}`,
   };
 }
 

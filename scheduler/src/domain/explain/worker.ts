@@ -1,5 +1,6 @@
-import { LOOP_BLOCKED_MS, type WorkerRecord } from "../worker.ts";
+import { LOOP_BLOCKED_MS, type RunningRecord, type WorkerRecord } from "../worker.ts";
 import type { FleetMember } from "./fleet.ts";
+import { processOf } from "./given-out.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
@@ -43,20 +44,36 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   const reasons: Reason[] = [];
   if (beat && beat.loopAgeMs >= LOOP_BLOCKED_MS) {
     const inside = held.find(({ resultPending }) => !resultPending);
+    const loopAge = beat.loopAgeMs;
     reasons.push({
       code: "LOOP_BLOCKED",
-      summary: `it is alive, but its main loop has been blocked for ${span(beat.loopAgeMs)}${inside ? ` in ${inside.attemptId}${inside.phase ? `, phase ${inside.phase}` : ""}` : ""}`,
-      evidence: heldEvidence,
-      remedy: "the handler computes without yielding; move such work to a thread or a child process",
+      summary: `it is alive, but its main loop has been blocked for ${span(loopAge)}${inside ? ` in ${inside.attemptId}${inside.phase ? `, phase ${inside.phase}` : ""}` : ""}`,
+      since: new Date(now.getTime() - beatAge - loopAge),
+      evidence: [
+        {
+          key: "event_loop_age_ms",
+          value: String(Math.round(loopAge)),
+          source: "heartbeat",
+          ageMs: beatAge,
+        },
+        ...heldEvidence,
+      ],
+      remedy: `what it holds is left alone, and nothing on it moves until the loop turns again. The handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(member)}, and what it holds is tried again elsewhere`,
     });
   }
   if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now));
   if (state === "draining") {
     reasons.push({
       code: "DRAINING",
-      summary: `it takes no new work and waits for ${plural(held.length, "attempt")}`,
+      summary:
+        held.length === 0
+          ? "it takes no new work, holds nothing and is about to end"
+          : `it takes no new work and waits for ${plural(held.length, "attempt")}, the oldest ${oldest(held)}`,
       evidence: heldEvidence,
-      remedy: "it ends by itself when they end or its drain timeout passes",
+      remedy:
+        held.length === 0
+          ? "nothing to do: it ends by itself"
+          : "nothing to do: it ends by itself when they end; what has not ended when its drain timeout (WORKER_DRAIN_TIMEOUT_S) passes goes to other workers and costs no attempt",
     });
   } else if (state === "registered") {
     const last = record.phases.at(-1);
@@ -90,6 +107,12 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   } else reasons.push(idle(member, waiting, now));
   reasons.push(...loading(member, now));
   return reasons;
+}
+
+/** `t-7.1 in inference`, that which has been in its phase for longest. */
+function oldest(held: readonly RunningRecord[]): string {
+  const [first] = held.toSorted((a, b) => b.phaseAgeMs - a.phaseAgeMs);
+  return first ? `${first.attemptId}${first.phase ? ` in ${first.phase}` : ""}` : "unknown";
 }
 
 /** What the supervisor of a worker that does not answer says of its process. */
@@ -171,7 +194,7 @@ export function explainGone(record: WorkerRecord, end: EndFacts = { silentMs: un
       return reason(
         "FATAL",
         fatal
-          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}`
+          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}; ${end.held ? `what it held was requeued at once: ${end.held}` : "it held nothing"}`
           : "it reported a fatal error",
         "mend the cause named in the traceback and start it again",
         fatal ? [{ key: "traceback", value: fatal.traceback, source: "event" }] : [],

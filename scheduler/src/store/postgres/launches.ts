@@ -1,4 +1,4 @@
-import type { LaunchEndReason } from "../../domain/launch.ts";
+import type { LaunchEndReason, Served } from "../../domain/launch.ts";
 import type { LaunchEnded, LaunchExit, LaunchReport, LaunchReported, SilentLaunch } from "../store.ts";
 import type { Database, Statement } from "./database.ts";
 import { jsonParam } from "./rows.ts";
@@ -96,6 +96,20 @@ const GIVE_UP: Statement = {
     from ended where unregistered`,
 };
 
+// The newest sessions speak for a pool: it has no index, and what served long ago says little of the next start.
+const SERVED: Statement = {
+  name: "launch-served",
+  text: `select distinct on (worker_id) worker_id, pool, types, queues from (
+      select id, worker_id, hello ->> 'pool' as pool, hello -> 'types' as types, hello -> 'queues' as queues
+        from (select * from worker_session order by id desc limit 1000) recent
+       where hello ->> 'pool' = any($2::text[])
+      union all
+      select s.id, s.worker_id, s.hello ->> 'pool', s.hello -> 'types', s.hello -> 'queues'
+        from unnest($1::text[]) as w(worker_id) cross join lateral (
+          select * from worker_session s where s.worker_id = w.worker_id order by s.id desc limit 1) s) known
+    order by worker_id, id desc`,
+};
+
 /** Takes reports of launches, the latest of each; tells what each brought. */
 export async function reportLaunches(
   db: Database,
@@ -156,6 +170,32 @@ export async function endLaunch(db: Database, report: LaunchExit): Promise<Launc
     requeued: row?.requeued ?? 0,
     livingSessions: sessions.filter(({ living }) => living).map(({ id }) => id),
   };
+}
+
+/** What the workers of these ids, and of these pools, served when they last registered. */
+export async function servedBefore(
+  db: Database,
+  launches: readonly { readonly workerId: string; readonly pool: string }[],
+): Promise<Served[]> {
+  if (launches.length === 0) return [];
+  interface Row {
+    worker_id: string;
+    pool: string;
+    types: { readonly type: string }[];
+    queues: string[];
+  }
+  const pools = new Set(launches.map(({ pool }) => pool));
+  pools.delete("");
+  const rows = await db.cold<Row>(SERVED, [
+    [...new Set(launches.map(({ workerId }) => workerId))],
+    [...pools],
+  ]);
+  return rows.map(({ worker_id: workerId, pool, types, queues }) => ({
+    workerId,
+    pool,
+    types: types.map(({ type }) => type),
+    queues,
+  }));
 }
 
 /** Adds attempts that were requeued because of a launch's end; answers the sum. */

@@ -26,7 +26,7 @@ import {
   waitingLaunches,
 } from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
-import { addRequeued, endLaunch, giveUpLaunches, reportLaunches } from "./launches.ts";
+import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
@@ -146,6 +146,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     giveUpLaunches: (silentMs, limit) => giveUpLaunches(db, silentMs, limit),
     waitingLaunches: (limit) => waitingLaunches(db, limit),
     listLaunches: (filter) => listLaunches(db, filter),
+    servedBefore: (launches) => servedBefore(db, launches),
 
     announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
     otherSchedulers: async (selfId) => {

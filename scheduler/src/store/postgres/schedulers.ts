@@ -25,12 +25,14 @@ const RETIRE: Statement = {
 // hour: `muster doctor` names it.
 const FORGET: Statement = {
   name: "scheduler-forget",
-  text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id)
+  text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id),
+    led as (update leader set lease_until = now() where scheduler_id in (select id from dead))
     delete from command c
      where not exists (select from scheduler s where s.id = c.scheduler_id and s.lease_until >= now())`,
 };
 
-// The term grows whenever the lead changes hands, so that a leader that slept through its lease is fenced.
+// The term grows whenever the lead changes hands, so that a leader that slept through its lease is fenced. The
+// lead of a scheduler that is known to have died is free before its lease: retention's lasts for hours.
 const LEAD: Statement = {
   name: "leader-lead",
   text: `insert into leader (name, scheduler_id, term, lease_until)
@@ -39,6 +41,7 @@ const LEAD: Statement = {
        set scheduler_id = excluded.scheduler_id, lease_until = excluded.lease_until,
            term = leader.term + case when leader.scheduler_id = excluded.scheduler_id then 0 else 1 end
      where leader.scheduler_id = excluded.scheduler_id or leader.lease_until < now()
+        or exists (select from scheduler s where s.id = leader.scheduler_id and s.lease_until < now())
     returning term`,
 };
 

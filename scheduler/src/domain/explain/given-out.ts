@@ -1,0 +1,108 @@
+import { formatAttemptId } from "../ids.ts";
+import type { TaskRecord } from "../task.ts";
+import type { RunningRecord, WorkerRecord } from "../worker.ts";
+import { type Evidence, type Reason, span } from "./reason.ts";
+import type { ActiveFacts, Holder } from "./task.ts";
+
+/** `AWAITING_ACCEPT`: given out and not answered, with what is left until it is taken back. */
+export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFacts, worker: string): Reason {
+  const waitedMs = ageOf(task.assignTime, now);
+  const leftMs = acceptDeadlineMs - waitedMs;
+  const beatTime = holder?.record.heartbeatTime;
+  const fate =
+    leftMs > 0
+      ? `it is taken back in ${span(leftMs)} unless it is accepted by then`
+      : `the deadline of ${span(acceptDeadlineMs)} is over, and it is about to be taken back`;
+  return {
+    code: "AWAITING_ACCEPT",
+    summary: `it was given to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}`,
+    since: task.assignTime,
+    evidence: [
+      fact("worker", worker, "database"),
+      fact("attempt", formatAttemptId({ taskId: task.id, epoch: task.epoch }), "database"),
+      fact("assigned_ms_ago", Math.round(waitedMs), "database"),
+      fact("accept_deadline_ms", Math.round(acceptDeadlineMs), "database"),
+      fact("taken_back_in_ms", Math.max(0, Math.round(leftMs)), "database"),
+      ...(beatTime
+        ? [{ ...fact("last_beat", beatTime.toISOString(), "heartbeat"), ageMs: ageOf(beatTime, now) }]
+        : []),
+    ],
+    remedy: `nothing to do: taken back, it goes to another worker and costs no attempt; what keeps this one from answering: muster why ${worker}`,
+  };
+}
+
+/** `CANCELLING`: asked for, and the handler has not returned. */
+export function cancelling(
+  task: TaskRecord,
+  cancelTime: Date,
+  holder: Holder | undefined,
+  running: RunningRecord | undefined,
+  now: Date,
+): Reason {
+  const worker = task.workerId ?? "its worker";
+  const reason = task.cancelReason ?? "no reason given";
+  const phase = running?.phase ? ` in ${running.phase}` : "";
+  return {
+    code: "CANCELLING",
+    summary: `its cancellation was asked for ${span(ageOf(cancelTime, now))} ago (${reason}) and the handler on ${worker} has not returned; it keeps its slot until it does`,
+    since: cancelTime,
+    evidence: [
+      fact("worker", worker, "database"),
+      fact("attempt", formatAttemptId({ taskId: task.id, epoch: task.epoch }), "database"),
+      fact("cancel_reason", reason, "database"),
+      fact("cancel_requested_ms_ago", Math.round(ageOf(cancelTime, now)), "database"),
+      ...(running
+        ? [
+            {
+              key: "handler",
+              value: running.cancelling
+                ? `told to stop, still running${phase}`
+                : `not told yet by its last heartbeat${phase ? `, running${phase}` : ""}`,
+              source: "heartbeat",
+              ageMs: ageOf(holder?.record.heartbeatTime, now),
+            },
+          ]
+        : []),
+    ],
+    remedy: `it ends by itself when the handler looks at ctx.signal. One that never does must be mended; to end it now stop its process${processOf(holder)}: the task is then cancelled, and what else ${worker} holds is given to other workers (muster drain ${worker} first lets that end)`,
+  };
+}
+
+/** `LOOP_BLOCKED`: the holder beats from its own thread while its main loop does not turn. */
+export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): Reason {
+  const { record } = holder;
+  const { workerId: worker } = record;
+  const beatAge = ageOf(record.heartbeatTime, now);
+  const loopAge = record.heartbeat?.loopAgeMs ?? 0;
+  const beat = (key: string, value: string | number): Evidence => ({
+    ...fact(key, value, "heartbeat"),
+    ageMs: beatAge,
+  });
+  return {
+    code: "LOOP_BLOCKED",
+    summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}; the task is left alone and keeps its attempt`,
+    since: new Date(now.getTime() - beatAge - loopAge),
+    evidence: [
+      beat("event_loop_age_ms", Math.round(loopAge)),
+      ...(running.phase ? [beat("phase", `${running.phase} for ${span(running.phaseAgeMs)}`)] : []),
+      fact("worker", worker, "database"),
+      beat("attempt", running.attemptId),
+      beat("last_beat", "beats go on from their own thread"),
+    ],
+    remedy: `nothing is lost: its result lands when the loop turns again, but until then nothing else on ${worker} moves. Its handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(holder)}: the task is then tried again elsewhere`,
+  };
+}
+
+/** ` (pid 4711 on gpu-7)`, or nothing where it is not known. */
+export function processOf(holder: { readonly record: WorkerRecord } | undefined): string {
+  const host = holder?.record.hello.host;
+  return host && host.pid > 0 ? ` (pid ${host.pid} on ${host.hostname || "its host"})` : "";
+}
+
+function fact(key: string, value: string | number, source: string): Evidence {
+  return { key, value: String(value), source };
+}
+
+function ageOf(since: Date | undefined, now: Date): number {
+  return since === undefined ? 0 : Math.max(0, now.getTime() - since.getTime());
+}
