@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { argv, env, execPath } from "node:process";
+import { fileURLToPath } from "node:url";
 import { startServer } from "../support/postgres.ts";
 
 /** Unit tests beside the sources, then everything that needs processes and a database. */
@@ -15,6 +16,9 @@ const PATTERNS = [
   "test/**/*.test.ts",
 ];
 
+/** Compiled code, by content and version of Node; beside what is installed, so that it goes with it. */
+const CODE_CACHE = fileURLToPath(new URL("../../node_modules/.cache/node", import.meta.url));
+
 const wanted = argv.slice(2);
 const files = (wanted.length > 0 ? wanted : PATTERNS).flatMap((pattern) =>
   globSync(pattern, { exclude: (path) => path.includes("node_modules") || path.includes("dist") }),
@@ -27,11 +31,20 @@ try {
     [
       "--test",
       "--test-timeout=400000",
-      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      // Many tests wait for leases and timers: one more than cores keeps these busy.
+      `--test-concurrency=${availableParallelism() + 1}`,
       "--test-reporter=spec",
       ...files,
     ],
-    { stdio: "inherit", env: { ...env, TEST_DATABASE_URL: env.TEST_DATABASE_URL ?? server?.url ?? "" } },
+    {
+      stdio: "inherit",
+      env: {
+        ...env,
+        TEST_DATABASE_URL: env.TEST_DATABASE_URL ?? server?.url ?? "",
+        // Most of what the suite computes is programs that start: 0.95 s of a core each without it, 0.56 s with it.
+        NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? CODE_CACHE,
+      },
+    },
   );
   process.exitCode = await new Promise<number>((resolve) => {
     child.once("close", (code) => resolve(code ?? 1));
