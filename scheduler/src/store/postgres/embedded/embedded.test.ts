@@ -161,7 +161,7 @@ describe("a database of the scheduler's own", () => {
       fsync: "on",
       synchronous_commit: "on",
       autovacuum: "on",
-      max_connections: "100",
+      max_connections: "200",
       listen_addresses: "127.0.0.1",
       sockets: "",
       encoding: "UTF8",
