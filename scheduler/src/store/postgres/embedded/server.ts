@@ -34,7 +34,7 @@ const settings = [
   "listen_addresses=127.0.0.1",
   "unix_socket_directories=",
   "password_encryption=scram-sha-256",
-  // A scheduler keeps up to some 25; others of the machine may share this database.
+  // A scheduler keeps up to 28; others of the machine may share this database.
   "max_connections=200",
   // Nothing replicates from here; its launcher would only wait, and report its end as a failure.
   "max_logical_replication_workers=0",
