@@ -31,8 +31,9 @@ try {
     [
       "--test",
       "--test-timeout=400000",
-      // Many tests wait for leases and timers: one more than cores keeps these busy.
-      `--test-concurrency=${availableParallelism() + 1}`,
+      // Many tests wait for leases and timers: one more than cores keeps these busy. Four are what the server's 200
+      // connections are enough for.
+      `--test-concurrency=${Math.min(4, availableParallelism() + 1)}`,
       "--test-reporter=spec",
       ...files,
     ],
