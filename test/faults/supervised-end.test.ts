@@ -52,10 +52,10 @@ describe("a worker under muster run ends", () => {
     assert.equal(goneReason, "killed");
     assert.equal(launch?.exit?.requeuedCount, 1);
     const events = await fleet.workerEvents("end-killed");
-    assert.deepEqual(
-      events.filter((name) => name !== "worker.startup.phase" && name !== "worker.suspect"),
-      ["worker.launched", "worker.registered", "worker.killed", "worker.gone"],
-    );
+    const told = events.filter((name) => name !== "worker.startup.phase" && name !== "worker.suspect");
+    // The supervisor and the worker tell of the start independently: on a busy machine either is the first.
+    assert.deepEqual(told.slice(0, 2).toSorted(), ["worker.launched", "worker.registered"]);
+    assert.deepEqual(told.slice(2), ["worker.killed", "worker.gone"]);
     await fleet.scheduler.program.line("worker.killed", ({ signal }) => signal === "SIGKILL");
   });
 
