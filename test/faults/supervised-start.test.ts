@@ -35,8 +35,11 @@ describe("a worker under muster run starts", () => {
       waitReady: false,
     });
     await lost.supervisor.line("worker.dial.failed");
-    const { reason, explanation } = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 2 * H);
-    assert.equal(explanation.state, "connecting");
+    // Its log is read line by line: it is launching until the line of the dial was.
+    const { value: reason } = await within("it is seen connecting", 2 * H, async () => {
+      const told = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 2 * H);
+      return told.explanation.state === "connecting" ? told.reason : undefined;
+    });
     assert.match(
       reason.summary,
       /^waiting for worker connection: .*last phase scheduler_connecting, .* old; .* of its 6 s to register are left/,
