@@ -222,6 +222,8 @@ describe("a token that is changed while workers run", () => {
     await fleet.scheduler.program.end("SIGKILL");
     const rotated = await fleet.restart(fleet.scheduler, ["--reconnect-grace", "60", "--token", "rotated"]);
     const client = new Client({ scheduler: rotated.grpc, token: "rotated" });
+    // The bound begins where the stream is refused; the wait before the dial is the worker's.
+    await rotated.program.line("worker.refused", ({ worker_id }) => worker_id === "kept");
     const { value: reasons } = await within("its explanation names the token", 2 * TOLD_MS, async () => {
       const { explanation } = await client.fleet.explainWorker({ workerId: "kept" });
       return explanation?.reasons[0]?.code === "BAD_TOKEN" ? explanation.reasons : undefined;
