@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { TaskState } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll } from "../support/program.ts";
+import { cutAll, RawWorker } from "../support/raw-worker.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
 
 let db: TestDatabase;
@@ -18,6 +21,7 @@ before(async () => {
 
 after(async () => {
   client.close();
+  cutAll();
   await killAll();
   await db.drop();
 });
@@ -25,7 +29,7 @@ after(async () => {
 it("says so while the database takes no writes, holds on to results, and goes on when it does", async () => {
   const { program } = scheduler;
   const running = await client.submit("sleep", { ms: 1_500 });
-  await program.line("worker.startup.phase", ({ phase }) => phase === "ready");
+  while ((await running.get()).state !== TaskState.RUNNING) await delay(10);
   const before = program.mark();
   await readOnly(true);
   await program.line("database.unavailable", undefined, { after: before });
@@ -43,6 +47,31 @@ it("says so while the database takes no writes, holds on to results, and goes on
   assert.equal((await running.get()).attemptCount, 1);
   assert.equal(await (await client.submit("echo", 2)).result(), 2);
   assert.equal((await fetch(`${scheduler.http}/readyz`)).status, 200);
+});
+
+it("records afterwards what workers became while the database took no writes", async () => {
+  const { program } = scheduler;
+  const one = await RawWorker.connect(scheduler.grpc, { workerId: "late-ready", hello: { ready: false } });
+  const other = await RawWorker.connect(scheduler.grpc, { workerId: "late-draining" });
+  const before = program.mark();
+  await readOnly(true);
+  await program.line("database.unavailable", undefined, { after: before });
+  one.send({ case: "startupPhase", value: { phase: "ready" } });
+  other.send({ case: "draining", value: { reason: "the test says so" } });
+  for (const id of ["late-ready", "late-draining"]) {
+    await program.line("worker.report_not_recorded", ({ worker_id }) => worker_id === id, { after: before });
+  }
+  await readOnly(false);
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const rows = await db.query<{ worker_id: string; ready: boolean; draining: boolean }>(
+      "select worker_id, ready, draining from worker_session where worker_id like 'late-%' order by worker_id",
+    );
+    const [draining, ready] = rows;
+    if (ready?.ready && draining?.draining) return;
+    assert.ok(performance.now() < deadline, JSON.stringify(rows));
+    await delay(50);
+  }
 });
 
 /** What a session sees of an old primary after a fail-over: it answers, and refuses to write. */

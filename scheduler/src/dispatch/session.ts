@@ -85,6 +85,8 @@ export class Session implements Candidate {
   /** When its stream began (monotonic). */
   readonly connectedAt: number;
   beatUnwritten = false;
+  /** Its startup phases or its state are not in the store as they are here. */
+  startupUnwritten = false;
   /** Its beats have listed an attempt, so that one they leave out means something. */
   listsAttempts = false;
   fatal: FatalRecord | undefined;

@@ -140,7 +140,7 @@ export class Sessions {
   }
 
   async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
-    const { store, log, journal, dispatcher } = this.#parts;
+    const { log, journal, dispatcher } = this.#parts;
     const ready = phase.phase === "ready" && !session.startupDone;
     if (session.phases.length >= MAX_PHASES && !ready) return;
     session.phases.push(phase);
@@ -161,11 +161,11 @@ export class Sessions {
       elapsed_ms: Math.round(phase.elapsedMs),
     });
     if (ready) dispatcher.pump();
-    await store.recordStartup(session.id, session.phases, session.startupDone, session.draining);
+    await this.#recordStartup(session);
   }
 
   async draining(session: Session, reason: string): Promise<void> {
-    const { store, log, journal } = this.#parts;
+    const { log, journal } = this.#parts;
     if (session.draining) return;
     session.draining = true;
     log.info("worker.draining", { worker_id: session.workerId, reason, attempts: session.attempts.size });
@@ -175,7 +175,7 @@ export class Sessions {
       workerId: session.workerId,
       attributes: { reason },
     });
-    await store.recordStartup(session.id, session.phases, session.startupDone, true);
+    await this.#recordStartup(session);
   }
 
   /** Planned end: what it still held is given back without blame. */
@@ -218,6 +218,23 @@ export class Sessions {
     counters.heartbeatFailures += lost.length;
     for (const id of lost) ends.leaseGone(id);
     await ends.forgetMoved();
+    // What became ready or began to drain while the database was away.
+    for (const session of registry.all()) if (session.startupUnwritten) await this.#recordStartup(session);
+  }
+
+  async #recordStartup(session: Session): Promise<void> {
+    session.startupUnwritten = false;
+    try {
+      await this.#parts.store.recordStartup(
+        session.id,
+        session.phases,
+        session.startupDone,
+        session.draining,
+      );
+    } catch (error) {
+      session.startupUnwritten = true;
+      throw error;
+    }
   }
 
   async #renewed(beats: number): Promise<readonly number[]> {
