@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
@@ -232,7 +233,7 @@ export class Sessions {
         session.draining,
       );
     } catch (error) {
-      session.startupUnwritten = true;
+      session.startupUnwritten = error instanceof DatabaseUnavailableError;
       throw error;
     }
   }

@@ -20,8 +20,7 @@ const LINE_FEED = 0x0a;
  * A file that lines are appended to and that is turned over by size: what a crash leaves behind is whole,
  * because every write is done when `write` returns. The names are those of logrotate. When another process
  * turned the file over, this one goes on in the new file instead of turning it over again.
- *
- * A copy of this file serves the scheduler and the supervisor, which share no package; a test compares them.
+ * Imports nothing: the supervisor of workers uses it as well, as `@muster/scheduler/rolling-file`.
  */
 export class RollingFile {
   readonly #options: RollingFileOptions;

@@ -10,6 +10,7 @@ import { HeldAttempts } from "./held.ts";
 import { buildHello } from "./hello.ts";
 import { Lanes } from "./lanes.ts";
 import { Leaving } from "./leaving.ts";
+import { measureWorker } from "./measure-worker.ts";
 import { type Measures, prometheusText } from "./measures.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "./messages.ts";
 import { orderFor } from "./orders.ts";
@@ -336,31 +337,14 @@ export class Connection {
   }
 
   #measure(): Measures {
-    const counters = this.#counters;
-    const { user, system } = process.cpuUsage();
-    const outcomes = ["succeeded", "failed", "cancelled", "released"];
-    return {
-      concurrentJobs: this.#held.runningCount,
+    return measureWorker({
+      counters: this.#counters,
+      held: this.#held,
+      vitals: this.#vitals,
+      shared: this.#shared,
       slots: this.#data.slots,
-      outboxSize: this.#held.pendingResults,
-      heartbeats: counters.get("heartbeats"),
-      heartbeatFailures: counters.get("heartbeat_failures"),
-      reconnects: counters.get("reconnects"),
-      duplicates: counters.get("duplicate_assignments"),
-      pauses: counters.pauses.counts(),
-      retries: counters.retries.counts(),
-      shed: {
-        progress: counters.get("progress_shed") + counters.get("progress_coalesced"),
-        output: counters.get("output_shed"),
-        event: counters.get("events_dropped"),
-      },
-      finished: Object.fromEntries(outcomes.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
-      eventLoopDelayS: Math.max(this.#shared.delayP99Ms, this.#vitals.loopAgeMs) / 1000,
       connected: this.#session.up,
-      cpuS: (user + system) / 1e6,
-      rssBytes: this.#vitals.rssBytes,
-      heapUsedBytes: this.#shared.heapUsedBytes,
-    };
+    });
   }
 
   #healthFacts(): HealthFacts {
