@@ -98,6 +98,46 @@ test("events are followed across a broken connection, without loss, until Ctrl-C
   );
 });
 
+test("a follower that has nothing to show yet outlives a scheduler that goes away", async () => {
+  let lists = 0;
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      listEvents() {
+        lists += 1;
+        // It is reached and reads an empty feed; then nobody answers, and then something has happened.
+        if (lists <= 2) return { events: [] };
+        if (lists <= 4) throw new Refusal(status.UNAVAILABLE, "", "away");
+        return { events: [{ id: 1n, name: "queue.paused", time: noon(1), attributes: { queue: "q" } }] };
+      },
+      async *watchEvents({ afterEventId }) {
+        yield { events: [{ id: afterEventId + 1n, name: "queue.resumed", time: noon(2) }] };
+        await new Promise(() => {});
+      },
+    },
+  });
+  await using muster = startMuster(["events", "--follow"], {
+    env: { MUSTER_SCHEDULER_ADDR: scheduler.address },
+  });
+  await muster.sawStdout("\n2\t");
+  muster.kill("SIGINT");
+  const { stdout, stderr } = await muster.ended;
+  assert.equal(
+    stdout.toString(),
+    [
+      "1\t2026-01-02T12:00:00.001Z\tqueue.paused\t\t\t\tqueue=q",
+      "2\t2026-01-02T12:00:00.002Z\tqueue.resumed\t\t\t\t",
+      "",
+    ].join("\n"),
+  );
+  assert.equal(stderr, "the connection broke: away; trying again\n".repeat(2));
+});
+
+test("following begins with an error when no scheduler answers", async () => {
+  const { exitCode, stderr } = await runMuster(["events", "--follow", "--scheduler", "127.0.0.1:1"]);
+  assert.equal(exitCode, 5);
+  assert.match(stderr.toString(), /no scheduler answers at 127\.0\.0\.1:1/);
+});
+
 test("events of one id: a worker when no task has it, as one JSON document", async () => {
   await using scheduler = await startFakeScheduler({
     tasks: {

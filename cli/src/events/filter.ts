@@ -1,0 +1,25 @@
+import type { Event } from "@muster/protocol";
+import type { Page } from "../paging.ts";
+import { takePages } from "../paging.ts";
+import type { Session } from "../session.ts";
+
+/** Whose events; an empty id stands for any. */
+export interface Filter {
+  readonly taskId: string;
+  readonly workerId: string;
+}
+
+export const EVERYTHING: Filter = { taskId: "", workerId: "" };
+
+/** The first events that the scheduler lists for the filter, in its order. */
+export function firstEvents({ fleet, call }: Session, filter: Filter, limit: number): Promise<Page<Event>> {
+  return takePages(limit, "", async (pageSize, pageToken) => {
+    const response = await fleet.listEvents({ ...filter, pageSize, pageToken }, call);
+    return { items: response.events, nextPageToken: response.nextPageToken };
+  });
+}
+
+/** The scheduler lists one subject's events oldest first, and those of everything newest first. */
+export function oldestFirst(filter: Filter, events: readonly Event[]): Event[] {
+  return filter === EVERYTHING ? events.toReversed() : [...events];
+}

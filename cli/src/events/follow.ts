@@ -1,0 +1,115 @@
+import type { Event } from "@muster/protocol";
+import type { Clock } from "../clock.ts";
+import type { Session } from "../session.ts";
+import type { Filter } from "./filter.ts";
+import { EVERYTHING, firstEvents, oldestFirst } from "./filter.ts";
+import { Outages } from "./outages.ts";
+
+/** Between two looks at an empty feed, and before a call or stream that broke; what happens meanwhile comes then. */
+const AGAIN_MS = 1000;
+
+/** Where events go, and the words on why none come. */
+export interface Show {
+  event(event: Event): void;
+  outage(why: string): void;
+}
+
+/**
+ * Shows the latest `limit` events, then every new one, for as long as the process lives. A scheduler that
+ * goes away is waited for, once it has been reached; nothing is lost and nothing shown twice.
+ *
+ * @throws MusterError when the scheduler cannot be reached at first, or refuses.
+ */
+export async function followEvents(
+  session: Session,
+  filter: Filter,
+  limit: number,
+  show: Show,
+  clock: Clock,
+): Promise<never> {
+  await firstEvents(session, EVERYTHING, 1);
+  const outages = new Outages();
+
+  /** Does it until it is done, across outages. */
+  async function untilDone<T>(what: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        const done = await what();
+        outages.over();
+        return done;
+      } catch (error) {
+        show.outage(outages.explain(error));
+        await clock.sleep(AGAIN_MS);
+      }
+    }
+  }
+
+  const shown = new Set<string>();
+  let start = await untilDone(() => startOf(session, filter, limit));
+  for (;;) {
+    for (const event of start.events) {
+      if (!shown.has(keyOf(event))) show.event(event);
+      shown.add(keyOf(event));
+    }
+    if (start.place > 0n) break;
+    // An empty feed has no place to go on from; what it gets meanwhile is in the next list.
+    await clock.sleep(AGAIN_MS);
+    start = await untilDone(() => startOf(session, filter, Infinity));
+  }
+
+  const twice = new Set(start.since.map(keyOf));
+  let afterEventId = start.place;
+  for (;;) {
+    await untilDone(async () => {
+      for await (const { events } of session.fleet.watchEvents({ ...filter, afterEventId })) {
+        outages.over();
+        for (const event of events) {
+          if (event.id > afterEventId) afterEventId = event.id;
+          if (!twice.delete(keyOf(event))) show.event(event);
+        }
+      }
+    });
+    show.outage("the scheduler ended the stream");
+    await clock.sleep(AGAIN_MS);
+  }
+}
+
+/** Where following begins. */
+interface Start {
+  /** What is recorded, oldest first. */
+  readonly events: readonly Event[];
+  /** Place in the feed from which the stream goes on; 0 when nothing is in it. */
+  readonly place: bigint;
+  /** Those of `events` that the stream may bring as well. */
+  readonly since: readonly Event[];
+}
+
+async function startOf(session: Session, filter: Filter, limit: number): Promise<Start> {
+  if (filter === EVERYTHING) {
+    const events = oldestFirst(filter, (await firstEvents(session, filter, limit)).items);
+    return { events, place: events.at(-1)?.id ?? 0n, since: [] };
+  }
+  // Events of one subject come oldest first, so that the latest are known only at the end. What comes between
+  // the place and the second list is in the stream too; what is in the first list is not.
+  const before = new Set((await firstEvents(session, filter, Infinity)).items.map(keyOf));
+  const [newest] = (await firstEvents(session, EVERYTHING, 1)).items;
+  const { items } = await firstEvents(session, filter, Infinity);
+  return {
+    events: items.slice(-limit),
+    place: newest?.id ?? 0n,
+    since: items.filter((event) => !before.has(keyOf(event))),
+  };
+}
+
+/**
+ * What makes an event itself. A task's regular life is read from its row and has no place in the feed then
+ * (id 0); each step of it comes once to an attempt.
+ */
+function keyOf({ id, name, taskId, attemptId }: Event): string {
+  const regular = taskId !== "" && (LIFE.has(name) || name.startsWith("requeued:"));
+  return regular ? `${name} ${attemptId || taskId}` : `${id} ${name} ${attemptId || taskId}`;
+}
+
+const LIFE: ReadonlySet<string> = new Set([
+  ...["created", "assigned", "accepted", "started", "succeeded", "failed", "cancelled"],
+]);
