@@ -9,7 +9,7 @@ import type { Logger } from "./logger.ts";
 import type { CompiledTask } from "./options.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
-import type { RunTrace } from "./tracing.ts";
+import type { RunTrace } from "./tracing/run-trace.ts";
 import type { Watch } from "./watchdog.ts";
 
 /** Largest output chunk that goes in one message. */

@@ -5,7 +5,7 @@ import type { LinkData, StartupPhaseMessage } from "./link/messages.ts";
 import type { CompiledOptions } from "./options.ts";
 import type { ResourceLoaders } from "./resource-loaders.ts";
 import type { Resources } from "./resources.ts";
-import { isTracing } from "./tracing.ts";
+import { isTracing } from "./tracing/provider.ts";
 
 /** Facts about the process that logs and Hello share. */
 export function processFacts(): {

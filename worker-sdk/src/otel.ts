@@ -1,7 +1,7 @@
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "./clock.ts";
 import { defaultVariable, processEnvironment } from "./connection-options.ts";
-import { spanIds } from "./tracing.ts";
+import { spanIds } from "./tracing/span-ids.ts";
 
 /** How OpenTelemetry is set up; whatever an `OTEL_*` variable says wins. */
 export interface OtelOptions {

@@ -4,7 +4,7 @@ import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { AssignmentMessage, PhaseEnd } from "./link/messages.ts";
 import type { Logger } from "./logger.ts";
-import type { RunTrace } from "./tracing.ts";
+import type { RunTrace } from "./tracing/run-trace.ts";
 
 const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 

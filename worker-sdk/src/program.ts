@@ -6,7 +6,7 @@ import type { Engine } from "./engine.ts";
 import { disarmLastWords } from "./last-words.ts";
 import type { Logger } from "./logger.ts";
 import { watchSupervisor } from "./supervisor-watch.ts";
-import { flushSpans } from "./tracing.ts";
+import { flushSpans } from "./tracing/provider.ts";
 
 /** How long a program may linger after its worker has stopped before it is ended. */
 const LINGER_MS = 5000;

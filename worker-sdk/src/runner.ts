@@ -7,7 +7,7 @@ import { execute } from "./execute.ts";
 import type { Totals } from "./lifecycle-log.ts";
 import type { AssignmentGroup, AssignmentMessage, FromLink, Outcome, RejectReason } from "./link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "./options.ts";
-import { type RunEnd, RunTrace } from "./tracing.ts";
+import { type RunEnd, RunTrace } from "./tracing/run-trace.ts";
 import { Watch } from "./watchdog.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
@@ -342,14 +342,23 @@ export class Runner {
 }
 
 function spread(group: AssignmentGroup): AssignmentMessage[] {
-  const { common, attemptIds, taskIds, attemptNumbers, payloads } = group;
+  const { common, attemptIds, taskIds, attemptNumbers, payloads, headers } = group;
   return attemptIds.map((attemptId, index) => ({
     ...common,
     attemptId,
     taskId: taskIds[index] ?? "",
     attemptNumber: attemptNumbers[index] ?? 0,
     payload: payloads[index] ?? "",
+    headers: headers.length === 0 ? NO_HEADERS : headersAt(headers, index),
   }));
+}
+
+const NO_HEADERS: AssignmentMessage["headers"] = {};
+
+function headersAt(columns: AssignmentGroup["headers"], index: number): AssignmentMessage["headers"] {
+  const headers: Record<string, string> = {};
+  for (const { name, values } of columns) headers[name] = values[index] ?? "";
+  return headers;
 }
 
 function runEnd(outcome: Outcome): RunEnd {

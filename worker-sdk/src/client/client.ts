@@ -6,7 +6,7 @@ import type { Random } from "../backoff.ts";
 import type { ConnectionOptions } from "../connection-options.ts";
 import { processEnvironment, resolveConnection } from "../connection-options.ts";
 import { OptionsError } from "../options-error.ts";
-import { isTracing } from "../tracing.ts";
+import { isTracing } from "../tracing/provider.ts";
 import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import { TaskHandle } from "./task-handle.ts";

@@ -4,7 +4,7 @@ import { Code } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/protocol";
 import type { Connection } from "../connection-options.ts";
-import { tracedSubmit } from "../tracing.ts";
+import { tracedSubmit } from "../tracing/submit-trace.ts";
 import { MusterError } from "./errors.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */

@@ -24,11 +24,13 @@ export interface AssignmentMessage {
  * have in common crosses once.
  */
 export interface AssignmentGroup {
-  readonly common: Omit<AssignmentMessage, "attemptId" | "taskId" | "attemptNumber" | "payload">;
+  readonly common: Omit<AssignmentMessage, "attemptId" | "taskId" | "attemptNumber" | "payload" | "headers">;
   readonly attemptIds: string[];
   readonly taskIds: string[];
   readonly attemptNumbers: number[];
   readonly payloads: (string | Uint8Array)[];
+  /** Each header's values; all assignments have the same headers, in the same order. */
+  readonly headers: { readonly name: string; readonly values: string[] }[];
 }
 
 /** A startup phase. */

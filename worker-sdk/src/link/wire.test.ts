@@ -25,7 +25,7 @@ test("a success written field by field says what the generated encoder says", ()
   assert.deepEqual(toBinary(TaskResultsSchema, kind.value), toBinary(TaskResultsSchema, expected.value));
 });
 
-test("assignments share a group while only their ids, numbers and payloads differ", () => {
+test("assignments share a group while only their ids, numbers, payloads and values of headers differ", () => {
   const json = (text: string) => Buffer.from(text);
   const plain = { type: "ocr", queue: "q", maxAttemptCount: 4, contentType: "application/json" };
   const groups = groupAssignments(
@@ -34,16 +34,24 @@ test("assignments share a group while only their ids, numbers and payloads diffe
       { ...plain, attemptId: "t-2.3", taskId: "t-2", attemptNumber: 2, payload: json("2") },
       { ...plain, attemptId: "t-3.1", taskId: "t-3", headers: { traceparent: "a" } },
       { ...plain, attemptId: "t-4.1", taskId: "t-4", headers: { traceparent: "b" } },
+      { ...plain, attemptId: "t-7.1", taskId: "t-7", headers: { traceparent: "c", tracestate: "x=1" } },
+      { ...plain, attemptId: "t-8.1", taskId: "t-8", headers: { traceparent: "d" } },
       { ...plain, attemptId: "t-5.1", taskId: "t-5", type: "llm" },
       { ...plain, attemptId: "t-6.1", taskId: "t-6", type: "llm", resources: ["model:a"] },
     ].map((init) => create(AssignmentSchema, init)),
   );
   assert.deepEqual(
     groups.map(({ attemptIds }) => attemptIds),
-    [["t-1.1", "t-2.3"], ["t-3.1"], ["t-4.1"], ["t-5.1"], ["t-6.1"]],
+    [["t-1.1", "t-2.3"], ["t-3.1", "t-4.1"], ["t-7.1"], ["t-8.1"], ["t-5.1"], ["t-6.1"]],
   );
   assert.deepEqual(groups[0]?.payloads, ["1", "2"]);
   assert.deepEqual(groups[0]?.attemptNumbers, [1, 2]);
-  assert.deepEqual(groups[3]?.common.type, "llm");
-  assert.deepEqual(groups[4]?.common.resources, ["model:a"]);
+  assert.deepEqual(groups[0]?.headers, []);
+  assert.deepEqual(groups[1]?.headers, [{ name: "traceparent", values: ["a", "b"] }]);
+  assert.deepEqual(groups[2]?.headers, [
+    { name: "traceparent", values: ["c"] },
+    { name: "tracestate", values: ["x=1"] },
+  ]);
+  assert.deepEqual(groups[4]?.common.type, "llm");
+  assert.deepEqual(groups[5]?.common.resources, ["model:a"]);
 });

@@ -195,7 +195,12 @@ export function groupAssignments(assignments: readonly Assignment[]): Assignment
   let model: Assignment | undefined;
   let group: AssignmentGroup | undefined;
   for (const assignment of assignments) {
-    if (group === undefined || model === undefined || !alike(model, assignment)) {
+    if (
+      group === undefined ||
+      model === undefined ||
+      !alike(model, assignment) ||
+      !sameNames(assignment.headers, group.headers)
+    ) {
       model = assignment;
       group = newGroup(assignment);
       groups.push(group);
@@ -204,6 +209,7 @@ export function groupAssignments(assignments: readonly Assignment[]): Assignment
     group.taskIds.push(assignment.taskId);
     group.attemptNumbers.push(assignment.attemptNumber);
     group.payloads.push(payloadOf(assignment.payload, group.common.contentType));
+    for (const { name, values } of group.headers) values.push(assignment.headers[name] ?? "");
   }
   return groups;
 }
@@ -215,7 +221,6 @@ function newGroup(assignment: Assignment): AssignmentGroup {
       queue: assignment.queue,
       maxAttempts: assignment.maxAttemptCount,
       contentType: assignment.contentType || "application/json",
-      headers: assignment.headers,
       runTimeoutMs: msFromDuration(assignment.runTimeout),
       phaseTimeoutsMs: durationsMs(assignment.phaseTimeouts),
       phaseWarningsMs: durationsMs(assignment.phaseWarnings),
@@ -225,17 +230,18 @@ function newGroup(assignment: Assignment): AssignmentGroup {
     taskIds: [],
     attemptNumbers: [],
     payloads: [],
+    headers: Object.keys(assignment.headers).map((name) => ({ name, values: [] })),
   };
 }
 
-/** Under a tracing scheduler all tasks that are not sampled have the same one header. */
-function sameEntries(
+/** Traced tasks differ in the values of their headers, each having a `traceparent` of its own. */
+function sameNames(
   one: Readonly<Record<string, string>>,
-  other: Readonly<Record<string, string>>,
+  columns: readonly { readonly name: string }[],
 ): boolean {
-  for (const name in one) if (one[name] !== other[name]) return false;
-  for (const name in other) if (!(name in one)) return false;
-  return true;
+  let index = 0;
+  for (const name in one) if (columns[index++]?.name !== name) return false;
+  return index === columns.length;
 }
 
 /** True when both differ at most in what a group lists; what has options of its own stands alone. */
@@ -246,8 +252,7 @@ function alike(one: Assignment, other: Assignment): boolean {
     one.maxAttemptCount === other.maxAttemptCount &&
     one.contentType === other.contentType &&
     isPlain(one) &&
-    isPlain(other) &&
-    sameEntries(one.headers, other.headers)
+    isPlain(other)
   );
 }
 

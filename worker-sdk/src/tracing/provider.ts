@@ -1,0 +1,36 @@
+import type { Tracer, TracerProvider } from "@opentelemetry/api";
+import { ProxyTracerProvider, trace } from "@opentelemetry/api";
+import { SDK_VERSION } from "../version.ts";
+
+/** Instrumentation scope of the SDK's spans. */
+const SCOPE = "@muster/worker";
+
+/** The tracer of the provider that was asked last: a provider builds a key each time it looks one up. */
+let known: { readonly provider: TracerProvider; readonly tracer: Tracer } | undefined;
+
+/** The registered SDK's tracer; undefined when none is registered. */
+export function registeredTracer(): Tracer | undefined {
+  const global = trace.getTracerProvider();
+  // The proxy answers with a tracer of its own until an SDK is registered; only the delegate's makes spans.
+  const provider = global instanceof ProxyTracerProvider ? global.getDelegate() : global;
+  if (known?.provider === provider) return known.tracer;
+  const tracer =
+    global instanceof ProxyTracerProvider
+      ? global.getDelegateTracer(SCOPE, SDK_VERSION)
+      : global.getTracer(SCOPE, SDK_VERSION);
+  if (tracer !== undefined) known = { provider, tracer };
+  return tracer;
+}
+
+/** True when an OpenTelemetry SDK is registered: the worker then writes the spans of its runs. */
+export function isTracing(): boolean {
+  return registeredTracer() !== undefined;
+}
+
+/** Exports what the registered SDK holds back, if it can, for at most as long as its own limits allow. */
+export async function flushSpans(): Promise<void> {
+  const provider = trace.getTracerProvider();
+  const delegate: object = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+  if (!("forceFlush" in delegate) || typeof delegate.forceFlush !== "function") return;
+  await delegate.forceFlush();
+}

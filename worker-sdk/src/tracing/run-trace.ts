@@ -1,0 +1,211 @@
+import type { Context, Span, TimeInput, Tracer } from "@opentelemetry/api";
+import { context, SpanKind, trace } from "@opentelemetry/api";
+import { wallClock } from "../clock.ts";
+import type { Logger } from "../logger.ts";
+import { fail, messageOf } from "./failure.ts";
+import { registeredTracer } from "./provider.ts";
+import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.ts";
+import { childId, spanIds } from "./span-ids.ts";
+
+/** How a run ended, for its span. */
+export interface RunEnd {
+  /** `succeeded`, `failed`, `cancelled`, `released` or `revoked`. */
+  readonly outcome: string;
+  /** Set when it ended badly. */
+  readonly error?: { readonly type: string; readonly message: string };
+}
+
+/** What a run's span says of its attempt. */
+export interface TracedRun {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly type: string;
+  readonly queue: string;
+  readonly attemptNumber: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A phase's span, which ends with the run. */
+interface PhaseSpan {
+  readonly span: Span;
+  endTime: TimeInput | undefined;
+}
+
+/** What is recorded of a run that is sampled. */
+interface Recorded {
+  readonly tracer: Tracer;
+  readonly span: Span;
+  readonly phases: PhaseSpan[];
+  /** How often each phase was opened. */
+  readonly counts: Map<string, number>;
+}
+
+/** Phases of one run that get a span; a handler that opens more is in a loop. */
+const MAX_PHASES = 1000;
+
+/**
+ * The spans of one attempt. The handler runs inside: what it traces by itself hangs below.
+ *
+ * Its spans are handed to the SDK together, once the scheduler has taken the outcome. A worker that dies or is
+ * given up before that has exported none of them, and the scheduler writes them in its place from what was
+ * reported, under the same ids: each span exists once, and what the handler traced by itself keeps its parents.
+ */
+export class RunTrace {
+  readonly #recorded: Recorded | undefined;
+  readonly #context: Context;
+  #endTime: Date | undefined;
+
+  private constructor(recorded: Recorded | undefined, within: Context) {
+    this.#recorded = recorded;
+    this.#context = within;
+  }
+
+  /**
+   * Begins the span of a run, below the attempt's span that the scheduler names in the headers. Undefined
+   * when no OpenTelemetry SDK is registered. A producer's decision not to sample is kept, and no span made.
+   */
+  static start(run: TracedRun, workerId: string): RunTrace | undefined {
+    const tracer = registeredTracer();
+    if (tracer === undefined) return undefined;
+    const { traceparent } = run.headers;
+    if (isUnsampled(traceparent)) return new RunTrace(undefined, new UnsampledContext(traceparent));
+    const parent = remoteContext(traceparent);
+    const remote = trace.getSpanContext(parent);
+    const span = spanIds.give(remote && childId(remote.spanId, "run"), () =>
+      tracer.startSpan(
+        `run ${run.type}`,
+        {
+          kind: SpanKind.CONSUMER,
+          attributes: {
+            "messaging.system": "muster",
+            "messaging.operation.name": "run",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": run.queue,
+            "messaging.message.id": run.taskId,
+            "messaging.client.id": workerId,
+            "muster.task.id": run.taskId,
+            "muster.task.type": run.type,
+            "muster.attempt.id": run.attemptId,
+            "muster.attempt.number": run.attemptNumber,
+            "muster.worker.id": workerId,
+          },
+        },
+        parent,
+      ),
+    );
+    const recorded = span.isRecording() ? { tracer, span, phases: [], counts: new Map() } : undefined;
+    return new RunTrace(recorded, trace.setSpan(parent, span));
+  }
+
+  /** Calls `fn` with the run's span as the active one, across its awaits too. */
+  within<T>(fn: () => T): T {
+    return context.with(this.#context, fn);
+  }
+
+  /** Runs a phase in a span of its own below whatever span is active. */
+  async phase<T>(
+    name: string,
+    attributes: Readonly<Record<string, string>>,
+    fn: () => T | Promise<T>,
+  ): Promise<T> {
+    // A sampler may have said no to the run; its children would only ask again.
+    const recorded = this.#recorded;
+    if (recorded === undefined || this.#endTime !== undefined || recorded.phases.length >= MAX_PHASES)
+      return fn();
+    const { tracer, phases, counts } = recorded;
+    const active = this.#isOwn(context.active()) ? context.active() : this.#context;
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    const id = childId(recorded.span.spanContext().spanId, `phase/${name}/${count}`);
+    const span = spanIds.give(id, () =>
+      tracer.startSpan(
+        `phase ${name}`,
+        {
+          attributes: {
+            "muster.phase": name,
+            ...Object.fromEntries(
+              Object.entries(attributes).map(([key, value]) => [`muster.phase.${key}`, value]),
+            ),
+          },
+        },
+        active,
+      ),
+    );
+    const phase: PhaseSpan = { span, endTime: undefined };
+    phases.push(phase);
+    try {
+      return await context.with(trace.setSpan(active, span), fn);
+    } catch (error) {
+      fail(span, error instanceof Error ? error.name : "Error", messageOf(error));
+      throw error;
+    } finally {
+      phase.endTime = wallClock();
+    }
+  }
+
+  /** Notes something on the run's span. */
+  event(name: string, attributes: Readonly<Record<string, string | number>>): void {
+    if (this.#endTime === undefined) this.#recorded?.span.addEvent(name, attributes);
+  }
+
+  /** The handler has ended. Only the first end counts; `release` or `drop` follows. */
+  end({ outcome, error }: RunEnd): void {
+    if (this.#recorded === undefined || this.#endTime !== undefined) return;
+    const { span } = this.#recorded;
+    this.#endTime = wallClock();
+    span.setAttribute("muster.attempt.outcome", outcome);
+    if (error !== undefined) fail(span, error.type, error.message);
+  }
+
+  /** The scheduler has taken the outcome: hands the spans to the SDK, parents first. */
+  release(): void {
+    if (this.#recorded === undefined) return;
+    const { span, phases } = this.#recorded;
+    const endTime = this.#endTime ?? wallClock();
+    this.#endTime = endTime;
+    span.end(endTime);
+    for (const phase of phases.splice(0)) {
+      if (phase.endTime === undefined) fail(phase.span, "left_open", "the run ended before the phase did");
+      phase.span.end(phase.endTime ?? endTime);
+    }
+  }
+
+  /** The attempt is not this worker's any more: the scheduler has written its spans. */
+  drop(): void {
+    if (this.#recorded === undefined) return;
+    this.#endTime ??= wallClock();
+    this.#recorded.phases.length = 0;
+  }
+
+  /** True when there are spans to release or to drop. */
+  get recording(): boolean {
+    return this.#recorded !== undefined;
+  }
+
+  /** Ids of the active span of this trace, else of the run's, for log lines; none when it is not recorded. */
+  fields(): { trace_id?: string; span_id?: string } {
+    const own = this.#recorded?.span.spanContext();
+    if (own === undefined) return {};
+    const active = trace.getSpanContext(context.active());
+    const { traceId, spanId } = active?.traceId === own.traceId ? active : own;
+    return { trace_id: traceId, span_id: spanId };
+  }
+
+  #isOwn(other: Context): boolean {
+    const [own, active] = [trace.getSpanContext(this.#context), trace.getSpanContext(other)];
+    return active !== undefined && active.traceId === own?.traceId;
+  }
+
+  /** A log whose lines carry the ids. */
+  log(log: Logger): Logger {
+    if (this.#recorded === undefined) return log;
+    const traced = (target: Logger): Logger => ({
+      debug: (fields, message) => target.debug({ ...this.fields(), ...fields }, message),
+      info: (fields, message) => target.info({ ...this.fields(), ...fields }, message),
+      warn: (fields, message) => target.warn({ ...this.fields(), ...fields }, message),
+      error: (fields, message) => target.error({ ...this.fields(), ...fields }, message),
+      child: (fields) => traced(target.child(fields)),
+    });
+    return traced(log);
+  }
+}
