@@ -264,6 +264,7 @@ async function prepare(
   scheduler: { id: string; address: string; version: string },
   config: Config,
 ): Promise<void> {
+  // A backup that is in the way of it is told of by the loop that tries again.
   await store.ensurePartitions();
   await store.announce(scheduler, announceLeaseMs(config));
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;

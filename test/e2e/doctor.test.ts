@@ -4,6 +4,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 import { type Check, CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
 import { migrateDatabase } from "@muster/scheduler";
 import { Fleet, within } from "../support/fleet.ts";
+import { lockTable } from "../support/locker.ts";
 import { startServer, type TestServer } from "../support/postgres.ts";
 import { type Exit, killAll, Program } from "../support/program.ts";
 import { startTestScheduler } from "../support/scheduler.ts";
@@ -144,7 +145,7 @@ describe("muster doctor", () => {
   });
 
   it("finds a loop that hangs, and what it waits for", async () => {
-    const unlock = await lockTable(fleet, "session_lease");
+    const locker = await lockTable(fleet.db.url, "session_lease");
     try {
       const locks = await finds("database.locks");
       assert.match(locks.summary, /held by process \d+ \(the locker\)/);
@@ -158,7 +159,7 @@ describe("muster doctor", () => {
         return evidence.some(({ value }) => /^(renew|recovery) of /.test(value)) ? true : undefined;
       });
     } finally {
-      await unlock();
+      await locker.release();
     }
   });
 
@@ -206,16 +207,3 @@ describe("muster doctor without a database", () => {
     assert.ok(value.diagnosis.settings.some(({ name }) => name === "database-url"));
   });
 });
-
-/** Holds a table against everybody until told to let go. */
-async function lockTable(fleet: Fleet, table: string): Promise<() => Promise<void>> {
-  const { default: pg } = await import("pg");
-  const client = new pg.Client({ connectionString: fleet.db.url, application_name: "the locker" });
-  await client.connect();
-  await client.query("begin");
-  await client.query(`lock table muster.${table} in access exclusive mode`);
-  return async () => {
-    await client.query("rollback");
-    await client.end();
-  };
-}

@@ -173,8 +173,15 @@ describe("launches in the store", () => {
     await register("lives", { launchId: "l-lives" });
     await silence("silent");
     await silence("lives");
+    const asOf = await one.databaseTime();
+    const minuteAgo = new Date(asOf.getTime() - 60_000);
+    assert.deepEqual(
+      await one.giveUpLaunches(minuteAgo, 30_000, 10),
+      [],
+      "no time counts after the judgement's",
+    );
     const given = (
-      await Promise.all([one.giveUpLaunches(30_000, 10), two.giveUpLaunches(30_000, 10)])
+      await Promise.all([one.giveUpLaunches(asOf, 30_000, 10), two.giveUpLaunches(asOf, 30_000, 10)])
     ).flat();
     assert.deepEqual(
       given.map(({ launchId, lastPhase }) => [launchId, lastPhase]),

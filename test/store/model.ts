@@ -78,7 +78,7 @@ export class StoreModel {
     const [store] = this.#stores;
     assert.ok(store);
     await this.#db.query("update session_lease set lease_until = now() - interval '1 hour'");
-    this.#gone(await store.reapSessions(0, 10_000, decideLost));
+    this.#gone(await store.reapSessions(await store.databaseTime(), 0, 10_000, decideLost));
     const sessionId = (await this.#open(store)).id;
     for (;;) {
       await this.#db.query("update task set wake_time = null");
@@ -198,7 +198,7 @@ export class StoreModel {
     reap: async (random, store) => {
       const session = random.pick(this.#sessions);
       if (session && random.chance(0.7)) await expireLease(this.#db, session.id, 60_000);
-      this.#gone(await store.reapSessions(10_000, random.int(1, 5), decideLost));
+      this.#gone(await store.reapSessions(await store.databaseTime(), 10_000, random.int(1, 5), decideLost));
     },
   };
 

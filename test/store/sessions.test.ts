@@ -95,15 +95,17 @@ describe("store: sessions", () => {
         )
       )[0]?.until;
     const before = await lease(foreign);
-    const lost = await store.renewLeases(
+    const { at, lost } = await store.renewLeases(
       [mine, foreign, ended].map((sessionId) => ({ sessionId, beat: { ...BEAT, sequence: 42 } })),
       "a",
       LONG_MS,
     );
     assert.deepEqual(
-      lost.sort((a, b) => a - b),
+      [...lost].sort((a, b) => a - b),
       [foreign, ended],
     );
+    // By the database's clock, which is this machine's here.
+    assert.ok(Math.abs(at.getTime() - Date.now()) < 5_000);
     assert.deepEqual(await lease(foreign), before);
     assert.ok(((await lease(mine))?.getTime() ?? 0) > Date.now() + LONG_MS / 2);
     assert.equal((await store.getWorker("renew-mine"))?.heartbeat?.sequence, 42);
@@ -142,7 +144,7 @@ describe("store: sessions", () => {
     await fixture.claimOne(c ?? 0, alive);
     await expireLease(db, lost, 10_001);
     await expireLease(db, inGrace, 9_000);
-    const gone = await store.reapSessions(10_000, 100, decideLost);
+    const gone = await store.reapSessions(await store.databaseTime(), 10_000, 100, decideLost);
     const [own] = gone.filter(({ workerId }) => workerId === "lost");
     assert.equal(own?.sessionId, lost);
     assert.deepEqual(
@@ -156,6 +158,19 @@ describe("store: sessions", () => {
     assert.equal((await store.getTask(bystander ?? 0))?.epoch, 0);
     for (const name of ["in-grace", "alive"])
       assert.equal((await store.getWorker(name))?.goneTime, undefined);
+  });
+
+  it("counts no time after the moment as of which it is judged, however late the judgement comes", async () => {
+    const { store, db } = fixture;
+    const sessionId = await fixture.session("judged-late");
+    const asOf = await store.databaseTime();
+    // On its way the judgement stood still for a minute, and so did the renewal that overtakes it by nothing.
+    await expireLease(db, sessionId, 60_000);
+    const minuteAgo = new Date(asOf.getTime() - 60_000);
+    const early = await store.reapSessions(minuteAgo, 1_000, 100, decideLost);
+    assert.ok(!early.some((session) => session.sessionId === sessionId));
+    const late = await store.reapSessions(asOf, 1_000, 100, decideLost);
+    assert.ok(late.some((session) => session.sessionId === sessionId));
   });
 
   it("is reaped once by two schedulers at once, and every attempt is settled once", async () => {
@@ -172,12 +187,15 @@ describe("store: sessions", () => {
       }
       await expireLease(db, sessionId, 60_000);
     }
+    const asOf = await store.databaseTime();
     const gone = (
       await Promise.all(
-        Array.from({ length: 6 }, (_, n) => (n % 2 === 0 ? store : other).reapSessions(1_000, 5, decideLost)),
+        Array.from({ length: 6 }, (_, n) =>
+          (n % 2 === 0 ? store : other).reapSessions(asOf, 1_000, 5, decideLost),
+        ),
       )
     ).flat();
-    gone.push(...(await store.reapSessions(1_000, 100, decideLost)));
+    gone.push(...(await store.reapSessions(asOf, 1_000, 100, decideLost)));
     assert.deepEqual(
       gone
         .filter(({ workerId }) => workerId.startsWith("reaped-"))
@@ -207,8 +225,9 @@ describe("store: sessions", () => {
       const [taskId] = await fixture.submit("phoenix");
       await fixture.claimOne(taskId ?? 0, sessionId);
       await expireLease(db, sessionId, 60_000);
+      const asOf = await store.databaseTime();
       const [gone, [opened]] = await Promise.all([
-        store.reapSessions(1_000, 100, decideLost),
+        store.reapSessions(asOf, 1_000, 100, decideLost),
         other.openSessions([sessionOpen(`phoenix-${round}`, uuid)], "b", LONG_MS),
       ]);
       const reaped = gone.some((session) => session.sessionId === sessionId);

@@ -128,11 +128,17 @@ export class Launches {
     return store.addRequeued(launchId, requeued);
   }
 
-  /** Gives up launches that never registered and whose supervisor has fallen silent. */
-  async giveUp(): Promise<void> {
+  /**
+   * Gives up launches that never registered and whose supervisor had fallen silent.
+   *
+   * @param judgedAsOf As of when, by the database's clock; undefined when nothing may be judged.
+   */
+  async giveUp(judgedAsOf: () => Date | undefined): Promise<void> {
     const { store, log } = this.#parts;
+    const asOf = judgedAsOf();
+    if (!asOf) return;
     for (;;) {
-      const silent = await store.giveUpLaunches(this.silentAfterMs, GIVE_UP_BATCH);
+      const silent = await store.giveUpLaunches(asOf, this.silentAfterMs, GIVE_UP_BATCH);
       for (const { launchId, workerId, silentMs, lastPhase } of silent) {
         log.warn("worker.lost", {
           worker_id: workerId,

@@ -82,13 +82,21 @@ export class SessionEnds {
       .length;
   }
 
-  /** Gives up sessions, of any scheduler, whose lease and grace are over, and requeues what they held. */
-  async reap(): Promise<void> {
+  /**
+   * Gives up sessions, of any scheduler, whose lease and grace were over, and requeues what they held.
+   *
+   * @param judgedAsOf As of when, by the database's clock; undefined when nothing may be judged.
+   */
+  async reap(judgedAsOf: () => Date | undefined): Promise<void> {
+    if (!judgedAsOf()) return;
     const { store, leases, journal } = this.#parts;
     // What the lost ones' attempts did comes before their requeue.
     await journal.flush();
+    // That may have taken as long as it liked.
+    const asOf = judgedAsOf();
+    if (!asOf) return;
     for (;;) {
-      const gone = await store.reapSessions(leases.graceMs, REAP_BATCH, decideEnd("lost"));
+      const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideEnd("lost"));
       for (const session of gone) this.#gone(session, "lost");
       if (gone.length < REAP_BATCH) return;
     }

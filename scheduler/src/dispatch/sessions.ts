@@ -3,7 +3,7 @@ import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
-import type { SessionOpen, SessionOpened, Store } from "../store/store.ts";
+import type { Renewal, SessionOpen, SessionOpened, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
@@ -47,7 +47,7 @@ export class Sessions {
   readonly #parts: SessionParts;
   readonly #opener: Batcher<SessionOpen, SessionOpened>;
   readonly #opening = new Map<string, Promise<unknown>>();
-  #renewing: Promise<readonly number[]> = Promise.resolve([]);
+  #renewing: Promise<unknown> = Promise.resolve();
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -201,8 +201,8 @@ export class Sessions {
     await this.#parts.ends.end(session, "fatal");
   }
 
-  /** Renews the leases of the sessions that have beaten since the last call, in one statement. */
-  async renew(): Promise<void> {
+  /** Renews the leases of the sessions that have beaten since the last call, in one statement; answers when, by the database's clock. */
+  async renew(): Promise<Date> {
     const { store, ends, registry, schedulerId, leases, clock, counters, watch } = this.#parts;
     const now = clock.monotonic();
     // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
@@ -214,13 +214,15 @@ export class Sessions {
     for (const session of beating) session.beatUnwritten = false;
     // Asked even when there is nothing to renew: only a database that answers makes this scheduler a judge of
     // the leases that other schedulers may have been unable to renew.
-    this.#renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
-    const lost = await this.#renewed(beats.length);
+    const renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
+    this.#renewing = renewing;
+    const { at, lost } = await this.#renewed(renewing, beats.length);
     counters.heartbeatFailures += lost.length;
     for (const id of lost) ends.leaseGone(id);
     await ends.forgetMoved();
     // What became ready or began to drain while the database was away.
     for (const session of registry.all()) if (session.startupUnwritten) await this.#recordStartup(session);
+    return at;
   }
 
   async #recordStartup(session: Session): Promise<void> {
@@ -238,9 +240,9 @@ export class Sessions {
     }
   }
 
-  async #renewed(beats: number): Promise<readonly number[]> {
+  async #renewed(renewing: Promise<Renewal>, beats: number): Promise<Renewal> {
     try {
-      return await this.#renewing;
+      return await renewing;
     } catch (error) {
       this.#parts.counters.heartbeatFailures += beats;
       throw error;

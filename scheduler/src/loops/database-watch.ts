@@ -1,10 +1,20 @@
 import type { Clock } from "../clock.ts";
+import { type DatabaseLock, DatabaseLockedError } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** A database that does not answer for this long is called unavailable, milliseconds. */
 const ANSWER_WITHIN_MS = 1_000;
+
+/** A time in which the database cannot be used. */
+export interface DatabaseOutage {
+  readonly awayMs: number;
+  /** What the last try said. */
+  readonly error: string;
+  /** Undefined when it is away; otherwise it answers. */
+  readonly lock: DatabaseLock | undefined;
+}
 
 /**
  * Knows whether the database can be used: says once when it goes away and once when it is back, and keeps
@@ -17,6 +27,8 @@ export class DatabaseWatch {
   readonly #onChange: (available: boolean) => void;
   #awaySince: number | undefined;
   #why = "";
+  /** What it is locked by, when it answers and is locked. */
+  #lock: DatabaseLock | undefined;
   /** A probe that a hung server has not answered: it is waited for instead of sending more. */
   #probe: Promise<void> | undefined;
   /** Aborts when the database goes away. */
@@ -35,10 +47,10 @@ export class DatabaseWatch {
     return this.#awaySince === undefined ? undefined : this.#why;
   }
 
-  /** For how long it has been away, and why; undefined when it can be used. */
-  get outage(): { readonly awayMs: number; readonly error: string } | undefined {
+  /** For how long it has not been usable, and why; undefined when it can be used. */
+  get outage(): DatabaseOutage | undefined {
     if (this.#awaySince === undefined) return undefined;
-    return { awayMs: this.#clock.monotonic() - this.#awaySince, error: this.#why };
+    return { awayMs: this.#clock.monotonic() - this.#awaySince, error: this.#why, lock: this.#lock };
   }
 
   /**
@@ -94,8 +106,9 @@ export class DatabaseWatch {
 
   #away(error: DatabaseUnavailableError): void {
     this.#why = error.message;
+    this.#lock = error instanceof DatabaseLockedError ? error.lock : undefined;
     if (this.#awaySince !== undefined) return;
-    this.#awaySince = this.#clock.monotonic();
+    this.#awaySince = this.#clock.monotonic() - (this.#lock?.waitMs ?? 0);
     this.#log.error("database.unavailable", { reason: "DATABASE_UNAVAILABLE", error });
     this.#present.abort();
     this.#onChange(false);

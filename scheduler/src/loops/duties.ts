@@ -24,6 +24,10 @@ const RETENTION_MS = 3_600_000;
 /** A lead is held for this many rounds of the loop that takes it. */
 const LEAD_ROUNDS = 3;
 
+/** Nothing is lost by it: rows of a day without a partition land in the default one. */
+const PARTITIONS_LOCKED =
+  "partitions were not made or dropped, because another session holds a lock on them (a backup, a long query): tried again in an hour";
+
 /** A scheduler that has not said for this long that it lives is taken for dead, milliseconds. */
 export function announceLeaseMs({ leases }: Pick<Config, "leases">): number {
   return Math.max(3_000, leases.leaseMs);
@@ -66,18 +70,19 @@ export class Duties {
     this.#poll = loop("poll", config.pollMs, async () => {
       await pollOnce(store, dispatch, scheduler.id);
     });
+    const recovery = loop("recovery", leases.heartbeatMs, async () => {
+      await dispatch.ends.reap(() => judge.asOf());
+      await dispatch.launches.giveUp(() => judge.asOf());
+    });
     this.#loops = [
       loop("database", config.pollMs, onLook),
       loop("renew", leases.heartbeatMs, async () => {
-        await dispatch.sessions.renew();
-        const gap = judge.renewed();
+        const gap = judge.renewed(await dispatch.sessions.renew());
         if (gap !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gap) });
+        // It judges as of this renewal: the sooner it does, the sooner a lost worker's tasks go on.
+        recovery.wake();
       }),
-      loop("recovery", leases.heartbeatMs, async () => {
-        if (!judge.mayJudge()) return;
-        await dispatch.ends.reap();
-        await dispatch.launches.giveUp();
-      }),
+      recovery,
       loop("announce", Math.max(1_000, leases.leaseMs / 3), async () => {
         await store.announce({ ...scheduler, status: this.status() }, announceLeaseMs(config));
         dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
@@ -90,8 +95,9 @@ export class Duties {
       this.#poll,
       loop("retention", RETENTION_MS, async () => {
         if (!(await store.lead("retention", scheduler.id, RETENTION_MS * LEAD_ROUNDS))) return;
-        await store.ensurePartitions();
+        const made = await store.ensurePartitions();
         const dropped = await store.dropOld(config.keepDays);
+        if (!made || dropped === undefined) throw new Error(PARTITIONS_LOCKED);
         if (dropped > 0) log.info("retention.dropped", { partitions: dropped, keep_days: config.keepDays });
       }),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), () => dispatch.queueViews.runOnce()),

@@ -3,12 +3,16 @@ import type { Clock } from "../clock.ts";
 /**
  * Says when this scheduler may judge workers by their leases. A scheduler that was stopped or starved, or
  * whose database was away, could not renew what its workers' beats earned, so it owes them a full lease.
+ *
+ * It judges as of its last renewal, by the database's clock: however long a judgement is then on its way, it
+ * counts no time in which this scheduler could not renew.
  */
 export class Judge {
   readonly #clock: Clock;
   readonly #leaseMs: number;
   readonly #maxGapMs: number;
   #lastTickAt: number;
+  #lastRenewal: Date | undefined;
   #owedUntil: number;
 
   /** @param maxGapMs A renewal that comes later than this after the one before counts as starved. */
@@ -20,8 +24,9 @@ export class Judge {
     this.#owedUntil = this.#lastTickAt + leaseMs;
   }
 
-  /** A renewal succeeded. Returns the gap when it was too long, milliseconds. */
-  renewed(): number | undefined {
+  /** A renewal succeeded. Returns the gap when it was too long, milliseconds. @param at By the database's clock. */
+  renewed(at: Date): number | undefined {
+    this.#lastRenewal = at;
     const now = this.#clock.monotonic();
     const gap = now - this.#lastTickAt;
     this.#lastTickAt = now;
@@ -30,9 +35,10 @@ export class Judge {
     return gap;
   }
 
-  /** True when expired leases mean something. */
-  mayJudge(): boolean {
+  /** The moment, by the database's clock, as of which expired leases mean something; undefined when they do not. */
+  asOf(): Date | undefined {
     const now = this.#clock.monotonic();
-    return now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
+    const may = now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
+    return may ? this.#lastRenewal : undefined;
   }
 }

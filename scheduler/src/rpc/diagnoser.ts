@@ -63,9 +63,10 @@ export class Diagnoser {
   async diagnose(): Promise<Diagnosis> {
     const { database, clock, scheduler, settings } = this.#parts;
     await database.runOnce();
-    const away = database.unavailable;
+    const { outage } = database;
+    // A database that is locked can be asked who locks it.
     const checks =
-      away === undefined
+      outage === undefined || outage.lock
         ? (
             await Promise.all([
               this.#part("database", () => this.#database()),
@@ -74,7 +75,7 @@ export class Diagnoser {
             ])
           ).flat()
         : [
-            ...databaseAway(away),
+            ...databaseAway(outage.error),
             ...["schedulers.alive", "work.unserved"].map((name) =>
               skipped(name, "it is kept in the database"),
             ),

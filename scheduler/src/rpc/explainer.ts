@@ -4,6 +4,7 @@ import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { FleetView } from "../dispatch/fleet-view.ts";
 import type { Registry } from "../dispatch/registry.ts";
+import type { DatabaseLock } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
@@ -43,7 +44,9 @@ export interface Availability {
   /** Does what needs the database. @throws DatabaseUnavailableError at once when it is away. */
   run<T>(work: () => Promise<T>): Promise<T>;
   /** Undefined while the database can be used. */
-  readonly outage: { readonly awayMs: number; readonly error: string } | undefined;
+  readonly outage:
+    | { readonly awayMs: number; readonly error: string; readonly lock: DatabaseLock | undefined }
+    | undefined;
 }
 
 /** What the explainer works with. */
@@ -291,6 +294,7 @@ export class Explainer {
       since: new Date(clock.now() - awayMs),
       awayMs,
       error: outage?.error ?? error.message,
+      lock: outage?.lock,
       runningCount: sessions.reduce((sum, { attempts }) => sum + attempts.size, 0),
       workerCount: sessions.filter(({ link }) => link !== undefined).length,
       waitingCount: [...classes.all()].reduce((sum, { window }) => sum + window.size, 0),

@@ -143,6 +143,14 @@ export interface SessionOpened {
   readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
 }
 
+/** A renewal of leases. */
+export interface Renewal {
+  /** When, by the database's clock. */
+  readonly at: Date;
+  /** Sessions whose lease is no longer the scheduler's that renewed. */
+  readonly lost: readonly number[];
+}
+
 /** A session that was given up, with what it held. */
 export interface GoneSession {
   readonly sessionId: number;

@@ -28,6 +28,7 @@ import type {
   OutputChunk,
   QueueRow,
   RefusalWrite,
+  Renewal,
   SchedulerRow,
   SessionEnd,
   SessionOpen,
@@ -89,17 +90,17 @@ export interface Store {
     ready: boolean,
     draining: boolean,
   ): Promise<void>;
-  /** Renews leases; returns the sessions whose lease is no longer this scheduler's. */
+  /** Renews leases; tells when, and which sessions' lease is no longer this scheduler's. */
   renewLeases(
     beats: readonly { sessionId: number; beat: HeartbeatRecord }[],
     schedulerId: string,
     leaseMs: number,
-  ): Promise<number[]>;
+  ): Promise<Renewal>;
   /** A stream dropped: the lease ends now, the grace begins. */
   disconnect(sessionId: number, schedulerId: string): Promise<void>;
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
-  /** Gives up sessions whose lease ended more than the grace ago, and requeues what they held. */
-  reapSessions(graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+  /** Gives up sessions whose lease had ended more than the grace before `asOf`, and requeues what they held. */
+  reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
 
   // Refused streams.
   /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
@@ -115,8 +116,8 @@ export interface Store {
   endLaunch(exit: LaunchExit): Promise<LaunchEnded>;
   /** Adds attempts requeued because of a launch's end; returns the sum. */
   addRequeued(launchId: string, count: number): Promise<number>;
-  /** Ends launches without a living session whose supervisor has been silent for longer. */
-  giveUpLaunches(silentMs: number, limit: number): Promise<SilentLaunch[]>;
+  /** Ends launches without a living session whose supervisor had been silent for longer by `asOf`. */
+  giveUpLaunches(asOf: Date, silentMs: number, limit: number): Promise<SilentLaunch[]>;
   /** Processes that were launched, have not registered and have not ended, oldest first. */
   waitingLaunches(limit: number): Promise<LaunchRecord[]>;
   /** Launches, newest first, each with its session if it has registered. */
@@ -205,8 +206,10 @@ export interface Store {
   probe(): Promise<void>;
   /** Migrations that this program needs and the database has not. One try, no waiting. */
   missingMigrations(): Promise<readonly string[]>;
-  ensurePartitions(): Promise<void>;
-  dropOld(keepDays: number): Promise<number>;
+  /** False when somebody's lock was in the way of a partition that is missing. */
+  ensurePartitions(): Promise<boolean>;
+  /** How many partitions were dropped; undefined when somebody's lock was in the way of them. */
+  dropOld(keepDays: number): Promise<number | undefined>;
   notify(hint: Hint): Promise<void>;
   /** Calls `onHint` for every hint until the store closes; `onConnected` after every (re)connect. */
   listen(onHint: (hint: Hint) => void, onConnected: () => void): void;

@@ -1,5 +1,6 @@
+import { type DatabaseLock, lockRemedy } from "../database-lock.ts";
 import type { SeenAttempt } from "../worker.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** The database as the scheduler has it while it cannot be used. */
 export interface Outage {
@@ -7,6 +8,8 @@ export interface Outage {
   readonly awayMs: number;
   /** What the last try said. */
   readonly error: string;
+  /** Set when it answers and somebody holds a lock on it. */
+  readonly lock: DatabaseLock | undefined;
   /** Attempts that this scheduler's workers run meanwhile, and the workers connected. */
   readonly runningCount: number;
   readonly workerCount: number;
@@ -14,12 +17,12 @@ export interface Outage {
   readonly waitingCount: number;
 }
 
-/** Nothing is given out, taken in or judged while the database is away; what runs goes on. */
+/** Nothing is given out, taken in or judged while the database cannot be used; what runs goes on. */
 export function databaseUnavailable(outage: Outage): Reason {
-  const { since, awayMs, error, runningCount, workerCount, waitingCount } = outage;
+  const { since, awayMs, error, lock, runningCount, workerCount, waitingCount } = outage;
   return {
     code: "DATABASE_UNAVAILABLE",
-    summary: `the database has been away for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} go${runningCount === 1 ? "es" : ""} on, their results are kept and land when it is back; nothing is given out and submits are refused`,
+    summary: `the database has ${lock ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} go${runningCount === 1 ? "es" : ""} on, their results are kept and land when it is ${lock ? "free" : "back"}; nothing is given out and submits are refused`,
     since,
     evidence: [
       { key: "last_error", value: error, source: "database", ageMs: 0 },
@@ -27,10 +30,27 @@ export function databaseUnavailable(outage: Outage): Reason {
       { key: "running_tasks", value: String(runningCount), source: "matcher" },
       { key: "connected_workers", value: String(workerCount), source: "matcher" },
       { key: "waiting_tasks_known", value: String(waitingCount), source: "matcher" },
+      ...(lock ? lockEvidence(lock) : []),
     ],
-    remedy:
-      "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?); everything goes on by itself then, and no worker is given up before it has had a full lease",
+    remedy: `${lock ? lockRemedy(lock) : "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?)"}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
   };
+}
+
+function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Evidence[] {
+  return [
+    {
+      key: "waiting_statements",
+      value: String(waitingCount),
+      source: "database",
+      ageMs: waitMs,
+    },
+    ...(holder
+      ? [
+          { key: "locked_by_pid", value: String(holder.pid), source: "database" },
+          { key: "locked_by", value: holder.application, source: "database" },
+        ]
+      : []),
+  ];
 }
 
 /** What is known of an attempt without the database. */

@@ -30,6 +30,12 @@ export interface DatabaseOptions {
 /** Bounds every statement: a stuck one must not hold a pipeline for ever. Half of the default lease. */
 const STATEMENT_TIMEOUT_MS = 15_000;
 
+/** Of both pools. A scheduler that is stopped within a transaction must not hold its locks for longer than this. */
+const BOUNDS = [
+  `statement_timeout=${STATEMENT_TIMEOUT_MS}`,
+  `idle_in_transaction_session_timeout=${STATEMENT_TIMEOUT_MS}`,
+];
+
 // The hot statements look tasks up by primary key. Statistics taken on a young table make the planner
 // choose scans and hash joins, which measured 3.5 times slower; their plans are therefore pinned.
 const HOT_SETTINGS = [
@@ -47,6 +53,8 @@ export class Database {
   readonly #options: DatabaseOptions;
   readonly #clock: Clock;
   readonly #measures: DatabaseMeasures | undefined;
+  /** What has been asked and not been answered, the oldest first. */
+  readonly #underWay = new Set<{ readonly sinceMs: number }>();
 
   constructor(
     options: DatabaseOptions,
@@ -59,6 +67,12 @@ export class Database {
     this.#measures = measures;
     this.#hot = this.#pool("hot", options.hotConnections, HOT_SETTINGS, onIdleError);
     this.#cold = this.#pool("cold", options.coldConnections, ["jit=off"], onIdleError);
+  }
+
+  /** For how long the oldest statement under way has not been answered, milliseconds. */
+  get oldestStatementMs(): number {
+    const [oldest] = this.#underWay;
+    return oldest === undefined ? 0 : this.#clock.monotonic() - oldest.sinceMs;
   }
 
   /** Connection settings for a client outside the pools (listening, migrating). */
@@ -136,7 +150,7 @@ export class Database {
     onError: (error: Error) => void,
   ): pg.Pool {
     const pool = new pg.Pool({
-      ...this.clientConfig(purpose, [...settings, `statement_timeout=${STATEMENT_TIMEOUT_MS}`]),
+      ...this.clientConfig(purpose, [...settings, ...BOUNDS]),
       max,
       idleTimeoutMillis: 60_000,
     });
@@ -174,15 +188,16 @@ export class Database {
 
   /** Times what goes through a pool, waiting for a connection included, and counts what fails. */
   async #measured<T>(name: PoolName, work: () => Promise<T>): Promise<T> {
-    if (!this.#measures) return work();
-    const began = this.#clock.monotonic();
+    const statement = { sinceMs: this.#clock.monotonic() };
+    this.#underWay.add(statement);
     try {
       return await work();
     } catch (error) {
-      this.#measures.errors.add(errorCode(error));
+      this.#measures?.errors.add(errorCode(error));
       throw error;
     } finally {
-      this.#measures.statements[name].record((this.#clock.monotonic() - began) / 1_000);
+      this.#underWay.delete(statement);
+      this.#measures?.statements[name].record((this.#clock.monotonic() - statement.sinceMs) / 1_000);
     }
   }
 

@@ -3,7 +3,9 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 /** SQLSTATE classes and codes after which the same statement may work on another connection. */
 const UNAVAILABLE_STATES = new Set([
   "25006", // read_only_sql_transaction: a fail-over left us on a replica
+  "25P03", // idle_in_transaction_session_timeout
   "53300", // too_many_connections
+  "57014", // query_canceled: our own timeout, or somebody's pg_cancel_backend
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
@@ -14,7 +16,7 @@ const UNAVAILABLE_STATES = new Set([
 const CONFLICT_STATES = new Set(["40001", "40P01"]);
 
 /** States that say for certain that the statement was not applied. */
-const NOT_APPLIED_STATES = new Set(["25006", "53300", "57P03"]);
+const NOT_APPLIED_STATES = new Set(["25006", "25P03", "53300", "57014", "57P03"]);
 
 const SOCKET_CODES = new Set([
   "ECONNREFUSED",
@@ -66,7 +68,8 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof Error && code === "" && LOST_CONNECTION.test(error.message);
 }
 
-function codeOf(error: unknown): string {
+/** SQLSTATE or the driver's code; empty when there is none. */
+export function codeOf(error: unknown): string {
   return typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
     ? error.code
     : "";

@@ -75,9 +75,9 @@ const GIVE_UP: Statement = {
   name: "launch-give-up",
   text: `with silent as (
     select l.id from launch l
-     where l.end_time is null and l.report_time < now() - $1::float8 * interval '1 ms'
+     where l.end_time is null and l.report_time < $1::timestamptz - $2::float8 * interval '1 ms'
        and not exists (select from worker_session s where s.launch_id = l.launch_id and s.gone_time is null)
-     order by l.report_time limit $2 for update skip locked),
+     order by l.report_time limit $3 for update skip locked),
   ended as (
     update launch l
        set end_time = now(),
@@ -204,15 +204,20 @@ export async function addRequeued(db: Database, launchId: string, count: number)
   return row?.requeued ?? count;
 }
 
-/** Ends launches without a living session whose supervisor has been silent for so long; answers those that never registered. */
-export async function giveUpLaunches(db: Database, silentMs: number, limit: number): Promise<SilentLaunch[]> {
+/** Ends launches without a living session whose supervisor had been silent for so long by `asOf`; answers those that never registered. */
+export async function giveUpLaunches(
+  db: Database,
+  asOf: Date,
+  silentMs: number,
+  limit: number,
+): Promise<SilentLaunch[]> {
   interface Row {
     launch_id: string;
     worker_id: string;
     silent_ms: number;
     last_phase: string;
   }
-  return (await db.cold<Row>(GIVE_UP, [silentMs, limit])).map((row) => ({
+  return (await db.cold<Row>(GIVE_UP, [asOf, silentMs, limit])).map((row) => ({
     launchId: row.launch_id,
     workerId: row.worker_id,
     silentMs: row.silent_ms,

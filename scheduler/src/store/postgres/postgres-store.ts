@@ -31,7 +31,9 @@ import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
 import { fleetReport } from "./overview.ts";
+import { Probe } from "./probe.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
+import { dropOld, ensurePartitions } from "./retention.ts";
 import {
   announce,
   forgetDead,
@@ -86,7 +88,6 @@ const HOT_CONNECTIONS = 3;
  * locks it. They are opened as they are needed.
  */
 const COLD_CONNECTIONS = 24;
-const PARTITIONS_AHEAD_DAYS = 7;
 
 /** Applies what is missing of the schema. @throws SchemaMismatchError, DatabaseUnavailableError. */
 export async function migrateDatabase(url: string): Promise<MigrationReport> {
@@ -113,6 +114,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     options.onConnectionError,
     options.measures,
   );
+  const probe = new Probe(db, clock);
   const listener = new Listener(db.clientConfig("listen"), clock);
 
   return {
@@ -135,7 +137,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     renewLeases: (beats, schedulerId, leaseMs) => renewLeases(db, beats, schedulerId, leaseMs),
     disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
     endSessions: (ends, decide) => endSessions(db, ends, decide),
-    reapSessions: (graceMs, limit, decide) => reapSessions(db, graceMs, limit, decide),
+    reapSessions: (asOf, graceMs, limit, decide) => reapSessions(db, asOf, graceMs, limit, decide),
 
     recordRefusals: (refusals, schedulerId, keep) => recordRefusals(db, refusals, schedulerId, keep),
     forgetRefusals: (workers) => forgetRefusals(db, workers),
@@ -143,7 +145,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     reportLaunches: (reports) => reportLaunches(db, reports),
     endLaunch: (exit) => endLaunch(db, exit),
     addRequeued: (launchId, count) => addRequeued(db, launchId, count),
-    giveUpLaunches: (silentMs, limit) => giveUpLaunches(db, silentMs, limit),
+    giveUpLaunches: (asOf, silentMs, limit) => giveUpLaunches(db, asOf, silentMs, limit),
     waitingLaunches: (limit) => waitingLaunches(db, limit),
     listLaunches: (filter) => listLaunches(db, filter),
     servedBefore: (launches) => servedBefore(db, launches),
@@ -188,11 +190,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     fleetReport: (limit, stuckAfterMs) => fleetReport(db, limit, stuckAfterMs),
 
     databaseTime: () => databaseTime(db),
-    probe: () => probe(db),
+    probe: () => probe.once(),
     missingMigrations: () => missingMigrations(db),
-    ensurePartitions: async () => {
-      await db.cold(ENSURE_PARTITIONS, [PARTITIONS_AHEAD_DAYS]);
-    },
+    ensurePartitions: () => ensurePartitions(db),
     dropOld: (keepDays) => dropOld(db, keepDays),
     notify: (hint) => notify(db, hint),
     listen: (onHint, onConnected) =>
@@ -208,28 +208,6 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
 const NOW = { name: "database-time", text: "select now() as now" };
 const NOTIFY = { name: "notify", text: "select pg_notify('muster', $1)" };
-const ENSURE_PARTITIONS = { name: "ensure-partitions", text: "select ensure_partitions($1)" };
-const DROP_PARTITIONS = { name: "drop-partitions", text: "select drop_partitions($1) as dropped" };
-const DROP_SESSIONS = {
-  name: "drop-sessions",
-  text: "delete from worker_session where gone_time < now() - $1::int * interval '1 day'",
-};
-const DROP_REFUSALS = {
-  name: "drop-refusals",
-  text: "delete from worker_refusal where last_time < now() - $1::int * interval '1 day'",
-};
-const DROP_LAUNCHES = {
-  name: "drop-launches",
-  text: "delete from launch where end_time < now() - $1::int * interval '1 day'",
-};
-const DROP_KEYS = {
-  name: "drop-keys",
-  text: `delete from task_key k
-    where k.create_time < now() - $1::int * interval '1 day'
-      and not exists (select from task t where t.id = k.task_id)
-      and not exists (select from task_finished f where f.id = k.task_id)`,
-};
-
 /**
  * Applies ends of attempts. When a try's outcome is unknown, the next one finds the attempts gone; they
  * were applied if the archive has them.
@@ -265,36 +243,10 @@ const ARCHIVED = {
        or exists (select from task_attempt a where a.task_id = d.id and a.epoch = d.epoch)`,
 };
 
-const PROBE = {
-  name: "database-probe",
-  text: "select current_setting('transaction_read_only') = 'on' as read_only",
-};
-
-/** After a fail-over the old primary, or a replica, still answers reads. */
-async function probe(db: Database): Promise<void> {
-  const [row] = await db.coldOnce<{ read_only: boolean }>(PROBE, []);
-  if (row?.read_only) {
-    throw new DatabaseUnavailableError(
-      "the database takes no writes: it is a replica or set read-only",
-      false,
-      undefined,
-    );
-  }
-}
-
 async function databaseTime(db: Database): Promise<Date> {
   const [row] = await db.coldOnce<{ now: Date }>(NOW, []);
   if (!row) throw new Error("the database gave no time");
   return row.now;
-}
-
-async function dropOld(db: Database, keepDays: number): Promise<number> {
-  const [row] = await db.cold<{ dropped: number }>(DROP_PARTITIONS, [keepDays]);
-  await db.cold(DROP_KEYS, [keepDays]);
-  await db.cold(DROP_SESSIONS, [keepDays]);
-  await db.cold(DROP_REFUSALS, [keepDays]);
-  await db.cold(DROP_LAUNCHES, [keepDays]);
-  return row?.dropped ?? 0;
 }
 
 async function notify(db: Database, hint: Hint): Promise<void> {

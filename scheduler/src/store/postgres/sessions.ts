@@ -4,6 +4,7 @@ import type {
   AttemptRow,
   DecideLost,
   GoneSession,
+  Renewal,
   SessionEnd,
   SessionOpen,
   SessionOpened,
@@ -83,7 +84,8 @@ const RENEW: Statement = {
            disconnected = false
       from d where l.session_id = d.session_id and l.scheduler_id = $3
     returning l.session_id)
-  select d.session_id from d left join renewed r using (session_id) where r.session_id is null`,
+  select now() as at,
+    array(select d.session_id from d left join renewed r using (session_id) where r.session_id is null) as lost`,
 };
 
 const DISCONNECT: Statement = {
@@ -101,8 +103,8 @@ const TAKE_EXPIRED: Statement = {
   text: `delete from session_lease l
    where l.session_id in (
      select session_id from session_lease
-      where lease_until < now() - $1::float8 * interval '1 ms'
-      order by lease_until limit $2 for update skip locked)
+      where lease_until < $1::timestamptz - $2::float8 * interval '1 ms'
+      order by lease_until limit $3 for update skip locked)
   returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
 };
 
@@ -185,20 +187,21 @@ export async function recordStartup(
   await db.cold(STARTUP, [sessionId, JSON.stringify(phases), ready, draining]);
 }
 
-/** Renews leases; returns the sessions whose lease is no longer this scheduler's. */
+/** Renews leases; tells when, and which sessions' lease is no longer this scheduler's. */
 export async function renewLeases(
   db: Database,
   beats: readonly { sessionId: number; beat: HeartbeatRecord }[],
   schedulerId: string,
   leaseMs: number,
-): Promise<number[]> {
-  const rows = await db.cold<{ session_id: number }>(RENEW, [
+): Promise<Renewal> {
+  const [row] = await db.cold<{ at: Date; lost: number[] }>(RENEW, [
     beats.map(({ sessionId }) => sessionId),
     beats.map(({ beat }) => JSON.stringify(beat)),
     schedulerId,
     leaseMs,
   ]);
-  return rows.map((row) => row.session_id);
+  if (!row) throw new Error("the renewal of leases answered nothing");
+  return row;
 }
 
 /** Ends the lease of a session whose stream dropped; the grace runs from now. */
@@ -225,17 +228,19 @@ export function endSessions(
 }
 
 /**
- * Gives up sessions whose lease ended more than the grace ago. Safe from several schedulers at once: each
- * expired lease is taken by one.
+ * Gives up sessions whose lease had ended more than the grace before `asOf`, which is not now: on a network
+ * that stood still this statement may overtake the renewals that stood still with it. Safe from several
+ * schedulers at once: each expired lease is taken by one.
  */
 export function reapSessions(
   db: Database,
+  asOf: Date,
   graceMs: number,
   limit: number,
   decide: DecideLost,
 ): Promise<GoneSession[]> {
   return db.transaction(async (tx) => {
-    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [graceMs, limit]);
+    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
     return giveUp(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
   });
 }

@@ -1,0 +1,94 @@
+import type { DatabaseLock } from "../../domain/database-lock.ts";
+import type { Database, Statement } from "./database.ts";
+
+/** True for the statements that schedulers run all the time: among themselves they never wait for long. */
+const REGULAR = (application: string) =>
+  `(${application} like 'muster % hot' or ${application} like 'muster % cold')`;
+
+// A statement of the cold pool waits for a row that a person holds without harm to the others; for a table
+// it waits as all do.
+const FOREIGN_LOCK: Statement = {
+  name: "foreign-lock",
+  text: `select waits.waiting_count, waits.wait_ms, holder.pid, holder.application, holder.state, holder.age_ms,
+           holder.transaction
+    from (
+      select a.pid, count(*) over ()::int as waiting_count,
+             extract(epoch from clock_timestamp() - l.since)::float8 * 1000 as wait_ms
+        from pg_stat_activity a
+        join lateral (select min(waitstart) as since from pg_locks where pid = a.pid and not granted) l on true
+       where a.datname = current_database() and a.wait_event_type = 'Lock'
+         and ${REGULAR("a.application_name")}
+         and (a.wait_event = 'relation' or a.application_name like '% hot')
+         and l.since < clock_timestamp() - $1::float8 * interval '1 ms'
+         and exists (select from unnest(pg_blocking_pids(a.pid)) as p(pid)
+                       left join pg_stat_activity o on o.pid = p.pid
+                      where o.pid is null or not ${REGULAR("o.application_name")})
+       order by l.since limit 1) waits
+    left join lateral (
+      select o.pid, coalesce(o.application_name, '') as application, coalesce(o.state, '') as state,
+             extract(epoch from clock_timestamp() - o.xact_start)::float8 * 1000 as age_ms,
+             o.xact_start::text as transaction
+        from unnest(pg_blocking_pids(waits.pid)) as p(pid)
+        join pg_stat_activity o on o.pid = p.pid
+       where not ${REGULAR("o.application_name")}
+       order by o.xact_start limit 1) holder on true`,
+};
+
+const STILL_OPEN: Statement = {
+  name: "still-open",
+  text: "select from pg_stat_activity where pid = $1 and xact_start is not distinct from $2::timestamptz",
+};
+
+/** What somebody else holds that statements of Muster need. */
+export class LockWatch {
+  readonly #db: Database;
+  /** The holder that was found last, and its transaction. */
+  #found:
+    | { readonly lock: DatabaseLock; readonly atMs: number; readonly transaction: string | null }
+    | undefined;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /**
+   * What statements have waited for, for at least `afterMs`. Once found it is told of for as long as its
+   * holder's transaction is open: between the timeout of one statement and the next try nobody waits.
+   */
+  async look(afterMs: number, nowMs: number): Promise<DatabaseLock | undefined> {
+    if (this.#db.oldestStatementMs >= afterMs) {
+      const found = await this.#find(afterMs);
+      if (found) {
+        this.#found = { ...found, atMs: nowMs };
+        return found.lock;
+      }
+    }
+    if (!this.#found) return undefined;
+    const { lock, atMs, transaction } = this.#found;
+    if (lock.holder && (await this.#db.coldOnce(STILL_OPEN, [lock.holder.pid, transaction])).length > 0)
+      return { ...lock, waitMs: lock.waitMs + nowMs - atMs };
+    this.#found = undefined;
+    return undefined;
+  }
+
+  async #find(
+    afterMs: number,
+  ): Promise<{ readonly lock: DatabaseLock; readonly transaction: string | null } | undefined> {
+    const [row] = await this.#db.coldOnce<{
+      waiting_count: number;
+      wait_ms: number;
+      pid: number | null;
+      application: string | null;
+      state: string | null;
+      age_ms: number | null;
+      transaction: string | null;
+    }>(FOREIGN_LOCK, [afterMs]);
+    if (!row) return undefined;
+    const { pid, application, state, age_ms: ageMs, transaction } = row;
+    const holder =
+      pid === null
+        ? undefined
+        : { pid, application: application ?? "", state: state ?? "", ageMs: ageMs ?? undefined };
+    return { lock: { waitingCount: row.waiting_count, waitMs: row.wait_ms, holder }, transaction };
+  }
+}

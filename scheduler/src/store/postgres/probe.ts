@@ -1,0 +1,46 @@
+import type { Clock } from "../../clock.ts";
+import { DatabaseLockedError } from "../../domain/database-lock.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import type { Database } from "./database.ts";
+import { LockWatch } from "./lock-waits.ts";
+
+const READ_ONLY = {
+  name: "database-probe",
+  text: "select current_setting('transaction_read_only') = 'on' as read_only",
+};
+
+/** Longer than statements of Muster wait for each other; within it callers are told. */
+const LOCKED_AFTER_MS = 2_000;
+
+/** Tells whether the database can be used. */
+export class Probe {
+  readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #locks: LockWatch;
+
+  constructor(db: Database, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#locks = new LockWatch(db);
+  }
+
+  /**
+   * One try.
+   *
+   * @throws DatabaseUnavailableError when it is away, takes no writes or, as DatabaseLockedError, is locked.
+   */
+  async once(): Promise<void> {
+    const [row] = await this.#db.coldOnce<{ read_only: boolean }>(READ_ONLY, []);
+    // After a fail-over the old primary, or a replica, still answers reads.
+    if (row?.read_only) {
+      throw new DatabaseUnavailableError(
+        "the database takes no writes: it is a replica or set read-only",
+        false,
+        undefined,
+      );
+    }
+    // It answers, and yet a table that somebody locks stops everything else.
+    const lock = await this.#locks.look(LOCKED_AFTER_MS, this.#clock.monotonic());
+    if (lock) throw new DatabaseLockedError(lock);
+  }
+}

@@ -1,0 +1,74 @@
+import type { Database, Statement } from "./database.ts";
+import { codeOf } from "./errors.ts";
+
+/** Days for which partitions are made ahead. */
+const PARTITIONS_AHEAD_DAYS = 7;
+
+/**
+ * While it waits for a lock that a backup or a long query holds, a statement that makes or drops a partition
+ * keeps everybody behind it waiting: it waits for no longer than nobody would feel.
+ */
+const LOCK_TIMEOUT = "500ms";
+
+const LOCK_NOT_AVAILABLE = "55P03";
+
+const SET_LOCK_TIMEOUT: Statement = {
+  name: "set-lock-timeout",
+  text: "select set_config('lock_timeout', $1, true)",
+};
+const ENSURE_PARTITIONS: Statement = { name: "ensure-partitions", text: "select ensure_partitions($1)" };
+const DROP_PARTITIONS: Statement = {
+  name: "drop-partitions",
+  text: "select drop_partitions($1) as dropped",
+};
+const DROP_SESSIONS: Statement = {
+  name: "drop-sessions",
+  text: "delete from worker_session where gone_time < now() - $1::int * interval '1 day'",
+};
+const DROP_REFUSALS: Statement = {
+  name: "drop-refusals",
+  text: "delete from worker_refusal where last_time < now() - $1::int * interval '1 day'",
+};
+const DROP_LAUNCHES: Statement = {
+  name: "drop-launches",
+  text: "delete from launch where end_time < now() - $1::int * interval '1 day'",
+};
+const DROP_KEYS: Statement = {
+  name: "drop-keys",
+  text: `delete from task_key k
+    where k.create_time < now() - $1::int * interval '1 day'
+      and not exists (select from task t where t.id = k.task_id)
+      and not exists (select from task_finished f where f.id = k.task_id)`,
+};
+
+/** Makes the partitions of the coming days; false when a lock was in the way of one that is missing. */
+export async function ensurePartitions(db: Database): Promise<boolean> {
+  return (await unlessLocked(db, ENSURE_PARTITIONS, PARTITIONS_AHEAD_DAYS)) !== undefined;
+}
+
+/**
+ * Drops what is older than `keepDays`; answers how many partitions went, undefined when a lock was in the way
+ * of them.
+ */
+export async function dropOld(db: Database, keepDays: number): Promise<number | undefined> {
+  const rows = await unlessLocked<{ dropped: number }>(db, DROP_PARTITIONS, keepDays);
+  for (const statement of [DROP_KEYS, DROP_SESSIONS, DROP_REFUSALS, DROP_LAUNCHES])
+    await db.cold(statement, [keepDays]);
+  return rows && (rows[0]?.dropped ?? 0);
+}
+
+async function unlessLocked<R extends object>(
+  db: Database,
+  statement: Statement,
+  days: number,
+): Promise<R[] | undefined> {
+  try {
+    return await db.transaction(async (tx) => {
+      await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);
+      return tx.run<R>(statement, [days]);
+    });
+  } catch (error) {
+    if (codeOf(error) === LOCK_NOT_AVAILABLE) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { MusterError } from "@muster/worker/client";
+import { runTool } from "../support/checks.ts";
+import { Fleet, H, L, within } from "../support/fleet.ts";
+import { LOCKER, type Locker, lockTable, openTransaction } from "../support/locker.ts";
+import { killAll, type Program } from "../support/program.ts";
+import { assertTold } from "../support/told.ts";
+
+/** A lock is told of when it has been waited for for two seconds, and the scheduler looks ten times a second. */
+const TOLD_MS = 3_000;
+
+/** Longer than lease and grace together. */
+const HELD_MS = 5_000;
+
+const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
+
+describe("a lock that somebody else holds in the database", () => {
+  let fleet: Fleet;
+  let worker: Program;
+  let locker: Locker | undefined;
+
+  beforeEach(async () => {
+    fleet = await Fleet.start();
+    worker = await fleet.worker("waiting", { slots: 4 });
+  });
+
+  afterEach(async () => {
+    await locker?.release();
+    locker = undefined;
+    await killAll();
+    await fleet.stop();
+  });
+
+  /** A task that runs until its gate is opened. */
+  async function running() {
+    const gate = fleet.gate();
+    const handle = await fleet.client.submit("gate", { gate: gate.path });
+    await fleet.eventually(handle.id, "started");
+    return { gate, handle };
+  }
+
+  for (const table of ["task", "session_lease", "event"]) {
+    it(`on the table ${table}: everybody is told who holds it, and what runs goes on`, async () => {
+      const { gate, handle } = await running();
+      locker = await lockTable(fleet.db.url, table);
+      const heldSince = performance.now();
+      // Something has to need the table; a worker's beats need its lease.
+      const submit = fleet.client
+        .submit("gate", { gate: "/" }, { uniqueKey: "once" })
+        .catch(MusterError.from);
+      const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+      assert.deepEqual(
+        told.explanation.reasons.map(({ code }) => code),
+        ["DATABASE_UNAVAILABLE", "RUNNING"],
+      );
+      assertTold(told.reason, {
+        summary: new RegExp(
+          `^the database has not been usable for .+: \\d+ statements? of Muster ha(s|ve) waited for a lock, the first for .+, held by process ${locker.pid} \\(${LOCKER}, idle in transaction, its transaction open for .+\\); 1 running task on 1 connected worker goes on`,
+        ),
+        evidence: {
+          locked_by_pid: new RegExp(`^${locker.pid}$`),
+          locked_by: new RegExp(`^${LOCKER}$`),
+          waiting_statements: /^[1-9]\d*$/,
+        },
+        remedy: new RegExp(
+          `^end what holds the lock: select pg_terminate_backend\\(${locker.pid}\\); everything goes on`,
+        ),
+      });
+      const { explanation: queue } = await fleet.client.fleet.explainQueue({ queue: "default" });
+      assert.equal(queue?.reasons[0]?.code, "DATABASE_UNAVAILABLE");
+      await fleet.workerSays("waiting", "DATABASE_UNAVAILABLE", TOLD_MS);
+      const ready = await fetch(`${fleet.scheduler.http}/readyz`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), new RegExp(`held by process ${locker.pid} \\(${LOCKER}`));
+      const refused = await fleet.client.submit("gate", { gate: "/" }).then(
+        () => assert.fail("the call was accepted"),
+        (error: unknown) => MusterError.from(error),
+      );
+      assert.deepEqual([refused.codeName, refused.reason], ["Unavailable", "DATABASE_UNAVAILABLE"]);
+      const doctor = await runTool("node", [
+        ...["--conditions=muster-source", "cli/src/main.ts", "doctor"],
+        ...["--scheduler", fleet.scheduler.grpc],
+      ]);
+      assert.equal(doctor.code, 1);
+      assert.match(
+        doctor.stdout,
+        new RegExp(`^failed\\tdatabase\\.locks\\t.* held by process ${locker.pid}`, "m"),
+      );
+      gate.open();
+      await worker.line("task.completed", ({ task_id }) => task_id === handle.id);
+      // The lock has to outlast lease and grace for its end to mean anything.
+      await new Promise((resolve) => setTimeout(resolve, HELD_MS - (performance.now() - heldSince)));
+      await locker.release();
+      locker = undefined;
+      await within("callers are served again", TOLD_MS, async () =>
+        (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
+      );
+      assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
+      assert.equal(fleet.runs(handle.id).length, 1);
+      assert.deepEqual(await fleet.events(handle.id), ONE_LIFE);
+      // Whether it was accepted before or not: with its key it is there once.
+      await submit;
+      const again = await fleet.client.submit("gate", { gate: "/" }, { uniqueKey: "once" });
+      await again.result();
+      assert.equal((await fleet.db.query("select from muster.task_key")).length, 1);
+      // What would have been judged meanwhile has been judged by now.
+      await new Promise((resolve) => setTimeout(resolve, L + 2 * H));
+      assert.ok(!(await fleet.workerEvents("waiting")).includes("worker.lost"));
+    });
+  }
+
+  it("on a task's row: told as well, because results and claims wait together", async () => {
+    const { gate, handle } = await running();
+    locker = await openTransaction(
+      fleet.db.url,
+      `update task set priority = priority where id = ${handle.id.slice(2)}`,
+    );
+    gate.open();
+    const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    assert.match(told.reason.summary, new RegExp(`held by process ${locker.pid} \\(${LOCKER}`));
+    assert.deepEqual(
+      told.explanation.reasons.map(({ code }) => code),
+      ["DATABASE_UNAVAILABLE", "RESULT_PENDING"],
+    );
+    await locker.release();
+    locker = undefined;
+    assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
+  });
+
+  it("is told of for as long as it is held, also while no statement waits for it", async () => {
+    const { gate, handle } = await running();
+    locker = await lockTable(fleet.db.url, "task");
+    await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    // As the statements' own timeout does after a quarter of a minute.
+    const ended = await fleet.db.query(
+      "select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    );
+    assert.ok(ended.length > 0);
+    for (let looks = 0; looks < 20; looks += 1) {
+      assert.equal((await fetch(`${fleet.scheduler.http}/readyz`)).status, 503);
+      await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", 0);
+    }
+    await locker.release();
+    locker = undefined;
+    gate.open();
+    assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
+    const told = fleet.scheduler.program.lines.filter(({ event }) => event === "database.unavailable");
+    assert.equal(told.length, 1, "it came and went");
+  });
+
+  it("by a backup: partitions are dropped later, and nothing waits behind it", async () => {
+    await fleet.db.query(
+      `create table muster.event_20200101 partition of muster.event
+         for values from ('2020-01-01 00:00:00+00') to ('2020-01-02 00:00:00+00')`,
+    );
+    locker = await openTransaction(fleet.db.url, "select from event");
+    await fleet.scheduler.program.end();
+    const scheduler = await fleet.restart(fleet.scheduler);
+    const failed = await scheduler.program.line("loop.failed", ({ loop }) => loop === "retention");
+    assert.match(JSON.stringify(failed), /another session holds a lock on them \(a backup, a long query\)/);
+    const quick = await fleet.client.submit("gate", { gate: "/" });
+    await quick.result();
+    assert.equal(fleet.runs(quick.id).length, 1);
+    await locker.release();
+    locker = undefined;
+    await fleet.scheduler.program.end();
+    const next = await fleet.restart(fleet.scheduler);
+    await next.program.line("retention.dropped", ({ partitions }) => partitions === 1);
+  });
+});
