@@ -1,8 +1,8 @@
 import type { DatabaseLock } from "../../domain/database-lock.ts";
 import type { Database, Statement } from "./database.ts";
 
-/** True for the statements that schedulers run all the time: among themselves they never wait for long. */
-const REGULAR = (application: string) =>
+/** SQL that is true for a scheduler's pools: among themselves they never wait for long. */
+const isScheduler = (application: string) =>
   `(${application} like 'muster % hot' or ${application} like 'muster % cold')`;
 
 // A statement of the cold pool waits for a row that a person holds without harm to the others; for a table
@@ -17,12 +17,12 @@ const FOREIGN_LOCK: Statement = {
         from pg_stat_activity a
         join lateral (select min(waitstart) as since from pg_locks where pid = a.pid and not granted) l on true
        where a.datname = current_database() and a.wait_event_type = 'Lock'
-         and ${REGULAR("a.application_name")}
+         and ${isScheduler("a.application_name")}
          and (a.wait_event = 'relation' or a.application_name like '% hot')
          and l.since < clock_timestamp() - $1::float8 * interval '1 ms'
          and exists (select from unnest(pg_blocking_pids(a.pid)) as p(pid)
                        left join pg_stat_activity o on o.pid = p.pid
-                      where o.pid is null or not ${REGULAR("o.application_name")})
+                      where not coalesce(${isScheduler("o.application_name")}, false))
        order by l.since limit 1) waits
     left join lateral (
       select o.pid, coalesce(o.application_name, '') as application, coalesce(o.state, '') as state,
@@ -30,13 +30,13 @@ const FOREIGN_LOCK: Statement = {
              o.xact_start::text as transaction
         from unnest(pg_blocking_pids(waits.pid)) as p(pid)
         join pg_stat_activity o on o.pid = p.pid
-       where not ${REGULAR("o.application_name")}
+       where not coalesce(${isScheduler("o.application_name")}, false)
        order by o.xact_start limit 1) holder on true`,
 };
 
 const STILL_OPEN: Statement = {
   name: "still-open",
-  text: "select from pg_stat_activity where pid = $1 and xact_start is not distinct from $2::timestamptz",
+  text: "select from pg_stat_activity where pid = $1 and xact_start = $2::timestamptz",
 };
 
 /** What somebody else holds that statements of Muster need. */
@@ -53,7 +53,7 @@ export class LockWatch {
 
   /**
    * What statements have waited for, for at least `afterMs`. Once found it is told of for as long as its
-   * holder's transaction is open: between the timeout of one statement and the next try nobody waits.
+   * holder's transaction is seen to be open: between the timeout of one statement and the next try nobody waits.
    */
   async look(afterMs: number, nowMs: number): Promise<DatabaseLock | undefined> {
     if (this.#db.oldestStatementMs >= afterMs) {
