@@ -122,19 +122,29 @@ describe("a lock that somebody else holds in the database", () => {
     );
   });
 
-  it("on a task's row: told as well, because results and claims wait together", async () => {
+  it("on a task's row: its result waits, and is told for whom; everything else goes on", async () => {
     const { gate, handle } = await running();
     locker = await openTransaction(
       fleet.db.url,
       `update task set priority = priority where id = ${handle.id.slice(2)}`,
     );
+    const { pid } = locker;
     gate.open();
-    const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
-    assert.match(told.reason.summary, new RegExp(`held by process ${locker.pid} \\(${LOCKER}`));
-    assert.deepEqual(
-      told.explanation.reasons.map(({ code }) => code),
-      ["DATABASE_UNAVAILABLE", "RESULT_PENDING"],
-    );
+    const { value: reason } = await within("the holder is named", TOLD_MS, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
+      return explanation?.reasons.find(
+        ({ code, summary }) => code === "RESULT_PENDING" && summary.includes(`process ${pid}`),
+      );
+    });
+    assertTold(reason, {
+      summary: new RegExp(
+        `^the handler on waiting has returned .+ ago; the result waits to be committed; 1 statement of Muster has waited for a lock, the first for .+, held by process ${pid} \\(${LOCKER}, idle in transaction`,
+      ),
+      evidence: { locked_by_pid: new RegExp(`^${pid}$`) },
+      remedy: new RegExp(`^end what holds the lock: select pg_terminate_backend\\(${pid}\\)`),
+    });
+    assert.equal((await fetch(`${fleet.scheduler.http}/readyz`)).status, 200);
+    await fleet.client.submit("gate", { gate: "/" });
     await locker.release();
     locker = undefined;
     assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });

@@ -233,7 +233,13 @@ describe("tasks that wait say why, and what to do", () => {
         summary.includes("the database has held up the claim"),
       );
     });
-    assert.match(value.remedy, /pg_stat_activity/);
+    const { value: told } = await within("its holder is named", BOUND_MS, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId: id });
+      return explanation?.reasons.find(({ summary }) => summary.includes("held by process"));
+    });
+    assert.match(value.remedy, /pg_stat_activity|pg_terminate_backend/);
+    assert.equal(told.code, "DISPATCH_DELAYED");
+    assert.match(told.remedy, /^end what holds the lock: select pg_terminate_backend\(\d+\)/);
     await lock;
     await fleet.eventually(id, "succeeded");
   });

@@ -1,5 +1,5 @@
 import { DatabaseUnavailableError } from "./errors.ts";
-import { plural, span } from "./explain/reason.ts";
+import { type Evidence, plural, type Reason, span } from "./explain/reason.ts";
 
 /** What somebody else holds in the database that Muster waits for. */
 export interface DatabaseLock {
@@ -22,20 +22,33 @@ export interface LockHolder {
   readonly ageMs: number | undefined;
 }
 
-/** The database answers, but somebody holds what Muster's statements need. */
+/** The database answers, but somebody holds a table that Muster's statements need. */
 export class DatabaseLockedError extends DatabaseUnavailableError {
   readonly lock: DatabaseLock;
 
   constructor(lock: DatabaseLock) {
-    const { waitingCount, waitMs, holder } = lock;
-    const waits = `${plural(waitingCount, "statement")} of Muster ${waitingCount === 1 ? "has" : "have"} waited for a lock, the first for ${span(waitMs)}`;
-    super(
-      `${waits}, held by ${holder ? describeHolder(holder) : "a session that cannot be seen"}`,
-      false,
-      undefined,
-    );
+    super(describeLock(lock), false, undefined);
     this.lock = lock;
   }
+}
+
+/** Who waits for how long, and for whom. */
+export function describeLock({ waitingCount, waitMs, holder }: DatabaseLock): string {
+  const waits = `${plural(waitingCount, "statement")} of Muster ${waitingCount === 1 ? "has" : "have"} waited for a lock, the first for ${span(waitMs)}`;
+  return `${waits}, held by ${holder ? describeHolder(holder) : "a session that cannot be seen"}`;
+}
+
+/** The same as facts. */
+export function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Evidence[] {
+  return [
+    { key: "waiting_statements", value: String(waitingCount), source: "database", ageMs: waitMs },
+    ...(holder
+      ? [
+          { key: "locked_by_pid", value: String(holder.pid), source: "database" },
+          { key: "locked_by", value: holder.application, source: "database" },
+        ]
+      : []),
+  ];
 }
 
 /** What to do about a lock. */
@@ -43,6 +56,28 @@ export function lockRemedy({ holder }: DatabaseLock): string {
   return holder
     ? `end what holds the lock: select pg_terminate_backend(${holder.pid})`
     : "look for who holds the lock in pg_locks and pg_prepared_xacts, and end it";
+}
+
+/** What a lock may hold up: a claim, a result. */
+const HELD_UP: readonly string[] = ["DISPATCH_DELAYED", "RESULT_PENDING"];
+
+/** True when a lock in the database may be behind one of the reasons. */
+export function mayBeLocked(reasons: readonly Reason[]): boolean {
+  return reasons.some(({ code }) => HELD_UP.includes(code));
+}
+
+/** The reasons, with who holds the lock in those that it may be behind. */
+export function withLock(reasons: readonly Reason[], lock: DatabaseLock): Reason[] {
+  return reasons.map((reason) =>
+    HELD_UP.includes(reason.code)
+      ? {
+          ...reason,
+          summary: `${reason.summary}; ${describeLock(lock)}`,
+          evidence: [...reason.evidence, ...lockEvidence(lock)],
+          remedy: `${lockRemedy(lock)}; everything goes on by itself then`,
+        }
+      : reason,
+  );
 }
 
 function describeHolder({ pid, application, state, ageMs }: LockHolder): string {

@@ -4,7 +4,7 @@ import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { FleetView } from "../dispatch/fleet-view.ts";
 import type { Registry } from "../dispatch/registry.ts";
-import type { DatabaseLock } from "../domain/database-lock.ts";
+import { type DatabaseLock, mayBeLocked, withLock } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
@@ -35,6 +35,9 @@ const MAX_LAUNCHES = 100;
 
 /** A count this old is good enough for an explanation, milliseconds. */
 const BACKLOG_AGE_MS = 500;
+
+/** A claim or a commit takes some 20 ms; one that waits for a lock for this long is held up by it. */
+const LOCKED_AFTER_MS = 1_000;
 
 /** What is recorded when a session ends. */
 const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
@@ -90,7 +93,13 @@ export class Explainer {
       async () => {
         const task = await this.#parts.store.getTask(id);
         if (!task) return undefined;
-        return { subject: formatTaskId(id), state: task.state, reasons: await this.#taskReasons(task) };
+        const reasons = await this.#taskReasons(task);
+        const lock = mayBeLocked(reasons) ? await this.#parts.store.foreignLock(LOCKED_AFTER_MS) : undefined;
+        return {
+          subject: formatTaskId(id),
+          state: task.state,
+          reasons: lock ? withLock(reasons, lock) : reasons,
+        };
       },
       (outage) => this.#taskFromMemory(id, outage),
     );

@@ -1,3 +1,4 @@
+import type { DatabaseLock } from "../domain/database-lock.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { LaunchRecord, Served } from "../domain/launch.ts";
 import type { TaskClass } from "../domain/match.ts";
@@ -204,6 +205,8 @@ export interface Store {
   databaseTime(): Promise<Date>;
   /** One try, no waiting. @throws DatabaseUnavailableError when the database is away or takes no writes. */
   probe(): Promise<void>;
+  /** What somebody else holds, a table or a row, that statements have waited for, for at least `afterMs`. */
+  foreignLock(afterMs: number): Promise<DatabaseLock | undefined>;
   /** Migrations that this program needs and the database has not. One try, no waiting. */
   missingMigrations(): Promise<readonly string[]>;
   /** False when somebody's lock was in the way of a partition that is missing. */

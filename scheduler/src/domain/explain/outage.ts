@@ -1,6 +1,6 @@
-import { type DatabaseLock, lockRemedy } from "../database-lock.ts";
+import { type DatabaseLock, lockEvidence, lockRemedy } from "../database-lock.ts";
 import type { SeenAttempt } from "../worker.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { plural, type Reason, span } from "./reason.ts";
 
 /** The database as the scheduler has it while it cannot be used. */
 export interface Outage {
@@ -34,23 +34,6 @@ export function databaseUnavailable(outage: Outage): Reason {
     ],
     remedy: `${lock ? lockRemedy(lock) : "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?)"}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
   };
-}
-
-function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Evidence[] {
-  return [
-    {
-      key: "waiting_statements",
-      value: String(waitingCount),
-      source: "database",
-      ageMs: waitMs,
-    },
-    ...(holder
-      ? [
-          { key: "locked_by_pid", value: String(holder.pid), source: "database" },
-          { key: "locked_by", value: holder.application, source: "database" },
-        ]
-      : []),
-  ];
 }
 
 /** What is known of an attempt without the database. */

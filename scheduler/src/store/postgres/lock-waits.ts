@@ -5,8 +5,6 @@ import type { Database, Statement } from "./database.ts";
 const isScheduler = (application: string) =>
   `(${application} like 'muster % hot' or ${application} like 'muster % cold')`;
 
-// A statement of the cold pool waits for a row that a person holds without harm to the others; for a table
-// it waits as all do.
 const FOREIGN_LOCK: Statement = {
   name: "foreign-lock",
   text: `select waits.waiting_count, waits.wait_ms, holder.pid, holder.application, holder.state, holder.age_ms,
@@ -18,7 +16,7 @@ const FOREIGN_LOCK: Statement = {
         join lateral (select min(waitstart) as since from pg_locks where pid = a.pid and not granted) l on true
        where a.datname = current_database() and a.wait_event_type = 'Lock'
          and ${isScheduler("a.application_name")}
-         and (a.wait_event = 'relation' or a.application_name like '% hot')
+         and (a.wait_event = 'relation' or $2::boolean)
          and l.since < clock_timestamp() - $1::float8 * interval '1 ms'
          and exists (select from unnest(pg_blocking_pids(a.pid)) as p(pid)
                        left join pg_stat_activity o on o.pid = p.pid
@@ -39,13 +37,22 @@ const STILL_OPEN: Statement = {
   text: "select from pg_stat_activity where pid = $1 and xact_start = $2::timestamptz",
 };
 
-/** What somebody else holds that statements of Muster need. */
+interface Found {
+  readonly lock: DatabaseLock;
+  /** When the holder's transaction began; null when the role may not see it. */
+  readonly transaction: string | null;
+}
+
+/** What somebody else holds, a table or a row, that statements have waited for, for at least `afterMs`. */
+export async function foreignLock(db: Database, afterMs: number): Promise<DatabaseLock | undefined> {
+  return (await find(db, afterMs, true))?.lock;
+}
+
+/** Knows whether somebody else holds a table that statements need; a row concerns its task alone. */
 export class LockWatch {
   readonly #db: Database;
   /** The holder that was found last, and its transaction. */
-  #found:
-    | { readonly lock: DatabaseLock; readonly atMs: number; readonly transaction: string | null }
-    | undefined;
+  #found: (Found & { readonly atMs: number }) | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -56,12 +63,10 @@ export class LockWatch {
    * holder's transaction is seen to be open: between the timeout of one statement and the next try nobody waits.
    */
   async look(afterMs: number, nowMs: number): Promise<DatabaseLock | undefined> {
-    if (this.#db.oldestStatementMs >= afterMs) {
-      const found = await this.#find(afterMs);
-      if (found) {
-        this.#found = { ...found, atMs: nowMs };
-        return found.lock;
-      }
+    const found = await find(this.#db, afterMs, false);
+    if (found) {
+      this.#found = { ...found, atMs: nowMs };
+      return found.lock;
     }
     if (!this.#found) return undefined;
     const { lock, atMs, transaction } = this.#found;
@@ -70,25 +75,25 @@ export class LockWatch {
     this.#found = undefined;
     return undefined;
   }
+}
 
-  async #find(
-    afterMs: number,
-  ): Promise<{ readonly lock: DatabaseLock; readonly transaction: string | null } | undefined> {
-    const [row] = await this.#db.coldOnce<{
-      waiting_count: number;
-      wait_ms: number;
-      pid: number | null;
-      application: string | null;
-      state: string | null;
-      age_ms: number | null;
-      transaction: string | null;
-    }>(FOREIGN_LOCK, [afterMs]);
-    if (!row) return undefined;
-    const { pid, application, state, age_ms: ageMs, transaction } = row;
-    const holder =
-      pid === null
-        ? undefined
-        : { pid, application: application ?? "", state: state ?? "", ageMs: ageMs ?? undefined };
-    return { lock: { waitingCount: row.waiting_count, waitMs: row.wait_ms, holder }, transaction };
-  }
+async function find(db: Database, afterMs: number, rowsToo: boolean): Promise<Found | undefined> {
+  // Nobody waits for longer than the oldest statement under way.
+  if (db.oldestStatementMs < afterMs) return undefined;
+  const [row] = await db.coldOnce<{
+    waiting_count: number;
+    wait_ms: number;
+    pid: number | null;
+    application: string | null;
+    state: string | null;
+    age_ms: number | null;
+    transaction: string | null;
+  }>(FOREIGN_LOCK, [afterMs, rowsToo]);
+  if (!row) return undefined;
+  const { pid, application, state, age_ms: ageMs, transaction } = row;
+  const holder =
+    pid === null
+      ? undefined
+      : { pid, application: application ?? "", state: state ?? "", ageMs: ageMs ?? undefined };
+  return { lock: { waitingCount: row.waiting_count, waitMs: row.wait_ms, holder }, transaction };
 }

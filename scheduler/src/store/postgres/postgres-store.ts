@@ -27,6 +27,7 @@ import {
 } from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
+import { foreignLock } from "./lock-waits.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
@@ -191,6 +192,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     databaseTime: () => databaseTime(db),
     probe: () => probe.once(),
+    foreignLock: (afterMs) => foreignLock(db, afterMs),
     missingMigrations: () => missingMigrations(db),
     ensurePartitions: () => ensurePartitions(db),
     dropOld: (keepDays) => dropOld(db, keepDays),
