@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { WorkerState } from "@muster/protocol";
 import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
 import { lost } from "../support/told.ts";
@@ -34,6 +35,11 @@ describe("the scheduler dies and comes back", () => {
       const workers = await Promise.all(
         [1, 2].map((n) => fleet.worker(`${queue}-${n}`, { queue, slots: 3, env: { PREFETCH: "1" } })),
       );
+      // With one of them only the fourth task would be given to it ahead, and wait behind the gate.
+      for (const n of [1, 2])
+        await within("the scheduler knows both", G, async () =>
+          (await fleet.workerState(`${queue}-${n}`)).state === WorkerState.READY ? true : undefined,
+        );
       const handles = await fleet.client.submitMany(
         Array.from({ length: 6 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
       );
