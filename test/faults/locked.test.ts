@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
 import { runTool } from "../support/checks.ts";
-import { Fleet, H, L, within } from "../support/fleet.ts";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
 import { LOCKER, type Locker, lockTable, openTransaction } from "../support/locker.ts";
 import { killAll, type Program } from "../support/program.ts";
 import { assertTold } from "../support/told.ts";
@@ -10,14 +10,16 @@ import { assertTold } from "../support/told.ts";
 /** A lock is told of when it has been waited for for two seconds, and the scheduler looks ten times a second. */
 const TOLD_MS = 3_000;
 
-/** Longer than lease and grace together. */
-const HELD_MS = 5_000;
-
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
-/** Leases that run out while they cannot be renewed must mean nothing: a lock has to be held for that long. */
-async function outlastLeases(since: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, Math.max(0, since + HELD_MS - performance.now())));
+/** Leases that run out while they cannot be renewed must mean nothing: the lock is held for that long. */
+async function outlastLeases(locker: Locker): Promise<void> {
+  await within("lease and grace are over", L + G + H, async () => {
+    const over = await locker.rows(
+      `select from session_lease where lease_until < clock_timestamp() - interval '${G} ms'`,
+    );
+    return over.length > 0 ? true : undefined;
+  });
 }
 
 describe("a lock that somebody else holds in the database", () => {
@@ -49,7 +51,6 @@ describe("a lock that somebody else holds in the database", () => {
     it(`on the table ${table}: everybody is told who holds it, and what runs goes on`, async () => {
       const { gate, handle } = await running();
       locker = await lockTable(fleet.db.url, table);
-      const heldSince = performance.now();
       // Something has to need the table; a worker's beats need its lease.
       const submit = fleet.client
         .submit("gate", { gate: "/" }, { uniqueKey: "once" })
@@ -85,7 +86,7 @@ describe("a lock that somebody else holds in the database", () => {
       assert.deepEqual([refused.codeName, refused.reason], ["Unavailable", "DATABASE_UNAVAILABLE"]);
       gate.open();
       await worker.line("task.completed", ({ task_id }) => task_id === handle.id);
-      if (table === "session_lease") await outlastLeases(heldSince);
+      if (table === "session_lease") await outlastLeases(locker);
       await locker.release();
       locker = undefined;
       await within("callers are served again", TOLD_MS, async () =>
@@ -99,8 +100,11 @@ describe("a lock that somebody else holds in the database", () => {
       const again = await fleet.client.submit("gate", { gate: "/" }, { uniqueKey: "once" });
       await again.result();
       assert.equal((await fleet.db.query("select from muster.task_key")).length, 1);
-      // What would have been judged meanwhile has been judged by now.
-      await new Promise((resolve) => setTimeout(resolve, L + 2 * H));
+      // Once it has judged a worker that is lost indeed, it has judged this one too.
+      await (await fleet.worker("lost-indeed")).end("SIGKILL");
+      await within("the scheduler judges", L + G + L, async () =>
+        (await fleet.workerEvents("lost-indeed")).includes("worker.lost") ? true : undefined,
+      );
       assert.ok(!(await fleet.workerEvents("waiting")).includes("worker.lost"));
     });
   }
@@ -122,7 +126,7 @@ describe("a lock that somebody else holds in the database", () => {
     );
   });
 
-  it("on a task's row: its result waits, and is told for whom; everything else goes on", async () => {
+  it("on a task's row: its result waits, and is told for whom; nothing is refused", async () => {
     const { gate, handle } = await running();
     locker = await openTransaction(
       fleet.db.url,

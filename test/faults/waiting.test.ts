@@ -6,6 +6,7 @@ import { type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { runTool } from "../support/checks.ts";
 import { Fleet, type Told, within } from "../support/fleet.ts";
+import { openTransaction } from "../support/locker.ts";
 import { killAll, type Program } from "../support/program.ts";
 import { startTestWorker } from "../support/scheduler.ts";
 import { assertTold } from "../support/told.ts";
@@ -214,15 +215,10 @@ describe("tasks that wait say why, and what to do", () => {
     await fleet.worker("locked-out", { queue: "locked" });
     await fleet.client.fleet.pauseQueue({ queue: "locked", reason: "until the lock is taken" });
     const { id } = await fleet.client.submit("echo", 1, { queue: "locked" });
-    const lock = fleet.db.query(
-      `select pg_sleep(4) from (select id from task where id = ${Number(id.slice(2))} for update) t`,
+    const locker = await openTransaction(
+      fleet.db.url,
+      `select from task where id = ${Number(id.slice(2))} for update`,
     );
-    await within("the lock is taken", BOUND_MS, async () => {
-      const asleep = await fleet.db.query(
-        "select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'",
-      );
-      return asleep.length > 0 ? true : undefined;
-    });
     await fleet.client.fleet.resumeQueue({ queue: "locked" });
     // A claim counts as held up after a second.
     const { reason } = await fleet.taskSays(id, "DISPATCH_DELAYED", BOUND_MS);
@@ -240,7 +236,7 @@ describe("tasks that wait say why, and what to do", () => {
     assert.match(value.remedy, /pg_stat_activity|pg_terminate_backend/);
     assert.equal(told.code, "DISPATCH_DELAYED");
     assert.match(told.remedy, /^end what holds the lock: select pg_terminate_backend\(\d+\)/);
-    await lock;
+    await locker.release();
     await fleet.eventually(id, "succeeded");
   });
 

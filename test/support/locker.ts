@@ -3,6 +3,8 @@ import pg from "pg";
 /** A session of somebody else that holds a lock in the database. */
 export interface Locker {
   readonly pid: number;
+  /** Asks from within, where its own lock is not in the way. */
+  rows(query: string): Promise<readonly unknown[]>;
   /** Lets go of it. */
   release(): Promise<void>;
 }
@@ -21,6 +23,7 @@ export async function openTransaction(url: string, statement: string): Promise<L
   const pid = rows[0]?.pid ?? 0;
   return {
     pid,
+    rows: async (query) => (await client.query(query)).rows,
     async release() {
       await client.query("rollback");
       await client.end();

@@ -353,7 +353,7 @@ function spread(group: AssignmentGroup): AssignmentMessage[] {
   }));
 }
 
-const NO_HEADERS: AssignmentMessage["headers"] = {};
+const NO_HEADERS: AssignmentMessage["headers"] = Object.freeze({});
 
 function headersAt(columns: AssignmentGroup["headers"], index: number): AssignmentMessage["headers"] {
   const headers: Record<string, string> = {};

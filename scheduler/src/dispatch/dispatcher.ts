@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { DatabaseUnavailableError, isAbsence } from "../domain/errors.ts";
 import { removedBy } from "../domain/match.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
@@ -177,7 +177,7 @@ export class Dispatcher {
         ended();
         this.#underWay.delete(tracked);
         this.#lastError = error;
-        if (!(error instanceof DatabaseUnavailableError)) this.#log.error("dispatch.failed", { error });
+        if (!isAbsence(error)) this.#log.error("dispatch.failed", { error });
       },
     );
     this.#underWay.add(tracked);

@@ -52,9 +52,9 @@ export function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Ev
 }
 
 /** What to do about a lock. */
-export function lockRemedy({ holder }: DatabaseLock): string {
-  return holder
-    ? `end what holds the lock: select pg_terminate_backend(${holder.pid})`
+export function lockRemedy(holderPid: number | undefined): string {
+  return holderPid !== undefined
+    ? `end what holds the lock: select pg_terminate_backend(${holderPid})`
     : "look for who holds the lock in pg_locks and pg_prepared_xacts, and end it";
 }
 
@@ -74,7 +74,7 @@ export function withLock(reasons: readonly Reason[], lock: DatabaseLock): Reason
           ...reason,
           summary: `${reason.summary}; ${describeLock(lock)}`,
           evidence: [...reason.evidence, ...lockEvidence(lock)],
-          remedy: `${lockRemedy(lock)}; everything goes on by itself then`,
+          remedy: `${lockRemedy(lock.holder?.pid)}; everything goes on by itself then`,
         }
       : reason,
   );

@@ -57,3 +57,11 @@ export class DatabaseUnavailableError extends Error {
     this.outcomeUnknown = outcomeUnknown;
   }
 }
+
+/** One statement took longer than any may; nothing of it was applied. The database may be well otherwise. */
+export class StatementTimeoutError extends DatabaseUnavailableError {}
+
+/** True for the database's absence, which the watch on it tells once for all. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof DatabaseUnavailableError && !(error instanceof StatementTimeoutError);
+}

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Peers } from "../dispatch/peers.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { isAbsence } from "../domain/errors.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/match.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { ClassDepth, Store, WorkerCount } from "../store/store.ts";
@@ -75,7 +75,7 @@ export class Census {
       this.#last = { counted, at: clock.monotonic() };
     } catch (error) {
       // The database's absence is told once, by the watch on it.
-      if (!(error instanceof DatabaseUnavailableError)) log.error("census.failed", { error });
+      if (!isAbsence(error)) log.error("census.failed", { error });
     } finally {
       const now = clock.monotonic();
       this.#restUntil = now + Math.max(FRESH_MS, (now - began) * REST_FACTOR);

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { isAbsence } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** A periodic duty. */
@@ -88,7 +88,7 @@ export class Loop {
       this.#lastError = undefined;
     } catch (error) {
       // The database's absence is told once, by the watch on it.
-      if (!(error instanceof DatabaseUnavailableError)) log.error("loop.failed", { loop: name, error });
+      if (!isAbsence(error)) log.error("loop.failed", { loop: name, error });
       this.#lastError = error;
     } finally {
       this.#lastTickAt = clock.monotonic();

@@ -4,7 +4,7 @@ import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { FleetView } from "../dispatch/fleet-view.ts";
 import type { Registry } from "../dispatch/registry.ts";
-import { type DatabaseLock, mayBeLocked, withLock } from "../domain/database-lock.ts";
+import { mayBeLocked, withLock } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
@@ -20,6 +20,7 @@ import { formatTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
+import type { DatabaseOutage } from "../loops/database-watch.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import { explainWithRefusals } from "./refused-workers.ts";
 
@@ -47,9 +48,7 @@ export interface Availability {
   /** Does what needs the database. @throws DatabaseUnavailableError at once when it is away. */
   run<T>(work: () => Promise<T>): Promise<T>;
   /** Undefined while the database can be used. */
-  readonly outage:
-    | { readonly awayMs: number; readonly error: string; readonly lock: DatabaseLock | undefined }
-    | undefined;
+  readonly outage: DatabaseOutage | undefined;
 }
 
 /** What the explainer works with. */

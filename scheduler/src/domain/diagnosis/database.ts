@@ -1,3 +1,4 @@
+import { lockRemedy } from "../database-lock.ts";
 import { plural, span } from "../explain/reason.ts";
 import type { DatabaseReport } from "../reports.ts";
 import { type Check, fact, found, ok, skipped } from "./check.ts";
@@ -140,9 +141,7 @@ function locks({ blocked }: DatabaseReport): Check {
     "failed",
     name,
     `${plural(blocked.length, "statement")} of Muster ${blocked.length === 1 ? "waits" : "wait"} for a lock, the longest for ${span(first.waitMs)}${by}`,
-    first.byPid === undefined
-      ? "look at pg_locks for who holds it"
-      : `end what holds it: select pg_terminate_backend(${first.byPid})`,
+    lockRemedy(first.byPid),
     blocked.map(({ statement, waitMs }) => fact("blocked_statement", statement.replace(/\s+/g, " "), waitMs)),
   );
 }

@@ -32,7 +32,7 @@ export function databaseUnavailable(outage: Outage): Reason {
       { key: "waiting_tasks_known", value: String(waitingCount), source: "matcher" },
       ...(lock ? lockEvidence(lock) : []),
     ],
-    remedy: `${lock ? lockRemedy(lock) : "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?)"}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
+    remedy: `${lock ? lockRemedy(lock.holder?.pid) : "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?)"}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
   };
 }
 

@@ -45,7 +45,8 @@ describe("errors of the database", () => {
     assert.equal(unknown(withCode("57P01"), true), true);
     assert.equal(unknown(new Error("Connection terminated unexpectedly"), true), true);
     assert.equal(unknown(withCode("57P01"), false), false);
-    for (const code of ["25006", "53300", "57P03"]) assert.equal(unknown(withCode(code), true), false, code);
+    for (const code of ["25006", "25P03", "53300", "57014", "57P03"])
+      assert.equal(unknown(withCode(code), true), false, code);
   });
 
   it("come back unchanged when they are our fault", () => {

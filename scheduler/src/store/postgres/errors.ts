@@ -1,11 +1,14 @@
-import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { DatabaseUnavailableError, StatementTimeoutError } from "../../domain/errors.ts";
+
+/** Our own timeout, or somebody's pg_cancel_backend. */
+const QUERY_CANCELED = "57014";
 
 /** SQLSTATE classes and codes after which the same statement may work on another connection. */
 const UNAVAILABLE_STATES = new Set([
   "25006", // read_only_sql_transaction: a fail-over left us on a replica
   "25P03", // idle_in_transaction_session_timeout
   "53300", // too_many_connections
-  "57014", // query_canceled: our own timeout, or somebody's pg_cancel_backend
+  QUERY_CANCELED,
   "57P01", // admin_shutdown
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now
@@ -16,7 +19,7 @@ const UNAVAILABLE_STATES = new Set([
 const CONFLICT_STATES = new Set(["40001", "40P01"]);
 
 /** States that say for certain that the statement was not applied. */
-const NOT_APPLIED_STATES = new Set(["25006", "25P03", "53300", "57014", "57P03"]);
+const NOT_APPLIED_STATES = new Set(["25006", "25P03", "53300", QUERY_CANCELED, "57P03"]);
 
 const SOCKET_CODES = new Set([
   "ECONNREFUSED",
@@ -54,7 +57,8 @@ export function translateError(error: unknown, sent: boolean): unknown {
   const code = codeOf(error);
   const outcomeUnknown = sent && !NOT_APPLIED_STATES.has(code);
   const message = error instanceof Error ? error.message : String(error);
-  return new DatabaseUnavailableError(
+  const Kind = code === QUERY_CANCELED ? StatementTimeoutError : DatabaseUnavailableError;
+  return new Kind(
     `the database cannot be used: ${message}${code ? ` (${code})` : ""}`,
     outcomeUnknown,
     error,

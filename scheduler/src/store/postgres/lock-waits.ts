@@ -48,7 +48,7 @@ export async function foreignLock(db: Database, afterMs: number): Promise<Databa
   return (await find(db, afterMs, true))?.lock;
 }
 
-/** Knows whether somebody else holds a table that statements need; a row concerns its task alone. */
+/** Knows whether somebody else holds a table that statements need; a row holds up what shares a batch with it at most. */
 export class LockWatch {
   readonly #db: Database;
   /** The holder that was found last, and its transaction. */

@@ -6,7 +6,7 @@ const PARTITIONS_AHEAD_DAYS = 7;
 
 /**
  * While it waits for a lock that a backup or a long query holds, a statement that makes or drops a partition
- * keeps everybody behind it waiting: it waits for no longer than nobody would feel.
+ * keeps everybody behind it waiting: it waits for less than anybody would feel.
  */
 const LOCK_TIMEOUT = "500ms";
 
@@ -21,18 +21,10 @@ const DROP_PARTITIONS: Statement = {
   name: "drop-partitions",
   text: "select drop_partitions($1) as dropped",
 };
-const DROP_SESSIONS: Statement = {
-  name: "drop-sessions",
-  text: "delete from worker_session where gone_time < now() - $1::int * interval '1 day'",
-};
-const DROP_REFUSALS: Statement = {
-  name: "drop-refusals",
-  text: "delete from worker_refusal where last_time < now() - $1::int * interval '1 day'",
-};
-const DROP_LAUNCHES: Statement = {
-  name: "drop-launches",
-  text: "delete from launch where end_time < now() - $1::int * interval '1 day'",
-};
+const olderThan = (table: string, time: string): Statement => ({
+  name: `drop-${table}`,
+  text: `delete from ${table} where ${time} < now() - $1::int * interval '1 day'`,
+});
 const DROP_KEYS: Statement = {
   name: "drop-keys",
   text: `delete from task_key k
@@ -40,6 +32,13 @@ const DROP_KEYS: Statement = {
       and not exists (select from task t where t.id = k.task_id)
       and not exists (select from task_finished f where f.id = k.task_id)`,
 };
+
+const DROP_ROWS = [
+  DROP_KEYS,
+  olderThan("worker_session", "gone_time"),
+  olderThan("worker_refusal", "last_time"),
+  olderThan("launch", "end_time"),
+];
 
 /** Makes the partitions of the coming days; false when a lock was in the way of one that is missing. */
 export async function ensurePartitions(db: Database): Promise<boolean> {
@@ -52,8 +51,7 @@ export async function ensurePartitions(db: Database): Promise<boolean> {
  */
 export async function dropOld(db: Database, keepDays: number): Promise<number | undefined> {
   const rows = await unlessLocked<{ dropped: number }>(db, DROP_PARTITIONS, keepDays);
-  for (const statement of [DROP_KEYS, DROP_SESSIONS, DROP_REFUSALS, DROP_LAUNCHES])
-    await db.cold(statement, [keepDays]);
+  for (const statement of DROP_ROWS) await db.cold(statement, [keepDays]);
   return rows && (rows[0]?.dropped ?? 0);
 }
 
@@ -63,10 +61,13 @@ async function unlessLocked<R extends object>(
   days: number,
 ): Promise<R[] | undefined> {
   try {
-    return await db.transaction(async (tx) => {
-      await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);
-      return tx.run<R>(statement, [days]);
-    });
+    // Harmless to run twice.
+    return await db.retrying(() =>
+      db.transaction(async (tx) => {
+        await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);
+        return tx.run<R>(statement, [days]);
+      }),
+    );
   } catch (error) {
     if (codeOf(error) === LOCK_NOT_AVAILABLE) return undefined;
     throw error;
