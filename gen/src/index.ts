@@ -13,3 +13,4 @@ export * from "./generated/muster/v1/task_service_pb.ts";
 export * from "./generated/muster/v1/worker_pb.ts";
 export * from "./generated/muster/v1/worker_service_pb.ts";
 export * from "./grpc-definition.ts";
+export * from "./wire.ts";

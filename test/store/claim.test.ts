@@ -50,6 +50,33 @@ describe("store: claim and touch", () => {
     }
   });
 
+  it("gives every task with its own payload, large ones too, headers, media type and options", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session();
+    const shapes = [
+      { payload: Buffer.alloc(0) },
+      { payload: Buffer.from([0, 255, 92, 39]), contentType: "image/png" },
+      { payload: Buffer.alloc(100_000, "a"), headers: { traceparent: "x" } },
+      { payload: Buffer.from("plain") },
+      { payload: Buffer.alloc(8_193, "b"), options: { timeouts: { runMs: 7 } } },
+      { payload: Buffer.alloc(8_192, "c"), contentType: 'quote"d', headers: { 'a"b': "c\\d" } },
+    ];
+    const ids: number[] = [];
+    for (const shape of shapes) ids.push(...(await fixture.submit("shapes", 1, shape)));
+    const claimed = await store.claim(ids.map((taskId) => ({ taskId, sessionId })));
+    const told = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
+    for (const [index, shape] of shapes.entries()) {
+      const attempt = told.get(ids[index] ?? 0);
+      assert.ok(attempt, `task ${index}`);
+      assert.deepEqual(Buffer.from(attempt.payload), shape.payload);
+      assert.equal(attempt.contentType, shape.contentType ?? "application/json");
+      assert.deepEqual(attempt.headers, shape.headers);
+      assert.deepEqual(attempt.options, shape.options);
+      assert.deepEqual([attempt.epoch, attempt.sessionId, attempt.attemptCount], [1, sessionId, 1]);
+      assert.ok((attempt.sinceCreationMs ?? -1) >= 0);
+    }
+  });
+
   it("gives each task to one of two stores that claim the same ones", async () => {
     const { store } = fixture;
     const other = fixture.another();

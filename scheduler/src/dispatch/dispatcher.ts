@@ -259,14 +259,15 @@ export class Dispatcher {
       this.#claimsBegan.delete(begun);
     }
     this.#decide(plan);
-    const byTask = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
+    const byTask = new Map<number, ClaimedAttempt>();
+    for (const attempt of claimed) byTask.set(attempt.taskId, attempt);
     const won: { attempt: ClaimedAttempt; session: Session }[] = [];
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
       if (attempt) won.push({ attempt, session });
       else session.unreserve(entry.taskClass.type);
     }
-    this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
+    if (won.length < plan.length) this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
     this.#handover.send(won);
   }
 
@@ -279,7 +280,6 @@ export class Dispatcher {
 
   /** Another scheduler, a cancellation or a retry was faster. */
   #lost(lost: readonly Planned[]): void {
-    if (lost.length === 0) return;
     this.#counters.acquireConflicts += lost.length;
     for (const { session, entry } of lost) session.loseRace(entry.taskClass.id);
     if (!this.#log.debugEnabled) return;

@@ -194,8 +194,9 @@ export class Settler {
       return [];
     }
     const acks: ResultAck[] = [];
-    for (const [index, { attempt, request, at }] of endings.entries()) {
-      const applied = results[index]?.applied ?? false;
+    let index = 0;
+    for (const { attempt, request, at } of endings) {
+      const applied = results[index++]?.applied ?? false;
       session.release(attempt, this.#clock.monotonic());
       if (applied) {
         this.#applied(attempt, request.settlement);

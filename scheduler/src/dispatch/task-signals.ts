@@ -13,6 +13,7 @@ export class TaskSignals {
   }
 
   changed(taskId: number): void {
-    for (const onChange of this.#watchers.get(taskId) ?? []) onChange();
+    const watchers = this.#watchers.get(taskId);
+    if (watchers) for (const onChange of watchers) onChange();
   }
 }

@@ -40,9 +40,21 @@ export interface BridgeHooks {
   readonly onInternalError: (method: string, error: unknown) => void;
 }
 
-/** A service in grpc-js's terms; malformed requests arrive as `Malformed`. */
-export function toGrpcService(service: DescService): ServiceDefinition {
-  return Object.fromEntries(service.methods.map((method) => [method.localName, toGrpcMethod(method)]));
+/** Reads a request of a hot method by itself; undefined when the generated decoder is to read it. */
+export type HotReader = (bytes: Uint8Array) => object | undefined;
+
+/**
+ * A service in grpc-js's terms; malformed requests arrive as `Malformed`.
+ *
+ * @param hotReaders By the method's local name.
+ */
+export function toGrpcService(
+  service: DescService,
+  hotReaders: Readonly<Record<string, HotReader>> = {},
+): ServiceDefinition {
+  return Object.fromEntries(
+    service.methods.map((method) => [method.localName, toGrpcMethod(method, hotReaders[method.localName])]),
+  );
 }
 
 /** Mounts unary and server-streaming handlers on a grpc-js server. */
@@ -63,7 +75,10 @@ export function toGrpcHandlers(
   return implementation;
 }
 
-function toGrpcMethod(method: DescMethod): MethodDefinition<unknown, unknown> {
+function toGrpcMethod(
+  method: DescMethod,
+  hotReader: HotReader | undefined,
+): MethodDefinition<unknown, unknown> {
   const definition = grpcMethodDefinition(method);
   return {
     path: definition.path,
@@ -72,7 +87,7 @@ function toGrpcMethod(method: DescMethod): MethodDefinition<unknown, unknown> {
     requestSerialize: (message) => definition.requestSerialize(message as MessageShape<DescMessage>),
     requestDeserialize: (bytes) => {
       try {
-        return definition.requestDeserialize(bytes);
+        return hotReader?.(bytes) ?? definition.requestDeserialize(bytes);
       } catch (error) {
         return new Malformed(method.input.typeName, error);
       }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import { type handleBidiStreamingCall, Server, ServerCredentials } from "@grpc/grpc-js";
-import type { SchedulerMessage, WorkerMessage } from "@muster/protocol";
+import type { SchedulerMessage } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../clock.ts";
@@ -9,16 +9,11 @@ import type { Address, Config } from "../config.ts";
 import { Refusal } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Auth } from "./auth.ts";
-import {
-  type AnyHandler,
-  type BridgeHooks,
-  type Malformed,
-  toGrpcHandlers,
-  toGrpcService,
-} from "./bridge.ts";
+import { type AnyHandler, type BridgeHooks, toGrpcHandlers, toGrpcService } from "./bridge.ts";
 import { toGrpcError } from "./errors.ts";
 import { addReflection } from "./reflection.ts";
-import { serveWorkerStream, type WorkerStreamParts } from "./worker-stream.ts";
+import { readResultsFrame } from "./results-frame.ts";
+import { type Incoming, serveWorkerStream, type WorkerStreamParts } from "./worker-stream.ts";
 
 /** A running gRPC server. */
 export interface GrpcServer {
@@ -56,7 +51,7 @@ export async function startGrpcServer(options: {
     authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),
     onInternalError: (method, error) => log.error("rpc.failed", { method, error }),
   };
-  const connect: handleBidiStreamingCall<WorkerMessage | Malformed, SchedulerMessage> = (call) => {
+  const connect: handleBidiStreamingCall<Incoming, SchedulerMessage> = (call) => {
     try {
       hooks.authorize(call.metadata);
     } catch (error) {
@@ -66,7 +61,7 @@ export async function startGrpcServer(options: {
     }
     serveWorkerStream(call, stream);
   };
-  server.addService(toGrpcService(WorkerService), {
+  server.addService(toGrpcService(WorkerService, { connect: readResultsFrame }), {
     ...toGrpcHandlers(WorkerService, handlers.worker, hooks),
     connect,
   });

@@ -22,11 +22,13 @@ import {
   type Failure,
   MAX_FAILURE_MESSAGE,
   MAX_FAILURE_TRACEBACK,
+  type Warning,
 } from "../domain/failure.ts";
 import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
 import type { Outcome } from "../domain/settlement.ts";
 import type { AttemptMetrics } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
+import type { PlainSuccess } from "./results-frame.ts";
 import { storable, storableEntries } from "./text.ts";
 
 /** What a worker id looks like. */
@@ -185,7 +187,8 @@ export function toProgress(progress: Progress | undefined): AttemptProgress {
  * A result; one that breaks the contract becomes a failure of its task, because sending it again would
  * break it again.
  */
-export function toResult(result: TaskResult, limits: SizeLimits): ReportedResult {
+export function toResult(result: TaskResult | PlainSuccess, limits: SizeLimits): ReportedResult {
+  if (!("$typeName" in result)) return toPlainResult(result, limits);
   return {
     key: toAttemptKey(result.attemptId),
     outcome: toOutcome(result, limits),
@@ -224,12 +227,15 @@ export function toRejection(reason: RejectionReason): string {
 /** Whole milliseconds of a length of time, from zero to a century; undefined when there is none. */
 export function toMs(duration: Duration | undefined): number | undefined {
   if (!duration) return undefined;
-  const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+  return boundMs(Number(duration.seconds) * 1_000 + duration.nanos / 1e6);
+}
+
+function boundMs(ms: number): number {
   return Math.round(Math.min(MAX_MS, Math.max(0, ms)));
 }
 
 /** A 64-bit number as one that is exact here; beyond that the nearest that is. */
-export function toCount(value: bigint): number {
+export function toCount(value: bigint | number): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, Number(value)));
 }
 
@@ -296,22 +302,34 @@ function helloViolations(hello: Hello): Violation[] {
   return violations;
 }
 
+function toPlainResult(plain: PlainSuccess, limits: SizeLimits): ReportedResult {
+  return {
+    key: toAttemptKey(plain.attemptId),
+    outcome: toSuccess(plain.output, plain.contentType, NONE, limits),
+    metrics: {
+      runMs: boundMs(plain.runMs),
+      phases: NONE,
+      peakRssBytes: toCount(plain.peakRssBytes),
+    },
+  };
+}
+
+const NONE: readonly never[] = Object.freeze([]);
+
 function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
   switch (outcome.case) {
     case "succeeded": {
       const { output, contentType, warnings } = outcome.value;
-      if (output.byteLength > limits.maxResultBytes)
-        return resultTooLarge(output.byteLength, limits.maxResultBytes);
-      return {
-        kind: "succeeded",
+      return toSuccess(
         output,
-        contentType: storable(contentType, 256) || "application/json",
-        warnings: warnings.map((warning) => ({
+        contentType,
+        warnings.map((warning) => ({
           step: storable(warning.step, 256),
           code: storable(warning.code, 64),
           message: storable(warning.message, MAX_FAILURE_MESSAGE),
         })),
-      };
+        limits,
+      );
     }
     case "failed":
       return { kind: "failed", failure: toFailure(outcome.value) };
@@ -329,6 +347,22 @@ function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
         },
       };
   }
+}
+
+function toSuccess(
+  output: Uint8Array,
+  contentType: string,
+  warnings: readonly Warning[],
+  limits: SizeLimits,
+): Outcome {
+  if (output.byteLength > limits.maxResultBytes)
+    return resultTooLarge(output.byteLength, limits.maxResultBytes);
+  return {
+    kind: "succeeded",
+    output,
+    contentType: storable(contentType, 256) || "application/json",
+    warnings,
+  };
 }
 
 function resultTooLarge(bytes: number, limit: number): Outcome {

@@ -26,6 +26,7 @@ import { isInternal, toGrpcError } from "./errors.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "./frames.ts";
 import { durations } from "./from-assignment.ts";
 import type { Doorman } from "./refused-stream.ts";
+import type { ResultsFrame } from "./results-frame.ts";
 import { storable, storableEntries } from "./text.ts";
 import {
   toAttemptKey,
@@ -65,7 +66,10 @@ export interface WorkerStreamParts {
   readonly onWork: () => void;
 }
 
-type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage | Frame>;
+/** What arrives on a worker's stream. */
+export type Incoming = WorkerMessage | ResultsFrame | Malformed;
+
+type Call = ServerDuplexStream<Incoming, SchedulerMessage | Frame>;
 
 /** Serves one worker stream from hello to its end. */
 export function serveWorkerStream(call: Call, parts: WorkerStreamParts): void {
@@ -100,7 +104,7 @@ class WorkerStream implements WorkerLink {
         ),
       );
     });
-    this.#call.on("data", (message: WorkerMessage | Malformed) => this.#receive(message));
+    this.#call.on("data", (message: Incoming) => this.#receive(message));
     this.#call.on("end", () => {
       this.#ended("the worker closed the stream");
       this.#call.end();
@@ -179,7 +183,7 @@ class WorkerStream implements WorkerLink {
     this.#call.emit("error", toGrpcError(refusal));
   }
 
-  #receive(message: WorkerMessage | Malformed): void {
+  #receive(message: Incoming): void {
     if (this.#over) return;
     try {
       if (message instanceof Malformed) throw message.refusal();
@@ -190,7 +194,7 @@ class WorkerStream implements WorkerLink {
     }
   }
 
-  #greet({ kind }: WorkerMessage): void {
+  #greet({ kind }: WorkerMessage | ResultsFrame): void {
     this.#stopHelloTimer();
     if (kind.case !== "hello") {
       throw new Refusal(
@@ -225,7 +229,7 @@ class WorkerStream implements WorkerLink {
     }
   }
 
-  #handle(session: Session, { kind }: WorkerMessage): void {
+  #handle(session: Session, { kind }: WorkerMessage | ResultsFrame): void {
     const { sessions, reports, sizes, counters } = this.#parts;
     switch (kind.case) {
       case "heartbeat":

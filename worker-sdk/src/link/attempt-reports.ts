@@ -1,6 +1,6 @@
-import type { Assignment } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import { Deadlines } from "../deadlines.ts";
+import type { IncomingAssignment } from "./assignments-frame.ts";
 import type { Counters } from "./counters.ts";
 import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Lanes } from "./lanes.ts";
@@ -77,8 +77,8 @@ export class AttemptReports {
   }
 
   /** Passes new assignments on; rejects what has no handler; answers for duplicates. */
-  assignments(assignments: readonly Assignment[]): void {
-    const fresh: Assignment[] = [];
+  assignments(assignments: readonly IncomingAssignment[]): void {
+    const fresh: IncomingAssignment[] = [];
     const nowMs = this.#clock.monotonicMs();
     for (const assignment of assignments) {
       const { attemptId, type } = assignment;

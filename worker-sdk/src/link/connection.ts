@@ -1,6 +1,7 @@
-import type { SchedulerMessage, Welcome } from "@muster/protocol";
+import type { Welcome } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import { durationFromMs, msFromDuration } from "../duration.ts";
+import type { Incoming } from "./assignments-frame.ts";
 import { AttemptReports } from "./attempt-reports.ts";
 import { Beats } from "./beats.ts";
 import { Counters } from "./counters.ts";
@@ -258,7 +259,7 @@ export class Connection {
     this.#leaving.whenSettled();
   }
 
-  #receive({ kind }: SchedulerMessage): void {
+  #receive({ kind }: Incoming): void {
     switch (kind.case) {
       case "heartbeatAck":
         this.#beats.answered();

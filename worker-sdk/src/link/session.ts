@@ -1,10 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HelloSchema, SchedulerMessage, Welcome } from "@muster/protocol";
+import type { HelloSchema, Welcome } from "@muster/protocol";
 import { ErrorReason } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import { Backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { msFromDuration } from "../duration.ts";
+import type { Incoming } from "./assignments-frame.ts";
 import { DialPatience, type DialWindow } from "./dial-patience.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
@@ -29,7 +30,7 @@ export interface SessionListener {
   hello(lastError: string): MessageInitShape<typeof HelloSchema>;
   /** Registered: the stream may be used. */
   welcome(welcome: Welcome, stream: Stream, address: string): void;
-  message(message: SchedulerMessage): void;
+  message(message: Incoming): void;
   writable(): void;
   /** The stream that `welcome` gave is gone. */
   down(): void;
@@ -136,7 +137,7 @@ export class Session {
     this.#cancelTimer?.();
   }
 
-  #receive(message: SchedulerMessage, stream: Stream, address: string): void {
+  #receive(message: Incoming, stream: Stream, address: string): void {
     if (message.kind.case !== "welcome") {
       if (this.#welcomedAtMs !== undefined) this.#listener.message(message);
       return;

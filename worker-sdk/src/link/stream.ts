@@ -1,8 +1,7 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import type { SchedulerMessage } from "@muster/protocol";
-import { SchedulerMessageSchema, WorkerService } from "@muster/protocol";
+import { WorkerService } from "@muster/protocol";
+import { type Incoming, readIncoming } from "./assignments-frame.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
 import { readStreamEnd } from "./status.ts";
@@ -16,7 +15,7 @@ const MAX_OUTSTANDING_BYTES = 1024 * 1024;
 
 /** What a stream tells its owner. */
 export interface StreamListener {
-  message(message: SchedulerMessage): void;
+  message(message: Incoming): void;
   /** The peer has taken enough of what was written; what waited may go. */
   writable(): void;
   /** Once, last. */
@@ -26,7 +25,7 @@ export interface StreamListener {
 /** One dial: a connection of its own and the stream on it. */
 export class Stream {
   readonly #client: Client;
-  readonly #call: ClientDuplexStream<Uint8Array, SchedulerMessage>;
+  readonly #call: ClientDuplexStream<Uint8Array, Incoming>;
   readonly #listener: StreamListener;
   #outstandingMessages = 0;
   #outstandingBytes = 0;
@@ -44,13 +43,13 @@ export class Stream {
     });
     const metadata = new Metadata();
     if (data.token !== undefined) metadata.set("authorization", `Bearer ${data.token}`);
-    this.#call = this.#client.makeBidiStreamRequest<Uint8Array, SchedulerMessage>(
+    this.#call = this.#client.makeBidiStreamRequest<Uint8Array, Incoming>(
       `/${WorkerService.typeName}/${WorkerService.method.connect.name}`,
       (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-      (bytes) => fromBinary(SchedulerMessageSchema, bytes),
+      readIncoming,
       metadata,
     );
-    this.#call.on("data", (message: SchedulerMessage) => {
+    this.#call.on("data", (message: Incoming) => {
       if (!this.#ended) listener.message(message);
     });
     this.#call.on("error", () => {

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { Assignment, WorkerMessage } from "@muster/protocol";
+import type { WorkerMessage } from "@muster/protocol";
 import {
   AttemptMetricsSchema,
   FailureClass,
@@ -15,6 +15,7 @@ import {
   WorkerMessageSchema,
 } from "@muster/protocol";
 import { durationFromMs, msFromDuration } from "../duration.ts";
+import type { IncomingAssignment } from "./assignments-frame.ts";
 import type { HeldResult, LoggedEvent, PlainSuccess } from "./held.ts";
 import type {
   AssignmentGroup,
@@ -190,9 +191,9 @@ export function bytesOf(data: string | Uint8Array): Uint8Array {
 }
 
 /** Assignments as the main thread takes them, neighbours that are alike in one group. */
-export function groupAssignments(assignments: readonly Assignment[]): AssignmentGroup[] {
+export function groupAssignments(assignments: readonly IncomingAssignment[]): AssignmentGroup[] {
   const groups: AssignmentGroup[] = [];
-  let model: Assignment | undefined;
+  let model: IncomingAssignment | undefined;
   let group: AssignmentGroup | undefined;
   for (const assignment of assignments) {
     if (
@@ -214,7 +215,7 @@ export function groupAssignments(assignments: readonly Assignment[]): Assignment
   return groups;
 }
 
-function newGroup(assignment: Assignment): AssignmentGroup {
+function newGroup(assignment: IncomingAssignment): AssignmentGroup {
   return {
     common: {
       type: assignment.type,
@@ -245,7 +246,7 @@ function sameNames(
 }
 
 /** True when both differ at most in what a group lists; what has options of its own stands alone. */
-function alike(one: Assignment, other: Assignment): boolean {
+function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
   return (
     one.type === other.type &&
     one.queue === other.queue &&
@@ -256,7 +257,7 @@ function alike(one: Assignment, other: Assignment): boolean {
   );
 }
 
-function isPlain(assignment: Assignment): boolean {
+function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
   return isEmpty(assignment.phaseTimeouts) && isEmpty(assignment.phaseWarnings);
 }

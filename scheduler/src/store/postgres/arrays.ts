@@ -70,23 +70,27 @@ function fixed<T>(
   return varying(oid, values, () => width, write);
 }
 
+// Loops count: with iterators, an eighth of all that a scheduler allocated in a drain was their results.
 function varying<T>(
   oid: number,
   values: Values<T>,
   sizeOf: (value: T) => number,
   write: (buffer: Buffer, value: T, at: number) => void,
 ): Buffer | null {
-  let bytes = HEADER_BYTES + values.length * LENGTH_BYTES;
+  const { length } = values;
+  let bytes = HEADER_BYTES + length * LENGTH_BYTES;
   let nulls = 0;
-  for (const value of values) {
+  for (let index = 0; index < length; index++) {
+    const value = values[index];
     if (value === null || value === undefined) nulls++;
     else bytes += sizeOf(value);
   }
-  if (nulls === values.length) return values.length === 0 ? empty(oid) : null;
+  if (nulls === length) return length === 0 ? empty(oid) : null;
   const buffer = Buffer.allocUnsafe(bytes);
-  writeHeader(buffer, oid, nulls > 0, values.length);
+  writeHeader(buffer, oid, nulls > 0, length);
   let at = HEADER_BYTES;
-  for (const value of values) {
+  for (let index = 0; index < length; index++) {
+    const value = values[index];
     const size = value === null || value === undefined ? -1 : sizeOf(value);
     buffer.writeInt32BE(size, at);
     at += LENGTH_BYTES;

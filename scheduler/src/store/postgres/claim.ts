@@ -1,5 +1,6 @@
 import type { AttemptTouch, ClaimedAttempt, Floor, WaitingTask } from "../store.ts";
 import { float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
+import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
 import type { Database } from "./database.ts";
 import { inLockOrder, livingSessions } from "./locks.ts";
 import {
@@ -16,17 +17,19 @@ import {
 // The two parts are bounds of the index; one condition on both columns would not be.
 const WAITING = {
   name: "task-waiting",
-  text: `select t.id, t.class_id, t.priority
+  text: `select c.class_id, w.ids, w.priorities
     from unnest($1::int[], $2::smallint[], $3::bigint[]) as c(class_id, priority, id)
     cross join lateral (
-      (select id, class_id, priority from task
-        where class_id = c.class_id and priority = c.priority and id >= c.id and state = 0 and wake_time is null
-        order by id limit $4)
-      union all
-      (select id, class_id, priority from task
-        where class_id = c.class_id and priority < c.priority and state = 0 and wake_time is null
-        order by priority desc, id limit $4)
-      limit $4) t`,
+      select array_agg(t.id) as ids, array_agg(t.priority) as priorities from (
+        (select id, priority from task
+          where class_id = c.class_id and priority = c.priority and id >= c.id and state = 0 and wake_time is null
+          order by id limit $4)
+        union all
+        (select id, priority from task
+          where class_id = c.class_id and priority < c.priority and state = 0 and wake_time is null
+          order by priority desc, id limit $4)
+        limit $4) t) w
+   where w.ids is not null`,
 };
 
 /** Before every task: the highest priority that a smallint takes. */
@@ -63,7 +66,7 @@ const CLAIM = {
   e as (
     insert into event (name, task_ids, epochs)
     select 'assigned', array_agg(id), array_agg(epoch) from c having count(*) > 0)
-  select * from c`,
+  ${SELECT_CLAIMED}`,
 };
 
 const ASSIGNED_TO = {
@@ -102,6 +105,12 @@ interface WaitingColumns {
   priority: number;
 }
 
+interface WindowColumns {
+  class_id: number;
+  ids: readonly number[];
+  priorities: readonly number[];
+}
+
 /**
  * The first claimable tasks of each class, in the order in which they are to be given out.
  *
@@ -114,13 +123,15 @@ export async function waitingTasks(
   floors: readonly (Floor | undefined)[] = [],
 ): Promise<WaitingTask[]> {
   const from = classIds.map((_, index) => floors[index] ?? FRONT);
-  const rows = await db.hotRetrying<WaitingColumns>(WAITING, [
+  const rows = await db.hotRetrying<WindowColumns>(WAITING, [
     int4Array(classIds),
     int2Array(from.map(({ priority }) => priority)),
     int8Array(from.map(({ id }) => id)),
     limitPerClass,
   ]);
-  return rows.map(toWaiting);
+  return rows.flatMap(({ class_id: classId, ids, priorities }) =>
+    ids.map((id, index) => ({ id, classId, priority: priorities[index] ?? 0 })),
+  );
 }
 
 /** How many tasks of each class could start now, at most `limitPerClass` each. */
@@ -143,12 +154,12 @@ export async function claim(
   schedulerId: string | undefined,
 ): Promise<ClaimedAttempt[]> {
   const sorted = inLockOrder(wanted, ({ taskId }) => taskId);
-  const rows = await db.hot<ClaimColumns>(CLAIM, [
+  const rows = await db.hot<ClaimedColumns>(CLAIM, [
     int8Array(sorted.map(({ taskId }) => taskId)),
     int8Array(sorted.map(({ sessionId }) => sessionId)),
     schedulerId ?? null,
   ]);
-  return rows.map(toClaimedAttempt);
+  return rows.flatMap(claimedAttempts);
 }
 
 /** Attempts that were given to these sessions and not accepted. */

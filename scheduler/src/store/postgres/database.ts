@@ -246,13 +246,25 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
   }
 }
 
-const INT8 = 20;
-const INT8_ARRAY = 1016;
+/** Type oids of pg_type.dat, which never change. */
+const OID = { int8: 20, int2Array: 1005, int4Array: 1007, int8Array: 1016, float8Array: 1022 };
+
+// The driver's own parser goes by the character, for any type and any depth.
 const TYPES = new pg.TypeOverrides();
-TYPES.setTypeParser(INT8, toSafeInteger);
-TYPES.setTypeParser(INT8_ARRAY, (text) =>
-  text === "{}" ? [] : text.slice(1, -1).split(",").map(toSafeInteger),
-);
+TYPES.setTypeParser(OID.int8, toSafeInteger);
+TYPES.setTypeParser(OID.int8Array, (text) => elements(text).map(toSafeInteger));
+for (const oid of [OID.int2Array, OID.int4Array, OID.float8Array])
+  TYPES.setTypeParser(oid, (text) => elements(text).map(toNumber));
+
+function elements(text: string): string[] {
+  return text === "{}" ? [] : text.slice(1, -1).split(",");
+}
+
+function toNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isNaN(value)) throw new RangeError(`${text} stands in an array of numbers`);
+  return value;
+}
 
 function toSafeInteger(text: string): number {
   const value = Number(text);

@@ -97,8 +97,13 @@ export async function settleWith(
   };
   if (finishes.length > 0) await end(FINISH, finishParams(finishes));
   if (requeues.length > 0) await end(REQUEUE, requeueParams(requeues));
-  return requests.map(({ key }) => ({ applied: stale.size === 0 || !stale.has(formatAttemptId(key)) }));
+  return requests.map(({ key }) =>
+    stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
+  );
 }
+
+const APPLIED: SettleResult = Object.freeze({ applied: true });
+const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
 
 type Of<K extends Settlement["kind"]> = SettleRequest & { settlement: Extract<Settlement, { kind: K }> };
 

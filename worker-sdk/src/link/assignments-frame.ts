@@ -1,0 +1,187 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import type { Assignment, SchedulerMessage } from "@muster/protocol";
+import {
+  AssignmentSchema,
+  AssignmentsSchema,
+  assertEnd,
+  lengthDelimited,
+  readEnd,
+  SchedulerMessageSchema,
+  varint,
+} from "@muster/protocol";
+
+/** An Assignment without what makes it a protobuf message. */
+export type IncomingAssignment = Omit<Assignment, "$typeName" | "$unknown">;
+
+/** A SchedulerMessage of Assignments, as far as its reader needs one. */
+export interface AssignmentsFrame {
+  readonly kind: {
+    readonly case: "assignments";
+    readonly value: { readonly assignments: readonly IncomingAssignment[] };
+  };
+}
+
+/** What arrives on a worker's stream. */
+export type Incoming = SchedulerMessage | AssignmentsFrame;
+
+const field = AssignmentSchema.field;
+const ASSIGNMENTS = lengthDelimited(SchedulerMessageSchema.field.assignments);
+const ASSIGNMENT = lengthDelimited(AssignmentsSchema.field.assignments);
+const ATTEMPT_ID = lengthDelimited(field.attemptId);
+const TASK_ID = lengthDelimited(field.taskId);
+const TYPE = lengthDelimited(field.type);
+const QUEUE = lengthDelimited(field.queue);
+const ATTEMPT_NUMBER = varint(field.attemptNumber);
+const MAX_ATTEMPT_COUNT = varint(field.maxAttemptCount);
+const PAYLOAD = lengthDelimited(field.payload);
+const CONTENT_TYPE = lengthDelimited(field.contentType);
+const HEADERS = lengthDelimited(field.headers);
+const KEY = lengthDelimited({ number: 1 });
+const VALUE = lengthDelimited({ number: 2 });
+
+/** Reads a SchedulerMessage. @throws Error for bytes that are none. */
+export function readIncoming(bytes: Uint8Array): Incoming {
+  return readAssignmentsFrame(bytes) ?? fromBinary(SchedulerMessageSchema, bytes);
+}
+
+/**
+ * Reads a frame of Assignments field by field: 0.27 instead of 0.68 µs each. One with timeouts or resources of its own
+ * is read by the generated decoder; undefined when the message is not of this kind.
+ */
+function readAssignmentsFrame(bytes: Uint8Array): AssignmentsFrame | undefined {
+  if (bytes.byteLength === 0) return undefined;
+  const reader = new BinaryReader(bytes);
+  if (reader.uint32() !== ASSIGNMENTS) return undefined;
+  const end = readEnd(reader, bytes.byteLength);
+  if (end !== bytes.byteLength) return undefined;
+  const names: Names = {
+    type: new Repeated(bytes),
+    queue: new Repeated(bytes),
+    contentType: new Repeated(bytes),
+  };
+  const assignments: IncomingAssignment[] = [];
+  while (reader.pos < end) {
+    if (reader.uint32() !== ASSIGNMENT) return undefined;
+    const assignmentEnd = readEnd(reader, end);
+    const start = reader.pos;
+    assignments.push(
+      readPlain(reader, assignmentEnd, names) ??
+        fromBinary(AssignmentSchema, bytes.subarray(start, assignmentEnd)),
+    );
+    reader.pos = assignmentEnd;
+  }
+  return { kind: { case: "assignments", value: { assignments } } };
+}
+
+interface Names {
+  readonly type: Repeated;
+  readonly queue: Repeated;
+  readonly contentType: Repeated;
+}
+
+const NONE: Readonly<Record<string, never>> = Object.freeze({});
+const NO_RESOURCES: string[] = [];
+const NO_PAYLOAD: Uint8Array = new Uint8Array();
+
+/** Undefined when anything is in it that most assignments have not. */
+function readPlain(reader: BinaryReader, end: number, names: Names): IncomingAssignment | undefined {
+  const assignment = {
+    attemptId: "",
+    taskId: "",
+    type: "",
+    queue: "",
+    attemptNumber: 0,
+    maxAttemptCount: 0,
+    payload: NO_PAYLOAD,
+    contentType: "",
+    headers: NONE as Record<string, string>,
+    phaseTimeouts: NONE,
+    phaseWarnings: NONE,
+    resources: NO_RESOURCES,
+  };
+  while (reader.pos < end) {
+    switch (reader.uint32()) {
+      case ATTEMPT_ID:
+        assignment.attemptId = reader.string(true);
+        break;
+      case TASK_ID:
+        assignment.taskId = reader.string(true);
+        break;
+      case TYPE:
+        assignment.type = names.type.read(reader);
+        break;
+      case QUEUE:
+        assignment.queue = names.queue.read(reader);
+        break;
+      case ATTEMPT_NUMBER:
+        assignment.attemptNumber = reader.int32();
+        break;
+      case MAX_ATTEMPT_COUNT:
+        assignment.maxAttemptCount = reader.int32();
+        break;
+      case PAYLOAD:
+        assignment.payload = reader.bytes();
+        break;
+      case CONTENT_TYPE:
+        assignment.contentType = names.contentType.read(reader);
+        break;
+      case HEADERS:
+        if (assignment.headers === NONE) assignment.headers = {};
+        if (!readEntry(reader, readEnd(reader, end), assignment.headers)) return undefined;
+        break;
+      default:
+        return undefined;
+    }
+  }
+  assertEnd(reader, end);
+  return assignment;
+}
+
+function readEntry(reader: BinaryReader, end: number, into: Record<string, string>): boolean {
+  let key = "";
+  let value = "";
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    if (tag === KEY) key = reader.string(true);
+    else if (tag === VALUE) value = reader.string(true);
+    else return false;
+  }
+  assertEnd(reader, end);
+  into[key] = value;
+  return true;
+}
+
+/** A text that is mostly the same in all messages of a frame: the same bytes are the same string. */
+class Repeated {
+  readonly #bytes: Uint8Array;
+  #start = 0;
+  #size = -1;
+  #text = "";
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  read(reader: BinaryReader): string {
+    const at = reader.pos;
+    const size = reader.uint32();
+    const start = reader.pos;
+    if (size === this.#size && this.#same(start)) {
+      reader.pos = start + size;
+      return this.#text;
+    }
+    reader.pos = at;
+    this.#text = reader.string(true);
+    this.#start = start;
+    this.#size = size;
+    return this.#text;
+  }
+
+  #same(start: number): boolean {
+    const bytes = this.#bytes;
+    for (let offset = 0; offset < this.#size; offset++)
+      if (bytes[start + offset] !== bytes[this.#start + offset]) return false;
+    return true;
+  }
+}
