@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
+const RELEASED: Parameters<typeof settleRequest>[1] = { kind: "released", reason: "drain" };
+
 describe("store: events, partitions, leadership", () => {
   let fixture: StoreFixture;
 
@@ -91,6 +93,49 @@ describe("store: events, partitions, leadership", () => {
     const missed = rows.map(({ id }) => Number(id)).filter((id) => !known.has(id));
     assert.deepEqual(missed, []);
     assert.equal(seen.length, rows.length);
+  });
+
+  it("tells every attempt of a batch with its own epoch, whether they are alike or not", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session("epochs");
+    const [first, second, third] = await fixture.submit("epochs", 3);
+    assert.ok(first && second && third);
+    const lives = async (taskIds: readonly number[], outcome: Parameters<typeof settleRequest>[1]) => {
+      const claimed = await store.claim(taskIds.map((taskId) => ({ taskId, sessionId })));
+      await store.settle(claimed.map((attempt) => settleRequest(attempt, outcome)));
+    };
+    const from = await store.lastEventId();
+    await lives([first], RELEASED);
+    await lives([first, second], RELEASED);
+    await lives([first, second], SUCCEEDED);
+    await lives([third], SUCCEEDED);
+    const told = (await store.eventsAfter(from, 100))
+      .filter(({ name }) => name === "assigned" || name === "succeeded")
+      .map(({ name, taskId, epoch }) => [name, taskId, epoch]);
+    assert.deepEqual(told, [
+      ["assigned", first, 1],
+      ["assigned", first, 2],
+      ["assigned", second, 1],
+      ["assigned", first, 3],
+      ["assigned", second, 2],
+      ["succeeded", first, 3],
+      ["succeeded", second, 2],
+      ["assigned", third, 1],
+      ["succeeded", third, 1],
+    ]);
+  });
+
+  it("keeps the ids of a batch uncompressed in every partition, those made later included", async () => {
+    await fixture.db.query("select muster.ensure_partitions(9)");
+    const columns = await fixture.db.query<{ relname: string; attname: string; attstorage: string }>(
+      `select c.relname, a.attname, a.attstorage from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where c.relname ~ '^event(_[0-9]{8}|_default)?$' and a.attname in ('task_ids', 'epochs')`,
+    );
+    assert.ok(columns.length >= 2 * 12, `${columns.length} columns`);
+    assert.deepEqual(
+      columns.filter(({ attstorage }) => attstorage !== "e"),
+      [],
+    );
   });
 
   it("makes daily partitions ahead, drops those past their keep, and only those", async () => {

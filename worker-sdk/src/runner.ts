@@ -1,5 +1,6 @@
 import type { AttemptHost, StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
+import { ChurnMap } from "./churn-map.ts";
 import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";
@@ -33,7 +34,7 @@ export class Runner {
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
   readonly #types = new Map<string, TypeState>();
-  readonly #running = new Map<string, Attempt>();
+  readonly #running = new ChurnMap<string, Attempt>();
   /** Spans of runs whose outcome the scheduler has not taken yet. */
   readonly #unacknowledged = new Map<string, RunTrace>();
   /** How attempts ended since the process started. */

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { ChurnMap } from "./churn-map.ts";
 import type { Attempt, Session } from "./session.ts";
 import type { TaskSignals } from "./task-signals.ts";
 
@@ -32,7 +33,7 @@ export class Journal {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signals: TaskSignals;
-  readonly #dirty = new Map<Attempt, Session>();
+  readonly #dirty = new ChurnMap<Attempt, Session>();
   #events: { readonly event: NewEvent; readonly at: number }[] = [];
   /** Events that are not written, by task. */
   readonly #unwritten = new Map<number, number>();

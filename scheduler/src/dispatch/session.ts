@@ -3,6 +3,7 @@ import type { TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { Assigned } from "../telemetry/attempt-spans.ts";
 import type { AttemptWatch } from "./attempt-watch.ts";
+import { ChurnMap } from "./churn-map.ts";
 import type { WorkerLink } from "./link.ts";
 
 /** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */
@@ -65,7 +66,7 @@ export class Session implements Candidate {
   readonly labels: Readonly<Record<string, string>>;
   readonly hello: WorkerHello;
   /** By task id: a session never holds two attempts of one task. */
-  readonly attempts = new Map<number, Attempt>();
+  readonly attempts = new ChurnMap<number, Attempt>();
   resources: ReadonlySet<string>;
   /** Undefined while the stream is down. */
   link: WorkerLink | undefined;

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
+import { ChurnMap } from "../churn-map.ts";
 import { durationFromMs } from "../duration.ts";
 import type { OpenPhases } from "./open-phases.ts";
 
@@ -60,7 +61,7 @@ export interface HeldAttempt {
 
 /** Every attempt that the worker holds: what beats and Hello list, and what a new stream sends again. */
 export class HeldAttempts {
-  readonly #attempts = new Map<string, HeldAttempt>();
+  readonly #attempts = new ChurnMap<string, HeldAttempt>();
   #eventCount = 0;
   #pendingResults = 0;
 

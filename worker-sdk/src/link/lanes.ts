@@ -1,3 +1,4 @@
+import { ChurnMap } from "../churn-map.ts";
 import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Stream } from "./stream.ts";
 import type { WorkerMessageKind } from "./wire.ts";
@@ -36,12 +37,12 @@ export class Lanes {
   #briefStarts = false;
   #accepted: string[] = [];
   #control: Uint8Array[] = [];
-  #eventful = new Set<HeldAttempt>();
+  readonly #eventful = new ChurnMap<HeldAttempt, true>();
   #progress = new Map<string, WaitingProgress>();
   #output: WaitingOutput[] = [];
   #outputBytes = 0;
   /** Attempts whose result this stream has not carried. */
-  #results = new Set<HeldAttempt>();
+  readonly #results = new ChurnMap<HeldAttempt, true>();
   #flushScheduled = false;
 
   constructor(held: HeldAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
@@ -63,10 +64,10 @@ export class Lanes {
     this.#eventful.clear();
     this.#results.clear();
     for (const attempt of this.#held.values()) {
-      if (attempt.result !== undefined) this.#results.add(attempt);
+      if (attempt.result !== undefined) this.#results.set(attempt, true);
       if (!attempt.accepted) continue;
       this.#accepted.push(attempt.attemptId);
-      this.#eventful.add(attempt);
+      this.#eventful.set(attempt, true);
     }
     this.flush();
   }
@@ -94,7 +95,7 @@ export class Lanes {
 
   /** An event was added to this attempt. */
   event(attempt: HeldAttempt): void {
-    this.#eventful.add(attempt);
+    this.#eventful.set(attempt, true);
     this.#schedule();
   }
 
@@ -119,7 +120,7 @@ export class Lanes {
   /** Queues a result that the held attempts keep. */
   result(attempt: HeldAttempt): void {
     if (this.#stream === undefined) return;
-    this.#results.add(attempt);
+    this.#results.set(attempt, true);
     this.#schedule();
   }
 
@@ -161,7 +162,7 @@ export class Lanes {
   #writeAccepts(stream: Stream): void {
     const startedAttemptIds: string[] = [];
     if (this.#briefStarts) {
-      for (const attempt of this.#eventful) {
+      for (const attempt of this.#eventful.keys()) {
         const { events } = attempt;
         for (let event = events.kept[events.sent]; event !== undefined; event = events.kept[events.sent]) {
           if (event.name === STARTED) startedAttemptIds.push(attempt.attemptId);
@@ -177,7 +178,7 @@ export class Lanes {
   }
 
   #writeEvents(stream: Stream): void {
-    for (const attempt of this.#eventful) {
+    for (const attempt of this.#eventful.keys()) {
       const { events } = attempt;
       while (events.sent < events.kept.length && !stream.congested) {
         const event = events.kept[events.sent];
@@ -218,7 +219,7 @@ export class Lanes {
       const frame = new ResultsFrame();
       let bytes = 0;
       let count = 0;
-      for (const attempt of this.#results) {
+      for (const attempt of this.#results.keys()) {
         const { attemptId, result } = attempt;
         bytes += sizeOf(result);
         if (count > 0 && (count >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;

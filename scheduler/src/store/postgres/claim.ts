@@ -2,6 +2,7 @@ import type { AttemptTouch, ClaimedAttempt, Floor, WaitingTask } from "../store.
 import { float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
 import type { Database } from "./database.ts";
+import { BATCH_COLUMNS } from "./events.ts";
 import { inLockOrder, livingSessions } from "./locks.ts";
 import {
   ATTEMPT_COLUMNS,
@@ -64,8 +65,8 @@ const CLAIM = {
     returning ${CLAIM_COLUMNS}, t.payload, t.content_type, t.headers,
       date_part('epoch', now() - t.create_time) * 1000 as since_creation_ms),
   e as (
-    insert into event (name, task_ids, epochs)
-    select 'assigned', array_agg(id), array_agg(epoch) from c having count(*) > 0)
+    insert into event (name, task_ids, epoch, epochs)
+    select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
   ${SELECT_CLAIMED}`,
 };
 

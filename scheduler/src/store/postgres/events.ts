@@ -38,6 +38,10 @@ const LAST_OF_WORKER: Statement = {
     from event where worker_id = $1 and session_id = $2 and name = any($3) order by id desc limit 1`,
 };
 
+/** Columns `task_ids, epoch, epochs` of a batch's event: the epoch by itself where it is the same for all. */
+export const BATCH_COLUMNS = `array_agg(id), case when min(epoch) = max(epoch) then min(epoch) end,
+    case when min(epoch) <> max(epoch) then array_agg(epoch) end`;
+
 // Takes rows that name many tasks apart. The limit counts rows of the table, each of which stands for one
 // batch, so a page may hold more events than asked for; none is lost between pages.
 const EXPANDED = `select e.id, e.time, e.name, coalesce(d.task_id, e.task_id) as task_id,

@@ -3,6 +3,7 @@ import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
 import { boolArray, byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Runner, Statement } from "./database.ts";
+import { BATCH_COLUMNS } from "./events.ts";
 import { inLockOrder } from "./locks.ts";
 import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
 
@@ -36,9 +37,8 @@ const FINISH: Statement = {
       failure, warnings, metrics, run_ms, peak_rss_bytes, payload, output
       from gone),
   ev as (
-    insert into event (name, task_ids, epochs)
-    select case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end,
-           array_agg(id), array_agg(epoch)
+    insert into event (name, task_ids, epoch, epochs)
+    select case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end, ${BATCH_COLUMNS}
       from gone group by end_state)
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
   except select id, epoch from gone`,

@@ -32,8 +32,8 @@ const VALUES = `d.class_id, d.priority,
 const EVENTS = `event_created as (
     insert into event (name, task_ids) select 'created', array_agg(id) from ins having count(*) > 0),
   event_assigned as (
-    insert into event (name, task_ids, epochs)
-    select 'assigned', array_agg(id), array_agg(1) from ins where session_id is not null having count(*) > 0)`;
+    insert into event (name, task_ids, epoch)
+    select 'assigned', array_agg(id), 1 from ins where session_id is not null having count(*) > 0)`;
 
 // Ids are given in the order of the input, so the ids returned are sorted into that order.
 const INSERT = {
