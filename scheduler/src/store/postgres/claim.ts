@@ -63,7 +63,7 @@ const CLAIM = {
       from d
      where d.lives and t.id = d.id and t.state = 0 and t.wake_time is null
     returning ${CLAIM_COLUMNS}, t.payload, t.content_type, t.headers,
-      date_part('epoch', now() - t.create_time) * 1000 as since_creation_ms),
+      (date_part('epoch', now() - t.create_time) * 1e6)::bigint as since_creation_us),
   e as (
     insert into event (name, task_ids, epoch, epochs)
     select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)

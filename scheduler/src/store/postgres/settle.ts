@@ -1,48 +1,11 @@
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
-import { boolArray, byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
+import { boolArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Runner, Statement } from "./database.ts";
-import { BATCH_COLUMNS } from "./events.ts";
+import { type Finish, finishStatement } from "./finish.ts";
 import { inLockOrder } from "./locks.ts";
-import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
-
-// One statement fences, ends, archives and records a batch. It answers what was not ended: mostly nothing, where a row
-// for every task would have to be written and read.
-const FINISH: Statement = {
-  name: "task-finish",
-  text: `with gone as (
-    delete from task t
-     using unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
-                  $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::bigint[])
-        as d(id, epoch, state, detail, output, output_content_type, failure, warnings, metrics, accept_age, start_age,
-             run_ms, peak_rss_bytes)
-     where t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
-    returning t.id, t.class_id, t.priority, d.state as end_state, d.detail, t.attempt_count, t.oom_count, t.epoch,
-      t.session_id, t.create_time, t.assign_time, t.accept_time, t.start_time, t.cancel_time, t.phase, t.progress,
-      t.cancel_reason, t.unique_key, t.content_type, d.output_content_type, t.headers, t.options,
-      coalesce(d.failure::jsonb, case when d.state = 4 then t.failure end) as failure,
-      d.warnings::jsonb as warnings, d.metrics::jsonb as metrics, d.run_ms, d.peak_rss_bytes, t.payload, d.output,
-      d.accept_age, d.start_age),
-  fin as (
-    insert into task_finished (id, class_id, priority, state, detail, attempt_count, oom_count, epoch, session_id,
-      create_time, assign_time, accept_time, start_time, cancel_time, phase, progress, cancel_reason, unique_key,
-      content_type, output_content_type, headers, options, failure, warnings, metrics, run_ms, peak_rss_bytes,
-      payload, output)
-    select id, class_id, priority, end_state, detail, attempt_count, oom_count, epoch, session_id, create_time,
-      assign_time,
-      coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}),
-      coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}),
-      cancel_time, phase, progress, cancel_reason, unique_key, content_type, output_content_type, headers, options,
-      failure, warnings, metrics, run_ms, peak_rss_bytes, payload, output
-      from gone),
-  ev as (
-    insert into event (name, task_ids, epoch, epochs)
-    select case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end, ${BATCH_COLUMNS}
-      from gone group by end_state)
-  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
-  except select id, epoch from gone`,
-};
+import { happenedAt, jsonParam } from "./rows.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
 // the same statement.
@@ -95,7 +58,10 @@ export async function settleWith(
     for (const row of await run<{ id: number; epoch: number }>(statement, params))
       stale.add(formatAttemptId({ taskId: row.id, epoch: row.epoch }));
   };
-  if (finishes.length > 0) await end(FINISH, finishParams(finishes));
+  if (finishes.length > 0) {
+    const { statement, params } = finishStatement(finishes);
+    await end(statement, params);
+  }
   if (requeues.length > 0) await end(REQUEUE, requeueParams(requeues));
   return requests.map(({ key }) =>
     stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
@@ -105,44 +71,18 @@ export async function settleWith(
 const APPLIED: SettleResult = Object.freeze({ applied: true });
 const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
 
-type Of<K extends Settlement["kind"]> = SettleRequest & { settlement: Extract<Settlement, { kind: K }> };
+type Requeue = SettleRequest & { settlement: Extract<Settlement, { kind: "requeue" }> };
 
-function isFinish(request: SettleRequest): request is Of<"finish"> {
+function isFinish(request: SettleRequest): request is Finish {
   return request.settlement.kind === "finish";
 }
 
-function isRequeue(request: SettleRequest): request is Of<"requeue"> {
+function isRequeue(request: SettleRequest): request is Requeue {
   return request.settlement.kind === "requeue";
 }
 
-function finishParams(requests: readonly Of<"finish">[]): unknown[] {
-  const column = <T>(pick: (settlement: Of<"finish">["settlement"]) => T) =>
-    requests.map(({ settlement }) => pick(settlement));
-  return [
-    int8Array(requests.map(({ key }) => key.taskId)),
-    int4Array(requests.map(({ key }) => key.epoch)),
-    int2Array(column(({ state }) => stateNumber(state))),
-    textArray(column(({ detail }) => detail)),
-    byteaArray(column(({ output }) => output)),
-    textArray(
-      column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
-    ),
-    textArray(column(({ failure }) => jsonParam(failure))),
-    textArray(column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null))),
-    textArray(
-      column(({ metrics }) =>
-        metrics && metrics.phases.length > 0 ? jsonParam({ phases: metrics.phases }) : null,
-      ),
-    ),
-    float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
-    float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
-    float8Array(column(({ metrics }) => metrics?.runMs)),
-    int8Array(column(({ metrics }) => metrics?.peakRssBytes)),
-  ];
-}
-
-function requeueParams(requests: readonly Of<"requeue">[]): unknown[] {
-  const column = <T>(pick: (settlement: Of<"requeue">["settlement"]) => T) =>
+function requeueParams(requests: readonly Requeue[]): unknown[] {
+  const column = <T>(pick: (settlement: Requeue["settlement"]) => T) =>
     requests.map(({ settlement }) => pick(settlement));
   return [
     int8Array(requests.map(({ key }) => key.taskId)),
