@@ -15,7 +15,7 @@ const QUICK_SIZES = [500];
  * Tasks that every system runs first in the same processes: compiled code and filled pools, as after a minute of
  * service. After 5,000 the rate still doubled within the next 20,000.
  */
-const WARM_UP = 20_000;
+const WARM_UP = 100_000;
 const QUICK_WARM_UP = 50;
 
 /** How often the bench looks whether all handlers have begun, and then whether all results are durable. */
