@@ -1,3 +1,4 @@
+import type { Caller } from "../bare/bare-calls.ts";
 import type { Sample } from "../report/sample.ts";
 import { median } from "../report/statistics.ts";
 import { type Chart, type Findings, figure, type Table, type Target } from "../report/table.ts";
@@ -22,6 +23,7 @@ export function reportLatency(samples: readonly Sample[]): Findings {
         { name: "scheduler_cpu_us", title: "scheduler µs/call" },
         { name: "server_cpu_us", title: "database µs/call" },
       ]),
+      bareTable(samples),
     ].filter(({ rows }) => rows.length > 0),
     targets: targetsOf(samples),
     charts: chartOf(samples),
@@ -57,6 +59,33 @@ function table(samples: readonly Sample[], part: string, title: string, shown: r
       if (skipped !== undefined) return [[label, `skipped: ${skipped}`, ...shown.slice(1).map(() => "")]];
       return [[label, ...shown.map(({ name }) => figure(middle(samples, part, key, name)))]];
     }),
+  };
+}
+
+const CALLERS: readonly { readonly caller: Caller; readonly label: string }[] = [
+  { caller: "tcp", label: "bytes, echoed over TCP" },
+  { caller: "grpc-js", label: "SubmitTasks by grpc-js" },
+  { caller: "sdk", label: "SubmitTasks by the SDK's client (connect-node)" },
+];
+
+/** Calls to a process that does nothing. */
+function bareTable(samples: readonly Sample[]): Table {
+  const of = (caller: Caller, idle: boolean) =>
+    samples.filter(
+      ({ part, subject, parameters }) =>
+        part === "bare" && subject === caller && (parameters.gap_ms ?? 0) > 0 === idle,
+    );
+  const shown = (caller: Caller, idle: boolean, name: string) =>
+    figure(median(of(caller, idle).flatMap(({ values }) => values[name] ?? [])));
+  return {
+    title: `A call that does nothing, between two processes, there and back, ms, medians of ${of("sdk", true).length} runs`,
+    head: ["call", "10 ms apart p50", "p95", "one after the other p50", "p95"],
+    rows: CALLERS.filter(({ caller }) => of(caller, true).length > 0).map(({ caller, label }) => [
+      label,
+      ...[true, false].flatMap((idle) =>
+        ["call_p50_ms", "call_p95_ms"].map((name) => shown(caller, idle, name)),
+      ),
+    ]),
   };
 }
 

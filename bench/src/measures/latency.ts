@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { timeBareCalls } from "../bare/bare-calls.ts";
 import { monotonicMs } from "../lab/monotonic.ts";
 import { quantile } from "../report/statistics.ts";
 import type { SystemSpec } from "../systems/catalogue.ts";
@@ -15,6 +16,9 @@ const CALLER_SYSTEMS = ["muster", "graphile-default", "pg-boss-work", "bullmq"];
 
 const COUNT = 1_000;
 const QUICK_COUNT = 20;
+
+/** Calls to a process that does nothing. */
+const BARE_COUNT = 300;
 
 /** Ten milliseconds apart: each task finds the system idle. */
 const IDLE = { perSecond: 100, payloadBytes: PAYLOAD_BYTES, clock: "call" } as const;
@@ -49,6 +53,7 @@ export const latency: Measure = {
         if (context.signal.aborted) return;
         await measureSystem(context, spec, context.firstRun + run);
       }
+      if (!context.signal.aborted) await measureBareCalls(context, context.firstRun + run);
     }
   },
   report: reportLatency,
@@ -80,6 +85,18 @@ async function measureSystem(context: Context, spec: SystemSpec, run: number): P
     context.record({ part, subject: spec.key, run, parameters, values });
   }
   await deployment.close();
+}
+
+/** What of Muster's latency any call between two processes costs here. */
+async function measureBareCalls(context: Context, run: number): Promise<void> {
+  const count = context.quick ? QUICK_COUNT : BARE_COUNT;
+  for (const gapMs of [1_000 / IDLE.perSecond, 0]) {
+    const times = await timeBareCalls(context.lab.cleanup, { count, gapMs, payloadBytes: PAYLOAD_BYTES });
+    for (const [caller, ms] of Object.entries(times)) {
+      const values = quantiles("call", ms);
+      context.record({ part: "bare", subject: caller, run, parameters: { gap_ms: gapMs }, values });
+    }
+  }
 }
 
 interface Outcome {

@@ -10,6 +10,10 @@ const PARTITIONS_AHEAD_DAYS = 7;
  */
 const LOCK_TIMEOUT = "500ms";
 
+/** Statements under way are over by the next try; a backup is still there. */
+const TRIES = 3;
+const PAUSE_MS = 1_000;
+
 const LOCK_NOT_AVAILABLE = "55P03";
 
 const SET_LOCK_TIMEOUT: Statement = {
@@ -60,16 +64,19 @@ async function unlessLocked<R extends object>(
   statement: Statement,
   days: number,
 ): Promise<R[] | undefined> {
-  try {
-    // Harmless to run twice.
-    return await db.retrying(() =>
-      db.transaction(async (tx) => {
-        await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);
-        return tx.run<R>(statement, [days]);
-      }),
-    );
-  } catch (error) {
-    if (codeOf(error) === LOCK_NOT_AVAILABLE) return undefined;
-    throw error;
+  for (let tries = 1; ; tries++) {
+    try {
+      // Harmless to run twice.
+      return await db.retrying(() =>
+        db.transaction(async (tx) => {
+          await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);
+          return tx.run<R>(statement, [days]);
+        }),
+      );
+    } catch (error) {
+      if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+      if (tries === TRIES) return undefined;
+      await db.sleep(PAUSE_MS);
+    }
   }
 }
