@@ -64,6 +64,7 @@ async function measure(
         await run({
           ...{ lab, firstRun, say, runs: options.runs, quick: options.quick, systems: options.systems },
           profile: options.profile === undefined ? undefined : resolve(options.profile),
+          warmUp: options.warmUp,
           signal: stop.signal,
           record: (sample) => samples.push({ measure: name, ...sample }),
         });

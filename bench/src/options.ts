@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly writeDocs: boolean;
   /** Folder for CPU profiles of Muster's scheduler and workers in `throughput`. */
   readonly profile: string | undefined;
+  /** Tasks that every system runs before `throughput` is measured; undefined for the measure's own number. */
+  readonly warmUp: number | undefined;
   /** A PostgreSQL server to use instead of an embedded one. */
   readonly databaseUrl: string | undefined;
 }
@@ -40,6 +42,7 @@ Options:
   --report-only    measures nothing, shows what is in DIR
   --write-docs     puts the tables into docs/benchmarks.md
   --profile DIR    throughput writes CPU profiles of Muster's scheduler and worker there
+  --warm-up N      throughput: tasks that every system runs first (default 100000)
   BENCH_DATABASE_URL  a PostgreSQL server whose role may create databases; default: an embedded one`;
 
 /** Reads arguments and environment. @throws RangeError, TypeError that name what is wrong. */
@@ -57,11 +60,15 @@ export function readOptions(argv: readonly string[]): BenchOptions {
       "report-only": { type: "boolean", default: false },
       "write-docs": { type: "boolean", default: false },
       profile: { type: "string" },
+      "warm-up": { type: "string" },
     },
   });
   const runs = values.runs === undefined ? (values.quick ? 1 : 5) : Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1 || runs > 1_000)
     throw new RangeError(`--runs: "${values.runs}" is not a whole number between 1 and 1000`);
+  const warmUp = values["warm-up"] === undefined ? undefined : Number(values["warm-up"]);
+  if (warmUp !== undefined && !(Number.isInteger(warmUp) && warmUp >= 1))
+    throw new RangeError(`--warm-up: "${values["warm-up"]}" is not a whole number of tasks, 1 or more`);
   return {
     help: values.help,
     measures: positionals.length > 0 ? positionals.map(measureNamed) : MEASURES,
@@ -73,6 +80,7 @@ export function readOptions(argv: readonly string[]): BenchOptions {
     reportOnly: values["report-only"],
     writeDocs: values["write-docs"],
     profile: values.profile,
+    warmUp,
     databaseUrl: env.BENCH_DATABASE_URL || undefined,
   };
 }

@@ -5,6 +5,9 @@ import { BEAT, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "
 const TASKS = 3_000;
 const BATCH = 100;
 
+/** Tasks of one class that wait while another one has five. */
+const DEEP = 20_000;
+
 /**
  * The hot path must look tasks up by primary key and update them in place, whatever the planner believes of
  * a table on which no statistics were ever taken.
@@ -65,7 +68,35 @@ interface TableStats {
   readonly n_tup_upd: string;
   readonly n_tup_del: string;
   readonly n_tup_hot_upd: string;
+  /** Rows that index scans came by, whatever was made of them. */
+  readonly idx_tup_fetch: string;
 }
+
+describe("store: plans beside a deep queue", () => {
+  it("looks a class with few tasks up in its own index, from its front and from where it left off", async () => {
+    const fixture = await openFixture();
+    try {
+      const { store, db } = fixture;
+      const [deep, few] = [await fixture.classOf("deep"), await fixture.classOf("few")];
+      await db.query(
+        "insert into muster.task (class_id, priority, state, payload) select $1, 0, 0, '' from generate_series(1, $2::int)",
+        [deep, DEEP],
+      );
+      const ids = await fixture.submit("few", 5);
+      await db.query("analyze muster.task");
+      const [first] = await store.waitingTasks([few], 100);
+      assert.equal(first?.id, ids[0]);
+      assert.equal((await store.waitingTasks([few], 100, [first])).length, 5);
+      assert.equal((await store.waitingTasks([few], 100, [{ priority: 7, id: 1 }])).length, 5);
+      assert.equal((await store.waitingTasks([deep], 100)).length, 100);
+      await fixture.closeStores();
+      const reads = await tableStats(fixture, "task", (now) => Number(now.idx_tup_fetch) >= 100);
+      assert.ok(Number(reads.idx_tup_fetch) < 1_000, `${reads.idx_tup_fetch} rows were read`);
+    } finally {
+      await fixture.close();
+    }
+  });
+});
 
 /** Statistics of a table once they show what was done; connections report them when they end. */
 async function tableStats(
@@ -76,7 +107,7 @@ async function tableStats(
   const deadline = performance.now() + 20_000;
   for (;;) {
     const [stats] = await db.query<TableStats>(
-      "select seq_tup_read, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd from pg_stat_user_tables where relname = $1",
+      "select seq_tup_read, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd, idx_tup_fetch from pg_stat_user_tables where relname = $1",
       [table],
     );
     if (stats && complete(stats)) return stats;

@@ -56,7 +56,7 @@ export class ChurnMap<K, V> {
     return this.#map.values();
   }
 
-  /** Entries that are set meanwhile may not come. */
+  /** As a Map's, unless something is set meanwhile: that may not come, and what is deleted then may. */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.#map[Symbol.iterator]();
   }

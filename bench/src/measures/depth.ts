@@ -64,14 +64,29 @@ export const depth: Measure = {
   summary:
     "claim latency, throughput, memory and start with up to 1,000,000 waiting and 10,000,000 ended tasks",
   run: async (context) => {
+    const plan = context.quick ? QUICK : PLAN;
+    const history = await openHistory(context, plan);
     for (let run = 1; run <= context.runs && !context.signal.aborted; run++) {
-      await measureOnce(context, context.quick ? QUICK : PLAN, context.firstRun + run);
+      await measureOnce(context, plan, history, context.firstRun + run);
     }
+    await history.store.close();
+    await history.database.drop();
   },
   report: reportDepth,
 };
 
-async function measureOnce(context: Context, plan: DepthPlan, run: number): Promise<void> {
+/** A database with ended tasks, on which all runs of an invocation take place. */
+interface History {
+  readonly store: Store;
+  readonly database: BenchDatabase;
+  readonly classId: number;
+  readonly sessionId: number;
+  readonly finished: number;
+  /** Replaces what waits. */
+  fill(waiting: number): Promise<void>;
+}
+
+async function openHistory(context: Context, plan: DepthPlan): Promise<History> {
   const server = await context.lab.postgres();
   const database = await server.createDatabase("depth");
   await migrateDatabase(database.url);
@@ -82,12 +97,16 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
   const fillSeconds = (monotonicMs() - startedAt) / 1_000;
   context.say(`${figure(finished)} ended tasks filled in ${figure(fillSeconds)} s`);
   const sessionId = await openSession(store);
-  const place = { store, database, classId, sessionId };
   const fill = async (waiting: number) => {
     await clearWaiting(database);
     await addWaiting(database, [classId], waiting, PAYLOAD_BYTES);
     await settleDatabase(server, database);
   };
+  return { store, database, classId, sessionId, finished, fill };
+}
+
+async function measureOnce(context: Context, plan: DepthPlan, history: History, run: number): Promise<void> {
+  const { store, database, classId, sessionId, finished, fill } = history;
   // Plans and connections are warm before the first depth, as they are before the others.
   await fill(3_000);
   await timeClaims(store, classId, sessionId, plan.ones);
@@ -95,7 +114,7 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
     if (context.signal.aborted) break;
     const parameters = { waiting, finished };
     await fill(waiting);
-    const claims = await claimsAt(plan, place);
+    const claims = await claimsAt(plan, history);
     context.record({ part: "claim", subject: "store", run, parameters, values: claims });
     await fill(waiting);
     const turns = await turnsAt(context, plan, database);
@@ -114,10 +133,9 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
     parameters,
     values: await drainFor(context, plan, database),
   });
-  await store.close();
-  await database.drop();
   if (context.quick) return;
   // The same load on an empty database, to compare with.
+  const server = await context.lab.postgres();
   const shallow = await server.createDatabase("shallow");
   const tasks = 100_000;
   const stack = await Stack.start(context.lab, {}, shallow);
@@ -135,11 +153,7 @@ async function measureOnce(context: Context, plan: DepthPlan, run: number): Prom
   });
 }
 
-async function claimsAt(
-  plan: DepthPlan,
-  place: { store: Store; database: BenchDatabase; classId: number; sessionId: number },
-) {
-  const { store, database, classId, sessionId } = place;
+async function claimsAt(plan: DepthPlan, { store, database, classId, sessionId }: History) {
   const times = { window: [] as number[], one: [] as number[], many: [] as number[] };
   const count: number[] = [];
   for (let cycle = 0; cycle < plan.cycles; cycle++) {

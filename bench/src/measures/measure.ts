@@ -15,6 +15,8 @@ export interface Context {
   readonly systems: readonly SystemSpec[];
   /** Folder for CPU profiles of Muster's processes, absolute. */
   readonly profile: string | undefined;
+  /** Tasks that every system runs before throughput is measured; undefined for the measure's own number. */
+  readonly warmUp: number | undefined;
   /** Set when Ctrl-C was pressed: a measure ends at its next step. */
   readonly signal: AbortSignal;
   /** Keeps a sample. */
