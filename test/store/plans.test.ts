@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { within } from "../support/fleet.ts";
 import { BEAT, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
 const TASKS = 3_000;
@@ -104,14 +105,12 @@ async function tableStats(
   table: string,
   complete: (stats: TableStats) => boolean,
 ): Promise<TableStats> {
-  const deadline = performance.now() + 20_000;
-  for (;;) {
+  const { value } = await within(`the statistics of ${table}`, 20_000, async () => {
     const [stats] = await db.query<TableStats>(
       "select seq_tup_read, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd, idx_tup_fetch from pg_stat_user_tables where relname = $1",
       [table],
     );
-    if (stats && complete(stats)) return stats;
-    assert.ok(performance.now() < deadline, `the statistics stay at ${JSON.stringify(stats)}`);
-    await db.query("select pg_sleep(0.1)");
-  }
+    return stats && complete(stats) ? stats : undefined;
+  });
+  return value;
 }

@@ -4,7 +4,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { FailureClass, type TaskResultSchema, WorkerMessageSchema } from "@muster/protocol";
 import fc from "fast-check";
 import { readResultsFrame } from "./results-frame.ts";
-import { toResult } from "./to-domain.ts";
+import { toResult } from "./to-result.ts";
 
 const LIMITS = { maxPayloadBytes: 1_000, maxResultBytes: 50, maxMessageBytes: 10_000, maxTasksPerSubmit: 10 };
 

@@ -5,7 +5,8 @@ import { FailureSchema, HeartbeatSchema, HelloSchema, TaskResultSchema } from "@
 import fc from "fast-check";
 import { Refusal } from "../domain/errors.ts";
 import { storable } from "./text.ts";
-import { toAttemptKey, toCount, toHeartbeat, toMs, toRegistration, toResult } from "./to-domain.ts";
+import { toAttemptKey, toCount, toHeartbeat, toMs, toRegistration } from "./to-domain.ts";
+import { toResult } from "./to-result.ts";
 
 const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };
 const UUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF";

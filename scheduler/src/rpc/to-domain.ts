@@ -1,34 +1,19 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Progress } from "@muster/protocol";
 import {
-  FailureClass,
-  type Failure as FailureMessage,
   type Heartbeat,
   type Hello,
   PROTOCOL_VERSION,
   RejectionReason,
   type StartupPhase,
-  type TaskResult,
   type WorkerFatal,
 } from "@muster/protocol";
-import type { SizeLimits } from "../dispatch/limits.ts";
 import type { AttemptProgress } from "../dispatch/session.ts";
 import type { Registration } from "../dispatch/sessions.ts";
-import type { ReportedResult } from "../dispatch/settler.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
-import {
-  type FailureClass as DomainFailureClass,
-  FAILURE_CODE,
-  type Failure,
-  MAX_FAILURE_MESSAGE,
-  MAX_FAILURE_TRACEBACK,
-  type Warning,
-} from "../domain/failure.ts";
+import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../domain/failure.ts";
 import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
-import type { Outcome } from "../domain/settlement.ts";
-import type { AttemptMetrics } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
-import type { PlainSuccess } from "./results-frame.ts";
 import { storable, storableEntries } from "./text.ts";
 
 /** What a worker id looks like. */
@@ -38,7 +23,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_SLOTS = 10_000;
 const MAX_TYPES = 1_000;
 const MAX_LABELS = 64;
-const MAX_PHASES = 200;
+/** Phases of a start, or of an attempt. */
+export const MAX_PHASES = 200;
 const MAX_NAME = 128;
 const MAX_TEXT = 1_024;
 const MAX_ATTRIBUTES = 64;
@@ -48,14 +34,6 @@ const MAX_COUNTERS = 256;
 const MAX_RESOURCES = 1_000;
 /** A century: what a worker calls longer is no length of time, and would not fit into a timestamp. */
 const MAX_MS = 100 * 366 * 24 * 3_600_000;
-
-const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
-  [FailureClass.RETRYABLE, "retryable"],
-  [FailureClass.NON_RETRYABLE, "non_retryable"],
-  [FailureClass.TIMED_OUT, "timed_out"],
-  [FailureClass.OUT_OF_MEMORY, "out_of_memory"],
-  [FailureClass.WORKER_LOST, "worker_lost"],
-]);
 
 /**
  * A registration from a worker's Hello.
@@ -183,19 +161,6 @@ export function toProgress(progress: Progress | undefined): AttemptProgress {
   };
 }
 
-/**
- * A result; one that breaks the contract becomes a failure of its task, because sending it again would
- * break it again.
- */
-export function toResult(result: TaskResult | PlainSuccess, limits: SizeLimits): ReportedResult {
-  if (!("$typeName" in result)) return toPlainResult(result, limits);
-  return {
-    key: toAttemptKey(result.attemptId),
-    outcome: toOutcome(result, limits),
-    metrics: toMetrics(result),
-  };
-}
-
 export function toFatal(fatal: WorkerFatal): FatalRecord {
   return {
     phase: storable(fatal.phase, MAX_NAME),
@@ -230,7 +195,8 @@ export function toMs(duration: Duration | undefined): number | undefined {
   return boundMs(Number(duration.seconds) * 1_000 + duration.nanos / 1e6);
 }
 
-function boundMs(ms: number): number {
+/** What is no length of time becomes the nearest that is; whole milliseconds. */
+export function boundMs(ms: number): number {
   return Math.round(Math.min(MAX_MS, Math.max(0, ms)));
 }
 
@@ -300,102 +266,4 @@ function helloViolations(hello: Hello): Violation[] {
     "hold a NUL character, which Postgres cannot store",
   );
   return violations;
-}
-
-function toPlainResult(plain: PlainSuccess, limits: SizeLimits): ReportedResult {
-  return {
-    key: toAttemptKey(plain.attemptId),
-    outcome: toSuccess(plain.output, plain.contentType, NONE, limits),
-    metrics: {
-      runMs: boundMs(plain.runMs),
-      phases: NONE,
-      peakRssBytes: toCount(plain.peakRssBytes),
-    },
-  };
-}
-
-const NONE: readonly never[] = Object.freeze([]);
-
-function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
-  switch (outcome.case) {
-    case "succeeded": {
-      const { output, contentType, warnings } = outcome.value;
-      return toSuccess(
-        output,
-        contentType,
-        warnings.map((warning) => ({
-          step: storable(warning.step, 256),
-          code: storable(warning.code, 64),
-          message: storable(warning.message, MAX_FAILURE_MESSAGE),
-        })),
-        limits,
-      );
-    }
-    case "failed":
-      return { kind: "failed", failure: toFailure(outcome.value) };
-    case "cancelled":
-      return { kind: "cancelled", message: outcome.value.message };
-    case "released":
-      return { kind: "released", reason: storable(outcome.value.reason, 64) || "released" };
-    default:
-      return {
-        kind: "failed",
-        failure: {
-          class: "non_retryable",
-          code: "INVALID_RESULT",
-          message: "the worker sent a result without an outcome that this scheduler knows",
-        },
-      };
-  }
-}
-
-function toSuccess(
-  output: Uint8Array,
-  contentType: string,
-  warnings: readonly Warning[],
-  limits: SizeLimits,
-): Outcome {
-  if (output.byteLength > limits.maxResultBytes)
-    return resultTooLarge(output.byteLength, limits.maxResultBytes);
-  return {
-    kind: "succeeded",
-    output,
-    contentType: storable(contentType, 256) || "application/json",
-    warnings,
-  };
-}
-
-function resultTooLarge(bytes: number, limit: number): Outcome {
-  return {
-    kind: "failed",
-    failure: {
-      class: "non_retryable",
-      code: "RESULT_TOO_LARGE",
-      message: `the result has ${bytes} bytes; at most ${limit} are allowed: store it elsewhere and return a reference`,
-    },
-  };
-}
-
-function toFailure(failure: FailureMessage): Failure {
-  const retryAfterMs = toMs(failure.retryAfter);
-  return {
-    class: FAILURE_CLASSES.get(failure.class) ?? "retryable",
-    code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
-    message: storable(failure.message, MAX_FAILURE_MESSAGE),
-    ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  };
-}
-
-function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
-  if (!metrics) return undefined;
-  return {
-    runMs: toMs(metrics.runDuration) ?? 0,
-    phases: metrics.phases.slice(0, MAX_PHASES).map(({ phase, duration, failed }) => ({
-      phase: storable(phase, 128),
-      durationMs: toMs(duration) ?? 0,
-      failed,
-    })),
-    peakRssBytes: toCount(metrics.peakRssBytes),
-  };
 }

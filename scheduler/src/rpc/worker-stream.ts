@@ -36,9 +36,9 @@ import {
   toProgress,
   toRegistration,
   toRejection,
-  toResult,
   toStartupPhase,
 } from "./to-domain.ts";
+import { toResult } from "./to-result.ts";
 
 /** A worker that reads so slowly that this much waits for it is cut off; credit bounds it far below. */
 const MAX_UNSENT_BYTES = 256 * 1024 * 1024;

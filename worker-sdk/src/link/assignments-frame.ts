@@ -46,7 +46,7 @@ export function readIncoming(bytes: Uint8Array): Incoming {
 }
 
 /**
- * Reads a frame of Assignments field by field: 0.27 instead of 0.68 µs each. One with timeouts or resources of its own
+ * Reads a frame of Assignments field by field: 0.23 instead of 0.55 µs each. One with timeouts or resources of its own
  * is read by the generated decoder; undefined when the message is not of this kind.
  */
 function readAssignmentsFrame(bytes: Uint8Array): AssignmentsFrame | undefined {
@@ -55,29 +55,17 @@ function readAssignmentsFrame(bytes: Uint8Array): AssignmentsFrame | undefined {
   if (reader.uint32() !== ASSIGNMENTS) return undefined;
   const end = readEnd(reader, bytes.byteLength);
   if (end !== bytes.byteLength) return undefined;
-  const names: Names = {
-    type: new Repeated(bytes),
-    queue: new Repeated(bytes),
-    contentType: new Repeated(bytes),
-  };
   const assignments: IncomingAssignment[] = [];
   while (reader.pos < end) {
     if (reader.uint32() !== ASSIGNMENT) return undefined;
     const assignmentEnd = readEnd(reader, end);
     const start = reader.pos;
     assignments.push(
-      readPlain(reader, assignmentEnd, names) ??
-        fromBinary(AssignmentSchema, bytes.subarray(start, assignmentEnd)),
+      readPlain(reader, assignmentEnd) ?? fromBinary(AssignmentSchema, bytes.subarray(start, assignmentEnd)),
     );
     reader.pos = assignmentEnd;
   }
   return { kind: { case: "assignments", value: { assignments } } };
-}
-
-interface Names {
-  readonly type: Repeated;
-  readonly queue: Repeated;
-  readonly contentType: Repeated;
 }
 
 const NONE: Readonly<Record<string, never>> = Object.freeze({});
@@ -85,7 +73,7 @@ const NO_RESOURCES: string[] = [];
 const NO_PAYLOAD: Uint8Array = new Uint8Array();
 
 /** Undefined when anything is in it that most assignments have not. */
-function readPlain(reader: BinaryReader, end: number, names: Names): IncomingAssignment | undefined {
+function readPlain(reader: BinaryReader, end: number): IncomingAssignment | undefined {
   const assignment = {
     attemptId: "",
     taskId: "",
@@ -109,10 +97,10 @@ function readPlain(reader: BinaryReader, end: number, names: Names): IncomingAss
         assignment.taskId = reader.string(true);
         break;
       case TYPE:
-        assignment.type = names.type.read(reader);
+        assignment.type = reader.string(true);
         break;
       case QUEUE:
-        assignment.queue = names.queue.read(reader);
+        assignment.queue = reader.string(true);
         break;
       case ATTEMPT_NUMBER:
         assignment.attemptNumber = reader.int32();
@@ -124,7 +112,7 @@ function readPlain(reader: BinaryReader, end: number, names: Names): IncomingAss
         assignment.payload = reader.bytes();
         break;
       case CONTENT_TYPE:
-        assignment.contentType = names.contentType.read(reader);
+        assignment.contentType = reader.string(true);
         break;
       case HEADERS:
         if (assignment.headers === NONE) assignment.headers = {};
@@ -150,38 +138,4 @@ function readEntry(reader: BinaryReader, end: number, into: Record<string, strin
   assertEnd(reader, end);
   into[key] = value;
   return true;
-}
-
-/** A text that is mostly the same in all messages of a frame: the same bytes are the same string. */
-class Repeated {
-  readonly #bytes: Uint8Array;
-  #start = 0;
-  #size = -1;
-  #text = "";
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  read(reader: BinaryReader): string {
-    const at = reader.pos;
-    const size = reader.uint32();
-    const start = reader.pos;
-    if (size === this.#size && this.#same(start)) {
-      reader.pos = start + size;
-      return this.#text;
-    }
-    reader.pos = at;
-    this.#text = reader.string(true);
-    this.#start = start;
-    this.#size = size;
-    return this.#text;
-  }
-
-  #same(start: number): boolean {
-    const bytes = this.#bytes;
-    for (let offset = 0; offset < this.#size; offset++)
-      if (bytes[start + offset] !== bytes[this.#start + offset]) return false;
-    return true;
-  }
 }

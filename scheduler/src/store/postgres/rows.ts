@@ -69,7 +69,6 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
 }
 
 export interface ClaimColumns extends AttemptColumns {
-  since_creation_ms?: number;
   payload: Buffer;
   content_type: string | null;
   headers: Record<string, string> | null;
@@ -78,7 +77,7 @@ export interface ClaimColumns extends AttemptColumns {
 export function toClaimedAttempt(row: ClaimColumns): ClaimedAttempt {
   return {
     ...toAttemptRow(row),
-    sinceCreationMs: row.since_creation_ms,
+    sinceCreationMs: undefined,
     payload: row.payload,
     contentType: row.content_type ?? DEFAULT_CONTENT_TYPE,
     headers: row.headers ?? undefined,
