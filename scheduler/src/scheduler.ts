@@ -178,6 +178,7 @@ export async function startScheduler(options: {
       auth,
       log,
       handlers: { worker, task, fleet },
+      stopping: stopping.signal,
       stream: {
         ...dispatch,
         doorman: new Doorman(dispatch.refusals, clock),

@@ -81,7 +81,15 @@ describe("npm run bench -- --quick", () => {
       ].sort();
     assert.deepEqual(subjects("throughput"), ["bullmq", "floor", "graphile-1000", "muster", "pg-boss-work"]);
     assert.deepEqual(subjects("sustained"), ["muster"]);
-    assert.deepEqual(subjects("latency"), ["bullmq", "grpc-js", "muster", "pg-boss-work", "sdk", "tcp"]);
+    assert.deepEqual(subjects("latency"), [
+      "bullmq",
+      "grpc-js",
+      "muster",
+      "pg-boss-work",
+      "sdk",
+      "sdk-stream",
+      "tcp",
+    ]);
     for (const { measure, subject, run, values, skipped } of samples) {
       assert.equal(run, 1);
       const name = `${measure} of ${subject}`;

@@ -208,7 +208,8 @@ describe("F20: the network to Postgres", () => {
       }
     })();
     const producer = async (from: number) => {
-      for (let n = from; n < from + 40; n++) {
+      // Until enough has been cut, however fast submits are.
+      for (let n = from; n < from + 40 || (cuts <= 5 && n < from + 100); n++) {
         keyed.set(`key-${n}`, await insist(() => fleet.client.submit("echo", n, { uniqueKey: `key-${n}` })));
         plain.set(n, await once(() => fleet.client.submit("echo", { plain: n })));
       }

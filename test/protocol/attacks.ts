@@ -2,9 +2,17 @@ import { randomUUID } from "node:crypto";
 import { connect as connectTcp } from "node:net";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { status } from "@grpc/grpc-js";
-import { FleetService, HelloSchema, TaskService, WorkerMessageSchema, WorkerService } from "@muster/protocol";
+import {
+  FleetService,
+  HelloSchema,
+  SubmitStreamRequestSchema,
+  TaskService,
+  WorkerMessageSchema,
+  WorkerService,
+} from "@muster/protocol";
 import type { Random } from "../support/random.ts";
 import { RawCaller } from "../support/raw-call.ts";
+import { RawSubmits } from "../support/raw-submits.ts";
 import { encodeWorkerMessage, RawWorker } from "../support/raw-worker.ts";
 import type { TestScheduler } from "../support/scheduler.ts";
 import { hostileBytes, hostileMessage, type Known, mutate } from "./hostile.ts";
@@ -163,6 +171,27 @@ export const ATTACKS = {
     }
     caller.close();
     return answers;
+  },
+
+  /** Requests of a submit stream: well-formed nonsense, mutated and huge ones, ids that repeat, and hanging up. */
+  submitStream: async (random, target) => {
+    const stream = new RawSubmits(target.grpc);
+    const known: Known = { texts: ["default", PREY] };
+    for (let n = random.int(1, 30); n > 0; n--) {
+      const lawful = hostileBytes(SubmitStreamRequestSchema, random, known);
+      const kind = random.weighted({ hostile: 10, mutated: 1, huge: 0.1 });
+      if (kind === "huge") stream.bytes(Buffer.alloc(5 * 1024 * 1024, 0x0a));
+      else stream.bytes(kind === "hostile" ? lawful : mutate(lawful, random));
+    }
+    if (random.chance(0.3)) stream.cut();
+    else stream.end();
+    const end = await stream.ended;
+    const refused = stream.answers.flatMap(({ outcome }) =>
+      outcome.case === "refused"
+        ? [{ what: "submit stream's answer", code: outcome.value.code, details: outcome.value.message }]
+        : [],
+    );
+    return [...refused, { what: "submit stream", ...end }];
   },
 
   /** Bytes on the socket below gRPC: partial and invalid HTTP/2, one byte at a time, or nothing. */

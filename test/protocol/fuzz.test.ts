@@ -38,6 +38,7 @@ const WEIGHTS: Readonly<Record<AttackName, number>> = {
   sharedSession: 1,
   slowReader: 1,
   unary: 6,
+  submitStream: 3,
   rawSocket: 3,
   httpGarbage: 2,
   flood: 1,

@@ -11,7 +11,7 @@ import { monotonicMs } from "../lab/monotonic.ts";
 import { makePayload } from "../systems/driver.ts";
 
 /** Who calls. */
-export type Caller = "tcp" | "grpc-js" | "sdk";
+export type Caller = "tcp" | "grpc-js" | "sdk" | "sdk-stream";
 
 /** Calls that compile the code first. */
 const WARM_UP = 200;
@@ -53,7 +53,8 @@ export async function timeBareCalls(
           (error, response) => (error ? reject(error) : resolve(response)),
         );
       }),
-    sdk: () => client.submit("noop", payload),
+    sdk: () => client.tasks.submitTasks({ tasks: [{ type: "noop", payload: bytes }] }),
+    "sdk-stream": () => client.submit("noop", payload),
   };
   const timed = async (call: () => Promise<unknown>) => {
     for (let done = 0; done < WARM_UP; done++) await call();
@@ -70,6 +71,7 @@ export async function timeBareCalls(
     tcp: await timed(calls.tcp),
     "grpc-js": await timed(calls["grpc-js"]),
     sdk: await timed(calls.sdk),
+    "sdk-stream": await timed(calls["sdk-stream"]),
   };
   socket.destroy();
   grpc.close();

@@ -66,6 +66,7 @@ const CALLERS: readonly { readonly caller: Caller; readonly label: string }[] = 
   { caller: "tcp", label: "bytes, echoed over TCP" },
   { caller: "grpc-js", label: "SubmitTasks by grpc-js" },
   { caller: "sdk", label: "SubmitTasks by the SDK's client (connect-node)" },
+  { caller: "sdk-stream", label: "a submit of the SDK's client, on its stream" },
 ];
 
 /** Calls to a process that does nothing. */

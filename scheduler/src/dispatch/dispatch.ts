@@ -26,6 +26,7 @@ import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
 import { TaskControl } from "./task-control.ts";
 import { TaskSignals } from "./task-signals.ts";
+import { UnknownOutcomes } from "./unknown-outcomes.ts";
 import { Waits } from "./waits.ts";
 
 /** The parts that give out work and take its results, wired together. */
@@ -84,8 +85,25 @@ export function createDispatch(options: {
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
-  const handover = new Handover({ store, classes, registry, clock, log, waits, traces });
-  const dispatcher = new Dispatcher({ store, schedulerId, classes, handover, clock, log, counters, traces });
+  const handover = new Handover({ classes, registry, clock, log, waits, traces });
+  const unknown = new UnknownOutcomes({
+    store,
+    registry,
+    clock,
+    log,
+    send: (unsent) => handover.sendFound(unsent),
+  });
+  const dispatcher = new Dispatcher({
+    store,
+    schedulerId,
+    classes,
+    handover,
+    unknown,
+    clock,
+    log,
+    counters,
+    traces,
+  });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
   const settler = new Settler({
@@ -138,6 +156,7 @@ export function createDispatch(options: {
     classes,
     dispatcher,
     handover,
+    unknown,
     peers,
     counters,
     clock,

@@ -9,6 +9,7 @@ import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts"
 import type { Handover } from "./handover.ts";
 import { Line } from "./line.ts";
 import type { Session } from "./session.ts";
+import type { UnknownOutcomes } from "./unknown-outcomes.ts";
 
 /** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
 const MAX_CLAIM = 1_000;
@@ -41,6 +42,7 @@ export class Dispatcher {
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #handover: Handover;
+  readonly #unknown: UnknownOutcomes;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -63,6 +65,7 @@ export class Dispatcher {
     schedulerId: string;
     classes: ClassIndex;
     handover: Handover;
+    unknown: UnknownOutcomes;
     clock: Clock;
     log: Logger;
     counters: Counters;
@@ -72,6 +75,7 @@ export class Dispatcher {
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#handover = parts.handover;
+    this.#unknown = parts.unknown;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
@@ -128,7 +132,7 @@ export class Dispatcher {
   /** Gives out nothing more; resolves when the claims under way have been sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#handover.stop();
+    this.#unknown.stop();
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
@@ -244,15 +248,17 @@ export class Dispatcher {
     const begun = { at: this.#clock.monotonic() };
     this.#claimsBegan.add(begun);
     try {
-      claimed = await this.#store.claim(
-        plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
-        this.#schedulerId,
+      claimed = await this.#unknown.watch(
+        this.#store.claim(
+          plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
+          this.#schedulerId,
+        ),
       );
     } catch (error) {
       this.#decide(plan);
       this.#giveBack(plan);
       if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-        this.#handover.resolveUnknown(new Set(plan.map(({ session }) => session)));
+        this.#unknown.add(plan.map(({ session }) => session));
       }
       throw error;
     } finally {

@@ -1,8 +1,7 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { formatAttemptId } from "../domain/ids.ts";
 import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
-import type { ClaimedAttempt, Store } from "../store/store.ts";
+import type { ClaimedAttempt } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
@@ -11,13 +10,9 @@ import type { Registry } from "./registry.ts";
 import type { Attempt, Session } from "./session.ts";
 import type { Waits } from "./waits.ts";
 
-/** Wait before a claim of unknown outcome is looked up again. */
-const RESOLVE_RETRY_MS = 250;
-
 /** Hands attempts that the store has given to a session over to its worker. */
 export class Handover {
   readonly #parts: HandoverParts;
-  #stopped = false;
 
   constructor(parts: HandoverParts) {
     this.#parts = parts;
@@ -53,49 +48,17 @@ export class Handover {
     for (const [session, assignments] of bySession) session.link?.assign(assignments);
   }
 
-  /**
-   * After a claim or an insert whose commit is unknown: what the store gave to these sessions and they do
-   * not have is sent to them, as it would have been.
-   */
-  resolveUnknown(sessions: ReadonlySet<Session>): void {
-    if (sessions.size > 0) void this.#resolve(sessions);
-  }
-
-  /** Looks nothing up any more. */
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  async #resolve(sessions: ReadonlySet<Session>): Promise<void> {
-    const { store, classes, log, clock } = this.#parts;
-    while (!this.#stopped) {
-      try {
-        const ids = [...sessions].map(({ id }) => id);
-        const byId = new Map([...sessions].map((session) => [session.id, session]));
-        const unsent = (await store.assignedTo(ids)).flatMap((attempt) => {
-          const session = byId.get(attempt.sessionId);
-          const known = session?.attempts.get(attempt.taskId)?.epoch === attempt.epoch;
-          return session && !known ? [{ attempt, session }] : [];
-        });
-        for (const { attempt, session } of unsent) {
-          session.reserve(classes.get(attempt.classId)?.taskClass.type ?? "");
-        }
-        this.send(unsent);
-        return;
-      } catch (error) {
-        if (!(error instanceof DatabaseUnavailableError)) {
-          log.error("dispatch.resolve_failed", { error });
-          return;
-        }
-        await clock.sleep(RESOLVE_RETRY_MS);
-      }
+  /** Sends attempts that were found in the store, beyond what was planned. */
+  sendFound(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+    for (const { attempt, session } of found) {
+      session.reserve(this.#parts.classes.get(attempt.classId)?.taskClass.type ?? "");
     }
+    this.send(found);
   }
 }
 
 /** What handing over touches. */
 export interface HandoverParts {
-  readonly store: Store;
   readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Handover } from "./handover.ts";
 import type { Peers } from "./peers.ts";
 import type { Session } from "./session.ts";
+import type { UnknownOutcomes } from "./unknown-outcomes.ts";
 
 /** Most payload in one insert: what Postgres takes in well below the statement timeout. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
@@ -31,6 +32,7 @@ export class Submitter {
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
   readonly #handover: Handover;
+  readonly #unknown: UnknownOutcomes;
   readonly #peers: Peers;
   readonly #counters: Counters;
   readonly #clock: Clock;
@@ -44,6 +46,7 @@ export class Submitter {
     classes: ClassIndex;
     dispatcher: Dispatcher;
     handover: Handover;
+    unknown: UnknownOutcomes;
     peers: Peers;
     counters: Counters;
     clock: Clock;
@@ -54,6 +57,7 @@ export class Submitter {
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
     this.#handover = parts.handover;
+    this.#unknown = parts.unknown;
     this.#peers = parts.peers;
     this.#counters = parts.counters;
     this.#clock = parts.clock;
@@ -89,9 +93,11 @@ export class Submitter {
     const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
     let inserted: InsertedTask[];
     try {
-      inserted = await this.#store.insertTasks(
-        plan.map(({ insert }) => insert),
-        this.#schedulerId,
+      inserted = await this.#unknown.watch(
+        this.#store.insertTasks(
+          plan.map(({ insert }) => insert),
+          this.#schedulerId,
+        ),
       );
     } catch (error) {
       this.#giveBack(plan, error);
@@ -128,7 +134,7 @@ export class Submitter {
       if (session) touched.add(session);
     }
     if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-      this.#handover.resolveUnknown(touched);
+      this.#unknown.add(touched);
       this.#dispatcher.lookAgain(plan.map(({ insert }) => insert.classId));
     }
   }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { FleetService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
@@ -74,7 +74,7 @@ export async function startHttpServer(options: {
 
 /** Our handlers take less of the context than Connect gives. */
 type Mounted<S extends typeof TaskService | typeof FleetService> = {
-  [K in keyof ServiceImpl<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
+  [K in keyof Handlers<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
 };
 
 function guard(auth: Auth, log: Logger): Interceptor {

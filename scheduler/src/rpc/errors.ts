@@ -1,13 +1,14 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata, type ServerErrorResponse, status as Status } from "@grpc/grpc-js";
+import { Metadata, type ServerErrorResponse } from "@grpc/grpc-js";
 import {
   BadRequestSchema,
   ERROR_DOMAIN,
   ErrorInfoSchema,
   RetryInfoSchema,
   STATUS_DETAILS_TRAILER,
+  type Status,
   StatusSchema,
 } from "@muster/protocol";
 import { DatabaseUnavailableError, Refusal, type RefusalKind } from "../domain/errors.ts";
@@ -25,6 +26,8 @@ const CODES: Readonly<Record<RefusalKind, Code>> = {
   deadline: Code.DeadlineExceeded,
 };
 
+const INTERNAL = "internal error; the scheduler's log has the cause";
+
 /** Callers are asked to wait this long while the database is away, milliseconds. */
 const DATABASE_RETRY_MS = 1_000;
 
@@ -35,7 +38,7 @@ const DATABASE_RETRY_MS = 1_000;
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   const refusal = toRefusal(error);
-  if (!refusal) return new ConnectError("internal error; the scheduler's log has the cause", Code.Internal);
+  if (!refusal) return new ConnectError(INTERNAL, Code.Internal);
   const connectError = new ConnectError(refusal.message, CODES[refusal.kind]);
   connectError.details = details(refusal);
   return connectError;
@@ -43,26 +46,23 @@ export function toConnectError(error: unknown): ConnectError {
 
 /** The same for a grpc-js server. */
 export function toGrpcError(error: unknown): ServerErrorResponse & { metadata: Metadata } {
+  const { code, message, details } = toStatus(error);
   const metadata = new Metadata();
-  const refusal = toRefusal(error);
-  if (!refusal) {
-    const message = "internal error; the scheduler's log has the cause";
-    return Object.assign(new Error(message), { code: Status.INTERNAL, details: message, metadata });
+  if (details.length > 0) {
+    const encoded = toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
+    metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(encoded));
   }
-  const code = CODES[refusal.kind];
-  const encoded = toBinary(
-    StatusSchema,
-    create(StatusSchema, {
-      code,
-      message: refusal.message,
-      details: details(refusal).map(({ desc, value }) => anyPack(desc, create(desc, value))),
-    }),
-  );
-  metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(encoded));
-  return Object.assign(new Error(refusal.message), {
-    code: code as number,
-    details: refusal.message,
-    metadata,
+  return Object.assign(new Error(message), { code, details: message, metadata });
+}
+
+/** The same as a message, for a stream whose requests are answered each by itself. */
+export function toStatus(error: unknown): Status {
+  const refusal = toRefusal(error);
+  if (!refusal) return create(StatusSchema, { code: Code.Internal, message: INTERNAL });
+  return create(StatusSchema, {
+    code: CODES[refusal.kind],
+    message: refusal.message,
+    details: details(refusal).map(({ desc, value }) => anyPack(desc, create(desc, value))),
   });
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import { type handleBidiStreamingCall, Server, ServerCredentials } from "@grpc/grpc-js";
-import type { SchedulerMessage } from "@muster/protocol";
+import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../clock.ts";
@@ -9,10 +9,17 @@ import type { Address, Config } from "../config.ts";
 import { Refusal } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Auth } from "./auth.ts";
-import { type AnyHandler, type BridgeHooks, toGrpcHandlers, toGrpcService } from "./bridge.ts";
+import {
+  type AnyHandler,
+  type BridgeHooks,
+  type Malformed,
+  toGrpcHandlers,
+  toGrpcService,
+} from "./bridge.ts";
 import { toGrpcError } from "./errors.ts";
 import { addReflection } from "./reflection.ts";
 import { readResultsFrame } from "./results-frame.ts";
+import { type SubmitStreamParts, serveSubmitStream } from "./submit-stream.ts";
 import { type Incoming, serveWorkerStream, type WorkerStreamParts } from "./worker-stream.ts";
 
 /** A running gRPC server. */
@@ -27,6 +34,8 @@ export interface GrpcServer {
 /** Headroom over the largest message for its envelope. */
 const ENVELOPE_BYTES = 65_536;
 
+type SubmitStreamHandler = handleBidiStreamingCall<SubmitStreamRequest | Malformed, SubmitStreamResponse>;
+
 const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService];
 
 /**
@@ -39,9 +48,15 @@ export async function startGrpcServer(options: {
   auth: Auth;
   log: Logger;
   stream: WorkerStreamParts;
-  handlers: Readonly<Record<"worker" | "task" | "fleet", Readonly<Record<string, AnyHandler>>>>;
+  handlers: {
+    readonly worker: Readonly<Record<string, AnyHandler>>;
+    readonly task: Readonly<Record<string, AnyHandler>> & Pick<SubmitStreamParts, "submitTasks">;
+    readonly fleet: Readonly<Record<string, AnyHandler>>;
+  };
+  /** Aborts when the scheduler stops. */
+  stopping: AbortSignal;
 }): Promise<GrpcServer> {
-  const { config, auth, log, stream, handlers } = options;
+  const { config, auth, log, stream, handlers, stopping } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
@@ -65,7 +80,20 @@ export async function startGrpcServer(options: {
     ...toGrpcHandlers(WorkerService, handlers.worker, hooks),
     connect,
   });
-  server.addService(toGrpcService(TaskService), toGrpcHandlers(TaskService, handlers.task, hooks));
+  const submitStream: SubmitStreamHandler = (call) => {
+    try {
+      hooks.authorize(call.metadata);
+    } catch (error) {
+      call.emit("error", toGrpcError(error));
+      return;
+    }
+    const { submitTasks } = handlers.task;
+    serveSubmitStream(call, { submitTasks, stopping, onInternalError: hooks.onInternalError });
+  };
+  server.addService(toGrpcService(TaskService), {
+    ...toGrpcHandlers(TaskService, handlers.task, hooks),
+    submitStream,
+  });
   server.addService(toGrpcService(FleetService), toGrpcHandlers(FleetService, handlers.fleet, hooks));
   const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
   const health = new HealthImplementation(

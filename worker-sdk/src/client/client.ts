@@ -9,6 +9,7 @@ import { OptionsError } from "../options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
+import { Submitter } from "./submitter.ts";
 import { TaskHandle } from "./task-handle.ts";
 import type { SubmitOptions, SubmitSpec } from "./task-spec.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
@@ -22,8 +23,8 @@ export interface ClientOptions extends ConnectionOptions {
 }
 
 /**
- * Submits tasks and follows them. One client holds one connection; share it, and close it at the end:
- * an open one keeps the process alive.
+ * Submits tasks and follows them. A client holds a connection, and from its second submit on another one for submits;
+ * share it, and close it at the end: an open one keeps the process alive.
  */
 export class Client {
   /** Every call of TaskService; refusals are thrown as MusterError. */
@@ -35,6 +36,7 @@ export class Client {
   /** Addresses in use, `host:port`. */
   readonly addresses: readonly string[];
   readonly #transport: FailoverTransport;
+  readonly #submitter: Submitter;
   readonly #random: Random;
   readonly #queue = new SubmitQueue((tasks) => this.#submitTasks(tasks));
 
@@ -52,6 +54,7 @@ export class Client {
     this.tasks = createClient(TaskService, this.#transport);
     this.fleet = createClient(FleetService, this.#transport);
     this.supervision = createClient(WorkerService, this.#transport);
+    this.#submitter = new Submitter(connection, this.#transport, this.tasks);
   }
 
   /**
@@ -93,17 +96,18 @@ export class Client {
 
   /** Ends the connection; calls in flight fail. Closing twice is harmless. */
   close(): void {
+    this.#submitter.close();
     this.#transport.close();
   }
 
-  async #submitTasks(tasks: TaskSpec[]): Promise<SubmittedTask[]> {
-    const response = await this.tasks.submitTasks({ tasks });
-    if (response.tasks.length !== tasks.length) {
-      throw new MusterError(`SubmitTasks: ${response.tasks.length} answers for ${tasks.length} tasks.`, {
+  async #submitTasks(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
+    const submitted = await this.#submitter.submit(tasks);
+    if (submitted.length !== tasks.length) {
+      throw new MusterError(`SubmitTasks: ${submitted.length} answers for ${tasks.length} tasks.`, {
         code: Code.Internal,
       });
     }
-    return response.tasks;
+    return submitted;
   }
 
   #handleOf<Output>({ taskId, duplicate }: SubmittedTask): TaskHandle<Output> {

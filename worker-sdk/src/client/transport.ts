@@ -9,6 +9,10 @@ import { MusterError } from "./errors.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
 export interface FailoverTransport extends Transport {
+  /** Number of the address in use. */
+  readonly current: number;
+  /** A failure at an address as a MusterError; when it is unavailable and still in use, the next one is. */
+  failed(error: unknown, used: number): MusterError;
   /** Ends every connection; calls in flight fail. */
   close(): void;
 }
@@ -32,15 +36,19 @@ export function createFailoverTransport(connection: Connection): FailoverTranspo
       if (endpoint === undefined) throw new RangeError(`no scheduler address number ${used}`);
       return await call(endpoint.transport);
     } catch (error) {
-      throw moveOn(error, used);
+      throw failed(error, used);
     }
   };
-  const moveOn = (error: unknown, used: number): MusterError => {
+  const failed = (error: unknown, used: number): MusterError => {
     const failure = MusterError.from(error);
     if (failure.code === Code.Unavailable && current === used) current = (used + 1) % endpoints.length;
     return failure;
   };
   return {
+    get current() {
+      return current;
+    },
+    failed,
     unary: (method, signal, timeoutMs, header, input, contextValues) =>
       guarded((transport) => transport.unary(method, signal, timeoutMs, header, input, contextValues)),
     async stream(method, signal, timeoutMs, header, input, contextValues) {
@@ -48,7 +56,7 @@ export function createFailoverTransport(connection: Connection): FailoverTranspo
       const response = await guarded((transport) =>
         transport.stream(method, signal, timeoutMs, header, input, contextValues),
       );
-      return { ...response, message: mapErrors(response.message, (error) => moveOn(error, used)) };
+      return { ...response, message: mapErrors(response.message, (error) => failed(error, used)) };
     },
     close() {
       for (const { sessions } of endpoints) sessions.abort();

@@ -1,6 +1,7 @@
 import type { ClientDuplexStream } from "@grpc/grpc-js";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, Metadata } from "@grpc/grpc-js";
 import { WorkerService } from "@muster/protocol";
+import { channelCredentials } from "../channel-credentials.ts";
 import { type Incoming, readIncoming } from "./assignments-frame.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
@@ -111,10 +112,4 @@ export class Stream {
     this.#client.close();
     this.#listener.ended(end);
   }
-}
-
-function channelCredentials(tls: LinkData["tls"]) {
-  if (tls === undefined) return credentials.createInsecure();
-  const buffer = (text: string | undefined) => (text === undefined ? null : Buffer.from(text));
-  return credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
 }

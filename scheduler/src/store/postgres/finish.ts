@@ -55,7 +55,8 @@ const OF_PLAIN: typeof OF_ALL = {
   grouped: "having count(*) > 0",
 };
 
-// One statement fences, ends, archives and records a batch. It answers what was not ended: mostly nothing, and then it
+// One statement fences, ends, archives and records a batch. News of an attempt that were written again after a broken
+// connection are dated by their second try, which may lie after the end. It answers what was not ended: mostly nothing, and then it
 // does not look for it (0.8 us a task).
 function finishText({ types, names, returning, columns, values, event, grouped }: typeof OF_ALL): string {
   return `with gone as (
@@ -67,8 +68,8 @@ function finishText({ types, names, returning, columns, values, event, grouped }
   fin as (
     insert into task_finished (${MOVED.join(", ")}, accept_time, start_time, output, run_ms, peak_rss_bytes, ${columns})
     select ${MOVED.join(", ")},
-      coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}),
-      coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}),
+      least(coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}), now()),
+      least(coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}), now()),
       output, run_ms, peak_rss_bytes, ${values}
       from gone),
   ev as (

@@ -4,8 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Explanation } from "./explanation_pb.ts";
 import { file_muster_v1_explanation } from "./explanation_pb.ts";
 import type { Task, TaskSpec, TaskState } from "./task_pb.ts";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayIzCg1TdWJtaXR0ZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSEQoJZHVwbGljYXRlGAIgASgIIiEKDkdldFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKfAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEgwKBHR5cGUYBSABKAkSDgoGZGV0YWlsGAYgASgJEhEKCXdvcmtlcl9pZBgHIAEoCSJMChFMaXN0VGFza3NSZXNwb25zZRIeCgV0YXNrcxgBIAMoCzIPLm11c3Rlci52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIzChJDYW5jZWxUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChFSZXRyeVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uMp8ECgtUYXNrU2VydmljZRJMCgtTdWJtaXRUYXNrcxIdLm11c3Rlci52MS5TdWJtaXRUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXNwb25zZRJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSIzCg1TdWJtaXR0ZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSEQoJZHVwbGljYXRlGAIgASgIIiEKDkdldFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKfAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEgwKBHR5cGUYBSABKAkSDgoGZGV0YWlsGAYgASgJEhEKCXdvcmtlcl9pZBgHIAEoCSJMChFMaXN0VGFza3NSZXNwb25zZRIeCgV0YXNrcxgBIAMoCzIPLm11c3Rlci52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIzChJDYW5jZWxUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChFSZXRyeVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uMvQECgtUYXNrU2VydmljZRJMCgtTdWJtaXRUYXNrcxIdLm11c3Rlci52MS5TdWJtaXRUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXNwb25zZRJTCgxTdWJtaXRTdHJlYW0SHi5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVxdWVzdBofLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXNwb25zZSgBMAESRQoHR2V0VGFzaxIZLm11c3Rlci52MS5HZXRUYXNrUmVxdWVzdBoaLm11c3Rlci52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJLCglMaXN0VGFza3MSGy5tdXN0ZXIudjEuTGlzdFRhc2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0VGFza3NSZXNwb25zZSIDkAIBEkkKCkNhbmNlbFRhc2sSHC5tdXN0ZXIudjEuQ2FuY2VsVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuQ2FuY2VsVGFza1Jlc3BvbnNlEkYKCVJldHJ5VGFzaxIbLm11c3Rlci52MS5SZXRyeVRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLlJldHJ5VGFza1Jlc3BvbnNlEkgKCVdhdGNoVGFzaxIbLm11c3Rlci52MS5XYXRjaFRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLldhdGNoVGFza1Jlc3BvbnNlMAESUQoLRXhwbGFpblRhc2sSHS5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXF1ZXN0Gh4ubXVzdGVyLnYxLkV4cGxhaW5UYXNrUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
 
 /**
  * Request of SubmitTasks.
@@ -61,6 +61,113 @@ export const SubmitTasksResponseSchema: GenMessage<SubmitTasksResponse> = /*@__P
   messageDesc(file_muster_v1_task_service, 1);
 
 /**
+ * One request of a SubmitStream.
+ *
+ * @generated from message muster.v1.SubmitStreamRequest
+ */
+export type SubmitStreamRequest = Message<"muster.v1.SubmitStreamRequest"> & {
+  /**
+   * Chosen by the caller: the answer has it. No two requests that wait for an answer have the same.
+   *
+   * @generated from field: int64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * What SubmitTasks would be called with.
+   *
+   * @generated from field: muster.v1.SubmitTasksRequest submit = 2;
+   */
+  submit?: SubmitTasksRequest | undefined;
+};
+
+/**
+ * Describes the message muster.v1.SubmitStreamRequest.
+ * Use `create(SubmitStreamRequestSchema)` to create a new message.
+ */
+export const SubmitStreamRequestSchema: GenMessage<SubmitStreamRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 2);
+
+/**
+ * The answer to one request of a SubmitStream.
+ *
+ * @generated from message muster.v1.SubmitStreamResponse
+ */
+export type SubmitStreamResponse = Message<"muster.v1.SubmitStreamResponse"> & {
+  /**
+   * The request's.
+   *
+   * @generated from field: int64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * What became of it. One without either is of a newer scheduler and says nothing that an older caller knows.
+   *
+   * @generated from oneof muster.v1.SubmitStreamResponse.outcome
+   */
+  outcome: {
+    /**
+     * All tasks of the request are durable.
+     *
+     * @generated from field: muster.v1.SubmitTasksResponse accepted = 2;
+     */
+    value: SubmitTasksResponse;
+    case: "accepted";
+  } | {
+    /**
+     * None is.
+     *
+     * @generated from field: muster.v1.SubmitRefused refused = 3;
+     */
+    value: SubmitRefused;
+    case: "refused";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message muster.v1.SubmitStreamResponse.
+ * Use `create(SubmitStreamResponseSchema)` to create a new message.
+ */
+export const SubmitStreamResponseSchema: GenMessage<SubmitStreamResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 3);
+
+/**
+ * The status that SubmitTasks would have ended with; the fields are those of google.rpc.Status.
+ *
+ * @generated from message muster.v1.SubmitRefused
+ */
+export type SubmitRefused = Message<"muster.v1.SubmitRefused"> & {
+  /**
+   * gRPC's status code.
+   *
+   * @generated from field: int32 code = 1;
+   */
+  code: number;
+
+  /**
+   * What is wrong, for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * google.rpc.ErrorInfo, RetryInfo and BadRequest, as in a call's status.
+   *
+   * @generated from field: repeated google.protobuf.Any details = 3;
+   */
+  details: Any[];
+};
+
+/**
+ * Describes the message muster.v1.SubmitRefused.
+ * Use `create(SubmitRefusedSchema)` to create a new message.
+ */
+export const SubmitRefusedSchema: GenMessage<SubmitRefused> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 4);
+
+/**
  * What became of one submitted task.
  *
  * @generated from message muster.v1.SubmittedTask
@@ -86,7 +193,7 @@ export type SubmittedTask = Message<"muster.v1.SubmittedTask"> & {
  * Use `create(SubmittedTaskSchema)` to create a new message.
  */
 export const SubmittedTaskSchema: GenMessage<SubmittedTask> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 2);
+  messageDesc(file_muster_v1_task_service, 5);
 
 /**
  * Request of GetTask.
@@ -107,7 +214,7 @@ export type GetTaskRequest = Message<"muster.v1.GetTaskRequest"> & {
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema: GenMessage<GetTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 3);
+  messageDesc(file_muster_v1_task_service, 6);
 
 /**
  * Response of GetTask.
@@ -128,7 +235,7 @@ export type GetTaskResponse = Message<"muster.v1.GetTaskResponse"> & {
  * Use `create(GetTaskResponseSchema)` to create a new message.
  */
 export const GetTaskResponseSchema: GenMessage<GetTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 4);
+  messageDesc(file_muster_v1_task_service, 7);
 
 /**
  * Request of ListTasks. Filters are joined by AND; an empty one lets everything through.
@@ -191,7 +298,7 @@ export type ListTasksRequest = Message<"muster.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 5);
+  messageDesc(file_muster_v1_task_service, 8);
 
 /**
  * Response of ListTasks.
@@ -219,7 +326,7 @@ export type ListTasksResponse = Message<"muster.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 6);
+  messageDesc(file_muster_v1_task_service, 9);
 
 /**
  * Request of CancelTask.
@@ -247,7 +354,7 @@ export type CancelTaskRequest = Message<"muster.v1.CancelTaskRequest"> & {
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema: GenMessage<CancelTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 7);
+  messageDesc(file_muster_v1_task_service, 10);
 
 /**
  * Response of CancelTask.
@@ -268,7 +375,7 @@ export type CancelTaskResponse = Message<"muster.v1.CancelTaskResponse"> & {
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema: GenMessage<CancelTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 8);
+  messageDesc(file_muster_v1_task_service, 11);
 
 /**
  * Request of RetryTask.
@@ -289,7 +396,7 @@ export type RetryTaskRequest = Message<"muster.v1.RetryTaskRequest"> & {
  * Use `create(RetryTaskRequestSchema)` to create a new message.
  */
 export const RetryTaskRequestSchema: GenMessage<RetryTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 9);
+  messageDesc(file_muster_v1_task_service, 12);
 
 /**
  * Response of RetryTask.
@@ -310,7 +417,7 @@ export type RetryTaskResponse = Message<"muster.v1.RetryTaskResponse"> & {
  * Use `create(RetryTaskResponseSchema)` to create a new message.
  */
 export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 10);
+  messageDesc(file_muster_v1_task_service, 13);
 
 /**
  * Request of WatchTask.
@@ -331,7 +438,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 11);
+  messageDesc(file_muster_v1_task_service, 14);
 
 /**
  * One message of WatchTask.
@@ -366,7 +473,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 12);
+  messageDesc(file_muster_v1_task_service, 15);
 
 /**
  * A piece of incremental output.
@@ -401,7 +508,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 13);
+  messageDesc(file_muster_v1_task_service, 16);
 
 /**
  * Request of ExplainTask.
@@ -422,7 +529,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 14);
+  messageDesc(file_muster_v1_task_service, 17);
 
 /**
  * Response of ExplainTask.
@@ -443,7 +550,7 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 15);
+  messageDesc(file_muster_v1_task_service, 18);
 
 /**
  * What producers use: submit tasks, follow them, end them, and ask why one does not move.
@@ -465,6 +572,24 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof SubmitTasksRequestSchema;
     output: typeof SubmitTasksResponseSchema;
+  },
+  /**
+   * SubmitTasks for producers that submit often: requests and answers share a stream, so that a submit costs a
+   * message each way instead of a call. Every request is a SubmitTasks of its own, accepted or refused by itself;
+   * answers come in any order. The caller ends the stream by closing its side, and gets what it still waits for.
+   *
+   * A stream that breaks says nothing of the requests without an answer: as after a broken SubmitTasks they may have
+   * been accepted. A scheduler that stops answers all that it has read and ends the stream with UNAVAILABLE
+   * (`SCHEDULER_STOPPING`): the requests without an answer were then not applied. A message that is no
+   * SubmitStreamRequest, or has the id of a request without an answer, ends the stream with INVALID_ARGUMENT
+   * (`INVALID_MESSAGE`), one that is larger than the largest message with RESOURCE_EXHAUSTED.
+   *
+   * @generated from rpc muster.v1.TaskService.SubmitStream
+   */
+  submitStream: {
+    methodKind: "bidi_streaming";
+    input: typeof SubmitStreamRequestSchema;
+    output: typeof SubmitStreamResponseSchema;
   },
   /**
    * One task with its attempts. NOT_FOUND (`TASK_NOT_FOUND`).

@@ -1,0 +1,88 @@
+import type { Client as ConnectClient } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
+import type { SubmittedTask, TaskService, TaskSpec } from "@muster/protocol";
+import type { Connection } from "../connection-options.ts";
+import { isTracing } from "../tracing/provider.ts";
+import type { SubmitStream } from "./submit-stream.ts";
+import type { FailoverTransport } from "./transport.ts";
+
+/** A scheduler as far as its streams go. */
+interface Target {
+  readonly address: string;
+  stream: SubmitStream | undefined;
+  /** It is older than SubmitStream. */
+  callsOnly: boolean;
+}
+
+/**
+ * Submits over a stream, on which a task costs a message each way: between two processes such an exchange takes 0.36 ms
+ * where a call takes 0.92, with 10 ms between submits, and 0.20 instead of 0.55 one after the other. What is submitted
+ * first goes by a call, so that a program that submits once has one connection; and so does what is too large for the
+ * stream or has a span of its own.
+ */
+export class Submitter {
+  readonly #connection: Connection;
+  readonly #transport: FailoverTransport;
+  readonly #calls: ConnectClient<typeof TaskService>;
+  readonly #targets: readonly Target[];
+  #Stream: typeof SubmitStream | undefined;
+  #submits = 0;
+  #closed = false;
+
+  /** @param calls Calls of TaskService through `transport`. */
+  constructor(
+    connection: Connection,
+    transport: FailoverTransport,
+    calls: ConnectClient<typeof TaskService>,
+  ) {
+    this.#connection = connection;
+    this.#transport = transport;
+    this.#calls = calls;
+    this.#targets = connection.addresses.map((address) => ({ address, stream: undefined, callsOnly: false }));
+  }
+
+  /** Submits tasks in one transaction, all or none. @throws MusterError */
+  async submit(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
+    this.#submits += 1;
+    const used = this.#transport.current;
+    const target = this.#targets[used];
+    if (target === undefined) throw new RangeError(`no scheduler address number ${used}`);
+    const answered = this.#streamTo(target)?.submit(tasks);
+    if (answered === undefined) return this.#call(tasks);
+    try {
+      return await answered;
+    } catch (error) {
+      const failure = this.#transport.failed(error, used);
+      if (failure.code !== Code.Unimplemented) throw failure;
+      target.callsOnly = true;
+      return this.#call(tasks);
+    }
+  }
+
+  /** Ends the streams; what waits for an answer is rejected. */
+  close(): void {
+    this.#closed = true;
+    for (const { stream } of this.#targets) stream?.close();
+  }
+
+  async #call(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
+    return (await this.#calls.submitTasks({ tasks })).tasks;
+  }
+
+  #streamTo(target: Target): SubmitStream | undefined {
+    if (target.callsOnly || this.#closed || this.#submits === 1 || isTracing()) return undefined;
+    if (this.#Stream === undefined) {
+      void this.#load();
+      return undefined;
+    }
+    target.stream ??= new this.#Stream(target.address, this.#connection, () => {
+      target.stream = undefined;
+    });
+    return target.stream;
+  }
+
+  /** Its gRPC library takes 30 ms to load, which a program that submits once need not wait for. */
+  async #load(): Promise<void> {
+    this.#Stream = (await import("./submit-stream.ts")).SubmitStream;
+  }
+}
