@@ -52,13 +52,15 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     assert.deepEqual(asked.workers, ["slow"]);
     assert.equal(asked.line, "llm tasks waiting (1) but no worker has model:x loaded: asked slow");
     await one.line("worker.resource.preparing");
+    // That it has begun is known with its next beat.
     const told = await within("it says since when", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
-      return explanation?.reasons.find(({ summary }) =>
-        /asked for .+ ago and slow has not loaded it yet/.test(summary),
+      return explanation?.reasons.find(
+        (each) =>
+          /asked for .+ ago and slow has not loaded it yet/.test(each.summary) &&
+          /slow: has been loading it for/.test(evidence(each, "lacks model:x").join()),
       );
     });
-    assert.match(evidence(told.value, "lacks model:x").join(), /slow: has been loading it for/);
     assert.match(evidence(told.value, "lacks model:x").join(), /unable: cannot be asked to load it/);
     assert.match(told.value.remedy, /runs by itself once it is loaded/);
     const { explanation } = await fleet.workerSays("slow", "RESOURCE_NOT_LOADED", BOUND_MS);
