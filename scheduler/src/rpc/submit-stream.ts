@@ -11,6 +11,7 @@ import { Refusal } from "../domain/errors.ts";
 import { Malformed } from "./bridge.ts";
 import { isInternal, toGrpcError, toStatus } from "./errors.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
+import { stoppingRefusal } from "./task-service.ts";
 
 /** Requests whose answer has not left for the network; at this many no more are read until half are done. */
 const MAX_OPEN = 1_000;
@@ -44,7 +45,8 @@ class SubmitStream {
   /** Ids of the requests that wait for their answer. */
   readonly #waiting = new Set<bigint>();
   #open = 0;
-  readonly #stop = () => this.#end(stopping());
+  readonly #stop = () =>
+    this.#end(stoppingRefusal("requests without an answer were not applied: submit them again"));
   /** The status to end with when all that was read is answered; null for OK. */
   #ending: Refusal | null | undefined;
 
@@ -114,13 +116,4 @@ class SubmitStream {
     else this.#call.emit("error", toGrpcError(this.#ending));
     this.lost();
   }
-}
-
-function stopping(): Refusal {
-  return new Refusal(
-    "unavailable",
-    "SCHEDULER_STOPPING",
-    "the scheduler is stopping; requests without an answer were not applied: submit them again",
-    { retryDelayMs: 1_000 },
-  );
 }

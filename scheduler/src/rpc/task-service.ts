@@ -178,8 +178,9 @@ function notFound(taskId: string): Refusal {
   );
 }
 
-function stoppingRefusal(): Refusal {
-  return new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; try again", {
+/** @param advice What to do. */
+export function stoppingRefusal(advice = "try again"): Refusal {
+  return new Refusal("unavailable", "SCHEDULER_STOPPING", `the scheduler is stopping; ${advice}`, {
     retryDelayMs: 1_000,
   });
 }

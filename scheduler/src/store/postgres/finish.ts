@@ -55,9 +55,9 @@ const OF_PLAIN: typeof OF_ALL = {
   grouped: "having count(*) > 0",
 };
 
-// One statement fences, ends, archives and records a batch. News of an attempt that were written again after a broken
-// connection are dated by their second try, which may lie after the end. It answers what was not ended: mostly nothing, and then it
-// does not look for it (0.8 us a task).
+// One statement fences, ends, archives and records a batch. It answers what was not ended: mostly nothing, and then it
+// does not look for it (0.8 us a task). News of an attempt that were written again after a broken connection are dated
+// by their second try, which may lie after the end: none is kept as later than that.
 function finishText({ types, names, returning, columns, values, event, grouped }: typeof OF_ALL): string {
   return `with gone as (
     delete from task t
