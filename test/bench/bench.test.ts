@@ -100,7 +100,8 @@ describe("npm run bench -- --quick", () => {
       assert.ok(Object.keys(values).length > 0, name);
       for (const [key, value] of Object.entries(values)) {
         assert.ok(Number.isFinite(value) && value >= 0, `${name}: ${key} is ${value}`);
-        if (key.endsWith("_per_s")) assert.ok(value > 0, `${name}: ${key} is ${value}`);
+        // A window of the smoke test is half a second, in which a busy machine may do nothing.
+        if (/(?<!window_\d+)_per_s$/.test(key)) assert.ok(value > 0, `${name}: ${key} is ${value}`);
       }
     }
     assert.deepEqual(

@@ -7,8 +7,16 @@ import { Client, MusterError } from "@muster/worker/client";
 import { type Locker, lockTable } from "../support/locker.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll } from "../support/program.ts";
+import { Random } from "../support/random.ts";
 import { RawSubmits } from "../support/raw-submits.ts";
 import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { ATTACKS } from "./attacks.ts";
+
+/**
+ * Seeds of hostile streams that end with a message above the limit while answers to what came before are on
+ * their way; each stood still in most of its runs when those were still written.
+ */
+const TOO_LARGE_AMID_ANSWERS = [57, 104, 201, 742, 793];
 
 /** More than a stream may have open at once. */
 const MANY = 5_000;
@@ -93,6 +101,17 @@ describe("protocol: SubmitStream", () => {
     const { reason: why, details } = await twice.ended;
     assert.deepEqual([why, /request_id 3 /.test(details)], ["INVALID_MESSAGE", true], details);
     assert.equal((await twice.answer(3n)).case, "accepted");
+  });
+
+  it("ends on a message above the limit although answers are on their way", async () => {
+    for (const seed of TOO_LARGE_AMID_ANSWERS) {
+      const end = (await ATTACKS.submitStream(new Random(seed), scheduler)).at(-1);
+      assert.deepEqual(
+        [end?.what, end?.code],
+        ["submit stream", status.RESOURCE_EXHAUSTED],
+        `seed ${seed}: ${end?.details}`,
+      );
+    }
   });
 
   it("asks for the token, and tells the SDK's client so", async () => {

@@ -14,14 +14,14 @@ const SUBMITS = 2;
 
 /** What was handled in a window. */
 export interface Window {
-  /** Since the feeding began, milliseconds. */
+  /** Since the first task was seen to be handled, milliseconds. */
   readonly endMs: number;
   readonly count: number;
   readonly perSecond: number;
 }
 
 /**
- * Keeps the queue of running workers fed for some windows of time, then lets it run dry.
+ * Keeps the queue of running workers fed for some windows of time, which begin when work flows, then lets it run dry.
  *
  * @returns What was handled in each window, and how many tasks were submitted in all.
  */
@@ -44,15 +44,20 @@ export async function feed(
     return handled.reduce((sum, { count }) => sum + count, 0);
   };
   const base = await handledSoFar();
-  const startedAt = monotonicMs();
   const windows: Window[] = [];
   let submitted = 0;
-  let windowAt = startedAt;
+  let startedAt: number | undefined;
+  let windowAt = 0;
   let windowCount = 0;
   while (windows.length < options.windows) {
     const count = (await handledSoFar()) - base;
     const now = monotonicMs();
-    if (now >= startedAt + (windows.length + 1) * options.windowMs) {
+    if (startedAt === undefined) {
+      if (count > 0) {
+        startedAt = windowAt = now;
+        windowCount = count;
+      }
+    } else if (now >= startedAt + (windows.length + 1) * options.windowMs) {
       const inWindow = count - windowCount;
       windows.push({
         endMs: now - startedAt,

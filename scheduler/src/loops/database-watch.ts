@@ -4,7 +4,7 @@ import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-/** A database that does not answer for this long is called unavailable, milliseconds. */
+/** A database that answers nothing for this long while it is asked is called unavailable, milliseconds. */
 const ANSWER_WITHIN_MS = 1_000;
 
 /** A time in which the database cannot be used. */
@@ -21,9 +21,9 @@ export interface DatabaseOutage {
  * callers from waiting for one that is away.
  */
 export class DatabaseWatch {
-  readonly #store: Store;
+  readonly #store: Pick<Store, "probe" | "lastAnswerMs">;
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #log: Pick<Logger, "error" | "info">;
   readonly #onChange: (available: boolean) => void;
   #awaySince: number | undefined;
   #why = "";
@@ -35,7 +35,12 @@ export class DatabaseWatch {
   #present = new AbortController();
 
   /** @param parts.onChange Told of every change. */
-  constructor(parts: { store: Store; clock: Clock; log: Logger; onChange: (available: boolean) => void }) {
+  constructor(parts: {
+    store: Pick<Store, "probe" | "lastAnswerMs">;
+    clock: Clock;
+    log: Pick<Logger, "error" | "info">;
+    onChange: (available: boolean) => void;
+  }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;
@@ -75,7 +80,7 @@ export class DatabaseWatch {
     }
   }
 
-  /** Looks once, for at most a second. */
+  /** Looks once: until the probe is answered, or nothing has been for a second. */
   async runOnce(): Promise<void> {
     const error = await this.#look();
     if (error) this.#away(error);
@@ -88,9 +93,9 @@ export class DatabaseWatch {
     });
     const answered = new AbortController();
     try {
-      const late = this.#clock.sleep(ANSWER_WITHIN_MS, answered.signal).then(() => "late" as const);
-      const outcome = await Promise.race([this.#probe, late]);
-      if (outcome !== "late") return undefined;
+      const silent = this.#silence(answered.signal).then(() => "silent" as const);
+      const outcome = await Promise.race([this.#probe, silent]);
+      if (outcome !== "silent") return undefined;
       return new DatabaseUnavailableError(
         `the database has not answered for ${ANSWER_WITHIN_MS} ms`,
         true,
@@ -101,6 +106,22 @@ export class DatabaseWatch {
       throw error;
     } finally {
       answered.abort();
+    }
+  }
+
+  /**
+   * Resolves when nothing has been answered for a second from now on. Under load the probe waits its turn like
+   * every statement, and as long as others are answered the database is there.
+   */
+  async #silence(over: AbortSignal): Promise<void> {
+    const startedAt = this.#clock.monotonic();
+    while (!over.aborted) {
+      const heard = Math.max(startedAt, this.#store.lastAnswerMs());
+      const left = heard + ANSWER_WITHIN_MS - this.#clock.monotonic();
+      if (left <= 0) return;
+      await this.#clock.sleep(left, over);
+      // A process that was busy or stopped for that long has not read yet what has arrived meanwhile.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

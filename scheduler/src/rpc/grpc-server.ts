@@ -17,6 +17,7 @@ import {
   toGrpcService,
 } from "./bridge.ts";
 import { toGrpcError } from "./errors.ts";
+import { dropLateMessages } from "./late-messages.ts";
 import { addReflection } from "./reflection.ts";
 import { readResultsFrame } from "./results-frame.ts";
 import { type SubmitStreamParts, serveSubmitStream } from "./submit-stream.ts";
@@ -61,6 +62,7 @@ export async function startGrpcServer(options: {
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
     "grpc.max_send_message_length": maxBytes,
+    interceptors: [dropLateMessages],
   });
   const hooks: BridgeHooks = {
     authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),

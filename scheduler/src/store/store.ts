@@ -205,6 +205,8 @@ export interface Store {
   databaseTime(): Promise<Date>;
   /** One try, no waiting. @throws DatabaseUnavailableError when the database is away or takes no writes. */
   probe(): Promise<void>;
+  /** When a statement was last answered, in the clock's monotonic milliseconds; -Infinity before the first. */
+  lastAnswerMs(): number;
   /** What somebody else holds, a table or a row, that statements have waited for, for at least `afterMs`. */
   foreignLock(afterMs: number): Promise<DatabaseLock | undefined>;
   /** Migrations that this program needs and the database has not. One try, no waiting. */

@@ -55,6 +55,7 @@ export class Database {
   readonly #measures: DatabaseMeasures | undefined;
   /** What has been asked and not been answered, the oldest first. */
   readonly #underWay = new Set<{ readonly sinceMs: number }>();
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     options: DatabaseOptions,
@@ -73,6 +74,11 @@ export class Database {
   get oldestStatementMs(): number {
     const [oldest] = this.#underWay;
     return oldest === undefined ? 0 : this.#clock.monotonic() - oldest.sinceMs;
+  }
+
+  /** When a statement or transaction was last done, in the clock's monotonic milliseconds; -Infinity before the first. */
+  get lastAnswerMs(): number {
+    return this.#lastAnswerMs;
   }
 
   /** Connection settings for a client outside the pools (listening, migrating). */
@@ -191,7 +197,9 @@ export class Database {
     const statement = { sinceMs: this.#clock.monotonic() };
     this.#underWay.add(statement);
     try {
-      return await work();
+      const answer = await work();
+      this.#lastAnswerMs = this.#clock.monotonic();
+      return answer;
     } catch (error) {
       this.#measures?.errors.add(errorCode(error));
       throw error;

@@ -192,6 +192,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     databaseTime: () => databaseTime(db),
     probe: () => probe.once(),
+    lastAnswerMs: () => db.lastAnswerMs,
     foreignLock: (afterMs) => foreignLock(db, afterMs),
     missingMigrations: () => missingMigrations(db),
     ensurePartitions: () => ensurePartitions(db),
