@@ -40,8 +40,11 @@ import {
 } from "./to-domain.ts";
 import { toResult } from "./to-result.ts";
 
-/** A worker that reads so slowly that this much waits for it is cut off; credit bounds it far below. */
-const MAX_UNSENT_BYTES = 256 * 1024 * 1024;
+/**
+ * Messages that wait for a worker to read them; with more it is cut off. Its slots and prefetch bound what
+ * carries payloads, so that this is for one that goes on to send and does not read the answers.
+ */
+const MAX_UNREAD_MESSAGES = 10_000;
 
 /** What Welcome says that this scheduler understands beyond the protocol's first version. */
 const FEATURES = ["brief_starts"];
@@ -179,6 +182,8 @@ class WorkerStream implements WorkerLink {
     if (this.#over) return;
     if (!this.#session) this.#parts.doorman.note(refusal, this.#peer, this.#hello);
     this.#flushAcks();
+    // Those may have been one too many for a worker that does not read.
+    if (this.#over) return;
     this.#ended(refusal.message);
     this.#call.emit("error", toGrpcError(refusal));
   }
@@ -332,9 +337,16 @@ class WorkerStream implements WorkerLink {
 
   #write(message: SchedulerMessage | Frame): void {
     if (this.#over) return;
-    if (this.#call.writableLength > MAX_UNSENT_BYTES) {
+    // The stream is in object mode: its length counts messages.
+    const unread = this.#call.writableLength;
+    if (unread > MAX_UNREAD_MESSAGES) {
       this.close(
-        new Refusal("exhausted", "SLOW_WORKER", `${this.#call.writableLength} bytes wait to be read`),
+        new Refusal(
+          "exhausted",
+          "SLOW_WORKER",
+          `${unread} messages wait for the worker to read them, at most ${MAX_UNREAD_MESSAGES} may; ` +
+            "see why its process does not read its stream",
+        ),
       );
       return;
     }
