@@ -220,10 +220,6 @@ export class RawWorker {
     this.#call.pause();
   }
 
-  readOn(): void {
-    this.#call.resume();
-  }
-
   /** Half-closes: nothing more will be sent. */
   end(): void {
     this.silence();
