@@ -53,6 +53,8 @@ export interface RawWorkerOptions {
   readonly autoAccept?: boolean;
   /** False: the test beats itself. */
   readonly beat?: boolean;
+  /** Bytes that the scheduler may send before the worker reads; HTTP/2's default is 65,535. */
+  readonly windowBytes?: number;
 }
 
 /** A worker's side of the stream of which a test decides every byte. */
@@ -80,6 +82,7 @@ export class RawWorker {
       // A connection of its own: closing this worker must not touch another's.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_send_message_length": -1,
+      ...(options.windowBytes === undefined ? {} : { "grpc-node.flow_control_window": options.windowBytes }),
     });
     const metadata = new Metadata();
     if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
@@ -218,6 +221,10 @@ export class RawWorker {
   /** Stops reading what comes. */
   stopReading(): void {
     this.#call.pause();
+  }
+
+  readOn(): void {
+    this.#call.resume();
   }
 
   /** Half-closes: nothing more will be sent. */

@@ -15,14 +15,27 @@ describe("DatabaseWatch", () => {
     await assert.rejects(watch.run(never), DatabaseUnavailableError);
   });
 
-  it("does not while it answers others, however long the probe waits its turn", async () => {
-    const { watch, asked, answerProbe } = setUp((ms) => {
-      if (ms < 5_000) asked.lastAnswerMs = ms - 900;
-      else answerProbe();
+  it("does not while it answers others, however long the probe waits its turn, and looks for a second at most", async () => {
+    const { watch, asked } = setUp((ms) => {
+      asked.lastAnswerMs = ms - 100;
+    });
+    for (let look = 1; look <= 5; look++) {
+      const startedAt = asked.ms;
+      await watch.runOnce();
+      assert.equal(watch.unavailable, undefined, `look ${look}`);
+      assert.ok(asked.ms - startedAt <= 1_000, `look ${look} lasted ${asked.ms - startedAt} ms`);
+    }
+  });
+
+  it("counts the second from the last answer, not from the look", async () => {
+    const { watch, asked } = setUp((ms) => {
+      if (ms === 1_000) asked.lastAnswerMs = 300;
     });
     await watch.runOnce();
     assert.equal(watch.unavailable, undefined);
-    assert.ok(asked.ms >= 5_000, `asked for ${asked.ms} ms`);
+    await watch.runOnce();
+    assert.notEqual(watch.unavailable, undefined);
+    assert.equal(asked.ms, 1_300);
   });
 
   it("reads what has arrived before it judges a second that the process itself did not run in", async () => {

@@ -31,6 +31,8 @@ export class DatabaseWatch {
   #lock: DatabaseLock | undefined;
   /** A probe that a hung server has not answered: it is waited for instead of sending more. */
   #probe: Promise<void> | undefined;
+  /** When it was sent, monotonic milliseconds. */
+  #askedAt = 0;
   /** Aborts when the database goes away. */
   #present = new AbortController();
 
@@ -80,49 +82,55 @@ export class DatabaseWatch {
     }
   }
 
-  /** Looks once: until the probe is answered, or nothing has been for a second. */
+  /** Looks once, for at most a second. */
   async runOnce(): Promise<void> {
-    const error = await this.#look();
-    if (error) this.#away(error);
-    else this.#back();
-  }
-
-  async #look(): Promise<DatabaseUnavailableError | undefined> {
-    this.#probe ??= this.#store.probe().finally(() => {
-      this.#probe = undefined;
-    });
-    const answered = new AbortController();
     try {
-      const silent = this.#silence(answered.signal).then(() => "silent" as const);
-      const outcome = await Promise.race([this.#probe, silent]);
-      if (outcome !== "silent") return undefined;
-      return new DatabaseUnavailableError(
-        `the database has not answered for ${ANSWER_WITHIN_MS} ms`,
-        true,
-        undefined,
-      );
+      if (await this.#answers()) this.#back();
     } catch (error) {
-      if (error instanceof DatabaseUnavailableError) return error;
-      throw error;
-    } finally {
-      answered.abort();
+      if (!(error instanceof DatabaseUnavailableError)) throw error;
+      this.#away(error);
     }
   }
 
   /**
-   * Resolves when nothing has been answered for a second from now on. Under load the probe waits its turn like
-   * every statement, and as long as others are answered the database is there.
+   * False when it is not known yet: under load the probe waits its turn like every statement, and as long as
+   * others are answered the database is there.
+   *
+   * @throws DatabaseUnavailableError when the probe says so, or nothing has been answered for a second.
    */
-  async #silence(over: AbortSignal): Promise<void> {
-    const startedAt = this.#clock.monotonic();
-    while (!over.aborted) {
-      const heard = Math.max(startedAt, this.#store.lastAnswerMs());
-      const left = heard + ANSWER_WITHIN_MS - this.#clock.monotonic();
-      if (left <= 0) return;
-      await this.#clock.sleep(left, over);
-      // A process that was busy or stopped for that long has not read yet what has arrived meanwhile.
-      await new Promise((resolve) => setImmediate(resolve));
+  async #answers(): Promise<boolean> {
+    if (!this.#probe) {
+      this.#askedAt = this.#clock.monotonic();
+      this.#probe = this.#store.probe().finally(() => {
+        this.#probe = undefined;
+      });
     }
+    const answered = new AbortController();
+    try {
+      const late = this.#late(answered.signal).then(() => "late" as const);
+      if ((await Promise.race([this.#probe, late])) !== "late") return true;
+    } finally {
+      answered.abort();
+    }
+    if (this.#silenceLeftMs() > 0) return false;
+    throw new DatabaseUnavailableError(
+      `the database has not answered for ${ANSWER_WITHIN_MS} ms`,
+      true,
+      undefined,
+    );
+  }
+
+  /** Resolves when the silence that is known of now would have lasted a second. */
+  async #late(answered: AbortSignal): Promise<void> {
+    await this.#clock.sleep(Math.max(0, this.#silenceLeftMs()), answered);
+    // A process that was busy or stopped for that long has not read yet what has arrived meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** How much longer nothing may be answered, milliseconds. */
+  #silenceLeftMs(): number {
+    const heardAt = Math.max(this.#askedAt, this.#store.lastAnswerMs());
+    return heardAt + ANSWER_WITHIN_MS - this.#clock.monotonic();
   }
 
   #away(error: DatabaseUnavailableError): void {
