@@ -68,6 +68,11 @@ export class ClassIndex {
     }
   }
 
+  /** The sessions that classes are matched with. */
+  get sessions(): Iterable<Session> {
+    return this.#sessions;
+  }
+
   get(id: number): ClassEntry | undefined {
     return this.#entries.get(id);
   }

@@ -14,6 +14,7 @@ import { Handover } from "./handover.ts";
 import { Journal } from "./journal.ts";
 import { Launches } from "./launches.ts";
 import type { LeaseSettings } from "./limits.ts";
+import { Matcher } from "./matcher.ts";
 import { Peers } from "./peers.ts";
 import { QueueViews } from "./queue-views.ts";
 import { Refusals } from "./refusals.ts";
@@ -97,6 +98,7 @@ export function createDispatch(options: {
     store,
     schedulerId,
     classes,
+    matcher: new Matcher(classes, clock),
     handover,
     unknown,
     clock,

@@ -1,6 +1,5 @@
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../domain/errors.ts";
-import { removedBy } from "../domain/match.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -8,6 +7,7 @@ import type { AttemptTraces } from "./attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "./class-index.ts";
 import type { Handover } from "./handover.ts";
 import { Line } from "./line.ts";
+import type { Matcher, Search } from "./matcher.ts";
 import type { Session } from "./session.ts";
 import type { UnknownOutcomes } from "./unknown-outcomes.ts";
 
@@ -41,6 +41,7 @@ export class Dispatcher {
   readonly #store: Store;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
+  readonly #matcher: Matcher;
   readonly #handover: Handover;
   readonly #unknown: UnknownOutcomes;
   readonly #clock: Clock;
@@ -64,6 +65,7 @@ export class Dispatcher {
     store: Store;
     schedulerId: string;
     classes: ClassIndex;
+    matcher: Matcher;
     handover: Handover;
     unknown: UnknownOutcomes;
     clock: Clock;
@@ -74,6 +76,7 @@ export class Dispatcher {
     this.#store = parts.store;
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
+    this.#matcher = parts.matcher;
     this.#handover = parts.handover;
     this.#unknown = parts.unknown;
     this.#clock = parts.clock;
@@ -85,7 +88,7 @@ export class Dispatcher {
   /** Gives out what can be given out; cheap when nothing can. Never throws. */
   pump(): void {
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
-      const plan = this.#plan();
+      const plan = this.#plan(this.#matcher.search());
       if (plan.length === 0) {
         this.#ranAt = this.#clock.monotonic();
         break;
@@ -97,7 +100,7 @@ export class Dispatcher {
     }
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#stopped) return;
-    const low = this.#worthRefilling();
+    const low = this.#worthRefilling(this.#matcher.search());
     if (low.length === 0) return;
     this.#refilling = true;
     this.#track(
@@ -123,10 +126,7 @@ export class Dispatcher {
   /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
   look(classId: number): void {
     const entry = this.#classes.get(classId);
-    if (!entry) return;
-    const { turn } = entry;
-    this.#choose(entry);
-    entry.turn = turn;
+    if (entry) this.#matcher.look(entry);
   }
 
   /** Gives out nothing more; resolves when the claims under way have been sent. */
@@ -163,7 +163,7 @@ export class Dispatcher {
     const entry = this.#classes.get(classId);
     if (!entry || this.#stopped || entry.mayHaveMore || entry.window.size > 0) return undefined;
     if (this.#classes.isPaused(entry.taskClass.queue)) return undefined;
-    const session = this.#choose(entry);
+    const session = this.#matcher.find(entry);
     session?.reserve(entry.taskClass.type);
     return session;
   }
@@ -188,59 +188,34 @@ export class Dispatcher {
   }
 
   /** Classes whose window runs low although more may wait and somebody could take it. */
-  #worthRefilling(): ClassEntry[] {
+  #worthRefilling(search: Search): ClassEntry[] {
     const entries: ClassEntry[] = [];
     for (const entry of this.#classes.all()) {
       if (!entry.mayHaveMore || entry.window.size > WINDOW_SIZE / 4) continue;
       if (this.#classes.isPaused(entry.taskClass.queue)) continue;
-      if (this.#choose(entry)) entries.push(entry);
+      if (search.has(entry)) entries.push(entry);
     }
     return entries;
   }
 
-  #plan(): Planned[] {
+  #plan(search: Search): Planned[] {
     const line = new Line(
       [...this.#classes.all()].filter(({ taskClass }) => !this.#classes.isPaused(taskClass.queue)),
     );
     const plan: Planned[] = [];
     for (let entry = line.first; entry && plan.length < MAX_CLAIM; entry = line.first) {
-      const session = this.#choose(entry);
+      const session = search.find(entry);
       const next = session && entry.window.shift();
       if (!session || !next) {
         line.dropFirst();
         continue;
       }
-      session.reserve(entry.taskClass.type);
+      search.reserve(session, entry.taskClass.type);
       this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
       line.requeueFirst();
     }
     return plan;
-  }
-
-  /** Round robin among suited sessions; a free slot comes before a place in the prefetch. */
-  #choose(entry: ClassEntry): Session | undefined {
-    const { suited, log } = entry;
-    const now = this.#clock.monotonic();
-    let prefetching: Session | undefined;
-    log.begin(now);
-    for (let step = 0; step < suited.length; step++) {
-      const session = suited[(entry.turn + step) % suited.length];
-      if (!session) continue;
-      const filter = removedBy(entry.taskClass, session, now);
-      if (filter !== undefined) {
-        log.removed(filter, session.workerId);
-        continue;
-      }
-      if (session.hasFreeSlot) {
-        entry.turn = (entry.turn + step + 1) % suited.length;
-        log.end(true, now);
-        return session;
-      }
-      prefetching ??= session;
-    }
-    log.end(prefetching !== undefined, now);
-    return prefetching;
   }
 
   async #claim(plan: readonly Planned[]): Promise<void> {

@@ -34,7 +34,7 @@ const AT: Readonly<Record<Filter, number>> = {
 /**
  * The matcher's own account of one class: written by the search that assigns work as it goes, read by
  * explanations. The lasting filters are counted when a worker comes, changes or goes, the passing ones at
- * every look. Keeping it costs 19 to 31 ns a look and 2 ns for each worker passed over, where a look by itself costs
+ * every look at all workers. Keeping it costs 19 to 31 ns a look and 2 ns for each worker passed over, where a look by itself costs
  * 65 ns and 23 ns for each worker passed over.
  */
 export class MatchLog {
@@ -96,6 +96,22 @@ export class MatchLog {
       this.#nearest = nearest;
       this.#nearestSince = now;
     }
+  }
+
+  /** A search among a part of the workers found one; what removes the others is as of the last look. */
+  met(now: number): void {
+    this.#found = true;
+    this.#foundAt = now;
+  }
+
+  /** A search that can tell without a look at all of them found nobody. */
+  missed(): void {
+    this.#found = false;
+  }
+
+  /** True when what removes the workers is not known, or older than `everyMs`. */
+  isDue(now: number, everyMs: number): boolean {
+    return this.#nearest === undefined || this.#lookedAt === undefined || now - this.#lookedAt >= everyMs;
   }
 
   read(now: number): MatchRecord {

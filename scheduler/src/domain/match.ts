@@ -78,6 +78,17 @@ export function removedBy(
   return undefined;
 }
 
+/** True when nothing but what its task asks for, or a limit of its type, would remove the worker. @param now As above. */
+export function isOpen(worker: Candidate, now: number): boolean {
+  return (
+    worker.ready &&
+    !worker.draining &&
+    worker.pauseReason === undefined &&
+    worker.credit > 0 &&
+    (worker.acceptStalledUntil ?? 0) <= now
+  );
+}
+
 /** Filters that ask for what changes only with a registration or a loaded resource. */
 export const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "resources"]);
 

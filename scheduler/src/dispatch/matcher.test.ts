@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { LASTING_FILTERS, removedBy } from "../domain/match.ts";
+import { MatchLog } from "../domain/match-log.ts";
+import { WaitingWindow } from "../domain/window.ts";
+import type { ClassEntry } from "./class-index.ts";
+import { Search } from "./matcher.ts";
+import { Session } from "./session.ts";
+
+const NOW = 1_000;
+const TYPES = ["a", "b", "c"] as const;
+
+/** What one session of a made-up fleet is like. */
+const plans = fc.record({
+  types: fc.subarray([...TYPES], { minLength: 1 }),
+  slots: fc.nat(3),
+  prefetch: fc.nat(2),
+  limit: fc.constantFrom(0, 1),
+  ready: fc.boolean(),
+  draining: fc.boolean(),
+  paused: fc.boolean(),
+  stalled: fc.boolean(),
+});
+type Plan = typeof plans extends fc.Arbitrary<infer T> ? T : never;
+
+function session(plan: Plan, index: number): Session {
+  const made = new Session({
+    id: index,
+    uuid: `u${index}`,
+    workerId: `w${index}`,
+    hello: {
+      ...{ sdk: "", pool: "", labels: {}, queues: ["default"], resources: [], launchId: "", features: [] },
+      types: plan.types.map((type) => ({ type, concurrency: plan.limit })),
+      slots: plan.slots,
+      prefetch: plan.prefetch,
+      host: {
+        ...{ hostname: "", pid: 0, uid: undefined, gid: undefined, cwd: "" },
+        ...{ cpus: 0, memoryBytes: 0, runtime: "" },
+      },
+    },
+    phases: [],
+    ready: plan.ready,
+    draining: plan.draining,
+    link: {
+      ...{ assign: noop, cancel: noop, revoke: noop, ackResults: noop, drain: noop, queueView: noop },
+      ...{ prepare: noop, releaseResource: noop, close: noop },
+    },
+    now: 0,
+  });
+  if (plan.paused) made.pauseReason = "by its program";
+  if (plan.stalled) made.acceptStalledUntil = NOW + 1;
+  return made;
+}
+
+function noop(): void {}
+
+function entries(sessions: readonly Session[]): ClassEntry[] {
+  return TYPES.map((type, id) => {
+    const taskClass = { id, queue: "default", type, requirements: { labels: {}, resources: [] } };
+    const log = new MatchLog();
+    const suited = sessions.filter((one) => {
+      const filter = removedBy(taskClass, one);
+      if (filter === undefined || !LASTING_FILTERS.has(filter)) return true;
+      log.joined(filter, one.workerId);
+      return false;
+    });
+    return {
+      taskClass,
+      window: new WaitingWindow(),
+      mayHaveMore: false,
+      floor: undefined,
+      suited,
+      turn: 0,
+      log,
+    };
+  });
+}
+
+describe("a search for many classes", () => {
+  it("finds somebody whenever one session of all may be given the task, and nobody who may not", () => {
+    const wishes = fc.array(fc.nat(TYPES.length - 1), { maxLength: 40 });
+    fc.assert(
+      fc.property(fc.array(plans, { maxLength: 12 }), wishes, (fleet, wanted) => {
+        const sessions = fleet.map(session);
+        const classes = entries(sessions);
+        const search = new Search(sessions, NOW);
+        for (const index of wanted) {
+          const entry = classes[index] as ClassEntry;
+          const able = sessions.filter((one) => removedBy(entry.taskClass, one, NOW) === undefined);
+          const { turn } = entry;
+          assert.equal(search.has(entry), able.length > 0);
+          assert.equal(entry.turn, turn);
+          const found = search.find(entry);
+          assert.equal(found !== undefined, able.length > 0);
+          if (!found) continue;
+          assert.ok(able.includes(found));
+          assert.equal(
+            found.hasFreeSlot,
+            able.some(({ hasFreeSlot }) => hasFreeSlot),
+            "a free slot comes first",
+          );
+          search.reserve(found, entry.taskClass.type);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("spreads work although few are open", () => {
+    const free = { types: ["a"] as "a"[], slots: 9, prefetch: 0, limit: 0 };
+    const open = { ...free, ready: true, draining: false, paused: false, stalled: false };
+    const sessions = [{ ...open, slots: 0 }, open, { ...open, slots: 0 }, open, open].map(session);
+    const [entry] = entries(sessions) as [ClassEntry];
+    const search = new Search(sessions, NOW);
+    for (let task = 0; task < 6; task++) search.reserve(search.find(entry) as Session, "a");
+    assert.deepEqual(
+      sessions.map(({ outstanding }) => outstanding),
+      [0, 2, 0, 2, 2],
+    );
+  });
+
+  it("looks at all that suit when nobody is found any more, and then four times a second", () => {
+    const full = { types: ["a"] as "a"[], slots: 1, prefetch: 0, limit: 0, ready: true, draining: false };
+    const sessions = [1, 2].map((index) => session({ ...full, paused: false, stalled: false }, index));
+    const [entry] = entries(sessions) as [ClassEntry];
+    const first = new Search(sessions, NOW);
+    for (const one of sessions) assert.ok(first.find(entry) && first.reserve(one, "a") === undefined);
+    assert.equal(entry.log.read(NOW).found, true);
+    assert.equal(first.find(entry), undefined);
+    const record = entry.log.read(NOW + 30);
+    assert.deepEqual(
+      { nearest: record.nearest, since: record.nearestAgeMs, slots: record.removed.get("slots")?.count },
+      { nearest: "slots", since: 30, slots: 2 },
+    );
+    sessions[1]?.unreserve("a");
+    assert.ok(new Search(sessions, NOW + 100).find(entry));
+    assert.equal(entry.log.read(NOW + 100).found, true);
+    sessions[1]?.reserve("a");
+    new Search(sessions, NOW + 249).find(entry);
+    const later = entry.log.read(NOW + 249);
+    assert.deepEqual([later.ageMs, later.foundAgeMs, later.nearestAgeMs], [249, 149, 249], "as of before");
+    for (const one of sessions) one.pauseReason = "for the night";
+    new Search(sessions, NOW + 250).find(entry);
+    assert.deepEqual([...entry.log.read(NOW + 260).removed.keys()], ["paused"]);
+    assert.equal(entry.log.read(NOW + 260).nearestAgeMs, 10);
+  });
+});
