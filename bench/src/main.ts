@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import process, { stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { Lab } from "./lab/lab.ts";
+import type { Measure } from "./measures/measure.ts";
 import { type BenchOptions, readOptions, USAGE } from "./options.ts";
 import { readReport, writeCharts, writeDocs, writeReport } from "./report/files.ts";
 import { describeMachine } from "./report/machine.ts";
@@ -53,8 +54,8 @@ async function measure(
       machine,
       samples,
     });
-    for (const { name, run } of options.measures) {
-      if (stop.signal.aborted) break;
+    let written = Promise.resolve();
+    const take = async ({ name, run }: Measure) => {
       const firstRun = Math.max(
         0,
         ...samples.filter((sample) => sample.measure === name).map((sample) => sample.run),
@@ -69,13 +70,46 @@ async function measure(
           record: (sample) => samples.push({ measure: name, ...sample }),
         });
       } finally {
-        await writeReport(folder, report());
+        written = written.then(() => writeReport(folder, report()));
+        await written;
       }
-    }
+    };
+    await takeAll(lanesOf(options), take, stop);
     return report();
   } finally {
     await lab.cleanup.run();
   }
+}
+
+/**
+ * Half of a smoke test's time is programs that start one after the other, so it has two lanes: measures that compare
+ * systems share one Redis, and those of Muster alone go beside them. Figures that mean something need the machine.
+ */
+function lanesOf({ quick, measures }: BenchOptions): (readonly Measure[])[] {
+  if (!quick) return [measures];
+  return [measures.filter(({ compares }) => compares), measures.filter(({ compares }) => !compares)];
+}
+
+/** Takes the measures of each lane in their order; when one fails, those under way end and no other begins. */
+async function takeAll(
+  lanes: readonly (readonly Measure[])[],
+  take: (measure: Measure) => Promise<void>,
+  stop: AbortController,
+): Promise<void> {
+  const ends = await Promise.allSettled(
+    lanes.map(async (measures) => {
+      for (const measure of measures) {
+        if (stop.signal.aborted) return;
+        try {
+          await take(measure);
+        } catch (error) {
+          stop.abort();
+          throw error;
+        }
+      }
+    }),
+  );
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 async function show(options: BenchOptions, report: BenchReport, folder: string): Promise<void> {

@@ -26,6 +26,7 @@ const QUICK_DEEP = { waiting: 500, drainMs: 100 };
 export const classes: Measure = {
   name: "classes",
   summary: "drain rate and the scheduler's memory with the same tasks in 1, 100 and 1,000 task classes",
+  compares: false,
   run: async (context) => {
     for (let run = 1; run <= context.runs; run++) {
       for (const count of context.quick ? QUICK_TYPES : TYPES) {

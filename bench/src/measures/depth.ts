@@ -63,6 +63,7 @@ export const depth: Measure = {
   name: "depth",
   summary:
     "claim latency, throughput, memory and start with up to 1,000,000 waiting and 10,000,000 ended tasks",
+  compares: false,
   run: async (context) => {
     const plan = context.quick ? QUICK : PLAN;
     const history = await openHistory(context, plan);

@@ -16,6 +16,7 @@ const QUICK: IdlePlan = { steps: [50], heartbeatMs: 500, windowMs: 500 };
 export const fleetIdle: Measure = {
   name: "fleet-idle",
   summary: "memory and processor time of one scheduler with up to 5,000 idle workers, against bare streams",
+  compares: false,
   run: async (context) => {
     const plan = context.quick ? QUICK : PLAN;
     for (let run = 1; run <= context.runs && !context.signal.aborted; run++) {

@@ -14,6 +14,7 @@ const HOW: readonly LossPlan["how"][] = ["killed", "cut off"];
 export const fleetLoss: Measure = {
   name: "fleet-loss",
   summary: "time to notice that 500 workers vanished at once and to give their tasks to others",
+  compares: false,
   run: async ({ lab, runs, firstRun, quick, signal, record, say }) => {
     const server = await lab.postgres();
     for (let run = 1; run <= runs; run++) {

@@ -11,6 +11,7 @@ const QUICK = { workers: 50, producers: 2 };
 export const fleetStorm: Measure = {
   name: "fleet-storm",
   summary: "2,000 workers, each with a task, come back after the scheduler was killed; submits go on",
+  compares: false,
   run: async ({ lab, runs, firstRun, quick, signal, record, say }) => {
     const server = await lab.postgres();
     for (let run = 1; run <= runs && !signal.aborted; run++) {

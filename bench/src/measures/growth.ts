@@ -38,6 +38,7 @@ const SCHEDULERS = [1, 2];
 export const growth: Measure = {
   name: "growth",
   summary: "drain rate with 1 to 64 workers, 100 B to 256 KiB of payload, one and two schedulers",
+  compares: false,
   run: async (context) => {
     for (let run = 1; run <= context.runs; run++) {
       for (const point of context.quick ? quickPoints() : points()) {

@@ -47,6 +47,7 @@ export const latency: Measure = {
   name: "latency",
   summary:
     "submit to handler start and to durable completion, idle and at half load; single submits of 100 callers",
+  compares: true,
   run: async (context) => {
     for (let run = 1; run <= context.runs; run++) {
       for (const spec of context.systems) {

@@ -30,6 +30,8 @@ export interface Measure {
   readonly name: string;
   /** One line for `--help`. */
   readonly summary: string;
+  /** Whether it measures other systems beside Muster; those that do share one Redis. */
+  readonly compares: boolean;
   run(context: Context): Promise<void>;
   /** Tables, targets and charts from samples of this measure, of however many invocations. */
   report(samples: readonly Sample[]): Findings;

@@ -69,6 +69,7 @@ const FEWER: Readonly<Record<string, number>> = { phases: 2, progress: 2, "slots
 export const sdkCost: Measure = {
   name: "sdk-cost",
   summary: "processor time a task in the worker, cost of events, explanations and tracing, a worker at rest",
+  compares: false,
   run: async (context) => {
     for (let run = 1; run <= context.runs; run++) {
       if (context.signal.aborted) return;

@@ -24,6 +24,7 @@ const QUICK_SUBJECTS = ["muster"];
 export const sustained: Measure = {
   name: "sustained",
   summary: "rate over ten windows of 5 s while a producer keeps the queue fed",
+  compares: true,
   run: async (context) => {
     const windowMs = context.quick ? QUICK_WINDOW_MS : WINDOW_MS;
     const count = context.quick ? QUICK_WINDOWS : WINDOWS;

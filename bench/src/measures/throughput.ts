@@ -30,6 +30,7 @@ const LOOK_AGAIN_MS = 1;
 export const throughput: Measure = {
   name: "throughput",
   summary: "submit and drain rate of 20,000 and 100,000 trivial tasks, against the peers and the floor",
+  compares: true,
   run: async (context) => {
     for (let run = 1; run <= context.runs; run++) {
       for (const spec of context.systems) {

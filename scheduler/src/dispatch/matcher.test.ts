@@ -16,7 +16,7 @@ const plans = fc.record({
   types: fc.subarray([...TYPES], { minLength: 1 }),
   slots: fc.nat(3),
   prefetch: fc.nat(2),
-  limit: fc.constantFrom(0, 1),
+  limit: fc.nat(1),
   ready: fc.boolean(),
   draining: fc.boolean(),
   paused: fc.boolean(),
