@@ -164,6 +164,24 @@ describe("store: settle", () => {
     assert.ok(kept?.assignTime && kept.acceptTime && kept.startTime && kept.endTime);
   });
 
+  it("keeps no news of an attempt as later than its end", async () => {
+    const { store, db } = fixture;
+    const sessionId = await fixture.session();
+    for (const outcome of [SUCCEEDED, failed()]) {
+      const [taskId = 0] = await fixture.submit("late-news");
+      const attempt = await fixture.claimOne(taskId, sessionId);
+      const later = "now() + interval '1 hour'";
+      await db.query(`update task set accept_time = ${later}, start_time = ${later} where id = $1`, [taskId]);
+      await store.settle([settleRequest(attempt, outcome)]);
+      const task = await store.getTask(taskId);
+      const [requeued] = await store.getAttempts(taskId);
+      const { acceptTime, startTime } = requeued ?? task ?? {};
+      const endTime = requeued ? requeued.endTime : task?.finishTime;
+      assert.ok(acceptTime && startTime && endTime, outcome.kind);
+      assert.ok(acceptTime <= endTime && startTime <= endTime, outcome.kind);
+    }
+  });
+
   it("counts what costs an attempt, what does not, and deaths by memory apart", async () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session();

@@ -120,6 +120,31 @@ describe("a search for many classes", () => {
     );
   });
 
+  it("asks a full fleet once for all classes, not once for each", () => {
+    const full = { types: [...TYPES], slots: 0, prefetch: 0, limit: 0, ready: true, draining: false };
+    const sessions = Array.from({ length: 100 }, (_, index) =>
+      session({ ...full, paused: false, stalled: false }, index),
+    );
+    let asked = 0;
+    for (const one of sessions) {
+      Object.defineProperty(one, "credit", {
+        get: () => {
+          asked++;
+          return 0;
+        },
+      });
+    }
+    const classes = entries(sessions);
+    const searchAll = (now: number) => {
+      asked = 0;
+      const search = new Search(sessions, now);
+      for (const entry of classes) assert.equal(search.find(entry), undefined);
+      return asked;
+    };
+    assert.equal(searchAll(NOW), 400, "the first time, for the log of each of three classes too");
+    assert.equal(searchAll(NOW + 1), 100);
+  });
+
   it("looks at all that suit when nobody is found any more, and then four times a second", () => {
     const full = { types: ["a"] as "a"[], slots: 1, prefetch: 0, limit: 0, ready: true, draining: false };
     const sessions = [1, 2].map((index) => session({ ...full, paused: false, stalled: false }, index));

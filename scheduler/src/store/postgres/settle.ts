@@ -8,13 +8,13 @@ import { inLockOrder } from "./locks.ts";
 import { happenedAt, jsonParam } from "./rows.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
-// the same statement.
+// the same statement. As when a task ends, none of its news is kept as later than that.
 const REQUEUE: Statement = {
   name: "task-requeue",
   text: `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
-           coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
-           coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
+           least(coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}), now()) as accept_time,
+           least(coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}), now()) as start_time,
            d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[])
