@@ -182,6 +182,22 @@ describe("store: settle", () => {
     }
   });
 
+  it("keeps no acceptance and no start of an attempt that had none", async () => {
+    const { store } = fixture;
+    const sessionId = await fixture.session();
+    for (const outcome of [failed("non_retryable"), failed()]) {
+      const [taskId = 0] = await fixture.submit("never-accepted");
+      const attempt = await fixture.claimOne(taskId, sessionId);
+      const request = settleRequest(attempt, outcome);
+      await store.settle([{ ...request, acceptAgeMs: undefined, startAgeMs: undefined }]);
+      const [requeued] = await store.getAttempts(taskId);
+      const task = await store.getTask(taskId);
+      const kept = requeued ?? task;
+      assert.ok(kept?.assignTime, task?.state);
+      assert.deepEqual([kept.acceptTime, kept.startTime], [undefined, undefined], task?.state);
+    }
+  });
+
   it("counts what costs an attempt, what does not, and deaths by memory apart", async () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session();

@@ -3,7 +3,7 @@ import type { SettleRequest } from "../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import type { Statement } from "./database.ts";
 import { BATCH_COLUMNS } from "./events.ts";
-import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber } from "./rows.ts";
+import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber, untilNow } from "./rows.ts";
 
 /** An attempt that ends its task. */
 export type Finish = SettleRequest & { settlement: Extract<Settlement, { kind: "finish" }> };
@@ -68,8 +68,8 @@ function finishText({ types, names, returning, columns, values, event, grouped }
   fin as (
     insert into task_finished (${MOVED.join(", ")}, accept_time, start_time, output, run_ms, peak_rss_bytes, ${columns})
     select ${MOVED.join(", ")},
-      least(coalesce(accept_time, ${happenedAt("accept_age", "assign_time")}), now()),
-      least(coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")}), now()),
+      ${untilNow(`coalesce(accept_time, ${happenedAt("accept_age", "assign_time")})`)},
+      ${untilNow(`coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")})`)},
       output, run_ms, peak_rss_bytes, ${values}
       from gone),
   ev as (

@@ -173,3 +173,8 @@ export function happenedAt(age: string, ...follows: readonly string[]): string {
   // greatest() passes over nulls, so an unknown age would otherwise become one of these moments.
   return `case when ${age} is not null then greatest(${follows.join(", ")}, now() - ${age} * interval '1 ms') end`;
 }
+
+/** A moment that is not later than the statement's own; null stays null, which least() would pass over. */
+export function untilNow(moment: string): string {
+  return `case when ${moment} > now() then now() else ${moment} end`;
+}

@@ -5,7 +5,7 @@ import { boolArray, float8Array, int4Array, int8Array, textArray } from "./array
 import type { Runner, Statement } from "./database.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 import { inLockOrder } from "./locks.ts";
-import { happenedAt, jsonParam } from "./rows.ts";
+import { happenedAt, jsonParam, untilNow } from "./rows.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
 // the same statement. As when a task ends, none of its news is kept as later than that.
@@ -13,8 +13,8 @@ const REQUEUE: Statement = {
   name: "task-requeue",
   text: `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
-           least(coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}), now()) as accept_time,
-           least(coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}), now()) as start_time,
+           coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
+           coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
            d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[])
@@ -33,7 +33,8 @@ const REQUEUE: Statement = {
     returning t.id),
   attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time, start_time)
-    select id, epoch, attempt_count, session_id, 'requeued:' || reason, failure, assign_time, accept_time, start_time
+    select id, epoch, attempt_count, session_id, 'requeued:' || reason, failure, assign_time,
+           ${untilNow("accept_time")}, ${untilNow("start_time")}
       from old),
   ev as (
     insert into event (name, task_id, epoch, session_id, attributes)
