@@ -99,8 +99,10 @@ describe("npm run bench -- --quick", () => {
       for (const [key, value] of Object.entries(values)) {
         // JSON has no NaN: what could not be computed is null.
         assert.ok(Number.isFinite(value), `${name}: ${key} is ${value}`);
-        // A window of the smoke test is half a second, in which a busy machine may do nothing.
-        if (/(?<!window_\d+)_per_s$/.test(key)) assert.ok(value > 0, `${name}: ${key} is ${value}`);
+        // Other measures, and windows, last a fraction of a second here, in which a busy machine may do nothing.
+        const drained = ["throughput", "sustained", "latency"].includes(measure);
+        if (drained && /(?<!window_\d+)_per_s$/.test(key))
+          assert.ok(value > 0, `${name}: ${key} is ${value}`);
       }
     }
     const [storm] = of("fleet-storm");
