@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { isOpen, removedBy } from "../domain/match.ts";
+import { closedBy, removedBy } from "../domain/match.ts";
 import type { MatchLog } from "../domain/match-log.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
 import type { Session } from "./session.ts";
@@ -83,12 +83,12 @@ export class Search {
   /** Keeps a place at a session that was found. */
   reserve(session: Session, type: string): void {
     session.reserve(type);
-    if (!isOpen(session, this.#now)) this.#left--;
+    if (closedBy(session, this.#now) !== undefined) this.#left--;
   }
 
   #gather(): Session[] {
     const open: Session[] = [];
-    for (const session of this.#sessions) if (isOpen(session, this.#now)) open.push(session);
+    for (const session of this.#sessions) if (closedBy(session, this.#now) === undefined) open.push(session);
     this.#left = open.length;
     return open;
   }

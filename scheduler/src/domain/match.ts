@@ -70,23 +70,19 @@ export function removedBy(
   for (const resource of taskClass.requirements.resources) {
     if (!worker.resources.has(resource)) return "resources";
   }
+  const closed = closedBy(worker, now);
+  const full = capacity.active >= capacity.limit;
+  return full && (closed === undefined || closed === "unanswered") ? "slots" : closed;
+}
+
+/** The filter that removes the worker whatever the task; undefined when it is open. @param now As above. */
+export function closedBy(worker: Candidate, now: number): Filter | undefined {
   if (!worker.ready) return "starting";
   if (worker.draining) return "draining";
   if (worker.pauseReason !== undefined) return "paused";
-  if (worker.credit <= 0 || capacity.active >= capacity.limit) return "slots";
+  if (worker.credit <= 0) return "slots";
   if ((worker.acceptStalledUntil ?? 0) > now) return "unanswered";
   return undefined;
-}
-
-/** True when nothing but what its task asks for, or a limit of its type, would remove the worker. @param now As above. */
-export function isOpen(worker: Candidate, now: number): boolean {
-  return (
-    worker.ready &&
-    !worker.draining &&
-    worker.pauseReason === undefined &&
-    worker.credit > 0 &&
-    (worker.acceptStalledUntil ?? 0) <= now
-  );
 }
 
 /** Filters that ask for what changes only with a registration or a loaded resource. */
