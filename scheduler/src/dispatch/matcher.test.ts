@@ -6,7 +6,8 @@ import { MatchLog } from "../domain/match-log.ts";
 import { WaitingWindow } from "../domain/window.ts";
 import type { ClassEntry } from "./class-index.ts";
 import { Search } from "./matcher.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import { madeSession } from "./testing/made-session.ts";
 
 const NOW = 1_000;
 const TYPES = ["a", "b", "c"] as const;
@@ -24,36 +25,12 @@ const plans = fc.record({
 });
 type Plan = typeof plans extends fc.Arbitrary<infer T> ? T : never;
 
-function session(plan: Plan, index: number): Session {
-  const made = new Session({
-    id: index,
-    uuid: `u${index}`,
-    workerId: `w${index}`,
-    hello: {
-      ...{ sdk: "", pool: "", labels: {}, queues: ["default"], resources: [], launchId: "", features: [] },
-      types: plan.types.map((type) => ({ type, concurrency: plan.limit })),
-      slots: plan.slots,
-      prefetch: plan.prefetch,
-      host: {
-        ...{ hostname: "", pid: 0, uid: undefined, gid: undefined, cwd: "" },
-        ...{ cpus: 0, memoryBytes: 0, runtime: "" },
-      },
-    },
-    phases: [],
-    ready: plan.ready,
-    draining: plan.draining,
-    link: {
-      ...{ assign: noop, cancel: noop, revoke: noop, ackResults: noop, drain: noop, queueView: noop },
-      ...{ prepare: noop, releaseResource: noop, close: noop },
-    },
-    now: 0,
-  });
-  if (plan.paused) made.pauseReason = "by its program";
-  if (plan.stalled) made.acceptStalledUntil = NOW + 1;
+function session({ types, limit, paused, stalled, ...plan }: Plan, id: number): Session {
+  const made = madeSession({ ...plan, id, types: Object.fromEntries(types.map((type) => [type, limit])) });
+  if (paused) made.pauseReason = "by its program";
+  if (stalled) made.acceptStalledUntil = NOW + 1;
   return made;
 }
-
-function noop(): void {}
 
 function entries(sessions: readonly Session[]): ClassEntry[] {
   return TYPES.map((type, id) => {

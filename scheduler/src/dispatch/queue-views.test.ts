@@ -5,20 +5,10 @@ import type { TaskClass } from "../domain/match.ts";
 import type { QueueViewEntry } from "./link.ts";
 import { QueueViews } from "./queue-views.ts";
 import { Registry } from "./registry.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import { madeSession } from "./testing/made-session.ts";
 
 const INTERVAL_MS = 5_000;
-
-const HOST = {
-  hostname: "",
-  pid: 0,
-  uid: undefined,
-  gid: undefined,
-  cwd: "",
-  cpus: 0,
-  memoryBytes: 0,
-  runtime: "",
-};
 
 function taskClass(id: number, type: string, resources: readonly string[] = []): TaskClass {
   return { id, queue: "default", type, requirements: { labels: {}, resources } };
@@ -65,42 +55,10 @@ describe("what idle workers are told", () => {
   });
 
   function join(id: number): Session {
-    const workerId = `w-${id}`;
-    const session = new Session({
+    const session = madeSession({
       id,
-      uuid: workerId,
-      workerId,
-      hello: {
-        sdk: "",
-        pool: "",
-        labels: {},
-        types: [
-          { type: "llm", concurrency: 0 },
-          { type: "tts", concurrency: 0 },
-        ],
-        queues: ["default"],
-        slots: 1,
-        prefetch: 0,
-        resources: [],
-        launchId: "",
-        features: [],
-        host: HOST,
-      },
-      phases: [],
-      ready: true,
-      draining: false,
-      link: {
-        assign: () => undefined,
-        cancel: () => undefined,
-        revoke: () => undefined,
-        ackResults: () => undefined,
-        drain: () => undefined,
-        queueView: (entries) => seen.push({ worker: workerId, entries }),
-        prepare: () => undefined,
-        releaseResource: () => undefined,
-        close: () => undefined,
-      },
-      now: 0,
+      types: { llm: 0, tts: 0 },
+      link: { queueView: (entries) => seen.push({ worker: `w-${id}`, entries }) },
     });
     registry.add(session);
     return session;

@@ -1,58 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { WorkerLink } from "./link.ts";
-import { type Attempt, Session } from "./session.ts";
+import type { Attempt, Session } from "./session.ts";
+import { madeSession } from "./testing/made-session.ts";
 
-const LINK: WorkerLink = {
-  assign: () => undefined,
-  cancel: () => undefined,
-  revoke: () => undefined,
-  ackResults: () => undefined,
-  drain: () => undefined,
-  queueView: () => undefined,
-  prepare: () => undefined,
-  releaseResource: () => undefined,
-  close: () => undefined,
-};
 const TYPES = ["a", "b", "unknown"] as const;
 
 function session(slots: number, prefetch: number): Session {
-  return new Session({
-    id: 1,
-    uuid: "u",
-    workerId: "w",
-    hello: {
-      sdk: "",
-      pool: "",
-      labels: {},
-      types: [
-        { type: "a", concurrency: 0 },
-        { type: "b", concurrency: 2 },
-      ],
-      queues: ["default"],
-      slots,
-      prefetch,
-      resources: [],
-      launchId: "",
-      features: [],
-      host: {
-        hostname: "",
-        pid: 0,
-        uid: undefined,
-        gid: undefined,
-        cwd: "",
-        cpus: 0,
-        memoryBytes: 0,
-        runtime: "",
-      },
-    },
-    phases: [],
-    ready: true,
-    draining: false,
-    link: LINK,
-    now: 0,
-  });
+  return madeSession({ types: { a: 0, b: 2 }, slots, prefetch });
 }
 
 function attempt(taskId: number, type: string): Attempt {
@@ -162,10 +117,11 @@ describe("a session's credit", () => {
 
   it("is ready only when its startup is finished and its stream is live", () => {
     const subject = session(1, 0);
+    const { link } = subject;
     assert.equal(subject.ready, true);
     subject.link = undefined;
     assert.equal(subject.ready, false);
-    subject.link = LINK;
+    subject.link = link;
     subject.startupDone = false;
     assert.equal(subject.ready, false);
   });

@@ -1,0 +1,69 @@
+import type { WorkerLink } from "../link.ts";
+import { Session } from "../session.ts";
+
+/** What is particular about a session that a test makes. */
+export interface SessionPlan {
+  /** Its number, 1 by default; its worker is `w-` and this number. */
+  readonly id?: number;
+  /** Task types with their limits; 0 for those that only the slots bound. */
+  readonly types: Readonly<Record<string, number>>;
+  /** 1 by default. */
+  readonly slots?: number;
+  /** 0 by default. */
+  readonly prefetch?: number;
+  /** True by default. */
+  readonly ready?: boolean;
+  readonly draining?: boolean;
+  /** What the scheduler is to do with the worker; what is not given does nothing. */
+  readonly link?: Partial<WorkerLink>;
+}
+
+/** A session as a registration makes it, in the queue `default`. */
+export function madeSession(plan: SessionPlan): Session {
+  const { id = 1, types, slots = 1, prefetch = 0, ready = true, draining = false, link } = plan;
+  return new Session({
+    id,
+    uuid: `u${id}`,
+    workerId: `w-${id}`,
+    hello: {
+      sdk: "",
+      pool: "",
+      labels: {},
+      types: Object.entries(types).map(([type, concurrency]) => ({ type, concurrency })),
+      queues: ["default"],
+      slots,
+      prefetch,
+      resources: [],
+      launchId: "",
+      features: [],
+      host: {
+        hostname: "",
+        pid: 0,
+        uid: undefined,
+        gid: undefined,
+        cwd: "",
+        cpus: 0,
+        memoryBytes: 0,
+        runtime: "",
+      },
+    },
+    phases: [],
+    ready,
+    draining,
+    link: {
+      assign: nothing,
+      cancel: nothing,
+      revoke: nothing,
+      ackResults: nothing,
+      drain: nothing,
+      queueView: nothing,
+      prepare: nothing,
+      releaseResource: nothing,
+      close: nothing,
+      ...link,
+    },
+    now: 0,
+  });
+}
+
+function nothing(): void {}
