@@ -245,7 +245,7 @@ async function built(folder: string): Promise<string[]> {
   const src = join(ROOT, folder, "src");
   const sources = await readdir(src, { recursive: true });
   return sources
-    .filter((path) => path.endsWith(".ts") && !/\.test\.ts$|\.d\.ts$|^testing\//.test(path))
+    .filter((path) => path.endsWith(".ts") && !/\.test\.ts$|\.d\.ts$|(?:^|\/)testing\//.test(path))
     .flatMap((path) => [join("dist", path.replace(/ts$/, "js")), join("dist", path.replace(/ts$/, "d.ts"))]);
 }
 
