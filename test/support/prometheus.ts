@@ -1,9 +1,9 @@
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { env } from "node:process";
+import { join } from "node:path";
+import { findPrograms } from "./debian.ts";
 import { within } from "./fleet.ts";
 
 /** Programs of Prometheus on this machine. */
@@ -12,52 +12,14 @@ export interface PrometheusPrograms {
   readonly promtool: string;
 }
 
-/** Where Debian's package is unpacked; kept for the next run. */
-const UNPACKED = join(tmpdir(), "muster-prometheus");
-
 /**
- * Finds `prometheus` and `promtool` on the path. In CI (the variable `CI` is set) Debian's package is
- * downloaded and unpacked into the temporary folder instead of being skipped; nothing is installed.
+ * Finds `prometheus` and `promtool`, as `findPrograms` does.
  *
  * @returns The programs, or why there are none, for the test's `skip`.
  */
 export function findPrometheus(): PrometheusPrograms | string {
-  const found = onPath([...(env.PATH ?? "").split(delimiter), join(UNPACKED, "usr", "bin")]);
-  if (found) return found;
-  if (!env.CI) return "prometheus and promtool are not on the PATH (Debian: apt install prometheus)";
-  unpack();
-  const unpacked = onPath([join(UNPACKED, "usr", "bin")]);
-  if (!unpacked) throw new Error(`Debian's package prometheus has no usr/bin/prometheus and promtool`);
-  return unpacked;
-}
-
-function onPath(folders: readonly string[]): PrometheusPrograms | undefined {
-  const find = (name: string) => folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-  const prometheus = find("prometheus");
-  const promtool = find("promtool");
-  return prometheus && promtool ? { prometheus, promtool } : undefined;
-}
-
-/** @throws Error when apt cannot download it: CI must not pass without these tests. */
-function unpack(): void {
-  const folder = mkdtempSync(join(tmpdir(), "muster-prometheus-"));
-  const run = (command: string, ...args: string[]) =>
-    execFileSync(command, args, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
-  try {
-    try {
-      run("apt-get", "download", "-q", "prometheus");
-    } catch {
-      // A fresh image has no package lists.
-      run("apt-get", "update", "-q");
-      run("apt-get", "download", "-q", "prometheus");
-    }
-    const [file = ""] = readdirSync(folder).filter((name) => name.endsWith(".deb"));
-    mkdirSync(join(folder, "root"));
-    run("dpkg-deb", "-x", file, "root");
-    if (!existsSync(UNPACKED)) renameSync(join(folder, "root"), UNPACKED);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const found = findPrograms({ package: "prometheus", programs: ["prometheus", "promtool"] });
+  return typeof found === "string" ? found : found.paths;
 }
 
 /** A running Prometheus server. */
