@@ -38,6 +38,11 @@ export class TimedOutError extends Error {
   override readonly name = "TimedOutError";
 }
 
+/** The run timeout of an attempt is over. */
+export function runTimedOut(limitMs: number): TimedOutError {
+  return new TimedOutError(`The run took longer than ${limitMs / 1000} s.`);
+}
+
 /** Reason of `ctx.signal`: the attempt is no longer this worker's; whatever it returns is dropped. */
 export class RevokedError extends Error {
   override readonly name = "RevokedError";

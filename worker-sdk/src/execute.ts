@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Attempt } from "./attempt.ts";
-import { classifyError, messageOf } from "./classify.ts";
+import { classifyError, messageOf, tracebackOf } from "./classify.ts";
+import { runTimedOut } from "./errors.ts";
 import type { Outcome } from "./link/messages.ts";
 import type { FailureClassification } from "./task-definition.ts";
 
@@ -36,6 +37,8 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   // not make it a success.
   if (attempt.stop?.kind === "cancelled")
     return { kind: "cancelled", message: "the handler returned after the cancellation" };
+  const passed = passedTimeout(attempt);
+  if (passed !== undefined) return timedOut(passed, "");
   if (definition.output !== undefined) {
     const checked = await validate(definition.output, value);
     if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);
@@ -114,21 +117,27 @@ function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Out
   return { kind: "succeeded", output, contentType: "application/json", warnings };
 }
 
+/** The hard timeout that the attempt passed. A handler that held the main loop returns before its timer can fire. */
+function passedTimeout(attempt: Attempt): Error | undefined {
+  const { stop, runMs } = attempt;
+  if (stop?.kind === "timedOut") return stop.reason;
+  const { runTimeoutMs } = attempt.assignment;
+  if (stop !== undefined || runTimeoutMs === undefined || runTimeoutMs <= 0 || runMs <= runTimeoutMs)
+    return undefined;
+  return runTimedOut(runTimeoutMs);
+}
+
+function timedOut(reason: Error, traceback: string): Outcome {
+  return { kind: "failed", class: "timed_out", code: "TIMED_OUT", message: reason.message, traceback };
+}
+
 function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOptions): Outcome {
-  const { stop } = attempt;
-  switch (stop?.kind) {
-    case undefined: {
-      return { kind: "failed", ...classifyError(error, options.classify) };
-    }
+  const passed = passedTimeout(attempt);
+  if (passed !== undefined) return timedOut(passed, tracebackOf(error));
+  switch (attempt.stop?.kind) {
+    case undefined:
     case "timedOut": {
-      const failure = classifyError(error, undefined);
-      return {
-        ...failure,
-        kind: "failed",
-        class: "timed_out",
-        code: "TIMED_OUT",
-        message: stop.reason.message,
-      };
+      return { kind: "failed", ...classifyError(error, options.classify) };
     }
     case "cancelled":
     case "revoked":

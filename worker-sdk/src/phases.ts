@@ -120,6 +120,10 @@ export class Phases {
       this.#release(phase, outcome);
     }
     timing.durationMs = this.#host.clock.monotonicMs() - phase.beganMs;
+    const limitMs = this.#assignment.phaseTimeoutsMs[phase.name];
+    // One that held the main loop ends before its timer can fire.
+    if (limitMs !== undefined && limitMs > 0 && timing.durationMs > limitMs)
+      this.#listener.timedOut(phase.name, limitMs);
     const elapsed = Math.round(timing.durationMs);
     this.#listener.event(`task.${phase.name}.${outcome}`, { ...attributes, elapsed_ms: String(elapsed) });
     this.#say(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });

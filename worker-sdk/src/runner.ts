@@ -2,7 +2,7 @@ import type { AttemptHost, StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import { ChurnMap } from "./churn-map.ts";
 import { classifyError } from "./classify.ts";
-import { CancelledError, DrainError, RevokedError, TimedOutError } from "./errors.ts";
+import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import type { Totals } from "./lifecycle-log.ts";
@@ -232,8 +232,7 @@ export class Runner {
     const { runTimeoutMs } = attempt.assignment;
     if (runTimeoutMs !== undefined && runTimeoutMs > 0) {
       attempt.runDeadline = deadlines.add(runTimeoutMs, () => {
-        const reason = new TimedOutError(`The run took longer than ${runTimeoutMs / 1000} s.`);
-        this.#stop(attempt, { kind: "timedOut", reason }, DEFAULT_GRACE_MS);
+        this.#stop(attempt, { kind: "timedOut", reason: runTimedOut(runTimeoutMs) }, DEFAULT_GRACE_MS);
       });
     }
     if (type.syncMs > BLOCKING_MS) link.flush();

@@ -24,6 +24,8 @@ export interface AttemptWatch {
   stuck: { readonly phase: string; readonly repeats: Repeats } | undefined;
   unstarted: Repeats | undefined;
   unlisted: Repeats | undefined;
+  /** Its handler has not returned although a hard timeout is over. */
+  outlived: Repeats | undefined;
 }
 
 /** A `stuck` event of a worker. */
@@ -45,6 +47,7 @@ export function watchOf(attempt: Attempt): AttemptWatch {
     stuck: undefined,
     unstarted: undefined,
     unlisted: undefined,
+    outlived: undefined,
   };
   return attempt.watch;
 }

@@ -93,7 +93,7 @@ function toAttempt(
     sequence: 0,
     settling: false,
     reported: false,
-    timedOut: false,
+    timedOut: undefined,
     watch: undefined,
   };
 }

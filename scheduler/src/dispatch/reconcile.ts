@@ -89,7 +89,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     sentAt: now,
     assigned: known?.assigned,
     acceptedAt: known?.acceptedAt ?? now,
-    startedAt: known?.startedAt,
+    startedAt: known?.startedAt ?? (row.startAgeMs === undefined ? undefined : now - row.startAgeMs),
     phase: known ? known.phase : row.phase,
     phaseAt: known?.phaseAt ?? now - (row.phaseAgeMs ?? 0),
     progress: known?.progress,
@@ -98,7 +98,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     sequence: Math.max(known?.sequence ?? 0, row.sequence ?? 0),
     settling: false,
     reported: false,
-    timedOut: known?.timedOut ?? false,
+    timedOut: known?.timedOut,
     watch: undefined,
   };
   session.hold(attempt, false);

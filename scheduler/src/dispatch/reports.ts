@@ -1,7 +1,9 @@
 import type { Clock } from "../clock.ts";
+import { passedAtResult, timeoutInWords } from "../domain/hard-timeout.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
 import type { ClassIndex } from "./class-index.ts";
@@ -14,9 +16,6 @@ import type { ReportedResult, Settler } from "./settler.ts";
 /** A session that lets an assignment lie, or has no place for it, is given nothing for so long. */
 export const STALL_MS = 15_000;
 const NO_SLOT_STALL_MS = 250;
-
-/** How long a handler may take to unwind before the worker calls it slow. */
-export const CANCEL_GRACE_MS = 10_000;
 
 /** A lifecycle signal of an attempt. */
 export interface ReportedEvent {
@@ -40,9 +39,11 @@ const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
 /** What workers report of attempts, and the deadlines that hold for them. */
 export class Reports {
   readonly #parts: ReportParts;
+  readonly #deadlines: AttemptDeadlines;
 
   constructor(parts: ReportParts) {
     this.#parts = parts;
+    this.#deadlines = new AttemptDeadlines(parts);
   }
 
   accepted(session: Session, keys: readonly AttemptKey[]): void {
@@ -141,7 +142,7 @@ export class Reports {
   results(session: Session, results: readonly ReportedResult[]): void {
     this.#parts.settler.report(
       session,
-      results.map((result) => timedOutUnlessAsked(session, result)),
+      results.map((result) => timedOutUnlessAsked(session, result, this.#parts.clock)),
     );
   }
 
@@ -159,15 +160,7 @@ export class Reports {
 
   /** Takes back what was not accepted in time, and ends what ran beyond its hard timeout. */
   checkDeadlines(): void {
-    const now = this.#parts.clock.monotonic();
-    for (const session of this.#parts.registry.all()) {
-      if (!session.link) continue;
-      for (const attempt of session.attempts.values()) {
-        if (attempt.settling) continue;
-        if (attempt.acceptedAt === undefined) this.#checkAccept(session, attempt, now);
-        else this.#checkRun(session, attempt, attempt.startedAt ?? attempt.acceptedAt, now);
-      }
-    }
+    this.#deadlines.check();
   }
 
   #started(session: Session, attempt: Attempt, now: number): void {
@@ -175,40 +168,6 @@ export class Reports {
     attempt.startedAt = now;
     attempt.unwritten.accept = true;
     this.#parts.journal.touch(session, attempt);
-  }
-
-  #checkAccept(session: Session, attempt: Attempt, now: number): void {
-    const { leases, log, settler, traces } = this.#parts;
-    if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
-    const key = { taskId: attempt.taskId, epoch: attempt.epoch };
-    session.acceptStalledUntil = now + STALL_MS;
-    log.warn("task.unaccepted", {
-      worker_id: session.workerId,
-      attempt_id: formatAttemptId(key),
-      ...traces.fields(attempt),
-      waited_ms: Math.round(now - attempt.sentAt),
-    });
-    session.link?.revoke(key, "accept_deadline");
-    void settler.end(session, attempt, { kind: "released", reason: "unaccepted" });
-  }
-
-  #checkRun(session: Session, attempt: Attempt, since: number, now: number): void {
-    const limits = attempt.options?.timeouts;
-    if (!limits || attempt.timedOut) return;
-    const phaseLimit = attempt.phase === undefined ? undefined : limits.phasesMs?.[attempt.phase];
-    const overRun = limits.runMs !== undefined && now - since > limits.runMs;
-    const overPhase = phaseLimit !== undefined && now - attempt.phaseAt > phaseLimit;
-    if (!overRun && !overPhase) return;
-    attempt.timedOut = true;
-    const what = overRun
-      ? `run timeout of ${limits.runMs} ms`
-      : `timeout of phase ${attempt.phase}, ${phaseLimit} ms,`;
-    session.link?.cancel(
-      { taskId: attempt.taskId, epoch: attempt.epoch },
-      `the ${what} is over`,
-      CANCEL_GRACE_MS,
-      true,
-    );
   }
 
   #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
@@ -250,17 +209,27 @@ export interface ReportParts {
   readonly traces: AttemptTraces;
 }
 
-/** A handler that was stopped by a hard timeout failed by it, whatever it calls its end. */
-function timedOutUnlessAsked(session: Session, result: ReportedResult): ReportedResult {
+/** A run that passed a hard timeout failed by it, whatever its handler calls its end. */
+function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Clock): ReportedResult {
+  const { kind } = result.outcome;
+  if (kind !== "succeeded" && kind !== "cancelled") return result;
   const attempt = session.attempts.get(result.key.taskId);
-  const stopped =
-    result.outcome.kind === "cancelled" && attempt?.timedOut && attempt.cancelReason === undefined;
-  if (!stopped) return result;
+  if (!attempt?.options?.timeouts || attempt.epoch !== result.key.epoch) return result;
+  if (attempt.cancelReason !== undefined) return result;
+  const now = clock.monotonic();
+  const ages = {
+    runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+    phase: undefined,
+    phaseAgeMs: 0,
+  };
+  const passed =
+    (kind === "cancelled" ? attempt.timedOut : undefined) ??
+    passedAtResult(ages, attempt.timedOut, result.metrics, attempt.options.timeouts);
+  if (!passed) return result;
+  const returned = kind === "succeeded" ? "; what its handler returned afterwards is not kept" : "";
+  const message = `the attempt passed ${timeoutInWords(passed)} after ${Math.round(passed.elapsedMs)} ms${returned}`;
   return {
     ...result,
-    outcome: {
-      kind: "failed",
-      failure: { class: "timed_out", code: "TIMED_OUT", message: "the attempt ran beyond its hard timeout" },
-    },
+    outcome: { kind: "failed", failure: { class: "timed_out", code: "TIMED_OUT", message } },
   };
 }

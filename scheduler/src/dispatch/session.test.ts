@@ -31,7 +31,7 @@ function attempt(taskId: number, type: string): Attempt {
     sequence: 0,
     settling: false,
     reported: false,
-    timedOut: false,
+    timedOut: undefined,
     watch: undefined,
   };
 }

@@ -1,3 +1,4 @@
+import type { HardTimeout } from "../domain/hard-timeout.ts";
 import type { Candidate, TypeCapacity } from "../domain/match.ts";
 import type { TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
@@ -32,8 +33,8 @@ export interface Attempt {
   settling: boolean;
   /** Its worker has sent a result, so a commit is acknowledged. */
   reported: boolean;
-  /** A hard timeout has asked for its end. */
-  timedOut: boolean;
+  /** The hard timeout that has asked for its end. */
+  timedOut: HardTimeout | undefined;
   /** What the soft watchdogs know of it. */
   watch: AttemptWatch | undefined;
 }

@@ -53,6 +53,8 @@ export interface AttemptRow {
   /** The named phase it is in, as it was last written. */
   readonly phase?: string | undefined;
   readonly phaseAgeMs?: number | undefined;
+  /** Since its handler was called, as it was last written; undefined when it was not, or is not asked for. */
+  readonly startAgeMs?: number | undefined;
   /** Highest number of its worker's events that is recorded; 0 when there is none. */
   readonly sequence?: number;
 }

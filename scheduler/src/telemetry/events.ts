@@ -50,6 +50,7 @@ export const LOG_EVENTS = {
   "task.lost_race": "debug",
   "task.rejected": "warn",
   "task.requeued": "info",
+  "task.timed_out": "warn",
   "task.unaccepted": "warn",
   "task.unlisted": "warn",
   "task.unstarted": "warn",

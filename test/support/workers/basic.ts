@@ -26,10 +26,17 @@ const worker = new Worker({
     block: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       return ctx.phase("inference", () => {
-        const end = performance.now() + ms(ctx.payload);
-        while (performance.now() < end);
+        spin(ms(ctx.payload));
         return { worker: env.WORKER_ID };
       });
+    },
+    /** Holds the main loop, in a phase and then outside of it. */
+    hog: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { phaseMs, thenMs } = Object(ctx.payload);
+      await ctx.phase("inference", () => spin(Number(phaseMs)));
+      spin(Number(thenMs));
+      return "done";
     },
     /** Waits in a phase, deaf to cancellation. */
     stuck: async (ctx) => {
@@ -84,6 +91,11 @@ const worker = new Worker({
 });
 
 await worker.run();
+
+function spin(forMs: number): void {
+  const end = performance.now() + forMs;
+  while (performance.now() < end);
+}
 
 function ms(payload: unknown): number {
   return Number(Object(payload).ms ?? 0);

@@ -7,6 +7,7 @@ import { LOOP_BLOCKED_MS, type WorkerRecord, type WorkerState } from "../worker.
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
 import { plural, type Reason, span } from "./reason.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
+import { timingOut } from "./timing-out.ts";
 
 /** The holder of an attempt, when it is known. */
 export interface Holder {
@@ -52,6 +53,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
     });
   }
   if (task.cancelTime) reasons.push(cancelling(task, task.cancelTime, holder, running, now));
+  else if (!running?.resultPending) reasons.push(...timingOut(facts, worker, running));
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
   if (running && holder && loopAge >= LOOP_BLOCKED_MS) reasons.push(loopBlocked(holder, running, now));
   const stuck = running?.resultPending ? undefined : stuckTask(facts, running);

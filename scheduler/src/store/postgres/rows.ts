@@ -47,6 +47,7 @@ export interface AttemptColumns {
   age_ms?: number | null;
   phase?: string | null;
   phase_age_ms?: number | null;
+  start_age_ms?: number | null;
   sequence?: number | null;
 }
 
@@ -64,6 +65,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     ageMs: row.age_ms ?? 0,
     phase: row.phase ?? undefined,
     phaseAgeMs: row.phase_age_ms ?? undefined,
+    startAgeMs: row.start_age_ms ?? undefined,
     sequence: row.sequence ?? 0,
   };
 }
