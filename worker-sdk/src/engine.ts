@@ -12,6 +12,7 @@ import {
   WorkerStoppedError,
 } from "./errors.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
+import { dialFatal, type LastReport } from "./link/fatal-dial.ts";
 import { Link } from "./link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "./link/messages.ts";
 import { linkData } from "./link-data.ts";
@@ -35,6 +36,9 @@ const UNWIND_MS = 2000;
 /** The outbox gets at least this long at the end of a drain, however late it is. */
 const MIN_FLUSH_MS = 5000;
 
+/** How long the link's thread may take to say goodbye once its outbox is flushed. */
+const LINK_END_MS = 3000;
+
 /** How an engine is run. */
 export interface EngineMode {
   /** The process is the worker's: a main thread that does not answer may be killed. */
@@ -52,6 +56,7 @@ export class Engine {
   readonly #deadlines = new Deadlines(systemClock);
   readonly #startup: Startup;
   readonly #link: Link;
+  readonly #linkData: ReturnType<typeof linkData>;
   readonly #runner: Runner;
   readonly #loading: ResourceLoading;
   readonly #metrics = new OtelMetrics();
@@ -83,20 +88,21 @@ export class Engine {
     this.#startup.report("boot", "ok");
     this.#startup.report("scheduler_connecting", "started");
     const timeoutMs = options.registerTimeoutS * 1000;
-    this.#link = new Link(
-      linkData(options, loadables, early, {
-        program: mode.program,
-        stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
-        registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
-      }),
-      systemClock,
-      {
-        message: (message) => this.#receive(message),
-        died: (error) =>
-          this.fail("run", new LinkError(`the connection's thread died: ${error.message}`, { cause: error })),
-      },
-    );
-    report = (phase) => this.#link.send({ kind: "startupPhase", phase });
+    this.#linkData = linkData(options, loadables, early, {
+      program: mode.program,
+      stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
+      registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
+    });
+    this.#link = new Link(this.#linkData, systemClock, {
+      message: (message) => this.#receive(message),
+      died: (error) => this.#linkFailed(`died: ${error.message}`, error),
+      hung: (silentMs) =>
+        this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
+    });
+    report = (phase) => {
+      early.push(phase);
+      this.#link.send({ kind: "startupPhase", phase });
+    };
     this.#loading = new ResourceLoading({
       ...loadables,
       link: this.#link,
@@ -167,7 +173,7 @@ export class Engine {
     return this.#drain;
   }
 
-  /** Ends at once because of `error`: logs it, tells the scheduler (blocking up to 1 s), lets go of everything. */
+  /** Ends at once because of `error`: logs it, reports it to the scheduler (blocking up to 3 s), lets go of everything. */
   fail(phase: string, error: Error, event = "worker.fatal"): void {
     if (this.#over) return;
     this.#over = true;
@@ -199,20 +205,39 @@ export class Engine {
       error instanceof StartupTimeoutError ||
       error instanceof LinkError
     );
-    if (isNews && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) {
-      this.#log.warn(
-        { event: "worker.fatal.unsent" },
-        `the scheduler was not told within ${FATAL_FLUSH_MS} ms`,
-      );
-    }
+    if (isNews && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
     this.#loading.stop();
+    const held = this.#runner.heldIds;
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
     this.#runner.abandon(error);
     this.#deadlines.clear();
     this.#ready.reject(error);
     this.#metrics.close();
-    const info = { phase, error };
-    void this.#link.terminate().then(() => this.#ended.resolve(info));
+    void this.#end({ phase, error }, error instanceof LinkError ? { fatal, held } : undefined);
+  }
+
+  #linkFailed(how: string, cause?: Error): void {
+    this.fail(this.phase, new LinkError(`the connection's thread ${how}`, { cause }));
+  }
+
+  /** @param unreported What the link's thread cannot report any more. */
+  async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
+    if (unreported !== undefined) {
+      const report = { ...unreported, ready: this.#isReady };
+      const took = await dialFatal(this.#linkData, report, FATAL_FLUSH_MS);
+      if (!took) this.#logUnsent();
+    }
+    if (!(await this.#link.terminate()) && this.#linkData.program) {
+      const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
+      this.#log.warn(fields, "the connection's thread cannot be ended: the process is killed");
+      process.kill(process.pid, "SIGKILL");
+    }
+    this.#ended.resolve(info);
+  }
+
+  #logUnsent(): void {
+    const fields = { event: "worker.fatal.unsent" };
+    this.#log.warn(fields, `the scheduler did not take the report within ${FATAL_FLUSH_MS} ms`);
   }
 
   async #preflight(): Promise<void> {
@@ -380,7 +405,9 @@ export class Engine {
     if (this.#over) return;
     const flushMs = Math.max(MIN_FLUSH_MS, endMs - systemClock.monotonicMs());
     this.#link.send({ kind: "finish", reason: "finished", flushMs });
-    await this.#link.closed;
+    if (!(await settledWithin(this.#link.closed, flushMs + LINK_END_MS))) {
+      this.#linkFailed("did not end with the drain");
+    }
     if (this.#over) return;
     this.#over = true;
     this.#deadlines.clear();

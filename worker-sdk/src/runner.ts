@@ -59,6 +59,11 @@ export class Runner {
     return this.#running.size;
   }
 
+  /** Attempts that wait or run here, by id. */
+  get heldIds(): string[] {
+    return [...this.#waiting.map(({ id }) => id), ...this.#running.keys()];
+  }
+
   /** Refuses new work for this reason; `undefined` takes it again. */
   closeTo(reason: "DRAINING" | "PAUSED" | undefined): void {
     if (this.#closedTo !== "DRAINING") this.#closedTo = reason;

@@ -149,7 +149,10 @@ export class Worker<Inputs = Record<string, unknown>> {
       registerInMs: LAST_WORDS_MS,
       stdoutLogLevel: undefined,
     });
-    return new Link(data, systemClock, { message() {}, died() {} }).sendFatal(fatal, LAST_WORDS_MS);
+    return new Link(data, systemClock, { message() {}, died() {}, hung() {} }).sendFatal(
+      fatal,
+      LAST_WORDS_MS,
+    );
   }
 
   #begin(log: Logger, mode: EngineMode): Engine {

@@ -38,6 +38,12 @@ const worker = new Worker({
       spin(Number(thenMs));
       return "done";
     },
+    /** Runs until the file `gate` exists, then blocks the main loop without end. */
+    blockAfter: async (ctx) => {
+      const { gate } = Object(ctx.payload);
+      while (!existsSync(String(gate))) await delay(20);
+      for (;;);
+    },
     /** Waits in a phase, deaf to cancellation. */
     stuck: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -16,7 +16,10 @@ export interface HelloState {
 }
 
 /** First message of a stream. */
-export function buildHello(data: LinkData, now: HelloState): MessageInitShape<typeof HelloSchema> {
+export function buildHello(
+  data: Omit<LinkData, "shared">,
+  now: HelloState,
+): MessageInitShape<typeof HelloSchema> {
   return {
     protocolVersion: PROTOCOL_VERSION,
     workerId: data.workerId,

@@ -1,7 +1,8 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Worker as Thread, TransferListItem } from "node:worker_threads";
 import { Worker as WorkerThread } from "node:worker_threads";
-import type { Clock } from "../clock.ts";
+import { type Clock, settledWithin } from "../clock.ts";
+import { LinkWatch } from "./link-watch.ts";
 import type { FatalMessage, FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
 
@@ -11,11 +12,16 @@ const TICK_MS = 100;
 /** Resolution of the loop's delay histogram. */
 const DELAY_RESOLUTION_MS = 20;
 
+/** How long the thread may take to end when it is asked to; one inside a system call cannot be ended. */
+const TERMINATE_MS = 1000;
+
 /** What a link tells its owner. */
 export interface LinkListener {
   message(message: FromLink): void;
   /** The thread died unasked. */
   died(error: Error): void;
+  /** The thread's loop has not turned for `silentMs`: nothing that it holds moves any more. Called once. */
+  hung(silentMs: number): void;
 }
 
 /**
@@ -28,6 +34,7 @@ export class Link {
   readonly #thread: Thread;
   readonly #delay: ReturnType<typeof monitorEventLoopDelay>;
   readonly #stopTicks: () => void;
+  readonly #watch: LinkWatch;
   #batch: ToLink[] = [];
   #transfers: TransferListItem[] = [];
   #flushScheduled = false;
@@ -39,6 +46,9 @@ export class Link {
     this.#clock = clock;
     this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
     this.#delay.enable();
+    this.#watch = new LinkWatch(clock.monotonicMs(), (silentMs) => {
+      if (!this.#expectEnd) listener.hung(silentMs);
+    });
     this.#tick();
     this.#stopTicks = clock.every(TICK_MS, () => this.#tick());
     const script = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
@@ -122,16 +132,21 @@ export class Link {
     return this.#shared.waitFatalSent(timeoutMs);
   }
 
-  /** Ends the thread at once; what is not sent is lost. */
-  async terminate(): Promise<void> {
+  /**
+   * Ends the thread at once; what is not sent is lost. False: it has not ended within a second, and the
+   * process cannot exit in the normal way either, which waits for its threads.
+   */
+  terminate(): Promise<boolean> {
     this.#expectEnd = true;
     this.#release();
-    await this.#thread.terminate();
-    await this.closed;
+    void this.#thread.terminate();
+    return settledWithin(this.closed, TERMINATE_MS, this.#clock);
   }
 
   #tick(): void {
-    const startOver = this.#shared.tick(this.#clock.monotonicMs(), this.#delay.percentile(99) / 1e6);
+    const nowMs = this.#clock.monotonicMs();
+    this.#watch.look(this.#shared.linkTurns, nowMs);
+    const startOver = this.#shared.tick(nowMs, this.#delay.percentile(99) / 1e6);
     if (startOver) {
       this.#delay.reset();
       // Once a beat: reading heap statistics takes some 20 µs.

@@ -4,6 +4,7 @@ const HEAP_USED = 2;
 const RESET_DELAY = 0;
 const FATAL_SENT = 1;
 const MAIN_EXITS = 2;
+const LINK_TURNS = 3;
 
 /** Values of FATAL_SENT. */
 const SENT = 1;
@@ -52,6 +53,16 @@ export class SharedState {
   takeDelayP99Ms(): number {
     Atomics.store(this.#flags, RESET_DELAY, 1);
     return this.delayP99Ms;
+  }
+
+  /** Link: its loop turned. */
+  linkTurned(): void {
+    Atomics.add(this.#flags, LINK_TURNS, 1);
+  }
+
+  /** Main: a number that changes as long as the link's loop turns; 0 before its first turn. */
+  get linkTurns(): number {
+    return Atomics.load(this.#flags, LINK_TURNS);
   }
 
   /** Main: waits, without turning its loop, until the link has sent the last words. False: not in time, or refused. */

@@ -8,6 +8,16 @@ import { SharedState } from "./shared.ts";
 /** How long main may take to act on a demand to end before the process is killed. */
 const MAIN_GRACE_MS = 2000;
 
+/** How often this loop proves to main that it turns. */
+const TURN_MS = 100;
+
+/** How long after the end of a drain's timeout a main thread that is blocked is waited for, and how often it is looked at. */
+const DRAIN_GRACE_MS = 3000;
+const LOOK_AGAIN_MS = 1000;
+
+/** What a blocked drain's last results get to be acknowledged. */
+const DRAIN_FLUSH_MS = 2000;
+
 const data: LinkData = workerData;
 const port = parentPort;
 if (port === null) throw new Error("link/thread is the entry of a worker thread; it cannot run by itself");
@@ -19,6 +29,9 @@ const LEVELS = ["debug", "info", "warn"] as const;
 const BLOCKED_MS = 500;
 
 let batch: FromLink[] = [];
+
+/** How long main had been blocked when the thread took the end of the drain over; undefined when it has not. */
+let killsAtEnd: number | undefined;
 
 /** Writes a line for a main thread that is blocked; false when main can do it or its log is elsewhere. */
 function loggedHere(message: Extract<FromLink, { kind: "log" }>): boolean {
@@ -34,7 +47,11 @@ function loggedHere(message: Extract<FromLink, { kind: "log" }>): boolean {
 function writeLine({ fields, ...line }: { fields: object; level: string; event: string; msg: string }): void {
   const { level, event, msg } = line;
   const all = { level, time: wallClockIso(), worker_id: data.workerId, event, ...fields, msg };
-  writeSync(1, `${JSON.stringify(all)}\n`);
+  try {
+    writeSync(1, `${JSON.stringify(all)}\n`);
+  } catch {
+    // A closed or full standard output must not stop the thread's work.
+  }
 }
 
 function emit(message: FromLink): void {
@@ -53,6 +70,12 @@ const connection = new Connection(data, systemClock, shared, (message) => {
     enforceExit("worker.fatal", name, message.message);
   }
   if (message.kind === "registered") cancelWatchdog();
+  if (message.kind === "ended" && killsAtEnd !== undefined) {
+    killProcess(
+      "worker.killed",
+      `the drain is over and the main thread has been blocked for ${killsAtEnd} ms`,
+    );
+  }
   if (message.kind === "log" && loggedHere(message)) return;
   emit(message);
 });
@@ -67,9 +90,28 @@ const cancelWatchdog = systemClock.after(data.registerInMs, () => {
 });
 
 port.on("message", (messages: readonly ToLink[]) => {
-  for (const message of messages) connection.handle(message);
+  for (const message of messages) {
+    connection.handle(message);
+    if (message.kind === "draining" && data.program) boundDrain(message.deadlineMs + DRAIN_GRACE_MS);
+  }
 });
 
+/**
+ * A drain ends in time even when a handler blocks the main loop: results that are finished are delivered,
+ * everything else is given back by the goodbye, and the process is killed.
+ */
+function boundDrain(inMs: number): void {
+  systemClock.after(inMs, () => {
+    if (shared.mainExits) return;
+    const blockedMs = systemClock.monotonicMs() - shared.lastTickMs;
+    if (blockedMs < MAIN_GRACE_MS) return boundDrain(LOOK_AGAIN_MS);
+    connection.handle({ kind: "finish", reason: "drain", flushMs: DRAIN_FLUSH_MS });
+    killsAtEnd = Math.round(blockedMs);
+  });
+}
+
+systemClock.every(TURN_MS, () => shared.linkTurned());
+shared.linkTurned();
 connection.start();
 
 if (data.http !== undefined) void serve(data.http);
@@ -112,4 +154,15 @@ function enforceExit(event: string, exceptionClass: string, message: string): vo
     });
     process.kill(process.pid, "SIGKILL");
   });
+}
+
+/** Ends the process when its main thread cannot. */
+function killProcess(event: string, why: string): void {
+  writeLine({
+    level: "warn",
+    event,
+    fields: { pid: process.pid, signal: "SIGKILL" },
+    msg: `${why}: the process is killed`,
+  });
+  process.kill(process.pid, "SIGKILL");
 }

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LinkWatch } from "./link-watch.ts";
+
+function watched() {
+  const hung: number[] = [];
+  return { hung, watch: new LinkWatch(0, (silentMs) => hung.push(silentMs)) };
+}
+
+test("a thread that turns is not hung; one that stops is reported once, after 5 s", () => {
+  const { hung, watch } = watched();
+  for (let now = 100; now <= 10_000; now += 100) watch.look(now / 100, now);
+  for (let now = 10_100; now <= 14_900; now += 100) watch.look(100, now);
+  assert.deepEqual(hung, []);
+  for (let now = 15_000; now <= 30_000; now += 100) watch.look(100, now);
+  assert.deepEqual(hung, [5_000]);
+});
+
+test("a thread that has not begun gets 20 s", () => {
+  const { hung, watch } = watched();
+  for (let now = 100; now <= 30_000; now += 100) watch.look(0, now);
+  assert.deepEqual(hung, [20_000]);
+});
+
+test("the time in which main itself did not look is not held against the thread", () => {
+  const { hung, watch } = watched();
+  watch.look(1, 100);
+  watch.look(1, 60_100);
+  for (let now = 60_200; now < 65_000; now += 100) watch.look(1, now);
+  assert.deepEqual(hung, []);
+});

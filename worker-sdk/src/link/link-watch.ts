@@ -1,0 +1,37 @@
+/** A thread whose loop has not turned for so long is taken as hung. Its own work takes milliseconds. */
+const HUNG_MS = 5000;
+
+/** The same before its first turn: a busy machine takes seconds to load the thread's modules. */
+const FIRST_TURN_MS = 20_000;
+
+/** Main looks every 100 ms; after a longer gap the process itself stood still, and the thread with it. */
+const GAP_MS = 1000;
+
+/** Watches, from the main thread, that the loop of the link's thread turns. */
+export class LinkWatch {
+  readonly #onHung: (silentMs: number) => void;
+  #turns = 0;
+  #turnedMs: number;
+  #lookedMs: number;
+  #over = false;
+
+  constructor(nowMs: number, onHung: (silentMs: number) => void) {
+    this.#turnedMs = nowMs;
+    this.#lookedMs = nowMs;
+    this.#onHung = onHung;
+  }
+
+  /** @param turns How often the thread's loop has turned. */
+  look(turns: number, nowMs: number): void {
+    const gapMs = nowMs - this.#lookedMs;
+    this.#lookedMs = nowMs;
+    if (turns !== this.#turns) {
+      this.#turns = turns;
+      this.#turnedMs = nowMs;
+    } else if (gapMs > GAP_MS) this.#turnedMs += gapMs;
+    const silentMs = nowMs - this.#turnedMs;
+    if (this.#over || silentMs < (turns === 0 ? FIRST_TURN_MS : HUNG_MS)) return;
+    this.#over = true;
+    this.#onHung(silentMs);
+  }
+}
