@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { ErrorReason } from "@muster/protocol";
-import { type MusterError, OptionsError } from "@muster/worker/client";
+import { ClientReason, type MusterError, OptionsError } from "@muster/worker/client";
 import { CliError } from "./errors.ts";
 import { ExitCode, exitCodeOf } from "./exit-codes.ts";
 import type { Screen } from "./io.ts";
@@ -90,8 +90,11 @@ function describeCall({ cause, addresses, timeoutMs }: CallError): FailureReport
 }
 
 function callMessage(cause: MusterError, at: string, timeoutMs: number): string {
+  if (cause.reason === ClientReason.WRONG_ADDRESS) return cause.summary;
   if (cause.code === Code.Unavailable && cause.reason === "") {
-    return `no scheduler answers at ${at}: ${cause.message || "no connection"}`;
+    // The client says at which address; what a proxy says does not.
+    if (cause.remedy !== "") return cause.summary;
+    return `no scheduler answers at ${at}: ${cause.summary || "no connection"}`;
   }
   if (cause.code === Code.DeadlineExceeded) {
     return `the scheduler at ${at} did not answer within ${timeoutMs / 1000} s`;
@@ -108,9 +111,11 @@ const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
   [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows where it stands",
   [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
+  [ClientReason.WRONG_ADDRESS]: "give the gRPC address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
 };
 
 function callRemedy(cause: MusterError): string {
+  if (/\bTLS\b/.test(cause.summary) && cause.reason === ClientReason.WRONG_ADDRESS) return cause.remedy;
   const known = REMEDIES[cause.reason];
   if (known !== undefined) return known;
   switch (cause.code) {

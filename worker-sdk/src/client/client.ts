@@ -5,19 +5,37 @@ import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import type { ConnectionOptions } from "../connection-options.ts";
 import { processEnvironment, resolveConnection } from "../connection-options.ts";
+import { numberSetting } from "../option-checks.ts";
 import { OptionsError } from "../options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
+import { type CallLimits, limited } from "./call-limits.ts";
 import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import { Submitter } from "./submitter.ts";
+import type { CallOptions } from "./task-handle.ts";
 import { TaskHandle } from "./task-handle.ts";
 import type { SubmitOptions, SubmitSpec } from "./task-spec.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
+import { noAnswer } from "./unreachable.ts";
+
+export type { CallOptions } from "./task-handle.ts";
+
+/** How long a call with one answer may take by default: a scheduler that is well needs milliseconds. */
+const DEFAULT_TIMEOUT_S = 30;
+
+/** What Node's timers take: 24.8 days. */
+const MAX_TIMEOUT_S = 2_147_483;
 
 /** Options of `Client`. */
 export interface ClientOptions extends ConnectionOptions {
+  /**
+   * Longest wait in seconds for a call with one answer (submits, gets, lists, cancels, everything of `tasks` and
+   * `fleet`), unless the call says otherwise; default 30. Watches and `result()` have no such limit: they last as
+   * long as the task, and a connection that no longer answers is noticed within 30 s and dialled again.
+   */
+  readonly timeoutS?: number;
   /** Spreads the waits before a dropped watch is taken up again; default `Math.random`. */
   readonly random?: Random;
 }
@@ -38,7 +56,10 @@ export class Client {
   readonly #transport: FailoverTransport;
   readonly #submitter: Submitter;
   readonly #random: Random;
-  readonly #queue = new SubmitQueue((tasks) => this.#submitTasks(tasks));
+  readonly #timeoutMs: number;
+  readonly #queue = new SubmitQueue((tasks, timeoutMs) =>
+    this.#submitTasks(tasks, { timeoutMs, signal: undefined }),
+  );
 
   /**
    * Reads options and environment; dials at the first call.
@@ -47,10 +68,17 @@ export class Client {
   constructor(options: ClientOptions = {}) {
     const faults: string[] = [];
     const connection = resolveConnection(options, processEnvironment, faults);
+    const timeoutS = numberSetting(
+      { option: ["timeoutS", options.timeoutS], default: DEFAULT_TIMEOUT_S },
+      { min: 0.001, max: MAX_TIMEOUT_S },
+      processEnvironment,
+      faults,
+    );
     if (faults.length > 0) throw new OptionsError("Client", faults);
     this.addresses = connection.addresses;
     this.#random = options.random ?? Math.random;
-    this.#transport = createFailoverTransport(connection);
+    this.#timeoutMs = timeoutS * 1000;
+    this.#transport = createFailoverTransport(connection, this.#timeoutMs);
     this.tasks = createClient(TaskService, this.#transport);
     this.fleet = createClient(FleetService, this.#transport);
     this.supervision = createClient(WorkerService, this.#transport);
@@ -60,17 +88,22 @@ export class Client {
   /**
    * Submits one task: when this returns, it is durable. Tasks that are submitted while others are on their way
    * share a call, and are accepted or refused each by itself.
+   * A submit that is given up, by its deadline or its signal, may have been accepted: give a `uniqueKey` to submit
+   * again without running twice.
    * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), TypeError
-   * when the payload has no JSON form.
+   * when the payload has no JSON form, the signal's reason when it aborts.
    */
   async submit<Output = unknown>(
     type: string,
     payload?: unknown,
-    options: SubmitOptions = {},
+    options: SubmitOptions & CallOptions = {},
   ): Promise<TaskHandle<Output>> {
     const spec = encodeTaskSpec({ ...options, type, payload });
+    const limits = this.#limits(options);
     // Under a tracer every submit is a span and a call of its own.
-    const submitted = isTracing() ? (await this.#submitTasks([spec]))[0] : await this.#queue.submit(spec);
+    const submitted = isTracing()
+      ? (await this.#submitTasks([spec], limits))[0]
+      : await this.#queued(spec, limits);
     if (submitted === undefined)
       throw new MusterError(`SubmitTasks: no answer for ${type}.`, { code: Code.Internal });
     return this.#handleOf<Output>(submitted);
@@ -80,8 +113,12 @@ export class Client {
    * Submits 1 to 10,000 tasks in one transaction, all or none; handles in the same order.
    * @throws as `submit`.
    */
-  async submitMany<Output = unknown>(specs: readonly SubmitSpec[]): Promise<TaskHandle<Output>[]> {
-    return (await this.#submitTasks(specs.map(encodeTaskSpec))).map((task) => this.#handleOf<Output>(task));
+  async submitMany<Output = unknown>(
+    specs: readonly SubmitSpec[],
+    options: CallOptions = {},
+  ): Promise<TaskHandle<Output>[]> {
+    const submitted = await this.#submitTasks(specs.map(encodeTaskSpec), this.#limits(options));
+    return submitted.map((task) => this.#handleOf<Output>(task));
   }
 
   /** A handle for a task that was submitted earlier; asks nothing. */
@@ -90,18 +127,35 @@ export class Client {
   }
 
   /** The task as it is now, with payload, output and attempts. @throws MusterError `TASK_NOT_FOUND`. */
-  get(taskId: string): Promise<Task> {
-    return this.handle(taskId).get();
+  get(taskId: string, options: CallOptions = {}): Promise<Task> {
+    return this.handle(taskId).get(options);
   }
 
-  /** Ends the connection; calls in flight fail. Closing twice is harmless. */
+  /** Ends the connection; calls in flight fail with `CLIENT_CLOSED`, and so do later ones. Closing twice is harmless. */
   close(): void {
     this.#submitter.close();
     this.#transport.close();
   }
 
-  async #submitTasks(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
-    const submitted = await this.#submitter.submit(tasks);
+  /** Over a call that others may share, so that its limits are its own. */
+  async #queued(spec: TaskSpec, limits: CallLimits): Promise<SubmittedTask> {
+    const givenUp = { yes: limits.signal?.aborted === true };
+    const submitted = this.#queue.submit(spec, limits.timeoutMs, givenUp);
+    const late = () => noAnswer("SubmitTasks", this.addresses.join(", "), limits.timeoutMs);
+    try {
+      return await limited(limits, submitted, late);
+    } catch (error) {
+      givenUp.yes = true;
+      throw error;
+    }
+  }
+
+  #limits({ timeoutS, signal }: CallOptions): CallLimits {
+    return { timeoutMs: timeoutS === undefined ? this.#timeoutMs : timeoutS * 1000, signal };
+  }
+
+  async #submitTasks(tasks: TaskSpec[], limits: CallLimits): Promise<readonly SubmittedTask[]> {
+    const submitted = await this.#submitter.submit(tasks, limits);
     if (submitted.length !== tasks.length) {
       throw new MusterError(`SubmitTasks: ${submitted.length} answers for ${tasks.length} tasks.`, {
         code: Code.Internal,

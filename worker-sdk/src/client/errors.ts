@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Failure, Task } from "@muster/protocol";
 import { BadRequestSchema, ERROR_DOMAIN, ErrorInfoSchema, RetryInfoSchema } from "@muster/protocol";
@@ -11,13 +12,33 @@ export interface Violation {
   readonly description: string;
 }
 
+/** Reasons that the client itself gives, beside the scheduler's `ErrorReason`. */
+export const ClientReason = {
+  /** Something else than a scheduler's gRPC server answers at the address; trying again changes nothing. */
+  WRONG_ADDRESS: "WRONG_ADDRESS",
+  /** `Client.close()` was called. */
+  CLIENT_CLOSED: "CLIENT_CLOSED",
+} as const;
+
+/** Failures of an operator's making: their message says all, and a stack would only hide it. */
+const PLAIN: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+]);
+
 /** A call that the scheduler refused or that did not reach it. */
 export class MusterError extends Error {
   override readonly name = "MusterError";
   /** gRPC status code. */
   readonly code: Code;
-  /** Stable reason of the scheduler (`ErrorReason` of `@muster/protocol`); empty when it gave none. */
+  /** Stable reason (`ErrorReason` of `@muster/protocol`, or `ClientReason`); empty when there is none. */
   readonly reason: string;
+  /** What went wrong: the message without the remedy. */
+  readonly summary: string;
+  /** What to do, where the client knows it; empty otherwise. */
+  readonly remedy: string;
   /** Refused fields; empty when the refusal is not about fields. */
   readonly violations: readonly Violation[];
   /** Facts that came with the reason. */
@@ -26,19 +47,22 @@ export class MusterError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(
-    message: string,
+    summary: string,
     details: {
       code: Code;
       reason?: string;
+      remedy?: string;
       violations?: readonly Violation[];
       metadata?: Readonly<Record<string, string>>;
       retryAfterMs?: number | undefined;
       cause?: unknown;
     },
   ) {
-    super(message, { cause: details.cause });
+    super(details.remedy ? `${summary}; ${details.remedy}` : summary, { cause: details.cause });
     this.code = details.code;
     this.reason = details.reason ?? "";
+    this.summary = summary;
+    this.remedy = details.remedy ?? "";
     this.violations = details.violations ?? [];
     this.metadata = details.metadata ?? {};
     this.retryAfterMs = details.retryAfterMs;
@@ -51,7 +75,20 @@ export class MusterError extends Error {
 
   /** True when nothing was decided and the same call may be made again. */
   get transient(): boolean {
-    return this.code === Code.Unavailable;
+    return this.code === Code.Unavailable && this.reason !== ClientReason.WRONG_ADDRESS;
+  }
+
+  /** In a log, and where an error that nobody caught is printed: one line where that says all. */
+  [inspect.custom](_depth: number, options: object, show: typeof inspect): string {
+    const title = `${this.name} [${this.reason || this.codeName}]: ${this.message}`;
+    if (PLAIN.has(this.code)) return title;
+    const { violations, stack = "", cause } = this;
+    return [
+      title,
+      ...stack.split("\n").filter((line) => /^ {4}at /.test(line)),
+      ...violations.map(({ field, description }) => `  ${field}: ${description}`),
+      ...(cause === undefined ? [] : [`  [cause]: ${show(cause, options)}`]),
+    ].join("\n");
   }
 
   /** Whatever a call threw, as a MusterError. */
@@ -73,9 +110,14 @@ export class MusterError extends Error {
   }
 }
 
-/** The connection broke under the call: nothing was answered, which the transport calls Aborted. */
+/**
+ * The connection broke under the call: nothing was answered. The transport has Node's error as the cause then; one of
+ * a single stream (ERR_HTTP2_STREAM_ERROR) is the peer's word on that call.
+ */
 function isBroken({ code, cause }: ConnectError): boolean {
-  return code === Code.Aborted && cause instanceof Error && "code" in cause;
+  if (!(cause instanceof Error && "code" in cause)) return false;
+  const isStreams = cause.code === "ERR_HTTP2_STREAM_ERROR";
+  return code === Code.Aborted || (code === Code.Internal && !isStreams);
 }
 
 /** The task ended badly. Thrown by `TaskHandle.result()`. */

@@ -1,6 +1,6 @@
 export type { ConnectionOptions, TlsOptions } from "../connection-options.ts";
 export { OptionsError } from "../options-error.ts";
-export { Client, type ClientOptions } from "./client.ts";
-export { MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
+export { type CallOptions, Client, type ClientOptions } from "./client.ts";
+export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export { isEnded, outputOf, TaskHandle, type TaskUpdate, type WaitOptions } from "./task-handle.ts";
 export type { RetryOptions, SubmitOptions, SubmitSpec } from "./task-spec.ts";

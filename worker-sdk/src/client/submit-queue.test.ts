@@ -26,12 +26,12 @@ function controlled() {
 
 test("one alone leaves at once; what comes while calls are under way travels together", async () => {
   const { calls, queue, types } = controlled();
-  const all = [queue.submit(spec("1"))];
+  const all = [queue.submit(spec("1"), 1000)];
   await turn();
-  all.push(queue.submit(spec("2")));
+  all.push(queue.submit(spec("2"), 1000));
   await turn();
   assert.deepEqual(types(), ["1", "2"]);
-  all.push(queue.submit(spec("3")), queue.submit(spec("4")));
+  all.push(queue.submit(spec("3"), 1000), queue.submit(spec("4"), 1000));
   await turn();
   assert.equal(calls.length, 2);
   calls[0]?.end();
@@ -53,7 +53,7 @@ test("a refusal is told to the task that it is about, and the others are accepte
     if (bad) throw new MusterError("type is bad", { code: Code.InvalidArgument, reason: "INVALID_TASK" });
     return answer(specs);
   });
-  const ends = await Promise.allSettled(["1", "bad", "2"].map((type) => queue.submit(spec(type))));
+  const ends = await Promise.allSettled(["1", "bad", "2"].map((type) => queue.submit(spec(type), 1000)));
   assert.deepEqual(
     ends.map(({ status }) => status),
     ["fulfilled", "rejected", "fulfilled"],
@@ -67,7 +67,7 @@ test("a call of unknown outcome is not repeated", async () => {
     calls += 1;
     throw new MusterError("away", { code: Code.Unavailable });
   });
-  const ends = await Promise.allSettled([queue.submit(spec("1")), queue.submit(spec("2"))]);
+  const ends = await Promise.allSettled([queue.submit(spec("1"), 1000), queue.submit(spec("2"), 1000)]);
   assert.deepEqual(
     ends.map(({ status }) => status),
     ["rejected", "rejected"],
@@ -81,6 +81,6 @@ test("a shared call stays below a message's size", async () => {
     sizes.push(specs.length);
     return answer(specs);
   });
-  await Promise.all(Array.from({ length: 5 }, (_, n) => queue.submit(spec(String(n), 400_000))));
+  await Promise.all(Array.from({ length: 5 }, (_, n) => queue.submit(spec(String(n), 400_000), 1000)));
   assert.deepEqual(sizes, [2, 2, 1]);
 });

@@ -17,8 +17,15 @@ const ABOUT_A_TASK: ReadonlySet<Code> = new Set([
   Code.OutOfRange,
 ]);
 
+/** What is submitted has been given up: it need not be sent any more. */
+export interface GivenUp {
+  yes: boolean;
+}
+
 interface Waiting {
   readonly spec: TaskSpec;
+  readonly timeoutMs: number;
+  readonly givenUp: GivenUp;
   readonly resolve: (task: SubmittedTask) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -28,20 +35,23 @@ interface Waiting {
  * it carries, so that those made while others are under way travel together. One made alone leaves at once.
  */
 export class SubmitQueue {
-  readonly #call: (specs: TaskSpec[]) => Promise<readonly SubmittedTask[]>;
+  readonly #call: (specs: TaskSpec[], timeoutMs: number) => Promise<readonly SubmittedTask[]>;
   #waiting: Waiting[] = [];
   #underWay = 0;
   #scheduled = false;
 
   /** @param call Submits tasks in one transaction, all or none; answers in their order. */
-  constructor(call: (specs: TaskSpec[]) => Promise<readonly SubmittedTask[]>) {
+  constructor(call: (specs: TaskSpec[], timeoutMs: number) => Promise<readonly SubmittedTask[]>) {
     this.#call = call;
   }
 
-  /** Submits a task. Rejects with what the scheduler says of this task, never of another one. */
-  submit(spec: TaskSpec): Promise<SubmittedTask> {
+  /**
+   * Submits a task. Rejects with what the scheduler says of this task, never of another one.
+   * @param timeoutMs Longest wait once it is sent; tasks that share a call have the longest of theirs.
+   */
+  submit(spec: TaskSpec, timeoutMs: number, givenUp: GivenUp = { yes: false }): Promise<SubmittedTask> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ spec, resolve, reject });
+      this.#waiting.push({ spec, timeoutMs, givenUp, resolve, reject });
       if (this.#scheduled) return;
       this.#scheduled = true;
       // Those of the same turn go together.
@@ -53,6 +63,9 @@ export class SubmitQueue {
   }
 
   #flush(): void {
+    this.#waiting = this.#waiting.some(({ givenUp }) => givenUp.yes)
+      ? this.#waiting.filter(({ givenUp }) => !givenUp.yes)
+      : this.#waiting;
     while (this.#underWay < LANES && this.#waiting.length > 0) {
       this.#underWay += 1;
       void this.#send(this.#take()).finally(() => {
@@ -64,7 +77,10 @@ export class SubmitQueue {
 
   async #send(batch: readonly Waiting[]): Promise<void> {
     try {
-      const tasks = await this.#call(batch.map(({ spec }) => spec));
+      const tasks = await this.#call(
+        batch.map(({ spec }) => spec),
+        Math.max(...batch.map(({ timeoutMs }) => timeoutMs)),
+      );
       for (const [index, { resolve, reject }] of batch.entries()) {
         const task = tasks[index];
         if (task) resolve(task);

@@ -55,6 +55,8 @@ export class SubmitStream {
       // A pool of its own makes this a new connection: one that hangs half-open is never used again.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
+      // As calls: they go direct.
+      "grpc.enable_http_proxy": 0,
       ...KEEPALIVE,
     });
     const metadata = new Metadata();

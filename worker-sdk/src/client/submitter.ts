@@ -3,8 +3,10 @@ import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, TaskService, TaskSpec } from "@muster/protocol";
 import type { Connection } from "../connection-options.ts";
 import { isTracing } from "../tracing/provider.ts";
+import { type CallLimits, limited } from "./call-limits.ts";
 import type { SubmitStream } from "./submit-stream.ts";
 import type { FailoverTransport } from "./transport.ts";
+import { noAnswer } from "./unreachable.ts";
 
 /** A scheduler as far as its streams go. */
 interface Target {
@@ -41,21 +43,26 @@ export class Submitter {
     this.#targets = connection.addresses.map((address) => ({ address, stream: undefined, callsOnly: false }));
   }
 
-  /** Submits tasks in one transaction, all or none. @throws MusterError */
-  async submit(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
+  /**
+   * Submits tasks in one transaction, all or none.
+   * @throws MusterError, the signal's reason when it aborts.
+   */
+  async submit(tasks: TaskSpec[], limits: CallLimits): Promise<readonly SubmittedTask[]> {
     this.#submits += 1;
     const used = this.#transport.current;
     const target = this.#targets[used];
     if (target === undefined) throw new RangeError(`no scheduler address number ${used}`);
     const answered = this.#streamTo(target)?.submit(tasks);
-    if (answered === undefined) return this.#call(tasks);
+    if (answered === undefined) return this.#call(tasks, limits);
+    const { timeoutMs, signal } = limits;
     try {
-      return await answered;
+      return await limited(limits, answered, () => noAnswer("SubmitTasks", target.address, timeoutMs));
     } catch (error) {
-      const failure = this.#transport.failed(error, used);
+      signal?.throwIfAborted();
+      const failure = await this.#transport.explained(error, used, "SubmitTasks");
       if (failure.code !== Code.Unimplemented) throw failure;
       target.callsOnly = true;
-      return this.#call(tasks);
+      return this.#call(tasks, limits);
     }
   }
 
@@ -65,12 +72,20 @@ export class Submitter {
     for (const { stream } of this.#targets) stream?.close();
   }
 
-  async #call(tasks: TaskSpec[]): Promise<readonly SubmittedTask[]> {
-    return (await this.#calls.submitTasks({ tasks })).tasks;
+  async #call(tasks: TaskSpec[], { timeoutMs, signal }: CallLimits): Promise<readonly SubmittedTask[]> {
+    try {
+      const options = { timeoutMs, ...(signal === undefined ? {} : { signal }) };
+      return (await this.#calls.submitTasks({ tasks }, options)).tasks;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
   }
 
   #streamTo(target: Target): SubmitStream | undefined {
     if (target.callsOnly || this.#closed || this.#submits === 1 || isTracing()) return undefined;
+    // A call finds out what is wrong with an address.
+    if (!this.#transport.spoke) return undefined;
     if (this.#Stream === undefined) {
       void this.#load();
       return undefined;

@@ -4,7 +4,7 @@ import type { OutputChunk, Task, TaskService } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import { Backoff } from "../backoff.ts";
-import { sleep } from "../clock.ts";
+import { sleep, systemClock } from "../clock.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 
 /** How a stream that broke without a status appears; a bug of the server looks the same. */
@@ -26,8 +26,18 @@ export interface TaskUpdate {
   readonly outputChunks: readonly OutputChunk[];
 }
 
+/** Options of a call with one answer. */
+export interface CallOptions {
+  /** Longest wait for the answer in seconds; default the client's `timeoutS`. */
+  readonly timeoutS?: number;
+  /** Gives the call up with the signal's reason; the scheduler may carry it out all the same. */
+  readonly signal?: AbortSignal;
+}
+
 /** Options of a wait. */
 export interface WaitOptions {
+  /** Longest wait in seconds, after which a MusterError with `DeadlineExceeded` is thrown; default for ever. */
+  readonly timeoutS?: number;
   /** Ends the wait with the signal's reason; the task goes on. */
   readonly signal?: AbortSignal;
 }
@@ -55,17 +65,23 @@ export class TaskHandle<Output = unknown> {
   }
 
   /** The task as it is now, with its attempts. @throws MusterError `TASK_NOT_FOUND`. */
-  async get(options: WaitOptions = {}): Promise<Task> {
-    const { task } = await this.#tasks.getTask({ taskId: this.id }, options);
-    if (task === undefined) throw emptyAnswer(`GetTask ${this.id}`);
-    return task;
+  async get(options: CallOptions = {}): Promise<Task> {
+    return this.#one("GetTask", options, (call) => this.#tasks.getTask({ taskId: this.id }, call));
   }
 
   /** Asks for the task's end. @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`. */
-  async cancel(reason = ""): Promise<Task> {
-    const { task } = await this.#tasks.cancelTask({ taskId: this.id, reason });
-    if (task === undefined) throw emptyAnswer(`CancelTask ${this.id}`);
-    return task;
+  async cancel(reason = "", options: CallOptions = {}): Promise<Task> {
+    return this.#one("CancelTask", options, (call) =>
+      this.#tasks.cancelTask({ taskId: this.id, reason }, call),
+    );
+  }
+
+  /**
+   * Queues an ended task again, a succeeded one too, or lets one that waits for a retry run now.
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`.
+   */
+  async retry(options: CallOptions = {}): Promise<Task> {
+    return this.#one("RetryTask", options, (call) => this.#tasks.retryTask({ taskId: this.id }, call));
   }
 
   /**
@@ -84,15 +100,28 @@ export class TaskHandle<Output = unknown> {
 
   /**
    * The task now, then at every change, until it has ended; the last update has the output. A stream
-   * that drops is taken up again, for ever, with backoff. Chunks that were already seen are left out.
+   * that drops is taken up again, for ever unless `timeoutS` says otherwise, with backoff. Chunks that were already
+   * seen are left out.
    */
   async *watch(options: WaitOptions = {}): AsyncGenerator<TaskUpdate, void, undefined> {
+    const limit = new WaitLimit(this.id, options);
+    try {
+      yield* this.#updates(limit);
+    } finally {
+      limit.close();
+    }
+  }
+
+  async *#updates(limit: WaitLimit): AsyncGenerator<TaskUpdate, void, undefined> {
     const backoff = new Backoff({ baseMs: 200, maxMs: 5000, random: this.#random });
     const seen = new Map<string, bigint>();
     let unexplained = 0;
     for (;;) {
       try {
-        for await (const { task, outputChunks } of this.#tasks.watchTask({ taskId: this.id }, options)) {
+        for await (const { task, outputChunks } of this.#tasks.watchTask(
+          { taskId: this.id },
+          { signal: limit.signal },
+        )) {
           backoff.reset();
           unexplained = 0;
           if (task === undefined) continue;
@@ -100,13 +129,57 @@ export class TaskHandle<Output = unknown> {
           if (isEnded(task.state)) return;
         }
       } catch (error) {
-        options.signal?.throwIfAborted();
+        limit.signal.throwIfAborted();
         if (!isDropped(error)) throw error;
         if (error.code !== Code.Unavailable) unexplained += 1;
         if (unexplained > MAX_UNEXPLAINED) throw error;
       }
-      await sleep(backoff.next(), options.signal);
+      await sleep(backoff.next(), limit.signal);
     }
+  }
+
+  async #one(
+    name: string,
+    { timeoutS, signal }: CallOptions,
+    call: (options: { timeoutMs?: number; signal?: AbortSignal }) => Promise<{ task?: Task | undefined }>,
+  ): Promise<Task> {
+    try {
+      const { task } = await call({
+        ...(timeoutS === undefined ? {} : { timeoutMs: timeoutS * 1000 }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      if (task === undefined) throw emptyAnswer(`${name} ${this.id}`);
+      return task;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
+}
+
+/** Aborts a wait at its deadline or when its caller says so. */
+class WaitLimit {
+  readonly signal: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #close: () => void;
+
+  constructor(taskId: string, { timeoutS, signal }: WaitOptions) {
+    this.signal = this.#controller.signal;
+    const abort = (): void => this.#controller.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    const cancel =
+      timeoutS === undefined
+        ? undefined
+        : systemClock.after(timeoutS * 1000, () => this.#controller.abort(notEnded(taskId, timeoutS)));
+    this.#close = () => {
+      cancel?.();
+      signal?.removeEventListener("abort", abort);
+    };
+  }
+
+  close(): void {
+    this.#close();
   }
 }
 
@@ -150,7 +223,14 @@ function unseen(chunks: readonly OutputChunk[], seen: Map<string, bigint>): Outp
 /** A server that went away or cut the stream: nothing is known against the task or the caller. */
 function isDropped(error: unknown): error is MusterError {
   if (!(error instanceof MusterError)) return false;
-  return error.code === Code.Unavailable || (CUT_CODES.has(error.code) && error.reason === "");
+  return error.transient || (CUT_CODES.has(error.code) && error.reason === "");
+}
+
+function notEnded(taskId: string, timeoutS: number): MusterError {
+  return new MusterError(`task ${taskId} has not ended within ${timeoutS} s`, {
+    code: Code.DeadlineExceeded,
+    remedy: `it goes on; ask \`muster why ${taskId}\``,
+  });
 }
 
 function emptyAnswer(call: string): MusterError {

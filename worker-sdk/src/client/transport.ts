@@ -1,46 +1,75 @@
 import { isMessage } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/protocol";
 import type { Connection } from "../connection-options.ts";
 import { tracedSubmit } from "../tracing/submit-trace.ts";
 import { MusterError } from "./errors.ts";
+import { Http2Connection } from "./http2-connection.ts";
+import { explainFailure } from "./unreachable.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
 export interface FailoverTransport extends Transport {
   /** Number of the address in use. */
   readonly current: number;
-  /** A failure at an address as a MusterError; when it is unavailable and still in use, the next one is. */
-  failed(error: unknown, used: number): MusterError;
-  /** Ends every connection; calls in flight fail. */
+  /** True once one of the addresses has said anything in HTTP/2. */
+  readonly spoke: boolean;
+  /**
+   * A failure at an address in words; when it is unavailable and still in use, the next one is.
+   * @param name Name of the method that was called.
+   */
+  explained(error: unknown, used: number, name: string): Promise<MusterError>;
+  /** Ends every connection; calls in flight fail, and later ones are refused. */
   close(): void;
 }
 
 interface Endpoint {
+  readonly address: string;
   readonly transport: Transport;
-  readonly sessions: Http2SessionManager;
+  readonly http2: Http2Connection;
 }
 
 /**
  * Sends every call to one address until a call finds it unavailable, then moves on to the next. The
  * failed call itself is not repeated here: whether that is safe is the caller's to know.
+ *
+ * @param timeoutMs How long a call with one answer may take unless it says otherwise. Streams have no such limit:
+ * their connection is watched instead.
  */
-export function createFailoverTransport(connection: Connection): FailoverTransport {
+export function createFailoverTransport(connection: Connection, timeoutMs: number): FailoverTransport {
   const endpoints = connection.addresses.map((address) => createEndpoint(address, connection));
   let current = 0;
-  const guarded = async <T>(call: (transport: Transport) => Promise<T>): Promise<T> => {
+  let closed = false;
+  const guarded = async <T>(
+    { name, limitMs, signal }: { name: string; limitMs: number | undefined; signal: AbortSignal | undefined },
+    call: (transport: Transport) => Promise<T>,
+  ): Promise<T> => {
     const used = current;
+    const endpoint = endpoints[used];
+    if (endpoint === undefined) throw new RangeError(`no scheduler address number ${used}`);
     try {
-      const endpoint = endpoints[used];
-      if (endpoint === undefined) throw new RangeError(`no scheduler address number ${used}`);
       return await call(endpoint.transport);
     } catch (error) {
-      throw failed(error, used);
+      throw signal?.aborted ? MusterError.from(error) : await explained(error, used, name, limitMs);
     }
   };
-  const failed = (error: unknown, used: number): MusterError => {
-    const failure = MusterError.from(error);
+  const explained = async (
+    error: unknown,
+    used: number,
+    name: string,
+    limitMs?: number,
+  ): Promise<MusterError> => {
+    const { address, http2 } = endpoints[used] ?? { address: "", http2: undefined };
+    const facts = {
+      name,
+      address,
+      tls: connection.tls,
+      spoke: http2?.spoke !== false,
+      timeoutMs: limitMs,
+      closed,
+    };
+    const failure = await explainFailure(MusterError.from(error), facts);
     if (failure.code === Code.Unavailable && current === used) current = (used + 1) % endpoints.length;
     return failure;
   };
@@ -48,39 +77,38 @@ export function createFailoverTransport(connection: Connection): FailoverTranspo
     get current() {
       return current;
     },
-    failed,
-    unary: (method, signal, timeoutMs, header, input, contextValues) =>
-      guarded((transport) => transport.unary(method, signal, timeoutMs, header, input, contextValues)),
-    async stream(method, signal, timeoutMs, header, input, contextValues) {
-      const used = current;
-      const response = await guarded((transport) =>
-        transport.stream(method, signal, timeoutMs, header, input, contextValues),
+    get spoke() {
+      return endpoints.some(({ http2 }) => http2.spoke);
+    },
+    explained,
+    unary(method, signal, ownMs, header, input, contextValues) {
+      const limitMs = ownMs ?? timeoutMs;
+      return guarded({ name: method.name, limitMs, signal }, (transport) =>
+        transport.unary(method, signal, limitMs, header, input, contextValues),
       );
-      return { ...response, message: mapErrors(response.message, (error) => failed(error, used)) };
+    },
+    async stream(method, signal, ownMs, header, input, contextValues) {
+      const used = current;
+      const response = await guarded({ name: method.name, limitMs: ownMs, signal }, (transport) =>
+        transport.stream(method, signal, ownMs, header, input, contextValues),
+      );
+      return {
+        ...response,
+        message: mapErrors(response.message, (error) => explained(error, used, method.name)),
+      };
     },
     close() {
-      for (const { sessions } of endpoints) sessions.abort();
+      closed = true;
+      for (const { http2 } of endpoints) http2.close();
     },
   };
 }
 
 function createEndpoint(address: string, { token, tls }: Connection): Endpoint {
-  const baseUrl = `${tls === undefined ? "http" : "https"}://${address}`;
-  const sessions = new Http2SessionManager(
-    baseUrl,
-    // Long enough for a watch of an hour to cost nothing, short enough to notice a half-open connection.
-    { pingIntervalMs: 20_000, pingTimeoutMs: 10_000 },
-    tls === undefined
-      ? {}
-      : {
-          ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-          ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-          ...(tls.key === undefined ? {} : { key: tls.key }),
-        },
-  );
+  const http2 = new Http2Connection(address, tls);
   const transport = createGrpcTransport({
-    baseUrl,
-    sessionManager: sessions,
+    baseUrl: http2.authority,
+    sessionManager: http2,
     interceptors: [
       (next) => (request) => {
         if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
@@ -89,7 +117,7 @@ function createEndpoint(address: string, { token, tls }: Connection): Endpoint {
       traceSubmits(address),
     ],
   });
-  return { transport, sessions };
+  return { address, transport, http2 };
 }
 
 /** Submits begin a trace, or go on with the caller's. */
@@ -116,10 +144,13 @@ function traceSubmits(address: string): Interceptor {
   };
 }
 
-async function* mapErrors<T>(source: AsyncIterable<T>, convert: (error: unknown) => Error): AsyncIterable<T> {
+async function* mapErrors<T>(
+  source: AsyncIterable<T>,
+  convert: (error: unknown) => Promise<Error>,
+): AsyncIterable<T> {
   try {
     yield* source;
   } catch (error) {
-    throw convert(error);
+    throw await convert(error);
   }
 }

@@ -4,12 +4,14 @@ import { ErrorReason } from "@muster/protocol";
 import type { Random } from "../backoff.ts";
 import { Backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
+import { processEnvironment } from "../connection-options.ts";
 import { msFromDuration } from "../duration.ts";
 import type { Incoming } from "./assignments-frame.ts";
+import { DialFailures } from "./dial-failure.ts";
 import { DialPatience, type DialWindow } from "./dial-patience.ts";
+import { firstDials } from "./first-dials.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
-import { describeStreamEnd } from "./status.ts";
 import { Stream } from "./stream.ts";
 import { encode } from "./wire.ts";
 
@@ -49,7 +51,8 @@ export class Session {
   readonly #data: Pick<LinkData, "addresses" | "token" | "tls">;
   readonly #clock: Clock;
   readonly #listener: SessionListener;
-  readonly #backoff: Backoff;
+  readonly #failures: DialFailures;
+  #backoff: Backoff;
   readonly #patience = new DialPatience();
   /** Lease and grace of the last Welcome, milliseconds. */
   #leaseMs = 0;
@@ -76,7 +79,8 @@ export class Session {
     this.#clock = clock;
     this.#listener = listener;
     this.#random = random;
-    this.#backoff = new Backoff({ random });
+    this.#failures = new DialFailures(data.tls, processEnvironment);
+    this.#backoff = firstDials(data.addresses, random);
   }
 
   /** True once a Welcome has arrived. */
@@ -146,6 +150,7 @@ export class Session {
     this.#cancelTimer?.();
     this.#patience.answered(address);
     this.#welcomedAtMs = this.#clock.monotonicMs();
+    if (!this.#registered) this.#backoff = new Backoff({ random: this.#random });
     this.#registered = true;
     this.#leaseMs = msFromDuration(message.kind.value.lease) ?? 0;
     this.#graceMs = msFromDuration(message.kind.value.reconnectGrace) ?? 0;
@@ -153,12 +158,20 @@ export class Session {
     this.#listener.welcome(message.kind.value, stream, address);
   }
 
+  /** What answers at an address is known a moment after the dial has failed. */
+  #found(line: string): void {
+    if (!this.#registered) this.#lastError = line;
+  }
+
   #ended(end: StreamEnd, address: string): void {
     this.#cancelTimer?.();
     this.#stream = undefined;
     const welcomedAtMs = this.#welcomedAtMs;
     this.#welcomedAtMs = undefined;
-    this.#lastError = `${address}: ${this.#cutReason ?? describeStreamEnd(end)}`;
+    this.#lastError =
+      this.#cutReason === undefined
+        ? this.#failures.describe(end, address, this.#registered ? undefined : (line) => this.#found(line))
+        : `${address}: ${this.#cutReason}${this.#failures.way(address)}`;
     if (welcomedAtMs !== undefined) this.#listener.down();
     this.#next += 1;
     this.#listener.ended(end);

@@ -2,6 +2,7 @@ import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { Client, Metadata } from "@grpc/grpc-js";
 import { WorkerService } from "@muster/protocol";
 import { channelCredentials } from "../channel-credentials.ts";
+import { goesDirect } from "../proxy.ts";
 import { type Incoming, readIncoming } from "./assignments-frame.ts";
 import type { LinkData } from "./messages.ts";
 import type { StreamEnd } from "./status.ts";
@@ -39,6 +40,8 @@ export class Stream {
       // A pool of its own makes this a new connection: one that hangs half-open is never used again.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
+      // A proxy cannot know what listens on this machine.
+      ...(goesDirect(address) ? { "grpc.enable_http_proxy": 0 } : {}),
       "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
       "grpc.max_send_message_length": -1,
     });

@@ -1,0 +1,98 @@
+import { Code } from "@connectrpc/connect";
+import type { TlsMaterial } from "../connection-options.ts";
+import { processEnvironment } from "../connection-options.ts";
+import { readableDialError } from "../dial-error.ts";
+import { probePeer } from "../peer-probe.ts";
+import { proxyFor } from "../proxy.ts";
+import { ClientReason, MusterError } from "./errors.ts";
+
+/** What is known of a call that failed. */
+export interface FailedCall {
+  /** The method's name, for example `SubmitTasks`. */
+  readonly name: string;
+  readonly address: string;
+  readonly tls: TlsMaterial | undefined;
+  /** The peer has said something in HTTP/2. */
+  readonly spoke: boolean;
+  /** How long an answer was waited for; undefined for ever. */
+  readonly timeoutMs: number | undefined;
+  /** The client was closed. */
+  readonly closed: boolean;
+}
+
+/** Failures after which it is worth finding out who answers at the address. */
+const UNEXPLAINED: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.Internal,
+  Code.Unknown,
+  Code.Aborted,
+  Code.Canceled,
+]);
+
+const NO_LISTENER = /ECONNREFUSED|ENOENT/;
+const NO_NAME = /ENOTFOUND|EAI_AGAIN|EAI_NODATA/;
+
+/** A failed call in words: what is wrong with the address, and what to do. What the scheduler itself said stays as it is. */
+export async function explainFailure(failure: MusterError, call: FailedCall): Promise<MusterError> {
+  if (failure.reason !== "") return failure;
+  if (call.closed) return clientClosed();
+  if (failure.code === Code.DeadlineExceeded) return noAnswer(call.name, call.address, call.timeoutMs);
+  const unavailable = failure.code === Code.Unavailable;
+  if (!unavailable && (call.spoke || !UNEXPLAINED.has(failure.code))) return failure;
+  const { address, tls } = call;
+  if (NO_LISTENER.test(failure.message)) {
+    return unreachable(
+      call,
+      failure,
+      "start one with `muster dev`, or give its address in MUSTER_SCHEDULER_ADDR or the option scheduler",
+    );
+  }
+  if (NO_NAME.test(failure.message)) {
+    return unreachable(
+      call,
+      failure,
+      "is the name right? Give host:port in MUSTER_SCHEDULER_ADDR or the option scheduler",
+    );
+  }
+  const wrong = call.spoke ? undefined : await probePeer(address, tls);
+  if (wrong !== undefined) {
+    return new MusterError(wrong.what, {
+      code: Code.Unavailable,
+      reason: ClientReason.WRONG_ADDRESS,
+      remedy: wrong.remedy,
+    });
+  }
+  return unreachable(call, failure, "look at the scheduler's log and at the network between here and there");
+}
+
+/** A call of a client that was closed before its answer came, or before it was made. */
+export function clientClosed(): MusterError {
+  return new MusterError("the client was closed", {
+    code: Code.Canceled,
+    reason: ClientReason.CLIENT_CLOSED,
+    remedy: "close it when its last call has ended, or make another one",
+  });
+}
+
+/** A call that was given up after its deadline. */
+export function noAnswer(name: string, address: string, timeoutMs: number | undefined): MusterError {
+  const within = timeoutMs === undefined ? "in time" : `within ${timeoutMs / 1000} s`;
+  const writes = /^(?:Submit|Cancel|Retry|Drain|Pause|Resume)/.test(name);
+  const unknown = writes ? "; whether it was carried out is not known" : "";
+  const again =
+    name === "SubmitTasks"
+      ? "submit again with a uniqueKey, so that it runs once"
+      : "is the address that of a scheduler's gRPC server (default port 7070), and does its process run?";
+  return new MusterError(`${name}: ${address} did not answer ${within}${unknown}`, {
+    code: Code.DeadlineExceeded,
+    remedy: again,
+  });
+}
+
+function unreachable({ address }: FailedCall, failure: MusterError, remedy: string): MusterError {
+  const proxy = proxyFor(address, processEnvironment);
+  const direct =
+    proxy === undefined ? "" : ` (dialled directly: clients do not use ${proxy.variable}=${proxy.url})`;
+  const what = `no scheduler answers at ${address}: ${readableDialError(failure.summary) || "no connection"}${direct}`;
+  return new MusterError(what, { code: Code.Unavailable, remedy });
+}
