@@ -62,10 +62,8 @@ export async function inspect(layout: Layout): Promise<Contents> {
   const hasCluster = clusterNames.includes("PG_VERSION");
   if (!hasCluster) {
     refuseBareCluster(layout, names);
-    refuseForeign(
-      layout.dataDir,
-      names.filter((name) => !ours.test(name) && !harmless.has(name)),
-    );
+    const others = names.filter((name) => !ours.test(name) && !harmless.has(name));
+    refuseForeign(layout.dataDir, await withoutDataFolders(layout.dataDir, others));
     refuseForeign(
       layout.cluster,
       clusterNames.filter((name) => !clusterEntry.test(name)),
@@ -82,6 +80,18 @@ export async function inspect(layout: Layout): Promise<Contents> {
   const leftovers = names.filter((name) => name.startsWith(initPrefix) && ours.test(name));
   for (const name of leftovers) await refuseForeignLeftover(join(layout.dataDir, name));
   return { hasCluster, leftovers };
+}
+
+/** Those that are not data folders of Muster themselves: `.muster/demo` may lie in `.muster`. */
+async function withoutDataFolders(folder: string, names: string[]): Promise<string[]> {
+  const found = await Promise.all(names.map(async (name) => !(await isDataFolder(join(folder, name)))));
+  return names.filter((_, index) => found[index]);
+}
+
+async function isDataFolder(path: string): Promise<boolean> {
+  if (!(await statOf(path))?.isDirectory()) return false;
+  const names = (await list(path)) ?? [];
+  return names.includes("lock") && names.every((name) => ours.test(name) || harmless.has(name));
 }
 
 async function refuseForeignLeftover(folder: string): Promise<void> {
