@@ -167,6 +167,7 @@ describe("the import rules", () => {
   let folder: string;
   let messages: ReadonlyMap<string, string>;
   const found = new Map<string, string[]>();
+  const readersFiles: string[] = [];
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "muster-lint-"));
@@ -180,6 +181,8 @@ describe("the import rules", () => {
         await writeFile(file, `${code}\n`);
       }
     }
+    // As a reader saves the README's examples: at the top of the checkout.
+    await writeFile(join(folder, "submit.ts"), 'console.log("saved")\n');
     const { stdout } = await runTool(
       "biome",
       ["lint", "--vcs-enabled=false", "--max-diagnostics=none", "--reporter=json", "."],
@@ -187,6 +190,7 @@ describe("the import rules", () => {
     );
     const report: Report = JSON.parse(stdout);
     for (const { category, message, location } of report.diagnostics) {
+      if (location.path === "submit.ts") readersFiles.push(message);
       if (category === "plugin") found.set(location.path, [...(found.get(location.path) ?? []), message]);
     }
   });
@@ -202,6 +206,10 @@ describe("the import rules", () => {
       assert.deepEqual(found.get(`${index}/${allowed}`), undefined);
     });
   }
+
+  it("leave out what a reader saves at the top of the checkout", () => {
+    assert.deepEqual(readersFiles, []);
+  });
 
   it("has a case for every rule", async () => {
     const rules = (await readdir(join(ROOT, "lint"))).map((file) => file.replace(".grit", ""));
