@@ -4,19 +4,21 @@ import { MultiBar, Presets, type SingleBar } from "cli-progress";
 /** Shows how far each page is. */
 export interface Board {
   update(index: number, task: Task): void;
+  /** Prints a text above the bars, or between the lines. */
+  log(text: string): void;
   close(): void;
 }
 
 const STATES: ReadonlyMap<TaskState, string> = new Map([
   [TaskState.QUEUED, "waiting"],
-  [TaskState.ASSIGNED, "given out"],
+  [TaskState.ASSIGNED, "assigned"],
   [TaskState.RUNNING, "running"],
   [TaskState.SUCCEEDED, "done"],
   [TaskState.FAILED, "failed"],
   [TaskState.CANCELLED, "cancelled"],
 ]);
 
-/** A bar for each page on a terminal; a line for each change when piped. */
+/** A bar for each page on a terminal; when piped a line for each change of state, phase or quarter. */
 export function createBoard(names: readonly string[]): Board {
   return process.stdout.isTTY ? bars(names) : lines(names);
 }
@@ -31,6 +33,7 @@ function bars(names: readonly string[]): Board {
   );
   return {
     update: (index, task) => list[index]?.update(percent(task), { what: describe(task) }),
+    log: (text) => multi.log(`${text}\n`),
     close: () => multi.stop(),
   };
 }
@@ -39,10 +42,15 @@ function lines(names: readonly string[]): Board {
   const last = new Map<number, string>();
   return {
     update(index, task) {
-      const line = `  ${(names[index] ?? "").padEnd(10)} ${String(percent(task)).padStart(3)} %  ${describe(task)}`;
-      if (last.get(index) === line) return;
-      last.set(index, line);
-      process.stdout.write(`${line}\n`);
+      const reached = `${Math.floor(percent(task) / 25)} ${describe(task)}`;
+      if (last.get(index) === reached) return;
+      last.set(index, reached);
+      process.stdout.write(
+        `  ${(names[index] ?? "").padEnd(10)} ${String(percent(task)).padStart(3)} %  ${describe(task)}\n`,
+      );
+    },
+    log: (text) => {
+      process.stdout.write(`${text}\n`);
     },
     close: () => undefined,
   };

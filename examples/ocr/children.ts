@@ -13,6 +13,8 @@ export interface Child {
   readonly name: string;
   /** Asks it to end (SIGTERM) and answers its exit code, or the signal that ended it. */
   stop(): Promise<number | string>;
+  /** Ends it without a warning (SIGKILL). */
+  kill(): Promise<number | string>;
   /** Settles when it has ended, however. */
   readonly ended: Promise<number | string>;
   /** Last lines that it wrote, for when it failed. */
@@ -46,15 +48,11 @@ export function startChild(
     if (parsed) onLine(parsed);
   });
   const ended = whenEnded(child);
-  return {
-    name,
-    ended,
-    tail: () => lines.join("\n"),
-    stop: () => {
-      child.kill("SIGTERM");
-      return ended;
-    },
+  const end = (signal: NodeJS.Signals) => () => {
+    child.kill(signal);
+    return ended;
   };
+  return { name, ended, tail: () => lines.join("\n"), stop: end("SIGTERM"), kill: end("SIGKILL") };
 }
 
 function whenEnded(child: ChildProcess): Promise<number | string> {

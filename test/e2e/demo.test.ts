@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { ROOT } from "../support/checks.ts";
 import { nothingLeftOf } from "../support/left-behind.ts";
 import { killAll, Program } from "../support/program.ts";
-import { type Folder, temporaryFolder } from "../support/serve.ts";
+import { type Folder, serve, temporaryFolder } from "../support/serve.ts";
 
 /** The recognition of seven pages takes 10 s on two idle cores. */
 const DEMO_MS = 300_000;
@@ -22,7 +22,7 @@ describe("npm run demo", () => {
     await folder.remove();
   });
 
-  it("recognises every page, says how long each phase took, and leaves nothing running", {
+  it("T35: recognises every page, survives what it kills, and a scheduler starts beside its data", {
     timeout: DEMO_MS,
   }, async () => {
     const demo = Program.start("demo", "../../examples/ocr/demo.ts", {
@@ -40,10 +40,26 @@ describe("npm run demo", () => {
         new RegExp(`=== ${page}: .* confidence \\d+ %, ([\\d.]+) % of`).exec(demo.stdout) ?? [];
       assert.ok(Number(percent) > 90, `${page}: ${percent} % of the words`);
     }
-    const phases = demo.stdout.match(/task t-\S+ on ocr-[12]: .*inference \d+ ms/g) ?? [];
+    const phases = demo.stdout.match(/task t-\S+ on ocr-[12](?:, attempt 2)?: .*inference \d+ ms/g) ?? [];
     assert.equal(phases.length, pages.length);
     assert.match(demo.stdout, /model_resolve \d+ ms, model_load \d+ ms/);
+    assert.match(
+      demo.stdout,
+      /KILLED .*\n.*was killed by SIGKILL .* what it held \(1 attempt\) was requeued/,
+    );
+    assert.match(
+      demo.stdout,
+      /It runs again: ocr-1 is connected and kept \d running; ocr-2 is connected and kept \d/,
+    );
+    assert.match(demo.stdout, /NO_WORKER_FOR_TYPE .*\n.*did you mean ocr\.page\?/);
+    assert.match(
+      demo.stdout,
+      new RegExp(`${pages.length} of ${pages.length} pages are done, in ${pages.length + 1} attempts`),
+    );
     assert.match(demo.stdout, /npx muster tasks/);
     await nothingLeftOf(folder.path, 5_000);
+
+    // The demo's data lies in .muster/demo, the scheduler's in .muster.
+    await serve(folder, ["--data-dir", join(folder.path, ".muster")]);
   });
 });

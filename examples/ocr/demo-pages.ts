@@ -1,0 +1,50 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Task, TaskState } from "@muster/protocol";
+import { wordAccuracy } from "./accuracy.ts";
+import type { OcrResult } from "./worker.ts";
+
+const PAGES = fileURLToPath(new URL("./pages/", import.meta.url));
+
+/** A page image and the text that is really on it. */
+export interface Page {
+  readonly name: string;
+  readonly image: Uint8Array;
+  readonly expected: string;
+}
+
+export async function loadPages(): Promise<Page[]> {
+  const files = (await readdir(PAGES)).filter((file) => file.endsWith(".png")).sort();
+  return Promise.all(
+    files.map(async (file) => ({
+      name: file.replace(".png", ""),
+      image: new Uint8Array(await readFile(join(PAGES, file))),
+      expected: await readFile(join(PAGES, file.replace(".png", ".txt")), "utf8"),
+    })),
+  );
+}
+
+/** Prints what became of a page; true when it was recognised with more than 90 % of its words right. */
+export function report(page: Page, task: Task | undefined, say: (text: string) => void): boolean {
+  if (task?.state !== TaskState.SUCCEEDED) {
+    say(`\n=== ${page.name}: ${task?.failure?.code ?? "no result"} ${task?.failure?.message ?? ""}`);
+    return false;
+  }
+  const result = JSON.parse(new TextDecoder().decode(task.output)) as OcrResult;
+  const right = wordAccuracy(page.expected, result.text);
+  const phases = (task.metrics?.phases ?? []).map(
+    ({ phase, duration }) => `${phase} ${milliseconds(duration)} ms`,
+  );
+  const attempt = task.attemptCount > 1 ? `, attempt ${task.attemptCount}` : "";
+  say(
+    `\n=== ${page.name}: ${result.words} words, confidence ${Math.round(result.confidence)} %, ${(right * 100).toFixed(1)} % of the words right`,
+  );
+  say(`    task ${task.id} on ${task.workerId}${attempt}: ${phases.join(", ")}\n`);
+  say(result.text.trim().replaceAll(/^/gm, "    "));
+  return right > 0.9;
+}
+
+function milliseconds(duration: { seconds: bigint; nanos: number } | undefined): number {
+  return duration ? Number(duration.seconds) * 1_000 + Math.round(duration.nanos / 1e6) : 0;
+}
