@@ -1,3 +1,4 @@
+import { cutToEnd } from "../domain/cut.ts";
 import {
   endingSignal,
   exitInWords,
@@ -120,7 +121,7 @@ export class Launches {
         how: exitInWords(exit),
         ...facts(report),
         last_phase: lastPhase,
-        ...(planned ? {} : { log_tail: logTail.slice(-LOGGED_TAIL) }),
+        ...(planned ? {} : { log_tail: cutToEnd(logTail, LOGGED_TAIL) }),
       });
     }
     if (livingSessions.length === 0) return ended.requeued;

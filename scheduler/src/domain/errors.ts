@@ -27,6 +27,8 @@ export class Refusal extends Error {
   readonly kind: RefusalKind;
   readonly reason: string;
   readonly violations: readonly Violation[];
+  /** How many there were, when not all are in `violations`. */
+  readonly violationCount: number;
   /** Wait before trying again, when that makes sense. */
   readonly retryDelayMs: number | undefined;
 
@@ -34,12 +36,18 @@ export class Refusal extends Error {
     kind: RefusalKind,
     reason: string,
     message: string,
-    options: { violations?: readonly Violation[]; retryDelayMs?: number; cause?: unknown } = {},
+    options: {
+      violations?: readonly Violation[];
+      violationCount?: number;
+      retryDelayMs?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
     this.reason = reason;
     this.violations = options.violations ?? [];
+    this.violationCount = options.violationCount ?? this.violations.length;
     this.retryDelayMs = options.retryDelayMs;
   }
 }

@@ -1,17 +1,9 @@
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type ServerErrorResponse } from "@grpc/grpc-js";
-import {
-  BadRequestSchema,
-  ERROR_DOMAIN,
-  ErrorInfoSchema,
-  RetryInfoSchema,
-  STATUS_DETAILS_TRAILER,
-  type Status,
-  StatusSchema,
-} from "@muster/protocol";
+import { STATUS_DETAILS_TRAILER, type Status, StatusSchema } from "@muster/protocol";
 import { DatabaseUnavailableError, Refusal, type RefusalKind } from "../domain/errors.ts";
+import { outgoing, outgoingStatus, outgoingText } from "./outgoing.ts";
 
 /** gRPC code of each kind of refusal; Connect's codes have the same numbers. */
 const CODES: Readonly<Record<RefusalKind, Code>> = {
@@ -26,7 +18,8 @@ const CODES: Readonly<Record<RefusalKind, Code>> = {
   deadline: Code.DeadlineExceeded,
 };
 
-const INTERNAL = "internal error; the scheduler's log has the cause";
+/** All that a caller is told of a fault of ours. */
+export const INTERNAL = "internal error; the scheduler's log has the cause";
 
 /** Callers are asked to wait this long while the database is away, milliseconds. */
 const DATABASE_RETRY_MS = 1_000;
@@ -36,34 +29,30 @@ const DATABASE_RETRY_MS = 1_000;
  * away is UNAVAILABLE; everything else is INTERNAL without its inner words, which go to the log.
  */
 export function toConnectError(error: unknown): ConnectError {
-  if (error instanceof ConnectError) return error;
+  if (error instanceof ConnectError) return presentable(error);
   const refusal = toRefusal(error);
   if (!refusal) return new ConnectError(INTERNAL, Code.Internal);
-  const connectError = new ConnectError(refusal.message, CODES[refusal.kind]);
-  connectError.details = details(refusal);
+  const { message, details } = outgoing(refusal);
+  const connectError = new ConnectError(message, CODES[refusal.kind]);
+  connectError.details = [...details];
   return connectError;
 }
 
 /** The same for a grpc-js server. */
 export function toGrpcError(error: unknown): ServerErrorResponse & { metadata: Metadata } {
-  const { code, message, details } = toStatus(error);
+  const told = toStatus(error);
   const metadata = new Metadata();
-  if (details.length > 0) {
-    const encoded = toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
-    metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(encoded));
+  if (told.details.length > 0) {
+    metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(toBinary(StatusSchema, told)));
   }
-  return Object.assign(new Error(message), { code, details: message, metadata });
+  return Object.assign(new Error(told.message), { code: told.code, details: told.message, metadata });
 }
 
 /** The same as a message, for a stream whose requests are answered each by itself. */
 export function toStatus(error: unknown): Status {
   const refusal = toRefusal(error);
   if (!refusal) return create(StatusSchema, { code: Code.Internal, message: INTERNAL });
-  return create(StatusSchema, {
-    code: CODES[refusal.kind],
-    message: refusal.message,
-    details: details(refusal).map(({ desc, value }) => anyPack(desc, create(desc, value))),
-  });
+  return outgoingStatus(CODES[refusal.kind], outgoing(refusal));
 }
 
 /** True when the error is a fault of ours that belongs in the log. */
@@ -83,20 +72,11 @@ function toRefusal(error: unknown): Refusal | undefined {
   });
 }
 
-function details(refusal: Refusal): { desc: DescMessage; value: MessageInitShape<DescMessage> }[] {
-  const info = create(ErrorInfoSchema, { reason: refusal.reason, domain: ERROR_DOMAIN });
-  const list: { desc: DescMessage; value: MessageInitShape<DescMessage> }[] = [
-    { desc: ErrorInfoSchema, value: info },
-  ];
-  if (refusal.retryDelayMs !== undefined) {
-    list.push({
-      desc: RetryInfoSchema,
-      value: create(RetryInfoSchema, { retryDelay: durationFromMs(refusal.retryDelayMs) }),
-    });
-  }
-  if (refusal.violations.length > 0) {
-    const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
-    list.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
-  }
-  return list;
+/** What the Connect library refuses by itself may quote the request. */
+function presentable(error: ConnectError): ConnectError {
+  const message = outgoingText(error.rawMessage);
+  if (message === error.rawMessage) return error;
+  const told = new ConnectError(message, error.code, error.metadata, undefined, error.cause);
+  told.details = error.details;
+  return told;
 }

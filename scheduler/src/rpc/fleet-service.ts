@@ -6,6 +6,7 @@ import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { Launches } from "../dispatch/launches.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
+import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
 import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
@@ -158,7 +159,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         throw new Refusal(
           "not_found",
           "QUEUE_NOT_FOUND",
-          `there is no queue "${queue.slice(0, 140)}"; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
+          `there is no queue ${quoted(queue, 140)}; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
         );
       }
       return { explanation: fromExplanation(explanation) };
@@ -321,7 +322,7 @@ async function describeQueue(
 
 function requireQueueName(queue: string): string {
   if (QUEUE_NAME.test(queue)) return queue;
-  throw new Refusal("invalid", "INVALID_REQUEST", `"${queue.slice(0, 140)}" is not a queue name`, {
+  throw new Refusal("invalid", "INVALID_REQUEST", `${quoted(queue, 140)} is not a queue name`, {
     violations: [
       {
         field: "queue",
@@ -346,14 +347,10 @@ function workerNotFound(id: string): Refusal {
   return new Refusal(
     "not_found",
     "WORKER_NOT_FOUND",
-    `there is no worker "${id.slice(0, 140)}" and no trace of one; list them with ListWorkers`,
+    `there is no worker ${quoted(id, 140)} and no trace of one; list them with ListWorkers`,
   );
 }
 
 function taskNotFound(id: string): Refusal {
-  return new Refusal(
-    "not_found",
-    "TASK_NOT_FOUND",
-    `there is no task "${id.slice(0, 64)}"; ids look like t-1042`,
-  );
+  return new Refusal("not_found", "TASK_NOT_FOUND", `there is no task ${quoted(id)}; ids look like t-1042`);
 }

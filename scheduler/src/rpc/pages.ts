@@ -1,3 +1,4 @@
+import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
 
 /** Largest page that may be asked for. */
@@ -32,6 +33,6 @@ export function parsePageToken(token: string): number | undefined {
   throw new Refusal(
     "invalid",
     "INVALID_PAGE_TOKEN",
-    `page_token "${token.slice(0, 64)}" was not given out by this service; pass next_page_token unchanged`,
+    `page_token ${quoted(token)} was not given out by this service; pass next_page_token unchanged`,
   );
 }

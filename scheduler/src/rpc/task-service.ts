@@ -5,6 +5,7 @@ import type { SizeLimits } from "../dispatch/limits.ts";
 import type { Submitter } from "../dispatch/submitter.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import type { TaskSignals } from "../dispatch/task-signals.ts";
+import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
 import { formatAttemptId, formatTaskId, parseTaskId } from "../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
@@ -174,7 +175,7 @@ function notFound(taskId: string): Refusal {
   return new Refusal(
     "not_found",
     "TASK_NOT_FOUND",
-    `there is no task "${taskId.slice(0, 64)}"; ids look like t-1042, and ended tasks are kept for a limited time`,
+    `there is no task ${quoted(taskId)}; ids look like t-1042, and ended tasks are kept for a limited time`,
   );
 }
 

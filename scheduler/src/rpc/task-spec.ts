@@ -6,6 +6,7 @@ import type {
   TaskWatchdogs as TaskWatchdogsMessage,
 } from "@muster/protocol";
 import type { SizeLimits } from "../dispatch/limits.ts";
+import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../domain/retry.ts";
 import type { NewTask, TaskOptions, Timeouts } from "../domain/task.ts";
@@ -24,7 +25,7 @@ const MAX_RETRIES = 1_000;
 const MAX_LABELS = 64;
 /** A year: longer waits are taken for mistakes in the unit. */
 const MAX_WAIT_MS = 366 * 24 * 3_600_000;
-/** Violations reported at once; more would make the error larger than the request. */
+/** Violations that are kept; more do not fit into an error, and are counted. */
 const MAX_VIOLATIONS = 50;
 
 type Report = (field: string, description: string) => void;
@@ -48,9 +49,11 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
     );
   }
   const violations: Violation[] = [];
+  let violationCount = 0;
   let tooLarge = false;
   const tasks = specs.map((spec, index) => {
     const report: Report = (field, description) => {
+      violationCount += 1;
       if (violations.length < MAX_VIOLATIONS)
         violations.push({ field: `tasks[${index}].${field}`, description });
     };
@@ -65,12 +68,12 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
   });
   const first = violations[0];
   if (first) {
-    const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
+    const more = violationCount > 1 ? ` (and ${violationCount - 1} more)` : "";
     throw new Refusal(
       "invalid",
       tooLarge ? "PAYLOAD_TOO_LARGE" : "INVALID_TASK",
       `${first.field} ${first.description}${more}`,
-      { violations },
+      { violations, violationCount },
     );
   }
   return tasks;
@@ -102,7 +105,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
   const resources = [...new Set(spec.requirements?.resources ?? [])];
   for (const text of [...resources, ...Object.entries(labels).flat()]) {
     if (text === "" || text.length > 256 || text.includes("\0")) {
-      report("requirements", `"${text.slice(0, 40)}" must have 1 to 256 characters and no NUL`);
+      report("requirements", `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
     }
   }
   return {
@@ -153,7 +156,8 @@ function toWatchdogs(message: TaskWatchdogsMessage, report: Report): TaskWatchdo
   const { run } = message;
   checkPhaseNames(Object.keys(message.phases), "watchdogs.phases", report);
   const phases = Object.entries(message.phases).map(
-    ([phase, duration]) => [phase, milliseconds(duration, `watchdogs.phases["${phase}"]`, report)] as const,
+    ([phase, duration]) =>
+      [phase, milliseconds(duration, `watchdogs.phases[${quoted(phase, 128)}]`, report)] as const,
   );
   return {
     ...(run ? { runMs: milliseconds(run, "watchdogs.run", report) } : {}),
@@ -164,7 +168,7 @@ function toWatchdogs(message: TaskWatchdogsMessage, report: Report): TaskWatchdo
 function checkPhaseNames(names: readonly string[], field: string, report: Report): void {
   for (const phase of names) {
     if (phase.length > 128 || phase.includes("\0"))
-      report(field, `"${phase.slice(0, 40)}" must have at most 128 characters and no NUL`);
+      report(field, `${quoted(phase, 40)} must have at most 128 characters and no NUL`);
   }
 }
 
@@ -225,7 +229,7 @@ function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
   const runMs = positive(message.run, "run");
   checkPhaseNames(Object.keys(message.phases), "timeouts.phases", report);
   const phases = Object.entries(message.phases).map(
-    ([phase, duration]) => [phase, positive(duration, `phases["${phase}"]`) ?? 0] as const,
+    ([phase, duration]) => [phase, positive(duration, `phases[${quoted(phase, 128)}]`) ?? 0] as const,
   );
   return {
     ...(queueWaitMs === undefined ? {} : { queueWaitMs }),
@@ -244,7 +248,7 @@ function milliseconds(duration: Duration, field: string, report: Report): number
 }
 
 function checkName(value: string, field: string, report: Report): void {
-  if (!NAME.test(value)) report(field, `"${value.slice(0, 140)}" ${NAME_RULE}`);
+  if (!NAME.test(value)) report(field, `${quoted(value, 140)} ${NAME_RULE}`);
 }
 
 function checkHeaders(headers: Readonly<Record<string, string>>, report: Report): void {

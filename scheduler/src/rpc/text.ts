@@ -1,10 +1,12 @@
+import { cut, cutToEnd } from "../domain/cut.ts";
+
 /**
  * Text that Postgres can store and log lines can carry: without NUL, cut to a length, and without the half
- * of a character that a cut may leave.
+ * of a character.
  */
 export function storable(text: string, max: number): string {
   const whole = text.includes("\0") ? text.replaceAll("\0", "\u{FFFD}") : text;
-  return whole.length > max || !whole.isWellFormed() ? whole.slice(0, max).toWellFormed() : whole;
+  return whole.length > max || !whole.isWellFormed() ? cut(whole, max).toWellFormed() : whole;
 }
 
 /** The same for names and values of a map, of which at most `maxEntries` are kept. */
@@ -22,5 +24,5 @@ export function storableEntries(
 
 /** The same for the end of a text: it is the beginning that is cut off. */
 export function storableEnd(text: string, max: number): string {
-  return storable(text.slice(-max).toWellFormed(), max);
+  return storable(cutToEnd(text, max), max);
 }

@@ -10,6 +10,7 @@ import {
 } from "@muster/protocol";
 import type { AttemptProgress } from "../dispatch/session.ts";
 import type { Registration } from "../dispatch/sessions.ts";
+import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../domain/failure.ts";
 import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
@@ -93,7 +94,7 @@ export function toAttemptKey(attemptId: string): AttemptKey {
   throw new Refusal(
     "invalid",
     "INVALID_MESSAGE",
-    `"${attemptId.slice(0, 64)}" is no attempt id; send the attempt_id of an Assignment unchanged`,
+    `${quoted(attemptId)} is no attempt id; send the attempt_id of an Assignment unchanged`,
   );
 }
 
@@ -225,7 +226,7 @@ function helloViolations(hello: Hello): Violation[] {
   const check = (ok: boolean, field: string, description: string) => {
     if (!ok) violations.push({ field, description });
   };
-  const shown = (text: string) => `"${text.slice(0, 140)}"`;
+  const shown = (text: string) => quoted(text, 140);
   check(
     WORKER_ID.test(hello.workerId),
     "worker_id",

@@ -1,5 +1,6 @@
 import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
 import type { ReportedExit } from "../dispatch/launches.ts";
+import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import type { LaunchFacts } from "../domain/launch.ts";
 import type { LaunchReport } from "../store/store.ts";
@@ -32,7 +33,7 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
     [
       SIGNAL.test(request.signal),
       "signal",
-      `"${request.signal.slice(0, 64)}" is no signal's name: for example SIGKILL`,
+      `${quoted(request.signal)} is no signal's name: for example SIGKILL`,
     ],
   ]);
   const exitCode = request.exitCode;
@@ -79,7 +80,7 @@ function check(
   { launchId, workerId }: Launched,
   further: readonly (readonly [ok: boolean, field: string, description: string])[] = [],
 ): void {
-  const shown = (text: string) => `"${text.slice(0, 140)}"`;
+  const shown = (text: string) => quoted(text, 140);
   const violations: Violation[] = [
     [
       LAUNCH_ID.test(launchId),

@@ -1,5 +1,6 @@
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Clock } from "../clock.ts";
+import { cut } from "../domain/cut.ts";
 import type { Logger } from "./logger.ts";
 
 /** A collector that is away is told of once in this time, not at every export, milliseconds. */
@@ -15,7 +16,7 @@ const MAX_LENGTH = 1_000;
 export function diagnostics(log: Logger, clock: Clock): DiagLogger {
   const saidAt = new Map<string, number>();
   const say = (level: "debug" | "info" | "warn" | "error") => (message: string) => {
-    const text = message.slice(0, MAX_LENGTH);
+    const text = cut(message, MAX_LENGTH);
     const now = clock.monotonic();
     if (now - (saidAt.get(text) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
     saidAt.delete(text);

@@ -1,3 +1,4 @@
+import { cut } from "../domain/cut.ts";
 /** What label values beyond a limit are called. */
 export const OTHER = "other";
 
@@ -19,7 +20,7 @@ export class Tally implements Iterable<readonly [value: string, count: number]> 
   }
 
   add(value: string, count = 1): void {
-    const name = value.slice(0, MAX_LENGTH);
+    const name = cut(value, MAX_LENGTH);
     const known = this.#counts.get(name);
     if (known !== undefined) this.#counts.set(name, known + count);
     // `other` is always there.

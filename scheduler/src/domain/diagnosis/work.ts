@@ -1,4 +1,5 @@
 import type { Coverage } from "../coverage.ts";
+import { cut } from "../cut.ts";
 import { plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
 import type { RefusalRecord } from "../refusal.ts";
@@ -287,7 +288,7 @@ function launches({ failedLaunches, now }: WorkFacts): Check {
 }
 
 function how({ goneReason, fatal }: WorkerLine): string {
-  return fatal === "" ? goneReason : `${goneReason} (${fatal.slice(0, 120)})`;
+  return fatal === "" ? goneReason : `${goneReason} (${cut(fatal, 120)})`;
 }
 
 function requirements({ labels, resources }: Coverage["taskClass"]["requirements"]): string {

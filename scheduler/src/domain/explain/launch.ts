@@ -1,3 +1,4 @@
+import { cutToEnd } from "../cut.ts";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../launch.ts";
 import { hasRegistered, type WorkerRecord } from "../worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -226,7 +227,7 @@ function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
 
 function tailOf(text: string): string {
   const whole = text.trimEnd();
-  const cut = whole.slice(-SHOWN_TAIL_CHARS);
+  const cut = cutToEnd(whole, SHOWN_TAIL_CHARS);
   // Half a line at its beginning would only puzzle, unless it is all there is.
   const lines = (cut.length < whole.length ? cut.slice(cut.indexOf("\n") + 1) : cut).split("\n");
   return lines.slice(-SHOWN_TAIL_LINES).join("\n");

@@ -1,0 +1,39 @@
+/** What stands where a quoted text was cut. */
+const ELLIPSIS = "...";
+
+/** The first `max` UTF-16 units of a text at most; a character that two units make up is not cut in half. */
+export function cut(text: string, max: number): string {
+  if (text.length <= max) return text;
+  return text.slice(0, max > 0 && isHighSurrogate(text.charCodeAt(max - 1)) ? max - 1 : max);
+}
+
+/** The last `max` UTF-16 units at most, likewise. */
+export function cutToEnd(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const start = text.length - max;
+  return text.slice(isLowSurrogate(text.charCodeAt(start)) ? start + 1 : start);
+}
+
+/**
+ * Somebody's text as an error quotes it: in quotation marks, cut to `max` UTF-16 units with an ellipsis, what no
+ * terminal or header should get written as an escape.
+ */
+export function quoted(text: string, max = 64): string {
+  const shown = JSON.stringify(cut(text, max)).replaceAll(UNPRINTABLE, escaped);
+  return text.length > max ? `${shown}${ELLIPSIS}` : shown;
+}
+
+// Deletes, the second set of controls, and marks that turn the direction of what follows; JSON escapes the rest.
+const UNPRINTABLE = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
