@@ -14,18 +14,22 @@ type Env = Readonly<Record<string, string | undefined>>;
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+/** A fault of the program itself: `EX_SOFTWARE` of sysexits.h. */
+const EXIT_FAULT = 70;
 
 /**
  * Runs a scheduler until SIGTERM or SIGINT, with the embedded PostgreSQL unless a database is named.
  * A second signal exits at once.
  *
- * @returns The exit code: 0 after an orderly stop, 1 when it failed, 2 when the configuration is wrong.
+ * @returns The exit code: 0 after an orderly stop, 1 when it failed, 2 when the configuration is wrong. A fault of the
+ * program itself that no call is to blame for ends the process with 70, after a line that names it.
  */
 export async function runScheduler(argv: readonly string[], env: Env): Promise<number> {
   return withConfig(argv, env, "muster serve", async (config, log) => {
     const stop = onSignals(log);
     let postgres: EmbeddedPostgres | undefined;
     let scheduler: Scheduler | undefined;
+    const stopGuarding = guardProcess(log, (error) => scheduler?.takeFault(error) ?? false);
     try {
       postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
       const url = config.databaseUrl ?? postgres?.url ?? "";
@@ -44,8 +48,29 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       await scheduler?.stop();
       await postgres?.stop();
       stop.dispose();
+      stopGuarding();
     }
   });
+}
+
+/**
+ * What nothing caught ends the process, whose state nobody knows then, but says why; what a call is to blame for ends
+ * that call alone.
+ *
+ * @param takeFault False when no call is to blame.
+ * @returns Undoes it.
+ */
+function guardProcess(log: Logger, takeFault: (error: unknown) => boolean): () => void {
+  const onFault = (error: unknown) => {
+    if (takeFault(error)) return;
+    log.error("scheduler.crashed", { error, exit_code: EXIT_FAULT });
+    process.exit(EXIT_FAULT);
+  };
+  const events = ["uncaughtException", "unhandledRejection"] as const;
+  for (const event of events) process.on(event, onFault);
+  return () => {
+    for (const event of events) process.off(event, onFault);
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import { DatabaseWatch } from "./loops/database-watch.ts";
 import { announceLeaseMs, Duties } from "./loops/duties.ts";
 import { measureLevels, SeenLabels } from "./loops/levels.ts";
 import { Auth } from "./rpc/auth.ts";
+import { Calls } from "./rpc/calls.ts";
 import { Diagnoser } from "./rpc/diagnoser.ts";
 import { Explainer } from "./rpc/explainer.ts";
 import { fleetService } from "./rpc/fleet-service.ts";
@@ -36,6 +37,11 @@ export interface Scheduler {
   readonly id: string;
   readonly grpcAddress: Address;
   readonly httpAddress: Address;
+  /**
+   * Takes an exception or a rejection that nothing caught, when a call is to blame for it: that call ends, the others
+   * go on. To be asked within the process's handler of such. False for one that no call is to blame for.
+   */
+  takeFault(error: unknown): boolean;
   /** Ends in an orderly way: no new work, results under way are committed, streams are told. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -119,6 +125,7 @@ export async function startScheduler(options: {
     listening: () => measures.listening,
     missingMigrations: () => store.missingMigrations(),
   });
+  const calls = new Calls(log, dispatch.counters);
   const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
   const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
   const seen = new SeenLabels();
@@ -167,8 +174,10 @@ export async function startScheduler(options: {
     started.http = await startHttpServer({
       config,
       auth,
+      calls,
       log,
       health,
+      grpcAddress: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       scrape: () => telemetry.scrape(),
       task,
       fleet,
@@ -176,7 +185,7 @@ export async function startScheduler(options: {
     started.grpc = await startGrpcServer({
       config,
       auth,
-      log,
+      calls,
       handlers: { worker, task, fleet },
       stopping: stopping.signal,
       stream: {
@@ -226,6 +235,7 @@ export async function startScheduler(options: {
     id,
     grpcAddress: grpc.address,
     httpAddress: http.address,
+    takeFault: (error) => calls.takeFault(error),
     stop: () => {
       stopped ??= stopAll();
       return stopped;

@@ -2,16 +2,25 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { FleetService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
+import { quoted } from "../domain/cut.ts";
 import type { Auth } from "../rpc/auth.ts";
-import { isInternal, toConnectError } from "../rpc/errors.ts";
-import type { CallContext, Handlers } from "../rpc/handlers.ts";
+import type { Calls } from "../rpc/calls.ts";
+import { toConnectError } from "../rpc/errors.ts";
+import type { Handlers } from "../rpc/handlers.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { type Answerable, answer } from "./answer.ts";
+import { connectCalls } from "./connect-calls.ts";
+import { type FrontPage, frontPage, frontPageText, wantsJson } from "./front-page.ts";
 import type { Health } from "./health.ts";
+import { readTarget } from "./request-target.ts";
+
+const SERVICES = [TaskService, FleetService];
+
+const NO_TUNNELS =
+  "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\nthis is no proxy: CONNECT is not served\n";
 
 /** A running HTTP server. */
 export interface HttpServer {
@@ -28,42 +37,37 @@ export interface HttpServer {
 export async function startHttpServer(options: {
   config: Config;
   auth: Auth;
+  calls: Calls;
   log: Logger;
   health: Health;
+  /** Where gRPC is served, `host:port`. */
+  grpcAddress: () => string;
   /** Everything measured, in the Prometheus text format; undefined when that is switched off. */
   scrape: () => Promise<string | undefined>;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
 }): Promise<HttpServer> {
-  const { config, auth, log, health, scrape, task, fleet } = options;
-  const adapter = connectNodeAdapter({
-    routes: (router: ConnectRouter) => {
-      router.service(TaskService, task satisfies Mounted<typeof TaskService>);
-      router.service(FleetService, fleet satisfies Mounted<typeof FleetService>);
-    },
-    interceptors: [guard(auth, log)],
-    readMaxBytes: config.sizes.maxMessageBytes,
-    writeMaxBytes: config.sizes.maxMessageBytes,
-    fallback: (_request, response) =>
-      answer(response, 404, { error: "not found", see: ["/livez", "/readyz", "/metrics"] }),
-  });
-  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    // Any text may stand in a request line, so it is not taken for a URL.
-    const [path] = (request.url ?? "/").split("?", 1);
+  const { config, auth, calls, log, health, scrape, grpcAddress } = options;
+  const serveCall = connectCalls({ ...options, maxMessageBytes: config.sizes.maxMessageBytes });
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
+    const target = readTarget(request);
+    if ("fault" in target) return answer(response, 400, { error: target.fault });
+    const { path } = target;
     if (path === "/livez" || path === "/readyz") {
       void serveProbe(health, path === "/livez", response, log);
-      return;
-    }
-    if (path === "/metrics") {
+    } else if (path === "/metrics") {
       void serveMetrics(request, response, { auth, scrape, log });
-      return;
+    } else if (path === "/" && (request.method === "GET" || request.method === "HEAD")) {
+      serveFrontPage(request, response, frontPage(grpcAddress(), SERVICES));
+    } else if (!serveCall(path, request, response)) {
+      answer(response, 404, {
+        error: `there is nothing at ${quoted(path)}; GET / lists what there is`,
+        see: ["/", "/livez", "/readyz", "/metrics"],
+      });
     }
-    if (path === "/" && request.method === "GET") {
-      answer(response, 200, { service: "muster", see: ["/livez", "/readyz", "/metrics"] });
-      return;
-    }
-    void adapter(request, response);
   };
+  const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+    calls.run({ method: "http", fail: () => response.destroy() }, () => serve(request, response));
   const server = await listen(config, onRequest);
   const bound = server.address() as AddressInfo;
   return {
@@ -72,41 +76,10 @@ export async function startHttpServer(options: {
   };
 }
 
-/** Our handlers take less of the context than Connect gives. */
-type Mounted<S extends typeof TaskService | typeof FleetService> = {
-  [K in keyof Handlers<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
-};
-
-function guard(auth: Auth, log: Logger): Interceptor {
-  return (next) => async (request) => {
-    try {
-      auth.check(request.header.get("authorization") ?? undefined);
-      const response = await next(request);
-      if (!response.stream) return response;
-      return { ...response, message: mapErrors(response.message, request.method.name, log) };
-    } catch (error) {
-      throw told(error, request.method.name, log);
-    }
-  };
-}
-
-async function* mapErrors<T>(messages: AsyncIterable<T>, method: string, log: Logger): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw told(error, method, log);
-  }
-}
-
-function told(error: unknown, method: string, log: Logger) {
-  if (isInternal(error)) log.error("rpc.failed", { method, error });
-  return toConnectError(error);
-}
-
-/** Takes HTTP/1.1 and HTTP/2 responses alike. */
-interface Answerable {
-  writeHead(status: number, headers: Record<string, string>): unknown;
-  end(body: string): unknown;
+function serveFrontPage(request: IncomingMessage, response: Answerable, page: FrontPage): void {
+  if (wantsJson(request.headers.accept)) return answer(response, 200, page);
+  response.writeHead(200, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+  response.end(frontPageText(page));
 }
 
 /** A probe that cannot be answered fails, and says so: one that hangs is only a timeout to whoever asked. */
@@ -146,11 +119,6 @@ async function serveMetrics(
   }
 }
 
-function answer(response: Answerable, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
-  response.end(`${JSON.stringify(body)}\n`);
-}
-
 async function listen(
   { httpAddress: { host, port }, tls }: Config,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
@@ -167,6 +135,8 @@ async function listen(
         onRequest,
       )
     : createServer(onRequest);
+  // Node hangs up on those without a word.
+  server.on("connect", (_request, socket) => socket.end(NO_TUNNELS));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {
       reject(

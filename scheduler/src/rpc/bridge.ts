@@ -1,15 +1,18 @@
 import type { DescMessage, DescMethod, DescService, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import type {
-  handleServerStreamingCall,
-  handleUnaryCall,
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
   Metadata,
-  MethodDefinition,
-  ServiceDefinition,
-  UntypedServiceImplementation,
+  type MethodDefinition,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { grpcMethodDefinition } from "@muster/protocol";
 import { Refusal } from "../domain/errors.ts";
+import type { Calls } from "./calls.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
 import { Frame } from "./frames.ts";
 import type { CallContext } from "./handlers.ts";
@@ -37,7 +40,7 @@ export type AnyHandler = (request: never, context: CallContext) => unknown;
 export interface BridgeHooks {
   /** @throws Refusal when the caller may not call. */
   readonly authorize: (metadata: Metadata) => void;
-  readonly onInternalError: (method: string, error: unknown) => void;
+  readonly calls: Calls;
 }
 
 /** Reads a request of a hot method by itself; undefined when the generated decoder is to read it. */
@@ -50,10 +53,14 @@ export type HotReader = (bytes: Uint8Array) => object | undefined;
  */
 export function toGrpcService(
   service: DescService,
+  calls: Calls,
   hotReaders: Readonly<Record<string, HotReader>> = {},
 ): ServiceDefinition {
   return Object.fromEntries(
-    service.methods.map((method) => [method.localName, toGrpcMethod(method, hotReaders[method.localName])]),
+    service.methods.map((method) => [
+      method.localName,
+      toGrpcMethod(method, calls, hotReaders[method.localName]),
+    ]),
   );
 }
 
@@ -75,8 +82,34 @@ export function toGrpcHandlers(
   return implementation;
 }
 
+/** Mounts a stream of both sides. What `serve` throws ends the call. */
+export function bidirectional<I, O>(
+  name: string,
+  hooks: BridgeHooks,
+  serve: (call: ServerDuplexStream<I, O>) => void,
+  refuse: (call: ServerDuplexStream<I, O>, refusal: unknown) => void = (call, refusal) => {
+    call.emit("error", toGrpcError(refusal));
+  },
+): handleBidiStreamingCall<I, O> {
+  return (call) => {
+    try {
+      hooks.authorize(call.metadata);
+    } catch (error) {
+      refuse(call, error);
+      return;
+    }
+    try {
+      serve(call);
+    } catch (error) {
+      hooks.calls.report(name, error);
+      call.emit("error", toGrpcError(error));
+    }
+  };
+}
+
 function toGrpcMethod(
   method: DescMethod,
+  calls: Calls,
   hotReader: HotReader | undefined,
 ): MethodDefinition<unknown, unknown> {
   const definition = grpcMethodDefinition(method);
@@ -92,10 +125,16 @@ function toGrpcMethod(
         return new Malformed(method.input.typeName, error);
       }
     },
-    responseSerialize: (message) =>
-      message instanceof Frame
-        ? message.bytes
-        : definition.responseSerialize(message as MessageShape<DescMessage>),
+    responseSerialize: (message) => {
+      if (message instanceof Frame) return message.bytes;
+      try {
+        return definition.responseSerialize(message as MessageShape<DescMessage>);
+      } catch (error) {
+        // grpc-js answers INTERNAL, and says nothing to us.
+        calls.report(method.name, error);
+        throw error;
+      }
+    },
     responseDeserialize: definition.responseDeserialize,
   };
 }
@@ -110,14 +149,14 @@ function unary(
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     const gone = new AbortController();
-    call.on("cancelled", () => gone.abort());
     void (async () => {
       try {
+        call.on("cancelled", () => gone.abort());
         const request = admit(call.request, call.metadata, hooks);
         const response = await handler(request as never, context(call.metadata, gone.signal));
         callback(null, create(method.output, response as Response));
       } catch (error) {
-        if (isInternal(error)) hooks.onInternalError(method.name, error);
+        if (isInternal(error)) hooks.calls.report(method.name, error);
         callback(toGrpcError(error));
       }
     })();
@@ -131,11 +170,13 @@ function serverStreaming(
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
     const gone = new AbortController();
-    call.on("cancelled", () => gone.abort());
-    call.on("close", () => gone.abort());
     void (async () => {
       try {
+        call.on("cancelled", () => gone.abort());
+        call.on("close", () => gone.abort());
         const request = admit(call.request, call.metadata, hooks);
+        // At once: a proxy takes a stream without headers for a server that does not answer.
+        call.sendMetadata(new Metadata());
         const responses = handler(
           request as never,
           context(call.metadata, gone.signal),
@@ -152,7 +193,7 @@ function serverStreaming(
         call.end();
       } catch (error) {
         if (gone.signal.aborted) return;
-        if (isInternal(error)) hooks.onInternalError(method.name, error);
+        if (isInternal(error)) hooks.calls.report(method.name, error);
         call.emit("error", toGrpcError(error));
       }
     })();

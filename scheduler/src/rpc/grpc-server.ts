@@ -1,21 +1,23 @@
 import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
-import { type handleBidiStreamingCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
 import { Refusal } from "../domain/errors.ts";
-import type { Logger } from "../telemetry/logger.ts";
 import type { Auth } from "./auth.ts";
 import {
   type AnyHandler,
   type BridgeHooks,
+  bidirectional,
   type Malformed,
   toGrpcHandlers,
   toGrpcService,
 } from "./bridge.ts";
+import { guardCalls } from "./call-guard.ts";
+import type { Calls } from "./calls.ts";
 import { toGrpcError } from "./errors.ts";
 import { dropLateMessages } from "./late-messages.ts";
 import { addReflection } from "./reflection.ts";
@@ -35,8 +37,6 @@ export interface GrpcServer {
 /** Headroom over the largest message for its envelope. */
 const ENVELOPE_BYTES = 65_536;
 
-type SubmitStreamHandler = handleBidiStreamingCall<SubmitStreamRequest | Malformed, SubmitStreamResponse>;
-
 const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService];
 
 /**
@@ -47,7 +47,7 @@ const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetServi
 export async function startGrpcServer(options: {
   config: Config;
   auth: Auth;
-  log: Logger;
+  calls: Calls;
   stream: WorkerStreamParts;
   handlers: {
     readonly worker: Readonly<Record<string, AnyHandler>>;
@@ -57,46 +57,41 @@ export async function startGrpcServer(options: {
   /** Aborts when the scheduler stops. */
   stopping: AbortSignal;
 }): Promise<GrpcServer> {
-  const { config, auth, log, stream, handlers, stopping } = options;
+  const { config, auth, calls, stream, handlers, stopping } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
     "grpc.max_send_message_length": maxBytes,
-    interceptors: [dropLateMessages],
+    interceptors: [dropLateMessages, guardCalls(calls)],
   });
   const hooks: BridgeHooks = {
     authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),
-    onInternalError: (method, error) => log.error("rpc.failed", { method, error }),
+    calls,
   };
-  const connect: handleBidiStreamingCall<Incoming, SchedulerMessage> = (call) => {
-    try {
-      hooks.authorize(call.metadata);
-    } catch (error) {
+  const connect = bidirectional<Incoming, SchedulerMessage>(
+    "Connect",
+    hooks,
+    (call) => serveWorkerStream(call, stream),
+    (call, error) => {
       if (error instanceof Refusal) stream.doorman.turnAway(call, error);
       else call.emit("error", toGrpcError(error));
-      return;
-    }
-    serveWorkerStream(call, stream);
-  };
-  server.addService(toGrpcService(WorkerService, { connect: readResultsFrame }), {
+    },
+  );
+  server.addService(toGrpcService(WorkerService, calls, { connect: readResultsFrame }), {
     ...toGrpcHandlers(WorkerService, handlers.worker, hooks),
     connect,
   });
-  const submitStream: SubmitStreamHandler = (call) => {
-    try {
-      hooks.authorize(call.metadata);
-    } catch (error) {
-      call.emit("error", toGrpcError(error));
-      return;
-    }
-    const { submitTasks } = handlers.task;
-    serveSubmitStream(call, { submitTasks, stopping, onInternalError: hooks.onInternalError });
-  };
-  server.addService(toGrpcService(TaskService), {
+  const { submitTasks } = handlers.task;
+  const submitStream = bidirectional<SubmitStreamRequest | Malformed, SubmitStreamResponse>(
+    "SubmitStream",
+    hooks,
+    (call) => serveSubmitStream(call, { submitTasks, stopping, calls }),
+  );
+  server.addService(toGrpcService(TaskService, calls), {
     ...toGrpcHandlers(TaskService, handlers.task, hooks),
     submitStream,
   });
-  server.addService(toGrpcService(FleetService), toGrpcHandlers(FleetService, handlers.fleet, hooks));
+  server.addService(toGrpcService(FleetService, calls), toGrpcHandlers(FleetService, handlers.fleet, hooks));
   const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
   const health = new HealthImplementation(
     Object.fromEntries(names.map((name) => [name, "SERVING" as const])),

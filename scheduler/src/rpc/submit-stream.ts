@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
 import {
   type SubmitStreamRequest,
   type SubmitStreamResponse,
@@ -9,6 +9,7 @@ import {
 } from "@muster/protocol";
 import { Refusal } from "../domain/errors.ts";
 import { Malformed } from "./bridge.ts";
+import type { Calls } from "./calls.ts";
 import { isInternal, toGrpcError, toStatus } from "./errors.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
 import { stoppingRefusal } from "./task-service.ts";
@@ -21,7 +22,7 @@ export interface SubmitStreamParts {
   readonly submitTasks: Handlers<typeof TaskService>["submitTasks"];
   /** Aborts when the scheduler stops: streams end when all that they have read is answered. */
   readonly stopping: AbortSignal;
-  readonly onInternalError: (method: string, error: unknown) => void;
+  readonly calls: Calls;
 }
 
 type Outcome = NonNullable<MessageInitShape<typeof SubmitStreamResponseSchema>["outcome"]>;
@@ -29,6 +30,8 @@ type Call = ServerDuplexStream<SubmitStreamRequest | Malformed, SubmitStreamResp
 
 /** Serves one stream of submits: each request is a SubmitTasks of its own. */
 export function serveSubmitStream(call: Call, parts: SubmitStreamParts): void {
+  // At once: the first answer may be far away, and a proxy waits for headers only so long.
+  call.sendMetadata(new Metadata());
   const stream = new SubmitStream(call, parts);
   call.on("data", (request: SubmitStreamRequest | Malformed) => stream.take(request));
   call.on("end", () => stream.finish());
@@ -77,7 +80,7 @@ class SubmitStream {
     this.#parts.submitTasks(submit ?? create(SubmitTasksRequestSchema), this.#context).then(
       (accepted) => this.#answer(requestId, { case: "accepted", value: accepted }),
       (error: unknown) => {
-        if (isInternal(error)) this.#parts.onInternalError("SubmitStream", error);
+        if (isInternal(error)) this.#parts.calls.report("SubmitStream", error);
         const { code, message, details } = toStatus(error);
         this.#answer(requestId, { case: "refused", value: { code, message, details } });
       },

@@ -354,7 +354,10 @@ class WorkerStream implements WorkerLink {
   }
 
   #fail(error: unknown): void {
-    if (isInternal(error)) this.#parts.log.error("worker.stream_failed", { error });
+    if (isInternal(error)) {
+      this.#parts.counters.internalErrors.add("Connect");
+      this.#parts.log.error("worker.stream_failed", { error });
+    }
     if (error instanceof Refusal) this.close(error);
     else if (error instanceof DatabaseUnavailableError) this.close(databaseRefusal(error));
     else {

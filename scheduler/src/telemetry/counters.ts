@@ -27,6 +27,8 @@ export class Counters {
   /** Messages of a kind that this version does not know. */
   unknownMessages = 0;
   submitted = 0;
+  /** Calls and streams that ended with a fault of the scheduler's own, by method. */
+  readonly internalErrors = new Tally(MAX_VALUES);
   /** Worker streams refused before they were registered, by reason. */
   readonly refused = new Map<string, number>();
   /** Refusals that are no longer listed because too many different ones came. */

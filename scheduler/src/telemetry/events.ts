@@ -34,6 +34,7 @@ export const LOG_EVENTS = {
   "results.waiting_for_database": "warn",
   "retention.dropped": "info",
   "rpc.failed": "error",
+  "scheduler.crashed": "error",
   "scheduler.failed": "error",
   "scheduler.forced_exit": "warn",
   "scheduler.not_retired": "warn",

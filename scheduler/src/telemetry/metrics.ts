@@ -129,6 +129,12 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     () => counters.unknownMessages,
   );
   byLabel(
+    "muster_internal_errors_total",
+    "Faults of the scheduler's own in calls and streams, which were answered with INTERNAL, by method.",
+    "method",
+    counters.internalErrors,
+  );
+  byLabel(
     "muster_db_errors_total",
     "Statements that failed, by SQLSTATE or the driver's code.",
     "code",

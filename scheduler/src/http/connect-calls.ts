@@ -1,0 +1,158 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HandlerContext, Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { FleetService, TaskService } from "@muster/protocol";
+import { quoted } from "../domain/cut.ts";
+import type { Auth } from "../rpc/auth.ts";
+import type { Calls } from "../rpc/calls.ts";
+import { INTERNAL, isInternal, toConnectError } from "../rpc/errors.ts";
+import type { CallContext, Handlers } from "../rpc/handlers.ts";
+import { answer } from "./answer.ts";
+import { namesHost } from "./request-target.ts";
+
+/** Answers a call; false when no method has this path. */
+export type ServeCall = (path: string, request: IncomingMessage, response: ServerResponse) => boolean;
+
+type UniversalHandler = ReturnType<typeof createConnectRouter>["handlers"][number];
+
+/** TaskService and FleetService by the Connect protocol. */
+export function connectCalls(options: {
+  auth: Auth;
+  calls: Calls;
+  task: Handlers<typeof TaskService>;
+  fleet: Handlers<typeof FleetService>;
+  maxMessageBytes: number;
+  /** Where gRPC is served, `host:port`. */
+  grpcAddress: () => string;
+}): ServeCall {
+  const { auth, calls, task, fleet, maxMessageBytes, grpcAddress } = options;
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    interceptors: [guard(auth, calls)],
+    readMaxBytes: maxMessageBytes,
+    writeMaxBytes: maxMessageBytes,
+  });
+  router.service(TaskService, task satisfies Mounted<typeof TaskService>);
+  router.service(FleetService, fleet satisfies Mounted<typeof FleetService>);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (path, request, response) => {
+    const handler = handlers.get(path);
+    if (!handler) return false;
+    const { name } = handler.method;
+    const fail = () => abandon(response);
+    calls.run({ method: name, fail }, () => {
+      const refused = refusal(handler, request, grpcAddress());
+      if (refused) answer(response, refused.status, { error: refused.error }, refused.headers);
+      else void serve(handler, request, response, calls);
+    });
+    return true;
+  };
+}
+
+/** Our handlers take less of the context than Connect gives. */
+type Mounted<S extends typeof TaskService | typeof FleetService> = {
+  [K in keyof Handlers<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
+};
+
+async function serve(
+  handler: UniversalHandler,
+  request: IncomingMessage,
+  response: ServerResponse,
+  calls: Calls,
+): Promise<void> {
+  try {
+    const answered = await handler(universalRequestFromNodeRequest(request, response, undefined, undefined));
+    await universalResponseToNodeResponse(answered, response);
+  } catch (error) {
+    // The caller is gone, which is no fault of ours; there is nobody to tell.
+    if (response.destroyed || ConnectError.from(error).code === Code.Aborted) return;
+    calls.report(handler.method.name, error);
+    abandon(response);
+  }
+}
+
+/** Ends an answer that cannot be given: with an error while nothing of it has left, by cutting it after that. */
+function abandon(response: ServerResponse): void {
+  if (response.headersSent) response.destroy();
+  else answer(response, 500, { code: "internal", message: INTERNAL });
+}
+
+interface Refused {
+  readonly status: number;
+  readonly error: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What Connect would answer without a word, or not survive. */
+function refusal(handler: UniversalHandler, request: IncomingMessage, grpc: string): Refused | undefined {
+  const { method, requestPath, supportedContentType } = handler;
+  if (!namesHost(request)) {
+    return { status: 400, error: "the header Host is missing or empty; send the address that was called" };
+  }
+  if (method.methodKind === "bidi_streaming") {
+    return {
+      status: 501,
+      error: `${method.name} is a stream in both directions, which HTTP does not carry here; call it by gRPC at ${grpc}`,
+    };
+  }
+  const byGet = method.methodKind === "unary" && method.idempotency === NO_SIDE_EFFECTS;
+  if (request.method !== "POST" && !(byGet && request.method === "GET" && isConnectGet(request.url))) {
+    return {
+      status: 405,
+      error: `${requestPath} is a call: send it with POST and a JSON body, ${EXAMPLE}`,
+      headers: { allow: "POST" },
+    };
+  }
+  const type = request.headers["content-type"] ?? "";
+  if (request.method === "POST" && !supportedContentType(type)) {
+    const wanted = method.methodKind === "unary" ? "application/json" : "application/connect+json";
+    return {
+      status: 415,
+      error: `the header content-type is ${type === "" ? "missing" : quoted(type)}; send ${wanted}${method.methodKind === "unary" ? `, ${EXAMPLE}` : ""}`,
+      headers: { "accept-post": wanted },
+    };
+  }
+  return undefined;
+}
+
+const EXAMPLE = "for example curl -H 'content-type: application/json' -d '{}' URL";
+
+/** `google.protobuf.MethodOptions.IdempotencyLevel`. */
+const NO_SIDE_EFFECTS = 1;
+
+/** Calls by GET carry their request in the query. */
+function isConnectGet(url = ""): boolean {
+  return new URLSearchParams(url.slice(url.indexOf("?") + 1)).has("encoding");
+}
+
+function guard(auth: Auth, calls: Calls): Interceptor {
+  return (next) => async (request) => {
+    try {
+      auth.check(request.header.get("authorization") ?? undefined);
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: mapErrors(response.message, request.method.name, calls) };
+    } catch (error) {
+      throw told(error, request.method.name, calls);
+    }
+  };
+}
+
+async function* mapErrors<T>(messages: AsyncIterable<T>, method: string, calls: Calls): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw told(error, method, calls);
+  }
+}
+
+function told(error: unknown, method: string, calls: Calls) {
+  if (isInternal(error)) calls.report(method, error);
+  return toConnectError(error);
+}

@@ -1,0 +1,154 @@
+import { create, type DescField, type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
+import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+
+/** What a leaf holds. */
+export type LeafKind = "string" | "int64" | "float" | "Duration" | "Timestamp" | "other";
+
+/** A place in a message where a value stands, found by its descriptor. */
+export interface Leaf {
+  /** As people write it: `tasks[].retry_policy.exponential.factor`; `{}` is a map's value, `{key}` its key. */
+  readonly path: string;
+  readonly kind: LeafKind;
+  /** The base with this value at this place, and nothing else added but what is around it. */
+  at(base: object, value: unknown): Record<string, unknown>;
+}
+
+/** Every call but the streams of both sides. */
+export const CALLS: readonly DescMethod[] = [TaskService, FleetService, WorkerService]
+  .flatMap((service): readonly DescMethod[] => service.methods)
+  .filter(({ methodKind }) => methodKind !== "bidi_streaming");
+
+/** A lawful task: what is wrong besides would be refused first. */
+const TASK = { type: "echo", requirements: {}, retryPolicy: { maxRetryCount: 1 } };
+
+/** What a request needs so that one field of it decides. */
+export function lawful(message: DescMessage): object {
+  switch (message.name) {
+    case "SubmitTasksRequest":
+      return { tasks: [TASK] };
+    case "SubmitStreamRequest":
+      return { requestId: 1n, submit: { tasks: [TASK] } };
+    case "ReportLaunchRequest":
+    case "ReportExitRequest":
+      return { launchId: "launch-of-a-test", workerId: "launched-by-a-test" };
+    default:
+      return {};
+  }
+}
+
+type Put = (base: object, value: unknown) => Record<string, unknown>;
+
+/** Every place in a message, through lists, maps and one-ofs. */
+export function leaves(schema: DescMessage): Leaf[] {
+  return walk(schema, "", (_, value) => Object(value), []);
+}
+
+function walk(schema: DescMessage, prefix: string, around: Put, above: readonly string[]): Leaf[] {
+  // A message inside itself holds the same places again.
+  if (above.includes(schema.typeName)) return [];
+  return schema.fields.flatMap((field) => {
+    const path = prefix === "" ? field.name : `${prefix}.${field.name}`;
+    const put: Put = (base, value) => around(base, { ...inner(base, prefix), ...placed(field, value) });
+    return ofField(field, path, put, [...above, schema.typeName]);
+  });
+}
+
+function ofField(field: DescField, path: string, put: Put, above: readonly string[]): Leaf[] {
+  switch (field.fieldKind) {
+    case "list": {
+      const list: Put = (base, value) => put(base, [value]);
+      return one(
+        field.message,
+        field.listKind === "scalar" ? field.scalar : undefined,
+        `${path}[]`,
+        list,
+        above,
+      );
+    }
+    case "map": {
+      const entry: Put = (base, value) => put(base, { key: value });
+      const keys: Leaf[] =
+        field.mapKey === ScalarType.STRING
+          ? [
+              {
+                path: `${path}{key}`,
+                kind: "string",
+                at: (base, key) => put(base, { [String(key)]: sample(field) }),
+              },
+            ]
+          : [];
+      const values = one(
+        field.message,
+        field.mapKind === "scalar" ? field.scalar : undefined,
+        `${path}{}`,
+        entry,
+        above,
+      );
+      return [...keys, ...values];
+    }
+    default:
+      return one(field.message, field.fieldKind === "scalar" ? field.scalar : undefined, path, put, above);
+  }
+}
+
+function one(
+  message: DescMessage | undefined,
+  scalar: ScalarType | undefined,
+  path: string,
+  put: Put,
+  above: readonly string[],
+): Leaf[] {
+  const wellKnown = message?.typeName.startsWith("google.protobuf.");
+  if (message && !wellKnown) return walk(message, path, put, above);
+  return [{ path, kind: message ? wellKnownKind(message) : scalarKind(scalar), at: put }];
+}
+
+function wellKnownKind({ name }: DescMessage): LeafKind {
+  return name === "Duration" || name === "Timestamp" ? name : "other";
+}
+
+function scalarKind(scalar: ScalarType | undefined): LeafKind {
+  switch (scalar) {
+    case ScalarType.STRING:
+      return "string";
+    case ScalarType.INT64:
+    case ScalarType.UINT64:
+      return "int64";
+    case ScalarType.DOUBLE:
+    case ScalarType.FLOAT:
+      return "float";
+    default:
+      return "other";
+  }
+}
+
+function placed(field: DescField, value: unknown): object {
+  return field.oneof
+    ? { [field.oneof.localName]: { case: field.localName, value } }
+    : { [field.localName]: value };
+}
+
+/** What the base has at the message around a place, so that its other fields stay. */
+function inner(base: object, prefix: string): object {
+  let at: unknown = base;
+  for (const step of prefix === "" ? [] : prefix.split(".")) {
+    const name = camel(step.replace(/\[\]|\{\}$/, ""));
+    const next: unknown = Object(at)[name];
+    at = step.endsWith("[]") ? Object(next)[0] : step.endsWith("{}") ? Object(next).key : next;
+  }
+  return Object(at);
+}
+
+function camel(name: string): string {
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Some value for a map whose key is looked at. */
+function sample(field: DescField & { fieldKind: "map" }): unknown {
+  if (field.message) return create(field.message, {});
+  return field.mapKind === "scalar" && field.scalar === ScalarType.STRING
+    ? "value"
+    : field.mapKind === "enum"
+      ? 0
+      : 1n;
+}
