@@ -127,9 +127,12 @@ export class Runner {
   revoke(attemptId: string, reason: string): void {
     this.#host.log.warn({ event: "task.revoked", attempt_id: attemptId, reason }, "attempt revoked");
     this.refused(attemptId);
-    if (this.#takeWaiting(attemptId) !== undefined) return;
+    const waited = this.#takeWaiting(attemptId) !== undefined;
     const attempt = this.#running.get(attemptId);
-    if (attempt === undefined) return;
+    if (waited || attempt === undefined) {
+      this.#host.link.send({ kind: "forget", attemptId });
+      return;
+    }
     attempt.revoked = true;
     this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
   }
@@ -266,6 +269,7 @@ export class Runner {
         outcome: outcome.kind,
         ...attempt.trace?.fields(),
       };
+      this.#host.link.send({ kind: "forget", attemptId: attempt.id });
       this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
     } else this.#report(attempt, outcome);
     this.#startWaiting();

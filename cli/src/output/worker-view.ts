@@ -117,7 +117,8 @@ function runningText(attempt: RunningAttempt): string {
   return [attempt.attemptId, attempt.phase, noteText(attempt)].filter(Boolean).join(" ");
 }
 
-function noteText({ cancelling, resultPending }: RunningAttempt): string {
+function noteText({ cancelling, resultPending, revoked }: RunningAttempt): string {
+  if (revoked) return "revoked, its handler has not returned";
   if (cancelling) return "cancelling";
   return resultPending ? "result waits for its acknowledgement" : "";
 }

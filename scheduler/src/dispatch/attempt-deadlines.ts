@@ -14,6 +14,9 @@ export const CANCEL_GRACE_MS = 10_000;
  */
 const OUTLIVED_EVERY_MS = { least: 1_000, most: 5_000 };
 
+/** Why a session that did not answer is given nothing. */
+const UNANSWERED = "left the last assignment unanswered";
+
 /** The deadlines of what workers hold: takes back what is not accepted in time, ends what passed a hard timeout. */
 export class AttemptDeadlines {
   readonly #parts: ReportParts;
@@ -38,7 +41,7 @@ export class AttemptDeadlines {
     const { leases, log, settler, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
-    session.acceptStalledUntil = now + STALL_MS;
+    session.stall(now, UNANSWERED, STALL_MS.first, STALL_MS.last);
     log.warn("task.unaccepted", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),

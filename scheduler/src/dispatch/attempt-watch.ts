@@ -1,4 +1,4 @@
-import { formatAttemptId } from "../domain/ids.ts";
+import { formatAttemptId, parseAttemptId } from "../domain/ids.ts";
 import type { Repeats, Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../domain/watchdog.ts";
 import { stuckOf } from "../domain/watchdog.ts";
 import type { BeatVerdict, HeartbeatRecord, RunningRecord } from "../domain/worker.ts";
@@ -74,6 +74,7 @@ export function notePhaseEvent(
 /** Takes what a beat says of the session's attempts, and notes which it leaves out. */
 export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): void {
   if (beat.running.length > 0) session.listsAttempts = true;
+  noteLingering(session, beat, now);
   if (session.attempts.size === 0) return;
   const listed = new Map(beat.running.map((running) => [running.attemptId, running]));
   for (const attempt of session.attempts.values()) {
@@ -90,6 +91,18 @@ export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): 
       watch.unlistedBeats++;
       watch.unlistedSince ??= now;
     }
+  }
+}
+
+/** What was revoked occupies its slot for as long as the beats list it. */
+function noteLingering(session: Session, beat: HeartbeatRecord, now: number): void {
+  if (session.lingering.size > 0) {
+    const listed = new Set(beat.running.map(({ attemptId }) => attemptId));
+    for (const id of session.lingering.keys()) if (!listed.has(id)) session.letGo(id, now);
+  }
+  for (const { attemptId, revoked } of beat.running) {
+    const key = revoked ? parseAttemptId(attemptId) : undefined;
+    if (key) session.linger({ key, type: "", since: now, reason: "the worker says that it was revoked" });
   }
 }
 

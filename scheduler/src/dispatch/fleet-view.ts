@@ -158,14 +158,22 @@ function seenOf(session: Session, now: number): SeenRecord {
 }
 
 function heldBy(session: Session, now: number): SeenAttempt[] {
-  return [...session.attempts.values()].map((attempt) => ({
-    attemptId: formatAttemptId(attempt),
-    type: attempt.type,
-    phase: attempt.phase ?? "",
-    phaseAgeMs: now - attempt.phaseAt,
-    ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
-    resultPending: attempt.settling,
-  }));
+  const held = [...session.attempts.values()].map(
+    (attempt): SeenAttempt => ({
+      attemptId: formatAttemptId(attempt),
+      type: attempt.type,
+      phase: attempt.phase ?? "",
+      phaseAgeMs: now - attempt.phaseAt,
+      ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+      resultPending: attempt.settling,
+    }),
+  );
+  const lingering = [...session.lingering].map(([attemptId, { type, since, reason }]): SeenAttempt => {
+    const forMs = now - since;
+    const revoked = { forMs, reason };
+    return { attemptId, type, phase: "", phaseAgeMs: forMs, ageMs: forMs, resultPending: false, revoked };
+  });
+  return [...held, ...lingering];
 }
 
 /** Until a worker that does not answer is given up. */
@@ -229,6 +237,7 @@ function heldElsewhere(heartbeat: HeartbeatRecord | undefined, beatAge: number):
       ...attempt,
       ageMs: attempt.ageMs + beatAge,
       phaseAgeMs: attempt.phaseAgeMs + beatAge,
+      ...(attempt.revoked ? { revoked: { ...attempt.revoked, forMs: attempt.revoked.forMs + beatAge } } : {}),
     }));
   }
   return (heartbeat?.running ?? []).map(({ attemptId, phase, phaseAgeMs, resultPending }) => ({

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { AttemptKey } from "../domain/ids.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { AttemptRow } from "../store/store.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Journal } from "./journal.ts";
@@ -45,6 +45,15 @@ export function reconcile(
     if (keep) {
       kept.add(key.taskId);
       adopt(parts, session, row, old);
+    } else {
+      const known = old?.lingering.get(formatAttemptId(key));
+      const reason = known?.reason ?? "it was no longer the worker's when it reconnected";
+      session.linger({
+        key,
+        type: known?.type ?? "",
+        since: known?.since ?? parts.clock.monotonic(),
+        reason,
+      });
     }
     const cancelled = keep && row.cancelReason !== undefined;
     return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };

@@ -13,9 +13,10 @@ import type { Registry } from "./registry.ts";
 import type { Attempt, AttemptProgress, Session } from "./session.ts";
 import type { ReportedResult, Settler } from "./settler.ts";
 
-/** A session that lets an assignment lie, or has no place for it, is given nothing for so long. */
-export const STALL_MS = 15_000;
-const NO_SLOT_STALL_MS = 250;
+/** A session that lets an assignment lie is given nothing for so long: at first, and at most when it goes on. */
+export const STALL_MS = { first: 15_000, last: 300_000 };
+/** The same for one that has no place for it. */
+const NO_SLOT_STALL_MS = { first: 250, last: 5_000 };
 
 /** A lifecycle signal of an attempt. */
 export interface ReportedEvent {
@@ -51,10 +52,12 @@ export class Reports {
     for (const key of keys) {
       const attempt = this.#current(session, key, "accept");
       if (!attempt) {
-        session.link?.revoke(key, "the attempt is no longer this worker's");
+        const why = "the attempt is no longer this worker's";
+        session.link?.revoke(key, why);
+        session.linger({ key, type: "", since: now, reason: "it was accepted after it had been taken back" });
         continue;
       }
-      session.acceptStalledUntil = 0;
+      session.endStall();
       if (attempt.acceptedAt !== undefined) continue;
       attempt.acceptedAt = now;
       this.#parts.counters.assignLatency.record((now - attempt.sentAt) / 1_000);
@@ -87,7 +90,8 @@ export class Reports {
       // It would refuse every other one as well.
       classes.change(session, () => session.forgetType(attempt.type));
     } else {
-      session.acceptStalledUntil = clock.monotonic() + NO_SLOT_STALL_MS;
+      const { first, last } = NO_SLOT_STALL_MS;
+      session.stall(clock.monotonic(), `rejected the last assignment (${reason})`, first, last);
     }
     void settler.end(session, attempt, { kind: "released", reason: `rejected_${reason}` });
   }

@@ -1,4 +1,5 @@
 import type { HardTimeout } from "../domain/hard-timeout.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Candidate, TypeCapacity } from "../domain/match.ts";
 import type { TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
@@ -47,6 +48,17 @@ export interface AttemptProgress {
   readonly message: string;
 }
 
+/** An attempt that is no longer the session's while its worker may still run it: it occupies a slot. */
+export interface Lingering {
+  readonly key: AttemptKey;
+  /** Empty when this scheduler does not know it. */
+  readonly type: string;
+  /** Since when it is no longer the session's, monotonic milliseconds. */
+  readonly since: number;
+  /** Why it is not. */
+  readonly reason: string;
+}
+
 /** A request to load a resource. Times are monotonic milliseconds. */
 export interface ResourceAsk {
   /** When it was first asked for. */
@@ -68,6 +80,8 @@ export class Session implements Candidate {
   readonly hello: WorkerHello;
   /** By task id: a session never holds two attempts of one task. */
   readonly attempts = new ChurnMap<number, Attempt>();
+  /** What it was told to let go of and may still run, by attempt id. */
+  readonly lingering = new Map<string, Lingering>();
   resources: ReadonlySet<string>;
   /** Undefined while the stream is down. */
   link: WorkerLink | undefined;
@@ -80,8 +94,12 @@ export class Session implements Candidate {
   slots: number;
   /** Attempts that are being claimed for it. */
   reserved = 0;
-  /** Until then (monotonic) it is given nothing, because it let an assignment lie. */
+  /** Until then (monotonic) it is given nothing, because it let an assignment lie or had no place for one. */
   acceptStalledUntil = 0;
+  /** Why, as a verb phrase with the worker as its subject. */
+  stallReason = "";
+  /** Assignments in a row that it refused or did not answer in time. */
+  #stalls = 0;
   lastBeat: HeartbeatRecord | undefined;
   lastBeatAt: number;
   /** When its stream began (monotonic). */
@@ -150,9 +168,9 @@ export class Session implements Candidate {
     return this.slots > this.outstanding;
   }
 
-  /** Attempts that occupy it, those being claimed among them. */
+  /** Attempts that occupy it, those being claimed and those whose handlers outlive a revocation among them. */
   get outstanding(): number {
-    return this.attempts.size - this.#settlingCount + this.reserved;
+    return this.attempts.size - this.#settlingCount + this.reserved + this.lingering.size;
   }
 
   /** Keeps a place for an attempt that is about to be claimed. */
@@ -186,9 +204,44 @@ export class Session implements Candidate {
   release(attempt: Attempt, now: number): void {
     if (this.attempts.get(attempt.taskId) !== attempt) return;
     this.attempts.delete(attempt.taskId);
-    if (this.attempts.size === 0) this.idleSince = now;
+    if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
     if (attempt.settling) this.#settlingCount--;
     else this.#count(attempt.type, -1);
+  }
+
+  /**
+   * It is given nothing for a while, for longer each time that this follows another.
+   *
+   * @param now Monotonic milliseconds. @param firstMs The first wait; it doubles up to `lastMs`.
+   */
+  stall(now: number, reason: string, firstMs: number, lastMs: number): void {
+    this.acceptStalledUntil = now + Math.min(lastMs, firstMs * 2 ** Math.min(this.#stalls, 30));
+    this.stallReason = reason;
+    this.#stalls++;
+  }
+
+  /** It took an assignment in time. */
+  endStall(): void {
+    this.acceptStalledUntil = 0;
+    this.#stalls = 0;
+  }
+
+  /** Its worker may still run an attempt that is no longer its own: the slot is taken until a beat leaves it out. */
+  linger(lingering: Lingering): void {
+    const id = formatAttemptId(lingering.key);
+    if (this.lingering.has(id)) return;
+    this.lingering.set(id, lingering);
+    this.#count(lingering.type, 1);
+    this.idleSince = undefined;
+  }
+
+  /** The worker has let go of it. @param now Monotonic milliseconds. */
+  letGo(id: string, now: number): void {
+    const known = this.lingering.get(id);
+    if (!known) return;
+    this.lingering.delete(id);
+    this.#count(known.type, -1);
+    if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
   }
 
   /** A task of the class was planned for it and another scheduler was faster. */

@@ -114,7 +114,9 @@ export class Sessions {
     session.lastBeatAt = clock.monotonic();
     session.beatUnwritten = true;
     const wasPaused = session.pauseReason !== undefined;
+    const lingering = session.lingering.size;
     noteBeat(session, beat, session.lastBeatAt);
+    if (session.lingering.size < lingering) dispatcher.pump();
     if (log.debugEnabled) {
       log.debug("worker.heartbeat", {
         worker_id: session.workerId,

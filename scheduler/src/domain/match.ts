@@ -24,6 +24,8 @@ export interface Candidate {
   readonly credit: number;
   /** Until then (monotonic) it is given nothing, because it let an assignment lie; 0 or absent when it did not. */
   readonly acceptStalledUntil?: number;
+  /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
+  readonly stallReason?: string;
 }
 
 /** A worker's capacity for one task type. */

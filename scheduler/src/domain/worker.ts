@@ -90,6 +90,8 @@ export interface RunningRecord {
   readonly progressAgeMs: number | undefined;
   readonly resultPending: boolean;
   readonly cancelling: boolean;
+  /** It is no longer the worker's, and its handler has not returned. */
+  readonly revoked?: boolean;
   /** Threshold of the phase's soft watchdog: 0, it is not watched; undefined, the worker has no say. */
   readonly warnAfterMs?: number | undefined;
   /** Phases that the worker calls stuck. */
@@ -155,6 +157,8 @@ export interface SeenAttempt {
   readonly ageMs: number;
   /** Its result has arrived and is being committed. */
   readonly resultPending: boolean;
+  /** It is no longer the worker's, whose handler may still run: for how long, and why. */
+  readonly revoked?: { readonly forMs: number; readonly reason: string };
 }
 
 /** True when the worker says that it can load the resource if it is asked to. */

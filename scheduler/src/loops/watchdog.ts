@@ -100,7 +100,7 @@ export class Watchdog {
   #takeBack(session: Session, attempt: Attempt, forMs: number, now: number): void {
     const { log, dispatch } = this.#parts;
     // Others first: this one would forget it again.
-    session.acceptStalledUntil = now + STALL_MS;
+    session.stall(now, "forgot an attempt that it had accepted", STALL_MS.first, STALL_MS.last);
     log.warn("task.forgotten", { ...this.#who(session, attempt), unlisted_ms: Math.round(forMs) });
     session.link?.revoke({ taskId: attempt.taskId, epoch: attempt.epoch }, "forgotten");
     void dispatch.settler.end(session, attempt, {

@@ -306,6 +306,7 @@ function fromHeartbeat(beat: HeartbeatRecord) {
     ),
     resultPending: attempt.resultPending,
     cancelling: attempt.cancelling,
+    revoked: attempt.revoked ?? false,
     ...set("warnAfter", attempt.warnAfterMs === undefined ? undefined : durationFromMs(attempt.warnAfterMs)),
     ...set("resultAge", attempt.resultAgeMs === undefined ? undefined : durationFromMs(attempt.resultAgeMs)),
     stuckPhases: (attempt.stuckPhases ?? []).map((stuck) => ({

@@ -120,6 +120,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       progressAgeMs: toMs(attempt.progressAge),
       resultPending: attempt.resultPending,
       cancelling: attempt.cancelling,
+      ...(attempt.revoked ? { revoked: true } : {}),
       warnAfterMs: toMs(attempt.warnAfter),
       resultAgeMs: toMs(attempt.resultAge),
       stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({

@@ -20,6 +20,8 @@ export interface AttemptReportsParts {
   readonly counters: Counters;
   readonly vitals: Vitals;
   readonly emit: (message: FromLink) => void;
+  /** A slot that a revoked attempt held is free. */
+  readonly freed: () => void;
   /** Types that have a handler. */
   readonly types: ReadonlySet<string>;
 }
@@ -32,18 +34,20 @@ export class AttemptReports {
   readonly #counters: Counters;
   readonly #vitals: Vitals;
   readonly #emit: (message: FromLink) => void;
+  readonly #freed: () => void;
   readonly #types: ReadonlySet<string>;
   readonly #deadlines: Deadlines;
   /** True once no new work is taken. */
   draining = false;
 
-  constructor({ clock, held, lanes, counters, vitals, emit, types }: AttemptReportsParts) {
+  constructor({ clock, held, lanes, counters, vitals, emit, freed, types }: AttemptReportsParts) {
     this.#clock = clock;
     this.#held = held;
     this.#lanes = lanes;
     this.#counters = counters;
     this.#vitals = vitals;
     this.#emit = emit;
+    this.#freed = freed;
     this.#types = types;
     this.#deadlines = new Deadlines(clock);
   }
@@ -71,7 +75,7 @@ export class AttemptReports {
 
   /** Sends a piece of output. */
   output({ attemptId, sequence, data }: Extract<ToLink, { kind: "output" }>): void {
-    if (this.#held.get(attemptId) === undefined) return;
+    if (this.#current(attemptId) === undefined) return;
     const value = { attemptId, sequence: BigInt(sequence), data: bytesOf(data) };
     this.#lanes.output(attemptId, encode({ case: "taskOutput", value }));
   }
@@ -99,7 +103,7 @@ export class AttemptReports {
     this.#counters.add("duplicate_assignments");
     const held = this.#held.get(attemptId);
     // Not accepted yet: main will say.
-    if (!held?.accepted) return;
+    if (!held?.accepted || held.revoked) return;
     this.#lanes.accepted(held);
     if (held.result !== undefined) this.#lanes.result(held);
   }
@@ -107,7 +111,7 @@ export class AttemptReports {
   /** Main has taken these. */
   accept(attemptIds: readonly string[]): void {
     for (const attemptId of attemptIds) {
-      const attempt = this.#held.get(attemptId);
+      const attempt = this.#current(attemptId);
       if (attempt === undefined) continue;
       attempt.accepted = true;
       this.#lanes.accepted(attempt);
@@ -138,7 +142,7 @@ export class AttemptReports {
 
   /** Keeps and sends a lifecycle event. */
   event({ attemptId, name, elapsedMs, attributes }: Extract<ToLink, { kind: "event" }>): void {
-    const attempt = this.#held.get(attemptId);
+    const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     this.#log(attempt, name, elapsedMs, attributes);
   }
@@ -152,6 +156,7 @@ export class AttemptReports {
     attempt.phases?.progress();
     const share = fraction ?? (done !== undefined && total ? Math.min(1, done / total) : undefined);
     if (share !== undefined) attempt.progress = share;
+    if (attempt.revoked) return;
     if (message.shed > 0) this.#counters.add("progress_coalesced", message.shed);
     const progress = {
       message: message.message,
@@ -169,9 +174,10 @@ export class AttemptReports {
     this.#counters.add(`tasks_${outcome.kind}`);
     if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
       this.#counters.retries.add(outcome.code);
-    const attempt = this.#held.get(attemptId);
+    const attempt = this.#current(attemptId);
     if (attempt === undefined) {
       this.#dropped(attemptId, outcome.kind);
+      this.returned(attemptId);
       return;
     }
     attempt.tell = tell;
@@ -182,9 +188,10 @@ export class AttemptReports {
   succeeded({ attemptIds, outputs, contentType, runMs }: Extract<ToLink, { kind: "succeeded" }>): void {
     this.#counters.add("tasks_succeeded", attemptIds.length);
     for (const [index, attemptId] of attemptIds.entries()) {
-      const attempt = this.#held.get(attemptId);
+      const attempt = this.#current(attemptId);
       if (attempt === undefined) {
         this.#dropped(attemptId, "succeeded");
+        this.returned(attemptId);
         continue;
       }
       this.#keep(attempt, {
@@ -196,9 +203,21 @@ export class AttemptReports {
     }
   }
 
-  /** An attempt is no longer ours: main is told when it held it. */
+  /** An attempt is no longer ours: main is told when it held it. Its slot is taken until main says otherwise. */
   revoke(attemptId: string, reason: string): void {
-    if (this.forget(attemptId)) this.#emit({ kind: "revoke", attemptId, reason });
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    this.#lanes.forget(attempt);
+    if (attempt.result !== undefined) this.#held.remove(attemptId);
+    else attempt.revoked = true;
+    this.#emit({ kind: "revoke", attemptId, reason });
+  }
+
+  /** A revoked attempt occupies nothing any more. */
+  returned(attemptId: string): void {
+    if (this.#held.get(attemptId)?.revoked !== true) return;
+    this.forget(attemptId);
+    this.#freed();
   }
 
   /** Lets go of an attempt; true when it was held. */
@@ -207,6 +226,11 @@ export class AttemptReports {
     if (attempt === undefined) return false;
     this.#lanes.forget(attempt);
     return this.#held.remove(attemptId);
+  }
+
+  #current(attemptId: string): HeldAttempt | undefined {
+    const attempt = this.#held.get(attemptId);
+    return attempt?.revoked === true ? undefined : attempt;
   }
 
   /** What a phase's watchdog says, in the attempt's record and in the log. */
@@ -245,6 +269,7 @@ export class AttemptReports {
     elapsedMs: number,
     attributes: Readonly<Record<string, string>> | undefined,
   ): void {
+    if (attempt.revoked) return;
     if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#lanes.event(attempt);
     else this.#counters.add("events_dropped");
   }

@@ -71,6 +71,7 @@ export class Connection {
       counters: this.#counters,
       vitals: this.#vitals,
       emit,
+      freed: () => this.#beats.soon(),
       types: new Set(data.types.map(({ type }) => type)),
     });
     this.#beats = new Beats(clock, {
@@ -199,7 +200,7 @@ export class Connection {
         this.#attempts.result(message);
         return;
       case "forget":
-        this.#attempts.forget(message.attemptId);
+        this.#attempts.returned(message.attemptId);
         return;
       case "resources":
         this.#resources = message.resources;

@@ -51,6 +51,8 @@ export interface HeldAttempt {
   progress: number | undefined;
   progressAtMs: number | undefined;
   cancelling: boolean;
+  /** It is no longer ours, and its handler has not returned: beats list it, and nothing else is sent of it. */
+  revoked: boolean;
   peakRssBytes: number;
   result: HeldResult | undefined;
   /** Main wants to know when the result is acknowledged. */
@@ -103,6 +105,7 @@ export class HeldAttempts {
       progress: undefined,
       progressAtMs: undefined,
       cancelling: false,
+      revoked: false,
       peakRssBytes: 0,
       result: undefined,
       tell: false,
@@ -179,6 +182,7 @@ function describe(attempt: HeldAttempt, nowMs: number): RunningAttempt {
     resultPending: pending,
     ...(pending ? { resultAge: age(attempt.resultAtMs) } : {}),
     cancelling: attempt.cancelling && !pending,
+    revoked: attempt.revoked,
   });
 }
 

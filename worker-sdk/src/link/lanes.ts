@@ -64,6 +64,7 @@ export class Lanes {
     this.#eventful.clear();
     this.#results.clear();
     for (const attempt of this.#held.values()) {
+      if (attempt.revoked) continue;
       if (attempt.result !== undefined) this.#results.set(attempt, true);
       if (!attempt.accepted) continue;
       this.#accepted.push(attempt.attemptId);

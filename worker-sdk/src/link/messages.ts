@@ -177,6 +177,7 @@ export type ToLink =
       readonly outputs: (string | Uint8Array)[];
       readonly runMs: number[];
     }
+  /** The handler of a revoked attempt has returned, or was never called. */
   | { readonly kind: "forget"; readonly attemptId: string }
   | { readonly kind: "resources"; readonly resources: readonly string[] }
   | { readonly kind: "resourceStates"; readonly states: readonly ResourceStateMessage[] }

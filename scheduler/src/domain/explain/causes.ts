@@ -1,6 +1,7 @@
 import type { TaskClass } from "../match.ts";
 import { closest } from "./closest.ts";
 import { type FleetMember, names } from "./fleet.ts";
+import { processOf } from "./given-out.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
@@ -28,10 +29,12 @@ export function allBusy(
     ? `place${places === 1 ? "" : "s"} for ${taskClass.type}`
     : `slot${places === 1 ? "" : "s"}`;
   const word = (attempt: (typeof held)[number]) =>
-    `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
+    attempt.revoked
+      ? `the handler of ${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId}, which was revoked ${span(attempt.revoked.forMs)} ago (${attempt.revoked.reason}) and has not returned`
+      : `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
   return {
     code: "ALL_SLOTS_BUSY",
-    summary: `${places === 1 ? "the only" : `all ${places}`} ${what} of ${plural(busy.length, "suited worker")} ${places === 1 ? "is" : "are"} busy${oldest ? `; the oldest holds ${word(oldest)}` : ""}`,
+    summary: `${places === 1 ? "the only" : `all ${places}`} ${what} of ${plural(busy.length, "suited worker")} ${places === 1 ? "is" : "are"} busy${oldest ? `; the oldest ${oldest.revoked ? "is held by" : "holds"} ${word(oldest)}` : ""}`,
     since,
     evidence: [
       ...evidence,
@@ -45,8 +48,14 @@ export function allBusy(
         ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "heartbeat" }]
         : []),
     ],
-    remedy: `it starts when a slot falls free; for more at once start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? `; whether the oldest moves: muster why ${oldest.attemptId.split(".")[0]}` : ""}`,
+    remedy: `it starts when a slot falls free; for more at once start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
+}
+
+function moreOf(revoked: boolean, attemptId: string, member: FleetMember): string {
+  return revoked
+    ? `; a handler that does not look at ctx.signal keeps its slot until it returns: to free the slot now stop the process of ${member.candidate.workerId}${processOf(member)}`
+    : `; whether the oldest moves: muster why ${attemptId.split(".")[0]}`;
 }
 
 /** What a cause is told with. */

@@ -29,7 +29,7 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
       return full ? `its ${plural(capacity.limit, "place")} for ${type} are taken` : "its slots are taken";
     }
     case "unanswered":
-      return "it left an assignment unanswered and is given nothing for a while";
+      return `it ${worker.stallReason || "left an assignment unanswered"} and is given nothing for a while`;
     case undefined:
       return "it may run them; others were faster";
     default:

@@ -146,13 +146,7 @@ function reasonOf(
     case "slots":
       return allBusy(taskClass, members, evidence, since);
     case "unanswered":
-      return {
-        code: "DISPATCH_DELAYED",
-        summary: `${names(members)} could run it, but left the last assignment unanswered and ${members.length === 1 ? "is" : "are"} given nothing for a while`,
-        since,
-        evidence,
-        remedy: `it is offered again by itself within 15 s; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
-      };
+      return stalled(facts, members, evidence, since);
     case "paused": {
       const why = members.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`);
       return {
@@ -199,6 +193,26 @@ function reasonOf(
     default:
       return filter satisfies never;
   }
+}
+
+/** They let an assignment lie, or had no place for one, and are given nothing for a while. */
+function stalled(
+  { monotonicNow }: WaitingFacts,
+  members: readonly FleetMember[],
+  evidence: readonly Evidence[],
+  since: Date,
+): Reason {
+  const why = members.map(({ candidate }) => candidate.stallReason || "left the last assignment unanswered");
+  const ends = members.map(({ candidate }) => candidate.acceptStalledUntil ?? 0);
+  const leftMs = Math.max(0, Math.min(...ends) - monotonicNow);
+  const one = members.length === 1;
+  return {
+    code: "DISPATCH_DELAYED",
+    summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${one ? "is" : "are"} given nothing for a while`,
+    since,
+    evidence,
+    remedy: `it is offered again by itself in ${span(leftMs)}; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
+  };
 }
 
 function noHandler(

@@ -4,6 +4,7 @@ import { processOf } from "./given-out.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
+import { revokedRunning } from "./revoked.ts";
 import { stalledAttempts } from "./stalled.ts";
 
 export type { WaitingClass } from "./idle.ts";
@@ -61,6 +62,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       remedy: `what it holds is left alone, and nothing on it moves until the loop turns again. The handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(member)}, and what it holds is tried again elsewhere`,
     });
   }
+  reasons.push(...revokedRunning(member, now));
   if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now));
   if (state === "draining") {
     reasons.push({
@@ -98,9 +100,10 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       remedy: "it takes work again by itself when the reason is gone; see to what presses it",
     });
   } else if (held.length > 0) {
+    const running = held.filter(({ revoked }) => !revoked);
     reasons.push({
       code: "BUSY",
-      summary: `it runs ${plural(held.length, "attempt")} in ${plural(beat?.slots ?? record.hello.slots, "slot")}`,
+      summary: `it runs ${plural(running.length, "attempt")} in ${plural(beat?.slots ?? record.hello.slots, "slot")}`,
       evidence: heldEvidence,
       remedy: "nothing to do",
     });

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { TaskState } from "@muster/protocol";
+import { FaultProxy } from "../support/fault-proxy.ts";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { cutAll } from "../support/raw-worker.ts";
+
+describe("T26: handlers of revoked attempts hold their slots, and both sides know", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    cutAll();
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("T26: a lost worker that comes back with a deaf handler is given nothing until it returns", async () => {
+    await using proxy = await FaultProxy.start(fleet.scheduler.grpc);
+    const gate = fleet.gate();
+    const worker = await fleet.worker("deaf", { queue: "deaf", slots: 1, scheduler: proxy.address });
+    const { id } = await fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "deaf" });
+    await fleet.ran(id);
+    proxy.refuse();
+    const log = fleet.scheduler.program;
+    await log.line("worker.lost", ({ worker_id }) => worker_id === "deaf");
+    proxy.heal();
+    const back = await log.line("worker.reconnected", ({ worker_id }) => worker_id === "deaf");
+    assert.equal(back.revoked, 1);
+    await within("its beats say so", G + L, async () => {
+      const { running } = await fleet.workerState("deaf");
+      return running.some(({ attemptId, revoked }) => attemptId === `${id}.1` && revoked) ? true : undefined;
+    });
+    const revoked = new RegExp(`${id}\\.1 .*on deaf, which was revoked .+ ago .*has not returned$`);
+    await fleet.taskSays(id, "ALL_SLOTS_BUSY", H, {
+      summary: revoked,
+      evidence: { busy_with: revoked },
+      remedy: new RegExp(`stop the process of deaf \\(pid ${worker.pid} on `),
+    });
+    await fleet.workerSays("deaf", "REVOKED_RUNNING", H, {
+      summary: new RegExp(
+        `^1 slot is held by the handler of an attempt that was revoked .*: ${id}\\.1, revoked`,
+      ),
+      evidence: { revoked: new RegExp(`^${id}\\.1 `) },
+      remedy: new RegExp(`stop the process \\(pid ${worker.pid} on .*muster drain deaf`),
+    });
+    const beats = async () => (await fleet.workerState("deaf")).lastHeartbeat?.sequence ?? 0n;
+    const seen = await beats();
+    await within("ten beats later", 10 * H, async () => ((await beats()) >= seen + 10n ? true : undefined));
+    const events = await fleet.events(id);
+    assert.equal(events.filter((name) => name === "assigned").length, 1, events.join(" "));
+    assert.deepEqual(fleet.runs(id).length, 1);
+    gate.open();
+    await fleet.ran(id, 2);
+    await within("succeeded", H, async () =>
+      (await fleet.task(id)).state === TaskState.SUCCEEDED ? true : undefined,
+    );
+    assert.ok(!(await fleet.events(id)).some((name) => name.startsWith("requeued:rejected")));
+  });
+});
