@@ -99,7 +99,10 @@ export async function startScheduler(options: {
     store,
     clock,
     log,
-    onChange: () => tellServing(),
+    onChange: (available) => {
+      tellServing();
+      if (available) dispatch.settler.tryNow();
+    },
   });
   const duties = new Duties({
     config,

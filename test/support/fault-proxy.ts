@@ -6,9 +6,20 @@ interface Pair {
   readonly far: Socket;
 }
 
+/** An error with which connections to PostgreSQL end. */
+export interface Fatal {
+  /** SQLSTATE. */
+  readonly code: string;
+  /** In the message that is answered with it, for example the name of a prepared statement. */
+  readonly text?: string;
+  /** For how many messages. */
+  times: number;
+}
+
 /**
  * A TCP proxy on a port of its own whose network a test breaks: `cut` is a dropped connection, `refuse` a
- * closed port, `freeze` a network that loses every packet without telling either side.
+ * closed port, `freeze` a network that loses every packet without telling either side. Between a client and
+ * PostgreSQL it also plays a pooler that ends connections with an error of its own.
  */
 export class FaultProxy {
   readonly #server: Server;
@@ -19,6 +30,8 @@ export class FaultProxy {
   #frozen = false;
   #dials = 0;
   #refused = 0;
+  #admitting = Number.POSITIVE_INFINITY;
+  #fatal: Fatal | undefined;
 
   private constructor(target: string) {
     this.#target = hostPort(target);
@@ -90,9 +103,29 @@ export class FaultProxy {
     for (const pair of this.#pairs) hold(pair);
   }
 
+  /** Lets `count` more connections through and turns away those after them, until `heal`. */
+  admit(count: number): void {
+    this.#admitting = count;
+  }
+
+  /**
+   * Answers the next message that has the text in it with PostgreSQL's FATAL of this SQLSTATE instead of passing it on,
+   * and closes the connection, as a pooler does. Without a text it is the first message of the next connection.
+   */
+  fatalAt(fatal: Fatal): void {
+    this.#fatal = fatal;
+  }
+
+  /** FATALs that are still to be answered. */
+  get fatalsLeft(): number {
+    return this.#fatal?.times ?? 0;
+  }
+
   /** Ends every fault. */
   heal(): void {
     this.#refusing = false;
+    this.#admitting = Number.POSITIVE_INFINITY;
+    this.#fatal = undefined;
     this.#frozen = false;
     for (const pair of this.#pairs) release(pair);
   }
@@ -115,7 +148,7 @@ export class FaultProxy {
 
   #accept(near: Socket): void {
     near.on("error", () => near.destroy());
-    if (this.#refusing) {
+    if (this.#refusing || this.#admitting-- <= 0) {
       this.#refused++;
       reset(near);
       for (const wake of this.#waiters) wake();
@@ -132,13 +165,28 @@ export class FaultProxy {
       reset(near);
       this.#pairs.delete(pair);
     });
-    near.on("data", (bytes) => void far.write(bytes));
+    let isFirst = true;
+    near.on("data", (bytes) => {
+      if (this.#fatalFor(bytes, isFirst)) {
+        near.end(fatalMessage(this.#fatal?.code ?? "XX000"));
+        far.destroy();
+        if (this.#fatal && --this.#fatal.times === 0) this.#fatal = undefined;
+        return;
+      }
+      isFirst = false;
+      far.write(bytes);
+    });
     far.on("data", (bytes) => void near.write(bytes));
     near.on("end", () => far.end());
     far.on("end", () => near.end());
     near.on("close", () => this.#drop(pair));
     far.on("close", () => this.#drop(pair));
     if (this.#frozen) hold(pair);
+  }
+
+  #fatalFor(bytes: Buffer, isFirst: boolean): boolean {
+    if (!this.#fatal) return false;
+    return this.#fatal.text === undefined ? isFirst : bytes.includes(this.#fatal.text);
   }
 
   #drop(pair: Pair): void {
@@ -152,6 +200,15 @@ function reset(socket: Socket): void {
   // Node cannot reset a socket whose FIN is under way: its handle would never close, nor the process end.
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
+}
+
+/** PostgreSQL's ErrorResponse: type, length, fields that end with a zero byte each, and one more. */
+function fatalMessage(code: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mserver login has been failing, try again later\0\0`);
+  const head = Buffer.alloc(5);
+  head.write("E");
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
 }
 
 function hold({ near, far }: Pair): void {

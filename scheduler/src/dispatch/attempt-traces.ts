@@ -13,6 +13,7 @@ import {
   type PhaseRecord,
   TRACING_FEATURE,
 } from "../telemetry/attempt-spans.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { attemptContext, startsTrace } from "../telemetry/span-ids.ts";
 import { formatTraceparent, TRACEPARENT, TRACESTATE } from "../telemetry/trace-context.ts";
@@ -63,6 +64,8 @@ export class AttemptTraces {
   readonly #unsampled = `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`;
   readonly #unsampledOnly = { [TRACEPARENT]: this.#unsampled };
   #dropped = 0;
+  /** Writes in a row that failed. */
+  #failures = 0;
   #timer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -160,12 +163,14 @@ export class AttemptTraces {
         if (fact) this.#tracing.write(await this.#spans(fact, ended));
       }
     } catch (error) {
-      this.#log.warn("traces.not_written", { attempts: batch.length, error });
+      if (isTold(++this.#failures))
+        this.#log.warn("traces.not_written", { attempts: batch.length, failures: this.#failures, error });
       // Anything but a database that is away would fail again.
       if (!(error instanceof DatabaseUnavailableError)) return true;
       this.#pending.unshift(...batch);
       return false;
     }
+    this.#failures = 0;
     if (this.#dropped > 0) {
       this.#log.warn("traces.dropped", { attempts: this.#dropped });
       this.#dropped = 0;

@@ -92,6 +92,7 @@ function toAttempt(
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
     settling: false,
+    heldUp: undefined,
     reported: false,
     timedOut: undefined,
     watch: undefined,

@@ -1,16 +1,19 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { isAbsence, mayBeOfRows, UnstorableError } from "../domain/errors.ts";
 import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../store/store.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { ChurnMap } from "./churn-map.ts";
 import type { Attempt, Session } from "./session.ts";
+import { sift } from "./sift.ts";
 import type { TaskSignals } from "./task-signals.ts";
 
 /** News of running attempts is written at most this late; a task that ends sooner needs no write of its own. */
 const FLUSH_AFTER_MS = 50;
 
-/** Wait after the database was found away. */
-const RETRY_AFTER_MS = 500;
+/** Waits after the database was found away or refused something, doubling up to the last, milliseconds. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 5_000;
 
 /** Events kept while the database is away; beyond it the oldest are dropped and counted. */
 const MAX_EVENTS = 20_000;
@@ -44,6 +47,8 @@ export class Journal {
   #timer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
   #stopped = false;
+  /** Writes in a row that failed. */
+  #failures = 0;
 
   constructor(parts: { store: Store; clock: Clock; log: Logger; signals: TaskSignals }) {
     this.#store = parts.store;
@@ -120,27 +125,25 @@ export class Journal {
     const touches = this.#takeTouches();
     const events = this.#events.splice(0, MAX_BATCH);
     const chunks = this.#takeChunks();
-    try {
-      await Promise.all([
-        touches.length > 0 ? this.#store.touch(touches.map(({ touch }) => touch)) : undefined,
-        events.length > 0 ? this.#store.appendEvents(this.#aged(events)) : undefined,
-        chunks.length > 0 ? this.#store.appendOutput(chunks) : undefined,
-      ]);
-    } catch (error) {
-      if (!(error instanceof DatabaseUnavailableError)) {
-        this.#log.error("journal.write_failed", { error, events: events.length, touches: touches.length });
-        for (const { event } of events) this.#count(event, -1);
-        return;
-      }
-      // Writing them twice would be worse than a late line, but the try has told us that it failed.
-      this.#events.unshift(...events);
-      this.#chunks.unshift(...chunks);
-      this.#chunkBytes += bytesOf(chunks);
-      for (const { attempt, session, touch } of touches) this.#putBack(attempt, session, touch);
-      this.#arm(RETRY_AFTER_MS);
+    // Each by itself: writing again what was written would be worse than a late line.
+    const [touched, told, put] = await Promise.all([
+      this.#written(touches, (rows) => this.#store.touch(rows.map(({ touch }) => touch))),
+      this.#written(events, (rows) => this.#store.appendEvents(this.#aged(rows))),
+      this.#written(chunks, (rows) => this.#store.appendOutput(rows)),
+    ]);
+    for (const { event } of [...told.done, ...told.lost]) this.#count(event, -1);
+    for (const { attempt } of touched.done) this.#signals.changed(attempt.taskId);
+    for (const chunk of put.done) this.#signals.changed(chunk.taskId);
+    const kept = touched.kept.length + told.kept.length + put.kept.length;
+    if (kept > 0) {
+      for (const { attempt, session, touch } of touched.kept) this.#putBack(attempt, session, touch);
+      this.#events.unshift(...told.kept);
+      this.#chunks.unshift(...put.kept);
+      this.#chunkBytes += bytesOf(put.kept);
+      this.#failed(kept, touched.error ?? told.error ?? put.error);
       return;
     }
-    for (const { event } of events) this.#count(event, -1);
+    this.#failures = 0;
     if (this.#dropped > 0) {
       this.#log.warn("journal.events_dropped", { count: this.#dropped });
       this.#dropped = 0;
@@ -149,9 +152,38 @@ export class Journal {
       this.#log.warn("journal.output_dropped", { count: this.#droppedChunks });
       this.#droppedChunks = 0;
     }
-    for (const { attempt } of touches) this.#signals.changed(attempt.taskId);
-    for (const chunk of chunks) this.#signals.changed(chunk.taskId);
     if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+  }
+
+  /** What is kept is tried again after a wait that grows. */
+  #failed(kept: number, error: unknown): void {
+    this.#failures++;
+    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
+    // The database's absence is told once, by the watch on it.
+    if (!isAbsence(error) && isTold(this.#failures))
+      this.#log.error("journal.write_failed", { error, rows: kept, failures: this.#failures });
+    this.#arm(waitMs);
+  }
+
+  /** Writes the rows together, or one by one when the database refuses them: only what it cannot store is lost. */
+  async #written<T>(
+    rows: readonly T[],
+    write: (rows: readonly T[]) => Promise<unknown>,
+  ): Promise<Written<T>> {
+    if (rows.length === 0) return { done: [], kept: [], lost: [], error: undefined };
+    try {
+      await write(rows);
+      return { done: rows, kept: [], lost: [], error: undefined };
+    } catch (error) {
+      if (!mayBeOfRows(error)) return { done: [], kept: rows, lost: [], error };
+      const { taken, refused, error: last } = await sift(rows, this.#failures, (row) => write([row]));
+      const done = taken.map(({ row }) => row);
+      const unstorable = refused.filter((each) => each.error instanceof UnstorableError);
+      for (const each of unstorable) this.#log.error("journal.not_storable", { error: each.error });
+      const lost = unstorable.map(({ row }) => row);
+      const over = new Set([...done, ...lost]);
+      return { done, lost, kept: rows.filter((row) => !over.has(row)), error: last };
+    }
   }
 
   #count({ taskId }: NewEvent, change: number): void {
@@ -212,6 +244,15 @@ export class Journal {
     };
     this.#dirty.set(attempt, session);
   }
+}
+
+/** What became of rows. */
+interface Written<T> {
+  readonly done: readonly T[];
+  readonly kept: readonly T[];
+  /** The database cannot store them. */
+  readonly lost: readonly T[];
+  readonly error: unknown;
 }
 
 function bytesOf(chunks: readonly OutputChunk[]): number {

@@ -106,6 +106,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     // What the worker sends again and another scheduler has recorded is not recorded twice.
     sequence: Math.max(known?.sequence ?? 0, row.sequence ?? 0),
     settling: false,
+    heldUp: undefined,
     reported: false,
     timedOut: known?.timedOut,
     watch: undefined,

@@ -1,8 +1,9 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { isAbsence, UnstorableError } from "../domain/errors.ts";
 import { peerHost, type RefusedStream } from "../domain/refusal.ts";
 import type { Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Journal } from "./journal.ts";
 
@@ -59,6 +60,8 @@ export class Refusals {
   #writing: Promise<void> | undefined;
   #writtenAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  /** Writes in a row that failed, but for the database's absence. */
+  #failures = 0;
 
   constructor(parts: RefusalParts) {
     this.#parts = parts;
@@ -141,13 +144,18 @@ export class Refusals {
       counters.refusalsDropped += evicted;
       if (evicted > 0) log.warn("worker.refusals_evicted", { count: evicted, kept: MAX_KEPT });
     } catch (error) {
-      if (!(error instanceof DatabaseUnavailableError)) {
-        log.error("worker.refusals_not_recorded", { error, count: pending.size });
-        return true;
-      }
+      if (!isAbsence(error) && isTold(++this.#failures))
+        log.error("worker.refusals_not_recorded", {
+          error,
+          count: pending.size,
+          failures: this.#failures,
+        });
+      // What the database cannot store it would refuse every time.
+      if (error instanceof UnstorableError) return true;
       this.#putBack(cleared, pending);
       return false;
     }
+    this.#failures = 0;
     if (this.#dropped > 0) {
       log.warn("worker.refusals_dropped", { count: this.#dropped });
       this.#dropped = 0;

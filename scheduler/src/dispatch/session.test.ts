@@ -30,6 +30,7 @@ function attempt(taskId: number, type: string): Attempt {
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
     settling: false,
+    heldUp: undefined,
     reported: false,
     timedOut: undefined,
     watch: undefined,
@@ -38,7 +39,9 @@ function attempt(taskId: number, type: string): Attempt {
 
 const steps = fc.array(
   fc.record({
-    what: fc.constantFrom("reserve", "unreserve", "hold", "adopt", "settle", "release", "releaseTwice"),
+    what: fc.constantFrom(
+      ...(["reserve", "unreserve", "hold", "adopt", "settle", "holdUp", "release", "releaseTwice"] as const),
+    ),
     type: fc.constantFrom(...TYPES),
     pick: fc.nat(),
   }),
@@ -81,8 +84,19 @@ describe("a session's credit", () => {
             } else if (what === "settle") {
               const ending = one(held);
               if (!ending) continue;
+              if (ending.heldUp !== undefined) {
+                held.push(ending);
+                continue;
+              }
               subject.startSettling(ending);
               settling.push(ending);
+            } else if (what === "holdUp") {
+              const stuck = one(settling);
+              if (!stuck) continue;
+              subject.occupyAgain(stuck, "the disk is full");
+              subject.occupyAgain(stuck, "the disk is still full");
+              // Its place is taken as that of one that runs, until it is released.
+              held.push(stuck);
             } else {
               const over = one(pick % 2 === 0 ? settling : held);
               if (!over) continue;

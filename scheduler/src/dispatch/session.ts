@@ -30,8 +30,10 @@ export interface Attempt {
   unwritten: { accept: boolean; phase: boolean; progress: boolean };
   /** Highest number of the worker's events seen. */
   sequence: number;
-  /** Its result has arrived and is being committed; the slot counts as free. */
+  /** Its result has arrived and is being committed; the slot counts as free unless the database has not taken it. */
   settling: boolean;
+  /** Why the database has not taken its end so far; undefined when it was not refused. */
+  heldUp: string | undefined;
   /** Its worker has sent a result, so a commit is acknowledged. */
   reported: boolean;
   /** The hard timeout that has asked for its end. */
@@ -200,12 +202,21 @@ export class Session implements Candidate {
     this.#count(attempt.type, -1);
   }
 
+  /** The database has not taken the attempt's end: nothing new is given out for its place until it has. */
+  occupyAgain(attempt: Attempt, why: string): void {
+    if (this.attempts.get(attempt.taskId) === attempt && attempt.settling && attempt.heldUp === undefined) {
+      this.#settlingCount--;
+      this.#count(attempt.type, 1);
+    }
+    attempt.heldUp = why;
+  }
+
   /** Forgets an attempt. @param now Monotonic milliseconds. */
   release(attempt: Attempt, now: number): void {
     if (this.attempts.get(attempt.taskId) !== attempt) return;
     this.attempts.delete(attempt.taskId);
     if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
-    if (attempt.settling) this.#settlingCount--;
+    if (attempt.settling && attempt.heldUp === undefined) this.#settlingCount--;
     else this.#count(attempt.type, -1);
   }
 

@@ -1,15 +1,16 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
-import type { Failure } from "../domain/failure.ts";
+import { mayBeOfRows } from "../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import { type Outcome, type Settlement, settle } from "../domain/settlement.ts";
 import type { AttemptMetrics } from "../domain/task.ts";
 import type { SettleRequest, SettleResult, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { Batcher } from "./batcher.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { HeldResults } from "./held-results.ts";
 import type { Journal } from "./journal.ts";
 import type { ResultAck } from "./link.ts";
 import type { Peers } from "./peers.ts";
@@ -28,11 +29,15 @@ const LAST_WAIT_MS = 2_000;
 
 /** An attempt on its way out and what is written of it. */
 interface Ending {
+  readonly session: Session;
   readonly attempt: Attempt;
   readonly request: SettleRequest;
   /** When its result arrived or its end was concluded, monotonic. */
   readonly at: number;
 }
+
+/** What became of an end; a promise when it is held because the database refused it. */
+type Settling = SettleResult | Promise<SettleResult>;
 
 /** A result as its worker reported it. */
 export interface ReportedResult {
@@ -56,8 +61,10 @@ export class Settler {
   readonly #traces: AttemptTraces;
   readonly #journal: Journal;
   readonly #onScheduled: (delayMs: number) => void;
-  readonly #batcher: Batcher<readonly SettleRequest[], SettleResult[]>;
+  readonly #batcher: Batcher<readonly Ending[], Settling[]>;
   readonly #stopping = new AbortController();
+  readonly #held: HeldResults;
+  #wake = new AbortController();
 
   constructor(parts: {
     store: Store;
@@ -81,6 +88,12 @@ export class Settler {
     this.#traces = parts.traces;
     this.#journal = parts.journal;
     this.#onScheduled = parts.onScheduled;
+    this.#held = new HeldResults({
+      write: (requests) => this.#write(requests),
+      clock: this.#clock,
+      log: this.#log,
+      stopping: this.#stopping.signal,
+    });
     this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
       maxWeight: MAX_BATCH,
       weigh: (frame) => frame.length,
@@ -105,7 +118,7 @@ export class Settler {
     if (stale.length > 0) this.#refuse(session, stale);
     // One commit at most takes them all: what is behind the limit waits for no other frame.
     for (let start = 0; start < endings.length; start += MAX_BATCH) {
-      void this.#commit(session, endings.slice(start, start + MAX_BATCH));
+      void this.#commit(endings.slice(start, start + MAX_BATCH));
     }
     this.#dispatcher.pump();
   }
@@ -121,13 +134,21 @@ export class Settler {
     outcome: Outcome,
     metrics?: AttemptMetrics,
   ): Promise<SettleResult> {
-    const [result] = await this.#commit(session, [this.#begin(session, attempt, outcome, metrics)]);
+    const [result] = await this.#commit([this.#begin(session, attempt, outcome, metrics)]);
     return result ?? { applied: false };
   }
 
   /** Resolves when everything reported is committed. */
-  idle(): Promise<void> {
-    return this.#batcher.idle();
+  async idle(): Promise<void> {
+    await this.#batcher.idle();
+    await this.#held.idle();
+  }
+
+  /** Tries at once what waits for the database: it is back. */
+  tryNow(): void {
+    this.#wake.abort();
+    this.#wake = new AbortController();
+    this.#held.tryNow();
   }
 
   /** Gives up waiting for a database that is away. */
@@ -177,25 +198,44 @@ export class Settler {
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
     };
-    return { attempt, request, at: now };
+    return { session, attempt, request, at: now };
   }
 
-  async #commit(session: Session, endings: readonly Ending[]): Promise<readonly SettleResult[]> {
-    let results: readonly SettleResult[];
+  async #commit(endings: readonly Ending[]): Promise<readonly SettleResult[]> {
+    let results: readonly Settling[];
     try {
-      results = await this.#batcher.add(endings.map(({ request }) => request));
+      results = await this.#batcher.add(endings);
     } catch (error) {
-      this.#log.warn("result.not_committed", {
-        worker_id: session.workerId,
-        attempt_ids: endings.slice(0, 20).map(({ request }) => formatAttemptId(request.key)),
-        count: endings.length,
-        error,
-      });
+      this.#notCommitted(endings, error);
       return [];
     }
+    if (!results.some(isLater)) {
+      const settled = results as readonly SettleResult[];
+      this.#follow(endings, settled);
+      return settled;
+    }
+    return Promise.all(endings.map((ending, index) => this.#followLater(ending, results[index])));
+  }
+
+  /** The end of one of a batch of which some are held. */
+  async #followLater(ending: Ending, settling: Settling | undefined): Promise<SettleResult> {
+    let result: SettleResult;
+    try {
+      result = (await settling) ?? NOT_APPLIED;
+    } catch (error) {
+      this.#notCommitted([ending], error);
+      return NOT_APPLIED;
+    }
+    this.#follow([ending], [result]);
+    this.#dispatcher.pump();
+    return result;
+  }
+
+  /** Follows up on ends of one session. */
+  #follow(endings: readonly Ending[], results: readonly SettleResult[]): void {
     const acks: ResultAck[] = [];
     let index = 0;
-    for (const { attempt, request, at } of endings) {
+    for (const { session, attempt, request, at } of endings) {
       const applied = results[index++]?.applied ?? false;
       session.release(attempt, this.#clock.monotonic());
       if (applied) {
@@ -206,8 +246,16 @@ export class Settler {
       if (attempt.reported) acks.push({ key: request.key, stale: !applied });
       this.#signals.changed(attempt.taskId);
     }
-    if (acks.length > 0) session.link?.ackResults(acks);
-    return results;
+    if (acks.length > 0) endings[0]?.session.link?.ackResults(acks);
+  }
+
+  #notCommitted(endings: readonly Ending[], error: unknown): void {
+    this.#log.warn("result.not_committed", {
+      worker_id: endings[0]?.session.workerId,
+      attempt_ids: endings.slice(0, 20).map(({ request }) => formatAttemptId(request.key)),
+      count: endings.length,
+      error,
+    });
   }
 
   #applied(attempt: Attempt, settlement: Settlement): void {
@@ -225,7 +273,7 @@ export class Settler {
     session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
   }
 
-  async #flushFrames(frames: readonly (readonly SettleRequest[])[]): Promise<SettleResult[][]> {
+  async #flushFrames(frames: readonly (readonly Ending[])[]): Promise<Settling[][]> {
     const results = await this.#flush(frames.flat());
     let start = 0;
     return frames.map((frame) => {
@@ -234,47 +282,40 @@ export class Settler {
     });
   }
 
-  async #flush(requests: readonly SettleRequest[]): Promise<SettleResult[]> {
-    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LAST_WAIT_MS)) {
+  /** Waits for a database that is away; what it refuses although it is there is held, and others go on. */
+  async #flush(endings: readonly Ending[]): Promise<readonly Settling[]> {
+    const requests = endings.map(({ request }) => request);
+    let wait = FIRST_WAIT_MS;
+    for (let failures = 1; ; failures++) {
       try {
-        await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
-        return await this.#store.settle(requests);
+        return await this.#write(requests);
       } catch (error) {
-        if (!(error instanceof DatabaseUnavailableError)) return this.#oneByOne(requests, error);
         if (this.#stopping.signal.aborted) throw error;
-        this.#log.warn("results.waiting_for_database", { count: requests.length, error });
-        await this.#clock.sleep(wait, this.#stopping.signal);
+        // Work is given out again for these places when their results are stored: until then they fill up memory.
+        for (const { session, attempt } of endings) session.occupyAgain(attempt, asText(error));
+        if (mayBeOfRows(error)) return this.#held.hold(requests, error);
+        if (isTold(failures))
+          this.#log.warn("results.waiting_for_database", { count: requests.length, failures, error });
+        await this.#clock.sleep(wait, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+        wait = Math.min(wait * 2, LAST_WAIT_MS);
       }
     }
   }
-  /** After a batch that Postgres refuses, one of them must not take the others down. */
-  async #oneByOne(requests: readonly SettleRequest[], error: unknown): Promise<SettleResult[]> {
-    const [only, ...others] = requests;
-    if (only && others.length === 0) {
-      if (only.settlement.kind === "finish" && only.settlement.detail === "INVALID_RESULT") throw error;
-      this.#log.error("result.not_storable", { attempt_id: formatAttemptId(only.key), error });
-      return this.#flush([unstorable(only)]);
-    }
-    const results: SettleResult[] = [];
-    for (const request of requests) results.push(...(await this.#flush([request])));
-    return results;
+
+  async #write(requests: readonly SettleRequest[]): Promise<readonly SettleResult[]> {
+    await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
+    return this.#store.settle(requests);
   }
 }
 
-/** Ends an attempt whose end Postgres refuses to store: it would refuse it every time. */
-function unstorable({ key, acceptAgeMs, startAgeMs }: SettleRequest): SettleRequest {
-  const code = "INVALID_RESULT";
-  const failure: Failure = {
-    class: "non_retryable",
-    code,
-    message: "the worker sent a result that cannot be stored; the scheduler's log has the cause",
-  };
-  return {
-    key,
-    acceptAgeMs,
-    startAgeMs,
-    settlement: { kind: "finish", state: "failed", detail: code, failure },
-  };
+const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
+
+function isLater(settling: Settling): settling is Promise<SettleResult> {
+  return settling instanceof Promise;
+}
+
+function asText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** What an attempt's end means for its task. */

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError, isAbsence } from "../domain/errors.ts";
+import { isAbsence } from "../domain/errors.ts";
 import type { ClaimedAttempt, Store } from "../store/store.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
@@ -11,8 +12,9 @@ import type { Session } from "./session.ts";
  */
 const WAITS_MS = [0, 250, 1_000, 4_000, 16_000];
 
-/** Wait before a look that failed is repeated. */
-const RETRY_MS = 250;
+/** Waits before a look that failed is repeated, doubling up to the last, milliseconds. */
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 5_000;
 
 /** An attempt that the store has given to a session and that nobody has sent to it. */
 export interface Unsent {
@@ -33,6 +35,8 @@ export class UnknownOutcomes {
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #sessionIds = new Set<number>();
   #looks = 0;
+  /** Looks in a row that failed. */
+  #failures = 0;
   #rest = new AbortController();
   #looking = false;
   #stopped = false;
@@ -92,6 +96,7 @@ export class UnknownOutcomes {
   async #look(): Promise<void> {
     try {
       const found = await this.#unknown();
+      this.#failures = 0;
       if (found.length === 0) return;
       // Some may be of statements that are answered in this moment; after these answers they are known, or have ended.
       await Promise.all(this.#underWay);
@@ -101,10 +106,12 @@ export class UnknownOutcomes {
       );
       if (unsent.length > 0) this.#send(unsent);
     } catch (error) {
-      if (!isAbsence(error)) this.#log.error("dispatch.resolve_failed", { error });
-      if (!(error instanceof DatabaseUnavailableError)) return;
+      this.#failures++;
+      if (!isAbsence(error) && isTold(this.#failures))
+        this.#log.error("dispatch.resolve_failed", { error, failures: this.#failures });
       this.#looks = 0;
-      await this.#clock.sleep(RETRY_MS, this.#rest.signal);
+      const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
+      await this.#clock.sleep(wait, this.#rest.signal);
     }
   }
 

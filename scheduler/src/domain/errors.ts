@@ -1,3 +1,5 @@
+import type { DatabaseCondition } from "./database-condition.ts";
+
 /** Kinds of refusal, one for each gRPC code that Muster answers with. */
 export type RefusalKind =
   | "invalid"
@@ -59,17 +61,46 @@ export class Refusal extends Error {
 export class DatabaseUnavailableError extends Error {
   override readonly name = "DatabaseUnavailableError";
   readonly outcomeUnknown: boolean;
+  readonly condition: DatabaseCondition;
 
-  constructor(message: string, outcomeUnknown: boolean, cause: unknown) {
+  constructor(
+    message: string,
+    outcomeUnknown: boolean,
+    cause: unknown,
+    condition: DatabaseCondition = "unreachable",
+  ) {
     super(message, { cause });
     this.outcomeUnknown = outcomeUnknown;
+    this.condition = condition;
   }
 }
 
 /** One statement took longer than any may; nothing of it was applied. The database may be well otherwise. */
 export class StatementTimeoutError extends DatabaseUnavailableError {}
 
+/**
+ * The database answers and refuses one statement for a reason that is not known to be its data's: other
+ * statements, or the same with other rows, may work.
+ */
+export class StatementRefusedError extends DatabaseUnavailableError {}
+
+/** The database cannot store the values of a row: it would refuse the same row every time. */
+export class UnstorableError extends Error {
+  override readonly name = "UnstorableError";
+}
+
+/**
+ * True when the rows of a statement may be why it failed, so that others may be taken. Only for `UnstorableError` is it
+ * known that they are.
+ */
+export function mayBeOfRows(error: unknown): boolean {
+  return !(error instanceof DatabaseUnavailableError) || error instanceof StatementRefusedError;
+}
+
 /** True for the database's absence, which the watch on it tells once for all. */
 export function isAbsence(error: unknown): boolean {
-  return error instanceof DatabaseUnavailableError && !(error instanceof StatementTimeoutError);
+  return (
+    error instanceof DatabaseUnavailableError &&
+    !(error instanceof StatementTimeoutError || error instanceof StatementRefusedError)
+  );
 }

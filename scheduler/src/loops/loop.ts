@@ -1,6 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { isAbsence } from "../domain/errors.ts";
+import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
+
+/** A duty that fails again and again waits for longer and longer, up to this or its interval, milliseconds. */
+const LAST_WAIT_MS = 5_000;
 
 /** A periodic duty. */
 export interface LoopOptions {
@@ -12,8 +16,8 @@ export interface LoopOptions {
 }
 
 /**
- * Calls `runOnce`, waits, and calls it again until stopped. A run that throws is logged and the loop goes
- * on; it never ends by itself.
+ * Calls `runOnce`, waits, and calls it again until stopped. A run that throws is logged, at growing intervals when it
+ * goes on, and the loop goes on; it never ends by itself.
  */
 export class Loop {
   readonly name: string;
@@ -26,6 +30,8 @@ export class Loop {
   #lastRunTime: number;
   #lastTickAt: number | undefined;
   #lastError: unknown;
+  /** Runs in a row that failed, but for the database's absence. */
+  #failures = 0;
 
   constructor(options: LoopOptions) {
     this.#options = options;
@@ -75,7 +81,8 @@ export class Loop {
     while (!signal.aborted) {
       this.#wake = new AbortController();
       await this.#run();
-      await clock.sleep(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
+      const waitMs = Math.max(intervalMs, Math.min(intervalMs * 2 ** this.#failures, LAST_WAIT_MS));
+      await clock.sleep(waitMs, AbortSignal.any([signal, this.#wake.signal]));
     }
   }
 
@@ -86,9 +93,11 @@ export class Loop {
       this.#lastRunAt = clock.monotonic();
       this.#lastRunTime = clock.now();
       this.#lastError = undefined;
+      this.#failures = 0;
     } catch (error) {
       // The database's absence is told once, by the watch on it.
-      if (!isAbsence(error)) log.error("loop.failed", { loop: name, error });
+      if (!isAbsence(error) && isTold(++this.#failures))
+        log.error("loop.failed", { loop: name, error, failures: this.#failures });
       this.#lastError = error;
     } finally {
       this.#lastTickAt = clock.monotonic();

@@ -134,7 +134,8 @@ export class Database {
       try {
         return await fn();
       } catch (error) {
-        const passing = error instanceof DatabaseUnavailableError || isConflict(error);
+        const passing =
+          error instanceof DatabaseUnavailableError ? error.condition !== "locked" : isConflict(error);
         if (!passing || this.#clock.monotonic() + wait > deadline) throw error;
         await this.#clock.sleep(wait * (0.5 + Math.random() / 2));
       }
@@ -212,16 +213,27 @@ export class Database {
   async #transactionOnce<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
     const client = await connect(this.#cold);
     let broken = false;
+    // What `fn` throws by itself is not the database's.
+    let answer: unknown;
+    const ask = async (query: pg.QueryConfig) => {
+      try {
+        return await client.query(query);
+      } catch (error) {
+        answer = error;
+        throw error;
+      }
+    };
     try {
-      await client.query("begin");
+      await ask({ text: "begin" });
       const value = await fn({
-        run: async (statement, values) => (await client.query({ ...statement, values: [...values] })).rows,
+        run: async (statement, values) => (await ask({ ...statement, values: [...values] })).rows,
       });
-      await client.query("commit");
+      await ask({ text: "commit" });
       return value;
     } catch (error) {
-      broken = poisonsConnection(error) || !(await rolledBack(client));
-      throw translateError(error, true);
+      const isAnswer = error === answer;
+      broken = (isAnswer && poisonsConnection(error)) || !(await rolledBack(client));
+      throw isAnswer ? translateError(error, true) : error;
     } finally {
       client.release(broken);
     }
