@@ -76,7 +76,7 @@ export async function migrate(
       version: migrations.at(-1)?.number ?? 0,
     };
   } catch (error) {
-    throw translateError(error, sent);
+    throw error instanceof SchemaMismatchError ? error : translateError(error, sent);
   } finally {
     // Ends the session and with it the lock.
     await client.end();
