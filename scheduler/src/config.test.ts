@@ -81,6 +81,22 @@ describe("configuration", () => {
     assert.match(faultsOf(["--token"])[0] ?? "", /--token needs a value/);
   });
 
+  it("T37: takes a token without the white space around it, and none that is empty or no header can carry", () => {
+    for (const text of ["s3cret\n", "s3cret\r\n", " \ts3cret ", "s3cret"]) {
+      assert.equal(load([], { MUSTER_TOKEN: text }).token, "s3cret");
+      assert.equal(load(["--token", text]).token, "s3cret");
+    }
+    for (const text of ["\n", " ", "\t\r\n"]) {
+      assert.match(faultsOf([], { MUSTER_TOKEN: text })[0] ?? "", /^MUSTER_TOKEN: is empty; give a token/);
+      assert.match(faultsOf(["--token", text])[0] ?? "", /^--token: is empty/);
+    }
+    for (const text of ["two words", "a\nb", "gr\u00fcn", "a\0b", "\u{1F600}"])
+      assert.match(
+        faultsOf([], { MUSTER_TOKEN: text })[0] ?? "",
+        /^MUSTER_TOKEN: must be printable ASCII .*not shown/,
+      );
+  });
+
   it("checks together what belongs together", () => {
     assert.match(faultsOf(["--heartbeat", "20"])[0] ?? "", /three heartbeats must fit, so at least 60 s/);
     assert.match(faultsOf(["--max-payload", "5000000"])[0] ?? "", /--max-payload: 5000000 does not fit/);

@@ -121,7 +121,7 @@ export function loadConfig(
     dataDir: folder,
     grpcAddress: address("grpcAddress"),
     httpAddress: address("httpAddress"),
-    token: text("token"),
+    token: token(raw("token"), faults),
     tls: tls(text("tlsCert"), text("tlsKey"), text("tlsClientCa"), faults),
     leases: {
       heartbeatMs: seconds("heartbeat", 0.05, 3_600),
@@ -200,6 +200,20 @@ function databaseUrl(
     faults.push(`${source}: must begin with postgres:// or postgresql://`);
   }
   return text;
+}
+
+/** Without the line break that files and secret stores hand out with it. The token itself is never shown. */
+function token(
+  { text, source }: { text: string | undefined; source: string },
+  faults: string[],
+): string | undefined {
+  const given = text?.trim();
+  if (given === "") faults.push(`${source}: is empty; give a token, or leave it out to let everybody call`);
+  else if (given !== undefined && !/^[\x21-\x7e]+$/.test(given))
+    faults.push(
+      `${source}: must be printable ASCII characters without spaces, since a header carries it (value not shown)`,
+    );
+  return given;
 }
 
 /** `NAME=SECONDS` with commas between them. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, afterEach, before, describe, it } from "node:test";
+import { Client } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll } from "../support/program.ts";
 import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
@@ -41,7 +42,7 @@ describe("protocol: HTTP requests at the edge", () => {
 
   before(async () => {
     db = await createDatabase();
-    scheduler = await startTestScheduler({ databaseUrl: db.url, env: { MUSTER_TOKEN: TOKEN } });
+    scheduler = await startTestScheduler({ databaseUrl: db.url, env: { MUSTER_TOKEN: `${TOKEN}\n` } });
   });
   afterEach(() => {
     assert.ok(scheduler.program.alive, scheduler.program.tail());
@@ -96,6 +97,19 @@ describe("protocol: HTTP requests at the edge", () => {
   it("T3: probes of HTTP/1.0 without a Host are answered", async () => {
     for (const path of ["/livez", "/readyz", "/"])
       assert.equal((await raw(`GET ${path} HTTP/1.0`)).status, 200, path);
+  });
+
+  it("T37: a token that came with a line break is the token, on both sides", async () => {
+    const client = new Client({ scheduler: scheduler.grpc, token: `${TOKEN}\r\n` });
+    const { id } = await client.submit("unserved");
+    client.close();
+    const authorization = `Bearer ${TOKEN}`;
+    const answer = await fetch(`${scheduler.http}${CALL}`, {
+      method: "POST",
+      headers: { authorization, "content-type": "application/json" },
+      body: "{}",
+    });
+    assert.equal(Object(await answer.json()).tasks[0].id, id);
   });
 
   it("says what it is, where gRPC is and which paths there are, as text and as JSON", async () => {

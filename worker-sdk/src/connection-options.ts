@@ -93,11 +93,16 @@ function resolveAddresses(
 }
 
 function resolveToken(option: string | undefined, env: Environment, faults: string[]): string | undefined {
-  const token = option ?? (env.MUSTER_TOKEN || undefined);
+  // Files and secret stores hand out a line break with it.
+  const token = (option ?? (env.MUSTER_TOKEN || undefined))?.trim();
   // What an HTTP header cannot carry would fail at every dial. The token itself is never shown.
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     const source = option !== undefined ? "option token" : "MUSTER_TOKEN";
-    faults.push(`${source}: must be 1 or more printable ASCII characters without spaces (value not shown)`);
+    faults.push(
+      token === ""
+        ? `${source}: is empty; give the scheduler's token, or leave it out`
+        : `${source}: must be 1 or more printable ASCII characters without spaces (value not shown)`,
+    );
   }
   return token;
 }

@@ -42,6 +42,15 @@ test("an option wins over its variable, a variable over the default", () => {
   assert.equal(compileOptions({ tasks, concurrency: 2 }, env).concurrency, 2);
 });
 
+test("T37: a token is taken without the white space around it; an empty one is refused", () => {
+  for (const token of ["secret\n", "secret\r\n", " secret\t"]) {
+    assert.equal(compileOptions({ tasks }, { MUSTER_TOKEN: token }).connection.token, "secret");
+    assert.equal(compileOptions({ tasks, token }, {}).connection.token, "secret");
+  }
+  assert.throws(() => compileOptions({ tasks }, { MUSTER_TOKEN: " \n" }), /MUSTER_TOKEN: is empty/);
+  assert.throws(() => compileOptions({ tasks, token: "\n" }, {}), /option token: is empty/);
+});
+
 test("every fault is reported at once, with the source and the value, and no secret", () => {
   const env = {
     WORKER_MAX_CONCURRENCY: "many",

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
@@ -14,6 +13,7 @@ import type { DatabaseWatch } from "../loops/database-watch.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { readFleet } from "./fleet-facts.ts";
+import { durationFromMs, timestampFromMs } from "./time.ts";
 
 /** A part of the look that takes longer is itself a finding. */
 const PART_WITHIN_MS = 3_000;

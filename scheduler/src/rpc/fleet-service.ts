@@ -1,5 +1,4 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
@@ -32,7 +31,8 @@ import {
   withRefusals,
 } from "./refused-workers.ts";
 import { storable } from "./text.ts";
-import { toCount, toMs } from "./to-domain.ts";
+import { durationFault, timestampFromDate } from "./time.ts";
+import { MAX_MS, toMs } from "./to-domain.ts";
 
 /** The feed is read this often for watchers. */
 const WATCH_POLL_MS = 250;
@@ -122,6 +122,8 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     async drainWorker({ workerId, reason, timeout }) {
+      const fault = timeout && durationFault(timeout, MAX_MS);
+      if (fault !== undefined) throw invalid("timeout", fault);
       const worker = await requireWorker(store, workerId);
       if (worker.goneTime) {
         throw new Refusal(
@@ -268,7 +270,13 @@ async function* watchEvents(
 ) {
   const taskId = request.taskId ? parseTaskId(request.taskId) : undefined;
   if (request.taskId && taskId === undefined) throw taskNotFound(request.taskId);
-  let position = request.afterEventId > 0n ? toCount(request.afterEventId) : await store.lastEventId();
+  const { afterEventId } = request;
+  if (afterEventId < 0n || afterEventId > Number.MAX_SAFE_INTEGER)
+    throw invalid(
+      "after_event_id",
+      `${afterEventId} is no event's id; pass the id of the last event that came`,
+    );
+  let position = afterEventId > 0n ? Number(afterEventId) : await store.lastEventId();
   const over = AbortSignal.any([signal, stopping]);
   while (!over.aborted) {
     const events = await store.eventsAfter(position, WATCH_BATCH);
@@ -349,6 +357,12 @@ function workerNotFound(id: string): Refusal {
     "WORKER_NOT_FOUND",
     `there is no worker ${quoted(id, 140)} and no trace of one; list them with ListWorkers`,
   );
+}
+
+function invalid(field: string, description: string): Refusal {
+  return new Refusal("invalid", "INVALID_REQUEST", `${field} ${description}`, {
+    violations: [{ field, description }],
+  });
 }
 
 function taskNotFound(id: string): Refusal {

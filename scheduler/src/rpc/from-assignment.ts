@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Assignment, AssignmentSchema } from "@muster/protocol";
 import type { OutgoingAssignment } from "../dispatch/link.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
+import { durationFromMs } from "./time.ts";
 
 /** An assignment in protobuf. */
 export function fromAssignment(assignment: OutgoingAssignment): Assignment {

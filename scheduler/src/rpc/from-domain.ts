@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type AttemptMetricsSchema,
   type AttemptSchema,
@@ -38,6 +37,7 @@ import {
 } from "../domain/worker.ts";
 import type { EventRecord } from "../store/store.ts";
 import { fromLaunch } from "./from-launch.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
 
 const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
   queued: TaskState.QUEUED,

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ExplanationSchema } from "@muster/protocol";
 import type { Explanation } from "../domain/explain/reason.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
 
 /** An explanation as it is sent. */
 export function fromExplanation({

@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { LaunchExitSchema, LaunchSchema } from "@muster/protocol";
 import { type LaunchEnd, type LaunchRecord, registerTimeLeftMs } from "../domain/launch.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
 import { fromStartupPhase, fromWorkerState } from "./from-domain.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
 
 /** A launch as it is sent. @param now The database's clock. @param silentAfterMs See Launches.silentAfterMs. */
 export function fromLaunch(

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { QueueSchema } from "@muster/protocol";
 import type { ClassDepth, QueueRow } from "../store/store.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
 
 /** What of a class's depth a queue shows. */
 type Depth = Omit<ClassDepth, "running">;

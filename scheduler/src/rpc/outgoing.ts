@@ -1,5 +1,5 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import {
   BadRequestSchema,
   ERROR_DOMAIN,
@@ -10,6 +10,7 @@ import {
 } from "@muster/protocol";
 import { cut } from "../domain/cut.ts";
 import type { Refusal, Violation } from "../domain/errors.ts";
+import { durationFromMs } from "./time.ts";
 
 /**
  * Longest refusal on the wire: the message as `grpc-message` and everything once more in `grpc-status-details-bin`.

@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type Overview,
   OverviewSchema,
@@ -21,6 +20,7 @@ import { type FleetFacts, readFleet } from "./fleet-facts.ts";
 import { fromWorkerState } from "./from-domain.ts";
 import { fromQueue } from "./from-queue.ts";
 import { failedStartLine, type LaunchLine, startingLine } from "./launch-lines.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
 
 /** Most entries of a list; everything is read with this and cut to what a caller asks for. */
 const MAX_LIMIT = 100;

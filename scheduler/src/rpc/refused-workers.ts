@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type Worker,
   type WorkerRefusal,
@@ -11,6 +10,7 @@ import type { Explanation } from "../domain/explain/reason.ts";
 import { explainRefusals } from "../domain/explain/refused.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import { parsePageToken } from "./pages.ts";
+import { timestampFromDate } from "./time.ts";
 
 /** Marks a token that goes on among the refused. */
 const TOKEN_PREFIX = "refused:";

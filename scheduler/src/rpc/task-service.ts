@@ -1,4 +1,3 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { TaskService } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { SizeLimits } from "../dispatch/limits.ts";
@@ -18,6 +17,7 @@ import type { CallContext, Handlers } from "./handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import { toNewTasks } from "./task-spec.ts";
 import { storable } from "./text.ts";
+import { timestampFromMs } from "./time.ts";
 
 /** A watched task is read this often without a signal: its worker may be another scheduler's. */
 const WATCH_POLL_MS = 500;

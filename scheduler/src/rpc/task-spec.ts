@@ -12,6 +12,7 @@ import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../domain/
 import type { NewTask, TaskOptions, Timeouts } from "../domain/task.ts";
 import type { TaskWatchdogs } from "../domain/watchdog.ts";
 import { storable } from "./text.ts";
+import { durationFault, timestampFault } from "./time.ts";
 
 /** Form of task types and queue names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -129,9 +130,10 @@ function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "ru
       return { delayMs: delayMs === 0 ? undefined : delayMs, runAtMs: undefined };
     }
     case "runTime": {
-      const at = Number(spec.schedule.value.seconds) * 1_000 + spec.schedule.value.nanos / 1e6;
-      if (!Number.isFinite(at) || Math.abs(at) > 8.64e15)
-        report("run_time", "is not a moment that can be stored");
+      const { value } = spec.schedule;
+      const fault = timestampFault(value);
+      if (fault !== undefined) report("run_time", fault);
+      const at = Number(value.seconds) * 1_000 + value.nanos / 1e6;
       // What has passed means now; Postgres knows no moments before 4713 BC.
       return { delayMs: undefined, runAtMs: Math.max(0, at) };
     }
@@ -239,10 +241,9 @@ function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
 }
 
 function milliseconds(duration: Duration, field: string, report: Report): number {
+  const fault = durationFault(duration, MAX_WAIT_MS);
+  if (fault !== undefined) report(field, fault);
   const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
-  if (ms < 0 || ms > MAX_WAIT_MS) {
-    report(field, `${ms / 1_000} s is not between 0 and ${MAX_WAIT_MS / 1_000} s`);
-  }
   // Whole ones: a fraction would not survive the way to the worker. A short wait does not become none.
   return Math.ceil(ms);
 }

@@ -34,7 +34,7 @@ const MAX_STUCK_PHASES = 8;
 const MAX_COUNTERS = 256;
 const MAX_RESOURCES = 1_000;
 /** A century: what a worker calls longer is no length of time, and would not fit into a timestamp. */
-const MAX_MS = 100 * 366 * 24 * 3_600_000;
+export const MAX_MS = 100 * 366 * 24 * 3_600_000;
 
 /**
  * A registration from a worker's Hello.

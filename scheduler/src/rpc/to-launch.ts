@@ -1,3 +1,4 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
 import type { ReportedExit } from "../dispatch/launches.ts";
 import { quoted } from "../domain/cut.ts";
@@ -5,7 +6,8 @@ import { Refusal, type Violation } from "../domain/errors.ts";
 import type { LaunchFacts } from "../domain/launch.ts";
 import type { LaunchReport } from "../store/store.ts";
 import { storable, storableEnd } from "./text.ts";
-import { toFatal, toMs, toStartupPhase } from "./to-domain.ts";
+import { durationFault } from "./time.ts";
+import { MAX_MS, toFatal, toMs, toStartupPhase } from "./to-domain.ts";
 
 const LAUNCH_ID = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
@@ -23,13 +25,20 @@ const DEFAULT_REGISTER_TIMEOUT_MS = 90_000;
 
 /** A launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
-  check(request);
+  check(request, lengths({ age: request.age, register_timeout: request.registerTimeout }));
   return { ...toLaunch(request), ageMs: toMs(request.age) ?? 0 };
 }
 
 /** The end of a launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchExit(request: ReportExitRequest): ReportedExit {
+  const { ranFor, restartIn, registerTimeout, endedFor } = request;
   check(request, [
+    ...lengths({
+      ran_for: ranFor,
+      restart_in: restartIn,
+      register_timeout: registerTimeout,
+      ended_for: endedFor,
+    }),
     [
       SIGNAL.test(request.signal),
       "signal",
@@ -55,6 +64,16 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
   };
 }
 
+type Check = readonly [ok: boolean, field: string, description: string];
+
+/** Lengths of time by their field. */
+function lengths(durations: Readonly<Record<string, Duration | undefined>>): Check[] {
+  return Object.entries(durations).map(([field, duration]) => {
+    const fault = duration && durationFault(duration, MAX_MS);
+    return [fault === undefined, field, fault ?? ""];
+  });
+}
+
 type Launched = ReportLaunchRequest | ReportExitRequest;
 
 function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
@@ -76,10 +95,7 @@ function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
   };
 }
 
-function check(
-  { launchId, workerId }: Launched,
-  further: readonly (readonly [ok: boolean, field: string, description: string])[] = [],
-): void {
+function check({ launchId, workerId }: Launched, further: readonly Check[]): void {
   const shown = (text: string) => quoted(text, 140);
   const violations: Violation[] = [
     [

@@ -1,7 +1,7 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { WorkerService } from "@muster/protocol";
 import type { Launches } from "../dispatch/launches.ts";
 import type { Handlers } from "./handlers.ts";
+import { durationFromMs } from "./time.ts";
 import { toLaunchExit, toLaunchReport } from "./to-launch.ts";
 
 /** Handlers of WorkerService's calls for supervisors; its stream is served apart. */

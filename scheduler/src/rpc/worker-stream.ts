@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import {
   type Hello,
@@ -28,6 +27,7 @@ import { durations } from "./from-assignment.ts";
 import type { Doorman } from "./refused-stream.ts";
 import type { ResultsFrame } from "./results-frame.ts";
 import { storable, storableEntries } from "./text.ts";
+import { durationFromMs, timestampFromMs } from "./time.ts";
 import {
   toAttemptKey,
   toCount,
