@@ -15,7 +15,7 @@ export interface Payload {
  * - `-`: standard input, `@file`: the file's bytes, anything else: the argument itself.
  *
  * The media type is `contentType` when given, by the file's name for a file, and `application/json`
- * otherwise. What claims to be JSON must parse; it is sent as it was written.
+ * otherwise. What claims to be JSON must parse; it is sent as it was written, without a byte-order mark.
  *
  * @throws CliError (usage) when the file cannot be read or the JSON does not parse.
  */
@@ -38,21 +38,33 @@ export async function readPayload(
 }
 
 function checked(bytes: Uint8Array, contentType: string, source: string): Payload {
-  if (isJson(contentType)) {
-    try {
-      JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    } catch (cause) {
-      throw new CliError(`${source} is not valid JSON: ${cause instanceof Error ? cause.message : cause}`, {
-        exitCode: ExitCode.USAGE,
-        remedy:
-          source === "the payload"
-            ? `quote it for the shell, for example '{"page": 1}'; for a file write @FILE; for another kind of payload give --content-type`
-            : "for another kind of payload give its media type with --content-type",
-        cause,
-      });
-    }
+  if (!isJson(contentType)) return { bytes, contentType };
+  const text = unmarked(bytes);
+  try {
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text));
+  } catch (cause) {
+    throw new CliError(`${source} is not valid JSON: ${cause instanceof Error ? cause.message : cause}`, {
+      exitCode: ExitCode.USAGE,
+      remedy:
+        source === "the payload"
+          ? `quote it for the shell, for example '{"page": 1}'; for a file write @FILE; for another kind of payload give --content-type`
+          : "for another kind of payload give its media type with --content-type",
+      cause,
+    });
   }
-  return { bytes, contentType };
+  return { bytes: text, contentType };
+}
+
+/**
+ * JSON in UTF-8 without a byte-order mark, with which editors and shells of some systems begin every file; PowerShell
+ * redirects in UTF-16, which its mark tells.
+ */
+function unmarked(bytes: Uint8Array): Uint8Array {
+  const [first, second, third] = bytes;
+  if (first === 0xef && second === 0xbb && third === 0xbf) return bytes.subarray(3);
+  if (first === 0xff && second === 0xfe) return Buffer.from(new TextDecoder("utf-16le").decode(bytes));
+  if (first === 0xfe && second === 0xff) return Buffer.from(new TextDecoder("utf-16be").decode(bytes));
+  return bytes;
 }
 
 async function readPayloadFile(path: string): Promise<Uint8Array> {

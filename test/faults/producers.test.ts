@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { runMuster } from "../support/muster.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll, Program } from "../support/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
-
-const MUSTER = fileURLToPath(new URL("../../cli/bin/muster.js", import.meta.url));
 
 describe("producers and their schedulers", () => {
   let database: TestDatabase;
@@ -74,7 +70,7 @@ describe("producers and their schedulers", () => {
       );
       assert.ok(String(failed[name]?.message).startsWith(told), String(failed[name]?.message));
     }
-    const cli = await muster(["tasks", "--scheduler", http]);
+    const cli = await runMuster({ grpc: http }, ["tasks"]);
     assert.equal(cli.code, 5);
     assert.ok(cli.stderr.startsWith(`error: ${told}\n`), cli.stderr);
     const worker = await startTestWorker({ scheduler: http, id: "astray", waitReady: false });
@@ -85,7 +81,7 @@ describe("producers and their schedulers", () => {
   it("T20: proxies do not stand before a scheduler on this machine, and are named where they do", async () => {
     const proxies = { http_proxy: "http://user:secret@127.0.0.1:9", https_proxy: "", no_proxy: "" };
     const worker = await startTestWorker({ scheduler: scheduler.grpc, id: "direct", env: proxies });
-    const cli = await muster(["workers", "--scheduler", scheduler.grpc], proxies);
+    const cli = await runMuster(scheduler, ["workers"], proxies);
     assert.equal(cli.code, 0, cli.stderr);
     assert.match(cli.stdout, /^direct\tready/m);
     worker.kill("SIGKILL");
@@ -101,16 +97,3 @@ describe("producers and their schedulers", () => {
     assert.doesNotMatch(JSON.stringify(away.lines), /undefined|secret/);
   });
 });
-
-async function muster(args: readonly string[], env: Record<string, string> = {}) {
-  const run = promisify(execFile);
-  const all = [...process.execArgv.filter((arg) => !arg.startsWith("--test")), MUSTER, ...args];
-  return run(process.execPath, all, { env: { ...process.env, ...env } }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
-      code,
-      stdout,
-      stderr,
-    }),
-  );
-}

@@ -3,12 +3,15 @@ import type { Clock } from "./clock.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { TimedOutError } from "./errors.ts";
+import { isBytes } from "./json-form.ts";
 import type { Link } from "./link/link.ts";
 import type { AssignmentMessage } from "./link/messages.ts";
-import type { Logger } from "./logger.ts";
+import type { Logger, TaskLog } from "./logger.ts";
+import { taskLog } from "./logger.ts";
 import type { CompiledTask } from "./options.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
+import { cutText } from "./text.ts";
 import type { RunTrace } from "./tracing/run-trace.ts";
 import type { Watch } from "./watchdog.ts";
 
@@ -58,7 +61,7 @@ export class Attempt implements TaskContext<never> {
   readonly warnings: TaskWarning[] = [];
   readonly #host: AttemptHost;
   #controller: AbortController | undefined;
-  #log: Logger | undefined;
+  #log: TaskLog | undefined;
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
   #chunks = 0;
@@ -107,11 +110,11 @@ export class Attempt implements TaskContext<never> {
     return this.#controller.signal;
   }
 
-  get log(): Logger {
+  get log(): TaskLog {
     const { attemptId, taskId, type } = this.assignment;
     if (this.#log === undefined) {
       const log = this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
-      this.#log = this.trace?.log(log) ?? log;
+      this.#log = taskLog(this.trace?.log(log) ?? log);
     }
     return this.#log;
   }
@@ -147,6 +150,11 @@ export class Attempt implements TaskContext<never> {
   readonly output = (chunk: string | Uint8Array): void => {
     if (this.closed) return;
     const bytes = typeof chunk === "string" ? Buffer.from(chunk, "utf8") : chunk;
+    if (!isBytes(bytes)) {
+      throw new TypeError(
+        "ctx.output() takes a text or a Uint8Array; for other bytes give new Uint8Array(buffer)",
+      );
+    }
     for (let start = 0; start < bytes.byteLength; start += MAX_CHUNK_BYTES) {
       this.#chunks += 1;
       // A copy of its own: a view's clone carries all the memory that it looks into.
@@ -158,7 +166,7 @@ export class Attempt implements TaskContext<never> {
 
   readonly warn = (warning: TaskWarning): void => {
     // JavaScript authors pass numbers and undefined, which the wire does not take.
-    const [step, message] = [String(warning.step), String(warning.message).slice(0, 4096)];
+    const [step, message] = [String(warning.step), cutText(String(warning.message), 4096)];
     const code = toCode(String(warning.code));
     this.warnings.push({ step, code, message });
     this.log.warn({ event: "task.warning", step, code }, message);

@@ -1,6 +1,8 @@
 import { NonRetryableError, RetryableError } from "./errors.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import type { FailureClassification } from "./task-definition.ts";
+import { cutText } from "./text.ts";
+import { isInstance, readThrown } from "./thrown.ts";
 
 /** A failure as it is reported. */
 export interface ClassifiedFailure {
@@ -31,12 +33,11 @@ export function classifyError(
   classify: ((error: unknown) => FailureClassification | undefined) | undefined,
 ): ClassifiedFailure {
   const verdict = askAuthor(error, classify);
-  const retryAfterS =
-    verdict?.retryAfterS ?? (error instanceof RetryableError ? error.retryAfterS : undefined);
+  const retryAfterS = verdict?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
   return {
     class: verdict ? (verdict.retryable ? "retryable" : "non_retryable") : classOf(error),
     code: toCode(String(verdict?.code ?? codeOf(error))),
-    message: String(verdict?.message ?? messageOf(error)).slice(0, MAX_MESSAGE),
+    message: cutText(String(verdict?.message ?? messageOf(error)), MAX_MESSAGE),
     traceback: tracebackOf(error),
     ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
       ? {}
@@ -46,27 +47,17 @@ export function classifyError(
 
 /** Message of whatever was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error
-    ? error.message
-    : `thrown value: ${typeof error === "string" ? error : typeof error}`;
+  return readThrown(error).message;
 }
 
 /** Class name of whatever was thrown. */
 export function classNameOf(error: unknown): string {
-  return error instanceof Error ? String(error.name || error.constructor.name) : typeof error;
+  return readThrown(error).className;
 }
 
-/** Stack with the stacks of its causes, cut to what a report carries. */
+/** Stack with the stacks of its inner errors and causes, cut to what a report carries. */
 export function tracebackOf(error: unknown): string {
-  const parts: string[] = [];
-  let current = error;
-  for (let depth = 0; current instanceof Error && depth < 8; depth += 1) {
-    parts.push(
-      `${depth === 0 ? "" : "Caused by: "}${current.stack ?? `${current.name}: ${current.message}`}`,
-    );
-    current = current.cause;
-  }
-  return parts.join("\n").slice(0, MAX_TRACEBACK);
+  return cutText(readThrown(error).traceback, MAX_TRACEBACK);
 }
 
 /** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. */
@@ -79,6 +70,11 @@ export function toCode(name: string): string {
     .replace(/_+$/, "")
     .slice(0, 64);
   return code === "" ? "ERROR" : code;
+}
+
+function retryAfterOf(error: unknown): number | undefined {
+  const seconds: unknown = Object(error).retryAfterS;
+  return typeof seconds === "number" ? seconds : undefined;
 }
 
 function askAuthor(
@@ -95,16 +91,24 @@ function askAuthor(
 }
 
 function classOf(error: unknown): ClassifiedFailure["class"] {
-  if (error instanceof RetryableError) return "retryable";
+  if (isOf(error, RetryableError)) return "retryable";
   const code = codeOf(error);
   if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
-  return error instanceof NonRetryableError || NON_RETRYABLE_NODE_CODES.has(code)
+  if (isOf(error, NonRetryableError) || NON_RETRYABLE_NODE_CODES.has(code)) return "non_retryable";
+  // Of several failures each must be final for all to be.
+  const { inner } = readThrown(error);
+  return inner.length > 0 && inner.every((each) => classOf(each) === "non_retryable")
     ? "non_retryable"
     : "retryable";
 }
 
+/** By class, or by name: a test runner or a second copy of this package has classes of its own. */
+function isOf(error: unknown, known: typeof RetryableError | typeof NonRetryableError): boolean {
+  return readThrown(error).className === known.name || isInstance(error, known);
+}
+
 function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return "ERROR";
-  if ("code" in error && typeof error.code === "string" && error.code !== "") return error.code;
-  return classNameOf(error);
+  const { code, className } = readThrown(error);
+  if (code !== undefined) return code;
+  return typeof error === "object" && error !== null ? className : "ERROR";
 }

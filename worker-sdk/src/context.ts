@@ -1,4 +1,4 @@
-import type { Logger } from "./logger.ts";
+import type { TaskLog } from "./logger.ts";
 
 /** How far a handler is, in things done. */
 export interface ProgressCount {
@@ -51,8 +51,8 @@ export interface TaskContext<Payload = unknown> {
    * DrainError. A handler that stops should let that reason be thrown.
    */
   readonly signal: AbortSignal;
-  /** Log with the attempt's ids in every line. */
-  readonly log: Logger;
+  /** Log with the attempt's ids in every line: `ctx.log.info({ page: 3 }, "page read")` or `ctx.log.info("ready")`. */
+  readonly log: TaskLog;
   /**
    * Says how far it is: a share from 0 to 1, or a count. Cheap to call often: at most ten a second are
    * sent, the latest always.

@@ -26,6 +26,7 @@ import { ResourceLoading } from "./resource-loading.ts";
 import type { Resources } from "./resources.ts";
 import { Runner } from "./runner.ts";
 import { Startup } from "./startup.ts";
+import { cutText } from "./text.ts";
 
 /** How long last words may hold the process up: a fresh dial on a busy machine takes a second or two. */
 const FATAL_FLUSH_MS = 3000;
@@ -181,7 +182,7 @@ export class Engine {
     const fatal = {
       phase,
       exceptionClass: classNameOf(error),
-      exceptionMessage: messageOf(error).slice(0, 4096),
+      exceptionMessage: cutText(messageOf(error), 4096),
       traceback: tracebackOf(error),
       exitCode: 1,
     };

@@ -1,3 +1,5 @@
+import { readThrown } from "./thrown.ts";
+
 /** Throw from a handler when trying again would fail the same way. Ends the task at once. */
 export class NonRetryableError extends Error {
   override readonly name = "NonRetryableError";
@@ -113,7 +115,7 @@ export class HttpListenError extends Error {
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
   constructor(cause: unknown) {
-    super(`preflight failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`preflight failed: ${readThrown(cause).message}`, { cause });
   }
 }
 

@@ -2,8 +2,10 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Attempt } from "./attempt.ts";
 import { classifyError, messageOf, tracebackOf } from "./classify.ts";
 import { runTimedOut } from "./errors.ts";
+import { findJsonFault, isBytes } from "./json-form.ts";
 import type { Outcome } from "./link/messages.ts";
 import type { FailureClassification } from "./task-definition.ts";
+import { cutText } from "./text.ts";
 
 /** What the outcome of an attempt depends on besides its handler. */
 export interface ExecuteOptions {
@@ -47,6 +49,9 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   return outcomeOfValue(attempt, value, options.maxResultBytes);
 }
 
+/** Editors and shells of some systems begin every file with it; JSON.parse refuses it. */
+const BYTE_ORDER_MARK = "\ufeff";
+
 interface Checked {
   readonly value?: unknown;
   readonly fault?: string;
@@ -60,9 +65,10 @@ function decodePayload(attempt: Attempt): Checked {
       ? { fault: "The payload says application/json but is not UTF-8." }
       : { value: payload };
   }
-  if (payload === "") return { value: null };
+  const text = payload.startsWith(BYTE_ORDER_MARK) ? payload.slice(1) : payload;
+  if (text === "") return { value: null };
   try {
-    return { value: JSON.parse(payload) };
+    return { value: JSON.parse(text) };
   } catch {
     // The parser's message quotes the payload, which must not get into logs.
     return { fault: `The payload says application/json but does not parse (${payload.length} characters).` };
@@ -95,7 +101,7 @@ function schemaFault(error: unknown): Checked {
 
 function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Outcome {
   const { warnings } = attempt;
-  if (value instanceof Uint8Array) {
+  if (isBytes(value)) {
     if (value.byteLength > maxBytes) return tooLarge(value.byteLength, maxBytes);
     // A copy of its own: a view's clone carries all the memory that it looks into.
     const output = new Uint8Array(value);
@@ -105,10 +111,19 @@ function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Out
   try {
     output = JSON.stringify(value === undefined ? null : value);
   } catch (error) {
-    return refusal("RESULT_NOT_JSON", `The handler's result has no JSON form: ${messageOf(error)}`);
+    return refusal(
+      "RESULT_NOT_JSON",
+      `The handler's result has no JSON form: ${messageOf(error)}. Return text, numbers, lists and plain objects.`,
+    );
   }
-  if (output === undefined)
-    return refusal("RESULT_NOT_JSON", `A result of type ${typeof value} has no JSON form.`);
+  const fault = findJsonFault(value);
+  if (fault !== undefined || output === undefined) {
+    const { what, instead } = fault ?? { what: `a ${typeof value}`, instead: "a plain object" };
+    return refusal(
+      "RESULT_NOT_JSON",
+      `The result is or has ${what}, which has no JSON form; return ${instead}.`,
+    );
+  }
   // UTF-8 is at most three bytes for each UTF-16 unit: most results need no counting.
   if (output.length * 3 > maxBytes) {
     const bytes = Buffer.byteLength(output);
@@ -141,7 +156,7 @@ function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOption
     }
     case "cancelled":
     case "revoked":
-      return { kind: "cancelled", message: messageOf(error).slice(0, 4096) };
+      return { kind: "cancelled", message: cutText(messageOf(error), 4096) };
     case "drain":
       return { kind: "released", reason: "drain" };
   }
@@ -155,5 +170,5 @@ function tooLarge(bytes: number, maxBytes: number): Outcome {
 }
 
 function refusal(code: string, message: string): Outcome {
-  return { kind: "failed", class: "non_retryable", code, message: message.slice(0, 4096), traceback: "" };
+  return { kind: "failed", class: "non_retryable", code, message: cutText(message, 4096), traceback: "" };
 }

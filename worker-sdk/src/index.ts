@@ -1,3 +1,6 @@
+// First: nothing else of this package is evaluated on a Node that lacks what it uses.
+import "./node-version.ts";
+
 export type { ConnectionOptions, TlsOptions } from "./connection-options.ts";
 export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
 export {
@@ -16,7 +19,7 @@ export {
   WorkerStartedError,
   WorkerStoppedError,
 } from "./errors.ts";
-export type { Logger, LogLevel } from "./logger.ts";
+export type { Logger, LogLevel, LogLine, TaskLog } from "./logger.ts";
 export type { FatalInfo, WorkerOptions } from "./options.ts";
 export { OptionsError } from "./options-error.ts";
 export type { LoadRequest, ResourceLoader } from "./resource-loaders.ts";

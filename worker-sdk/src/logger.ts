@@ -10,6 +10,36 @@ export interface Logger {
   child(fields: Record<string, unknown>): Logger;
 }
 
+/** Writes a line: fields with or without a text, or a text alone. */
+export interface LogLine {
+  (fields: object, message?: string): void;
+  (message: string): void;
+}
+
+/** The log of a handler: any logger, whose lines may be a text alone. */
+export interface TaskLog extends Logger {
+  readonly debug: LogLine;
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
+  child(fields: Record<string, unknown>): TaskLog;
+}
+
+/** A logger that takes a text alone; whatever else it can do stays. */
+export function taskLog(log: Logger): TaskLog {
+  const line = (level: "debug" | "info" | "warn" | "error") => ({
+    value: (fields: object | string, message?: string) =>
+      typeof fields === "string" ? log[level]({}, fields) : log[level](fields, message),
+  });
+  return Object.create(log, {
+    debug: line("debug"),
+    info: line("info"),
+    warn: line("warn"),
+    error: line("error"),
+    child: { value: (fields: Record<string, unknown>) => taskLog(log.child(fields)) },
+  });
+}
+
 /** Levels of the log, most first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 

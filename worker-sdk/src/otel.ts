@@ -1,3 +1,6 @@
+// First: nothing else of this package is evaluated on a Node that lacks what it uses.
+import "./node-version.ts";
+
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "./clock.ts";
 import { defaultVariable, processEnvironment } from "./connection-options.ts";

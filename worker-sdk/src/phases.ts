@@ -1,5 +1,5 @@
 import type { AttemptHost } from "./attempt.ts";
-import { toCode } from "./classify.ts";
+import { classNameOf, toCode } from "./classify.ts";
 import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import type { AssignmentMessage, PhaseEnd } from "./link/messages.ts";
@@ -62,7 +62,7 @@ export class Phases {
       this.#end(phase, "completed", context, timing);
       return value;
     } catch (error) {
-      const failure = error instanceof Error ? { error: toCode(error.name) } : { error: "ERROR" };
+      const failure = { error: typeof error === "object" ? toCode(classNameOf(error)) : "ERROR" };
       this.#end(phase, "failed", { ...context, ...failure }, timing);
       throw error;
     }

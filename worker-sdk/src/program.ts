@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { classNameOf, tracebackOf } from "./classify.ts";
+import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { settledWithin, systemClock } from "./clock.ts";
 import { processEnvironment } from "./connection-options.ts";
 import type { Engine } from "./engine.ts";
@@ -34,10 +34,7 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
     void engine.drain(signal, drainTimeoutS);
   };
   const onFatal = (thrown: unknown): void => {
-    const error =
-      thrown instanceof Error
-        ? thrown
-        : new Error(`thrown value of type ${typeof thrown}: ${String(thrown)}`);
+    const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown });
     if (engine !== undefined) engine.fail(engine.phase, error);
     else
       log.error(

@@ -1,6 +1,7 @@
 import type { AttemptHost } from "./attempt.ts";
 import type { ProgressCount } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
+import { cutText } from "./text.ts";
 
 /** Shortest time between two progress messages of an attempt. */
 export const PROGRESS_INTERVAL_MS = 100;
@@ -52,7 +53,7 @@ export class ProgressThrottle {
       fraction: "fraction" in waiting ? waiting.fraction : undefined,
       done: "done" in waiting ? waiting.done : undefined,
       total: "done" in waiting ? waiting.total : undefined,
-      message: String(waiting.message ?? "").slice(0, MAX_MESSAGE),
+      message: cutText(String(waiting.message ?? ""), MAX_MESSAGE),
       shed: this.#shed,
     });
     this.#shed = 0;

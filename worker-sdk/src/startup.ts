@@ -1,3 +1,4 @@
+import { messageOf } from "./classify.ts";
 import type { Clock } from "./clock.ts";
 import type { StartupPhaseMessage } from "./link/messages.ts";
 import type { Logger } from "./logger.ts";
@@ -64,7 +65,7 @@ export class Startup implements StartupReporter {
       this.report(name, "ok", took());
       return value;
     } catch (error) {
-      this.report(name, "failed", took(), error instanceof Error ? error.message : String(error));
+      this.report(name, "failed", took(), messageOf(error));
       throw error;
     }
   }

@@ -66,7 +66,8 @@ export function addSubmit(program: Command, io: Io): void {
 Payload: an argument or standard input is application/json unless
 --content-type says otherwise. A file has the media type of its name (.png is
 image/png), or application/octet-stream. What is JSON by its media type must
-parse. The bytes are sent as they are; without a payload, none are.
+parse, and loses a byte-order mark. The bytes are sent as they are; without a
+payload, none are.
 
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
 was cancelled. Ctrl-C ends the wait, not the task.

@@ -14,6 +14,7 @@ import type { Calls } from "../rpc/calls.ts";
 import { INTERNAL, isInternal, toConnectError } from "../rpc/errors.ts";
 import type { CallContext, Handlers } from "../rpc/handlers.ts";
 import { answer } from "./answer.ts";
+import { withoutByteOrderMark } from "./byte-order-mark.ts";
 import { namesHost } from "./request-target.ts";
 
 /** Answers a call; false when no method has this path. */
@@ -67,7 +68,8 @@ async function serve(
   calls: Calls,
 ): Promise<void> {
   try {
-    const answered = await handler(universalRequestFromNodeRequest(request, response, undefined, undefined));
+    const body = withoutByteOrderMark(request);
+    const answered = await handler(universalRequestFromNodeRequest(body, response, undefined, undefined));
     await universalResponseToNodeResponse(answered, response);
   } catch (error) {
     // The caller is gone, which is no fault of ours; there is nobody to tell.

@@ -35,16 +35,14 @@ export class MusterError extends Error {
   readonly code: Code;
   /** Stable reason (`ErrorReason` of `@muster/protocol`, or `ClientReason`); empty when there is none. */
   readonly reason: string;
-  /** What went wrong: the message without the remedy. */
-  readonly summary: string;
-  /** What to do, where the client knows it; empty otherwise. */
-  readonly remedy: string;
   /** Refused fields; empty when the refusal is not about fields. */
   readonly violations: readonly Violation[];
   /** Facts that came with the reason. */
   readonly metadata: Readonly<Record<string, string>>;
   /** How long to wait before trying again, in milliseconds; unset when the scheduler said nothing. */
   readonly retryAfterMs: number | undefined;
+  readonly #summary: string;
+  readonly #remedy: string;
 
   constructor(
     summary: string,
@@ -58,14 +56,29 @@ export class MusterError extends Error {
       cause?: unknown;
     },
   ) {
-    super(details.remedy ? `${summary}; ${details.remedy}` : summary, { cause: details.cause });
+    super(
+      details.remedy ? `${summary}; ${details.remedy}` : summary,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
     this.code = details.code;
     this.reason = details.reason ?? "";
-    this.summary = summary;
-    this.remedy = details.remedy ?? "";
+    this.#summary = summary;
+    this.#remedy = details.remedy ?? "";
     this.violations = details.violations ?? [];
     this.metadata = details.metadata ?? {};
     this.retryAfterMs = details.retryAfterMs;
+    // Where an error that nobody caught is printed, its stack is.
+    if (PLAIN.has(this.code)) this.stack = `${this.name}: ${this.message}`;
+  }
+
+  /** What went wrong: the message without the remedy. */
+  get summary(): string {
+    return this.#summary;
+  }
+
+  /** What to do, where the client knows it; empty otherwise. */
+  get remedy(): string {
+    return this.#remedy;
   }
 
   /** Name of the code, for example `Unavailable`. */
@@ -78,7 +91,7 @@ export class MusterError extends Error {
     return this.code === Code.Unavailable && this.reason !== ClientReason.WRONG_ADDRESS;
   }
 
-  /** In a log, and where an error that nobody caught is printed: one line where that says all. */
+  /** In a log: one line where that says all. */
   [inspect.custom](_depth: number, options: object, show: typeof inspect): string {
     const title = `${this.name} [${this.reason || this.codeName}]: ${this.message}`;
     if (PLAIN.has(this.code)) return title;
@@ -124,8 +137,10 @@ function isBroken({ code, cause }: ConnectError): boolean {
 export class TaskFailedError extends Error {
   override readonly name = "TaskFailedError";
   readonly taskId: string;
-  /** Failure code, for example `RETRIES_EXHAUSTED`. */
+  /** Code of the last attempt's failure, for example `ENOSPC`. */
   readonly code: string;
+  /** How the task came to its end: `RETRIES_EXHAUSTED`, or the same code when no retry was left to it. */
+  readonly detail: string;
   /** The failure as the scheduler recorded it, traceback included. */
   readonly failure: Failure | undefined;
   /** The whole task as it ended. */
@@ -136,6 +151,7 @@ export class TaskFailedError extends Error {
     super(`Task ${task.id} (${task.type}) failed with ${code}: ${task.failure?.message || "no message"}`);
     this.taskId = task.id;
     this.code = code;
+    this.detail = task.detail || code;
     this.failure = task.failure;
     this.task = task;
   }

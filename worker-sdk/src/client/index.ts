@@ -1,3 +1,6 @@
+// First: nothing else of this package is evaluated on a Node that lacks what it uses.
+import "../node-version.ts";
+
 export type { ConnectionOptions, TlsOptions } from "../connection-options.ts";
 export { OptionsError } from "../options-error.ts";
 export { type CallOptions, Client, type ClientOptions } from "./client.ts";

@@ -8,8 +8,10 @@ import {
   TaskRequirementsSchema,
   TaskSpecSchema,
   TaskTimeoutsSchema,
+  TaskWatchdogsSchema,
 } from "@muster/protocol";
 import { durationFromMs } from "../duration.ts";
+import { findJsonFault, isBytes } from "../json-form.ts";
 
 /** When a failed attempt is followed by another. */
 export interface RetryOptions {
@@ -56,6 +58,13 @@ export interface SubmitOptions {
     readonly runS?: number;
     readonly phasesS?: Readonly<Record<string, number>>;
   };
+  /** When the soft watchdogs warn, in seconds; 0 means never. They end nothing. */
+  readonly watchdogs?: {
+    /** Without any phase, progress or output for so long; default the scheduler's setting. */
+    readonly runS?: number;
+    /** A phase of this name that lasts longer. */
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
 }
 
 /** One task of `Client.submitMany`. */
@@ -74,7 +83,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
   if (spec.delayS !== undefined && spec.runTime !== undefined) {
     throw new TypeError(`Task ${spec.type}: delayS and runTime exclude each other; give one of them.`);
   }
-  const bytes = spec.payload instanceof Uint8Array ? spec.payload : undefined;
+  const bytes = isBytes(spec.payload) ? spec.payload : undefined;
   return create(TaskSpecSchema, {
     type: spec.type,
     queue: spec.queue ?? "",
@@ -99,13 +108,18 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
         }),
     ...(spec.retry === undefined ? {} : { retryPolicy: encodeRetry(spec.type, spec.retry) }),
     ...(spec.timeouts === undefined ? {} : { timeouts: encodeTimeouts(spec.timeouts) }),
+    ...(spec.watchdogs === undefined ? {} : { watchdogs: encodeWatchdogs(spec.watchdogs) }),
   });
 }
 
 function encodeJson(spec: SubmitSpec): Uint8Array {
   const text = JSON.stringify(spec.payload === undefined ? null : spec.payload);
-  if (text === undefined) {
-    throw new TypeError(`Task ${spec.type}: a payload of type ${typeof spec.payload} has no JSON form.`);
+  const fault = findJsonFault(spec.payload);
+  if (text === undefined || fault !== undefined) {
+    const { what, instead } = fault ?? { what: `a ${typeof spec.payload}`, instead: "a plain object" };
+    throw new TypeError(
+      `Task ${spec.type}: the payload is or has ${what}, which has no JSON form; give ${instead}.`,
+    );
   }
   return new TextEncoder().encode(text);
 }
@@ -138,8 +152,19 @@ function encodeTimeouts({ queueWaitS, runS, phasesS }: NonNullable<SubmitOptions
   return create(TaskTimeoutsSchema, {
     ...(queueWaitS === undefined ? {} : { queueWait: durationFromMs(queueWaitS * 1000) }),
     ...(runS === undefined ? {} : { run: durationFromMs(runS * 1000) }),
-    phases: Object.fromEntries(
-      Object.entries(phasesS ?? {}).map(([phase, seconds]) => [phase, durationFromMs(seconds * 1000)]),
-    ),
+    phases: phaseDurations(phasesS),
   });
+}
+
+function encodeWatchdogs({ runS, phasesS }: NonNullable<SubmitOptions["watchdogs"]>) {
+  return create(TaskWatchdogsSchema, {
+    ...(runS === undefined ? {} : { run: durationFromMs(runS * 1000) }),
+    phases: phaseDurations(phasesS),
+  });
+}
+
+function phaseDurations(phasesS: Readonly<Record<string, number>> = {}) {
+  return Object.fromEntries(
+    Object.entries(phasesS).map(([phase, seconds]) => [phase, durationFromMs(seconds * 1000)]),
+  );
 }

@@ -1,5 +1,6 @@
 import type { Span } from "@opentelemetry/api";
 import { SpanStatusCode } from "@opentelemetry/api";
+import { readThrown } from "../thrown.ts";
 
 /** Marks a span as failed. @param type For `error.type`. */
 export function fail(span: Span, type: string, message: string): void {
@@ -9,5 +10,5 @@ export function fail(span: Span, type: string, message: string): void {
 
 /** What a thrown value says. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return readThrown(error).message;
 }

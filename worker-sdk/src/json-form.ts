@@ -1,0 +1,111 @@
+import { types } from "node:util";
+
+/** Something in a value that JSON would leave out, empty or turn into null. */
+export interface JsonFault {
+  /** What it is and where, for example `a Map at .pages[0].index`. */
+  readonly what: string;
+  /** What to give instead. */
+  readonly instead: string;
+}
+
+/** Whether bytes are meant: of this realm or another (a vm context, a test runner). */
+export function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value);
+}
+
+/**
+ * Finds what would not survive `JSON.stringify`, which has no word for a Map or a NaN and says nothing. The value must
+ * have gone through it before: that refuses what is circular or too deep. A value with a `toJSON` of its own (a Date)
+ * says itself what it is; `undefined` in an object is left out, as everybody expects.
+ */
+export function findJsonFault(value: unknown, path = ""): JsonFault | undefined {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+    case "undefined":
+      return undefined;
+    case "number":
+      return Number.isFinite(value)
+        ? undefined
+        : fault(String(value), path, "null, or a text that says what it means");
+    case "object":
+      return value === null ? undefined : objectFault(value, path);
+    default:
+      return fault(`a ${typeof value}`, path, "a number, a text or a plain object");
+  }
+}
+
+function objectFault(value: object, path: string): JsonFault | undefined {
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      const found = findJsonFault(value[index], path);
+      if (found !== undefined) return findJsonFault(value[index], `${path}[${index}]`);
+    }
+    return undefined;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const plain = prototype === Object.prototype || prototype === null;
+  if (!plain) {
+    const special = specialFault(value, path);
+    if (special !== undefined) return special;
+    if ("toJSON" in value && typeof value.toJSON === "function") return invalidDate(value, path);
+  } else if ("toJSON" in value && typeof value.toJSON === "function") return undefined;
+  const keys = Object.keys(value);
+  if (!plain && keys.length === 0 && !types.isBoxedPrimitive(value) && !isPlainElsewhere(prototype)) {
+    return fault(`a ${classOf(value)}`, path, "a plain object with what is wanted of it");
+  }
+  for (const key of keys) {
+    const each: unknown = value[key as keyof typeof value];
+    // The path is made only where there is something to say.
+    if (findJsonFault(each, path) !== undefined) return findJsonFault(each, `${path}${step(key)}`);
+  }
+  return undefined;
+}
+
+/** Types of the language that JSON makes `{}` or a list of numbers by index of. */
+function specialFault(value: object, path: string): JsonFault | undefined {
+  if (types.isMap(value)) return fault("a Map", path, "Object.fromEntries(map) or [...map]");
+  if (types.isSet(value)) return fault("a Set", path, "[...set]");
+  if (types.isPromise(value)) return fault("a Promise", path, "what it resolves to: await it");
+  if (types.isAnyArrayBuffer(value)) return bytesFault(classOf(value), path, "new Uint8Array(buffer)");
+  if (ArrayBuffer.isView(value)) {
+    const numbers = types.isTypedArray(value) && !isBytes(value) ? "Array.from(it) for its numbers, or " : "";
+    const bytes = "new Uint8Array(it.buffer, it.byteOffset, it.byteLength)";
+    return bytesFault(classOf(value), path, isBytes(value) ? "the bytes alone" : bytes, numbers);
+  }
+  if (types.isNativeError(value)) return fault(`an ${classOf(value)}`, path, "its message, or throw it");
+  return undefined;
+}
+
+function bytesFault(name: string, path: string, alone: string, first = ""): JsonFault {
+  const inside = `${first}Buffer.from(...).toString("base64") as a text`;
+  return fault(
+    `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`,
+    path,
+    path === "" ? `${first}${alone} for its bytes` : inside,
+  );
+}
+
+function invalidDate(value: object, path: string): JsonFault | undefined {
+  return types.isDate(value) && Number.isNaN(value.getTime())
+    ? fault("an invalid Date", path, "a valid one or null")
+    : undefined;
+}
+
+function fault(what: string, path: string, instead: string): JsonFault {
+  return { what: path === "" ? what : `${what} at ${path.slice(0, 200)}`, instead };
+}
+
+/** The prototype of plain objects in another realm. */
+function isPlainElsewhere(prototype: unknown): boolean {
+  return typeof prototype === "object" && prototype !== null && Object.getPrototypeOf(prototype) === null;
+}
+
+function classOf(value: object): string {
+  const made: unknown = value.constructor;
+  return (typeof made === "function" && made.name) || "value without a class";
+}
+
+function step(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+}
