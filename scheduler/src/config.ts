@@ -6,6 +6,8 @@ import { closest } from "./domain/explain/closest.ts";
 import type { WatchSettings } from "./domain/watchdog.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
+import { ConnectionTarget } from "./store/postgres/connection.ts";
+import { DatabaseUrlError } from "./store/postgres/database-url.ts";
 import { type Exports, readExports } from "./telemetry/exports.ts";
 import { LOG_LEVELS, type LogLevel } from "./telemetry/logger.ts";
 
@@ -117,7 +119,7 @@ export function loadConfig(
   const format = oneOf("logFormat", ["auto", "json", "pretty"]);
   const folder = dataDir(text("dataDir"), surroundings);
   const config: Config = {
-    databaseUrl: databaseUrl(raw("databaseUrl"), faults),
+    databaseUrl: databaseUrl(raw("databaseUrl"), env, faults),
     dataDir: folder,
     grpcAddress: address("grpcAddress"),
     httpAddress: address("httpAddress"),
@@ -193,11 +195,16 @@ function parseFlags(argv: readonly string[], faults: string[]): Map<string, stri
 
 function databaseUrl(
   { text, source }: { text: string | undefined; source: string },
+  env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): string | undefined {
-  if (text !== undefined && !/^postgres(ql)?:\/\//.test(text)) {
+  if (text === undefined) return undefined;
+  try {
+    new ConnectionTarget(text, env);
+  } catch (error) {
+    if (!(error instanceof DatabaseUrlError)) throw error;
     // The value may hold a password, so it is not repeated.
-    faults.push(`${source}: must begin with postgres:// or postgresql://`);
+    for (const fault of error.faults) faults.push(`${source}: ${fault}`);
   }
   return text;
 }

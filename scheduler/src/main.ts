@@ -33,9 +33,10 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
     try {
       postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
       const url = config.databaseUrl ?? postgres?.url ?? "";
-      const { applied, version } = await migrateDatabase(url);
+      const libpq = forDatabase(config, env);
+      const { applied, version } = await migrateDatabase(url, libpq);
       if (applied.length > 0) log.info("database.migrated", { applied, version });
-      scheduler = await startScheduler({ config, databaseUrl: url, log });
+      scheduler = await startScheduler({ config, databaseUrl: url, env: libpq, log });
       sayWhere(scheduler, config);
       const died = postgres?.exited.then((exit) => exit) ?? new Promise<never>(() => undefined);
       const exit = await Promise.race([stop.asked, died]);
@@ -84,7 +85,10 @@ export async function runMigrate(argv: readonly string[], env: Env): Promise<num
     const postgres =
       config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
     try {
-      const { applied, version } = await migrateDatabase(config.databaseUrl ?? postgres?.url ?? "");
+      const { applied, version } = await migrateDatabase(
+        config.databaseUrl ?? postgres?.url ?? "",
+        forDatabase(config, env),
+      );
       log.info("database.migrated", { applied, version });
       return EXIT_OK;
     } finally {
@@ -92,6 +96,11 @@ export async function runMigrate(argv: readonly string[], env: Env): Promise<num
       stop.dispose();
     }
   });
+}
+
+/** The variables of libpq (`PGSSLMODE` and so on) are meant for a database of the operator's. */
+function forDatabase(config: Config, env: Env): Env {
+  return config.databaseUrl === undefined ? {} : env;
 }
 
 async function withConfig(

@@ -54,6 +54,8 @@ export interface Scheduler {
 export async function startScheduler(options: {
   config: Config;
   databaseUrl: string;
+  /** Where the variables of libpq are looked up; nowhere by default. */
+  env?: Readonly<Record<string, string | undefined>>;
   log: Logger;
   clock?: Clock;
 }): Promise<Scheduler> {
@@ -74,6 +76,7 @@ export async function startScheduler(options: {
   const store = openPostgresStore({
     measures,
     url: options.databaseUrl,
+    ...(options.env ? { env: options.env } : {}),
     applicationName: `muster ${id}`,
     clock,
     onConnectionError: (error) => log.warn("database.connection_lost", { error }),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
+import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection.ts";
 import { loadMigrations, migrate, SchemaMismatchError } from "../../scheduler/src/store/postgres/migrate.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 
@@ -72,7 +73,7 @@ describe("migrations", () => {
       sql: "create table half_done (id int); select 1/0;",
     };
     const known = await loadMigrations();
-    await assert.rejects(migrate({ connectionString: db.url }, [...known, broken]), /division by zero/);
+    await assert.rejects(migrate(new ConnectionTarget(db.url), [...known, broken]), /division by zero/);
     assert.deepEqual(await db.query("select 1 from pg_class where relname = 'half_done'"), []);
     assert.deepEqual(await db.query("select 1 from migration where number = 9000"), []);
     // The lock is free again and the database still usable.

@@ -72,6 +72,39 @@ export async function createDatabase({ migrated = true } = {}): Promise<TestData
   };
 }
 
+/** A role of a test's own, that may use a database of a test's own. */
+export interface TestRole {
+  readonly name: string;
+  readonly password: string;
+  /** The database's URL as this role. */
+  readonly url: string;
+  /** Runs a statement as this role. */
+  query<R extends pg.QueryResultRow>(text: string): Promise<R[]>;
+  /** Ends its sessions, and drops it with all that it owns in the database. */
+  drop(): Promise<void>;
+}
+
+/** Makes a role that may log in and is no superuser. */
+export async function createRole(db: TestDatabase): Promise<TestRole> {
+  const name = `role_${randomBytes(6).toString("hex")}`;
+  const password = randomBytes(9).toString("hex");
+  await db.query(`create role ${name} login password '${password}'`);
+  const url = new URL(db.url);
+  url.username = name;
+  url.password = password;
+  return {
+    name,
+    password,
+    url: url.href,
+    query: (text) => rows(url.href, text),
+    drop: async () => {
+      await db.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${name}'`);
+      await db.query(`drop owned by ${name} cascade`);
+      await db.query(`drop role ${name}`);
+    },
+  };
+}
+
 /** Looks into a database that is there already. */
 export function openTestDatabase(url: string): Pick<TestDatabase, "query"> & { close(): Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: 2, options: "-c search_path=muster,public" });
@@ -85,10 +118,14 @@ export function openTestDatabase(url: string): Pick<TestDatabase, "query"> & { c
 }
 
 async function once(url: string, statement: string): Promise<void> {
+  await rows(url, statement);
+}
+
+async function rows<R extends pg.QueryResultRow>(url: string, statement: string): Promise<R[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(statement);
+    return (await client.query<R>(statement)).rows;
   } finally {
     await client.end();
   }

@@ -2,7 +2,11 @@ import pg from "pg";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
+import type { ConnectionTarget } from "./connection.ts";
 import { isConflict, poisonsConnection, translateError } from "./errors.ts";
+import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
+import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
+import { READ_MARK, SESSIONS, setUp } from "./session.ts";
 
 /** A named statement: prepared once a connection. */
 export interface Statement {
@@ -17,7 +21,8 @@ export interface Runner {
 
 /** How the pools are set up. */
 export interface DatabaseOptions {
-  readonly url: string;
+  readonly target: ConnectionTarget;
+  /** Whose sessions they are; see `sessionName`. */
   readonly applicationName: string;
   /** Connections for the batched pipelines. */
   readonly hotConnections: number;
@@ -26,25 +31,6 @@ export interface DatabaseOptions {
   /** How long one read or fenced write is tried again when the database is away, milliseconds. */
   readonly retryForMs: number;
 }
-
-/** Bounds every statement: a stuck one must not hold a pipeline for ever. Half of the default lease. */
-const STATEMENT_TIMEOUT_MS = 15_000;
-
-/** Of both pools. A scheduler that is stopped within a transaction must not hold its locks for longer than this. */
-const BOUNDS = [
-  `statement_timeout=${STATEMENT_TIMEOUT_MS}`,
-  `idle_in_transaction_session_timeout=${STATEMENT_TIMEOUT_MS}`,
-];
-
-// The hot statements look tasks up by primary key. Statistics taken on a young table make the planner
-// choose scans and hash joins, which measured 3.5 times slower; their plans are therefore pinned.
-const HOT_SETTINGS = [
-  "enable_seqscan=off",
-  "enable_hashjoin=off",
-  "enable_mergejoin=off",
-  "plan_cache_mode=force_generic_plan",
-  "jit=off",
-];
 
 /** Two pools on one database: hot, with pinned plans, and cold, for reads and transactions. */
 export class Database {
@@ -56,6 +42,13 @@ export class Database {
   /** What has been asked and not been answered, the oldest first. */
   readonly #underWay = new Set<{ readonly sinceMs: number }>();
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  /** By connection: the mark of its session, and the generation it was opened in. */
+  readonly #sessions = new WeakMap<pg.ClientBase, { readonly mark: string; readonly generation: number }>();
+  /** Connections of an earlier one are not used again. */
+  #generation = 1;
+  /** Why sessions are taken to be shared with others; undefined while they are ours. */
+  #shared: SharedSessionError | undefined;
+  readonly #onRenewed = new Set<() => void>();
 
   constructor(
     options: DatabaseOptions,
@@ -66,8 +59,8 @@ export class Database {
     this.#options = options;
     this.#clock = clock;
     this.#measures = measures;
-    this.#hot = this.#pool("hot", options.hotConnections, HOT_SETTINGS, onIdleError);
-    this.#cold = this.#pool("cold", options.coldConnections, ["jit=off"], onIdleError);
+    this.#hot = this.#pool("hot", options.hotConnections, onIdleError);
+    this.#cold = this.#pool("cold", options.coldConnections, onIdleError);
   }
 
   /** For how long the oldest statement under way has not been answered, milliseconds. */
@@ -81,18 +74,28 @@ export class Database {
     return this.#lastAnswerMs;
   }
 
-  /** Connection settings for a client outside the pools (listening, migrating). */
-  clientConfig(purpose: string, settings: readonly string[] = []): pg.ClientConfig {
-    return {
-      connectionString: this.#options.url,
-      application_name: `${this.#options.applicationName} ${purpose}`,
-      connectionTimeoutMillis: 5_000,
-      // A server that hangs does not enforce its own timeout.
-      query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
-      keepAlive: true,
-      types: TYPES,
-      options: ["search_path=muster,public", ...settings].map((setting) => `-c ${setting}`).join(" "),
-    };
+  /**
+   * Asks a session that was opened earlier, and makes sure that it is ours alone.
+   *
+   * @param columns What is asked, as SQL.
+   * @throws DatabaseUnavailableError when a pooler lends sessions out for a transaction at a time.
+   */
+  async askOwnSession<R extends pg.QueryResultRow>(columns: string): Promise<R> {
+    if (this.#shared) await this.#lookAgain();
+    return this.#withClient("cold", async (client) => {
+      const { rows } = await client.query<R & { pid: number; mark: string }>(
+        `select ${READ_MARK}, ${columns}`,
+      );
+      const [row] = rows;
+      if (!row || row.mark !== this.#sessions.get(client)?.mark)
+        throw this.#becomesShared(`server process ${row?.pid} has not the session of its connection`);
+      return row;
+    });
+  }
+
+  /** Calls back when connections were given up, because sessions had been shared: those outside the pools are stale too. */
+  onRenewed(renew: () => void): void {
+    this.#onRenewed.add(renew);
   }
 
   /** Runs a statement of the pipelines. Never tried again: the caller knows what a second try means. */
@@ -150,16 +153,17 @@ export class Database {
     await Promise.all([this.#hot.end(), this.#cold.end()]);
   }
 
-  #pool(
-    purpose: PoolName,
-    max: number,
-    settings: readonly string[],
-    onError: (error: Error) => void,
-  ): pg.Pool {
+  #pool(purpose: PoolName, max: number, onError: (error: Error) => void): pg.Pool {
     const pool = new pg.Pool({
-      ...this.clientConfig(purpose, [...settings, ...BOUNDS]),
+      ...this.#options.target.config(this.#options.applicationName, purpose),
+      query_timeout: ANSWER_TIMEOUT_MS,
+      types: TYPES,
       max,
       idleTimeoutMillis: 60_000,
+      onConnect: async (client) => {
+        const mark = await setUp(client, SESSIONS[purpose]);
+        this.#sessions.set(client, { mark, generation: this.#generation });
+      },
     });
     pool.on("error", onError);
     this.#measures?.pools.set(purpose, () => ({
@@ -178,19 +182,67 @@ export class Database {
     statement: Statement,
     values: readonly unknown[],
   ): Promise<R[]> {
+    return this.#withClient(name, async (client) => {
+      const result = await client.query<R>({ ...statement, values: [...values] });
+      return result.rows;
+    });
+  }
+
+  /** Lends a connection for one statement. */
+  async #withClient<T>(name: PoolName, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return this.#measured(name, async () => {
-      const client = await connect(name === "hot" ? this.#hot : this.#cold);
+      const client = await this.#connect(name);
       let failure: unknown;
       try {
-        const result = await client.query<R>({ ...statement, values: [...values] });
-        return result.rows;
+        return await work(client);
       } catch (error) {
         failure = error;
-        throw translateError(error, true);
+        throw this.#translated(error);
       } finally {
-        client.release(poisonsConnection(failure));
+        client.release(poisonsConnection(failure) || saysShared(failure));
       }
     });
+  }
+
+  /** A connection of the present generation. */
+  async #connect(name: PoolName): Promise<pg.PoolClient> {
+    const pool = name === "hot" ? this.#hot : this.#cold;
+    const { transport } = this.#options.target;
+    for (;;) {
+      try {
+        const client = await pool.connect();
+        if (this.#sessions.get(client)?.generation === this.#generation) return client;
+        client.release(true);
+      } catch (error) {
+        if (!transport.changes(error)) throw translateError(error, false);
+        pool.options.ssl = transport.encryption;
+      }
+    }
+  }
+
+  #translated(error: unknown): unknown {
+    return saysShared(error)
+      ? this.#becomesShared("a statement was prepared in another session", error)
+      : translateError(error, true);
+  }
+
+  /** From now on every look is a thorough one, until sessions are ours again. */
+  #becomesShared(evidence: string, cause?: unknown): DatabaseUnavailableError {
+    this.#shared = new SharedSessionError(evidence);
+    return new DatabaseUnavailableError(this.#shared.message, false, cause ?? this.#shared);
+  }
+
+  /** Two new connections tell for certain; when sessions are ours again, all others are made anew. */
+  async #lookAgain(): Promise<void> {
+    try {
+      await checkSessions(this.#options.target, this.#options.applicationName);
+    } catch (error) {
+      if (error instanceof SharedSessionError) throw this.#becomesShared(error.evidence, error);
+      throw translateError(error, false);
+    }
+    this.#shared = undefined;
+    this.#generation += 1;
+    for (const renew of this.#onRenewed) renew();
   }
 
   /** Times what goes through a pool, waiting for a connection included, and counts what fails. */
@@ -211,7 +263,7 @@ export class Database {
   }
 
   async #transactionOnce<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
-    const client = await connect(this.#cold);
+    const client = await this.#connect("cold");
     let broken = false;
     // What `fn` throws by itself is not the database's.
     let answer: unknown;
@@ -232,8 +284,8 @@ export class Database {
       return value;
     } catch (error) {
       const isAnswer = error === answer;
-      broken = (isAnswer && poisonsConnection(error)) || !(await rolledBack(client));
-      throw isAnswer ? translateError(error, true) : error;
+      broken = (isAnswer && (poisonsConnection(error) || saysShared(error))) || !(await rolledBack(client));
+      throw isAnswer ? this.#translated(error) : error;
     } finally {
       client.release(broken);
     }
@@ -248,11 +300,22 @@ function errorCode(error: unknown): string {
   return error instanceof DatabaseUnavailableError ? "UNAVAILABLE" : "UNKNOWN";
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+/**
+ * Opens two connections and looks whether each has a session of its own.
+ *
+ * @throws SharedSessionError when they have not.
+ */
+export async function checkSessions(target: ConnectionTarget, owner: string): Promise<void> {
+  const first = await openSession(target, owner, "cold");
   try {
-    return await pool.connect();
-  } catch (error) {
-    throw translateError(error, false);
+    const second = await openSession(target, owner, "cold");
+    try {
+      await requireOwnSessions(first, second);
+    } finally {
+      await second.end();
+    }
+  } finally {
+    await first.end();
   }
 }
 

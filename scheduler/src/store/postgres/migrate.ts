@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import pg from "pg";
+import type pg from "pg";
+import type { ConnectionTarget } from "./connection.ts";
+import { checkSessions } from "./database.ts";
 import { translateError } from "./errors.ts";
+import { openSession } from "./open-session.ts";
+import { SharedSessionError } from "./pooler.ts";
 
 /** A numbered step of the schema. */
 export interface Migration {
@@ -28,6 +32,8 @@ export class SchemaMismatchError extends Error {
 
 /** Advisory lock that admits one migrator at a time: "muster" in ASCII. */
 const LOCK_KEY = "120597207049586";
+/** How its session calls itself: `muster migrate`. */
+const OWNER = "muster";
 const FOLDER = new URL("../../../migrations/", import.meta.url);
 const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
 
@@ -51,14 +57,14 @@ export async function loadMigrations(folder: URL = FOLDER): Promise<Migration[]>
  * @throws DatabaseUnavailableError when the database cannot be reached.
  */
 export async function migrate(
-  config: pg.ClientConfig,
+  target: ConnectionTarget,
   migrations: readonly Migration[],
 ): Promise<MigrationReport> {
-  const client = new pg.Client(config);
-  let sent = false;
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
-    sent = true;
+    // A lock that a pooler gives to another session would admit everybody.
+    await checkSessions(target, OWNER);
+    client = await openSession(target, OWNER, "migrate", { bounded: false });
     await client.query("select pg_advisory_lock($1)", [LOCK_KEY]);
     await requireSupportedServer(client);
     await client.query("create schema if not exists muster");
@@ -76,10 +82,11 @@ export async function migrate(
       version: migrations.at(-1)?.number ?? 0,
     };
   } catch (error) {
-    throw error instanceof SchemaMismatchError ? error : translateError(error, sent);
+    const isOurs = error instanceof SchemaMismatchError || error instanceof SharedSessionError;
+    throw isOurs ? error : translateError(error, client !== undefined);
   } finally {
     // Ends the session and with it the lock.
-    await client.end();
+    await client?.end();
   }
 }
 

@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import type { Clock } from "../../clock.ts";
 import type { Hint } from "../store.ts";
 
@@ -11,14 +11,15 @@ const LAST_WAIT_MS = 1_000;
  * drops. Notifications are hints: whoever acts on them also polls.
  */
 export class Listener {
-  readonly #config: pg.ClientConfig;
+  readonly #open: (signal: AbortSignal) => Promise<pg.Client>;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   #client: pg.Client | undefined;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(config: pg.ClientConfig, clock: Clock) {
-    this.#config = config;
+  /** @param open Opens a session to listen in. */
+  constructor(open: (signal: AbortSignal) => Promise<pg.Client>, clock: Clock) {
+    this.#open = open;
     this.#clock = clock;
   }
 
@@ -36,6 +37,11 @@ export class Listener {
     this.#done = this.#loop(onHint, onConnected, onError, onChange);
   }
 
+  /** Ends the session under way; another one is opened soon. */
+  async renew(): Promise<void> {
+    await this.#client?.end();
+  }
+
   async close(): Promise<void> {
     this.#stopping.abort();
     await this.#client?.end();
@@ -51,16 +57,17 @@ export class Listener {
     const { signal } = this.#stopping;
     let wait = FIRST_WAIT_MS;
     while (!signal.aborted) {
-      const client = new pg.Client(this.#config);
-      this.#client = client;
-      const ended = new Promise<void>((resolve) => client.once("end", resolve));
-      client.on("error", onError);
-      client.on("notification", ({ payload }) => {
-        const hint = parseHint(payload);
-        if (hint) onHint(hint);
-      });
       try {
-        await client.connect();
+        const client = await this.#open(signal);
+        this.#client = client;
+        const ended = new Promise<void>((resolve) => client.once("end", resolve));
+        client.on("error", (error) => {
+          if (!signal.aborted) onError(error);
+        });
+        client.on("notification", ({ payload }) => {
+          const hint = parseHint(payload);
+          if (hint) onHint(hint);
+        });
         await client.query("listen muster");
         wait = FIRST_WAIT_MS;
         onChange(true);
@@ -70,7 +77,7 @@ export class Listener {
         if (!signal.aborted) onError(error instanceof Error ? error : new Error(String(error)));
       }
       onChange(false);
-      await client.end().catch(onError);
+      await this.#client?.end();
       await this.#clock.sleep(wait, signal);
       wait = Math.min(wait * 2, LAST_WAIT_MS);
     }

@@ -4,6 +4,7 @@ import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
 import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, resolveClasses } from "./classes.ts";
+import { ConnectionTarget } from "./connection.ts";
 import { Database } from "./database.ts";
 import {
   appendEvents,
@@ -31,6 +32,7 @@ import { foreignLock } from "./lock-waits.ts";
 import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
+import { openSession } from "./open-session.ts";
 import { fleetReport } from "./overview.ts";
 import { Probe } from "./probe.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
@@ -71,6 +73,8 @@ import { countWorkers } from "./worker-counts.ts";
 /** What the store needs to know. */
 export interface PostgresStoreOptions {
   readonly url: string;
+  /** Where the variables of libpq are looked up (`PGSSLMODE` and so on); nowhere by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Shown in `pg_stat_activity`. */
   readonly applicationName: string;
   /** How long reads and fenced writes are tried again, milliseconds; 1,500 by default: callers are told within two seconds. */
@@ -90,22 +94,27 @@ const HOT_CONNECTIONS = 3;
  */
 const COLD_CONNECTIONS = 24;
 
-/** Applies what is missing of the schema. @throws SchemaMismatchError, DatabaseUnavailableError. */
-export async function migrateDatabase(url: string): Promise<MigrationReport> {
-  const config = {
-    connectionString: url,
-    application_name: "muster migrate",
-    connectionTimeoutMillis: 10_000,
-  };
-  return migrate(config, await loadMigrations());
+/**
+ * Applies what is missing of the schema.
+ *
+ * @param env Where the variables of libpq are looked up; nowhere by default.
+ * @throws SchemaMismatchError, DatabaseUnavailableError, SharedSessionError, DatabaseUrlError.
+ */
+export async function migrateDatabase(
+  url: string,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Promise<MigrationReport> {
+  const target = new ConnectionTarget(url, env);
+  return migrate(target, await loadMigrations());
 }
 
 /** Opens the store. Connections are made when needed; the schema must be there. */
 export function openPostgresStore(options: PostgresStoreOptions): Store {
   const clock = options.clock ?? systemClock;
+  const target = new ConnectionTarget(options.url, options.env);
   const db = new Database(
     {
-      url: options.url,
+      target,
       applicationName: options.applicationName,
       hotConnections: HOT_CONNECTIONS,
       coldConnections: COLD_CONNECTIONS,
@@ -116,7 +125,11 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     options.measures,
   );
   const probe = new Probe(db, clock);
-  const listener = new Listener(db.clientConfig("listen"), clock);
+  const listener = new Listener(
+    (signal) => openSession(target, options.applicationName, "listen", { signal }),
+    clock,
+  );
+  db.onRenewed(() => void listener.renew().catch(options.onConnectionError));
 
   return {
     resolveClasses: (wanted) => resolveClasses(db, wanted),

@@ -4,10 +4,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { Database } from "./database.ts";
 import { LockWatch } from "./lock-waits.ts";
 
-const READ_ONLY = {
-  name: "database-probe",
-  text: "select current_setting('transaction_read_only') = 'on' as read_only",
-};
+const READ_ONLY = "current_setting('transaction_read_only') = 'on' as read_only";
 
 /** Longer than statements of Muster wait for each other; within it callers are told. */
 const LOCKED_AFTER_MS = 2_000;
@@ -30,9 +27,9 @@ export class Probe {
    * @throws DatabaseUnavailableError when it is away, takes no writes or, as DatabaseLockedError, is locked.
    */
   async once(): Promise<void> {
-    const [row] = await this.#db.coldOnce<{ read_only: boolean }>(READ_ONLY, []);
+    const { read_only: readOnly } = await this.#db.askOwnSession<{ read_only: boolean }>(READ_ONLY);
     // After a fail-over the old primary, or a replica, still answers reads.
-    if (row?.read_only) {
+    if (readOnly) {
       throw new DatabaseUnavailableError(
         "the database takes no writes: it is a replica or set read-only",
         false,

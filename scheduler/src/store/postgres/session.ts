@@ -1,0 +1,107 @@
+import { randomBytes } from "node:crypto";
+import type pg from "pg";
+
+/** Bounds every statement: a stuck one must not hold a pipeline for ever. Half of the default lease. */
+export const STATEMENT_TIMEOUT_MS = 15_000;
+
+/** Settings of the server for a session, by name. */
+export type SessionSettings = Readonly<Record<string, string>>;
+
+/**
+ * What every session of Muster relies on, whatever is set for the role, the database or the server. Set after the
+ * session's start: PgBouncer refuses `options` in the startup packet unless it is told to ignore them.
+ *
+ * `default_transaction_read_only` is left as it is: it is set to keep writers away, and then it means Muster too.
+ */
+const EVERY_SESSION: SessionSettings = {
+  search_path: "muster,public",
+  lock_timeout: "0",
+  idle_session_timeout: "0",
+  default_transaction_isolation: "read committed",
+  default_transaction_deferrable: "off",
+  row_security: "on",
+  client_min_messages: "warning",
+  // As the driver reads and writes values.
+  datestyle: "ISO",
+  intervalstyle: "postgres",
+  timezone: "UTC",
+  bytea_output: "hex",
+  extra_float_digits: "1",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  // Statements look tasks up in indexes; a scan of a big table is the server's last resort.
+  enable_indexscan: "on",
+  enable_indexonlyscan: "on",
+  enable_bitmapscan: "on",
+  enable_nestloop: "on",
+  enable_sort: "on",
+  enable_hashagg: "on",
+  enable_material: "on",
+  enable_partition_pruning: "on",
+  jit: "off",
+};
+
+/** A scheduler that is stopped within a transaction must not hold its locks for longer than this. */
+const BOUNDED: SessionSettings = {
+  statement_timeout: String(STATEMENT_TIMEOUT_MS),
+  idle_in_transaction_session_timeout: String(STATEMENT_TIMEOUT_MS),
+};
+
+/** For migrations, which take as long as they take. */
+const UNBOUNDED: SessionSettings = { statement_timeout: "0", idle_in_transaction_session_timeout: "0" };
+
+// The hot statements look tasks up by primary key. Statistics taken on a young table make the planner
+// choose scans and hash joins, which measured 3.5 times slower; their plans are therefore pinned.
+const PINNED_PLANS: SessionSettings = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  plan_cache_mode: "force_generic_plan",
+};
+const FREE_PLANS: SessionSettings = {
+  enable_seqscan: "on",
+  enable_hashjoin: "on",
+  enable_mergejoin: "on",
+  plan_cache_mode: "auto",
+};
+
+/** What a connection is used for. */
+export const SESSIONS = {
+  hot: { ...EVERY_SESSION, ...BOUNDED, ...PINNED_PLANS },
+  cold: { ...EVERY_SESSION, ...BOUNDED, ...FREE_PLANS },
+  listen: { ...EVERY_SESSION, ...UNBOUNDED },
+  migrate: { ...EVERY_SESSION, ...UNBOUNDED, ...FREE_PLANS },
+} as const satisfies Record<string, SessionSettings>;
+
+/** The setting that a session is recognised by. */
+const MARK = "muster.session";
+
+/** The mark of the session that answers, and the server process behind it. */
+export const READ_MARK = `pg_backend_pid() as pid, coalesce(current_setting('${MARK}', true), '') as mark`;
+
+/**
+ * Sets a fresh session up.
+ *
+ * @returns Its mark: a session that shows another one is not the one that was set up.
+ */
+export async function setUp(client: pg.ClientBase, settings: SessionSettings): Promise<string> {
+  const mark = randomBytes(9).toString("hex");
+  const calls = Object.entries({ ...settings, [MARK]: mark }).map(
+    ([name, value]) => `set_config('${name}', '${value}', false)`,
+  );
+  await client.query(
+    // The last is known from PostgreSQL 17 on.
+    `select ${calls.join(", ")};
+     select set_config('transaction_timeout', '0', false) where current_setting('server_version_num')::int >= 170000`,
+  );
+  return mark;
+}
+
+/** Writes a new mark into the session and tells who answered. */
+export async function mark(client: pg.ClientBase): Promise<{ pid: number; mark: string }> {
+  const value = randomBytes(9).toString("hex");
+  const { rows } = await client.query<{ pid: number }>(
+    `select pg_backend_pid() as pid, set_config('${MARK}', '${value}', false)`,
+  );
+  return { pid: rows[0]?.pid ?? 0, mark: value };
+}
