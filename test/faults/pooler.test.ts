@@ -43,7 +43,7 @@ describe("T10: PgBouncer between scheduler and database", { skip }, () => {
       await fleet.worker("pooled", { slots: 4 });
       const first = await fleet.client.submit("echo", { n: 1 });
       assert.ok(await first.result());
-      const ready = await (await fetch(`${fleet.scheduler.http}/readyz`)).json();
+      const ready = Object(await (await fetch(`${fleet.scheduler.http}/readyz`)).json());
       assert.equal(ready.checks.notifications.detail, "arrive");
 
       await pooler?.reload("transaction");
@@ -66,7 +66,7 @@ describe("T10: PgBouncer between scheduler and database", { skip }, () => {
       const second = await fleet.client.submit("echo", { n: 2 });
       assert.ok(await second.result());
       await within("it listens again", TOLD_MS, async () => {
-        const { checks } = await (await fetch(`${fleet.scheduler.http}/readyz`)).json();
+        const { checks } = Object(await (await fetch(`${fleet.scheduler.http}/readyz`)).json());
         return checks.notifications.detail === "arrive" ? true : undefined;
       });
       const unavailable = fleet.scheduler.program.lines.filter(

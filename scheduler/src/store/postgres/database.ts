@@ -7,6 +7,7 @@ import { isConflict, poisonsConnection, translateError } from "./errors.ts";
 import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
 import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
 import { READ_MARK, SESSIONS, setUp } from "./session.ts";
+import { TYPES } from "./types.ts";
 
 /** A named statement: prepared once a connection. */
 export interface Statement {
@@ -32,6 +33,9 @@ export interface DatabaseOptions {
   readonly retryForMs: number;
 }
 
+/** How long closing waits for the server to hang up. */
+const GOODBYE_MS = 1_000;
+
 /** Two pools on one database: hot, with pinned plans, and cold, for reads and transactions. */
 export class Database {
   readonly #hot: pg.Pool;
@@ -48,6 +52,9 @@ export class Database {
   #generation = 1;
   /** Why sessions are taken to be shared with others; undefined while they are ours. */
   #shared: SharedSessionError | undefined;
+  /** Connections of the pools, with when each has ended. */
+  readonly #open = new Map<pg.ClientBase, Promise<void>>();
+  #closing = false;
   readonly #onRenewed = new Set<() => void>();
 
   constructor(
@@ -149,8 +156,14 @@ export class Database {
     return this.#clock.sleep(ms);
   }
 
+  /** Closes every connection; what they say from now on is of no interest. */
   async close(): Promise<void> {
+    this.#closing = true;
     await Promise.all([this.#hot.end(), this.#cold.end()]);
+    // The pools do not wait for the server to hang up; a frozen one never does.
+    const goodbye = new AbortController();
+    await Promise.race([Promise.all(this.#open.values()), this.#clock.sleep(GOODBYE_MS, goodbye.signal)]);
+    goodbye.abort();
   }
 
   #pool(purpose: PoolName, max: number, onError: (error: Error) => void): pg.Pool {
@@ -165,7 +178,9 @@ export class Database {
         this.#sessions.set(client, { mark, generation: this.#generation });
       },
     });
-    pool.on("error", onError);
+    pool.on("error", (error) => {
+      if (!this.#closing) onError(error);
+    });
     this.#measures?.pools.set(purpose, () => ({
       open: pool.totalCount,
       idle: pool.idleCount,
@@ -173,7 +188,12 @@ export class Database {
     }));
     // A checked-out client reports a dropped connection both as an event and to the query under way; the
     // query's error is the one that is handled, but an event without a listener would end the process.
-    pool.on("connect", (client) => client.on("error", () => undefined));
+    pool.on("connect", (client) => {
+      client.on("error", () => undefined);
+      const ended = new Promise<void>((resolve) => client.once("end", resolve));
+      this.#open.set(client, ended);
+      void ended.then(() => this.#open.delete(client));
+    });
     return pool;
   }
 
@@ -327,30 +347,4 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
     // The caller is told of the first error and drops the connection.
     return false;
   }
-}
-
-/** Type oids of pg_type.dat, which never change. */
-const OID = { int8: 20, int2Array: 1005, int4Array: 1007, int8Array: 1016, float8Array: 1022 };
-
-// The driver's own parser goes by the character, for any type and any depth.
-const TYPES = new pg.TypeOverrides();
-TYPES.setTypeParser(OID.int8, toSafeInteger);
-TYPES.setTypeParser(OID.int8Array, (text) => elements(text).map(toSafeInteger));
-for (const oid of [OID.int2Array, OID.int4Array, OID.float8Array])
-  TYPES.setTypeParser(oid, (text) => elements(text).map(toNumber));
-
-function elements(text: string): string[] {
-  return text === "{}" ? [] : text.slice(1, -1).split(",");
-}
-
-function toNumber(text: string): number {
-  const value = Number(text);
-  if (Number.isNaN(value)) throw new RangeError(`${text} stands in an array of numbers`);
-  return value;
-}
-
-function toSafeInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`${text} is beyond 2^53, the largest id supported`);
-  return value;
 }
