@@ -62,6 +62,7 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         scheduledCount: "0",
         activeCount: "0",
         types: [],
+        typeCount: "0",
       },
     ],
     nextPageToken: "",

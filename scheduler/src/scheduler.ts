@@ -168,7 +168,8 @@ export async function startScheduler(options: {
     });
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
     const parts = { ...dispatch, store, explainer, diagnoser, overview };
-    const services = { ...parts, sizes: config.sizes, stopping: stopping.signal };
+    const pageBytes = config.sizes.maxMessageBytes / 2;
+    const services = { ...parts, sizes: config.sizes, pageBytes, stopping: stopping.signal };
     const task = guarded(taskService(services), new Set(["watchTask", "explainTask"] as const), run);
     const fleet = guarded(
       fleetService(services),

@@ -75,6 +75,12 @@ async function listQueues(options: Options, command: Command, io: Io): Promise<v
   noteMore(io, page);
 }
 
+/** Names of the types, and how many are left out. */
+function typesText({ types, typeCount }: Queue): string {
+  const left = Number(typeCount) - types.length;
+  return [...types.map(({ type }) => type), ...(left > 0 ? [`+${left} more`] : [])].join(" ");
+}
+
 function row(queue: Queue, io: Io): (Cell | string)[] {
   const { colors } = io.stdout;
   return [
@@ -84,6 +90,6 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     String(queue.scheduledCount),
     String(queue.activeCount),
     durationCell(queue.oldestReadyAge),
-    queue.types.map(({ type }) => type).join(" "),
+    typesText(queue),
   ];
 }

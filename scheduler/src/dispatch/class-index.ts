@@ -2,6 +2,7 @@ import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../doma
 import { MatchLog } from "../domain/match-log.ts";
 import type { Requirements } from "../domain/task.ts";
 import { WaitingWindow } from "../domain/window.ts";
+import { Slices } from "../slices.ts";
 import type { Floor, Store, WaitingTask } from "../store/store.ts";
 import type { Session } from "./session.ts";
 
@@ -13,6 +14,16 @@ export const WINDOW_SIZE = 2_000;
 
 /** Ids are given out before they are committed: classes may turn up this far below the newest one. */
 const LATE_CLASSES = 1_000;
+
+/** New classes in one statement: more would hold others up that make the same. */
+const MAX_RESOLVED = 2_000;
+
+/** What makes a class. */
+export interface WantedClass {
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+}
 
 /** A class with the front of its queue. */
 export interface ClassEntry {
@@ -43,6 +54,8 @@ export class ClassIndex {
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
   #lastId = 0;
+  /** Classes that require resources. */
+  #withResources = 0;
 
   constructor(store: Store) {
     this.#store = store;
@@ -50,22 +63,43 @@ export class ClassIndex {
 
   /** The class of a queue, type and requirements; made when new. */
   async resolve(queue: string, type: string, requirements: Requirements): Promise<TaskClass> {
-    const key = memoryKey(queue, type, requirements);
-    const known = this.#byKey.get(key);
-    if (known) return known;
-    const [taskClass] = await this.#store.resolveClasses([{ queue, type, requirements }]);
+    const [taskClass] = await this.resolveAll([{ queue, type, requirements }]);
     if (!taskClass) throw new Error(`no class was made for ${queue}/${type}`);
-    this.#byKey.set(key, taskClass);
-    this.#add(taskClass);
     return taskClass;
+  }
+
+  /** The class of each wanted combination, in order. New ones are made together: one by one took 3 ms each. */
+  async resolveAll(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
+    const keys = wanted.map(memoryKey);
+    const missing = new Map<string, WantedClass>();
+    wanted.forEach((each, index) => {
+      const key = keys[index] ?? "";
+      if (!this.#byKey.has(key)) missing.set(key, each);
+    });
+    const made = new Map<string, TaskClass>();
+    const unknown = [...missing];
+    for (let start = 0; start < unknown.length; start += MAX_RESOLVED) {
+      const part = unknown.slice(start, start + MAX_RESOLVED);
+      const classes = await this.#store.resolveClasses(part.map(([, each]) => each));
+      await this.#addAll(classes);
+      classes.forEach((taskClass, index) => {
+        const key = part[index]?.[0] ?? "";
+        made.set(key, taskClass);
+        this.#byKey.set(key, taskClass);
+      });
+    }
+    return keys.map((key, index) => {
+      const taskClass = made.get(key) ?? this.#byKey.get(key);
+      if (!taskClass) throw new Error(`no class was made for ${wanted[index]?.queue}/${wanted[index]?.type}`);
+      return taskClass;
+    });
   }
 
   /** Learns the classes that other schedulers made. */
   async learn(): Promise<void> {
-    for (const taskClass of await this.#store.classesAfter(this.#lastId - LATE_CLASSES)) {
-      this.#add(taskClass);
-      this.#lastId = Math.max(this.#lastId, taskClass.id);
-    }
+    const classes = await this.#store.classesAfter(this.#lastId - LATE_CLASSES);
+    await this.#addAll(classes);
+    this.#lastId = Math.max(this.#lastId, classes.at(-1)?.id ?? 0);
   }
 
   /** The sessions that classes are matched with. */
@@ -79,6 +113,15 @@ export class ClassIndex {
 
   all(): Iterable<ClassEntry> {
     return this.#entries.values();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** True when a class requires resources. */
+  get needResources(): boolean {
+    return this.#withResources > 0;
   }
 
   isPaused(queue: string): boolean {
@@ -180,6 +223,15 @@ export class ClassIndex {
     }
   }
 
+  /** Thousands of classes and sessions at once make millions of pairs: other callbacks get their turn in between. */
+  async #addAll(classes: readonly TaskClass[]): Promise<void> {
+    const slices = new Slices();
+    for (const taskClass of classes) {
+      this.#add(taskClass);
+      if (slices.isOver) await slices.next();
+    }
+  }
+
   #add(taskClass: TaskClass): void {
     if (this.#entries.has(taskClass.id)) return;
     const entry: ClassEntry = {
@@ -192,6 +244,7 @@ export class ClassIndex {
       log: new MatchLog(),
     };
     this.#entries.set(taskClass.id, entry);
+    if (taskClass.requirements.resources.length > 0) this.#withResources++;
     for (const session of this.#sessions) this.#join(entry, session);
   }
 
@@ -221,7 +274,7 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
-function memoryKey(queue: string, type: string, requirements: Requirements): string {
+function memoryKey({ queue, type, requirements }: WantedClass): string {
   const labels = Object.entries(requirements.labels);
   if (labels.length === 0 && requirements.resources.length === 0) return `${queue}\n${type}`;
   return JSON.stringify([

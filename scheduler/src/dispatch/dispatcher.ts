@@ -17,6 +17,12 @@ const MAX_CLAIM = 1_000;
 /** While one claim waits for the disk, the next is on its way. */
 const CLAIM_LANES = 2;
 
+/** With more classes it is worth knowing first which types the open workers serve. */
+const MANY_CLASSES = 1_000;
+
+/** A look at every class is not repeated before so many times its duration. */
+const LOOK_REST_FACTOR = 20;
+
 /** How the giving out itself does. Ages are milliseconds. */
 export interface DispatchPulse {
   /** Since everything was last given out that could be. */
@@ -59,6 +65,7 @@ export class Dispatcher {
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
   #ranAt: number | undefined;
+  #nextLookAt = Number.NEGATIVE_INFINITY;
   #lastError: unknown;
 
   constructor(parts: {
@@ -98,9 +105,11 @@ export class Dispatcher {
         this.#claims--;
       });
     }
+    const search = this.#matcher.search();
+    if (!search.isOpen) this.#lookAtAll(search);
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#stopped) return;
-    const low = this.#worthRefilling(this.#matcher.search());
+    const low = this.#worthRefilling(search);
     if (low.length === 0) return;
     this.#refilling = true;
     this.#track(
@@ -190,20 +199,19 @@ export class Dispatcher {
   /** Classes whose window runs low although more may wait and somebody could take it. */
   #worthRefilling(search: Search): ClassEntry[] {
     const entries: ClassEntry[] = [];
-    for (const entry of this.#classes.all()) {
+    if (!search.isOpen) return entries;
+    for (const entry of this.#servable(search)) {
       if (!entry.mayHaveMore || entry.window.size > WINDOW_SIZE / 4) continue;
-      if (this.#classes.isPaused(entry.taskClass.queue)) continue;
       if (search.has(entry)) entries.push(entry);
     }
     return entries;
   }
 
   #plan(search: Search): Planned[] {
-    const line = new Line(
-      [...this.#classes.all()].filter(({ taskClass }) => !this.#classes.isPaused(taskClass.queue)),
-    );
     const plan: Planned[] = [];
-    for (let entry = line.first; entry && plan.length < MAX_CLAIM; entry = line.first) {
+    if (!search.isOpen) return plan;
+    const line = new Line(this.#servable(search));
+    for (let entry = line.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = line.first) {
       const session = search.find(entry);
       const next = session && entry.window.shift();
       if (!session || !next) {
@@ -216,6 +224,28 @@ export class Dispatcher {
       line.requeueFirst();
     }
     return plan;
+  }
+
+  /** Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. */
+  *#servable(search: Search): Iterable<ClassEntry> {
+    const types = this.#classes.size > MANY_CLASSES ? search.openTypes(this.#classes.size) : undefined;
+    for (const entry of this.#classes.all()) {
+      if (types?.has(entry.taskClass.type) === false || this.#classes.isPaused(entry.taskClass.queue))
+        continue;
+      yield entry;
+    }
+  }
+
+  /** Keeps the log of every class in which something waits, for explanations; takes a twentieth of the time at most. */
+  #lookAtAll(search: Search): void {
+    const began = this.#clock.monotonic();
+    if (began < this.#nextLookAt) return;
+    for (const entry of this.#classes.all()) {
+      if (entry.window.size === 0 && !entry.mayHaveMore) continue;
+      if (!this.#classes.isPaused(entry.taskClass.queue)) search.find(entry);
+    }
+    const now = this.#clock.monotonic();
+    this.#nextLookAt = now + (now - began) * LOOK_REST_FACTOR;
   }
 
   async #claim(plan: readonly Planned[]): Promise<void> {

@@ -56,6 +56,23 @@ export class Search {
     this.#now = now;
   }
 
+  /** True while a session has credit left, whatever the class. */
+  get isOpen(): boolean {
+    this.#open ??= this.#gather();
+    return this.#left > 0;
+  }
+
+  /** Types that the open sessions serve; undefined when together they name more than `limit`. */
+  openTypes(limit: number): ReadonlySet<string> | undefined {
+    this.#open ??= this.#gather();
+    let named = 0;
+    for (const { types } of this.#open) named += types.size;
+    if (named > limit) return undefined;
+    const served = new Set<string>();
+    for (const { types } of this.#open) for (const type of types.keys()) served.add(type);
+    return served;
+  }
+
   /** As the matcher's `find`. */
   find(entry: ClassEntry): Session | undefined {
     this.#open ??= this.#gather();

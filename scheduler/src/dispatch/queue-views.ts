@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { whyRemoved } from "../domain/explain/removed.ts";
+import { largest } from "../domain/largest.ts";
 import { removedBy, type TaskClass } from "../domain/match.ts";
 import type { Backlog } from "./backlog.ts";
 import type { ClassEntry } from "./class-index.ts";
@@ -84,13 +85,10 @@ export class QueueViews {
   }
 
   #waiting(counts: ReadonlyMap<number, number>): { taskClass: TaskClass; ready: number }[] {
-    return [...counts]
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, MAX_CLASSES)
-      .flatMap(([id, ready]) => {
-        const entry = this.#parts.classes.get(id);
-        return entry ? [{ taskClass: entry.taskClass, ready }] : [];
-      });
+    return largest(counts, MAX_CLASSES, ([, a], [, b]) => b - a).flatMap(([id, ready]) => {
+      const entry = this.#parts.classes.get(id);
+      return entry ? [{ taskClass: entry.taskClass, ready }] : [];
+    });
   }
 
   #tell(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): void {

@@ -73,8 +73,8 @@ export class ResourceKeeper {
 
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
-    const { store, backlog, schedulerId, intervalMs } = this.#parts;
-    const wants = this.#needsResources() ? this.#wants(await backlog.read(intervalMs / 2)) : [];
+    const { store, classes, backlog, schedulerId, intervalMs } = this.#parts;
+    const wants = classes.needResources ? this.#wants(await backlog.read(intervalMs / 2)) : [];
     this.#forget(wants);
     if (wants.length === 0) return;
     const lead = await store.lead("resources", schedulerId, Math.max(MIN_LEAD_MS, intervalMs * LEAD_RUNS));
@@ -113,13 +113,6 @@ export class ResourceKeeper {
       attributes: { resource, waiting: String(waiting) },
     });
     return true;
-  }
-
-  #needsResources(): boolean {
-    for (const { taskClass } of this.#parts.classes.all()) {
-      if (taskClass.requirements.resources.length > 0) return true;
-    }
-    return false;
   }
 
   #wants(counts: ReadonlyMap<number, number>): Want[] {

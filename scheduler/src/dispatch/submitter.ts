@@ -74,13 +74,13 @@ export class Submitter {
    * @throws DatabaseUnavailableError
    */
   async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
-    const classed: { task: NewTask; classId: number }[] = [];
+    const classes = await this.#classes.resolveAll(tasks);
     let bytes = 0;
-    for (const task of tasks) {
-      const taskClass = await this.#classes.resolve(task.queue, task.type, task.requirements);
-      classed.push({ task, classId: taskClass.id });
+    const classed = classes.map((taskClass, index) => {
+      const task = tasks[index] as NewTask;
       bytes += task.payload.byteLength + TASK_WEIGHT;
-    }
+      return { task, classId: taskClass.id };
+    });
     return this.#batcher.add({ tasks: classed, bytes });
   }
 

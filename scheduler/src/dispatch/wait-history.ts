@@ -6,8 +6,9 @@ import type { ClassEntry, ClassIndex } from "./class-index.ts";
 /** Changes remembered per class. */
 const MAX_CHANGES = 32;
 
-/** Time between two looks, milliseconds: each asks the workers about every class in which something waits. */
+/** Time between two looks, milliseconds, and at least so many times what the last took: each asks about every class. */
 const LOOK_EVERY_MS = 5;
+const LOOK_REST_FACTOR = 20;
 
 /** Why the tasks of each class waited, from when on: the matcher's verdict as it changed. */
 export class WaitHistory {
@@ -15,6 +16,7 @@ export class WaitHistory {
   readonly #clock: Clock;
   readonly #byClass = new Map<number, WaitReason[]>();
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #everyMs = LOOK_EVERY_MS;
   #later = false;
 
   constructor(classes: ClassIndex, clock: Clock) {
@@ -25,7 +27,7 @@ export class WaitHistory {
   /** Asks the matcher about every class in which something waits: now, or soon when it was asked just now. */
   look(): void {
     if (this.#later) return;
-    const left = this.#lookedAt + LOOK_EVERY_MS - this.#clock.monotonic();
+    const left = this.#lookedAt + this.#everyMs - this.#clock.monotonic();
     if (left > 0) {
       this.#later = true;
       this.#clock.after(left, () => {
@@ -46,6 +48,7 @@ export class WaitHistory {
       const changes = this.#byClass.get(entry.taskClass.id);
       if (entry.window.size > 0 || (changes?.at(-1)?.code ?? "") !== "") this.#note(entry, changes ?? []);
     }
+    this.#everyMs = Math.max(LOOK_EVERY_MS, (this.#clock.monotonic() - this.#lookedAt) * LOOK_REST_FACTOR);
   }
 
   #note(entry: ClassEntry, changes: WaitReason[]): void {

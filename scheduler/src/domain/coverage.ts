@@ -23,16 +23,37 @@ export function coverage(
   classes: readonly Omit<Coverage, "suited" | "freeSlots">[],
   groups: readonly WorkerGroup[],
 ): Coverage[] {
-  const candidates = groups.map((group) => ({ group, candidate: toCandidate(group) }));
-  return classes.map((entry) => {
-    const suited = candidates.filter(({ candidate }) => !LASTING.has(removedBy(entry.taskClass, candidate)));
-    const taking = suited.filter(({ group }) => group.state === "ready" && !group.paused);
-    return {
-      ...entry,
-      suited: suited.reduce((sum, { group }) => sum + group.workers, 0),
-      freeSlots: taking.reduce((sum, { group }) => sum + Math.max(0, group.slots - group.active), 0),
-    };
-  });
+  const index = new CoverageIndex(groups);
+  return classes.map((entry) => index.of(entry));
+}
+
+/** The same class by class. */
+export class CoverageIndex {
+  /** By each type that they serve: most groups serve few of the types that there are. */
+  readonly #byType = new Map<string, { readonly group: WorkerGroup; readonly candidate: Candidate }[]>();
+
+  constructor(groups: readonly WorkerGroup[]) {
+    for (const group of groups) {
+      const entry = { group, candidate: toCandidate(group) };
+      for (const type of new Set(group.types)) {
+        const others = this.#byType.get(type);
+        if (others) others.push(entry);
+        else this.#byType.set(type, [entry]);
+      }
+    }
+  }
+
+  /** The class with who suits it. */
+  of(entry: Omit<Coverage, "suited" | "freeSlots">): Coverage {
+    let suited = 0;
+    let freeSlots = 0;
+    for (const { group, candidate } of this.#byType.get(entry.taskClass.type) ?? []) {
+      if (LASTING.has(removedBy(entry.taskClass, candidate))) continue;
+      suited += group.workers;
+      if (group.state === "ready" && !group.paused) freeSlots += Math.max(0, group.slots - group.active);
+    }
+    return { ...entry, suited, freeSlots };
+  }
 }
 
 function toCandidate({ types, queues, labels, resources }: WorkerGroup): Candidate {

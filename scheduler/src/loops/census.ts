@@ -4,6 +4,7 @@ import type { Peers } from "../dispatch/peers.ts";
 import { isAbsence } from "../domain/errors.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/match.ts";
 import { type WorkerRecord, workerState } from "../domain/worker.ts";
+import { Slices } from "../slices.ts";
 import type { ClassDepth, Store, WorkerCount } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
@@ -90,17 +91,23 @@ export class Census {
 
   async #unserved(depths: readonly ClassDepth[]): Promise<ReadonlySet<number>> {
     const { classes, peers } = this.#parts;
-    const missing = depths.flatMap(({ classId, ready }) => {
+    const slices = new Slices();
+    const missing: TaskClass[] = [];
+    for (const { classId, ready } of depths) {
+      if (slices.isOver) await slices.next();
       const entry = ready > 0 ? classes.get(classId) : undefined;
-      if (!entry || classes.isPaused(entry.taskClass.queue)) return [];
-      const here = entry.suited.some((session) => serves(entry.taskClass, session));
-      return here ? [] : [entry.taskClass];
-    });
+      if (!entry || classes.isPaused(entry.taskClass.queue)) continue;
+      if (!entry.suited.some((session) => serves(entry.taskClass, session))) missing.push(entry.taskClass);
+    }
     if (missing.length === 0 || peers.count === 0) return new Set(missing.map(({ id }) => id));
-    const others = await this.#everyWorker();
-    return new Set(
-      missing.filter((taskClass) => !others.some((worker) => serves(taskClass, worker))).map(({ id }) => id),
-    );
+    const others = byType(await this.#everyWorker());
+    const unserved = new Set<number>();
+    for (const taskClass of missing) {
+      if (slices.isOver) await slices.next();
+      if (!others.get(taskClass.type)?.some((worker) => serves(taskClass, worker)))
+        unserved.add(taskClass.id);
+    }
+    return unserved;
   }
 
   async #everyWorker(): Promise<Candidate[]> {
@@ -109,6 +116,19 @@ export class Census {
     const [workers, now] = await Promise.all([store.listWorkers(filter), store.databaseTime()]);
     return workers.map((record) => toCandidate(record, now));
   }
+}
+
+/** Workers by each type that they serve: thousands of both make millions of pairs. */
+function byType(workers: readonly Candidate[]): ReadonlyMap<string, readonly Candidate[]> {
+  const found = new Map<string, Candidate[]>();
+  for (const worker of workers) {
+    for (const type of worker.types.keys()) {
+      const others = found.get(type);
+      if (others) others.push(worker);
+      else found.set(type, [worker]);
+    }
+  }
+  return found;
 }
 
 function serves(taskClass: TaskClass, worker: Candidate): boolean {

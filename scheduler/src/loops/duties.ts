@@ -185,8 +185,7 @@ async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): 
   const { classes, control, dispatcher, ends } = dispatch;
   await control.runCommands(schedulerId, (sessionId) => ends.superseded(sessionId));
   await classes.learn();
-  const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
-  classes.setPaused(paused.map(({ name }) => name));
+  classes.setPaused(await store.pausedQueues());
   dispatcher.lookAgain();
   dispatch.traces.lookAtWaits();
 }

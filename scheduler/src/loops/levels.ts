@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { stuckAttempt } from "../dispatch/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
+import { Slices } from "../slices.ts";
 import type { Levels, TaskLevels } from "../telemetry/metrics.ts";
 import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics.ts";
 import type { Census, Counted } from "./census.ts";
@@ -40,7 +41,10 @@ export async function measureLevels(parts: {
   }
   for (const phase of stuck.keys()) seen.phases.add(phase);
   return {
-    database: counted && { tasks: taskLevels(dispatch, counted), workers: workerLevels(counted, seen.pools) },
+    database: counted && {
+      tasks: await taskLevels(dispatch, counted),
+      workers: workerLevels(counted, seen.pools),
+    },
     databaseUp: database.unavailable === undefined,
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
     stuck,
@@ -58,7 +62,11 @@ export async function measureLevels(parts: {
 }
 
 /** Sums by queue and type; those that were measured before and have no open task are at 0. */
-function taskLevels({ counters }: Dispatch, { classes, unserved }: Counted): Iterable<TaskLevels> {
+async function taskLevels(
+  { counters }: Dispatch,
+  { classes, unserved }: Counted,
+): Promise<Iterable<TaskLevels>> {
+  const slices = new Slices();
   const levels = new Map<unknown, Writable<TaskLevels>>();
   const of = (measures: { queue: string; type: string }): Writable<TaskLevels> => {
     const known = levels.get(measures);
@@ -75,6 +83,7 @@ function taskLevels({ counters }: Dispatch, { classes, unserved }: Counted): Ite
     for (const state of TASK_STATES) level.counts[state] += now[state];
     level.oldestQueuedS = Math.max(level.oldestQueuedS, (oldestReadyAgeMs ?? 0) / 1_000);
     if (unserved.has(classId)) level.unserved += ready;
+    if (slices.isOver) await slices.next();
   }
   for (const measures of counters.classes.all()) of(measures);
   return levels.values();

@@ -1,7 +1,9 @@
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import { formatTaskId } from "../domain/ids.ts";
+import { largest } from "../domain/largest.ts";
 import { type MonitorFacts, monitorLine } from "../domain/monitor-line.ts";
-import type { ClassDepth, Store } from "../store/store.ts";
+import { Slices } from "../slices.ts";
+import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** Stuck tasks that are named; all of them are counted. */
@@ -20,22 +22,31 @@ export async function monitorOnce(store: Store, classes: ClassIndex, log: Logger
     store.fleetCounts(),
     store.stuckAttempts(MAX_NAMED),
   ]);
-  if (depths.some(({ classId }) => !classes.get(classId))) await classes.learn();
+  const slices = new Slices();
+  const sums = { ready: 0, scheduled: 0, active: 0 };
   const byType = new Map<string, number>();
-  for (const { classId, ready } of depths) {
+  let learned = false;
+  for (const { classId, ready, scheduled, active } of depths) {
+    sums.ready += ready;
+    sums.scheduled += scheduled;
+    sums.active += active;
+    if (!learned && !classes.get(classId)) {
+      await classes.learn();
+      learned = true;
+    }
     const type = classes.get(classId)?.taskClass.type ?? `class ${classId}`;
     if (ready > 0) byType.set(type, (byType.get(type) ?? 0) + ready);
+    if (slices.isOver) await slices.next();
   }
-  const sum = (pick: (depth: ClassDepth) => number) => depths.reduce((all, depth) => all + pick(depth), 0);
   const total: MonitorFacts = {
     ...fleet,
-    queue: sum(({ ready }) => ready),
-    scheduled: sum(({ scheduled }) => scheduled),
-    processing: sum(({ active }) => active),
+    queue: sums.ready,
+    scheduled: sums.scheduled,
+    processing: sums.active,
     stuck: stuck.count,
   };
   if (total.queue + total.scheduled + total.processing + total.workers === 0) return;
-  const queued = [...byType].sort((a, b) => b[1] - a[1]).slice(0, MAX_TYPES);
+  const queued = largest(byType, MAX_TYPES, (a, b) => b[1] - a[1]);
   log.info("monitor", {
     line: monitorLine(total, queued),
     ...(total.gpus > 0 ? { gpus_busy: total.busyGpus, gpus: total.gpus } : {}),

@@ -17,10 +17,12 @@ import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
+import { largest } from "../domain/largest.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
 import type { DatabaseOutage } from "../loops/database-watch.ts";
+import { Slices } from "../slices.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import { explainWithRefusals } from "./refused-workers.ts";
 
@@ -173,16 +175,19 @@ export class Explainer {
 
   async #queueReasons(name: string): Promise<Explanation | undefined> {
     const { store, classes, backlog } = this.#parts;
-    const queue = (await store.listQueues()).find((row) => row.name === name);
+    const queue = await store.getQueue(name);
     if (!queue) return undefined;
     await classes.learn();
     const counts = await backlog.read(BACKLOG_AGE_MS);
-    const waiting = [...classes.all()]
-      .filter(({ taskClass }) => taskClass.queue === name && (counts.get(taskClass.id) ?? 0) > 0)
-      .sort((a, b) => (counts.get(b.taskClass.id) ?? 0) - (counts.get(a.taskClass.id) ?? 0))
-      .slice(0, MAX_KINDS);
+    const here: { readonly id: number; readonly count: number }[] = [];
+    const slices = new Slices();
+    for (const [id, count] of counts) {
+      if (classes.get(id)?.taskClass.queue === name) here.push({ id, count });
+      if (slices.isOver) await slices.next();
+    }
+    const waiting = largest(here, MAX_KINDS, (a, b) => b.count - a.count || a.id - b.id);
     const fronts = await store.waitingTasks(
-      waiting.map(({ taskClass }) => taskClass.id),
+      waiting.map(({ id }) => id),
       1,
     );
     const reasons: Reason[] = [];
@@ -197,9 +202,7 @@ export class Explainer {
       }
     }
     const pause = queue.pauseTime;
-    const waits = [...counts.entries()]
-      .filter(([id]) => classes.get(id)?.taskClass.queue === name)
-      .reduce((sum, [, count]) => sum + count, 0);
+    const waits = here.reduce((sum, { count }) => sum + count, 0);
     if (pause) {
       reasons.unshift({
         code: "QUEUE_PAUSED",
@@ -259,7 +262,7 @@ export class Explainer {
     });
     const failures = failed.flatMap(({ launch }) => launch ?? []);
     const served = await store.servedBefore([...launching, ...failures]);
-    const queue = (await store.listQueues()).find(({ name }) => name === task.queue);
+    const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const refusals = able ? [] : await store.listRefusals(undefined);
     // From here on nothing waits: the matcher's look and what is told of its workers are of one moment.

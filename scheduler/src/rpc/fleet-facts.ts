@@ -1,9 +1,10 @@
 import type { ClassIndex } from "../dispatch/class-index.ts";
-import { type Coverage, coverage } from "../domain/coverage.ts";
+import { type Coverage, CoverageIndex } from "../domain/coverage.ts";
 import type { TaskClass } from "../domain/match.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import type { FleetReport } from "../domain/reports.ts";
 import { STUCK_AFTER_MS } from "../domain/stuck.ts";
+import { Slices } from "../slices.ts";
 import type { QueueRow, Store } from "../store/store.ts";
 
 /** The fleet as the database and the matcher have it at one moment. */
@@ -28,9 +29,16 @@ export async function readFleet(store: Store, classes: ClassIndex, limit: number
   ]);
   await classes.learn();
   const classOf = (classId: number) => classes.get(classId)?.taskClass;
-  const known = depths.flatMap((depth) => {
+  const index = new CoverageIndex(report.groups);
+  const covered: Coverage[] = [];
+  const slices = new Slices();
+  // Taking the answers in was a slice of its own.
+  await slices.next();
+  for (const depth of depths) {
     const taskClass = classOf(depth.classId);
-    return taskClass ? [{ ...depth, taskClass }] : [];
-  });
-  return { report, classes: coverage(known, report.groups), queues, refusals, classOf, now };
+    if (taskClass) covered.push(index.of({ ...depth, taskClass }));
+    if (slices.isOver) await slices.next();
+  }
+  await slices.next();
+  return { report, classes: covered, queues, refusals, classOf, now };
 }

@@ -11,7 +11,7 @@ import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
-import type { ClassDepth, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
@@ -19,8 +19,9 @@ import { fromExplanation } from "./from-explanation.ts";
 import { fromLaunch } from "./from-launch.ts";
 import { fromQueue } from "./from-queue.ts";
 import type { CallContext, Handlers } from "./handlers.ts";
+import { fitPage } from "./message-size.ts";
 import type { OverviewSource } from "./overview.ts";
-import { pageSize, pageToken, parsePageToken } from "./pages.ts";
+import { nameToken, pageSize, pageToken, parseNameToken, parsePageToken } from "./pages.ts";
 import {
   byWorker,
   isWorker,
@@ -43,6 +44,9 @@ const WATCH_BATCH = 200;
 /** Events of one task that are read at most; a task has few, save one that reports phases in a loop. */
 const MAX_TASK_EVENTS = 10_000;
 
+/** Types of a queue that are sent: those with the most ready tasks. */
+const MAX_TYPES = 50;
+
 const QUEUE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 
 /** What the service works with. */
@@ -56,6 +60,8 @@ export interface FleetServiceParts {
   readonly overview: OverviewSource;
   readonly launches: Launches;
   readonly clock: Clock;
+  /** About the largest message: a page ends before it. */
+  readonly pageBytes: number;
   readonly stopping: AbortSignal;
 }
 
@@ -145,13 +151,10 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 
     async listQueues(request) {
       const limit = pageSize(request.pageSize, 50);
-      const offset = parsePageToken(request.pageToken) ?? 0;
-      const queues = await describeQueues(parts);
-      const next = offset + limit;
-      return {
-        queues: queues.slice(offset, next),
-        nextPageToken: queues.length > next ? pageToken(next) : "",
-      };
+      const afterName = parseNameToken(request.pageToken);
+      const found = await store.queueDepths({ afterName, limit: limit + 1, maxTypes: MAX_TYPES });
+      const page = fitPage(found, limit, fromQueue, parts.pageBytes);
+      return { queues: page.items, nextPageToken: page.last && page.more ? nameToken(page.last.name) : "" };
     },
 
     async explainQueue({ queue }) {
@@ -259,8 +262,7 @@ export async function refreshPaused({
   store,
   classes,
 }: Pick<FleetServiceParts, "store" | "classes">): Promise<boolean> {
-  const paused = (await store.listQueues()).filter(({ pauseTime }) => pauseTime !== undefined);
-  return classes.setPaused(paused.map(({ name }) => name));
+  return classes.setPaused(await store.pausedQueues());
 }
 
 async function* watchEvents(
@@ -305,27 +307,12 @@ async function taskTimeline(store: Store, id: string): Promise<MessageInitShape<
   return timeline(task, attempts, recorded).map((event) => fromEvent({ ...event, taskId: task.id }));
 }
 
-async function describeQueues({
-  store,
-  classes,
-}: FleetServiceParts): Promise<MessageInitShape<typeof QueueSchema>[]> {
-  const [rows, depths] = [await store.listQueues(), await store.depths()];
-  await classes.learn();
-  const byQueue = new Map<string, (ClassDepth & { type: string })[]>();
-  for (const depth of depths) {
-    const taskClass = classes.get(depth.classId)?.taskClass;
-    if (!taskClass) continue;
-    const list = byQueue.get(taskClass.queue) ?? [];
-    byQueue.set(taskClass.queue, [...list, { ...depth, type: taskClass.type }]);
-  }
-  return rows.map((row) => fromQueue(row, byQueue.get(row.name) ?? []));
-}
-
 async function describeQueue(
-  parts: FleetServiceParts,
+  { store }: FleetServiceParts,
   name: string,
 ): Promise<MessageInitShape<typeof QueueSchema>> {
-  return (await describeQueues(parts)).find((queue) => queue.name === name) ?? { name };
+  const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
+  return queue ? fromQueue(queue) : { name };
 }
 
 function requireQueueName(queue: string): string {

@@ -2,13 +2,11 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Overview,
   OverviewSchema,
-  type QueueOverviewSchema,
   type TaskOverviewSchema,
   type WorkerOverviewSchema,
 } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
-import type { Coverage } from "../domain/coverage.ts";
 import { plural, span } from "../domain/explain/reason.ts";
 import { refusalWords } from "../domain/explain/refused.ts";
 import { formatTaskId } from "../domain/ids.ts";
@@ -18,8 +16,8 @@ import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/worker.ts";
 import type { Store } from "../store/store.ts";
 import { type FleetFacts, readFleet } from "./fleet-facts.ts";
 import { fromWorkerState } from "./from-domain.ts";
-import { fromQueue } from "./from-queue.ts";
 import { failedStartLine, type LaunchLine, startingLine } from "./launch-lines.ts";
+import { queueOverviews } from "./queue-overviews.ts";
 import { durationFromMs, timestampFromDate } from "./time.ts";
 
 /** Most entries of a list; everything is read with this and cut to what a caller asks for. */
@@ -88,7 +86,7 @@ export class OverviewSource {
     ];
     const living = schedulers.filter(({ leaseUntil }) => leaseUntil >= facts.now).length;
     const overview = create(OverviewSchema, {
-      ...describe(facts, launches),
+      ...(await describe(facts, launches)),
       schedulerId: scheduler.id,
       schedulerVersion: scheduler.version,
       schedulerCount: Math.max(1, living),
@@ -118,11 +116,11 @@ function cut(overview: Overview, limit: number): Overview {
   };
 }
 
-function describe(
+async function describe(
   facts: FleetFacts,
   launches: readonly LaunchLine[],
-): MessageInitShape<typeof OverviewSchema> {
-  const { report, classes, now } = facts;
+): Promise<MessageInitShape<typeof OverviewSchema>> {
+  const { report, now } = facts;
   const refused = recentlyRefused(facts.refusals, now);
   const states = new Map<WorkerLine["state"], number>();
   for (const { state, workers } of report.groups) states.set(state, (states.get(state) ?? 0) + workers);
@@ -130,14 +128,7 @@ function describe(
   for (const { line } of launches)
     if (line.state === "launching" || line.state === "connecting")
       states.set(line.state, (states.get(line.state) ?? 0) + 1);
-  const total = (pick: (entry: Coverage) => number) =>
-    BigInt(classes.reduce((sum, entry) => sum + pick(entry), 0));
-  const queues = facts.queues.map((row) =>
-    describeQueue(
-      row,
-      classes.filter((entry) => entry.taskClass.queue === row.name),
-    ),
-  );
+  const { total, entries } = await queueOverviews(facts, MAX_LIMIT);
   return {
     readTime: timestampFromDate(now),
     workerStates: [...states].map(([state, count]) => ({
@@ -146,13 +137,13 @@ function describe(
     })),
     slotCount: BigInt(report.groups.reduce((sum, { slots }) => sum + slots, 0)),
     activeSlotCount: BigInt(report.groups.reduce((sum, { active }) => sum + active, 0)),
-    readyCount: total(({ ready }) => ready),
-    scheduledCount: total(({ scheduled }) => scheduled),
-    activeCount: total(({ active }) => active),
+    readyCount: BigInt(total.ready),
+    scheduledCount: BigInt(total.scheduled),
+    activeCount: BigInt(total.active),
     stuckCount: BigInt(report.stuckCount),
     recentFailureCount: BigInt(report.failureCount),
     queueCount: BigInt(facts.queues.length),
-    queues: queues.sort(byNeed).slice(0, MAX_LIMIT),
+    queues: entries,
     workers: [
       ...report.workers.map((line) => ({ line, problem: problemOf(line) })),
       ...launches,
@@ -164,33 +155,6 @@ function describe(
     running: report.running.map((task) => fromTaskLine(task, facts)),
     failures: report.failures.map((task) => fromTaskLine(task, facts)),
   };
-}
-
-type QueueEntry = MessageInitShape<typeof QueueOverviewSchema>;
-
-function describeQueue(row: FleetFacts["queues"][number], classes: readonly Coverage[]) {
-  const unservable = classes.filter(({ ready, suited }) => ready > 0 && suited === 0);
-  const oldest = unservable.toSorted((a, b) => (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0))[0];
-  const depths = classes.map((entry) => ({
-    ...entry,
-    classId: entry.taskClass.id,
-    type: entry.taskClass.type,
-  }));
-  return {
-    queue: fromQueue(row, depths),
-    unservableCount: BigInt(unservable.reduce((sum, { ready }) => sum + ready, 0)),
-    unservableType: oldest?.taskClass.type ?? "",
-  } satisfies QueueEntry;
-}
-
-/** Those that wait in vain first, then the paused with work, then by how much waits. */
-function byNeed(a: ReturnType<typeof describeQueue>, b: ReturnType<typeof describeQueue>): number {
-  const need = ({ queue, unservableCount }: typeof a) =>
-    unservableCount > 0n ? 0 : queue.paused && queue.readyCount > 0n ? 1 : 2;
-  return (
-    need(a) - need(b) ||
-    Number(b.queue.readyCount + b.queue.activeCount - a.queue.readyCount - a.queue.activeCount)
-  );
 }
 
 /** The latest refusal of each worker that has no living process. */

@@ -30,7 +30,26 @@ export function parsePageToken(token: string): number | undefined {
   if (token === "") return undefined;
   const match = /^v1:(\d{1,16})$/.exec(Buffer.from(token, "base64url").toString("utf8"));
   if (match) return Number(match[1]);
-  throw new Refusal(
+  throw unknownToken(token);
+}
+
+/** Token that continues after the row with this name. */
+export function nameToken(name: string): string {
+  return Buffer.from(`n1:${name}`).toString("base64url");
+}
+
+/** Name behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parseNameToken(token: string): string | undefined {
+  if (token === "") return undefined;
+  const match = /^n1:([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})$/.exec(
+    Buffer.from(token, "base64url").toString("utf8"),
+  );
+  if (match) return match[1];
+  throw unknownToken(token);
+}
+
+function unknownToken(token: string): Refusal {
+  return new Refusal(
     "invalid",
     "INVALID_PAGE_TOKEN",
     `page_token ${quoted(token)} was not given out by this service; pass next_page_token unchanged`,

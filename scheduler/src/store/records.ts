@@ -290,6 +290,25 @@ export interface StuckAttempts {
   })[];
 }
 
+/** A queue with what is in it now. */
+export interface QueueDepth extends QueueRow {
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+  readonly oldestReadyAgeMs: number | undefined;
+  /** Its types; `types` holds those with the most ready tasks. */
+  readonly typeCount: number;
+  readonly types: readonly TypeDepth[];
+}
+
+/** Depth of one task type in a queue. */
+export interface TypeDepth {
+  readonly type: string;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+}
+
 /** A queue's own row. */
 export interface QueueRow {
   readonly name: string;

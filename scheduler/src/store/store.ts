@@ -27,6 +27,7 @@ import type {
   LaunchReported,
   NewEvent,
   OutputChunk,
+  QueueDepth,
   QueueRow,
   RefusalWrite,
   Renewal,
@@ -170,6 +171,16 @@ export interface Store {
   /** Which scheduler holds each session's lease; sessions without a lease are missing. */
   leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
   listQueues(): Promise<QueueRow[]>;
+  getQueue(name: string): Promise<QueueRow | undefined>;
+  /** Names of the queues that are paused. */
+  pausedQueues(): Promise<string[]>;
+  /** Queues by name, after `afterName` or only `name`, each with its `maxTypes` largest types. */
+  queueDepths(filter: {
+    name?: string;
+    afterName?: string | undefined;
+    limit: number;
+    maxTypes: number;
+  }): Promise<QueueDepth[]>;
   setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
   depths(): Promise<ClassDepth[]>;
   countWorkers(): Promise<WorkerCount[]>;

@@ -2,6 +2,7 @@ import type { Coverage } from "../coverage.ts";
 import { cut } from "../cut.ts";
 import { plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
+import { largest } from "../largest.ts";
 import type { RefusalRecord } from "../refusal.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Check, fact, found, ok } from "./check.ts";
@@ -58,11 +59,12 @@ export function workChecks(facts: WorkFacts): Check[] {
 function unserved({ classes, pausedQueues }: WorkFacts): Check {
   const name = "work.unserved";
   const asleep = new Set(pausedQueues.map((queue) => queue.name));
-  const list = classes
-    .filter(({ ready, suited, taskClass }) => ready > 0 && suited === 0 && !asleep.has(taskClass.queue))
-    .filter(({ oldestReadyAgeMs = 0 }) => oldestReadyAgeMs >= UNSERVED_MS)
-    .sort((a, b) => (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0));
-  const [oldest] = list;
+  const list = classes.filter(
+    ({ ready, suited, taskClass, oldestReadyAgeMs = 0 }) =>
+      ready > 0 && suited === 0 && oldestReadyAgeMs >= UNSERVED_MS && !asleep.has(taskClass.queue),
+  );
+  const named = largest(list, MAX_NAMED, byAge);
+  const [oldest] = named;
   if (!oldest) return ok(name, "every task that waits has a worker that can run it");
   const { type, queue } = oldest.taskClass;
   const total = list.reduce((sum, { ready }) => sum + ready, 0);
@@ -71,7 +73,7 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
     name,
     `${plural(total, "task")} wait for a worker that is not there; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
     `muster why queue:${queue} names what is missing`,
-    list.slice(0, MAX_NAMED).map(({ taskClass, ready, oldestReadyAgeMs }) => ({
+    named.map(({ taskClass, ready, oldestReadyAgeMs }) => ({
       key: `${taskClass.queue}/${taskClass.type}`,
       value: `${ready} ready${requirements(taskClass.requirements)}`,
       source: "matcher",
@@ -87,7 +89,8 @@ function delayed({ classes, pausedQueues }: WorkFacts): Check {
     ({ ready, freeSlots, taskClass, oldestReadyAgeMs = 0 }) =>
       ready > 0 && freeSlots > 0 && oldestReadyAgeMs >= DELAYED_MS && !asleep.has(taskClass.queue),
   );
-  const [first] = late.sort((a, b) => (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0));
+  const named = largest(late, MAX_NAMED, byAge);
+  const [first] = named;
   if (!first) return ok(name, "no task waits beside a free slot");
   const { type, queue } = first.taskClass;
   return found(
@@ -95,15 +98,17 @@ function delayed({ classes, pausedQueues }: WorkFacts): Check {
     name,
     `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "slot")} that suit are free`,
     "a type's concurrency may hold it back (muster why queue:NAME); otherwise look at the schedulers' logs and loops",
-    late
-      .slice(0, MAX_NAMED)
-      .map((each) =>
-        fact(
-          `${each.taskClass.queue}/${each.taskClass.type}`,
-          `${each.ready} ready, ${each.freeSlots} slots free`,
-        ),
+    named.map((each) =>
+      fact(
+        `${each.taskClass.queue}/${each.taskClass.type}`,
+        `${each.ready} ready, ${each.freeSlots} slots free`,
       ),
+    ),
   );
+}
+
+function byAge(a: Coverage, b: Coverage): number {
+  return (b.oldestReadyAgeMs ?? 0) - (a.oldestReadyAgeMs ?? 0);
 }
 
 function paused({ pausedQueues, now }: WorkFacts): Check {

@@ -141,7 +141,10 @@ export async function countWaiting(
   classIds: readonly number[],
   limitPerClass: number,
 ): Promise<ReadonlyMap<number, number>> {
-  const rows = await db.cold<{ class_id: number; count: number }>(COUNT_WAITING, [classIds, limitPerClass]);
+  const rows = await db.cold<{ class_id: number; count: number }>(COUNT_WAITING, [
+    int4Array(classIds),
+    limitPerClass,
+  ]);
   return new Map(rows.map((row) => [row.class_id, row.count]));
 }
 

@@ -11,18 +11,21 @@ interface ClassColumns {
   resources: string[];
 }
 
+// In the order of the keys, and of the names of queues: schedulers that make the same ones cannot deadlock.
 const INSERT = {
   name: "class-insert",
   text: `insert into task_class (key, queue, type, labels, resources)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
            array(select jsonb_array_elements_text(d.resources::jsonb))
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as d(key, queue, type, labels, resources)
+     order by d.key
     on conflict (key) do nothing`,
 };
 
 const QUEUES = {
   name: "class-queues",
-  text: "insert into queue (name) select distinct unnest($1::text[]) on conflict (name) do nothing",
+  text: `insert into queue (name) select distinct d.name from unnest($1::text[]) as d(name) order by d.name
+    on conflict (name) do nothing`,
 };
 
 const SELECT = {

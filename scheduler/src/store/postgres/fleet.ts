@@ -6,7 +6,7 @@ import type {
   WorkerHello,
   WorkerRecord,
 } from "../../domain/worker.ts";
-import type { ClassDepth, LaunchFilter, QueueRow } from "../store.ts";
+import type { LaunchFilter } from "../store.ts";
 import type { Database, Statement } from "./database.ts";
 
 const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id, s.hello, s.phases, s.ready, s.draining,
@@ -85,39 +85,6 @@ const LAUNCHES: Statement = {
 const LEASE_HOLDERS: Statement = {
   name: "session-lease-holders",
   text: "select session_id, scheduler_id from session_lease where session_id = any($1::bigint[])",
-};
-
-const QUEUES: Statement = {
-  name: "queue-list",
-  text: "select name, pause_time, pause_reason from queue order by name",
-};
-
-const SET_PAUSED: Statement = {
-  name: "queue-set-paused",
-  text: `with q as (
-    insert into queue (name, pause_time, pause_reason) values ($1, case when $2::text is null then null else now() end, $2)
-    on conflict (name) do update
-       set pause_time = case when $2::text is null then null else coalesce(queue.pause_time, now()) end, pause_reason = $2
-    returning name, pause_time, pause_reason),
-  e as (
-    insert into event (name, attributes)
-    select case when $2::text is null then 'queue.resumed' else 'queue.paused' end,
-           jsonb_strip_nulls(jsonb_build_object('queue', $1::text, 'reason', $2::text))
-      from q),
-  n as (select pg_notify('muster', '{"kind":"queue"}'))
-  select q.* from q, n`,
-};
-
-const DEPTHS: Statement = {
-  name: "queue-depths",
-  text: `select class_id,
-         count(*) filter (where state = 0 and wake_time is null) as ready,
-         count(*) filter (where state = 0 and wake_time is not null) as scheduled,
-         count(*) filter (where state in (1, 2)) as active,
-         count(*) filter (where state = 2) as running,
-         extract(epoch from now() - min(create_time) filter (where state = 0 and wake_time is null))::float8 * 1000
-           as oldest_ms
-    from task group by class_id`,
 };
 
 interface SessionColumns {
@@ -214,56 +181,6 @@ export async function leaseHolders(
 ): Promise<ReadonlyMap<number, string>> {
   const rows = await db.cold<{ session_id: number; scheduler_id: string }>(LEASE_HOLDERS, [sessionIds]);
   return new Map(rows.map((row) => [row.session_id, row.scheduler_id]));
-}
-
-/** Every queue by name. */
-export async function listQueues(db: Database): Promise<QueueRow[]> {
-  return (await db.cold<QueueColumns>(QUEUES, [])).map(toQueue);
-}
-
-/** Pauses a queue, or resumes it when there is no reason; made when it does not exist. */
-export async function setQueuePaused(
-  db: Database,
-  name: string,
-  reason: string | undefined,
-): Promise<QueueRow> {
-  const [row] = await db.cold<QueueColumns>(SET_PAUSED, [name, reason ?? null]);
-  if (!row) throw new Error(`queue ${name} was not written`);
-  return toQueue(row);
-}
-
-/** Counts of the open tasks by class. Reads the whole open table: for people and the monitor, not for loops. */
-export async function depths(db: Database): Promise<ClassDepth[]> {
-  interface Row {
-    class_id: number;
-    ready: number;
-    scheduled: number;
-    active: number;
-    running: number;
-    oldest_ms: number | null;
-  }
-  return (await db.cold<Row>(DEPTHS, [])).map((row) => ({
-    classId: row.class_id,
-    ready: row.ready,
-    scheduled: row.scheduled,
-    active: row.active,
-    running: row.running,
-    oldestReadyAgeMs: row.oldest_ms ?? undefined,
-  }));
-}
-
-interface QueueColumns {
-  name: string;
-  pause_time: Date | null;
-  pause_reason: string | null;
-}
-
-function toQueue(row: QueueColumns): QueueRow {
-  return {
-    name: row.name,
-    pauseTime: row.pause_time ?? undefined,
-    pauseReason: row.pause_reason ?? undefined,
-  };
 }
 
 function toWorker(row: WorkerColumns): WorkerRecord {

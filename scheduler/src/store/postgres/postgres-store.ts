@@ -16,16 +16,7 @@ import {
   taskEvents,
   workerEvents,
 } from "./events.ts";
-import {
-  depths,
-  getWorker,
-  leaseHolders,
-  listLaunches,
-  listQueues,
-  listWorkers,
-  setQueuePaused,
-  waitingLaunches,
-} from "./fleet.ts";
+import { getWorker, leaseHolders, listLaunches, listWorkers, waitingLaunches } from "./fleet.ts";
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
 import { foreignLock } from "./lock-waits.ts";
@@ -35,6 +26,7 @@ import { Listener } from "./notify.ts";
 import { openSession } from "./open-session.ts";
 import { fleetReport } from "./overview.ts";
 import { Probe } from "./probe.ts";
+import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./queues.ts";
 import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
 import { dropOld, ensurePartitions } from "./retention.ts";
 import {
@@ -185,6 +177,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     getWorker: (id) => getWorker(db, id),
     leaseHolders: (ids) => leaseHolders(db, ids),
     listQueues: () => listQueues(db),
+    getQueue: (name) => getQueue(db, name),
+    pausedQueues: () => pausedQueues(db),
+    queueDepths: (filter) => queueDepths(db, filter),
     setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
     depths: () => depths(db),
     countWorkers: () => countWorkers(db),

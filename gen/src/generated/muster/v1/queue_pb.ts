@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKOAgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0eXBlcxgJIAMoCzIZLm11c3Rlci52MS5RdWV1ZVR5cGVEZXB0aCJiCg5RdWV1ZVR5cGVEZXB0aBIMCgR0eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKiAgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0eXBlcxgJIAMoCzIZLm11c3Rlci52MS5RdWV1ZVR5cGVEZXB0aBISCgp0eXBlX2NvdW50GAogASgDImIKDlF1ZXVlVHlwZURlcHRoEgwKBHR5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A queue and what is in it now.
@@ -77,11 +77,19 @@ export type Queue = Message<"muster.v1.Queue"> & {
   oldestReadyAge?: Duration | undefined;
 
   /**
-   * The same by task type, largest first.
+   * The same by task type, those with the most ready tasks first: of at most 50 types. Types of which nothing
+   * waits or runs are kept for a day and have zeros.
    *
    * @generated from field: repeated muster.v1.QueueTypeDepth types = 9;
    */
   types: QueueTypeDepth[];
+
+  /**
+   * Task types of the queue; `types` holds the first of them.
+   *
+   * @generated from field: int64 type_count = 10;
+   */
+  typeCount: bigint;
 };
 
 /**

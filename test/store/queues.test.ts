@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { openFixture, type StoreFixture } from "./fixture.ts";
+
+describe("store: queues with what is in them", () => {
+  let fixture: StoreFixture;
+
+  before(async () => {
+    fixture = await openFixture();
+  });
+  after(() => fixture.close());
+
+  it("counts by type, the fullest first, and keeps the types of an empty queue", async () => {
+    const { store, submit, session, claimOne } = fixture;
+    await submit("few", 1, { queue: "mixed" });
+    const many = await submit("many", 3, { queue: "mixed" });
+    await submit("later", 2, { queue: "mixed", delayMs: 3_600_000 });
+    await claimOne(many[0] ?? 0, await session());
+    await fixture.classOf("idle", "empty");
+    const [empty, mixed] = await store.queueDepths({ limit: 10, maxTypes: 2 });
+    assert.deepEqual(
+      [empty?.name, empty?.typeCount, empty?.types],
+      ["empty", 1, [{ type: "idle", ready: 0, scheduled: 0, active: 0 }]],
+    );
+    assert.deepEqual(
+      [mixed?.ready, mixed?.scheduled, mixed?.active, mixed?.typeCount],
+      [3, 2, 1, 3],
+      "all types are counted",
+    );
+    assert.deepEqual(mixed?.types, [
+      { type: "many", ready: 2, scheduled: 0, active: 1 },
+      { type: "few", ready: 1, scheduled: 0, active: 0 },
+    ]);
+    assert.ok((mixed?.oldestReadyAgeMs ?? -1) >= 0);
+  });
+
+  it("goes by name, page by page, and finds one alone", async () => {
+    const { store } = fixture;
+    await store.setQueuePaused("zzz", "for a test");
+    const first = await store.queueDepths({ limit: 1, maxTypes: 1 });
+    const rest = await store.queueDepths({ afterName: first[0]?.name, limit: 10, maxTypes: 1 });
+    assert.deepEqual(
+      [...first, ...rest].map(({ name }) => name),
+      ["empty", "mixed", "zzz"],
+    );
+    const [one] = await store.queueDepths({ name: "zzz", limit: 1, maxTypes: 1 });
+    assert.deepEqual([one?.pauseReason, one?.typeCount, one?.types], ["for a test", 0, []]);
+    assert.deepEqual(await store.pausedQueues(), ["zzz"]);
+    assert.equal((await store.getQueue("zzz"))?.pauseReason, "for a test");
+    assert.equal(await store.getQueue("nope"), undefined);
+  });
+});

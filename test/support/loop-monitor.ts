@@ -1,0 +1,24 @@
+import { isMainThread } from "node:worker_threads";
+
+/**
+ * Loaded into a scheduler under test (`--import`): at SIGWINCH it prints the longest turn of the main loop since the last
+ * one. A turn is told in processor time: on a machine that does other things, its length on the clock says nothing.
+ */
+if (isMainThread) {
+  const spent = () => {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1_000;
+  };
+  let last = spent();
+  let longest = 0;
+  setInterval(() => {
+    const now = spent();
+    longest = Math.max(longest, now - last);
+    last = now;
+  }, 1).unref();
+  process.on("SIGWINCH", () => {
+    process.stdout.write(`${JSON.stringify({ event: "loop.longest_turn", ms: longest })}\n`);
+    longest = 0;
+    last = spent();
+  });
+}

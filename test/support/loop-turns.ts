@@ -1,0 +1,13 @@
+import type { Program } from "./program.ts";
+
+/** For the environment of a scheduler whose turns are measured. */
+export const MEASURED_LOOP = {
+  NODE_OPTIONS: `--import=${new URL("./loop-monitor.ts", import.meta.url).href}`,
+} as const;
+
+/** The longest turn of the scheduler's main loop since it was asked last, milliseconds of processor time. */
+export async function longestTurn(program: Program): Promise<number> {
+  const after = program.mark();
+  program.kill("SIGWINCH");
+  return Number((await program.line("loop.longest_turn", undefined, { after })).ms);
+}
