@@ -168,7 +168,7 @@ async function startEmbedded(config: Config, log: Logger, signal: AbortSignal): 
     data_dir: postgres.dataDir,
     port: postgres.port,
     version: postgres.version,
-    pid: postgres.pid,
+    postgres_pid: postgres.pid,
   });
   return postgres;
 }

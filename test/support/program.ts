@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { faultOfLine } from "./log-lines.ts";
 
 /** A JSON log line of a program under test. */
 export interface LogLine {
@@ -137,6 +138,9 @@ export class Program {
     if (!line.startsWith("{")) return;
     const value: unknown = JSON.parse(line);
     if (typeof value === "object" && value !== null && "event" in value && typeof value.event === "string") {
+      const { event } = value;
+      const fault = faultOfLine(line, { event, level: "level" in value ? value.level : undefined });
+      if (fault !== undefined) lineFaults.add(`${this.name}: ${fault}`);
       this.lines.push({ ...value, event: value.event });
       this.#tell();
     }
@@ -161,8 +165,22 @@ export class Program {
 
 const running = new Set<Program>();
 
-/** Kills what a failed test left behind; call it in an `after` hook. */
+/** What was wrong with lines of any program so far. */
+const lineFaults = new Set<string>();
+
+/** A look at what is about to be killed. */
+type LastLook = () => Promise<void>;
+
+const lastLooks: LastLook[] = [];
+
+/** Calls it whenever `killAll` is about to kill. */
+export function beforeKillAll(look: LastLook): void {
+  lastLooks.push(look);
+}
+
+/** Kills what a failed test left behind; call it in an `after` hook. Fails when a last look does, after the kill. */
 export async function killAll(): Promise<void> {
+  const looks = await Promise.allSettled(lastLooks.map((look) => look()));
   await Promise.all(
     [...running].map((program) => {
       program.kill("SIGCONT");
@@ -170,4 +188,6 @@ export async function killAll(): Promise<void> {
       return program.ended;
     }),
   );
+  for (const look of looks) if (look.status === "rejected") throw look.reason;
+  if (lineFaults.size > 0) throw new Error([...lineFaults].join("\n"));
 }

@@ -1,4 +1,4 @@
-/** Every event name of a worker's log with its level; docs/logs.md says what they mean, and a test compares. */
+/** Every event name of a worker's log with its level, or levels; docs/logs.md says what they mean, and a test compares. */
 export const LOG_EVENTS = {
   "task.<phase>.<change>": "debug",
   "task.<phase>.recovered": "info",
@@ -37,6 +37,7 @@ export const LOG_EVENTS = {
   "worker.results.unacknowledged": "error",
   "worker.resumed": "info",
   "worker.signal": "info",
+  "worker.spans.unsent": "warn",
   "worker.started": "info",
   "worker.startup.phase": "info",
   "worker.startup_timeout_unregistered": "error",

@@ -60,7 +60,32 @@ export function createProgramLogger(level: LogLevel): Logger {
   const destination = process.stdout.isTTY
     ? prettyStream({ sync: true, translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo", ignore: "worker_id,pid" })
     : pino.destination({ fd: 1, sync: true });
-  return pino(options, destination);
+  return withKeysOnce(pino(options, destination), {});
+}
+
+/** Keys that every line has by itself. */
+const OWN_KEYS: ReadonlySet<string> = new Set(["level", "time", "msg"]);
+
+/**
+ * A log whose lines have every key once. pino writes what a child is bound to as it is and the facts of a line after it,
+ * so that a fact of the same name would stand there twice; here the fact of the line takes its place.
+ */
+function withKeysOnce(log: Logger, bound: Readonly<Record<string, unknown>>): Logger {
+  const merged = (fields: object) => {
+    const entries = Object.entries({ ...bound, ...fields });
+    return Object.fromEntries(
+      entries.map(([key, value]) => [OWN_KEYS.has(key) ? `${key}_` : key, value] as const),
+    );
+  };
+  // Errors are objects that pino knows how to write.
+  const facts = (fields: object) => merged(fields instanceof Error ? { err: fields } : fields);
+  return {
+    debug: (fields, message) => log.debug(facts(fields), message),
+    info: (fields, message) => log.info(facts(fields), message),
+    warn: (fields, message) => log.warn(facts(fields), message),
+    error: (fields, message) => log.error(facts(fields), message),
+    child: (fields) => withKeysOnce(log, { ...bound, ...fields }),
+  };
 }
 
 /** Says nothing. */

@@ -125,7 +125,7 @@ export class Reporter {
       this.#log.say(
         "error",
         "launch.report.undelivered",
-        `${this.#exits.length} ends could not be told to the scheduler within ${timeoutMs / 1000} s`,
+        `${this.#exits.length} ${this.#exits.length === 1 ? "end" : "ends"} could not be reported to the scheduler within ${timeoutMs / 1000} s`,
         { launch_ids: this.#exits.map(({ message }) => message.launchId) },
       );
       this.#exits = [];
@@ -180,7 +180,7 @@ export class Reporter {
     this.#log.say(
       "info",
       "launch.reported",
-      `the scheduler knows of the end; ${requeuedCount} attempts were requeued`,
+      `the scheduler knows of the end; ${requeuedCount} ${requeuedCount === 1 ? "attempt was" : "attempts were"} requeued`,
       {
         launch_id: exit.message.launchId,
         requeued: requeuedCount,

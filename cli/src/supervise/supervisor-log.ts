@@ -1,12 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { Screen } from "../io.ts";
+import type { LogEvent } from "./log-events.ts";
 
 /** Severity of a line. */
 export type Level = "info" | "warn" | "error";
 
 /** What the supervisor itself has to say, apart from the output that it passes on. */
 export interface SupervisorLog {
-  say(level: Level, event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
+  say(level: Level, event: LogEvent, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
 /**
@@ -22,7 +23,7 @@ export function supervisorLog(
   return {
     say(level, event, message, fields = {}) {
       const time = new Date(clock.now()).toISOString();
-      const line = `${JSON.stringify({ level, time, event, ...fields, msg: message })}\n`;
+      const line = `${JSON.stringify({ ...fields, level, time, event, msg: message })}\n`;
       keep(line);
       if (screen.isTTY) {
         const { dim, red, yellow } = screen.colors;

@@ -79,7 +79,7 @@ export class Launches {
         pool,
         command: facts.command,
         hostname: facts.hostname,
-        pid: facts.pid,
+        worker_pid: facts.pid,
         start_number: facts.startNumber,
       });
     }
@@ -114,7 +114,7 @@ export class Launches {
       const planned = reason === "finished";
       // One that had registered is counted with the end of its session.
       if (reason === "launch_failed" || reason === "startup_timeout") counters.launchFailures.add(reason);
-      log[planned ? "info" : "error"](eventOf(reason), {
+      const lines = {
         worker_id: workerId,
         launch_id: launchId,
         reason,
@@ -122,7 +122,9 @@ export class Launches {
         ...facts(report),
         last_phase: lastPhase,
         ...(planned ? {} : { log_tail: cutToEnd(logTail, LOGGED_TAIL) }),
-      });
+      };
+      if (planned) log.info("worker.exited", lines);
+      else log.error(eventOf(reason), lines);
     }
     if (livingSessions.length === 0) return ended.requeued;
     const requeued = await ends.processEnded(livingSessions, reason, exit.fatal, decideExit(reason, exit));
@@ -162,7 +164,8 @@ export class Launches {
     for (const launch of waiting) {
       const last = launch.phases.at(-1);
       const left = registerTimeLeftMs(launch, now);
-      log[left > 0 ? "info" : "warn"]("worker.waiting_for_connection", {
+      const level = left > 0 ? "info" : "warn";
+      log[level]("worker.waiting_for_connection", {
         worker_id: launch.workerId,
         launch_id: launch.id,
         last_phase: last?.phase ?? "",
@@ -202,13 +205,13 @@ export class Launches {
 }
 
 /** Name under which the end of a launch is logged and recorded. */
-function eventOf(reason: LaunchEndReason): string {
+function eventOf(reason: LaunchEndReason) {
   switch (reason) {
     case "launch_failed":
     case "startup_timeout":
     case "killed":
     case "oom_killed":
-      return `worker.${reason}`;
+      return `worker.${reason}` as const;
     default:
       return "worker.exited";
   }

@@ -117,14 +117,14 @@ export class Reports {
       sequence: event.sequence,
       attributes: event.attributes,
     });
-    if (change === "stuck" || change === "recovered") {
-      log[change === "stuck" ? "warn" : "info"](event.name, {
-        ...event.attributes,
-        worker_id: session.workerId,
-        attempt_id: formatAttemptId(event.key),
-        ...traces.fields(attempt),
-      });
-    }
+    const facts = () => ({
+      ...event.attributes,
+      worker_id: session.workerId,
+      attempt_id: formatAttemptId(event.key),
+      ...traces.fields(attempt),
+    });
+    if (change === "stuck") log.warn(`task.${phase}.stuck`, facts());
+    else if (change === "recovered") log.info(`task.${phase}.recovered`, facts());
   }
 
   progress(session: Session, key: AttemptKey, progress: AttemptProgress): void {

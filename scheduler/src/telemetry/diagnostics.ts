@@ -15,7 +15,7 @@ const MAX_LENGTH = 1_000;
 /** Writes what the OpenTelemetry libraries say of themselves into the log, each message once a minute. */
 export function diagnostics(log: Logger, clock: Clock): DiagLogger {
   const saidAt = new Map<string, number>();
-  const say = (level: "debug" | "info" | "warn" | "error") => (message: string) => {
+  const say = (level: "debug" | "info" | "warn") => (message: string) => {
     const text = cut(message, MAX_LENGTH);
     const now = clock.monotonic();
     if (now - (saidAt.get(text) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;

@@ -1,4 +1,4 @@
-/** Every event name of the scheduler's log with its level; docs/logs.md says what they mean, and a test compares. */
+/** Every event name of the scheduler's log with its level, or levels; docs/logs.md says what they mean, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
   "database.available": "info",
@@ -58,20 +58,25 @@ export const LOG_EVENTS = {
   "task.unlisted": "warn",
   "task.unstarted": "warn",
   "tasks.stuck": "warn",
+  "telemetry.diagnostic": "debug, info, warn",
   "telemetry.not_collected": "error",
   "telemetry.not_flushed": "warn",
   "traces.dropped": "warn",
   "traces.not_written": "warn",
   "worker.disconnect_not_recorded": "warn",
   "worker.draining": "info",
+  "worker.exited": "info, error",
   "worker.fatal": "error",
   "worker.goodbye": "info",
   "worker.heartbeat": "debug",
+  "worker.killed": "error",
+  "worker.launch_failed": "error",
   "worker.launched": "info",
   "worker.lists_nothing": "warn",
   "worker.loop_blocked": "warn",
   "worker.loop_unblocked": "info",
   "worker.lost": "warn",
+  "worker.oom_killed": "error",
   "worker.reconnected": "info",
   "worker.refusals_dropped": "warn",
   "worker.refusals_evicted": "warn",
@@ -80,6 +85,20 @@ export const LOG_EVENTS = {
   "worker.registered": "info",
   "worker.report_not_recorded": "warn",
   "worker.startup.phase": "info",
+  "worker.startup_timeout": "error",
   "worker.stream_failed": "error",
   "worker.suspect": "warn",
+  "worker.waiting_for_connection": "info, warn",
 } as const;
+
+type Level = "debug" | "info" | "warn" | "error";
+
+/** The names that one with a variable part stands for. */
+type Names<E> = E extends `${infer Before}<${string}>${infer After}`
+  ? `${Before}${string}${Names<After>}`
+  : E;
+
+/** What may be logged at the level: nothing that the catalogue lacks compiles. */
+export type LogEvent<L extends Level> = {
+  [E in keyof typeof LOG_EVENTS]: (typeof LOG_EVENTS)[E] extends `${string}${L}${string}` ? Names<E> : never;
+}[keyof typeof LOG_EVENTS];

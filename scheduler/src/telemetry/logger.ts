@@ -1,17 +1,23 @@
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import { errorFields } from "./error-fields.ts";
+import type { LogEvent } from "./events.ts";
 import { RollingFile } from "./rolling-file.ts";
 import { activeSpanFields } from "./tracing.ts";
 
+/** Keys that every line has by itself. */
+const OWN_KEYS = ["time", "level", "event", "pid"] as const;
+
 /** Facts of a log line. `error` is written with its class, message, stack and cause. */
-export type LogFields = Readonly<Record<string, unknown>>;
+export type LogFields = Readonly<Record<string, unknown>> & {
+  readonly [K in (typeof OWN_KEYS)[number]]?: never;
+};
 
 /** Structured log: an event name and its facts. */
 export interface Logger {
-  debug(event: string, fields?: LogFields): void;
-  info(event: string, fields?: LogFields): void;
-  warn(event: string, fields?: LogFields): void;
-  error(event: string, fields?: LogFields): void;
+  debug(event: LogEvent<"debug">, fields?: LogFields): void;
+  info(event: LogEvent<"info">, fields?: LogFields): void;
+  warn(event: LogEvent<"warn">, fields?: LogFields): void;
+  error(event: LogEvent<"error">, fields?: LogFields): void;
   /** True when debug lines are written: ask before working out costly facts. */
   readonly debugEnabled: boolean;
 }
@@ -64,8 +70,8 @@ export async function openLogger(options: LoggerOptions): Promise<{ log: Logger;
           path,
           maxBytes: options.maxFileMb * 1024 * 1024,
           keep: options.keepFiles,
-          onFault: (error) => root.error({ path, error }, "log.file_failed"),
-          onRecovered: (count) => root.warn({ path, lost_lines: count }, "log.file_recovered"),
+          onFault: (error) => log.error("log.file_failed", { path, error }),
+          onRecovered: (count) => log.warn("log.file_recovered", { path, lost_lines: count }),
         });
   if (file) streams.push({ level: options.level, stream: { write: (line) => file.write(line) } });
   const root: PinoLogger = pino(
@@ -80,16 +86,23 @@ export async function openLogger(options: LoggerOptions): Promise<{ log: Logger;
     },
     pino.multistream(streams),
   );
-  return {
-    log: {
-      debug: (event, fields = {}) => root.debug(fields, event),
-      info: (event, fields = {}) => root.info(fields, event),
-      warn: (event, fields = {}) => root.warn(fields, event),
-      error: (event, fields = {}) => root.error(fields, event),
-      debugEnabled: root.isLevelEnabled("debug"),
-    },
-    close: () => file?.close(),
+  const log: Logger = {
+    debug: (event, fields = {}) => root.debug(withoutOwn(fields), event),
+    info: (event, fields = {}) => root.info(withoutOwn(fields), event),
+    warn: (event, fields = {}) => root.warn(withoutOwn(fields), event),
+    error: (event, fields = {}) => root.error(withoutOwn(fields), event),
+    debugEnabled: root.isLevelEnabled("debug"),
   };
+  return { log, close: () => file?.close() };
+}
+
+/** The line's own keys are written apart from its facts: a fact of the same name would stand there a second time. */
+function withoutOwn(fields: LogFields): LogFields {
+  if (!OWN_KEYS.some((key) => key in fields)) return fields;
+  const entries: [string, unknown][] = Object.entries(fields);
+  return Object.fromEntries(
+    entries.map(([key, value]) => [OWN_KEYS.some((own) => own === key) ? `${key}_` : key, value]),
+  );
 }
 
 /** Writes nothing. */
