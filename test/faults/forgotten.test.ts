@@ -103,7 +103,7 @@ describe("workers that say nothing of what they accepted", () => {
     worker.cut();
   });
 
-  it("a worker that never names anything keeps what it has, and is told of once", async () => {
+  it("T32: a worker that never names anything keeps what it has, and is told of once", async () => {
     const worker = await RawWorker.connect(fleet.scheduler.grpc, {
       workerId: "simple",
       hello: { queues: ["simple"] },
@@ -114,6 +114,17 @@ describe("workers that say nothing of what they accepted", () => {
     await log.line("worker.lists_nothing", ({ worker_id }) => worker_id === "simple");
     // Well beyond the moment at which a worker that names what it runs would lose it.
     await new Promise((resolve) => setTimeout(resolve, L + 5 * H));
+    // T32: it holds something although none of its heartbeats says so.
+    const { reason } = await fleet.workerSays("simple", "BUSY", 0, {
+      summary: new RegExp(
+        `^it holds 1 attempt in 1 slot: accepted ${attemptId} [\\d.]+ m?s ago, which its heartbeats do not name$`,
+      ),
+      evidence: { attempt: new RegExp(`^${attemptId}, accepted .+ ago; its heartbeats do not name it$`) },
+      remedy: new RegExp(`muster why ${handle.id}`),
+      since: false,
+    });
+    assert.ok(reason.evidence.some(({ key, age }) => key === "last_heartbeat" && age !== undefined));
+    await fleet.truth();
     const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
     assert.ok(explanation?.reasons.every(({ code }) => code !== "MISSING_AT_WORKER"));
     worker.succeed(attemptId);
@@ -133,7 +144,7 @@ describe("workers that say nothing of what they accepted", () => {
     const { attemptId } = await worker.assignment(handle.id);
     listed.add(attemptId);
     const { reason } = await fleet.taskSays(handle.id, "AWAITING_START", UNSTARTED + H);
-    assert.match(reason.summary, /idle accepted it .* ago and has not started it/);
+    assert.match(reason.summary, /idle accepted it .* ago and has not reported its start/);
     const { value: events } = await within("two warnings", 4 * UNSTARTED, async () => {
       const { events: all } = await fleet.client.fleet.listEvents({ taskId: handle.id, pageSize: 100 });
       const found = all.filter(({ name }) => name === "task.unstarted");

@@ -89,7 +89,7 @@ describe("tasks that wait say why, and what to do", () => {
     const queue = await first("NO_WORKER_FOR_TYPE", "echo", { queue: "defautl" });
     assert.match(
       queue.told.reason.summary,
-      /none takes from queue defautl: they take from default; did you mean default\?/,
+      /none takes from queue defautl: it takes from default; did you mean default\?/,
     );
     assert.match(queue.told.reason.remedy, /submit it to default/);
   });
@@ -103,11 +103,35 @@ describe("tasks that wait say why, and what to do", () => {
     });
     assert.match(
       told.reason.summary,
-      /no worker has the label gpu=h100: .* 1 has gpu, with a100 \(1 worker\)/,
+      /no worker that can run echo from labels has the label gpu=h100: .* 1 has gpu, with a100 \(1 worker\)/,
     );
     assert.deepEqual(values(told.reason, "label"), ["gpu=h100: on 0 workers"]);
     assert.match(told.reason.remedy, /start a worker with the label gpu=h100/);
     assertSince(told.reason);
+  });
+
+  it("T33: a label, type or resource that differs in case, a plural or a separator is suggested", async () => {
+    const env = { LABELS: '{"Region":"EU","gpu-types":"A100"}' };
+    await fleet.worker("near", { queue: "near", env });
+    const says = async (labels: Record<string, string>, hint: RegExp) => {
+      const { told } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
+        queue: "near",
+        requires: { labels },
+      });
+      assert.match(told.reason.summary, hint);
+      return told.reason.remedy;
+    };
+    assert.match(
+      await says({ region: "EU" }, /1 worker, none has region; did you mean Region=EU\?$/),
+      /^submit it with Region=EU if that is what was meant/,
+    );
+    await says({ Region: "eu" }, /1 has Region, with EU \(1 worker\); did you mean Region=EU\?$/);
+    await says({ gpu_type: "a100" }, /none has gpu_type; did you mean gpu-types=A100\?$/);
+    await says({ regions: "moon" }, /none has regions; did you mean Region\?$/);
+    const type = await first("NO_WORKER_FOR_TYPE", "Echos", { queue: "near" });
+    assert.match(type.told.reason.summary, /did you mean echo\?/);
+    const queue = await first("NO_WORKER_FOR_TYPE", "echo", { queue: "Near" });
+    assert.match(queue.told.reason.summary, /did you mean near\?/);
   });
 
   it("F17: all slots busy: by what, the oldest first", async () => {

@@ -3,12 +3,14 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterEach, beforeEach } from "node:test";
 import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "./postgres.ts";
-import type { Program } from "./program.ts";
+import { beforeKillAll, type Program } from "./program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "./scheduler.ts";
 import { assertTold, type Saying } from "./told.ts";
+import { TruthCheck } from "./truth/check.ts";
 
 /** Added to every bound: a machine with two cores runs other tests at the same time. */
 export const SLACK_MS = 2_000;
@@ -40,6 +42,7 @@ export class Fleet {
   readonly #databaseUrl: string;
 
   readonly #token: string | undefined;
+  readonly #truth: TruthCheck;
 
   private constructor(db: TestDatabase, databaseUrl: string, schedulers: TestScheduler[], token?: string) {
     this.db = db;
@@ -50,6 +53,8 @@ export class Fleet {
       scheduler: schedulers.map(({ grpc }) => grpc).join(","),
       ...(token === undefined ? {} : { token }),
     });
+    this.#truth = new TruthCheck({ url: db.url, token, runsFile: this.runsFile, heartbeatMs: H });
+    open.add(this);
   }
 
   /**
@@ -217,9 +222,19 @@ export class Fleet {
     return afterMs;
   }
 
+  /**
+   * Fails when anything that a scheduler says contradicts the database or the processes. Runs after every test of
+   * itself; a test calls it where what it has made will not last until its end.
+   */
+  truth(): Promise<void> {
+    return this.#truth.look(this.schedulers);
+  }
+
   /** Drops the client and the database; call `killAll` before. */
   async stop(): Promise<void> {
+    open.delete(this);
     this.client.close();
+    await this.#truth.close();
     await this.db.drop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -229,6 +244,29 @@ export class Fleet {
     return join(this.#folder, "runs");
   }
 }
+
+/** Fleets that tests have started and not stopped. */
+const open = new Set<Fleet>();
+
+/** True once what the test under way has left was looked at. */
+let looked = false;
+
+async function lookAtAll(): Promise<void> {
+  if (looked) return;
+  looked = true;
+  for (const fleet of open) await fleet.truth();
+}
+
+beforeEach(() => {
+  looked = false;
+});
+
+// A test's own hooks come first, and some of them end what there is to look at.
+beforeKillAll(lookAtAll);
+afterEach(async (context) => {
+  // What a failed test has left proves nothing.
+  if (!("passed" in context && context.passed === false)) await lookAtAll();
+});
 
 /** Holds handlers until the test opens it. */
 export class Gate {

@@ -21,8 +21,8 @@ test("a queue view is one line with depths and why none of it came", () => {
       "No suitable tasks - queue: [llm: 125, ocr in scans: 3]; llm: model:x is not loaded on it (resources); ocr in scans: it has no handler for ocr (type)",
     ],
     [
-      [entry("llm", 197, "", "it may run them; others were faster")],
-      "Tasks available - queue: [llm: 197], all claimed by others; llm: it may run them; others were faster",
+      [entry("llm", 197, "", "it may run them; none was assigned to it yet")],
+      "Tasks available - queue: [llm: 197], all claimed by others; llm: it may run them; none was assigned to it yet",
     ],
     [
       [entry("llm", 5), entry("ocr", 1, "labels", "it lacks the label gpu=a100 (it has no gpu)")],

@@ -31,7 +31,7 @@ export interface FleetViewParts {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly schedulerId: string;
-  readonly leases: Pick<LeaseSettings, "leaseMs" | "graceMs">;
+  readonly leases: Pick<LeaseSettings, "heartbeatMs" | "leaseMs" | "graceMs">;
   readonly watch: WatchSettings;
 }
 
@@ -65,14 +65,14 @@ export class FleetView {
       records
         // A process that has not said hello runs nothing and is no worker to the matcher.
         .filter(({ sessionId, hello }) => hello.types.length > 0 && registry.byId(sessionId) === undefined)
-        .map((record) => memberElsewhere(record, now, leases.graceMs))
+        .map((record) => memberElsewhere(record, now, leases))
     );
   }
 
   /** One living worker, from memory when it is this scheduler's. */
   member(record: WorkerRecord, now: Date): FleetMember {
     const session = this.#parts.registry.byId(record.sessionId);
-    return session ? this.#ownMember(session, now) : memberElsewhere(record, now, this.#parts.leases.graceMs);
+    return session ? this.#ownMember(session, now) : memberElsewhere(record, now, this.#parts.leases);
   }
 
   /** This scheduler's worker of that name, from memory. */
@@ -126,6 +126,9 @@ export class FleetView {
       ),
       idleMs: session.idleSince === undefined ? undefined : monotonic - session.idleSince,
       graceLeftMs: graceLeft(record, state, now, leases.graceMs),
+      heartbeatMs: leases.heartbeatMs,
+      stalledMs: left(session.acceptStalledUntil, monotonic),
+      unreadCount: session.link?.unreadCount,
     };
   }
 }
@@ -143,9 +146,11 @@ export function keptBeat(
 function seenOf(session: Session, now: number): SeenRecord {
   const types: Record<string, number> = {};
   for (const [type, { active }] of session.types) if (active > 0) types[type] = active;
+  const stalledMs = left(session.acceptStalledUntil, now);
   return {
     outstanding: session.outstanding,
     types,
+    ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
     held: heldBy(session, now)
       .sort((a, b) => b.ageMs - a.ageMs)
       .slice(0, MAX_SEEN),
@@ -157,6 +162,11 @@ function seenOf(session: Session, now: number): SeenRecord {
   };
 }
 
+/** What is left of it; undefined when that is nothing. */
+function left(until: number | undefined, now: number): number | undefined {
+  return until !== undefined && until > now ? until - now : undefined;
+}
+
 function heldBy(session: Session, now: number): SeenAttempt[] {
   const held = [...session.attempts.values()].map(
     (attempt): SeenAttempt => ({
@@ -164,6 +174,12 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
       type: attempt.type,
       phase: attempt.phase ?? "",
       phaseAgeMs: now - attempt.phaseAt,
+      stage:
+        attempt.startedAt !== undefined
+          ? "started"
+          : attempt.acceptedAt !== undefined
+            ? "accepted"
+            : "assigned",
       ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
       resultPending: attempt.settling,
     }),
@@ -187,7 +203,11 @@ function graceLeft(
   return Math.max(0, leaseUntil.getTime() + graceMs - now.getTime());
 }
 
-function memberElsewhere(record: WorkerRecord, now: Date, graceMs: number): FleetMember {
+function memberElsewhere(
+  record: WorkerRecord,
+  now: Date,
+  { graceMs, heartbeatMs }: Pick<LeaseSettings, "heartbeatMs" | "graceMs">,
+): FleetMember {
   const { hello, heartbeat, heartbeatTime } = record;
   const state = workerState(record, now);
   const ageMs = now.getTime() - (heartbeatTime ?? record.connectTime).getTime();
@@ -227,6 +247,9 @@ function memberElsewhere(record: WorkerRecord, now: Date, graceMs: number): Flee
     ),
     idleMs: undefined,
     graceLeftMs: graceLeft(record, state, now, graceMs),
+    heartbeatMs,
+    stalledMs: left(heartbeat?.seen?.stalledMs, ageMs),
+    unreadCount: undefined,
   };
 }
 

@@ -42,6 +42,8 @@ export interface WorkerLink {
   queueView(entries: readonly QueueViewEntry[]): void;
   prepare(resource: string, waitingTasks: number): void;
   releaseResource(resource: string, reason: string): void;
+  /** Messages that the worker has not read yet. */
+  readonly unreadCount: number;
   /** Ends the stream with the refusal as its status. */
   close(refusal: Refusal): void;
 }

@@ -102,7 +102,7 @@ describe("what idle workers are told", () => {
         type: "tts",
         ready: 1,
         removedBy: "",
-        detail: "it may run them; others were faster",
+        detail: "it may run them; none was assigned to it yet",
       },
     ]);
     paused.add("default");

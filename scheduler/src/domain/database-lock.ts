@@ -1,5 +1,5 @@
 import { DatabaseUnavailableError } from "./errors.ts";
-import { type Evidence, plural, type Reason, span } from "./explain/reason.ts";
+import { agree, type Evidence, HAS, plural, type Reason, span } from "./explain/reason.ts";
 
 /** What somebody else holds in the database that Muster waits for. */
 export interface DatabaseLock {
@@ -34,7 +34,7 @@ export class DatabaseLockedError extends DatabaseUnavailableError {
 
 /** Who waits for how long, and for whom. */
 export function describeLock({ waitingCount, waitMs, holder }: DatabaseLock): string {
-  const waits = `${plural(waitingCount, "statement")} of Muster ${waitingCount === 1 ? "has" : "have"} waited for a lock, the first for ${span(waitMs)}`;
+  const waits = `${plural(waitingCount, "statement")} of Muster ${agree(waitingCount, HAS)} waited for a lock, the first for ${span(waitMs)}`;
   return `${waits}, held by ${holder ? describeHolder(holder) : "a session that cannot be seen"}`;
 }
 

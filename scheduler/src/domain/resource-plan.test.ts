@@ -102,6 +102,9 @@ function member(workerId: string, shape: Shape = {}): FleetMember {
     ),
     idleMs: undefined,
     graceLeftMs: undefined,
+    heartbeatMs: 5_000,
+    stalledMs: undefined,
+    unreadCount: 0,
   };
 }
 

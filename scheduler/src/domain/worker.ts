@@ -142,6 +142,8 @@ export interface SeenRecord {
   readonly types: Readonly<Record<string, number>>;
   /** The oldest of them; ages are milliseconds. */
   readonly held: readonly SeenAttempt[];
+  /** Until it is given work again, because it left an assignment unanswered; absent when it is not held back. */
+  readonly stalledMs?: number;
   /** What it was asked to load, and how long ago, milliseconds. */
   readonly asks: readonly { readonly resource: string; readonly sinceMs: number; readonly count: number }[];
 }
@@ -153,7 +155,9 @@ export interface SeenAttempt {
   /** Empty when it is in none. */
   readonly phase: string;
   readonly phaseAgeMs: number;
-  /** Since it started, or was given out when it has not. */
+  /** How far it is; undefined from a scheduler that does not say. */
+  readonly stage?: "assigned" | "accepted" | "started";
+  /** Since it started, or was accepted or assigned when it has not. */
   readonly ageMs: number;
   /** Its result has arrived and is being committed. */
   readonly resultPending: boolean;

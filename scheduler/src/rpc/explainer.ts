@@ -143,7 +143,8 @@ export class Explainer {
 
   async #workerReasons(record: WorkerRecord): Promise<Explanation> {
     const { store, fleet, classes, backlog } = this.#parts;
-    const now = await store.databaseTime();
+    const clock = await this.#databaseClock();
+    const now = clock();
     if (record.goneTime) {
       const state = workerState(record, now);
       const end = await store.lastWorkerEvent(record.workerId, record.sessionId, END_EVENTS);
@@ -165,11 +166,12 @@ export class Explainer {
       const taskClass = classes.get(classId)?.taskClass;
       return taskClass ? [{ taskClass, ready, queuePaused: classes.isPaused(taskClass.queue) }] : [];
     });
-    const member = fleet.member(record, now);
+    const told = clock();
+    const member = fleet.member(record, told);
     return {
       subject: record.workerId,
       state: member.state,
-      reasons: explainLiving(member, waiting, now),
+      reasons: explainLiving(member, waiting, told),
     };
   }
 
@@ -206,7 +208,7 @@ export class Explainer {
     if (pause) {
       reasons.unshift({
         code: "QUEUE_PAUSED",
-        summary: `the queue is paused: ${queue.pauseReason}; ${waits === 0 ? "nothing waits in it" : `${plural(waits, "task")} ${waits === 1 ? "waits" : "wait"} in it`}`,
+        summary: `the queue is paused: ${queue.pauseReason}; ${waits === 0 ? "nothing waits in it" : `${plural(waits, "task", ["waits", "wait"])} in it`}`,
         since: pause,
         evidence: [
           { key: "pause_reason", value: queue.pauseReason ?? "", source: "database" },
@@ -231,21 +233,23 @@ export class Explainer {
     const { store, fleet, watch, acceptDeadlineMs } = this.#parts;
     if (hasEnded(task.state))
       return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
-    const now = await store.databaseTime();
-    if (task.state === "queued") return this.#waitingReasons(task, now);
+    const clock = await this.#databaseClock();
+    if (task.state === "queued") return this.#waitingReasons(task, clock);
     const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);
+    const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
+    const now = clock();
     const holder =
       record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
-    const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
     return explainActive({ task, holder, events, watch, acceptDeadlineMs, now });
   }
 
-  async #waitingReasons(task: TaskRecord, now: Date): Promise<Reason[]> {
+  async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
     const taskClass = await classes.resolve(task.queue, task.type, task.requirements);
-    const elsewhere = await fleet.elsewhere(now);
-    const attempts = task.attemptCount > 0 ? await store.getAttempts(task.id) : [];
-    const able = [...fleet.own(now), ...elsewhere].some(
+    const elsewhere = await fleet.elsewhere(databaseNow());
+    // Also of a task whose attempts cost it nothing.
+    const attempts = task.epoch > 0 ? await store.getAttempts(task.id) : [];
+    const able = [...fleet.own(databaseNow()), ...elsewhere].some(
       ({ candidate }) => candidate.types.has(task.type) && candidate.queues.has(task.queue),
     );
     // Who could have run it is asked only when nobody living could.
@@ -267,6 +271,7 @@ export class Explainer {
     const refusals = able ? [] : await store.listRefusals(undefined);
     // From here on nothing waits: the matcher's look and what is told of its workers are of one moment.
     dispatcher.look(taskClass.id);
+    const now = databaseNow();
     const entry = classes.get(taskClass.id);
     const monotonicNow = clock.monotonic();
     const reasons = explainWaiting({
@@ -284,6 +289,17 @@ export class Explainer {
     });
     const news = { launching, failed: failures, served };
     return withRefused(withLaunches(reasons, task, news, now), task, refusals, now);
+  }
+
+  /**
+   * The database's clock, read once: the ages in memory are of the moment at which an explanation is made, and reads
+   * of a slow database come before it.
+   */
+  async #databaseClock(): Promise<() => Date> {
+    const { store, clock } = this.#parts;
+    const read = await store.databaseTime();
+    const at = clock.monotonic();
+    return () => new Date(read.getTime() + clock.monotonic() - at);
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

@@ -325,6 +325,10 @@ class WorkerStream implements WorkerLink {
     };
   }
 
+  get unreadCount(): number {
+    return this.#call.writableLength;
+  }
+
   #flushAcks(): void {
     const acks = this.#acks.splice(0);
     if (acks.length === 0) return;
@@ -338,7 +342,7 @@ class WorkerStream implements WorkerLink {
   #write(message: SchedulerMessage | Frame): void {
     if (this.#over) return;
     // The stream is in object mode: its length counts messages.
-    const unread = this.#call.writableLength;
+    const unread = this.unreadCount;
     if (unread > MAX_UNREAD_MESSAGES) {
       this.close(
         new Refusal(

@@ -60,6 +60,7 @@ export function madeSession(plan: SessionPlan): Session {
       prepare: nothing,
       releaseResource: nothing,
       close: nothing,
+      unreadCount: 0,
       ...link,
     },
     now: 0,

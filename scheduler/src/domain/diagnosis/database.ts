@@ -1,5 +1,5 @@
 import { lockRemedy } from "../database-lock.ts";
-import { plural, span } from "../explain/reason.ts";
+import { agree, IS, plural, span } from "../explain/reason.ts";
 import type { DatabaseReport } from "../reports.ts";
 import { type Check, fact, found, ok, skipped } from "./check.ts";
 
@@ -140,7 +140,7 @@ function locks({ blocked }: DatabaseReport): Check {
   return found(
     "failed",
     name,
-    `${plural(blocked.length, "statement")} of Muster ${blocked.length === 1 ? "waits" : "wait"} for a lock, the longest for ${span(first.waitMs)}${by}`,
+    `${plural(blocked.length, "statement")} of Muster ${agree(blocked.length, ["waits", "wait"])} for a lock, the longest for ${span(first.waitMs)}${by}`,
     lockRemedy(first.byPid),
     blocked.map(({ statement, waitMs }) => fact("blocked_statement", statement.replace(/\s+/g, " "), waitMs)),
   );
@@ -164,7 +164,7 @@ function durability({ fsync, synchronousCommit }: DatabaseReport): Check {
   return found(
     "warning",
     name,
-    `${off.join(" and ")} ${off.length === 1 ? "is" : "are"} off: a crash of the database may lose accepted tasks`,
+    `${off.join(" and ")} ${agree(off.length, IS)} off: a crash of the database may lose accepted tasks`,
     `set ${off.map((setting) => `${setting} = on`).join(" and ")}`,
   );
 }
@@ -188,11 +188,12 @@ function replicas({ replicas: list, replica }: DatabaseReport): Check {
   const evidence = list.map((each) =>
     fact("replica", `${each.name || "unnamed"} is ${Math.round(each.lagBytes)} bytes behind`),
   );
-  if (far.length === 0) return ok(name, `${plural(list.length, "replica")} follow closely`, evidence);
+  if (far.length === 0)
+    return ok(name, `${plural(list.length, "replica", ["follows", "follow"])} closely`, evidence);
   return found(
     "warning",
     name,
-    `${plural(far.length, "replica")} of ${list.length} ${far.length === 1 ? "is" : "are"} more than 1 GiB behind`,
+    `${far.length} of ${plural(list.length, "replica")} ${agree(far.length, IS)} more than 1 GiB behind`,
     "a fail-over would lose accepted work: look at the replica and the network to it",
     evidence,
   );

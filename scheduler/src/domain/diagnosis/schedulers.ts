@@ -1,4 +1,4 @@
-import { plural, span } from "../explain/reason.ts";
+import { agree, plural, span } from "../explain/reason.ts";
 import type { LoopStatus, SchedulerReport } from "../reports.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
@@ -69,17 +69,12 @@ function alive(living: readonly SchedulerReport[], dead: readonly SchedulerRepor
     ),
   );
   const [first] = dead;
-  if (!first)
-    return ok(
-      name,
-      `${plural(living.length, "scheduler")} ${living.length === 1 ? "lives" : "live"}`,
-      evidence,
-    );
+  if (!first) return ok(name, plural(living.length, "scheduler", ["lives", "live"]), evidence);
   const silent = span(now.getTime() - first.announceTime.getTime());
   return found(
     "failed",
     name,
-    `scheduler ${first.id} at ${first.address} has said nothing for ${silent}${dead.length > 1 ? `, and ${dead.length - 1} more` : ""}; ${plural(living.length, "scheduler")} ${living.length === 1 ? "lives" : "live"}`,
+    `scheduler ${first.id} at ${first.address} has said nothing for ${silent}${dead.length > 1 ? `, and ${dead.length - 1} more` : ""}; ${plural(living.length, "scheduler", ["lives", "live"])}`,
     "look whether its process runs or is stopped, and at its log; one that ended for good is forgotten an hour after its last word",
     evidence,
   );
@@ -121,7 +116,10 @@ function loops(living: readonly SchedulerReport[], self: SchedulerReport, now: D
       evidence,
     );
   }
-  return ok(name, `${plural(all.length, "loop")} of ${plural(living.length, "scheduler")} run on time`);
+  return ok(
+    name,
+    `${plural(all.length, "loop")} of ${plural(living.length, "scheduler")} ${agree(all.length, ["runs", "run"])} on time`,
+  );
 }
 
 function clocks(living: readonly SchedulerReport[], self: SchedulerReport, now: Date): Check {

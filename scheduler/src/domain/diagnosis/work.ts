@@ -1,6 +1,6 @@
 import type { Coverage } from "../coverage.ts";
 import { cut } from "../cut.ts";
-import { plural, span } from "../explain/reason.ts";
+import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
 import { largest } from "../largest.ts";
 import type { RefusalRecord } from "../refusal.ts";
@@ -71,7 +71,7 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
   return found(
     "failed",
     name,
-    `${plural(total, "task")} wait for a worker that is not there; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
+    `${plural(total, "task", ["waits", "wait"])} for a worker that is not there; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
     `muster why queue:${queue} names what is missing`,
     named.map(({ taskClass, ready, oldestReadyAgeMs }) => ({
       key: `${taskClass.queue}/${taskClass.type}`,
@@ -96,12 +96,12 @@ function delayed({ classes, pausedQueues }: WorkFacts): Check {
   return found(
     "warning",
     name,
-    `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "slot")} that suit are free`,
+    `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "slot", ["that suits is", "that suit are"])} free`,
     "a type's concurrency may hold it back (muster why queue:NAME); otherwise look at the schedulers' logs and loops",
     named.map((each) =>
       fact(
         `${each.taskClass.queue}/${each.taskClass.type}`,
-        `${each.ready} ready, ${each.freeSlots} slots free`,
+        `${each.ready} ready, ${plural(each.freeSlots, "slot")} free`,
       ),
     ),
   );
@@ -118,7 +118,7 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
   return found(
     "note",
     name,
-    `${plural(pausedQueues.length, "queue")} ${pausedQueues.length === 1 ? "is" : "are"} paused: ${first.name} (${first.reason}) for ${span(now.getTime() - first.since.getTime())}`,
+    `${plural(pausedQueues.length, "queue", IS)} paused: ${first.name} (${first.reason}) for ${span(now.getTime() - first.since.getTime())}`,
     `muster queue resume ${first.name} when the reason is gone`,
     pausedQueues
       .slice(0, MAX_NAMED)
@@ -134,7 +134,7 @@ function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {
   return found(
     "warning",
     name,
-    `${plural(stuckCount, "task")} ${stuckCount === 1 ? "has" : "have"} been in one phase for longer than it should; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
+    `${plural(stuckCount, "task", HAS)} been in one phase for longer than it should; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
     `muster why t-${oldest.taskId}; nothing is killed unless the task has a hard timeout`,
     running
       .slice(0, Math.min(stuckCount, MAX_NAMED))
@@ -176,13 +176,13 @@ function silent({ fleet: { groups } }: WorkFacts): Check {
       name,
       total === 0
         ? "no worker is connected"
-        : `${plural(total, "worker")} answer, ${count("ready")} are ready`,
+        : `${plural(total, "worker", ["answers", "answer"])}, ${count("ready")} ${agree(count("ready"), IS)} ready`,
     );
   }
   return found(
     "warning",
     name,
-    `${suspects} of ${plural(total, "worker")} ${suspects === 1 ? "does" : "do"} not answer`,
+    `${suspects} of ${plural(total, "worker")} ${agree(suspects, ["does", "do"])} not answer`,
     "muster workers --state suspect; they return, or their grace ends and their tasks are requeued by themselves",
   );
 }
@@ -195,7 +195,7 @@ function ended({ fleet: { workers } }: WorkFacts): Check {
   return found(
     "warning",
     name,
-    `${plural(list.length, "worker")} ended badly within the hour and ${list.length === 1 ? "has" : "have"} not come back: ${latest.workerId} ${how(latest)} ${span(latest.silentMs ?? 0)} ago`,
+    `${plural(list.length, "worker")} ended badly within the hour and ${agree(list.length, HAS)} not come back: ${latest.workerId} ${how(latest)} ${span(latest.silentMs ?? 0)} ago`,
     `muster why ${latest.workerId}`,
     list
       .slice(0, MAX_NAMED)
@@ -224,17 +224,14 @@ function refused({ refusals, now }: WorkFacts): Check {
   );
   const [latest] = recent;
   if (!latest) {
-    const old =
-      refusals.length > 0
-        ? `; ${plural(refusals.length, "older refusal")} ${refusals.length === 1 ? "is" : "are"} remembered`
-        : "";
+    const old = refusals.length > 0 ? `; ${plural(refusals.length, "older refusal", IS)} remembered` : "";
     return ok(name, `no worker was refused within the hour${old}`);
   }
   const workers = new Set(recent.map(({ workerId }) => workerId));
   return found(
     "warning",
     name,
-    `${plural(workers.size, "worker")} ${workers.size === 1 ? "was" : "were"} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${refusalWords(latest.code)})`,
+    `${plural(workers.size, "worker", ["was", "were"])} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${refusalWords(latest.code)})`,
     `${remedyOf(latest)}; muster workers --state refused lists them`,
     recent
       .slice(0, MAX_NAMED)

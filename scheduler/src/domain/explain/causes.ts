@@ -2,7 +2,7 @@ import type { TaskClass } from "../match.ts";
 import { closest } from "./closest.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
 /** Every place that suits is taken: by what, the oldest first. */
@@ -41,11 +41,11 @@ export function allBusy(
       ...held.slice(0, 10).map((attempt) => ({
         key: "busy_with",
         value: word(attempt),
-        source: attempt.member.elsewhere ? "database" : "heartbeat",
-        ageMs: attempt.member.ageMs,
+        source: attempt.member.elsewhere ? "database" : "matcher",
+        ...(attempt.member.elsewhere ? { ageMs: attempt.member.ageMs } : {}),
       })),
       ...(held.length > 10
-        ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "heartbeat" }]
+        ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "matcher" }]
         : []),
     ],
     remedy: `it starts when a slot falls free; for more at once start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
@@ -79,7 +79,7 @@ export function starting(
     const left = suspect[0]?.graceLeftMs;
     return {
       code: "WORKER_SUSPECT",
-      summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it do${suspect.length === 1 ? "es" : ""} not answer: ${names(suspect)}; last beat ${age(suspect[0]?.record.heartbeatTime)} ago`,
+      summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it ${agree(suspect.length, ["does", "do"])} not answer: ${names(suspect)}; last beat ${age(suspect[0]?.record.heartbeatTime)} ago`,
       since,
       evidence,
       remedy: `${one ? "it returns, or is" : "they return, or are"} given up ${left === undefined ? "when the grace is over" : `in ${span(left)}`} and what ${one ? "it holds" : "they hold"} is requeued; start another worker if it lasts; what is wrong: muster why ${suspect[0]?.candidate.workerId}`,
@@ -91,7 +91,7 @@ export function starting(
   });
   return {
     code: "WORKERS_STARTING",
-    summary: `${plural(members.length, "worker")} that could run it ${members.length === 1 ? "is" : "are"} starting: ${list(phases)}`,
+    summary: `${plural(members.length, "worker")} that could run it ${agree(members.length, IS)} starting: ${list(phases)}`,
     since,
     evidence,
     remedy: `it is given out when one of them is ready; if a phase does not change, look at that worker: muster why ${members[0]?.candidate.workerId}`,
@@ -101,7 +101,7 @@ export function starting(
 /** Workers suit but for a label: what they have instead. */
 export function noLabels(
   taskId: number,
-  { type, requirements }: TaskClass,
+  { type, queue, requirements }: TaskClass,
   members: readonly FleetMember[],
   evidence: readonly Evidence[],
   since: Date,
@@ -114,13 +114,20 @@ export function noLabels(
   const have = members.flatMap(({ candidate }) => candidate.labels[name] ?? []);
   const counts = Map.groupBy(have, (each) => each);
   const others = [...counts].map(([each, same]) => `${each} (${plural(same.length, "worker")})`);
-  const near = closest(value, counts.keys());
+  // A key that differs in case, a plural or a separator is another label; so is a value.
+  const keys = new Set(members.flatMap(({ candidate }) => Object.keys(candidate.labels)));
+  const nearKeys = closest(name, keys);
+  const meant = [
+    ...closest(value, counts.keys()).map((each) => `${name}=${each}`),
+    ...nearKeys.flatMap((key) => nearValues(value, key, members).map((each) => `${key}=${each}`)),
+  ];
+  const near = meant.length > 0 ? meant : nearKeys;
   const single = missing.length > 0 || wanted.length === 1;
   return {
     code: "NO_WORKER_MATCHES_LABELS",
     summary: single
-      ? `no worker has the label ${name}=${value}: of ${plural(members.length, "worker")} that can run ${type}, ${others.length > 0 ? `${have.length} ${have.length === 1 ? "has" : "have"} ${name}, with ${list(others)}` : `none has ${name}`}${didYouMean(near)}`
-      : `no worker has all of the labels ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")}: each is on some of ${plural(members.length, "worker")}, together on none`,
+      ? `no worker that can run ${type} from ${queue} has the label ${name}=${value}: of ${plural(members.length, "worker")}, ${others.length > 0 ? `${have.length} ${agree(have.length, HAS)} ${name}, with ${list(others)}` : `none has ${name}`}${didYouMean(near)}`
+      : `no worker that can run ${type} from ${queue} has all of the labels ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")}: each is on some of ${plural(members.length, "worker")}, together on none`,
     since,
     evidence: [
       ...evidence,
@@ -131,8 +138,14 @@ export function noLabels(
       })),
       ...others.slice(0, 10).map((each) => ({ key: `workers_with_${name}`, value: each, source: "matcher" })),
     ],
-    remedy: `start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); or, if that is a mistake: muster cancel t-${taskId}, and submit it without`,
+    remedy: `${meant.length > 0 && single ? `submit it with ${meant[0]} if that is what was meant; or ` : ""}start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); or, if that is a mistake: muster cancel t-${taskId}, and submit it without`,
   };
+}
+
+/** The wanted value where a worker has it under that key, else near ones. */
+function nearValues(value: string, key: string, members: readonly FleetMember[]): string[] {
+  const values = new Set(members.flatMap(({ candidate }) => candidate.labels[key] ?? []));
+  return values.has(value) ? [value] : closest(value, values);
 }
 
 /** `; did you mean ocr?`, or nothing. */

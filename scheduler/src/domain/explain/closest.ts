@@ -1,6 +1,10 @@
-/** Names that a typo may have missed: at most a third of the letters differ, nearest first, at most three. */
+/**
+ * Names that a typo may have missed: the same but for case, separators or a plural, or at most a third of the letters
+ * differ. The nearest first, at most three; never the name itself.
+ */
 export function closest(name: string, known: Iterable<string>): string[] {
-  return [...known]
+  return [...new Set(known)]
+    .filter((candidate) => candidate !== name)
     .map((candidate) => ({ candidate, far: farness(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, far }) => far <= Math.max(name.length, candidate.length) / 3)
     .sort((a, b) => a.far - b.far || (a.candidate < b.candidate ? -1 : 1))
@@ -10,9 +14,15 @@ export function closest(name: string, known: Iterable<string>): string[] {
 
 /** A name that is the beginning of another up to a separator is as near as one letter: `ocr` for `ocr.page`. */
 function farness(a: string, b: string): number {
+  if (bare(a) === bare(b)) return bare(a) === "" ? Number.POSITIVE_INFINITY : 0;
   const [short, long] = a.length < b.length ? [a, b] : [b, a];
   if (short.length >= 2 && long.startsWith(short) && /^[._:/-]/.test(long.slice(short.length))) return 1;
   return distance(a, b);
+}
+
+/** Without separators, and without the `s` of a plural. */
+function bare(name: string): string {
+  return name.replace(/[\s._:/-]+/g, "").replace(/s$/, "");
 }
 
 /**

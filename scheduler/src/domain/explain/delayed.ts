@@ -1,7 +1,6 @@
-import type { TaskRecord } from "../task.ts";
 import type { FleetMember } from "./fleet.ts";
 import { names } from "./fleet.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** How giving out itself does. Ages are milliseconds; undefined where it is not known. */
 export interface DispatchFacts {
@@ -28,14 +27,13 @@ const SLOW_CLAIM_MS = 1_000;
 /** Why a task waits although a worker may be given it. */
 export function delayed(
   {
-    task,
+    readyTime: since,
     now,
     dispatch,
-  }: { readonly task: TaskRecord; readonly now: Date; readonly dispatch: DispatchFacts },
+  }: { readonly readyTime: Date; readonly now: Date; readonly dispatch: DispatchFacts },
   fits: readonly FleetMember[],
   evidence: readonly Evidence[],
 ): Reason {
-  const since = task.runTime && task.runTime > task.createTime ? task.runTime : task.createTime;
   const waited = now.getTime() - since.getTime();
   const who = `${names(fits)} can take it`;
   const { summary, remedy } = cause(waited, who, fits, dispatch);
@@ -89,7 +87,7 @@ function cause(
   }
   if (aheadCount > 0) {
     return {
-      summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind go${aheadCount === 1 ? "es" : ""} first`,
+      summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind ${agree(aheadCount, ["goes", "go"])} first`,
       remedy: "it is given out in its turn; for more at once start more workers",
     };
   }

@@ -4,7 +4,7 @@ import type { TaskRecord } from "../task.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
 import { closest } from "./closest.ts";
-import { ago, BEAT, BROKE, member, NOW, running, TASK } from "./fixture.test.ts";
+import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, span } from "./reason.ts";
 import { explainActive, explainEnded } from "./task.ts";
@@ -134,12 +134,13 @@ describe("why a task that was given out stands where it stands", () => {
     const waiting = { ...active, startTime: undefined };
     const prefetching = member();
     const hello = { ...prefetching.record.hello, prefetch: 2 };
-    assert.equal(first({ ...waiting, acceptTime: ago(5_000) })?.code, "RUNNING");
+    // Nothing says that it runs: not every worker reports starts.
+    assert.equal(first({ ...waiting, acceptTime: ago(5_000) })?.code, "AWAITING_START");
     const [soon] = explain({ ...waiting, acceptTime: ago(5_000) }, member({ record: { hello } }));
     assert.equal(soon?.code, "AWAITING_START");
     assert.match(soon?.remedy ?? "", /starts there when a slot is free/);
-    assert.match(first(waiting)?.summary ?? "", /accepted it 49 s ago and has not started it/);
-    const gone = { taskId: 7, epoch: 2, forMs: 9_000, takenBackInMs: 21_000 };
+    assert.match(first(waiting)?.summary ?? "", /accepted it 49 s ago and has not reported its start/);
+    const gone = { taskId: 7, epoch: 2, forMs: 9_000, takenBackInMs: 25_000 };
     const heartbeat = { ...BEAT, verdict: { stuck: [], unlisted: [gone] } };
     const [missing] = explain(active, member({ record: { heartbeat } }));
     assert.equal(missing?.code, "MISSING_AT_WORKER");
@@ -197,7 +198,8 @@ describe("why a worker does what it does", () => {
     assert.deepEqual(codes(member({ state: "registered" })), ["STARTING"]);
     assert.deepEqual(codes(member({ candidate: { pauseReason: "memory" } })), ["PAUSED"]);
     const busy = { heartbeat: { ...BEAT, loopAgeMs: 20_000, running: [running("t-3.1", "load", 5)] } };
-    assert.deepEqual(codes(member({ record: busy })), ["LOOP_BLOCKED", "BUSY"]);
+    const more = { held: [held("t-3.1", "load", 5)] };
+    assert.deepEqual(codes(member({ record: busy, more })), ["LOOP_BLOCKED", "BUSY"]);
   });
 
   it("keeps how a worker ended", () => {
@@ -238,6 +240,10 @@ describe("words of explanations", () => {
       [plural(0, "task"), plural(1, "task"), plural(2, "task")],
       ["0 tasks", "1 task", "2 tasks"],
     );
+    assert.deepEqual(
+      [plural(1, "task", ["waits", "wait"]), plural(2, "task", ["waits", "wait"])],
+      ["1 task waits", "2 tasks wait"],
+    );
   });
 
   it("suggest what a typo may have missed, and nothing far off", () => {
@@ -245,6 +251,9 @@ describe("words of explanations", () => {
     assert.deepEqual(closest("OCR", ["ocr"]), ["ocr"]);
     assert.deepEqual(closest("ehco", ["echo", "sleep"]), ["echo"]);
     assert.deepEqual(closest("", ["echo"]), []);
+    assert.deepEqual(closest("gpu-types", ["GPU_TYPE", "zone"]), ["GPU_TYPE"]);
+    assert.deepEqual(closest("llama-3-8b", ["Llama3_8B", "llama-3-7b"]), ["Llama3_8B", "llama-3-7b"]);
+    assert.deepEqual(closest("ocrPages", ["ocr.page"]), ["ocr.page"]);
     assert.deepEqual(closest("ocr", ["ocr.page", "ocrpage", "omr"]), ["ocr.page", "omr"]);
     assert.deepEqual(closest("render", ["ocr", "echo"]), []);
     assert.equal(closest("aaa", ["aab", "aac", "aad", "aae"]).length, 3);

@@ -140,6 +140,9 @@ export function member(
     asks: new Map(),
     idleMs: 5_000,
     graceLeftMs: options.state === "suspect" ? 9_000 : undefined,
+    heartbeatMs: 5_000,
+    stalledMs: undefined,
+    unreadCount: 0,
     ...options.more,
   };
 }

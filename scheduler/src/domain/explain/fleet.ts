@@ -18,6 +18,12 @@ export interface FleetMember {
   readonly idleMs: number | undefined;
   /** Until it is given up, milliseconds, while it does not answer; undefined otherwise. */
   readonly graceLeftMs: number | undefined;
+  /** How often it is to send a heartbeat, milliseconds. */
+  readonly heartbeatMs: number;
+  /** Until it is given work again, because it left an assignment unanswered; undefined when it is not held back. */
+  readonly stalledMs: number | undefined;
+  /** Messages that it has not read yet; undefined where that is not known. */
+  readonly unreadCount: number | undefined;
 }
 
 /** How far a worker is with a resource that it lacks. Ages are milliseconds. */

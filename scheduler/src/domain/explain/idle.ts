@@ -1,7 +1,7 @@
-import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
+import { type Candidate, type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
 import { canLoad } from "../worker.ts";
 import type { FleetMember } from "./fleet.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { agree, plural, type Reason, span } from "./reason.ts";
 import { whyRemoved } from "./removed.ts";
 
 /** A class of tasks that waits. */
@@ -25,15 +25,17 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
   if (open.length === 0) {
     return {
       code: "IDLE_NO_WORK",
-      summary: `it is ready and has held nothing${forHowLong}; no task waits`,
+      summary: `it is ready and has held nothing${forHowLong}; nothing that could start now waits`,
       since,
       evidence: [{ key: "ready_tasks", value: "0", source: "database" }],
       remedy: `nothing to do; submit work for it: muster submit ${candidate.types.keys().next().value ?? "a-type"}`,
     };
   }
+  // The scheduler that holds its stream says for how long it is held back; its clock is not needed for that.
+  const clock = member.stalledMs === undefined ? Number.POSITIVE_INFINITY : 0;
   // What it is nearest to getting comes first: another type's thousand tasks say nothing about this worker.
   const removed = open
-    .map((entry) => ({ ...entry, filter: removedBy(entry.taskClass, candidate) }))
+    .map((entry) => ({ ...entry, filter: removedBy(entry.taskClass, stalled(member), clock) }))
     .sort((a, b) => nearness(a.filter) - nearness(b.filter) || b.ready - a.ready);
   const total = open.reduce((sum, { ready }) => sum + ready, 0);
   const evidence = removed.slice(0, MAX_KINDS).map(({ taskClass, ready, filter, queuePaused }) => ({
@@ -46,20 +48,27 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
   if (mine > 0) {
     return {
       code: "DISPATCH_DELAYED",
-      summary: `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${mine === 1 ? "waits" : "wait"}: about to be given out, or others are faster`,
+      summary: `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${agree(mine, ["waits", "wait"])}: the next is about to be assigned to it, or to another worker that may run it`,
       since,
       evidence,
-      remedy: "nothing to do unless it lasts; then ask why one of these tasks waits: muster why ID",
+      remedy: `nothing to do unless it lasts; then ask what waits: muster why queue:${eligible[0]?.taskClass.queue ?? "NAME"}`,
     };
   }
   const [first] = removed;
   return {
     code: "IDLE_NOT_ELIGIBLE",
-    summary: `${plural(total, "task")} wait${total === 1 ? "s" : ""}, none for it: ${causes(removed)}`,
+    summary: `${plural(total, "task", ["waits", "wait"])}, none for it: ${causes(removed)}`,
     since,
     evidence,
     remedy: first ? remedyFor(first.filter, first.taskClass, member) : "nothing to do",
   };
+}
+
+/** As the matcher sees it: what another scheduler's clock counts is not in its record. */
+function stalled({ candidate, stalledMs }: FleetMember): Candidate {
+  return stalledMs === undefined || candidate.acceptStalledUntil
+    ? candidate
+    : { ...candidate, acceptStalledUntil: stalledMs };
 }
 
 function nearness(filter: Filter | undefined): number {
@@ -72,7 +81,9 @@ function causes(removed: readonly (WaitingClass & { readonly filter: Filter | un
     const why = queuePaused && !filter ? "the queue is paused" : `removed by ${filter}`;
     return `${ready} ${taskClass.type} in ${taskClass.queue} (${why})`;
   });
-  return removed.length > 3 ? `${shown.join(", ")} and ${removed.length - 3} more kinds` : shown.join(", ");
+  return removed.length > 3
+    ? `${shown.join(", ")} and ${plural(removed.length - 3, "more kind")}`
+    : shown.join(", ");
 }
 
 function remedyFor(

@@ -1,6 +1,6 @@
 import { type DatabaseLock, lockEvidence, lockRemedy } from "../database-lock.ts";
 import type { SeenAttempt } from "../worker.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { agree, plural, type Reason, span } from "./reason.ts";
 
 /** The database as the scheduler has it while it cannot be used. */
 export interface Outage {
@@ -22,7 +22,7 @@ export function databaseUnavailable(outage: Outage): Reason {
   const { since, awayMs, error, lock, runningCount, workerCount, waitingCount } = outage;
   return {
     code: "DATABASE_UNAVAILABLE",
-    summary: `the database has ${lock ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} go${runningCount === 1 ? "es" : ""} on, their results are kept and land when it is ${lock ? "free" : "back"}; nothing is given out and submits are refused`,
+    summary: `the database has ${lock ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} ${agree(runningCount, ["goes", "go"])} on, ${agree(runningCount, ["its result is", "their results are"])} kept and committed when it is ${lock ? "free" : "back"}; nothing is given out and submits are refused`,
     since,
     evidence: [
       { key: "last_error", value: error, source: "database", ageMs: 0 },
@@ -39,7 +39,7 @@ export function databaseUnavailable(outage: Outage): Reason {
 /** What is known of an attempt without the database. */
 export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
   const evidence = [
-    { key: "worker", value: workerId, source: "heartbeat" },
+    { key: "worker", value: workerId, source: "matcher" },
     { key: "attempt", value: held.attemptId, source: "matcher" },
   ];
   if (held.resultPending) {
@@ -48,6 +48,22 @@ export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
       summary: `the handler on ${workerId} has returned; the result waits for the database to be committed`,
       evidence,
       remedy: "it is committed by itself when the database is back; the worker keeps it until then",
+    };
+  }
+  if (held.stage === "assigned") {
+    return {
+      code: "AWAITING_ACCEPT",
+      summary: `it was assigned to ${workerId} ${span(held.ageMs)} ago, which has not accepted it yet`,
+      evidence,
+      remedy: "what becomes of it is decided when the database is back",
+    };
+  }
+  if (held.stage === "accepted") {
+    return {
+      code: "AWAITING_START",
+      summary: `${workerId} accepted it ${span(held.ageMs)} ago and has not reported its start`,
+      evidence,
+      remedy: `it starts there when a slot is free; if it lasts, look at the log of ${workerId}`,
     };
   }
   return {

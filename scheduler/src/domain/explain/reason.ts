@@ -32,9 +32,20 @@ export function span(ms: number): string {
   return `${trim(ms / 86_400_000)} days`;
 }
 
-/** `1 worker`, `2 workers`. */
-export function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
+/** A verb for one and for several, for example `["waits", "wait"]`. */
+export type Verb = readonly [one: string, many: string];
+
+export const IS: Verb = ["is", "are"];
+export const HAS: Verb = ["has", "have"];
+
+/** `1 worker`, `2 workers`; with a verb `1 worker waits`, `2 workers wait`. */
+export function plural(count: number, noun: string, verb?: Verb): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}${verb ? ` ${agree(count, verb)}` : ""}`;
+}
+
+/** The verb that fits the count. */
+export function agree(count: number, [one, many]: Verb): string {
+  return count === 1 ? one : many;
 }
 
 function trim(value: number): string {

@@ -97,7 +97,7 @@ export function withRefused(
     const more = workers.size > MAX_NAMED ? ` and ${workers.size - MAX_NAMED} more` : "";
     return {
       ...reason,
-      summary: `${reason.summary}; ${plural(workers.size, "worker")} ${one ? "was" : "were"} refused (${codes}), the last ${span(now.getTime() - latest.lastTime.getTime())} ago: ${named}${more}`,
+      summary: `${reason.summary}; ${plural(workers.size, "worker", ["was", "were"])} refused (${codes}), the last ${span(now.getTime() - latest.lastTime.getTime())} ago: ${named}${more}`,
       evidence: [
         ...reason.evidence,
         ...[...workers.values()].slice(0, MAX_NAMED).map(({ workerId, code, count, peer, lastTime }) => ({

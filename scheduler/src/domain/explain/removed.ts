@@ -1,5 +1,5 @@
 import type { Candidate, Filter, TaskClass } from "../match.ts";
-import { plural } from "./reason.ts";
+import { agree, IS, plural } from "./reason.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
 export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filter | undefined): string {
@@ -26,12 +26,14 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;
-      return full ? `its ${plural(capacity.limit, "place")} for ${type} are taken` : "its slots are taken";
+      return full
+        ? `its ${plural(capacity.limit, "place")} for ${type} ${agree(capacity.limit, IS)} taken`
+        : "its slots are taken";
     }
     case "unanswered":
       return `it ${worker.stallReason || "left an assignment unanswered"} and is given nothing for a while`;
     case undefined:
-      return "it may run them; others were faster";
+      return "it may run them; none was assigned to it yet";
     default:
       return filter satisfies never;
   }

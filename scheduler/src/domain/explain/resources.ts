@@ -1,8 +1,9 @@
 import type { TaskClass } from "../match.ts";
 import { canLoad } from "../worker.ts";
-import type { CauseContext } from "./causes.ts";
+import { type CauseContext, didYouMean } from "./causes.ts";
+import { closest } from "./closest.ts";
 import { type FleetMember, names } from "./fleet.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { agree, HAS, plural, type Reason, span } from "./reason.ts";
 
 /** Why tasks wait for a resource: who was asked, how long ago, how far each is. */
 export function notLoaded(
@@ -29,11 +30,11 @@ export function notLoaded(
   const parts = [
     first
       ? `no worker that could run it has loaded ${resource}`
-      : `${names(lack)} could run it too, but ${lack.length === 1 ? "has" : "have"} not loaded ${resource}`,
+      : `${names(lack)} could run it too, but ${agree(lack.length, HAS)} not loaded ${resource}`,
   ];
   if (asked.length > 0) {
     parts.push(
-      `it was asked for ${span(askedAgeMs)} ago and ${names(asked)} ${asked.length === 1 ? "has" : "have"} not loaded it yet`,
+      `it was asked for ${span(askedAgeMs)} ago and ${names(asked)} ${agree(asked.length, HAS)} not loaded it yet`,
     );
     if (worst && worstState) {
       parts.push(
@@ -41,10 +42,12 @@ export function notLoaded(
       );
     }
   } else if (able.length > 0) parts.push(`${names(able)} can load it and will be asked`);
-  else
+  else {
+    const near = closest(resource, namesOfResources(members));
     parts.push(
-      `${names(lack)} ${lack.length === 1 ? "lacks it and cannot" : "lack it and none of them can"} be asked to load it`,
+      `${names(lack)} ${lack.length === 1 ? "lacks it and cannot" : "lack it and none of them can"} be asked to load it${didYouMean(near)}`,
     );
+  }
   return {
     code: "RESOURCE_NOT_LOADED",
     summary: parts.join("; "),
@@ -62,6 +65,14 @@ export function notLoaded(
     ],
     remedy: remedy(resource, lack, able, worst),
   };
+}
+
+/** What they have loaded, and what they say by its full name that they can load. */
+function namesOfResources(members: readonly FleetMember[]): string[] {
+  return members.flatMap(({ candidate, record }) => [
+    ...candidate.resources,
+    ...(record.hello.loadable ?? []).filter((name) => !name.endsWith("*")),
+  ]);
 }
 
 /** How far a worker is with a resource that it lacks, for people. */

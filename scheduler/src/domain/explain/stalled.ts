@@ -2,7 +2,7 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import { type Stuck, stuckOf } from "../watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../worker.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { ActiveFacts } from "./task.ts";
 
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
@@ -96,17 +96,24 @@ export function stuckReason(
 export function resultPending(
   worker: string,
   attemptId: string,
-  { resultAgeMs }: RunningRecord,
+  running: RunningRecord,
+  beatAgeMs: number,
   now: Date,
 ): Reason {
+  // Its age in the heartbeat is as of the heartbeat.
+  const resultAgeMs = running.resultAgeMs === undefined ? undefined : running.resultAgeMs + beatAgeMs;
   const long = resultAgeMs === undefined ? "" : ` ${span(resultAgeMs)} ago`;
+  const beat = (key: string, value: string | number): Evidence => ({
+    ...fact(key, value, "heartbeat"),
+    ageMs: beatAgeMs,
+  });
   return {
     code: "RESULT_PENDING",
     summary: `the handler on ${worker} has returned${long}; the result waits to be committed`,
     since: resultAgeMs === undefined ? undefined : new Date(now.getTime() - resultAgeMs),
     evidence: [
-      fact("attempt", attemptId, "heartbeat"),
-      ...(resultAgeMs === undefined ? [] : [fact("result_age_ms", Math.round(resultAgeMs), "heartbeat")]),
+      beat("attempt", attemptId),
+      ...(resultAgeMs === undefined ? [] : [beat("result_age_ms", Math.round(resultAgeMs))]),
     ],
     remedy: "it is committed by itself, and kept by the worker until then; if it lasts, look at the database",
   };
@@ -116,14 +123,20 @@ export function resultPending(
 export function missingAtWorker(
   worker: string,
   attemptId: string,
-  { forMs, takenBackInMs }: BeatVerdict["unlisted"][number],
+  unlisted: BeatVerdict["unlisted"][number],
+  beatAgeMs: number,
   now: Date,
 ): Reason {
+  const forMs = unlisted.forMs + beatAgeMs;
+  const takenBackInMs = Math.max(0, unlisted.takenBackInMs - beatAgeMs);
   return {
     code: "MISSING_AT_WORKER",
     summary: `${worker} lives and accepted it, but for ${span(forMs)} its heartbeats have not named it among what it runs`,
     since: new Date(now.getTime() - forMs),
-    evidence: [fact("attempt", attemptId, "heartbeat"), fact("unlisted_ms", Math.round(forMs), "heartbeat")],
+    evidence: [
+      { ...fact("attempt", attemptId, "heartbeat"), ageMs: beatAgeMs },
+      { ...fact("unlisted_ms", Math.round(forMs), "heartbeat"), ageMs: beatAgeMs },
+    ],
     remedy: `it is taken back in ${span(takenBackInMs)} and given out again (requeued:forgotten) unless ${worker} names it; look for a fault in that worker`,
   };
 }
@@ -155,35 +168,34 @@ export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Da
   if (missing) {
     reasons.push({
       code: "MISSING_AT_WORKER",
-      summary: `it accepted ${plural(verdict.unlisted.length, "attempt")} that its heartbeats do not name, for example ${formatAttemptId(missing)} for ${span(missing.forMs)}`,
-      since: new Date(now.getTime() - missing.forMs),
+      summary: `it accepted ${plural(verdict.unlisted.length, "attempt")} that its heartbeats do not name, for example ${formatAttemptId(missing)} for ${span(missing.forMs + beatAgeMs)}`,
+      since: new Date(now.getTime() - missing.forMs - beatAgeMs),
       evidence: verdict.unlisted
         .slice(0, MAX_NAMED)
-        .map((attempt) => fact("attempt", formatAttemptId(attempt), "heartbeat")),
-      remedy: "they are taken back and given out again unless it names them; look for a fault in this worker",
+        .map((attempt) => ({ ...fact("attempt", formatAttemptId(attempt), "heartbeat"), ageMs: beatAgeMs })),
+      remedy: `${agree(verdict.unlisted.length, ["it is", "they are"])} taken back after a lease and assigned again unless it names ${agree(verdict.unlisted.length, ["it", "them"])}; look for a fault in this worker`,
     });
   }
   return reasons;
 }
 
-/** `AWAITING_START`: accepted, and its handler was not called; undefined when that is not worth a word yet. */
+/** `AWAITING_START`: accepted, and no start of its handler was reported; undefined when one was. */
 export function awaitingStart({ task, holder, watch, now }: ActiveFacts, worker: string): Reason | undefined {
   if (task.startTime !== undefined || task.acceptTime === undefined) return undefined;
   const waitedMs = ageOf(task.acceptTime, now);
   const late = watch.unstartedAfterMs > 0 && waitedMs >= watch.unstartedAfterMs;
-  // A worker that prefetches lets accepted tasks wait; one that does not may simply not tell of starts.
-  if (!late && (holder?.record.hello.prefetch ?? 0) === 0) return undefined;
   const held = holder?.record.activeCount ?? 0;
-  const slots = holder?.record.heartbeat?.slots ?? holder?.record.hello.slots ?? 0;
+  const slots = holder?.record.heartbeat?.slots || holder?.record.hello.slots || 0;
+  const ageMs = ageOf(holder?.record.heartbeatTime, now);
   return {
     code: "AWAITING_START",
-    summary: `${worker} accepted it ${span(waitedMs)} ago and has not started it; the worker holds ${plural(held, "attempt")} for ${plural(slots, "slot")}`,
+    summary: `${worker} accepted it ${span(waitedMs)} ago and has not reported its start; the worker holds ${plural(held, "attempt")} for ${plural(slots, "slot")}`,
     since: task.acceptTime,
     evidence: [
       fact("worker", worker, "database"),
       fact("accepted_ms_ago", Math.round(waitedMs), "database"),
-      fact("held", held, "heartbeat"),
-      fact("slots", slots, "heartbeat"),
+      { ...fact("held", held, "heartbeat"), ageMs },
+      { ...fact("slots", slots, "heartbeat"), ageMs },
       fact("warn_after_ms", watch.unstartedAfterMs, "database"),
     ],
     remedy: late

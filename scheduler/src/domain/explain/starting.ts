@@ -1,7 +1,7 @@
 import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../launch.ts";
 import type { TaskRecord } from "../task.ts";
 import { lastPhase, restart } from "./launch.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
 /** Launches named in one reason. */
@@ -98,13 +98,11 @@ function explainStarting(
     const timeout = left > 0 ? `${span(left)} left to register` : "its time to register is over";
     return `${launch.workerId}: ${lastPhase(launch, now)}, ${timeout}; ${says}`;
   });
-  const count = plural(judged.length, "worker");
-  const are = judged.length === 1 ? "is" : "are";
   const why = `how it stands: muster why ${first.launch.workerId}`;
   return [
     {
       code: "WORKERS_STARTING",
-      summary: `${count} ${are} starting and not connected yet${ofUse ? "" : `, but not for ${type} in ${queue} by what is known`}; ${shown(named, judged)}`,
+      summary: `${plural(judged.length, "worker", IS)} starting and not connected yet${ofUse ? "" : `, but not for ${type} in ${queue} by what is known`}; ${shown(named, judged)}`,
       since: first.launch.launchTime,
       evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
       remedy: ofUse

@@ -58,11 +58,15 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   if (running && holder && loopAge >= LOOP_BLOCKED_MS) reasons.push(loopBlocked(holder, running, now));
   const stuck = running?.resultPending ? undefined : stuckTask(facts, running);
   if (stuck) reasons.push(stuckReason(facts, stuck, running));
-  if (running?.resultPending) reasons.push(resultPending(worker, attemptId, running, now));
+  if (running?.resultPending) {
+    reasons.push(resultPending(worker, attemptId, running, age(holder?.record.heartbeatTime), now));
+  }
   const unlisted = holder?.record.heartbeat?.verdict?.unlisted.find(
     ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
   );
-  if (unlisted && !running) reasons.push(missingAtWorker(worker, attemptId, unlisted, now));
+  if (unlisted && !running) {
+    reasons.push(missingAtWorker(worker, attemptId, unlisted, age(holder?.record.heartbeatTime), now));
+  }
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") return [awaitingAccept(facts, worker)];
   const unstarted = awaitingStart(facts, worker);
@@ -128,7 +132,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
 }
 
 function runningReason(task: TaskRecord, worker: string, age: (since: Date | undefined) => number): Reason {
-  const since = task.startTime ?? task.acceptTime;
+  const since = task.startTime;
   const phase = task.phase ? `, in ${task.phase} for ${span(age(task.phaseTime))}` : "";
   const { progress } = task;
   const share = progress?.fraction === undefined ? "" : `, ${Math.round(progress.fraction * 100)} % done`;

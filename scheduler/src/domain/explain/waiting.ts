@@ -6,7 +6,7 @@ import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { closest } from "./closest.ts";
 import { type DispatchFacts, delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
 
@@ -42,7 +42,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
     reasons.push({
       code: "QUEUE_PAUSED",
       summary: `queue ${task.queue} ${queuePause.since ? `has been paused for ${span(now.getTime() - queuePause.since.getTime())}` : "is paused"}: ${queuePause.reason}`,
-      since: queuePause.since && laterOf(queuePause.since, task.createTime),
+      since: queuePause.since && laterOf(queuePause.since, readyTime(facts)),
       evidence: [
         { key: "queue", value: task.queue, source: "database" },
         { key: "pause_reason", value: queuePause.reason, source: "database" },
@@ -108,7 +108,7 @@ function explainMatch(facts: WaitingFacts): Reason[] {
   }
   const evidence = matchEvidence(facts, groups);
   const fits = groups.get(undefined);
-  if (fits) return [delayed(facts, fits, evidence)];
+  if (fits) return [delayed({ ...facts, readyTime: readyTime(facts) }, fits, evidence)];
   const [nearest, ...further] = NEAREST_FIRST.filter((filter) => groups.has(filter));
   if (nearest === undefined) return [noWorkers(facts)];
   // Lifting any of these would do; the others are what a worker of another kind lacks.
@@ -151,7 +151,7 @@ function reasonOf(
       const why = members.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`);
       return {
         code: "WORKERS_PAUSED",
-        summary: `${plural(members.length, "worker")} could run it but ${members.length === 1 ? "takes" : "take"} no new work now (${list(why)})`,
+        summary: `${plural(members.length, "worker")} could run it but ${agree(members.length, ["takes", "take"])} no new work now (${list(why)})`,
         since,
         evidence: [
           ...evidence,
@@ -166,7 +166,7 @@ function reasonOf(
         code: "WORKERS_DRAINING",
         summary: first
           ? `${members.length === 1 ? "the only worker that could run it is" : `all ${members.length} workers that could run it are`} draining: ${names(members)}`
-          : `${plural(members.length, "more worker")} that could run it ${members.length === 1 ? "is" : "are"} draining: ${names(members)}`,
+          : `${plural(members.length, "more worker")} that could run it ${agree(members.length, IS)} draining: ${names(members)}`,
         since,
         evidence,
         remedy: `to take their place, ${startWorker(taskClass, address)}`,
@@ -182,7 +182,7 @@ function reasonOf(
       const near = closest(task.queue, known);
       return {
         code: "NO_WORKER_FOR_TYPE",
-        summary: `${plural(members.length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}: they take from ${list([...known])}${didYouMean(near)}`,
+        summary: `${plural(members.length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}: ${agree(members.length, ["it takes", "they take"])} from ${list([...known])}${didYouMean(near)}`,
         since,
         evidence,
         remedy: `add ${task.queue} to a worker's queues; or, if the queue is a mistake: muster cancel t-${task.id}, and submit it to ${near[0] ?? [...known][0] ?? "another"}`,
@@ -205,10 +205,9 @@ function stalled(
   const why = members.map(({ candidate }) => candidate.stallReason || "left the last assignment unanswered");
   const ends = members.map(({ candidate }) => candidate.acceptStalledUntil ?? 0);
   const leftMs = Math.max(0, Math.min(...ends) - monotonicNow);
-  const one = members.length === 1;
   return {
     code: "DISPATCH_DELAYED",
-    summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${one ? "is" : "are"} given nothing for a while`,
+    summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${agree(members.length, IS)} given nothing for a while`,
     since,
     evidence,
     remedy: `it is offered again by itself in ${span(leftMs)}; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
@@ -326,9 +325,13 @@ function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
   return laterOf(ready, new Date(now.getTime() - match.nearestAgeMs));
 }
 
-/** Since when the task could have started; its creation while its time has not come. */
-function readyTime({ task, now }: Pick<WaitingFacts, "task" | "now">): Date {
-  return task.runTime && task.runTime <= now ? laterOf(task.createTime, task.runTime) : task.createTime;
+/**
+ * Since when the task has been ready to start, as far as that is known: its creation, the time it waited for, or the
+ * end of its last attempt.
+ */
+function readyTime({ task, lastAttempt, now }: Pick<WaitingFacts, "task" | "lastAttempt" | "now">): Date {
+  const returned = laterOf(task.createTime, lastAttempt?.endTime ?? task.createTime);
+  return task.runTime && task.runTime <= now ? laterOf(returned, task.runTime) : returned;
 }
 
 function laterOf(a: Date, b: Date): Date {

@@ -1,8 +1,9 @@
-import { LOOP_BLOCKED_MS, type RunningRecord, type WorkerRecord } from "../worker.ts";
+import { LOOP_BLOCKED_MS, type WorkerRecord } from "../worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
+import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
-import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
 import { stalledAttempts } from "./stalled.ts";
@@ -14,13 +15,13 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   const { record, state, candidate } = member;
   const beat = record.heartbeat;
   const beatAge = record.heartbeatTime ? now.getTime() - record.heartbeatTime.getTime() : 0;
-  const held = beat?.running ?? [];
-  const heldEvidence: Evidence[] = held.map((attempt) => ({
-    key: "attempt",
-    value: `${attempt.attemptId}${attempt.phase ? ` in ${attempt.phase}` : ""} for ${span(attempt.phaseAgeMs)}`,
-    source: "heartbeat",
-    ageMs: beatAge,
-  }));
+  const held = heldBy(member, beatAge);
+  const heldFacts = [...heldEvidence(held, beatAge), ...lastHeartbeat(record, beatAge)];
+  // A list that another scheduler cut counts what it left out as well.
+  const lingering = member.held.filter(({ revoked }) => revoked).length;
+  const count = Math.max(held.length, member.elsewhere ? (beat?.seen?.outstanding ?? 0) - lingering : 0);
+  const slots = beat?.slots || record.hello.slots;
+  const late = lateHeartbeat(member, beatAge);
   if (state === "suspect") {
     const left = member.graceLeftMs === undefined ? "" : span(member.graceLeftMs);
     return [
@@ -29,7 +30,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
         summary: `${record.disconnected ? "its stream dropped" : "its beats stopped"}; the last beat came ${span(beatAge)} ago${left ? `; it is given up in ${left}` : ""}`,
         since: record.heartbeatTime,
         evidence: [
-          ...heldEvidence,
+          ...heldFacts,
           ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
           {
             key: "process",
@@ -44,7 +45,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   }
   const reasons: Reason[] = [];
   if (beat && beat.loopAgeMs >= LOOP_BLOCKED_MS) {
-    const inside = held.find(({ resultPending }) => !resultPending);
+    const inside = held.find(({ named, standing }) => named && standing === "running");
     const loopAge = beat.loopAgeMs;
     reasons.push({
       code: "LOOP_BLOCKED",
@@ -57,7 +58,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
           source: "heartbeat",
           ageMs: beatAge,
         },
-        ...heldEvidence,
+        ...heldFacts,
       ],
       remedy: `what it holds is left alone, and nothing on it moves until the loop turns again. The handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(member)}, and what it holds is tried again elsewhere`,
     });
@@ -68,12 +69,12 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
     reasons.push({
       code: "DRAINING",
       summary:
-        held.length === 0
-          ? "it takes no new work, holds nothing and is about to end"
-          : `it takes no new work and waits for ${plural(held.length, "attempt")}, the oldest ${oldest(held)}`,
-      evidence: heldEvidence,
+        count === 0
+          ? `it takes no new work, holds nothing and is about to end${late}`
+          : `it takes no new work and waits for ${plural(count, "attempt")}, the oldest ${oldestHeld(held)}${late}`,
+      evidence: heldFacts,
       remedy:
-        held.length === 0
+        count === 0
           ? "nothing to do: it ends by itself"
           : "nothing to do: it ends by itself when they end; what has not ended when its drain timeout (WORKER_DRAIN_TIMEOUT_S) passes goes to other workers and costs no attempt",
     });
@@ -92,30 +93,55 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   } else if (candidate.pauseReason !== undefined) {
     reasons.push({
       code: "PAUSED",
-      summary: `it asks for no new work: ${candidate.pauseReason}${held.length > 0 ? `; ${plural(held.length, "attempt")} it holds ${held.length === 1 ? "goes" : "go"} on` : ""}`,
+      summary: `it asks for no new work: ${candidate.pauseReason}${count > 0 ? `; ${plural(count, "attempt")} it holds ${agree(count, ["goes", "go"])} on` : ""}${late}`,
       evidence: [
         { key: "pause_reason", value: candidate.pauseReason, source: "heartbeat", ageMs: beatAge },
-        ...heldEvidence,
+        ...heldFacts,
       ],
       remedy: "it takes work again by itself when the reason is gone; see to what presses it",
     });
-  } else if (held.length > 0) {
-    const running = held.filter(({ revoked }) => !revoked);
+  } else if (count > 0) {
+    const unnamed = held.find(({ standing }) => standing === "unnamed" || standing === "unaccepted");
     reasons.push({
       code: "BUSY",
-      summary: `it runs ${plural(running.length, "attempt")} in ${plural(beat?.slots ?? record.hello.slots, "slot")}`,
-      evidence: heldEvidence,
-      remedy: "nothing to do",
+      summary: `${holds(held, count, slots)}${unread(member)}${late}`,
+      evidence: heldFacts,
+      remedy: unnamed
+        ? `how the oldest of them stands: muster why ${unnamed.attemptId.split(".")[0]}; a worker that names in its heartbeats what it runs can be watched`
+        : "nothing to do",
     });
-  } else reasons.push(idle(member, waiting, now));
+  } else if (lingering === 0 || candidate.credit > 0) {
+    const reason = idle(member, waiting, now);
+    reasons.push({
+      ...reason,
+      summary: `${reason.summary}${unread(member)}${late}`,
+      evidence: [...reason.evidence, ...lastHeartbeat(record, beatAge)],
+    });
+  }
   reasons.push(...loading(member, now));
   return reasons;
 }
 
-/** `t-7.1 in inference`, that which has been in its phase for longest. */
-function oldest(held: readonly RunningRecord[]): string {
-  const [first] = held.toSorted((a, b) => b.phaseAgeMs - a.phaseAgeMs);
-  return first ? `${first.attemptId}${first.phase ? ` in ${first.phase}` : ""}` : "unknown";
+/** A worker whose heartbeats are late is not suspect before its lease ends; what is known of it is old all the same. */
+function lateHeartbeat({ record, heartbeatMs }: FleetMember, beatAgeMs: number): string {
+  if (beatAgeMs <= LATE_BEATS * heartbeatMs) return "";
+  const due = `one is due every ${span(heartbeatMs)}`;
+  if (!record.heartbeat)
+    return `; it has sent no heartbeat in the ${span(beatAgeMs)} since it connected, and ${due}`;
+  return `; its last heartbeat came ${span(beatAgeMs)} ago, and ${due}`;
+}
+
+/** Heartbeats late by less than one are ordinary. */
+const LATE_BEATS = 2;
+
+function lastHeartbeat({ heartbeat, heartbeatTime }: WorkerRecord, ageMs: number): Evidence[] {
+  if (!heartbeat || !heartbeatTime) return [];
+  return [{ key: "last_heartbeat", value: heartbeatTime.toISOString(), source: "heartbeat", ageMs }];
+}
+
+/** One frame is under way now and then; a worker that reads has none waiting for longer. */
+function unread({ unreadCount = 0 }: FleetMember): string {
+  return unreadCount > 1 ? `; ${plural(unreadCount, "message")} to it wait until it reads its stream` : "";
 }
 
 /** What the supervisor of a worker that does not answer says of its process. */

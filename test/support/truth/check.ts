@@ -1,0 +1,66 @@
+import { hostname } from "node:os";
+import { Client } from "@muster/worker/client";
+import type { TestScheduler } from "../scheduler.ts";
+import { FactReader, processState } from "./facts.ts";
+import { describeLies, lookForLies } from "./look.ts";
+
+/** Looks at everything that the schedulers of one database say, against the database and the processes. */
+export class TruthCheck {
+  readonly #parts: TruthCheckParts;
+  readonly #facts: FactReader;
+  readonly #judged = new Set<string>();
+  readonly #clients = new Map<string, Client>();
+
+  constructor(parts: TruthCheckParts) {
+    this.#parts = parts;
+    this.#facts = new FactReader(parts.url);
+  }
+
+  /** Asks every scheduler that runs. @throws Error with every contradiction. */
+  async look(schedulers: readonly TestScheduler[]): Promise<void> {
+    if (!(await this.#readable())) return;
+    const { runsFile, heartbeatMs } = this.#parts;
+    for (const { grpc, program } of schedulers) {
+      if (!program.alive || processState({ pid: program.pid, hostname: hostname() }) !== "runs") continue;
+      const lies = await lookForLies({
+        facts: this.#facts,
+        client: this.#client(grpc),
+        runsFile,
+        heartbeatMs,
+        judged: this.#judged,
+      });
+      if (lies.length > 0) throw new Error(describeLies(lies));
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients.values()) client.close();
+    await this.#facts.close();
+  }
+
+  /** A test may have stopped the database, or locked it: then there is nothing to compare with. */
+  async #readable(): Promise<boolean> {
+    return this.#facts.read().then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #client(address: string): Client {
+    const kept = this.#clients.get(address);
+    if (kept) return kept;
+    const { token } = this.#parts;
+    const client = new Client({ scheduler: address, ...(token === undefined ? {} : { token }) });
+    this.#clients.set(address, client);
+    return client;
+  }
+}
+
+/** What the check of one database works with. */
+export interface TruthCheckParts {
+  /** The database, past Muster. */
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly runsFile: string;
+  readonly heartbeatMs: number;
+}

@@ -1,0 +1,215 @@
+import type { Explanation, Queue, Reason } from "@muster/protocol";
+import type { Facts, ProcessState, QueueFact, SessionFact, TaskFact } from "./facts.ts";
+import { judgeTask } from "./judge-task.ts";
+import { judgeWorker } from "./judge-worker.ts";
+import { type Commands, judgeWords } from "./words.ts";
+
+/** Classes of contradictions; each has a test that shows that it is found. */
+export type Kind =
+  | "age"
+  | "code"
+  | "command"
+  | "count"
+  | "holder"
+  | "holds"
+  | "nothing-to-do"
+  | "plural"
+  | "process"
+  | "since"
+  | "started"
+  | "state"
+  | "words";
+
+/** A statement that the database or the processes deny. */
+export interface Contradiction {
+  readonly kind: Kind;
+  /** What the statement is about. */
+  readonly subject: string;
+  /** The statement. */
+  readonly says: string;
+  /** What is so. */
+  readonly but: string;
+}
+
+/** A check of `doctor`. */
+export interface SaidCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly summary: string;
+  readonly remedy: string;
+  readonly evidence: Reason["evidence"];
+}
+
+/** All that a scheduler says, with what was so before and after it said it. */
+export interface Look {
+  readonly before: Facts;
+  readonly after: Facts;
+  /** By session id. */
+  readonly processes: ReadonlyMap<number, ProcessState>;
+  readonly tasks: ReadonlyMap<string, Explanation>;
+  readonly workers: ReadonlyMap<string, Explanation>;
+  readonly queues: ReadonlyMap<string, Explanation>;
+  readonly listedQueues: readonly Queue[];
+  readonly checks: readonly SaidCheck[];
+  /** Attempts of which a handler has noted that it was called, and the workers whose handlers note it. */
+  readonly called: ReadonlySet<string>;
+  readonly noting: ReadonlySet<string>;
+  readonly commands: Commands;
+  /** What happened less long ago may be in the scheduler's memory and not in the database, or the reverse. */
+  readonly settleMs: number;
+}
+
+/** Every contradiction. Only what did not change between `before` and `after` is judged. */
+export function judge(look: Look): Contradiction[] {
+  const found: Contradiction[] = [];
+  const add = (kind: Kind, subject: string, says: string, but: string) =>
+    found.push({ kind, subject, says, but });
+  const tasks = unchanged(look.before.tasks, look.after.tasks, ({ id }) => id);
+  const sessions = unchanged(
+    look.before.sessions,
+    look.after.sessions,
+    ({ workerId }) => workerId,
+    whatLasts,
+  );
+  const queues = unchanged(look.before.queues, look.after.queues, ({ name }) => name);
+  const context: Context = { look, tasks, sessions, queues, add };
+  for (const [id, explanation] of look.tasks) {
+    const task = tasks.get(id);
+    if (task) judgeTask(context, task, explanation);
+  }
+  for (const [id, explanation] of look.workers) {
+    const session = sessions.get(id);
+    if (session) judgeWorker(context, session, explanation);
+  }
+  for (const said of look.listedQueues) judgeListedQueue(context, said);
+  for (const [name, explanation] of look.queues) judgeQueue(context, name, explanation);
+  for (const explanation of [...look.tasks.values(), ...look.workers.values(), ...look.queues.values()]) {
+    for (const reason of explanation.reasons) judgeWords(context, explanation.subject, reason);
+  }
+  for (const check of look.checks) judgeCheck(context, check);
+  return found;
+}
+
+/** What the judges of subjects work with: facts that hold for the whole look. */
+export interface Context {
+  readonly look: Look;
+  readonly tasks: ReadonlyMap<string, TaskFact>;
+  readonly sessions: ReadonlyMap<string, SessionFact>;
+  readonly queues: ReadonlyMap<string, QueueFact>;
+  add(kind: Kind, subject: string, says: string, but: string): void;
+}
+
+/** Milliseconds since the epoch of a reason's beginning. */
+export function sinceMs({ since }: Pick<Reason, "since">): number | undefined {
+  return since && Number(since.seconds) * 1_000 + since.nanos / 1e6;
+}
+
+/** The value of the reason's first fact of the key. */
+export function factOf(reason: Pick<Reason, "evidence">, key: string): string | undefined {
+  return reason.evidence.find((fact) => fact.key === key)?.value;
+}
+
+/** Open tasks of the session that came to it and changed long enough ago; undefined while something moves. */
+export function heldBy({ look }: Context, sessionId: number): readonly TaskFact[] | undefined {
+  const of = (facts: Facts) => facts.tasks.filter((task) => task.sessionId === sessionId);
+  const [before, after] = [of(look.before), of(look.after)];
+  const moved = [...before, ...after].some(
+    ({ assignMs, finishMs }) => Math.max(assignMs ?? 0, finishMs ?? 0) > look.before.now - look.settleMs,
+  );
+  if (moved || JSON.stringify(before) !== JSON.stringify(after)) return undefined;
+  return after.filter(({ state }) => state === "assigned" || state === "running");
+}
+
+/** Beats renew these all the time. */
+function whatLasts({ heartbeatMs: _, leaseUntilMs: __, ...session }: SessionFact): unknown {
+  return session;
+}
+
+function unchanged<T>(
+  before: readonly T[],
+  after: readonly T[],
+  keyOf: (fact: T) => string,
+  lasting: (fact: T) => unknown = (fact) => fact,
+): Map<string, T> {
+  const old = new Map(before.map((fact) => [keyOf(fact), JSON.stringify(lasting(fact))]));
+  return new Map(
+    after
+      .filter((fact) => old.get(keyOf(fact)) === JSON.stringify(lasting(fact)))
+      .map((fact) => [keyOf(fact), fact]),
+  );
+}
+
+function judgeListedQueue({ queues, add }: Context, said: Queue): void {
+  const fact = queues.get(said.name);
+  if (!fact) return;
+  const subject = `queue:${said.name}`;
+  const compare = (what: string, count: number, real: number) => {
+    if (count !== real)
+      add("count", subject, `ListQueues: ${count} ${what}`, `the database has ${real} ${what}`);
+  };
+  compare("ready", Number(said.readyCount), fact.ready);
+  compare("scheduled", Number(said.scheduledCount), fact.scheduled);
+  compare("active", Number(said.activeCount), fact.active);
+  if (said.paused !== (fact.pauseMs !== null))
+    add("state", subject, `ListQueues: paused ${said.paused}`, `its pause_time is ${fact.pauseMs}`);
+}
+
+function judgeQueue(context: Context, name: string, { subject, state, reasons }: Explanation): void {
+  const { look, queues, add } = context;
+  const fact = queues.get(name);
+  if (!fact || reasons.some(({ code }) => code === "DATABASE_UNAVAILABLE")) return;
+  if ((state === "paused") !== (fact.pauseMs !== null))
+    add("state", subject, `its state is ${state}`, `its pause_time is ${fact.pauseMs}`);
+  // Depths of explanations may be half a second old.
+  const moved = [...look.before.tasks, ...look.after.tasks].some(
+    (task) =>
+      task.queue === name &&
+      Math.max(
+        task.createMs,
+        task.assignMs ?? 0,
+        task.returnedMs ?? 0,
+        task.finishMs ?? 0,
+        task.wakeMs ?? 0,
+      ) >
+        look.before.now - Math.max(1_000, look.settleMs),
+  );
+  if (moved) return;
+  const empty = reasons.some(({ code }) => code === "IDLE_NO_WORK");
+  if (empty && fact.ready > 0)
+    add("count", subject, "nothing that could start now waits in it", `${fact.ready} tasks of it are ready`);
+  for (const reason of reasons) {
+    const ready = factOf(reason, "ready_tasks");
+    if (ready !== undefined && Number(ready) !== fact.ready)
+      add("count", subject, `${reason.code}: ready_tasks ${ready}`, `${fact.ready} tasks of it are ready`);
+  }
+}
+
+function judgeCheck(context: Context, { name, ok, summary, remedy, evidence }: SaidCheck): void {
+  const { look, add } = context;
+  const subject = `doctor ${name}`;
+  judgeWords(context, subject, { code: name, summary, remedy, evidence, since: undefined });
+  const stable = <T>(pick: (facts: Facts) => T): T | undefined => {
+    const [a, b] = [pick(look.before), pick(look.after)];
+    return JSON.stringify(a) === JSON.stringify(b) ? b : undefined;
+  };
+  const count = Number(/^(\d+) /.exec(summary)?.[1] ?? Number.NaN);
+  const compare = (real: number | undefined, what: string) => {
+    if (real === undefined) return;
+    const says = ok ? 0 : count;
+    if (!Number.isNaN(says) && says !== real)
+      add("count", subject, summary, `the database has ${real} ${what}`);
+  };
+  if (name === "work.paused") {
+    compare(
+      stable(({ queues }) => queues.filter(({ pauseMs }) => pauseMs !== null).length),
+      "paused queues",
+    );
+  }
+  if (name === "workers.answering" && ok && !Number.isNaN(count)) {
+    const living = stable(({ sessions }) => sessions.filter(({ goneMs }) => goneMs === null).length);
+    if (living !== undefined && living !== count)
+      add("count", subject, summary, `the database has ${living} living workers`);
+  }
+  if (name === "database.reachable" && !ok && summary.startsWith("DATABASE_UNAVAILABLE"))
+    add("state", subject, summary, "the database answered and took reads before and after");
+}
