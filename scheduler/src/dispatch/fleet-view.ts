@@ -75,6 +75,12 @@ export class FleetView {
     return session ? this.#ownMember(session, now) : memberElsewhere(record, now, this.#parts.leases);
   }
 
+  /** Attempts that it holds: from memory, or as the scheduler that holds its stream said with its last heartbeat. */
+  activeCount({ sessionId, heartbeat, activeCount }: WorkerRecord): number {
+    const session = this.#parts.registry.byId(sessionId);
+    return session?.attempts.size ?? heartbeat?.seen?.outstanding ?? activeCount;
+  }
+
   /** This scheduler's worker of that name, from memory. */
   ownByName(workerId: string, now: Date): FleetMember | undefined {
     for (const session of this.#parts.registry.all()) {

@@ -3,6 +3,7 @@ import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { FleetView } from "../dispatch/fleet-view.ts";
 import type { Launches } from "../dispatch/launches.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import { quoted } from "../domain/cut.ts";
@@ -56,6 +57,7 @@ export interface FleetServiceParts {
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
+  readonly fleet: Pick<FleetView, "activeCount">;
   readonly diagnoser: Diagnoser;
   readonly overview: OverviewSource;
   readonly launches: Launches;
@@ -67,8 +69,9 @@ export interface FleetServiceParts {
 
 /** Handlers of FleetService. */
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
-  const { store, control, explainer, launches } = parts;
-  const shown = (worker: WorkerRecord, now: Date) => fromWorker(worker, now, launches.silentAfterMs);
+  const { store, control, explainer, fleet, launches } = parts;
+  const shown = (worker: WorkerRecord, now: Date) =>
+    fromWorker({ ...worker, activeCount: fleet.activeCount(worker) }, now, launches.silentAfterMs);
   return {
     async listWorkers(request) {
       const limit = pageSize(request.pageSize, 50);

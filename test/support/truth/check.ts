@@ -1,7 +1,8 @@
 import { hostname } from "node:os";
-import { Client } from "@muster/worker/client";
+import { status } from "@grpc/grpc-js";
+import { Client, MusterError } from "@muster/worker/client";
 import type { TestScheduler } from "../scheduler.ts";
-import { FactReader, processState } from "./facts.ts";
+import { FactReader, isDatabaseError, processState } from "./facts.ts";
 import { describeLies, lookForLies } from "./look.ts";
 
 /** Looks at everything that the schedulers of one database say, against the database and the processes. */
@@ -18,7 +19,7 @@ export class TruthCheck {
 
   /** Asks every scheduler that runs. @throws Error with every contradiction. */
   async look(schedulers: readonly TestScheduler[]): Promise<void> {
-    if (!(await this.#readable())) return;
+    if (!(await this.#facts.ready())) return;
     const { runsFile, heartbeatMs } = this.#parts;
     for (const { grpc, program } of schedulers) {
       if (!program.alive || processState({ pid: program.pid, hostname: hostname() }) !== "runs") continue;
@@ -28,7 +29,7 @@ export class TruthCheck {
         runsFile,
         heartbeatMs,
         judged: this.#judged,
-      });
+      }).catch(noAnswer);
       if (lies.length > 0) throw new Error(describeLies(lies));
     }
   }
@@ -36,14 +37,6 @@ export class TruthCheck {
   async close(): Promise<void> {
     for (const client of this.#clients.values()) client.close();
     await this.#facts.close();
-  }
-
-  /** A test may have stopped the database, or locked it: then there is nothing to compare with. */
-  async #readable(): Promise<boolean> {
-    return this.#facts.read().then(
-      () => true,
-      () => false,
-    );
   }
 
   #client(address: string): Client {
@@ -54,6 +47,15 @@ export class TruthCheck {
     this.#clients.set(address, client);
     return client;
   }
+}
+
+/** A scheduler or a database that stops while it is asked says nothing; whatever else goes wrong is an error. */
+function noAnswer(error: unknown): [] {
+  const silent =
+    error instanceof MusterError &&
+    [status.UNAVAILABLE, status.DEADLINE_EXCEEDED].includes(error.code as number);
+  if (silent || isDatabaseError(error)) return [];
+  throw error;
 }
 
 /** What the check of one database works with. */

@@ -102,6 +102,12 @@ const FACTS = `select ${ms("clock_timestamp()")} as now,
   (select coalesce(json_agg(x.worker_id), '[]') from (
     select worker_id from launch union select worker_id from worker_refusal) x) as "otherWorkers"`;
 
+/** Locks that a test holds on tables of Muster: what waits for them says nothing before they are gone. */
+const HELD_LOCKS = `select count(*)::int as count from pg_locks l join pg_class c on c.oid = l.relation
+  where c.relnamespace = 'muster'::regnamespace and l.granted and l.locktype = 'relation'
+    and l.mode in ('ExclusiveLock', 'AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')
+    and l.pid <> pg_backend_pid()`;
+
 /** Reads facts past Muster, on a connection of its own: a lock that a test holds must not hold up the look. */
 export class FactReader {
   readonly #pool: pg.Pool;
@@ -125,9 +131,27 @@ export class FactReader {
     return facts;
   }
 
+  /** False while the database is stopped or a test has locked it: then there is nothing to compare with. */
+  async ready(): Promise<boolean> {
+    try {
+      const { rows } = await this.#pool.query<{ count: number }>(HELD_LOCKS);
+      return rows[0]?.count === 0;
+    } catch {
+      return false;
+    }
+  }
+
   close(): Promise<void> {
     return this.#pool.end();
   }
+}
+
+/** True for what a read of facts throws. */
+export function isDatabaseError(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError ||
+    (error instanceof Error && /^Connection terminated/.test(error.message))
+  );
 }
 
 /** A process of this machine; `unknown` for one of another, or where the machine does not tell. */

@@ -1,13 +1,22 @@
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../../domain/reports.ts";
 import type { Progress } from "../../domain/task.ts";
 import type { WorkerState } from "../../domain/worker.ts";
+import { int4Array, int8Array } from "./arrays.ts";
 import type { Database, Statement } from "./database.ts";
 
 // The same cases as `workerState` in domain/worker.ts.
 const STATE = `case when l.disconnected or l.lease_until < now() then 'suspect' when s.draining then 'draining'
     when s.ready then 'ready' else 'registered' end`;
 const SLOTS = "coalesce(nullif((l.heartbeat ->> 'slots')::int, 0), (s.hello ->> 'slots')::int)";
-const ACTIVE = "coalesce(jsonb_array_length(l.heartbeat -> 'running'), 0)";
+const ACTIVE = "coalesce(h.count, 0)";
+// Heartbeats are seconds old, so what is held is counted where it is written.
+const held = (ids: string, counts: string) =>
+  `left join unnest(${ids}::bigint[], ${counts}::int[]) as h(session_id, count) on h.session_id = s.id`;
+
+const HELD: Statement = {
+  name: "overview-held",
+  text: "select session_id as id, count(*)::int as count from task where state in (1, 2) group by session_id",
+};
 const PAUSED = "coalesce((l.heartbeat ->> 'paused')::boolean, false)";
 
 // Workers of one deployment are alike, so ten thousand of them make a handful of groups.
@@ -16,7 +25,7 @@ const GROUPS: Statement = {
   text: `select s.hello -> 'types' as types, s.hello -> 'queues' as queues, s.hello -> 'labels' as labels,
     coalesce(l.heartbeat -> 'resources', s.hello -> 'resources') as resources, s.hello ->> 'sdk' as sdk,
     ${STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${ACTIVE}) as active
-    from session_lease l join worker_session s on s.id = l.session_id
+    from session_lease l join worker_session s on s.id = l.session_id ${held("$1", "$2")}
    where s.gone_time is null
    group by 1, 2, 3, 4, 5, 6, 7 limit 10000`,
 };
@@ -29,7 +38,8 @@ const WORKERS: Statement = {
            case when ${PAUSED} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') else '' end as pause_reason,
            coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${ACTIVE} as active, ${SLOTS} as slots,
            s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms
-      from session_lease l join worker_session s on s.id = l.session_id where s.gone_time is null),
+      from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
+     where s.gone_time is null),
   ended as (
     select s.worker_id, case when s.gone_reason = 'lost' then 'lost' else 'gone' end as state, s.gone_reason,
            coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
@@ -126,9 +136,12 @@ interface FailureColumns {
 
 /** The fleet in lists of at most `limit`. @param stuckAfterMs In one phase for longer is stuck whatever its watchdogs say. */
 export async function fleetReport(db: Database, limit: number, stuckAfterMs: number): Promise<FleetReport> {
+  const counted = db
+    .cold<{ id: number; count: number }>(HELD, [])
+    .then((rows) => [int8Array(rows.map(({ id }) => id)), int4Array(rows.map(({ count }) => count))]);
   const [groups, workers, running, failures, counts] = await Promise.all([
-    db.cold<GroupColumns>(GROUPS, []),
-    db.cold<WorkerColumns>(WORKERS, [limit]),
+    counted.then((lists) => db.cold<GroupColumns>(GROUPS, lists)),
+    counted.then((lists) => db.cold<WorkerColumns>(WORKERS, [limit, ...lists])),
     db.cold<RunningColumns>(RUNNING, [limit, stuckAfterMs]),
     db.cold<FailureColumns>(FAILURES, [limit]),
     db.cold<{ count: number }>(FAILURE_COUNT, []),
