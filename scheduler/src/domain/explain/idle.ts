@@ -45,13 +45,14 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
   }));
   const eligible = removed.filter(({ filter, queuePaused }) => filter === undefined && !queuePaused);
   const mine = eligible.reduce((sum, { ready }) => sum + ready, 0);
-  if (mine > 0) {
+  const [next] = eligible;
+  if (next) {
     return {
       code: "DISPATCH_DELAYED",
       summary: `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${agree(mine, ["waits", "wait"])}: the next is about to be assigned to it, or to another worker that may run it`,
       since,
       evidence,
-      remedy: `nothing to do unless it lasts; then ask what waits: muster why queue:${eligible[0]?.taskClass.queue ?? "NAME"}`,
+      remedy: `nothing to do unless it lasts; then ask what waits: muster why queue:${next.taskClass.queue}`,
     };
   }
   const [first] = removed;
