@@ -181,6 +181,7 @@ export function settleRequest(row: AttemptRow, outcome: Outcome): SettleRequest 
       {
         attemptCount: row.attemptCount,
         outOfMemoryCount: row.outOfMemoryCount,
+        counts: row.requeueCounts,
         retry: row.options?.retry,
         cancelReason: row.cancelReason,
       },
@@ -193,7 +194,7 @@ export function settleRequest(row: AttemptRow, outcome: Outcome): SettleRequest 
 }
 
 /** What becomes of the attempts of a session that is gone. */
-export function decideLost(row: AttemptRow, workerId: string) {
+export function decideLost(row: AttemptRow, { workerId }: { readonly workerId: string }) {
   return settleRequest(row, { kind: "lost", reason: "stale", failure: workerLost(workerId, "vanished") })
     .settlement;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
+import { workerLost } from "../../scheduler/src/domain/settlement.ts";
 import {
   BEAT,
   decideLost,
@@ -20,6 +21,56 @@ describe("store: sessions", () => {
     fixture = await openFixture();
   });
   after(() => fixture.close());
+
+  it("T24: counts the deaths of processes, and has a task run in a class of its own after them", async () => {
+    const { store } = fixture;
+    const [first, second] = await fixture.submit("poison", 2);
+    for (const deaths of [1, 2]) {
+      const sessionId = await fixture.session();
+      const held = [
+        await fixture.claimOne(first ?? 0, sessionId),
+        await fixture.claimOne(second ?? 0, sessionId),
+      ];
+      assert.deepEqual(
+        held.map(({ requeueCounts, attemptCount }) => [requeueCounts?.deaths ?? 0, attemptCount]),
+        [
+          [deaths - 1, 1],
+          [deaths - 1, 1],
+        ],
+      );
+      const [gone] = await store.endSessions(
+        [{ sessionId, reason: "lost", fatal: undefined }],
+        (row, { workerId, held: all }) => {
+          assert.deepEqual(
+            all.map(({ taskId, accepted }) => [taskId, accepted]),
+            held.map(({ taskId }) => [taskId, false]),
+          );
+          const outcome = {
+            kind: "lost",
+            reason: "stale",
+            failure: workerLost(workerId, "vanished"),
+          } as const;
+          return settleRequest(row, { ...outcome, blame: "suspect" }).settlement;
+        },
+      );
+      assert.equal(gone?.settled.length, 2);
+      await fixture.db.query("update task set wake_time = null where id = any($1)", [[first, second]]);
+    }
+    const [one, two] = [await store.getTask(first ?? 0), await store.getTask(second ?? 0)];
+    assert.deepEqual([one?.alone, one?.requeueCounts, one?.attemptCount], [true, { deaths: 2 }, 0]);
+    assert.equal(two?.classId, one?.classId);
+    const made = (await store.classesAfter(0)).find(({ id }) => id === one?.classId);
+    assert.deepEqual([made?.type, made?.alone], ["poison", true]);
+    const waiting = await store.waitingTasks([one?.classId ?? 0], 10);
+    assert.deepEqual(
+      waiting.map(({ id }) => id),
+      [first, second],
+    );
+    const [plain] = await store.resolveClasses([
+      { queue: "default", type: "poison", requirements: one?.requirements ?? { labels: {}, resources: [] } },
+    ]);
+    assert.notEqual(plain?.id, one?.classId);
+  });
 
   it("registers a process once and gives a returning one what it held", async () => {
     const { store } = fixture;

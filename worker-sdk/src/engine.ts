@@ -1,4 +1,5 @@
 import type { AttemptHost } from "./attempt.ts";
+import { currentAttemptId } from "./attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { processAgeMs, settledWithin, systemClock } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -179,7 +180,10 @@ export class Engine {
     if (this.#over) return;
     this.#over = true;
     this.#link.acknowledgeExit();
+    // Of an error that nobody caught, this runs in the context in which it was raised.
+    const attemptId = currentAttemptId() ?? "";
     const fatal = {
+      attemptId,
       phase,
       exceptionClass: classNameOf(error),
       exceptionMessage: cutText(messageOf(error), 4096),
@@ -194,6 +198,7 @@ export class Engine {
         exception_message: fatal.exceptionMessage,
         traceback: fatal.traceback,
         exit_code: fatal.exitCode,
+        ...(attemptId === "" ? {} : { attempt_id: attemptId }),
         ...startFacts(this.#options),
         ...(error instanceof StartupTimeoutError ? { last_error: error.lastError } : {}),
       },

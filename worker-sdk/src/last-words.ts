@@ -42,6 +42,7 @@ function speak(error: unknown): void {
     exceptionMessage: cutText(messageOf(error), 4096),
     traceback: tracebackOf(error),
     exitCode: 1,
+    attemptId: "",
   };
   const log = unborn?.logger ?? createProgramLogger("info");
   const workerId = unborn?.id ?? processEnvironment.WORKER_ID;

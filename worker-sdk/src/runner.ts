@@ -1,5 +1,6 @@
 import type { AttemptHost, StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
+import { withinAttempt } from "./attempt-scope.ts";
 import { ChurnMap } from "./churn-map.ts";
 import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "./errors.ts";
@@ -245,7 +246,7 @@ export class Runner {
     }
     if (type.syncMs > BLOCKING_MS) link.flush();
     attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
-    const run = () => execute(attempt, this.#executeOptions());
+    const run = () => withinAttempt(attempt.id, () => execute(attempt, this.#executeOptions()));
     const outcome = attempt.trace === undefined ? run() : attempt.trace.within(run);
     const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
     type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);

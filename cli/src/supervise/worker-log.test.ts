@@ -40,6 +40,7 @@ test("reads phases, dial errors and last words from JSON lines, whoever wrote th
     exceptionMessage: "m",
     traceback: "t",
     exitCode: 3,
+    attemptId: "",
   });
 });
 

@@ -14,6 +14,8 @@ export interface LoggedFatal {
   readonly exceptionMessage: string;
   readonly traceback: string;
   readonly exitCode: number;
+  /** Empty when the worker could not tell whose handler raised it. */
+  readonly attemptId: string;
 }
 
 /** Phases kept of one launch; a worker has a dozen. */
@@ -113,6 +115,7 @@ export class WorkerLog {
           exceptionClass: text(fields.exception_class) || "Error",
           exceptionMessage: text(fields.exception_message) || text(fields.msg),
           traceback: text(fields.traceback),
+          attemptId: text(fields.attempt_id),
           exitCode: typeof fields.exit_code === "number" ? Math.trunc(fields.exit_code) : 1,
         };
         return true;

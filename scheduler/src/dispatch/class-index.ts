@@ -40,6 +40,8 @@ export interface ClassEntry {
   suited: Session[];
   /** Where the next search among `suited` begins, so that work spreads. */
   turn: number;
+  /** The session that is kept free for it, when its tasks run alone. */
+  keptFree?: Session | undefined;
   /** What the search among them saw. */
   readonly log: MatchLog;
 }
@@ -50,6 +52,7 @@ export class ClassIndex {
   readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, TaskClass>();
+  readonly #alone = new Set<ClassEntry>();
   readonly #pausedQueues = new Set<string>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
@@ -105,6 +108,16 @@ export class ClassIndex {
   /** The sessions that classes are matched with. */
   get sessions(): Iterable<Session> {
     return this.#sessions;
+  }
+
+  /** Those whose tasks run alone: mostly none. */
+  get alone(): Iterable<ClassEntry> {
+    return this.#alone;
+  }
+
+  /** Whether classes are matched with the session. */
+  has(session: Session): boolean {
+    return this.#sessions.has(session);
   }
 
   get(id: number): ClassEntry | undefined {
@@ -244,6 +257,7 @@ export class ClassIndex {
       log: new MatchLog(),
     };
     this.#entries.set(taskClass.id, entry);
+    if (taskClass.alone) this.#alone.add(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources++;
     for (const session of this.#sessions) this.#join(entry, session);
   }

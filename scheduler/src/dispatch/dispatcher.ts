@@ -105,6 +105,10 @@ export class Dispatcher {
         this.#claims--;
       });
     }
+    for (const entry of this.#classes.alone) {
+      if (entry.window.size > 0 && !this.#classes.isPaused(entry.taskClass.queue))
+        this.#matcher.keepFree(entry);
+    }
     const search = this.#matcher.search();
     if (!search.isOpen) this.#lookAtAll(search);
     this.#traces.lookAtWaits();
@@ -199,8 +203,13 @@ export class Dispatcher {
   /** Classes whose window runs low although more may wait and somebody could take it. */
   #worthRefilling(search: Search): ClassEntry[] {
     const entries: ClassEntry[] = [];
+    // A session is kept free for a task that runs alone, once it is known that there is one.
+    for (const entry of this.#classes.alone) {
+      if (entry.mayHaveMore && entry.window.size === 0) entries.push(entry);
+    }
     if (!search.isOpen) return entries;
     for (const entry of this.#servable(search)) {
+      if (entry.taskClass.alone && entry.window.size === 0) continue;
       if (!entry.mayHaveMore || entry.window.size > WINDOW_SIZE / 4) continue;
       if (search.has(entry)) entries.push(entry);
     }
@@ -218,7 +227,7 @@ export class Dispatcher {
         line.dropFirst();
         continue;
       }
-      search.reserve(session, entry.taskClass.type);
+      search.reserve(session, entry.taskClass);
       this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
       line.requeueFirst();
@@ -276,7 +285,7 @@ export class Dispatcher {
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
       if (attempt) won.push({ attempt, session });
-      else session.unreserve(entry.taskClass.type);
+      else session.unreserve(entry.taskClass.type, entry.taskClass.alone);
     }
     if (won.length < plan.length) this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
     this.#handover.send(won);
@@ -302,7 +311,7 @@ export class Dispatcher {
 
   #giveBack(plan: readonly Planned[]): void {
     for (const { task, entry, session } of plan) {
-      session.unreserve(entry.taskClass.type);
+      session.unreserve(entry.taskClass.type, entry.taskClass.alone);
       entry.window.add(task);
       entry.mayHaveMore = true;
     }

@@ -1,7 +1,8 @@
+import { blameOf } from "../domain/blame.ts";
 import { Refusal } from "../domain/errors.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../domain/launch.ts";
-import { type Outcome, workerLost } from "../domain/settlement.ts";
-import type { DecideLost } from "../store/store.ts";
+import { endedProcess, type Outcome, workerLost } from "../domain/settlement.ts";
+import type { AttemptRow, DecideLost, EndedSession } from "../store/store.ts";
 import { decide } from "./settler.ts";
 
 /** How a session ended, in words for its attempts. */
@@ -13,28 +14,42 @@ const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> 
 
 /** Decides for the attempts of a session that ended for `reason`. */
 export function decideEnd(reason: string): DecideLost {
-  return (row, workerId) => {
+  return (row, ended) => {
     const ending = ENDINGS[reason];
-    const outcome: Outcome = ending
-      ? { kind: "lost", reason: ending.requeueReason, failure: workerLost(workerId, ending.how) }
-      : { kind: "released", reason };
-    return decide(row, outcome);
+    if (!ending) return decide(row, { kind: "released", reason });
+    const { requeueReason, how } = ending;
+    if (reason === "superseded") {
+      const failure = workerLost(ended.workerId, how);
+      return decide(row, { kind: "lost", reason: requeueReason, failure });
+    }
+    return decide(row, died(row, ended, requeueReason, how));
   };
+}
+
+/** The process of a session is taken for dead, by its own word, its supervisor's or its silence. */
+function died(row: AttemptRow, ended: EndedSession, reason: string, how: string): Outcome {
+  const { workerId, fatal, held } = ended;
+  const blame = blameOf(row, held, fatal?.attemptId);
+  const last = fatal ? `: ${fatal.exceptionClass}: ${fatal.exceptionMessage}` : "";
+  const failure =
+    blame === "named" && fatal ? endedProcess(workerId, fatal) : workerLost(workerId, `${how}${last}`);
+  return { kind: "lost", reason, failure, blame };
 }
 
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
 export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
-  return (row, workerId) => {
+  return (row, ended) => {
     // A planned stop that took too long: as if the worker had released them itself.
     if (exit.stopRequested && !exit.outOfMemory) return decide(row, { kind: "released", reason: "drain" });
     const how = `${exitInWords(exit)}, as its supervisor saw`;
     if (reason === "oom_killed") {
-      const failure = { ...workerLost(workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
-      return decide(row, { kind: "lost", reason: "oom_killed", failure });
+      const failure = { ...workerLost(ended.workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
+      const blame = blameOf(row, ended.held, undefined);
+      return decide(row, { kind: "lost", reason: "oom_killed", failure, blame });
     }
     // Killed without a word is what a lease finds out as well, only later: the same word for both.
     const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
-    return decide(row, { kind: "lost", reason: word, failure: workerLost(workerId, how) });
+    return decide(row, died(row, ended, word, how));
   };
 }
 

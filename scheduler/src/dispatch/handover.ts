@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { formatAttemptId } from "../domain/ids.ts";
+import type { TaskClass } from "../domain/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../domain/retry.ts";
 import type { ClaimedAttempt } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -29,7 +30,7 @@ export class Handover {
       // The worker may have come back on a new stream while the claim was under way.
       const session = registry.byId(planned.id) ?? planned;
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
-      const held = toAttempt(attempt, entry.taskClass.type, clock.monotonic(), traces.assigned(attempt));
+      const held = toAttempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
       if (log.debugEnabled) {
         log.debug("task.assigned", {
@@ -51,7 +52,8 @@ export class Handover {
   /** Sends attempts that were found in the store, beyond what was planned. */
   sendFound(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     for (const { attempt, session } of found) {
-      session.reserve(this.#parts.classes.get(attempt.classId)?.taskClass.type ?? "");
+      const taskClass = this.#parts.classes.get(attempt.classId)?.taskClass;
+      session.reserve(taskClass?.type ?? "", taskClass?.alone);
     }
     this.send(found);
   }
@@ -69,7 +71,7 @@ export interface HandoverParts {
 
 function toAttempt(
   claimed: ClaimedAttempt,
-  type: string,
+  { type, alone = false }: TaskClass,
   now: number,
   assigned: Attempt["assigned"],
 ): Attempt {
@@ -80,6 +82,8 @@ function toAttempt(
     type,
     attemptCount: claimed.attemptCount,
     outOfMemoryCount: claimed.outOfMemoryCount,
+    requeueCounts: claimed.requeueCounts,
+    alone,
     options: claimed.options,
     cancelReason: claimed.cancelReason,
     sentAt: now,

@@ -77,7 +77,7 @@ describe("a search for many classes", () => {
             able.some(({ hasFreeSlot }) => hasFreeSlot),
             "a free slot comes first",
           );
-          search.reserve(found, entry.taskClass.type);
+          search.reserve(found, entry.taskClass);
         }
       }),
       { numRuns: 2_000 },
@@ -90,7 +90,7 @@ describe("a search for many classes", () => {
     const sessions = [{ ...open, slots: 0 }, open, { ...open, slots: 0 }, open, open].map(session);
     const [entry] = entries(sessions) as [ClassEntry];
     const search = new Search(sessions, NOW);
-    for (let task = 0; task < 6; task++) search.reserve(search.find(entry) as Session, "a");
+    for (let task = 0; task < 6; task++) search.reserve(search.find(entry) as Session, entry.taskClass);
     assert.deepEqual(
       sessions.map(({ outstanding }) => outstanding),
       [0, 2, 0, 2, 2],
@@ -127,7 +127,8 @@ describe("a search for many classes", () => {
     const sessions = [1, 2].map((index) => session({ ...full, paused: false, stalled: false }, index));
     const [entry] = entries(sessions) as [ClassEntry];
     const first = new Search(sessions, NOW);
-    for (const one of sessions) assert.ok(first.find(entry) && first.reserve(one, "a") === undefined);
+    for (const one of sessions)
+      assert.ok(first.find(entry) && first.reserve(one, entry.taskClass) === undefined);
     assert.equal(entry.log.read(NOW).found, true);
     assert.equal(first.find(entry), undefined);
     const record = entry.log.read(NOW + 30);

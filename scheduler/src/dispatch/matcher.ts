@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { closedBy, removedBy } from "../domain/match.ts";
+import { closedBy, removedBy, type TaskClass } from "../domain/match.ts";
 import type { MatchLog } from "../domain/match-log.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
 import type { Session } from "./session.ts";
@@ -9,6 +9,9 @@ import type { Session } from "./session.ts";
  * least. They serve the class's log alone, and cost up to 0.8 µs a session (4 ms for one class and 5,000 of them).
  */
 const LOOK_EVERY_MS = { session: 10, least: 250 };
+
+/** A session is kept free for so long after the last look; every poll looks. */
+const KEPT_FREE_MS = 10_000;
 
 /** Looks for sessions that may be given a task of a class, and keeps the classes' logs of it. */
 export class Matcher {
@@ -28,6 +31,28 @@ export class Matcher {
   /** Round robin among all that suit the class; a free slot comes before a place in the prefetch. */
   find(entry: ClassEntry): Session | undefined {
     return findSuited(entry, this.#clock.monotonic());
+  }
+
+  /**
+   * Keeps a session free for a class whose tasks run alone: without that none would ever be empty where much waits. One
+   * at a time, the one that holds least; renewed for as long as something of the class waits.
+   */
+  keepFree(entry: ClassEntry): void {
+    const now = this.#clock.monotonic();
+    const { keptFree } = entry;
+    if (keptFree && keptFree.keptFreeUntil > now && this.#classes.has(keptFree)) {
+      if (removedBy(entry.taskClass, keptFree, now) === "alone") {
+        keptFree.keptFreeUntil = now + KEPT_FREE_MS;
+        return;
+      }
+    }
+    let least: Session | undefined;
+    for (const session of entry.suited) {
+      if (session.runsAlone || removedBy(entry.taskClass, session, now) !== "alone") continue;
+      if (!least || session.outstanding < least.outstanding) least = session;
+    }
+    entry.keptFree = least;
+    if (least) least.keptFreeUntil = now + KEPT_FREE_MS;
   }
 
   /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
@@ -98,8 +123,8 @@ export class Search {
   }
 
   /** Keeps a place at a session that was found. */
-  reserve(session: Session, type: string): void {
-    session.reserve(type);
+  reserve(session: Session, { type, alone }: TaskClass): void {
+    session.reserve(type, alone);
     if (closedBy(session, this.#now) !== undefined) this.#left--;
   }
 

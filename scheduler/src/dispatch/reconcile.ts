@@ -93,6 +93,8 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     type: classes.get(row.classId)?.taskClass.type ?? "",
     attemptCount: row.attemptCount,
     outOfMemoryCount: row.outOfMemoryCount,
+    requeueCounts: row.requeueCounts,
+    alone: classes.get(row.classId)?.taskClass.alone ?? false,
     options: row.options,
     cancelReason: row.cancelReason,
     sentAt: now,

@@ -18,6 +18,8 @@ function attempt(taskId: number, type: string): Attempt {
     type,
     attemptCount: 1,
     outOfMemoryCount: 0,
+    requeueCounts: undefined,
+    alone: false,
     options: undefined,
     cancelReason: undefined,
     sentAt: 0,

@@ -1,7 +1,7 @@
 import type { HardTimeout } from "../domain/hard-timeout.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Candidate, TypeCapacity } from "../domain/match.ts";
-import type { TaskOptions } from "../domain/task.ts";
+import type { RequeueCounts, TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { Assigned } from "../telemetry/attempt-spans.ts";
 import type { AttemptWatch } from "./attempt-watch.ts";
@@ -16,6 +16,9 @@ export interface Attempt {
   readonly type: string;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;
+  readonly requeueCounts: RequeueCounts | undefined;
+  /** It must have the process for itself. */
+  readonly alone: boolean;
   readonly options: TaskOptions | undefined;
   cancelReason: string | undefined;
   readonly sentAt: number;
@@ -120,6 +123,10 @@ export class Session implements Candidate {
   /** Tasks by class that were planned for it and taken by others, since `takeLostRaces`. */
   #lostRaces = new Map<number, number>();
   #settlingCount = 0;
+  /** Attempts that must have the process for themselves, held and reserved. */
+  #aloneCount = 0;
+  /** Until then (monotonic) it is kept free for a task that must run alone. */
+  keptFreeUntil = 0;
 
   constructor(init: {
     id: number;
@@ -175,22 +182,35 @@ export class Session implements Candidate {
     return this.attempts.size - this.#settlingCount + this.reserved + this.lingering.size;
   }
 
-  /** Keeps a place for an attempt that is about to be claimed. */
-  reserve(type: string): void {
+  get occupied(): boolean {
+    return this.outstanding > 0;
+  }
+
+  get runsAlone(): boolean {
+    return this.#aloneCount > 0;
+  }
+
+  /** Keeps a place for an attempt that is about to be claimed; `alone` when it must have the process for itself. */
+  reserve(type: string, alone = false): void {
     this.reserved++;
     this.#count(type, 1);
+    if (alone) this.#aloneCount++;
   }
 
   /** Gives a kept place back. */
-  unreserve(type: string): void {
+  unreserve(type: string, alone = false): void {
     this.reserved--;
     this.#count(type, -1);
+    if (alone) this.#aloneCount--;
   }
 
   /** Takes an attempt in; `reserved` when a place was kept for it. */
   hold(attempt: Attempt, reserved: boolean): void {
     if (reserved) this.reserved--;
-    else this.#count(attempt.type, 1);
+    else {
+      this.#count(attempt.type, 1);
+      if (attempt.alone) this.#aloneCount++;
+    }
     this.attempts.set(attempt.taskId, attempt);
     this.idleSince = undefined;
   }
@@ -200,6 +220,7 @@ export class Session implements Candidate {
     attempt.settling = true;
     this.#settlingCount++;
     this.#count(attempt.type, -1);
+    if (attempt.alone) this.#aloneCount--;
   }
 
   /** The database has not taken the attempt's end: nothing new is given out for its place until it has. */
@@ -218,6 +239,7 @@ export class Session implements Candidate {
     if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
     if (attempt.settling && attempt.heldUp === undefined) this.#settlingCount--;
     else this.#count(attempt.type, -1);
+    if (attempt.alone && !attempt.settling) this.#aloneCount--;
   }
 
   /**

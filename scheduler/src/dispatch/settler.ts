@@ -320,13 +320,14 @@ function asText(error: unknown): string {
 
 /** What an attempt's end means for its task. */
 export function decide(
-  attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "options" | "cancelReason">,
+  attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "requeueCounts" | "options" | "cancelReason">,
   outcome: Outcome,
 ): Settlement {
   return settle(
     {
       attemptCount: attempt.attemptCount,
       outOfMemoryCount: attempt.outOfMemoryCount,
+      counts: attempt.requeueCounts,
       retry: attempt.options?.retry,
       cancelReason: attempt.cancelReason,
     },

@@ -180,6 +180,7 @@ function directAttempt(taskId: number, classId: number, session: Session, task: 
     sessionId: session.id,
     attemptCount: 1,
     outOfMemoryCount: 0,
+    requeueCounts: undefined,
     options: task.options,
     cancelReason: undefined,
     accepted: false,

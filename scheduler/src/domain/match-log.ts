@@ -28,7 +28,8 @@ const AT: Readonly<Record<Filter, number>> = {
   draining: 5,
   paused: 6,
   slots: 7,
-  unanswered: 8,
+  alone: 8,
+  unanswered: 9,
 };
 
 /**

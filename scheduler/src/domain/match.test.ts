@@ -32,6 +32,7 @@ const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   draining: { draining: true },
   paused: { pauseReason: "memory" },
   slots: { credit: 0 },
+  alone: { keptFreeUntil: 1_000 },
   unanswered: { acceptStalledUntil: 1_000 },
 };
 
@@ -61,6 +62,16 @@ describe("matching", () => {
     assert.equal(removedBy(CLASS, { ...FIT, types: new Map([["t", { limit: 1, active: 1 }]]) }), "slots");
     const unbounded = new Map([["t", { limit: Number.POSITIVE_INFINITY, active: 9_999 }]]);
     assert.equal(removedBy(CLASS, { ...FIT, types: unbounded }), undefined);
+  });
+
+  it("T24: a task that runs alone goes to a worker that holds nothing, and nothing goes beside it", () => {
+    const alone = { ...CLASS, alone: true };
+    assert.equal(removedBy(alone, { ...FIT, occupied: true }, NOW), "alone");
+    assert.equal(removedBy(alone, { ...FIT, credit: 0, occupied: true }, NOW), "alone");
+    assert.equal(removedBy(alone, { ...FIT, occupied: false, keptFreeUntil: 1_000 }, NOW), undefined);
+    assert.equal(removedBy(alone, { ...FIT, draining: true, occupied: true }, NOW), "draining");
+    assert.equal(removedBy(CLASS, { ...FIT, occupied: true, runsAlone: true }, NOW), "alone");
+    assert.equal(removedBy(CLASS, { ...FIT, keptFreeUntil: 1_000 }, 1_000), undefined);
   });
 
   it("lets a worker that was stalled through when that is over, or when nobody knows the time", () => {

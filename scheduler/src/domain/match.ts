@@ -6,6 +6,8 @@ export interface TaskClass {
   readonly queue: string;
   readonly type: string;
   readonly requirements: Requirements;
+  /** Its tasks run alone in a process: they took part in deaths of processes whose cause is not known. */
+  readonly alone?: boolean;
 }
 
 /** What the matcher looks at in a worker. */
@@ -22,6 +24,12 @@ export interface Candidate {
   readonly resources: ReadonlySet<string>;
   /** Attempts it may be given now, prefetch included. */
   readonly credit: number;
+  /** It holds something, or is about to. */
+  readonly occupied?: boolean;
+  /** What it runs must have the process for itself. */
+  readonly runsAlone?: boolean;
+  /** Until then (monotonic) it is kept free for a task that must run alone; 0 or absent when it is not. */
+  readonly keptFreeUntil?: number;
   /** Until then (monotonic) it is given nothing, because it let an assignment lie; 0 or absent when it did not. */
   readonly acceptStalledUntil?: number;
   /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
@@ -45,6 +53,7 @@ export const FILTERS = [
   "draining",
   "paused",
   "slots",
+  "alone",
   "unanswered",
 ] as const;
 
@@ -73,8 +82,14 @@ export function removedBy(
     if (!worker.resources.has(resource)) return "resources";
   }
   const closed = closedBy(worker, now);
-  const full = capacity.active >= capacity.limit;
-  return full && (closed === undefined || closed === "unanswered") ? "slots" : closed;
+  if (taskClass.alone) {
+    const open = closed === undefined || closed === "slots" || closed === "alone";
+    return open && worker.occupied ? "alone" : closed;
+  }
+  const passing = closed === undefined || closed === "alone" || closed === "unanswered";
+  if (passing && capacity.active >= capacity.limit) return "slots";
+  if (passing && (worker.keptFreeUntil ?? 0) > now) return "alone";
+  return closed;
 }
 
 /** The filter that removes the worker whatever the task; undefined when it is open. @param now As above. */
@@ -83,6 +98,7 @@ export function closedBy(worker: Candidate, now: number): Filter | undefined {
   if (worker.draining) return "draining";
   if (worker.pauseReason !== undefined) return "paused";
   if (worker.credit <= 0) return "slots";
+  if (worker.runsAlone) return "alone";
   if ((worker.acceptStalledUntil ?? 0) > now) return "unanswered";
   return undefined;
 }
@@ -93,6 +109,7 @@ export const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "l
 /** The filters from the one that is nearest to being lifted: what it removed got furthest. */
 export const NEAREST_FIRST: readonly Filter[] = [
   "slots",
+  "alone",
   "unanswered",
   "paused",
   "draining",

@@ -8,6 +8,7 @@ import { type AttemptFacts, type Outcome, type Settlement, settle, workerLost } 
 const FACTS: AttemptFacts = {
   attemptCount: 1,
   outOfMemoryCount: 0,
+  counts: undefined,
   retry: undefined,
   cancelReason: undefined,
 };
@@ -66,7 +67,11 @@ describe("settlement", () => {
             attemptCount <= maxRetries + 1,
             `attempt ${attemptCount} of a policy with ${maxRetries} retries`,
           );
-          const settlement = settle({ attemptCount, outOfMemoryCount, retry, cancelReason }, outcome, 0);
+          const settlement = settle(
+            { ...FACTS, attemptCount, outOfMemoryCount, retry, cancelReason },
+            outcome,
+            0,
+          );
           if (settlement.kind === "finish") {
             checkFinish(settlement, outcome, cancelReason);
             return;
@@ -166,3 +171,25 @@ function checkFinish(
     assert.ok(settlement.failure, "a failed task has its error");
   }
 }
+
+describe("deaths of processes", () => {
+  const failure = { class: "worker_lost", code: "WORKER_LOST", message: "w died" } as const;
+
+  it("T24: a death costs only the task that is known to have brought it, and the third one ends that", () => {
+    const after = (deaths: number, blame: "named" | "lone" | "suspect" | "innocent") => {
+      const outcome = { kind: "lost", reason: "stale", failure, blame } as const;
+      const settlement = settle({ ...FACTS, counts: { deaths } }, outcome, 0);
+      if (settlement.kind === "finish") return settlement.detail;
+      const { costsAttempt, delayMs, counts, alone = false } = settlement;
+      return [costsAttempt, delayMs, counts, alone];
+    };
+    assert.deepEqual(after(2, "innocent"), [false, 0, undefined, false]);
+    assert.deepEqual(after(0, "suspect"), [false, 1_000, "deaths", false]);
+    assert.deepEqual(after(1, "suspect"), [false, 10_000, "deaths", true]);
+    assert.deepEqual(after(0, "lone"), [true, 0, "deaths", false]);
+    assert.deepEqual(after(1, "lone"), [true, 10_000, "deaths", true]);
+    assert.deepEqual(after(0, "named"), [true, 1_000, "deaths", true]);
+    assert.equal(after(2, "lone"), "POISONED");
+    assert.equal(after(2, "named"), "POISONED");
+  });
+});

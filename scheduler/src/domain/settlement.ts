@@ -1,6 +1,8 @@
+import { afterDeath, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";
 import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
-import type { AttemptMetrics, EndState } from "./task.ts";
+import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
+import type { FatalRecord } from "./worker.ts";
 
 /** How an attempt came to its end, as reported by its worker or concluded by the scheduler. */
 export type Outcome =
@@ -15,7 +17,13 @@ export type Outcome =
   /** Given back or taken back without blame; `reason` names why, for example `drain`. */
   | { readonly kind: "released"; readonly reason: string }
   /** The worker is gone; `reason` is the word after `requeued:`, for example `stale`. */
-  | { readonly kind: "lost"; readonly reason: string; readonly failure: Failure };
+  | {
+      readonly kind: "lost";
+      readonly reason: string;
+      readonly failure: Failure;
+      /** Set when the worker's process is taken for dead: what its death says of this attempt. */
+      readonly blame?: Blame;
+    };
 
 /** What the decision needs to know of the attempt. */
 export interface AttemptFacts {
@@ -23,6 +31,8 @@ export interface AttemptFacts {
   readonly attemptCount: number;
   /** Deaths by memory before this attempt. */
   readonly outOfMemoryCount: number;
+  /** Requeues before this attempt that count against the task. */
+  readonly counts: RequeueCounts | undefined;
   readonly retry: RetryPolicy | undefined;
   /** Set when somebody asked for the task's cancellation. */
   readonly cancelReason: string | undefined;
@@ -48,6 +58,10 @@ export type Settlement =
       /** False when the attempt is given back without blame. */
       readonly costsAttempt: boolean;
       readonly outOfMemory: boolean;
+      /** The count that grows by it. */
+      readonly counts?: keyof RequeueCounts;
+      /** The task runs alone in its process from now on. */
+      readonly alone?: boolean;
       readonly failure?: Failure;
     };
 
@@ -82,10 +96,27 @@ export function settle(facts: AttemptFacts, outcome: Outcome, random: number): S
     case "failed":
       return settleFailure(facts, outcome.failure, "retry", random);
     case "lost":
-      return settleFailure(facts, outcome.failure, outcome.reason, random);
+      return outcome.blame === undefined
+        ? settleFailure(facts, outcome.failure, outcome.reason, random)
+        : settleDeath(facts, outcome.failure, outcome.reason, outcome.blame);
     default:
       return unreachable(outcome);
   }
+}
+
+/** The death of a process costs an attempt only where it is known who ended it. */
+function settleDeath(facts: AttemptFacts, failure: Failure, reason: string, blame: Blame): Settlement {
+  if (facts.cancelReason !== undefined) return finishCancelled(failure);
+  const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
+  if (blame === "innocent") return { ...free, delayMs: 0 };
+  const deaths = (facts.counts?.deaths ?? 0) + 1;
+  const { delayMs, alone } = afterDeath(deaths, blame);
+  const counted = { counts: "deaths", ...(alone ? { alone } : {}) } as const;
+  if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
+  if (deaths >= POISONED_AFTER) return { kind: "finish", state: "failed", detail: "POISONED", failure };
+  const settlement = settleFailure(facts, failure, reason, 0);
+  if (settlement.kind !== "requeue") return settlement;
+  return { ...settlement, ...counted, delayMs: Math.max(settlement.delayMs, delayMs) };
 }
 
 function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, random: number): Settlement {
@@ -134,6 +165,27 @@ export function workerLost(
   failureClass: FailureClass = "worker_lost",
 ): Failure {
   return { class: failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
+}
+
+/** The failure recorded for an attempt whose handler ended its worker's process. */
+export function endedProcess(workerId: string, fatal: FatalRecord): Failure {
+  return {
+    class: "worker_lost",
+    code: codeOf(fatal.exceptionClass),
+    message: `${fatal.exceptionMessage} (${fatal.exceptionClass}, which its handler did not catch; it ended the process of worker ${workerId})`,
+    traceback: fatal.traceback,
+  };
+}
+
+/** `TypeError` as `TYPE_ERROR`. */
+function codeOf(exceptionClass: string): string {
+  const code = exceptionClass
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .toUpperCase()
+    .replaceAll(/[^A-Z0-9]+/g, "_")
+    .replace(/^[^A-Z]+/, "")
+    .slice(0, 64);
+  return code === "" ? "UNCAUGHT_ERROR" : code;
 }
 
 /** The failure recorded for an attempt that its living worker no longer knows of. */

@@ -35,6 +35,14 @@ export interface TaskOptions {
   readonly watchdogs?: TaskWatchdogs;
 }
 
+/** Requeues that count against a task later; a count that is missing is 0. */
+export interface RequeueCounts {
+  /** Assignments that were not accepted in time. */
+  readonly unaccepted?: number;
+  /** Deaths of its worker's process while it ran. */
+  readonly deaths?: number;
+}
+
 /** A valid task to be accepted. */
 export interface NewTask {
   readonly queue: string;
@@ -105,6 +113,10 @@ export interface TaskRecord {
   readonly options: TaskOptions | undefined;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;
+  readonly requeueCounts: RequeueCounts | undefined;
+  readonly classId: number;
+  /** It runs alone in its process. */
+  readonly alone: boolean;
   readonly epoch: number;
   readonly sessionId: number | undefined;
   readonly workerId: string | undefined;

@@ -188,6 +188,8 @@ export interface FatalRecord {
   readonly exceptionMessage: string;
   readonly traceback: string;
   readonly exitCode: number;
+  /** Attempt whose handler raised it; undefined when the worker could not tell. */
+  readonly attemptId?: string;
 }
 
 /** States of a worker; derived, never self-reported. */

@@ -245,7 +245,10 @@ export class Explainer {
 
   async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
-    const taskClass = await classes.resolve(task.queue, task.type, task.requirements);
+    if (!classes.get(task.classId)) await classes.learn();
+    const taskClass =
+      classes.get(task.classId)?.taskClass ??
+      (await classes.resolve(task.queue, task.type, task.requirements));
     const elsewhere = await fleet.elsewhere(databaseNow());
     // Also of a task whose attempts cost it nothing.
     const attempts = task.epoch > 0 ? await store.getAttempts(task.id) : [];

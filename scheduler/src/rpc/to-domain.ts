@@ -170,6 +170,7 @@ export function toFatal(fatal: WorkerFatal): FatalRecord {
     exceptionMessage: storable(fatal.exceptionMessage, MAX_FAILURE_MESSAGE),
     traceback: storable(fatal.traceback, MAX_FAILURE_TRACEBACK),
     exitCode: fatal.exitCode,
+    ...(fatal.attemptId ? { attemptId: storable(fatal.attemptId, MAX_NAME) } : {}),
   };
 }
 

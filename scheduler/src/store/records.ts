@@ -4,7 +4,7 @@ import type { ExitRecord, LaunchEndReason, LaunchFacts } from "../domain/launch.
 import type { RefusedStream } from "../domain/refusal.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Settlement } from "../domain/settlement.ts";
-import type { NewTask, Progress, TaskOptions, TaskState } from "../domain/task.ts";
+import type { NewTask, Progress, RequeueCounts, TaskOptions, TaskState } from "../domain/task.ts";
 import type { Stuck } from "../domain/watchdog.ts";
 import type { FatalRecord, StartupPhaseRecord, WorkerHello, WorkerState } from "../domain/worker.ts";
 
@@ -45,6 +45,7 @@ export interface AttemptRow {
   readonly sessionId: number;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;
+  readonly requeueCounts: RequeueCounts | undefined;
   readonly options: TaskOptions | undefined;
   readonly cancelReason: string | undefined;
   readonly accepted: boolean;
@@ -84,6 +85,8 @@ export interface SettleRequest {
   readonly settlement: Settlement;
   readonly acceptAgeMs: number | undefined;
   readonly startAgeMs: number | undefined;
+  /** The class in which the task runs alone from now on. */
+  readonly aloneClassId?: number | undefined;
 }
 
 /** What became of a settle request. */
@@ -225,8 +228,16 @@ export interface SilentLaunch {
   readonly lastPhase: string;
 }
 
+/** A session that ended, as the decision on its attempts needs it. */
+export interface EndedSession {
+  readonly workerId: string;
+  readonly fatal: FatalRecord | undefined;
+  /** All that it held. */
+  readonly held: readonly AttemptRow[];
+}
+
 /** Decides what becomes of an attempt whose session ended. Pure. */
-export type DecideLost = (row: AttemptRow, workerId: string) => Settlement;
+export type DecideLost = (row: AttemptRow, ended: EndedSession) => Settlement;
 
 /** Filters of a task listing; undefined lets everything through. */
 export interface TaskFilter {

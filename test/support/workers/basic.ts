@@ -70,6 +70,14 @@ const worker = new Worker({
       }
       return { attempt: ctx.attempt.number };
     },
+    /** Leaves a rejected promise behind, every time, and goes on. */
+    leave: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { afterMs = 100, gate } = Object(ctx.payload);
+      while (gate !== undefined && !existsSync(String(gate))) await delay(20);
+      setTimeout(() => void Promise.reject(new RangeError("left behind by the handler")), Number(afterMs));
+      await delay(60_000, undefined, { signal: ctx.signal });
+    },
     die: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       if (ctx.attempt.number === 1) exit(9);

@@ -80,6 +80,8 @@ export interface FatalMessage {
   readonly exceptionMessage: string;
   readonly traceback: string;
   readonly exitCode: number;
+  /** Attempt whose handler raised it; empty when that is not known. */
+  readonly attemptId: string;
 }
 
 /** A resource that is being loaded or could not be loaded. */

@@ -114,6 +114,7 @@ function remedyFor(
     case "draining":
     case "paused":
     case "slots":
+    case "alone":
       return "it takes them when that is over";
     default:
       return filter satisfies never;

@@ -30,6 +30,10 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
         ? `its ${plural(capacity.limit, "place")} for ${type} ${agree(capacity.limit, IS)} taken`
         : "its slots are taken";
     }
+    case "alone":
+      return taskClass.alone
+        ? "it holds something, and such a task runs alone"
+        : `it ${worker.runsAlone ? "runs a task alone" : "is kept free for a task that runs alone"}: one that may have ended processes`;
     case "unanswered":
       return `it ${worker.stallReason || "left an assignment unanswered"} and is given nothing for a while`;
     case undefined:

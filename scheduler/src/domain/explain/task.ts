@@ -5,7 +5,8 @@ import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
 import { LOOP_BLOCKED_MS, type WorkerRecord, type WorkerState } from "../worker.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
-import { plural, type Reason, span } from "./reason.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 import { timingOut } from "./timing-out.ts";
 
@@ -115,6 +116,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
   }
   const failure = task.failure;
   const last = failure ? `${failure.code}: ${failure.message}` : "no error was kept";
+  if (task.detail === "POISONED") return poisoned(task, attempts, evidence, last);
   const exhausted = task.detail === "RETRIES_EXHAUSTED";
   return {
     code: exhausted ? "RETRIES_EXHAUSTED" : "FAILED",
@@ -128,6 +130,35 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       { key: "worker", value: task.workerId ?? "none", source: "database" },
     ],
     remedy: `${cureOf(failure?.code, formatTaskId(task.id))}; then: muster retry t-${task.id}`,
+  };
+}
+
+/** Ends of attempts that a process's death brought. */
+const DEATHS = new Set(["requeued:stale", "requeued:fatal", "requeued:exited", "requeued:oom_killed"]);
+
+/** `POISONED`: it ended process after process. */
+function poisoned(
+  task: TaskRecord,
+  attempts: readonly AttemptRecord[],
+  evidence: readonly Evidence[],
+  last: string,
+): Reason {
+  const killed = attempts.filter(({ outcome, epoch }) => DEATHS.has(outcome) || epoch === task.epoch);
+  const workers = [...new Set(killed.map(({ workerId }) => workerId ?? "an unknown worker"))];
+  const id = formatTaskId(task.id);
+  return {
+    code: "POISONED",
+    summary: `${killed.length} processes died while it ran, the last of them while nothing else did or by its own doing: ${list(workers)}; last ${last}`,
+    since: task.finishTime,
+    evidence: [
+      ...evidence,
+      { key: "last_error", value: last, source: "database" },
+      ...workers.slice(0, 20).map((value) => ({ key: "killed_process_of", value, source: "database" })),
+    ],
+    remedy: `what each process said last: ${workers
+      .slice(0, 3)
+      .map((worker) => `muster why ${worker}`)
+      .join(", ")}; fix the handler or its input, then: muster retry ${id}`,
   };
 }
 

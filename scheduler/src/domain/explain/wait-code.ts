@@ -3,6 +3,7 @@ import type { MatchRecord } from "../match-log.ts";
 
 const CODES: Readonly<Record<Filter, string>> = {
   slots: "ALL_SLOTS_BUSY",
+  alone: "RUNS_ALONE",
   unanswered: "DISPATCH_DELAYED",
   paused: "WORKERS_PAUSED",
   draining: "WORKERS_DRAINING",

@@ -2,6 +2,7 @@ import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.
 import type { MatchRecord } from "../match-log.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
 import type { WorkerRecord } from "../worker.ts";
+import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { closest } from "./closest.ts";
 import { type DispatchFacts, delayed } from "./delayed.ts";
@@ -121,6 +122,7 @@ function explainMatch(facts: WaitingFacts): Reason[] {
 
 const TRANSIENT: ReadonlySet<Filter> = new Set([
   "slots",
+  "alone",
   "unanswered",
   "paused",
   "draining",
@@ -145,6 +147,8 @@ function reasonOf(
   switch (filter) {
     case "slots":
       return allBusy(taskClass, members, evidence, since);
+    case "alone":
+      return runsAlone(facts, members, evidence, since);
     case "unanswered":
       return stalled(facts, members, evidence, since);
     case "paused": {

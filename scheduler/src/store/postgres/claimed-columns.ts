@@ -1,4 +1,4 @@
-import type { TaskOptions } from "../../domain/task.ts";
+import type { RequeueCounts, TaskOptions } from "../../domain/task.ts";
 import type { ClaimedAttempt } from "../store.ts";
 import { DEFAULT_CONTENT_TYPE } from "./rows.ts";
 
@@ -19,7 +19,7 @@ export const SELECT_CLAIMED = `select array_agg(c.id) as ids, array_agg(c.epoch)
     array_agg(c.attempt_count) as attempt_counts, array_agg(c.oom_count) as oom_counts,
     array_agg(c.since_creation_us) as since_creation_us,
     array_agg(octet_length(c.payload)) as sizes, string_agg(c.payload, '') as payloads,
-    ${["options", "cancel_reason", "content_type", "headers"]
+    ${["options", "cancel_reason", "content_type", "headers", "requeue_counts"]
       .map(
         (column) => `json_object_agg(c.id, c.${column}) filter (where c.${column} is not null) as ${column}`,
       )
@@ -44,12 +44,13 @@ export interface ClaimedColumns {
   cancel_reason: Sparse<string>;
   content_type: Sparse<string>;
   headers: Sparse<Record<string, string>>;
+  requeue_counts: Sparse<RequeueCounts>;
 }
 
 /** The attempts of an answer, freshly given out. Their payloads look into one buffer. */
 export function claimedAttempts(columns: ClaimedColumns): ClaimedAttempt[] {
   const { ids, epochs, class_ids, session_ids, attempt_counts, oom_counts, since_creation_us } = columns;
-  const { sizes, payloads, options, cancel_reason, content_type, headers } = columns;
+  const { sizes, payloads, options, cancel_reason, content_type, headers, requeue_counts } = columns;
   let end = 0;
   return ids.map((taskId, index) => {
     const start = end;
@@ -61,6 +62,7 @@ export function claimedAttempts(columns: ClaimedColumns): ClaimedAttempt[] {
       sessionId: at(session_ids, index),
       attemptCount: at(attempt_counts, index),
       outOfMemoryCount: at(oom_counts, index),
+      requeueCounts: requeue_counts?.[taskId],
       options: options?.[taskId],
       cancelReason: cancel_reason?.[taskId],
       accepted: false,

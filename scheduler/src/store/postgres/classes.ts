@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { TaskClass } from "../../domain/match.ts";
 import type { Requirements } from "../../domain/task.ts";
-import type { Database } from "./database.ts";
+import type { Database, Runner } from "./database.ts";
 
 interface ClassColumns {
   id: number;
@@ -9,6 +9,7 @@ interface ClassColumns {
   type: string;
   labels: Record<string, string>;
   resources: string[];
+  alone: boolean;
 }
 
 // In the order of the keys, and of the names of queues: schedulers that make the same ones cannot deadlock.
@@ -30,7 +31,7 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
    order by d.ord`,
@@ -38,7 +39,21 @@ const SELECT = {
 
 const AFTER = {
   name: "class-after",
-  text: "select id, queue, type, labels, resources from task_class where id > $1 order by id",
+  text: "select id, queue, type, labels, resources, alone from task_class where id > $1 order by id",
+};
+
+// An update that changes nothing answers the row that was there before.
+const ALONE = {
+  name: "class-alone",
+  text: `with wanted as (
+    select id, queue, type, labels, resources, case when alone then key else sha256(key || 'alone'::bytea) end as key
+      from task_class where id = any($1::int[])),
+  made as (
+    insert into task_class (key, queue, type, labels, resources, alone)
+    select key, queue, type, labels, resources, true from wanted order by key
+    on conflict (key) do update set alone = true
+    returning id, key)
+  select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
 
 /** The class of each wanted combination, in order; missing ones (and their queues) are made. */
@@ -65,6 +80,15 @@ export async function classesAfter(db: Database, id: number): Promise<TaskClass[
   return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
 }
 
+/** The classes beside these in which tasks run alone, made where they are missing. */
+export async function aloneClasses(
+  run: Runner["run"],
+  classIds: readonly number[],
+): Promise<ReadonlyMap<number, number>> {
+  const rows = await run<{ id: number; alone_id: number }>(ALONE, [classIds]);
+  return new Map(rows.map((row) => [row.id, row.alone_id]));
+}
+
 /** sha256 of the canonical form: the order of labels and resources does not matter. */
 function classKey(queue: string, type: string, requirements: Requirements): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -80,5 +104,6 @@ function toClass(row: ClassColumns): TaskClass {
     queue: row.queue,
     type: row.type,
     requirements: { labels: row.labels, resources: row.resources },
+    ...(row.alone ? { alone: true } : {}),
   };
 }

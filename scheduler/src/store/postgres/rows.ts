@@ -4,6 +4,7 @@ import type {
   EndState,
   OpenState,
   Progress,
+  RequeueCounts,
   TaskOptions,
   TaskRecord,
   TaskState,
@@ -26,8 +27,8 @@ export function jsonParam(value: unknown): string | null {
 }
 
 /** Columns of an open task as an attempt; the query names the table `t`. */
-export const CLAIM_COLUMNS = `t.id, t.epoch, t.class_id, t.session_id, t.attempt_count, t.oom_count, t.options,
-  t.cancel_reason`;
+export const CLAIM_COLUMNS = `t.id, t.epoch, t.class_id, t.session_id, t.attempt_count, t.oom_count, t.requeue_counts,
+  t.options, t.cancel_reason`;
 
 /** The same with what only becomes interesting when the attempt is older. */
 export const ATTEMPT_COLUMNS = `${CLAIM_COLUMNS}, t.state, extract(epoch from now() - t.assign_time)::float8 * 1000 as age_ms`;
@@ -39,6 +40,7 @@ export interface AttemptColumns {
   session_id: number;
   attempt_count: number;
   oom_count: number;
+  requeue_counts: RequeueCounts | null;
   options: TaskOptions | null;
   cancel_reason: string | null;
   /** 1, just assigned, when the query does not ask. */
@@ -59,6 +61,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     sessionId: row.session_id,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,
+    requeueCounts: row.requeue_counts ?? undefined,
     options: row.options ?? undefined,
     cancelReason: row.cancel_reason ?? undefined,
     accepted: row.state === 2,
@@ -102,6 +105,9 @@ export interface TaskColumns {
   options: TaskOptions | null;
   attempt_count: number;
   oom_count: number;
+  requeue_counts: RequeueCounts | null;
+  class_id: number;
+  alone: boolean;
   epoch: number;
   session_id: number | null;
   worker_id: string | null;
@@ -141,6 +147,9 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     options: row.options ?? undefined,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,
+    requeueCounts: row.requeue_counts ?? undefined,
+    classId: row.class_id,
+    alone: row.alone,
     epoch: row.epoch,
     sessionId: row.session_id ?? undefined,
     workerId: row.worker_id ?? undefined,

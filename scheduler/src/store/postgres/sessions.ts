@@ -9,6 +9,7 @@ import type {
   SessionOpen,
   SessionOpened,
 } from "../store.ts";
+import { aloneClasses } from "./classes.ts";
 import type { Database, Runner, Statement } from "./database.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, jsonParam, toAttemptRow } from "./rows.ts";
 import { settleWith } from "./settle.ts";
@@ -270,10 +271,25 @@ async function giveUp(
     ids.map((id) => namesOf(heldBy.get(id) ?? [])),
   ]);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
-  const decided = held.map((row) => ({
-    row,
-    settlement: decide(row, names.get(row.sessionId) ?? `session ${row.sessionId}`),
-  }));
+  const ended = new Map(
+    ends.map(({ sessionId, fatal }) => [
+      sessionId,
+      {
+        workerId: names.get(sessionId) ?? `session ${sessionId}`,
+        fatal,
+        held: heldBy.get(sessionId) ?? [],
+      },
+    ]),
+  );
+  const decided = held.flatMap((row) => {
+    const session = ended.get(row.sessionId);
+    return session ? [{ row, settlement: decide(row, session) }] : [];
+  });
+  const alone = decided.filter(({ settlement }) => settlement.kind === "requeue" && settlement.alone);
+  const aloneIds =
+    alone.length > 0
+      ? await aloneClasses(tx.run, [...new Set(alone.map(({ row }) => row.classId))])
+      : undefined;
   await settleWith(
     tx.run,
     decided.map(({ row, settlement }) => ({
@@ -281,6 +297,8 @@ async function giveUp(
       settlement,
       acceptAgeMs: undefined,
       startAgeMs: undefined,
+      aloneClassId:
+        settlement.kind === "requeue" && settlement.alone ? aloneIds?.get(row.classId) : undefined,
     })),
   );
   const silent = new Map(taken.map((row) => [row.session_id, row.silent_ms]));

@@ -15,10 +15,10 @@ const REQUEUE: Statement = {
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
-           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
-                  $8::float8[], $9::float8[])
-        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age)
+                  $8::float8[], $9::float8[], $10::text[], $11::int[])
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id)
       join task t on t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
        for update of t),
   freed as (
@@ -28,7 +28,10 @@ const REQUEUE: Statement = {
            wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
            attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
            oom_count = t.oom_count + case when old.oom then 1 else 0 end,
-           failure = coalesce(old.failure, t.failure)
+           failure = coalesce(old.failure, t.failure), class_id = coalesce(old.class_id, t.class_id),
+           requeue_counts = case when old.counts is null then t.requeue_counts
+             else coalesce(t.requeue_counts, '{}') || jsonb_build_object(old.counts,
+               coalesce((t.requeue_counts ->> old.counts)::int, 0) + 1) end
       from old where t.id = old.id
     returning t.id),
   attempt as (
@@ -95,5 +98,7 @@ function requeueParams(requests: readonly Requeue[]): unknown[] {
     textArray(column(({ failure }) => jsonParam(failure))),
     float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
     float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
+    textArray(column(({ counts }) => counts ?? null)),
+    int4Array(requests.map(({ aloneClassId }) => aloneClassId)),
   ];
 }

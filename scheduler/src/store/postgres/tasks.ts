@@ -12,18 +12,18 @@ import type { Database, Statement } from "./database.ts";
 import { stateNumber, type TaskColumns, toTaskRecord } from "./rows.ts";
 
 const OPEN_COLUMNS = `t.id, t.class_id, t.state, null::text as detail, t.priority, t.content_type, t.headers,
-  t.unique_key, t.options, t.attempt_count, t.oom_count, t.epoch, t.session_id, t.create_time, t.wake_time,
+  t.unique_key, t.options, t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.wake_time,
   t.assign_time, t.accept_time, t.start_time, null::timestamptz as finish_time, t.phase, t.phase_time, t.progress,
   null::text as output_content_type, t.failure, null::jsonb as warnings, null::jsonb as metrics,
   null::float8 as run_ms, null::bigint as peak_rss_bytes, t.cancel_time, t.cancel_reason`;
 const ENDED_COLUMNS = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key,
-  t.options, t.attempt_count, t.oom_count, t.epoch, t.session_id, t.create_time, null::timestamptz as wake_time,
+  t.options, t.attempt_count, t.oom_count, null::jsonb as requeue_counts, t.epoch, t.session_id, t.create_time, null::timestamptz as wake_time,
   t.assign_time, t.accept_time, t.start_time, t.finish_time, t.phase, null::timestamptz as phase_time, t.progress,
   t.output_content_type, t.failure, t.warnings, t.metrics, t.run_ms, t.peak_rss_bytes,
   t.cancel_time, t.cancel_reason`;
 const NO_BODY = "null::bytea as payload, null::bytea as output";
 
-const JOINED = `select t.*, c.queue, c.type, c.labels, c.resources, s.worker_id
+const JOINED = `select t.*, c.queue, c.type, c.labels, c.resources, c.alone, s.worker_id
     from t join task_class c on c.id = t.class_id left join worker_session s on s.id = t.session_id`;
 
 const GET: Statement = {

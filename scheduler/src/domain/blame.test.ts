@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { afterDeath, type Blame, blameOf, type HeldAttempt } from "./blame.ts";
+
+function held(taskId: number, startAgeMs?: number, accepted = true): HeldAttempt {
+  return { taskId, epoch: 1, accepted, startAgeMs };
+}
+
+function blames(attempts: readonly HeldAttempt[], named?: string): Blame[] {
+  return attempts.map((attempt) => blameOf(attempt, attempts, named));
+}
+
+describe("T24: whom a process's death is put down to", () => {
+  it("T24: the attempt that the worker named, and no other", () => {
+    assert.deepEqual(blames([held(1, 5), held(2, 5)], "t-2.1"), ["innocent", "named"]);
+  });
+
+  it("T24: one that is named and not held is no answer", () => {
+    assert.deepEqual(blames([held(1, 5), held(2, 5)], "t-9.1"), ["suspect", "suspect"]);
+  });
+
+  it("T24: those that ran; what waited for a slot did not", () => {
+    assert.deepEqual(blames([held(1, 5), held(2, 5), held(3)]), ["suspect", "suspect", "innocent"]);
+    assert.deepEqual(blames([held(1, 5), held(2), held(3, undefined, false)]), [
+      "lone",
+      "innocent",
+      "innocent",
+    ]);
+  });
+
+  it("T24: all that were accepted, of a worker that tells of no start", () => {
+    assert.deepEqual(blames([held(1), held(2), held(3, undefined, false)]), [
+      "suspect",
+      "suspect",
+      "innocent",
+    ]);
+  });
+
+  it("T24: waits grow, and after two deaths a task runs alone; one that was named does at once", () => {
+    assert.deepEqual(
+      [1, 2, 3, 9].map((deaths) => afterDeath(deaths, "suspect")),
+      [
+        { delayMs: 1_000, alone: false },
+        { delayMs: 10_000, alone: true },
+        { delayMs: 60_000, alone: true },
+        { delayMs: 60_000, alone: true },
+      ],
+    );
+    assert.deepEqual(afterDeath(1, "named"), { delayMs: 1_000, alone: true });
+    assert.deepEqual(afterDeath(1, "lone"), { delayMs: 0, alone: false });
+  });
+});

@@ -1,0 +1,38 @@
+import type { FleetMember } from "./fleet.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
+import type { WaitingFacts } from "./waiting.ts";
+
+/** `RUNS_ALONE`: a task that may have ended processes has one for itself, and that keeps it, or others, waiting. */
+export function runsAlone(
+  { task, taskClass, monotonicNow }: WaitingFacts,
+  members: readonly FleetMember[],
+  evidence: readonly Evidence[],
+  since: Date,
+): Reason {
+  const nameOf = ({ candidate }: FleetMember) => candidate.workerId;
+  if (!taskClass.alone) {
+    const [first] = members;
+    const holding = members.flatMap(({ held }) => held)[0]?.attemptId;
+    const one = members.length === 1;
+    return {
+      code: "RUNS_ALONE",
+      summary: `${plural(members.length, "worker")} that could run it ${one ? "is" : "are"} kept for tasks that run alone, because processes died while they ran${holding ? `: ${holding} on ${first ? nameOf(first) : "one"}` : ""}`,
+      since,
+      evidence,
+      remedy: "it starts when those have ended; for more at once start more workers",
+    };
+  }
+  const kept = members.find(({ candidate }) => (candidate.keptFreeUntil ?? 0) > monotonicNow);
+  const [oldest] = (kept?.held ?? []).toSorted((a, b) => b.ageMs - a.ageMs);
+  const waitsFor = kept
+    ? `${nameOf(kept)} takes nothing new for it and still holds ${plural(kept.held.length, "attempt")}${oldest ? `, ${oldest.attemptId} for ${span(oldest.ageMs)}` : ""}`
+    : `${plural(members.length, "worker")} that could run it hold${members.length === 1 ? "s" : ""} something`;
+  const deaths = task.requeueCounts?.deaths ?? 0;
+  return {
+    code: "RUNS_ALONE",
+    summary: `${deaths} ${deaths === 1 ? "process" : "processes"} died while it ran, so it runs alone in the next one; ${waitsFor}`,
+    since,
+    evidence: [...evidence, { key: "process_deaths", value: String(deaths), source: "database" }],
+    remedy: `it starts when a worker holds nothing; for that to be sooner start another worker. What the attempts before it came to: muster task t-${task.id}`,
+  };
+}

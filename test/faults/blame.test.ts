@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { kill } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { TaskState } from "@muster/protocol";
+import { TaskFailedError } from "@muster/worker/client";
+import { Fleet, G, H, L, within } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { supervise } from "../support/supervised.ts";
+
+/** From a death to the next start alone: the wait after two deaths, and the restart of a process. */
+const ALONE_MS = 15_000;
+
+describe("T24: a process dies with several attempts", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+  });
+
+  it("T24: seven go on, and the one that leaves a rejected promise behind fails with its own cause", async () => {
+    const queue = "named";
+    const gate = fleet.gate();
+    const start = fleet.gate();
+    await supervise(fleet, queue, {
+      args: ["--restart", "always", "--restart-delay", "100ms"],
+      env: { SLOTS: "8" },
+    });
+    const innocent = await fleet.client.submitMany(
+      Array.from({ length: 7 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
+    );
+    const culprit = await fleet.client.submit("leave", { gate: start.path }, { queue });
+    for (const { id } of [...innocent, culprit]) await fleet.ran(id);
+    start.open();
+    for (const { id } of innocent) await fleet.ran(id, 2);
+    const { reason } = await fleet.taskSays(culprit.id, "RUNS_ALONE", ALONE_MS);
+    assert.match(
+      reason.summary,
+      /^(1 process|2 processes) died while it ran, so it runs alone in the next one; named takes nothing/,
+    );
+    gate.open();
+    for (const handle of innocent) await handle.result();
+    await assert.rejects(culprit.result(), TaskFailedError);
+    for (const { id } of innocent) {
+      const task = await fleet.task(id);
+      assert.deepEqual([task.state, task.attemptCount, fleet.runs(id).length], [TaskState.SUCCEEDED, 1, 2]);
+    }
+    const task = await fleet.task(culprit.id);
+    assert.deepEqual([task.detail, task.failure?.code], ["POISONED", "RANGE_ERROR"]);
+    assert.match(
+      task.failure?.message ?? "",
+      /^left behind by the handler \(RangeError, .*ended the process of worker named/,
+    );
+    assert.equal(fleet.runs(culprit.id).length, 3);
+    await fleet.taskSays(culprit.id, "POISONED", 0, {
+      summary: /^3 processes died while it ran, .*: named; last RANGE_ERROR: left behind/,
+      evidence: { killed_process_of: /^named$/, attempt: /^t-\d+\.1 on named: requeued:fatal/ },
+      remedy: new RegExp(`muster why named; .*muster retry ${culprit.id}$`),
+    });
+  });
+
+  it("T24: killed twice with three attempts, each then runs alone, and none has paid", async () => {
+    const queue = "unknown";
+    const gate = fleet.gate();
+    const victim = await supervise(fleet, queue, {
+      args: ["--restart", "always", "--restart-delay", "100ms"],
+      env: { SLOTS: "3" },
+    });
+    const handles = await fleet.client.submitMany(
+      Array.from({ length: 3 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
+    );
+    for (const round of [1, 2]) {
+      for (const { id } of handles) await fleet.ran(id, round);
+      await started(
+        fleet,
+        handles.map(({ id }) => id),
+      );
+      kill(victim.pid(), "SIGKILL");
+    }
+    const runs = () => handles.filter(({ id }) => fleet.runs(id).length === 3);
+    await within("one of them runs again", ALONE_MS + G + L, () => (runs().length > 0 ? true : undefined));
+    const waiting = handles.filter(({ id }) => fleet.runs(id).length < 3);
+    assert.equal(waiting.length, 2);
+    for (const { id } of waiting) {
+      const { reason } = await fleet.taskSays(id, "RUNS_ALONE", 5 * H);
+      assert.match(reason.summary, /^2 processes died while it ran, so it runs alone/);
+    }
+    const beside = await fleet.client.submit("echo", 1, { queue });
+    await fleet.taskSays(beside.id, "RUNS_ALONE", H);
+    assert.equal(runs().length, 1);
+    gate.open();
+    for (const handle of handles) await handle.result();
+    await beside.result();
+    for (const { id } of handles) {
+      const task = await fleet.task(id);
+      assert.deepEqual([task.state, task.attemptCount], [TaskState.SUCCEEDED, 1]);
+    }
+  });
+});
+
+/** Resolves when the scheduler has heard that these have started. */
+async function started(fleet: Fleet, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    await within(`${id} has started`, 5 * H, async () =>
+      (await fleet.events(id)).lastIndexOf("started") > (await fleet.events(id)).lastIndexOf("assigned")
+        ? true
+        : undefined,
+    );
+  }
+}
