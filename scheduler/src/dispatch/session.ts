@@ -103,6 +103,7 @@ export class Session implements Candidate {
   acceptStalledUntil = 0;
   /** Why, as a verb phrase with the worker as its subject. */
   stallReason = "";
+  stallMs = 0;
   /** Assignments in a row that it refused or did not answer in time. */
   #stalls = 0;
   lastBeat: HeartbeatRecord | undefined;
@@ -248,7 +249,8 @@ export class Session implements Candidate {
    * @param now Monotonic milliseconds. @param firstMs The first wait; it doubles up to `lastMs`.
    */
   stall(now: number, reason: string, firstMs: number, lastMs: number): void {
-    this.acceptStalledUntil = now + Math.min(lastMs, firstMs * 2 ** Math.min(this.#stalls, 30));
+    this.stallMs = Math.min(lastMs, firstMs * 2 ** Math.min(this.#stalls, 30));
+    this.acceptStalledUntil = now + this.stallMs;
     this.stallReason = reason;
     this.#stalls++;
   }

@@ -34,6 +34,8 @@ export interface Candidate {
   readonly acceptStalledUntil?: number;
   /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
   readonly stallReason?: string;
+  /** For how long in all, milliseconds. */
+  readonly stallMs?: number;
 }
 
 /** A worker's capacity for one task type. */

@@ -37,6 +37,8 @@ export class AttemptReports {
   readonly #freed: () => void;
   readonly #types: ReadonlySet<string>;
   readonly #deadlines: Deadlines;
+  /** Attempts that were revoked before main had taken them. */
+  readonly #revokedUnaccepted = new Set<string>();
   /** True once no new work is taken. */
   draining = false;
 
@@ -111,6 +113,11 @@ export class AttemptReports {
   /** Main has taken these. */
   accept(attemptIds: readonly string[]): void {
     for (const attemptId of attemptIds) {
+      if (this.#revokedUnaccepted.delete(attemptId)) {
+        // Main, which had not read the revocation, has taken it: its slot is taken until main has.
+        this.#held.add(attemptId, this.#clock.monotonicMs()).revoked = true;
+        continue;
+      }
       const attempt = this.#current(attemptId);
       if (attempt === undefined) continue;
       attempt.accepted = true;
@@ -208,13 +215,15 @@ export class AttemptReports {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     this.#lanes.forget(attempt);
-    if (attempt.result !== undefined) this.#held.remove(attemptId);
-    else attempt.revoked = true;
+    if (attempt.result === undefined && attempt.accepted) attempt.revoked = true;
+    else this.#held.remove(attemptId);
+    if (!attempt.accepted) this.#revokedUnaccepted.add(attemptId);
     this.#emit({ kind: "revoke", attemptId, reason });
   }
 
   /** A revoked attempt occupies nothing any more. */
   returned(attemptId: string): void {
+    this.#revokedUnaccepted.delete(attemptId);
     if (this.#held.get(attemptId)?.revoked !== true) return;
     this.forget(attemptId);
     this.#freed();

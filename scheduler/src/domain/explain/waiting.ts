@@ -150,7 +150,7 @@ function reasonOf(
     case "alone":
       return runsAlone(facts, members, evidence, since);
     case "unanswered":
-      return stalled(facts, members, evidence, since);
+      return stalled(members, evidence, since);
     case "paused": {
       const why = members.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`);
       return {
@@ -199,22 +199,19 @@ function reasonOf(
   }
 }
 
+/** Of a worker of another scheduler, which alone knows. */
+const DEFAULT_STALL_MS = 15_000;
+
 /** They let an assignment lie, or had no place for one, and are given nothing for a while. */
-function stalled(
-  { monotonicNow }: WaitingFacts,
-  members: readonly FleetMember[],
-  evidence: readonly Evidence[],
-  since: Date,
-): Reason {
+function stalled(members: readonly FleetMember[], evidence: readonly Evidence[], since: Date): Reason {
   const why = members.map(({ candidate }) => candidate.stallReason || "left the last assignment unanswered");
-  const ends = members.map(({ candidate }) => candidate.acceptStalledUntil ?? 0);
-  const leftMs = Math.max(0, Math.min(...ends) - monotonicNow);
+  const stallMs = Math.min(...members.map(({ candidate }) => candidate.stallMs || DEFAULT_STALL_MS));
   return {
     code: "DISPATCH_DELAYED",
     summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${agree(members.length, IS)} given nothing for a while`,
     since,
     evidence,
-    remedy: `it is offered again by itself in ${span(leftMs)}; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
+    remedy: `it is offered again by itself within ${span(stallMs)}; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
   };
 }
 
