@@ -250,6 +250,7 @@ export class Engine {
     try {
       await this.#options.preflight?.(this.#startup);
     } catch (error) {
+      if (!this.#over) this.#startup.failed("preflight", error);
       this.fail("startup", new PreflightError(error));
       return;
     }

@@ -12,7 +12,7 @@ export interface StartupReporter {
   phase<T>(name: string, step: () => T | Promise<T>): Promise<T>;
   /**
    * Reports a moment, for example `cache_preflight_ok` or `cache_preflight_fallback_attempt`, with facts
-   * about it.
+   * about it. The outcome is `failed` or `started` when the phase's name ends so, else `ok`.
    */
   emit(
     phase: string,
@@ -33,6 +33,7 @@ export class Startup implements StartupReporter {
   readonly #facts: Readonly<Record<string, unknown>>;
   readonly #send: (phase: StartupPhaseMessage) => void;
   #last = "";
+  #lastFailed = false;
 
   constructor(
     log: Logger,
@@ -51,6 +52,11 @@ export class Startup implements StartupReporter {
   /** Phase that was reported last. */
   get last(): string {
     return this.#last;
+  }
+
+  /** A failure that no phase has told: the last phase is then this one. */
+  failed(phase: string, error: unknown): void {
+    if (!this.#lastFailed) this.report(phase, "failed", {}, messageOf(error));
   }
 
   async phase<T>(name: string, step: () => T | Promise<T>): Promise<T> {
@@ -73,7 +79,7 @@ export class Startup implements StartupReporter {
   emit(
     phase: string,
     attributes: Readonly<Record<string, string>> = {},
-    outcome: "ok" | "started" | "failed" = "ok",
+    outcome: "ok" | "started" | "failed" = outcomeOf(phase),
   ): void {
     checkAuthorPhase(phase);
     const facts = Object.entries(attributes).map(([name, value]) => [name, String(value)] as const);
@@ -88,6 +94,7 @@ export class Startup implements StartupReporter {
     detail = "",
   ): void {
     this.#last = phase;
+    this.#lastFailed = outcome === "failed";
     const elapsedMs = Math.round(this.#processAgeMs());
     const fields = {
       event: "worker.startup.phase",
@@ -102,6 +109,11 @@ export class Startup implements StartupReporter {
     else this.#log.info(fields, `startup phase ${phase}`);
     this.#send({ phase, outcome, elapsedMs, detail, attributes });
   }
+}
+
+function outcomeOf(phase: string): "ok" | "started" | "failed" {
+  if (phase.endsWith("_failed")) return "failed";
+  return phase.endsWith("_started") ? "started" : "ok";
 }
 
 function checkAuthorPhase(phase: string): void {

@@ -190,14 +190,16 @@ export class Launches {
         elapsed_ms: String(elapsed),
         launch_id: launchId,
         source: "launch",
-        ...(phase.outcome && phase.outcome !== "ok" ? { outcome: phase.outcome } : {}),
+        outcome: phase.outcome || "ok",
         ...(phase.detail ? { detail: phase.detail } : {}),
       },
     });
     log.info("worker.startup.phase", {
       worker_id: workerId,
       phase: phase.phase,
+      outcome: phase.outcome || "ok",
       elapsed_ms: elapsed,
+      ...(phase.detail ? { detail: phase.detail } : {}),
       launch_id: launchId,
       source: "launch",
     });

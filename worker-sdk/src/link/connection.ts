@@ -106,7 +106,14 @@ export class Connection {
       verdict: ({ status, reason, message }) => this.#emit({ kind: "verdict", status, reason, message }),
       superseded: (end) => this.#superseded(end),
     });
-    this.#fatal = new FatalReport(clock, this.#session, (accepted) => shared.markFatalSent(accepted));
+    this.#fatal = new FatalReport(clock, this.#session, {
+      unsentPhases: () => {
+        const unsent = this.#phases.slice(this.#phasesSent);
+        this.#phasesSent = this.#phases.length;
+        return unsent;
+      },
+      answered: (accepted) => shared.markFatalSent(accepted),
+    });
     this.#leaving = new Leaving({
       clock,
       pendingResults: () => this.#held.pendingResults,
@@ -224,6 +231,7 @@ export class Connection {
         return;
       case "fatal":
         this.#beats.stop();
+        this.#lanes.flush();
         this.#fatal.send(message.fatal);
         return;
       case "finish":

@@ -58,7 +58,7 @@ export function dialFatal(
       verdict() {},
       superseded() {},
     });
-    const report = new FatalReport(systemClock, session, end);
+    const report = new FatalReport(systemClock, session, { unsentPhases: () => [], answered: end });
     report.send(fatal);
   });
 }

@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
-import type { FatalMessage } from "./messages.ts";
+import type { FatalMessage, StartupPhaseMessage } from "./messages.ts";
 import type { Session } from "./session.ts";
 import type { StreamEnd } from "./status.ts";
-import { encode } from "./wire.ts";
+import { encode, startupPhase } from "./wire.ts";
 
 /** Last words that are not answered within this are told again on a connection of their own. */
 const ANSWER_MS = 400;
@@ -10,18 +10,25 @@ const ANSWER_MS = 400;
 /** Wait before last words are told again. */
 const REDIAL_MS = 50;
 
+/** What a fatal report needs of its owner. */
+export interface FatalReportOwner {
+  /** Startup phases that the stream has not carried yet; they count as sent then. */
+  unsentPhases(): readonly StartupPhaseMessage[];
+  /** The scheduler has taken the report, or refused it. */
+  answered(accepted: boolean): void;
+}
+
 /** Last words: told on the stream there is, or on one dialled for them, until somebody answers. */
 export class FatalReport {
   readonly #clock: Clock;
   readonly #session: Session;
-  readonly #onAnswered: (accepted: boolean) => void;
+  readonly #owner: FatalReportOwner;
   #fatal: FatalMessage | undefined;
 
-  /** @param onAnswered Told whether the scheduler took them. */
-  constructor(clock: Clock, session: Session, onAnswered: (accepted: boolean) => void) {
+  constructor(clock: Clock, session: Session, owner: FatalReportOwner) {
     this.#clock = clock;
     this.#session = session;
-    this.#onAnswered = onAnswered;
+    this.#owner = owner;
   }
 
   /** The first one counts. */
@@ -36,8 +43,8 @@ export class FatalReport {
   streamEnded(end: StreamEnd): void {
     const fatal = this.#fatal;
     if (fatal === undefined) return;
-    if (end.status === "OK") this.#onAnswered(true);
-    else if (end.verdict) this.#onAnswered(false);
+    if (end.status === "OK") this.#owner.answered(true);
+    else if (end.verdict) this.#owner.answered(false);
     // Main waits for a while and then ends this thread.
     else this.#clock.after(REDIAL_MS, () => this.#tell(fatal));
   }
@@ -46,6 +53,10 @@ export class FatalReport {
     if (this.#session.stream === undefined) this.#session.dialOnce();
     const stream = this.#session.stream;
     if (stream === undefined) return;
+    // The phase that failed comes before what it led to.
+    for (const phase of this.#owner.unsentPhases()) {
+      stream.write(encode({ case: "startupPhase", value: startupPhase(phase) }));
+    }
     // The stream's end, which the scheduler sends once it has read everything, says that it is out.
     stream.write(encode({ case: "workerFatal", value: fatal }), () => stream.end());
     // A connection that was cut without a word never ends: another one may get through.

@@ -82,10 +82,10 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
     const last = record.phases.at(-1);
     reasons.push({
       code: "STARTING",
-      summary: `it is registered and still starting; its last phase is ${last?.phase ?? "unknown"}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}`,
-      evidence: record.phases.map(({ phase, elapsedMs }) => ({
+      summary: `it is registered and still starting; its last phase is ${last?.phase ?? "unknown"}${last?.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : ""}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}`,
+      evidence: record.phases.map(({ phase, outcome, detail, elapsedMs }) => ({
         key: "phase",
-        value: `${phase} at ${span(elapsedMs)}`,
+        value: `${phase}${outcome && outcome !== "ok" ? ` ${outcome}` : ""} at ${span(elapsedMs)}${detail ? ` (${detail})` : ""}`,
         source: "event",
       })),
       remedy: "it takes work when its startup ends; look at its log if the phase does not change",
