@@ -1,5 +1,7 @@
 import { blameOf } from "../domain/blame.ts";
+import { askAgainMs, type Contested, type ProcessName, processInWords } from "../domain/contest.ts";
 import { Refusal } from "../domain/errors.ts";
+import { plural, span } from "../domain/explain/reason.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../domain/launch.ts";
 import { endedProcess, type Outcome, workerLost } from "../domain/settlement.ts";
 import type { AttemptRow, DecideLost, EndedSession } from "../store/store.ts";
@@ -9,20 +11,19 @@ import { decide } from "./settler.ts";
 const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
   lost: { requeueReason: "stale", how: "stopped answering" },
   fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
-  superseded: { requeueReason: "superseded", how: "was superseded by a newer process of the same worker id" },
+  superseded: {
+    requeueReason: "superseded",
+    how: "was gone when a newer process of the same worker id registered",
+  },
 };
 
 /** Decides for the attempts of a session that ended for `reason`. */
 export function decideEnd(reason: string): DecideLost {
   return (row, ended) => {
-    const ending = ENDINGS[reason];
+    // Of a process that lived when its id was taken, no task can be what ended it.
+    const ending = ended.takenAlive ? undefined : ENDINGS[reason];
     if (!ending) return decide(row, { kind: "released", reason });
-    const { requeueReason, how } = ending;
-    if (reason === "superseded") {
-      const failure = workerLost(ended.workerId, how);
-      return decide(row, { kind: "lost", reason: requeueReason, failure });
-    }
-    return decide(row, died(row, ended, requeueReason, how));
+    return decide(row, died(row, ended, ending.requeueReason, ending.how));
   };
 }
 
@@ -51,6 +52,19 @@ export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLos
     const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
     return decide(row, died(row, ended, word, how));
   };
+}
+
+/** Why a process has to wait for its worker id. */
+export function contestedRefusal(workerId: string, asking: ProcessName, contested: Contested): Refusal {
+  const { holder, heldMs, leftMs, takeovers } = contested;
+  return new Refusal(
+    "unavailable",
+    "ID_CONTESTED",
+    `worker id ${workerId} belongs to another living process, ${processInWords(holder)}, which took it ${span(heldMs)} ago; ` +
+      `it has gone from one living process to another ${plural(takeovers, "time")} lately, so ${processInWords(asking)} ` +
+      `waits ${span(leftMs)} until it may take it, or until the other ends. Give each process a WORKER_ID of its own`,
+    { retryDelayMs: askAgainMs(contested) },
+  );
 }
 
 /** Why a stream that a newer one took the place of is ended. */

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { type ProcessName, processInWords } from "../domain/contest.ts";
 import type { Refusal } from "../domain/errors.ts";
 import { formatAttemptId } from "../domain/ids.ts";
 import type { FatalRecord } from "../domain/worker.ts";
@@ -108,15 +109,32 @@ export class SessionEnds {
     if (session) this.#drop(session, supersededRefusal(session.workerId));
   }
 
-  /** Ends sessions that a newer one of the same worker id took the place of. */
-  async supersede(sessions: readonly { sessionId: number; schedulerId: string }[]): Promise<void> {
+  /** Ends sessions that a newer one of the same worker id, `by`, took the place of. */
+  async supersede(
+    sessions: readonly { sessionId: number; schedulerId: string }[],
+    by: { readonly sessionId: number; readonly process: ProcessName },
+  ): Promise<void> {
     if (sessions.length === 0) return;
-    const { store, schedulerId } = this.#parts;
+    const { store, schedulerId, log } = this.#parts;
     const gone = await store.endSessions(
-      sessions.map(({ sessionId }) => ({ sessionId, reason: "superseded", fatal: undefined })),
+      sessions.map(({ sessionId }) => ({
+        sessionId,
+        by: by.sessionId,
+        reason: "superseded",
+        fatal: undefined,
+      })),
       decideEnd("superseded"),
     );
-    for (const session of gone) this.#gone(session, "superseded");
+    for (const session of gone) {
+      this.#gone(session, "superseded");
+      if (!session.tookFrom) continue;
+      log.warn("worker.superseded", {
+        worker_id: session.workerId,
+        old_process: processInWords(session.tookFrom),
+        new_process: processInWords(by.process),
+        attempts: session.settled.length,
+      });
+    }
     for (const session of sessions) {
       if (session.schedulerId === schedulerId) continue;
       await store.sendCommand(session.schedulerId, {

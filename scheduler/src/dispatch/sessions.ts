@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { processInWords } from "../domain/contest.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
@@ -11,7 +12,7 @@ import { noteBeat, verdictOf } from "./attempt-watch.ts";
 import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { stoppingRefusal, supersededRefusal } from "./endings.ts";
+import { contestedRefusal, stoppingRefusal, supersededRefusal } from "./endings.ts";
 import { keptBeat } from "./fleet-view.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -143,26 +144,12 @@ export class Sessions {
   }
 
   async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
-    const { log, journal, dispatcher } = this.#parts;
+    const { dispatcher } = this.#parts;
     const ready = phase.phase === "ready" && !session.startupDone;
     if (session.phases.length >= MAX_PHASES && !ready) return;
     session.phases.push(phase);
     if (ready) session.startupDone = true;
-    journal.event({
-      name: "worker.startup.phase",
-      sessionId: session.id,
-      workerId: session.workerId,
-      attributes: {
-        phase: phase.phase,
-        elapsed_ms: String(Math.round(phase.elapsedMs)),
-        ...phase.attributes,
-      },
-    });
-    log.info("worker.startup.phase", {
-      worker_id: session.workerId,
-      phase: phase.phase,
-      elapsed_ms: Math.round(phase.elapsedMs),
-    });
+    this.#recordPhase(session, phase);
     if (ready) dispatcher.pump();
     await this.#recordStartup(session);
   }
@@ -227,6 +214,22 @@ export class Sessions {
     return at;
   }
 
+  #recordPhase({ id, workerId }: Session, phase: StartupPhaseRecord): void {
+    const { log, journal } = this.#parts;
+    const elapsedMs = Math.round(phase.elapsedMs);
+    const outcome = phase.outcome || "ok";
+    const detail = phase.detail ? { detail: phase.detail } : {};
+    const attributes = { ...phase.attributes, phase: phase.phase, outcome, elapsed_ms: String(elapsedMs) };
+    journal.event({
+      name: "worker.startup.phase",
+      sessionId: id,
+      workerId,
+      attributes: { ...attributes, ...detail },
+    });
+    const fields = { worker_id: workerId, phase: phase.phase, outcome, elapsed_ms: elapsedMs, ...detail };
+    log.info("worker.startup.phase", fields);
+  }
+
   async #recordStartup(session: Session): Promise<void> {
     session.startupUnwritten = false;
     try {
@@ -269,6 +272,17 @@ export class Sessions {
     const { registry, classes, clock, log } = this.#parts;
     const { uuid, workerId, hello, phases, ready, draining } = registration;
     const opened = await this.#opener.add(registration);
+    if (opened.contested) {
+      const { holder, leftMs, takeovers } = opened.contested;
+      log.warn("worker.id_contested", {
+        worker_id: workerId,
+        holder: processInWords(holder),
+        waiting: processInWords(hello.host),
+        wait_ms: Math.round(leftMs),
+        takeovers,
+      });
+      throw contestedRefusal(workerId, hello.host, opened.contested);
+    }
     const old = registry.byUuid(uuid);
     if (old) this.#replace(old);
     const session = new Session({
@@ -305,7 +319,11 @@ export class Sessions {
       revoked: decisions.filter(({ keep }) => !keep).length,
       ...(registration.lastError ? { last_error: registration.lastError } : {}),
     });
-    await this.#parts.ends.supersede(opened.superseded);
+    // A start that failed before it could register: its supervisor, if it has one, has reported the phase.
+    if (!old && registration.lastError === "" && hello.launchId === "") {
+      for (const phase of phases) if (phase.outcome === "failed") this.#recordPhase(session, phase);
+    }
+    await this.#parts.ends.supersede(opened.superseded, { sessionId: session.id, process: hello.host });
     return { session, decisions };
   }
 

@@ -7,6 +7,7 @@ import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
 import { workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { CONTEST_NEWS_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { EffectiveSetting } from "../effective-settings.ts";
 import type { DatabaseWatch } from "../loops/database-watch.ts";
@@ -138,7 +139,13 @@ export class Diagnoser {
       failedWithinMs: FAILED_LAUNCHES_MS,
       limit: LIST_LIMIT,
     });
+    const contests = await this.#parts.store.listContests({
+      workerId: undefined,
+      withinMs: CONTEST_NEWS_MS,
+      limit: LIST_LIMIT,
+    });
     return workChecks({
+      contests,
       fleet: facts.report,
       classes: facts.classes,
       pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>

@@ -7,6 +7,7 @@ import type { Registry } from "../dispatch/registry.ts";
 import { mayBeLocked, withLock } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
+import { CONTEST_NEWS_MS, explainContest } from "../domain/explain/contested.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
 import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
 import { databaseUnavailable, heldMeanwhile, type Outage } from "../domain/explain/outage.ts";
@@ -166,12 +167,20 @@ export class Explainer {
       const taskClass = classes.get(classId)?.taskClass;
       return taskClass ? [{ taskClass, ready, queuePaused: classes.isPaused(taskClass.queue) }] : [];
     });
+    const contests = await store.listContests({
+      workerId: record.workerId,
+      withinMs: CONTEST_NEWS_MS,
+      limit: 1,
+    });
     const told = clock();
     const member = fleet.member(record, told);
     return {
       subject: record.workerId,
       state: member.state,
-      reasons: explainLiving(member, waiting, told),
+      reasons: [
+        ...contests.map((contest) => explainContest(contest, told)),
+        ...explainLiving(member, waiting, told),
+      ],
     };
   }
 

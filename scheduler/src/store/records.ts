@@ -1,4 +1,5 @@
 // The rows and answers that pass between the store and those who use it.
+import type { Contested, ProcessName } from "../domain/contest.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { ExitRecord, LaunchEndReason, LaunchFacts } from "../domain/launch.ts";
 import type { RefusedStream } from "../domain/refusal.ts";
@@ -141,6 +142,8 @@ export interface SessionOpen {
 
 /** What the store answers to a registration. */
 export interface SessionOpened {
+  /** Another living process has the worker id and keeps it for now: nothing was registered, and the rest is empty. */
+  readonly contested?: Contested | undefined;
   readonly sessionId: number;
   /** Attempts that are the session's: the worker's in-flight ones, and those it does not know of. */
   readonly attempts: readonly AttemptRow[];
@@ -164,11 +167,15 @@ export interface GoneSession {
   readonly settled: readonly { readonly row: AttemptRow; readonly settlement: Settlement }[];
   /** Since its last beat, milliseconds. */
   readonly silentMs: number;
+  /** Its process, when that was alive and another one took its worker id. */
+  readonly tookFrom?: ProcessName | undefined;
 }
 
 /** Why a session ends. */
 export interface SessionEnd {
   readonly sessionId: number;
+  /** The session that takes its place, when it is superseded. */
+  readonly by?: number;
   readonly reason: string;
   readonly fatal: FatalRecord | undefined;
 }
@@ -234,6 +241,8 @@ export interface EndedSession {
   readonly fatal: FatalRecord | undefined;
   /** All that it held. */
   readonly held: readonly AttemptRow[];
+  /** It lived, and another process took its worker id. */
+  readonly takenAlive: boolean;
 }
 
 /** Decides what becomes of an attempt whose session ended. Pure. */

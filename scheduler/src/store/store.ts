@@ -1,3 +1,4 @@
+import type { Contest } from "../domain/contest.ts";
 import type { DatabaseLock } from "../domain/database-lock.ts";
 import type { AttemptKey } from "../domain/ids.ts";
 import type { LaunchRecord, Served } from "../domain/launch.ts";
@@ -103,6 +104,13 @@ export interface Store {
   endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
   /** Gives up sessions whose lease had ended more than the grace before `asOf`, and requeues what they held. */
   reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+
+  /** Fights over worker ids, of one worker or of all, in which a process was made to wait within `withinMs`. */
+  listContests(options: {
+    workerId: string | undefined;
+    withinMs: number;
+    limit: number;
+  }): Promise<Contest[]>;
 
   // Refused streams.
   /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */

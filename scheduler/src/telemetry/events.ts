@@ -69,6 +69,7 @@ export const LOG_EVENTS = {
   "worker.fatal": "error",
   "worker.goodbye": "info",
   "worker.heartbeat": "debug",
+  "worker.id_contested": "warn",
   "worker.killed": "error",
   "worker.launch_failed": "error",
   "worker.launched": "info",
@@ -87,6 +88,7 @@ export const LOG_EVENTS = {
   "worker.startup.phase": "info",
   "worker.startup_timeout": "error",
   "worker.stream_failed": "error",
+  "worker.superseded": "warn",
   "worker.suspect": "warn",
   "worker.waiting_for_connection": "info, warn",
 } as const;

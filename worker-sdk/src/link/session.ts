@@ -24,6 +24,9 @@ const STABLE_MS = 60_000;
 /** Wait before the next address of a round that is not over, in milliseconds at most. */
 const NEXT_ADDRESS_MS = 100;
 
+/** Wait for a worker id that another living process has, when the scheduler names none. */
+const CONTESTED_MS = 5000;
+
 /** What a session tells its owner. */
 export interface SessionListener {
   /** Dials `address` now. */
@@ -192,7 +195,12 @@ export class Session {
     const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
     const window = this.#window();
     const capMs = window && window.graceMs / WAITS_IN_GRACE;
-    const retryInMs = roundOver ? this.#backoff.next(capMs) : this.#random() * NEXT_ADDRESS_MS;
+    const retryInMs =
+      end.reason === ErrorReason.ID_CONTESTED
+        ? (end.retryAfterMs ?? CONTESTED_MS)
+        : roundOver
+          ? this.#backoff.next(capMs)
+          : this.#random() * NEXT_ADDRESS_MS;
     this.#cancelTimer = this.#clock.after(retryInMs, () => this.dial());
     this.#listener.disconnected(address, this.#lastError, Math.round(retryInMs));
   }

@@ -2,7 +2,14 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { StatusObject } from "@grpc/grpc-js";
 import { status as Status } from "@grpc/grpc-js";
-import { ERROR_DOMAIN, ErrorInfoSchema, STATUS_DETAILS_TRAILER, StatusSchema } from "@muster/protocol";
+import {
+  ERROR_DOMAIN,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+  STATUS_DETAILS_TRAILER,
+  StatusSchema,
+} from "@muster/protocol";
+import { msFromDuration } from "../duration.ts";
 
 /** How a stream ended. */
 export interface StreamEnd {
@@ -11,6 +18,8 @@ export interface StreamEnd {
   /** Stable reason of the scheduler; empty when it gave none. */
   readonly reason: string;
   readonly message: string;
+  /** Wait before the next dial that the scheduler asks for, milliseconds. */
+  readonly retryAfterMs?: number | undefined;
   /** Dialling again would not change it. */
   readonly verdict: boolean;
 }
@@ -23,13 +32,13 @@ const VERDICTS: ReadonlySet<Status> = new Set([
   Status.UNIMPLEMENTED,
 ]);
 
-/** Reads a stream's final status, with `google.rpc.ErrorInfo` when it carries one. */
+/** Reads a stream's final status, with what `google.rpc.ErrorInfo` and `RetryInfo` say when it carries them. */
 export function readStreamEnd(status: Pick<StatusObject, "code" | "details" | "metadata">): StreamEnd {
   return {
     status: Status[status.code] ?? `CODE_${status.code}`,
-    reason: readReason(status),
     message: status.details,
     verdict: VERDICTS.has(status.code),
+    ...readDetails(status),
   };
 }
 
@@ -38,17 +47,22 @@ export function describeStreamEnd(end: StreamEnd): string {
   return `${end.status}${end.reason === "" ? "" : ` (${end.reason})`}${end.message === "" ? "" : `: ${end.message}`}`;
 }
 
-function readReason({ metadata }: Pick<StatusObject, "metadata">): string {
+function readDetails({
+  metadata,
+}: Pick<StatusObject, "metadata">): Pick<StreamEnd, "reason" | "retryAfterMs"> {
   const [bytes] = metadata.get(STATUS_DETAILS_TRAILER);
-  if (bytes === undefined || typeof bytes === "string") return "";
+  if (bytes === undefined || typeof bytes === "string") return { reason: "" };
   try {
+    let reason = "";
+    let retryAfterMs: number | undefined;
     for (const detail of fromBinary(StatusSchema, bytes).details) {
       const info = anyUnpack(detail, ErrorInfoSchema);
-      if (info?.domain === ERROR_DOMAIN) return info.reason;
+      if (reason === "" && info?.domain === ERROR_DOMAIN) reason = info.reason;
+      retryAfterMs ??= msFromDuration(anyUnpack(detail, RetryInfoSchema)?.retryDelay);
     }
+    return { reason, retryAfterMs };
   } catch (error) {
     // A proxy may put anything there; the status itself still counts.
-    return `unreadable details: ${error instanceof Error ? error.message : String(error)}`;
+    return { reason: `unreadable details: ${error instanceof Error ? error.message : String(error)}` };
   }
-  return "";
 }

@@ -1,5 +1,7 @@
+import { type Contest, processInWords } from "../contest.ts";
 import type { Coverage } from "../coverage.ts";
 import { cut } from "../cut.ts";
+import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
 import { largest } from "../largest.ts";
@@ -34,6 +36,8 @@ export interface WorkFacts {
     readonly reason: string;
     readonly time: Date;
   }[];
+  /** Worker ids that two living processes use; the latest first. */
+  readonly contests: readonly Contest[];
   readonly typeOf: (classId: number) => string;
   /** The database's clock. */
   readonly now: Date;
@@ -51,6 +55,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     ended(facts),
     blocked(facts),
     refused(facts),
+    contested(facts),
     launches(facts),
     sdks(facts),
   ];
@@ -240,6 +245,28 @@ function refused({ refusals, now }: WorkFacts): Check {
           "refused_worker",
           `${workerId} ${code} ${plural(count, "time")} from ${peer}`,
           now.getTime() - lastTime.getTime(),
+        ),
+      ),
+  );
+}
+
+function contested({ contests, now }: WorkFacts): Check {
+  const name = "workers.contested";
+  const [first] = contests;
+  if (!first) return ok(name, "no worker id is used by two living processes");
+  const more = contests.length > 1 ? `; ${contests.length - 1} more ids likewise` : "";
+  return found(
+    "warning",
+    name,
+    `${contestInWords(first, now)}${more}`,
+    CONTEST_REMEDY,
+    contests
+      .slice(0, MAX_NAMED)
+      .map(({ workerId, holder, other, askedTime }) =>
+        fact(
+          workerId,
+          `${processInWords(holder)} and ${processInWords(other)}`,
+          now.getTime() - askedTime.getTime(),
         ),
       ),
   );

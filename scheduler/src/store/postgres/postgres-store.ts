@@ -5,6 +5,7 @@ import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, resolveClasses } from "./classes.ts";
 import { ConnectionTarget } from "./connection.ts";
+import { listContests } from "./contests.ts";
 import { Database } from "./database.ts";
 import {
   appendEvents,
@@ -147,6 +148,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     recordRefusals: (refusals, schedulerId, keep) => recordRefusals(db, refusals, schedulerId, keep),
     forgetRefusals: (workers) => forgetRefusals(db, workers),
+    listContests: (options) => listContests(db, options),
     listRefusals: (workerId) => listRefusals(db, workerId),
     reportLaunches: (reports) => reportLaunches(db, reports),
     endLaunch: (exit) => endLaunch(db, exit),

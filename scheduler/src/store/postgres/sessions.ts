@@ -1,3 +1,4 @@
+import type { ProcessName } from "../../domain/contest.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { HeartbeatRecord, StartupPhaseRecord } from "../../domain/worker.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   SessionOpened,
 } from "../store.ts";
 import { aloneClasses } from "./classes.ts";
+import { CONTESTED, type ContestedColumns, noteChallengers, processOf, toContested } from "./contests.ts";
 import type { Database, Runner, Statement } from "./database.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, jsonParam, toAttemptRow } from "./rows.ts";
 import { settleWith } from "./settle.ts";
@@ -20,12 +22,16 @@ const OPEN: Statement = {
   text: `with locked as materialized (
     select l.session_id from session_lease l join worker_session s on s.id = l.session_id
      where s.uuid = any($1::uuid[]) order by l.session_id for update of l),
-  opened as (
-    insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining)
-    select d.uuid::uuid, d.worker_id, $7, d.hello::jsonb, d.phases::jsonb, d.ready, d.draining
+  input as materialized (
+    select d.uuid::uuid as uuid, d.worker_id, d.hello::jsonb as hello, d.phases::jsonb as phases, d.ready, d.draining
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::boolean[])
         as d(uuid, worker_id, hello, phases, ready, draining)
-     where (select count(*) from locked) >= 0
+     where (select count(*) from locked) >= 0),
+${CONTESTED},
+  opened as (
+    insert into worker_session (uuid, worker_id, scheduler_id, hello, phases, ready, draining)
+    select d.uuid, d.worker_id, $7, d.hello, d.phases, d.ready, d.draining
+      from input d where not exists (select from contested c where c.uuid = d.uuid)
     on conflict (uuid) do update
        set scheduler_id = excluded.scheduler_id, hello = excluded.hello, phases = excluded.phases,
            ready = excluded.ready, draining = excluded.draining, connect_time = now(),
@@ -42,7 +48,11 @@ const OPEN: Statement = {
     select case when known then 'worker.reconnected' else 'worker.registered' end, id, worker_id,
            jsonb_build_object('scheduler_id', $7::text)
       from opened)
-  select id, uuid::text as uuid, known from opened`,
+  select id, uuid::text as uuid, known, null::jsonb as host, null::int as takeovers, null::float8 as held_ms,
+         null::float8 as left_ms
+    from opened
+   union all
+  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms from contested`,
 };
 
 // All but the newest: processes that register with one worker id at the same moment agree on which one stays.
@@ -115,16 +125,20 @@ const TAKE: Statement = {
   text: `delete from session_lease l
    where l.session_id in (
      select session_id from session_lease where session_id = any($1::bigint[]) order by session_id for update)
-  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms,
+    (not l.disconnected and l.lease_until > now()) as alive`,
 };
 
 const MARK_GONE: Statement = {
   name: "session-mark-gone",
   text: `with gone as (
-    update worker_session s set gone_time = now(), gone_reason = d.reason, fatal = coalesce(d.fatal::jsonb, s.fatal)
-      from unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[]) as d(id, reason, fatal, silent_ms, held)
+    update worker_session s set gone_time = now(), gone_reason = d.reason, fatal = coalesce(d.fatal::jsonb, s.fatal),
+           superseded_by = case when not s.draining then d.by end
+      from unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[])
+        as d(id, reason, fatal, silent_ms, held, by)
      where s.id = d.id and s.gone_time is null
-    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held),
+    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
+      case when s.superseded_by is not null then s.hello -> 'host' end as took_from),
   ev as (
     insert into event (name, session_id, worker_id, attributes)
     select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
@@ -133,7 +147,7 @@ const MARK_GONE: Statement = {
              'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase',
              'silent_ms', silent_ms, 'held', nullif(held, '')))
       from gone)
-  select id, worker_id, scheduler_id from gone`,
+  select id, worker_id, scheduler_id, took_from from gone`,
 };
 
 /** Registers sessions, new or returning, and tells what each holds. */
@@ -143,12 +157,7 @@ export async function openSessions(
   schedulerId: string,
   leaseMs: number,
 ): Promise<SessionOpened[]> {
-  interface Opened {
-    id: number;
-    uuid: string;
-    known: boolean;
-  }
-  const opened = await db.cold<Opened>(OPEN, [
+  const opened = await db.cold<OpenedColumns>(OPEN, [
     opens.map(({ uuid }) => uuid),
     opens.map(({ workerId }) => workerId),
     opens.map(({ hello }) => JSON.stringify(hello)),
@@ -158,6 +167,7 @@ export async function openSessions(
     schedulerId,
     leaseMs,
   ]);
+  await noteChallengers(db, opened, opens);
   const older = await db.cold<{ id: number; scheduler_id: string; worker_id: string }>(OLDER, [
     opens.map(({ workerId }) => workerId),
   ]);
@@ -168,6 +178,8 @@ export async function openSessions(
   return opens.map(({ uuid, workerId }) => {
     const row = byUuid.get(uuid.toLowerCase());
     if (!row) throw new Error(`session ${uuid} was not registered`);
+    const contested = toContested(row);
+    if (contested) return { contested, sessionId: 0, attempts: [], superseded: [] };
     return {
       sessionId: row.id,
       attempts: held.filter(({ sessionId }) => sessionId === row.id),
@@ -247,9 +259,22 @@ export function reapSessions(
   });
 }
 
+interface OpenedColumns extends ContestedColumns {
+  known: boolean;
+}
+
 interface TakenColumns {
   session_id: number;
   silent_ms: number;
+  /** Its stream was up and its lease ran. Undefined when the query does not ask. */
+  alive?: boolean;
+}
+
+interface GoneColumns {
+  id: number;
+  worker_id: string;
+  scheduler_id: string;
+  took_from: ProcessName | null;
 }
 
 async function giveUp(
@@ -263,14 +288,16 @@ async function giveUp(
   const ends = ids.map(endOf);
   const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
   const heldBy = Map.groupBy(held, ({ sessionId }) => sessionId);
-  const gone = await tx.run<{ id: number; worker_id: string; scheduler_id: string }>(MARK_GONE, [
+  const gone = await tx.run<GoneColumns>(MARK_GONE, [
     ids,
     ends.map(({ reason }) => reason),
     ends.map(({ fatal }) => jsonParam(fatal)),
     taken.map((row) => row.silent_ms),
     ids.map((id) => namesOf(heldBy.get(id) ?? [])),
+    ends.map(({ by }, index) => (taken[index]?.alive ? (by ?? null) : null)),
   ]);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
+  const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
   const ended = new Map(
     ends.map(({ sessionId, fatal }) => [
       sessionId,
@@ -278,6 +305,7 @@ async function giveUp(
         workerId: names.get(sessionId) ?? `session ${sessionId}`,
         fatal,
         held: heldBy.get(sessionId) ?? [],
+        takenAlive: takenAlive.has(sessionId),
       },
     ]),
   );
@@ -308,6 +336,7 @@ async function giveUp(
     schedulerId: row.scheduler_id,
     settled: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
     silentMs: silent.get(row.id) ?? 0,
+    tookFrom: row.took_from ? processOf(row.took_from) : undefined,
   }));
 }
 

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { runTool } from "../support/checks.ts";
+import { Fleet, H, L, within } from "../support/fleet.ts";
+import { killAll, type Program } from "../support/program.ts";
+
+/** How long a supervisor takes to start a process again. */
+const RESTART_MS = 1_000;
+
+/** First wait of a process that lost its worker id to another and asks for it again. */
+const FIRST_TENURE_MS = 5_000;
+
+/** Keeps one process of a worker id alive, as systemd or a container platform does. */
+class Supervisor {
+  readonly started: Program[] = [];
+  readonly #start: () => Promise<Program>;
+  #stopped = false;
+  readonly over: Promise<void>;
+
+  constructor(start: () => Promise<Program>) {
+    this.#start = start;
+    this.over = this.#run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const program = await this.#start();
+      this.started.push(program);
+      await program.ended;
+      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+    }
+  }
+}
+
+describe("one worker id", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start({ schedulers: 2 });
+  });
+
+  const supervisors: Supervisor[] = [];
+
+  after(async () => {
+    for (const supervisor of supervisors) supervisor.stop();
+    await killAll();
+    await fleet.stop();
+  });
+
+  function logged(event: string, workerId: string) {
+    return fleet.schedulers
+      .flatMap(({ program }) => program.lines)
+      .filter((line) => line.event === event && line.worker_id === workerId);
+  }
+
+  it("T19: two processes that are restarted: no attempt is lost, growing waits, both are named", async () => {
+    const id = "shared-id";
+    const tasks = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        fleet.client.submit("sleep", { ms: 1_000 }, { queue: id, retry: { maxRetries: 0 } }),
+      ),
+    );
+    for (const { grpc } of fleet.schedulers) {
+      const start = () => fleet.worker(id, { queue: id, slots: 1, scheduler: grpc, waitReady: false });
+      supervisors.push(new Supervisor(start));
+    }
+    // The second wait is twice as long.
+    const { value: waits } = await within("two waits", 4 * FIRST_TENURE_MS, () => {
+      const first = logged("worker.id_contested", id);
+      return first.some(({ wait_ms }) => Number(wait_ms) > FIRST_TENURE_MS) ? first : undefined;
+    });
+    assert.ok(Number(waits[0]?.wait_ms) <= FIRST_TENURE_MS);
+    const last = waits.at(-1);
+    const { reason } = await fleet.workerSays(id, "ID_CONTESTED", 2 * H);
+    for (const name of [last?.holder, last?.waiting]) {
+      assert.match(String(name), /^process \d+ on \S+$/);
+      assert.ok(reason.summary.includes(String(name)), reason.summary);
+    }
+    const { stdout } = await runTool("node", [
+      ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", fleet.scheduler.grpc],
+      ...["--http", fleet.scheduler.http.replace("http://", "")],
+    ]);
+    assert.match(stdout, /workers\.contested/);
+    assert.ok(stdout.replaceAll(/\s+/g, " ").includes(String(last?.holder)), stdout);
+    const waiting = supervisors
+      .flatMap(({ started }) => started)
+      .find(({ pid }) => String(last?.waiting).includes(` ${pid} `));
+    const said = await waiting?.line("worker.dial.failed", ({ error }) => /ID_CONTESTED/.test(String(error)));
+    assert.match(String(said?.error), /Give each process a WORKER_ID of its own/);
+    for (const handle of tasks) assert.deepEqual(await handle.result(), { slept: 1_000, worker: id });
+    for (const { id: taskId } of tasks) assert.equal((await fleet.task(taskId)).attemptCount, 1);
+    assert.ok(logged("worker.superseded", id).length <= 3);
+    for (const supervisor of supervisors) {
+      supervisor.stop();
+      await supervisor.started.at(-1)?.end("SIGKILL");
+      await supervisor.over;
+    }
+  });
+
+  it("T19: a process that replaces a dead or draining one takes over at once, again and again", async () => {
+    const id = "replaced";
+    for (let round = 0; round < 3; round++) {
+      const worker = await fleet.worker(id, { queue: id });
+      await worker.end("SIGKILL");
+    }
+    for (let round = 0; round < 2; round++) {
+      const draining = await fleet.worker(id, { queue: id });
+      const gate = fleet.gate();
+      const task = await fleet.client.submit("gate", { gate: gate.path }, { queue: id });
+      await fleet.eventually(task.id, "started");
+      draining.kill("SIGTERM");
+      await draining.line("worker.draining");
+      await within("the drain is known", L, async () =>
+        (await fleet.workerEvents(id)).filter((name) => name === "worker.draining").length > round
+          ? true
+          : undefined,
+      );
+      await fleet.worker(id, { queue: id });
+      gate.open();
+      await task.result();
+      await draining.ended;
+    }
+    assert.deepEqual(logged("worker.id_contested", id), []);
+  });
+});
