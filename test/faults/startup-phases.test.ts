@@ -20,7 +20,9 @@ describe("a startup phase that failed", () => {
     const { events } = await fleet.client.fleet.listEvents({ workerId, pageSize: 100 });
     return events
       .filter(({ name }) => name === "worker.startup.phase")
-      .map(({ attributes: { phase, outcome, detail } }) => [phase, outcome, detail].filter(Boolean).join(" "));
+      .map(({ attributes: { phase, outcome, detail } }) =>
+        [phase, outcome, detail].filter(Boolean).join(" "),
+      );
   }
 
   for (const [preflight, phase, why] of [
@@ -42,8 +44,8 @@ describe("a startup phase that failed", () => {
       const lines = fleet.scheduler.program.lines.filter(
         ({ event, worker_id }) => event === "worker.startup.phase" && worker_id === id,
       );
-      const { phase: logged, outcome, detail } = lines.at(-1) ?? {};
-      assert.deepEqual([logged, outcome, detail], [phase, "failed", why]);
+      const line = lines.at(-1);
+      assert.deepEqual([line?.phase, line?.outcome, line?.detail], [phase, "failed", why]);
     });
   }
 

@@ -92,7 +92,14 @@ describe("the checks of work", () => {
 
   function look(facts: Facts = {}, ...waits: ReturnType<typeof waiting>[]): string {
     const fleet = { ...FLEET, ...facts.fleet };
-    const rest = { pausedQueues: [], refusals: [], contests: [], failedLaunches: [], typeOf: () => "ocr", now: NOW };
+    const rest = {
+      pausedQueues: [],
+      refusals: [],
+      contests: [],
+      failedLaunches: [],
+      typeOf: () => "ocr",
+      now: NOW,
+    };
     return workChecks({ ...rest, ...facts, fleet, classes: coverage(waits, fleet.groups) })
       .filter(({ status }) => status !== "ok")
       .map(({ status, name, summary, remedy }) => {
