@@ -240,7 +240,7 @@ test("3: not found", async () => {
   });
   const why = await runMuster(["why", "nobody"], { env });
   assert.equal(why.exitCode, 3);
-  assert.match(why.stderr, /^error: nothing is named nobody: no task, no worker, no queue has that id$/m);
+  assert.match(why.stderr, /^error: no task, worker or queue has the id "nobody"$/m);
 });
 
 const TASK_ENDED = `error: t-1 has ended (TASK_ALREADY_ENDED)

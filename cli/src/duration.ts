@@ -15,9 +15,11 @@ export function parseDuration(text: string): number {
   const groups = PATTERN.exec(text.trim())?.groups;
   const parts = Object.entries(UNITS).map(([unit, ms]) => ({ amount: groups?.[unit], ms }));
   if (groups === undefined || parts.every(({ amount }) => amount === undefined)) {
-    const hint = /^\d+(\.\d+)?$/.test(text.trim())
-      ? `${text.trim()}s or ${text.trim()}m`
-      : "90s, 5m or 1h30m";
+    // A zero in any unit is rarely what is wanted, and often refused.
+    const hint =
+      /^\d+(\.\d+)?$/.test(text.trim()) && Number(text) > 0
+        ? `${text.trim()}s or ${text.trim()}m`
+        : "90s, 5m or 1h30m";
     throw new RangeError(`"${text}" is not a duration: write it with its unit, for example ${hint}`);
   }
   return Math.round(parts.reduce((sum, { amount, ms }) => sum + Number(amount ?? 0) * ms, 0));

@@ -8,6 +8,8 @@ export const ExitCode = {
   NOT_FOUND: 3,
   REFUSED: 4,
   UNREACHABLE: 5,
+  /** The wait for a task ended before the task did: `--wait-timeout`. */
+  WAIT_TIMED_OUT: 6,
   /** Ended by Ctrl-C, as shells count it: 128 + SIGINT. */
   INTERRUPTED: 130,
 } as const;

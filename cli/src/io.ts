@@ -26,7 +26,7 @@ const STOP_SIGNALS: readonly StopSignal[] = ["SIGTERM", "SIGINT", "SIGHUP"];
 
 /** Everything a command touches outside itself, save the scheduler. */
 export interface Io {
-  readonly stdin: AsyncIterable<Uint8Array | string>;
+  readonly stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean };
   readonly stdout: Screen & { readonly stream: NodeJS.WritableStream };
   readonly stderr: Screen & { readonly stream: NodeJS.WritableStream };
   readonly env: Environment;

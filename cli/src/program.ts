@@ -23,12 +23,15 @@ import type { Io } from "./io.ts";
 
 const AFTER = `
 Start here:
-  $ muster dev                                  # a scheduler and a PostgreSQL
-  $ muster submit echo '{"text": "hi"}' --wait  # in another terminal
-  $ muster why t-1                              # when something does not move
+  $ muster dev                           # a scheduler and a PostgreSQL
+  $ muster workers                       # in another terminal: who serves which types
+  $ muster submit TYPE '{"a": 1}' --wait # a task of one of them, and its result
+  $ muster why t-1                       # when something does not move
 
 Output is a table on a terminal and tab-separated when piped. --json prints
 protobuf JSON on stdout, and errors as JSON on stderr.
+
+A wait that --wait-timeout ends has an exit code of its own, 6.
 
 Exit codes:
   0  done

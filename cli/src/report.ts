@@ -100,7 +100,34 @@ function callMessage(cause: MusterError, at: string, timeoutMs: number): string 
     return `the scheduler at ${at} did not answer within ${timeoutMs / 1000} s`;
   }
   const stable = cause.reason || writtenForm(cause.code);
-  return `${cause.message || "the scheduler gave no message"} (${stable})`;
+  return `${inCommands(cause.message) || "the scheduler gave no message"} (${stable})`;
+}
+
+/** The scheduler speaks of its API; in a shell its calls are commands. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  GetTask: "`muster task ID`",
+  ListTasks: "`muster tasks`",
+  ListWorkers: "`muster workers`",
+  GetWorker: "`muster worker ID`",
+  ListQueues: "`muster queues`",
+  ListEvents: "`muster events`",
+  ListLaunches: "`muster launches`",
+  ExplainTask: "`muster why ID`",
+  ExplainWorker: "`muster why ID`",
+  ExplainQueue: "`muster why queue:NAME`",
+  RetryTask: "`muster retry ID`",
+  CancelTask: "`muster cancel ID`",
+  ResumeQueue: "`muster queue resume NAME`",
+  PauseQueue: "`muster queue pause NAME`",
+  DrainWorker: "`muster drain WORKER`",
+  SubmitTasks: "`muster submit`",
+};
+
+function inCommands(message: string): string {
+  return message.replaceAll(/\b(?:with|by|see|use) ([A-Z][A-Za-z]+)\b/g, (whole, call: string) => {
+    const command = COMMANDS[call];
+    return command === undefined ? whole : whole.replace(call, command);
+  });
 }
 
 /** What to do with the CLI; a scheduler's message speaks of its API. */

@@ -64,6 +64,16 @@ export async function unlessNotFound<T>(call: Promise<T>): Promise<T | undefined
   }
 }
 
+/** The answer of a look before a call, or `undefined` when it gives none: the call itself says what is wrong. */
+export async function unlessRefused<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof MusterError) return undefined;
+    throw error;
+  }
+}
+
 /** A field that every valid answer has. @throws MusterError when the scheduler left it out. */
 export function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) {

@@ -24,7 +24,7 @@ export function candidates(text: string, kinds: readonly SubjectKind[]): Subject
 
 /** Nothing has this id. */
 export function nothingNamed(text: string, kinds: readonly SubjectKind[]): CliError {
-  return new CliError(`nothing is named ${text}: no ${kinds.join(", no ")} has that id`, {
+  return new CliError(`no ${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)} has the id "${text}"`, {
     exitCode: ExitCode.NOT_FOUND,
     reason: "NOT_FOUND",
     remedy: `${kinds.map((kind) => `\`muster ${kind}s\``).join(", ")} list what there is`,

@@ -1,6 +1,7 @@
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
+import { formatDuration } from "./duration.ts";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
@@ -11,33 +12,50 @@ import { createWaitDisplay } from "./output/wait-display.ts";
 import type { Session } from "./session.ts";
 
 /** Before the first look at why a task is not done: longer than a short task takes. */
-const FIRST_LOOK_MS = 3000;
+const FIRST_LOOK_MS = 1500;
 /** Between two looks. */
 const NEXT_LOOK_MS = 10_000;
+
+/** How a task is waited for. */
+export interface WaitSettings {
+  /** Nothing is shown. */
+  readonly quiet: boolean;
+  /** Longest wait in milliseconds; undefined for ever. */
+  readonly limitMs: number | undefined;
+}
 
 /** What goes as it should is no news. */
 const NO_NEWS: readonly string[] = ["RUNNING", "AWAITING_ACCEPT", "RESULT_PENDING"];
 
 /**
  * Shows a task's way on stderr until it has ended, and answers it with its output. When it does not get
- * on, says why, as `muster why` does. `quiet` shows nothing.
+ * on, says why, as `muster why` does.
  *
- * @throws CliError (interrupted) at Ctrl-C, MusterError when the scheduler refuses.
+ * @throws CliError (interrupted) at Ctrl-C and (wait timed out) after the limit, MusterError when the scheduler refuses.
  */
-export async function awaitTask(session: Session, id: string, io: Io, quiet: boolean): Promise<Task> {
+export async function awaitTask(
+  session: Session,
+  id: string,
+  io: Io,
+  { quiet, limitMs }: WaitSettings,
+): Promise<Task> {
   const display = createWaitDisplay(io, quiet);
   const interrupted = new AbortController();
   const forgetInterrupt = io.onInterrupt(() => interrupted.abort());
+  const limit = new AbortController();
+  const forgetLimit = limitMs === undefined ? () => {} : io.clock.after(limitMs, () => limit.abort());
+  const signal = AbortSignal.any([interrupted.signal, limit.signal]);
   const stopLooking = quiet ? () => {} : lookIntoDelay(session, id, io, display);
   try {
     let last: Task | undefined;
-    for await (const { task } of session.client.handle(id).watch({ signal: interrupted.signal })) {
+    for await (const { task } of session.client.handle(id).watch({ signal })) {
       last = task;
       display.update(task);
     }
     if (last === undefined) throw new Error(`watching ${id} ended without a word; please report it`);
     return last;
   } catch (error) {
+    if (limitMs !== undefined && limit.signal.aborted) throw await notEnded(session, id, limitMs);
     if (!interrupted.signal.aborted) throw error;
     throw new CliError(`no longer waiting for ${id}; the task goes on`, {
       exitCode: ExitCode.INTERRUPTED,
@@ -47,8 +65,48 @@ export async function awaitTask(session: Session, id: string, io: Io, quiet: boo
     });
   } finally {
     stopLooking();
+    forgetLimit();
     forgetInterrupt();
     display.end();
+  }
+}
+
+/** The error for a wait that ended before the task did, with why the task has not. */
+async function notEnded(session: Session, id: string, limitMs: number): Promise<CliError> {
+  const { text } = await explainBriefly(session, id);
+  return new CliError(
+    `${id} has not ended within ${formatDuration(limitMs)}${text === "" ? "" : `: ${text}`}`,
+    {
+      exitCode: ExitCode.WAIT_TIMED_OUT,
+      reason: "WAIT_TIMED_OUT",
+      remedy: `the task goes on: \`muster why ${id}\` says more, \`muster cancel ${id}\` ends it`,
+    },
+  );
+}
+
+interface BriefReason {
+  /** Of the explanation, or of the call that failed; empty when there is nothing to say. */
+  readonly code: string;
+  readonly text: string;
+  /** Where there is more, for somebody who waits. */
+  readonly more: string;
+}
+
+/** Why a task is not done: its first reason, or why that cannot be asked. */
+async function explainBriefly({ tasks, call }: Session, id: string): Promise<BriefReason> {
+  try {
+    const { explanation } = await tasks.explainTask({ taskId: id }, call);
+    const reason = explanation?.reasons[0];
+    return reason === undefined
+      ? { code: "", text: "", more: "" }
+      : {
+          code: reason.code,
+          text: `${reason.code}: ${reason.summary}`,
+          more: ` (more: \`muster why ${id}\`)`,
+        };
+  } catch (error) {
+    const { codeName, summary } = MusterError.from(error);
+    return { code: codeName, text: `cannot ask why ${id} is not done: ${summary}`, more: "; still waiting" };
   }
 }
 
@@ -68,28 +126,15 @@ export function badEnd(task: Task): CliError | undefined {
 }
 
 /** Asks now and then why the task is not done, and shows each answer that is news. */
-function lookIntoDelay({ tasks, call }: Session, id: string, io: Io, display: WaitDisplay): () => void {
+function lookIntoDelay(session: Session, id: string, io: Io, display: WaitDisplay): () => void {
   let stopped = false;
   let shown = "";
   const look = async (): Promise<void> => {
-    const { code, text } = await explainBriefly();
+    const { code, text, more } = await explainBriefly(session, id);
     if (stopped) return;
-    if (code !== shown && !NO_NEWS.includes(code)) display.note(text);
+    if (code !== shown && code !== "" && !NO_NEWS.includes(code)) display.note(`${text}${more}`);
     shown = code;
     cancel = io.clock.after(NEXT_LOOK_MS, look);
-  };
-  const explainBriefly = async (): Promise<{ code: string; text: string }> => {
-    try {
-      const { explanation } = await tasks.explainTask({ taskId: id }, call);
-      const reason = explanation?.reasons[0];
-      return {
-        code: reason?.code ?? "",
-        text: reason === undefined ? "" : `${reason.code}: ${reason.summary} (more: \`muster why ${id}\`)`,
-      };
-    } catch (error) {
-      const { codeName, message } = MusterError.from(error);
-      return { code: codeName, text: `cannot ask why ${id} is not done: ${message}; still waiting` };
-    }
   };
   let cancel = io.clock.after(FIRST_LOOK_MS, look);
   return () => {

@@ -1,6 +1,7 @@
 export { type Address, type Config, ConfigError, loadConfig } from "./config.ts";
 export { runMigrate, runScheduler } from "./main.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
+export { describeSettings } from "./settings.ts";
 export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,

@@ -251,12 +251,30 @@ export type SettingName = keyof typeof SETTINGS;
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 
 /** One line a setting, for `--help`. */
-export function describeSettings(): string {
+export function describeSettings(columns = Number.POSITIVE_INFINITY): string {
   const lines = SETTING_NAMES.map((name) => {
     const { flag, env, fallback, value, help }: Setting = SETTINGS[name];
     const left = `--${flag}${value ? ` ${value}` : ""}`;
     const shown = fallback === undefined || fallback === "false" ? "" : ` (default ${fallback})`;
-    return `  ${left.padEnd(30)} ${help}${shown} [${env}]`;
+    const indent = " ".repeat(HELP_COLUMN);
+    const lines = wrapped(`${help}${shown} [${env}]`, columns - HELP_COLUMN);
+    // A long flag stands alone, its help below it.
+    const head = left.length <= HELP_COLUMN - 3 ? `  ${left}`.padEnd(HELP_COLUMN) : `  ${left}\n${indent}`;
+    return `${head}${lines.join(`\n${indent}`)}`;
   });
   return lines.join("\n");
+}
+
+/** Where the help of a flag begins. */
+const HELP_COLUMN = 33;
+
+/** Words in lines of at most `width` characters; a longer word stands alone. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines;
 }

@@ -58,7 +58,14 @@ export function createProgramLogger(level: LogLevel): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const destination = process.stdout.isTTY
-    ? prettyStream({ sync: true, translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo", ignore: "worker_id,pid" })
+    ? prettyStream({
+        sync: true,
+        colorize: process.stdout.hasColors(),
+        translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
+        ignore: "worker_id,pid,uid,gid,cwd",
+        // A line an event: with a line a field a task takes thirty.
+        singleLine: true,
+      })
     : pino.destination({ fd: 1, sync: true });
   return withKeysOnce(pino(options, destination), {});
 }

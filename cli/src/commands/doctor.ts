@@ -18,6 +18,7 @@ import { present } from "../session.ts";
 
 interface Options {
   readonly http?: string;
+  readonly settings?: true;
   readonly json?: true;
 }
 
@@ -44,12 +45,13 @@ export function addDoctor(
     .command("doctor")
     .summary("look for what is wrong: database, clocks, loops, versions, stuck work")
     .description(
-      "Checks the connection, the database, clocks, schedulers and their loops, versions, and work and workers that stand still; shows the configuration with the source of each value. Ends with 0 when nothing is wrong, with 1 when something is, with 4 when the scheduler refuses and with 5 when none can be reached, after telling what was tried.",
+      "Checks the connection, the database, clocks, schedulers and their loops, versions, and work and workers that stand still; shows the configuration that was set, with its source. Ends with 0 when nothing is wrong, with 1 when something is, with 4 when the scheduler refuses and with 5 when none can be reached, after telling what was tried.",
     )
     .option(
       "--http <addr>",
       "the scheduler's HTTP address, for probes when it does not answer; default: the next port",
     )
+    .option("--settings", "show the settings that have their defaults too")
     .option("--json", "print the Diagnosis as JSON")
     .addHelpText(
       "after",
@@ -83,7 +85,7 @@ async function examine(options: Options, command: Command, io: Io, version: stri
     checks: [...own, ...(answered?.diagnosis?.checks ?? [])].toSorted(byArea),
   };
   if (options.json) writeJson(io.stdout, DiagnosisSchema, diagnosis);
-  else writeDiagnosis(diagnosis, io);
+  else writeDiagnosis(diagnosis, io, options.settings === true);
   if (answered === undefined) return visits[0]?.exitCode ?? ExitCode.UNREACHABLE;
   return diagnosis.checks.some(isWrong) ? ExitCode.FAILED : ExitCode.DONE;
 }

@@ -5,6 +5,7 @@ import { addConnectionOptions } from "../config.ts";
 import { parseDuration } from "../duration.ts";
 import type { Io } from "../io.ts";
 import { writeJson } from "../output/json.ts";
+import { counted } from "../output/text.ts";
 import { argument } from "../parse.ts";
 import { present, withSession } from "../session.ts";
 import { asker } from "./asker.ts";
@@ -42,5 +43,5 @@ async function drainWorker(id: string, options: Options, command: Command, io: I
     present((await fleet.drainWorker(request, call)).worker, "a worker"),
   );
   if (options.json) writeJson(io.stdout, WorkerSchema, worker);
-  else io.stdout.write(`${worker.id} is draining; it holds ${worker.activeCount} attempts\n`);
+  else io.stdout.write(`${worker.id} is draining; it holds ${counted(worker.activeCount, "attempt")}\n`);
 }

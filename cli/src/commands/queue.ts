@@ -1,13 +1,17 @@
+import { Code } from "@connectrpc/connect";
 import { QueueSchema } from "@muster/protocol";
+import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { addConnectionOptions } from "../config.ts";
 import type { Io } from "../io.ts";
 import { writeJson } from "../output/json.ts";
-import { present, withSession } from "../session.ts";
+import { counted, oneLine } from "../output/text.ts";
+import { present, type Session, withSession } from "../session.ts";
 import { asker } from "./asker.ts";
 
 interface PauseOptions {
   readonly reason?: string;
+  readonly yes?: true;
   readonly json?: true;
 }
 
@@ -20,12 +24,14 @@ export function addQueue(program: Command, io: Io): void {
   const queue = program
     .command("queue")
     .summary("pause or resume a queue")
-    .description("Pauses or resumes a queue. `muster queues` lists them.");
+    .description("Pauses or resumes a queue. `muster queues` lists them.")
+    .helpCommand(false);
   const pause = queue
     .command("pause")
     .argument("<name>", "queue; made when it does not exist yet")
     .description("Gives out nothing of the queue until it is resumed; what runs goes on.")
     .option("--reason <text>", "why, for people; your user name is added")
+    .option("--yes", "no warning about a queue that is not known yet")
     .option("--json", "print the Queue as JSON")
     .addHelpText("after", '\nExamples:\n  $ muster queue pause nightly --reason "disk is full"')
     .action((name: string, options: PauseOptions, self: Command) => pauseQueue(name, options, self, io));
@@ -44,12 +50,33 @@ async function pauseQueue(name: string, options: PauseOptions, command: Command,
   // Whoever finds it paused at night must know whom to ask, whatever the reason says.
   const reason = options.reason === undefined ? `by ${asker()}` : `${options.reason} (by ${asker()})`;
   const request = { queue: name, reason };
-  const queue = await withSession(command, io, async ({ fleet, call }) =>
-    present((await fleet.pauseQueue(request, call)).queue, "a queue"),
-  );
+  const queue = await withSession(command, io, async (session) => {
+    const known = options.yes || (await isKnown(session, name));
+    const paused = present((await session.fleet.pauseQueue(request, session.call)).queue, "a queue");
+    if (!known) warnUnknown(name, io);
+    return paused;
+  });
   if (options.json) writeJson(io.stdout, QueueSchema, queue);
   else
-    io.stdout.write(`${queue.name} is paused; ${queue.readyCount} tasks wait, ${queue.activeCount} go on\n`);
+    io.stdout.write(
+      `${queue.name} is paused; ${counted(queue.readyCount, "task")} ready to start, ${queue.activeCount} running on\n`,
+    );
+}
+
+/** False only for a queue of which the scheduler says that there is none. */
+async function isKnown({ fleet, call }: Session, queue: string): Promise<boolean> {
+  try {
+    await fleet.explainQueue({ queue }, call);
+    return true;
+  } catch (error) {
+    if (!(error instanceof MusterError)) throw error;
+    return error.code !== Code.NotFound;
+  }
+}
+
+function warnUnknown(name: string, { stderr }: Io): void {
+  const text = `no queue ${name} was known; it is made, and paused. \`muster queues\` lists them, \`muster queue resume ${name}\` ends the pause`;
+  stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(text)}\n`);
 }
 
 async function resumeQueue(name: string, options: ResumeOptions, command: Command, io: Io): Promise<void> {
@@ -57,5 +84,5 @@ async function resumeQueue(name: string, options: ResumeOptions, command: Comman
     present((await fleet.resumeQueue({ queue: name }, call)).queue, "a queue"),
   );
   if (options.json) writeJson(io.stdout, QueueSchema, queue);
-  else io.stdout.write(`${queue.name} is active; ${queue.readyCount} tasks are ready\n`);
+  else io.stdout.write(`${queue.name} is active; ${counted(queue.readyCount, "task")} ready to start\n`);
 }

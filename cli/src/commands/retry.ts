@@ -1,11 +1,13 @@
-import { TaskSchema } from "@muster/protocol";
+import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
 import { addConnectionOptions } from "../config.ts";
+import { confirm } from "../confirm.ts";
 import type { Io } from "../io.ts";
 import { writeJson } from "../output/json.ts";
-import { present, withSession } from "../session.ts";
+import { present, type Session, unlessRefused, withSession } from "../session.ts";
 
 interface Options {
+  readonly yes?: true;
   readonly json?: true;
 }
 
@@ -18,6 +20,7 @@ export function addRetry(program: Command, io: Io): void {
     .description(
       "Queues an ended task again with a fresh retry budget, or lets one that waits for a retry run now.",
     )
+    .option("--yes", "run a task that has succeeded again, without a question")
     .option("--json", "print the Task as JSON")
     .addHelpText(
       "after",
@@ -31,9 +34,22 @@ Examples:
 }
 
 async function retryTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const task = await withSession(command, io, async ({ tasks, call }) =>
-    present((await tasks.retryTask({ taskId: id }, call)).task, "a task"),
-  );
+  const task = await withSession(command, io, async (session) => {
+    if (!options.yes) await confirmSucceeded(session, id, io);
+    return present((await session.tasks.retryTask({ taskId: id }, session.call)).task, "a task");
+  });
   if (options.json) writeJson(io.stdout, TaskSchema, task);
   else io.stdout.write(`${task.id} is queued again\n`);
+}
+
+/** A task whose work is done is not run twice by mistake. */
+async function confirmSucceeded({ tasks, call }: Session, id: string, io: Io): Promise<void> {
+  const task = await unlessRefused(tasks.getTask({ taskId: id }, call));
+  if (task?.task?.state !== TaskState.SUCCEEDED) return;
+  const question = {
+    what: `${id} has succeeded`,
+    action: "run it again",
+    command: `muster retry ${id} --yes`,
+  };
+  await confirm(question, io);
 }

@@ -48,7 +48,7 @@ export function addRun(program: Command, io: Io, setExitCode: (code: number) => 
   const duration = (flag: string, help: string): Option =>
     new Option(flag, help).argParser(argument(parseDuration));
   const count = (flag: string, help: string, fallback: number): Option =>
-    new Option(flag, `${help}; default ${fallback}`).argParser(wholeNumber(1, 1_000_000)).default(fallback);
+    new Option(flag, help).argParser(wholeNumber(1, 1_000_000)).default(fallback);
   const command = program
     .command("run")
     .argument("<command...>", "the worker's command line, best after --")

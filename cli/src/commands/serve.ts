@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Environment } from "../config.ts";
 import type { Io } from "../io.ts";
+import { wrap } from "../output/text.ts";
 
 /** What became of a command that runs the scheduler in this process. */
 type Run = (argv: readonly string[]) => Promise<number>;
@@ -17,7 +18,10 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
       .helpOption(false)
       .allowUnknownOption()
       .passThroughOptions()
-      .action(async (argv: string[]) => setExitCode(await run(argv)));
+      .action(async (argv: string[], _options: unknown, self: Command) => {
+        if (argv.includes("--help") || argv.includes("-h")) await writeHelp(self, help, io);
+        else setExitCode(await run(argv));
+      });
   };
   add(
     "dev",
@@ -25,7 +29,7 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
     "Runs a scheduler for development: logs for people, and a real PostgreSQL of its own unless DATABASE_URL names one.",
     DEV_HELP,
     (argv) => {
-      if (!argv.includes("--help") && !argv.includes("-h")) io.stderr.write(devHints(argv, io));
+      io.stderr.write(devHints(argv, io));
       return runScheduler(argv, io, { MUSTER_LOG_FORMAT: "pretty", ...io.env });
     },
   );
@@ -51,13 +55,23 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
 const DEV_HELP = `
 Examples:
   $ muster dev
-  $ DATABASE_URL=postgres://localhost/muster muster dev
-  $ muster dev --help                 # the scheduler's own options`;
+  $ DATABASE_URL=postgres://localhost/muster muster dev`;
 
 const SERVE_HELP = `
 Examples:
-  $ DATABASE_URL=postgres://db.internal/muster muster serve
-  $ muster serve --help               # the scheduler's own options`;
+  $ DATABASE_URL=postgres://db.internal/muster muster serve`;
+
+/** What the command is for, then the scheduler's own options, which all three commands take. */
+async function writeHelp(command: Command, help: string, { stdout }: Io): Promise<void> {
+  const { describeSettings } = await import("@muster/scheduler");
+  const title = (text: string): string => stdout.colors.bold(text);
+  const columns = stdout.isTTY ? stdout.columns : 100;
+  stdout.write(
+    `${title("Usage:")} muster ${command.name()} [options]\n\n${wrap(command.description(), columns)}\n\n` +
+      `${title("Options")} (flag, else variable, else default)${title(":")}\n${describeSettings(columns)}\n`,
+  );
+  stdout.write(`${help}\n`);
+}
 
 async function runScheduler(argv: readonly string[], io: Io, env: Environment): Promise<number> {
   // Loaded here, so that no other command pays for the scheduler's start.

@@ -2,7 +2,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
-import { startOtel } from "@muster/worker/otel";
 import type { Command } from "commander";
 import { addConnectionOptions } from "../config.ts";
 import { parseDuration } from "../duration.ts";
@@ -32,6 +31,7 @@ interface Options {
   readonly queueTimeout?: number;
   readonly contentType?: string;
   readonly wait?: true;
+  readonly waitTimeout?: number;
   readonly json?: true;
 }
 
@@ -59,6 +59,7 @@ export function addSubmit(program: Command, io: Io): void {
     .option("--queue-timeout <duration>", "longest wait for the first start; default: none", duration)
     .option("--content-type <type>", "media type of the payload; default: see below")
     .option("--wait", "show progress on stderr until the task ends, then its result on stdout")
+    .option("--wait-timeout <duration>", "as --wait, but no longer than this; exit code 6 then", duration)
     .option("--json", "print the SubmittedTask, or with --wait the Task, as JSON")
     .addHelpText(
       "after",
@@ -70,10 +71,12 @@ parse, and loses a byte-order mark. The bytes are sent as they are; without a
 payload, none are.
 
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
-was cancelled. Ctrl-C ends the wait, not the task.
+was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
+exit code 6.
 
 Examples:
-  $ muster submit echo '{"text": "hello"}' --wait
+  $ muster submit greet '{"name": "Ada"}' --wait
+  $ muster submit greet '{"name": "Ada"}' --wait-timeout 30s
   $ muster submit ocr.page @page.png --wait > page.json
   $ muster submit order.check - --unique-key order-17 < order.json
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -92,6 +95,8 @@ async function submit(
   io: Io,
 ): Promise<void> {
   const payload = await readPayload(argumentText, options.contentType, io.stdin);
+  // Loaded here, so that no other command waits for it.
+  const { startOtel } = await import("@muster/worker/otel");
   const otel = await startOtel({
     serviceName: "muster-cli",
     exportTimeoutMs: EXPORT_MS,
@@ -117,13 +122,16 @@ async function submitIn(
     session.call,
   );
   const submitted = present(response.tasks[0], "the submitted task");
-  if (!options.wait) {
+  if (!options.wait && options.waitTimeout === undefined) {
     if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
     else writeSubmitted(submitted, io);
     return;
   }
   if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
-  const task = await awaitTask(session, submitted.taskId, io, options.json === true);
+  const task = await awaitTask(session, submitted.taskId, io, {
+    quiet: options.json === true,
+    limitMs: options.waitTimeout,
+  });
   if (options.json) writeJson(io.stdout, TaskSchema, task);
   const failure = badEnd(task);
   if (failure !== undefined) throw failure;

@@ -1,7 +1,6 @@
 import type { Overview } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
-import { createLogUpdate } from "log-update";
 import { addConnectionOptions, callConfig } from "../config.ts";
 import { parseDuration } from "../duration.ts";
 import { ExitCode } from "../exit-codes.ts";
@@ -13,7 +12,7 @@ import type { Terminal } from "../terminal.ts";
 import { renderFrame, type View } from "../top/frame.ts";
 
 interface Options {
-  readonly interval: number;
+  readonly interval?: number;
   readonly once?: true;
 }
 
@@ -43,9 +42,8 @@ export function addTop(program: Command, io: Io): void {
     )
     .option(
       "--interval <duration>",
-      "time between two looks; default 2s",
+      "time between two looks, 250ms to 1h; default 2s",
       argument(parseInterval),
-      DEFAULT_INTERVAL_MS,
     )
     .option("--once", "show one frame and end")
     .addHelpText("after", "\nExamples:\n  $ muster top\n  $ muster top --interval 10s\n  $ muster top --once")
@@ -90,6 +88,7 @@ async function watch(options: Options, command: Command, io: Io): Promise<void> 
   const over = new AbortController();
   const known: Known = { overview: undefined, failure: undefined, answeredAt: io.clock.now() };
   let terminal: Terminal | undefined;
+  const { createLogUpdate } = await import("log-update");
   try {
     // Before the first answer a verdict is an error like any other command's; the screen is not taken yet.
     await ask(client, known, Math.min(timeoutMs, ANSWER_MS), over.signal, io);
@@ -111,7 +110,7 @@ async function watch(options: Options, command: Command, io: Io): Promise<void> 
     draw();
     const asking = (async () => {
       while (!over.signal.aborted) {
-        await io.clock.sleep(options.interval, over.signal);
+        await io.clock.sleep(options.interval ?? DEFAULT_INTERVAL_MS, over.signal);
         if (over.signal.aborted) return;
         await ask(client, known, Math.min(timeoutMs, ANSWER_MS), over.signal, io);
         draw();

@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@muster/protocol";
 import type { Page } from "../paging.ts";
 import { takePages } from "../paging.ts";
@@ -19,7 +20,19 @@ export function firstEvents({ fleet, call }: Session, filter: Filter, limit: num
   });
 }
 
-/** The scheduler lists one subject's events oldest first, and those of everything newest first. */
+/**
+ * The scheduler lists one subject's events oldest first, and those of everything newest first. It lists them as they
+ * were recorded, a worker's in batches, so that times are out of order by a moment; here they are in order.
+ */
 export function oldestFirst(filter: Filter, events: readonly Event[]): Event[] {
-  return filter === EVERYTHING ? events.toReversed() : [...events];
+  return inOrder(filter === EVERYTHING ? events.toReversed() : events);
+}
+
+/** Events by their time; those of the same moment stay as they were. */
+export function inOrder(events: readonly Event[]): Event[] {
+  return events.toSorted((a, b) => timeOf(a) - timeOf(b));
+}
+
+function timeOf({ time }: Event): number {
+  return time === undefined ? 0 : timestampMs(time);
 }

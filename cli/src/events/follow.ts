@@ -2,7 +2,7 @@ import type { Event } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { Session } from "../session.ts";
 import type { Filter } from "./filter.ts";
-import { EVERYTHING, firstEvents, oldestFirst } from "./filter.ts";
+import { EVERYTHING, firstEvents, inOrder, oldestFirst } from "./filter.ts";
 import { Outages } from "./outages.ts";
 
 /** Between two looks at an empty feed, and before a call or stream that broke; what happens meanwhile comes then. */
@@ -63,7 +63,7 @@ export async function followEvents(
     await untilDone(async () => {
       for await (const { events } of session.fleet.watchEvents({ ...filter, afterEventId })) {
         outages.over();
-        for (const event of events) {
+        for (const event of inOrder(events)) {
           if (event.id > afterEventId) afterEventId = event.id;
           if (!twice.delete(keyOf(event))) show.event(event);
         }
@@ -95,7 +95,7 @@ async function startOf(session: Session, filter: Filter, limit: number): Promise
   const [newest] = (await firstEvents(session, EVERYTHING, 1)).items;
   const { items } = await firstEvents(session, filter, Infinity);
   return {
-    events: items.slice(-limit),
+    events: oldestFirst(filter, items).slice(-limit),
     place: newest?.id ?? 0n,
     since: items.filter((event) => !before.has(keyOf(event))),
   };

@@ -18,8 +18,10 @@ const NAME_WIDTH = 23;
 const WIDEST = 110;
 
 /** Shows what was looked at, the configuration, and in the end what is wrong. */
-export function writeDiagnosis(diagnosis: Diagnosis, { stdout }: Io): void {
-  const { checks, settings } = diagnosis;
+export function writeDiagnosis(diagnosis: Diagnosis, { stdout }: Io, allSettings: boolean): void {
+  const { checks } = diagnosis;
+  const settings = diagnosis.settings.filter(({ source }) => allSettings || source !== "default");
+  const others = diagnosis.settings.length - settings.length;
   if (!stdout.isTTY) {
     for (const { status, name, summary, remedy } of checks)
       stdout.write(`${[enumName(CheckStatus, status), name, summary, remedy].map(oneLine).join("\t")}\n`);
@@ -35,6 +37,10 @@ export function writeDiagnosis(diagnosis: Diagnosis, { stdout }: Io): void {
       SETTING_COLUMNS,
       settings.map((setting) => settingRow(setting, stdout.colors)),
     );
+  }
+  if (others > 0) {
+    const text = `${settings.length === 0 ? "every setting has its default" : `${others} more have their defaults`}: muster doctor --settings`;
+    stdout.write(`${settings.length === 0 ? "\n" : ""}${stdout.colors.dim(text)}\n`);
   }
   const wrong = checks.filter(isWrong);
   const { green, red } = stdout.colors;

@@ -4,8 +4,10 @@ import type { Screen } from "../io.ts";
 import { labelsText } from "./cells.ts";
 import { cut, oneLine } from "./text.ts";
 
-/** Fits `task.model_load.completed`; a longer name pushes its line to the right. */
+/** Fits `task.model_load.completed`, and on a wide terminal `worker.startup_timeout_unregistered`. */
 const NAME_WIDTH = 24;
+const WIDE_NAME_WIDTH = 34;
+const WIDE = 110;
 
 /**
  * Writes one event as a line. For a person: local time, name, whom it is about, facts, cut to the
@@ -23,11 +25,14 @@ export function writeEvent(event: Event, screen: Screen): void {
   const { dim, bold, red, yellow } = screen.colors;
   const when = time === undefined ? "" : localTime(time);
   const about = [event.attemptId || event.taskId, event.workerId].filter(Boolean).join(" ");
-  const name = oneLine(event.name).padEnd(NAME_WIDTH);
+  const nameWidth = screen.columns >= WIDE ? WIDE_NAME_WIDTH : NAME_WIDTH;
+  const name = oneLine(event.name).padEnd(nameWidth);
   const rest = [about, facts].map(oneLine).filter(Boolean).join("  ");
   const paint = alarm(event.name) === "bad" ? red : alarm(event.name) === "warn" ? yellow : bold;
-  const room = screen.columns - when.length - name.length - 4;
-  screen.write(`${dim(when)}  ${paint(name)}  ${cut(rest, Math.max(room, 20))}\n`);
+  const room = Math.max(screen.columns - when.length - nameWidth - 4, 20);
+  // What belongs to a longer name stands below it, in its column.
+  const gap = name.length <= nameWidth ? "  " : `\n${" ".repeat(when.length + nameWidth + 4)}`;
+  screen.write(`${dim(when)}  ${paint(name)}${rest === "" ? "" : `${gap}${cut(rest, room)}`}\n`);
 }
 
 function alarm(name: string): "bad" | "warn" | "none" {

@@ -27,20 +27,24 @@ function writeReason(reason: Reason, now: number, screen: Screen): void {
     "",
     `${yellow(oneLine(reason.code))}${since === "" ? "" : dim(`  since ${since}`)}`,
     wrap(reason.summary, width, INDENT),
-    ...evidenceLines(reason.evidence).map((line) => dim(`${INDENT}${line}`)),
+    ...evidenceLines(reason.evidence, width).map((line) => dim(`${INDENT}${line}`)),
     ...(reason.remedy === "" ? [] : [green(wrap(`-> ${reason.remedy}`, width, INDENT))]),
   ];
   screen.write(`${lines.join("\n")}\n`);
 }
 
-function evidenceLines(evidence: readonly Evidence[]): string[] {
+function evidenceLines(evidence: readonly Evidence[], columns: number): string[] {
   const width = Math.max(0, ...evidence.map(({ key }) => key.length));
   return evidence.map(({ key, value, source, age }) => {
     const origin = [source, age === undefined ? "" : formatAge(durationMs(age))].filter(Boolean).join(", ");
     const from = origin === "" ? "" : `  (${oneLine(origin)})`;
     const name = oneLine(key).padEnd(width);
     // Tracebacks and the end of an output are read line by line.
-    if (!value.trim().includes("\n")) return `${name}  ${oneLine(value)}${from}`;
+    if (!value.trim().includes("\n")) {
+      if (columns === Number.POSITIVE_INFINITY) return `${name}  ${oneLine(value)}${from}`;
+      const indent = INDENT + " ".repeat(width + 2);
+      return `${name}  ${wrap(`${value}${from}`, columns, indent).slice(indent.length)}`;
+    }
     const block = printable(value).trimEnd().split("\n");
     return [`${name}${from}`, ...block.map((line) => `${INDENT}${INDENT}| ${line}`)].join("\n");
   });

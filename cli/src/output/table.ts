@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import type { Colors, Screen } from "../io.ts";
-import { oneLine } from "./text.ts";
+import { oneLine, wrap } from "./text.ts";
 
 /** What stands in one place of a table. */
 export interface Cell {
@@ -121,10 +121,11 @@ export function writeFields(
     value === undefined ? [] : [{ name, cell: typeof value === "string" ? { text: value } : value }],
   );
   const width = Math.max(0, ...shown.map(({ name }) => name.length)) + GAP;
+  const indent = " ".repeat(width);
   for (const { name, cell } of shown) {
     screen.write(
       screen.isTTY
-        ? `${screen.colors.dim(name.padEnd(width))}${(cell.paint ?? String)(oneLine(cell.text))}\n`
+        ? `${screen.colors.dim(name.padEnd(width))}${(cell.paint ?? String)(wrap(cell.text, screen.columns, indent).slice(width))}\n`
         : `${name}\t${oneLine(cell.plain ?? cell.text)}\n`,
     );
   }

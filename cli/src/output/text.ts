@@ -28,6 +28,11 @@ export function wrap(text: string, width: number, indent = ""): string {
   return lines.join("\n");
 }
 
+/** `1 task`, `2 tasks`. */
+export function counted(count: number | bigint, word: string): string {
+  return `${count} ${word}${Number(count) === 1 ? "" : "s"}`;
+}
+
 /** Cuts to `width` characters, with an ellipsis when something is missing. */
 export function cut(text: string, width: number): string {
   const characters = [...text];

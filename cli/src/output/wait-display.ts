@@ -5,7 +5,7 @@ import { SingleBar } from "cli-progress";
 import { formatDuration } from "../duration.ts";
 import type { Io } from "../io.ts";
 import { enumName, progressText } from "./cells.ts";
-import { cut, oneLine } from "./text.ts";
+import { cut, oneLine, wrap } from "./text.ts";
 
 /** Shows on stderr how a task gets on. */
 export interface WaitDisplay {
@@ -16,6 +16,7 @@ export interface WaitDisplay {
   end(): void;
 }
 
+const WAITING = "waiting:";
 const BAR_STEPS = 1000;
 const BAR_WIDTH = 24;
 
@@ -57,7 +58,9 @@ function barDisplay({ stderr, clock }: Io): WaitDisplay {
     },
     note(message) {
       // Over the bar's line, which is drawn again below.
-      stderr.write(`\r\u001b[K${yellow("waiting:")} ${oneLine(message)}\n`);
+      // The bar switches the terminal's own wrapping off, so that a longer line would lose its end.
+      const lines = wrap(message, stderr.columns, " ".repeat(WAITING.length + 1)).trimStart();
+      stderr.write(`\r\u001b[K${yellow(WAITING)} ${lines}\n`);
     },
     end() {
       bar.stop();

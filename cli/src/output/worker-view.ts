@@ -60,13 +60,13 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
       : worker.running.map((attempt): [string, string] => ["running", runningText(attempt)])),
     ...(stdout.isTTY
       ? []
-      : worker.startupPhases.map((phase): [string, string] => ["startup", phaseText(phase)])),
+      : settled(worker.startupPhases).map((phase): [string, string] => ["startup", phaseText(phase)])),
   ]);
   if (!stdout.isTTY) return;
   if (worker.running.length > 0) stdout.write("\n");
   writeTable(stdout, RUNNING_COLUMNS, worker.running.map(runningRow));
   if (worker.startupPhases.length > 0) stdout.write("\n");
-  writeTable(stdout, PHASE_COLUMNS, worker.startupPhases.map(phaseRow));
+  writeTable(stdout, PHASE_COLUMNS, settled(worker.startupPhases).map(phaseRow));
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
   const tail = worker.launch?.exit?.logTail ?? "";
@@ -121,6 +121,15 @@ function noteText({ cancelling, resultPending, revoked }: RunningAttempt): strin
   if (revoked) return "revoked, its handler has not returned";
   if (cancelling) return "cancelling";
   return resultPending ? "result waits for its acknowledgement" : "";
+}
+
+/** Without the starts of phases whose end follows: connecting ends with the registration. */
+function settled(phases: readonly StartupPhase[]): StartupPhase[] {
+  return phases.filter(({ phase, outcome }, at) => {
+    if (outcome !== "started") return true;
+    const end = phase === "scheduler_connecting" ? "registered" : phase;
+    return !phases.slice(at + 1).some((later) => later.phase === end);
+  });
 }
 
 function phaseRow({ phase, outcome, elapsed, detail }: StartupPhase): (Cell | string)[] {

@@ -29,3 +29,50 @@ test("masks the values of secret variables wherever they turn up", () => {
     "[redacted] [redacted] [redacted] on /home/user",
   );
 });
+
+test("T38: a name that only contains a word of secrets masks nothing", () => {
+  const ordinary = {
+    MAX_TOKENS: "4096",
+    MAX_NEW_TOKENS: "many-of-them",
+    TOKENIZERS_PARALLELISM: "sequential",
+    TOKENIZER_PATH: "models/tokenizer",
+    TOKEN_LIMIT: "unlimited",
+    TOKEN_FILE: "tokens/of-mine",
+    KEY: "ordinary-value",
+    SORT_KEY: "created_time",
+    KEYBOARD: "de-nodeadkeys",
+    GIT_AUTHOR_NAME: "Ada Lovelace",
+    SSH_AUTH_SOCK: "agent-socket-1",
+    PRIVATE_NETWORK: "10.0.0.0/8-net",
+    PASSENGERS: "some-passengers",
+    COMPASS_MODE: "northward",
+    PWD: "/srv/worker-folder",
+    GOOGLE_APPLICATION_CREDENTIALS: "/etc/gcp/account.json",
+    ACCESS_TOKEN_TTL: "one-whole-hour",
+    USE_AUTH: "true",
+    PASSWORD_LENGTH: "12345678",
+  };
+  const text = Object.values(ordinary).join(" ");
+  assert.equal(new Redactor(ordinary).text(text), text);
+  for (const [name, value] of Object.entries(ordinary)) {
+    if (value.includes(" ") || name === "PWD") continue;
+    assert.equal(new Redactor({}).command(["x", `${name}=${value}`]), `x ${name}=${value}`);
+  }
+  assert.equal(new Redactor({}).command(["x", "--max-tokens", "4096"]), "x --max-tokens 4096");
+});
+
+test("T38: secrets are masked by whatever name they have, and short ones not in other words", () => {
+  const names = [
+    "HF_TOKEN",
+    "NPM_TOKEN_CI",
+    "DB_PASSWORD",
+    "dbPassword",
+    "OPENAI_API_KEY",
+    "STRIPE_SECRET_KEY",
+  ];
+  for (const name of [...names, "AWS_ACCESS_KEY_ID", "REDIS_AUTH", "SMTP_PASS", "APIKEY", "AUTH_TOKENS"]) {
+    assert.equal(new Redactor({ [name]: "value-of-it" }).text("a value-of-it b"), "a [redacted] b", name);
+  }
+  const redactor = new Redactor({ DB_PASSWORD: "postgres", PIN_SECRET: "abc", API_TOKEN: "true" });
+  assert.equal(redactor.text("postgresql abc true (postgres)"), "postgresql abc true ([redacted])");
+});

@@ -6,6 +6,7 @@ import type { Io, StopSignal } from "../io.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
 import { OutputFile, type OutputFileOptions } from "./output-file.ts";
+import { prettyLines } from "./pretty-lines.ts";
 import { Reporter } from "./reporter.ts";
 import type { RestartPolicy, RestartTimings } from "./restart.ts";
 import { decideRestart } from "./restart.ts";
@@ -35,6 +36,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   const log = supervisorLog(io.stderr, io.clock, (line) => file?.line(line));
   const reporter = new Reporter(client, io.clock, log);
   const stopping = new AbortController();
+  const streams = outputs(io);
   let current: Launch | undefined;
   const onStop = (signal: StopSignal): void => {
     log.say("info", "launch.stopping", `${signal}: passed on; a second one leaves no more time`, { signal });
@@ -48,7 +50,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   try {
     let ends = 0;
     for (let number = 1; ; number++) {
-      current = new Launch({ ...options, ...outputs(io), file, onNews: () => reporter.changed() }, number);
+      current = new Launch({ ...options, ...streams, file, onNews: () => reporter.changed() }, number);
       const launch = current;
       if (launch.child.pid !== 0) {
         reporter.launched(() => launch.describe());
@@ -77,6 +79,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
     }
   } finally {
     await reporter.close(options.reportTimeoutMs);
+    if (streams.stdout !== io.stdout.stream) streams.stdout.end();
     stopListening();
     file?.close();
   }
@@ -94,8 +97,12 @@ function openFile(options: OutputFileOptions, onFault: (message: string) => void
   }
 }
 
-function outputs(io: Io): Pick<LaunchOptions, "stdout" | "stderr" | "clock"> {
-  return { stdout: io.stdout.stream, stderr: io.stderr.stream, clock: io.clock };
+/** Where a launch's output goes. A worker writes JSON into the pipe that it has; on a terminal a person reads it. */
+function outputs({ stdout, stderr, clock }: Io): Pick<LaunchOptions, "stdout" | "stderr" | "clock"> {
+  if (!stdout.isTTY) return { stdout: stdout.stream, stderr: stderr.stream, clock };
+  const pretty = prettyLines(stdout.colors);
+  pretty.pipe(stdout.stream, { end: false });
+  return { stdout: pretty, stderr: stderr.stream, clock };
 }
 
 function sayEnd(

@@ -127,14 +127,14 @@ function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, ra
     case "timed_out":
       return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
-      if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure);
+      if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
       return requeue(failure, reason, 0);
     case "worker_lost":
       // The loss says nothing about the task, so the next attempt need not wait.
-      if (facts.attemptCount > policy.maxRetries) return exhausted(failure);
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       return requeue(failure, reason, 0);
     case "retryable": {
-      if (facts.attemptCount > policy.maxRetries) return exhausted(failure);
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       const wait = backoffMs(policy.backoff, facts.attemptCount, random);
       return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
     }
@@ -148,8 +148,14 @@ function requeue(failure: Failure, reason: string, delayMs: number): Settlement 
   return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
 }
 
-function exhausted(failure: Failure): Settlement {
-  return { kind: "finish", state: "failed", detail: "RETRIES_EXHAUSTED", failure };
+/** Where no retry was allowed none was exhausted: the task failed with its failure. */
+function exhausted(failure: Failure, allowed: number): Settlement {
+  return {
+    kind: "finish",
+    state: "failed",
+    detail: allowed > 0 ? "RETRIES_EXHAUSTED" : failure.code,
+    failure,
+  };
 }
 
 function finishCancelled(failure?: Failure): Settlement {

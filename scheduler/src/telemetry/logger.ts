@@ -52,7 +52,7 @@ export async function openLogger(options: LoggerOptions): Promise<{ log: Logger;
     streams.push({
       level: options.level,
       stream: pretty({
-        colorize: true,
+        colorize: process.stdout.isTTY === true && process.stdout.hasColors(),
         sync: true,
         translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
         ignore: "pid,hostname",

@@ -1,4 +1,4 @@
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { TlsMaterial } from "../connection-options.ts";
 import { processEnvironment } from "../connection-options.ts";
 import { readableDialError } from "../dial-error.ts";
@@ -34,7 +34,8 @@ const NO_NAME = /ENOTFOUND|EAI_AGAIN|EAI_NODATA/;
 
 /** A failed call in words: what is wrong with the address, and what to do. What the scheduler itself said stays as it is. */
 export async function explainFailure(failure: MusterError, call: FailedCall): Promise<MusterError> {
-  if (failure.reason !== "") return failure;
+  const { cause } = failure;
+  if (failure.reason !== "" || (cause instanceof ConnectError && cause.isWireError)) return failure;
   if (call.closed) return clientClosed();
   if (failure.code === Code.DeadlineExceeded) return noAnswer(call.name, call.address, call.timeoutMs);
   const unavailable = failure.code === Code.Unavailable;

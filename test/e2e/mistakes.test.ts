@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { Client } from "@muster/worker/client";
+import { runMuster } from "../support/muster.ts";
+import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { killAll } from "../support/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+
+describe("mistakes at the command line", () => {
+  let database: TestDatabase;
+  let scheduler: TestScheduler;
+
+  before(async () => {
+    database = await createDatabase();
+    scheduler = await startTestScheduler({ databaseUrl: database.url });
+  });
+
+  after(async () => {
+    await killAll();
+    await database.drop();
+  });
+
+  const muster = (...args: string[]) => runMuster(scheduler, args);
+
+  it("T36: pausing a queue that nobody knows warns, once", async () => {
+    const first = await muster("queue", "pause", "nope");
+    assert.deepEqual(
+      [first.code, first.stdout],
+      [0, "nope is paused; 0 tasks ready to start, 0 running on\n"],
+    );
+    assert.match(
+      first.stderr,
+      /^warning: no queue nope was known; it is made, and paused\..*`muster queue resume nope`/,
+    );
+    assert.equal((await muster("queue", "pause", "nope")).stderr, "");
+    assert.equal((await muster("queue", "pause", "other", "--yes")).stderr, "");
+  });
+
+  it("T36: a task that has succeeded is run again only when that is confirmed", async () => {
+    const worker = await startTestWorker({ scheduler: scheduler.grpc, id: "willing" });
+    const client = new Client({ scheduler: scheduler.grpc });
+    const handle = await client.submit("echo", "once");
+    await handle.result();
+    const asked = await muster("retry", handle.id);
+    assert.deepEqual([asked.code, asked.stdout], [4, ""]);
+    assert.equal(
+      asked.stderr,
+      `error: ${handle.id} has succeeded; nothing was done\n  \`muster retry ${handle.id} --yes\` does it\n`,
+    );
+    assert.equal((await handle.get()).attemptCount, 1);
+    const confirmed = await muster("retry", handle.id, "--yes");
+    assert.deepEqual([confirmed.code, confirmed.stdout], [0, `${handle.id} is queued again\n`]);
+    await handle.result();
+    assert.equal((await handle.get()).attemptCount, 1, "the budget begins anew");
+    assert.equal((await handle.get()).attempts.length, 1);
+
+    const failing = await client.submit("refuse");
+    await failing.result().catch(() => undefined);
+    assert.equal((await muster("retry", failing.id)).code, 0, "one that failed is not asked about");
+    client.close();
+    await worker.end();
+  });
+
+  it("T36: a wait for a type that nobody serves says why, and ends when it was told to", async () => {
+    const { code, stdout, stderr } = await muster("submit", "nobody.serves", "--wait-timeout", "3s");
+    assert.deepEqual([code, stdout], [6, ""]);
+    assert.match(
+      stderr,
+      /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m,
+    );
+    assert.match(stderr, /^error: t-\d+ has not ended within 3\.0 s: NO_WORKER/m);
+    assert.match(stderr, /the task goes on: `muster why t-\d+` says more/);
+  });
+
+  it("usage errors name the command that was meant, and refusals name commands, not calls", async () => {
+    const usage = await muster("queue", "pause");
+    assert.deepEqual([usage.code, /`muster queue pause --help`/.test(usage.stderr)], [2, true], usage.stderr);
+    assert.match((await muster("top", "--interval", "0")).stderr, /for example 90s, 5m or 1h30m/);
+    const gone = await muster("worker", "nobody");
+    assert.doesNotMatch(gone.stderr, /ListWorkers/);
+    assert.match(gone.stderr, /`muster workers`/);
+    assert.match((await muster("why", "nothing")).stderr, /no task, worker or queue has the id "nothing"/);
+  });
+});
