@@ -64,10 +64,7 @@ describe("mistakes at the command line", () => {
   it("T36: a wait for a type that nobody serves says why, and ends when it was told to", async () => {
     const { code, stdout, stderr } = await muster("submit", "nobody.serves", "--wait-timeout", "3s");
     assert.deepEqual([code, stdout], [6, ""]);
-    assert.match(
-      stderr,
-      /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m,
-    );
+    assert.match(stderr, /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m);
     assert.match(stderr, /^error: t-\d+ has not ended within 3\.0 s: NO_WORKER/m);
     assert.match(stderr, /the task goes on: `muster why t-\d+` says more/);
   });

@@ -2,7 +2,6 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { TlsMaterial } from "../connection-options.ts";
 import { processEnvironment } from "../connection-options.ts";
 import { readableDialError } from "../dial-error.ts";
-import { probePeer } from "../peer-probe.ts";
 import { proxyFor } from "../proxy.ts";
 import { ClientReason, MusterError } from "./errors.ts";
 
@@ -55,6 +54,8 @@ export async function explainFailure(failure: MusterError, call: FailedCall): Pr
       "is the name right? Give host:port in MUSTER_SCHEDULER_ADDR or the option scheduler",
     );
   }
+  // Loaded here: who reaches a scheduler never needs it, nor the libraries that it asks with.
+  const { probePeer } = await import("../peer-probe.ts");
   const wrong = call.spoke ? undefined : await probePeer(address, tls);
   if (wrong !== undefined) {
     return new MusterError(wrong.what, {
