@@ -188,6 +188,7 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
             : "assigned",
       ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
       resultPending: attempt.settling,
+      ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
     }),
   );
   const lingering = [...session.lingering].map(([attemptId, { type, since, reason }]): SeenAttempt => {

@@ -27,7 +27,7 @@ export class DatabaseLockedError extends DatabaseUnavailableError {
   readonly lock: DatabaseLock;
 
   constructor(lock: DatabaseLock) {
-    super(describeLock(lock), false, undefined);
+    super(describeLock(lock), false, undefined, "locked");
     this.lock = lock;
   }
 }

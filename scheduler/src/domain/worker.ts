@@ -161,6 +161,8 @@ export interface SeenAttempt {
   readonly ageMs: number;
   /** Its result has arrived and is being committed. */
   readonly resultPending: boolean;
+  /** Why the database has not taken its result so far. */
+  readonly heldUp?: string;
   /** It is no longer the worker's, whose handler may still run: for how long, and why. */
   readonly revoked?: { readonly forMs: number; readonly reason: string };
 }

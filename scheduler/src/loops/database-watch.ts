@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { conditionRemedy, type DatabaseCondition } from "../domain/database-condition.ts";
 import { type DatabaseLock, DatabaseLockedError } from "../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { Store } from "../store/store.ts";
@@ -12,6 +13,7 @@ export interface DatabaseOutage {
   readonly awayMs: number;
   /** What the last try said. */
   readonly error: string;
+  readonly condition: DatabaseCondition;
   /** Undefined when it is away; otherwise it answers. */
   readonly lock: DatabaseLock | undefined;
 }
@@ -27,6 +29,7 @@ export class DatabaseWatch {
   readonly #onChange: (available: boolean) => void;
   #awaySince: number | undefined;
   #why = "";
+  #condition: DatabaseCondition = "unreachable";
   /** What it is locked by, when it answers and is locked. */
   #lock: DatabaseLock | undefined;
   /** A probe that a hung server has not answered: it is waited for instead of sending more. */
@@ -57,7 +60,8 @@ export class DatabaseWatch {
   /** For how long it has not been usable, and why; undefined when it can be used. */
   get outage(): DatabaseOutage | undefined {
     if (this.#awaySince === undefined) return undefined;
-    return { awayMs: this.#clock.monotonic() - this.#awaySince, error: this.#why, lock: this.#lock };
+    const awayMs = this.#clock.monotonic() - this.#awaySince;
+    return { awayMs, error: this.#why, condition: this.#condition, lock: this.#lock };
   }
 
   /**
@@ -67,11 +71,11 @@ export class DatabaseWatch {
    * then unknown).
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#awaySince !== undefined) throw new DatabaseUnavailableError(this.#why, false, undefined);
+    if (this.#awaySince !== undefined) throw this.#unavailable(false);
     const { signal } = this.#present;
     let unwatch: () => void = () => undefined;
     const away = new Promise<never>((_, reject) => {
-      const onAway = () => reject(new DatabaseUnavailableError(this.#why, true, undefined));
+      const onAway = () => reject(this.#unavailable(true));
       signal.addEventListener("abort", onAway, { once: true });
       unwatch = () => signal.removeEventListener("abort", onAway);
     });
@@ -117,6 +121,7 @@ export class DatabaseWatch {
       `the database has not answered for ${ANSWER_WITHIN_MS} ms`,
       true,
       undefined,
+      "silent",
     );
   }
 
@@ -133,12 +138,21 @@ export class DatabaseWatch {
     return heardAt + ANSWER_WITHIN_MS - this.#clock.monotonic();
   }
 
+  #unavailable(outcomeUnknown: boolean): DatabaseUnavailableError {
+    return new DatabaseUnavailableError(this.#why, outcomeUnknown, undefined, this.#condition);
+  }
+
   #away(error: DatabaseUnavailableError): void {
     this.#why = error.message;
+    this.#condition = error.condition;
     this.#lock = error instanceof DatabaseLockedError ? error.lock : undefined;
     if (this.#awaySince !== undefined) return;
     this.#awaySince = this.#clock.monotonic() - (this.#lock?.waitMs ?? 0);
-    this.#log.error("database.unavailable", { reason: "DATABASE_UNAVAILABLE", error });
+    this.#log.error("database.unavailable", {
+      reason: "DATABASE_UNAVAILABLE",
+      remedy: conditionRemedy(error.condition),
+      error,
+    });
     this.#present.abort();
     this.#onChange(false);
   }

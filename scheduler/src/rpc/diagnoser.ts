@@ -76,7 +76,7 @@ export class Diagnoser {
             ])
           ).flat()
         : [
-            ...databaseAway(outage.error),
+            ...databaseAway(outage.error, outage.condition),
             ...["schedulers.alive", "work.unserved"].map((name) =>
               skipped(name, "it is kept in the database"),
             ),
@@ -175,7 +175,9 @@ export class Diagnoser {
     const checks = look()
       .catch((error: unknown) => {
         if (error instanceof DatabaseUnavailableError)
-          return name === "database" ? databaseAway(error.message) : [skipped(`${name}.read`, error.message)];
+          return name === "database"
+            ? databaseAway(error.message, error.condition)
+            : [skipped(`${name}.read`, error.message)];
         this.#parts.log.error("diagnosis.failed", { part: name, error });
         return [unanswered(name, error instanceof Error ? error.message : String(error))];
       })

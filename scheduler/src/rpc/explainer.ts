@@ -333,6 +333,7 @@ export class Explainer {
       since: new Date(clock.now() - awayMs),
       awayMs,
       error: outage?.error ?? error.message,
+      condition: outage?.condition ?? error.condition,
       lock: outage?.lock,
       runningCount: sessions.reduce((sum, { attempts }) => sum + attempts.size, 0),
       workerCount: sessions.filter(({ link }) => link !== undefined).length,

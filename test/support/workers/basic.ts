@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync } from "node:fs";
 import { env, exit } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -15,12 +16,13 @@ const worker = new Worker({
       await delay(ms(ctx.payload), undefined, { signal: ctx.signal });
       return { slept: ms(ctx.payload), worker: env.WORKER_ID };
     },
-    /** Runs until the file `gate` exists; `deaf` makes it ignore cancellation. */
+    /** Runs until the file `gate` exists; `deaf` makes it ignore cancellation, `bytes` its result larger. */
     gate: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
-      const { gate, deaf } = Object(ctx.payload);
+      const { gate, deaf, bytes } = Object(ctx.payload);
       while (!existsSync(String(gate))) await delay(20, undefined, deaf ? {} : { signal: ctx.signal });
-      return { worker: env.WORKER_ID, attempt: ctx.attempt.number };
+      const filler = bytes === undefined ? {} : { filler: randomBytes(Number(bytes) / 2).toString("hex") };
+      return { worker: env.WORKER_ID, attempt: ctx.attempt.number, ...filler };
     },
     /** Holds the main loop. */
     block: (ctx) => {

@@ -1,3 +1,4 @@
+import { conditionRemedy, type DatabaseCondition } from "../database-condition.ts";
 import { lockRemedy } from "../database-lock.ts";
 import { agree, IS, plural, span } from "../explain/reason.ts";
 import type { DatabaseReport } from "../reports.ts";
@@ -33,18 +34,18 @@ export const DATABASE_CHECKS = [
   "database.commands",
 ] as const;
 
+/** What is told of a database that answers and takes no writes. */
+const OF_WRITES: ReadonlySet<DatabaseCondition> = new Set(["disk_full", "read_only", "no_permission"]);
+
 /** A database that cannot be used. */
-export function databaseAway(why: string): Check[] {
-  const [first, ...rest] = DATABASE_CHECKS;
-  return [
-    found(
-      "failed",
-      first,
-      `DATABASE_UNAVAILABLE: ${why}`,
-      "start PostgreSQL or mend the way to it (DATABASE_URL is in the configuration below); running tasks go on, and the scheduler returns by itself",
-    ),
-    ...rest.map((name) => skipped(name, "the database cannot be asked")),
-  ];
+export function databaseAway(why: string, condition: DatabaseCondition): Check[] {
+  const remedy = `${conditionRemedy(condition)}; running tasks go on, and everything returns by itself then`;
+  const name = OF_WRITES.has(condition) ? "database.writable" : "database.reachable";
+  return DATABASE_CHECKS.map((each) => {
+    if (each === name) return found("failed", name, `DATABASE_UNAVAILABLE: ${why}`, remedy);
+    if (each === "database.reachable") return ok(each, "PostgreSQL answers");
+    return skipped(each, "the database cannot be asked");
+  });
 }
 
 /** What a database's own report says. @param latency How long a read and a commit took, milliseconds. */

@@ -73,13 +73,20 @@ describe("the checks of a database", () => {
   });
 
   it("say of one that is away that nothing else could be looked at", () => {
-    const checks = databaseAway("connection refused");
+    const checks = databaseAway("connection refused", "unreachable");
     assert.deepEqual(
       checks.map(({ name }) => name),
       [...DATABASE_CHECKS],
     );
     assert.equal(checks[0]?.status, "failed");
     assert.ok(checks.slice(1).every(({ status }) => status === "skipped"));
+  });
+
+  it("T6: name a full disk as what it is: the database answers and takes no writes", () => {
+    const checks = databaseAway("the disk of the database is full", "disk_full");
+    const [reachable, writable] = checks;
+    assert.deepEqual([reachable?.status, writable?.status], ["ok", "failed"]);
+    assert.match(writable?.remedy ?? "", /^free space on the disk/);
   });
 });
 

@@ -69,6 +69,24 @@ describe("why a task that was given out stands where it stands", () => {
     assert.deepEqual(codes, ["WORKER_SUSPECT", "CANCELLING", "LOOP_BLOCKED", "RESULT_PENDING"]);
   });
 
+  it("T6: says why the database has not taken a result that has arrived", () => {
+    const held = [
+      {
+        attemptId: "t-7.2",
+        type: "ocr",
+        phase: "",
+        phaseAgeMs: 1,
+        ageMs: 1,
+        resultPending: true,
+        heldUp: "it is full",
+      },
+    ];
+    const [reason] = explain(active, { ...member({}), held });
+    assert.equal(reason?.code, "RESULT_PENDING");
+    assert.match(reason?.summary ?? "", /the result waits to be committed, because it is full$/);
+    assert.match(reason?.remedy ?? "", /^mend what the error names: the result is kept, and tried again/);
+  });
+
   it("calls a phase stuck from its threshold on, whoever tells of it first", () => {
     const inPhase = { ...active, phase: "model_load", phaseTime: ago(47_000) };
     assert.equal(first(inPhase)?.code, "RUNNING", "below the scheduler's threshold");

@@ -1,3 +1,4 @@
+import { conditionRemedy, type DatabaseCondition } from "../database-condition.ts";
 import { type DatabaseLock, lockEvidence, lockRemedy } from "../database-lock.ts";
 import type { SeenAttempt } from "../worker.ts";
 import { agree, plural, type Reason, span } from "./reason.ts";
@@ -8,6 +9,7 @@ export interface Outage {
   readonly awayMs: number;
   /** What the last try said. */
   readonly error: string;
+  readonly condition: DatabaseCondition;
   /** Set when it answers and somebody holds a lock on it. */
   readonly lock: DatabaseLock | undefined;
   /** Attempts that this scheduler's workers run meanwhile, and the workers connected. */
@@ -19,10 +21,10 @@ export interface Outage {
 
 /** Nothing is given out, taken in or judged while the database cannot be used; what runs goes on. */
 export function databaseUnavailable(outage: Outage): Reason {
-  const { since, awayMs, error, lock, runningCount, workerCount, waitingCount } = outage;
+  const { since, awayMs, error, condition, lock, runningCount, workerCount, waitingCount } = outage;
   return {
     code: "DATABASE_UNAVAILABLE",
-    summary: `the database has ${lock ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} ${agree(runningCount, ["goes", "go"])} on, ${agree(runningCount, ["its result is", "their results are"])} kept and committed when it is ${lock ? "free" : "back"}; nothing is given out and submits are refused`,
+    summary: `the database has ${lock || answers(condition) ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} ${agree(runningCount, ["goes", "go"])} on, ${agree(runningCount, ["its result is", "their results are"])} kept and committed when it is ${lock ? "free" : answers(condition) ? "usable" : "back"}; nothing is given out and submits are refused`,
     since,
     evidence: [
       { key: "last_error", value: error, source: "database", ageMs: 0 },
@@ -32,8 +34,13 @@ export function databaseUnavailable(outage: Outage): Reason {
       { key: "waiting_tasks_known", value: String(waitingCount), source: "matcher" },
       ...(lock ? lockEvidence(lock) : []),
     ],
-    remedy: `${lock ? lockRemedy(lock.holder?.pid) : "bring PostgreSQL back (does it run? does its disk have room? can this host reach it?)"}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
+    remedy: `${lock ? lockRemedy(lock.holder?.pid) : conditionRemedy(condition)}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
   };
+}
+
+/** True when PostgreSQL is there. */
+function answers(condition: DatabaseCondition): boolean {
+  return ["disk_full", "read_only", "no_permission", "locked", "refused", "schema"].includes(condition);
 }
 
 /** What is known of an attempt without the database. */
@@ -47,7 +54,8 @@ export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
       code: "RESULT_PENDING",
       summary: `the handler on ${workerId} has returned; the result waits for the database to be committed`,
       evidence,
-      remedy: "it is committed by itself when the database is back; the worker keeps it until then",
+      remedy:
+        "it is stored when the database can be used again, without a restart of anything; scheduler and worker keep it until then",
     };
   }
   if (held.stage === "assigned") {

@@ -96,12 +96,13 @@ export function stuckReason(
 export function resultPending(
   worker: string,
   attemptId: string,
-  running: RunningRecord,
+  running: RunningRecord | undefined,
+  heldUp: string | undefined,
   beatAgeMs: number,
   now: Date,
 ): Reason {
   // Its age in the heartbeat is as of the heartbeat.
-  const resultAgeMs = running.resultAgeMs === undefined ? undefined : running.resultAgeMs + beatAgeMs;
+  const resultAgeMs = running?.resultAgeMs === undefined ? undefined : running.resultAgeMs + beatAgeMs;
   const long = resultAgeMs === undefined ? "" : ` ${span(resultAgeMs)} ago`;
   const beat = (key: string, value: string | number): Evidence => ({
     ...fact(key, value, "heartbeat"),
@@ -109,13 +110,17 @@ export function resultPending(
   });
   return {
     code: "RESULT_PENDING",
-    summary: `the handler on ${worker} has returned${long}; the result waits to be committed`,
+    summary: `the handler on ${worker} has returned${long}; the result waits to be committed${heldUp === undefined ? "" : `, because ${heldUp}`}`,
     since: resultAgeMs === undefined ? undefined : new Date(now.getTime() - resultAgeMs),
     evidence: [
       beat("attempt", attemptId),
       ...(resultAgeMs === undefined ? [] : [beat("result_age_ms", Math.round(resultAgeMs))]),
+      ...(heldUp === undefined ? [] : [fact("last_error", heldUp, "database")]),
     ],
-    remedy: "it is committed by itself, and kept by the worker until then; if it lasts, look at the database",
+    remedy:
+      heldUp === undefined
+        ? "it is stored with the next commit; if it lasts, look at the database: muster doctor"
+        : "mend what the error names: the result is kept, and tried again at least every 5 s until it is stored; muster doctor looks at the database",
   };
 }
 

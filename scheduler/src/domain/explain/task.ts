@@ -3,7 +3,7 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
-import { LOOP_BLOCKED_MS, type WorkerRecord, type WorkerState } from "../worker.ts";
+import { LOOP_BLOCKED_MS, type SeenAttempt, type WorkerRecord, type WorkerState } from "../worker.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -16,6 +16,8 @@ export interface Holder {
   readonly state: WorkerState;
   /** Until it is given up, milliseconds, while it does not answer. */
   readonly graceLeftMs?: number | undefined;
+  /** What it holds, as its scheduler sees it. */
+  readonly held?: readonly SeenAttempt[];
 }
 
 /** What the explanation of a task that was given out rests on. */
@@ -53,15 +55,16 @@ export function explainActive(facts: ActiveFacts): Reason[] {
       remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is given to another worker by itself; what is wrong with this one: muster why ${worker}`,
     });
   }
+  const heldUp = holder?.held?.find((attempt) => attempt.attemptId === attemptId)?.heldUp;
+  const pending = running?.resultPending || heldUp !== undefined;
   if (task.cancelTime) reasons.push(cancelling(task, task.cancelTime, holder, running, now));
-  else if (!running?.resultPending) reasons.push(...timingOut(facts, worker, running));
+  else if (!pending) reasons.push(...timingOut(facts, worker, running));
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
   if (running && holder && loopAge >= LOOP_BLOCKED_MS) reasons.push(loopBlocked(holder, running, now));
-  const stuck = running?.resultPending ? undefined : stuckTask(facts, running);
+  const stuck = pending ? undefined : stuckTask(facts, running);
   if (stuck) reasons.push(stuckReason(facts, stuck, running));
-  if (running?.resultPending) {
-    reasons.push(resultPending(worker, attemptId, running, age(holder?.record.heartbeatTime), now));
-  }
+  if (pending)
+    reasons.push(resultPending(worker, attemptId, running, heldUp, age(holder?.record.heartbeatTime), now));
   const unlisted = holder?.record.heartbeat?.verdict?.unlisted.find(
     ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
   );

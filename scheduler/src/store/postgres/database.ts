@@ -46,6 +46,7 @@ export class Database {
   /** What has been asked and not been answered, the oldest first. */
   readonly #underWay = new Set<{ readonly sinceMs: number }>();
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #lastFailureMs = Number.NEGATIVE_INFINITY;
   /** By connection: the mark of its session, and the generation it was opened in. */
   readonly #sessions = new WeakMap<pg.ClientBase, { readonly mark: string; readonly generation: number }>();
   /** Connections of an earlier one are not used again. */
@@ -79,6 +80,11 @@ export class Database {
   /** When a statement or transaction was last done, in the clock's monotonic milliseconds; -Infinity before the first. */
   get lastAnswerMs(): number {
     return this.#lastAnswerMs;
+  }
+
+  /** When a statement or transaction last failed for the database's sake, likewise. */
+  get lastFailureMs(): number {
+    return this.#lastFailureMs;
   }
 
   /**
@@ -135,6 +141,11 @@ export class Database {
         await this.#clock.sleep(10 * attempt * Math.random());
       }
     }
+  }
+
+  /** Runs `fn` once in a transaction that is rolled back whatever it did. */
+  rolledBack(fn: (tx: Runner) => Promise<void>): Promise<void> {
+    return this.#measured("cold", () => this.#transactionOnce(fn, "rollback"));
   }
 
   /** Tries `fn` again while the database is away or a conflict strikes, up to the configured time. */
@@ -274,6 +285,7 @@ export class Database {
       this.#lastAnswerMs = this.#clock.monotonic();
       return answer;
     } catch (error) {
+      if (error instanceof DatabaseUnavailableError) this.#lastFailureMs = this.#clock.monotonic();
       this.#measures?.errors.add(errorCode(error));
       throw error;
     } finally {
@@ -282,7 +294,10 @@ export class Database {
     }
   }
 
-  async #transactionOnce<T>(fn: (tx: Runner) => Promise<T>): Promise<T> {
+  async #transactionOnce<T>(
+    fn: (tx: Runner) => Promise<T>,
+    end: "commit" | "rollback" = "commit",
+  ): Promise<T> {
     const client = await this.#connect("cold");
     let broken = false;
     // What `fn` throws by itself is not the database's.
@@ -300,7 +315,7 @@ export class Database {
       const value = await fn({
         run: async (statement, values) => (await ask({ ...statement, values: [...values] })).rows,
       });
-      await ask({ text: "commit" });
+      await ask({ text: end });
       return value;
     } catch (error) {
       const isAnswer = error === answer;

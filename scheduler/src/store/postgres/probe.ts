@@ -1,8 +1,10 @@
 import type { Clock } from "../../clock.ts";
+import { DATABASE_CONDITIONS } from "../../domain/database-condition.ts";
 import { DatabaseLockedError } from "../../domain/database-lock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { Database } from "./database.ts";
 import { LockWatch } from "./lock-waits.ts";
+import { WriteTrial } from "./write-trial.ts";
 
 const READ_ONLY = "current_setting('transaction_read_only') = 'on' as read_only";
 
@@ -14,11 +16,13 @@ export class Probe {
   readonly #db: Database;
   readonly #clock: Clock;
   readonly #locks: LockWatch;
+  readonly #trial: WriteTrial;
 
   constructor(db: Database, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
     this.#locks = new LockWatch(db);
+    this.#trial = new WriteTrial(db, clock);
   }
 
   /**
@@ -30,14 +34,12 @@ export class Probe {
     const { read_only: readOnly } = await this.#db.askOwnSession<{ read_only: boolean }>(READ_ONLY);
     // After a fail-over the old primary, or a replica, still answers reads.
     if (readOnly) {
-      throw new DatabaseUnavailableError(
-        "the database takes no writes: it is a replica or set read-only",
-        false,
-        undefined,
-      );
+      throw new DatabaseUnavailableError(DATABASE_CONDITIONS.read_only.says, false, undefined, "read_only");
     }
     // It answers, and yet a table that somebody locks stops everything else.
     const lock = await this.#locks.look(LOCKED_AFTER_MS, this.#clock.monotonic());
     if (lock) throw new DatabaseLockedError(lock);
+    // Only a write shows a full disk, a lost privilege or a missing partition.
+    await this.#trial.look();
   }
 }
