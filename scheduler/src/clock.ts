@@ -30,3 +30,12 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Keeps the process alive until the returned function is called. The clock's timers do not, so that a start or a stop
+ * that waits for nothing else would end in the middle, without a word and with Node's exit code 13.
+ */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => undefined, 2 ** 31 - 1);
+  return () => clearInterval(timer);
+}

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { holdProcess, systemClock } from "./clock.ts";
 import { type Config, ConfigError, loadConfig, type Surroundings } from "./config.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
@@ -7,6 +8,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/e
 import { migrateDatabase } from "./store/postgres/postgres-store.ts";
 import { type Logger, openLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
+import { StartCancelledError, whenUsable } from "./when-usable.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -34,9 +36,16 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
       const url = config.databaseUrl ?? postgres?.url ?? "";
       const libpq = forDatabase(config, env);
-      const { applied, version } = await migrateDatabase(url, libpq);
+      const waiting = { clock: systemClock, log, signal: stop.signal };
+      const { applied, version } = await whenUsable(() => migrateDatabase(url, libpq), waiting);
       if (applied.length > 0) log.info("database.migrated", { applied, version });
-      scheduler = await startScheduler({ config, databaseUrl: url, env: libpq, log });
+      scheduler = await startScheduler({
+        config,
+        databaseUrl: url,
+        env: libpq,
+        log,
+        signal: stop.signal,
+      });
       sayWhere(scheduler, config);
       const died = postgres?.exited.then((exit) => exit) ?? new Promise<never>(() => undefined);
       const exit = await Promise.race([stop.asked, died]);
@@ -44,6 +53,10 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
         log.error("database.ended", { ...exit, message: "the embedded PostgreSQL ended by itself" });
         return EXIT_FAILED;
       }
+      return EXIT_OK;
+    } catch (error) {
+      if (!(error instanceof StartCancelledError)) throw error;
+      log.info("scheduler.start_cancelled", {});
       return EXIT_OK;
     } finally {
       await scheduler?.stop();
@@ -130,6 +143,7 @@ async function withConfig(
     return EXIT_FAILED;
   }
   const { log, close } = opened;
+  const letGo = holdProcess();
   try {
     return await run(config, log);
   } catch (error) {
@@ -138,6 +152,7 @@ async function withConfig(
     process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}${hint}\n`);
     return EXIT_FAILED;
   } finally {
+    letGo();
     close();
   }
 }

@@ -28,6 +28,7 @@ import type { Logger } from "./telemetry/logger.ts";
 import { declareMetrics } from "./telemetry/metrics.ts";
 import { SCOPE, startTelemetry } from "./telemetry/otel.ts";
 import { VERSION } from "./version.ts";
+import { whenUsable } from "./when-usable.ts";
 
 /** What telemetry gets for its last export however long the rest of the stop took, milliseconds. */
 const TELEMETRY_STOP_MS = 1_000;
@@ -49,7 +50,8 @@ export interface Scheduler {
 /**
  * Starts a scheduler on a migrated database.
  *
- * @throws Error when an address cannot be listened on or the database cannot be reached.
+ * @throws Error when an address cannot be listened on.
+ * @throws DatabaseUnavailableError when the database cannot be used and waiting does not help.
  */
 export async function startScheduler(options: {
   config: Config;
@@ -58,6 +60,8 @@ export async function startScheduler(options: {
   env?: Readonly<Record<string, string | undefined>>;
   log: Logger;
   clock?: Clock;
+  /** Ends a start that waits for the database. */
+  signal?: AbortSignal;
 }): Promise<Scheduler> {
   const { config, log } = options;
   const clock = options.clock ?? systemClock;
@@ -142,7 +146,8 @@ export async function startScheduler(options: {
       measureLevels({ census, dispatch, database, loops: duties.loops, clock, watch: config.watch, seen }),
   });
   try {
-    await prepare(store, dispatch, scheduler, config);
+    const waiting = { clock, log, signal: options.signal };
+    await whenUsable(() => prepare(store, dispatch, scheduler, config), waiting);
     const explainer = new Explainer({
       ...dispatch,
       store,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { findBinaries } from "./binaries.ts";
 import { type ClusterRequest, createCluster, resetPassword, roleName } from "./cluster.ts";
+import { withDiskSpace } from "./disk-space.ts";
 import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
 import { checkMajorVersion, inspect, layoutOf } from "./layout.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
@@ -39,7 +40,22 @@ export interface BringUpContext {
 export async function bringUp(order: StartOrder, context: BringUpContext): Promise<Database> {
   const { log, signal } = context;
   const { stateRoot } = order;
-  const { dataDir, account } = await place({ wanted: order.dataDir, stateRoot, log, signal });
+  let dataDir = order.dataDir;
+  try {
+    const placed = await place({ wanted: dataDir, stateRoot, log, signal });
+    dataDir = placed.dataDir;
+    return await bringUpIn(placed, order, context);
+  } catch (error) {
+    throw signal.aborted ? error : await withDiskSpace(error, dataDir);
+  }
+}
+
+async function bringUpIn(
+  { dataDir, account }: Awaited<ReturnType<typeof place>>,
+  order: StartOrder,
+  { log, signal }: BringUpContext,
+): Promise<Database> {
+  const { stateRoot } = order;
   const layout = layoutOf(dataDir);
   const lock = await lockFolder(layout, order.schedulerPid, log, signal);
   try {

@@ -7,6 +7,7 @@
  * - `NO_ACCOUNT`: root asked, and no other account is there, could be made or may be used.
  * - `FOLDER_UNREACHABLE`: the account that runs PostgreSQL cannot pass a parent of the data folder.
  * - `FOLDER_UNUSABLE`: the data folder cannot be created, read or written.
+ * - `DISK_FULL`: there is no room on the disk of the data folder.
  * - `FOREIGN_FILES`: the folder holds files that are not Muster's; nothing was touched.
  * - `WRONG_OWNER`: the data belongs to another user.
  * - `VERSION_MISMATCH`: the data is of another major version of PostgreSQL.
@@ -27,6 +28,7 @@ export const embeddedPostgresErrorCodes = [
   "NO_ACCOUNT",
   "FOLDER_UNREACHABLE",
   "FOLDER_UNUSABLE",
+  "DISK_FULL",
   "FOREIGN_FILES",
   "WRONG_OWNER",
   "VERSION_MISMATCH",

@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { saysFull } from "./disk-space.ts";
 import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
 
 /** Where everything is inside a data folder. */
@@ -182,10 +183,9 @@ export async function makeFolders(folder: string): Promise<void> {
 export function unusable(path: string, action: string, cause: unknown): EmbeddedPostgresError {
   if (cause instanceof EmbeddedPostgresError) return cause;
   const who = process.getuid ? `uid ${process.getuid()}` : "this user";
-  const remedy =
-    systemErrorCode(cause) === "ENOSPC"
-      ? "Free some space there"
-      : `Give the folder to the user who runs the scheduler (${who})`;
+  const remedy = saysFull(cause)
+    ? "Free some space there"
+    : `Give the folder to the user who runs the scheduler (${who})`;
   return new EmbeddedPostgresError(
     "FOLDER_UNUSABLE",
     `Cannot ${action} ${path}: ${messageOf(cause)}. ${remedy}, or choose another data folder.`,
