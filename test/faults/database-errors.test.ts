@@ -67,6 +67,8 @@ describe("errors of the database while results are due", () => {
 
   before(async () => {
     fleet = await Fleet.start({
+      // What is tried are the errors, not leases on a busy machine.
+      args: ["--lease", "4", "--reconnect-grace", "4"],
       databaseUrl: async (url) => {
         const made = await Account.make(url);
         account = made.account;

@@ -42,6 +42,8 @@ describe("T6: the disk of the database is full", { skip: typeof disk === "string
     server = await startServer({ dataDir });
     await migrateDatabase(server.url);
     fleet = await Fleet.start({
+      // What is tried is the disk, not leases on a busy machine.
+      args: ["--lease", "4", "--reconnect-grace", "4"],
       database: { url: server.url, query: () => Promise.resolve([]), drop: () => Promise.resolve() },
     });
     const { client, scheduler } = fleet;

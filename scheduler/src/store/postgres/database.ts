@@ -260,7 +260,7 @@ export class Database {
   /** From now on every look is a thorough one, until sessions are ours again. */
   #becomesShared(evidence: string, cause?: unknown): DatabaseUnavailableError {
     this.#shared = new SharedSessionError(evidence);
-    return new DatabaseUnavailableError(this.#shared.message, false, cause ?? this.#shared);
+    return new DatabaseUnavailableError(this.#shared.message, false, cause ?? this.#shared, "pooler");
   }
 
   /** Two new connections tell for certain; when sessions are ours again, all others are made anew. */
