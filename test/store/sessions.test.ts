@@ -72,6 +72,34 @@ describe("store: sessions", () => {
     assert.notEqual(plain?.id, one?.classId);
   });
 
+  it("T25: gives an attempt that was taken back to its session, unless another was assigned its task", async () => {
+    const { store } = fixture;
+    const [mine, other] = [await fixture.session(), await fixture.session()];
+    const [taskId = 0] = await fixture.submit("late");
+    const held = await fixture.claimOne(taskId, mine);
+    const key = { taskId, epoch: held.epoch };
+    const lapse = async (row: typeof held) => store.settle([settleRequest(row, { kind: "unaccepted" })]);
+    await lapse(held);
+    assert.deepEqual((await store.getTask(taskId))?.requeueCounts, { unaccepted: 1 });
+    // Asked twice, as after an answer that was lost.
+    assert.deepEqual([await store.retake(key, mine), await store.retake(key, mine)], [true, true]);
+    const taken = await store.getTask(taskId);
+    assert.deepEqual([taken?.state, taken?.attemptCount, taken?.epoch], ["running", 1, held.epoch]);
+    assert.deepEqual(await store.getAttempts(taskId), []);
+    assert.equal(await store.retake(key, other), false);
+    await lapse(held);
+    const again = await fixture.claimOne(taskId, other);
+    assert.equal(again.requeueCounts?.unaccepted, 2);
+    assert.equal(await store.retake(key, mine), false);
+    await lapse(again);
+    assert.equal(await store.retake(key, mine), false);
+    const [gone = 0] = await fixture.submit("late");
+    const lost = await fixture.claimOne(gone, other);
+    await store.settle([settleRequest(lost, { kind: "unaccepted" })]);
+    await store.endSessions([{ sessionId: other, reason: "finished", fatal: undefined }], decideLost);
+    assert.equal(await store.retake({ taskId: gone, epoch: lost.epoch }, other), false);
+  });
+
   it("registers a process once and gives a returning one what it held", async () => {
     const { store } = fixture;
     const uuid = randomUUID();

@@ -48,8 +48,11 @@ export class AttemptDeadlines {
       ...traces.fields(attempt),
       waited_ms: Math.round(now - attempt.sentAt),
     });
-    session.link?.revoke(key, "accept_deadline");
-    void settler.end(session, attempt, { kind: "released", reason: "unaccepted" });
+    // Told to let go when the task is assigned again: until then it may still accept.
+    const { lapsed } = this.#parts;
+    void settler.end(session, attempt, { kind: "unaccepted" }).then(({ applied }) => {
+      if (applied) lapsed.add(session, attempt);
+    });
   }
 
   #checkRun(session: Session, attempt: Attempt, now: number): void {

@@ -12,6 +12,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { FleetView } from "./fleet-view.ts";
 import { Handover } from "./handover.ts";
 import { Journal } from "./journal.ts";
+import { LapsedAttempts } from "./lapsed.ts";
 import { Launches } from "./launches.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Matcher } from "./matcher.ts";
@@ -86,7 +87,8 @@ export function createDispatch(options: {
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
-  const handover = new Handover({ classes, registry, clock, log, waits, traces });
+  const lapsed = new LapsedAttempts({ store, clock, log });
+  const handover = new Handover({ classes, lapsed, registry, clock, log, waits, traces });
   const unknown = new UnknownOutcomes({
     store,
     registry,
@@ -120,7 +122,18 @@ export function createDispatch(options: {
     journal,
     onScheduled,
   });
-  const reports = new Reports({ registry, classes, settler, journal, clock, log, counters, leases, traces });
+  const reports = new Reports({
+    registry,
+    classes,
+    settler,
+    journal,
+    clock,
+    log,
+    counters,
+    leases,
+    lapsed,
+    traces,
+  });
   const ends = new SessionEnds({
     store,
     registry,

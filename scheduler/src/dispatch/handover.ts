@@ -6,6 +6,7 @@ import type { ClaimedAttempt } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
+import type { LapsedAttempts } from "./lapsed.ts";
 import type { OutgoingAssignment } from "./link.ts";
 import type { Registry } from "./registry.ts";
 import type { Attempt, Session } from "./session.ts";
@@ -21,11 +22,12 @@ export class Handover {
 
   /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
   send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
-    const { classes, waits, registry, clock, traces, log } = this.#parts;
+    const { classes, lapsed, waits, registry, clock, traces, log } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
     for (const { attempt, session: planned } of claimed) {
       const entry = classes.get(attempt.classId);
       if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
+      lapsed.assignedAgain(attempt.taskId);
       waits.claimed(attempt, attempt.sinceCreationMs);
       // The worker may have come back on a new stream while the claim was under way.
       const session = registry.byId(planned.id) ?? planned;
@@ -66,6 +68,7 @@ export interface HandoverParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly waits: Waits;
+  readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
 }
 

@@ -8,6 +8,7 @@ import type { AttemptTraces } from "./attempt-traces.ts";
 import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Journal } from "./journal.ts";
+import type { LapsedAttempts } from "./lapsed.ts";
 import type { LeaseSettings } from "./limits.ts";
 import type { Registry } from "./registry.ts";
 import type { Attempt, AttemptProgress, Session } from "./session.ts";
@@ -51,6 +52,7 @@ export class Reports {
     const now = this.#parts.clock.monotonic();
     for (const key of keys) {
       const attempt = this.#current(session, key, "accept");
+      if (!attempt && this.#parts.lapsed.take(session, key)) continue;
       if (!attempt) {
         const why = "the attempt is no longer this worker's";
         session.link?.revoke(key, why);
@@ -70,6 +72,7 @@ export class Reports {
   started(session: Session, keys: readonly AttemptKey[]): void {
     const now = this.#parts.clock.monotonic();
     for (const key of keys) {
+      if (this.#after(session, key, () => this.started(session, [key]))) continue;
       const attempt = this.#current(session, key, "start");
       if (attempt) this.#started(session, attempt, now);
     }
@@ -97,6 +100,7 @@ export class Reports {
   }
 
   event(session: Session, event: ReportedEvent): void {
+    if (this.#after(session, event.key, () => this.event(session, event))) return;
     const attempt = this.#current(session, event.key, "event");
     if (!attempt || event.sequence <= attempt.sequence) return;
     attempt.sequence = event.sequence;
@@ -144,9 +148,12 @@ export class Reports {
   }
 
   results(session: Session, results: readonly ReportedResult[]): void {
+    const known = results.filter(
+      (result) => !this.#after(session, result.key, () => this.results(session, [result])),
+    );
     this.#parts.settler.report(
       session,
-      results.map((result) => timedOutUnlessAsked(session, result, this.#parts.clock)),
+      known.map((result) => timedOutUnlessAsked(session, result, this.#parts.clock)),
     );
   }
 
@@ -184,6 +191,14 @@ export class Reports {
     this.#parts.journal.touch(session, attempt);
   }
 
+  /** Goes on when it is known whether an attempt that lapsed is the session's after all; false when that is no question. */
+  #after(session: Session, key: AttemptKey, go: () => void): boolean {
+    if (session.attempts.get(key.taskId)?.epoch === key.epoch) return false;
+    const taking = this.#parts.lapsed.take(session, key);
+    void taking?.then(go);
+    return taking !== undefined;
+  }
+
   /** The attempt, when it is the session's and current; counted as stale otherwise. */
   #current(session: Session, key: AttemptKey, kind: string): Attempt | undefined {
     const attempt = session.attempts.get(key.taskId);
@@ -210,6 +225,7 @@ export interface ReportParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
+  readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
 }
 

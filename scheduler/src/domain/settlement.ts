@@ -16,6 +16,8 @@ export type Outcome =
   | { readonly kind: "cancelled"; readonly message: string }
   /** Given back or taken back without blame; `reason` names why, for example `drain`. */
   | { readonly kind: "released"; readonly reason: string }
+  /** It was not accepted in time. */
+  | { readonly kind: "unaccepted" }
   /** The worker is gone; `reason` is the word after `requeued:`, for example `stale`. */
   | {
       readonly kind: "lost";
@@ -93,6 +95,16 @@ export function settle(facts: AttemptFacts, outcome: Outcome, random: number): S
         costsAttempt: false,
         outOfMemory: false,
       };
+    case "unaccepted":
+      if (facts.cancelReason !== undefined) return finishCancelled();
+      return {
+        kind: "requeue",
+        reason: "unaccepted",
+        delayMs: unacceptedDelayMs(facts.counts?.unaccepted ?? 0),
+        costsAttempt: false,
+        outOfMemory: false,
+        counts: "unaccepted",
+      };
     case "failed":
       return settleFailure(facts, outcome.failure, "retry", random);
     case "lost":
@@ -102,6 +114,11 @@ export function settle(facts: AttemptFacts, outcome: Outcome, random: number): S
     default:
       return unreachable(outcome);
   }
+}
+
+/** At once the first time, since another worker may take it; then 1, 2, 4, ... seconds, 5 minutes at most. */
+function unacceptedDelayMs(before: number): number {
+  return before === 0 ? 0 : Math.min(300_000, 1_000 * 2 ** Math.min(before - 1, 20));
 }
 
 /** The death of a process costs an attempt only where it is known who ended it. */

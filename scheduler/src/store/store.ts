@@ -76,6 +76,8 @@ export interface Store {
   ): Promise<ClaimedAttempt[]>;
   /** Attempts in state assigned of these sessions among these tasks: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
+  /** Gives an attempt that was taken back to the session that had it; false when somebody else has its task. */
+  retake(key: AttemptKey, sessionId: number): Promise<boolean>;
   touch(touches: readonly AttemptTouch[]): Promise<void>;
   settle(requests: readonly SettleRequest[]): Promise<SettleResult[]>;
   appendEvents(events: readonly NewEvent[]): Promise<void>;

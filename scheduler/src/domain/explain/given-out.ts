@@ -1,7 +1,7 @@
 import { formatAttemptId } from "../ids.ts";
 import type { TaskRecord } from "../task.ts";
 import type { RunningRecord, WorkerRecord } from "../worker.ts";
-import { type Evidence, type Reason, span } from "./reason.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { ActiveFacts, Holder } from "./task.ts";
 
 /** `AWAITING_ACCEPT`: given out and not answered, with what is left until it is taken back. */
@@ -13,15 +13,19 @@ export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFa
     leftMs > 0
       ? `it is taken back in ${span(leftMs)} unless it is accepted by then`
       : `the deadline of ${span(acceptDeadlineMs)} is over, and it is about to be taken back`;
+  const unaccepted = task.requeueCounts?.unaccepted ?? 0;
+  const before =
+    unaccepted === 0 ? "" : `; it was not accepted in time before (${plural(unaccepted, "time")})`;
   return {
     code: "AWAITING_ACCEPT",
-    summary: `it was given to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}`,
+    summary: `it was given to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}${before}`,
     since: task.assignTime,
     evidence: [
       fact("worker", worker, "database"),
       fact("attempt", formatAttemptId({ taskId: task.id, epoch: task.epoch }), "database"),
       fact("assigned_ms_ago", Math.round(waitedMs), "database"),
       fact("accept_deadline_ms", Math.round(acceptDeadlineMs), "database"),
+      ...(unaccepted > 0 ? [fact("unaccepted_before", unaccepted, "database")] : []),
       fact("taken_back_in_ms", Math.max(0, Math.round(leftMs)), "database"),
       ...(beatTime
         ? [{ ...fact("last_beat", beatTime.toISOString(), "heartbeat"), ageMs: ageOf(beatTime, now) }]

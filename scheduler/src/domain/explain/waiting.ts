@@ -2,6 +2,7 @@ import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.
 import type { MatchRecord } from "../match-log.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
 import type { WorkerRecord } from "../worker.ts";
+import { acceptTimedOut } from "./accept-timed-out.ts";
 import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { closest } from "./closest.ts";
@@ -38,7 +39,9 @@ export interface WaitingFacts {
 export function explainWaiting(facts: WaitingFacts): Reason[] {
   const { task, now, queuePause } = facts;
   const reasons: Reason[] = [];
-  if (task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
+  const late = acceptTimedOut(facts);
+  if (late && task.runTime && task.runTime > now) reasons.push(late);
+  else if (task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
   if (queuePause) {
     reasons.push({
       code: "QUEUE_PAUSED",
@@ -54,7 +57,8 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
   const held = reasons.length > 0;
   const match = explainMatch(facts);
   // That a worker could take it is no reason to wait while something else holds the task back.
-  return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match)];
+  const after = late && !reasons.includes(late) ? [late] : [];
+  return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
 }
 
 /** What would still hold the task back when its time has come or its queue goes on. */
@@ -80,9 +84,9 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
   return {
     code: "WAITING_FOR_RETRY",
     since: lastAttempt?.endTime,
-    summary: `attempt ${task.attemptCount} failed with ${failure.code} (${failure.message}); the next begins in ${span(wait)}`,
+    summary: `attempt ${lastAttempt?.number ?? task.attemptCount} failed with ${failure.code} (${failure.message}); the next begins in ${span(wait)}`,
     evidence: [
-      { key: "attempt", value: String(task.attemptCount), source: "database" },
+      { key: "attempt", value: String(lastAttempt?.number ?? task.attemptCount), source: "database" },
       { key: "run_time", value: runTime.toISOString(), source: "database" },
       { key: "error_code", value: failure.code, source: "database" },
       { key: "error_message", value: failure.message, source: "database" },

@@ -1,3 +1,4 @@
+import type { AttemptKey } from "../../domain/ids.ts";
 import type { AttemptTouch, ClaimedAttempt, Floor, WaitingTask } from "../store.ts";
 import { float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
 import { type ClaimedColumns, claimedAttempts, SELECT_CLAIMED } from "./claimed-columns.ts";
@@ -68,6 +69,22 @@ const CLAIM = {
     insert into event (name, task_ids, epoch, epochs)
     select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
   ${SELECT_CLAIMED}`,
+};
+
+// The record of its end is taken back with it: the attempt goes on. Asking again changes nothing.
+const RETAKE = {
+  name: "task-retake",
+  text: `with taken as (
+    update task t
+       set state = 2, session_id = l.session_id, wake_time = null, accept_time = coalesce(t.accept_time, now()),
+           assign_time = coalesce(t.assign_time, now()),
+           attempt_count = t.attempt_count + case when t.state = 0 then 1 else 0 end
+      from (select session_id from session_lease where session_id = $3 for share) l
+     where t.id = $1 and t.epoch = $2 and (t.state = 0 or t.session_id = l.session_id)
+    returning t.id, t.epoch),
+  gone as (
+    delete from task_attempt a using taken where a.task_id = taken.id and a.epoch = taken.epoch)
+  select id from taken`,
 };
 
 const ASSIGNED_TO = {
@@ -164,6 +181,14 @@ export async function claim(
     schedulerId ?? null,
   ]);
   return rows.flatMap(claimedAttempts);
+}
+
+/**
+ * Gives an attempt that was taken back to the session that had it, as accepted; false when its task was assigned again or
+ * has ended, or the session has.
+ */
+export async function retake(db: Database, key: AttemptKey, sessionId: number): Promise<boolean> {
+  return (await db.cold<{ id: number }>(RETAKE, [key.taskId, key.epoch, sessionId])).length > 0;
 }
 
 /** Attempts that were given to these sessions and not accepted. */

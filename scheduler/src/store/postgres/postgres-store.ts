@@ -2,7 +2,7 @@ import { type Clock, systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
 import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
-import { assignedTo, claim, countWaiting, touch, waitingTasks, wakeDue } from "./claim.ts";
+import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, resolveClasses } from "./classes.ts";
 import { ConnectionTarget } from "./connection.ts";
 import { listContests } from "./contests.ts";
@@ -131,6 +131,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
+    retake: (key, sessionId) => retake(db, key, sessionId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     touch: (touches) => touch(db, touches),
     settle: (requests) => settle(db, requests),

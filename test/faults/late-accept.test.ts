@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { Fleet, H } from "../support/fleet.ts";
+import { killAll } from "../support/program.ts";
+import { cutAll, RawWorker } from "../support/raw-worker.ts";
+
+describe("T25: an acceptance that comes too late", () => {
+  let fleet: Fleet;
+
+  before(async () => {
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    cutAll();
+    await killAll();
+    await fleet.stop();
+  });
+
+  function silent(workerId: string, queue: string): Promise<RawWorker> {
+    return RawWorker.connect(fleet.scheduler.grpc, {
+      workerId,
+      autoAccept: false,
+      hello: { queues: [queue] },
+    });
+  }
+
+  it("T25: is taken while nobody else has been assigned the task, and its result counts", async () => {
+    const worker = await silent("late", "late");
+    const handle = await fleet.client.submit("echo", 1, { queue: "late" });
+    const { attemptId } = await worker.assignment(handle.id);
+    await fleet.eventually(handle.id, "requeued:unaccepted");
+    await fleet.taskSays(handle.id, "ACCEPT_TIMED_OUT", H, {
+      summary: /^it was assigned and not accepted in time \(1 time\), the last time by late; /,
+      evidence: { unaccepted: /^1$/, worker: /^late$/ },
+      remedy: /muster why late$/,
+    });
+    worker.accept(attemptId);
+    await fleet.taskSays(handle.id, "AWAITING_START", H);
+    worker.succeed(attemptId, "7");
+    assert.equal(await handle.result(), 7);
+    const { acks } = await worker.next("resultAcks");
+    assert.deepEqual([acks[0]?.attemptId, acks[0]?.stale], [attemptId, false]);
+    const { attemptCount, attempts } = await fleet.task(handle.id);
+    assert.deepEqual([attemptCount, attempts.length], [1, 1]);
+    assert.deepEqual(await fleet.events(handle.id), [
+      ...["created", "assigned", "requeued:unaccepted", "accepted", "succeeded"],
+    ]);
+    assert.deepEqual(worker.all("revokeAttempt"), []);
+  });
+
+  it("T25: is counted, waits longer each time, and a late result counts once", async () => {
+    const one = await silent("one", "turns");
+    const handle = await fleet.client.submit("echo", 1, { queue: "turns" });
+    const first = (await one.assignment(handle.id)).attemptId;
+    await fleet.eventually(handle.id, "requeued:unaccepted");
+    const two = await silent("two", "turns");
+    const second = (await two.assignment(handle.id)).attemptId;
+    await one.next("revokeAttempt", (revoke) => revoke.attemptId === first);
+    const { reason } = await fleet.taskSays(handle.id, "AWAITING_ACCEPT", H);
+    assert.match(reason.summary, /it was not accepted in time before \(1 time\)$/);
+    one.succeed(first, "1");
+    const refused = await one.next("resultAcks");
+    assert.equal(refused.acks[0]?.stale, true);
+    await fleet.taskSays(handle.id, "ACCEPT_TIMED_OUT", 10 * H, {
+      summary: /\(2 times\), the last time by two; it (is assigned again in|may be assigned again now)/,
+      evidence: { unaccepted: /^2$/ },
+      remedy: /a result that two sends before that counts/,
+    });
+    const line = await fleet.scheduler.program.line(
+      "task.requeued",
+      ({ attempt_id, reason: why }) => attempt_id === second && why === "unaccepted",
+    );
+    assert.deepEqual([line.delay_ms, line.costs_attempt], [1_000, false]);
+    two.succeed(second, "2");
+    assert.equal(await handle.result(), 2);
+    const taken = await two.next("resultAcks");
+    assert.equal(taken.acks[0]?.stale, false);
+    assert.equal((await fleet.task(handle.id)).attemptCount, 1);
+  });
+});
