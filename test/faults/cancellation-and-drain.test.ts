@@ -54,7 +54,7 @@ describe("cancellation and drain", () => {
         `^the only slot of 1 suited worker is busy; the oldest holds ${handle.id}\\.1 \\(gate\\) on f23 for `,
       ),
       evidence: { busy_with: new RegExp(`^${handle.id}\\.1 `), removed_by_slots: /^1 \(for example f23\)$/ },
-      remedy: new RegExp(`^it starts when a slot falls free; .*muster why ${handle.id}$`),
+      remedy: new RegExp(`^it starts when a slot is free and its turn has come; .*muster why ${handle.id}$`),
     });
     assert.equal((await fleet.task(handle.id)).state, TaskState.RUNNING);
     await handle.cancel("asked again");

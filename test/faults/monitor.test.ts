@@ -56,7 +56,8 @@ describe("what the logs say of a night", () => {
     assertTold(queued, {
       summary: /^all 3 slots of 3 suited workers are busy; the oldest holds t-\d+\.1 \(gate\) on f27-\d for /,
       evidence: { busy_with: /^t-\d+\.1 \(gate\) on f27-\d for /, workers_looked_at: /^3$/ },
-      remedy: /^it starts when a slot falls free; .*WORKER_MAX_CONCURRENCY\); .*muster why t-\d+$/,
+      remedy:
+        /^it starts when a slot is free and its turn has come; .*WORKER_MAX_CONCURRENCY\); .*muster why t-\d+$/,
     });
     gate.open();
     await Promise.all(handles.map((handle) => handle.result()));

@@ -157,6 +157,33 @@ describe("tasks that wait say why, and what to do", () => {
     await fleet.eventually(id, "succeeded");
   });
 
+  it("a parent that waits for its child on the only slot: both are told, and a second worker ends it", async () => {
+    await fleet.worker("family", { queue: "family", file: "parent.ts" });
+    const parent = await fleet.client.submit("parent", 7, { queue: "family" });
+    const { reason } = await fleet.taskSays(parent.id, "RUNNING", BOUND_MS);
+    await within("the child is submitted and told of", BOUND_MS, async () => {
+      const { explanation } = await fleet.client.tasks.explainTask({ taskId: parent.id });
+      const remedy = explanation?.reasons[0]?.remedy ?? "";
+      return /^nothing to do; it is watched\. No slot is free on family, and 1 task waits for one \(1 child in family\): if its handler waits .* start one, or raise WORKER_MAX_CONCURRENCY$/.test(
+        remedy,
+      )
+        ? true
+        : undefined;
+    });
+    assert.match(reason.summary, /^it has been running on family/);
+    const { tasks } = await fleet.client.tasks.listTasks({ queue: "family", pageSize: 10 });
+    const child = tasks.find(({ type }) => type === "child")?.id ?? "";
+    await fleet.taskSays(child, "ALL_SLOTS_BUSY", BOUND_MS, {
+      summary: new RegExp(`the only slot of 1 suited worker is busy; the oldest holds ${parent.id}\\.1`),
+      evidence: { busy_with: new RegExp(`^${parent.id}\\.1 \\(parent\\) on family`) },
+      remedy:
+        /a handler that holds one and waits for this task's result keeps it for ever: .*start more workers/,
+    });
+    await fleet.truth();
+    await fleet.worker("family-2", { queue: "family", file: "parent.ts" });
+    assert.deepEqual(await parent.result(), { child, result: 7 });
+  });
+
   it("F18: the queue is paused: by whom and why, and what else would hold the task back", async () => {
     const paused = await runTool("node", [
       ...["--conditions=muster-source", "cli/src/main.ts", "queue", "pause", "halted"],

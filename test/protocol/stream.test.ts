@@ -312,6 +312,37 @@ describe("protocol: the worker stream", () => {
     assert.equal(ended.attempts.length, 0);
   });
 
+  it("acknowledges again what was committed before its acknowledgement got lost", async () => {
+    const { type, hello } = own();
+    const sessionId = randomUUID();
+    const first = await connect({ sessionId, hello });
+    const taskId = await submit(type);
+    const { attemptId } = await first.assignment(taskId);
+    first.stopReading();
+    first.succeed(attemptId, '"once"');
+    await untilState(taskId, TaskState.SUCCEEDED);
+    first.cut();
+    await scheduler.program.line("worker.suspect", ({ worker_id }) => worker_id === first.workerId);
+    const second = await connect({
+      sessionId,
+      workerId: first.workerId,
+      hello: { ...hello, inFlight: [{ attemptId, resultPending: true }] },
+    });
+    assert.equal((await second.next("welcome")).decisions[0]?.keep, true);
+    second.succeed(attemptId, '"once"');
+    const { acks } = await second.next("resultAcks");
+    assert.deepEqual(
+      acks.map((ack) => [ack.attemptId, ack.stale]),
+      [[attemptId, false]],
+    );
+    assert.equal((await task(taskId)).attemptCount, 1);
+    // It answers for the copy that was under way, not for whatever comes later.
+    const mark = second.received.length;
+    second.succeed(attemptId, '"twice"');
+    const later = await second.next("resultAcks", () => true, { after: mark });
+    assert.equal(later.acks[0]?.stale, true);
+  });
+
   it("shows phase, progress and output of a running attempt to those who ask", async () => {
     const { type, hello } = own();
     const worker = await connect({ hello });

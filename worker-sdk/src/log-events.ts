@@ -39,7 +39,7 @@ export const LOG_EVENTS = {
   "worker.signal": "info",
   "worker.spans.unsent": "warn",
   "worker.started": "info",
-  "worker.startup.phase": "info",
+  "worker.startup.phase": "info, warn",
   "worker.startup_timeout_unregistered": "error",
   "worker.stopped": "info",
   "worker.supervisor.gone": "warn",

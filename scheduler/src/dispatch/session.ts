@@ -121,6 +121,8 @@ export class Session implements Candidate {
   idleSince: number | undefined;
   /** What it was asked to load and has not loaded, by resource. */
   readonly asks = new Map<string, ResourceAsk>();
+  /** Attempts whose results were committed before its stream dropped, and whose acknowledgements got lost. */
+  readonly committed = new Set<string>();
   /** Tasks by class that were planned for it and taken by others, since `takeLostRaces`. */
   #lostRaces = new Map<number, number>();
   #settlingCount = 0;

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { processInWords } from "../domain/contest.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import type { AttemptKey } from "../domain/ids.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { Renewal, SessionOpen, SessionOpened, Store } from "../store/store.ts";
@@ -324,7 +324,20 @@ export class Sessions {
       for (const phase of phases) if (phase.outcome === "failed") this.#recordPhase(session, phase);
     }
     await this.#parts.ends.supersede(opened.superseded, { sessionId: session.id, process: hello.host });
-    return { session, decisions };
+    return { session, decisions: await this.#withCommitted(session, decisions) };
+  }
+
+  /** An attempt whose result was committed and whose acknowledgement got lost is not lost: the worker sends it again. */
+  async #withCommitted(session: Session, decisions: AttemptDecision[]): Promise<AttemptDecision[]> {
+    const missing = decisions.filter(({ keep }) => !keep).map(({ key }) => key);
+    if (missing.length === 0) return decisions;
+    const committed = await this.#parts.store.committedResults(missing);
+    for (const key of committed) session.committed.add(formatAttemptId(key));
+    return decisions.map((decision) =>
+      session.committed.has(formatAttemptId(decision.key))
+        ? { ...decision, keep: true, reason: "" }
+        : decision,
+    );
   }
 
   /** Ends the stream that a newer one of the same session takes the place of; the session itself goes on. */

@@ -104,11 +104,14 @@ export class Settler {
   /** Results of a frame. Acknowledged on the session's link when they are committed or found stale. */
   report(session: Session, results: readonly ReportedResult[]): void {
     const stale: AttemptKey[] = [];
+    const again: AttemptKey[] = [];
     const endings: Ending[] = [];
     for (const { key, outcome, metrics } of results) {
       const attempt = session.attempts.get(key.taskId);
-      if (attempt?.epoch !== key.epoch) stale.push(key);
-      else if (!attempt.settling) {
+      if (attempt?.epoch !== key.epoch) {
+        const before = session.committed.size > 0 && session.committed.delete(formatAttemptId(key));
+        (before ? again : stale).push(key);
+      } else if (!attempt.settling) {
         attempt.reported = true;
         endings.push(this.#begin(session, attempt, outcome, metrics));
       }
@@ -116,6 +119,7 @@ export class Settler {
       else if (!attempt.reported) stale.push(key);
     }
     if (stale.length > 0) this.#refuse(session, stale);
+    if (again.length > 0) session.link?.ackResults(again.map((key) => ({ key, stale: false })));
     // One commit at most takes them all: what is behind the limit waits for no other frame.
     for (let start = 0; start < endings.length; start += MAX_BATCH) {
       void this.#commit(endings.slice(start, start + MAX_BATCH));

@@ -15,10 +15,11 @@ import { type Explanation, plural, type Reason } from "../domain/explain/reason.
 import { withRefused } from "../domain/explain/refused.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
-import { explainWaiting } from "../domain/explain/waiting.ts";
+import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
+import { type Candidate, removedBy } from "../domain/match.ts";
 import { hasEnded, type TaskRecord } from "../domain/task.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
@@ -249,7 +250,23 @@ export class Explainer {
     const now = clock();
     const holder =
       record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
-    return explainActive({ task, holder, events, watch, acceptDeadlineMs, now });
+    const behind = holder && "candidate" in holder ? await this.#behind(holder.candidate) : [];
+    return explainActive({ task, holder, events, behind, watch, acceptDeadlineMs, now });
+  }
+
+  /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */
+  async #behind(candidate: Candidate): Promise<WaitingClass[]> {
+    const { classes, backlog, clock } = this.#parts;
+    if (candidate.credit > 0) return [];
+    const now = clock.monotonic();
+    return [...(await backlog.read(BACKLOG_AGE_MS))]
+      .flatMap(([id, ready]): WaitingClass[] => {
+        const entry = classes.get(id);
+        if (!entry || ready === 0 || classes.isPaused(entry.taskClass.queue)) return [];
+        if (removedBy(entry.taskClass, candidate, now) !== "slots") return [];
+        return entry.log.read(now).found ? [] : [{ taskClass: entry.taskClass, ready }];
+      })
+      .sort((a, b) => b.ready - a.ready);
   }
 
   async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
@@ -300,7 +317,12 @@ export class Explainer {
       now,
     });
     const news = { launching, failed: failures, served };
-    return withRefused(withLaunches(reasons, task, news, now), task, refusals, now);
+    const told = withRefused(withLaunches(reasons, task, news, now), task, refusals, now);
+    // What began before is a reason for this task since it has been ready.
+    const ready = readyTime({ task, lastAttempt: attempts.at(-1), now });
+    return told.map((reason) =>
+      reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
+    );
   }
 
   /**

@@ -150,6 +150,8 @@ export interface Store {
   // Tasks, one at a time.
   getTask(id: number): Promise<TaskRecord | undefined>;
   getAttempts(id: number): Promise<AttemptRecord[]>;
+  /** Those of the attempts whose own result is committed: a second copy of it is no late one. */
+  committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]>;
   listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
   /** Ends a queued task, or marks an active one; undefined when there is no such task. */
   cancelTask(

@@ -48,7 +48,7 @@ export function allBusy(
         ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "matcher" }]
         : []),
     ],
-    remedy: `it starts when a slot falls free; for more at once start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
+    remedy: `it starts when a slot is free and its turn has come; a handler that holds one and waits for this task's result keeps it for ever: for that, and for more at once, start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
 }
 

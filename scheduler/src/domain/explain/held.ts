@@ -28,11 +28,18 @@ export function heldBy({ held, record }: FleetMember, beatAgeMs: number): Held[]
   const named = new Map(record.heartbeat?.running.map((running) => [running.attemptId, running]));
   return held
     .filter(({ revoked }) => !revoked)
-    .map((attempt) => standing(attempt, named.get(attempt.attemptId), beatAgeMs))
+    .map((attempt) =>
+      standing(attempt, named.get(attempt.attemptId), beatAgeMs, record.heartbeat !== undefined),
+    )
     .sort((a, b) => b.ageMs - a.ageMs);
 }
 
-function standing(attempt: SeenAttempt, named: RunningRecord | undefined, beatAgeMs: number): Held {
+function standing(
+  attempt: SeenAttempt,
+  named: RunningRecord | undefined,
+  beatAgeMs: number,
+  hasBeaten: boolean,
+): Held {
   const { attemptId, stage, ageMs, resultPending } = attempt;
   const phase = attempt.phase || named?.phase || "";
   const phaseAgeMs = attempt.phase || !named?.phase ? attempt.phaseAgeMs : named.phaseAgeMs + beatAgeMs;
@@ -40,7 +47,7 @@ function standing(attempt: SeenAttempt, named: RunningRecord | undefined, beatAg
   if (resultPending || named?.resultPending) return { ...base, standing: "committing" };
   if (named || stage === undefined) return { ...base, standing: "running" };
   if (stage === "assigned") return { ...base, standing: "unaccepted" };
-  if (ageMs > beatAgeMs) return { ...base, standing: "unnamed" };
+  if (hasBeaten && ageMs > beatAgeMs) return { ...base, standing: "unnamed" };
   return { ...base, standing: stage === "started" ? "running" : "taken" };
 }
 

@@ -5,6 +5,7 @@ import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
 import { LOOP_BLOCKED_MS, type SeenAttempt, type WorkerRecord, type WorkerState } from "../worker.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
+import type { WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
@@ -27,6 +28,8 @@ export interface ActiveFacts {
   /** The latest recorded events of the task, oldest first. */
   readonly events: readonly TimelineEvent[];
   readonly watch: WatchSettings;
+  /** Waiting tasks that only a slot of its worker's kind lets start, while none is free; the largest class first. */
+  readonly behind?: readonly WaitingClass[];
   /** An assignment that is not answered within this is taken back. */
   readonly acceptDeadlineMs: number;
   /** The database's clock. */
@@ -74,7 +77,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   if (reasons.length > 0) return reasons;
   if (task.state === "assigned") return [awaitingAccept(facts, worker)];
   const unstarted = awaitingStart(facts, worker);
-  return [unstarted ?? runningReason(task, worker, age)];
+  return [unstarted ?? runningReason(facts, worker, age)];
 }
 
 /** How a task ended. */
@@ -165,7 +168,20 @@ function poisoned(
   };
 }
 
-function runningReason(task: TaskRecord, worker: string, age: (since: Date | undefined) => number): Reason {
+/** A handler that waits for what waits for its own slot keeps it for ever; who waits for whom only the handler knows. */
+function waitsBehind(behind: readonly WaitingClass[], worker: string): string {
+  const [largest] = behind;
+  if (!largest) return "";
+  const total = behind.reduce((sum, { ready }) => sum + ready, 0);
+  const { type, queue } = largest.taskClass;
+  return `. No slot is free on ${worker}, and ${plural(total, "task", ["waits", "wait"])} for one (${largest.ready} ${type} in ${queue}): if its handler waits for the result of one of them, neither moves before another worker takes it; start one, or raise WORKER_MAX_CONCURRENCY`;
+}
+
+function runningReason(
+  { task, behind = [] }: ActiveFacts,
+  worker: string,
+  age: (since: Date | undefined) => number,
+): Reason {
   const since = task.startTime;
   const phase = task.phase ? `, in ${task.phase} for ${span(age(task.phaseTime))}` : "";
   const { progress } = task;
@@ -185,6 +201,6 @@ function runningReason(task: TaskRecord, worker: string, age: (since: Date | und
     summary: `it has been running on ${worker} for ${span(age(since))}${phase}${share}`,
     since,
     evidence: [{ key: "worker", value: worker, source: "database" }, ...said],
-    remedy: "nothing to do; it is watched",
+    remedy: `nothing to do; it is watched${waitsBehind(behind, worker)}`,
   };
 }

@@ -334,7 +334,11 @@ function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
  * Since when the task has been ready to start, as far as that is known: its creation, the time it waited for, or the
  * end of its last attempt.
  */
-function readyTime({ task, lastAttempt, now }: Pick<WaitingFacts, "task" | "lastAttempt" | "now">): Date {
+export function readyTime({
+  task,
+  lastAttempt,
+  now,
+}: Pick<WaitingFacts, "task" | "lastAttempt" | "now">): Date {
   const returned = laterOf(task.createTime, lastAttempt?.endTime ?? task.createTime);
   return task.runTime && task.runTime <= now ? laterOf(returned, task.runTime) : returned;
 }

@@ -53,6 +53,7 @@ import { insertTasks } from "./submit.ts";
 import {
   appendOutput,
   cancelTask,
+  committedResults,
   failOverdue,
   getAttempts,
   getTask,
@@ -171,6 +172,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     getTask: (id) => getTask(db, id),
     getAttempts: (id) => getAttempts(db, id),
+    committedResults: (keys) => committedResults(db, keys),
     listTasks: (filter) => listTasks(db, filter),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
     retryTask: (id) => retryTask(db, id),

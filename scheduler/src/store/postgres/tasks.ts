@@ -8,6 +8,7 @@ import {
   type TaskState,
 } from "../../domain/task.ts";
 import type { OutputChunk, TaskFilter, WaitingTask } from "../store.ts";
+import { int4Array, int8Array } from "./arrays.ts";
 import type { Database, Statement } from "./database.ts";
 import { stateNumber, type TaskColumns, toTaskRecord } from "./rows.ts";
 
@@ -187,6 +188,24 @@ export async function getAttempts(db: Database, id: number): Promise<AttemptReco
     startTime: row.start_time ?? undefined,
     endTime: row.end_time,
   }));
+}
+
+// An attempt that somebody else ended (its worker was lost, its time was over) has no result of its own.
+const COMMITTED: Statement = {
+  name: "task-committed",
+  text: `select d.id, d.epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+   where exists (select from task_finished f where f.id = d.id and f.epoch = d.epoch and (f.state = 3
+           or f.state = 4 and f.failure ->> 'class' in ('retryable', 'non_retryable')))
+      or exists (select from task_attempt a where a.task_id = d.id and a.epoch = d.epoch and a.outcome = 'requeued:retry')`,
+};
+
+/** Those of the attempts whose own result is committed. */
+export async function committedResults(db: Database, keys: readonly AttemptKey[]): Promise<AttemptKey[]> {
+  const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
+    int8Array(keys.map(({ taskId }) => taskId)),
+    int4Array(keys.map(({ epoch }) => epoch)),
+  ]);
+  return rows.map(({ id, epoch }) => ({ taskId: id, epoch }));
 }
 
 /** Tasks, newest first. */
