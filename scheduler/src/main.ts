@@ -1,10 +1,12 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { holdProcess, systemClock } from "./clock.ts";
 import { type Config, ConfigError, loadConfig, type Surroundings } from "./config.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
 import { describeSettings } from "./settings.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/embedded/embedded.ts";
+import type { MigrationReport } from "./store/postgres/migrate.ts";
 import { migrateDatabase } from "./store/postgres/postgres-store.ts";
 import { type Logger, openLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
@@ -37,7 +39,10 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       const url = config.databaseUrl ?? postgres?.url ?? "";
       const libpq = forDatabase(config, env);
       const waiting = { clock: systemClock, log, signal: stop.signal };
-      const { applied, version } = await whenUsable(() => migrateDatabase(url, libpq), waiting);
+      const { applied, version } = await whenUsable(
+        () => bringUp(url, { libpq, log, signal: stop.signal, postgres }),
+        waiting,
+      );
       if (applied.length > 0) log.info("database.migrated", { applied, version });
       scheduler = await startScheduler({
         config,
@@ -55,7 +60,7 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       }
       return EXIT_OK;
     } catch (error) {
-      if (!(error instanceof StartCancelledError)) throw error;
+      if (!isStop(error, stop.signal)) throw error;
       log.info("scheduler.start_cancelled", {});
       return EXIT_OK;
     } finally {
@@ -98,17 +103,75 @@ export async function runMigrate(argv: readonly string[], env: Env): Promise<num
     const postgres =
       config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
     try {
-      const { applied, version } = await migrateDatabase(
-        config.databaseUrl ?? postgres?.url ?? "",
-        forDatabase(config, env),
-      );
+      const { applied, version } = await bringUp(config.databaseUrl ?? postgres?.url ?? "", {
+        libpq: forDatabase(config, env),
+        log,
+        signal: stop.signal,
+        postgres,
+      });
       log.info("database.migrated", { applied, version });
+      return EXIT_OK;
+    } catch (error) {
+      if (!isStop(error, stop.signal)) throw error;
       return EXIT_OK;
     } finally {
       await postgres?.stop();
       stop.dispose();
     }
   });
+}
+
+/** Migrates, and says whom it waits for and when the database turns out to be a copy. */
+async function bringUp(
+  url: string,
+  {
+    libpq,
+    log,
+    signal,
+    postgres,
+  }: {
+    libpq: Env;
+    log: Logger;
+    signal: AbortSignal;
+    postgres: EmbeddedPostgres | undefined;
+  },
+): Promise<MigrationReport> {
+  const report = await migrateDatabase(url, {
+    env: libpq,
+    signal,
+    ...(postgres ? { place: placeOf(postgres.dataDir) } : {}),
+    onWait: ({ waitedMs, holderPid, application, role, since }) =>
+      log.warn("database.migration_waits", {
+        waited_ms: Math.round(waitedMs),
+        holder_pid: holderPid,
+        holder_application: application,
+        holder_role: role,
+        holder_since: since?.toISOString(),
+        message:
+          holderPid === undefined
+            ? "another session holds the lock of the migrations; the start goes on when it lets go"
+            : `process ${holderPid} (${application || "unnamed"}) holds the lock of the migrations; the start goes on when it lets go, or is ended: select pg_terminate_backend(${holderPid})`,
+      }),
+  });
+  if (report.idsBeyond !== undefined)
+    log.warn("database.is_a_copy", {
+      ids_beyond: report.idsBeyond,
+      message:
+        "this database was restored from a backup or copied: ids go on far beyond those of the old one",
+    });
+  return report;
+}
+
+/** The file that PostgreSQL rewrites in its place for as long as the data folder lives; a copy of the folder has another. */
+function placeOf(dataDir: string): string {
+  const { ino, birthtimeMs } = statSync(join(dataDir, "cluster", "global", "pg_control"));
+  return `${ino}-${Math.round(birthtimeMs)}`;
+}
+
+/** True when the start ended because a stop was asked for. */
+function isStop(error: unknown, signal: AbortSignal): boolean {
+  if (error instanceof StartCancelledError) return true;
+  return signal.aborted && error instanceof Error && error.name === "AbortError";
 }
 
 /** The variables of libpq (`PGSSLMODE` and so on) are meant for a database of the operator's. */

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
+import { isAbsence } from "./domain/errors.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Census } from "./loops/census.ts";
@@ -147,7 +148,7 @@ export async function startScheduler(options: {
   });
   try {
     const waiting = { clock, log, signal: options.signal };
-    await whenUsable(() => prepare(store, dispatch, scheduler, config), waiting);
+    await whenUsable(() => prepare(store, dispatch, scheduler, config, log), waiting);
     const explainer = new Explainer({
       ...dispatch,
       store,
@@ -286,9 +287,16 @@ async function prepare(
   dispatch: Dispatch,
   scheduler: { id: string; address: string; version: string },
   config: Config,
+  log: Logger,
 ): Promise<void> {
-  // A backup that is in the way of it is told of by the loop that tries again.
-  await store.ensurePartitions();
+  try {
+    // A backup that is in the way of it is told of by the loop that tries again.
+    await store.ensurePartitions();
+  } catch (error) {
+    if (isAbsence(error)) throw error;
+    // Rows land in the default partitions meanwhile.
+    log.error("loop.failed", { loop: "partitions", error });
+  }
   await store.announce(scheduler, announceLeaseMs(config));
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();

@@ -21,12 +21,15 @@ const DEADLINE_CHECK_MS = 100;
 
 const RETENTION_MS = 3_600_000;
 
+/** How often it is made sure that the coming days have partitions. */
+const PARTITIONS_MS = 60_000;
+
 /** A lead is held for this many rounds of the loop that takes it. */
 const LEAD_ROUNDS = 3;
 
 /** Nothing is lost by it: rows of a day without a partition land in the default one. */
-const PARTITIONS_LOCKED =
-  "partitions were not made or dropped, because another session holds a lock on them (a backup, a long query): tried again in an hour";
+const locked = (what: string, again: string) =>
+  `partitions were not ${what}, because another session holds a lock on them (a backup, a long query): tried again in ${again}`;
 
 /** A scheduler that has not said for this long that it lives is taken for dead, milliseconds. */
 export function announceLeaseMs({ leases }: Pick<Config, "leases">): number {
@@ -93,11 +96,14 @@ export class Duties {
       loop("watchdog", leases.heartbeatMs / 2, () => watchdog.runOnce()),
       this.#waker,
       this.#poll,
+      loop("partitions", PARTITIONS_MS, async () => {
+        if (!(await store.lead("partitions", scheduler.id, PARTITIONS_MS * LEAD_ROUNDS))) return;
+        if (!(await store.ensurePartitions())) throw new Error(locked("made", "a minute"));
+      }),
       loop("retention", RETENTION_MS, async () => {
         if (!(await store.lead("retention", scheduler.id, RETENTION_MS * LEAD_ROUNDS))) return;
-        const made = await store.ensurePartitions();
         const dropped = await store.dropOld(config.keepDays);
-        if (!made || dropped === undefined) throw new Error(PARTITIONS_LOCKED);
+        if (dropped === undefined) throw new Error(locked("dropped", "an hour"));
         if (dropped > 0) log.info("retention.dropped", { partitions: dropped, keep_days: config.keepDays });
       }),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), () => dispatch.queueViews.runOnce()),

@@ -1,11 +1,12 @@
 import pg from "pg";
 import type { Clock } from "../../clock.ts";
-import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { DatabaseUnavailableError, StatementRefusedError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
 import type { ConnectionTarget } from "./connection.ts";
-import { isConflict, poisonsConnection, translateError } from "./errors.ts";
+import { codeOf, isConflict, poisonsConnection, translateError } from "./errors.ts";
 import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
 import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
+import { missingRights } from "./rights.ts";
 import { READ_MARK, SESSIONS, setUp } from "./session.ts";
 import { TYPES } from "./types.ts";
 
@@ -33,6 +34,8 @@ export interface DatabaseOptions {
   readonly retryForMs: number;
 }
 
+const INSUFFICIENT_PRIVILEGE = "42501";
+
 /** How long closing waits for the server to hang up. */
 const GOODBYE_MS = 1_000;
 
@@ -56,6 +59,8 @@ export class Database {
   /** Connections of the pools, with when each has ended. */
   readonly #open = new Map<pg.ClientBase, Promise<void>>();
   #closing = false;
+  /** A statement was refused for want of a right. */
+  #lacksRights = false;
   readonly #onRenewed = new Set<() => void>();
 
   constructor(
@@ -91,11 +96,18 @@ export class Database {
    * Asks a session that was opened earlier, and makes sure that it is ours alone.
    *
    * @param columns What is asked, as SQL.
-   * @throws DatabaseUnavailableError when a pooler lends sessions out for a transaction at a time.
+   * @throws DatabaseUnavailableError when a pooler lends sessions out for a transaction at a time, or when a right
+   *   is lacking that a statement needed.
    */
   async askOwnSession<R extends pg.QueryResultRow>(columns: string): Promise<R> {
     if (this.#shared) await this.#lookAgain();
     return this.#withClient("cold", async (client) => {
+      if (this.#lacksRights) {
+        const missing = await missingRights(client);
+        if (missing !== undefined)
+          throw new DatabaseUnavailableError(missing, false, undefined, "no_permission");
+        this.#lacksRights = false;
+      }
       const { rows } = await client.query<R & { pid: number; mark: string }>(
         `select ${READ_MARK}, ${columns}`,
       );
@@ -228,7 +240,7 @@ export class Database {
         return await work(client);
       } catch (error) {
         failure = error;
-        throw this.#translated(error);
+        throw (await this.#missingRight(client, error)) ?? this.#translated(error);
       } finally {
         client.release(poisonsConnection(failure) || saysShared(failure));
       }
@@ -249,6 +261,17 @@ export class Database {
         pool.options.ssl = transport.encryption;
       }
     }
+  }
+
+  /** Names the commands that give the role what a statement lacked; undefined for any other error. */
+  async #missingRight(client: pg.ClientBase, error: unknown): Promise<StatementRefusedError | undefined> {
+    if (codeOf(error) !== INSUFFICIENT_PRIVILEGE || error instanceof DatabaseUnavailableError)
+      return undefined;
+    this.#lacksRights = true;
+    const missing = await missingRights(client).catch(() => undefined);
+    return missing === undefined
+      ? undefined
+      : new StatementRefusedError(missing, false, error, "no_permission");
   }
 
   #translated(error: unknown): unknown {
@@ -320,7 +343,8 @@ export class Database {
     } catch (error) {
       const isAnswer = error === answer;
       broken = (isAnswer && (poisonsConnection(error) || saysShared(error))) || !(await rolledBack(client));
-      throw isAnswer ? this.#translated(error) : error;
+      if (!isAnswer) throw error;
+      throw (broken ? undefined : await this.#missingRight(client, error)) ?? this.#translated(error);
     } finally {
       client.release(broken);
     }
@@ -340,10 +364,15 @@ function errorCode(error: unknown): string {
  *
  * @throws SharedSessionError when they have not.
  */
-export async function checkSessions(target: ConnectionTarget, owner: string): Promise<void> {
-  const first = await openSession(target, owner, "cold");
+export async function checkSessions(
+  target: ConnectionTarget,
+  owner: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const options = signal ? { signal } : {};
+  const first = await openSession(target, owner, "cold", options);
   try {
-    const second = await openSession(target, owner, "cold");
+    const second = await openSession(target, owner, "cold", options);
     try {
       await requireOwnSessions(first, second);
     } finally {

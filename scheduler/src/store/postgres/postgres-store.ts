@@ -21,7 +21,7 @@ import { getWorker, leaseHolders, listLaunches, listWorkers, waitingLaunches } f
 import { inspectDatabase, listSchedulers } from "./inspect.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
 import { foreignLock } from "./lock-waits.ts";
-import { loadMigrations, type MigrationReport, migrate } from "./migrate.ts";
+import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./migrate.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
 import { openSession } from "./open-session.ts";
@@ -89,17 +89,17 @@ const HOT_CONNECTIONS = 3;
 const COLD_CONNECTIONS = 24;
 
 /**
- * Applies what is missing of the schema.
+ * Applies what is missing of the schema, and makes ids go on elsewhere when the database is a copy of another.
  *
- * @param env Where the variables of libpq are looked up; nowhere by default.
- * @throws SchemaMismatchError, DatabaseUnavailableError, SharedSessionError, DatabaseUrlError.
+ * @param options.env Where the variables of libpq are looked up; nowhere by default.
+ * @throws SchemaMismatchError, MissingRightsError, SharedSessionError, DatabaseUrlError, DatabaseUnavailableError.
  */
 export async function migrateDatabase(
   url: string,
-  env: Readonly<Record<string, string | undefined>> = {},
+  options: MigrationOptions & { readonly env?: Readonly<Record<string, string | undefined>> } = {},
 ): Promise<MigrationReport> {
-  const target = new ConnectionTarget(url, env);
-  return migrate(target, await loadMigrations());
+  const target = new ConnectionTarget(url, options.env);
+  return migrate(target, await loadMigrations(), options);
 }
 
 /** Opens the store. Connections are made when needed; the schema must be there. */

@@ -1,0 +1,31 @@
+import type pg from "pg";
+
+/** Functions that not every role may call on every server. */
+const MAY_ASK = `select has_function_privilege('pg_control_system()', 'EXECUTE') as system,
+    has_function_privilege('pg_control_checkpoint()', 'EXECUTE') as timeline`;
+
+/**
+ * Begins another incarnation when this database is a copy of the one it was, so that ids do not repeat.
+ *
+ * @param place What tells the files of an embedded database from a copy of them.
+ * @returns The number that ids are larger than from now on; undefined when it is the same database as before.
+ */
+export async function beginIncarnation(
+  client: pg.ClientBase,
+  place: string | undefined,
+): Promise<number | undefined> {
+  const { rows: may } = await client.query<{ system: boolean; timeline: boolean }>(MAY_ASK);
+  const parts = [
+    ...(may[0]?.system ? ["(select system_identifier::text from pg_control_system())"] : []),
+    ...(may[0]?.timeline ? ["(select timeline_id::text from pg_control_checkpoint())"] : []),
+    "(select oid::text from pg_database where datname = current_database())",
+  ];
+  // The cluster, its timeline (a recovery to an earlier time begins another), and the database within it.
+  const { rows } = await client.query<{ identity: string }>(`select concat_ws('/', ${parts}) as identity`);
+  const identity = [rows[0]?.identity ?? "", ...(place === undefined ? [] : [place])].join("/");
+  const begun = await client.query<{ beyond: string | null }>("select begin_incarnation($1) as beyond", [
+    identity,
+  ]);
+  const beyond = begun.rows[0]?.beyond;
+  return beyond === null || beyond === undefined ? undefined : Number(beyond);
+}

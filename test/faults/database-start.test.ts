@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { MusterError } from "@muster/worker/client";
+import { Fleet, within } from "../support/fleet.ts";
+import { openTransaction } from "../support/locker.ts";
+import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
+import { killAll, Program } from "../support/program.ts";
+
+/** The database is looked at ten times a second. */
+const TOLD_MS = 3_000;
+
+function serve(databaseUrl: string): Program {
+  return Program.start("scheduler", "../../scheduler/bin/muster-scheduler.js", {
+    base: import.meta.url,
+    args: ["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"],
+    env: { DATABASE_URL: databaseUrl },
+  });
+}
+
+describe("a start that waits for the database", () => {
+  let db: TestDatabase;
+  before(async () => {
+    db = await createDatabase();
+  });
+  afterEach(() => killAll());
+  after(() => db.drop());
+
+  it("T41: names who holds the lock of the migrations, and ends at SIGTERM", async () => {
+    const locker = await openTransaction(db.url, "select pg_advisory_lock(120597207049586)");
+    try {
+      const scheduler = serve(db.url);
+      const first = await scheduler.line("database.migration_waits");
+      assert.deepEqual([first.holder_pid, first.holder_application], [locker.pid, "the locker"]);
+      assert.match(String(first.holder_since), /^\d{4}-/);
+      assert.match(
+        String(first.message),
+        new RegExp(`process ${locker.pid} \\(the locker\\) holds .*pg_terminate_backend`),
+      );
+      await scheduler.line("database.migration_waits", ({ waited_ms }) => Number(waited_ms) >= 3_000);
+      const asked = performance.now();
+      assert.deepEqual(await scheduler.end("SIGTERM"), { code: 0, signal: null });
+      assert.ok(performance.now() - asked < 2_000, "it ends at once");
+      assert.equal(scheduler.stderr, "");
+      const waiting = serve(db.url);
+      await waiting.line("database.migration_waits");
+      await locker.rows("select pg_advisory_unlock(120597207049586)");
+      await waiting.line("scheduler.started");
+      assert.deepEqual(await waiting.end("SIGTERM"), { code: 0, signal: null });
+      const told = waiting.lines.filter(({ level }) => level === "warn" || level === "error");
+      assert.deepEqual(
+        told.map(({ event }) => event),
+        ["database.migration_waits"],
+        "an orderly stop warns of nothing",
+      );
+    } finally {
+      await locker.release();
+    }
+  });
+});
+
+describe("T8, T9: a scheduler whose role only reads and writes rows", () => {
+  let role: TestRole;
+  let fleet: Fleet;
+
+  before(async () => {
+    const db = await createDatabase();
+    role = await createRole(db);
+    await db.query(`grant usage on schema muster to ${role.name}`);
+    await db.query(`grant select, insert, update, delete on all tables in schema muster to ${role.name}`);
+    await db.query(`grant usage on all sequences in schema muster to ${role.name}`);
+    // Its days are gone, and a task has ended meanwhile.
+    for (const parent of ["task_finished", "task_attempt", "event", "task_output"])
+      await db.query(
+        `do $$ declare child text; begin for child in select inhrelid::regclass::text from pg_inherits
+           where inhparent = 'muster.${parent}'::regclass and inhrelid::regclass::text ~ '[0-9]{8}$'
+         loop execute 'drop table ' || child; end loop; end $$`,
+      );
+    await db.query("insert into event (name, task_id) values ('landed', 1)");
+    fleet = await Fleet.start({ database: db, databaseUrl: () => role.url });
+  });
+
+  after(async () => {
+    await killAll();
+    await role.drop();
+    await fleet.stop();
+  });
+
+  it("starts, moves what landed in the default partition and makes the days to come", async () => {
+    const [left] = await fleet.db.query<{ count: number }>(
+      "select count(*)::int as count from only event_default",
+    );
+    assert.equal(left?.count, 0);
+    assert.equal((await fleet.db.query("select from event where name = 'landed'")).length, 1);
+    await fleet.worker("rows");
+    const handle = await fleet.client.submit("echo", {});
+    assert.ok(await handle.result());
+  });
+
+  it("a right that is taken away is named with its GRANT, and given back everything goes on", async () => {
+    await fleet.db.query(`revoke insert on task from ${role.name}`);
+    const refused = await fleet.client.submit("echo", {}).then(
+      () => assert.fail("the call was accepted"),
+      (error: unknown) => MusterError.from(error),
+    );
+    assert.equal(refused.codeName, "Unavailable");
+    assert.match(refused.message, new RegExp(`GRANT INSERT ON muster\\.task TO ${role.name}`));
+    await within("/readyz says so", TOLD_MS, async () => {
+      const answer = await fetch(`${fleet.scheduler.http}/readyz`);
+      const text = await answer.text();
+      return answer.status === 503 && text.includes(`GRANT INSERT ON muster.task TO ${role.name}`)
+        ? true
+        : undefined;
+    });
+    await fleet.db.query(`grant insert on task to ${role.name}`);
+    await within("it is ready again", TOLD_MS, async () =>
+      (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
+    );
+    assert.ok(await (await fleet.client.submit("echo", {})).result());
+  });
+});
