@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
+import { within } from "../support/fleet.ts";
 import { runMuster } from "../support/muster.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { killAll, Program } from "../support/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
 
 describe("mistakes at the command line", () => {
@@ -67,6 +68,37 @@ describe("mistakes at the command line", () => {
     assert.match(stderr, /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m);
     assert.match(stderr, /^error: t-\d+ has not ended within 3\.0 s: NO_WORKER/m);
     assert.match(stderr, /the task goes on: `muster why t-\d+` says more/);
+  });
+
+  it("following a task shows its whole life in order, with whoever did it", async () => {
+    await startTestWorker({ scheduler: scheduler.grpc, id: "followed" });
+    const client = new Client({ scheduler: scheduler.grpc });
+    const handle = await client.submit("sleep", { ms: 60_000 }, { queue: "default" });
+    const follower = Program.start("muster events --follow", "../../cli/src/main.ts", {
+      base: import.meta.url,
+      args: ["events", handle.id, "--follow", "--scheduler", scheduler.grpc],
+    });
+    const names = () => follower.stdout.split("\n").map((line) => line.split("\t")[2]);
+    await within("the start is shown", 5_000, () => (names().includes("started") ? true : undefined));
+    await handle.cancel();
+    await within("the end is shown", 5_000, () => (names().includes("cancelled") ? true : undefined));
+    follower.kill("SIGKILL");
+    client.close();
+    const rows = follower.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split("\t"));
+    const life = ["created", "assigned", "accepted", "started", "cancelled"];
+    assert.deepEqual(
+      rows.map(([, , name]) => name).filter((name) => life.includes(name ?? "")),
+      life,
+    );
+    assert.deepEqual(
+      rows.filter(([, , name]) => name === "started").map((row) => row[5]),
+      ["followed"],
+    );
+    const times = rows.map(([, time]) => String(time));
+    assert.deepEqual(times, times.toSorted());
   });
 
   it("usage errors name the command that was meant, and refusals name commands, not calls", async () => {
