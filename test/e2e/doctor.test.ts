@@ -136,7 +136,7 @@ describe("muster doctor", () => {
     await fleet.db.query("update task set create_time = now() - interval '20 minutes'");
     await fleet.db.query("update task set phase_time = now() - interval '6 minutes' where state = 2");
     const unserved = await finds("work.unserved");
-    assert.match(unserved.summary, /^1 task wait .* orphan in queue forgotten, has waited for 20 min/);
+    assert.match(unserved.summary, /^1 task waits .* orphan in queue forgotten, has waited for 20 min/);
     const stuck = await finds("work.stuck");
     assert.match(stuck.summary, new RegExp(`${held.id} \\(gate\\) on well, .* for 6(\\.\\d)? min`));
     assert.match((await finds("workers.refused")).summary, /^1 worker was refused .*stranger.*BAD_TOKEN/);

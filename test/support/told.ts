@@ -36,7 +36,7 @@ export function assertTold(reason: Reason, { summary, evidence, remedy, since = 
 export function lost({ pid }: { readonly pid: number | undefined }, held: string): Saying {
   return {
     summary: new RegExp(
-      `^it stopped answering: its last beat came .+ before it was given up; lease and grace ran out, and what it held was requeued: ${literal(held)}$`,
+      `^it stopped answering: its last beat came .+ before it was given up; lease and grace ran out; what it held was requeued: ${literal(held)}$`,
     ),
     evidence: {
       held: new RegExp(`^${literal(held)}$`),

@@ -153,7 +153,7 @@ export class Explainer {
       const silentMs = end?.attributes.silent_ms;
       const facts = {
         silentMs: silentMs === undefined ? undefined : Number(silentMs),
-        held: end?.attributes.held ?? "",
+        held: end && (end.attributes.held ?? ""),
       };
       const reasons = explainExit(record, now) ?? explainSilence(record, now) ?? [explainGone(record, facts)];
       return { subject: record.workerId, state, reasons };

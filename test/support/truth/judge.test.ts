@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type Message, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Explanation, ExplanationSchema, QueueSchema, ReasonSchema } from "@muster/protocol";
+import {
+  type Explanation,
+  ExplanationSchema,
+  QueueSchema,
+  ReasonSchema,
+  WorkerSchema,
+} from "@muster/protocol";
 import type { Facts, QueueFact, SessionFact, TaskFact } from "./facts.ts";
 import { judge, type Kind, type Look, type SaidCheck } from "./judge.ts";
 import { readCommands } from "./words.ts";
@@ -87,6 +93,7 @@ function kinds(scene: Scene): Kind[] {
     workers: new Map(ofWorker ? [["w-1", ofWorker]] : []),
     queues: new Map(ofQueue ? [["default", ofQueue]] : []),
     listedQueues: [],
+    listedWorkers: [],
     checks: check ? [{ ...base, ...check }] : [],
     called: new Set(["t-1.2"]),
     noting: new Set(["w-1"]),
@@ -221,6 +228,8 @@ describe("the truth check", () => {
     assert.deepEqual(kinds({ ofQueue: said("paused", { code: "IDLE_NO_WORK" }) }), ["state"]);
     const listed = create(QueueSchema, { name: "default", readyCount: 1n, activeCount: 1n });
     assert.deepEqual(kinds({ look: { listedQueues: [listed] } }), ["count"]);
+    const idle = create(WorkerSchema, { id: "w-1", activeCount: 0 });
+    assert.deepEqual(kinds({ look: { listedWorkers: [idle] } }), ["count"]);
     const paused = create(QueueSchema, { name: "default", paused: true, activeCount: 1n });
     assert.deepEqual(kinds({ look: { listedQueues: [paused] } }), ["state"]);
     assert.deepEqual(kinds({ check: { ok: false, summary: "2 queues are paused: a (b) for 3 s" } }), [

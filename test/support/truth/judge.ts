@@ -1,4 +1,4 @@
-import type { Explanation, Queue, Reason } from "@muster/protocol";
+import type { Explanation, Queue, Reason, Worker } from "@muster/protocol";
 import type { Facts, ProcessState, QueueFact, SessionFact, TaskFact } from "./facts.ts";
 import { judgeTask } from "./judge-task.ts";
 import { judgeWorker } from "./judge-worker.ts";
@@ -50,6 +50,7 @@ export interface Look {
   readonly workers: ReadonlyMap<string, Explanation>;
   readonly queues: ReadonlyMap<string, Explanation>;
   readonly listedQueues: readonly Queue[];
+  readonly listedWorkers: readonly Worker[];
   readonly checks: readonly SaidCheck[];
   /** Attempts of which a handler has noted that it was called, and the workers whose handlers note it. */
   readonly called: ReadonlySet<string>;
@@ -82,6 +83,7 @@ export function judge(look: Look): Contradiction[] {
     if (session) judgeWorker(context, session, explanation);
   }
   for (const said of look.listedQueues) judgeListedQueue(context, said);
+  for (const said of look.listedWorkers) judgeListedWorker(context, said);
   for (const [name, explanation] of look.queues) judgeQueue(context, name, explanation);
   for (const explanation of [...look.tasks.values(), ...look.workers.values(), ...look.queues.values()]) {
     for (const reason of explanation.reasons) judgeWords(context, explanation.subject, reason);
@@ -137,6 +139,15 @@ function unchanged<T>(
       .filter((fact) => old.get(keyOf(fact)) === JSON.stringify(lasting(fact)))
       .map((fact) => [keyOf(fact), fact]),
   );
+}
+
+function judgeListedWorker(context: Context, { id, activeCount, goneReason }: Worker): void {
+  const session = context.sessions.get(id);
+  if (!session || session.goneMs !== null || goneReason !== "") return;
+  const held = heldBy(context, session.sessionId);
+  if (held === undefined || held.length === activeCount) return;
+  const but = `it holds ${held.length}: ${held.map((task) => task.id).join(", ")}`;
+  context.add("count", id, `ListWorkers: ${activeCount} active`, but);
 }
 
 function judgeListedQueue({ queues, add }: Context, said: Queue): void {

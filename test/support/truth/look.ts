@@ -35,7 +35,7 @@ export async function lookForLies(parts: LookParts): Promise<Contradiction[]> {
     .slice(0, MOST);
   const asks = <T>(list: readonly T[], nameOf: (item: T) => string, ask: (name: string) => Asked) =>
     Promise.all(list.slice(0, MOST).map(async (item) => [nameOf(item), await ask(nameOf(item))] as const));
-  const [tasks, workers, queues, listed, diagnosis] = await Promise.all([
+  const [tasks, workers, queues, listed, listedWorkers, diagnosis] = await Promise.all([
     asks<TaskFact>(
       [...open, ...ended],
       ({ id }) => id,
@@ -52,6 +52,7 @@ export async function lookForLies(parts: LookParts): Promise<Contradiction[]> {
       (queue) => known(client.fleet.explainQueue({ queue }, call)),
     ),
     client.fleet.listQueues({ pageSize: 1_000 }, call),
+    client.fleet.listWorkers({ pageSize: 1_000 }, call),
     client.fleet.diagnose({}, call),
   ]);
   const after = await facts.read();
@@ -64,6 +65,7 @@ export async function lookForLies(parts: LookParts): Promise<Contradiction[]> {
     workers: present(workers),
     queues: present(queues),
     listedQueues: listed.queues,
+    listedWorkers: listedWorkers.workers,
     checks: (diagnosis.diagnosis?.checks ?? []).map((check) => ({
       ...check,
       ok: check.status === CheckStatus.OK,

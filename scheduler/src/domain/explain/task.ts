@@ -55,7 +55,7 @@ export function explainActive(facts: ActiveFacts): Reason[] {
         { key: "worker", value: worker, source: "heartbeat", ageMs: silent },
         ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
       ],
-      remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is given to another worker by itself; what is wrong with this one: muster why ${worker}`,
+      remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is ${task.cancelTime ? "cancelled" : "given to another worker by itself"}; what is wrong with this one: muster why ${worker}`,
     });
   }
   const heldUp = holder?.held?.find((attempt) => attempt.attemptId === attemptId)?.heldUp;

@@ -179,12 +179,21 @@ function loading(member: FleetMember, now: Date): Reason[] {
 export interface EndFacts {
   /** Since its last beat, milliseconds. */
   readonly silentMs: number | undefined;
-  /** Attempts that it held, as text. */
-  readonly held: string;
+  /** Attempts that it held, as text; undefined when the event of its end is not kept. */
+  readonly held: string | undefined;
+}
+
+/** What became of what it held; nothing where no event is kept that says so. */
+function heldAtEnd({ held }: EndFacts, became: string): string {
+  if (held === undefined) return "";
+  return held === "" ? "; it held nothing" : `; what it held ${became}: ${held}`;
 }
 
 /** How a worker ended. */
-export function explainGone(record: WorkerRecord, end: EndFacts = { silentMs: undefined, held: "" }): Reason {
+export function explainGone(
+  record: WorkerRecord,
+  end: EndFacts = { silentMs: undefined, held: undefined },
+): Reason {
   const since = record.goneTime;
   const reason = (code: string, summary: string, remedy: string, evidence: Evidence[] = []): Reason => ({
     code,
@@ -215,7 +224,7 @@ export function explainGone(record: WorkerRecord, end: EndFacts = { silentMs: un
     case "lost":
       return reason(
         "LOST",
-        `it stopped answering${end.silentMs === undefined ? "" : `: its last beat came ${span(end.silentMs)} before it was given up`}; lease and grace ran out, and ${end.held ? `what it held was requeued: ${end.held}` : "it held nothing"}`,
+        `it stopped answering${end.silentMs === undefined ? "" : `: its last beat came ${span(end.silentMs)} before it was given up`}; lease and grace ran out${heldAtEnd(end, "was requeued")}`,
         `look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives (kernel log: was it killed for memory?) and reaches the scheduler; it may register again at any time`,
       );
     case "fatal": {
@@ -223,7 +232,7 @@ export function explainGone(record: WorkerRecord, end: EndFacts = { silentMs: un
       return reason(
         "FATAL",
         fatal
-          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}; ${end.held ? `what it held was requeued at once: ${end.held}` : "it held nothing"}`
+          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}${heldAtEnd(end, "was requeued at once")}`
           : "it reported a fatal error",
         "mend the cause named in the traceback and start it again",
         fatal ? [{ key: "traceback", value: fatal.traceback, source: "event" }] : [],
