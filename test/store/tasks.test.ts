@@ -143,13 +143,20 @@ describe("store: tasks by hand", () => {
     await store.appendOutput([chunk(1, 3), chunk(2, 2)]);
     const texts: string[] = [];
     for (let at = { epoch: 0, sequence: 0 }; ; ) {
-      const page = await store.outputAfter(taskId ?? 0, at.epoch, at.sequence, 2);
+      const page = await store.outputAfter(taskId ?? 0, at, 2, 1_000);
       if (page.length === 0) break;
       texts.push(...page.map(({ data }) => Buffer.from(data).toString()));
       at = page.at(-1) ?? at;
     }
     assert.deepEqual(texts, ["1.1", "1.2", "1.3", "2.1", "2.2"]);
-    assert.deepEqual(await store.outputAfter((taskId ?? 0) + 1_000, 0, 0, 10), []);
+    const front = { epoch: 0, sequence: 0 };
+    assert.deepEqual(await store.outputAfter((taskId ?? 0) + 1_000, front, 10, 1_000), []);
+    const within = async (bytes: number) => (await store.outputAfter(taskId ?? 0, front, 10, bytes)).length;
+    assert.deepEqual(
+      [await within(1), await within(6), await within(8), await within(100)],
+      [1, 2, 2, 5],
+      "by bytes",
+    );
   });
 
   it("pauses and resumes queues, and counts what is in them", async () => {

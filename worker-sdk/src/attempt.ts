@@ -134,7 +134,11 @@ export class Attempt implements TaskContext<never> {
 
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
     this.#phases ??= new Phases(this.#host, this.assignment, {
-      event: (event, attributes) => this.event(event, attributes),
+      event: (event, attributes) => {
+        // What was said of how far it is belongs to what ran before.
+        this.#progress?.close();
+        this.event(event, attributes);
+      },
       timedOut: (phase, limitMs) =>
         this.abort({
           kind: "timedOut",

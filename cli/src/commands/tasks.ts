@@ -52,7 +52,10 @@ export function addTasks(program: Command, io: Io): void {
     .option("--worker <id>", "only tasks that this worker holds or held last")
     .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "go on where an earlier list ended")
-    .option("--json", "print the ListTasksResponse as JSON")
+    .option(
+      "--json",
+      "print the ListTasksResponse as JSON; payloads and results are left out, see omittedFields there and `muster task ID --json`",
+    )
     .addHelpText(
       "after",
       `

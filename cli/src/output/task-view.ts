@@ -71,6 +71,9 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
       task.state === TaskState.SUCCEEDED ? bodyCell(task.output, task.outputContentType) : undefined,
     ],
     ...(stdout.isTTY ? [] : task.attempts.map(earlierAttempt)),
+    ...(stdout.isTTY || task.omittedAttemptCount === 0
+      ? []
+      : [["attempts left out", String(task.omittedAttemptCount)] as [string, string]]),
   ]);
   if (!stdout.isTTY) return;
   if (task.attempts.length > 0) {
@@ -80,6 +83,8 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
       ATTEMPT_COLUMNS,
       task.attempts.map((attempt) => attemptRow(attempt, now)),
     );
+    if (task.omittedAttemptCount > 0)
+      stdout.write(`${colors.dim(`${task.omittedAttemptCount} more attempts in the middle are left out`)}\n`);
   }
   const traceback = task.failure?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);

@@ -27,6 +27,7 @@ import { Sessions } from "./sessions.ts";
 import { Settler } from "./settler.ts";
 import { Submitter } from "./submitter.ts";
 import { TaskControl } from "./task-control.ts";
+import { TaskFollowers } from "./task-followers.ts";
 import { TaskSignals } from "./task-signals.ts";
 import { UnknownOutcomes } from "./unknown-outcomes.ts";
 import { Waits } from "./waits.ts";
@@ -40,6 +41,7 @@ export interface Dispatch {
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
+  readonly followers: TaskFollowers;
   readonly journal: Journal;
   readonly launches: Launches;
   readonly peers: Peers;
@@ -81,6 +83,7 @@ export function createDispatch(options: {
   const registry = new Registry();
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
+  const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store);
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
@@ -219,6 +222,7 @@ export function createDispatch(options: {
     clock,
     dispatcher,
     fleet,
+    followers,
     journal,
     launches,
     peers,

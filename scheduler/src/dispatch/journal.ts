@@ -38,7 +38,7 @@ export class Journal {
   readonly #signals: TaskSignals;
   readonly #dirty = new ChurnMap<Attempt, Session>();
   #events: { readonly event: NewEvent; readonly at: number }[] = [];
-  /** Events that are not written, by task. */
+  /** Events and chunks of output that are not written, by task. */
   readonly #unwritten = new Map<number, number>();
   #chunks: OutputChunk[] = [];
   #chunkBytes = 0;
@@ -77,8 +77,11 @@ export class Journal {
   output(chunk: OutputChunk): void {
     this.#chunks.push(chunk);
     this.#chunkBytes += chunk.data.byteLength;
+    this.#count(chunk, 1);
     while (this.#chunkBytes > MAX_OUTPUT_BYTES && this.#chunks.length > 1) {
-      this.#chunkBytes -= this.#chunks.shift()?.data.byteLength ?? 0;
+      const oldest = this.#chunks.shift();
+      if (oldest) this.#count(oldest, -1);
+      this.#chunkBytes -= oldest?.data.byteLength ?? 0;
       this.#droppedChunks++;
     }
     this.#arm(FLUSH_AFTER_MS);
@@ -91,15 +94,16 @@ export class Journal {
   }
 
   /**
-   * Writes what happened to these tasks before their end is written, so that the feed has it in order and a
-   * crash cannot lose it. Costs nothing when nothing is unwritten. When the database is away it gives up:
-   * the end cannot be written either.
+   * Writes what happened to these tasks, and their output, before their end is written, so that the feed has it in
+   * order, whoever sees the end finds all the output, and a crash cannot lose it. Costs nothing when nothing is
+   * unwritten. When the database is away it gives up: the end cannot be written either.
    */
   async flushEventsOf(taskIds: readonly number[]): Promise<void> {
     let left = Number.POSITIVE_INFINITY;
     while (this.#unwritten.size > 0 && taskIds.some((id) => this.#unwritten.has(id))) {
-      if (this.#events.length >= left) return;
-      left = this.#events.length;
+      const waiting = this.#events.length + this.#chunks.length;
+      if (waiting >= left) return;
+      left = waiting;
       await this.flush();
     }
   }
@@ -132,6 +136,7 @@ export class Journal {
       this.#written(chunks, (rows) => this.#store.appendOutput(rows)),
     ]);
     for (const { event } of [...told.done, ...told.lost]) this.#count(event, -1);
+    for (const chunk of [...put.done, ...put.lost]) this.#count(chunk, -1);
     for (const { attempt } of touched.done) this.#signals.changed(attempt.taskId);
     for (const chunk of put.done) this.#signals.changed(chunk.taskId);
     const kept = touched.kept.length + told.kept.length + put.kept.length;
@@ -186,7 +191,7 @@ export class Journal {
     }
   }
 
-  #count({ taskId }: NewEvent, change: number): void {
+  #count({ taskId }: Pick<NewEvent, "taskId">, change: number): void {
     if (taskId === undefined) return;
     const count = (this.#unwritten.get(taskId) ?? 0) + change;
     if (count > 0) this.#unwritten.set(taskId, count);

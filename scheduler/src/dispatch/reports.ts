@@ -10,6 +10,7 @@ import type { ClassIndex } from "./class-index.ts";
 import type { Journal } from "./journal.ts";
 import type { LapsedAttempts } from "./lapsed.ts";
 import type { LeaseSettings } from "./limits.ts";
+import { notePhase, noteProgress } from "./progress.ts";
 import type { Registry } from "./registry.ts";
 import type { Attempt, AttemptProgress, Session } from "./session.ts";
 import type { ReportedResult, Settler } from "./settler.ts";
@@ -134,9 +135,9 @@ export class Reports {
   progress(session: Session, key: AttemptKey, progress: AttemptProgress): void {
     const attempt = this.#current(session, key, "progress");
     if (!attempt) return;
-    attempt.progress = progress;
-    attempt.unwritten.progress = true;
-    watchOf(attempt).progressAt = this.#parts.clock.monotonic();
+    const now = this.#parts.clock.monotonic();
+    noteProgress(attempt, progress, now);
+    watchOf(attempt).progressAt = now;
     this.#parts.journal.touch(session, attempt);
   }
 
@@ -184,6 +185,7 @@ export class Reports {
   #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
     if (change === "stuck" || change === "recovered") return;
     const entered = change === "started";
+    notePhase(attempt, phase, entered);
     if (!entered && attempt.phase !== phase) return;
     attempt.phase = entered ? phase : undefined;
     attempt.phaseAt = this.#parts.clock.monotonic();

@@ -28,7 +28,14 @@ export interface Attempt {
   startedAt: number | undefined;
   phase: string | undefined;
   phaseAt: number;
-  progress: AttemptProgress | undefined;
+  /** Null when it was cleared: a phase has begun after the one that it was of. */
+  progress: AttemptProgress | null | undefined;
+  /** When it came; undefined while there is none. */
+  progressAt?: number;
+  /** Of what it is: the innermost phase that was open when it came; undefined for the whole attempt. */
+  progressOf?: OpenPhase | undefined;
+  /** Phases that have begun and not ended, the innermost last; undefined before the first. */
+  openPhases?: OpenPhase[];
   /** What has not been written yet. */
   unwritten: { accept: boolean; phase: boolean; progress: boolean };
   /** Highest number of the worker's events seen. */
@@ -43,6 +50,11 @@ export interface Attempt {
   timedOut: HardTimeout | undefined;
   /** What the soft watchdogs know of it. */
   watch: AttemptWatch | undefined;
+}
+
+/** A named phase under way. */
+export interface OpenPhase {
+  readonly phase: string;
 }
 
 /** Progress as the worker reports it. */

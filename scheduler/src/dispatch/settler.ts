@@ -14,6 +14,7 @@ import { HeldResults } from "./held-results.ts";
 import type { Journal } from "./journal.ts";
 import type { ResultAck } from "./link.ts";
 import type { Peers } from "./peers.ts";
+import { lastProgress } from "./progress.ts";
 import type { Attempt, Session } from "./session.ts";
 import type { TaskSignals } from "./task-signals.ts";
 
@@ -201,6 +202,7 @@ export class Settler {
       settlement: withMetrics(decide(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
+      progress: lastProgress(attempt, now),
     };
     return { session, attempt, request, at: now };
   }

@@ -96,6 +96,14 @@ export interface AttemptRecord {
   readonly endTime: Date | undefined;
 }
 
+/** Attempts of a task that did not end it: of many the first and the last. */
+export interface Attempts {
+  /** Oldest first. */
+  readonly kept: readonly AttemptRecord[];
+  /** How many are left out of the middle. */
+  readonly omitted: number;
+}
+
 /** A task as kept in the store. */
 export interface TaskRecord {
   readonly id: number;
@@ -136,6 +144,11 @@ export interface TaskRecord {
   readonly metrics: AttemptMetrics | undefined;
   readonly cancelTime: Date | undefined;
   readonly cancelReason: string | undefined;
+  /** Sizes of payload and output, whether they were read or not. */
+  readonly payloadBytes?: number;
+  readonly outputBytes?: number;
+  /** Fields that hold something and were not read because of their size. */
+  readonly unread?: readonly string[];
 }
 
 /** True when the task has ended. */

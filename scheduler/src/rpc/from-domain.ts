@@ -79,7 +79,7 @@ export function toWorkerState(state: WorkerState): DomainWorkerState | undefined
 }
 
 /** A task as it is sent. */
-export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = []) {
+export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = [], omittedAttempts = 0) {
   const progress = task.progress;
   return create(TaskSchema, {
     id: formatTaskId(task.id),
@@ -128,6 +128,14 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     attempts: attempts.map((attempt) => fromAttempt(task.id, attempt)),
     ...time("cancelTime", task.cancelTime),
     cancelReason: task.cancelReason ?? "",
+    payloadBytes: BigInt(task.payloadBytes ?? 0),
+    outputBytes: BigInt(task.outputBytes ?? 0),
+    omittedAttemptCount: omittedAttempts,
+    omittedFields: [
+      ...(task.payloadBytes && task.payload === undefined ? ["payload"] : []),
+      ...(task.outputBytes && task.output === undefined ? ["output"] : []),
+      ...(task.unread ?? []),
+    ],
   });
 }
 

@@ -3,37 +3,38 @@ import type { Clock } from "../clock.ts";
 import type { SizeLimits } from "../dispatch/limits.ts";
 import type { Submitter } from "../dispatch/submitter.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
-import type { TaskSignals } from "../dispatch/task-signals.ts";
+import type { TaskFollowers } from "../dispatch/task-followers.ts";
 import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
-import { formatAttemptId, formatTaskId, parseTaskId } from "../domain/ids.ts";
-import { hasEnded, type TaskRecord } from "../domain/task.ts";
-import type { OutputChunk, Store } from "../store/store.ts";
+import { formatTaskId, parseTaskId } from "../domain/ids.ts";
+import type { TaskRecord } from "../domain/task.ts";
+import type { Store } from "../store/store.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Explainer } from "./explainer.ts";
-import { fromTask, toTaskState } from "./from-domain.ts";
+import { fittedTask } from "./fitted-task.ts";
+import { toTaskState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
-import type { CallContext, Handlers } from "./handlers.ts";
+import type { Handlers } from "./handlers.ts";
+import { fitPage } from "./message-size.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import { toNewTasks } from "./task-spec.ts";
 import { storable } from "./text.ts";
-import { timestampFromMs } from "./time.ts";
+import { watchTask } from "./watch-task.ts";
 
-/** A watched task is read this often without a signal: its worker may be another scheduler's. */
-const WATCH_POLL_MS = 500;
-
-/** Output chunks in one message of WatchTask. */
-const WATCH_CHUNKS = 100;
+/** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
+const MAX_LISTED_BYTES = 64 * 1024;
 
 /** What the service works with. */
 export interface TaskServiceParts {
   readonly store: Store;
   readonly submitter: Submitter;
   readonly control: TaskControl;
-  readonly signals: TaskSignals;
+  readonly followers: TaskFollowers;
   readonly explainer: Explainer;
   readonly clock: Clock;
   readonly sizes: SizeLimits;
+  /** About the largest message: a page ends before it. */
+  readonly pageBytes: number;
   readonly tracing: Tracing;
   /** Aborts when the scheduler stops: watches end. */
   readonly stopping: AbortSignal;
@@ -53,7 +54,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async getTask({ taskId }) {
       const task = await requireTask(store, taskId);
-      return { task: fromTask(task, await store.getAttempts(task.id)) };
+      return { task: fittedTask(task, await store.countedAttempts(task.id), parts.sizes.maxMessageBytes) };
     },
 
     async listTasks(request) {
@@ -67,12 +68,10 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
         beforeId: parsePageToken(request.pageToken),
         limit: limit + 1,
       });
-      const page = tasks.slice(0, limit);
-      const last = page.at(-1);
-      return {
-        tasks: page.map((task) => fromTask(task)),
-        nextPageToken: tasks.length > limit && last ? pageToken(last.id) : "",
-      };
+      const listed = (task: TaskRecord) =>
+        fittedTask(task, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
+      const page = fitPage(tasks, limit, listed, parts.pageBytes);
+      return { tasks: page.items, nextPageToken: page.last && page.more ? pageToken(page.last.id) : "" };
     },
 
     async cancelTask({ taskId, reason }) {
@@ -86,7 +85,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
           `task ${taskId} has already ended; look at it with GetTask`,
         );
       }
-      return { task: fromTask(await requireTask(store, taskId)) };
+      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
     },
 
     async retryTask({ taskId }) {
@@ -99,10 +98,19 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
           `task ${taskId} is queued or running; only one that has ended or waits for its time can be retried`,
         );
       }
-      return { task: fromTask(await requireTask(store, taskId)) };
+      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
     },
 
-    watchTask: (request, context) => watchTask(parts, request.taskId, context),
+    watchTask: (request, { signal }) =>
+      watchTask(
+        { ...parts, maxMessageBytes: parts.sizes.maxMessageBytes },
+        requireId(request.taskId),
+        signal,
+        {
+          notFound: () => notFound(request.taskId),
+          stopping: stoppingRefusal,
+        },
+      ),
 
     async explainTask({ taskId }) {
       const explanation = await parts.explainer.task(requireId(taskId));
@@ -110,53 +118,6 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { explanation: fromExplanation(explanation) };
     },
   };
-}
-
-async function* watchTask(parts: TaskServiceParts, taskId: string, { signal }: CallContext) {
-  const { store, signals, clock } = parts;
-  let task = await requireTask(store, taskId);
-  let wake = new AbortController();
-  const unwatch = signals.watch(task.id, () => wake.abort());
-  const over = AbortSignal.any([signal, parts.stopping]);
-  let sent = "";
-  let position = { epoch: 0, sequence: 0 };
-  try {
-    while (!signal.aborted) {
-      const chunks = await store.outputAfter(task.id, position.epoch, position.sequence, WATCH_CHUNKS);
-      position = chunks.at(-1) ?? position;
-      const message = watchMessage(task, chunks, clock.now());
-      const seen = JSON.stringify(watched(task));
-      if (seen !== sent || chunks.length > 0) yield message;
-      sent = seen;
-      if (hasEnded(task.state) && chunks.length < WATCH_CHUNKS) return;
-      if (parts.stopping.aborted) throw stoppingRefusal();
-      if (chunks.length < WATCH_CHUNKS)
-        await clock.sleep(WATCH_POLL_MS, AbortSignal.any([over, wake.signal]));
-      wake = new AbortController();
-      task = await requireTask(store, taskId);
-    }
-  } finally {
-    unwatch();
-  }
-}
-
-function watchMessage(task: TaskRecord, chunks: readonly OutputChunk[], now: number) {
-  return {
-    task: fromTask({ ...task, payload: undefined }),
-    outputChunks: chunks.map((chunk) => ({
-      attemptId: formatAttemptId(chunk),
-      sequence: BigInt(chunk.sequence),
-      data: chunk.data,
-    })),
-    readTime: timestampFromMs(now),
-  };
-}
-
-/** What a watcher is told of; a task that did not change in these is not sent again. */
-function watched(task: TaskRecord): unknown[] {
-  const { state, epoch, assignTime, acceptTime, startTime, phase, phaseTime, progress, cancelTime, runTime } =
-    task;
-  return [state, epoch, assignTime, acceptTime, startTime, phase, phaseTime, progress, cancelTime, runTime];
 }
 
 function requireId(taskId: string): number {

@@ -77,7 +77,8 @@ export interface AttemptTouch {
   readonly startAgeMs: number | undefined;
   readonly phase: string | undefined;
   readonly phaseAgeMs: number | undefined;
-  readonly progress: Omit<Progress, "at"> | undefined;
+  /** Null clears it. */
+  readonly progress: Omit<Progress, "at"> | null | undefined;
 }
 
 /** The end of an attempt, to be applied only while the attempt is the task's current one. */
@@ -88,6 +89,13 @@ export interface SettleRequest {
   readonly startAgeMs: number | undefined;
   /** The class in which the task runs alone from now on. */
   readonly aloneClassId?: number | undefined;
+  /** The last progress, which may not have been written; null when it is no longer of what ran last. */
+  readonly progress?: LastProgress | null | undefined;
+}
+
+/** Progress with its age before the write, milliseconds. */
+export interface LastProgress extends Omit<Progress, "at"> {
+  readonly ageMs: number;
 }
 
 /** What became of a settle request. */
@@ -126,6 +134,16 @@ export interface OutputChunk {
   readonly epoch: number;
   readonly sequence: number;
   readonly data: Uint8Array;
+}
+
+/** What a follower of a task has seen. */
+export interface SeenTask {
+  readonly taskId: number;
+  /** Changes with every write of the task's row. */
+  readonly version: string;
+  /** Position of the last chunk of its output. */
+  readonly epoch: number;
+  readonly sequence: number;
 }
 
 /** A worker's registration. */

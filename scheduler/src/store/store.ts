@@ -5,7 +5,7 @@ import type { LaunchRecord, Served } from "../domain/launch.ts";
 import type { TaskClass } from "../domain/match.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import type { DatabaseReport, FleetReport, SchedulerReport } from "../domain/reports.ts";
-import type { AttemptRecord, Requirements, TaskRecord } from "../domain/task.ts";
+import type { AttemptRecord, Attempts, Requirements, TaskRecord } from "../domain/task.ts";
 import type { AttemptFacts } from "../domain/trace.ts";
 import type { HeartbeatRecord, StartupPhaseRecord, WorkerRecord } from "../domain/worker.ts";
 import type {
@@ -33,6 +33,7 @@ import type {
   RefusalWrite,
   Renewal,
   SchedulerRow,
+  SeenTask,
   SessionEnd,
   SessionOpen,
   SessionOpened,
@@ -149,9 +150,12 @@ export interface Store {
 
   // Tasks, one at a time.
   getTask(id: number): Promise<TaskRecord | undefined>;
+  /** Of many the first and the last, with the beginning of their tracebacks. */
   getAttempts(id: number): Promise<AttemptRecord[]>;
   /** Those of the attempts whose own result is committed: a second copy of it is no late one. */
   committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]>;
+  /** The same with how many are left out. */
+  countedAttempts(id: number): Promise<Attempts>;
   listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
   /** Ends a queued task, or marks an active one; undefined when there is no such task. */
   cancelTask(
@@ -167,7 +171,21 @@ export interface Store {
   retryTask(
     id: number,
   ): Promise<{ outcome: "queued"; task: WaitingTask } | { outcome: "active" } | undefined>;
-  outputAfter(taskId: number, epoch: number, sequence: number, limit: number): Promise<OutputChunk[]>;
+  /** Chunks after a position, in order: at most `limit` and, unless the first one alone is larger, `maxBytes`. */
+  outputAfter(
+    taskId: number,
+    after: { readonly epoch: number; readonly sequence: number },
+    limit: number,
+    maxBytes: number,
+  ): Promise<OutputChunk[]>;
+  /** The task without payload and output, and the version of its row. */
+  followedTask(id: number): Promise<{ readonly task: TaskRecord; readonly version: string } | undefined>;
+  /**
+   * Ids of those that are no longer as they were seen. One statement, not tried again.
+   *
+   * @param withOutput Looks for further output as well.
+   */
+  changedTasks(seen: readonly SeenTask[], withOutput: boolean): Promise<number[]>;
 
   // Fleet.
   listWorkers(filter: {

@@ -14,6 +14,7 @@ export const LOG_EVENTS = {
   "diagnosis.failed": "error",
   "dispatch.failed": "error",
   "dispatch.resolve_failed": "error",
+  "followers.look_failed": "error",
   "health.failed": "error",
   "journal.events_dropped": "warn",
   "journal.output_dropped": "warn",

@@ -12,6 +12,9 @@ import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from
 
 type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
 
+/** Events of a named phase's begin and end. */
+const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
+
 /** What attempt reports work on. */
 export interface AttemptReportsParts {
   readonly clock: Clock;
@@ -151,6 +154,8 @@ export class AttemptReports {
   event({ attemptId, name, elapsedMs, attributes }: Extract<ToLink, { kind: "event" }>): void {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
+    const [, change] = PHASE_CHANGE.exec(name) ?? [];
+    if (change !== undefined) this.#lanes.sealProgress(attemptId, change === "started");
     this.#log(attempt, name, elapsedMs, attributes);
   }
 

@@ -12,12 +12,17 @@ export const STARTED = "task.started";
 const MAX_FRAME_RESULTS = 500;
 const MAX_FRAME_BYTES = 1024 * 1024;
 
-/** Output chunks that wait for a slow peer, in bytes; beyond it the oldest are shed. */
-const MAX_WAITING_OUTPUT_BYTES = 1024 * 1024;
+/**
+ * Output chunks that wait for a slow peer, in bytes; beyond it the oldest are shed. As much as a scheduler keeps while its
+ * database is away: a handler that writes a thousand chunks in one go loses none.
+ */
+const MAX_WAITING_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 interface WaitingProgress {
   readonly encodeWith: (shed: number) => Uint8Array;
   shed: number;
+  /** A phase has begun or ended since: the next that begins makes it old news. */
+  sealed: boolean;
 }
 
 interface WaitingOutput {
@@ -28,7 +33,7 @@ interface WaitingOutput {
 /**
  * What waits to be written, by lane. Accepts, rejects and other control messages go at once; results and
  * events wait for a slow peer but are never given up (events within bounds); progress keeps only the
- * latest of each attempt, output the latest megabyte.
+ * latest of each attempt, output the latest 64 MiB.
  */
 export class Lanes {
   readonly #held: HeldAttempts;
@@ -41,6 +46,8 @@ export class Lanes {
   #progress = new Map<string, WaitingProgress>();
   #output: WaitingOutput[] = [];
   #outputBytes = 0;
+  /** Chunks that wait, by attempt. */
+  readonly #outputOf = new Map<string, number>();
   /** Attempts whose result this stream has not carried. */
   readonly #results = new ChurnMap<HeldAttempt, true>();
   #flushScheduled = false;
@@ -107,14 +114,29 @@ export class Lanes {
     this.#progress.set(attemptId, {
       encodeWith,
       shed: shed + (waiting === undefined ? 0 : waiting.shed + 1),
+      sealed: false,
     });
     this.#schedule();
+  }
+
+  /** A phase begins or ends: what waits was said of what ran before, and goes before the event that tells of it. */
+  sealProgress(attemptId: string, begins: boolean): void {
+    const waiting = this.#progress.get(attemptId);
+    if (waiting === undefined) return;
+    if (this.#stream !== undefined && !this.#stream.ended) {
+      this.flush();
+      if (this.#progress.get(attemptId) !== waiting) return;
+      this.#stream?.write(waiting.encodeWith(waiting.shed));
+      this.#progress.delete(attemptId);
+    } else if (begins && waiting.sealed) this.#progress.delete(attemptId);
+    else waiting.sealed = true;
   }
 
   /** Queues an output chunk; the oldest are shed when the peer is slow. */
   output(attemptId: string, encoded: Uint8Array): void {
     this.#output.push({ attemptId, encoded });
     this.#outputBytes += encoded.byteLength;
+    this.#outputOf.set(attemptId, (this.#outputOf.get(attemptId) ?? 0) + 1);
     this.#schedule();
   }
 
@@ -149,6 +171,8 @@ export class Lanes {
       stream.write(encodeWith(shed));
       this.#progress.delete(attemptId);
     }
+    // Results of attempts that wrote no output do not wait behind that of others.
+    if (this.#eventful.size === 0 && this.#outputBytes > 0) this.#writeResults(stream);
     this.#writeOutput(stream);
     if (this.#eventful.size === 0) this.#writeResults(stream);
     this.#shedOutput();
@@ -193,10 +217,10 @@ export class Lanes {
 
   #writeOutput(stream: Stream): void {
     let written = 0;
-    for (const { encoded } of this.#output) {
+    for (const waiting of this.#output) {
       if (stream.congested) break;
-      stream.write(encoded);
-      this.#outputBytes -= encoded.byteLength;
+      stream.write(waiting.encoded);
+      this.#outputGone(waiting);
       written += 1;
     }
     if (written > 0) this.#output.splice(0, written);
@@ -207,7 +231,7 @@ export class Lanes {
     while (this.#outputBytes > MAX_WAITING_OUTPUT_BYTES) {
       const oldest = this.#output[shed];
       if (oldest === undefined) break;
-      this.#outputBytes -= oldest.encoded.byteLength;
+      this.#outputGone(oldest);
       shed += 1;
     }
     if (shed === 0) return;
@@ -215,6 +239,14 @@ export class Lanes {
     this.#onShed("output", shed);
   }
 
+  #outputGone({ attemptId, encoded }: WaitingOutput): void {
+    this.#outputBytes -= encoded.byteLength;
+    const left = (this.#outputOf.get(attemptId) ?? 0) - 1;
+    if (left > 0) this.#outputOf.set(attemptId, left);
+    else this.#outputOf.delete(attemptId);
+  }
+
+  /** Those of attempts whose output has been written. */
   #writeResults(stream: Stream): void {
     while (this.#results.size > 0 && !stream.congested) {
       const frame = new ResultsFrame();
@@ -222,12 +254,14 @@ export class Lanes {
       let count = 0;
       for (const attempt of this.#results.keys()) {
         const { attemptId, result } = attempt;
+        if (this.#outputOf.has(attemptId)) continue;
         bytes += sizeOf(result);
         if (count > 0 && (count >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
         if (result !== undefined) frame.add(attemptId, result);
         this.#results.delete(attempt);
         count += 1;
       }
+      if (count === 0) return;
       stream.write(frame.finish());
     }
   }

@@ -102,7 +102,7 @@ const TOUCH = {
          phase = coalesce(nullif(d.phase, ''), case when d.phase is null then t.phase end),
          phase_time = case when d.phase is null then t.phase_time when d.phase = '' then null
                            else now() - d.phase_age * interval '1 ms' end,
-         progress = case when d.progress is null then t.progress
+         progress = case when d.progress is null then t.progress when d.progress = '' then null
                          else d.progress::jsonb || jsonb_build_object('at', now()) end
     from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::text[], $6::float8[], $7::text[])
       as d(id, epoch, accept_age, start_age, phase, phase_age, progress)
@@ -206,7 +206,7 @@ export async function touch(db: Database, touches: readonly AttemptTouch[]): Pro
     float8Array(sorted.map(({ startAgeMs }) => startAgeMs)),
     textArray(sorted.map(({ phase }) => phase)),
     float8Array(sorted.map(({ phaseAgeMs }) => phaseAgeMs)),
-    textArray(sorted.map(({ progress }) => jsonParam(progress))),
+    textArray(sorted.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ]);
 }
 

@@ -25,6 +25,7 @@ import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } 
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { Listener } from "./notify.ts";
 import { openSession } from "./open-session.ts";
+import { appendOutput, changedTasks, outputAfter } from "./output.ts";
 import { fleetReport } from "./overview.ts";
 import { Probe } from "./probe.ts";
 import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./queues.ts";
@@ -51,14 +52,13 @@ import {
 import { settleWith } from "./settle.ts";
 import { insertTasks } from "./submit.ts";
 import {
-  appendOutput,
   cancelTask,
   committedResults,
+  countedAttempts,
   failOverdue,
-  getAttempts,
+  followedTask,
   getTask,
   listTasks,
-  outputAfter,
   retryTask,
 } from "./tasks.ts";
 import { attemptFacts } from "./trace.ts";
@@ -171,12 +171,15 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     takeCommands: (id) => takeCommands(db, id),
 
     getTask: (id) => getTask(db, id),
-    getAttempts: (id) => getAttempts(db, id),
     committedResults: (keys) => committedResults(db, keys),
+    getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
+    countedAttempts: (id) => countedAttempts(db, id),
     listTasks: (filter) => listTasks(db, filter),
     cancelTask: (id, reason) => cancelTask(db, id, reason),
     retryTask: (id) => retryTask(db, id),
-    outputAfter: (taskId, epoch, sequence, limit) => outputAfter(db, taskId, epoch, sequence, limit),
+    outputAfter: (taskId, after, limit, maxBytes) => outputAfter(db, taskId, after, limit, maxBytes),
+    followedTask: (id) => followedTask(db, id),
+    changedTasks: (seen, withOutput) => changedTasks(db, seen, withOutput),
 
     listWorkers: (filter) => listWorkers(db, filter),
     getWorker: (id) => getWorker(db, id),

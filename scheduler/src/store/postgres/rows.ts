@@ -129,6 +129,10 @@ export interface TaskColumns {
   peak_rss_bytes: number | null;
   cancel_time: Date | null;
   cancel_reason: string | null;
+  payload_bytes: number;
+  output_bytes: number | null;
+  /** Only from lists. */
+  unread?: string[];
 }
 
 export function toTaskRecord(row: TaskColumns): TaskRecord {
@@ -169,6 +173,9 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     metrics: toMetrics(row),
     cancelTime: row.cancel_time ?? undefined,
     cancelReason: row.cancel_reason ?? undefined,
+    payloadBytes: row.payload_bytes,
+    outputBytes: row.output_bytes ?? 0,
+    unread: row.unread ?? [],
   };
 }
 

@@ -1,13 +1,13 @@
 import type { Failure } from "../../domain/failure.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import {
-  type AttemptRecord,
+  type Attempts,
   END_STATES,
   OPEN_STATES,
   type TaskRecord,
   type TaskState,
 } from "../../domain/task.ts";
-import type { OutputChunk, TaskFilter, WaitingTask } from "../store.ts";
+import type { TaskFilter, WaitingTask } from "../store.ts";
 import { int4Array, int8Array } from "./arrays.ts";
 import type { Database, Statement } from "./database.ts";
 import { stateNumber, type TaskColumns, toTaskRecord } from "./rows.ts";
@@ -16,16 +16,45 @@ const OPEN_COLUMNS = `t.id, t.class_id, t.state, null::text as detail, t.priorit
   t.unique_key, t.options, t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.wake_time,
   t.assign_time, t.accept_time, t.start_time, null::timestamptz as finish_time, t.phase, t.phase_time, t.progress,
   null::text as output_content_type, t.failure, null::jsonb as warnings, null::jsonb as metrics,
-  null::float8 as run_ms, null::bigint as peak_rss_bytes, t.cancel_time, t.cancel_reason`;
+  null::float8 as run_ms, null::bigint as peak_rss_bytes, t.cancel_time, t.cancel_reason,
+  octet_length(t.payload) as payload_bytes, null::int as output_bytes`;
 const ENDED_COLUMNS = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key,
   t.options, t.attempt_count, t.oom_count, null::jsonb as requeue_counts, t.epoch, t.session_id, t.create_time, null::timestamptz as wake_time,
   t.assign_time, t.accept_time, t.start_time, t.finish_time, t.phase, null::timestamptz as phase_time, t.progress,
   t.output_content_type, t.failure, t.warnings, t.metrics, t.run_ms, t.peak_rss_bytes,
-  t.cancel_time, t.cancel_reason`;
+  t.cancel_time, t.cancel_reason, octet_length(t.payload) as payload_bytes, octet_length(t.output) as output_bytes`;
+
+/** Warnings of a task that a list reads, bytes as stored: a handler may write megabytes of them. */
+const LISTED_WARNINGS = 16_384;
+
+// What is left out is named. Tracebacks of a page of tasks would be up to 200 MB.
+const UNREAD = `array_remove(array[
+    case when t.failure ? 'traceback' then 'failure.traceback' end,
+    case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
+const LISTED = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key, t.options,
+  t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.wake_time, t.assign_time,
+  t.accept_time, t.start_time, t.finish_time, t.phase, t.phase_time, t.progress, t.output_content_type,
+  t.failure - 'traceback' as failure,
+  case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then null else t.warnings end as warnings, t.metrics,
+  t.run_ms, t.peak_rss_bytes, t.cancel_time, t.cancel_reason, t.payload_bytes, t.output_bytes, t.payload, t.output,
+  ${UNREAD}`;
 const NO_BODY = "null::bytea as payload, null::bytea as output";
+
+const LIST_JOINED = `select ${LISTED}, c.queue, c.type, c.labels, c.resources, c.alone, s.worker_id
+    from t join task_class c on c.id = t.class_id left join worker_session s on s.id = t.session_id`;
 
 const JOINED = `select t.*, c.queue, c.type, c.labels, c.resources, c.alone, s.worker_id
     from t join task_class c on c.id = t.class_id left join worker_session s on s.id = t.session_id`;
+
+// Without the bodies, which may have megabytes.
+const FOLLOWED: Statement = {
+  name: "task-followed",
+  text: `with t as (
+    select ${OPEN_COLUMNS}, ${NO_BODY}, t.xmin::text as version from task t where t.id = $1
+    union all
+    select ${ENDED_COLUMNS}, ${NO_BODY}, '' from task_finished t where t.id = $1)
+  ${JOINED}`,
+};
 
 const GET: Statement = {
   name: "task-get",
@@ -54,15 +83,31 @@ const LIST: Statement = {
         and ($5::text is null or t.detail = $5)
         and ($6::text is null or t.session_id in (select id from worker_session where worker_id = $6))
       order by t.id desc limit $7))
-  ${JOINED} order by t.id desc limit $7`,
+  ${LIST_JOINED} order by t.id desc limit $7`,
 };
+
+/** Attempts that are read: the first and the last of a task that was tried a thousand times. */
+const FIRST_ATTEMPTS = 20;
+const LAST_ATTEMPTS = 80;
+
+/** Characters of an attempt's traceback that are read: an attempt is one of up to a hundred in a message. */
+const ATTEMPT_TRACEBACK = 4_096;
 
 const ATTEMPTS: Statement = {
   name: "task-attempts",
-  text: `select a.epoch, a.number, a.outcome, a.failure, a.assign_time, a.accept_time, a.start_time, a.end_time,
-         s.worker_id
-    from task_attempt a left join worker_session s on s.id = a.session_id
-   where a.task_id = $1 order by a.epoch`,
+  text: `with a as (
+    (select * from task_attempt where task_id = $1 order by epoch limit ${FIRST_ATTEMPTS})
+    union
+    (select * from task_attempt where task_id = $1 order by epoch desc limit ${LAST_ATTEMPTS}))
+  select a.epoch, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id,
+         case when length(a.failure ->> 'traceback') > ${ATTEMPT_TRACEBACK}
+              then jsonb_set(a.failure, '{traceback}',
+                to_jsonb(left(a.failure ->> 'traceback', ${ATTEMPT_TRACEBACK}) || E'\n(' ||
+                  length(a.failure ->> 'traceback') - ${ATTEMPT_TRACEBACK} || ' more characters are left out)'))
+              else a.failure end as failure,
+         (select count(*) from task_attempt where task_id = $1) as total
+    from a left join worker_session s on s.id = a.session_id
+   order by a.epoch`,
 };
 
 // A queued task ends here; an active one only remembers that its end was asked for.
@@ -146,26 +191,23 @@ const OVERDUE: Statement = {
   select id, class_id from gone`,
 };
 
-const APPEND_OUTPUT: Statement = {
-  name: "output-append",
-  text: `insert into task_output (task_id, epoch, sequence, data)
-    select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bytea[])`,
-};
-
-const OUTPUT_AFTER: Statement = {
-  name: "output-after",
-  text: `select task_id, epoch, sequence, data from task_output
-    where task_id = $1 and (epoch, sequence) > ($2::int, $3::bigint) order by epoch, sequence limit $4`,
-};
-
 /** The task, open or ended. */
 export async function getTask(db: Database, id: number): Promise<TaskRecord | undefined> {
   const [row] = await db.cold<TaskColumns>(GET, [id]);
   return row && toTaskRecord(row);
 }
 
-/** Attempts that ended without ending the task, oldest first. */
-export async function getAttempts(db: Database, id: number): Promise<AttemptRecord[]> {
+/** The task without payload and output, and the version of its row. */
+export async function followedTask(
+  db: Database,
+  id: number,
+): Promise<{ task: TaskRecord; version: string } | undefined> {
+  const [row] = await db.cold<TaskColumns & { version: string }>(FOLLOWED, [id]);
+  return row && { task: toTaskRecord(row), version: row.version };
+}
+
+/** Attempts that ended without ending the task: of many the first and the last. */
+export async function countedAttempts(db: Database, id: number): Promise<Attempts> {
   interface Row {
     epoch: number;
     number: number;
@@ -176,8 +218,11 @@ export async function getAttempts(db: Database, id: number): Promise<AttemptReco
     start_time: Date | null;
     end_time: Date;
     worker_id: string | null;
+    total: number;
   }
-  return (await db.cold<Row>(ATTEMPTS, [id])).map((row) => ({
+  const rows = await db.cold<Row>(ATTEMPTS, [id]);
+  const omitted = (rows[0]?.total ?? 0) - rows.length;
+  const kept = rows.map((row) => ({
     epoch: row.epoch,
     number: row.number,
     workerId: row.worker_id ?? undefined,
@@ -188,6 +233,7 @@ export async function getAttempts(db: Database, id: number): Promise<AttemptReco
     startTime: row.start_time ?? undefined,
     endTime: row.end_time,
   }));
+  return { kept, omitted };
 }
 
 // An attempt that somebody else ended (its worker was lost, its time was over) has no result of its own.
@@ -280,34 +326,4 @@ export async function retryTask(
 export async function failOverdue(db: Database, limit: number): Promise<{ id: number; classId: number }[]> {
   const rows = await db.cold<{ id: number; class_id: number }>(OVERDUE, [limit]);
   return rows.map((row) => ({ id: row.id, classId: row.class_id }));
-}
-
-/** Keeps chunks of incremental output. */
-export async function appendOutput(db: Database, chunks: readonly OutputChunk[]): Promise<void> {
-  await db.cold(APPEND_OUTPUT, [
-    chunks.map(({ taskId }) => taskId),
-    chunks.map(({ epoch }) => epoch),
-    chunks.map(({ sequence }) => sequence),
-    chunks.map(({ data }) => Buffer.from(data)),
-  ]);
-}
-
-/** Chunks after a position, in order. */
-export async function outputAfter(
-  db: Database,
-  taskId: number,
-  epoch: number,
-  sequence: number,
-  limit: number,
-): Promise<OutputChunk[]> {
-  const rows = await db.cold<{ task_id: number; epoch: number; sequence: number; data: Buffer }>(
-    OUTPUT_AFTER,
-    [taskId, epoch, sequence, limit],
-  );
-  return rows.map((row) => ({
-    taskId: row.task_id,
-    epoch: row.epoch,
-    sequence: row.sequence,
-    data: row.data,
-  }));
 }

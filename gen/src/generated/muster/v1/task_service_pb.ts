@@ -602,7 +602,8 @@ export const TaskService: GenService<{
     output: typeof GetTaskResponseSchema;
   },
   /**
-   * Tasks, newest first.
+   * Tasks, newest first, without payloads, results and tracebacks. A page ends early where more would not fit into a
+   * message: it is the last one only when `next_page_token` is empty.
    *
    * @generated from rpc muster.v1.TaskService.ListTasks
    */
@@ -635,7 +636,7 @@ export const TaskService: GenService<{
   },
   /**
    * The task now, then at every change of state, phase, progress or output, until it has ended; the
-   * last message carries the output. NOT_FOUND.
+   * last message carries the output. The end is shown in that message only, after every chunk of output. NOT_FOUND.
    *
    * @generated from rpc muster.v1.TaskService.WatchTask
    */
