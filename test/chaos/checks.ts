@@ -28,6 +28,10 @@ export interface Findings {
   readonly requeues: Readonly<Record<string, number>>;
   readonly lost: number;
   readonly doubleOutcomes: number;
+  /** Results that their workers had, of tasks that have not ended. */
+  readonly frozenResults: number;
+  /** Tasks that failed although their work was done. */
+  readonly failedWork: number;
   readonly fencedOutcomes: number;
   readonly unexcusedReruns: number;
   readonly disorder: number;
@@ -117,6 +121,14 @@ export async function check(
     );
   }
 
+  const kind = new Map(accepted.map(({ taskId, type }) => [taskId, type]));
+  const failed = finished.filter(({ id, state }) => state === 4 && kind.get(id) === "work");
+  for (const { id, detail } of failed) violations.push(`${id} failed (${detail}), and its work cannot fail`);
+  const open = await db.query<{ attempt: string }>("select 't-' || id || '.' || epoch as attempt from task");
+  const done = new Set(runs.filter(({ what }) => what === "end").map(({ attempt }) => attempt));
+  const frozen = open.filter(({ attempt }) => done.has(attempt));
+  for (const { attempt } of frozen) violations.push(`the result of ${attempt} was never stored`);
+
   const disorder = await disorders(db, violations);
   const leaks = await leaksIn(db, livingWorkers, violations);
   const begins = Map.groupBy(
@@ -141,6 +153,8 @@ export async function check(
     requeues,
     lost,
     doubleOutcomes,
+    frozenResults: frozen.length,
+    failedWork: failed.length,
     fencedOutcomes,
     unexcusedReruns,
     disorder,

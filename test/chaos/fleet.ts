@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,12 +6,20 @@ import { kill } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { FaultProxy } from "../support/fault-proxy.ts";
+import { findPgBouncer, PgBouncer } from "../support/pgbouncer.ts";
 import { startServer, type TestServer } from "../support/postgres.ts";
 import { Program } from "../support/program.ts";
+import { SmallDisk } from "../support/small-disk.ts";
 import type { Fault } from "./schedule.ts";
 
 /** Timings of the run. A worker is given up a lease and a grace after its last sign of life. */
 export const TIMINGS = { heartbeatMs: 250, leaseMs: 2_500, graceMs: 1_500 } as const;
+
+/** The role of the schedulers, which may lose its login; the harness itself uses the superuser. */
+const ROLE = { name: "chaos", password: "chaos" } as const;
+
+/** What the data of a run has room in; only what is written takes memory. */
+const DISK_MB = 4_096;
 
 /** A worker that starts while both schedulers and Postgres are away takes this long on a busy machine. */
 const PATIENCE = { withinMs: 60_000 };
@@ -56,25 +64,58 @@ export class Fleet {
   readonly #postgresPort: number;
   readonly #busy = new Set<string>();
   readonly #everStarted: Program[] = [];
+  readonly #disk: SmallDisk | undefined;
+  readonly #pooler: PgBouncer | undefined;
+  /** Between the schedulers and the pooler, or PostgreSQL where there is none. */
+  readonly #databaseProxy: FaultProxy;
 
-  private constructor(folder: string, server: TestServer, postgresPort: number, schedulers: SchedulerSlot[]) {
+  private constructor(
+    folder: string,
+    server: TestServer,
+    postgresPort: number,
+    schedulers: SchedulerSlot[],
+    way: { disk: SmallDisk | undefined; pooler: PgBouncer | undefined; proxy: FaultProxy },
+  ) {
     this.#folder = folder;
+    this.#disk = way.disk;
+    this.#pooler = way.pooler;
+    this.#databaseProxy = way.proxy;
     this.historyFile = join(folder, "history.jsonl");
     this.#server = server;
     this.#postgresPort = postgresPort;
     this.#schedulers = schedulers;
   }
 
-  static async start(size: { schedulers: number; workers: number }): Promise<Fleet> {
+  static async start(size: {
+    schedulers: number;
+    workers: number;
+    say: (line: string) => void;
+  }): Promise<Fleet> {
     const folder = await mkdtemp(join(tmpdir(), "muster-chaos-"));
     const port = await freePort();
-    const server = await startServer({ port });
+    const mounted = SmallDisk.mount(DISK_MB);
+    if (typeof mounted === "string") size.say(`no disk is filled: ${mounted}`);
+    const disk = typeof mounted === "string" ? undefined : mounted;
+    const dataDir = disk && join(disk.path, "data");
+    if (dataDir) await mkdir(dataDir);
+    const server = await startServer({ port, ...(dataDir ? { dataDir } : {}) });
+    await prepareRole(server.url);
+    const program = findPgBouncer();
+    if (typeof program === "string") size.say(`no pooler is in between: ${program}`);
+    const pooler =
+      typeof program === "string"
+        ? undefined
+        : await PgBouncer.start(program, server.url, {
+            users: { [ROLE.name]: ROLE.password },
+            settings: { server_login_retry: "1", default_pool_size: "60" },
+          });
+    const proxy = await FaultProxy.start(new URL(pooler?.url ?? server.url).host);
     const slots: SchedulerSlot[] = [];
     for (let index = 0; index < size.schedulers; index++) {
       const own = await freePort();
       slots.push({ port: own, address: `127.0.0.1:${own}`, program: undefined });
     }
-    const fleet = new Fleet(folder, server, port, slots);
+    const fleet = new Fleet(folder, server, port, slots, { disk, pooler, proxy });
     for (const slot of slots) await fleet.#startScheduler(slot);
     for (let index = 0; index < size.workers; index++) {
       const proxies = await Promise.all(slots.map(({ address }) => FaultProxy.start(address)));
@@ -160,7 +201,12 @@ export class Fleet {
       await program.ended;
     }
     await Promise.all(this.#workers.flatMap(({ proxies }) => proxies.map((proxy) => proxy.stop())));
-    await this.#server.remove();
+    await this.#databaseProxy.stop();
+    await this.#pooler?.stop();
+    this.#disk?.grow();
+    if (this.#disk) await this.#server.postgres.stop();
+    else await this.#server.remove();
+    this.#disk?.unmount();
     await rm(this.#folder, { recursive: true, force: true });
   }
 
@@ -217,6 +263,31 @@ export class Fleet {
         return this.#startPostgres(fault.downMs);
       case "connections_terminate":
         return this.#terminateConnections();
+      case "connections_fatal":
+        // Names of the statements that submit, claim, touch and end tasks begin with it.
+        return this.#databaseProxy.fatalAt({ code: "XX000", text: "task-", times: fault.times });
+      case "role_nologin":
+        await this.#asAdmin(
+          `alter role ${ROLE.name} nologin`,
+          `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${ROLE.name}'`,
+        );
+        await delay(fault.forMs);
+        return this.#asAdmin(`alter role ${ROLE.name} login`);
+      case "disk_fill":
+        return this.#fillDisk(fault.forMs);
+      case "worker_double": {
+        const worker = this.#worker(fault.worker);
+        const trouble = this.#trouble(worker);
+        const first = worker.program;
+        this.#startWorker(worker);
+        const second = worker.program;
+        await delay(fault.forMs);
+        await Promise.all([first?.end("SIGTERM"), second?.end("SIGKILL")]);
+        this.#startWorker(worker);
+        await worker.program?.line("worker.startup.phase", ({ phase }) => phase === "ready", PATIENCE);
+        trouble.toMs = Date.now();
+        return;
+      }
       default:
         throw new TypeError(`unknown fault ${JSON.stringify(fault satisfies never)}`);
     }
@@ -242,7 +313,7 @@ export class Fleet {
   }
 
   async #startScheduler(slot: SchedulerSlot): Promise<void> {
-    // A scheduler that finds the database away at its start ends; whoever runs it starts it again.
+    // One that has not started in time, because of the next fault, is started again.
     for (;;) {
       const program = Program.start(
         `scheduler on ${slot.address}`,
@@ -259,7 +330,7 @@ export class Fleet {
             ],
             ...["--reconnect-grace", String(TIMINGS.graceMs / 1_000), "--poll-interval", "0.2"],
           ],
-          env: { DATABASE_URL: this.#server.url },
+          env: { DATABASE_URL: this.#schedulersUrl },
         },
       );
       slot.program = program;
@@ -281,7 +352,49 @@ export class Fleet {
         });
         return;
       }
-      await delay(200);
+      await program.end("SIGKILL");
+    }
+  }
+
+  get #schedulersUrl(): string {
+    const url = new URL(this.#server.url);
+    url.host = this.#databaseProxy.address;
+    url.username = ROLE.name;
+    url.password = ROLE.password;
+    return url.href;
+  }
+
+  /** A full disk may end PostgreSQL, when there is no room for its log: whoever runs it starts it again. */
+  async #fillDisk(forMs: number): Promise<void> {
+    if (!this.#disk) return;
+    const { postgres } = this.#server;
+    let ended = false;
+    void postgres.exited.then(() => {
+      ended = true;
+    });
+    this.#disk.shrink();
+    await delay(forMs);
+    this.#disk.grow();
+    if (!ended) return;
+    await postgres.stop();
+    await this.#startPostgres(0);
+  }
+
+  /** Runs statements as the superuser; PostgreSQL may be recovering. */
+  async #asAdmin(...statements: readonly string[]): Promise<void> {
+    for (;;) {
+      const client = new pg.Client({ connectionString: this.databaseUrl });
+      client.on("error", () => undefined);
+      try {
+        await client.connect();
+        for (const statement of statements) await client.query(statement);
+        return;
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        await delay(200);
+      } finally {
+        await client.end();
+      }
     }
   }
 
@@ -340,6 +453,18 @@ export class Fleet {
     if (!scheduler) throw new RangeError(`no scheduler ${index}`);
     return scheduler;
   }
+}
+
+/** The role owns the database, and migrates it. */
+async function prepareRole(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(`create role ${ROLE.name} login password '${ROLE.password}'`);
+  await client.query(`alter database ${new URL(url).pathname.slice(1)} owner to ${ROLE.name}`);
+  // A checkpoint soon gives its log's room back.
+  await client.query("alter system set max_wal_size = '256MB'");
+  await client.query("select pg_reload_conf()");
+  await client.end();
 }
 
 function targetOf(fault: Fault): string {

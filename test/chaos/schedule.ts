@@ -9,7 +9,11 @@ export type Fault =
   | { readonly kind: "scheduler_restart"; readonly scheduler: number }
   | { readonly kind: "postgres_restart"; readonly downMs: number }
   | { readonly kind: "postgres_kill"; readonly downMs: number }
-  | { readonly kind: "connections_terminate" };
+  | { readonly kind: "connections_terminate" }
+  | { readonly kind: "disk_fill"; readonly forMs: number }
+  | { readonly kind: "role_nologin"; readonly forMs: number }
+  | { readonly kind: "connections_fatal"; readonly times: number }
+  | { readonly kind: "worker_double"; readonly worker: number; readonly forMs: number };
 
 /** A fault and its moment, milliseconds after the start. */
 export interface ScheduledFault {
@@ -48,6 +52,10 @@ export function schedule(
     [1, () => ({ kind: "postgres_restart", downMs: between(0, 1_500) })],
     [1, () => ({ kind: "postgres_kill", downMs: between(0, 1_500) })],
     [2, () => ({ kind: "connections_terminate" })],
+    [2, () => ({ kind: "disk_fill", forMs: between(300, 6_000) })],
+    [2, () => ({ kind: "role_nologin", forMs: between(300, 6_000) })],
+    [3, () => ({ kind: "connections_fatal", times: pick(5) + 1 })],
+    [1, () => ({ kind: "worker_double", worker: pick(size.workers), forMs: between(1_000, 8_000) })],
   ];
   const total = kinds.reduce((sum, [weight]) => sum + weight, 0);
   const faults: ScheduledFault[] = [];

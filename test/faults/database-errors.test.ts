@@ -19,6 +19,7 @@ class Account {
   readonly name = `muster_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
   readonly #admin: pg.Client;
   readonly #database: string;
+  #detached: readonly { readonly name: string; readonly bound: string }[] = [];
 
   private constructor(admin: pg.Client, database: string) {
     this.#admin = admin;
@@ -51,6 +52,21 @@ class Account {
     await this.#admin.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", [
       this.name,
     ]);
+  }
+
+  /** Takes every partition of the events away, or gives them back. */
+  async partitions(what: "detach" | "attach"): Promise<void> {
+    if (what === "detach") {
+      const { rows } = await this.#admin.query<{ name: string; bound: string }>(
+        `select c.relname as name, pg_get_expr(c.relpartbound, c.oid) as bound
+           from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'muster.event'::regclass`,
+      );
+      this.#detached = rows;
+    }
+    for (const { name, bound } of this.#detached)
+      await this.sql(
+        `alter table muster.event ${what} partition muster.${name} ${what === "attach" ? bound : ""}`,
+      );
   }
 
   async drop(): Promise<void> {
@@ -198,7 +214,23 @@ describe("errors of the database while results are due", () => {
     },
   ];
 
-  for (const { title, why, begin, end } of outages) {
+  // Grants and partitions: the database answers everything else, and no session ends.
+  const refusals: typeof outages = [
+    {
+      title: "T4: the role may not insert into one table any more",
+      why: /lacks a privilege.*permission denied for table task_finished.*42501/,
+      begin: () => account.sql(`revoke insert on muster.task_finished from ${account.name}`),
+      end: () => account.sql(`grant insert on muster.task_finished to ${account.name}`),
+    },
+    {
+      title: "T4: a partition is missing",
+      why: /no partition of relation .*event.* found for row.*23514/,
+      begin: () => account.partitions("detach"),
+      end: () => account.partitions("attach"),
+    },
+  ];
+
+  for (const { title, why, begin, end } of [...outages, ...refusals]) {
     it(`${title}: told with its reason, and every result lands`, async () => {
       const mark = worker.mark();
       const { gate, handles } = await due(5);

@@ -15,9 +15,11 @@ import { join } from "node:path";
 /** A file system of a test's own that it can fill to the last block. */
 export class SmallDisk {
   readonly path: string;
+  readonly #megabytes: number;
 
-  private constructor(path: string) {
+  private constructor(path: string, megabytes: number) {
     this.path = path;
+    this.#megabytes = megabytes;
   }
 
   /** Mounts one in memory; a sentence why not, where that is not permitted. */
@@ -32,7 +34,7 @@ export class SmallDisk {
       return `no file system can be mounted here (root is needed): ${error instanceof Error ? error.message.trim() : String(error)}`;
     }
     chmodSync(path, 0o755);
-    return new SmallDisk(path);
+    return new SmallDisk(path, megabytes);
   }
 
   get freeBytes(): number {
@@ -57,6 +59,29 @@ export class SmallDisk {
     } finally {
       closeSync(file);
     }
+  }
+
+  /** Makes it as small as what it holds: nothing more fits, and nothing is written for it. */
+  shrink(): void {
+    for (let tries = 1; ; tries++) {
+      const { blocks, bfree, bsize } = statfsSync(this.path);
+      try {
+        this.#resize(`${Math.max(1, (blocks - bfree) * bsize)}`);
+        return;
+      } catch (error) {
+        // Something was written in between.
+        if (tries === 50) throw error;
+      }
+    }
+  }
+
+  /** Gives it its size back. */
+  grow(): void {
+    this.#resize(`${this.#megabytes}m`);
+  }
+
+  #resize(size: string): void {
+    execFileSync("mount", ["-o", `remount,size=${size}`, this.path], { stdio: "pipe" });
   }
 
   /** Gives the space back. */
