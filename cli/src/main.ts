@@ -1,3 +1,4 @@
+import { reapAsProcessOne } from "@muster/worker/process-one";
 import type { Environment } from "./config.ts";
 import { processEnvironment } from "./config.ts";
 import { processIo } from "./io.ts";
@@ -8,4 +9,5 @@ export function main(argv: readonly string[], env: Environment = processEnvironm
   return run(argv, processIo(env));
 }
 
+if (import.meta.main) reapAsProcessOne();
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

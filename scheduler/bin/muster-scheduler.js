@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import process from "node:process";
-import { runScheduler } from "@muster/scheduler";
+import { reapAsProcessOne, runScheduler } from "@muster/scheduler";
+
+reapAsProcessOne();
 
 process.exitCode = await runScheduler(process.argv.slice(2), process.env);

@@ -1,5 +1,6 @@
 export { type Address, type Config, ConfigError, loadConfig } from "./config.ts";
 export { runMigrate, runScheduler } from "./main.ts";
+export { reapAsProcessOne } from "./process-one.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
 export { describeSettings } from "./settings.ts";
 export {

@@ -33,6 +33,12 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
     const stop = onSignals(log);
     let postgres: EmbeddedPostgres | undefined;
     let scheduler: Scheduler | undefined;
+    // A hangup never ends a scheduler: it reads its certificates again.
+    const onHangup = () => {
+      log.info("scheduler.signal", { signal: "SIGHUP" });
+      void scheduler?.reload();
+    };
+    process.on("SIGHUP", onHangup);
     const stopGuarding = guardProcess(log, (error) => scheduler?.takeFault(error) ?? false);
     try {
       postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
@@ -67,6 +73,7 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
       await scheduler?.stop();
       await postgres?.stop();
       stop.dispose();
+      process.off("SIGHUP", onHangup);
       stopGuarding();
     }
   });

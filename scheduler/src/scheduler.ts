@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config.ts";
+import { Descriptors } from "./descriptors.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { isAbsence } from "./domain/errors.ts";
 import { Health } from "./http/health.ts";
@@ -17,9 +18,11 @@ import { Explainer } from "./rpc/explainer.ts";
 import { fleetService } from "./rpc/fleet-service.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { guarded } from "./rpc/guarded.ts";
+import { RefusedConnections } from "./rpc/handshakes.ts";
 import { OverviewSource } from "./rpc/overview.ts";
 import { Doorman } from "./rpc/refused-stream.ts";
 import { taskService } from "./rpc/task-service.ts";
+import { TlsFiles } from "./rpc/tls-files.ts";
 import { workerService } from "./rpc/worker-service.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
@@ -46,6 +49,8 @@ export interface Scheduler {
   takeFault(error: unknown): boolean;
   /** Ends in an orderly way: no new work, results under way are committed, streams are told. Safe to call twice. */
   stop(): Promise<void>;
+  /** Reads the certificate files again. */
+  reload(): Promise<void>;
 }
 
 /**
@@ -76,7 +81,8 @@ export async function startScheduler(options: {
     clock,
   });
   const stopping = new AbortController();
-  const started: { grpc?: GrpcServer; http?: HttpServer } = {};
+  const started: { grpc?: GrpcServer; http?: HttpServer; tls?: TlsFiles | undefined } = {};
+  const descriptors = new Descriptors({ log, clock });
   const measures = new DatabaseMeasures();
   const store = openPostgresStore({
     measures,
@@ -113,6 +119,7 @@ export async function startScheduler(options: {
     },
   });
   const duties = new Duties({
+    descriptors: () => descriptors.use,
     config,
     store,
     dispatch,
@@ -144,7 +151,16 @@ export async function startScheduler(options: {
     counters: dispatch.counters,
     database: measures,
     levels: () =>
-      measureLevels({ census, dispatch, database, loops: duties.loops, clock, watch: config.watch, seen }),
+      measureLevels({
+        census,
+        dispatch,
+        database,
+        loops: duties.loops,
+        clock,
+        watch: config.watch,
+        seen,
+        descriptors,
+      }),
   });
   try {
     const waiting = { clock, log, signal: options.signal };
@@ -184,7 +200,12 @@ export async function startScheduler(options: {
     );
     const worker = guarded(workerService(services), new Set<never>(), run);
     const auth = new Auth(config.token);
+    const tls = config.tls && (await TlsFiles.open(config.tls, { log, clock }));
+    started.tls = tls;
+    await descriptors.start();
+    const listening = { tls, descriptors, refused: new RefusedConnections(log, clock) };
     started.http = await startHttpServer({
+      listening,
       config,
       auth,
       calls,
@@ -196,6 +217,7 @@ export async function startScheduler(options: {
       fleet,
     });
     started.grpc = await startGrpcServer({
+      listening,
       config,
       auth,
       calls,
@@ -215,6 +237,8 @@ export async function startScheduler(options: {
     });
   } catch (error) {
     await started.http?.stop(0);
+    started.tls?.stop();
+    descriptors.stop();
     await store.close();
     await telemetry.stop(0);
     throw error;
@@ -248,6 +272,7 @@ export async function startScheduler(options: {
     id,
     grpcAddress: grpc.address,
     httpAddress: http.address,
+    reload: async () => started.tls?.reload(),
     takeFault: (error) => calls.takeFault(error),
     stop: () => {
       stopped ??= stopAll();
@@ -256,6 +281,8 @@ export async function startScheduler(options: {
   };
 
   async function stopAll(): Promise<void> {
+    started.tls?.stop();
+    descriptors.stop();
     log.info("scheduler.stopping", { scheduler_id: id, streams: dispatch.registry.size });
     stopping.abort();
     grpc.setServing(false);

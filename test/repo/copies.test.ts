@@ -3,7 +3,10 @@ import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 
 /** Files that packages have a copy of each, because neither may import the other. */
-const COPIES = [["scheduler/src/dispatch/churn-map.ts", "worker-sdk/src/churn-map.ts"]] as const;
+const COPIES = [
+  ["scheduler/src/dispatch/churn-map.ts", "worker-sdk/src/churn-map.ts"],
+  ["scheduler/src/process-one.ts", "worker-sdk/src/process-one.ts"],
+] as const;
 
 describe("copies of a file", () => {
   for (const [one, other] of COPIES) {

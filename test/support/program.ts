@@ -37,8 +37,11 @@ export class Program {
     args: readonly string[],
     env: Readonly<Record<string, string>>,
     cwd?: string,
+    through: readonly string[] = [],
   ) {
-    const child = spawn(execPath, [...execArgv.filter((arg) => !arg.startsWith("--test")), file, ...args], {
+    const node = [execPath, ...execArgv.filter((arg) => !arg.startsWith("--test")), file, ...args];
+    const [command = execPath, ...rest] = [...through, ...node];
+    const child = spawn(command, rest, {
       env: { ...processEnv, NODE_TEST_CONTEXT: undefined, ...env },
       cwd,
       stdio: ["ignore", "pipe", "pipe"],
@@ -71,6 +74,8 @@ export class Program {
       args?: readonly string[];
       env?: Readonly<Record<string, string>>;
       cwd?: string;
+      /** A command that becomes the program: `prlimit`, for example. */
+      through?: readonly string[];
     },
   ): Program {
     return new Program(
@@ -79,6 +84,7 @@ export class Program {
       options.args ?? [],
       options.env ?? {},
       options.cwd,
+      options.through,
     );
   }
 

@@ -31,6 +31,8 @@ export async function startTestScheduler(options: {
   databaseUrl: string;
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
+  /** File descriptors that it may have. */
+  descriptorLimit?: number;
 }): Promise<TestScheduler> {
   const program = Program.start("scheduler", "../../scheduler/bin/muster-scheduler.js", {
     base: import.meta.url,
@@ -40,6 +42,9 @@ export async function startTestScheduler(options: {
       ...(options.args ?? []),
     ],
     env: { DATABASE_URL: options.databaseUrl, ...options.env },
+    ...(options.descriptorLimit === undefined
+      ? {}
+      : { through: ["prlimit", `--nofile=${options.descriptorLimit}`] }),
   });
   const line = await program.line("scheduler.started");
   return {

@@ -32,6 +32,12 @@ export interface TlsMaterial {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
+  /** Where these came from, to read them again at every dial; unset when a program gave them. */
+  readonly files?: {
+    readonly ca: string | undefined;
+    readonly cert: string | undefined;
+    readonly key: string | undefined;
+  };
 }
 
 /** A connection's options, checked. */
@@ -122,6 +128,11 @@ function resolveTls(
       ca: readPem("MUSTER_TLS_CA", env, faults),
       cert: readPem("MUSTER_TLS_CERT", env, faults),
       key: readPem("MUSTER_TLS_KEY", env, faults),
+      files: {
+        ca: env.MUSTER_TLS_CA || undefined,
+        cert: env.MUSTER_TLS_CERT || undefined,
+        key: env.MUSTER_TLS_KEY || undefined,
+      },
     };
     if (!env.MUSTER_TLS_CA && !env.MUSTER_TLS_CERT && !env.MUSTER_TLS_KEY) return undefined;
   }

@@ -1,3 +1,5 @@
+import { readableTlsProblem } from "./tls-problem.ts";
+
 /** The words of the gRPC library around the reason of a dial that failed. */
 const WORDS = /^No connection established\. Last error: (.*?)(?:\. Resolution note: (.*))?$/s;
 
@@ -11,7 +13,7 @@ const WHEN = / \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g;
 export function readableDialError(text: string): string {
   const [, reason = text, note = ""] = WORDS.exec(text) ?? [];
   const known = /^(?:undefined|null)?$/.test(reason.trim()) ? note.trim() : reason;
-  return (
-    known.replaceAll(WHEN, "").trim() || (text === "" ? "" : "the connection was closed before it was up")
-  );
+  const plain =
+    known.replaceAll(WHEN, "").trim() || (text === "" ? "" : "the connection was closed before it was up");
+  return readableTlsProblem(plain);
 }

@@ -10,10 +10,12 @@ import type { Logger } from "./logger.ts";
 import { createProgramLogger, silentLogger } from "./logger.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options.ts";
 import { compileOptions } from "./options.ts";
+import { reapAsProcessOne } from "./process-one.ts";
 import { runProgram } from "./program.ts";
 import { type ResourceLoader, ResourceLoaders } from "./resource-loaders.ts";
 import { Resources } from "./resources.ts";
 
+reapAsProcessOne();
 armLastWords();
 
 /** How long the last words of a worker that never ran may hold its process up: the thread that tells them has to start. */

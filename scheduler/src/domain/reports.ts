@@ -57,6 +57,8 @@ export interface SchedulerStatus {
   readonly loops: readonly LoopStatus[];
   /** Its wall clock, milliseconds since the epoch. */
   readonly wallTime: number;
+  /** File descriptors of its process; unset in a report of a release before it. */
+  readonly descriptors?: { readonly used: number; readonly limit: number | undefined };
   /** Heartbeat, lease, grace and accept deadline, for people. */
   readonly timings: string;
 }

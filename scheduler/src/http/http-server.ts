@@ -1,15 +1,18 @@
-import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { createServer as createSecureServer, Server as SecureServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { FleetService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
+import type { Descriptors } from "../descriptors.ts";
 import { quoted } from "../domain/cut.ts";
 import type { Auth } from "../rpc/auth.ts";
 import type { Calls } from "../rpc/calls.ts";
 import { toConnectError } from "../rpc/errors.ts";
 import type { Handlers } from "../rpc/handlers.ts";
+import { certificateProblem, handshakeProblem } from "../rpc/handshakes.ts";
+import { contextOf, type ListenerParts, peerOf } from "../rpc/listener.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { type Answerable, answer } from "./answer.ts";
 import { connectCalls } from "./connect-calls.ts";
@@ -46,10 +49,13 @@ export async function startHttpServer(options: {
   scrape: () => Promise<string | undefined>;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
+  listening: ListenerParts;
 }): Promise<HttpServer> {
-  const { config, auth, calls, log, health, scrape, grpcAddress } = options;
+  const { listening, config, auth, calls, log, health, scrape, grpcAddress } = options;
   const serveCall = connectCalls({ ...options, maxMessageBytes: config.sizes.maxMessageBytes });
   const serve = (request: IncomingMessage, response: ServerResponse) => {
+    const problem = refusedCertificate(request, listening);
+    if (problem !== undefined) return answer(response, 401, { error: problem });
     const target = readTarget(request);
     if ("fault" in target) return answer(response, 400, { error: target.fault });
     const { path } = target;
@@ -68,12 +74,46 @@ export async function startHttpServer(options: {
   };
   const onRequest = (request: IncomingMessage, response: ServerResponse) =>
     calls.run({ method: "http", fail: () => response.destroy() }, () => serve(request, response));
-  const server = await listen(config, onRequest);
+  const server = await listen(config, listening, onRequest);
   const bound = server.address() as AddressInfo;
   return {
     address: { host: config.httpAddress.host, port: bound.port },
     stop: (timeoutMs) => stop(server, timeoutMs),
   };
+}
+
+/** Why a caller's certificate is not accepted; undefined when it is, or none is asked for. */
+function refusedCertificate(
+  { socket }: IncomingMessage,
+  { tls, refused }: ListenerParts,
+): string | undefined {
+  if (tls?.current.ca === undefined || !(socket instanceof TLSSocket)) return undefined;
+  const problem = certificateProblem(socket);
+  if (problem !== undefined) refused.tell("http", peerOf(socket), problem);
+  return problem;
+}
+
+/** While descriptors run out, the connections that have been idle for longest are closed for new ones: a probe must get in. */
+function keepRoom(server: Server, descriptors: Descriptors): void {
+  const idle = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    const closed = descriptors.opened();
+    idle.add(socket);
+    socket.once("close", () => {
+      idle.delete(socket);
+      closed();
+    });
+    if (!descriptors.pressed) return;
+    const [oldest] = idle;
+    if (oldest !== socket) oldest?.destroy();
+  });
+  server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    idle.delete(socket);
+    if (descriptors.pressed) response.setHeader("connection", "close");
+    response.once("close", () => {
+      if (!socket.destroyed) idle.add(socket);
+    });
+  });
 }
 
 function serveFrontPage(request: IncomingMessage, response: Answerable, page: FrontPage): void {
@@ -120,21 +160,23 @@ async function serveMetrics(
 }
 
 async function listen(
-  { httpAddress: { host, port }, tls }: Config,
+  { httpAddress: { host, port } }: Config,
+  { tls, descriptors, refused }: ListenerParts,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<Server> {
   const server = tls
     ? createSecureServer(
-        {
-          cert: await readFile(tls.certFile),
-          key: await readFile(tls.keyFile),
-          ...(tls.clientCaFile === undefined
-            ? {}
-            : { ca: await readFile(tls.clientCaFile), requestCert: true, rejectUnauthorized: true }),
-        },
+        { ...contextOf(tls), requestCert: tls.current.ca !== undefined, rejectUnauthorized: false },
         onRequest,
       )
     : createServer(onRequest);
+  tls?.onChange(() => {
+    if (server instanceof SecureServer) server.setSecureContext(contextOf(tls));
+  });
+  server.on("tlsClientError", (error: Error, socket: Socket) => {
+    refused.tell("http", peerOf(socket), handshakeProblem(error));
+  });
+  keepRoom(server, descriptors);
   // Node hangs up on those without a word.
   server.on("connect", (_request, socket) => socket.end(NO_TUNNELS));
   await new Promise<void>((resolve, reject) => {

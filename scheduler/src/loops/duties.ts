@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
+import type { DescriptorUse } from "../descriptors.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
@@ -43,12 +44,14 @@ export class Duties {
   readonly #poll: Loop;
   readonly #clock: Clock;
   readonly #config: Config;
+  readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
   #cancelWake: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: {
     config: Config;
+    descriptors: () => DescriptorUse;
     store: Store;
     dispatch: Dispatch;
     clock: Clock;
@@ -61,6 +64,7 @@ export class Duties {
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
+    this.#descriptors = parts.descriptors;
     this.#startedAt = clock.monotonic();
     const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
     const watchdog = new Watchdog({ dispatch, log, leases, settings: config.watch });
@@ -127,6 +131,7 @@ export class Duties {
       httpAddress: `${httpAddress.host}:${httpAddress.port}`,
       loops: loopStatuses(this.#loops, this.#clock, this.#startedAt),
       wallTime: this.#clock.now(),
+      descriptors: this.#descriptors(),
       timings: `heartbeat ${leases.heartbeatMs} ms, lease ${leases.leaseMs} ms, grace ${leases.graceMs} ms, accept ${leases.acceptDeadlineMs} ms`,
     };
   }

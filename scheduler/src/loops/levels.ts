@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { DescriptorUse } from "../descriptors.ts";
 import { stuckAttempt } from "../dispatch/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { WatchSettings } from "../domain/watchdog.ts";
@@ -27,8 +28,9 @@ export async function measureLevels(parts: {
   clock: Clock;
   watch: WatchSettings;
   seen: SeenLabels;
+  descriptors: { readonly use: DescriptorUse };
 }): Promise<Levels> {
-  const { census, dispatch, database, loops, clock, watch, seen } = parts;
+  const { census, dispatch, database, loops, clock, watch, seen, descriptors } = parts;
   const counted = await census.look();
   const { user, system } = process.cpuUsage();
   const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
@@ -56,6 +58,7 @@ export async function measureLevels(parts: {
     process: {
       cpuS: (user + system) / 1e6,
       rssBytes: process.memoryUsage.rss(),
+      descriptors: descriptors.use,
       startedS: Math.round(clock.now() / 1_000 - process.uptime()),
     },
   };

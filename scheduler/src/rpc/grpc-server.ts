@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
@@ -20,6 +19,7 @@ import { guardCalls } from "./call-guard.ts";
 import type { Calls } from "./calls.ts";
 import { toGrpcError } from "./errors.ts";
 import { dropLateMessages } from "./late-messages.ts";
+import { type ListenerParts, listenForGrpc } from "./listener.ts";
 import { addReflection } from "./reflection.ts";
 import { readResultsFrame } from "./results-frame.ts";
 import { type SubmitStreamParts, serveSubmitStream } from "./submit-stream.ts";
@@ -56,8 +56,9 @@ export async function startGrpcServer(options: {
   };
   /** Aborts when the scheduler stops. */
   stopping: AbortSignal;
+  listening: ListenerParts;
 }): Promise<GrpcServer> {
-  const { config, auth, calls, stream, handlers, stopping } = options;
+  const { config, auth, calls, stream, handlers, stopping, listening } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
@@ -98,44 +99,20 @@ export async function startGrpcServer(options: {
   );
   health.addToServer(server);
   addReflection(server, SERVICES);
-  const port = await bind(server, config.grpcAddress, await credentials(config));
+  const listener = await listenForGrpc(server, config.grpcAddress, listening);
   let told = true;
   return {
-    address: { host: config.grpcAddress.host, port },
+    address: { host: config.grpcAddress.host, port: listener.port },
     setServing: (serving) => {
       if (serving === told) return;
       told = serving;
       for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
     },
-    stop: (timeoutMs) => stop(server, timeoutMs),
+    stop: (timeoutMs) => {
+      listener.close();
+      return stop(server, timeoutMs);
+    },
   };
-}
-
-async function credentials({ tls }: Config): Promise<ServerCredentials> {
-  if (!tls) return ServerCredentials.createInsecure();
-  const [cert, key, clientCa] = await Promise.all([
-    readFile(tls.certFile),
-    readFile(tls.keyFile),
-    tls.clientCaFile === undefined ? null : readFile(tls.clientCaFile),
-  ]);
-  return ServerCredentials.createSsl(clientCa, [{ cert_chain: cert, private_key: key }], clientCa !== null);
-}
-
-function bind(server: Server, { host, port }: Address, creds: ServerCredentials): Promise<number> {
-  const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(shown, creds, (error, bound) => {
-      if (!error) return resolve(bound);
-      reject(
-        new Error(
-          `cannot listen on ${shown} for gRPC: ${error.message}. Free the port or choose another with --grpc-addr`,
-          {
-            cause: error,
-          },
-        ),
-      );
-    });
-  });
 }
 
 async function stop(server: Server, timeoutMs: number): Promise<void> {

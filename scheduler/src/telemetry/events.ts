@@ -1,6 +1,7 @@
 /** Every event name of the scheduler's log with its level, or levels; docs/logs.md says what they mean, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
+  "connection.refused": "warn",
   "database.available": "info",
   "database.connection_lost": "warn",
   "database.embedded_started": "info",
@@ -11,6 +12,9 @@ export const LOG_EVENTS = {
   "database.migrated": "info",
   "database.migration_waits": "warn",
   "database.unavailable": "error",
+  "descriptors.limited": "warn",
+  "descriptors.low": "warn",
+  "descriptors.recovered": "info",
   "diagnosis.failed": "error",
   "dispatch.failed": "error",
   "dispatch.resolve_failed": "error",
@@ -68,6 +72,10 @@ export const LOG_EVENTS = {
   "telemetry.diagnostic": "debug, info, warn",
   "telemetry.not_collected": "error",
   "telemetry.not_flushed": "warn",
+  "tls.certificate_expires": "warn",
+  "tls.not_reloaded": "error",
+  "tls.reloaded": "info",
+  "tls.unchanged": "info",
   "traces.dropped": "warn",
   "traces.not_written": "warn",
   "worker.disconnect_not_recorded": "warn",

@@ -42,7 +42,12 @@ export interface Levels {
   readonly streams: number;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
-  readonly process: { readonly cpuS: number; readonly rssBytes: number; readonly startedS: number };
+  readonly process: {
+    readonly cpuS: number;
+    readonly rssBytes: number;
+    readonly startedS: number;
+    readonly descriptors: { readonly used: number; readonly limit: number | undefined };
+  };
 }
 
 /**
@@ -211,6 +216,8 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => P
   });
   const rss = gauge("process_resident_memory_bytes", "Resident memory of this process.");
   const started = gauge("process_start_time_seconds", "When this process started.");
+  const openFds = gauge("process_open_fds", "File descriptors that this process has open.");
+  const maxFds = gauge("process_max_fds", "File descriptors that it may have open at most.");
 
   meter.addBatchObservableCallback(
     async (result) => {
@@ -246,10 +253,15 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => P
       result.observe(cpu, now.process.cpuS);
       result.observe(rss, now.process.rssBytes);
       result.observe(started, now.process.startedS);
+      const { used, limit } = now.process.descriptors;
+      if (limit !== undefined) {
+        result.observe(openFds, used);
+        result.observe(maxFds, limit);
+      }
     },
     [
       ...[tasks, oldest, unserved, workers, stuck, streams, lastRun, interval, up, listening, connections],
-      ...[waiting, cpu, rss, started],
+      ...[waiting, cpu, rss, started, openFds, maxFds],
     ],
   );
 }

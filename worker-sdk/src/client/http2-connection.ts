@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
 import { sleep, systemClock } from "../clock.ts";
 import type { TlsMaterial } from "../connection-options.ts";
+import { TlsSource } from "../tls-source.ts";
 
 /** TCP and TLS take milliseconds; what takes longer is a network that drops packets. */
 const DIAL_MS = 10_000;
@@ -34,7 +35,7 @@ type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
  */
 export class Http2Connection implements SessionManager {
   readonly authority: string;
-  readonly #tls: TlsMaterial | undefined;
+  readonly #tls: TlsSource;
   readonly #pings: Pings;
   readonly #sessions = new Set<Session>();
   #current: Session | undefined;
@@ -44,7 +45,7 @@ export class Http2Connection implements SessionManager {
   constructor(address: string, tls: TlsMaterial | undefined, pings = PINGS) {
     this.#pings = pings;
     this.authority = new URL(`${tls === undefined ? "http" : "https"}://${address}`).origin;
-    this.#tls = tls;
+    this.#tls = new TlsSource(tls);
   }
 
   /** True once the peer has said anything in HTTP/2. */
@@ -86,7 +87,7 @@ export class Http2Connection implements SessionManager {
   }
 
   #dial(): Session {
-    const session = new Session(this.authority, this.#tls, this.#pings, {
+    const session = new Session(this.authority, this.#tls.read(), this.#pings, {
       spoke: () => {
         this.#spoke = true;
       },
@@ -268,5 +269,6 @@ function reasonOf(failure: unknown): string {
 }
 
 function definedOf(tls: TlsMaterial | undefined) {
-  return Object.fromEntries(Object.entries(tls ?? {}).filter(([, value]) => value !== undefined));
+  const { files: _, ...pem } = tls ?? {};
+  return Object.fromEntries(Object.entries(pem).filter(([, value]) => value !== undefined));
 }

@@ -1,3 +1,4 @@
+import type { TlsMaterial } from "../connection-options.ts";
 import type { Measures } from "./measures.ts";
 
 /** What the main thread and the link's thread say to each other: plain objects, many a post. */
@@ -253,7 +254,7 @@ export interface LinkData {
   readonly shared: SharedArrayBuffer;
   readonly addresses: readonly string[];
   readonly token: string | undefined;
-  readonly tls: { ca: string | undefined; cert: string | undefined; key: string | undefined } | undefined;
+  readonly tls: TlsMaterial | undefined;
   readonly workerId: string;
   readonly sessionId: string;
   readonly pool: string;

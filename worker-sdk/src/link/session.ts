@@ -6,6 +6,7 @@ import { Backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { processEnvironment } from "../connection-options.ts";
 import { msFromDuration } from "../duration.ts";
+import { TlsSource } from "../tls-source.ts";
 import type { Incoming } from "./assignments-frame.ts";
 import { DialFailures } from "./dial-failure.ts";
 import { DialPatience, type DialWindow } from "./dial-patience.ts";
@@ -52,6 +53,7 @@ export interface SessionListener {
 /** Keeps one stream to one of the schedulers: dials, says hello, dials again. */
 export class Session {
   readonly #data: Pick<LinkData, "addresses" | "token" | "tls">;
+  readonly #tls: TlsSource;
   readonly #clock: Clock;
   readonly #listener: SessionListener;
   readonly #failures: DialFailures;
@@ -79,6 +81,7 @@ export class Session {
     random: Random = Math.random,
   ) {
     this.#data = data;
+    this.#tls = new TlsSource(data.tls);
     this.#clock = clock;
     this.#listener = listener;
     this.#random = random;
@@ -117,11 +120,15 @@ export class Session {
     this.#cancelTimer?.();
     const address = this.#data.addresses[this.#next % this.#data.addresses.length] ?? "";
     this.#listener.dialing(address);
-    const stream = new Stream(address, this.#data, {
-      message: (message) => this.#receive(message, stream, address),
-      writable: () => this.#listener.writable(),
-      ended: (end) => this.#ended(end, address),
-    });
+    const stream = new Stream(
+      address,
+      { ...this.#data, tls: this.#tls.read() },
+      {
+        message: (message) => this.#receive(message, stream, address),
+        writable: () => this.#listener.writable(),
+        ended: (end) => this.#ended(end, address),
+      },
+    );
     this.#stream = stream;
     this.#cutReason = undefined;
     stream.write(encode({ case: "hello", value: this.#listener.hello(this.#lastError) }));

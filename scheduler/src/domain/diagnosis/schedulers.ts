@@ -9,6 +9,9 @@ const LATE_AT_LEAST_MS = 5_000;
 /** Clocks further apart than this make times from different machines misleading. */
 const SKEW_MS = 2_000;
 
+/** Share of its descriptors that a scheduler may use without a warning. */
+const DESCRIPTORS_SHARE = 0.8;
+
 /** What the checks of schedulers rest on. */
 export interface SchedulerFacts {
   /** The scheduler that looks. */
@@ -30,9 +33,28 @@ export function schedulerChecks({ self, all, now }: SchedulerFacts): Check[] {
     alive(living, dead, now),
     loops(living, self, now),
     clocks(living, self, now),
+    descriptors(living),
     versions(living),
     timings(living),
   ];
+}
+
+/** File descriptors: at the limit a scheduler refuses workers. */
+function descriptors(living: readonly SchedulerReport[]): Check {
+  const name = "schedulers.descriptors";
+  const low = living.flatMap(({ id, status }) => {
+    const { used = 0, limit } = status?.descriptors ?? {};
+    return limit !== undefined && used >= limit * DESCRIPTORS_SHARE ? [{ id, used, limit }] : [];
+  });
+  const [first] = low;
+  if (!first) return ok(name, "no scheduler is short of file descriptors");
+  return found(
+    "warning",
+    name,
+    `scheduler ${first.id} uses ${first.used} of its ${first.limit} file descriptors, and refuses workers before the last are used`,
+    "raise the limit (ulimit -n, LimitNOFILE=, docker run --ulimit nofile=), or start another scheduler",
+    low.map(({ id, used, limit }) => fact(id, `${used} of ${limit}`)),
+  );
 }
 
 /** The scheduler's own clock against the database's. @param skewMs How far it is ahead. @param slackMs How exact that is. */
