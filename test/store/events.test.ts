@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { openTransaction } from "../support/locker.ts";
 import { openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
 const RELEASED: Parameters<typeof settleRequest>[1] = { kind: "released", reason: "drain" };
@@ -93,6 +94,40 @@ describe("store: events, partitions, leadership", () => {
     const missed = rows.map(({ id }) => Number(id)).filter((id) => !known.has(id));
     assert.deepEqual(missed, []);
     assert.equal(seen.length, rows.length);
+  });
+
+  it("T30: waits for a writer of events however slow, and for no other transaction", async () => {
+    const { store, db } = fixture;
+    await db.query("create table if not exists foreign_table (n int)");
+    const foreign = await openTransaction(db.url, "insert into foreign_table values (1)");
+    const slow = await openTransaction(db.url, "insert into event (name) values ('slow')");
+    const from = await store.lastEventId();
+    await store.appendEvents([{ name: "quick" }]);
+    let answered = false;
+    const page = store.eventsAfter(from, 10).then((events) => {
+      answered = true;
+      return events.map(({ name }) => name);
+    });
+    for (let looks = 0; looks < 20; looks++) {
+      await store.databaseTime();
+      assert.equal(answered, false, "it went past an event that is not committed yet");
+    }
+    await slow.commit();
+    assert.deepEqual(await page, ["slow", "quick"]);
+    await store.appendEvents([{ name: "next" }]);
+    const last = await store.lastEventId();
+    // The other transaction is still open; waiting for it would take 20 s.
+    const began = performance.now();
+    assert.deepEqual(
+      (await store.eventsAfter(last - 1, 10)).map(({ name }) => name),
+      ["next"],
+    );
+    assert.ok(performance.now() - began < 5_000);
+    assert.equal(
+      (await foreign.rows("select pg_current_xact_id_if_assigned() is not null as open")).length,
+      1,
+    );
+    await foreign.release();
   });
 
   it("tells every attempt of a batch with its own epoch, whether they are alike or not", async () => {

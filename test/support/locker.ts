@@ -5,6 +5,8 @@ export interface Locker {
   readonly pid: number;
   /** Asks from within, where its own lock is not in the way. */
   rows(query: string): Promise<readonly unknown[]>;
+  /** Commits what it did, and ends. */
+  commit(): Promise<void>;
   /** Lets go of it. */
   release(): Promise<void>;
 }
@@ -24,6 +26,10 @@ export async function openTransaction(url: string, statement: string): Promise<L
   return {
     pid,
     rows: async (query) => (await client.query(query)).rows,
+    async commit() {
+      await client.query("commit");
+      await client.end();
+    },
     async release() {
       await client.query("rollback");
       await client.end();

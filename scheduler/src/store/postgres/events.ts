@@ -2,7 +2,6 @@ import type { EventRecord, NewEvent } from "../store.ts";
 import type { Database, Statement } from "./database.ts";
 import { jsonParam } from "./rows.ts";
 
-// The transaction has its number before the first event has its id: see FRONTIER.
 const APPEND: Statement = {
   name: "event-append",
   text: `insert into event (name, task_id, epoch, session_id, worker_id, sequence, attributes, time)
@@ -10,7 +9,6 @@ const APPEND: Statement = {
            now() - d.age_ms * interval '1 ms'
       from unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::float8[])
         with ordinality as d(name, task_id, epoch, session_id, worker_id, sequence, attributes, age_ms, ord)
-     where pg_current_xact_id() is not null
      order by d.ord`,
 };
 
@@ -62,10 +60,13 @@ const AFTER: Statement = {
 };
 
 // Ids are given out before they are committed, so a transaction under way may hold some below the newest
-// that can be seen; a reader that went past them would never see them. Every writer has its transaction's
-// number before its first event id, so none of those is missing in `writers`.
-const WRITERS = `array(select backend_xid::text::bigint from pg_stat_activity
-    where datname = current_database() and backend_xid is not null and pid <> pg_backend_pid())`;
+// that can be seen; a reader that went past them would never see them. Every writer has its lock on the table before
+// its first event id, and keeps it to its end, so none of those is missing in `writers`, whatever its role; and a
+// transaction of somebody else, that writes other tables, is not among them.
+const WRITERS = `array(select distinct virtualtransaction from pg_locks
+    where locktype = 'relation' and relation = 'event'::regclass and mode = 'RowExclusiveLock' and granted
+      and database = (select oid from pg_database where datname = current_database())
+      and pid is distinct from pg_backend_pid())`;
 const FRONTIER: Statement = {
   name: "event-frontier",
   text: `select (select coalesce(max(id), 0) from event) as id, ${WRITERS} as writers`,
@@ -149,11 +150,11 @@ export async function recentEvents(
  * one, so that a reader who goes on from the last event misses none.
  */
 export async function eventsAfter(db: Database, afterId: number, limit: number): Promise<EventRecord[]> {
-  const [frontier] = await db.cold<{ id: number; writers: number[] }>(FRONTIER, []);
+  const [frontier] = await db.cold<{ id: number; writers: string[] }>(FRONTIER, []);
   if (!frontier || frontier.id <= afterId) return [];
   let writers = frontier.writers;
   for (let waited = 0; writers.length > 0 && waited < WRITER_LIMIT_MS; waited += WRITER_WAIT_MS) {
-    const [now] = await db.cold<{ writers: number[] }>(STILL_WRITING, []);
+    const [now] = await db.cold<{ writers: string[] }>(STILL_WRITING, []);
     writers = writers.filter((writer) => now?.writers.includes(writer));
     if (writers.length > 0) await db.sleep(WRITER_WAIT_MS);
   }
