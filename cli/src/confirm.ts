@@ -13,7 +13,7 @@ export interface Question {
 }
 
 /**
- * Asks on a terminal; elsewhere, where nobody can answer, refuses with the command that does it.
+ * Asks on a terminal; without one refuses, with the command that does it.
  *
  * @throws CliError (refused) unless the answer is yes.
  */

@@ -20,7 +20,7 @@ const NEXT_LOOK_MS = 10_000;
 export interface WaitSettings {
   /** Nothing is shown. */
   readonly quiet: boolean;
-  /** Longest wait in milliseconds; undefined for ever. */
+  /** Longest wait in milliseconds; undefined means without limit. */
   readonly limitMs: number | undefined;
 }
 
@@ -88,7 +88,7 @@ interface BriefReason {
   /** Of the explanation, or of the call that failed; empty when there is nothing to say. */
   readonly code: string;
   readonly text: string;
-  /** Where there is more, for somebody who waits. */
+  /** What is added while the wait goes on. */
   readonly more: string;
 }
 

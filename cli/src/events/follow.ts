@@ -101,7 +101,7 @@ interface LifeParts {
 /** A step that is in the record alone comes within this after one that is in the feed, or with the next one. */
 const LIFE_MS = 1000;
 
-/** Shows a task's record, read at each change that the feed tells of and a moment later. */
+/** Shows a task's record: reads it at each change in the feed, and again a second later. */
 async function followLife(
   session: Session,
   filter: Filter,

@@ -1,4 +1,4 @@
-/** Words that alone make a value secret when they end its name, or stand before what tells where or how it is kept. */
+/** A name with one of these words is that of a secret, unless a word of `ABOUT` follows. */
 const SECRET_WORDS = new Set([
   ...["TOKEN", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "PW"],
   ...["CREDENTIAL", "CREDENTIALS", "APIKEY", "AUTH", "AUTHORIZATION", "COOKIE", "JWT", "DSN"],

@@ -67,7 +67,7 @@ export class MusterError extends Error {
     this.violations = details.violations ?? [];
     this.metadata = details.metadata ?? {};
     this.retryAfterMs = details.retryAfterMs;
-    // Where an error that nobody caught is printed, its stack is.
+    // Node prints the stack of an uncaught error, and here it says nothing.
     if (PLAIN.has(this.code)) this.stack = `${this.name}: ${this.message}`;
   }
 

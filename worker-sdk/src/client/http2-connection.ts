@@ -12,7 +12,7 @@ const DIAL_MS = 10_000;
 /** Long enough for a watch of an hour to cost nothing, short enough to notice a half-open connection. */
 const PINGS: Pings = { everyMs: 20_000, answerMs: 10_000 };
 
-/** A connection that nobody used for so long is closed. */
+/** A connection without a call for so long is closed. */
 const IDLE_MS = 15 * 60_000;
 
 /** A peer that takes connections and drops them at once is not dialled without end within a call. */
@@ -30,7 +30,7 @@ type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
 /**
  * One HTTP/2 connection at a time to an address, dialled when it is needed. Every session keeps a listener for its
- * errors until it is garbage: Node ends the process for an error that nobody listens to, and a session may report
+ * errors as long as it exists: Node ends the process for an error without a listener, and a session may report
  * one after its calls have failed and after it was given up.
  */
 export class Http2Connection implements SessionManager {
@@ -149,7 +149,7 @@ class Session {
       });
     });
     this.connected.catch(() => {
-      // Whoever waits for it gets it; nobody may, after a call that was given up.
+      // Calls that wait for it get it. After a call was given up there may be none.
     });
     http2.on("remoteSettings", told.spoke);
     http2.on("goaway", (_code, _lastStream, data) => {

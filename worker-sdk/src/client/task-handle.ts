@@ -36,7 +36,7 @@ export interface CallOptions {
 
 /** Options of a wait. */
 export interface WaitOptions {
-  /** Longest wait in seconds, after which a MusterError with `DeadlineExceeded` is thrown; default for ever. */
+  /** Longest wait in seconds, after which a MusterError with `DeadlineExceeded` is thrown; default without limit. */
   readonly timeoutS?: number;
   /** Ends the wait with the signal's reason; the task goes on. */
   readonly signal?: AbortSignal;

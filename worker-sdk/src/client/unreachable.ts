@@ -13,7 +13,7 @@ export interface FailedCall {
   readonly tls: TlsMaterial | undefined;
   /** The peer has said something in HTTP/2. */
   readonly spoke: boolean;
-  /** How long an answer was waited for; undefined for ever. */
+  /** How long an answer was waited for; undefined means without limit. */
   readonly timeoutMs: number | undefined;
   /** The client was closed. */
   readonly closed: boolean;
