@@ -37,6 +37,9 @@ import { whenUsable } from "./when-usable.ts";
 /** What telemetry gets for its last export however long the rest of the stop took, milliseconds. */
 const TELEMETRY_STOP_MS = 1_000;
 
+/** A look at the schema that takes longer failed, milliseconds. */
+const SCHEMA_WITHIN_MS = 2_000;
+
 /** A running scheduler. */
 export interface Scheduler {
   readonly id: string;
@@ -141,7 +144,7 @@ export async function startScheduler(options: {
       http: started.http && shown(started.http.address),
     }),
     listening: () => measures.listening,
-    missingMigrations: () => store.missingMigrations(),
+    missingMigrations: () => answeredInTime(store.missingMigrations(), clock),
   });
   const calls = new Calls(log, dispatch.counters);
   const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
@@ -307,6 +310,15 @@ export async function startScheduler(options: {
     await telemetry.stop(Math.max(left(), TELEMETRY_STOP_MS));
     log.info("scheduler.stopped", { scheduler_id: id });
   }
+}
+
+/** The loop that looks at the database must not wait for one that froze in the middle of another question. */
+async function answeredInTime<T>(answer: Promise<T>, clock: Clock): Promise<T> {
+  const done = new AbortController();
+  const late = clock.sleep(SCHEMA_WITHIN_MS, done.signal).then(() => "late" as const);
+  const first = await Promise.race([answer, late]).finally(() => done.abort());
+  if (first === "late") throw new Error(`the database has not answered for ${SCHEMA_WITHIN_MS} ms`);
+  return first;
 }
 
 async function prepare(
