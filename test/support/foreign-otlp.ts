@@ -130,6 +130,8 @@ function spansOf(message: unknown): ReceivedSpan[] {
     scopeSpans.flatMap(({ spans }) =>
       spans.map((span) => ({
         service: resource.attributes["service.name"] ?? "",
+        resource: resource.attributes,
+        schemaUrl: "",
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId ?? "",

@@ -13,6 +13,9 @@ export interface ReceivedSpan {
   readonly spanId: string;
   /** Empty for a root. */
   readonly parentSpanId: string;
+  /** Attributes of the process that sent it. */
+  readonly resource: Readonly<Record<string, string>>;
+  readonly schemaUrl: string;
   readonly name: string;
   /** Without its prefix, for example `CONSUMER`. */
   readonly kind: string;
@@ -170,7 +173,7 @@ type Attributes = readonly { readonly key: string; readonly value: AnyValue }[];
 interface ExportRequest {
   readonly resourceSpans: readonly {
     readonly resource?: { readonly attributes: Attributes };
-    readonly scopeSpans: readonly { readonly spans: readonly WireSpan[] }[];
+    readonly scopeSpans: readonly { readonly schemaUrl?: string; readonly spans: readonly WireSpan[] }[];
   }[];
 }
 
@@ -196,10 +199,13 @@ const KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSU
 
 function flatten(request: unknown): ReceivedSpan[] {
   return (request as ExportRequest).resourceSpans.flatMap(({ resource, scopeSpans }) => {
-    const service = textOf(resource?.attributes)["service.name"] ?? "";
-    return scopeSpans.flatMap(({ spans }) =>
+    const about = textOf(resource?.attributes);
+    const service = about["service.name"] ?? "";
+    return scopeSpans.flatMap(({ spans, schemaUrl = "" }) =>
       spans.map((span) => ({
         service,
+        resource: about,
+        schemaUrl,
         traceId: hex(span.traceId),
         spanId: hex(span.spanId),
         parentSpanId: hex(span.parentSpanId ?? ""),

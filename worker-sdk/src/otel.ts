@@ -1,15 +1,20 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "./node-version.ts";
 
+import { randomUUID } from "node:crypto";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "./clock.ts";
 import { defaultVariable, processEnvironment } from "./connection-options.ts";
+import { SCHEMA_URL } from "./tracing/schema.ts";
 import { spanIds } from "./tracing/span-ids.ts";
+import { SDK_VERSION } from "./version.ts";
 
 /** How OpenTelemetry is set up; whatever an `OTEL_*` variable says wins. */
 export interface OtelOptions {
   /** `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default `muster-worker`. */
   readonly serviceName?: string;
+  /** `service.version` unless `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default the version of this package. */
+  readonly serviceVersion?: string;
   /**
    * How long a collector may take for an export, milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise;
    * default the standard's 10,000. As long may a program that has stopped wait for one that does not answer.
@@ -55,6 +60,16 @@ export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
   if (options.exportTimeoutMs !== undefined)
     defaultVariable("OTEL_EXPORTER_OTLP_TIMEOUT", String(options.exportTimeoutMs));
   const sdk = new NodeSDK({
+    // What the environment says wins. Without an instance of its own, one process's series would be another's.
+    resource: resources.defaultResource().merge(
+      resources.resourceFromAttributes(
+        {
+          "service.version": options.serviceVersion ?? SDK_VERSION,
+          "service.instance.id": randomUUID(),
+        },
+        { schemaUrl: SCHEMA_URL },
+      ),
+    ),
     serviceName: serviceName(processEnvironment, options.serviceName ?? "muster-worker"),
     idGenerator: spanIds,
     // Not the process: its detector would export the command line and what secrets stand in it.

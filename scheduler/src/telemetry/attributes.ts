@@ -31,5 +31,8 @@ export const MUSTER = {
   reported: "muster.reported_by",
 } as const;
 
+/** The semantic conventions that spans, metrics and resource follow. */
+export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0";
+
 /** Value of `messaging.system`. */
 export const SYSTEM = "muster";

@@ -16,6 +16,7 @@ import {
 } from "@opentelemetry/semantic-conventions";
 import type { Clock } from "../clock.ts";
 import { VERSION } from "../version.ts";
+import { SCHEMA_URL } from "./attributes.ts";
 import { diagnostics } from "./diagnostics.ts";
 import type { Exports, OtlpMetrics } from "./exports.ts";
 import type { Logger } from "./logger.ts";
@@ -60,13 +61,16 @@ export async function startTelemetry(options: {
   const ids = new SpanIds();
   const sdk = new NodeSDK({
     resource: defaultResource().merge(
-      resourceFromAttributes({
-        [ATTR_SERVICE_NAME]: SCOPE,
-        [ATTR_SERVICE_VERSION]: VERSION,
-        [ATTR_SERVICE_INSTANCE_ID]: instanceId,
-        "host.name": hostname(),
-        "process.pid": process.pid,
-      }),
+      resourceFromAttributes(
+        {
+          [ATTR_SERVICE_NAME]: SCOPE,
+          [ATTR_SERVICE_VERSION]: VERSION,
+          [ATTR_SERVICE_INSTANCE_ID]: instanceId,
+          "host.name": hostname(),
+          "process.pid": process.pid,
+        },
+        { schemaUrl: SCHEMA_URL },
+      ),
     ),
     // The process detector would export the command line, where --token and --database-url may stand.
     resourceDetectors: [envDetector],
@@ -83,9 +87,13 @@ export async function startTelemetry(options: {
   const serializer = new PrometheusSerializer(undefined, false, undefined, false, true);
   let stopped: Promise<void> | undefined;
   return {
-    meter: metrics.getMeter(SCOPE, VERSION),
+    meter: metrics.getMeter(SCOPE, VERSION, { schemaUrl: SCHEMA_URL }),
     tracing: exports.traces
-      ? createTracing(trace.getTracer(SCOPE, VERSION), ids, () => clock.now())
+      ? createTracing(
+          trace.getTracerProvider().getTracer(SCOPE, VERSION, { schemaUrl: SCHEMA_URL }),
+          ids,
+          () => clock.now(),
+        )
       : noTracing,
     scrape: async () => {
       if (!exports.enabled) return undefined;

@@ -10,6 +10,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { DatabaseUnavailableError, Refusal } from "../domain/errors.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { NewTask } from "../domain/task.ts";
 import type { TaskTrace } from "../domain/trace.ts";
@@ -56,6 +57,9 @@ const KINDS = {
   client: SpanKind.CLIENT,
   consumer: SpanKind.CONSUMER,
 } as const;
+
+/** Attribute of how a call ended. */
+const STATUS_CODE = "rpc.response.status_code";
 
 /** Records by the provider that the SDK has registered, with ids of `ids`. */
 export function createTracing(tracer: Tracer, ids: SpanIds, now: () => number): Tracing {
@@ -106,7 +110,7 @@ class Submit {
       if (parent && !parent.sampled) continue;
       const span = tracer.startSpan(
         `submit ${sameOf(batch, ({ type }) => type) ?? "batch"}`,
-        { kind: SpanKind.SERVER, attributes: submitAttributes(call, batch) },
+        { kind: SpanKind.SERVER, attributes: submitAttributes(call, batch, parent !== undefined) },
         parent ? within(parent, ROOT_CONTEXT) : ROOT_CONTEXT,
       );
       if (span.isRecording()) this.#spans.set(key, span);
@@ -134,6 +138,7 @@ class Submit {
   accepted(accepted: readonly Accepted[], startMs: number, endMs: number): void {
     const [only, ...others] = accepted;
     for (const span of this.#spans.values()) {
+      span.setAttribute(STATUS_CODE, "OK");
       if (only && others.length === 0) {
         const taskId = formatTaskId(only.id);
         span.setAttributes({ [MESSAGING.messageId]: taskId, [MUSTER.taskId]: taskId });
@@ -163,6 +168,7 @@ class Submit {
     const message = error instanceof Error ? error.message : String(error);
     for (const span of this.#spans.values()) {
       span.setAttribute("error.type", type);
+      span.setAttribute(STATUS_CODE, statusOf(error));
       span.setStatus({ code: SpanStatusCode.ERROR, message });
     }
   }
@@ -172,7 +178,8 @@ class Submit {
   }
 }
 
-function submitAttributes(call: Headers, batch: readonly NewTask[]) {
+/** @param isSent The producer has a span of its own for the sending: there is one of them for each submit. */
+function submitAttributes(call: Headers, batch: readonly NewTask[], isSent: boolean) {
   const grpc = call.get("content-type")?.startsWith("application/grpc") ?? true;
   const queue = sameOf(batch, (task) => task.queue);
   const type = sameOf(batch, (task) => task.type);
@@ -181,7 +188,7 @@ function submitAttributes(call: Headers, batch: readonly NewTask[]) {
     "rpc.method": "muster.v1.TaskService/SubmitTasks",
     [MESSAGING.system]: SYSTEM,
     [MESSAGING.operationName]: "submit",
-    [MESSAGING.operationType]: "send",
+    ...(isSent ? {} : { [MESSAGING.operationType]: "send" }),
     ...(queue === undefined ? {} : { [MESSAGING.destination]: queue }),
     ...(type === undefined ? {} : { [MUSTER.taskType]: type }),
     ...(batch.length > 1 ? { [MESSAGING.batchCount]: batch.length } : {}),
@@ -240,6 +247,12 @@ function sameOf<T>(items: readonly NewTask[], pick: (task: NewTask) => T): T | u
   if (!first) return undefined;
   const value = pick(first);
   return items.every((item) => pick(item) === value) ? value : undefined;
+}
+
+/** How the call ends, by the name of its gRPC code. */
+function statusOf(error: unknown): string {
+  if (error instanceof DatabaseUnavailableError) return "UNAVAILABLE";
+  return error instanceof Refusal ? error.kind.toUpperCase() : "INTERNAL";
 }
 
 function hasReason(error: Error): error is Error & { reason: string } {

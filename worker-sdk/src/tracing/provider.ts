@@ -1,6 +1,7 @@
 import type { Tracer, TracerProvider } from "@opentelemetry/api";
 import { ProxyTracerProvider, trace } from "@opentelemetry/api";
 import { SDK_VERSION } from "../version.ts";
+import { SCHEMA_URL } from "./schema.ts";
 
 /** Instrumentation scope of the SDK's spans. */
 const SCOPE = "@muster/worker";
@@ -16,8 +17,8 @@ export function registeredTracer(): Tracer | undefined {
   if (known?.provider === provider) return known.tracer;
   const tracer =
     global instanceof ProxyTracerProvider
-      ? global.getDelegateTracer(SCOPE, SDK_VERSION)
-      : global.getTracer(SCOPE, SDK_VERSION);
+      ? global.getDelegateTracer(SCOPE, SDK_VERSION, { schemaUrl: SCHEMA_URL })
+      : global.getTracer(SCOPE, SDK_VERSION, { schemaUrl: SCHEMA_URL });
   if (tracer !== undefined) known = { provider, tracer };
   return tracer;
 }
