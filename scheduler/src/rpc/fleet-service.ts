@@ -12,7 +12,7 @@ import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";
 import { timeline } from "../domain/timeline.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.ts";
-import type { Store } from "../store/store.ts";
+import type { EventRecord, Store } from "../store/store.ts";
 import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
@@ -102,12 +102,14 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         beforeId = rows.at(-1)?.sessionId;
         found.push(...rows.filter((worker) => wanted.size === 0 || wanted.has(workerState(worker, now))));
       }
-      const page = found.slice(0, limit);
-      const last = page.at(-1);
-      const workers = page.map((worker) =>
-        withRefusals(shown(worker, now), refusals.get(worker.workerId) ?? []),
+      const page = fitPage(
+        found,
+        limit,
+        (worker) => withRefusals(shown(worker, now), refusals.get(worker.workerId) ?? []),
+        parts.pageBytes,
       );
-      if (found.length > limit && last) return { workers, nextPageToken: pageToken(last.sessionId) };
+      const workers = page.items;
+      if (page.more && page.last) return { workers, nextPageToken: pageToken(page.last.sessionId) };
       if (!listsRefused) return { workers, nextPageToken: "" };
       if (workers.length === limit) {
         return { workers, nextPageToken: refused("", 1).workers.length > 0 ? refusedToken("") : "" };
@@ -197,14 +199,19 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         limit: limit + 1,
       });
       const now = await store.databaseTime();
-      const page = found.slice(0, limit).flatMap((worker) => {
+      const launched = found.flatMap((worker) => {
         const { launch } = worker;
         return launch ? [{ launch, worker }] : [];
       });
-      const last = page.at(-1);
+      const page = fitPage(
+        launched,
+        limit,
+        ({ launch, worker }) => fromLaunch(launch, worker, now, launches.silentAfterMs),
+        parts.pageBytes,
+      );
       return {
-        launches: page.map(({ launch, worker }) => fromLaunch(launch, worker, now, launches.silentAfterMs)),
-        nextPageToken: found.length > limit && last ? pageToken(last.launch.rowId) : "",
+        launches: page.items,
+        nextPageToken: page.more && page.last ? pageToken(page.last.launch.rowId) : "",
       };
     },
 
@@ -218,9 +225,10 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       if (request.taskId) {
         const events = await taskTimeline(store, request.taskId);
         const from = position ?? 0;
+        const page = fitPage(events.slice(from), limit, (event) => event, parts.pageBytes);
         return {
-          events: events.slice(from, from + limit),
-          nextPageToken: events.length > from + limit ? pageToken(from + limit) : "",
+          events: page.items,
+          nextPageToken: page.more ? pageToken(from + page.items.length) : "",
           readTime,
         };
       }
@@ -228,17 +236,18 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         if ((await refusalsOf(store, request.workerId)).length === 0)
           await requireWorker(store, request.workerId);
         const events = await store.workerEvents(storable(request.workerId, 256), position ?? 0, limit + 1);
-        const page = events.slice(0, limit);
+        const page = fitPage(events, limit, fromEvent, parts.pageBytes);
         return {
-          events: page.map(fromEvent),
-          nextPageToken: events.length > limit ? pageToken(page.at(-1)?.id ?? 0) : "",
+          events: page.items,
+          nextPageToken: page.more ? pageToken(page.last?.id ?? 0) : "",
           readTime,
         };
       }
       const events = await store.recentEvents(position, limit);
+      const page = fitPage(wholeRows(events), events.length, (row) => row.map(fromEvent), parts.pageBytes);
       return {
-        events: events.map(fromEvent),
-        nextPageToken: events.length >= limit ? pageToken(events.at(-1)?.id ?? 0) : "",
+        events: page.items.flat(),
+        nextPageToken: page.more || events.length >= limit ? pageToken(page.last?.[0]?.id ?? 0) : "",
         readTime,
       };
     },
@@ -266,6 +275,17 @@ export async function refreshPaused({
   classes,
 }: Pick<FleetServiceParts, "store" | "classes">): Promise<boolean> {
   return classes.setPaused(await store.pausedQueues());
+}
+
+/** Events of one row, which names many tasks, stay together: a page goes on after a row. */
+function wholeRows(events: readonly EventRecord[]): EventRecord[][] {
+  const rows: EventRecord[][] = [];
+  for (const event of events) {
+    const row = rows.at(-1);
+    if (row?.[0]?.id === event.id) row.push(event);
+    else rows.push([event]);
+  }
+  return rows;
 }
 
 async function* watchEvents(

@@ -3,6 +3,11 @@ import type { ExplanationSchema } from "@muster/protocol";
 import type { Explanation } from "../domain/explain/reason.ts";
 import { durationFromMs, timestampFromDate } from "./time.ts";
 
+/** Longest text of an explanation, characters, and most reasons and facts of one: it must fit into a message. */
+const MAX_TEXT = 2_000;
+const MAX_REASONS = 50;
+const MAX_EVIDENCE = 50;
+
 /** An explanation as it is sent. */
 export function fromExplanation({
   subject,
@@ -12,17 +17,23 @@ export function fromExplanation({
   return {
     subject,
     state,
-    reasons: reasons.map(({ code, summary, since, evidence, remedy }) => ({
+    reasons: reasons.slice(0, MAX_REASONS).map(({ code, summary, since, evidence, remedy }) => ({
       code,
-      summary,
+      summary: bounded(summary),
       ...(since ? { since: timestampFromDate(since) } : {}),
-      evidence: evidence.map(({ key, value, source, ageMs }) => ({
-        key,
-        value,
+      evidence: evidence.slice(0, MAX_EVIDENCE).map(({ key, value, source, ageMs }) => ({
+        key: bounded(key),
+        value: bounded(value),
         source,
         ...(ageMs === undefined ? {} : { age: durationFromMs(Math.max(0, Math.round(ageMs))) }),
       })),
-      remedy,
+      remedy: bounded(remedy),
     })),
   };
+}
+
+/** The beginning of a long text, and how much of it is left out. */
+function bounded(text: string): string {
+  if (text.length <= MAX_TEXT) return text;
+  return `${text.slice(0, MAX_TEXT).toWellFormed()}... (${text.length - MAX_TEXT} more characters)`;
 }

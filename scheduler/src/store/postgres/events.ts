@@ -46,16 +46,25 @@ const EXPANDED = `select e.id, e.time, e.name, coalesce(d.task_id, e.task_id) as
     coalesce(d.epoch, e.epoch) as epoch, e.worker_id, e.attributes
     from e left join lateral unnest(e.task_ids, e.epochs) with ordinality as d(task_id, epoch, ord) on true`;
 
+/** Events that one answer holds at most, unless a single row stands for more. */
+const MAX_EXPANDED = 10_000;
+
+const WITHIN = (rows: string, order: string) => `e as (
+    select * from (
+      select *, sum(greatest(1, coalesce(cardinality(task_ids), 1))) over (order by ${order}) as expanded,
+             row_number() over (order by ${order}) as place
+        from (${rows} order by ${order} limit LIMIT) r) r
+     where place = 1 or expanded <= ${MAX_EXPANDED})`;
+
 const RECENT: Statement = {
   name: "event-recent",
-  text: `with e as (
-    select * from event where $1::bigint is null or id < $1 order by id desc limit $2)
+  text: `with ${WITHIN("select * from event where $1::bigint is null or id < $1", "id desc").replace("LIMIT", "$2")}
   ${EXPANDED} order by e.id desc, d.ord desc`,
 };
 
 const AFTER: Statement = {
   name: "event-after",
-  text: `with e as (select * from event where id > $1 and id <= $2 order by id limit $3)
+  text: `with ${WITHIN("select * from event where id > $1 and id <= $2", "id").replace("LIMIT", "$3")}
   ${EXPANDED} order by e.id, d.ord`,
 };
 
