@@ -212,7 +212,12 @@ describe("a worker's stream breaks", () => {
     assert.ok(first.lines.some(({ event, phase }) => event === "worker.fatal" && phase === "superseded"));
     await fleet.ran(handle.id, 2);
     gate.open();
-    assert.deepEqual(await handle.result(), { worker: "twin", attempt: 2 });
+    // The takeover is not the task's doing, so it costs no attempt.
+    assert.deepEqual(await handle.result(), { worker: "twin", attempt: 1 });
+    assert.deepEqual(
+      fleet.runs(handle.id).map(({ attemptId }) => attemptId),
+      [`${handle.id}.1`, `${handle.id}.2`],
+    );
     assert.deepEqual(await fleet.events(handle.id), [
       ...["created", "assigned", "accepted", "started", "requeued:superseded"],
       ...["assigned", "accepted", "started", "succeeded"],
