@@ -25,6 +25,15 @@ export interface Config {
   readonly leases: LeaseSettings;
   readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
+  readonly connections: {
+    /** An open gRPC connection is asked this often whether it lives. */
+    readonly keepaliveMs: number;
+    /** After this a gRPC connection takes no new calls; 0: never. */
+    readonly maxAgeMs: number;
+    /** What watches get on top of it. */
+    readonly maxAgeGraceMs: number;
+    readonly watchHeartbeatMs: number;
+  };
   readonly helloTimeoutMs: number;
   readonly pollMs: number;
   readonly queueViewMs: number;
@@ -141,6 +150,12 @@ export function loadConfig(
       maxPayloadBytes: number("maxPayload", 1, 1_073_741_824, true),
       maxResultBytes: number("maxResult", 1, 1_073_741_824, true),
       maxTasksPerSubmit: number("maxTasks", 1, 100_000, true),
+    },
+    connections: {
+      keepaliveMs: seconds("keepalive", 1, 86_400),
+      maxAgeMs: seconds("maxConnectionAge", 0, 2_000_000),
+      maxAgeGraceMs: seconds("maxConnectionAgeGrace", 0, 2_000_000),
+      watchHeartbeatMs: seconds("watchHeartbeat", 0.05, 3_600),
     },
     helloTimeoutMs: seconds("helloTimeout", 0.05, 3_600),
     pollMs: seconds("poll", 0.01, 3_600),

@@ -193,8 +193,19 @@ export async function startScheduler(options: {
     });
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
     const parts = { ...dispatch, store, explainer, diagnoser, overview };
+    const { watchHeartbeatMs, maxAgeMs, maxAgeGraceMs } = config.connections;
+    const watchLimits = {
+      heartbeatMs: watchHeartbeatMs,
+      maxAgeMs: maxAgeMs === 0 ? 0 : maxAgeMs + maxAgeGraceMs,
+    };
     const pageBytes = config.sizes.maxMessageBytes / 2;
-    const services = { ...parts, sizes: config.sizes, pageBytes, stopping: stopping.signal };
+    const services = {
+      ...parts,
+      sizes: config.sizes,
+      pageBytes,
+      watchLimits,
+      stopping: stopping.signal,
+    };
     const task = guarded(taskService(services), new Set(["watchTask", "explainTask"] as const), run);
     const fleet = guarded(
       fleetService(services),

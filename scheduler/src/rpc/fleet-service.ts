@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { EventSchema, FleetService, QueueSchema } from "@muster/protocol";
+import type { EventSchema, FleetService, QueueSchema, WatchEventsResponseSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
@@ -19,7 +19,7 @@ import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
 import { fromLaunch } from "./from-launch.ts";
 import { fromQueue } from "./from-queue.ts";
-import type { CallContext, Handlers } from "./handlers.ts";
+import type { Handlers } from "./handlers.ts";
 import { fitPage } from "./message-size.ts";
 import type { OverviewSource } from "./overview.ts";
 import { nameToken, pageSize, pageToken, parseNameToken, parsePageToken } from "./pages.ts";
@@ -35,6 +35,7 @@ import {
 import { storable } from "./text.ts";
 import { durationFault, timestampFromDate } from "./time.ts";
 import { MAX_MS, toMs } from "./to-domain.ts";
+import { keptAlive, type WatchLimits } from "./watch-stream.ts";
 
 /** The feed is read this often for watchers. */
 const WATCH_POLL_MS = 250;
@@ -64,6 +65,7 @@ export interface FleetServiceParts {
   readonly clock: Clock;
   /** About the largest message: a page ends before it. */
   readonly pageBytes: number;
+  readonly watchLimits: WatchLimits;
   readonly stopping: AbortSignal;
 }
 
@@ -265,7 +267,12 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       return { overview: await parts.overview.get(limit || 20) };
     },
 
-    watchEvents: (request, context) => watchEvents(parts, request, context),
+    watchEvents: (request, { signal }) =>
+      keptAlive(
+        (watched) => watchEvents(parts, request, watched),
+        () => ({}),
+        { signal, clock: parts.clock, limits: parts.watchLimits },
+      ),
   };
 }
 
@@ -291,8 +298,8 @@ function wholeRows(events: readonly EventRecord[]): EventRecord[][] {
 async function* watchEvents(
   { store, clock, stopping }: FleetServiceParts,
   request: { taskId: string; workerId: string; afterEventId: bigint },
-  { signal }: CallContext,
-) {
+  signal: AbortSignal,
+): AsyncGenerator<MessageInitShape<typeof WatchEventsResponseSchema>> {
   const taskId = request.taskId ? parseTaskId(request.taskId) : undefined;
   if (request.taskId && taskId === undefined) throw taskNotFound(request.taskId);
   const { afterEventId } = request;
@@ -302,6 +309,8 @@ async function* watchEvents(
       `${afterEventId} is no event's id; pass the id of the last event that came`,
     );
   let position = afterEventId > 0n ? Number(afterEventId) : await store.lastEventId();
+  // The caller knows by it that nothing is missed from here on.
+  yield {};
   const over = AbortSignal.any([signal, stopping]);
   while (!over.aborted) {
     const events = await store.eventsAfter(position, WATCH_BATCH);

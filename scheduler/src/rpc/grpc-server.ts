@@ -34,6 +34,9 @@ export interface GrpcServer {
   stop(timeoutMs: number): Promise<void>;
 }
 
+/** A peer that has not answered a ping within this, or until the next one is due, is gone. */
+const KEEPALIVE_ANSWER_MS = 20_000;
+
 /** Headroom over the largest message for its envelope. */
 const ENVELOPE_BYTES = 65_536;
 
@@ -63,6 +66,12 @@ export async function startGrpcServer(options: {
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
     "grpc.max_send_message_length": maxBytes,
+    "grpc.keepalive_time_ms": config.connections.keepaliveMs,
+    "grpc.keepalive_timeout_ms": Math.min(config.connections.keepaliveMs, KEEPALIVE_ANSWER_MS),
+    // Its own grace is endless: it would cut the streams of workers with the others.
+    ...(config.connections.maxAgeMs === 0
+      ? {}
+      : { "grpc.max_connection_age_ms": config.connections.maxAgeMs }),
     interceptors: [dropLateMessages, guardCalls(calls)],
   });
   const hooks: BridgeHooks = {

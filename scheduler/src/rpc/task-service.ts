@@ -1,4 +1,5 @@
-import type { TaskService } from "@muster/protocol";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { SizeLimits } from "../dispatch/limits.ts";
 import type { Submitter } from "../dispatch/submitter.ts";
@@ -19,6 +20,8 @@ import { fitPage } from "./message-size.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 import { toNewTasks } from "./task-spec.ts";
 import { storable } from "./text.ts";
+import { timestampFromMs } from "./time.ts";
+import { keptAlive, type WatchLimits } from "./watch-stream.ts";
 import { watchTask } from "./watch-task.ts";
 
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
@@ -36,6 +39,7 @@ export interface TaskServiceParts {
   /** About the largest message: a page ends before it. */
   readonly pageBytes: number;
   readonly tracing: Tracing;
+  readonly watchLimits: WatchLimits;
   /** Aborts when the scheduler stops: watches end. */
   readonly stopping: AbortSignal;
 }
@@ -101,15 +105,17 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
     },
 
-    watchTask: (request, { signal }) =>
-      watchTask(
-        { ...parts, maxMessageBytes: parts.sizes.maxMessageBytes },
-        requireId(request.taskId),
-        signal,
-        {
-          notFound: () => notFound(request.taskId),
-          stopping: stoppingRefusal,
-        },
+    watchTask: ({ taskId }, { signal }) =>
+      keptAlive(
+        (watched) =>
+          watchTask({ ...parts, maxMessageBytes: parts.sizes.maxMessageBytes }, requireId(taskId), watched, {
+            notFound: () => notFound(taskId),
+            stopping: stoppingRefusal,
+          }),
+        (): MessageInitShape<typeof WatchTaskResponseSchema> => ({
+          readTime: timestampFromMs(parts.clock.now()),
+        }),
+        { signal, clock: parts.clock, limits: parts.watchLimits },
       ),
 
     async explainTask({ taskId }) {

@@ -544,7 +544,8 @@ export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PUR
  */
 export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
   /**
-   * One or more, in order.
+   * In order. None in the first message, which says that the watch has begun, and in those that only show that the
+   * stream lives.
    *
    * @generated from field: repeated muster.v1.Event events = 1;
    */

@@ -447,7 +447,8 @@ export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*
  */
 export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
   /**
-   * The task as it is now; payload and attempts left out, output only when ended.
+   * The task as it is now; payload and attempts left out, output only when ended. Unset in a message that only
+   * shows that the stream lives.
    *
    * @generated from field: muster.v1.Task task = 1;
    */
