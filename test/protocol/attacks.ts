@@ -15,13 +15,21 @@ import { RawCaller } from "../support/raw-call.ts";
 import { RawSubmits } from "../support/raw-submits.ts";
 import { encodeWorkerMessage, RawWorker } from "../support/raw-worker.ts";
 import type { TestScheduler } from "../support/scheduler.ts";
+import {
+  type FieldAnswer,
+  fieldByHttp,
+  fieldOfCall,
+  fieldOfSubmit,
+  fieldOfWorker,
+  headersOfHttp,
+} from "./field-attacks.ts";
 import { hostileBytes, hostileMessage, type Known, mutate } from "./hostile.ts";
 
 /** Type of the tasks that hostile workers are given. */
 export const PREY = "prey";
 
 /** How an attack was answered: a status for each call or stream that came to an end. */
-export type Answers = readonly { readonly what: string; readonly code: status; readonly details: string }[];
+export type Answers = readonly FieldAnswer[];
 
 /** One attack. Resolves when its connections are closed. */
 type Attack = (random: Random, target: TestScheduler) => Promise<Answers>;
@@ -256,6 +264,11 @@ export const ATTACKS = {
     ]);
     return [];
   },
+  fieldOfCall,
+  fieldByHttp,
+  fieldOfSubmit,
+  fieldOfWorker,
+  headersOfHttp,
 } satisfies Record<string, Attack>;
 
 export type AttackName = keyof typeof ATTACKS;

@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { env } from "node:process";
 import { after, afterEach, before, describe, it } from "node:test";
-import { status } from "@grpc/grpc-js";
 import { FleetService, TaskService, TaskState } from "@muster/protocol";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, type LogLine } from "../support/program.ts";
+import { killAll } from "../support/program.ts";
 import { Random, seedFrom } from "../support/random.ts";
 import { RawCaller } from "../support/raw-call.ts";
 import { cutAll } from "../support/raw-worker.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
-import { ATTACKS, type AttackName, PREY } from "./attacks.ts";
+import { PREY } from "./attacks.ts";
+import { described, FuzzRun, isFault } from "./fuzz-run.ts";
 
 /** `FUZZ_SECONDS` makes it longer, `FUZZ_SEED` repeats the attacks of a run. */
 const SECONDS = Number(env.FUZZ_SECONDS ?? "12");
@@ -22,27 +22,6 @@ const MAX_GROWTH = 300 * 1024 * 1024;
 
 /** Queue of the healthy worker: no hostile one serves it, so what is slow there is slow by the scheduler. */
 const CLINIC = "clinic";
-
-/** A caller's or a worker's fault must be called one; these say that the scheduler is at fault. */
-const OUR_FAULTS = new Set([status.INTERNAL, status.UNKNOWN, status.DATA_LOSS]);
-
-const WEIGHTS: Readonly<Record<AttackName, number>> = {
-  randomFrames: 2,
-  mutatedFrames: 3,
-  mutatedHello: 2,
-  hostileHello: 3,
-  hostileWorker: 6,
-  wrongOrder: 1,
-  hugeMessage: 1,
-  hangUp: 2,
-  sharedSession: 1,
-  slowReader: 1,
-  unary: 6,
-  submitStream: 3,
-  rawSocket: 3,
-  httpGarbage: 2,
-  flood: 1,
-};
 
 describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
   let db: TestDatabase;
@@ -66,22 +45,12 @@ describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
     const { pid } = scheduler.program;
     const rssBefore = await rss(pid);
     const end = performance.now() + SECONDS * 1_000;
-    const counts = new Map<string, number>();
-    const faults: string[] = [];
-    const attacker = async (n: number) => {
-      const random = new Random(SEED + n);
-      while (performance.now() < end && scheduler.program.alive) {
-        const name = random.weighted(WEIGHTS);
-        counts.set(name, (counts.get(name) ?? 0) + 1);
-        for (const { what, code, details } of await ATTACKS[name](random, scheduler)) {
-          if (OUR_FAULTS.has(code)) faults.push(`${name}/${what}: ${status[code]} ${details}`);
-        }
-      }
-    };
+    const run = new FuzzRun(scheduler);
     const [work] = await Promise.allSettled([
       healthyWork(end),
-      ...Array.from({ length: ATTACKERS }, (_, n) => attacker(n)),
+      ...Array.from({ length: ATTACKERS }, (_, n) => run.attack(new Random(SEED + n), end)),
     ]);
+    const { counts, faults, unanswered } = run;
 
     const about = `attacks: ${JSON.stringify(Object.fromEntries(counts))}`;
     assert.ok(scheduler.program.alive, `the scheduler died; ${scheduler.program.tail()}`);
@@ -94,6 +63,7 @@ describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
       `nothing is logged as the scheduler's fault; ${about}`,
     );
     assert.deepEqual([...new Set(faults)], [], `no answer blames the scheduler; ${about}`);
+    assert.deepEqual(unanswered, [], `everything is answered; ${about}`);
     assert.equal(
       work.status,
       "fulfilled",
@@ -156,21 +126,6 @@ describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
     await caller.call(TaskService.method.listTasks, { pageSize: 1_000 });
   }
 });
-
-/** Error lines say that something of the scheduler's broke, save a worker's own last words. */
-/** Told of workers, as errors of theirs. */
-const OF_WORKERS: ReadonlySet<unknown> = new Set([
-  ...["worker.fatal", "worker.launch_failed", "worker.startup_timeout"],
-  ...["worker.oom_killed", "worker.killed", "worker.exited"],
-]);
-
-function isFault(line: LogLine): boolean {
-  return line.level === "error" && !OF_WORKERS.has(line.event);
-}
-
-function described({ event, method, error, loop }: LogLine): string {
-  return JSON.stringify({ event, method, loop, error }).slice(0, 600);
-}
 
 /** Resident memory of a process, bytes; 0 where /proc does not tell. */
 async function rss(pid: number): Promise<number> {
