@@ -148,8 +148,8 @@ describe("protocol: old and half-open connections", () => {
     await result;
     assert.equal((await task.get()).attemptCount, 1);
     client.close();
-    const alarming = [...scheduler.program.lines, ...worker.lines].filter(
-      ({ level, event }) => level === "warn" || level === "error" || /reconnect|disconnect/.test(event),
+    const alarming = [...scheduler.program.lines, ...worker.lines].filter(({ event }) =>
+      /suspect|lost|reconnect|disconnect/.test(event),
     );
     assert.deepEqual(alarming, []);
   });

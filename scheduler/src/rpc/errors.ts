@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type ServerErrorResponse } from "@grpc/grpc-js";
 import { STATUS_DETAILS_TRAILER, type Status, StatusSchema } from "@muster/protocol";
-import { DatabaseUnavailableError, Refusal, type RefusalKind } from "../domain/errors.ts";
+import { DatabaseUnavailableError, Refusal, type RefusalKind, UnstorableError } from "../domain/errors.ts";
 import { outgoing, outgoingStatus, outgoingText } from "./outgoing.ts";
 
 /** gRPC code of each kind of refusal; Connect's codes have the same numbers. */
@@ -62,6 +62,10 @@ export function isInternal(error: unknown): boolean {
 
 function toRefusal(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
+  if (error instanceof UnstorableError) {
+    const message = `${error.message}: send other values; nothing was applied`;
+    return new Refusal("invalid", "INVALID_REQUEST", message, { cause: error });
+  }
   if (!(error instanceof DatabaseUnavailableError)) return undefined;
   const consequence = error.outcomeUnknown
     ? "it is not known whether the request was applied; try again, with unique keys when submitting"

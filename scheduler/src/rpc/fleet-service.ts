@@ -165,7 +165,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     async explainQueue({ queue }) {
-      const explanation = await explainer.queue(queue);
+      const explanation = await explainer.queue(storable(queue, 256));
       if (!explanation) {
         const rows = await store.listQueues();
         throw new Refusal(

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { Server } from "@grpc/grpc-js";
+import { Server, type ServerInterceptor } from "@grpc/grpc-js";
 import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
@@ -17,6 +17,7 @@ import {
 } from "./bridge.ts";
 import { guardCalls } from "./call-guard.ts";
 import type { Calls } from "./calls.ts";
+import { ConnectionAge } from "./connection-age.ts";
 import { toGrpcError } from "./errors.ts";
 import { dropLateMessages } from "./late-messages.ts";
 import { type ListenerParts, listenForGrpc } from "./listener.ts";
@@ -63,16 +64,17 @@ export async function startGrpcServer(options: {
 }): Promise<GrpcServer> {
   const { config, auth, calls, stream, handlers, stopping, listening } = options;
   const maxBytes = config.sizes.maxMessageBytes + ENVELOPE_BYTES;
+  const ages = new ConnectionAge(config.connections.maxAgeMs, systemClock);
+  const seen: ServerInterceptor = (method, call) => {
+    ages.sees(call);
+    return dropLateMessages(method, call);
+  };
   const server = new Server({
     "grpc.max_receive_message_length": maxBytes,
     "grpc.max_send_message_length": maxBytes,
     "grpc.keepalive_time_ms": config.connections.keepaliveMs,
     "grpc.keepalive_timeout_ms": Math.min(config.connections.keepaliveMs, KEEPALIVE_ANSWER_MS),
-    // Its own grace is endless: it would cut the streams of workers with the others.
-    ...(config.connections.maxAgeMs === 0
-      ? {}
-      : { "grpc.max_connection_age_ms": config.connections.maxAgeMs }),
-    interceptors: [dropLateMessages, guardCalls(calls)],
+    interceptors: [seen, guardCalls(calls)],
   });
   const hooks: BridgeHooks = {
     authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),

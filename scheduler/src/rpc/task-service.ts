@@ -106,15 +106,13 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
     },
 
     watchTask: ({ taskId }, { signal }) =>
-      keptAlive(
+      keptAlive<MessageInitShape<typeof WatchTaskResponseSchema>>(
         (watched) =>
           watchTask({ ...parts, maxMessageBytes: parts.sizes.maxMessageBytes }, requireId(taskId), watched, {
             notFound: () => notFound(taskId),
             stopping: stoppingRefusal,
           }),
-        (): MessageInitShape<typeof WatchTaskResponseSchema> => ({
-          readTime: timestampFromMs(parts.clock.now()),
-        }),
+        () => ({ readTime: timestampFromMs(parts.clock.now()) }),
         { signal, clock: parts.clock, limits: parts.watchLimits },
       ),
 
