@@ -96,6 +96,30 @@ describe("T8, T9: a scheduler whose role only reads and writes rows", () => {
     assert.ok(await handle.result());
   });
 
+  it("T46: a limit of connections that is too low is named while it lasts", async () => {
+    await fleet.db.query(`alter role ${role.name} connection limit 4`);
+    await fleet.db.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role.name}'`,
+    );
+    const submits = Array.from({ length: 40 }, () => fleet.client.submit("echo", {}).catch(MusterError.from));
+    await within("/readyz says so", 10_000, async () => {
+      // Something has to want more connections than there are.
+      await Promise.all([1, 2, 3, 4].map(() => fleet.client.submit("echo", {}).catch(MusterError.from)));
+      const answer = await fetch(`${fleet.scheduler.http}/readyz`);
+      const text = await answer.text();
+      return answer.status === 503 &&
+        text.includes(`the connection limit of the role ${role.name} is 4`) &&
+        text.includes(`ALTER ROLE ${role.name} CONNECTION LIMIT`)
+        ? true
+        : undefined;
+    });
+    await Promise.all(submits);
+    await fleet.db.query(`alter role ${role.name} connection limit -1`);
+    await within("it is ready again", 10_000, async () =>
+      (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
+    );
+  });
+
   it("a right that is taken away is named with its GRANT, and given back everything goes on", async () => {
     await fleet.db.query(`revoke insert on task from ${role.name}`);
     const refused = await fleet.client.submit("echo", {}).then(

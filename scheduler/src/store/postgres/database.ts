@@ -3,6 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, StatementRefusedError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
 import type { ConnectionTarget } from "./connection.ts";
+import { connectionShortage } from "./connection-limits.ts";
 import { codeOf, isConflict, poisonsConnection, translateError } from "./errors.ts";
 import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
 import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
@@ -35,6 +36,10 @@ export interface DatabaseOptions {
 }
 
 const INSUFFICIENT_PRIVILEGE = "42501";
+const TOO_MANY_CONNECTIONS = "53300";
+
+/** Connections outside the pools. */
+const LISTENERS = 1;
 
 /** How long closing waits for the server to hang up. */
 const GOODBYE_MS = 1_000;
@@ -59,6 +64,8 @@ export class Database {
   /** Connections of the pools, with when each has ended. */
   readonly #open = new Map<pg.ClientBase, Promise<void>>();
   #closing = false;
+  /** A connection was refused because of a limit. */
+  #lacksConnections = false;
   /** A statement was refused for want of a right. */
   #lacksRights = false;
   readonly #onRenewed = new Set<() => void>();
@@ -102,6 +109,13 @@ export class Database {
   async askOwnSession<R extends pg.QueryResultRow>(columns: string): Promise<R> {
     if (this.#shared) await this.#lookAgain();
     return this.#withClient("cold", async (client) => {
+      if (this.#lacksConnections) {
+        const own = this.#hot.totalCount + this.#cold.totalCount + LISTENERS;
+        const shortage = await connectionShortage(client, own);
+        if (shortage !== undefined)
+          throw new DatabaseUnavailableError(shortage, false, undefined, "too_many_connections");
+        this.#lacksConnections = false;
+      }
       if (this.#lacksRights) {
         const missing = await missingRights(client);
         if (missing !== undefined)
@@ -257,6 +271,7 @@ export class Database {
         if (this.#sessions.get(client)?.generation === this.#generation) return client;
         client.release(true);
       } catch (error) {
+        this.#lacksConnections ||= codeOf(error) === TOO_MANY_CONNECTIONS;
         if (!transport.changes(error)) throw translateError(error, false);
         pool.options.ssl = transport.encryption;
       }
