@@ -93,7 +93,7 @@ describe("muster doctor and TLS", () => {
       "expired",
       "ca",
       /the scheduler's certificate has expired/,
-      /renew it .* restart the scheduler/,
+      /renew it .* reads the files again by itself/,
     ],
     [
       "a certificate for another name",

@@ -108,7 +108,8 @@ function whyNoTls(error: Failure, host: string): { summary: string; remedy: stri
   if (code === "CERT_HAS_EXPIRED") {
     return {
       summary: `the scheduler's certificate has expired (${message})`,
-      remedy: "renew it (--tls-cert and --tls-key of the scheduler) and restart the scheduler",
+      remedy:
+        "renew it (--tls-cert and --tls-key of the scheduler); the scheduler reads the files again by itself",
     };
   }
   if (code === "CERT_NOT_YET_VALID") {
