@@ -17,7 +17,7 @@ if (isMainThread) {
     last = now;
   }, 1).unref();
   process.on("SIGWINCH", () => {
-    process.stdout.write(`${JSON.stringify({ event: "loop.longest_turn", ms: longest })}\n`);
+    process.stdout.write(`loop.longest_turn ${longest}\n`);
     longest = 0;
     last = spent();
   });
