@@ -132,6 +132,7 @@ function spansOf(message: unknown): ReceivedSpan[] {
         service: resource.attributes["service.name"] ?? "",
         resource: resource.attributes,
         schemaUrl: "",
+        resourceSchemaUrl: "",
         traceId: span.traceId,
         spanId: span.spanId,
         parentSpanId: span.parentSpanId ?? "",

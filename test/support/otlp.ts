@@ -15,7 +15,9 @@ export interface ReceivedSpan {
   readonly parentSpanId: string;
   /** Attributes of the process that sent it. */
   readonly resource: Readonly<Record<string, string>>;
+  /** Of its scope. */
   readonly schemaUrl: string;
+  readonly resourceSchemaUrl: string;
   readonly name: string;
   /** Without its prefix, for example `CONSUMER`. */
   readonly kind: string;
@@ -34,6 +36,13 @@ export interface ReceivedSpan {
 /** How a process is told to export. */
 export type Protocol = "grpc" | "http/protobuf" | "http/json";
 
+/** What an export of metrics says of its process. */
+export interface ReceivedMetrics {
+  readonly resource: Readonly<Record<string, string>>;
+  readonly resourceSchemaUrl: string;
+  readonly scopes: readonly { readonly schemaUrl: string; readonly names: readonly string[] }[];
+}
+
 /** Longest wait for spans to arrive. */
 const ARRIVE_MS = 15_000;
 
@@ -48,6 +57,7 @@ const METRICS = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 /** Takes OTLP in over gRPC and HTTP, decoded with the messages of its authors. */
 export class OtlpReceiver {
   readonly spans: ReceivedSpan[] = [];
+  readonly metrics: ReceivedMetrics[] = [];
   /** Exports of traces, by the protocol that brought them. */
   readonly exports: Record<"grpc" | "http", number> = { grpc: 0, http: 0 };
   readonly #ports: { grpc: number; http: number };
@@ -56,27 +66,33 @@ export class OtlpReceiver {
   private constructor(
     ports: { grpc: number; http: number },
     close: () => Promise<void>,
-    onSpans: (take: (request: unknown, by: "grpc" | "http") => void) => void,
+    onExport: (take: Take) => void,
   ) {
     this.#ports = ports;
     this.#close = close;
-    onSpans((request, by) => {
-      this.exports[by]++;
-      this.spans.push(...flatten(request));
+    onExport({
+      spans: (request, by) => {
+        this.exports[by]++;
+        this.spans.push(...flatten(request));
+      },
+      metrics: (request) => this.metrics.push(...flattenMetrics(request)),
     });
   }
 
   static async start(): Promise<OtlpReceiver> {
-    let take: (request: unknown, by: "grpc" | "http") => void = () => undefined;
+    let take: Take = { spans: () => undefined, metrics: () => undefined };
     const grpc = new Server();
     grpc.addService(service(TRACES), {
       Export: (call: { request: unknown }, answer: (error: null, response: object) => void) => {
-        take(call.request, "grpc");
+        take.spans(call.request, "grpc");
         answer(null, {});
       },
     });
     grpc.addService(service(METRICS), {
-      Export: (_: unknown, answer: (error: null, response: object) => void) => answer(null, {}),
+      Export: (call: { request: unknown }, answer: (error: null, response: object) => void) => {
+        take.metrics(call.request);
+        answer(null, {});
+      },
     });
     const grpcPort = await new Promise<number>((resolve, reject) => {
       grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
@@ -90,8 +106,11 @@ export class OtlpReceiver {
         const body = Buffer.concat(chunks);
         const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
         const json = request.headers["content-type"]?.startsWith("application/json") === true;
-        if (request.url === "/v1/traces")
-          take(json ? JSON.parse(plain.toString()) : method(TRACES).requestDeserialize(plain), "http");
+        const isTraces = request.url === "/v1/traces";
+        const decode = method(isTraces ? TRACES : METRICS).requestDeserialize;
+        const message: unknown = json ? JSON.parse(plain.toString()) : decode(plain);
+        if (isTraces) take.spans(message, "http");
+        else take.metrics(message);
         response.writeHead(200, { "content-type": json ? "application/json" : "application/x-protobuf" });
         response.end(json ? "{}" : "");
       });
@@ -112,6 +131,11 @@ export class OtlpReceiver {
   env(serviceName: string, protocol: Protocol = "http/protobuf"): Record<string, string> {
     const port = protocol === "grpc" ? this.#ports.grpc : this.#ports.http;
     return exportTo(`http://127.0.0.1:${port}`, serviceName, protocol);
+  }
+
+  /** Waits until there is an export of metrics that fits. */
+  async measured(what: string, fits: (metrics: ReceivedMetrics) => boolean): Promise<ReceivedMetrics> {
+    return (await within(`metrics ${what}`, ARRIVE_MS, () => this.metrics.find(fits))).value;
   }
 
   /** Waits until there is a span that fits. */
@@ -161,6 +185,12 @@ export function shown(span: ReceivedSpan): string {
   return `${span.traceId.slice(0, 6)} ${spanId} < ${parentSpanId || "root"} ${service}: ${name} ${(endMs - startMs).toFixed(1)} ms${failed ? ` FAILED ${span.message}` : ""}`;
 }
 
+/** Takes what was exported. */
+interface Take {
+  readonly spans: (request: unknown, by: "grpc" | "http") => void;
+  readonly metrics: (request: unknown) => void;
+}
+
 interface AnyValue {
   readonly stringValue?: string;
   readonly intValue?: string | number;
@@ -173,7 +203,19 @@ type Attributes = readonly { readonly key: string; readonly value: AnyValue }[];
 interface ExportRequest {
   readonly resourceSpans: readonly {
     readonly resource?: { readonly attributes: Attributes };
+    readonly schemaUrl?: string;
     readonly scopeSpans: readonly { readonly schemaUrl?: string; readonly spans: readonly WireSpan[] }[];
+  }[];
+}
+
+interface MetricsRequest {
+  readonly resourceMetrics: readonly {
+    readonly resource?: { readonly attributes: Attributes };
+    readonly schemaUrl?: string;
+    readonly scopeMetrics: readonly {
+      readonly schemaUrl?: string;
+      readonly metrics: readonly { readonly name: string }[];
+    }[];
   }[];
 }
 
@@ -198,33 +240,51 @@ interface WireSpan {
 const KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
 
 function flatten(request: unknown): ReceivedSpan[] {
-  return (request as ExportRequest).resourceSpans.flatMap(({ resource, scopeSpans }) => {
-    const about = textOf(resource?.attributes);
-    const service = about["service.name"] ?? "";
-    return scopeSpans.flatMap(({ spans, schemaUrl = "" }) =>
-      spans.map((span) => ({
-        service,
-        resource: about,
-        schemaUrl,
-        traceId: hex(span.traceId),
-        spanId: hex(span.spanId),
-        parentSpanId: hex(span.parentSpanId ?? ""),
-        name: span.name,
-        kind: typeof span.kind === "number" ? (KINDS[span.kind] ?? "") : span.kind.replace("SPAN_KIND_", ""),
-        startMs: millis(span.startTimeUnixNano),
-        endMs: millis(span.endTimeUnixNano),
-        attributes: textOf(span.attributes),
-        events: (span.events ?? []).map(({ name, attributes }) => ({ name, attributes: textOf(attributes) })),
-        links: (span.links ?? []).map((link) => ({
-          traceId: hex(link.traceId),
-          spanId: hex(link.spanId),
-          kind: textOf(link.attributes)["muster.link"] ?? "",
+  return (request as ExportRequest).resourceSpans.flatMap(
+    ({ resource, schemaUrl: resourceSchemaUrl = "", scopeSpans }) => {
+      const about = textOf(resource?.attributes);
+      const service = about["service.name"] ?? "";
+      return scopeSpans.flatMap(({ spans, schemaUrl = "" }) =>
+        spans.map((span) => ({
+          service,
+          resource: about,
+          schemaUrl,
+          resourceSchemaUrl,
+          traceId: hex(span.traceId),
+          spanId: hex(span.spanId),
+          parentSpanId: hex(span.parentSpanId ?? ""),
+          name: span.name,
+          kind:
+            typeof span.kind === "number" ? (KINDS[span.kind] ?? "") : span.kind.replace("SPAN_KIND_", ""),
+          startMs: millis(span.startTimeUnixNano),
+          endMs: millis(span.endTimeUnixNano),
+          attributes: textOf(span.attributes),
+          events: (span.events ?? []).map(({ name, attributes }) => ({
+            name,
+            attributes: textOf(attributes),
+          })),
+          links: (span.links ?? []).map((link) => ({
+            traceId: hex(link.traceId),
+            spanId: hex(link.spanId),
+            kind: textOf(link.attributes)["muster.link"] ?? "",
+          })),
+          failed: span.status?.code === "STATUS_CODE_ERROR" || span.status?.code === 2,
+          message: span.status?.message ?? "",
         })),
-        failed: span.status?.code === "STATUS_CODE_ERROR" || span.status?.code === 2,
-        message: span.status?.message ?? "",
-      })),
-    );
-  });
+      );
+    },
+  );
+}
+
+function flattenMetrics(request: unknown): ReceivedMetrics[] {
+  return (request as MetricsRequest).resourceMetrics.map(({ resource, schemaUrl = "", scopeMetrics }) => ({
+    resource: textOf(resource?.attributes),
+    resourceSchemaUrl: schemaUrl,
+    scopes: scopeMetrics.map(({ schemaUrl: own = "", metrics }) => ({
+      schemaUrl: own,
+      names: metrics.map(({ name }) => name),
+    })),
+  }));
 }
 
 /** OTLP's JSON has ids in hexadecimal; what was protobuf has base64 here. */

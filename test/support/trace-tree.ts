@@ -45,12 +45,12 @@ export function only(spans: readonly ReceivedSpan[], name: string, parent?: Rece
  * @returns The steps.
  */
 export function assertSteps(spans: readonly ReceivedSpan[], attempt: ReceivedSpan) {
-  const type = attempt.name.replace("attempt ", "");
-  const [wait, assign, accept, run] = ["queue wait", "assign", "accept", `run ${type}`].map((name) =>
+  const queue = attempt.attributes["muster.queue"];
+  const [wait, assign, accept, run] = ["queue wait", "assign", "accept", `run ${queue}`].map((name) =>
     only(spans, name, attempt),
   ) as [ReceivedSpan, ReceivedSpan, ReceivedSpan, ReceivedSpan];
   const commit = spans.find(
-    ({ name, parentSpanId }) => name === "commit result" && parentSpanId === attempt.spanId,
+    ({ name, parentSpanId }) => name === `commit ${queue}` && parentSpanId === attempt.spanId,
   );
   near(wait.startMs, attempt.startMs, "the attempt begins with its wait");
   near(assign.startMs, wait.endMs, "the assignment follows the wait");

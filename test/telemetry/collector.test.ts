@@ -33,13 +33,16 @@ describe("an OpenTelemetry collector with the configuration of deploy", { skip }
       ...exportTo(collector.url, "scheduler", "http/protobuf"),
       OTEL_METRICS_EXPORTER: "none",
     });
-    await fleet.worker("traced", {
-      file: "traced.ts",
-      env: {
-        ...exportTo(collector.url, "worker", "http/protobuf"),
-        OTEL_METRIC_EXPORT_INTERVAL: "500",
-      },
-    });
+    for (const id of ["traced", "other"]) {
+      await fleet.worker(id, {
+        file: "traced.ts",
+        queue: id === "traced" ? "default" : id,
+        env: {
+          ...exportTo(collector.url, "worker", "http/protobuf"),
+          OTEL_METRIC_EXPORT_INTERVAL: "500",
+        },
+      });
+    }
   });
 
   after(async () => {
@@ -58,16 +61,23 @@ describe("an OpenTelemetry collector with the configuration of deploy", { skip }
     const task = await fleet.client.submit("work", { fails: 1 }, { retry: { maxRetries: 0 } });
     await assert.rejects(task.result());
     const attempt = await receiver.attempt(`${task.id}.1`);
-    for (const name of ["run work", "phase inference", "forward"])
+    for (const name of ["run default", "phase inference", "forward"])
       await receiver.span(name, (span) => span.name === name && span.traceId === attempt.traceId);
     const spans = receiver.trace(attempt.traceId);
     assertTree(spans);
     assert.equal(assertSteps(spans, attempt).run.service, "worker");
   });
 
+  it("T44: two workers of one service are two series of every metric in Prometheus", async () => {
+    const expression = 'count(count by (instance) (worker_heartbeats_total{job="worker"})) == 2';
+    await within(expression, 20_000, async () =>
+      (await prometheus.query(expression)).length > 0 ? true : undefined,
+    );
+  });
+
   it("writes what it scrapes and what it is sent to Prometheus, by the names of a scrape", async () => {
     for (const expression of [
-      'muster_workers{job="muster-scheduler", state="ready"} == 1',
+      'muster_workers{job="muster-scheduler", state="ready"} == 2',
       'muster_task_run_seconds_count{job="muster-scheduler", type="work"} == 1',
       'worker_heartbeats_total{job="worker"} > 0',
       'worker_retry_attempts_total{job="worker", code="ON_PURPOSE"} == 1',

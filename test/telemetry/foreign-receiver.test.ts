@@ -42,7 +42,7 @@ for (const protocol of ["grpc", "http/protobuf", "http/json"] as const) {
         ({ name, attributes }) =>
           name === "attempt work" && attributes["muster.attempt.id"] === `${taskId}.1`,
       );
-      for (const name of ["run work", "phase inference", "forward", "commit result"])
+      for (const name of ["run default", "phase inference", "forward", "commit default"])
         await receiver.span(name, (span) => span.name === name && span.traceId === attempt.traceId);
       const spans = receiver.spans
         .filter(({ traceId }) => traceId === attempt.traceId)

@@ -122,7 +122,7 @@ describe("traces when something breaks", () => {
     const spans = receiver.trace(attempt.traceId);
     assertTree(spans);
     assert.equal(attempt.service, "successor");
-    assert.equal(only(spans, "submit work").service, "scheduler");
+    assert.equal(only(spans, "submit default").service, "scheduler");
     assertSteps(spans, attempt);
   });
 });

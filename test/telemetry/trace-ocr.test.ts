@@ -65,7 +65,7 @@ describe("the trace of the OCR demo's pages", () => {
         `${name} of ${attemptId}`,
         (span) => span.name === name && span.traceId === attempt.traceId,
       );
-    await inTrace("run ocr.page");
+    await inTrace("run default");
     await inTrace(`phase ${lastPhase}`);
     const spans = receiver.trace(attempt.traceId);
     assertTree(spans);
@@ -162,7 +162,7 @@ describe("the trace of the OCR demo's pages", () => {
 
 /** What a second attempt is linked to. */
 function linksTo(spans: readonly ReceivedSpan[], attempt: ReceivedSpan) {
-  const { traceId, spanId } = only(spans, "submit ocr.page");
+  const { traceId, spanId } = only(spans, "submit default");
   return [
     { traceId, spanId, kind: "submit" },
     { traceId: attempt.traceId, spanId: attempt.spanId, kind: "previous_attempt" },

@@ -6,6 +6,8 @@ import { OtlpReceiver, type ReceivedSpan } from "../support/otlp.ts";
 import { killAll, type Program, Program as Programs } from "../support/program.ts";
 import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
 
+const SUBMIT_TASKS = "muster.v1.TaskService/SubmitTasks";
+
 /** A producer's context, as it would come from somewhere else. */
 function producer(sampled = true) {
   const [traceId, spanId] = [randomBytes(16).toString("hex"), randomBytes(8).toString("hex")];
@@ -56,23 +58,25 @@ describe("traces of tasks", () => {
     assertTree(spans);
     const root = only(
       spans.filter(({ kind }) => kind === "PRODUCER"),
-      "submit work",
+      "submit default",
     );
     assert.equal(root.service, "producer");
     assert.equal(root.parentSpanId, "");
     assert.equal(root.attributes["messaging.message.id"], taskId);
-    const submit = only(spans, "submit work", root);
+    const call = only(spans, SUBMIT_TASKS, root);
+    assert.deepEqual([call.kind, call.service], ["CLIENT", "producer"]);
+    const submit = only(spans, SUBMIT_TASKS, call);
     assert.equal(submit.kind, "SERVER");
     assert.equal(submit.service, "scheduler");
     assert.equal(submit.attributes["rpc.system.name"], "grpc");
-    assert.equal(only(spans, "insert task").attributes["db.system.name"], "postgresql");
+    assert.equal(only(spans, "INSERT task").attributes["db.system.name"], "postgresql");
     assert.equal(attempt.parentSpanId, submit.spanId);
     const { wait, run, commit } = assertSteps(spans, attempt);
     assert.ok(wait.attributes["muster.wait.reason"], "the wait has its reason");
     assert.equal(run.service, "worker");
     assert.equal(run.kind, "CONSUMER");
     assert.equal(run.attributes["muster.attempt.outcome"], "succeeded");
-    assert.equal(commit?.attributes["db.system.name"], "postgresql");
+    assert.equal(commit?.attributes["messaging.operation.type"], "settle");
     for (const [phase, own] of [
       ["phase model_load", "read weights"],
       ["phase inference", "forward"],
@@ -108,7 +112,7 @@ describe("traces of tasks", () => {
       const { spans, attempt } = await traceOf(`${taskId}.1`);
       assert.equal(attempt.traceId, traceId, by);
       assertTree(spans, spanId);
-      assert.equal(only(spans, "submit work").attributes["rpc.system.name"], "connectrpc", by);
+      assert.equal(only(spans, SUBMIT_TASKS).attributes["rpc.system.name"], "connectrpc", by);
       const task = await fleet.task(taskId);
       assert.equal(task.headers.traceparent, traceparent, `${by}: the task keeps what it was submitted with`);
       assert.deepEqual(await fleet.client.handle(taskId).result(), {
@@ -128,10 +132,10 @@ describe("traces of tasks", () => {
     assert.equal(first.attempt.attributes["error.type"], "ON_PURPOSE");
     assert.ok(
       first.attempt.failed &&
-        only(first.spans, "run work").failed &&
+        only(first.spans, "run default").failed &&
         only(first.spans, "phase inference").failed,
     );
-    const submit = only(first.spans, "submit work");
+    const submit = only(first.spans, "submit default");
     assert.deepEqual(second.attempt.links, [
       { traceId: submit.traceId, spanId: submit.spanId, kind: "submit" },
       { traceId: first.attempt.traceId, spanId: first.attempt.spanId, kind: "previous_attempt" },
@@ -147,7 +151,7 @@ describe("traces of tasks", () => {
     assert.ok(link);
     const begun = receiver.trace(link.traceId);
     assertTree(begun);
-    assert.equal(link.spanId, only(begun, "submit work").spanId);
+    assert.equal(link.spanId, only(begun, "submit default").spanId);
     assert.equal(assertSteps(spans, attempt).wait.attributes["muster.wait.reason"], "SCHEDULED_FOR_LATER");
   });
 
@@ -170,7 +174,7 @@ describe("traces of tasks", () => {
     const { spans, attempt } = await traceOf(`${running.id}.1`);
     assertTree(spans);
     assert.equal(attempt.attributes["muster.attempt.outcome"], "cancelled");
-    const run = only(spans, "run work");
+    const run = only(spans, "run default");
     assert.equal(run.attributes["muster.attempt.outcome"], "cancelled");
     assert.ok(run.events.some(({ name }) => name === "stop_requested"));
     gate.open();
@@ -209,7 +213,7 @@ describe("traces of tasks", () => {
     const began = await worker.line("handler.began", of);
     const inferred = await worker.line("handler.inferred", of);
     const completed = await worker.line("task.completed", of);
-    const run = only(spans, "run work");
+    const run = only(spans, "run default");
     assert.deepEqual([began.trace_id, began.span_id], [run.traceId, run.spanId]);
     assert.deepEqual(
       [inferred.trace_id, inferred.span_id],

@@ -1,5 +1,6 @@
 import { type BatchObservableResult, type Meter, metrics, type Observable } from "@opentelemetry/api";
 import { type Measures, WORKER_METRICS } from "./link/measures.ts";
+import { SCHEMA_URL } from "./tracing/schema.ts";
 import { SDK_NAME, SDK_VERSION } from "./version.ts";
 
 /**
@@ -7,7 +8,7 @@ import { SDK_NAME, SDK_VERSION } from "./version.ts";
  * without one nothing happens. Values are those of the last heartbeat.
  */
 export class OtelMetrics {
-  readonly #meter: Meter = metrics.getMeter(SDK_NAME, SDK_VERSION);
+  readonly #meter: Meter = metrics.getMeter(SDK_NAME, SDK_VERSION, { schemaUrl: SCHEMA_URL });
   readonly #observables: readonly Observable[];
   readonly #callback = (result: BatchObservableResult) => this.#observe(result);
   #last: Measures | undefined;

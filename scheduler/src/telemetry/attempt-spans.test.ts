@@ -45,7 +45,7 @@ it("the steps of an attempt fill it without a gap", () => {
     "queue wait 1000-2000",
     "assign 2000-2010",
     "accept 2010-2020",
-    "commit result 2990-3005",
+    "commit default 2990-3005",
     "attempt work 1000-3005",
   ]);
 });
@@ -102,7 +102,7 @@ it("the scheduler tells of a run when its worker is gone or writes no spans", ()
   const lost = facts({ outcome: "requeued:stale", failure });
   const spans = endedSpans(lost, { ...ended, reportedMs: undefined }, phases);
   assert.deepEqual(told(spans).slice(3), [
-    "run work 2025-3005",
+    "run default 2025-3005",
     "phase load 2025-2100",
     "phase load 2200-3005",
     "attempt work 1000-3005",

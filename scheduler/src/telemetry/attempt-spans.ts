@@ -1,6 +1,6 @@
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import type { AttemptFacts, WaitReason } from "../domain/trace.ts";
-import { MESSAGING, MUSTER, SYSTEM } from "./attributes.ts";
+import { MESSAGING, MUSTER, messagingSpan } from "./attributes.ts";
 import { attemptContext, childOf, startsTrace } from "./span-ids.ts";
 import type { SpanRecord } from "./span-record.ts";
 import { parseTraceparent, type TraceParent } from "./trace-context.ts";
@@ -80,20 +80,14 @@ export function endedSpans(facts: AttemptFacts, seen: Ended, phases: readonly Ph
     ...unreportedRun(facts, self, seen, phases),
   ];
   if (seen.reportedMs !== undefined) {
+    const { name, attributes } = messagingSpan("commit", "settle", facts.queue);
     spans.push({
-      name: "commit result",
+      name,
       kind: "client",
       parent: self,
       startMs: Math.min(seen.reportedMs, committedMs),
       endMs: committedMs,
-      attributes: {
-        ...describe(facts),
-        [MESSAGING.operationName]: "commit",
-        [MESSAGING.operationType]: "settle",
-        "db.system.name": "postgresql",
-        "db.operation.name": facts.outcome?.startsWith("requeued:") ? "UPDATE" : "DELETE",
-        "db.collection.name": "task",
-      },
+      attributes: { ...describe(facts), ...attributes, [MESSAGING.messageId]: formatTaskId(facts.taskId) },
     });
   }
   spans.push({
@@ -196,9 +190,10 @@ function unreportedRun(
   const attributes = { ...describe(facts), [MUSTER.reported]: "scheduler" };
   const error = badEnd(facts);
   const run = childOf(self, "run");
+  const processing = messagingSpan("run", "process", facts.queue);
   return [
     {
-      name: `run ${facts.type}`,
+      name: processing.name,
       kind: "consumer",
       parent: self,
       self: run,
@@ -206,8 +201,9 @@ function unreportedRun(
       endMs,
       attributes: {
         ...attributes,
-        [MESSAGING.operationName]: "run",
-        [MESSAGING.operationType]: "process",
+        ...processing.attributes,
+        [MESSAGING.messageId]: formatTaskId(facts.taskId),
+        [MESSAGING.clientId]: facts.workerId,
         [MUSTER.outcome]: facts.outcome,
       },
       error,
@@ -259,9 +255,7 @@ function badEnd({ failure, outcome }: AttemptFacts): SpanRecord["error"] {
 
 function describe(facts: AttemptFacts): Record<string, string | number | undefined> {
   return {
-    [MESSAGING.system]: SYSTEM,
-    [MESSAGING.destination]: facts.queue,
-    [MESSAGING.messageId]: formatTaskId(facts.taskId),
+    [MUSTER.queue]: facts.queue,
     [MUSTER.taskId]: formatTaskId(facts.taskId),
     [MUSTER.taskType]: facts.type,
     [MUSTER.attemptId]: formatAttemptId(facts),

@@ -9,6 +9,7 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import type { Clock } from "../clock.ts";
 import { VERSION } from "../version.ts";
+import { SCHEMA_URL } from "./attributes.ts";
 import type { Distribution } from "./distribution.ts";
 
 /** A histogram as OpenTelemetry collects it: distributions by their labels. */
@@ -44,7 +45,7 @@ export class HistogramProducer implements MetricProducer {
     return {
       resourceMetrics: {
         resource: emptyResource(),
-        scopeMetrics: [{ scope: { name: this.#scope, version: VERSION }, metrics }],
+        scopeMetrics: [{ scope: { name: this.#scope, version: VERSION, schemaUrl: SCHEMA_URL }, metrics }],
       },
       errors: [],
     };

@@ -138,10 +138,16 @@ function traceSubmits(address: string): Interceptor {
         isMessage(message, SubmitTasksResponseSchema) ? message.tasks.map(({ taskId }) => taskId) : [],
       (error) => {
         const { reason, codeName } = MusterError.from(error);
-        return reason || codeName;
+        return { status: constantCase(codeName), reason };
       },
     );
   };
+}
+
+/** A code's name as gRPC writes it: `InvalidArgument` is INVALID_ARGUMENT. */
+function constantCase(name: string): string {
+  // The specification spells this one with two letters l.
+  return name === "Canceled" ? "CANCELLED" : name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
 }
 
 async function* mapErrors<T>(

@@ -5,6 +5,7 @@ import type { Logger } from "../logger.ts";
 import { fail, messageOf } from "./failure.ts";
 import { registeredTracer } from "./provider.ts";
 import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.ts";
+import { messagingSpan } from "./schema.ts";
 import { childId, spanIds } from "./span-ids.ts";
 
 /** How a run ended, for its span. */
@@ -71,18 +72,17 @@ export class RunTrace {
     if (isUnsampled(traceparent)) return new RunTrace(undefined, new UnsampledContext(traceparent));
     const parent = remoteContext(traceparent);
     const remote = trace.getSpanContext(parent);
+    const { name, attributes } = messagingSpan("run", "process", run.queue);
     const span = spanIds.give(remote && childId(remote.spanId, "run"), () =>
       tracer.startSpan(
-        `run ${run.type}`,
+        name,
         {
           kind: SpanKind.CONSUMER,
           attributes: {
-            "messaging.system": "muster",
-            "messaging.operation.name": "run",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": run.queue,
+            ...attributes,
             "messaging.message.id": run.taskId,
             "messaging.client.id": workerId,
+            "muster.queue": run.queue,
             "muster.task.id": run.taskId,
             "muster.task.type": run.type,
             "muster.attempt.id": run.attemptId,

@@ -1,7 +1,10 @@
-import type { Context } from "@opentelemetry/api";
+import type { Context, Span } from "@opentelemetry/api";
 import { context, SpanKind, TraceFlags, trace } from "@opentelemetry/api";
 import { fail, messageOf } from "./failure.ts";
 import { registeredTracer } from "./provider.ts";
+import { messagingSpan } from "./schema.ts";
+
+const METHOD = "muster.v1.TaskService/SubmitTasks";
 
 /** A submit as its span tells of it. */
 export interface TracedSubmit {
@@ -10,54 +13,84 @@ export interface TracedSubmit {
   readonly address: string;
 }
 
+/** What a call ended with that was refused or not answered. */
+export interface CallError {
+  /** Name of its gRPC code, for example `INVALID_ARGUMENT`. */
+  readonly status: string;
+  /** Stable reason; empty when there is none. */
+  readonly reason: string;
+}
+
 /**
- * Makes a call that submits tasks inside a producer's span, whose context goes along in the call's headers;
- * without an SDK, the call alone.
+ * Makes a call that submits tasks inside a producer's span and the span of the call below it, whose context goes
+ * along in the call's headers; without an SDK, the call alone.
  *
  * @param taskIds Ids of the accepted tasks.
- * @param typeOf What kind of failure the call ran into, for `error.type`.
+ * @param readError What the spans say of a failure.
  */
 export async function tracedSubmit<T>(
   submit: TracedSubmit,
   header: Headers,
   call: () => Promise<T>,
   taskIds: (answer: T) => readonly string[],
-  typeOf: (error: unknown) => string,
+  readError: (error: unknown) => CallError,
 ): Promise<T> {
   const tracer = registeredTracer();
   if (tracer === undefined) return call();
-  const [type, ...otherTypes] = new Set(submit.types);
-  const [queue, ...otherQueues] = new Set(submit.queues);
   const [host = "", port = ""] = splitAddress(submit.address);
-  const span = tracer.startSpan(`submit ${otherTypes.length === 0 ? (type ?? "batch") : "batch"}`, {
+  const server = { "server.address": host, ...(port === "" ? {} : { "server.port": Number(port) }) };
+  const [type, queue] = [onlyOf(submit.types), onlyOf(submit.queues)];
+  const { name, attributes } = messagingSpan("submit", "send", queue);
+  const sending = tracer.startSpan(name, {
     kind: SpanKind.PRODUCER,
     attributes: {
-      "messaging.system": "muster",
-      "messaging.operation.name": "submit",
-      "messaging.operation.type": "send",
-      "rpc.system.name": "grpc",
-      "rpc.method": "muster.v1.TaskService/SubmitTasks",
-      "server.address": host,
-      ...(port === "" ? {} : { "server.port": Number(port) }),
-      ...(queue !== undefined && otherQueues.length === 0 ? { "messaging.destination.name": queue } : {}),
-      ...(type !== undefined && otherTypes.length === 0 ? { "muster.task.type": type } : {}),
+      ...attributes,
+      ...server,
+      ...(queue === undefined ? {} : { "muster.queue": queue }),
+      ...(type === undefined ? {} : { "muster.task.type": type }),
       ...(submit.types.length > 1 ? { "messaging.batch.message_count": submit.types.length } : {}),
     },
   });
-  const within = trace.setSpan(context.active(), span);
+  const outside = trace.setSpan(context.active(), sending);
+  const calling = tracer.startSpan(
+    METHOD,
+    {
+      kind: SpanKind.CLIENT,
+      attributes: { "rpc.system.name": "grpc", "rpc.method": METHOD, ...server },
+    },
+    outside,
+  );
+  const within = trace.setSpan(outside, calling);
   injectInto(header, within);
   try {
     const answer = await context.with(within, call);
+    answered(calling, "OK");
     const ids = taskIds(answer);
     if (ids.length === 1 && ids[0] !== undefined)
-      span.setAttributes({ "messaging.message.id": ids[0], "muster.task.id": ids[0] });
+      sending.setAttributes({ "messaging.message.id": ids[0], "muster.task.id": ids[0] });
     return answer;
   } catch (error) {
-    fail(span, typeOf(error), messageOf(error));
+    const { status, reason } = readError(error);
+    answered(calling, status);
+    for (const span of [calling, sending]) {
+      fail(span, status, messageOf(error));
+      if (reason !== "") span.setAttribute("muster.reason", reason);
+    }
     throw error;
   } finally {
-    span.end();
+    calling.end();
+    sending.end();
   }
+}
+
+/** @param status Name of a gRPC code. Its attribute was renamed with version 1.45 of the conventions. */
+function answered(span: Span, status: string): void {
+  span.setAttributes({ "rpc.status_code": status, "rpc.response.status_code": status });
+}
+
+/** The value that all have; undefined when there are several. */
+function onlyOf(values: readonly string[]): string | undefined {
+  return new Set(values).size === 1 ? values[0] : undefined;
 }
 
 function injectInto(header: Headers, within: Context): void {
