@@ -6,9 +6,10 @@ import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
 import { describeSettings } from "./settings.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/embedded/embedded.ts";
+import { EmbeddedPostgresError } from "./store/postgres/embedded/errors.ts";
 import type { MigrationReport } from "./store/postgres/migrate.ts";
 import { migrateDatabase } from "./store/postgres/postgres-store.ts";
-import { type Logger, openLogger } from "./telemetry/logger.ts";
+import { type Logger, type OpenLog, openLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
 import { StartCancelledError, whenUsable } from "./when-usable.ts";
 
@@ -29,7 +30,7 @@ const EXIT_FAULT = 70;
  * program itself that no call is to blame for ends the process with 70, after a line that names it.
  */
 export async function runScheduler(argv: readonly string[], env: Env): Promise<number> {
-  return withConfig(argv, env, "muster serve", async (config, log) => {
+  return withConfig(argv, env, "muster serve", async (config, { log, print }) => {
     const stop = onSignals(log);
     let postgres: EmbeddedPostgres | undefined;
     let scheduler: Scheduler | undefined;
@@ -57,7 +58,7 @@ export async function runScheduler(argv: readonly string[], env: Env): Promise<n
         log,
         signal: stop.signal,
       });
-      sayWhere(scheduler, config);
+      if (config.logPretty) print(where(scheduler, config));
       const died = postgres?.exited.then((exit) => exit) ?? new Promise<never>(() => undefined);
       const exit = await Promise.race([stop.asked, died]);
       if (exit !== undefined && !stop.signal.aborted) {
@@ -105,11 +106,11 @@ function guardProcess(log: Logger, takeFault: (error: unknown) => boolean): () =
  * @returns The exit code, as for `runScheduler`.
  */
 export async function runMigrate(argv: readonly string[], env: Env): Promise<number> {
-  return withConfig(argv, env, "muster migrate", async (config, log) => {
+  return withConfig(argv, env, "muster migrate", async (config, { log }) => {
     const stop = onSignals(log);
-    const postgres =
-      config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
+    let postgres: EmbeddedPostgres | undefined;
     try {
+      postgres = config.databaseUrl === undefined ? await startEmbedded(config, log, stop.signal) : undefined;
       const { applied, version } = await bringUp(config.databaseUrl ?? postgres?.url ?? "", {
         libpq: forDatabase(config, env),
         log,
@@ -178,6 +179,7 @@ function placeOf(dataDir: string): string {
 /** True when the start ended because a stop was asked for. */
 function isStop(error: unknown, signal: AbortSignal): boolean {
   if (error instanceof StartCancelledError) return true;
+  if (error instanceof EmbeddedPostgresError && error.code === "ABORTED") return true;
   return signal.aborted && error instanceof Error && error.name === "AbortError";
 }
 
@@ -190,7 +192,7 @@ async function withConfig(
   argv: readonly string[],
   env: Env,
   name: string,
-  run: (config: Config, log: Logger) => Promise<number>,
+  run: (config: Config, opened: OpenLog) => Promise<number>,
 ): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) {
     process.stdout.write(
@@ -215,7 +217,7 @@ async function withConfig(
   const { log, close } = opened;
   const letGo = holdProcess();
   try {
-    return await run(config, log);
+    return await run(config, opened);
   } catch (error) {
     log.error("scheduler.failed", { error });
     const hint = error instanceof Refusal ? ` (${error.reason})` : "";
@@ -228,7 +230,7 @@ async function withConfig(
 }
 
 /** The log, or why it cannot be opened. */
-async function openLog(config: Config): Promise<Awaited<ReturnType<typeof openLogger>> | string> {
+async function openLog(config: Config): Promise<OpenLog | string> {
   try {
     return await openLogger({
       level: config.logLevel,
@@ -285,12 +287,9 @@ function onSignals(log: Logger) {
   };
 }
 
-function sayWhere(scheduler: Scheduler, config: Config): void {
-  if (!config.logPretty) return;
+function where(scheduler: Scheduler, config: Config): string {
   const scheme = config.tls ? "https" : "http";
-  process.stdout.write(
-    `\n  Muster ${VERSION} is ready\n    workers, gRPC clients  ${shown(scheduler.grpcAddress)}\n    curl, probes           ${scheme}://${shown(scheduler.httpAddress)}\n\n`,
-  );
+  return `\n  Muster ${VERSION} is ready\n    workers, gRPC clients  ${shown(scheduler.grpcAddress)}\n    curl, probes           ${scheme}://${shown(scheduler.httpAddress)}\n\n`;
 }
 
 function surroundings(): Surroundings {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { FaultProxy } from "../support/fault-proxy.ts";
@@ -106,6 +108,20 @@ describe("a scheduler is started while its database cannot be used", () => {
       assert.match(program.stderr, says);
       assert.doesNotMatch(program.stderr, /\n\s+at /, "an operator's mistake has no stack");
     }
+  });
+});
+
+describe("SIGTERM while the embedded PostgreSQL starts", () => {
+  after(() => killAll());
+
+  it("ends the start in an orderly way", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "muster-start-"));
+    const program = start({ DATABASE_URL: "" }, ["--data-dir", join(folder, "data")]);
+    await program.line("database.embedded_starting");
+    assert.deepEqual(await program.end(), { code: 0, signal: null });
+    assert.ok(program.lines.some(({ event }) => event === "scheduler.start_cancelled"));
+    assert.equal(program.stderr, "");
+    rmSync(folder, { recursive: true, force: true });
   });
 });
 

@@ -26,6 +26,8 @@ export const LOG_EVENTS = {
   "journal.write_failed": "error",
   "log.file_failed": "error",
   "log.file_recovered": "warn",
+  "log.output_failed": "error",
+  "log.output_recovered": "warn",
   "loop.failed": "error",
   monitor: "info",
   "monitor.queues": "debug",

@@ -1,7 +1,9 @@
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
+import { systemClock } from "../clock.ts";
 import { errorFields } from "./error-fields.ts";
 import type { LogEvent } from "./events.ts";
 import { RollingFile } from "./rolling-file.ts";
+import { StandardOutput } from "./standard-output.ts";
 import { activeSpanFields } from "./tracing.ts";
 
 /** Keys that every line has by itself. */
@@ -40,28 +42,30 @@ export interface LoggerOptions {
   readonly keepFiles: number;
 }
 
+/** A log, and its end. */
+export interface OpenLog {
+  readonly log: Logger;
+  /** Writes a text for people to where the log goes. */
+  readonly print: (text: string) => void;
+  readonly close: () => void;
+}
+
 /**
  * One JSON object a line on stdout, ISO timestamps with milliseconds; into the file at once too.
  *
  * @throws Error when the file cannot be opened.
  */
-export async function openLogger(options: LoggerOptions): Promise<{ log: Logger; close: () => void }> {
-  const streams: { level: LogLevel; stream: DestinationStream }[] = [];
-  if (options.pretty) {
-    const { default: pretty } = await import("pino-pretty");
-    streams.push({
-      level: options.level,
-      stream: pretty({
-        colorize: process.stdout.isTTY === true && process.stdout.hasColors(),
-        sync: true,
-        translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
-        ignore: "pid,hostname",
-        messageKey: "event",
-      }),
-    });
-  } else {
-    streams.push({ level: options.level, stream: pino.destination({ dest: 1, sync: true }) });
-  }
+export async function openLogger(options: LoggerOptions): Promise<OpenLog> {
+  const output = new StandardOutput({
+    fd: 1,
+    clock: systemClock,
+    onFault: (error) => log.error("log.output_failed", { error }),
+    onRecovered: (count) => log.warn("log.output_recovered", { lost_lines: count }),
+  });
+  const format = options.pretty ? await prettyLines() : (line: string) => line;
+  const streams: { level: LogLevel; stream: DestinationStream }[] = [
+    { level: options.level, stream: { write: (line) => output.write(format(line)) } },
+  ];
   const { file: path } = options;
   const file =
     path === undefined
@@ -93,7 +97,25 @@ export async function openLogger(options: LoggerOptions): Promise<{ log: Logger;
     error: (event, fields = {}) => root.error(withoutOwn(fields), event),
     debugEnabled: root.isLevelEnabled("debug"),
   };
-  return { log, close: () => file?.close() };
+  return {
+    log,
+    print: (text) => output.write(text),
+    close: () => {
+      output.close();
+      file?.close();
+    },
+  };
+}
+
+/** Lines of the log as people read them. */
+async function prettyLines(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import("pino-pretty");
+  return prettyFactory({
+    colorize: process.stdout.isTTY === true && process.stdout.hasColors(),
+    translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
+    ignore: "pid,hostname",
+    messageKey: "event",
+  });
 }
 
 /** The line's own keys are written apart from its facts: a fact of the same name would stand there a second time. */
