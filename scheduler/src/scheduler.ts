@@ -262,14 +262,13 @@ export async function startScheduler(options: {
   store.listen(
     (hint) => {
       if (hint.kind === "work") {
-        const unknown = hint.classIds.some((classId) => !dispatch.classes.get(classId));
-        if (unknown) duties.pollSoon();
+        if (!dispatch.classes.use(hint.classIds)) duties.pollSoon();
         else dispatch.dispatcher.lookAgain(hint.classIds.length > 0 ? hint.classIds : undefined);
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         duties.pollSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
-    () => duties.pollSoon(),
+    () => duties.lookSoon(),
   );
   log.info("scheduler.started", {
     scheduler_id: id,

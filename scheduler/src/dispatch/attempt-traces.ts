@@ -122,6 +122,11 @@ export class AttemptTraces {
     if (this.enabled) this.#waits.look();
   }
 
+  /** These classes are no longer known. */
+  forget(classIds: readonly number[]): void {
+    this.#waits.forget(classIds);
+  }
+
   /** Ids for a log line about an attempt; nothing when it is not traced. */
   fields(attempt: Traceable) {
     const context = this.enabled && attempt.options?.trace && attemptContext(attempt.options.trace, attempt);

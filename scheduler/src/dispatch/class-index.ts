@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../domain/match.ts";
 import { MatchLog } from "../domain/match-log.ts";
 import type { Requirements } from "../domain/task.ts";
@@ -17,6 +18,9 @@ const LATE_CLASSES = 1_000;
 
 /** New classes in one statement: more would hold others up that make the same. */
 const MAX_RESOLVED = 2_000;
+
+/** A class in which nothing was open for so long is forgotten, milliseconds. */
+export const FORGOTTEN_AFTER_MS = 86_400_000;
 
 /** What makes a class. */
 export interface WantedClass {
@@ -44,24 +48,36 @@ export interface ClassEntry {
   keptFree?: Session | undefined;
   /** What the search among them saw. */
   readonly log: MatchLog;
+  /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
+  usedAt: number;
 }
 
-/** Task classes in memory: what waits in each and which sessions suit it. */
+/**
+ * Task classes in memory: what waits in each and which sessions suit it. Those in which nothing was open for a day
+ * are forgotten. Their rows stay, and whatever names one that is not here makes it be read again: a submit, another
+ * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
+ */
 export class ClassIndex {
   readonly #store: Store;
+  readonly #clock: Clock;
   readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
-  readonly #byKey = new Map<string, TaskClass>();
+  readonly #byKey = new Map<string, ClassEntry>();
   readonly #alone = new Set<ClassEntry>();
   readonly #pausedQueues = new Set<string>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
-  #lastId = 0;
+  /** Named by somebody and not in memory: read with the next look. */
+  readonly #missing = new Set<number>();
+  /** Of the forgotten, those that a look at the newest classes would bring back. */
+  readonly #forgotten = new Set<number>();
+  #lastId: number | undefined;
   /** Classes that require resources. */
   #withResources = 0;
 
-  constructor(store: Store) {
+  constructor(store: Store, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   /** The class of a queue, type and requirements; made when new. */
@@ -79,6 +95,7 @@ export class ClassIndex {
       const key = keys[index] ?? "";
       if (!this.#byKey.has(key)) missing.set(key, each);
     });
+    const now = this.#clock.monotonic();
     const made = new Map<string, TaskClass>();
     const unknown = [...missing];
     for (let start = 0; start < unknown.length; start += MAX_RESOLVED) {
@@ -88,21 +105,76 @@ export class ClassIndex {
       classes.forEach((taskClass, index) => {
         const key = part[index]?.[0] ?? "";
         made.set(key, taskClass);
-        this.#byKey.set(key, taskClass);
+        const entry = this.#entries.get(taskClass.id);
+        if (entry) this.#byKey.set(key, entry);
       });
     }
     return keys.map((key, index) => {
-      const taskClass = made.get(key) ?? this.#byKey.get(key);
+      const entry = this.#byKey.get(key);
+      // What is submitted to is not forgotten before its task is there.
+      if (entry) entry.usedAt = Math.max(entry.usedAt, now);
+      const taskClass = entry?.taskClass ?? made.get(key);
       if (!taskClass) throw new Error(`no class was made for ${wanted[index]?.queue}/${wanted[index]?.type}`);
       return taskClass;
     });
   }
 
-  /** Learns the classes that other schedulers made. */
+  /** Learns the classes that other schedulers made, and those that are missing; at first those with open tasks. */
   async learn(): Promise<void> {
-    const classes = await this.#store.classesAfter(this.#lastId - LATE_CLASSES);
-    await this.#addAll(classes);
+    if (this.#lastId === undefined) {
+      const { lastId, classes } = await this.#store.openClasses();
+      await this.#addAll(classes);
+      this.#lastId = lastId;
+    }
+    const after = this.#lastId - LATE_CLASSES;
+    for (const id of this.#forgotten) if (id <= after) this.#forgotten.delete(id);
+    const classes = await this.#store.classesAfter(after);
+    await this.#addAll(classes.filter(({ id }) => !this.#forgotten.has(id)));
     this.#lastId = Math.max(this.#lastId, classes.at(-1)?.id ?? 0);
+    await this.load([...this.#missing]);
+  }
+
+  /** Reads those of the classes that are not in memory. */
+  async load(ids: Iterable<number>): Promise<void> {
+    const missing = this.#notHere(ids);
+    for (let start = 0; start < missing.length; start += MAX_RESOLVED) {
+      const part = missing.slice(start, start + MAX_RESOLVED);
+      await this.#addAll(await this.#store.classesById(part));
+      for (const id of part) this.#missing.delete(id);
+    }
+  }
+
+  /** Something may wait in these classes. True when they are in memory, else the next `learn` reads the missing ones. */
+  use(ids: Iterable<number>): boolean {
+    const now = this.#clock.monotonic();
+    let here = true;
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry) entry.usedAt = now;
+      else {
+        this.#missing.add(id);
+        here = false;
+      }
+    }
+    return here;
+  }
+
+  /**
+   * Looks at which classes have open tasks: reads those that are missing, forgets those that had none for a day.
+   *
+   * @returns Ids of the forgotten.
+   */
+  async refresh(): Promise<number[]> {
+    const open = await this.#store.openClassIds();
+    if (!this.use(open)) await this.load(open);
+    const before = this.#clock.monotonic() - FORGOTTEN_AFTER_MS;
+    const forgotten: number[] = [];
+    for (const entry of this.#entries.values()) {
+      if (entry.usedAt > before || entry.window.size > 0) continue;
+      this.#forget(entry);
+      forgotten.push(entry.taskClass.id);
+    }
+    return forgotten;
   }
 
   /** The sessions that classes are matched with. */
@@ -236,6 +308,21 @@ export class ClassIndex {
     }
   }
 
+  #forget(entry: ClassEntry): void {
+    const { taskClass } = entry;
+    this.#entries.delete(taskClass.id);
+    this.#alone.delete(entry);
+    this.#refilling.delete(entry);
+    if (taskClass.requirements.resources.length > 0) this.#withResources--;
+    const key = memoryKey(taskClass);
+    if (this.#byKey.get(key) === entry) this.#byKey.delete(key);
+    this.#forgotten.add(taskClass.id);
+  }
+
+  #notHere(ids: Iterable<number>): number[] {
+    return [...new Set(ids)].filter((id) => !this.#entries.has(id));
+  }
+
   /** Thousands of classes and sessions at once make millions of pairs: other callbacks get their turn in between. */
   async #addAll(classes: readonly TaskClass[]): Promise<void> {
     const slices = new Slices();
@@ -255,8 +342,10 @@ export class ClassIndex {
       suited: [],
       turn: 0,
       log: new MatchLog(),
+      usedAt: this.#clock.monotonic(),
     };
     this.#entries.set(taskClass.id, entry);
+    this.#forgotten.delete(taskClass.id);
     if (taskClass.alone) this.#alone.add(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources++;
     for (const session of this.#sessions) this.#join(entry, session);

@@ -84,7 +84,7 @@ export function createDispatch(options: {
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
-  const classes = new ClassIndex(store);
+  const classes = new ClassIndex(store, clock);
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
@@ -205,6 +205,7 @@ export function createDispatch(options: {
   });
   const control = new TaskControl({
     store,
+    classes,
     registry,
     reports,
     dispatcher,

@@ -152,6 +152,7 @@ export class Dispatcher {
   /** Looks at every class again: something may have become claimable that this scheduler was not told of. */
   lookAgain(classIds?: readonly number[]): void {
     if (classIds) {
+      this.#use(classIds);
       for (const id of classIds) {
         const entry = this.#classes.get(id);
         if (entry) this.#classes.lookAgain(entry);
@@ -164,8 +165,15 @@ export class Dispatcher {
 
   /** A task became claimable. */
   enqueue(task: WaitingTask): void {
+    this.#use([task.classId]);
     this.#classes.enqueue(task);
     this.pump();
+  }
+
+  /** A class that was forgotten is read again, with what waits in it. */
+  #use(classIds: readonly number[]): void {
+    if (!this.#classes.use(classIds) && !this.#stopped)
+      this.#track(this.#classes.load(classIds), () => undefined);
   }
 
   /**

@@ -50,6 +50,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
       suited,
       turn: 0,
       log,
+      usedAt: 0,
     };
   });
 }

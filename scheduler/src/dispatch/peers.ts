@@ -5,6 +5,12 @@ import type { Logger } from "../telemetry/logger.ts";
 /** Hints of new work are sent at most this often: each takes a global lock in Postgres at commit. */
 const HINT_INTERVAL_MS = 20;
 
+/** A notification holds at most 8,000 bytes. */
+const CLASSES_A_HINT = 500;
+
+/** Notifications in a row. */
+const MAX_HINTS = 20;
+
 /** The other schedulers on this database, and what they are told. */
 export class Peers {
   readonly #store: Store;
@@ -43,8 +49,11 @@ export class Peers {
     this.#classIds.clear();
     this.#pending = false;
     try {
-      // A notification holds at most 8,000 bytes; whoever gets no list looks at everything.
-      await this.#store.notify({ kind: "work", classIds: ids.length > 500 ? [] : ids });
+      // Whoever gets no list looks at every class that it knows.
+      if (ids.length > MAX_HINTS * CLASSES_A_HINT) await this.#store.notify({ kind: "work", classIds: [] });
+      else
+        for (let start = 0; start < ids.length; start += CLASSES_A_HINT)
+          await this.#store.notify({ kind: "work", classIds: ids.slice(start, start + CLASSES_A_HINT) });
     } catch (error) {
       this.#log.debug("peers.hint_failed", { error });
     }

@@ -283,6 +283,7 @@ export class Sessions {
       });
       throw contestedRefusal(workerId, hello.host, opened.contested);
     }
+    await classes.load(opened.attempts.map(({ classId }) => classId));
     const old = registry.byUuid(uuid);
     if (old) this.#replace(old);
     const session = new Session({

@@ -1,6 +1,7 @@
 import type { Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Peers } from "./peers.ts";
 import type { Registry } from "./registry.ts";
@@ -18,9 +19,10 @@ export class TaskControl {
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
-    const { store, signals, reports, counters, traces } = this.#parts;
+    const { store, signals, reports, classes, counters, traces } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
     if (result?.outcome === "cancelled") {
+      await classes.load([result.classId]);
       counters.finished(result.classId, "cancelled");
       traces.endedInQueue([taskId]);
     }
@@ -89,6 +91,7 @@ export class TaskControl {
 /** What the control works with. */
 export interface TaskControlParts {
   readonly store: Store;
+  readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly reports: Reports;
   readonly dispatcher: Dispatcher;

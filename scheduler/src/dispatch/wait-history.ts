@@ -42,6 +42,11 @@ export class WaitHistory {
     return [...(this.#byClass.get(classId) ?? [])];
   }
 
+  /** These classes are no longer known. */
+  forget(classIds: readonly number[]): void {
+    for (const id of classIds) this.#byClass.delete(id);
+  }
+
   #lookNow(): void {
     this.#lookedAt = this.#clock.monotonic();
     for (const entry of this.#classes.all()) {

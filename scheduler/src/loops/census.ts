@@ -86,6 +86,7 @@ export class Census {
   async #count(): Promise<Counted> {
     const { store } = this.#parts;
     const [classes, workers] = await Promise.all([store.depths(), store.countWorkers()]);
+    await this.#parts.classes.load(classes.map(({ classId }) => classId));
     return { classes, workers, unserved: await this.#unserved(classes) };
   }
 

@@ -22,6 +22,9 @@ const DEADLINE_CHECK_MS = 100;
 
 const RETENTION_MS = 3_600_000;
 
+/** How often classes are looked at for open tasks that no hint told of, and for those that nobody uses any more. */
+const CLASSES_MS = 60_000;
+
 /** How often it is made sure that the coming days have partitions. */
 const PARTITIONS_MS = 60_000;
 
@@ -42,6 +45,7 @@ export class Duties {
   readonly #loops: readonly Loop[];
   readonly #waker: Loop;
   readonly #poll: Loop;
+  readonly #classes: Loop;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
@@ -77,6 +81,7 @@ export class Duties {
     this.#poll = loop("poll", config.pollMs, async () => {
       await pollOnce(store, dispatch, scheduler.id);
     });
+    this.#classes = loop("classes", CLASSES_MS, () => refreshClasses(dispatch));
     const recovery = loop("recovery", leases.heartbeatMs, async () => {
       await dispatch.ends.reap(() => judge.asOf());
       await dispatch.launches.giveUp(() => judge.asOf());
@@ -100,6 +105,7 @@ export class Duties {
       loop("watchdog", leases.heartbeatMs / 2, () => watchdog.runOnce()),
       this.#waker,
       this.#poll,
+      this.#classes,
       loop("partitions", PARTITIONS_MS, async () => {
         if (!(await store.lead("partitions", scheduler.id, PARTITIONS_MS * LEAD_ROUNDS))) return;
         if (!(await store.ensurePartitions())) throw new Error(locked("made", "a minute"));
@@ -156,6 +162,12 @@ export class Duties {
     this.#poll.wake();
   }
 
+  /** Hints of other schedulers may have been lost. */
+  lookSoon(): void {
+    this.#classes.wake();
+    this.#poll.wake();
+  }
+
   /** A task may start in `delayMs`: be there in time. */
   wakeIn(delayMs: number): void {
     const at = this.#clock.monotonic() + delayMs;
@@ -183,6 +195,7 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
   }
   for (;;) {
     const failed = await store.failOverdue(SWEEP_BATCH);
+    await dispatch.classes.load(failed.map(({ classId }) => classId));
     for (const { id, classId } of failed) {
       dispatch.signals.changed(id);
       dispatch.counters.finished(classId, "failed");
@@ -190,6 +203,16 @@ async function wakeOnce(store: Store, dispatch: Dispatch): Promise<void> {
     dispatch.traces.endedInQueue(failed.map(({ id }) => id));
     if (failed.length < SWEEP_BATCH) return;
   }
+}
+
+async function refreshClasses({ classes, counters, dispatcher, traces }: Dispatch): Promise<void> {
+  const forgotten = await classes.refresh();
+  if (forgotten.length > 0) {
+    counters.classes.forget(forgotten);
+    traces.forget(forgotten);
+  }
+  // A class that was read again may have work.
+  dispatcher.pump();
 }
 
 async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): Promise<void> {

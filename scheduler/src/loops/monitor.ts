@@ -25,15 +25,11 @@ export async function monitorOnce(store: Store, classes: ClassIndex, log: Logger
   const slices = new Slices();
   const sums = { ready: 0, scheduled: 0, active: 0 };
   const byType = new Map<string, number>();
-  let learned = false;
+  await classes.load(depths.map(({ classId }) => classId));
   for (const { classId, ready, scheduled, active } of depths) {
     sums.ready += ready;
     sums.scheduled += scheduled;
     sums.active += active;
-    if (!learned && !classes.get(classId)) {
-      await classes.learn();
-      learned = true;
-    }
     const type = classes.get(classId)?.taskClass.type ?? `class ${classId}`;
     if (ready > 0) byType.set(type, (byType.get(type) ?? 0) + ready);
     if (slices.isOver) await slices.next();

@@ -271,7 +271,7 @@ export class Explainer {
 
   async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
-    if (!classes.get(task.classId)) await classes.learn();
+    await classes.load([task.classId]);
     const taskClass =
       classes.get(task.classId)?.taskClass ??
       (await classes.resolve(task.queue, task.type, task.requirements));

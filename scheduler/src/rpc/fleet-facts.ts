@@ -27,7 +27,7 @@ export async function readFleet(store: Store, classes: ClassIndex, limit: number
     store.listQueues(),
     store.listRefusals(undefined),
   ]);
-  await classes.learn();
+  await classes.load(depths.map(({ classId }) => classId));
   const classOf = (classId: number) => classes.get(classId)?.taskClass;
   const index = new CoverageIndex(report.groups);
   const covered: Coverage[] = [];

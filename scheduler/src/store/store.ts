@@ -60,6 +60,11 @@ export interface Store {
     wanted: readonly { queue: string; type: string; requirements: Requirements }[],
   ): Promise<TaskClass[]>;
   classesAfter(id: number): Promise<TaskClass[]>;
+  classesById(ids: readonly number[]): Promise<TaskClass[]>;
+  /** The classes with open tasks, and the id of the newest class of all. */
+  openClasses(): Promise<{ readonly lastId: number; readonly classes: TaskClass[] }>;
+  /** Ids of the classes with open tasks, whatever these wait for. */
+  openClassIds(): Promise<number[]>;
   /** @param schedulerId Only sessions of this scheduler are given tasks; of any by default. */
   insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
   /** @param floors Where to begin, for the class at the same place; at the front by default. */

@@ -57,6 +57,14 @@ export class MeasuredClasses {
     return this.#byId.get(classId) ?? this.#admit(classId);
   }
 
+  /**
+   * These classes are no longer known. What was counted keeps its place: a series that ended would begin at 0 again
+   * with the next task, and OpenTelemetry keeps the labels that it has seen until the restart anyway.
+   */
+  forget(classIds: readonly number[]): void {
+    for (const classId of classIds) this.#byId.delete(classId);
+  }
+
   /** All, `other` among them. */
   *all(): Iterable<ClassMeasures> {
     yield this.#other;

@@ -42,6 +42,24 @@ const AFTER = {
   text: "select id, queue, type, labels, resources, alone from task_class where id > $1 order by id",
 };
 
+const BY_ID = {
+  name: "class-by-id",
+  text: "select id, queue, type, labels, resources, alone from task_class where id = any($1::int[]) order by id",
+};
+
+// From one class to the next in the index: it costs by the number of classes with open tasks, not by that of the tasks.
+const OPEN = {
+  name: "class-open",
+  text: `with recursive open as (
+    (select class_id from task order by class_id limit 1)
+    union all
+    select (select t.class_id from task t where t.class_id > open.class_id order by t.class_id limit 1)
+      from open where open.class_id is not null)
+  select class_id from open where class_id is not null`,
+};
+
+const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id from task_class" };
+
 // An update that changes nothing answers the row that was there before.
 const ALONE = {
   name: "class-alone",
@@ -78,6 +96,22 @@ export async function resolveClasses(
 /** Classes that were made after the one with this id. */
 export async function classesAfter(db: Database, id: number): Promise<TaskClass[]> {
   return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
+}
+
+/** The classes with these ids. */
+export async function classesById(db: Database, ids: readonly number[]): Promise<TaskClass[]> {
+  return (await db.cold<ClassColumns>(BY_ID, [ids])).map(toClass);
+}
+
+/** Ids of the classes with open tasks. */
+export async function openClassIds(db: Database): Promise<number[]> {
+  return (await db.cold<{ class_id: number }>(OPEN, [])).map((row) => row.class_id);
+}
+
+/** The classes with open tasks, and the newest id of all; what is made meanwhile is newer, or among the open. */
+export async function openClasses(db: Database): Promise<{ lastId: number; classes: TaskClass[] }> {
+  const [last] = await db.cold<{ id: number }>(LAST, []);
+  return { lastId: last?.id ?? 0, classes: await classesById(db, await openClassIds(db)) };
 }
 
 /** The classes beside these in which tasks run alone, made where they are missing. */

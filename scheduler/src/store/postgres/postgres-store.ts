@@ -3,7 +3,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
 import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./claim.ts";
-import { classesAfter, resolveClasses } from "./classes.ts";
+import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { ConnectionTarget } from "./connection.ts";
 import { listContests } from "./contests.ts";
 import { Database } from "./database.ts";
@@ -128,6 +128,9 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
   return {
     resolveClasses: (wanted) => resolveClasses(db, wanted),
     classesAfter: (id) => classesAfter(db, id),
+    classesById: (ids) => classesById(db, ids),
+    openClasses: () => openClasses(db),
+    openClassIds: () => openClassIds(db),
     insertTasks: (tasks, schedulerId) => insertTasks(db, tasks, schedulerId),
     waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
