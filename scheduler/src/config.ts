@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
+import { LEAST_CONNECTIONS } from "./domain/connection-limits.ts";
 import { closest } from "./domain/explain/closest.ts";
 import type { WatchSettings } from "./domain/watchdog.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
@@ -15,6 +16,8 @@ import { LOG_LEVELS, type LogLevel } from "./telemetry/logger.ts";
 export interface Config {
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl: string | undefined;
+  /** The most connections to it. */
+  readonly databaseConnections: number;
   readonly dataDir: string;
   readonly grpcAddress: Address;
   readonly httpAddress: Address;
@@ -129,6 +132,7 @@ export function loadConfig(
   const folder = dataDir(text("dataDir"), surroundings);
   const config: Config = {
     databaseUrl: databaseUrl(raw("databaseUrl"), env, faults),
+    databaseConnections: number("databaseConnections", LEAST_CONNECTIONS, 1_000, true),
     dataDir: folder,
     grpcAddress: address("grpcAddress"),
     httpAddress: address("httpAddress"),

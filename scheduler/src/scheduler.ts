@@ -92,6 +92,7 @@ export async function startScheduler(options: {
     url: options.databaseUrl,
     ...(options.env ? { env: options.env } : {}),
     applicationName: `muster ${id}`,
+    connections: config.databaseConnections,
     clock,
     onConnectionError: (error) => log.warn("database.connection_lost", { error }),
   });
@@ -346,6 +347,16 @@ async function prepare(
     // Rows land in the default partitions meanwhile.
     log.error("loop.failed", { loop: "partitions", error });
   }
+  await store.openHot();
+  const shortage = await store.connectionShortage();
+  if (shortage)
+    log.warn("database.few_connections", {
+      limit: shortage.limit,
+      used: shortage.used,
+      left: shortage.left,
+      most: config.databaseConnections,
+      message: `${shortage.says}: ${shortage.remedy}`,
+    });
   await store.announce(scheduler, announceLeaseMs(config));
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();

@@ -18,6 +18,13 @@ export const SETTINGS = {
     value: "URL",
     help: "PostgreSQL 14 to 18; without it an embedded PostgreSQL is started",
   },
+  databaseConnections: {
+    flag: "database-connections",
+    env: "MUSTER_DATABASE_CONNECTIONS",
+    fallback: "28",
+    value: "COUNT",
+    help: "most connections to PostgreSQL; they are opened as needed, and with fewer more work waits for one",
+  },
   dataDir: {
     flag: "data-dir",
     env: "MUSTER_DATA_DIR",

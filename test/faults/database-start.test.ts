@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { MusterError } from "@muster/worker/client";
+import { Client, MusterError } from "@muster/worker/client";
 import { Fleet, within } from "../support/fleet.ts";
 import { openTransaction } from "../support/locker.ts";
 import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
@@ -55,6 +55,59 @@ describe("a start that waits for the database", () => {
     } finally {
       await locker.release();
     }
+  });
+});
+
+describe("T46: a limit of connections at the start", () => {
+  let db: TestDatabase;
+  let role: TestRole;
+
+  before(async () => {
+    db = await createDatabase({ migrated: false });
+    role = await createRole(db);
+    await db.query(`create schema muster authorization ${role.name}`);
+  });
+  after(async () => {
+    await killAll();
+    await role.drop();
+    await db.drop();
+  });
+
+  it("is named with its numbers; with few connections work waits for one", async () => {
+    await db.query(`alter role ${role.name} connection limit 4`);
+    const scheduler = serve(role.url);
+    const told = await scheduler.line("database.few_connections");
+    assert.deepEqual([told.limit, told.left, told.most], [4, 4, 28]);
+    assert.match(
+      String(told.message),
+      new RegExp(
+        `the connection limit of the role ${role.name} is 4, .* needs at least 8 \\(up to 28\\): raise it \\(ALTER ROLE ${role.name} CONNECTION LIMIT 28\\)`,
+      ),
+    );
+    const { http_addr: http, grpc_addr: grpc } = await scheduler.line("scheduler.started");
+    const ready = () => fetch(`http://${http}/readyz`);
+    const refused = await within("/readyz names it", 5_000, async () => {
+      const answer = await ready();
+      const text = await answer.text();
+      return answer.status === 503 && text.includes("connection limit") ? text : undefined;
+    });
+    assert.match(refused.value, new RegExp(`role ${role.name} is 4.*ALTER ROLE`));
+
+    await db.query(`alter role ${role.name} connection limit 9`);
+    await within("it is ready", 10_000, async () => ((await ready()).ok ? true : undefined));
+    const client = new Client({ scheduler: String(grpc) });
+    try {
+      const handles = await Promise.all(Array.from({ length: 40 }, () => client.submit("echo", {})));
+      const reads = await Promise.all([...handles, ...handles].map(({ id }) => client.get(id)));
+      assert.equal(reads.length, 80);
+      const { diagnosis } = await client.fleet.diagnose({});
+      const found = diagnosis?.checks.find(({ name }) => name === "database.connections");
+      assert.match(found?.summary ?? "", new RegExp(`limit of the role ${role.name} is 9`));
+      assert.match(found?.remedy ?? "", /--database-connections 9/);
+    } finally {
+      client.close();
+    }
+    assert.deepEqual(await scheduler.end("SIGTERM"), { code: 0, signal: null });
   });
 });
 

@@ -1,3 +1,4 @@
+import type { ConnectionShortage } from "./connection-limits.ts";
 import type { Progress } from "./task.ts";
 import type { WorkerState } from "./worker.ts";
 
@@ -12,6 +13,8 @@ export interface DatabaseReport {
   /** Migrations that are applied, and that this program does not have or has with other contents. */
   readonly foreignMigrations: readonly string[];
   readonly connections: { readonly used: number; readonly allowed: number };
+  /** The connection limit that leaves this scheduler fewer connections than it may open. */
+  readonly connectionShortage: ConnectionShortage | undefined;
   /** The oldest transaction that is open. */
   readonly oldestTransaction: TransactionReport | undefined;
   /** Statements of Muster that wait for a lock, longest first. */

@@ -1,3 +1,4 @@
+import type { ConnectionShortage } from "../domain/connection-limits.ts";
 import type { Contest } from "../domain/contest.ts";
 import type { DatabaseLock } from "../domain/database-lock.ts";
 import type { AttemptKey } from "../domain/ids.ts";
@@ -255,6 +256,10 @@ export interface Store {
   lastAnswerMs(): number;
   /** What somebody else holds, a table or a row, that statements have waited for, for at least `afterMs`. */
   foreignLock(afterMs: number): Promise<DatabaseLock | undefined>;
+  /** Opens the connections that results and submits use. */
+  openHot(): Promise<void>;
+  /** The connection limit that lets fewer connections in than the store may open; undefined when none does. */
+  connectionShortage(): Promise<ConnectionShortage | undefined>;
   /** Migrations that this program needs and the database has not. One try, no waiting. */
   missingMigrations(): Promise<readonly string[]>;
   /** False when somebody's lock was in the way of a partition that is missing. */

@@ -7,6 +7,7 @@ export const LOG_EVENTS = {
   "database.embedded_started": "info",
   "database.embedded_starting": "info",
   "database.ended": "error",
+  "database.few_connections": "warn",
   "database.is_a_copy": "warn",
   "database.log": "debug",
   "database.migrated": "info",

@@ -1,3 +1,4 @@
+import { LEAST_CONNECTIONS } from "../connection-limits.ts";
 import { conditionRemedy, type DatabaseCondition } from "../database-condition.ts";
 import { lockRemedy } from "../database-lock.ts";
 import { agree, IS, plural, span } from "../explain/reason.ts";
@@ -118,8 +119,14 @@ function migrations({ missingMigrations: missing, foreignMigrations: foreign }: 
   return ok(name, "every migration is applied");
 }
 
-function connections({ connections: { used, allowed } }: DatabaseReport): Check {
+function connections({ connections: { used, allowed }, connectionShortage }: DatabaseReport): Check {
   const name = "database.connections";
+  if (connectionShortage) {
+    const { left, says, remedy } = connectionShortage;
+    return found(left < LEAST_CONNECTIONS ? "failed" : "warning", name, says, remedy, [
+      fact("connections_left", left),
+    ]);
+  }
   const free = Math.max(0, allowed - used);
   const summary = `${used} of ${allowed} connections are in use`;
   if (free >= 2 * CONNECTIONS_OF_A_SCHEDULER) return ok(name, summary);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { shortageOf } from "../connection-limits.ts";
 import type { DatabaseReport, SchedulerReport } from "../reports.ts";
 import type { Check } from "./check.ts";
 import { DATABASE_CHECKS, databaseAway, databaseChecks } from "./database.ts";
@@ -25,6 +26,7 @@ const DATABASE: DatabaseReport = {
   missingMigrations: [],
   foreignMigrations: [],
   connections: { used: 12, allowed: 97 },
+  connectionShortage: undefined,
   oldestTransaction: undefined,
   blocked: [],
   fsync: true,
@@ -35,6 +37,13 @@ const DATABASE: DatabaseReport = {
 };
 const OPEN = { ageMs: 3_600_000, pid: 9, application: "", state: "idle in transaction" };
 const WAITS = { waitMs: 4_000, statement: "update task", byPid: 7, byApplication: "psql" };
+/** Four connections of the role are this scheduler's, and five others'. */
+const shortage = (limit: number) =>
+  shortageOf(
+    [{ of: "the role m", limit, used: 9, raise: "ALTER ROLE m CONNECTION LIMIT" }],
+    { own: 4, most: 28 },
+    28,
+  );
 const REPLICAS = [
   { name: "far", lagBytes: 2e9 },
   { name: "near", lagBytes: 0 },
@@ -54,6 +63,11 @@ describe("the checks of a database", () => {
       [{ foreignMigrations: ["0009_later"] }, /^failed database\.migrations: .*0009_later$/],
       [{ connections: { used: 85, allowed: 97 } }, /^warning database\.connections: .*12 are free/],
       [{ connections: { used: 97, allowed: 97 } }, /^failed database\.connections: .*: 0 are free/],
+      [
+        { connectionShortage: shortage(20) },
+        /^warning database\.connections: the connection limit of the role m is 20, 9 of them are open, and a scheduler needs at least 8 \(up to 28\)$/,
+      ],
+      [{ connectionShortage: shortage(9) }, /^failed database\.connections: .* of the role m is 9,/],
       [{ blocked: [WAITS] }, /^failed database\.locks: 1 statement .* 4 s, held by process 7 \(psql\)$/],
       [{ oldestTransaction: OPEN }, /^warning database\.transactions: .*process 9 .* 60 min/],
       [

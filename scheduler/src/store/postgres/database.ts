@@ -1,9 +1,10 @@
 import pg from "pg";
 import type { Clock } from "../../clock.ts";
+import { type ConnectionShortage, LEAST_CONNECTIONS, shortageOf } from "../../domain/connection-limits.ts";
 import { DatabaseUnavailableError, StatementRefusedError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
 import type { ConnectionTarget } from "./connection.ts";
-import { connectionShortage } from "./connection-limits.ts";
+import { CONNECTION_LIMITS, type LimitsRow, limitsOf } from "./connection-limits.ts";
 import { codeOf, isConflict, poisonsConnection, translateError } from "./errors.ts";
 import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
 import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
@@ -29,7 +30,7 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** Connections for the batched pipelines. */
   readonly hotConnections: number;
-  /** Connections for everything else. */
+  /** Connections for everything else; one more, to listen, is outside the pools. */
   readonly coldConnections: number;
   /** How long one read or fenced write is tried again when the database is away, milliseconds. */
   readonly retryForMs: number;
@@ -40,6 +41,9 @@ const TOO_MANY_CONNECTIONS = "53300";
 
 /** Connections outside the pools. */
 const LISTENERS = 1;
+
+/** While a limit leaves less than the pools may open, it is looked at this often. */
+const LIMITS_EVERY_MS = 10_000;
 
 /** How long closing waits for the server to hang up. */
 const GOODBYE_MS = 1_000;
@@ -63,9 +67,15 @@ export class Database {
   #shared: SharedSessionError | undefined;
   /** Connections of the pools, with when each has ended. */
   readonly #open = new Map<pg.ClientBase, Promise<void>>();
+  /** How many they are. */
+  readonly #established = { hot: 0, cold: 0 };
   #closing = false;
   /** A connection was refused because of a limit. */
   #lacksConnections = false;
+  /** When the limits of connections are looked at again, in the clock's monotonic milliseconds. */
+  #limitsDueMs = Number.POSITIVE_INFINITY;
+  /** Connections outside the pools that are open. */
+  listeners = 0;
   /** A statement was refused for want of a right. */
   #lacksRights = false;
   readonly #onRenewed = new Set<() => void>();
@@ -109,11 +119,15 @@ export class Database {
   async askOwnSession<R extends pg.QueryResultRow>(columns: string): Promise<R> {
     if (this.#shared) await this.#lookAgain();
     return this.#withClient("cold", async (client) => {
-      if (this.#lacksConnections) {
-        const own = this.#hot.totalCount + this.#cold.totalCount + LISTENERS;
-        const shortage = await connectionShortage(client, own);
-        if (shortage !== undefined)
-          throw new DatabaseUnavailableError(shortage, false, undefined, "too_many_connections");
+      if (this.#lacksConnections || this.#clock.monotonic() >= this.#limitsDueMs) {
+        const shortage = await this.#fitLimits(client);
+        if (shortage !== undefined && shortage.left < LEAST_CONNECTIONS)
+          throw new DatabaseUnavailableError(
+            `${shortage.says}: ${shortage.remedy}`,
+            false,
+            undefined,
+            "too_many_connections",
+          );
         this.#lacksConnections = false;
       }
       if (this.#lacksRights) {
@@ -130,6 +144,38 @@ export class Database {
         throw this.#becomesShared(`server process ${row?.pid} has not the session of its connection`);
       return row;
     });
+  }
+
+  /**
+   * Asks whether role, database and server let as many connections in as the pools may open. Undefined when they do;
+   * when they leave fewer than a scheduler needs, `askOwnSession` fails until they leave enough.
+   */
+  async connectionShortage(): Promise<ConnectionShortage | undefined> {
+    const shortage = await this.#withClient("cold", (client) => this.#fitLimits(client));
+    this.#lacksConnections ||= shortage !== undefined && shortage.left < LEAST_CONNECTIONS;
+    return shortage;
+  }
+
+  /** Opens the connections of the pipelines: the cold pool must not leave them none. What fails is told later. */
+  async openHot(): Promise<void> {
+    const opened = await Promise.allSettled(
+      Array.from({ length: this.#options.hotConnections }, () => this.#connect("hot")),
+    );
+    for (const each of opened) if (each.status === "fulfilled") each.value.release();
+  }
+
+  /** Asks for the limits of connections, and makes the cold pool do with what they leave. */
+  async #fitLimits(client: pg.ClientBase): Promise<ConnectionShortage | undefined> {
+    const { hotConnections, coldConnections } = this.#options;
+    const most = hotConnections + coldConnections + LISTENERS;
+    const { rows } = await client.query<LimitsRow>({ ...CONNECTION_LIMITS });
+    const own = this.#hot.totalCount + this.#cold.totalCount + this.listeners;
+    const shortage = shortageOf(limitsOf(rows[0]), { own, most }, most);
+    const left = Math.max(shortage?.left ?? most, LEAST_CONNECTIONS);
+    this.#hot.options.max = hotConnections;
+    this.#cold.options.max = left - hotConnections - LISTENERS;
+    this.#limitsDueMs = shortage ? this.#clock.monotonic() + LIMITS_EVERY_MS : Number.POSITIVE_INFINITY;
+    return shortage;
   }
 
   /** Calls back when connections were given up, because sessions had been shared: those outside the pools are stale too. */
@@ -209,6 +255,8 @@ export class Database {
       query_timeout: ANSWER_TIMEOUT_MS,
       types: TYPES,
       max,
+      // Those of the pipelines stay, so that the others cannot take their place.
+      min: purpose === "hot" ? max : 0,
       idleTimeoutMillis: 60_000,
       onConnect: async (client) => {
         const mark = await setUp(client, SESSIONS[purpose]);
@@ -229,7 +277,11 @@ export class Database {
       client.on("error", () => undefined);
       const ended = new Promise<void>((resolve) => client.once("end", resolve));
       this.#open.set(client, ended);
-      void ended.then(() => this.#open.delete(client));
+      this.#established[purpose] += 1;
+      void ended.then(() => {
+        this.#open.delete(client);
+        this.#established[purpose] -= 1;
+      });
     });
     return pool;
   }
@@ -265,15 +317,22 @@ export class Database {
   async #connect(name: PoolName): Promise<pg.PoolClient> {
     const pool = name === "hot" ? this.#hot : this.#cold;
     const { transport } = this.#options.target;
+    let waited = false;
     for (;;) {
       try {
         const client = await pool.connect();
         if (this.#sessions.get(client)?.generation === this.#generation) return client;
         client.release(true);
       } catch (error) {
-        this.#lacksConnections ||= codeOf(error) === TOO_MANY_CONNECTIONS;
-        if (!transport.changes(error)) throw translateError(error, false);
-        pool.options.ssl = transport.encryption;
+        const refused = codeOf(error) === TOO_MANY_CONNECTIONS;
+        this.#lacksConnections ||= refused;
+        const established = this.#established[name];
+        // Until the limits are looked at, what finds no connection waits for one that the pool has.
+        if (refused && established > 0 && !waited) {
+          pool.options.max = established;
+          waited = true;
+        } else if (transport.changes(error)) pool.options.ssl = transport.encryption;
+        else throw translateError(error, false);
       }
     }
   }

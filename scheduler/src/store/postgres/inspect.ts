@@ -99,6 +99,7 @@ export async function inspectDatabase(db: Database): Promise<DatabaseReport> {
       .filter((row) => mine.get(row.number)?.checksum !== row.checksum)
       .map(migrationName),
     connections: { used: server.used, allowed: server.allowed },
+    connectionShortage: await db.connectionShortage(),
     oldestTransaction: transaction && {
       ageMs: transaction.age_ms,
       pid: transaction.pid,

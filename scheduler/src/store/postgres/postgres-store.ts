@@ -71,6 +71,8 @@ export interface PostgresStoreOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Shown in `pg_stat_activity`. */
   readonly applicationName: string;
+  /** The most connections that are opened, 28 by default; at least `LEAST_CONNECTIONS`. */
+  readonly connections?: number;
   /** How long reads and fenced writes are tried again, milliseconds; 1,500 by default: callers are told within two seconds. */
   readonly retryForMs?: number;
   readonly clock?: Clock;
@@ -82,11 +84,13 @@ export interface PostgresStoreOptions {
 
 // Three lanes keep Postgres busy while two batches are decoded; more only add locks to wait for.
 const HOT_CONNECTIONS = 3;
+/** One listens. */
+const LISTENERS = 1;
 /**
- * More than there are loops: when each of them waits for a locked table, `muster doctor` can still look at who
- * locks it. They are opened as they are needed.
+ * Leaves more for the cold pool than there are loops: when each of them waits for a locked table, `muster doctor` can
+ * still look at who locks it. They are opened as they are needed.
  */
-const COLD_CONNECTIONS = 24;
+const MOST_CONNECTIONS = 28;
 
 /**
  * Applies what is missing of the schema, and makes ids go on elsewhere when the database is a copy of another.
@@ -111,7 +115,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
       target,
       applicationName: options.applicationName,
       hotConnections: HOT_CONNECTIONS,
-      coldConnections: COLD_CONNECTIONS,
+      coldConnections: (options.connections ?? MOST_CONNECTIONS) - HOT_CONNECTIONS - LISTENERS,
       retryForMs: options.retryForMs ?? 1_500,
     },
     clock,
@@ -213,12 +217,15 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     probe: () => probe.once(),
     lastAnswerMs: () => db.lastAnswerMs,
     foreignLock: (afterMs) => foreignLock(db, afterMs),
+    connectionShortage: () => db.connectionShortage(),
+    openHot: () => db.openHot(),
     missingMigrations: () => missingMigrations(db),
     ensurePartitions: () => ensurePartitions(db),
     dropOld: (keepDays) => dropOld(db, keepDays),
     notify: (hint) => notify(db, hint),
     listen: (onHint, onConnected) =>
       listener.start(onHint, onConnected, options.onConnectionError, (listening) => {
+        db.listeners = listening ? LISTENERS : 0;
         if (options.measures) options.measures.listening = listening;
       }),
     close: async () => {
