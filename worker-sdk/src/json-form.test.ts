@@ -37,6 +37,8 @@ test("T23: what JSON would lose is found wherever it is, with what to give inste
     [/x/, "a RegExp", /plain object/],
     [new WeakMap(), "a WeakMap", /plain object/],
     [new Hidden(), "a Hidden", /plain object/],
+    [new Intl.NumberFormat(), "a NumberFormat", /plain object/],
+    [Iterator.from([1]), "an Iterator", /plain object/],
     [[1, 2].values(), "a value without a class", /plain object/],
     [new Date(Number.NaN), "an invalid Date", /null/],
     [runInNewContext("new Map()"), "a Map", /fromEntries/],

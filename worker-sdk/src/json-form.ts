@@ -52,7 +52,7 @@ function objectFault(value: object, path: string): JsonFault | undefined {
   } else if ("toJSON" in value && typeof value.toJSON === "function") return undefined;
   const keys = Object.keys(value);
   if (!plain && keys.length === 0 && !types.isBoxedPrimitive(value) && !isPlainElsewhere(prototype)) {
-    return fault(`a ${classOf(value)}`, path, "a plain object with what is wanted of it");
+    return fault(withArticle(classOf(value)), path, "a plain object with what is wanted of it");
   }
   for (const key of keys) {
     const each: unknown = value[key as keyof typeof value];
@@ -73,17 +73,17 @@ function specialFault(value: object, path: string): JsonFault | undefined {
     const bytes = "new Uint8Array(it.buffer, it.byteOffset, it.byteLength)";
     return bytesFault(classOf(value), path, isBytes(value) ? "the bytes alone" : bytes, numbers);
   }
-  if (types.isNativeError(value)) return fault(`an ${classOf(value)}`, path, "its message, or throw it");
+  if (types.isNativeError(value)) return fault(withArticle(classOf(value)), path, "its message, or throw it");
   return undefined;
 }
 
 function bytesFault(name: string, path: string, alone: string, first = ""): JsonFault {
   const inside = `${first}Buffer.from(...).toString("base64") as a text`;
-  return fault(
-    `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`,
-    path,
-    path === "" ? `${first}${alone} for its bytes` : inside,
-  );
+  return fault(withArticle(name), path, path === "" ? `${first}${alone} for its bytes` : inside);
+}
+
+function withArticle(name: string): string {
+  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 function invalidDate(value: object, path: string): JsonFault | undefined {

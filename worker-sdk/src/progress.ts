@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { AttemptHost } from "./attempt.ts";
 import type { ProgressCount } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
@@ -23,7 +24,7 @@ export class ProgressThrottle {
     this.#host = host;
   }
 
-  /** Takes a report. @throws RangeError when it is not a number in range. */
+  /** Takes a report. @throws RangeError when a number is out of range, TypeError when it is no report. */
   report(howFar: number | ProgressCount, message?: string): void {
     if (this.#waiting !== undefined) this.#shed += 1;
     this.#waiting = checked(howFar, message);
@@ -61,7 +62,17 @@ export class ProgressThrottle {
 }
 
 function checked(howFar: number | ProgressCount, message: string | undefined) {
+  if (message !== undefined && typeof message !== "string") {
+    throw new TypeError(
+      `progress(${inspect(howFar)}, ${inspect(message)}): the message must be a text; for counts give { done, total }`,
+    );
+  }
   const text = message === undefined ? {} : { message };
+  if (typeof howFar !== "number" && (typeof howFar !== "object" || howFar === null)) {
+    throw new TypeError(
+      `progress(${inspect(howFar)}): give a share from 0 to 1, or { done, total } for counts`,
+    );
+  }
   if (typeof howFar === "number") {
     if (!(howFar >= 0 && howFar <= 1)) {
       throw new RangeError(

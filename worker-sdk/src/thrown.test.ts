@@ -72,7 +72,7 @@ test("T22: errors of another realm are errors, and classes are known by their na
     "Object.assign(new RangeError('far', { cause: new Error('root') }), { code: 'ERANGE' })",
   );
   assert.ok(!(foreign instanceof Error));
-  assert.deepEqual(told(foreign), ["retryable", "ERANGE", "far"]);
+  assert.deepEqual(told(foreign), ["retryable", "ERANGE", "far (cause: Error: root)"]);
   assert.match(classifyError(foreign, undefined).traceback, /RangeError: far[\s\S]*Caused by: Error: root/);
   const copy = runInNewContext(
     "Object.assign(new Error('no'), { name: 'NonRetryableError', code: 'NO_PAGE' })",
@@ -108,4 +108,34 @@ test("a message is cut between characters", () => {
   const { message } = classifyError(new Error(`${"x".repeat(4095)}😀`), undefined);
   assert.ok(message.isWellFormed());
   assert.equal(message.length, 4096);
+});
+
+test("T22: a cause that is all there is to know is told, with its code", async () => {
+  const refused = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" });
+  assert.deepEqual(told(new TypeError("fetch failed", { cause: refused })).slice(1), [
+    "TYPE_ERROR",
+    "fetch failed (cause: ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:1)",
+  ]);
+  assert.equal(told(new Error("outer", { cause: "root" }))[2], "outer (cause: 'root')");
+  assert.equal(told(new Error("page 3: no ink", { cause: new Error("no ink") }))[2], "page 3: no ink");
+  const round = new Error("round");
+  round.cause = new Error("other", { cause: round });
+  assert.equal(
+    told(round)[2],
+    "round (cause: Error: other (cause: Error: round))",
+    "a circle ends after two causes",
+  );
+  assert.equal(told("")[2], "thrown value: ''");
+});
+
+test("T22: both errors of a SuppressedError are told", () => {
+  class SuppressedError extends Error {
+    override readonly name = "SuppressedError";
+    readonly error = new Error("close failed");
+    readonly suppressed = Object.assign(new Error("read failed"), { code: "EIO" });
+  }
+  assert.deepEqual(told(new SuppressedError("two")).slice(1), [
+    "SUPPRESSED_ERROR",
+    "two: Error: close failed; EIO: read failed",
+  ]);
 });

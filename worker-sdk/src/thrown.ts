@@ -19,7 +19,7 @@ export interface Thrown {
   readonly code: string | undefined;
   /** Its stack, then those of inner errors and causes; empty for what is no error. */
   readonly traceback: string;
-  /** The errors of an AggregateError; empty for anything else. */
+  /** The errors of an AggregateError, both of a SuppressedError; empty for anything else. */
   readonly inner: readonly unknown[];
 }
 
@@ -57,11 +57,21 @@ function messageOf(error: unknown, depth: number): string {
     const all = depth < 2 ? innerOf(error) : [];
     const inner = all.slice(0, MAX_INNER).map((each) => innerText(each, depth + 1));
     const more = all.length > MAX_INNER ? [`and ${all.length - MAX_INNER} more`] : [];
-    return [own || (inner.length > 0 ? "several errors" : ""), [...inner, ...more].join("; ")]
+    const whole = [own || (inner.length > 0 ? "several errors" : ""), [...inner, ...more].join("; ")]
       .filter((part) => part !== "")
       .join(": ");
+    return `${whole}${causeText(error, whole, depth)}`;
   }
-  return `thrown value: ${typeof error === "string" ? error : shown(error)}`;
+  return `thrown value: ${typeof error === "string" && error !== "" ? error : shown(error)}`;
+}
+
+/** What `fetch failed` and its like leave to their cause, unless `said` has it; causes may form a circle. */
+function causeText(error: unknown, said: string, depth: number): string {
+  const cause = read(error, "cause");
+  if (!isError(error) || cause === undefined || cause === null || cause === error || depth >= 2) return "";
+  const known = isError(cause) ? read(cause, "message") : cause;
+  if (typeof known === "string" && said.includes(known)) return "";
+  return ` (cause: ${isError(cause) ? innerText(cause, depth + 1) : shown(cause)})`;
 }
 
 function innerText(error: unknown, depth: number): string {
@@ -94,8 +104,11 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function innerOf(error: unknown): readonly unknown[] {
+  if (!isError(error)) return [];
   const errors = read(error, "errors");
-  return isError(error) && Array.isArray(errors) ? [...errors] : [];
+  if (Array.isArray(errors)) return [...errors];
+  if (classNameOf(error) !== "SuppressedError") return [];
+  return [read(error, "error"), read(error, "suppressed")];
 }
 
 function stacks(error: unknown, before: string, seen: Set<unknown>): string[] {
