@@ -1,3 +1,4 @@
+import { hostname, networkInterfaces } from "node:os";
 import { isLoopback, splitAddress } from "./addresses.ts";
 import type { Environment } from "./connection-options.ts";
 
@@ -14,13 +15,21 @@ const VARIABLES = ["grpc_proxy", "https_proxy", "http_proxy"] as const;
 
 /** True for an address that no proxy may stand before: it is on this machine. */
 export function goesDirect(address: string): boolean {
-  return isLoopback(splitAddress(address).host);
+  return isThisMachine(splitAddress(address).host);
+}
+
+/** Loopback, this machine's name, or an address of one of its interfaces. */
+function isThisMachine(host: string): boolean {
+  if (isLoopback(host)) return true;
+  const name = host.toLowerCase();
+  if (name === hostname().toLowerCase()) return true;
+  return Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === name));
 }
 
 /** The proxy that a variable of the environment puts before an address; undefined for none. */
 export function proxyFor(address: string, env: Environment): Proxy | undefined {
   const { host } = splitAddress(address);
-  if (isLoopback(host)) return undefined;
+  if (isThisMachine(host)) return undefined;
   const excepted = (env.no_grpc_proxy || env.no_proxy || "").split(",").map((each) => each.trim());
   if (excepted.some((each) => each !== "" && host.endsWith(each))) return undefined;
   for (const variable of VARIABLES) {
