@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { Client } from "@muster/worker/client";
 import { runMuster } from "../support/muster.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll, Program } from "../support/program.ts";
@@ -57,6 +58,18 @@ describe("producers and their schedulers", () => {
     for (const name of ["result", "submit again", "after close"]) {
       assert.equal(failed[name]?.reason, "CLIENT_CLOSED", name);
     }
+  });
+
+  it("a call of which nothing was sent goes on to the next address", async () => {
+    const client = new Client({ scheduler: `127.0.0.1:1,${scheduler.grpc}` });
+    const { id } = await client.submit("nobody");
+    assert.match(id, /^t-/);
+    client.close();
+    const nowhere = new Client({ scheduler: "127.0.0.1:1,127.0.0.1:2" });
+    await assert.rejects(nowhere.submit("nobody"), {
+      message: /^no scheduler answers at 127\.0\.0\.1:[12]: /,
+    });
+    nowhere.close();
   });
 
   it("T17: a client at the HTTP address is told where gRPC is, by SDK, CLI and worker alike", async () => {

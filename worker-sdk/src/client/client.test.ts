@@ -177,8 +177,9 @@ test("a refusal carries reason, code and violations; an address that is down is 
   using setup = await scripted({
     submit: () => ({ code: Status.INVALID_ARGUMENT, metadata, details: "bad" }),
   });
+  using down = new Client({ scheduler: ["127.0.0.1:1", "127.0.0.1:2"] });
+  await assert.rejects(down.submit("x"), (error) => error instanceof MusterError && error.transient);
   using client = new Client({ scheduler: ["127.0.0.1:1", `127.0.0.1:${setup.port}`] });
-  await assert.rejects(client.submit("x"), (error) => error instanceof MusterError && error.transient);
   await assert.rejects(client.submit("x"), (error) => {
     assert.ok(error instanceof MusterError);
     assert.deepEqual(

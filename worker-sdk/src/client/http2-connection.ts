@@ -254,11 +254,20 @@ function closedError(): ConnectError {
   return new ConnectError("the client was closed", Code.Canceled);
 }
 
+/** Failures of calls of which nothing was sent. */
+const unsent = new WeakSet<object>();
+
+/** Whether a call failed before anything of it was sent, so that repeating it elsewhere cannot carry it out twice. */
+export function wasUnsent(failure: unknown): boolean {
+  return typeof failure === "object" && failure !== null && unsent.has(failure);
+}
+
 /** Why there is no connection. Nothing was sent, so that every reason is the same to a caller: try again. */
 function notConnected(failure: unknown): ConnectError {
   if (failure instanceof ConnectError) return failure;
   const error = new ConnectError(reasonOf(failure), Code.Unavailable);
   error.cause = failure;
+  unsent.add(error);
   return error;
 }
 

@@ -6,7 +6,7 @@ import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/pro
 import type { Connection } from "../connection-options.ts";
 import { tracedSubmit } from "../tracing/submit-trace.ts";
 import { MusterError } from "./errors.ts";
-import { Http2Connection } from "./http2-connection.ts";
+import { Http2Connection, wasUnsent } from "./http2-connection.ts";
 import { explainFailure } from "./unreachable.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
@@ -31,8 +31,9 @@ interface Endpoint {
 }
 
 /**
- * Sends every call to one address until a call finds it unavailable, then moves on to the next. The
- * failed call itself is not repeated here: whether that is safe is the caller's to know.
+ * Sends every call to one address until a call finds it unavailable, then moves on to the next. A call of which
+ * nothing was sent goes to the next one itself; any other is not repeated here: whether that is safe is the caller's to
+ * know.
  *
  * @param timeoutMs How long a call with one answer may take unless it says otherwise. Streams have no such limit:
  * their connection is watched instead.
@@ -42,16 +43,25 @@ export function createFailoverTransport(connection: Connection, timeoutMs: numbe
   let current = 0;
   let closed = false;
   const guarded = async <T>(
-    { name, limitMs, signal }: { name: string; limitMs: number | undefined; signal: AbortSignal | undefined },
+    {
+      name,
+      limitMs,
+      signal,
+      tries,
+    }: { name: string; limitMs: number | undefined; signal: AbortSignal | undefined; tries: number },
     call: (transport: Transport) => Promise<T>,
   ): Promise<T> => {
-    const used = current;
-    const endpoint = endpoints[used];
-    if (endpoint === undefined) throw new RangeError(`no scheduler address number ${used}`);
-    try {
-      return await call(endpoint.transport);
-    } catch (error) {
-      throw signal?.aborted ? MusterError.from(error) : await explained(error, used, name, limitMs);
+    for (let left = tries; ; left -= 1) {
+      const used = current;
+      const endpoint = endpoints[used];
+      if (endpoint === undefined) throw new RangeError(`no scheduler address number ${used}`);
+      try {
+        return await call(endpoint.transport);
+      } catch (error) {
+        if (signal?.aborted) throw MusterError.from(error);
+        const failure = await explained(error, used, name, limitMs);
+        if (left <= 1 || closed || !wasUnsent(error)) throw failure;
+      }
     }
   };
   const explained = async (
@@ -83,13 +93,13 @@ export function createFailoverTransport(connection: Connection, timeoutMs: numbe
     explained,
     unary(method, signal, ownMs, header, input, contextValues) {
       const limitMs = ownMs ?? timeoutMs;
-      return guarded({ name: method.name, limitMs, signal }, (transport) =>
+      return guarded({ name: method.name, limitMs, signal, tries: endpoints.length }, (transport) =>
         transport.unary(method, signal, limitMs, header, input, contextValues),
       );
     },
     async stream(method, signal, ownMs, header, input, contextValues) {
       const used = current;
-      const response = await guarded({ name: method.name, limitMs: ownMs, signal }, (transport) =>
+      const response = await guarded({ name: method.name, limitMs: ownMs, signal, tries: 1 }, (transport) =>
         transport.stream(method, signal, ownMs, header, input, contextValues),
       );
       return {
