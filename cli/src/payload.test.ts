@@ -68,3 +68,13 @@ test("a file that cannot be read is wrong usage", async () => {
   await assert.rejects(read("@"), { exitCode: ExitCode.USAGE, message: /cannot read the file/ });
   await assert.rejects(read(`@${folder}`), { exitCode: ExitCode.USAGE, message: /EISDIR/ });
 });
+
+test("what has no end is refused before it fills the memory", { timeout: 60_000 }, async () => {
+  async function* endless() {
+    const chunk = new Uint8Array(1024 * 1024);
+    for (;;) yield chunk;
+  }
+  const refused = { exitCode: ExitCode.USAGE, message: /has more than 256 MiB/ };
+  await assert.rejects(readPayload("-", "text/plain", endless()), refused);
+  await assert.rejects(read("@/dev/zero"), refused);
+});

@@ -1,7 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { guessMediaType, isJson } from "./media-type.ts";
+
+/** Where reading ends: what has no end, a device for instance, must not fill the memory. */
+const MAX_BYTES = 256 * 1024 * 1024;
 
 /** The input of a task with its media type. */
 export interface Payload {
@@ -28,7 +31,11 @@ export async function readPayload(
     return { bytes: new Uint8Array(), contentType: contentType ?? "application/json" };
   }
   if (argument === "-") {
-    return checked(await readAll(stdin), contentType ?? "application/json", "standard input");
+    return checked(
+      await readAll(stdin, "standard input"),
+      contentType ?? "application/json",
+      "standard input",
+    );
   }
   if (argument.startsWith("@")) {
     const path = argument.slice(1);
@@ -69,8 +76,9 @@ function unmarked(bytes: Uint8Array): Uint8Array {
 
 async function readPayloadFile(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readAll(createReadStream(path), path);
   } catch (cause) {
+    if (cause instanceof CliError) throw cause;
     throw new CliError(
       `cannot read ${path || "the file"}: ${cause instanceof Error ? cause.message : cause}`,
       {
@@ -82,8 +90,22 @@ async function readPayloadFile(path: string): Promise<Uint8Array> {
   }
 }
 
-async function readAll(stream: AsyncIterable<Uint8Array | string>): Promise<Uint8Array> {
+async function readAll(stream: AsyncIterable<Uint8Array | string>, source: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+  let size = 0;
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+    size += bytes.length;
+    if (size > MAX_BYTES) {
+      throw new CliError(
+        `${source} has more than ${MAX_BYTES / 1024 / 1024} MiB, which no payload may have`,
+        {
+          exitCode: ExitCode.USAGE,
+          remedy: "store it elsewhere and submit a reference",
+        },
+      );
+    }
+    chunks.push(bytes);
+  }
   return Buffer.concat(chunks);
 }

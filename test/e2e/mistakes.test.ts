@@ -37,6 +37,13 @@ describe("mistakes at the command line", () => {
     assert.equal((await muster("queue", "pause", "other", "--yes")).stderr, "");
   });
 
+  it("T36: resuming a queue that nobody knows makes none", async () => {
+    const resumed = await muster("queue", "resume", "nightyl");
+    assert.equal(resumed.code, 3, resumed.stderr);
+    assert.match(resumed.stderr, /^error: .*nightyl.*\n {2}`muster queues` lists them/);
+    assert.doesNotMatch((await muster("queues")).stdout, /nightyl/);
+  });
+
   it("T36: a task that has succeeded is run again only when that is confirmed", async () => {
     const worker = await startTestWorker({ scheduler: scheduler.grpc, id: "willing" });
     const client = new Client({ scheduler: scheduler.grpc });

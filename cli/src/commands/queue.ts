@@ -39,7 +39,9 @@ export function addQueue(program: Command, io: Io): void {
   const resume = queue
     .command("resume")
     .argument("<name>", "queue")
-    .description("Ends a pause. Resuming a queue that is not paused is harmless.")
+    .description(
+      "Ends a pause. Resuming a queue that is not paused is harmless; one that does not exist is an error.",
+    )
     .option("--json", "print the Queue as JSON")
     .addHelpText("after", "\nExamples:\n  $ muster queue resume nightly")
     .action((name: string, options: ResumeOptions, self: Command) => resumeQueue(name, options, self, io));
@@ -80,9 +82,11 @@ function warnUnknown(name: string, { stderr }: Io): void {
 }
 
 async function resumeQueue(name: string, options: ResumeOptions, command: Command, io: Io): Promise<void> {
-  const queue = await withSession(command, io, async ({ fleet, call }) =>
-    present((await fleet.resumeQueue({ queue: name }, call)).queue, "a queue"),
-  );
+  const queue = await withSession(command, io, async ({ fleet, call }) => {
+    // A name that is mistyped would leave the queue that was meant paused, and make another one.
+    await fleet.explainQueue({ queue: name }, call);
+    return present((await fleet.resumeQueue({ queue: name }, call)).queue, "a queue");
+  });
   if (options.json) writeJson(io.stdout, QueueSchema, queue);
   else io.stdout.write(`${queue.name} is active; ${counted(queue.readyCount, "task")} ready to start\n`);
 }
