@@ -260,4 +260,18 @@ describe("errors of the database while results are due", () => {
     await landed(handles, mark);
     assert.equal(proxy.fatalsLeft, 0, "the proxy did not meet the result");
   });
+
+  it("T5: the answer to a result's commit is lost, and the database is away for longer: it is acknowledged", async () => {
+    const mark = worker.mark();
+    const { gate, handles } = await due(2);
+    const { program } = fleet.scheduler;
+    const logMark = program.mark();
+    proxy.loseAnswerTo("task-finish");
+    gate.open();
+    await program.line("results.waiting_for_database", () => true, { after: logMark });
+    proxy.heal();
+    await landed(handles, mark);
+    const refused = worker.lines.slice(mark).filter(({ event }) => event === "task.result.refused");
+    assert.deepEqual(refused, []);
+  });
 });

@@ -32,6 +32,7 @@ export class FaultProxy {
   #refused = 0;
   #admitting = Number.POSITIVE_INFINITY;
   #fatal: Fatal | undefined;
+  #unanswered: string | undefined;
 
   private constructor(target: string) {
     this.#target = hostPort(target);
@@ -116,6 +117,11 @@ export class FaultProxy {
     this.#fatal = fatal;
   }
 
+  /** Passes the next message that has the text in it on, and turns everything away instead of answering it, until `heal`. */
+  loseAnswerTo(text: string): void {
+    this.#unanswered = text;
+  }
+
   /** FATALs that are still to be answered. */
   get fatalsLeft(): number {
     return this.#fatal?.times ?? 0;
@@ -126,6 +132,7 @@ export class FaultProxy {
     this.#refusing = false;
     this.#admitting = Number.POSITIVE_INFINITY;
     this.#fatal = undefined;
+    this.#unanswered = undefined;
     this.#frozen = false;
     for (const pair of this.#pairs) release(pair);
   }
@@ -174,6 +181,8 @@ export class FaultProxy {
         return;
       }
       isFirst = false;
+      if (this.#unanswered !== undefined && bytes.includes(this.#unanswered))
+        far.prependOnceListener("data", () => this.refuse());
       far.write(bytes);
     });
     far.on("data", (bytes) => void near.write(bytes));

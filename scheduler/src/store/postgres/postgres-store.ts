@@ -1,7 +1,6 @@
 import { type Clock, systemClock } from "../../clock.ts";
-import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
-import type { Hint, SettleRequest, SettleResult, Store } from "../store.ts";
+import type { Hint, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { ConnectionTarget } from "./connection.ts";
@@ -49,7 +48,7 @@ import {
   recordStartup,
   renewLeases,
 } from "./sessions.ts";
-import { settleWith } from "./settle.ts";
+import { settle } from "./settle.ts";
 import { insertTasks } from "./submit.ts";
 import {
   cancelTask,
@@ -237,41 +236,6 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
 const NOW = { name: "database-time", text: "select now() as now" };
 const NOTIFY = { name: "notify", text: "select pg_notify('muster', $1)" };
-/**
- * Applies ends of attempts. When a try's outcome is unknown, the next one finds the attempts gone; they
- * were applied if the archive has them.
- */
-async function settle(db: Database, requests: readonly SettleRequest[]): Promise<SettleResult[]> {
-  let unsure = false;
-  const results = await db.retrying(async () => {
-    try {
-      return await settleWith((statement, values) => db.hot(statement, values), requests);
-    } catch (error) {
-      // Two statements make up a batch, so the first may be committed whatever became of the second.
-      unsure ||= error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1);
-      throw error;
-    }
-  });
-  if (!unsure) return results;
-  const doubtful = requests.filter((_, index) => !results[index]?.applied);
-  if (doubtful.length === 0) return results;
-  const rows = await db.cold<{ id: number; epoch: number }>(ARCHIVED, [
-    doubtful.map(({ key }) => key.taskId),
-    doubtful.map(({ key }) => key.epoch),
-  ]);
-  const archived = new Set(rows.map((row) => `${row.id}.${row.epoch}`));
-  return requests.map(({ key }, index) => ({
-    applied: results[index]?.applied === true || archived.has(`${key.taskId}.${key.epoch}`),
-  }));
-}
-
-const ARCHIVED = {
-  name: "settle-archived",
-  text: `select d.id, d.epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
-    where exists (select from task_finished f where f.id = d.id and f.epoch = d.epoch)
-       or exists (select from task_attempt a where a.task_id = d.id and a.epoch = d.epoch)`,
-};
-
 async function databaseTime(db: Database): Promise<Date> {
   const [row] = await db.coldOnce<{ now: Date }>(NOW, []);
   if (!row) throw new Error("the database gave no time");

@@ -1,11 +1,12 @@
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { Settlement } from "../../domain/settlement.ts";
 import type { SettleRequest, SettleResult } from "../store.ts";
-import { boolArray, float8Array, int4Array, int8Array, textArray } from "./arrays.ts";
-import type { Runner, Statement } from "./database.ts";
+import { boolArray, float8Array, int2Array, int4Array, int8Array, textArray } from "./arrays.ts";
+import type { Database, Runner, Statement } from "./database.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 import { inLockOrder } from "./locks.ts";
-import { happenedAt, jsonParam, untilNow } from "./rows.ts";
+import { happenedAt, jsonParam, stateNumber, untilNow } from "./rows.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
 // the same statement. As when a task ends, none of its news is kept as later than that.
@@ -48,6 +49,55 @@ const REQUEUE: Statement = {
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
   except select id, epoch from old`,
 };
+
+// An attempt that another scheduler ended meanwhile ended in another way.
+const COMMITTED: Statement = {
+  name: "settle-committed",
+  text: `select d.id, d.epoch
+    from unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[]) as d(id, epoch, state, said)
+    where exists (select from task_finished f
+                   where f.id = d.id and f.epoch = d.epoch and f.state = d.state and f.detail = d.said)
+       or exists (select from task_attempt a
+                   where a.task_id = d.id and a.epoch = d.epoch and d.state is null and a.outcome = d.said)`,
+};
+
+/** Ends that may be committed although no answer came: until they are answered, however often they are tried. */
+const inDoubt = new WeakSet<SettleRequest>();
+
+/**
+ * Applies the ends of attempts, and answers in the order of the input. When a try's outcome is unknown, the next one,
+ * within this call or in a later one with the same requests, finds the attempts gone; they were applied if what is stored
+ * says the same of them.
+ */
+export async function settle(db: Database, requests: readonly SettleRequest[]): Promise<SettleResult[]> {
+  const results = await db.retrying(async () => {
+    try {
+      return await settleWith((statement, values) => db.hot(statement, values), requests);
+    } catch (error) {
+      // Two statements make up a batch, so the first may be committed whatever became of the second.
+      if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
+        for (const request of requests) inDoubt.add(request);
+      throw error;
+    }
+  });
+  const doubtful = requests.filter((request, index) => !results[index]?.applied && inDoubt.has(request));
+  if (doubtful.length === 0) return results;
+  const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
+    int8Array(doubtful.map(({ key }) => key.taskId)),
+    int4Array(doubtful.map(({ key }) => key.epoch)),
+    int2Array(doubtful.map((each) => (isFinish(each) ? stateNumber(each.settlement.state) : null))),
+    textArray(doubtful.map(({ settlement }) => said(settlement))),
+  ]);
+  const committed = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id, epoch })));
+  return requests.map(({ key }, index) =>
+    results[index]?.applied || committed.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
+  );
+}
+
+/** What is stored of an end. */
+function said(settlement: Settlement): string {
+  return settlement.kind === "finish" ? settlement.detail : `requeued:${settlement.reason}`;
+}
 
 /** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
 export async function settleWith(
