@@ -3,6 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { type ConnectionShortage, LEAST_CONNECTIONS, shortageOf } from "../../domain/connection-limits.ts";
 import { DatabaseUnavailableError, StatementRefusedError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
+import { clientOf } from "./channel-binding.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { CONNECTION_LIMITS, type LimitsRow, limitsOf } from "./connection-limits.ts";
 import { codeOf, isConflict, poisonsConnection, translateError } from "./errors.ts";
@@ -76,8 +77,8 @@ export class Database {
   #limitsDueMs = Number.POSITIVE_INFINITY;
   /** Connections outside the pools that are open. */
   listeners = 0;
-  /** A statement was refused for want of a right. */
-  #lacksRights = false;
+  /** What was said when a statement was refused for want of a right; undefined while none is. */
+  #lacksRights: string | undefined;
   readonly #onRenewed = new Set<() => void>();
 
   constructor(
@@ -130,11 +131,16 @@ export class Database {
           );
         this.#lacksConnections = false;
       }
-      if (this.#lacksRights) {
+      if (this.#lacksRights !== undefined) {
         const missing = await missingRights(client);
         if (missing !== undefined)
-          throw new DatabaseUnavailableError(missing, false, undefined, "no_permission");
-        this.#lacksRights = false;
+          throw new DatabaseUnavailableError(
+            `${this.#lacksRights}; ${missing}`,
+            false,
+            undefined,
+            "no_permission",
+          );
+        this.#lacksRights = undefined;
       }
       const { rows } = await client.query<R & { pid: number; mark: string }>(
         `select ${READ_MARK}, ${columns}`,
@@ -251,6 +257,7 @@ export class Database {
 
   #pool(purpose: PoolName, max: number, onError: (error: Error) => void): pg.Pool {
     const pool = new pg.Pool({
+      Client: clientOf(this.#options.target.address),
       ...this.#options.target.config(this.#options.applicationName, purpose),
       query_timeout: ANSWER_TIMEOUT_MS,
       types: TYPES,
@@ -341,11 +348,13 @@ export class Database {
   async #missingRight(client: pg.ClientBase, error: unknown): Promise<StatementRefusedError | undefined> {
     if (codeOf(error) !== INSUFFICIENT_PRIVILEGE || error instanceof DatabaseUnavailableError)
       return undefined;
-    this.#lacksRights = true;
+    const said = translateError(error, true);
+    const words = said instanceof Error ? said.message : String(said);
+    this.#lacksRights = words;
     const missing = await missingRights(client).catch(() => undefined);
     return missing === undefined
       ? undefined
-      : new StatementRefusedError(missing, false, error, "no_permission");
+      : new StatementRefusedError(`${words}; ${missing}`, false, error, "no_permission");
   }
 
   #translated(error: unknown): unknown {
