@@ -58,6 +58,7 @@ const CERTIFICATE =
 
 /** Errors of the driver, which have no code. */
 const MESSAGES: readonly (readonly [RegExp, DatabaseCondition])[] = [
+  [/^channel_binding=require/, "certificate"],
   [/does not support SSL|There was an error establishing an SSL connection/i, "certificate"],
   [/SASL|password must be a string|password/i, "password_refused"],
   [/Query read timeout|timeout expired|timeout exceeded when trying to connect/i, "silent"],

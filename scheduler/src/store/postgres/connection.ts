@@ -34,7 +34,9 @@ export class ConnectionTarget {
    * @param purpose What it is for: `hot`, `cold`, `listen`, `migrate`.
    */
   config(owner: string, purpose: string): pg.ClientConfig {
-    const { host, port, user, password, database, options, applicationName } = this.address;
+    const { hostAddress, port, user, password, database, options, applicationName } = this.address;
+    // TLS goes on to check the name.
+    const host = hostAddress ?? this.address.host;
     const { connectTimeoutMs, keepAlive, keepAliveIdleMs, channelBinding, encryption } = this.address;
     return {
       // What is left out is looked up by the driver in the variables of libpq.
@@ -51,7 +53,7 @@ export class ConnectionTarget {
       ...(keepAliveIdleMs === undefined ? {} : { keepAliveInitialDelayMillis: keepAliveIdleMs }),
       ssl: this.transport.encryption,
       ...(encryption.direct ? { sslnegotiation: "direct" } : {}),
-      enableChannelBinding: channelBinding,
+      enableChannelBinding: channelBinding !== "disable",
     };
   }
 }

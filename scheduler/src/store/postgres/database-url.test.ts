@@ -72,8 +72,8 @@ describe("T11: a database's URL", () => {
     ],
     [
       "a parameter that cannot be honoured",
-      "postgres://h/m?hostaddr=1.2.3.4",
-      /^the parameter hostaddr is not supported: let the host be/,
+      "postgres://h/m?passfile=/x",
+      /^the parameter passfile is not supported: the variable PGPASSFILE/,
     ],
     [
       "a setting that Muster makes",
@@ -117,6 +117,106 @@ describe("T11: a database's URL", () => {
       assert.ok(!faults.join().includes("hunter2"), faults.join());
     });
   }
+
+  // Every parameter that libpq documents, with a value and what becomes of it.
+  for (const [parameter, refused] of [
+    ["host=h", false],
+    ["hostaddr=127.0.0.1", false],
+    ["hostaddr=db.example", true],
+    ["port=5432", false],
+    ["dbname=m", false],
+    ["user=u", false],
+    ["password=p", false],
+    ["passfile=/x", true],
+    ["require_auth=scram-sha-256", true],
+    ["channel_binding=prefer", false],
+    ["channel_binding=require", false],
+    ["channel_binding=disable", false],
+    ["channel_binding=always", true],
+    ["channel_binding=require&sslmode=disable", true],
+    ["connect_timeout=10", false],
+    ["connect_timeout=soon", true],
+    ["client_encoding=UTF8", false],
+    ["options=-c%20geqo%3Doff", false],
+    ["application_name=x", false],
+    ["fallback_application_name=x", false],
+    ["keepalives=1", false],
+    ["keepalives=yes", true],
+    ["keepalives_idle=30", false],
+    ["keepalives_interval=10", true],
+    ["keepalives_count=5", true],
+    ["tcp_user_timeout=1000", true],
+    ["replication=database", true],
+    ["replication=false", false],
+    ["gssencmode=disable", false],
+    ["gssencmode=prefer", false],
+    ["gssencmode=require", true],
+    ["sslmode=require", false],
+    ["requiressl=1", true],
+    ["sslnegotiation=postgres", false],
+    ["sslnegotiation=direct&sslmode=require", false],
+    ["sslnegotiation=direct", true],
+    ["sslcompression=0", false],
+    ["sslcompression=1", true],
+    ["sslcert=a.pem&sslkey=b.pem", false],
+    ["sslkeylogfile=/x", true],
+    ["sslpassword=p", false],
+    ["sslcertmode=allow", false],
+    ["sslcertmode=require", true],
+    ["sslrootcert=ca.pem", false],
+    ["sslrootcert=system", false],
+    ["sslrootcert=system&sslmode=require", true],
+    ["sslcrl=crl.pem", false],
+    ["sslcrldir=/x", true],
+    ["sslsni=1", false],
+    ["sslsni=0", true],
+    ["requirepeer=postgres", true],
+    ["ssl_min_protocol_version=TLSv1.2", false],
+    ["ssl_max_protocol_version=TLSv1.3", false],
+    ["ssl_min_protocol_version=SSLv3", true],
+    ["min_protocol_version=3.0", true],
+    ["max_protocol_version=3.2", true],
+    ["krbsrvname=postgres", true],
+    ["gsslib=gssapi", true],
+    ["gssdelegation=1", true],
+    ["scram_client_key=x", true],
+    ["scram_server_key=x", true],
+    ["service=s", true],
+    ["target_session_attrs=any", false],
+    ["target_session_attrs=read-write", false],
+    ["target_session_attrs=primary", false],
+    ["target_session_attrs=prefer-standby", true],
+    ["load_balance_hosts=disable", false],
+    ["load_balance_hosts=random", true],
+    ["oauth_issuer=https://x", true],
+    ["oauth_client_id=x", true],
+    ["oauth_client_secret=x", true],
+    ["oauth_scope=x", true],
+  ] as const) {
+    it(`${refused ? "refuses by its name" : "honours"} ${parameter}`, () => {
+      const faults = faultsOf(`postgres://h/m?${parameter}`);
+      if (refused) assert.match(faults.join(), new RegExp(parameter.split("=")[0] ?? ""));
+      else assert.deepEqual(faults, []);
+    });
+  }
+
+  it("looks the same up in the variables of libpq", () => {
+    const env = { PGCHANNELBINDING: "require", PGCONNECT_TIMEOUT: "3", PGHOSTADDR: "127.0.0.1" };
+    const { channelBinding, connectTimeoutMs, hostAddress, encryption } = parseDatabaseUrl(
+      "postgres://h/m",
+      env,
+    );
+    assert.deepEqual(
+      [channelBinding, connectTimeoutMs, hostAddress, encryption.mode],
+      ["require", 3_000, "127.0.0.1", "require"],
+    );
+    assert.equal(parseDatabaseUrl("postgres://h/m?channel_binding=prefer", env).channelBinding, "prefer");
+    assert.match(faultsOf("postgres://h/m", { PGREQUIREAUTH: "scram-sha-256" }).join(), /require_auth/);
+    assert.match(
+      faultsOf("postgres://h/m", { PGCHANNELBINDING: "always" }).join(),
+      /channel_binding="always"/,
+    );
+  });
 
   it("says how much TLS it wants, as libpq understands it", () => {
     const tls = (query: string, env = {}) => {

@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
-import type { ConnectionOptions } from "node:tls";
-import { getCACertificates } from "node:tls";
+import { isIP } from "node:net";
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  getCACertificates,
+  type PeerCertificate,
+} from "node:tls";
 import { type DatabaseAddress, DatabaseUrlError, type EncryptionRequest } from "./database-url.ts";
 
 /** TLS as the driver takes it; false for none. */
@@ -13,10 +18,14 @@ export class Transport {
   #encrypted: boolean;
 
   /** @throws DatabaseUrlError when a file cannot be read. */
-  constructor({ encryption, host }: Pick<DatabaseAddress, "encryption" | "host">) {
+  constructor({
+    encryption,
+    host,
+    hostAddress,
+  }: Pick<DatabaseAddress, "encryption" | "host" | "hostAddress">) {
     const local = host?.startsWith("/") === true;
     this.#request = local ? { ...encryption, mode: "disable" } : encryption;
-    this.#tls = tlsOptions(this.#request);
+    this.#tls = tlsOptions(this.#request, hostAddress === undefined ? undefined : host);
     this.#encrypted = !["disable", "allow"].includes(this.#request.mode);
   }
 
@@ -29,14 +38,16 @@ export class Transport {
   changes(error: unknown): boolean {
     if (!(error instanceof Error)) return false;
     const other = this.#encrypted
-      ? this.#request.mode === "prefer" && /does not support SSL connections/.test(error.message)
+      ? this.#request.mode === "prefer" &&
+        /does not support SSL connections|pg_hba\.conf.* SSL encryption/.test(error.message)
       : this.#request.mode === "allow" && /no encryption|SSL off|SSL required/i.test(error.message);
     if (other) this.#encrypted = !this.#encrypted;
     return other;
   }
 }
 
-function tlsOptions(request: EncryptionRequest): ConnectionOptions {
+/** @param name Of the server, when what is dialled is an address beside it. */
+function tlsOptions(request: EncryptionRequest, name: string | undefined): ConnectionOptions {
   const { mode, rootCert, cert, key, keyPassword, revoked, minVersion, maxVersion } = request;
   if (mode === "disable") return {};
   const verified = rootCert !== undefined || mode === "verify-ca" || mode === "verify-full";
@@ -47,6 +58,12 @@ function tlsOptions(request: EncryptionRequest): ConnectionOptions {
     ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as "TLSv1.3" }),
     // The authority vouches for the server, whatever its name is.
     ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+    ...(name !== undefined && mode === "verify-full"
+      ? {
+          checkServerIdentity: (_dialled: string, shown: PeerCertificate) => checkServerIdentity(name, shown),
+        }
+      : {}),
+    ...(name !== undefined && isIP(name) === 0 ? { servername: name } : {}),
   };
   if (rootCert === "system") options.ca = getCACertificates("system");
   else readAgain(options, "ca", "sslrootcert", rootCert);

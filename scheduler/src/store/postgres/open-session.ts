@@ -1,4 +1,5 @@
-import pg from "pg";
+import type pg from "pg";
+import { clientOf } from "./channel-binding.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { SESSIONS, STATEMENT_TIMEOUT_MS, setUp } from "./session.ts";
 
@@ -18,9 +19,10 @@ export async function openSession(
   purpose: keyof typeof SESSIONS,
   { bounded = true, signal }: { bounded?: boolean; signal?: AbortSignal } = {},
 ): Promise<pg.Client> {
+  const Client = clientOf(target.address);
   for (;;) {
     signal?.throwIfAborted();
-    const client = new pg.Client({
+    const client = new Client({
       ...target.config(owner, purpose),
       ...(bounded ? { query_timeout: ANSWER_TIMEOUT_MS } : {}),
     });
