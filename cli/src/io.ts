@@ -37,22 +37,25 @@ export interface Io {
   openTerminal(): Terminal;
   /** Calls back at every request to stop (SIGTERM, SIGINT, SIGHUP) instead of ending the process; the answer takes it back. */
   onStop(callback: (signal: StopSignal) => void): () => void;
-  /** From now on the process does not end when whoever reads its stdout leaves. */
+  /** From now on the process does not end when its stdout or stderr cannot be written any more. */
   outliveReader(): void;
 }
 
 /**
  * The process's own streams and clock. The process ends with 0 when whoever reads its stdout leaves
- * (`muster tasks | head -1`), unless `outliveReader` was called.
+ * (`muster tasks | head -1`), and with 1 when it cannot be written (its disk is full), unless `outliveReader` was
+ * called.
  */
 export function processIo(env: Environment): Io {
   let endsWithReader = true;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    if (endsWithReader) process.exit(ExitCode.DONE);
+    const left = error.code === "EPIPE";
+    if (!left) process.stderr.write(`error: standard output cannot be written: ${error.message}\n`);
+    if (endsWithReader) process.exit(left ? ExitCode.DONE : ExitCode.FAILED);
   });
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    // Nothing is left to say it with.
+    if (error.code !== "EPIPE" && endsWithReader) process.exit(ExitCode.FAILED);
   });
   return {
     stdin: process.stdin,

@@ -25,6 +25,7 @@ export const LOG_EVENTS = {
   "worker.http.serving": "info",
   "worker.killed": "warn",
   "worker.lingering": "warn",
+  "worker.log.recovered": "warn",
   "worker.paused": "info",
   "worker.queue_view": "debug",
   "worker.reconnected": "info",

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { build as prettyStream } from "pino-pretty";
+import { LogOutput } from "./log-output.ts";
 
 /** What the SDK needs of a logger; a pino logger is one. */
 export interface Logger {
@@ -48,7 +49,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
  * The log of a program: one JSON object a line on standard output, or lines for people when that is a
- * terminal. Writes at once, so that the last line before an exit is never lost.
+ * terminal. Writes at once, so that the last line before an exit is not lost.
  */
 export function createProgramLogger(level: LogLevel): Logger {
   const options = {
@@ -66,8 +67,11 @@ export function createProgramLogger(level: LogLevel): Logger {
         // A line an event: with a line a field a task takes thirty.
         singleLine: true,
       })
-    : pino.destination({ fd: 1, sync: true });
-  return withKeysOnce(pino(options, destination), {});
+    : new LogOutput(1, (lost) =>
+        log.warn({ event: "worker.log.recovered", lost_lines: lost }, "the log goes on"),
+      );
+  const log = withKeysOnce(pino(options, destination), {});
+  return log;
 }
 
 /** Keys that every line has by itself. */
