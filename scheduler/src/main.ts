@@ -13,6 +13,9 @@ import { type Logger, type OpenLog, openLogger } from "./telemetry/logger.ts";
 import { VERSION } from "./version.ts";
 import { StartCancelledError, whenUsable } from "./when-usable.ts";
 
+/** How long what is open when everything has ended holds the process, milliseconds. */
+const LINGER_MS = 200;
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Exit codes of the scheduler, as the CLI documents them. */
@@ -226,6 +229,8 @@ async function withConfig(
   } finally {
     letGo();
     close();
+    // A connection that a frozen server does not close would hold the process. The exit code stands by then.
+    systemClock.after(LINGER_MS, () => process.exit());
   }
 }
 

@@ -40,6 +40,9 @@ const TELEMETRY_STOP_MS = 1_000;
 /** A look at the schema that takes longer failed, milliseconds. */
 const SCHEMA_WITHIN_MS = 2_000;
 
+/** Says that a step of the stop was not done in time. */
+const LATE = Symbol("late");
+
 /** A running scheduler. */
 export interface Scheduler {
   readonly id: string;
@@ -50,7 +53,10 @@ export interface Scheduler {
    * go on. To be asked within the process's handler of such. False for one that no call is to blame for.
    */
   takeFault(error: unknown): boolean;
-  /** Ends in an orderly way: no new work, results under way are committed, streams are told. Safe to call twice. */
+  /**
+   * Ends in an orderly way: no new work, results under way are committed, streams are told. What does not end within the
+   * time for the stop is left. Safe to call twice.
+   */
   stop(): Promise<void>;
   /** Reads the certificate files again. */
   reload(): Promise<void>;
@@ -302,21 +308,30 @@ export async function startScheduler(options: {
     grpc.setServing(false);
     const deadline = clock.monotonic() + config.stopTimeoutMs;
     const left = () => Math.max(0, deadline - clock.monotonic());
-    await dispatch.submitter.idle();
-    await dispatch.dispatcher.stop();
-    await Promise.race([dispatch.settler.idle(), clock.sleep(left())]);
+    const unfinished: string[] = [];
+    /** Waits for what needs the database, which may be frozen, no longer than the stop may take. */
+    const within = async (step: string, work: Promise<unknown>) => {
+      const done = new AbortController();
+      const late = clock.sleep(left(), done.signal).then(() => LATE);
+      if ((await Promise.race([work, late]).finally(() => done.abort())) === LATE) unfinished.push(step);
+    };
+    await within("submits", dispatch.submitter.idle());
+    await within("assignments", dispatch.dispatcher.stop());
+    await within("results", dispatch.settler.idle());
     dispatch.settler.stop();
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
-    await duties.stop();
-    await dispatch.refusals.stop();
-    await dispatch.journal.stop();
-    await dispatch.traces.stop();
+    await within("loops", duties.stop());
+    await within("refusals", dispatch.refusals.stop());
+    await within("events", dispatch.journal.stop());
+    await within("traces", dispatch.traces.stop());
     try {
-      await store.retire(id);
+      await within("sign-off", store.retire(id));
     } catch (error) {
       log.warn("scheduler.not_retired", { error });
     }
+    if (unfinished.length > 0)
+      log.warn("scheduler.stop_cut_short", { unfinished, stop_timeout_ms: config.stopTimeoutMs });
     await store.close();
     await telemetry.stop(Math.max(left(), TELEMETRY_STOP_MS));
     log.info("scheduler.stopped", { scheduler_id: id });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { Client, MusterError } from "@muster/worker/client";
+import { FaultProxy } from "../support/fault-proxy.ts";
 import { Fleet, within } from "../support/fleet.ts";
 import { openTransaction } from "../support/locker.ts";
 import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
@@ -9,10 +10,10 @@ import { killAll, Program } from "../support/program.ts";
 /** The database is looked at ten times a second. */
 const TOLD_MS = 3_000;
 
-function serve(databaseUrl: string): Program {
+function serve(databaseUrl: string, args: readonly string[] = []): Program {
   return Program.start("scheduler", "../../scheduler/bin/muster-scheduler.js", {
     base: import.meta.url,
-    args: ["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"],
+    args: [...["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"], ...args],
     env: { DATABASE_URL: databaseUrl },
   });
 }
@@ -193,5 +194,35 @@ describe("T8, T9: a scheduler whose role only reads and writes rows", () => {
       (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
     );
     assert.ok(await (await fleet.client.submit("echo", {})).result());
+  });
+});
+
+describe("SIGTERM while the database is frozen", () => {
+  let db: TestDatabase;
+  let proxy: FaultProxy;
+
+  before(async () => {
+    db = await createDatabase();
+    proxy = await FaultProxy.start(new URL(db.url).host);
+  });
+  after(async () => {
+    await killAll();
+    await proxy.stop();
+    await db.drop();
+  });
+
+  it("ends within the time for the stop, and says what had not ended", async () => {
+    const url = new URL(db.url);
+    url.host = proxy.address;
+    const scheduler = serve(url.href, ["--stop-timeout", "1"]);
+    await scheduler.line("scheduler.started");
+    proxy.freeze();
+    await scheduler.line("database.unavailable");
+    const asked = performance.now();
+    assert.deepEqual(await scheduler.end("SIGTERM"), { code: 0, signal: null });
+    // The stop's second, two for connections to end, one for telemetry; its loops wait for answers for 20 s.
+    assert.ok(performance.now() - asked < 8_000, "it ends in time");
+    const { unfinished } = await scheduler.line("scheduler.stop_cut_short");
+    assert.ok(Array.isArray(unfinished) && unfinished.includes("sign-off"), String(unfinished));
   });
 });

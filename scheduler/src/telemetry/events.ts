@@ -54,6 +54,7 @@ export const LOG_EVENTS = {
   "scheduler.start_cancelled": "info",
   "scheduler.started": "info",
   "scheduler.starved": "warn",
+  "scheduler.stop_cut_short": "warn",
   "scheduler.stopped": "info",
   "scheduler.stopping": "info",
   "scheduler.waiting_for_database": "warn",

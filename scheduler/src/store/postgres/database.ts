@@ -248,10 +248,12 @@ export class Database {
   /** Closes every connection; what they say from now on is of no interest. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.all([this.#hot.end(), this.#cold.end()]);
-    // The pools do not wait for the server to hang up; a frozen one never does.
+    const ended = Promise.all([this.#hot.end(), this.#cold.end()]).then(() =>
+      Promise.all(this.#open.values()),
+    );
+    // A frozen server neither answers nor hangs up.
     const goodbye = new AbortController();
-    await Promise.race([Promise.all(this.#open.values()), this.#clock.sleep(GOODBYE_MS, goodbye.signal)]);
+    await Promise.race([ended, this.#clock.sleep(GOODBYE_MS, goodbye.signal)]);
     goodbye.abort();
   }
 

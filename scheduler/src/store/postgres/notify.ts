@@ -6,6 +6,9 @@ import type { Hint } from "../store.ts";
 const FIRST_WAIT_MS = 100;
 const LAST_WAIT_MS = 1_000;
 
+/** How long the server gets to end the session, milliseconds: a frozen one never does. */
+const GOODBYE_MS = 1_000;
+
 /**
  * Listens on the channel `muster` until closed, on a connection of its own that is made again when it
  * drops. Notifications are hints: whoever acts on them also polls.
@@ -44,8 +47,10 @@ export class Listener {
 
   async close(): Promise<void> {
     this.#stopping.abort();
-    await this.#client?.end();
-    await this.#done;
+    const goodbye = new AbortController();
+    const ended = Promise.all([this.#client?.end(), this.#done]);
+    await Promise.race([ended, this.#clock.sleep(GOODBYE_MS, goodbye.signal)]);
+    goodbye.abort();
   }
 
   async #loop(
