@@ -374,7 +374,10 @@ export class Engine {
       case "ended":
         if (message.unackedResults > 0) {
           const fields = { event: "worker.results.unacknowledged", count: message.unackedResults };
-          this.#log.error(fields, "results were not acknowledged in time; their tasks will run again");
+          this.#log.error(
+            fields,
+            "results were not acknowledged in time; tasks whose result was not stored run again",
+          );
         }
         return;
       default:

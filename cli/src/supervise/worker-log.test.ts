@@ -100,3 +100,12 @@ test("lines are the same however they are cut, and a line without an end is pass
     assert.deepEqual([...found, ...lines.end()], ["first é", "second", "last"], `chunks of ${size}`);
   }
 });
+
+test("numbers that cannot be so are not taken over: the report of them would fail", () => {
+  for (const odd of [1e300, -1, null, true, "", "x", {}, []]) {
+    const log = new WorkerLog(() => 7);
+    log.take(JSON.stringify({ event: "worker.startup.phase", phase: "boot", elapsed_ms: odd }));
+    log.take(JSON.stringify({ event: "worker.fatal", exit_code: odd }));
+    assert.deepEqual([log.phases[0]?.elapsedMs, log.fatal?.exitCode], [7, 1], String(odd));
+  }
+});

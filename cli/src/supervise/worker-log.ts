@@ -29,6 +29,9 @@ const KNOWN = new Set(
 /** Longest value of an attribute, in characters. */
 const MAX_VALUE = 1_024;
 
+/** Longest time that a startup phase can be reached after, milliseconds: a year. */
+const MAX_ELAPSED_MS = 366 * 86_400_000;
+
 /** What V8 says before it aborts because its heap is full. */
 const HEAP_FULL = /heap out of memory|FATAL ERROR: .*llocation failed/;
 
@@ -116,7 +119,7 @@ export class WorkerLog {
           exceptionMessage: text(fields.exception_message) || text(fields.msg),
           traceback: text(fields.traceback),
           attemptId: text(fields.attempt_id),
-          exitCode: typeof fields.exit_code === "number" ? Math.trunc(fields.exit_code) : 1,
+          exitCode: Math.trunc(within(fields.exit_code, 255) ?? 1),
         };
         return true;
       default:
@@ -127,11 +130,10 @@ export class WorkerLog {
   #phase(fields: Readonly<Record<string, unknown>>): boolean {
     const phase = text(fields.phase);
     if (phase === "" || this.#phases.length >= MAX_PHASES) return false;
-    const elapsed = Number(fields.elapsed_ms);
     this.#phases.push({
       phase: phase.slice(0, 128),
       outcome: text(fields.outcome).slice(0, 128),
-      elapsedMs: fields.elapsed_ms !== undefined && elapsed >= 0 ? elapsed : this.#now(),
+      elapsedMs: within(fields.elapsed_ms, MAX_ELAPSED_MS) ?? this.#now(),
       detail: (text(fields.detail) || text(fields.exception_message)).slice(0, MAX_VALUE),
       attributes: Object.fromEntries(
         Object.entries(fields)
@@ -144,6 +146,12 @@ export class WorkerLog {
 }
 
 const TIMED_OUT = "startup_timeout_unregistered";
+
+/** A number from 0 to `max`, or a text that is one; anything else that a line may hold is undefined. */
+function within(value: unknown, max: number): number | undefined {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  return typeof number === "number" && number >= 0 && number <= max ? number : undefined;
+}
 
 function text(value: unknown): string {
   if (typeof value === "string") return value;
