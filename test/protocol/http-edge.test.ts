@@ -151,6 +151,18 @@ describe("protocol: HTTP requests at the edge", () => {
     const headers = { authorization: `Bearer ${TOKEN}` };
     const byGet = await fetch(`${url}?connect=v1&encoding=json&message=%7B%7D`, { headers });
     assert.equal(byGet.status, 200, "calls that only read may come by GET, as Connect defines it");
+    for (const [message, status] of [
+      ["e30", 200],
+      ["e30=", 200],
+      ["%7B%7D", 400],
+      ["e", 400],
+      ["%00", 400],
+      ["%F0%9F%98%80", 400],
+    ] as const) {
+      const answer = await fetch(`${url}?connect=v1&encoding=json&base64=1&message=${message}`, { headers });
+      assert.equal(answer.status, status, message);
+      if (status === 400) assert.match(await sentence(answer), /message is not base64/);
+    }
   });
 
   /** Sends these lines and reads the answer. */

@@ -111,6 +111,13 @@ function refusal(handler: UniversalHandler, request: IncomingMessage, grpc: stri
       headers: { allow: "POST" },
     };
   }
+  if (request.method === "GET" && !hasReadableMessage(request.url)) {
+    return {
+      status: 400,
+      error:
+        "the query's message is not base64, as its base64=1 says; send it so, or as JSON without base64=1",
+    };
+  }
   const type = request.headers["content-type"] ?? "";
   if (request.method === "POST" && !supportedContentType(type)) {
     const wanted = method.methodKind === "unary" ? "application/json" : "application/connect+json";
@@ -131,6 +138,13 @@ const NO_SIDE_EFFECTS = 1;
 /** Calls by GET carry their request in the query. */
 function isConnectGet(url = ""): boolean {
   return new URLSearchParams(url.slice(url.indexOf("?") + 1)).has("encoding");
+}
+
+/** False for what Connect cannot decode and answers as a fault of ours. */
+function hasReadableMessage(url = ""): boolean {
+  const query = new URLSearchParams(url.slice(url.indexOf("?") + 1));
+  const text = (query.get("message") ?? "").replace(/=+$/, "");
+  return query.get("base64") !== "1" || (/^[\w+/-]*$/.test(text) && text.length % 4 !== 1);
 }
 
 function guard(auth: Auth, calls: Calls): Interceptor {
