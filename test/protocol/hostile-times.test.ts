@@ -52,6 +52,9 @@ const READS = [
   ...["FleetService/ListLaunches", "FleetService/GetOverview", "FleetService/Diagnose"],
 ];
 
+/** Messages that end a session. */
+const FAREWELLS: readonly string[] = ["draining", "goodbye"];
+
 describe("protocol: times and numbers that cannot be said", () => {
   let db: TestDatabase;
   let scheduler: TestScheduler;
@@ -124,16 +127,22 @@ describe("protocol: times and numbers that cannot be said", () => {
     }
     await worker.next("assignments", () => worker.assignments().length === tasks.length);
     const [held, ...ending] = worker.assignments().map(({ attemptId }) => attemptId);
-    for (const { leaf, value } of cases) {
-      const [kind = ""] = leaf.path.split(".");
-      if (kind === "hello") continue;
+    const report = ({ leaf, value }: { leaf: Leaf; value: unknown }) => {
+      const kind = kindOf(leaf);
       const attemptId = kind === "task_results" ? ending.pop() : held;
       worker.sendBytes(encoded(leaf, { [camel(kind)]: { attemptId, results: [{ attemptId }] } }, value));
-    }
+    };
+    const farewells = cases.filter(({ leaf }) => FAREWELLS.includes(kindOf(leaf)));
+    const others = cases.filter(({ leaf }) => !["hello", ...FAREWELLS].includes(kindOf(leaf)));
+    for (const one of others) report(one);
     const beaten = worker.beat();
     await worker.next("heartbeatAck", ({ sequence }) => sequence === beaten);
     const acknowledged = () => worker.all("resultAcks").flatMap(({ acks }) => acks).length;
     await worker.next("resultAcks", () => acknowledged() === inResults.length);
+    await everythingIsShown();
+    // Last: the attempts of a session that has ended are requeued.
+    for (const one of farewells) report(one);
+    await scheduler.program.line("worker.goodbye");
     await everythingIsShown();
   });
 
@@ -169,6 +178,10 @@ describe("protocol: times and numbers that cannot be said", () => {
     }
   }
 });
+
+function kindOf({ path }: Leaf): string {
+  return path.split(".")[0] ?? "";
+}
 
 function encoded(leaf: Leaf, base: object, value: unknown): Uint8Array {
   return toBinary(WorkerMessageSchema, create(WorkerMessageSchema, leaf.at(base, value)));
