@@ -2,9 +2,8 @@ import { blameOf } from "../domain/blame.ts";
 import { askAgainMs, type Contested, type ProcessName, processInWords } from "../domain/contest.ts";
 import { Refusal } from "../domain/errors.ts";
 import { plural, span } from "../domain/explain/reason.ts";
-import { passedBeforeSilence } from "../domain/hard-timeout.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../domain/launch.ts";
-import { endedProcess, type Outcome, timedOut, workerLost } from "../domain/settlement.ts";
+import { endedProcess, type Outcome, workerLost } from "../domain/settlement.ts";
 import type { AttemptRow, DecideLost, EndedSession } from "../store/store.ts";
 import { decide } from "./settler.ts";
 
@@ -21,23 +20,11 @@ const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> 
 /** Decides for the attempts of a session that ended for `reason`. */
 export function decideEnd(reason: string): DecideLost {
   return (row, ended) => {
-    const late = passedItsTimeout(row, ended, ENDINGS[reason]?.how ?? "let go of it");
-    if (late) return decide(row, late);
     // Of a process that lived when its id was taken, no task can be what ended it.
     const ending = ended.takenAlive ? undefined : ENDINGS[reason];
     if (!ending) return decide(row, { kind: "released", reason });
     return decide(row, died(row, ended, ending.requeueReason, ending.how));
   };
-}
-
-/** Set for an attempt that was running beyond its hard timeout when its worker was last heard of. */
-function passedItsTimeout(
-  row: AttemptRow,
-  { workerId, silentMs }: EndedSession,
-  how: string,
-): Outcome | undefined {
-  const passed = passedBeforeSilence(row, silentMs, row.options?.timeouts);
-  return passed && { kind: "failed", failure: timedOut(passed, `; then worker ${workerId} ${how}`) };
 }
 
 /** The process of a session is taken for dead, by its own word, its supervisor's or its silence. */
@@ -53,11 +40,9 @@ function died(row: AttemptRow, ended: EndedSession, reason: string, how: string)
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
 export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
   return (row, ended) => {
-    const how = `${exitInWords(exit)}, as its supervisor saw`;
-    const late = passedItsTimeout(row, ended, how);
-    if (late) return decide(row, late);
     // A planned stop that took too long: as if the worker had released them itself.
     if (exit.stopRequested && !exit.outOfMemory) return decide(row, { kind: "released", reason: "drain" });
+    const how = `${exitInWords(exit)}, as its supervisor saw`;
     if (reason === "oom_killed") {
       const failure = { ...workerLost(ended.workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
       const blame = blameOf(row, ended.held, undefined);

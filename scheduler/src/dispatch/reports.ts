@@ -1,7 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { passedAtResult } from "../domain/hard-timeout.ts";
+import { passedAtResult, timeoutInWords } from "../domain/hard-timeout.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
-import { timedOut } from "../domain/settlement.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
@@ -232,22 +231,13 @@ export interface ReportParts {
   readonly traces: AttemptTraces;
 }
 
-/** What is said of the end that a handler came to after its hard timeout. */
-const AFTERWARDS = {
-  succeeded: "; what its handler returned afterwards is not kept",
-  cancelled: "",
-  released: "; then its worker gave it back",
-} as const;
-
 /** A run that passed a hard timeout failed by it, whatever its handler calls its end. */
 function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Clock): ReportedResult {
   const { kind } = result.outcome;
-  if (kind !== "succeeded" && kind !== "cancelled" && kind !== "released") return result;
+  if (kind !== "succeeded" && kind !== "cancelled") return result;
   const attempt = session.attempts.get(result.key.taskId);
   if (!attempt?.options?.timeouts || attempt.epoch !== result.key.epoch) return result;
   if (attempt.cancelReason !== undefined) return result;
-  // Given back before its handler was called.
-  if (kind === "released" && attempt.startedAt === undefined) return result;
   const now = clock.monotonic();
   const ages = {
     runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
@@ -255,8 +245,13 @@ function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Cl
     phaseAgeMs: 0,
   };
   const passed =
-    (kind === "succeeded" ? undefined : attempt.timedOut) ??
+    (kind === "cancelled" ? attempt.timedOut : undefined) ??
     passedAtResult(ages, attempt.timedOut, result.metrics, attempt.options.timeouts);
   if (!passed) return result;
-  return { ...result, outcome: { kind: "failed", failure: timedOut(passed, AFTERWARDS[kind]) } };
+  const returned = kind === "succeeded" ? "; what its handler returned afterwards is not kept" : "";
+  const message = `the attempt passed ${timeoutInWords(passed)} after ${Math.round(passed.elapsedMs)} ms${returned}`;
+  return {
+    ...result,
+    outcome: { kind: "failed", failure: { class: "timed_out", code: "TIMED_OUT", message } },
+  };
 }

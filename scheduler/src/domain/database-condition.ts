@@ -77,6 +77,11 @@ export const DATABASE_CONDITIONS = {
     says: "the connection pooler or PostgreSQL reports an error of its own",
     remedy: "look at the log of the pooler (PgBouncer, for example) and at the log of PostgreSQL",
   },
+  startup_parameter: {
+    says: "the connection pooler refuses a parameter of the connection",
+    remedy:
+      "leave the parameter out of DATABASE_URL and of the PG* variables, or name it in ignore_startup_parameters of PgBouncer",
+  },
   session_ended: {
     says: "PostgreSQL ended the session",
     remedy:
@@ -119,6 +124,7 @@ const LASTING: ReadonlySet<DatabaseCondition> = new Set([
   "no_database",
   "no_permission",
   "certificate",
+  "startup_parameter",
   "schema",
   "refused",
 ]);

@@ -58,33 +58,6 @@ export function passedAtResult(
   return undefined;
 }
 
-/**
- * The hard timeout that an attempt had passed at its worker's last sign of life. What passed during the silence says
- * nothing: the process may have been dead by then.
- *
- * @param ages Up to now; undefined while its handler was not called, or in no phase.
- * @param silentMs Since that sign.
- */
-export function passedBeforeSilence(
-  ages: {
-    readonly startAgeMs?: number | undefined;
-    readonly phase?: string | undefined;
-    readonly phaseAgeMs?: number | undefined;
-  },
-  silentMs: number,
-  timeouts: Timeouts | undefined,
-): HardTimeout | undefined {
-  if (ages.startAgeMs === undefined) return undefined;
-  return passedTimeout(
-    {
-      runAgeMs: ages.startAgeMs - silentMs,
-      phase: ages.phase,
-      phaseAgeMs: (ages.phaseAgeMs ?? 0) - silentMs,
-    },
-    timeouts,
-  );
-}
-
 /** `its run timeout of 2000 ms`, `the timeout of its phase model_load, 500 ms,`. */
 export function timeoutInWords({ phase, limitMs }: HardTimeout): string {
   return phase === undefined

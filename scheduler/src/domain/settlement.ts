@@ -1,6 +1,5 @@
 import { afterDeath, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";
-import { type HardTimeout, timeoutInWords } from "./hard-timeout.ts";
 import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
 import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
 import type { FatalRecord } from "./worker.ts";
@@ -210,12 +209,6 @@ function codeOf(exceptionClass: string): string {
     .replace(/^[^A-Z]+/, "")
     .slice(0, 64);
   return code === "" ? "UNCAUGHT_ERROR" : code;
-}
-
-/** The failure recorded for an attempt that passed a hard timeout. @param then What became of it after that. */
-export function timedOut(passed: HardTimeout, then: string): Failure {
-  const message = `the attempt passed ${timeoutInWords(passed)} after ${Math.round(passed.elapsedMs)} ms${then}`;
-  return { class: "timed_out", code: "TIMED_OUT", message };
 }
 
 /** The failure recorded for an attempt that its living worker no longer knows of. */

@@ -131,30 +131,6 @@ describe("a task's timeline", () => {
     ]);
   });
 
-  it("T25: puts an acceptance that came late behind the requeue for its absence, and the end last", () => {
-    const requeued = (name: string) => ({
-      ...{ id: 7, time: at(2), name, epoch: 1, workerId: "w", attributes: {} },
-    });
-    const names = (task: Partial<TaskRecord>, name: string) =>
-      timeline({ ...TASK, epoch: 1, finishTime: at(5), ...task }, [], [requeued(name)]).map(
-        (event) => event.name,
-      );
-    const life = { assignTime: at(1), acceptTime: at(3), startTime: at(4) };
-    assert.deepEqual(names({ ...life, state: "succeeded" }, "requeued:unaccepted"), [
-      "created",
-      "assigned",
-      "requeued:unaccepted",
-      "accepted",
-      "started",
-      "succeeded",
-    ]);
-    assert.deepEqual(names({ state: "failed" }, "requeued:unaccepted").slice(-2), [
-      "requeued:unaccepted",
-      "failed",
-    ]);
-    assert.deepEqual(names({ state: "failed" }, "requeued:retry").slice(-2), ["requeued:retry", "failed"]);
-  });
-
   it("puts nothing that happened during an attempt after its end", () => {
     const late = {
       id: 7,

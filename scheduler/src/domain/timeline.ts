@@ -12,21 +12,8 @@ export interface TimelineEvent {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/**
- * Places within an attempt; an acceptance that comes late follows the requeue for its absence, and what happens during the run keeps its own order between
- * `started` and the end.
- */
-const RANK = {
-  created: 0,
-  assigned: 1,
-  unaccepted: 2,
-  accepted: 3,
-  started: 4,
-  during: 5,
-  end: 6,
-  endInQueue: 7,
-  after: 8,
-} as const;
+/** Places within an attempt; what happens during the run keeps its own order between `started` and the end. */
+const RANK = { created: 0, assigned: 1, accepted: 2, started: 3, during: 4, end: 5, after: 6 } as const;
 
 type Ranked = TimelineEvent & { readonly rank: number };
 
@@ -49,19 +36,11 @@ export function timeline(
     events.push(...regularLife({ epoch, workerId, assignTime, acceptTime, startTime }));
   }
   for (const event of recorded) events.push({ ...event, rank: rankOf(event.name) });
-  const endIsRecorded = recorded.some(({ name, epoch }) => isLastEnd(name) && epoch === task.epoch);
+  const endIsRecorded = recorded.some(({ name, epoch }) => isEnd(name) && epoch === task.epoch);
   if (hasEnded(task.state) && task.finishTime && !endIsRecorded) {
     const attributes: Record<string, string> = { detail: task.detail ?? "" };
     if (task.failure && task.state === "failed") attributes.message = task.failure.message;
-    // Requeued and not assigned again: it ended in the queue.
-    const isQueued = events.some(({ rank, epoch }) => rank === RANK.end && epoch === task.epoch);
-    const end = ranked(
-      isQueued ? RANK.endInQueue : RANK.end,
-      task.state,
-      task.finishTime,
-      task.epoch,
-      task.workerId,
-    );
+    const end = ranked(RANK.end, task.state, task.finishTime, task.epoch, task.workerId);
     events.push({ ...end, attributes });
   }
   return withinTheirAttempt(events)
@@ -100,11 +79,9 @@ function ranked(rank: number, name: string, time: Date, epoch: number, workerId:
 
 function rankOf(name: string): number {
   if (name === "retry_requested") return RANK.after;
-  if (name === "requeued:unaccepted") return RANK.unaccepted;
-  return name.startsWith("requeued:") || isLastEnd(name) ? RANK.end : RANK.during;
+  return isEnd(name) ? RANK.end : RANK.during;
 }
 
-/** The task itself ended, not only an attempt. */
-function isLastEnd(name: string): boolean {
-  return name === "succeeded" || name === "failed" || name === "cancelled";
+function isEnd(name: string): boolean {
+  return name.startsWith("requeued:") || name === "succeeded" || name === "failed" || name === "cancelled";
 }

@@ -261,8 +261,6 @@ export interface EndedSession {
   readonly held: readonly AttemptRow[];
   /** It lived, and another process took its worker id. */
   readonly takenAlive: boolean;
-  /** Since its last heartbeat, milliseconds. */
-  readonly silentMs: number;
 }
 
 /** Decides what becomes of an attempt whose session ended. Pure. */

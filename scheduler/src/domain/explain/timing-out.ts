@@ -49,7 +49,7 @@ export function timingOut(
             ]
           : []),
       ],
-      remedy: `it ends when the handler looks at ctx.signal or returns. To end it now stop its process${processOf(holder)}: where a heartbeat came after the timeout the attempt ends as TIMED_OUT, otherwise it counts as lost; what else ${worker} holds goes to other workers (muster drain ${worker} first lets that end; muster cancel ${formatTaskId(task.id)} first prevents another attempt)`,
+      remedy: `it ends when the handler looks at ctx.signal or returns. To end it now stop its process${processOf(holder)}: the attempt then counts as lost and is tried again if the retry policy allows it, and what else ${worker} holds goes to other workers (muster drain ${worker} first lets that end; muster cancel ${formatTaskId(task.id)} first prevents another attempt)`,
     },
   ];
 }

@@ -77,10 +77,9 @@ const RETAKE = {
   text: `with taken as (
     update task t
        set state = 2, session_id = l.session_id, wake_time = null, accept_time = coalesce(t.accept_time, now()),
-           assign_time = coalesce(t.assign_time, a.assign_time, now()),
+           assign_time = coalesce(t.assign_time, now()),
            attempt_count = t.attempt_count + case when t.state = 0 then 1 else 0 end
       from (select session_id from session_lease where session_id = $3 for share) l
-      left join task_attempt a on a.task_id = $1 and a.epoch = $2
      where t.id = $1 and t.epoch = $2 and (t.state = 0 or t.session_id = l.session_id)
     returning t.id, t.epoch),
   gone as (

@@ -67,9 +67,13 @@ const MESSAGES: readonly (readonly [RegExp, DatabaseCondition])[] = [
 /** The server's own words when a file cannot be made or grown. */
 const NO_SPACE = /No space left on device|Disk quota exceeded/i;
 
+/** PgBouncer's answer to a parameter that it neither knows nor ignores; its SQLSTATE is that of many other errors. */
+const STARTUP_PARAMETER = /unsupported startup parameter/i;
+
 /** Which of the conditions an error stands for. @param code SQLSTATE or a system's code; empty when there is none. */
 export function conditionOf(code: string, message: string): DatabaseCondition {
   if (NO_SPACE.test(message) || code === "ENOSPC" || code === "EDQUOT") return "disk_full";
+  if (STARTUP_PARAMETER.test(message)) return "startup_parameter";
   const known = STATES[code] ?? SYSTEM[code];
   if (known) return known;
   if (isSqlState(code)) {

@@ -32,6 +32,7 @@ const AWAY: readonly (readonly [Error, DatabaseCondition])[] = [
   [fatal("25P03"), "session_ended"],
   [fatal("25P04"), "session_ended"],
   [fatal("08P01"), "pooler"],
+  [Object.assign(fatal("08P01"), { message: "unsupported startup parameter: options" }), "startup_parameter"],
   [fatal("XX000"), "pooler"],
   [answered("08006"), "unreachable"],
   [answered("25006"), "read_only"],

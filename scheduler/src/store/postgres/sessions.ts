@@ -299,14 +299,13 @@ async function giveUp(
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
   const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
   const ended = new Map(
-    ends.map(({ sessionId, fatal }, index) => [
+    ends.map(({ sessionId, fatal }) => [
       sessionId,
       {
         workerId: names.get(sessionId) ?? `session ${sessionId}`,
         fatal,
         held: heldBy.get(sessionId) ?? [],
         takenAlive: takenAlive.has(sessionId),
-        silentMs: taken[index]?.silent_ms ?? 0,
       },
     ]),
   );
