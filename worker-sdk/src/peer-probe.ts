@@ -49,7 +49,7 @@ export async function probePeer(
     return {
       what: `${address} speaks TLS, and this connection does not`,
       remedy:
-        "name the certificate of the authority that signed the scheduler's in MUSTER_TLS_CA (option tls)",
+        "name the certificate of the authority that signed the scheduler's: --tls-ca or MUSTER_TLS_CA, in code the option tls",
     };
   }
   const text = plain.toString("latin1");
@@ -61,7 +61,7 @@ export async function probePeer(
     return {
       what: `${address} speaks no TLS, and this connection does`,
       remedy:
-        "leave MUSTER_TLS_CA (option tls) out, or give the scheduler a certificate (--tls-cert and --tls-key)",
+        "leave --tls-ca and MUSTER_TLS_CA (in code the option tls) out, or give the scheduler a certificate (--tls-cert and --tls-key)",
     };
   }
   return undefined;

@@ -32,7 +32,7 @@ const PROBLEMS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /wrong version number|packet length too long|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/,
-    "the port speaks no TLS, and this connection does: leave MUSTER_TLS_CA (option tls) out, or give the scheduler a certificate (--tls-cert and --tls-key)",
+    "the port speaks no TLS, and this connection does: leave --tls-ca and MUSTER_TLS_CA (in code the option tls) out, or give the scheduler a certificate (--tls-cert and --tls-key)",
   ],
 ];
 
