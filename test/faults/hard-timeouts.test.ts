@@ -139,47 +139,4 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
       (await fleet.task(handle.id)).state === TaskState.SUCCEEDED ? true : undefined,
     );
   });
-
-  it("T27: an attempt whose worker is killed after its run timeout ends as TIMED_OUT; one killed before is tried again", async () => {
-    const gate = fleet.gate();
-    const worker = await fleet.worker("killed", { queue: "killed", slots: 2 });
-    const submit = (runS: number) =>
-      fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "killed", timeouts: { runS } });
-    const [late, early] = [await submit(0.5), await submit(60)];
-    await Promise.all([fleet.ran(late.id), fleet.ran(early.id)]);
-    // A heartbeat has named it beyond its timeout.
-    await fleet.scheduler.program.line(
-      "task.timed_out",
-      ({ attempt_id, warning }) => attempt_id === `${late.id}.1` && warning === "2",
-    );
-    await worker.end("SIGKILL");
-    await assert.rejects(late.result(), TaskFailedError);
-    const { detail, failure, attemptCount } = await fleet.task(late.id);
-    assert.deepEqual([detail, attemptCount], ["TIMED_OUT", 1]);
-    assert.match(
-      failure?.message ?? "",
-      /^the attempt passed its run timeout of 500 ms after \d+ ms; then worker killed stopped answering$/,
-    );
-    await fleet.eventually(early.id, "requeued:stale");
-    await early.cancel("enough");
-  });
-
-  it("T27: an attempt that its worker gives back after its run timeout ends as TIMED_OUT", async () => {
-    const raw = await RawWorker.connect(fleet.scheduler.grpc, {
-      workerId: "returns",
-      hello: { queues: ["returns"] },
-    });
-    const handle = await fleet.client.submit("echo", 1, { queue: "returns", timeouts: { runS: 0.3 } });
-    const { attemptId } = await raw.assignment(handle.id);
-    raw.send({ case: "taskEvent", value: { attemptId, sequence: 1n, name: "task.started" } });
-    await raw.next("cancelAttempt", (cancel) => cancel.attemptId === attemptId && cancel.timedOut);
-    raw.send({
-      case: "taskResults",
-      value: { results: [{ attemptId, outcome: { case: "released", value: { reason: "drain" } } }] },
-    });
-    await assert.rejects(handle.result(), TaskFailedError);
-    const { detail, failure } = await fleet.task(handle.id);
-    assert.equal(detail, "TIMED_OUT");
-    assert.match(failure?.message ?? "", /run timeout of 300 ms after \d+ ms; then its worker gave it back$/);
-  });
 });
