@@ -1,6 +1,4 @@
 import type { AttemptHost } from "./attempt.ts";
-import { currentAttemptId } from "./attempt-scope.ts";
-import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { processAgeMs, settledWithin, systemClock } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import {
@@ -12,6 +10,7 @@ import {
   VerdictError,
   WorkerStoppedError,
 } from "./errors.ts";
+import { describeFatal, isNews, logFatal } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { dialFatal, type LastReport } from "./link/fatal-dial.ts";
 import { Link } from "./link/link.ts";
@@ -27,7 +26,6 @@ import { ResourceLoading } from "./resource-loading.ts";
 import type { Resources } from "./resources.ts";
 import { Runner } from "./runner.ts";
 import { Startup } from "./startup.ts";
-import { cutText } from "./text.ts";
 
 /** How long last words may hold the process up: a fresh dial on a busy machine takes a second or two. */
 const FATAL_FLUSH_MS = 3000;
@@ -180,38 +178,9 @@ export class Engine {
     if (this.#over) return;
     this.#over = true;
     this.#link.acknowledgeExit();
-    // Of an error that nobody caught, this runs in the context in which it was raised.
-    const attemptId = currentAttemptId() ?? "";
-    const fatal = {
-      attemptId,
-      phase,
-      exceptionClass: classNameOf(error),
-      exceptionMessage: cutText(messageOf(error), 4096),
-      traceback: tracebackOf(error),
-      exitCode: 1,
-    };
-    this.#log.error(
-      {
-        event,
-        phase: event === "worker.fatal" ? phase : "startup_timeout_unregistered",
-        exception_class: fatal.exceptionClass,
-        exception_message: fatal.exceptionMessage,
-        traceback: fatal.traceback,
-        exit_code: fatal.exitCode,
-        ...(attemptId === "" ? {} : { attempt_id: attemptId }),
-        ...startFacts(this.#options),
-        ...(error instanceof StartupTimeoutError ? { last_error: error.lastError } : {}),
-      },
-      error.message,
-    );
-    // What the scheduler itself decided, or what proves that it cannot be reached, is not reported to it.
-    const isNews = !(
-      error instanceof VerdictError ||
-      error instanceof SupersededError ||
-      error instanceof StartupTimeoutError ||
-      error instanceof LinkError
-    );
-    if (isNews && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
+    const fatal = describeFatal(phase, error);
+    logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
+    if (isNews(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
     this.#loading.stop();
     const held = this.#runner.heldIds;
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
