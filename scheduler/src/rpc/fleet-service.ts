@@ -15,6 +15,7 @@ import { hasRegistered, type WorkerRecord, workerState } from "../domain/worker.
 import type { EventRecord, Store } from "../store/store.ts";
 import type { Diagnoser } from "./diagnoser.ts";
 import type { Explainer } from "./explainer.ts";
+import { fittedWorker } from "./fitted-worker.ts";
 import { fromEvent, fromWorker, toWorkerState } from "./from-domain.ts";
 import { fromExplanation } from "./from-explanation.ts";
 import { fromLaunch } from "./from-launch.ts";
@@ -73,7 +74,10 @@ export interface FleetServiceParts {
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
   const { store, control, explainer, fleet, launches } = parts;
   const shown = (worker: WorkerRecord, now: Date) =>
-    fromWorker({ ...worker, activeCount: fleet.activeCount(worker) }, now, launches.silentAfterMs);
+    fittedWorker(
+      fromWorker({ ...worker, activeCount: fleet.activeCount(worker) }, now, launches.silentAfterMs),
+      parts.pageBytes,
+    );
   return {
     async listWorkers(request) {
       const limit = pageSize(request.pageSize, 50);

@@ -48,6 +48,26 @@ describe("task specs", () => {
     assert.match(refused.message, /tasks\[0\]\.type.*and 3 more/);
   });
 
+  it("T13: are refused when what they require would not fit into an answer", () => {
+    const names = (count: number, length: number) =>
+      Array.from({ length: count }, (_, n) => `${n}`.padEnd(length, "x"));
+    const required = (requirements: NonNullable<MessageInitShape<typeof TaskSpecSchema>["requirements"]>) =>
+      violations({ requirements }).map(({ field, description }) => `${field} ${description}`);
+    assert.match(
+      required({ resources: names(65, 3) }).join(),
+      /^tasks\[0\]\.requirements\.resources has 65 entries; at most 64/,
+    );
+    assert.match(
+      required({ resources: names(1, 257) }).join(),
+      /^tasks\[0\]\.requirements\.resources .*1 to 256 characters/,
+    );
+    assert.match(
+      required({ labels: { a: "x".repeat(257) } }).join(),
+      /^tasks\[0\]\.requirements\.labels .*1 to 256 characters/,
+    );
+    assert.ok(one({ requirements: { resources: names(64, 256) } }));
+  });
+
   it("are bounded in size and number", () => {
     assert.equal(refusal(() => one({ payload: new Uint8Array(101) })).reason, "PAYLOAD_TOO_LARGE");
     assert.equal(refusal(() => toNewTasks([], LIMITS)).reason, "INVALID_TASK");

@@ -24,6 +24,7 @@ const MAX_CONTENT_TYPE = 256;
 const MAX_PRIORITY = 1_000;
 const MAX_RETRIES = 1_000;
 const MAX_LABELS = 64;
+const MAX_RESOURCES = 64;
 /** A year: longer waits are taken for mistakes in the unit. */
 const MAX_WAIT_MS = 366 * 24 * 3_600_000;
 /** Violations that are kept; more do not fit into an error, and are counted. */
@@ -104,9 +105,16 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     );
   }
   const resources = [...new Set(spec.requirements?.resources ?? [])];
-  for (const text of [...resources, ...Object.entries(labels).flat()]) {
-    if (text === "" || text.length > 256 || text.includes("\0")) {
-      report("requirements", `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
+  if (resources.length > MAX_RESOURCES) {
+    report("requirements.resources", `has ${resources.length} entries; at most ${MAX_RESOURCES} are allowed`);
+  }
+  for (const [field, texts] of [
+    ["requirements.resources", resources],
+    ["requirements.labels", Object.entries(labels).flat()],
+  ] as const) {
+    for (const text of texts) {
+      if (text === "" || text.length > 256 || text.includes("\0"))
+        report(field, `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
     }
   }
   return {

@@ -56,6 +56,48 @@ describe("a worker's messages", () => {
     );
   });
 
+  it("T13: are refused as a hello whose record would not fit into an answer, by the field's name", () => {
+    const texts = (count: number, length: number) =>
+      Array.from({ length: count }, (_, n) => `${n}`.padEnd(length, "x"));
+    const map = (count: number, length: number) =>
+      Object.fromEntries(texts(count, length).map((name) => [name, name]));
+    const cases: readonly [string, MessageInitShape<typeof HelloSchema>, RegExp][] = [
+      ["labels", { labels: map(65, 3) }, /65 entries; at most 64/],
+      ["labels", { labels: map(1, 257) }, /257 characters; at most 256/],
+      ["labels", { labels: map(150_000, 6) }, /150000 entries; at most 64/],
+      ["pool", { pool: "p".repeat(257) }, /257 characters; at most 256/],
+      ["queues", { queues: texts(1_001, 10) }, /1001 entries; at most 1000/],
+      ["resources", { resources: texts(1_001, 10) }, /1001 names .* at most 1000/],
+      [
+        "resources",
+        { resources: texts(1_000, 256).map((name) => name.replaceAll("x", "字")) },
+        /262144 bytes/,
+      ],
+      ["loadable_resources", { loadableResources: texts(1, 257) }, /257 characters; at most 256/],
+      [
+        "startup_phases",
+        { startupPhases: texts(200, 10).map((phase) => ({ phase, attributes: map(10, 200) })) },
+        /bytes of details and attributes; at most 262144/,
+      ],
+    ];
+    for (const [field, fields, message] of cases) {
+      const { violations } = refusal(() => toRegistration(hello(fields)));
+      assert.deepEqual([violations[0]?.field, violations.length], [field, 1]);
+      assert.match(violations[0]?.description ?? "", message);
+    }
+    assert.ok(
+      toRegistration(
+        hello({
+          labels: map(64, 256),
+          pool: "p".repeat(256),
+          queues: texts(1_000, 128),
+          resources: texts(1_000, 256),
+          loadableResources: texts(1_000, 256),
+        }),
+      ),
+    );
+  });
+
   it("hold nothing that Postgres or JSON cannot, whatever was sent", () => {
     const beat = toHeartbeat(
       create(HeartbeatSchema, {

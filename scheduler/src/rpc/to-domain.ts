@@ -15,6 +15,7 @@ import { Refusal, type Violation } from "../domain/errors.ts";
 import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../domain/failure.ts";
 import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../domain/worker.ts";
+import { mostBytes } from "./message-size.ts";
 import { storable, storableEntries } from "./text.ts";
 
 /** What a worker id looks like. */
@@ -33,6 +34,14 @@ const MAX_ATTRIBUTES = 64;
 const MAX_STUCK_PHASES = 8;
 const MAX_COUNTERS = 256;
 const MAX_RESOURCES = 1_000;
+/** What a task may require: longer names are no use. */
+const MAX_RESOURCE_NAME = 256;
+/** All names of loaded, or of loadable, resources. */
+const MAX_RESOURCE_BYTES = 256 * 1_024;
+const MAX_LABEL_TEXT = 256;
+const MAX_QUEUES = 1_000;
+/** What startup phases of a hello say in all: a dozen phases of a few lines take some KB. */
+const MAX_PHASE_BYTES = 256 * 1_024;
 /** A century: what a worker calls longer is no length of time, and would not fit into a timestamp. */
 export const MAX_MS = 100 * 366 * 24 * 3_600_000;
 
@@ -67,7 +76,7 @@ export function toRegistration(hello: Hello): Registration {
       resources: hello.resources,
       launchId: storable(hello.launchId, MAX_NAME),
       features: hello.features.slice(0, MAX_ATTRIBUTES).map((feature) => storable(feature, MAX_NAME)),
-      loadable: hello.loadableResources.slice(0, MAX_RESOURCES).map((name) => storable(name, MAX_TEXT)),
+      loadable: hello.loadableResources.map((name) => storable(name, MAX_RESOURCE_NAME)),
       host: {
         hostname: storable(host?.hostname ?? "", MAX_TEXT),
         pid: host?.pid ?? 0,
@@ -262,11 +271,55 @@ function helloViolations(hello: Hello): Violation[] {
     "startup_phases",
     `has ${hello.startupPhases.length} entries; at most ${MAX_PHASES} are allowed`,
   );
-  const texts = [hello.pool, ...Object.entries(hello.labels).flat(), ...hello.resources];
   check(
-    !texts.some((text) => text.includes("\0")),
-    "labels",
-    "hold a NUL character, which Postgres cannot store",
+    hello.queues.length <= MAX_QUEUES,
+    "queues",
+    `has ${hello.queues.length} entries; at most ${MAX_QUEUES} are allowed`,
   );
+  const phaseBytes = mostBytes(hello.startupPhases);
+  check(
+    phaseBytes <= MAX_PHASE_BYTES,
+    "startup_phases",
+    `hold about ${phaseBytes} bytes of details and attributes; at most ${MAX_PHASE_BYTES} are allowed`,
+  );
+  const longest = (texts: readonly string[]) => texts.reduce((most, { length }) => Math.max(most, length), 0);
+  const labelTexts = Object.entries(hello.labels).flat();
+  check(
+    longest(labelTexts) <= MAX_LABEL_TEXT,
+    "labels",
+    `hold a text of ${longest(labelTexts)} characters; at most ${MAX_LABEL_TEXT} are allowed`,
+  );
+  check(
+    hello.pool.length <= MAX_LABEL_TEXT,
+    "pool",
+    `has ${hello.pool.length} characters; at most ${MAX_LABEL_TEXT} are allowed`,
+  );
+  for (const [field, names] of [
+    ["resources", hello.resources],
+    ["loadable_resources", hello.loadableResources],
+  ] as const) {
+    const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
+    check(
+      names.length <= MAX_RESOURCES && bytes <= MAX_RESOURCE_BYTES,
+      field,
+      `has ${names.length} names of ${bytes} bytes in all; at most ${MAX_RESOURCES} of ${MAX_RESOURCE_BYTES} bytes are allowed`,
+    );
+    check(
+      longest(names) <= MAX_RESOURCE_NAME,
+      field,
+      `holds a name of ${longest(names)} characters; at most ${MAX_RESOURCE_NAME} are allowed`,
+    );
+  }
+  for (const [field, texts] of [
+    ["pool", [hello.pool]],
+    ["labels", labelTexts],
+    ["resources", hello.resources],
+  ] as const) {
+    check(
+      !texts.some((text) => text.includes("\0")),
+      field,
+      "must not hold a NUL character, which Postgres cannot store",
+    );
+  }
   return violations;
 }
