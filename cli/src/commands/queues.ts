@@ -33,17 +33,16 @@ const COLUMNS = [
 export function addQueues(program: Command, io: Io): void {
   const command = program
     .command("queues")
-    .summary("list queues with what waits and runs in them")
-    .description("Lists queues by name, with what could start now, what waits for its time, and what runs.")
+    .summary("list queues with what waits and is active in them")
+    .description("Lists queues by name, with what could start now, what waits for its time, and what is active: assigned to a worker or running.")
     .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "go on where an earlier list ended")
     .option("--json", "print the ListQueuesResponse as JSON")
     .addHelpText(
       "after",
       `
-Piped, each line has: name, active or paused, ready, scheduled for later, given
-out, age of the oldest ready task in milliseconds, task types; with tabs between
-them.
+Piped, each line has: name, open or paused, ready, scheduled for later, active, age
+of the oldest ready task in milliseconds, task types; with tabs between them.
 
 Examples:
   $ muster queues
@@ -85,7 +84,7 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
   const { colors } = io.stdout;
   return [
     queue.name,
-    queue.paused ? { text: "paused", paint: colors.yellow } : "active",
+    queue.paused ? { text: "paused", paint: colors.yellow } : "open",
     String(queue.readyCount),
     String(queue.scheduledCount),
     String(queue.activeCount),

@@ -93,7 +93,7 @@ describe("a frame of muster top", () => {
     assert.equal(lines[0], `muster top  127.0.0.1:7070  1 scheduler  0.1.0${" ".repeat(26)}03:04:05`);
     assert.deepEqual(lines.slice(1, 8), [
       "workers none",
-      "tasks   0 ready, 0 later, 0 running, 0 stuck",
+      "tasks   0 ready, 0 later, 0 active, 0 stuck",
       "",
       "no queues yet: the first submit makes one",
       "no workers: `muster why queue:NAME` says what waits for one",
@@ -108,7 +108,7 @@ describe("a frame of muster top", () => {
     const text = frame(BUSY).join("\n");
     for (const part of [
       /^workers 9998 ready, 1 suspect, 3 refused {3}slots 14\/20000$/m,
-      /^tasks {3}1200000 ready, 3 later, 14 running, 1 stuck {3}40 failed within 1 h$/m,
+      /^tasks {3}1200000 ready, 3 later, 14 active, 1 stuck {3}40 failed within 1 h$/m,
       /^QUEUE .*NOTE {2}\+27 more$/m,
       /^queue-0 .*no worker for 12 ocr\.page$/m,
       /^queue-1 .*paused: disk is full$/m,

@@ -56,7 +56,7 @@ const QUEUE_COLUMNS = [
   { title: "QUEUE", shrink: "first" },
   { title: "READY", align: "right" },
   { title: "LATER", align: "right" },
-  { title: "RUNNING", align: "right" },
+  { title: "ACTIVE", align: "right" },
   { title: "OLDEST" },
   { title: "NOTE", shrink: "last" },
 ] as const;
@@ -194,7 +194,7 @@ function tasksLine(overview: Overview, { colors, columns }: View): string {
       ...separated([
         { text: `${readyCount} ready` },
         { text: `${scheduledCount} later` },
-        { text: `${activeCount} running` },
+        { text: `${activeCount} active` },
         { text: `${stuckCount} stuck`, ...(stuckCount === 0n ? {} : { paint: colors.red }) },
       ]),
       ...(recentFailureCount === 0n
