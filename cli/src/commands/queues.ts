@@ -34,7 +34,9 @@ export function addQueues(program: Command, io: Io): void {
   const command = program
     .command("queues")
     .summary("list queues with what waits and is active in them")
-    .description("Lists queues by name, with what could start now, what waits for its time, and what is active: assigned to a worker or running.")
+    .description(
+      "Lists queues by name, with what could start now, what waits for its time, and what is active: assigned to a worker or running.",
+    )
     .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
     .option("--page-token <token>", "go on where an earlier list ended")
     .option("--json", "print the ListQueuesResponse as JSON")

@@ -13,6 +13,7 @@ import {
   type WorkerState,
   workerState,
 } from "../domain/worker.ts";
+import { Slices } from "../slices.ts";
 import type { Store } from "../store/store.ts";
 import { verdictOf } from "./attempt-watch.ts";
 import type { LeaseSettings } from "./limits.ts";
@@ -61,12 +62,16 @@ export class FleetView {
       limit: MAX_ELSEWHERE,
       exceptScheduler: schedulerId,
     });
-    return (
-      records
-        // A process that has not said hello runs nothing and is no worker to the matcher.
-        .filter(({ sessionId, hello }) => hello.types.length > 0 && registry.byId(sessionId) === undefined)
-        .map((record) => memberElsewhere(record, now, leases))
-    );
+    const members: FleetMember[] = [];
+    const slices = new Slices();
+    await slices.next();
+    for (const record of records) {
+      // A process that has not said hello runs nothing and is no worker to the matcher.
+      if (record.hello.types.length > 0 && registry.byId(record.sessionId) === undefined)
+        members.push(memberElsewhere(record, now, leases));
+      if (slices.isOver) await slices.next();
+    }
+    return members;
   }
 
   /** One living worker, from memory when it is this scheduler's. */

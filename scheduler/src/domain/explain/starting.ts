@@ -38,7 +38,15 @@ export function withLaunches(
 ): Reason[] {
   const [first] = reasons;
   if (!first || NOT_FOR_WANT_OF_WORKERS.has(first.code)) return [...reasons];
-  const judge = (launch: LaunchRecord) => ({ launch, ...prospect(launch, task, served) });
+  // A hundred launches of a pool have its thousand workers in common: what these served is gathered once.
+  const prospects = new Map<string, Prospect>();
+  const own = new Set(served.map(({ workerId }) => workerId));
+  const judge = (launch: LaunchRecord): Judged => {
+    const key = own.has(launch.workerId) ? `worker ${launch.workerId}` : `pool ${launch.pool}`;
+    const known = prospects.get(key) ?? prospect(launch, task, served);
+    prospects.set(key, known);
+    return { launch, ...known };
+  };
   const [starting, ended] = [launching.map(judge), failed.map(judge)];
   const tell = (ofUse: boolean) => [
     ...explainStarting(byUse(starting, ofUse), ofUse, task, now),
@@ -50,8 +58,11 @@ export function withLaunches(
     : [...reasons, ...tell(true)];
 }
 
-interface Judged {
+interface Judged extends Prospect {
   readonly launch: LaunchRecord;
+}
+
+interface Prospect {
   /** False: by all that is known it will not run the task. Undefined: nothing is known. */
   readonly serves: boolean | undefined;
   /** What is known, after the worker's name. */
@@ -70,7 +81,7 @@ function prospect(
   { workerId, pool }: LaunchRecord,
   { type, queue }: Pick<TaskRecord, "type" | "queue">,
   served: readonly Served[],
-): Pick<Judged, "serves" | "says"> {
+): Prospect {
   const own = served.filter((worker) => worker.workerId === workerId);
   const past = own.length > 0 ? own : served.filter((worker) => pool !== "" && worker.pool === pool);
   if (past.length === 0) return { serves: undefined, says: "it has not said which types it serves" };
