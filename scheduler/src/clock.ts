@@ -39,3 +39,13 @@ export function holdProcess(): () => void {
   const timer = setInterval(() => undefined, 2 ** 31 - 1);
   return () => clearInterval(timer);
 }
+
+/** Keeps the process alive until `work` is done; see `holdProcess`. For waits that somebody's promise depends on. */
+export async function holding<T>(work: () => Promise<T>): Promise<T> {
+  const letGo = holdProcess();
+  try {
+    return await work();
+  } finally {
+    letGo();
+  }
+}

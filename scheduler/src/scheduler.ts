@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, holding, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config.ts";
 import { Descriptors } from "./descriptors.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
@@ -295,7 +295,7 @@ export async function startScheduler(options: {
     reload: async () => started.tls?.reload(),
     takeFault: (error) => calls.takeFault(error),
     stop: () => {
-      stopped ??= stopAll();
+      stopped ??= holding(stopAll);
       return stopped;
     },
   };

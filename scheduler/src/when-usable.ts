@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import { type Clock, holding } from "./clock.ts";
 import { conditionRemedy, isLasting } from "./domain/database-condition.ts";
 import { DatabaseUnavailableError } from "./domain/errors.ts";
 import { isTold } from "./telemetry/growing.ts";
@@ -43,7 +43,7 @@ export async function whenUsable<T>(
           error,
         });
       }
-      await clock.sleep(wait, signal);
+      await holding(() => clock.sleep(wait, signal));
       wait = Math.min(wait * 2, LAST_WAIT_MS);
     }
   }

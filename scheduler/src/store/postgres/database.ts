@@ -1,5 +1,5 @@
 import pg from "pg";
-import type { Clock } from "../../clock.ts";
+import { type Clock, holding } from "../../clock.ts";
 import { type ConnectionShortage, LEAST_CONNECTIONS, shortageOf } from "../../domain/connection-limits.ts";
 import { DatabaseUnavailableError, StatementRefusedError } from "../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../telemetry/database-measures.ts";
@@ -216,7 +216,7 @@ export class Database {
         return await this.#measured("cold", () => this.#transactionOnce(fn));
       } catch (error) {
         if (!isConflict(error) || attempt >= 5) throw error;
-        await this.#clock.sleep(10 * attempt * Math.random());
+        await this.sleep(10 * attempt * Math.random());
       }
     }
   }
@@ -236,13 +236,13 @@ export class Database {
         const passing =
           error instanceof DatabaseUnavailableError ? error.condition !== "locked" : isConflict(error);
         if (!passing || this.#clock.monotonic() + wait > deadline) throw error;
-        await this.#clock.sleep(wait * (0.5 + Math.random() / 2));
+        await this.sleep(wait * (0.5 + Math.random() / 2));
       }
     }
   }
 
   sleep(ms: number): Promise<void> {
-    return this.#clock.sleep(ms);
+    return holding(() => this.#clock.sleep(ms));
   }
 
   /** Closes every connection; what they say from now on is of no interest. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseHint } from "./notify.ts";
+import { systemClock } from "../../clock.ts";
+import { Listener, parseHint } from "./notify.ts";
 
 describe("a notification's hint", () => {
   it("is what this version sends", () => {
@@ -38,5 +39,29 @@ describe("a notification's hint", () => {
       kind: "work",
       classIds: [1, 3],
     });
+  });
+});
+
+describe("a listener whose database is away", () => {
+  it("tells of it at growing intervals", async () => {
+    const told: number[] = [];
+    let tries = 0;
+    const all = Promise.withResolvers<void>();
+    const listener = new Listener(
+      async () => {
+        tries += 1;
+        if (tries === 20) all.resolve();
+        throw new Error("away");
+      },
+      { ...systemClock, sleep: () => new Promise((resolve) => setImmediate(resolve)) },
+    );
+    listener.start(
+      () => undefined,
+      () => undefined,
+      () => told.push(tries),
+    );
+    await all.promise;
+    await listener.close();
+    assert.deepEqual(told, [1, 2, 4, 8, 16]);
   });
 });

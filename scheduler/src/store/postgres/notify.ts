@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { Clock } from "../../clock.ts";
+import { isTold } from "../../telemetry/growing.ts";
 import type { Hint } from "../store.ts";
 
 /** Waits between attempts to listen again, doubling up to the last: readiness waits for it. */
@@ -28,7 +29,7 @@ export class Listener {
 
   /**
    * @param onConnected Called after every (re)connect: what was notified meanwhile is lost, so look again.
-   * @param onError Called with every connection error.
+   * @param onError Called with connection errors, at growing intervals while one follows another.
    * @param onChange Told when it begins and ends to listen.
    */
   start(
@@ -61,25 +62,30 @@ export class Listener {
   ): Promise<void> {
     const { signal } = this.#stopping;
     let wait = FIRST_WAIT_MS;
+    let failures = 0;
+    const failed = (error: unknown) => {
+      failures += 1;
+      if (!signal.aborted && isTold(failures))
+        onError(error instanceof Error ? error : new Error(String(error)));
+    };
     while (!signal.aborted) {
       try {
         const client = await this.#open(signal);
         this.#client = client;
         const ended = new Promise<void>((resolve) => client.once("end", resolve));
-        client.on("error", (error) => {
-          if (!signal.aborted) onError(error);
-        });
+        client.on("error", failed);
         client.on("notification", ({ payload }) => {
           const hint = parseHint(payload);
           if (hint) onHint(hint);
         });
         await client.query("listen muster");
         wait = FIRST_WAIT_MS;
+        failures = 0;
         onChange(true);
         onConnected();
         await ended;
       } catch (error) {
-        if (!signal.aborted) onError(error instanceof Error ? error : new Error(String(error)));
+        failed(error);
       }
       onChange(false);
       await this.#client?.end();

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../clock.ts";
+import { type Clock, holding, systemClock } from "../../clock.ts";
 import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
 import type { Hint, Store } from "../store.ts";
 import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./claim.ts";
@@ -102,7 +102,7 @@ export async function migrateDatabase(
   options: MigrationOptions & { readonly env?: Readonly<Record<string, string | undefined>> } = {},
 ): Promise<MigrationReport> {
   const target = new ConnectionTarget(url, options.env);
-  return migrate(target, await loadMigrations(), options);
+  return holding(async () => migrate(target, await loadMigrations(), options));
 }
 
 /** Opens the store. Connections are made when needed; the schema must be there. */
@@ -227,10 +227,11 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
         db.listeners = listening ? LISTENERS : 0;
         if (options.measures) options.measures.listening = listening;
       }),
-    close: async () => {
-      await listener.close();
-      await db.close();
-    },
+    close: () =>
+      holding(async () => {
+        await listener.close();
+        await db.close();
+      }),
   };
 }
 
