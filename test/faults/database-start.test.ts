@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { Client, MusterError } from "@muster/worker/client";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { Fleet, within } from "../support/fleet.ts";
-import { openTransaction } from "../support/locker.ts";
+import { LOCKER, lockTable, openTransaction } from "../support/locker.ts";
 import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
 import { killAll, Program } from "../support/program.ts";
 
@@ -224,5 +224,36 @@ describe("SIGTERM while the database is frozen", () => {
     assert.ok(performance.now() - asked < 8_000, "it ends in time");
     const { unfinished } = await scheduler.line("scheduler.stop_cut_short");
     assert.ok(Array.isArray(unfinished) && unfinished.includes("sign-off"), String(unfinished));
+  });
+});
+
+describe("T11: options and a name of the URL's own", () => {
+  it("are in force, and who locks a table is named all the same", async () => {
+    const fleet = await Fleet.start({
+      databaseUrl: (url) => `${url}?application_name=x&options=-c%20geqo%3Doff`,
+    });
+    try {
+      const handle = await fleet.client.submit("gate", { gate: "/" });
+      const locker = await lockTable(fleet.db.url, "task");
+      const submit = fleet.client.submit("gate", { gate: "/" }).catch(MusterError.from);
+      const names = new RegExp(`held by process ${locker.pid} \\(${LOCKER}`);
+      const { reason } = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+      assert.match(reason.summary, names);
+      const ready = await fetch(`${fleet.scheduler.http}/readyz`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), names);
+      await locker.release();
+      await submit;
+      const sessions = await fleet.db.query<{ name: string }>(
+        "select application_name as name from pg_stat_activity where datname = current_database() and application_name like 'muster % (x) %'",
+      );
+      assert.ok(sessions.length > 0);
+      await within("it is ready again", TOLD_MS, async () =>
+        (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
+      );
+    } finally {
+      await killAll();
+      await fleet.stop();
+    }
   });
 });
