@@ -4,6 +4,7 @@ import { MusterError, type TaskHandle } from "@muster/worker/client";
 import pg from "pg";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { Fleet, type Gate, within } from "../support/fleet.ts";
+import { lockTable } from "../support/locker.ts";
 import { killAll, type Program } from "../support/program.ts";
 
 /** Callers are told within this that the database cannot be used. */
@@ -251,6 +252,26 @@ describe("errors of the database while results are due", () => {
       await landed(handles, mark);
     });
   }
+
+  it("T4: an administrator cancels the statements of results: every result lands", async () => {
+    const mark = worker.mark();
+    const { gate, handles } = await due(5);
+    const locker = await lockTable(fleet.db.url, "task_finished");
+    try {
+      gate.open();
+      await returned(handles);
+      await within("a statement of a result is cancelled", TOLD_MS, async () => {
+        const cancelled = await fleet.db.query(
+          "select pg_cancel_backend(pid) from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'",
+          [account.name],
+        );
+        return cancelled.length > 0 ? true : undefined;
+      });
+    } finally {
+      await locker.release();
+    }
+    await landed(handles, mark);
+  });
 
   it("T5: the connection of a result ends with FATAL XX000: it succeeds once", async () => {
     const mark = worker.mark();
