@@ -23,7 +23,8 @@ export function fromExplanation({
       ...(since ? { since: timestampFromDate(since) } : {}),
       evidence: evidence.slice(0, MAX_EVIDENCE).map(({ key, value, source, ageMs }) => ({
         key: bounded(key),
-        value: bounded(value),
+        // The end of an output says why the process ended.
+        value: key === "log_tail" ? boundedEnd(value) : bounded(value),
         source,
         ...(ageMs === undefined ? {} : { age: durationFromMs(Math.max(0, Math.round(ageMs))) }),
       })),
@@ -36,4 +37,10 @@ export function fromExplanation({
 function bounded(text: string): string {
   if (text.length <= MAX_TEXT) return text;
   return `${text.slice(0, MAX_TEXT).toWellFormed()}... (${text.length - MAX_TEXT} more characters)`;
+}
+
+/** The end of a long text, and how much of it is left out. */
+function boundedEnd(text: string): string {
+  if (text.length <= MAX_TEXT) return text;
+  return `(${text.length - MAX_TEXT} earlier characters) ...${text.slice(-MAX_TEXT).toWellFormed()}`;
 }
