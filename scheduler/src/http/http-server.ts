@@ -13,6 +13,7 @@ import { toConnectError } from "../rpc/errors.ts";
 import type { Handlers } from "../rpc/handlers.ts";
 import { certificateProblem, handshakeProblem } from "../rpc/handshakes.ts";
 import { contextOf, type ListenerParts, peerOf } from "../rpc/listener.ts";
+import { outliveResets } from "../rpc/resets.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { type Answerable, answer } from "./answer.ts";
 import { connectCalls } from "./connect-calls.ts";
@@ -176,6 +177,7 @@ async function listen(
   server.on("tlsClientError", (error: Error, socket: Socket) => {
     refused.tell("http", peerOf(socket), handshakeProblem(error));
   });
+  outliveResets(server);
   keepRoom(server, descriptors);
   // Node hangs up on those without a word.
   server.on("connect", (_request, socket) => socket.end(NO_TUNNELS));

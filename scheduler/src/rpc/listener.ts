@@ -6,6 +6,7 @@ import type { Descriptors } from "../descriptors.ts";
 import { Refusal } from "../domain/errors.ts";
 import { certificateProblem, handshakeProblem, type RefusedConnections } from "./handshakes.ts";
 import { Refuser } from "./refuser.ts";
+import { outliveResets } from "./resets.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 /** A client that takes longer to agree on TLS holds a descriptor for nothing. */
@@ -51,6 +52,7 @@ export async function listenForGrpc(
     injector.injectConnection(socket);
   };
   const port = tls ? secured(tls, parts, refuser, admit) : createServer({ noDelay: true }, admit);
+  outliveResets(port);
   port.on("connection", (socket: Socket) => {
     if (descriptors.exhausted) socket.destroy();
   });
