@@ -18,7 +18,10 @@ const MAX_KINDS = 20;
 
 /** Why a worker that is ready holds nothing. @param now The database's clock. */
 export function idle(member: FleetMember, waiting: readonly WaitingClass[], now: Date): Reason {
-  const { candidate, idleMs } = member;
+  const { candidate, record } = member;
+  // `now` may be older than the time at which idleness was measured: it is idle since it connected at the earliest.
+  const connectedMs = Math.max(0, now.getTime() - record.connectTime.getTime());
+  const idleMs = member.idleMs === undefined ? undefined : Math.min(member.idleMs, connectedMs);
   const since = idleMs === undefined ? undefined : new Date(now.getTime() - idleMs);
   const forHowLong = idleMs === undefined ? "" : ` for ${span(idleMs)}`;
   const open = waiting.filter(({ ready }) => ready > 0);
