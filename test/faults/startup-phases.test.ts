@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H } from "../support/fleet.ts";
+import { Fleet, within } from "../support/fleet.ts";
 import { killAll } from "../support/program.ts";
+
+/** A process that fails before it has registered dials for its report. */
+const REPORTED_MS = 5_000;
 
 describe("a startup phase that failed", () => {
   let fleet: Fleet;
@@ -25,6 +28,15 @@ describe("a startup phase that failed", () => {
       );
   }
 
+  /** Events are written in batches, after the worker has been answered. */
+  async function fed(workerId: string, entry: string): Promise<string[]> {
+    const { value } = await within(`the feed has "${entry}"`, REPORTED_MS, async () => {
+      const entries = await feed(workerId);
+      return entries.includes(entry) ? entries : undefined;
+    });
+    return value;
+  }
+
   for (const [preflight, phase, why] of [
     ["phase", "custom:weights", "no such weights"],
     ["plain", "preflight", "the driver is too old"],
@@ -37,8 +49,9 @@ describe("a startup phase that failed", () => {
         waitReady: false,
       });
       assert.equal((await worker.ended).code, 1);
-      await fleet.workerSays(id, "FATAL", 2 * H);
-      assert.equal((await feed(id)).at(-1), `${phase} failed ${why}`);
+      await fleet.workerSays(id, "FATAL", REPORTED_MS);
+      const entry = `${phase} failed ${why}`;
+      assert.equal((await fed(id, entry)).at(-1), entry);
       const last = (await fleet.workerState(id)).startupPhases.at(-1);
       assert.deepEqual([last?.phase, last?.outcome, last?.detail], [phase, "failed", why]);
       const lines = fleet.scheduler.program.lines.filter(
@@ -51,9 +64,11 @@ describe("a startup phase that failed", () => {
 
   it("does not read like a success when its name alone says that it failed", async () => {
     await fleet.worker("preflight-cache", { file: "preflight.ts", env: { PREFLIGHT: "cache" } });
-    const { startupPhases } = await fleet.workerState("preflight-cache");
-    const failed = startupPhases.find(({ phase }) => phase === "cache_preflight_failed");
-    assert.equal(failed?.outcome, "failed");
-    assert.ok((await feed("preflight-cache")).includes("cache_preflight_failed failed"));
+    await fed("preflight-cache", "cache_preflight_failed failed");
+    const { value: failed } = await within("the phase is the worker's", REPORTED_MS, async () => {
+      const { startupPhases } = await fleet.workerState("preflight-cache");
+      return startupPhases.find(({ phase }) => phase === "cache_preflight_failed");
+    });
+    assert.equal(failed.outcome, "failed");
   });
 });
