@@ -69,22 +69,30 @@ describe("one worker id", () => {
       supervisors.push(new Supervisor(start));
     }
     // The second wait is twice as long.
-    const { value: waits } = await within("two waits", 4 * FIRST_TENURE_MS, () => {
-      const first = logged("worker.id_contested", id);
-      return first.some(({ wait_ms }) => Number(wait_ms) > FIRST_TENURE_MS) ? first : undefined;
-    });
-    const last = waits.at(-1);
+    await within(
+      "two waits",
+      4 * FIRST_TENURE_MS,
+      () =>
+        logged("worker.id_contested", id).some(({ wait_ms }) => Number(wait_ms) > FIRST_TENURE_MS) ||
+        undefined,
+    );
     const { reason } = await fleet.workerSays(id, "ID_CONTESTED", 2 * H);
-    for (const name of [last?.holder, last?.waiting]) {
-      assert.match(String(name), /^process \d+ on \S+$/);
-      assert.ok(reason.summary.includes(String(name)), reason.summary);
-    }
+    const named = logged("worker.id_contested", id).find(({ holder, waiting }) =>
+      [holder, waiting].every((name) => reason.summary.includes(String(name))),
+    );
+    assert.ok(named, reason.summary);
+    for (const name of [named.holder, named.waiting]) assert.match(String(name), /^process \d+ on \S+$/);
     const { stdout } = await runTool("node", [
       ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", fleet.scheduler.grpc],
       ...["--http", fleet.scheduler.http.replace("http://", "")],
     ]);
     assert.match(stdout, /workers\.contested/);
-    assert.ok(stdout.replaceAll(/\s+/g, " ").includes(String(last?.holder)), stdout);
+    // The one that is in the log by now may have taken it over meanwhile.
+    const holders = logged("worker.id_contested", id).map(({ holder }) => String(holder));
+    assert.ok(
+      holders.some((holder) => stdout.replaceAll(/\s+/g, " ").includes(holder)),
+      stdout,
+    );
     const { value: said } = await within("a process that waits says so", FIRST_TENURE_MS, () =>
       supervisors
         .flatMap(({ started }) => started.flatMap(({ lines }) => lines))
