@@ -4,7 +4,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, type SubmitRefused } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
-import { type Locker, lockTable } from "../support/locker.ts";
+import { lockTable } from "../support/locker.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { killAll } from "../support/program.ts";
 import { Random } from "../support/random.ts";
@@ -42,6 +42,13 @@ describe("protocol: SubmitStream", () => {
         where c.type = '${type}'`,
     );
     return Number(row?.count);
+  }
+
+  /** Waits until an insert of tasks waits for a lock: other statements of the scheduler wait for the table too. */
+  async function insertWaits(): Promise<void> {
+    const waiting = `select 1 from pg_stat_activity where datname = current_database()
+                        and wait_event_type = 'Lock' and query like '%insert into task (%'`;
+    while ((await db.query(waiting)).length === 0);
   }
 
   it("accepts or refuses each request by itself, durably, and ends when the caller does", async () => {
@@ -96,7 +103,7 @@ describe("protocol: SubmitStream", () => {
     const twice = new RawSubmits(scheduler.grpc);
     twice.send({ requestId: 3n, submit: { tasks: [TASK] } });
     twice.send({ requestId: 3n, submit: { tasks: [TASK] } });
-    await somebodyWaits(locker);
+    await insertWaits();
     await locker.release();
     const { reason: why, details } = await twice.ended;
     assert.deepEqual([why, /request_id 3 /.test(details)], ["INVALID_MESSAGE", true], details);
@@ -138,7 +145,7 @@ describe("protocol: SubmitStream", () => {
     assert.equal((await stream.answer(1n)).case, "accepted");
     const locker = await lockTable(db.url, "task");
     stream.send({ requestId: 2n, submit: { tasks: [{ ...TASK, type: "late" }] } });
-    await somebodyWaits(locker);
+    await insertWaits();
     stopped.program.kill("SIGTERM");
     await stopped.program.line("scheduler.stopping");
     await locker.release();
@@ -149,10 +156,6 @@ describe("protocol: SubmitStream", () => {
     assert.equal((await stopped.program.ended).code, 0);
   });
 });
-
-async function somebodyWaits(locker: Locker): Promise<void> {
-  while ((await locker.rows("select 1 from pg_locks where not granted limit 1")).length === 0);
-}
 
 function reason(refused: SubmitRefused): string | undefined {
   return refused.details.map((each) => anyUnpack(each, ErrorInfoSchema)).find(Boolean)?.reason;
