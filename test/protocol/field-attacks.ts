@@ -66,7 +66,7 @@ export async function fieldOfCall(random: Random, target: TestScheduler): Promis
         unanswered: code === status.DEADLINE_EXCEEDED,
       });
     } else {
-      const code = await caller.stream(method, request, 1);
+      const code = await caller.stream(method, request, 1, ANSWER_MS);
       answers.push({ what, code, details: leaf.path, unanswered: code === status.DEADLINE_EXCEEDED });
     }
   }

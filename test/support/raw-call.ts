@@ -58,7 +58,7 @@ export class RawCaller {
   }
 
   /** Opens a server stream, reads up to `count` messages and cancels; never rejects. */
-  stream(method: DescMethod, request: Uint8Array, count: number): Promise<status> {
+  stream(method: DescMethod, request: Uint8Array, count: number, deadlineMs = 1_000): Promise<status> {
     return new Promise((resolve) => {
       const call = this.#client.makeServerStreamRequest(
         grpcMethodDefinition(method).path,
@@ -66,7 +66,7 @@ export class RawCaller {
         (value: Buffer) => value,
         Buffer.from(request),
         this.#metadata(),
-        { deadline: Date.now() + 1_000 },
+        { deadline: Date.now() + deadlineMs },
       );
       let seen = 0;
       call.on("data", () => {
