@@ -47,7 +47,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     producer.start(options.lanes);
     const feeding = new AbortController();
     const fed = holdWhenDeep(fleet, producer, feeding.signal);
-    const { faults, skipped } = await injectAll(fleet, options);
+    const { faults, skipped, failures } = await injectAll(fleet, options);
     feeding.abort();
     await fed;
     await producer.stop();
@@ -68,6 +68,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const violations = [
       ...findings.violations,
       ...fleet.surprises,
+      ...failures,
       ...errors.map((line) => `a scheduler logged an error: ${line}`),
       ...Object.entries(ends).flatMap(([name, how]) =>
         how === "0" ? [] : [`${name} ended with ${how} when asked to stop`],
@@ -93,22 +94,27 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function injectAll(
   fleet: Fleet,
   { seed, lengthMs, workers, schedulers, say }: ChaosOptions,
-): Promise<{ faults: Record<string, number>; skipped: number }> {
+): Promise<{ faults: Record<string, number>; skipped: number; failures: readonly string[] }> {
   const start = performance.now();
   const counts: Record<string, number> = {};
   let skipped = 0;
+  const failures: string[] = [];
   const underWay: Promise<void>[] = [];
   for (const { atMs, fault } of schedule(seed, lengthMs, { workers, schedulers })) {
     await delay(Math.max(0, atMs - (performance.now() - start)));
     say(`${String(Math.round(atMs / 100) / 10).padStart(7)} s  ${JSON.stringify(fault)}`);
-    const injection = fleet.inject(fault).then((done) => {
-      if (done) counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
-      else skipped++;
-    });
+    const injection = fleet.inject(fault).then(
+      (done) => {
+        if (done) counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
+        else skipped++;
+      },
+      // The run goes on and reports it: what the other faults showed would be lost with an end here.
+      (error: unknown) => void failures.push(`${JSON.stringify(fault)} could not be injected: ${error}`),
+    );
     underWay.push(injection);
   }
   await Promise.all(underWay);
-  return { faults: counts, skipped };
+  return { faults: counts, skipped, failures };
 }
 
 /** Keeps the queue from outgrowing what the workers can finish after the last fault. */

@@ -21,8 +21,11 @@ const ROLE = { name: "chaos", password: "chaos" } as const;
 /** What the data of a run has room in; only what is written takes memory. */
 const DISK_MB = 4_096;
 
-/** A worker that starts while both schedulers and Postgres are away takes this long on a busy machine. */
-const PATIENCE = { withinMs: 60_000 };
+/** Longer than a worker's register timeout: within it a worker is ready, or has ended because it could not register. */
+const READY_WITHIN_MS = 180_000;
+
+/** How a worker ends that could not register in time; whoever runs it starts it again. */
+const REGISTER_TIMED_OUT = 1;
 
 /** Something that happened to a worker and excuses that its attempts were taken from it. */
 export interface Trouble {
@@ -217,8 +220,7 @@ export class Fleet {
         const trouble = this.#trouble(worker);
         await worker.program?.end("SIGKILL");
         await delay(fault.downMs);
-        this.#startWorker(worker);
-        await worker.program?.line("worker.startup.phase", ({ phase }) => phase === "ready", PATIENCE);
+        await this.#restartWorker(worker);
         trouble.toMs = Date.now();
         return;
       }
@@ -283,8 +285,7 @@ export class Fleet {
         const second = worker.program;
         await delay(fault.forMs);
         await Promise.all([first?.end("SIGTERM"), second?.end("SIGKILL")]);
-        this.#startWorker(worker);
-        await worker.program?.line("worker.startup.phase", ({ phase }) => phase === "ready", PATIENCE);
+        await this.#restartWorker(worker);
         trouble.toMs = Date.now();
         return;
       }
@@ -410,6 +411,31 @@ export class Fleet {
       },
     });
     this.#everStarted.push(worker.program);
+  }
+
+  /** Starts a worker until it is ready. */
+  async #restartWorker(worker: WorkerSlot): Promise<void> {
+    for (;;) {
+      this.#startWorker(worker);
+      const { program } = worker;
+      const ready = await program
+        ?.line("worker.startup.phase", ({ phase }) => phase === "ready", { withinMs: READY_WITHIN_MS })
+        .then(
+          () => true,
+          () => false,
+        );
+      if (ready || !program) return;
+      if (program.alive) {
+        this.surprises.push(
+          `${worker.id} was not ready within ${READY_WITHIN_MS / 1_000} s:\n${program.tail()}`,
+        );
+        return;
+      }
+      const { code, signal } = await program.ended;
+      if (code === REGISTER_TIMED_OUT) continue;
+      this.surprises.push(`${worker.id} ended before it was ready (${code ?? signal}):\n${program.tail()}`);
+      return;
+    }
   }
 
   async #startPostgres(downMs: number): Promise<void> {
