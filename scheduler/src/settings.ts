@@ -1,4 +1,4 @@
-/** A setting: its flag, its environment variable and what people are told of it. */
+/** A setting: its flag, its environment variable and its help text. */
 export interface Setting {
   /** Flag without its dashes. */
   readonly flag: string;
@@ -16,14 +16,14 @@ export const SETTINGS = {
     env: "DATABASE_URL",
     fallback: undefined,
     value: "URL",
-    help: "PostgreSQL 14 to 18; without it an embedded PostgreSQL is started",
+    help: "PostgreSQL 14 to 18; without it the scheduler starts an embedded PostgreSQL",
   },
   databaseConnections: {
     flag: "database-connections",
     env: "MUSTER_DATABASE_CONNECTIONS",
     fallback: "28",
     value: "COUNT",
-    help: "most connections to PostgreSQL; they are opened as needed, and with fewer more work waits for one",
+    help: "maximum number of connections to PostgreSQL; they are opened as needed",
   },
   dataDir: {
     flag: "data-dir",
@@ -37,21 +37,21 @@ export const SETTINGS = {
     env: "MUSTER_GRPC_ADDR",
     fallback: "127.0.0.1:7070",
     value: "HOST:PORT",
-    help: "where workers and gRPC clients connect",
+    help: "address for workers and gRPC clients",
   },
   httpAddress: {
     flag: "http-addr",
     env: "MUSTER_HTTP_ADDR",
     fallback: "127.0.0.1:7071",
     value: "HOST:PORT",
-    help: "where curl, browsers and probes connect",
+    help: "address for curl, browsers and probes",
   },
   token: {
     flag: "token",
     env: "MUSTER_TOKEN",
     fallback: undefined,
     value: "TOKEN",
-    help: "what every caller must send as `authorization: Bearer TOKEN` (prefer the variable: flags are visible)",
+    help: "token that every caller must send as `authorization: Bearer TOKEN` (prefer the variable: other processes can read flags)",
   },
   tlsCert: {
     flag: "tls-cert",
@@ -72,168 +72,168 @@ export const SETTINGS = {
     env: "MUSTER_SERVER_TLS_CLIENT_CA",
     fallback: undefined,
     value: "FILE",
-    help: "callers must show a certificate of this authority (PEM)",
+    help: "require a client certificate that is signed by this authority (PEM)",
   },
   heartbeat: {
     flag: "heartbeat",
     env: "MUSTER_HEARTBEAT_S",
     fallback: "5",
     value: "SECONDS",
-    help: "how often workers beat",
+    help: "heartbeat interval of workers",
   },
   lease: {
     flag: "lease",
     env: "MUSTER_LEASE_S",
     fallback: "30",
     value: "SECONDS",
-    help: "how long a worker is trusted after a beat; three heartbeats must fit",
+    help: "lease of a worker after each heartbeat; at least three heartbeat intervals",
   },
   grace: {
     flag: "reconnect-grace",
     env: "MUSTER_RECONNECT_GRACE_S",
     fallback: "15",
     value: "SECONDS",
-    help: "how long a dropped stream may stay away before its attempts are requeued",
+    help: "time allowed to reconnect after a dropped stream before the worker's attempts are requeued",
   },
   acceptDeadline: {
     flag: "accept-deadline",
     env: "MUSTER_ACCEPT_DEADLINE_S",
     fallback: "5",
     value: "SECONDS",
-    help: "a worker answers an assignment within this",
+    help: "time allowed for a worker to accept or reject an assignment",
   },
   helloTimeout: {
     flag: "hello-timeout",
     env: "MUSTER_HELLO_TIMEOUT_S",
     fallback: "15",
     value: "SECONDS",
-    help: "a stream says hello within this",
+    help: "time allowed for the first message (`Hello`) of a stream",
   },
   keepalive: {
     flag: "keepalive",
     env: "MUSTER_KEEPALIVE_S",
     fallback: "30",
     value: "SECONDS",
-    help: "how often a gRPC connection is asked whether it lives; without an answer in as long, at most 20 s, it is closed",
+    help: "HTTP/2 ping interval; a connection that does not answer within the same time (at most 20 s) is closed",
   },
   maxConnectionAge: {
     flag: "max-connection-age",
     env: "MUSTER_MAX_CONNECTION_AGE_S",
     fallback: "3600",
     value: "SECONDS",
-    help: "an older gRPC connection takes no new calls, so that callers spread over schedulers; 0: never",
+    help: "age after which a gRPC connection accepts no new calls, so that callers spread over schedulers; 0: never",
   },
   maxConnectionAgeGrace: {
     flag: "max-connection-age-grace",
     env: "MUSTER_MAX_CONNECTION_AGE_GRACE_S",
     fallback: "300",
     value: "SECONDS",
-    help: "a watch ends this long after that age; streams of workers and of submits go on",
+    help: "time after that age at which a watch ends; worker and submit streams continue",
   },
   watchHeartbeat: {
     flag: "watch-heartbeat",
     env: "MUSTER_WATCH_HEARTBEAT_S",
     fallback: "5",
     value: "SECONDS",
-    help: "a watch without news is sent an empty message this often, so that proxies keep it",
+    help: "interval of empty messages on an idle watch, so that proxies do not close it",
   },
   poll: {
     flag: "poll-interval",
     env: "MUSTER_POLL_INTERVAL_S",
     fallback: "1",
     value: "SECONDS",
-    help: "how often the database is looked at without a hint",
+    help: "interval at which the database is polled for work",
   },
   queueView: {
     flag: "queue-view-interval",
     env: "MUSTER_QUEUE_VIEW_INTERVAL_S",
     fallback: "5",
     value: "SECONDS",
-    help: "how often an idle worker is told, at most, what waits and why none of it is its own",
+    help: "minimum interval between queue views: what waits, and why an idle worker cannot run it",
   },
   resourceWarn: {
     flag: "resource-warn",
     env: "MUSTER_RESOURCE_WARN_S",
     fallback: "60",
     value: "SECONDS",
-    help: "a resource that tasks wait for and workers lack for so long is warned of",
+    help: "warn when a resource that tasks require has not been loaded for this long",
   },
   monitor: {
     flag: "monitor-interval",
     env: "MUSTER_MONITOR_INTERVAL_S",
     fallback: "30",
     value: "SECONDS",
-    help: "how often the monitor line is logged while anything is going on",
+    help: "interval of the monitor log line while tasks or workers exist",
   },
   stuckAfter: {
     flag: "stuck-after",
     env: "MUSTER_STUCK_AFTER_S",
     fallback: "300",
     value: "SECONDS",
-    help: "a running task without a phase, progress or output for so long is called stuck; 0: never",
+    help: "time without a phase, progress or output after which a running task is reported as stuck; 0: never",
   },
   warnPhases: {
     flag: "warn-phases",
     env: "MUSTER_WARN_PHASES",
     fallback: "model_resolve=30,model_load=60,inference=60",
     value: "PHASE=SECONDS,...",
-    help: "a phase that lasts longer is called stuck, unless its worker or task says otherwise",
+    help: "time after which a phase is reported as stuck; a worker or a task may set its own",
   },
   unstartedAfter: {
     flag: "unstarted-after",
     env: "MUSTER_UNSTARTED_AFTER_S",
     fallback: "30",
     value: "SECONDS",
-    help: "an accepted task that has not started for so long is warned of; 0: never",
+    help: "warn when an accepted task has not started for this long; 0: never",
   },
   stopTimeout: {
     flag: "stop-timeout",
     env: "MUSTER_STOP_TIMEOUT_S",
     fallback: "10",
     value: "SECONDS",
-    help: "how long an orderly stop may take",
+    help: "time allowed for a graceful stop",
   },
   maxMessage: {
     flag: "max-message",
     env: "MUSTER_MAX_MESSAGE_BYTES",
     fallback: String(4 * 1024 * 1024),
     value: "BYTES",
-    help: "largest message either side sends",
+    help: "maximum size of a gRPC message, in both directions",
   },
   maxPayload: {
     flag: "max-payload",
     env: "MUSTER_MAX_PAYLOAD_BYTES",
     fallback: String(1024 * 1024),
     value: "BYTES",
-    help: "largest task payload",
+    help: "maximum size of a task's payload",
   },
   maxResult: {
     flag: "max-result",
     env: "MUSTER_MAX_RESULT_BYTES",
     fallback: String(1024 * 1024),
     value: "BYTES",
-    help: "largest result",
+    help: "maximum size of a result",
   },
   maxTasks: {
     flag: "max-tasks",
     env: "MUSTER_MAX_TASKS_PER_SUBMIT",
     fallback: "10000",
     value: "COUNT",
-    help: "most tasks in one submit call",
+    help: "maximum number of tasks in one submit call",
   },
   keepDays: {
     flag: "keep-days",
     env: "MUSTER_KEEP_DAYS",
     fallback: "7",
     value: "DAYS",
-    help: "how long ended tasks, events and gone workers are kept",
+    help: "retention of ended tasks, events and workers that left",
   },
   metricLabelSets: {
     flag: "metric-label-sets",
     env: "MUSTER_METRIC_LABEL_SETS",
     fallback: "200",
     value: "COUNT",
-    help: "pairs of queue and type that metrics tell apart; further ones are called other",
+    help: "number of queue and type pairs with labels of their own in metrics; later pairs are counted as other",
   },
   logLevel: {
     flag: "log-level",
@@ -262,21 +262,21 @@ export const SETTINGS = {
     env: "MUSTER_LOG_FILE",
     fallback: undefined,
     value: "FILE",
-    help: "also write the log here, turned over by size; a file for each scheduler",
+    help: "also write the log to this file, rotated by size; each scheduler needs its own file",
   },
   logFileMax: {
     flag: "log-file-max-mb",
     env: "MUSTER_LOG_FILE_MAX_MB",
     fallback: "100",
     value: "MB",
-    help: "size at which the log file is turned over",
+    help: "size at which the log file is rotated",
   },
   logFileKeep: {
     flag: "log-file-keep",
     env: "MUSTER_LOG_FILE_KEEP",
     fallback: "10",
     value: "COUNT",
-    help: "older log files that are kept, as FILE.1 (the youngest) to FILE.COUNT",
+    help: "number of rotated log files to keep, FILE.1 (newest) to FILE.COUNT",
   },
 } as const satisfies Record<string, Setting>;
 
@@ -293,17 +293,17 @@ export function describeSettings(columns = Number.POSITIVE_INFINITY): string {
     const shown = fallback === undefined || fallback === "false" ? "" : ` (default ${fallback})`;
     const indent = " ".repeat(HELP_COLUMN);
     const lines = wrapped(`${help}${shown} [${env}]`, columns - HELP_COLUMN);
-    // A long flag stands alone, its help below it.
+    // The help of a long flag begins on the next line.
     const head = left.length <= HELP_COLUMN - 3 ? `  ${left}`.padEnd(HELP_COLUMN) : `  ${left}\n${indent}`;
     return `${head}${lines.join(`\n${indent}`)}`;
   });
   return lines.join("\n");
 }
 
-/** Where the help of a flag begins. */
+/** Column at which the help of a flag begins. */
 const HELP_COLUMN = 33;
 
-/** Words in lines of at most `width` characters; a longer word stands alone. */
+/** Wraps `text` at `width` characters; a longer word gets a line of its own. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
