@@ -1,4 +1,4 @@
-import { reapAsProcessOne } from "@muster/worker/process-one";
+import { reapAsProcessOne } from "@muster/common/process-one";
 import type { Environment } from "./config.ts";
 import { processEnvironment } from "./config.ts";
 import { processIo } from "./io.ts";

@@ -1,9 +1,9 @@
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { closestNames } from "@muster/common/closest-names";
 import type { LeaseSettings, SizeLimits } from "./dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "./domain/connection-limits.ts";
-import { closest } from "./domain/explain/closest.ts";
 import type { WatchSettings } from "./domain/watchdog.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
@@ -201,7 +201,7 @@ function parseFlags(argv: readonly string[], faults: string[]): Map<string, stri
     if (token.kind !== "option") continue;
     const setting = known.get(token.name);
     if (!setting) {
-      const near = closest(token.name, known.keys());
+      const near = closestNames(token.name, known.keys());
       faults.push(
         `${token.rawName} is not a setting${near.length > 0 ? `; did you mean --${near.join(" or --")}?` : ""}`,
       );

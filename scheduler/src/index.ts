@@ -1,6 +1,6 @@
+export { reapAsProcessOne } from "@muster/common/process-one";
 export { type Address, type Config, ConfigError, loadConfig } from "./config.ts";
 export { runMigrate, runScheduler } from "./main.ts";
-export { reapAsProcessOne } from "./process-one.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
 export { describeSettings } from "./settings.ts";
 export {

@@ -11,6 +11,7 @@ import { type Folder, temporaryFolder } from "../support/serve.ts";
 
 const PACKAGES = [
   { folder: "gen", name: "@muster/protocol" },
+  { folder: "packages/common", name: "@muster/common" },
   { folder: "scheduler", name: "@muster/scheduler" },
   { folder: "worker-sdk", name: "@muster/worker" },
   { folder: "cli", name: "@muster/cli" },
@@ -159,7 +160,9 @@ describe("the packages, packed and installed in an empty project", () => {
     await writeFile(join(bare, "package.json"), JSON.stringify({ private: true, type: "module" }));
     await writeFile(join(bare, "traced.js"), TRACED);
     const tarballs = packed
-      .filter(({ name }) => name === "@muster/protocol" || name === "@muster/worker")
+      .filter(
+        ({ name }) => name === "@muster/protocol" || name === "@muster/common" || name === "@muster/worker",
+      )
       .map(({ filename }) => join(folder.path, filename));
     const quiet = ["--no-audit", "--no-fund", "--prefer-offline"];
     const install = await runTool("npm", ["install", ...quiet, ...tarballs], { cwd: bare, env: clean() });

@@ -33,6 +33,24 @@ const CASES: readonly Case[] = [
     allowed: "scheduler/src/store/postgres/task.ts",
   },
   {
+    rule: "domain-stands-alone",
+    code: 'import "@muster/common/rolling-file";',
+    forbidden: "scheduler/src/domain/task.ts",
+    allowed: "scheduler/src/telemetry/task.ts",
+  },
+  {
+    rule: "common-stands-alone",
+    code: 'import "@muster/protocol";',
+    forbidden: "packages/common/src/text.ts",
+    allowed: "worker-sdk/src/text.ts",
+  },
+  {
+    rule: "packages-by-name",
+    code: 'import "../../packages/common/src/text.ts";',
+    forbidden: "cli/src/wait.ts",
+    allowed: "test/store/wait.ts",
+  },
+  {
     rule: "store-by-its-interface",
     code: 'import "../store/postgres/claim.ts";',
     forbidden: "scheduler/src/dispatch/claim.ts",

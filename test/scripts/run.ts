@@ -8,6 +8,7 @@ import { startServer } from "../support/postgres.ts";
 /** Unit tests beside the sources, then everything that needs processes and a database. */
 const PATTERNS = [
   "gen/src/**/*.test.ts",
+  "packages/*/src/**/*.test.ts",
   "scheduler/src/**/*.test.ts",
   "worker-sdk/src/**/*.test.ts",
   "cli/src/**/*.test.ts",

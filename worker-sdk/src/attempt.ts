@@ -1,3 +1,4 @@
+import { cutWellFormed } from "@muster/common/text";
 import { toCode } from "./classify.ts";
 import type { Clock } from "./clock.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
@@ -11,7 +12,6 @@ import { taskLog } from "./logger.ts";
 import type { CompiledTask } from "./options.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
-import { cutText } from "./text.ts";
 import type { RunTrace } from "./tracing/run-trace.ts";
 import type { Watch } from "./watchdog.ts";
 
@@ -170,7 +170,7 @@ export class Attempt implements TaskContext<never> {
 
   readonly warn = (warning: TaskWarning): void => {
     // JavaScript authors pass numbers and undefined, which the wire does not take.
-    const [step, message] = [String(warning.step), cutText(String(warning.message), 4096)];
+    const [step, message] = [String(warning.step), cutWellFormed(String(warning.message), 4096)];
     const code = toCode(String(warning.code));
     this.warnings.push({ step, code, message });
     this.log.warn({ event: "task.warning", step, code }, message);

@@ -1,7 +1,7 @@
+import { cutWellFormed } from "@muster/common/text";
 import { NonRetryableError, RetryableError } from "./errors.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import type { FailureClassification } from "./task-definition.ts";
-import { cutText } from "./text.ts";
 import { isInstance, readThrown } from "./thrown.ts";
 
 /** A failure as it is reported. */
@@ -37,7 +37,7 @@ export function classifyError(
   return {
     class: verdict ? (verdict.retryable ? "retryable" : "non_retryable") : classOf(error),
     code: toCode(String(verdict?.code ?? codeOf(error))),
-    message: cutText(String(verdict?.message ?? messageOf(error)), MAX_MESSAGE),
+    message: cutWellFormed(String(verdict?.message ?? messageOf(error)), MAX_MESSAGE),
     traceback: tracebackOf(error),
     ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
       ? {}
@@ -57,7 +57,7 @@ export function classNameOf(error: unknown): string {
 
 /** Stack with the stacks of its inner errors and causes, cut to what a report carries. */
 export function tracebackOf(error: unknown): string {
-  return cutText(readThrown(error).traceback, MAX_TRACEBACK);
+  return cutWellFormed(readThrown(error).traceback, MAX_TRACEBACK);
 }
 
 /** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. */

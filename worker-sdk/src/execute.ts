@@ -1,3 +1,4 @@
+import { cutWellFormed } from "@muster/common/text";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Attempt } from "./attempt.ts";
 import { classifyError, messageOf, tracebackOf } from "./classify.ts";
@@ -5,7 +6,6 @@ import { runTimedOut } from "./errors.ts";
 import { findJsonFault, isBytes } from "./json-form.ts";
 import type { Outcome } from "./link/messages.ts";
 import type { FailureClassification } from "./task-definition.ts";
-import { cutText } from "./text.ts";
 
 /** What the outcome of an attempt depends on besides its handler. */
 export interface ExecuteOptions {
@@ -156,7 +156,7 @@ function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOption
     }
     case "cancelled":
     case "revoked":
-      return { kind: "cancelled", message: cutText(messageOf(error), 4096) };
+      return { kind: "cancelled", message: cutWellFormed(messageOf(error), 4096) };
     case "drain":
       return { kind: "released", reason: "drain" };
   }
@@ -170,5 +170,11 @@ function tooLarge(bytes: number, maxBytes: number): Outcome {
 }
 
 function refusal(code: string, message: string): Outcome {
-  return { kind: "failed", class: "non_retryable", code, message: cutText(message, 4096), traceback: "" };
+  return {
+    kind: "failed",
+    class: "non_retryable",
+    code,
+    message: cutWellFormed(message, 4096),
+    traceback: "",
+  };
 }

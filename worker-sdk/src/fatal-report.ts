@@ -1,8 +1,8 @@
+import { cutWellFormed } from "@muster/common/text";
 import { currentAttemptId } from "./attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { LinkError, StartupTimeoutError, SupersededError, VerdictError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
-import { cutText } from "./text.ts";
 
 /** Longest message of an error that is reported, in characters. */
 const MAX_MESSAGE = 4096;
@@ -13,7 +13,7 @@ export function describeFatal(phase: string, error: Error) {
     attemptId: currentAttemptId() ?? "",
     phase,
     exceptionClass: classNameOf(error),
-    exceptionMessage: cutText(messageOf(error), MAX_MESSAGE),
+    exceptionMessage: cutWellFormed(messageOf(error), MAX_MESSAGE),
     traceback: tracebackOf(error),
     exitCode: 1,
   };

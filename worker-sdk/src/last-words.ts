@@ -1,8 +1,8 @@
+import { cutWellFormed } from "@muster/common/text";
 import { classNameOf, messageOf, tracebackOf } from "./classify.ts";
 import { processEnvironment } from "./connection-options.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import { createProgramLogger, type Logger } from "./logger.ts";
-import { cutText } from "./text.ts";
 
 /** A worker that was made and does not run yet. */
 export interface UnbornWorker {
@@ -39,7 +39,7 @@ function speak(error: unknown): void {
   const fatal: FatalMessage = {
     phase: "startup",
     exceptionClass: classNameOf(error),
-    exceptionMessage: cutText(messageOf(error), 4096),
+    exceptionMessage: cutWellFormed(messageOf(error), 4096),
     traceback: tracebackOf(error),
     exitCode: 1,
     attemptId: "",

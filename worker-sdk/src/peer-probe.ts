@@ -2,7 +2,7 @@ import { get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { splitAddress } from "./addresses.ts";
+import { splitAddress } from "@muster/common/addresses";
 import { systemClock } from "./clock.ts";
 import type { TlsMaterial } from "./connection-options.ts";
 

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
+import { cutWellFormed } from "@muster/common/text";
 import type { AttemptHost } from "./attempt.ts";
 import type { ProgressCount } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
-import { cutText } from "./text.ts";
 
 /** Shortest time between two progress messages of an attempt. */
 export const PROGRESS_INTERVAL_MS = 100;
@@ -54,7 +54,7 @@ export class ProgressThrottle {
       fraction: "fraction" in waiting ? waiting.fraction : undefined,
       done: "done" in waiting ? waiting.done : undefined,
       total: "done" in waiting ? waiting.total : undefined,
-      message: cutText(String(waiting.message ?? ""), MAX_MESSAGE),
+      message: cutWellFormed(String(waiting.message ?? ""), MAX_MESSAGE),
       shed: this.#shed,
     });
     this.#shed = 0;

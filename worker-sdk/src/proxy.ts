@@ -1,5 +1,5 @@
 import { hostname, networkInterfaces } from "node:os";
-import { isLoopback, splitAddress } from "./addresses.ts";
+import { isLoopback, splitAddress } from "@muster/common/addresses";
 import type { Environment } from "./connection-options.ts";
 
 /** A proxy that a variable names. */

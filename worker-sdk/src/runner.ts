@@ -1,7 +1,7 @@
+import { ChurnMap } from "@muster/common/churn-map";
 import type { AttemptHost, StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import { withinAttempt } from "./attempt-scope.ts";
-import { ChurnMap } from "./churn-map.ts";
 import { classifyError } from "./classify.ts";
 import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "./errors.ts";
 import type { ExecuteOptions } from "./execute.ts";

@@ -1,3 +1,4 @@
+import { reapAsProcessOne } from "@muster/common/process-one";
 import { processAgeMs, systemClock } from "./clock.ts";
 import type { EngineMode } from "./engine.ts";
 import { Engine } from "./engine.ts";
@@ -10,7 +11,6 @@ import type { Logger } from "./logger.ts";
 import { createProgramLogger, silentLogger } from "./logger.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options.ts";
 import { compileOptions } from "./options.ts";
-import { reapAsProcessOne } from "./process-one.ts";
 import { runProgram } from "./program.ts";
 import { type ResourceLoader, ResourceLoaders } from "./resource-loaders.ts";
 import { Resources } from "./resources.ts";

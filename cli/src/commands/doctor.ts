@@ -1,13 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import { splitAddress } from "@muster/common/addresses";
 import type { Check, Diagnosis } from "@muster/protocol";
 import { CheckStatus, DiagnosisSchema } from "@muster/protocol";
 import { Client, type ConnectionOptions, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { addConnectionOptions, callConfig, pemOf } from "../config.ts";
 import { type Finding, isWrong, toCheck } from "../doctor/checks.ts";
-import { probe, splitAddress } from "../doctor/probe.ts";
+import { probe } from "../doctor/probe.ts";
 import { formatDuration } from "../duration.ts";
 import { ExitCode, exitCodeOf } from "../exit-codes.ts";
 import type { Io } from "../io.ts";

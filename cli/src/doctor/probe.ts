@@ -23,12 +23,6 @@ export interface Target {
   readonly http: string;
 }
 
-/** `host:port` and `[v6]:port` taken apart. */
-export function splitAddress(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(":");
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
-}
-
 /** Looks from the outside, step by step, at a scheduler that gave no diagnosis. */
 export async function probe(target: Target): Promise<Finding[]> {
   const resolved = await resolve(target);

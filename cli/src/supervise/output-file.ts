@@ -1,4 +1,4 @@
-import { RollingFile } from "@muster/scheduler/rolling-file";
+import { RollingFile } from "@muster/common/rolling-file";
 
 /** Where the output of a worker's process is kept. */
 export interface OutputFileOptions {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { formatTraceparent, TRACEPARENT, TRACESTATE } from "@muster/common/trace-context";
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { AttemptKey } from "../domain/ids.ts";
@@ -16,7 +17,6 @@ import {
 import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { attemptContext, startsTrace } from "../telemetry/span-ids.ts";
-import { formatTraceparent, TRACEPARENT, TRACESTATE } from "../telemetry/trace-context.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { ClassIndex } from "./class-index.ts";
 import { WaitHistory } from "./wait-history.ts";

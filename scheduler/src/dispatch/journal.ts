@@ -1,9 +1,9 @@
+import { ChurnMap } from "@muster/common/churn-map";
 import type { Clock } from "../clock.ts";
 import { isAbsence, mayBeOfRows, UnstorableError } from "../domain/errors.ts";
 import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../store/store.ts";
 import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { ChurnMap } from "./churn-map.ts";
 import type { Attempt, Session } from "./session.ts";
 import { sift } from "./sift.ts";
 import type { TaskSignals } from "./task-signals.ts";

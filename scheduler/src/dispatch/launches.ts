@@ -1,4 +1,5 @@
-import { cutToEnd } from "../domain/cut.ts";
+import { Batcher } from "@muster/common/batcher";
+import { cutToEnd } from "@muster/common/text";
 import {
   endingSignal,
   exitInWords,
@@ -10,7 +11,6 @@ import type { StartupPhaseRecord } from "../domain/worker.ts";
 import type { LaunchExit, LaunchReport, LaunchReported, Store } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { Batcher } from "./batcher.ts";
 import { decideExit } from "./endings.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseSettings } from "./limits.ts";

@@ -1,3 +1,4 @@
+import { ChurnMap } from "@muster/common/churn-map";
 import type { HardTimeout } from "../domain/hard-timeout.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { Candidate, TypeCapacity } from "../domain/match.ts";
@@ -5,7 +6,6 @@ import type { RequeueCounts, TaskOptions } from "../domain/task.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord, WorkerHello } from "../domain/worker.ts";
 import type { Assigned } from "../telemetry/attempt-spans.ts";
 import type { AttemptWatch } from "./attempt-watch.ts";
-import { ChurnMap } from "./churn-map.ts";
 import type { WorkerLink } from "./link.ts";
 
 /** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */

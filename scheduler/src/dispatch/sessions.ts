@@ -1,3 +1,4 @@
+import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../clock.ts";
 import { processInWords } from "../domain/contest.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
@@ -9,7 +10,6 @@ import type { Counters } from "../telemetry/counters.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { noteBeat, verdictOf } from "./attempt-watch.ts";
-import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { contestedRefusal, stoppingRefusal, supersededRefusal } from "./endings.ts";

@@ -1,3 +1,4 @@
+import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../clock.ts";
 import { mayBeOfRows } from "../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
@@ -8,7 +9,6 @@ import type { Counters } from "../telemetry/counters.ts";
 import { isTold } from "../telemetry/growing.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import { Batcher } from "./batcher.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { HeldResults } from "./held-results.ts";
 import type { Journal } from "./journal.ts";

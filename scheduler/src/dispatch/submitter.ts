@@ -1,9 +1,9 @@
+import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { NewTask } from "../domain/task.ts";
 import type { InsertedTask, Store, TaskInsert } from "../store/store.ts";
 import type { Counters } from "../telemetry/counters.ts";
-import { Batcher } from "./batcher.ts";
 import type { ClassIndex } from "./class-index.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Handover } from "./handover.ts";

@@ -7,8 +7,8 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { quoted } from "@muster/common/text";
 import { FleetService, TaskService } from "@muster/protocol";
-import { quoted } from "../domain/cut.ts";
 import type { Auth } from "../rpc/auth.ts";
 import type { Calls } from "../rpc/calls.ts";
 import { INTERNAL, isInternal, toConnectError } from "../rpc/errors.ts";

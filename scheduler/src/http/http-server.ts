@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { quoted } from "@muster/common/text";
 import { FleetService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config.ts";
 import type { Descriptors } from "../descriptors.ts";
-import { quoted } from "../domain/cut.ts";
 import type { Auth } from "../rpc/auth.ts";
 import type { Calls } from "../rpc/calls.ts";
 import { toConnectError } from "../rpc/errors.ts";

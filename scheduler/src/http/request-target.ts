@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { quoted } from "../domain/cut.ts";
+import { quoted } from "@muster/common/text";
 
 /** What a request asks for: a path, or what is wrong with it. */
 export type Target = { readonly path: string } | { readonly fault: string };

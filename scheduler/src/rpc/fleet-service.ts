@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { quoted } from "@muster/common/text";
 import type { EventSchema, FleetService, QueueSchema, WatchEventsResponseSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/class-index.ts";
@@ -6,7 +7,6 @@ import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { FleetView } from "../dispatch/fleet-view.ts";
 import type { Launches } from "../dispatch/launches.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
-import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
 import { parseTaskId } from "../domain/ids.ts";
 import type { RefusalRecord } from "../domain/refusal.ts";

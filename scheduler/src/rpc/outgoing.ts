@@ -1,5 +1,6 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
+import { cut } from "@muster/common/text";
 import {
   BadRequestSchema,
   ERROR_DOMAIN,
@@ -8,7 +9,6 @@ import {
   type Status,
   StatusSchema,
 } from "@muster/protocol";
-import { cut } from "../domain/cut.ts";
 import type { Refusal, Violation } from "../domain/errors.ts";
 import { durationFromMs } from "./time.ts";
 

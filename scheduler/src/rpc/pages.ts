@@ -1,4 +1,4 @@
-import { quoted } from "../domain/cut.ts";
+import { quoted } from "@muster/common/text";
 import { Refusal } from "../domain/errors.ts";
 
 /** Largest page that may be asked for. */

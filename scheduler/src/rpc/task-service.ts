@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { quoted } from "@muster/common/text";
 import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
 import type { Clock } from "../clock.ts";
 import type { SizeLimits } from "../dispatch/limits.ts";
 import type { Submitter } from "../dispatch/submitter.ts";
 import type { TaskControl } from "../dispatch/task-control.ts";
 import type { TaskFollowers } from "../dispatch/task-followers.ts";
-import { quoted } from "../domain/cut.ts";
 import { Refusal } from "../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../domain/ids.ts";
 import type { TaskRecord } from "../domain/task.ts";

@@ -1,4 +1,5 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { quoted } from "@muster/common/text";
 import type {
   RetryPolicy as RetryPolicyMessage,
   TaskSpec,
@@ -6,7 +7,6 @@ import type {
   TaskWatchdogs as TaskWatchdogsMessage,
 } from "@muster/protocol";
 import type { SizeLimits } from "../dispatch/limits.ts";
-import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../domain/retry.ts";
 import type { NewTask, TaskOptions, Timeouts } from "../domain/task.ts";

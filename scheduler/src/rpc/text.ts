@@ -1,4 +1,4 @@
-import { cut, cutToEnd } from "../domain/cut.ts";
+import { cut, cutToEnd } from "@muster/common/text";
 
 /**
  * Text that Postgres can store and log lines can carry: without NUL, cut to a length, and without the half

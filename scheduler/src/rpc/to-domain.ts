@@ -1,4 +1,5 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { quoted } from "@muster/common/text";
 import type { Progress } from "@muster/protocol";
 import {
   type Heartbeat,
@@ -10,7 +11,6 @@ import {
 } from "@muster/protocol";
 import type { AttemptProgress } from "../dispatch/session.ts";
 import type { Registration } from "../dispatch/sessions.ts";
-import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../domain/failure.ts";
 import { type AttemptKey, parseAttemptId } from "../domain/ids.ts";

@@ -1,7 +1,7 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { quoted } from "@muster/common/text";
 import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
 import type { ReportedExit } from "../dispatch/launches.ts";
-import { quoted } from "../domain/cut.ts";
 import { Refusal, type Violation } from "../domain/errors.ts";
 import type { LaunchFacts } from "../domain/launch.ts";
 import type { LaunchReport } from "../store/store.ts";

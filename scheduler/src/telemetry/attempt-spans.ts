@@ -1,9 +1,9 @@
+import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import type { AttemptFacts, WaitReason } from "../domain/trace.ts";
 import { MESSAGING, MUSTER, messagingSpan } from "./attributes.ts";
 import { attemptContext, childOf, startsTrace } from "./span-ids.ts";
 import type { SpanRecord } from "./span-record.ts";
-import { parseTraceparent, type TraceParent } from "./trace-context.ts";
 
 /** Feature of a worker that writes the spans of its runs itself. */
 export const TRACING_FEATURE = "tracing";

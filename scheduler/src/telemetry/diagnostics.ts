@@ -1,6 +1,6 @@
+import { cut } from "@muster/common/text";
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Clock } from "../clock.ts";
-import { cut } from "../domain/cut.ts";
 import type { Logger } from "./logger.ts";
 
 /** A collector that is away is told of once in this time, not at every export, milliseconds. */

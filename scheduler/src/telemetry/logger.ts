@@ -1,8 +1,8 @@
+import { RollingFile } from "@muster/common/rolling-file";
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import { systemClock } from "../clock.ts";
 import { errorFields } from "./error-fields.ts";
 import type { LogEvent } from "./events.ts";
-import { RollingFile } from "./rolling-file.ts";
 import { StandardOutput } from "./standard-output.ts";
 import { activeSpanFields } from "./tracing.ts";
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
+import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
 import type { IdGenerator } from "@opentelemetry/sdk-trace";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import type { TaskTrace } from "../domain/trace.ts";
-import { parseTraceparent, type TraceParent } from "./trace-context.ts";
 
 /** Ids that a span is to have. */
 export interface GivenIds {

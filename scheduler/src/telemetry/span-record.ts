@@ -1,4 +1,4 @@
-import type { TraceParent } from "./trace-context.ts";
+import type { TraceParent } from "@muster/common/trace-context";
 
 /** A span whose whole story is known when it is written. Times are milliseconds since the epoch. */
 export interface SpanRecord {

@@ -1,5 +1,5 @@
+import type { TraceParent } from "@muster/common/trace-context";
 import { type Context, type HrTime, type SpanContext, TraceFlags, trace } from "@opentelemetry/api";
-import type { TraceParent } from "./trace-context.ts";
 
 /** `around` with a span of elsewhere as the parent. */
 export function within(parent: TraceParent, around: Context): Context {

@@ -1,3 +1,4 @@
+import { parseTraceparent, TRACEPARENT, withCallContext } from "@muster/common/trace-context";
 import {
   type Attributes,
   type Context,
@@ -15,7 +16,6 @@ import type { TaskTrace } from "../domain/trace.ts";
 import { MESSAGING, MUSTER, messagingSpan, RPC } from "./attributes.ts";
 import { rpcStatus } from "./rpc-status.ts";
 import { hrTime, within } from "./span-values.ts";
-import { parseTraceparent, TRACEPARENT, withCallContext } from "./trace-context.ts";
 
 /** What a submit answers for one task. */
 export interface Accepted {

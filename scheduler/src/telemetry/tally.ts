@@ -1,4 +1,4 @@
-import { cut } from "../domain/cut.ts";
+import { cut } from "@muster/common/text";
 /** What label values beyond a limit are called. */
 export const OTHER = "other";
 

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import { ChurnMap } from "@muster/common/churn-map";
 import type { RunningAttempt } from "@muster/protocol";
 import { RunningAttemptSchema } from "@muster/protocol";
-import { ChurnMap } from "../churn-map.ts";
 import { durationFromMs } from "../duration.ts";
 import type { OpenPhases } from "./open-phases.ts";
 

@@ -1,4 +1,4 @@
-import { ChurnMap } from "../churn-map.ts";
+import { ChurnMap } from "@muster/common/churn-map";
 import type { HeldAttempt, HeldAttempts, HeldResult } from "./held.ts";
 import type { Stream } from "./stream.ts";
 import type { WorkerMessageKind } from "./wire.ts";

@@ -1,6 +1,6 @@
+import { cut } from "@muster/common/text";
 import { type Contest, processInWords } from "../contest.ts";
 import type { Coverage } from "../coverage.ts";
-import { cut } from "../cut.ts";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";

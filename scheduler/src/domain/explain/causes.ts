@@ -1,5 +1,5 @@
+import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../match.ts";
-import { closest } from "./closest.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
@@ -116,9 +116,9 @@ export function noLabels(
   const others = [...counts].map(([each, same]) => `${each} (${plural(same.length, "worker")})`);
   // A key that differs in case, a plural or a separator is another label; so is a value.
   const keys = new Set(members.flatMap(({ candidate }) => Object.keys(candidate.labels)));
-  const nearKeys = closest(name, keys);
+  const nearKeys = closestNames(name, keys);
   const meant = [
-    ...closest(value, counts.keys()).map((each) => `${name}=${each}`),
+    ...closestNames(value, counts.keys()).map((each) => `${name}=${each}`),
     ...nearKeys.flatMap((key) => nearValues(value, key, members).map((each) => `${key}=${each}`)),
   ];
   const near = meant.length > 0 ? meant : nearKeys;
@@ -145,7 +145,7 @@ export function noLabels(
 /** The wanted value where a worker has it under that key, else near ones. */
 function nearValues(value: string, key: string, members: readonly FleetMember[]): string[] {
   const values = new Set(members.flatMap(({ candidate }) => candidate.labels[key] ?? []));
-  return values.has(value) ? [value] : closest(value, values);
+  return values.has(value) ? [value] : closestNames(value, values);
 }
 
 /** `; did you mean ocr?`, or nothing. */

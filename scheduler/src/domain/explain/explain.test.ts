@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 import type { TaskRecord } from "../task.ts";
 import type { TimelineEvent } from "../timeline.ts";
 import type { WatchSettings } from "../watchdog.ts";
-import { closest } from "./closest.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, span } from "./reason.ts";
@@ -262,18 +261,5 @@ describe("words of explanations", () => {
       [plural(1, "task", ["waits", "wait"]), plural(2, "task", ["waits", "wait"])],
       ["1 task waits", "2 tasks wait"],
     );
-  });
-
-  it("suggest what a typo may have missed, and nothing far off", () => {
-    assert.deepEqual(closest("grpc-adr", ["grpc-addr", "http-addr", "token"]), ["grpc-addr"]);
-    assert.deepEqual(closest("OCR", ["ocr"]), ["ocr"]);
-    assert.deepEqual(closest("ehco", ["echo", "sleep"]), ["echo"]);
-    assert.deepEqual(closest("", ["echo"]), []);
-    assert.deepEqual(closest("gpu-types", ["GPU_TYPE", "zone"]), ["GPU_TYPE"]);
-    assert.deepEqual(closest("llama-3-8b", ["Llama3_8B", "llama-3-7b"]), ["Llama3_8B", "llama-3-7b"]);
-    assert.deepEqual(closest("ocrPages", ["ocr.page"]), ["ocr.page"]);
-    assert.deepEqual(closest("ocr", ["ocr.page", "ocrpage", "omr"]), ["ocr.page", "omr"]);
-    assert.deepEqual(closest("render", ["ocr", "echo"]), []);
-    assert.equal(closest("aaa", ["aab", "aac", "aad", "aae"]).length, 3);
   });
 });

@@ -1,4 +1,4 @@
-import { cutToEnd } from "../cut.ts";
+import { cutToEnd } from "@muster/common/text";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../launch.ts";
 import { hasRegistered, type WorkerRecord } from "../worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";

@@ -1,7 +1,7 @@
+import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../match.ts";
 import { canLoad } from "../worker.ts";
 import { type CauseContext, didYouMean } from "./causes.ts";
-import { closest } from "./closest.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, HAS, plural, type Reason, span } from "./reason.ts";
 
@@ -43,7 +43,7 @@ export function notLoaded(
     }
   } else if (able.length > 0) parts.push(`${names(able)} can load it and will be asked`);
   else {
-    const near = closest(resource, namesOfResources(members));
+    const near = closestNames(resource, namesOfResources(members));
     parts.push(
       `${names(lack)} ${lack.length === 1 ? "lacks it and cannot" : "lack it and none of them can"} be asked to load it${didYouMean(near)}`,
     );

@@ -1,3 +1,4 @@
+import { closestNames } from "@muster/common/closest-names";
 import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
 import type { MatchRecord } from "../match-log.ts";
 import type { AttemptRecord, TaskRecord } from "../task.ts";
@@ -5,7 +6,6 @@ import type { WorkerRecord } from "../worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
-import { closest } from "./closest.ts";
 import { type DispatchFacts, delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
@@ -187,7 +187,7 @@ function reasonOf(
       return noLabels(task.id, taskClass, members, evidence, since);
     case "queue": {
       const known = new Set(members.flatMap(({ candidate }) => [...candidate.queues]));
-      const near = closest(task.queue, known);
+      const near = closestNames(task.queue, known);
       return {
         code: "NO_WORKER_FOR_TYPE",
         summary: `${plural(members.length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}: ${agree(members.length, ["it takes", "they take"])} from ${list([...known])}${didYouMean(near)}`,
@@ -227,7 +227,7 @@ function noHandler(
 ): Reason {
   const { task, taskClass, gone, now, address } = facts;
   const known = new Set(members.flatMap(({ candidate }) => [...candidate.types.keys()]));
-  const near = closest(task.type, known);
+  const near = closestNames(task.type, known);
   const last = gone.find(({ hello }) => hello.types.some(({ type }) => type === task.type));
   const lastSeen = last?.goneTime
     ? `; the last one that had, ${last.workerId}, ended ${span(now.getTime() - last.goneTime.getTime())} ago (${last.goneReason})`

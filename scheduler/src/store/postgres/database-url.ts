@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { closest } from "../../domain/explain/closest.ts";
+import { closestNames } from "@muster/common/closest-names";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -236,7 +236,7 @@ function checkParameters(parameters: ReadonlyMap<string, string>, faults: string
   for (const name of parameters.keys()) {
     if (KNOWN.includes(name)) continue;
     const instead = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
-    const near = closest(name, [...KNOWN, ...Object.keys(REFUSED)]);
+    const near = closestNames(name, [...KNOWN, ...Object.keys(REFUSED)]);
     if (instead !== undefined) faults.push(`the parameter ${name} is not supported: ${instead}`);
     else
       faults.push(

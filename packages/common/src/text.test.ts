@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { cut, cutToEnd, quoted } from "./cut.ts";
+import { cut, cutToEnd, quoted } from "./text.ts";
 
 const EMOJI = "\u{1F600}";
 

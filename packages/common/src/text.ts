@@ -14,6 +14,11 @@ export function cutToEnd(text: string, max: number): string {
   return text.slice(isLowSurrogate(text.charCodeAt(start)) ? start + 1 : start);
 }
 
+/** The first `max` UTF-16 units at most, well-formed: half a character cannot be written as UTF-8. */
+export function cutWellFormed(text: string, max: number): string {
+  return (text.length > max ? text.slice(0, max) : text).toWellFormed();
+}
+
 /**
  * Somebody's text as an error quotes it: in quotation marks, cut to `max` UTF-16 units with an ellipsis, what no
  * terminal or header should get written as an escape.

@@ -2,7 +2,7 @@
  * Names that a typo may have missed: the same but for case, separators or a plural, or at most a third of the letters
  * differ. The nearest first, at most three; never the name itself.
  */
-export function closest(name: string, known: Iterable<string>): string[] {
+export function closestNames(name: string, known: Iterable<string>): string[] {
   return [...new Set(known)]
     .filter((candidate) => candidate !== name)
     .map((candidate) => ({ candidate, far: farness(name.toLowerCase(), candidate.toLowerCase()) }))

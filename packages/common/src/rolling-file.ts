@@ -20,7 +20,6 @@ const LINE_FEED = 0x0a;
  * A file that lines are appended to and that is turned over by size: what a crash leaves behind is whole,
  * because every write is done when `write` returns. The names are those of logrotate. When another process
  * turned the file over, this one goes on in the new file instead of turning it over again.
- * Imports nothing: the supervisor of workers uses it as well, as `@muster/scheduler/rolling-file`.
  */
 export class RollingFile {
   readonly #options: RollingFileOptions;

@@ -1,5 +1,3 @@
-// Scheduler and SDK have a copy each, because neither imports the other; a test keeps them equal.
-
 /** Deletions after which the entries move, at least: below it a move would cost more than what it saves. */
 const MIN_DELETIONS = 1_024;
 
