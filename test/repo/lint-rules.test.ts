@@ -95,8 +95,8 @@ const CASES: readonly Case[] = [
   {
     rule: "opentelemetry-in-telemetry",
     code: 'import { trace } from "@opentelemetry/api";',
-    forbidden: "worker-sdk/src/execute.ts",
-    allowed: "worker-sdk/src/metrics.ts",
+    forbidden: "worker-sdk/src/attempt/execute.ts",
+    allowed: "worker-sdk/src/tracing/metrics.ts",
   },
   {
     rule: "opentelemetry-in-telemetry",
@@ -143,8 +143,8 @@ const CASES: readonly Case[] = [
   {
     rule: "environment-in-options",
     code: 'import { env, pid } from "node:process";',
-    forbidden: "worker-sdk/src/logger.ts",
-    allowed: "worker-sdk/src/options.ts",
+    forbidden: "worker-sdk/src/logging/logger.ts",
+    allowed: "worker-sdk/src/options/options.ts",
   },
   {
     rule: "time-in-clocks",
@@ -155,7 +155,7 @@ const CASES: readonly Case[] = [
   {
     rule: "time-in-clocks",
     code: "setTimeout(() => undefined, 1);",
-    forbidden: "worker-sdk/src/watchdog.ts",
+    forbidden: "worker-sdk/src/attempt/phase-watchdog.ts",
     allowed: "worker-sdk/src/clock.ts",
   },
   {

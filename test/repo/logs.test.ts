@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { LOG_EVENTS as SUPERVISOR } from "../../cli/src/supervise/log-events.ts";
 import { LOG_EVENTS as SCHEDULER } from "../../scheduler/src/telemetry/events.ts";
-import { LOG_EVENTS as WORKER } from "../../worker-sdk/src/log-events.ts";
+import { LOG_EVENTS as WORKER } from "../../worker-sdk/src/logging/log-events.ts";
 import { ROOT } from "../support/checks.ts";
 import { repeatedKeys } from "../support/log-lines.ts";
 

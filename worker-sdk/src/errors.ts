@@ -1,4 +1,4 @@
-import { readThrown } from "./thrown.ts";
+import { readThrown } from "./attempt/failure/thrown.ts";
 
 /** Throw from a handler when trying again would fail the same way. Ends the task at once. */
 export class NonRetryableError extends Error {

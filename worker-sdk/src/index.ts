@@ -1,8 +1,7 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "./node-version.ts";
 
-export type { ConnectionOptions, TlsOptions } from "./connection-options.ts";
-export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
+export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./attempt/context.ts";
 export {
   CancelledError,
   DrainError,
@@ -19,12 +18,10 @@ export {
   WorkerStartedError,
   WorkerStoppedError,
 } from "./errors.ts";
-export type { Logger, LogLevel, LogLine, TaskLog } from "./logger.ts";
-export type { FatalInfo, WorkerOptions } from "./options.ts";
-export { OptionsError } from "./options-error.ts";
-export type { LoadRequest, ResourceLoader } from "./resource-loaders.ts";
-export type { Resources } from "./resources.ts";
-export type { StartupReporter } from "./startup.ts";
+export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
+export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
+export type { FatalInfo, WorkerOptions } from "./options/options.ts";
+export { OptionsError } from "./options/options-error.ts";
 export {
   defineTask,
   type FailureClassification,
@@ -32,5 +29,8 @@ export {
   type PayloadOf,
   type TaskDefinition,
   type TaskDefinitions,
-} from "./task-definition.ts";
+} from "./options/task-definition.ts";
+export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";
+export type { Resources } from "./resources/resources.ts";
+export type { StartupReporter } from "./run/startup.ts";
 export { type StopOptions, Worker, type WorkerStatus } from "./worker.ts";

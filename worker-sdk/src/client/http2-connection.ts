@@ -3,8 +3,8 @@ import { connect, constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
 import { sleep, systemClock } from "../clock.ts";
-import type { TlsMaterial } from "../connection-options.ts";
-import { TlsSource } from "../tls-source.ts";
+import { TlsSource } from "../network/tls-source.ts";
+import type { TlsMaterial } from "../options/connection-options.ts";
 
 /** TCP and TLS take milliseconds; what takes longer is a network that drops packets. */
 const DIAL_MS = 10_000;

@@ -1,8 +1,8 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
-export type { ConnectionOptions, TlsOptions } from "../connection-options.ts";
-export { OptionsError } from "../options-error.ts";
+export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
+export { OptionsError } from "../options/options-error.ts";
 export { type CallOptions, Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export { isEnded, outputOf, TaskHandle, type TaskUpdate, type WaitOptions } from "./task-handle.ts";

@@ -16,8 +16,8 @@ import {
   SubmitStreamRequestSchema,
   TaskService,
 } from "@muster/protocol";
-import { channelCredentials } from "../channel-credentials.ts";
-import type { Connection } from "../connection-options.ts";
+import { channelCredentials } from "../network/channel-credentials.ts";
+import type { Connection } from "../options/connection-options.ts";
 
 /** Largest request: the smallest `--max-message` of a scheduler, so that none can end the stream. */
 const MAX_REQUEST_BYTES = 65_536;

@@ -1,7 +1,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, TaskService, TaskSpec } from "@muster/protocol";
-import type { Connection } from "../connection-options.ts";
+import type { Connection } from "../options/connection-options.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { type CallLimits, limited } from "./call-limits.ts";
 import type { SubmitStream } from "./submit-stream.ts";

@@ -2,9 +2,9 @@ import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { OutputChunk, Task, TaskService } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
-import type { Random } from "../backoff.ts";
-import { Backoff } from "../backoff.ts";
 import { sleep, systemClock } from "../clock.ts";
+import type { Random } from "../network/backoff.ts";
+import { Backoff } from "../network/backoff.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 
 /** How a stream that broke without a status appears; a bug of the server looks the same. */

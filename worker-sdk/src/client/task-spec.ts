@@ -10,8 +10,8 @@ import {
   TaskTimeoutsSchema,
   TaskWatchdogsSchema,
 } from "@muster/protocol";
+import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
-import { findJsonFault, isBytes } from "../json-form.ts";
 
 /** When a failed attempt is followed by another. */
 export interface RetryOptions {

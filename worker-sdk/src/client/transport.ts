@@ -3,7 +3,7 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/protocol";
-import type { Connection } from "../connection-options.ts";
+import type { Connection } from "../options/connection-options.ts";
 import { tracedSubmit } from "../tracing/submit-trace.ts";
 import { MusterError } from "./errors.ts";
 import { Http2Connection, wasUnsent } from "./http2-connection.ts";

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { TlsMaterial } from "../connection-options.ts";
-import { processEnvironment } from "../connection-options.ts";
-import { readableDialError } from "../dial-error.ts";
-import { proxyFor } from "../proxy.ts";
+import { readableDialError } from "../network/dial-error.ts";
+import { proxyFor } from "../network/proxy.ts";
+import type { TlsMaterial } from "../options/connection-options.ts";
+import { processEnvironment } from "../options/connection-options.ts";
 import { ClientReason, MusterError } from "./errors.ts";
 
 /** What is known of a call that failed. */
@@ -55,7 +55,7 @@ export async function explainFailure(failure: MusterError, call: FailedCall): Pr
     );
   }
   // Loaded here: who reaches a scheduler never needs it, nor the libraries that it asks with.
-  const { probePeer } = await import("../peer-probe.ts");
+  const { probePeer } = await import("../network/peer-probe.ts");
   const wrong = call.spoke ? undefined : await probePeer(address, tls);
   if (wrong !== undefined) {
     return new MusterError(wrong.what, {

@@ -1,5 +1,5 @@
-import type { TlsMaterial } from "../connection-options.ts";
-import type { Measures } from "./measures.ts";
+import type { TlsMaterial } from "../options/connection-options.ts";
+import type { Measures } from "./health/measures.ts";
 
 /** What the main thread and the link's thread say to each other: plain objects, many a post. */
 

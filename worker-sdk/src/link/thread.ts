@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { processAgeMs, systemClock, wallClockIso } from "../clock.ts";
-import { Connection } from "./connection.ts";
+import { Connection } from "./connection/connection.ts";
 import type { FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
 
@@ -119,7 +119,7 @@ if (data.http !== undefined) void serve(data.http);
 async function serve(at: NonNullable<LinkData["http"]>): Promise<void> {
   try {
     // Loaded here, so that no other worker's first dial waits for it.
-    const { serveHttp } = await import("./http.ts");
+    const { serveHttp } = await import("./health/http.ts");
     emit({ kind: "serving", address: await serveHttp(at, connection) });
   } catch (error) {
     emit({ kind: "cannotServe", message: error instanceof Error ? error.message : String(error) });

@@ -1,6 +1,6 @@
 import type { Span } from "@opentelemetry/api";
 import { SpanStatusCode } from "@opentelemetry/api";
-import { readThrown } from "../thrown.ts";
+import { readThrown } from "../attempt/failure/thrown.ts";
 
 /** Marks a span as failed. @param type For `error.type`. */
 export function fail(span: Span, type: string, message: string): void {

@@ -1,7 +1,7 @@
 import type { Context, Span, TimeInput, Tracer } from "@opentelemetry/api";
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { wallClock } from "../clock.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../logging/logger.ts";
 import { fail, messageOf } from "./failure.ts";
 import { registeredTracer } from "./provider.ts";
 import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.ts";

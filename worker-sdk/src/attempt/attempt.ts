@@ -1,0 +1,204 @@
+import { cutWellFormed } from "@muster/common/text";
+import type { Clock } from "../clock.ts";
+import { TimedOutError } from "../errors.ts";
+import type { Link } from "../link/link.ts";
+import type { AssignmentMessage } from "../link/messages.ts";
+import type { Logger, TaskLog } from "../logging/logger.ts";
+import { taskLog } from "../logging/logger.ts";
+import type { CompiledTask } from "../options/options.ts";
+import type { RunTrace } from "../tracing/run-trace.ts";
+import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+import { toCode } from "./failure/classify.ts";
+import { isBytes } from "./json-form.ts";
+import type { Watch } from "./phase-watchdog.ts";
+import { Phases } from "./phases.ts";
+import { ProgressThrottle } from "./progress.ts";
+
+/** Largest output chunk that goes in one message. */
+const MAX_CHUNK_BYTES = 64 * 1024;
+
+/** What an attempt needs of its worker. */
+export interface AttemptHost {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
+  readonly log: Logger;
+  /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
+  warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
+}
+
+/** Why a handler was asked to stop. */
+export interface StopRequest {
+  readonly kind: "cancelled" | "timedOut" | "revoked" | "drain";
+  readonly reason: Error;
+}
+
+/**
+ * One attempt on this worker and the context of its handler. Everything that most handlers never touch
+ * is made at first use: a trivial task should cost microseconds.
+ */
+export class Attempt implements TaskContext<never> {
+  readonly assignment: AssignmentMessage;
+  readonly definition: CompiledTask;
+  readonly receivedMs: number;
+  /** Unset until the handler is called. */
+  startedMs: number | undefined;
+  /** The first request to stop; later ones change nothing. */
+  stop: StopRequest | undefined;
+  /** It is no longer ours: its outcome is dropped. */
+  revoked = false;
+  /** Reports that the handler has not returned although it was asked to stop. */
+  unwinding: Watch | undefined;
+  /** Deadline of the whole run. */
+  runDeadline: Deadline | undefined;
+  /** Set once the outcome is reported or the attempt is given up: nothing is sent for it any more. */
+  closed = false;
+  /** Its spans; unset until the handler is called, and without an OpenTelemetry SDK. */
+  trace: RunTrace | undefined;
+  /** What the schema made of the payload. */
+  parsed: unknown;
+  readonly warnings: TaskWarning[] = [];
+  readonly #host: AttemptHost;
+  #controller: AbortController | undefined;
+  #log: TaskLog | undefined;
+  #phases: Phases | undefined;
+  #progress: ProgressThrottle | undefined;
+  #chunks = 0;
+
+  constructor(host: AttemptHost, assignment: AssignmentMessage, definition: CompiledTask) {
+    this.#host = host;
+    this.assignment = assignment;
+    this.definition = definition;
+    this.receivedMs = host.clock.monotonicMs();
+  }
+
+  get id(): string {
+    return this.assignment.attemptId;
+  }
+
+  get payload(): never {
+    return this.parsed as never;
+  }
+
+  get rawPayload(): Uint8Array {
+    const { payload } = this.assignment;
+    return typeof payload === "string" ? Buffer.from(payload, "utf8") : payload;
+  }
+
+  get contentType(): string {
+    return this.assignment.contentType;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.assignment.headers;
+  }
+
+  get task(): { id: string; type: string; queue: string } {
+    const { taskId, type, queue } = this.assignment;
+    return { id: taskId, type, queue };
+  }
+
+  get attempt(): { id: string; number: number; max: number } {
+    const { attemptId, attemptNumber, maxAttempts } = this.assignment;
+    return { id: attemptId, number: attemptNumber, max: maxAttempts };
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.stop !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.stop.reason);
+    return this.#controller.signal;
+  }
+
+  get log(): TaskLog {
+    const { attemptId, taskId, type } = this.assignment;
+    if (this.#log === undefined) {
+      const log = this.#host.log.child({ attempt_id: attemptId, task_id: taskId, task_type: type });
+      this.#log = taskLog(this.trace?.log(log) ?? log);
+    }
+    return this.#log;
+  }
+
+  /** Asks the handler to stop. */
+  abort(stop: StopRequest): void {
+    if (this.stop !== undefined || this.closed) return;
+    this.stop = stop;
+    this.#controller?.abort(stop.reason);
+  }
+
+  readonly progress = (howFar: number | ProgressCount, message?: string): void => {
+    if (this.closed) return;
+    this.#progress ??= new ProgressThrottle(this.id, this.#host);
+    this.#progress.report(howFar, message);
+  };
+
+  readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
+    this.#phases ??= new Phases(this.#host, this.assignment, {
+      event: (event, attributes) => {
+        // What was said of how far it is belongs to what ran before.
+        this.#progress?.close();
+        this.event(event, attributes);
+      },
+      timedOut: (phase, limitMs) =>
+        this.abort({
+          kind: "timedOut",
+          reason: new TimedOutError(`Phase ${phase} ran longer than ${limitMs / 1000} s.`),
+        }),
+      log: () => this.log,
+      startedMs: () => this.startedMs ?? this.receivedMs,
+      trace: () => this.trace,
+    });
+    return this.#phases.run(name, fn, options);
+  };
+
+  readonly output = (chunk: string | Uint8Array): void => {
+    if (this.closed) return;
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk, "utf8") : chunk;
+    if (!isBytes(bytes)) {
+      throw new TypeError(
+        "ctx.output() takes a text or a Uint8Array; for other bytes give new Uint8Array(buffer)",
+      );
+    }
+    for (let start = 0; start < bytes.byteLength; start += MAX_CHUNK_BYTES) {
+      this.#chunks += 1;
+      // A copy of its own: a view's clone carries all the memory that it looks into.
+      const data = new Uint8Array(bytes.subarray(start, start + MAX_CHUNK_BYTES));
+      this.#host.link.send({ kind: "output", attemptId: this.id, sequence: this.#chunks, data });
+    }
+    this.#host.link.flush();
+  };
+
+  readonly warn = (warning: TaskWarning): void => {
+    // JavaScript authors pass numbers and undefined, which the wire does not take.
+    const [step, message] = [String(warning.step), cutWellFormed(String(warning.message), 4096)];
+    const code = toCode(String(warning.code));
+    this.warnings.push({ step, code, message });
+    this.log.warn({ event: "task.warning", step, code }, message);
+  };
+
+  /** Sends a lifecycle event. */
+  event(name: string, attributes?: Readonly<Record<string, string>>): void {
+    if (this.closed) return;
+    const elapsedMs = this.#host.clock.monotonicMs() - this.receivedMs;
+    this.#host.link.send({ kind: "event", attemptId: this.id, name, elapsedMs, attributes });
+  }
+
+  /** Milliseconds since the handler was called. */
+  get runMs(): number {
+    return this.startedMs === undefined ? 0 : this.#host.clock.monotonicMs() - this.startedMs;
+  }
+
+  /** Named phases so far. */
+  get timings(): readonly { phase: string; durationMs: number; failed: boolean }[] {
+    return this.#phases?.timings ?? [];
+  }
+
+  /** The handler has ended: sends what waits and stops every watch. */
+  close(): void {
+    this.#progress?.close();
+    this.#phases?.close();
+    this.unwinding?.close();
+    this.#host.deadlines.remove(this.runDeadline);
+    this.closed = true;
+  }
+}

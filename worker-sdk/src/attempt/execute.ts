@@ -1,0 +1,180 @@
+import { cutWellFormed } from "@muster/common/text";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { runTimedOut } from "../errors.ts";
+import type { Outcome } from "../link/messages.ts";
+import type { FailureClassification } from "../options/task-definition.ts";
+import type { Attempt } from "./attempt.ts";
+import { classifyError, messageOf, tracebackOf } from "./failure/classify.ts";
+import { findJsonFault, isBytes } from "./json-form.ts";
+
+/** What the outcome of an attempt depends on besides its handler. */
+export interface ExecuteOptions {
+  readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
+  /** Largest output in bytes. */
+  readonly maxResultBytes: number;
+}
+
+/**
+ * Runs an attempt's handler to its outcome; never throws. The handler is called before this returns when
+ * the payload needs no asynchronous check.
+ */
+export async function execute(attempt: Attempt, options: ExecuteOptions): Promise<Outcome> {
+  const { definition } = attempt;
+  const decoded = decodePayload(attempt);
+  if (decoded.fault !== undefined) return refusal("INVALID_PAYLOAD", decoded.fault);
+  attempt.parsed = decoded.value;
+  if (definition.input !== undefined) {
+    const check = validate(definition.input, decoded.value);
+    const checked = check instanceof Promise ? await check : check;
+    if (checked.fault !== undefined) return refusal("INVALID_PAYLOAD", checked.fault);
+    attempt.parsed = checked.value;
+  }
+  let value: unknown;
+  try {
+    value = await definition.handler(attempt);
+  } catch (error) {
+    return outcomeOfThrow(attempt, error, options);
+  }
+  // Whoever asked for the end was told that the task is being cancelled: a value that comes after all does
+  // not make it a success.
+  if (attempt.stop?.kind === "cancelled")
+    return { kind: "cancelled", message: "the handler returned after the cancellation" };
+  const passed = passedTimeout(attempt);
+  if (passed !== undefined) return timedOut(passed, "");
+  if (definition.output !== undefined) {
+    const checked = await validate(definition.output, value);
+    if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);
+    value = checked.value;
+  }
+  return outcomeOfValue(attempt, value, options.maxResultBytes);
+}
+
+/** Editors and shells of some systems begin every file with it; JSON.parse refuses it. */
+const BYTE_ORDER_MARK = "\ufeff";
+
+interface Checked {
+  readonly value?: unknown;
+  readonly fault?: string;
+}
+
+function decodePayload(attempt: Attempt): Checked {
+  const { payload, contentType } = attempt.assignment;
+  // Bytes that claim to be JSON were not UTF-8.
+  if (typeof payload !== "string") {
+    return contentType.startsWith("application/json")
+      ? { fault: "The payload says application/json but is not UTF-8." }
+      : { value: payload };
+  }
+  const text = payload.startsWith(BYTE_ORDER_MARK) ? payload.slice(1) : payload;
+  if (text === "") return { value: null };
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    // The parser's message quotes the payload, which must not get into logs.
+    return { fault: `The payload says application/json but does not parse (${payload.length} characters).` };
+  }
+}
+
+function validate(schema: StandardSchemaV1, value: unknown): Checked | Promise<Checked> {
+  try {
+    const result = schema["~standard"].validate(value);
+    return result instanceof Promise ? result.then(readResult, schemaFault) : readResult(result);
+  } catch (error) {
+    return schemaFault(error);
+  }
+}
+
+function readResult(result: StandardSchemaV1.Result<unknown>): Checked {
+  if (result.issues === undefined) return { value: result.value };
+  const issues = result.issues.slice(0, 10).map(({ path, message }) => {
+    const where = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+    return where === "" ? message : `${where}: ${message}`;
+  });
+  const more =
+    result.issues.length > issues.length ? ` (and ${result.issues.length - issues.length} more)` : "";
+  return { fault: `${issues.join("; ")}${more}` };
+}
+
+function schemaFault(error: unknown): Checked {
+  return { fault: `the schema itself threw: ${messageOf(error)}` };
+}
+
+function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Outcome {
+  const { warnings } = attempt;
+  if (isBytes(value)) {
+    if (value.byteLength > maxBytes) return tooLarge(value.byteLength, maxBytes);
+    // A copy of its own: a view's clone carries all the memory that it looks into.
+    const output = new Uint8Array(value);
+    return { kind: "succeeded", output, contentType: "application/octet-stream", warnings };
+  }
+  let output: string | undefined;
+  try {
+    output = JSON.stringify(value === undefined ? null : value);
+  } catch (error) {
+    return refusal(
+      "RESULT_NOT_JSON",
+      `The handler's result has no JSON form: ${messageOf(error)}. Return text, numbers, lists and plain objects.`,
+    );
+  }
+  const fault = findJsonFault(value);
+  if (fault !== undefined || output === undefined) {
+    const { what, instead } = fault ?? { what: `a ${typeof value}`, instead: "a plain object" };
+    return refusal(
+      "RESULT_NOT_JSON",
+      `The result is or has ${what}, which has no JSON form; return ${instead}.`,
+    );
+  }
+  // UTF-8 is at most three bytes for each UTF-16 unit: most results need no counting.
+  if (output.length * 3 > maxBytes) {
+    const bytes = Buffer.byteLength(output);
+    if (bytes > maxBytes) return tooLarge(bytes, maxBytes);
+  }
+  return { kind: "succeeded", output, contentType: "application/json", warnings };
+}
+
+/** The hard timeout that the attempt passed. A handler that held the main loop returns before its timer can fire. */
+function passedTimeout(attempt: Attempt): Error | undefined {
+  const { stop, runMs } = attempt;
+  if (stop?.kind === "timedOut") return stop.reason;
+  const { runTimeoutMs } = attempt.assignment;
+  if (stop !== undefined || runTimeoutMs === undefined || runTimeoutMs <= 0 || runMs <= runTimeoutMs)
+    return undefined;
+  return runTimedOut(runTimeoutMs);
+}
+
+function timedOut(reason: Error, traceback: string): Outcome {
+  return { kind: "failed", class: "timed_out", code: "TIMED_OUT", message: reason.message, traceback };
+}
+
+function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOptions): Outcome {
+  const passed = passedTimeout(attempt);
+  if (passed !== undefined) return timedOut(passed, tracebackOf(error));
+  switch (attempt.stop?.kind) {
+    case undefined:
+    case "timedOut": {
+      return { kind: "failed", ...classifyError(error, options.classify) };
+    }
+    case "cancelled":
+    case "revoked":
+      return { kind: "cancelled", message: cutWellFormed(messageOf(error), 4096) };
+    case "drain":
+      return { kind: "released", reason: "drain" };
+  }
+}
+
+function tooLarge(bytes: number, maxBytes: number): Outcome {
+  return refusal(
+    "RESULT_TOO_LARGE",
+    `The result has ${bytes} bytes; the scheduler takes ${maxBytes}. Store it elsewhere and return a reference.`,
+  );
+}
+
+function refusal(code: string, message: string): Outcome {
+  return {
+    kind: "failed",
+    class: "non_retryable",
+    code,
+    message: cutWellFormed(message, 4096),
+    traceback: "",
+  };
+}

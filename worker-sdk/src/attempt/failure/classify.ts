@@ -1,0 +1,114 @@
+import { cutWellFormed } from "@muster/common/text";
+import { NonRetryableError, RetryableError } from "../../errors.ts";
+import type { FailureClassification } from "../../options/task-definition.ts";
+import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
+import { isInstance, readThrown } from "./thrown.ts";
+
+/** A failure as it is reported. */
+export interface ClassifiedFailure {
+  readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
+  readonly code: string;
+  readonly message: string;
+  readonly traceback: string;
+  readonly retryAfterMs?: number;
+}
+
+/** Longest message and traceback that a report carries, in characters (limits of the protocol). */
+const MAX_MESSAGE = 4096;
+const MAX_TRACEBACK = 64 * 1024;
+
+/** A longer wait is taken for a mistake and left to the task's policy: a year. */
+const MAX_RETRY_AFTER_S = 31_536_000;
+
+/**
+ * How an error that a handler threw is reported. The author's `classify` is asked first. Then
+ * NonRetryableError and the codes of node-codes.ts end the task, memory that ran out in a thread of the
+ * handler's is counted on the budget for it, and everything else is worth another attempt, programming
+ * errors (TypeError, ReferenceError, ...) too: they often come from one bad input or a half-finished deploy, the
+ * retry budget bounds them, and a retry after the fix saves the task. The code is the error's own code
+ * (`ECONNRESET`, `ENOSPC`), else its class name (`TYPE_ERROR`).
+ */
+export function classifyError(
+  error: unknown,
+  classify: ((error: unknown) => FailureClassification | undefined) | undefined,
+): ClassifiedFailure {
+  const verdict = askAuthor(error, classify);
+  const retryAfterS = verdict?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
+  return {
+    class: verdict ? (verdict.retryable ? "retryable" : "non_retryable") : classOf(error),
+    code: toCode(String(verdict?.code ?? codeOf(error))),
+    message: cutWellFormed(String(verdict?.message ?? messageOf(error)), MAX_MESSAGE),
+    traceback: tracebackOf(error),
+    ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
+      ? {}
+      : { retryAfterMs: retryAfterS * 1000 }),
+  };
+}
+
+/** Message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return readThrown(error).message;
+}
+
+/** Class name of whatever was thrown. */
+export function classNameOf(error: unknown): string {
+  return readThrown(error).className;
+}
+
+/** Stack with the stacks of its inner errors and causes, cut to what a report carries. */
+export function tracebackOf(error: unknown): string {
+  return cutWellFormed(readThrown(error).traceback, MAX_TRACEBACK);
+}
+
+/** Any name in the form of a code: `[A-Z][A-Z0-9_]{0,63}`. */
+export function toCode(name: string): string {
+  const code = name
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .toUpperCase()
+    .replaceAll(/[^A-Z0-9]+/g, "_")
+    .replace(/^[^A-Z]+/, "")
+    .replace(/_+$/, "")
+    .slice(0, 64);
+  return code === "" ? "ERROR" : code;
+}
+
+function retryAfterOf(error: unknown): number | undefined {
+  const seconds: unknown = Object(error).retryAfterS;
+  return typeof seconds === "number" ? seconds : undefined;
+}
+
+function askAuthor(
+  error: unknown,
+  classify: ((error: unknown) => FailureClassification | undefined) | undefined,
+): FailureClassification | undefined {
+  try {
+    return classify?.(error);
+  } catch (fault) {
+    // A broken hook must not hide the handler's own error, nor decide that a task is lost.
+    const message = `${messageOf(error)} (the classify hook itself threw: ${messageOf(fault)})`;
+    return { retryable: true, code: codeOf(error), message };
+  }
+}
+
+function classOf(error: unknown): ClassifiedFailure["class"] {
+  if (isOf(error, RetryableError)) return "retryable";
+  const code = codeOf(error);
+  if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
+  if (isOf(error, NonRetryableError) || NON_RETRYABLE_NODE_CODES.has(code)) return "non_retryable";
+  // Of several failures each must be final for all to be.
+  const { inner } = readThrown(error);
+  return inner.length > 0 && inner.every((each) => classOf(each) === "non_retryable")
+    ? "non_retryable"
+    : "retryable";
+}
+
+/** By class, or by name: a test runner or a second copy of this package has classes of its own. */
+function isOf(error: unknown, known: typeof RetryableError | typeof NonRetryableError): boolean {
+  return readThrown(error).className === known.name || isInstance(error, known);
+}
+
+function codeOf(error: unknown): string {
+  const { code, className } = readThrown(error);
+  if (code !== undefined) return code;
+  return typeof error === "object" && error !== null ? className : "ERROR";
+}

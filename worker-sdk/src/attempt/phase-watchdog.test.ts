@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Clock } from "../clock.ts";
+import { Beats } from "../link/health/heartbeat.ts";
+import type { ToLink } from "../link/messages.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Watch } from "./phase-watchdog.ts";
+import { ProgressThrottle } from "./progress.ts";
+
+/** A clock that moves when the test says so. */
+class ManualClock implements Clock {
+  #nowMs = 0;
+  readonly #timers = new Set<{ dueMs: number; periodMs: number; callback: () => void }>();
+
+  get timerCount(): number {
+    return this.#timers.size;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    return this.#add(delayMs, 0, callback);
+  }
+
+  every(periodMs: number, callback: () => void): () => void {
+    return this.#add(periodMs, periodMs, callback);
+  }
+
+  advance(ms: number): void {
+    const endMs = this.#nowMs + ms;
+    for (;;) {
+      const next = [...this.#timers].sort((a, b) => a.dueMs - b.dueMs)[0];
+      if (next === undefined || next.dueMs > endMs) break;
+      this.#nowMs = next.dueMs;
+      if (next.periodMs > 0) next.dueMs += next.periodMs;
+      else this.#timers.delete(next);
+      next.callback();
+    }
+    this.#nowMs = endMs;
+  }
+
+  /** Time passes and no timer fires, as when the process is stopped. */
+  jump(ms: number): void {
+    this.#nowMs += ms;
+    for (const timer of this.#timers) if (timer.dueMs < this.#nowMs) timer.dueMs = this.#nowMs;
+  }
+
+  #add(delayMs: number, periodMs: number, callback: () => void): () => void {
+    const timer = { dueMs: this.#nowMs + delayMs, periodMs, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+}
+
+function watched(warnAfterMs: number) {
+  const clock = new ManualClock();
+  const told: [string, number][] = [];
+  const watch = new Watch(clock, new Deadlines(clock), warnAfterMs, {
+    stuck: (elapsedMs) => told.push(["stuck", elapsedMs]),
+    recovered: (elapsedMs) => told.push(["recovered", elapsedMs]),
+  });
+  return { clock, told, watch };
+}
+
+test("a stuck phase is reported at intervals that double, and as recovered at its end", () => {
+  const { clock, told, watch } = watched(1000);
+  clock.advance(999);
+  assert.deepEqual(told, []);
+  clock.advance(7001);
+  watch.close();
+  clock.advance(60_000);
+  assert.deepEqual(told, [
+    ["stuck", 1000],
+    ["stuck", 3000],
+    ["stuck", 7000],
+    ["recovered", 8000],
+  ]);
+  assert.equal(clock.timerCount, 0);
+});
+
+test("progress starts the watch anew and takes a warning back; a quiet end says nothing", () => {
+  const { clock, told, watch } = watched(1000);
+  clock.advance(900);
+  watch.progress();
+  clock.advance(900);
+  assert.deepEqual(told, []);
+  clock.advance(100);
+  watch.progress();
+  clock.advance(500);
+  watch.close();
+  assert.deepEqual(told, [
+    ["stuck", 1900],
+    ["recovered", 1900],
+  ]);
+});
+
+test("deadlines fire in time on one timer, however they are added, moved and removed", () => {
+  const clock = new ManualClock();
+  const deadlines = new Deadlines(clock);
+  const fired: string[] = [];
+  deadlines.add(300, () => fired.push("c"));
+  const moved = deadlines.add(100, () => fired.push("a"));
+  const removed = deadlines.add(200, () => fired.push("b"));
+  assert.equal(clock.timerCount, 1);
+  deadlines.remove(removed);
+  deadlines.postpone(moved, 400);
+  clock.advance(350);
+  assert.deepEqual(fired, ["c"]);
+  clock.advance(100);
+  assert.deepEqual(fired, ["c", "a"]);
+  assert.deepEqual([deadlines.size, clock.timerCount], [0, 0]);
+});
+
+test("progress is sent at once, then the latest of each interval, with the count of what was left out", () => {
+  const clock = new ManualClock();
+  const sent: ToLink[] = [];
+  const send = (message: ToLink) => void sent.push(message);
+  const link = { send, sendStarted: () => undefined, sendSuccess: () => undefined, flush: () => undefined };
+  const throttle = new ProgressThrottle("t-1.1", { clock, deadlines: new Deadlines(clock), link });
+  for (const share of [0.1, 0.2, 0.3]) throttle.report(share);
+  clock.advance(100);
+  throttle.report({ done: 4, total: 10, message: "pages" });
+  throttle.close();
+  const brief = sent.map(
+    (message) => message.kind === "progress" && [message.fraction, message.done, message.shed],
+  );
+  assert.deepEqual(brief, [
+    [0.1, undefined, 0],
+    [0.3, undefined, 1],
+    [undefined, 4, 0],
+  ]);
+  assert.throws(() => throttle.report(1.1), RangeError);
+  assert.throws(() => throttle.report({ done: -1 }), RangeError);
+  assert.throws(() => throttle.report(Number.NaN), RangeError);
+});
+
+test("beats without an answer for three intervals are reported once; a process that was stopped gets time", () => {
+  const clock = new ManualClock();
+  const silent: number[] = [];
+  let sent = 0;
+  const beats = new Beats(clock, {
+    send: () => {
+      sent += 1;
+    },
+    unanswered: (ms) => silent.push(ms),
+  });
+  beats.start(100);
+  clock.advance(250);
+  beats.answered();
+  clock.advance(250);
+  assert.deepEqual(silent, []);
+  clock.jump(5000);
+  clock.advance(0);
+  assert.deepEqual(silent, []);
+  clock.advance(1000);
+  assert.equal(silent.length, 1);
+  const sentByThen = sent;
+  clock.advance(1000);
+  assert.equal(sent, sentByThen);
+});

@@ -1,0 +1,150 @@
+import type { AssignmentMessage, PhaseEnd } from "../link/messages.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { RunTrace } from "../tracing/run-trace.ts";
+import type { AttemptHost } from "./attempt.ts";
+import type { PhaseOptions } from "./context.ts";
+import type { Deadline } from "./deadlines.ts";
+import { classNameOf, toCode } from "./failure/classify.ts";
+
+const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
+
+/** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
+const MAX_TIMINGS = 1000;
+
+/** Phases whose start and end an operator wants to see without asking for debug: loading takes memory and time. */
+const INFO_PHASES: ReadonlySet<string> = new Set(["model_load"]);
+
+interface OpenPhase {
+  readonly number: number;
+  readonly name: string;
+  readonly beganMs: number;
+  hardLimit: Deadline | undefined;
+}
+
+/** What the phases of an attempt tell it. */
+export interface PhasesListener {
+  event(name: string, attributes: Readonly<Record<string, string>>): void;
+  timedOut(phase: string, limitMs: number): void;
+  log(): Logger;
+  startedMs(): number;
+  trace(): RunTrace | undefined;
+}
+
+/**
+ * The named phases of one attempt: sequential, nested or side by side. Their soft watchdogs are the link's,
+ * which sees them also while a handler blocks this thread.
+ */
+export class Phases {
+  readonly #host: AttemptHost;
+  readonly #assignment: AssignmentMessage;
+  readonly #listener: PhasesListener;
+  readonly #open: OpenPhase[] = [];
+  #count = 0;
+  readonly timings: { phase: string; durationMs: number; failed: boolean }[] = [];
+
+  constructor(host: AttemptHost, assignment: AssignmentMessage, listener: PhasesListener) {
+    this.#host = host;
+    this.#assignment = assignment;
+    this.#listener = listener;
+  }
+
+  /** Runs a phase. */
+  async run<T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions): Promise<T> {
+    if (!PHASE_NAME.test(name)) throw new TypeError(`Phase "${name}" must match ${PHASE_NAME.source}.`);
+    const context = textValues(options.context ?? {});
+    const phase = this.#begin(name, options, context);
+    const timing = { phase: name, durationMs: 0, failed: true };
+    if (this.timings.length < MAX_TIMINGS) this.timings.push(timing);
+    try {
+      const trace = this.#listener.trace();
+      const value = await (trace === undefined ? fn() : trace.phase(name, context, fn));
+      timing.failed = false;
+      this.#end(phase, "completed", context, timing);
+      return value;
+    } catch (error) {
+      const failure = { error: typeof error === "object" ? toCode(classNameOf(error)) : "ERROR" };
+      this.#end(phase, "failed", { ...context, ...failure }, timing);
+      throw error;
+    }
+  }
+
+  /** The handler has ended; phases that it left open are watched no more. */
+  close(): void {
+    for (const phase of this.#open.splice(0)) this.#release(phase, "handler_ended");
+  }
+
+  #begin(name: string, options: PhaseOptions, context: Readonly<Record<string, string>>): OpenPhase {
+    const { clock, deadlines, link } = this.#host;
+    this.#count += 1;
+    const phase: OpenPhase = {
+      number: this.#count,
+      name,
+      beganMs: clock.monotonicMs(),
+      hardLimit: undefined,
+    };
+    this.#open.push(phase);
+    this.#listener.event(`task.${name}.started`, context);
+    const warnAfterS = options.warnAfterS ?? this.#host.warnAfterS(name, this.#assignment);
+    const { attemptId, taskId, type } = this.#assignment;
+    link.send({
+      kind: "phaseStarted",
+      attemptId,
+      taskId,
+      taskType: type,
+      number: phase.number,
+      phase: name,
+      sinceMs: phase.beganMs,
+      movable: options.progress === true,
+      warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
+      context,
+    });
+    // What follows may block the loop; beats must know by then what it is.
+    link.flush();
+    const limitMs = this.#assignment.phaseTimeoutsMs[name];
+    if (limitMs !== undefined && limitMs > 0) {
+      phase.hardLimit = deadlines.add(limitMs, () => this.#listener.timedOut(name, limitMs));
+    }
+    this.#say(name, "started", context);
+    return phase;
+  }
+
+  #end(
+    phase: OpenPhase,
+    outcome: "completed" | "failed",
+    attributes: Readonly<Record<string, string>>,
+    timing: { durationMs: number },
+  ): void {
+    const index = this.#open.indexOf(phase);
+    if (index >= 0) {
+      this.#open.splice(index, 1);
+      this.#release(phase, outcome);
+    }
+    timing.durationMs = this.#host.clock.monotonicMs() - phase.beganMs;
+    const limitMs = this.#assignment.phaseTimeoutsMs[phase.name];
+    // One that held the main loop ends before its timer can fire.
+    if (limitMs !== undefined && limitMs > 0 && timing.durationMs > limitMs)
+      this.#listener.timedOut(phase.name, limitMs);
+    const elapsed = Math.round(timing.durationMs);
+    this.#listener.event(`task.${phase.name}.${outcome}`, { ...attributes, elapsed_ms: String(elapsed) });
+    this.#say(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });
+  }
+
+  #release(phase: OpenPhase, how: PhaseEnd): void {
+    this.#host.deadlines.remove(phase.hardLimit);
+    const { attemptId } = this.#assignment;
+    // Before the event of its end: that it is no longer stuck precedes it.
+    this.#host.link.send({ kind: "phaseEnded", attemptId, number: phase.number, how });
+  }
+
+  #say(name: string, change: "started" | PhaseEnd, facts: Readonly<Record<string, unknown>>): void {
+    const log = this.#listener.log();
+    const fields = { event: `task.${name}.${change}`, ...facts };
+    if (INFO_PHASES.has(name)) log.info(fields, `phase ${name} ${change}`);
+    else log.debug(fields, `phase ${name} ${change}`);
+  }
+}
+
+/** JavaScript authors pass numbers, which the wire does not take. */
+function textValues(context: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(context).map(([name, value]) => [name, String(value)]));
+}

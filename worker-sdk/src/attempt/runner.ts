@@ -1,0 +1,383 @@
+import { ChurnMap } from "@muster/common/churn-map";
+import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "../errors.ts";
+import type {
+  AssignmentGroup,
+  AssignmentMessage,
+  FromLink,
+  Outcome,
+  RejectReason,
+} from "../link/messages.ts";
+import type { CompiledOptions, CompiledTask } from "../options/options.ts";
+import type { Totals } from "../run/lifecycle-log.ts";
+import { type RunEnd, RunTrace } from "../tracing/run-trace.ts";
+import type { AttemptHost, StopRequest } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
+import { withinAttempt } from "./attempt-scope.ts";
+import type { ExecuteOptions } from "./execute.ts";
+import { execute } from "./execute.ts";
+import { classifyError } from "./failure/classify.ts";
+import { Watch } from "./phase-watchdog.ts";
+
+/** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
+const DEFAULT_GRACE_MS = 5000;
+
+/**
+ * A handler that keeps the main thread for longer than this is expected to do so again: everything
+ * queued for the scheduler is then handed over before the next one is called. A hand-over costs some
+ * 10 µs, which trivial handlers share.
+ */
+const BLOCKING_MS = 0.5;
+
+interface TypeState {
+  readonly task: CompiledTask;
+  active: number;
+  /** Longest recent time that the handler kept the main thread before its first await; infinite at first. */
+  syncMs: number;
+}
+
+/** Takes assignments, runs them within the slots, reports how they end. */
+export class Runner {
+  readonly #host: AttemptHost;
+  readonly #options: CompiledOptions;
+  readonly #executeOptions: () => ExecuteOptions;
+  readonly #types = new Map<string, TypeState>();
+  readonly #running = new ChurnMap<string, Attempt>();
+  /** Spans of runs whose outcome the scheduler has not taken yet. */
+  readonly #unacknowledged = new Map<string, RunTrace>();
+  /** How attempts ended since the process started. */
+  readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
+  #waiting: Attempt[] = [];
+  #closedTo: "DRAINING" | "PAUSED" | undefined;
+  #idleWaiters: (() => void)[] = [];
+  /** A handler was called since the loop last turned. */
+  #startedInTurn = false;
+
+  constructor(host: AttemptHost, options: CompiledOptions, executeOptions: () => ExecuteOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#executeOptions = executeOptions;
+    for (const task of options.tasks.values()) {
+      this.#types.set(task.type, { task, active: 0, syncMs: Number.POSITIVE_INFINITY });
+    }
+  }
+
+  /** Handlers that have not returned. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** Attempts that wait or run here, by id. */
+  get heldIds(): string[] {
+    return [...this.#waiting.map(({ id }) => id), ...this.#running.keys()];
+  }
+
+  /** Refuses new work for this reason; `undefined` takes it again. */
+  closeTo(reason: "DRAINING" | "PAUSED" | undefined): void {
+    if (this.#closedTo !== "DRAINING") this.#closedTo = reason;
+  }
+
+  /** Accepts what there is room for, rejects the rest, starts what has a slot. */
+  take(groups: readonly AssignmentGroup[]): void {
+    const { link, log } = this.#host;
+    const accepted: Attempt[] = [];
+    for (const assignment of groups.flatMap(spread)) {
+      const type = this.#types.get(assignment.type);
+      const refusal = this.#refusal(assignment, type, accepted.length);
+      if (refusal !== undefined || type === undefined) {
+        const { attemptId } = assignment;
+        const reason = refusal ?? "UNKNOWN_TYPE";
+        link.send({ kind: "reject", attemptId, reason, detail: `refused by the worker: ${reason}` });
+        log.warn({ event: "task.rejected", attempt_id: attemptId, task_type: assignment.type, reason });
+        continue;
+      }
+      accepted.push(new Attempt(this.#host, assignment, type.task));
+    }
+    if (accepted.length === 0) return;
+    link.send({ kind: "accept", attemptIds: accepted.map(({ id }) => id) });
+    for (const attempt of accepted) {
+      const { attemptId, taskId, type, queue, attemptNumber } = attempt.assignment;
+      log.info(
+        {
+          event: "task.received",
+          attempt_id: attemptId,
+          task_id: taskId,
+          task_type: type,
+          queue,
+          attempt: attemptNumber,
+        },
+        "task received",
+      );
+      this.#waiting.push(attempt);
+    }
+    this.#startWaiting();
+  }
+
+  /** Asks a handler to stop, or ends an attempt that has not begun. */
+  cancel({ attemptId, reason, graceMs, timedOut }: Extract<FromLink, { kind: "cancel" }>): void {
+    const stop: StopRequest = timedOut
+      ? { kind: "timedOut", reason: new TimedOutError(reason || "A hard timeout ran out.") }
+      : { kind: "cancelled", reason: new CancelledError(reason) };
+    const waiting = this.#takeWaiting(attemptId);
+    if (waiting !== undefined) {
+      const message = stop.reason.message;
+      const outcome: Outcome = timedOut
+        ? { kind: "failed", class: "timed_out", code: "TIMED_OUT", message, traceback: "" }
+        : { kind: "cancelled", message };
+      this.#report(waiting, outcome);
+      return;
+    }
+    const attempt = this.#running.get(attemptId);
+    if (attempt !== undefined) this.#stop(attempt, stop, graceMs ?? DEFAULT_GRACE_MS);
+  }
+
+  /** An attempt is no longer ours. */
+  revoke(attemptId: string, reason: string): void {
+    this.#host.log.warn({ event: "task.revoked", attempt_id: attemptId, reason }, "attempt revoked");
+    this.refused(attemptId);
+    const waited = this.#takeWaiting(attemptId) !== undefined;
+    const attempt = this.#running.get(attemptId);
+    if (waited || attempt === undefined) {
+      this.#host.link.send({ kind: "forget", attemptId });
+      return;
+    }
+    attempt.revoked = true;
+    this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
+  }
+
+  /** The scheduler has taken these outcomes. */
+  acknowledged(attemptIds: readonly string[]): void {
+    for (const attemptId of attemptIds) {
+      this.#unacknowledged.get(attemptId)?.release();
+      this.#unacknowledged.delete(attemptId);
+    }
+  }
+
+  /** The scheduler has not taken the outcome: the attempt was no longer ours. */
+  refused(attemptId: string): void {
+    this.#unacknowledged.get(attemptId)?.drop();
+    this.#unacknowledged.delete(attemptId);
+  }
+
+  /** Gives back what has not begun. */
+  releaseWaiting(reason: string): void {
+    for (const attempt of this.#waiting.splice(0)) this.#report(attempt, { kind: "released", reason });
+  }
+
+  /** Asks every handler to stop because the worker ends. */
+  stopAll(reason: string): void {
+    for (const attempt of this.#running.values()) {
+      this.#stop(attempt, { kind: "drain", reason: new DrainError(reason) }, DEFAULT_GRACE_MS);
+    }
+  }
+
+  /** Gives back what has not returned; what the handlers return later is dropped. */
+  releaseRunning(reason: string): void {
+    for (const attempt of [...this.#running.values()]) {
+      this.#running.delete(attempt.id);
+      this.#report(attempt, { kind: "released", reason });
+    }
+    this.#wakeIdle();
+  }
+
+  /** The worker is gone: aborts every handler and reports nothing. */
+  abandon(reason: Error): void {
+    this.closeTo("DRAINING");
+    this.#waiting = [];
+    for (const attemptId of [...this.#unacknowledged.keys()]) this.refused(attemptId);
+    for (const attempt of [...this.#running.values()]) {
+      attempt.abort({ kind: "revoked", reason });
+      attempt.close();
+      attempt.trace?.drop();
+      this.#running.delete(attempt.id);
+    }
+    this.#wakeIdle();
+  }
+
+  /** Resolves when no handler runs. */
+  idle(): Promise<void> {
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #refusal(
+    assignment: AssignmentMessage,
+    type: TypeState | undefined,
+    justAccepted: number,
+  ): RejectReason | undefined {
+    if (type === undefined) return "UNKNOWN_TYPE";
+    if (this.#closedTo !== undefined) return this.#closedTo;
+    const { concurrency, prefetch } = this.#options;
+    const taken = this.#running.size + this.#waiting.length + justAccepted;
+    if (taken >= concurrency + prefetch) return "NO_SLOT";
+    // A handler of this very attempt that was revoked and has not returned.
+    return this.#running.has(assignment.attemptId) ? "NO_SLOT" : undefined;
+  }
+
+  #startWaiting(): void {
+    for (let index = 0; index < this.#waiting.length && this.#running.size < this.#options.concurrency; ) {
+      const attempt = this.#waiting[index];
+      const type = attempt === undefined ? undefined : this.#types.get(attempt.definition.type);
+      if (attempt === undefined || type === undefined) return;
+      if (type.task.concurrency > 0 && type.active >= type.task.concurrency) {
+        index += 1;
+        continue;
+      }
+      // What was started in this turn gets to finish and report before a handler that may block.
+      if (this.#startedInTurn && type.syncMs > BLOCKING_MS) return;
+      if (index === 0) this.#waiting.shift();
+      else this.#waiting.splice(index, 1);
+      this.#start(attempt, type);
+    }
+  }
+
+  #start(attempt: Attempt, type: TypeState): void {
+    const { clock, deadlines, link } = this.#host;
+    this.#running.set(attempt.id, attempt);
+    type.active += 1;
+    if (!this.#startedInTurn) {
+      this.#startedInTurn = true;
+      setImmediate(() => {
+        this.#startedInTurn = false;
+        this.#startWaiting();
+      });
+    }
+    const startedMs = clock.monotonicMs();
+    attempt.startedMs = startedMs;
+    link.sendStarted(attempt.id, startedMs - attempt.receivedMs);
+    const { runTimeoutMs } = attempt.assignment;
+    if (runTimeoutMs !== undefined && runTimeoutMs > 0) {
+      attempt.runDeadline = deadlines.add(runTimeoutMs, () => {
+        this.#stop(attempt, { kind: "timedOut", reason: runTimedOut(runTimeoutMs) }, DEFAULT_GRACE_MS);
+      });
+    }
+    if (type.syncMs > BLOCKING_MS) link.flush();
+    attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
+    const run = () => withinAttempt(attempt.id, () => execute(attempt, this.#executeOptions()));
+    const outcome = attempt.trace === undefined ? run() : attempt.trace.within(run);
+    const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
+    type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
+    outcome.then(
+      (ended) => this.#ended(attempt, type, ended),
+      (error) => this.#ended(attempt, type, { kind: "failed", ...classifyError(error, undefined) }),
+    );
+  }
+
+  #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
+    type.active -= 1;
+    // Released by a drain or abandoned: the outcome is no longer wanted.
+    if (this.#running.get(attempt.id) !== attempt) return;
+    this.#running.delete(attempt.id);
+    if (attempt.revoked) {
+      attempt.close();
+      attempt.trace?.drop();
+      const fields = {
+        event: "task.revoked.returned",
+        attempt_id: attempt.id,
+        outcome: outcome.kind,
+        ...attempt.trace?.fields(),
+      };
+      this.#host.link.send({ kind: "forget", attemptId: attempt.id });
+      this.#host.log.warn(fields, "the handler of a revoked attempt returned; its outcome is dropped");
+    } else this.#report(attempt, outcome);
+    this.#startWaiting();
+    this.#wakeIdle();
+  }
+
+  #report(attempt: Attempt, outcome: Outcome): void {
+    const cost = { runMs: attempt.runMs, phases: attempt.timings };
+    attempt.close();
+    const { link } = this.#host;
+    const { trace } = attempt;
+    trace?.end(runEnd(outcome));
+    const tell = trace?.recording === true;
+    if (trace !== undefined && tell) this.#unacknowledged.set(attempt.id, trace);
+    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0 && !tell) {
+      link.sendSuccess(attempt.id, outcome.output, outcome.contentType, cost.runMs);
+    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost, tell });
+    this.#logOutcome(attempt, outcome, cost.runMs);
+  }
+
+  #logOutcome(attempt: Attempt, outcome: Outcome, runMs: number): void {
+    this.totals[outcome.kind === "succeeded" ? "completed" : outcome.kind] += 1;
+    const { attemptId, taskId, type } = attempt.assignment;
+    const fields = {
+      event: outcome.kind === "succeeded" ? "task.completed" : `task.${outcome.kind}`,
+      attempt_id: attemptId,
+      task_id: taskId,
+      task_type: type,
+      run_ms: Math.round(runMs * 1000) / 1000,
+      ...attempt.trace?.fields(),
+    };
+    switch (outcome.kind) {
+      case "succeeded":
+        this.#host.log.info({ ...fields, warnings: outcome.warnings.length }, "task completed");
+        return;
+      case "failed":
+        this.#host.log.info(
+          { ...fields, failure_class: outcome.class, code: outcome.code, error: outcome.message },
+          "task failed",
+        );
+        return;
+      case "cancelled":
+        this.#host.log.info(fields, "task cancelled");
+        return;
+      case "released":
+        this.#host.log.info({ ...fields, reason: outcome.reason }, "task released");
+    }
+  }
+
+  #stop(attempt: Attempt, stop: StopRequest, graceMs: number): void {
+    if (attempt.stop !== undefined) return;
+    this.#host.link.send({ kind: "cancelling", attemptId: attempt.id });
+    attempt.trace?.event("stop_requested", { reason: stop.kind });
+    const { clock, deadlines } = this.#host;
+    attempt.unwinding = new Watch(clock, deadlines, Math.max(1, graceMs), {
+      stuck: (elapsedMs) =>
+        attempt.log.warn(
+          { event: "task.cancel.unwinding", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
+          "the handler was asked to stop and has not returned; it keeps its slot",
+        ),
+      recovered: (elapsedMs) =>
+        attempt.log.info(
+          { event: "task.cancel.unwound", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },
+          "the handler has returned",
+        ),
+    });
+    attempt.abort(stop);
+  }
+
+  #takeWaiting(attemptId: string): Attempt | undefined {
+    const index = this.#waiting.findIndex(({ id }) => id === attemptId);
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+  }
+
+  #wakeIdle(): void {
+    if (this.#running.size > 0) return;
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+}
+
+function spread(group: AssignmentGroup): AssignmentMessage[] {
+  const { common, attemptIds, taskIds, attemptNumbers, payloads, headers } = group;
+  return attemptIds.map((attemptId, index) => ({
+    ...common,
+    attemptId,
+    taskId: taskIds[index] ?? "",
+    attemptNumber: attemptNumbers[index] ?? 0,
+    payload: payloads[index] ?? "",
+    headers: headers.length === 0 ? NO_HEADERS : headersAt(headers, index),
+  }));
+}
+
+const NO_HEADERS: AssignmentMessage["headers"] = Object.freeze({});
+
+function headersAt(columns: AssignmentGroup["headers"], index: number): AssignmentMessage["headers"] {
+  const headers: Record<string, string> = {};
+  for (const { name, values } of columns) headers[name] = values[index] ?? "";
+  return headers;
+}
+
+function runEnd(outcome: Outcome): RunEnd {
+  if (outcome.kind !== "failed") return { outcome: outcome.kind };
+  return { outcome: outcome.kind, error: { type: outcome.code, message: outcome.message } };
+}

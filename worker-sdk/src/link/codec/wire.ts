@@ -1,0 +1,289 @@
+import { isUtf8 } from "node:buffer";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { WorkerMessage } from "@muster/protocol";
+import {
+  AttemptMetricsSchema,
+  FailureClass,
+  RejectionReason,
+  ResourceStateSchema,
+  StartupPhaseSchema,
+  SucceededSchema,
+  TaskResultSchema,
+  TaskResultsSchema,
+  WorkerMessageSchema,
+} from "@muster/protocol";
+import { durationFromMs, msFromDuration } from "../../duration.ts";
+import type {
+  AssignmentGroup,
+  Cost,
+  Outcome,
+  RejectReason,
+  ResourceStateMessage,
+  StartupPhaseMessage,
+} from "../messages.ts";
+import type { HeldResult, LoggedEvent, PlainSuccess } from "../outbox/in-flight.ts";
+import type { IncomingAssignment } from "./assignments-frame.ts";
+
+/** A WorkerMessage's kind, as `create` takes it. */
+export type WorkerMessageKind = NonNullable<MessageInitShape<typeof WorkerMessageSchema>["kind"]>;
+
+/** Encodes a WorkerMessage. */
+export function encode(kind: WorkerMessageKind): Uint8Array {
+  return toBinary(WorkerMessageSchema, create(WorkerMessageSchema, { kind }) satisfies WorkerMessage);
+}
+
+/** A startup phase in protobuf. */
+export function startupPhase(phase: StartupPhaseMessage) {
+  return create(StartupPhaseSchema, {
+    phase: phase.phase,
+    outcome: phase.outcome,
+    elapsed: durationFromMs(phase.elapsedMs),
+    detail: phase.detail,
+    attributes: { ...phase.attributes },
+  });
+}
+
+/** What a beat says of resources that are being loaded or could not be loaded. */
+export function resourceStates(states: readonly ResourceStateMessage[], nowMs: number) {
+  return states.map(({ resource, loading, sinceMs, failures, error }) =>
+    create(ResourceStateSchema, {
+      resource,
+      loading,
+      age: durationFromMs(Math.max(0, nowMs - sinceMs)),
+      failureCount: failures,
+      error,
+    }),
+  );
+}
+
+/** A rejection's reason in protobuf. */
+export function rejectionReason(reason: RejectReason): RejectionReason {
+  return RejectionReason[reason];
+}
+
+const FAILURE_CLASSES = {
+  retryable: FailureClass.RETRYABLE,
+  non_retryable: FailureClass.NON_RETRYABLE,
+  out_of_memory: FailureClass.OUT_OF_MEMORY,
+  timed_out: FailureClass.TIMED_OUT,
+} as const;
+
+/** A lifecycle event as a WorkerMessage. */
+export function encodeEvent(attemptId: string, event: LoggedEvent): Uint8Array {
+  const { sequence, name, elapsedMs, attributes } = event;
+  return encode({
+    case: "taskEvent",
+    value: {
+      attemptId,
+      sequence: BigInt(sequence),
+      name,
+      elapsed: durationFromMs(elapsedMs),
+      attributes: { ...attributes },
+    },
+  });
+}
+
+const RESULTS_TAG = WorkerMessageSchema.field.taskResults.number;
+const RESULT_TAG = TaskResultsSchema.field.results.number;
+const RESULT = {
+  attemptId: TaskResultSchema.field.attemptId.number,
+  succeeded: TaskResultSchema.field.succeeded.number,
+  metrics: TaskResultSchema.field.metrics.number,
+  output: SucceededSchema.field.output.number,
+  contentType: SucceededSchema.field.contentType.number,
+  runDuration: AttemptMetricsSchema.field.runDuration.number,
+  peakRssBytes: AttemptMetricsSchema.field.peakRssBytes.number,
+};
+
+/** A WorkerMessage of TaskResults under construction. */
+export class ResultsFrame {
+  readonly #writer = new BinaryWriter().tag(RESULTS_TAG, WireType.LengthDelimited).fork();
+
+  /** Adds an attempt's result. */
+  add(attemptId: string, result: HeldResult): void {
+    this.#writer.tag(RESULT_TAG, WireType.LengthDelimited);
+    if (result instanceof Uint8Array) this.#writer.bytes(result);
+    else writeSuccess(this.#writer.fork(), attemptId, result).join();
+  }
+
+  /** The encoded WorkerMessage; nothing may be added after it. */
+  finish(): Uint8Array {
+    return this.#writer.join().finish();
+  }
+}
+
+/** Field by field, which spares the four message objects of every result. */
+function writeSuccess(writer: BinaryWriter, attemptId: string, success: PlainSuccess): BinaryWriter {
+  const { output, contentType, runMs, peakRssBytes } = success;
+  const micros = Math.round(runMs * 1000);
+  const seconds = Math.trunc(micros / 1e6);
+  writer.tag(RESULT.attemptId, WireType.LengthDelimited).string(attemptId);
+  writer.tag(RESULT.succeeded, WireType.LengthDelimited).fork();
+  if (output.length > 0) writer.tag(RESULT.output, WireType.LengthDelimited).bytes(bytesOf(output));
+  writer.tag(RESULT.contentType, WireType.LengthDelimited).string(contentType).join();
+  writer.tag(RESULT.metrics, WireType.LengthDelimited).fork();
+  writer.tag(RESULT.runDuration, WireType.LengthDelimited).fork();
+  if (seconds > 0) writer.tag(1, WireType.Varint).int64(seconds);
+  writer
+    .tag(2, WireType.Varint)
+    .int32((micros - seconds * 1e6) * 1000)
+    .join();
+  return writer.tag(RESULT.peakRssBytes, WireType.Varint).int64(peakRssBytes).join();
+}
+
+/** An attempt's outcome as an encoded TaskResult. */
+export function encodeResult(
+  attemptId: string,
+  outcome: Outcome,
+  cost: Cost,
+  peakRssBytes: number,
+): Uint8Array {
+  const result = create(TaskResultSchema, {
+    attemptId,
+    outcome: resultOutcome(outcome),
+    metrics: {
+      runDuration: durationFromMs(cost.runMs),
+      phases: cost.phases.map(({ phase, durationMs, failed }) => ({
+        phase,
+        duration: durationFromMs(durationMs),
+        failed,
+      })),
+      peakRssBytes: BigInt(peakRssBytes),
+    },
+  });
+  return toBinary(TaskResultSchema, result);
+}
+
+function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof TaskResultSchema>["outcome"]> {
+  switch (outcome.kind) {
+    case "succeeded": {
+      const { output, contentType } = outcome;
+      return {
+        case: "succeeded",
+        value: { output: bytesOf(output), contentType, warnings: [...outcome.warnings] },
+      };
+    }
+    case "failed": {
+      const { code, message, traceback, retryAfterMs } = outcome;
+      return {
+        case: "failed",
+        value: {
+          class: FAILURE_CLASSES[outcome.class],
+          code,
+          message,
+          traceback,
+          ...(retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(retryAfterMs) }),
+        },
+      };
+    }
+    case "cancelled":
+      return { case: "cancelled", value: { message: outcome.message } };
+    case "released":
+      return { case: "released", value: { reason: outcome.reason } };
+  }
+}
+
+/** Text as UTF-8, bytes as they are. */
+export function bytesOf(data: string | Uint8Array): Uint8Array {
+  return typeof data === "string" ? Buffer.from(data, "utf8") : data;
+}
+
+/** Assignments as the main thread takes them, neighbours that are alike in one group. */
+export function groupAssignments(assignments: readonly IncomingAssignment[]): AssignmentGroup[] {
+  const groups: AssignmentGroup[] = [];
+  let model: IncomingAssignment | undefined;
+  let group: AssignmentGroup | undefined;
+  for (const assignment of assignments) {
+    if (
+      group === undefined ||
+      model === undefined ||
+      !alike(model, assignment) ||
+      !sameNames(assignment.headers, group.headers)
+    ) {
+      model = assignment;
+      group = newGroup(assignment);
+      groups.push(group);
+    }
+    group.attemptIds.push(assignment.attemptId);
+    group.taskIds.push(assignment.taskId);
+    group.attemptNumbers.push(assignment.attemptNumber);
+    group.payloads.push(payloadOf(assignment.payload, group.common.contentType));
+    for (const { name, values } of group.headers) values.push(assignment.headers[name] ?? "");
+  }
+  return groups;
+}
+
+function newGroup(assignment: IncomingAssignment): AssignmentGroup {
+  return {
+    common: {
+      type: assignment.type,
+      queue: assignment.queue,
+      maxAttempts: assignment.maxAttemptCount,
+      contentType: assignment.contentType || "application/json",
+      runTimeoutMs: msFromDuration(assignment.runTimeout),
+      phaseTimeoutsMs: durationsMs(assignment.phaseTimeouts),
+      phaseWarningsMs: durationsMs(assignment.phaseWarnings),
+      resources: assignment.resources,
+    },
+    attemptIds: [],
+    taskIds: [],
+    attemptNumbers: [],
+    payloads: [],
+    headers: Object.keys(assignment.headers).map((name) => ({ name, values: [] })),
+  };
+}
+
+/** Traced tasks differ in the values of their headers, each having a `traceparent` of its own. */
+function sameNames(
+  one: Readonly<Record<string, string>>,
+  columns: readonly { readonly name: string }[],
+): boolean {
+  let index = 0;
+  for (const name in one) if (columns[index++]?.name !== name) return false;
+  return index === columns.length;
+}
+
+/** True when both differ at most in what a group lists; what has options of its own stands alone. */
+function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
+  return (
+    one.type === other.type &&
+    one.queue === other.queue &&
+    one.maxAttemptCount === other.maxAttemptCount &&
+    one.contentType === other.contentType &&
+    isPlain(one) &&
+    isPlain(other)
+  );
+}
+
+function isPlain(assignment: IncomingAssignment): boolean {
+  if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
+  return isEmpty(assignment.phaseTimeouts) && isEmpty(assignment.phaseWarnings);
+}
+
+function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {
+  for (const _ in entries) return false;
+  return true;
+}
+
+/** Durations of a protobuf map in milliseconds. */
+export function durationsMs(
+  durations: Readonly<Record<string, Parameters<typeof msFromDuration>[0]>>,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(durations).map(([name, duration]) => [name, msFromDuration(duration) ?? 0]),
+  );
+}
+
+function payloadOf(payload: Uint8Array, contentType: string): string | Uint8Array {
+  const isJson = isJsonType(contentType) && isUtf8(payload);
+  if (isJson) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString("utf8");
+  // A view's clone would carry the whole frame that it looks into.
+  return new Uint8Array(payload);
+}
+
+/** True for `application/json`, with or without parameters. */
+export function isJsonType(contentType: string): boolean {
+  return contentType === "application/json" || /^application\/json\s*(;|$)/i.test(contentType);
+}

@@ -1,0 +1,405 @@
+import type { Welcome } from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
+import { durationFromMs, msFromDuration } from "../../duration.ts";
+import type { Incoming } from "../codec/assignments-frame.ts";
+import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
+import { Counters } from "../health/counters.ts";
+import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
+import { Beats } from "../health/heartbeat.ts";
+import { measureWorker } from "../health/measure-worker.ts";
+import { type Measures, prometheusText } from "../health/measures.ts";
+import { Vitals } from "../health/process-metrics.ts";
+import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
+import { AttemptReports } from "../outbox/attempt-reports.ts";
+import { HeldAttempts } from "../outbox/in-flight.ts";
+import { Lanes } from "../outbox/outbox.ts";
+import type { SharedState } from "../shared.ts";
+import { orderFor } from "./control-messages.ts";
+import { FatalReport } from "./fatal-sender.ts";
+import { buildHello } from "./hello.ts";
+import { Session } from "./session.ts";
+import { Leaving } from "./shutdown.ts";
+import type { Stream } from "./stream.ts";
+import type { StreamEnd } from "./stream-end.ts";
+
+/** Feature of a scheduler that takes starts with the acceptance. */
+const BRIEF_STARTS = "brief_starts";
+
+/** Heartbeat interval when Welcome names none. */
+const DEFAULT_HEARTBEAT_MS = 5000;
+
+/** The thread's end of everything: turns main's messages into the stream's and back. */
+export class Connection {
+  readonly #data: LinkData;
+  readonly #clock: Clock;
+  readonly #emit: (message: FromLink) => void;
+  readonly #shared: SharedState;
+  readonly #held = new HeldAttempts();
+  readonly #counters = new Counters();
+  readonly #attempts: AttemptReports;
+  readonly #vitals: Vitals;
+  readonly #lanes: Lanes;
+  readonly #session: Session;
+  readonly #beats: Beats;
+  readonly #leaving: Leaving;
+  readonly #fatal: FatalReport;
+  readonly #phases: StartupPhaseMessage[];
+  #phasesSent = 0;
+  #ready = false;
+  #dialed = false;
+  #welcomed = false;
+  #resources: readonly string[];
+  #resourceStates: readonly ResourceStateMessage[] = [];
+  #paused = { paused: false, reason: "" };
+
+  constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
+    this.#data = data;
+    this.#clock = clock;
+    this.#emit = emit;
+    this.#shared = shared;
+    this.#resources = data.resources;
+    this.#phases = [...data.startupPhases];
+    this.#vitals = new Vitals(clock, shared);
+    this.#lanes = new Lanes(this.#held, (kind, count) => {
+      this.#counters.add("messages_shed", count);
+      this.#counters.add(`${kind}_shed`, count);
+    });
+    this.#attempts = new AttemptReports({
+      clock,
+      held: this.#held,
+      lanes: this.#lanes,
+      counters: this.#counters,
+      vitals: this.#vitals,
+      emit,
+      freed: () => this.#beats.soon(),
+      types: new Set(data.types.map(({ type }) => type)),
+    });
+    this.#beats = new Beats(clock, {
+      send: (sequence) => this.#sendBeat(sequence),
+      unanswered: (silentMs) => {
+        this.#counters.add("heartbeat_failures");
+        this.#session.redial(`heartbeats unanswered for ${Math.round(silentMs)} ms`);
+      },
+    });
+    this.#session = new Session(data, clock, {
+      dialing: (address) => {
+        this.#emit({ kind: "connecting", address, first: !this.#dialed });
+        this.#dialed = true;
+      },
+      hello: (lastError) => {
+        this.#phasesSent = this.#phases.length;
+        return buildHello(data, {
+          resources: this.#resources,
+          inFlight: this.#held.describe(this.#clock.monotonicMs()),
+          phases: this.#phases,
+          lastError: this.registered ? lastError : "",
+          ready: this.#ready,
+          draining: this.#attempts.draining,
+        });
+      },
+      welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
+      message: (message) => this.#receive(message),
+      writable: () => this.#lanes.flush(),
+      down: () => this.#down(),
+      ended: (end) => this.#fatal.streamEnded(end),
+      disconnected: (address, error, retryInMs) => this.#disconnected(address, error, retryInMs),
+      verdict: ({ status, reason, message }) => this.#emit({ kind: "verdict", status, reason, message }),
+      superseded: (end) => this.#superseded(end),
+    });
+    this.#fatal = new FatalReport(clock, this.#session, {
+      unsentPhases: () => {
+        const unsent = this.#phases.slice(this.#phasesSent);
+        this.#phasesSent = this.#phases.length;
+        return unsent;
+      },
+      answered: (accepted) => shared.markFatalSent(accepted),
+    });
+    this.#leaving = new Leaving({
+      clock,
+      pendingResults: () => this.#held.pendingResults,
+      registered: () => this.#session.registered,
+      sayGoodbye: (reason) => this.#sayGoodbye(reason),
+      end: () => this.#end(),
+    });
+  }
+
+  /** Registered at least once. */
+  get registered(): boolean {
+    return this.#session.registered;
+  }
+
+  /** Why the last dial or stream failed. */
+  get lastError(): string {
+    return this.#session.lastError;
+  }
+
+  /** Last startup phase that main reported, or empty. */
+  get lastPhase(): string {
+    return this.#phases.at(-1)?.phase ?? "";
+  }
+
+  /** For `/livez`. */
+  live(): HealthReport {
+    return liveness(this.#healthFacts());
+  }
+
+  /** For `/readyz`. */
+  ready(): HealthReport {
+    return readiness(this.#healthFacts());
+  }
+
+  /** For `/metrics`. */
+  metrics(): string {
+    return prometheusText(this.#measure());
+  }
+
+  /** Dials. */
+  start(): void {
+    this.#session.dial();
+  }
+
+  /** Dials no more and gives the stream up. */
+  abandon(): void {
+    this.#session.stop();
+    this.#beats.stop();
+    this.#session.stream?.cut("the worker gave up");
+  }
+
+  /** Takes a message of main. */
+  handle(message: ToLink): void {
+    switch (message.kind) {
+      case "startupPhase":
+        this.#phases.push(message.phase);
+        if (message.phase.phase === "ready") this.#ready = true;
+        this.#sendPhases();
+        return;
+      case "accept":
+        this.#attempts.accept(message.attemptIds);
+        return;
+      case "started":
+        this.#attempts.started(message);
+        return;
+      case "succeeded":
+        this.#attempts.succeeded(message);
+        return;
+      case "reject":
+        this.#attempts.reject(message.attemptId, message.reason, message.detail);
+        return;
+      case "event":
+        this.#attempts.event(message);
+        return;
+      case "phaseStarted":
+        this.#attempts.phaseStarted(message);
+        return;
+      case "phaseEnded":
+        this.#attempts.phaseEnded(message);
+        return;
+      case "progress":
+        this.#attempts.progress(message);
+        return;
+      case "output":
+        this.#attempts.output(message);
+        return;
+      case "cancelling":
+        this.#attempts.cancelling(message.attemptId);
+        return;
+      case "result":
+        this.#attempts.result(message);
+        return;
+      case "forget":
+        this.#attempts.returned(message.attemptId);
+        return;
+      case "resources":
+        this.#resources = message.resources;
+        this.#beats.soon();
+        return;
+      case "resourceStates":
+        this.#resourceStates = message.states;
+        this.#beats.soon();
+        return;
+      case "paused":
+        if (message.paused) this.#counters.pauses.add(message.reason);
+        this.#paused = { paused: message.paused, reason: message.reason };
+        this.#beats.soon();
+        return;
+      case "draining":
+        this.#attempts.draining = true;
+        this.#lanes.control({
+          case: "draining",
+          value: { reason: message.reason, deadline: durationFromMs(message.deadlineMs) },
+        });
+        return;
+      case "fatal":
+        this.#beats.stop();
+        this.#lanes.flush();
+        this.#fatal.send(message.fatal);
+        return;
+      case "finish":
+        this.#attempts.draining = true;
+        this.#leaving.begin(message.reason, message.flushMs);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #welcome(welcome: Welcome, stream: Stream, address: string): void {
+    for (const decision of welcome.decisions) {
+      const { attemptId, keep, reason, cancelled } = decision;
+      if (!keep) this.#attempts.revoke(attemptId, reason || "not kept at reconnect");
+      else if (cancelled && this.#held.get(attemptId)?.result === undefined) {
+        const message = { attemptId, reason: "cancelled while disconnected", graceMs: undefined };
+        this.#emit({ kind: "cancel", ...message, timedOut: false });
+      }
+    }
+    if (this.#welcomed) this.#counters.add("reconnects");
+    this.#emit({
+      kind: "registered",
+      address,
+      serverId: welcome.serverId,
+      first: !this.#welcomed,
+      maxResultBytes: Number(welcome.maxResultBytes),
+      phaseWarningsMs: durationsMs(welcome.phaseWarnings),
+    });
+    this.#welcomed = true;
+    this.#lanes.open(stream, welcome.features.includes(BRIEF_STARTS));
+    this.#sendPhases();
+    this.#beats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
+    this.#leaving.whenSettled();
+  }
+
+  #receive({ kind }: Incoming): void {
+    switch (kind.case) {
+      case "heartbeatAck":
+        this.#beats.answered();
+        return;
+      case "assignments":
+        this.#attempts.assignments(kind.value.assignments);
+        return;
+      case "cancelAttempt": {
+        const { attemptId, reason, grace, timedOut } = kind.value;
+        if (this.#held.get(attemptId) === undefined) return;
+        this.#emit({ kind: "cancel", attemptId, reason, graceMs: msFromDuration(grace), timedOut });
+        return;
+      }
+      case "revokeAttempt":
+        this.#attempts.revoke(kind.value.attemptId, kind.value.reason);
+        return;
+      case "resultAcks": {
+        const told: string[] = [];
+        for (const { attemptId, stale, invalid, detail } of kind.value.acks) {
+          const tell = this.#held.get(attemptId)?.tell === true;
+          this.#attempts.forget(attemptId);
+          if (!stale && !invalid) {
+            if (tell) told.push(attemptId);
+            continue;
+          }
+          this.#counters.add("results_refused");
+          this.#emit({ kind: "refused", attemptId, stale, detail });
+        }
+        if (told.length > 0) this.#emit({ kind: "acknowledged", attemptIds: told });
+        this.#leaving.whenSettled();
+        return;
+      }
+      default: {
+        const order = orderFor(kind);
+        if (order !== undefined) this.#emit(order);
+        // A newer scheduler's message, or a second Welcome.
+        else this.#counters.add("unknown_messages");
+      }
+    }
+  }
+
+  #sendPhases(): void {
+    if (!this.#session.up) return;
+    for (const phase of this.#phases.slice(this.#phasesSent)) {
+      this.#lanes.control({ case: "startupPhase", value: startupPhase(phase) });
+    }
+    this.#phasesSent = this.#phases.length;
+  }
+
+  #sendBeat(sequence: bigint): void {
+    const vitals = this.#vitals.measure();
+    for (const attempt of this.#held.values()) {
+      attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
+    }
+    this.#counters.set("heartbeats", sequence);
+    this.#counters.set("outbox_size", BigInt(this.#held.pendingResults));
+    this.#session.stream?.write(
+      encode({
+        case: "heartbeat",
+        value: {
+          ...vitals,
+          sequence,
+          slotCount: this.#data.slots,
+          running: this.#held.describe(this.#clock.monotonicMs()),
+          resources: [...this.#resources],
+          paused: this.#paused.paused,
+          pauseReason: this.#paused.reason,
+          counters: this.#counters.totals(),
+          resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
+        },
+      }),
+    );
+    const fields = { sequence: Number(sequence), held: this.#held.size, loop_age_ms: this.#vitals.loopAgeMs };
+    this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
+    this.#emit({ kind: "measures", measures: this.#measure() });
+  }
+
+  #measure(): Measures {
+    return measureWorker({
+      counters: this.#counters,
+      held: this.#held,
+      vitals: this.#vitals,
+      shared: this.#shared,
+      slots: this.#data.slots,
+      connected: this.#session.up,
+    });
+  }
+
+  #healthFacts(): HealthFacts {
+    return {
+      registered: this.registered,
+      connected: this.#session.up,
+      lastError: this.lastError,
+      unansweredMs: this.#beats.unansweredMs,
+      answerWithinMs: this.#beats.answerWithinMs,
+      ready: this.#ready,
+      lastPhase: this.lastPhase,
+      draining: this.#attempts.draining,
+      paused: this.#paused.paused ? this.#paused.reason : undefined,
+      loopAgeMs: this.#vitals.loopAgeMs,
+      blockedLimitMs: this.#data.http?.blockedLimitMs ?? 0,
+    };
+  }
+
+  #down(): void {
+    this.#beats.stop();
+    this.#lanes.close();
+  }
+
+  #disconnected(address: string, error: string, retryInMs: number): void {
+    // The scheduler ends the stream in answer to the goodbye: that is no lost connection.
+    if (!this.#leaving.saidGoodbye) this.#emit({ kind: "disconnected", address, error, retryInMs });
+    this.#leaving.disconnected();
+  }
+
+  #superseded(end: StreamEnd): void {
+    this.#emit({ kind: "superseded", message: end.message });
+  }
+
+  #sayGoodbye(reason: string): boolean {
+    this.#beats.stop();
+    this.#lanes.flush();
+    const stream = this.#session.stream;
+    if (stream === undefined || !this.#session.up) return false;
+    stream.write(encode({ case: "goodbye", value: { reason, counters: this.#counters.totals() } }));
+    stream.end();
+    return true;
+  }
+
+  #end(): void {
+    this.abandon();
+    this.#emit({ kind: "ended", unackedResults: this.#held.pendingResults });
+  }
+}

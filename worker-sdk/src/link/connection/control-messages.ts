@@ -1,0 +1,34 @@
+import type { SchedulerMessage } from "@muster/protocol";
+import { msFromDuration } from "../../duration.ts";
+import type { FromLink } from "../messages.ts";
+
+/** What a message of the scheduler asks of main, which the link only passes on; undefined when it asks nothing. */
+export function orderFor(kind: SchedulerMessage["kind"]): FromLink | undefined {
+  switch (kind.case) {
+    case "drain":
+      return { kind: "drain", reason: kind.value.reason, deadlineMs: msFromDuration(kind.value.deadline) };
+    case "pause":
+      return { kind: "pause", reason: kind.value.reason };
+    case "resume":
+      return { kind: "resume", reason: kind.value.reason };
+    case "prepareResource": {
+      const { resource, waitingTaskCount } = kind.value;
+      return { kind: "prepareResource", resource, waitingTasks: Number(waitingTaskCount) };
+    }
+    case "releaseResource":
+      return { kind: "releaseResource", resource: kind.value.resource, reason: kind.value.reason };
+    case "queueView":
+      return {
+        kind: "queueView",
+        entries: kind.value.entries.map(({ queue, type, readyCount, removedBy, detail }) => ({
+          queue,
+          type,
+          ready: Number(readyCount),
+          removed_by: removedBy,
+          detail,
+        })),
+      };
+    default:
+      return undefined;
+  }
+}

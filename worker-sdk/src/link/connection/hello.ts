@@ -1,0 +1,56 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HelloSchema, RunningAttempt } from "@muster/protocol";
+import { PROTOCOL_VERSION } from "@muster/protocol";
+import { SDK_LANGUAGE, SDK_NAME, SDK_VERSION } from "../../version.ts";
+import { startupPhase } from "../codec/wire.ts";
+import type { LinkData, StartupPhaseMessage } from "../messages.ts";
+
+/** What changes from one Hello of a session to the next. */
+export interface HelloState {
+  readonly resources: readonly string[];
+  readonly inFlight: RunningAttempt[];
+  readonly phases: readonly StartupPhaseMessage[];
+  readonly lastError: string;
+  readonly ready: boolean;
+  readonly draining: boolean;
+}
+
+/** First message of a stream. */
+export function buildHello(
+  data: Omit<LinkData, "shared">,
+  now: HelloState,
+): MessageInitShape<typeof HelloSchema> {
+  return {
+    protocolVersion: PROTOCOL_VERSION,
+    workerId: data.workerId,
+    sessionId: data.sessionId,
+    sdkName: SDK_NAME,
+    sdkVersion: SDK_VERSION,
+    language: SDK_LANGUAGE,
+    host: {
+      hostname: data.host.hostname,
+      pid: process.pid,
+      ...(data.host.uid === undefined ? {} : { uid: data.host.uid }),
+      ...(data.host.gid === undefined ? {} : { gid: data.host.gid }),
+      cwd: data.host.cwd,
+      cpuCount: data.host.cpuCount,
+      memoryBytes: BigInt(data.host.memoryBytes),
+      runtime: `node ${process.version}`,
+    },
+    pool: data.pool,
+    labels: { ...data.labels },
+    types: [...data.types],
+    queues: [...data.queues],
+    slotCount: data.slots,
+    prefetchCount: data.prefetch,
+    resources: [...now.resources],
+    launchId: data.launchId,
+    inFlight: now.inFlight,
+    startupPhases: now.phases.map(startupPhase),
+    features: [...data.features],
+    loadableResources: [...data.loadable],
+    lastError: now.lastError,
+    ready: now.ready,
+    draining: now.draining,
+  };
+}

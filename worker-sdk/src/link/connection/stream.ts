@@ -1,0 +1,118 @@
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import { Client, Metadata } from "@grpc/grpc-js";
+import { WorkerService } from "@muster/protocol";
+import { channelCredentials } from "../../network/channel-credentials.ts";
+import { goesDirect } from "../../network/proxy.ts";
+import { type Incoming, readIncoming } from "../codec/assignments-frame.ts";
+import type { LinkData } from "../messages.ts";
+import type { StreamEnd } from "./stream-end.ts";
+import { readStreamEnd } from "./stream-end.ts";
+
+/** Largest message that is taken from the scheduler, whatever Welcome will say. */
+const MAX_RECEIVE_BYTES = 64 * 1024 * 1024;
+
+/** Above either, nothing that can wait is written: the peer or the network is slower than we are. */
+const MAX_OUTSTANDING_MESSAGES = 256;
+const MAX_OUTSTANDING_BYTES = 1024 * 1024;
+
+/** What a stream tells its owner. */
+export interface StreamListener {
+  message(message: Incoming): void;
+  /** The peer has taken enough of what was written; what waited may go. */
+  writable(): void;
+  /** Once, last. */
+  ended(end: StreamEnd): void;
+}
+
+/** One dial: a connection of its own and the stream on it. */
+export class Stream {
+  readonly #client: Client;
+  readonly #call: ClientDuplexStream<Uint8Array, Incoming>;
+  readonly #listener: StreamListener;
+  #outstandingMessages = 0;
+  #outstandingBytes = 0;
+  #congested = false;
+  #ended = false;
+
+  constructor(address: string, data: Pick<LinkData, "token" | "tls">, listener: StreamListener) {
+    this.#listener = listener;
+    this.#client = new Client(address, channelCredentials(data.tls), {
+      // A pool of its own makes this a new connection: one that hangs half-open is never used again.
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.enable_retries": 0,
+      // A proxy cannot know what listens on this machine.
+      ...(goesDirect(address) ? { "grpc.enable_http_proxy": 0 } : {}),
+      "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
+      "grpc.max_send_message_length": -1,
+    });
+    const metadata = new Metadata();
+    if (data.token !== undefined) metadata.set("authorization", `Bearer ${data.token}`);
+    this.#call = this.#client.makeBidiStreamRequest<Uint8Array, Incoming>(
+      `/${WorkerService.typeName}/${WorkerService.method.connect.name}`,
+      (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      readIncoming,
+      metadata,
+    );
+    this.#call.on("data", (message: Incoming) => {
+      if (!this.#ended) listener.message(message);
+    });
+    this.#call.on("error", () => {
+      // Comes with every status but OK; `status` follows with the same facts.
+    });
+    this.#call.on("status", (status) => this.#finish(readStreamEnd(status)));
+  }
+
+  /** True while what can wait should wait. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** True once the stream has ended; writes are then ignored. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Writes an encoded WorkerMessage; `done` is called when it has left for the network. */
+  write(bytes: Uint8Array, done?: () => void): void {
+    if (this.#ended) return;
+    this.#outstandingMessages += 1;
+    this.#outstandingBytes += bytes.byteLength;
+    if (
+      this.#outstandingMessages >= MAX_OUTSTANDING_MESSAGES ||
+      this.#outstandingBytes >= MAX_OUTSTANDING_BYTES
+    ) {
+      this.#congested = true;
+    }
+    this.#call.write(bytes, () => {
+      this.#outstandingMessages -= 1;
+      this.#outstandingBytes -= bytes.byteLength;
+      done?.();
+      if (
+        this.#congested &&
+        this.#outstandingMessages <= MAX_OUTSTANDING_MESSAGES / 2 &&
+        this.#outstandingBytes <= MAX_OUTSTANDING_BYTES / 2
+      ) {
+        this.#congested = false;
+        if (!this.#ended) this.#listener.writable();
+      }
+    });
+  }
+
+  /** Nothing more will be written; the scheduler ends the stream when it has read everything. */
+  end(): void {
+    if (!this.#ended) this.#call.end();
+  }
+
+  /** Ends it now, with this status as its end. */
+  cut(message: string): void {
+    this.#finish({ status: "CANCELLED", reason: "", message, verdict: false });
+    this.#call.cancel();
+  }
+
+  #finish(end: StreamEnd): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#client.close();
+    this.#listener.ended(end);
+  }
+}

@@ -1,0 +1,99 @@
+import type { Clock } from "../../clock.ts";
+
+/** Intervals without one answered beat after which the stream is taken for dead. */
+const UNANSWERED_INTERVALS = 3;
+
+/** An extra beat, for news that should not wait, comes at least this long after the last one. */
+const SOON_MS = 20;
+
+/** What beats need of their owner. */
+export interface BeatsListener {
+  /** Sends a beat; the facts are gathered now. */
+  send(sequence: bigint): void;
+  /** No beat was answered for `silentMs`. Called once a stream. */
+  unanswered(silentMs: number): void;
+}
+
+/** Sends a beat every interval of a stream and watches that they are answered. */
+export class Beats {
+  readonly #clock: Clock;
+  readonly #listener: BeatsListener;
+  #sequence = 0n;
+  #intervalMs = 0;
+  #answeredAtMs = 0;
+  #tickedAtMs = 0;
+  #cancel: (() => void) | undefined;
+  #cancelSoon: (() => void) | undefined;
+
+  constructor(clock: Clock, listener: BeatsListener) {
+    this.#clock = clock;
+    this.#listener = listener;
+  }
+
+  /** Beats sent since the process started. */
+  get sent(): bigint {
+    return this.#sequence;
+  }
+
+  /** Since a beat was last answered on this stream, milliseconds. */
+  get unansweredMs(): number {
+    return this.#clock.monotonicMs() - this.#answeredAtMs;
+  }
+
+  /** A silence that is longer is suspicious, milliseconds. */
+  get answerWithinMs(): number {
+    return UNANSWERED_INTERVALS * this.#intervalMs;
+  }
+
+  /** A stream is up: the first beat goes now. */
+  start(intervalMs: number): void {
+    this.stop();
+    this.#intervalMs = intervalMs;
+    this.#answeredAtMs = this.#clock.monotonicMs();
+    this.#beat();
+    this.#cancel = this.#clock.every(intervalMs, () => this.#tick());
+  }
+
+  /** Something changed that the scheduler should know before the next beat is due. */
+  soon(): void {
+    if (this.#cancel === undefined || this.#cancelSoon !== undefined) return;
+    const waitMs = Math.max(0, this.#tickedAtMs + SOON_MS - this.#clock.monotonicMs());
+    this.#cancelSoon = this.#clock.after(waitMs, () => {
+      this.#cancelSoon = undefined;
+      this.#beat();
+    });
+  }
+
+  /** The stream is gone. */
+  stop(): void {
+    this.#cancelSoon?.();
+    this.#cancelSoon = undefined;
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** A beat was answered. */
+  answered(): void {
+    this.#answeredAtMs = this.#clock.monotonicMs();
+  }
+
+  #tick(): void {
+    const nowMs = this.#clock.monotonicMs();
+    // A process that was itself stopped has read no answers: they get one interval to be read.
+    const slept = nowMs - this.#tickedAtMs > 2 * this.#intervalMs;
+    if (slept) this.#answeredAtMs = Math.max(this.#answeredAtMs, nowMs - 2 * this.#intervalMs);
+    const silentMs = nowMs - this.#answeredAtMs;
+    if (silentMs >= UNANSWERED_INTERVALS * this.#intervalMs) {
+      this.stop();
+      this.#listener.unanswered(silentMs);
+      return;
+    }
+    this.#beat();
+  }
+
+  #beat(): void {
+    this.#tickedAtMs = this.#clock.monotonicMs();
+    this.#sequence += 1n;
+    this.#listener.send(this.#sequence);
+  }
+}

@@ -1,0 +1,42 @@
+import type { HeldAttempts } from "../outbox/in-flight.ts";
+import type { SharedState } from "../shared.ts";
+import type { Counters } from "./counters.ts";
+import type { Measures } from "./measures.ts";
+import type { Vitals } from "./process-metrics.ts";
+
+const OUTCOMES = ["succeeded", "failed", "cancelled", "released"];
+
+/** What is measured of the worker now. */
+export function measureWorker(parts: {
+  readonly counters: Counters;
+  readonly held: HeldAttempts;
+  readonly vitals: Vitals;
+  readonly shared: SharedState;
+  readonly slots: number;
+  readonly connected: boolean;
+}): Measures {
+  const { counters, held, vitals, shared, slots, connected } = parts;
+  const { user, system } = process.cpuUsage();
+  return {
+    concurrentJobs: held.runningCount,
+    slots,
+    outboxSize: held.pendingResults,
+    heartbeats: counters.get("heartbeats"),
+    heartbeatFailures: counters.get("heartbeat_failures"),
+    reconnects: counters.get("reconnects"),
+    duplicates: counters.get("duplicate_assignments"),
+    pauses: counters.pauses.counts(),
+    retries: counters.retries.counts(),
+    shed: {
+      progress: counters.get("progress_shed") + counters.get("progress_coalesced"),
+      output: counters.get("output_shed"),
+      event: counters.get("events_dropped"),
+    },
+    finished: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
+    eventLoopDelayS: Math.max(shared.delayP99Ms, vitals.loopAgeMs) / 1000,
+    connected,
+    cpuS: (user + system) / 1e6,
+    rssBytes: vitals.rssBytes,
+    heapUsedBytes: shared.heapUsedBytes,
+  };
+}

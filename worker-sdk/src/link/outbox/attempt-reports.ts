@@ -1,0 +1,306 @@
+import { Deadlines } from "../../attempt/deadlines.ts";
+import type { Clock } from "../../clock.ts";
+import type { IncomingAssignment } from "../codec/assignments-frame.ts";
+import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from "../codec/wire.ts";
+import type { Counters } from "../health/counters.ts";
+import type { Vitals } from "../health/process-metrics.ts";
+import type { FromLink, Outcome, ToLink } from "../messages.ts";
+import type { HeldAttempt, HeldAttempts, HeldResult } from "./in-flight.ts";
+import { OpenPhases } from "./open-phases.ts";
+import type { Lanes } from "./outbox.ts";
+import { RECEIVED, STARTED } from "./outbox.ts";
+
+type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
+
+/** Events of a named phase's begin and end. */
+const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
+
+/** What attempt reports work on. */
+export interface AttemptReportsParts {
+  readonly clock: Clock;
+  readonly held: HeldAttempts;
+  readonly lanes: Lanes;
+  readonly counters: Counters;
+  readonly vitals: Vitals;
+  readonly emit: (message: FromLink) => void;
+  /** A slot that a revoked attempt held is free. */
+  readonly freed: () => void;
+  /** Types that have a handler. */
+  readonly types: ReadonlySet<string>;
+}
+
+/** Everything that is said about attempts, in both directions. */
+export class AttemptReports {
+  readonly #clock: Clock;
+  readonly #held: HeldAttempts;
+  readonly #lanes: Lanes;
+  readonly #counters: Counters;
+  readonly #vitals: Vitals;
+  readonly #emit: (message: FromLink) => void;
+  readonly #freed: () => void;
+  readonly #types: ReadonlySet<string>;
+  readonly #deadlines: Deadlines;
+  /** Attempts that were revoked before main had taken them. */
+  readonly #revokedUnaccepted = new Set<string>();
+  /** True once no new work is taken. */
+  draining = false;
+
+  constructor({ clock, held, lanes, counters, vitals, emit, freed, types }: AttemptReportsParts) {
+    this.#clock = clock;
+    this.#held = held;
+    this.#lanes = lanes;
+    this.#counters = counters;
+    this.#vitals = vitals;
+    this.#emit = emit;
+    this.#freed = freed;
+    this.#types = types;
+    this.#deadlines = new Deadlines(clock);
+  }
+
+  /** A phase was opened. */
+  phaseStarted(message: PhaseStarted): void {
+    const attempt = this.#held.get(message.attemptId);
+    if (attempt === undefined) return;
+    attempt.phases ??= new OpenPhases(this.#clock, this.#deadlines, {
+      event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
+    });
+    attempt.phases.started(message);
+  }
+
+  /** A phase was closed. */
+  phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
+    this.#held.get(attemptId)?.phases?.ended(number, how);
+  }
+
+  /** The handler was asked to stop. */
+  cancelling(attemptId: string): void {
+    const attempt = this.#held.get(attemptId);
+    if (attempt !== undefined) attempt.cancelling = true;
+  }
+
+  /** Sends a piece of output. */
+  output({ attemptId, sequence, data }: Extract<ToLink, { kind: "output" }>): void {
+    if (this.#current(attemptId) === undefined) return;
+    const value = { attemptId, sequence: BigInt(sequence), data: bytesOf(data) };
+    this.#lanes.output(attemptId, encode({ case: "taskOutput", value }));
+  }
+
+  /** Passes new assignments on; rejects what has no handler; answers for duplicates. */
+  assignments(assignments: readonly IncomingAssignment[]): void {
+    const fresh: IncomingAssignment[] = [];
+    const nowMs = this.#clock.monotonicMs();
+    for (const assignment of assignments) {
+      const { attemptId, type } = assignment;
+      const held = this.#held.get(attemptId);
+      if (held !== undefined) this.#duplicate(attemptId);
+      else if (!this.#types.has(type)) {
+        this.reject(attemptId, "UNKNOWN_TYPE", `no handler for type "${type}"`);
+      } else if (this.draining) this.reject(attemptId, "DRAINING", "the worker is draining");
+      else {
+        this.#held.add(attemptId, nowMs);
+        fresh.push(assignment);
+      }
+    }
+    if (fresh.length > 0) this.#emit({ kind: "assignments", groups: groupAssignments(fresh) });
+  }
+
+  #duplicate(attemptId: string): void {
+    this.#counters.add("duplicate_assignments");
+    const held = this.#held.get(attemptId);
+    // Not accepted yet: main will say.
+    if (!held?.accepted || held.revoked) return;
+    this.#lanes.accepted(held);
+    if (held.result !== undefined) this.#lanes.result(held);
+  }
+
+  /** Main has taken these. */
+  accept(attemptIds: readonly string[]): void {
+    for (const attemptId of attemptIds) {
+      if (this.#revokedUnaccepted.delete(attemptId)) {
+        // Main, which had not read the revocation, has taken it: its slot is taken until main has.
+        this.#held.add(attemptId, this.#clock.monotonicMs()).revoked = true;
+        continue;
+      }
+      const attempt = this.#current(attemptId);
+      if (attempt === undefined) continue;
+      attempt.accepted = true;
+      this.#lanes.accepted(attempt);
+      this.#log(attempt, RECEIVED, 0, undefined);
+    }
+  }
+
+  /** Main has called their handlers. */
+  started({ attemptIds, elapsedMs }: Extract<ToLink, { kind: "started" }>): void {
+    for (const [index, attemptId] of attemptIds.entries()) {
+      const attempt = this.#held.get(attemptId);
+      if (attempt === undefined) continue;
+      attempt.started = true;
+      attempt.runSinceMs = this.#clock.monotonicMs();
+      this.#log(attempt, STARTED, elapsedMs[index] ?? 0, undefined);
+    }
+  }
+
+  /** Refuses an assignment. */
+  reject(attemptId: string, reason: Extract<ToLink, { kind: "reject" }>["reason"], detail: string): void {
+    this.forget(attemptId);
+    this.#counters.add("tasks_rejected");
+    this.#lanes.control({
+      case: "taskRejected",
+      value: { attemptId, reason: rejectionReason(reason), detail },
+    });
+  }
+
+  /** Keeps and sends a lifecycle event. */
+  event({ attemptId, name, elapsedMs, attributes }: Extract<ToLink, { kind: "event" }>): void {
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    const [, change] = PHASE_CHANGE.exec(name) ?? [];
+    if (change !== undefined) this.#lanes.sealProgress(attemptId, change === "started");
+    this.#log(attempt, name, elapsedMs, attributes);
+  }
+
+  /** Sends how far a handler is. */
+  progress(message: Extract<ToLink, { kind: "progress" }>): void {
+    const { attemptId, fraction, done, total } = message;
+    const attempt = this.#held.get(attemptId);
+    if (attempt === undefined) return;
+    attempt.progressAtMs = this.#clock.monotonicMs();
+    attempt.phases?.progress();
+    const share = fraction ?? (done !== undefined && total ? Math.min(1, done / total) : undefined);
+    if (share !== undefined) attempt.progress = share;
+    if (attempt.revoked) return;
+    if (message.shed > 0) this.#counters.add("progress_coalesced", message.shed);
+    const progress = {
+      message: message.message,
+      ...(fraction === undefined ? {} : { fraction }),
+      ...(done === undefined ? {} : { doneCount: BigInt(done) }),
+      ...(total === undefined ? {} : { totalCount: BigInt(total) }),
+    };
+    this.#lanes.progress(attemptId, message.shed, (shed) =>
+      encode({ case: "taskProgress", value: { attemptId, progress, shedCount: BigInt(shed) } }),
+    );
+  }
+
+  /** Keeps and sends an outcome. */
+  result({ attemptId, outcome, cost, tell }: Extract<ToLink, { kind: "result" }>): void {
+    this.#counters.add(`tasks_${outcome.kind}`);
+    if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
+      this.#counters.retries.add(outcome.code);
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) {
+      this.#dropped(attemptId, outcome.kind);
+      this.returned(attemptId);
+      return;
+    }
+    attempt.tell = tell;
+    this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt)));
+  }
+
+  /** Keeps and sends plain successes. */
+  succeeded({ attemptIds, outputs, contentType, runMs }: Extract<ToLink, { kind: "succeeded" }>): void {
+    this.#counters.add("tasks_succeeded", attemptIds.length);
+    for (const [index, attemptId] of attemptIds.entries()) {
+      const attempt = this.#current(attemptId);
+      if (attempt === undefined) {
+        this.#dropped(attemptId, "succeeded");
+        this.returned(attemptId);
+        continue;
+      }
+      this.#keep(attempt, {
+        output: outputs[index] ?? "",
+        contentType,
+        runMs: runMs[index] ?? 0,
+        peakRssBytes: this.#peak(attempt),
+      });
+    }
+  }
+
+  /** An attempt is no longer ours: main is told when it held it. Its slot is taken until main says otherwise. */
+  revoke(attemptId: string, reason: string): void {
+    const attempt = this.#current(attemptId);
+    if (attempt === undefined) return;
+    this.#lanes.forget(attempt);
+    if (attempt.result === undefined && attempt.accepted) attempt.revoked = true;
+    else this.#held.remove(attemptId);
+    if (!attempt.accepted) this.#revokedUnaccepted.add(attemptId);
+    this.#emit({ kind: "revoke", attemptId, reason });
+  }
+
+  /** A revoked attempt occupies nothing any more. */
+  returned(attemptId: string): void {
+    this.#revokedUnaccepted.delete(attemptId);
+    if (this.#held.get(attemptId)?.revoked !== true) return;
+    this.forget(attemptId);
+    this.#freed();
+  }
+
+  /** Lets go of an attempt; true when it was held. */
+  forget(attemptId: string): boolean {
+    const attempt = this.#held.get(attemptId);
+    if (attempt === undefined) return false;
+    this.#lanes.forget(attempt);
+    return this.#held.remove(attemptId);
+  }
+
+  #current(attemptId: string): HeldAttempt | undefined {
+    const attempt = this.#held.get(attemptId);
+    return attempt?.revoked === true ? undefined : attempt;
+  }
+
+  /** What a phase's watchdog says, in the attempt's record and in the log. */
+  #phaseEvent(
+    attempt: HeldAttempt,
+    { taskId, taskType }: PhaseStarted,
+    event: string,
+    facts: Readonly<Record<string, string>>,
+  ): void {
+    const elapsedMs = this.#clock.monotonicMs() - attempt.receivedMs;
+    this.#log(attempt, event, elapsedMs, facts);
+    const stuck = event.endsWith(".stuck");
+    const seconds = (Number(facts.elapsed_ms) / 1000).toFixed(1);
+    this.#emit({
+      kind: "log",
+      level: stuck ? "warn" : "info",
+      event,
+      fields: {
+        ...facts,
+        attempt_id: attempt.attemptId,
+        task_id: taskId,
+        task_type: taskType,
+        elapsed_ms: Number(facts.elapsed_ms),
+        warn_after_s: Number(facts.warn_after_s),
+        loop_age_ms: Math.round(this.#vitals.loopAgeMs),
+      },
+      message: stuck
+        ? `the phase has lasted ${seconds} s`
+        : `the phase is no longer stuck, after ${seconds} s (${facts.by})`,
+    });
+  }
+
+  #log(
+    attempt: HeldAttempt,
+    name: string,
+    elapsedMs: number,
+    attributes: Readonly<Record<string, string>> | undefined,
+  ): void {
+    if (attempt.revoked) return;
+    if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#lanes.event(attempt);
+    else this.#counters.add("events_dropped");
+  }
+
+  #keep(attempt: HeldAttempt, result: HeldResult): void {
+    this.#held.setResult(attempt, result, this.#clock.monotonicMs());
+    this.#lanes.result(attempt);
+  }
+
+  #peak(attempt: HeldAttempt): number {
+    return Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
+  }
+
+  #dropped(attemptId: string, outcome: Outcome["kind"]): void {
+    this.#counters.add("results_dropped");
+    const fields = { attempt_id: attemptId, outcome };
+    const message = "the attempt is no longer this worker's; its result is dropped";
+    this.#emit({ kind: "log", level: "warn", event: "worker.result.dropped", fields, message });
+  }
+}

@@ -1,0 +1,197 @@
+import { create } from "@bufbuild/protobuf";
+import { ChurnMap } from "@muster/common/churn-map";
+import type { RunningAttempt } from "@muster/protocol";
+import { RunningAttemptSchema } from "@muster/protocol";
+import { durationFromMs } from "../../duration.ts";
+import type { OpenPhases } from "./open-phases.ts";
+
+/** Events kept in all; beyond it those that were sent go first, then new ones are dropped and counted. */
+export const MAX_EVENTS = 10_000;
+
+/** A lifecycle signal of an attempt. */
+export interface LoggedEvent {
+  readonly sequence: number;
+  readonly name: string;
+  readonly elapsedMs: number;
+  readonly attributes: Readonly<Record<string, string>> | undefined;
+}
+
+/** Events of an attempt, in order, and how many of them this stream has carried. */
+interface EventLog {
+  readonly kept: LoggedEvent[];
+  sent: number;
+  /** Number of the last event, dropped ones included. */
+  sequence: number;
+}
+
+/** A success without warnings or phases: the commonest outcome, kept as it came. */
+export interface PlainSuccess {
+  readonly output: string | Uint8Array;
+  readonly contentType: string;
+  readonly runMs: number;
+  readonly peakRssBytes: number;
+}
+
+/** An outcome that waits for its acknowledgement: a plain success, or an encoded TaskResult. */
+export type HeldResult = PlainSuccess | Uint8Array;
+
+/** An attempt from its receipt until its result is acknowledged. */
+export interface HeldAttempt {
+  readonly attemptId: string;
+  /** Main has taken it. */
+  accepted: boolean;
+  /** Its handler was called. */
+  started: boolean;
+  /** Made with its first phase: most attempts have none. */
+  phases: OpenPhases | undefined;
+  /** When it was received, on the monotonic clock. */
+  readonly receivedMs: number;
+  /** When its handler was called; until then when it was received. */
+  runSinceMs: number;
+  progress: number | undefined;
+  progressAtMs: number | undefined;
+  cancelling: boolean;
+  /** It is no longer ours, and its handler has not returned: beats list it, and nothing else is sent of it. */
+  revoked: boolean;
+  peakRssBytes: number;
+  result: HeldResult | undefined;
+  /** Main wants to know when the result is acknowledged. */
+  tell: boolean;
+  resultAtMs: number;
+  readonly events: EventLog;
+}
+
+/** Every attempt that the worker holds: what beats and Hello list, and what a new stream sends again. */
+export class HeldAttempts {
+  readonly #attempts = new ChurnMap<string, HeldAttempt>();
+  #eventCount = 0;
+  #pendingResults = 0;
+
+  /** Attempts held. */
+  get size(): number {
+    return this.#attempts.size;
+  }
+
+  /** Results that are not acknowledged. */
+  get pendingResults(): number {
+    return this.#pendingResults;
+  }
+
+  /** Attempts whose handler runs. */
+  get runningCount(): number {
+    let count = 0;
+    for (const { started, result } of this.#attempts.values())
+      if (started && result === undefined) count += 1;
+    return count;
+  }
+
+  get(attemptId: string): HeldAttempt | undefined {
+    return this.#attempts.get(attemptId);
+  }
+
+  values(): IterableIterator<HeldAttempt> {
+    return this.#attempts.values();
+  }
+
+  /** Begins to hold an attempt. */
+  add(attemptId: string, nowMs: number): HeldAttempt {
+    const attempt: HeldAttempt = {
+      attemptId,
+      accepted: false,
+      started: false,
+      phases: undefined,
+      receivedMs: nowMs,
+      runSinceMs: nowMs,
+      progress: undefined,
+      progressAtMs: undefined,
+      cancelling: false,
+      revoked: false,
+      peakRssBytes: 0,
+      result: undefined,
+      tell: false,
+      resultAtMs: nowMs,
+      events: { kept: [], sent: 0, sequence: 0 },
+    };
+    this.#attempts.set(attemptId, attempt);
+    return attempt;
+  }
+
+  /** Keeps its result until `remove`. */
+  setResult(attempt: HeldAttempt, result: HeldResult, nowMs: number): void {
+    if (attempt.result === undefined) this.#pendingResults += 1;
+    attempt.result = result;
+    attempt.resultAtMs = nowMs;
+  }
+
+  /** Forgets an attempt; true when it was held. */
+  remove(attemptId: string): boolean {
+    const attempt = this.#attempts.get(attemptId);
+    if (attempt === undefined) return false;
+    if (attempt.result !== undefined) this.#pendingResults -= 1;
+    attempt.phases?.cancel();
+    this.#eventCount -= attempt.events.kept.length;
+    return this.#attempts.delete(attemptId);
+  }
+
+  /** Keeps an event of an attempt; false when there is no room and it was dropped. */
+  addEvent(
+    attempt: HeldAttempt,
+    name: string,
+    elapsedMs: number,
+    attributes: Readonly<Record<string, string>> | undefined,
+  ): boolean {
+    if (this.#eventCount >= MAX_EVENTS) this.#dropSentEvents();
+    attempt.events.sequence += 1;
+    if (this.#eventCount >= MAX_EVENTS) return false;
+    attempt.events.kept.push({ sequence: attempt.events.sequence, name, elapsedMs, attributes });
+    this.#eventCount += 1;
+    return true;
+  }
+
+  /** A new stream has carried nothing yet. */
+  startStream(): void {
+    for (const attempt of this.#attempts.values()) attempt.events.sent = 0;
+  }
+
+  /** What Hello and beats say about each attempt. */
+  describe(nowMs: number): RunningAttempt[] {
+    return Array.from(this.#attempts.values(), (attempt) => describe(attempt, nowMs));
+  }
+
+  #dropSentEvents(): void {
+    for (const { events } of this.#attempts.values()) {
+      this.#eventCount -= events.sent;
+      events.kept.splice(0, events.sent);
+      events.sent = 0;
+    }
+  }
+}
+
+function describe(attempt: HeldAttempt, nowMs: number): RunningAttempt {
+  const age = (sinceMs: number) => durationFromMs(Math.max(0, nowMs - sinceMs));
+  const current = attempt.phases?.current;
+  const pending = attempt.result !== undefined;
+  return create(RunningAttemptSchema, {
+    attemptId: attempt.attemptId,
+    phase: current?.name ?? "",
+    phaseAge: age(current?.sinceMs ?? attempt.runSinceMs),
+    ...(current?.warnAfterMs === undefined ? {} : { warnAfter: durationFromMs(current.warnAfterMs) }),
+    ...(attempt.phases === undefined ? {} : { stuckPhases: stuckPhases(attempt.phases, nowMs) }),
+    ...(attempt.progress === undefined ? {} : { progress: attempt.progress }),
+    ...(attempt.progressAtMs === undefined ? {} : { progressAge: age(attempt.progressAtMs) }),
+    resultPending: pending,
+    ...(pending ? { resultAge: age(attempt.resultAtMs) } : {}),
+    cancelling: attempt.cancelling && !pending,
+    revoked: attempt.revoked,
+  });
+}
+
+function stuckPhases(phases: OpenPhases, nowMs: number) {
+  return phases.stuck(nowMs).map(({ phase, ageMs, stillMs, warnAfterMs, warnings }) => ({
+    phase,
+    age: durationFromMs(ageMs),
+    stillAge: durationFromMs(stillMs),
+    warnAfter: durationFromMs(warnAfterMs),
+    warningCount: warnings,
+  }));
+}

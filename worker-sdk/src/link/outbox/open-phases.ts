@@ -1,0 +1,120 @@
+import type { Deadlines } from "../../attempt/deadlines.ts";
+import { Watch } from "../../attempt/phase-watchdog.ts";
+import type { Clock } from "../../clock.ts";
+import type { PhaseEnd, ToLink } from "../messages.ts";
+
+/** What a watched phase tells. `attributes` are the phase's context and the facts of the event. */
+export interface OpenPhasesListener {
+  /** `task.<phase>.stuck` or `task.<phase>.recovered`. */
+  event(phase: string, change: "stuck" | "recovered", facts: Readonly<Record<string, string>>): void;
+}
+
+/** A phase that its soft watchdog has reported. Times in milliseconds. */
+export interface ReportedStuck {
+  readonly phase: string;
+  readonly ageMs: number;
+  readonly stillMs: number;
+  readonly warnAfterMs: number;
+  readonly warnings: number;
+}
+
+interface OpenPhase {
+  readonly number: number;
+  readonly name: string;
+  readonly sinceMs: number;
+  readonly movable: boolean;
+  /** Undefined: nobody set one. */
+  readonly warnAfterMs: number | undefined;
+  /** Progress came while it was reported as stuck. */
+  movedBy: "progress" | PhaseEnd;
+  watch: Watch | undefined;
+}
+
+/**
+ * The open phases of one attempt with their soft watchdogs. They live in the link's thread, so that a
+ * handler that blocks the main loop is reported like any other.
+ */
+export class OpenPhases {
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #listener: OpenPhasesListener;
+  readonly #open: OpenPhase[] = [];
+
+  constructor(clock: Clock, deadlines: Deadlines, listener: OpenPhasesListener) {
+    this.#clock = clock;
+    this.#deadlines = deadlines;
+    this.#listener = listener;
+  }
+
+  /** The one that was opened last. */
+  get current(): Pick<OpenPhase, "name" | "sinceMs" | "warnAfterMs"> | undefined {
+    return this.#open.at(-1);
+  }
+
+  /** Those that are reported as stuck, outermost first. */
+  stuck(nowMs: number): ReportedStuck[] {
+    return this.#open.flatMap(({ name, sinceMs, warnAfterMs = 0, watch }) =>
+      watch === undefined || watch.warnings === 0
+        ? []
+        : {
+            phase: name,
+            ageMs: nowMs - sinceMs,
+            stillMs: nowMs - watch.stillSinceMs,
+            warnAfterMs,
+            warnings: watch.warnings,
+          },
+    );
+  }
+
+  /** A phase was opened. */
+  started(message: Extract<ToLink, { kind: "phaseStarted" }>): void {
+    const { number, phase, sinceMs, movable, warnAfterMs, context } = message;
+    const entry: OpenPhase = {
+      number,
+      name: phase,
+      sinceMs,
+      movable,
+      warnAfterMs,
+      movedBy: "progress",
+      watch: undefined,
+    };
+    this.#open.push(entry);
+    if (warnAfterMs === undefined || warnAfterMs <= 0) return;
+    const tell = (change: "stuck" | "recovered", elapsedMs: number, facts: Record<string, string>) =>
+      this.#listener.event(phase, change, {
+        ...context,
+        ...facts,
+        elapsed_ms: String(Math.round(elapsedMs)),
+        warn_after_s: String(warnAfterMs / 1000),
+      });
+    entry.watch = new Watch(
+      this.#clock,
+      this.#deadlines,
+      warnAfterMs,
+      {
+        stuck: (elapsedMs) => tell("stuck", elapsedMs, { warning: String(entry.watch?.warnings ?? 1) }),
+        recovered: (elapsedMs) => tell("recovered", elapsedMs, { by: entry.movedBy }),
+      },
+      sinceMs,
+    );
+  }
+
+  /** A phase was closed. */
+  ended(number: number, how: PhaseEnd): void {
+    const index = this.#open.findIndex((phase) => phase.number === number);
+    const [phase] = index < 0 ? [] : this.#open.splice(index, 1);
+    if (phase === undefined) return;
+    phase.movedBy = how;
+    phase.watch?.close();
+  }
+
+  /** Progress was reported: what is declared to make progress moves. */
+  progress(): void {
+    for (const { movable, watch } of this.#open) if (movable) watch?.progress();
+  }
+
+  /** The attempt is no longer the worker's: nothing more is said of it. */
+  cancel(): void {
+    for (const { watch } of this.#open.splice(0)) watch?.cancel();
+  }
+}

@@ -1,0 +1,274 @@
+import { ChurnMap } from "@muster/common/churn-map";
+import type { WorkerMessageKind } from "../codec/wire.ts";
+import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
+import type { Stream } from "../connection/stream.ts";
+import type { HeldAttempt, HeldAttempts, HeldResult } from "./in-flight.ts";
+
+/** Events that a scheduler with the feature `brief_starts` takes with the acceptance. */
+export const RECEIVED = "task.received";
+export const STARTED = "task.started";
+
+/** Most results of one frame, and most bytes of their outputs. */
+const MAX_FRAME_RESULTS = 500;
+const MAX_FRAME_BYTES = 1024 * 1024;
+
+/**
+ * Output chunks that wait for a slow peer, in bytes; beyond it the oldest are shed. As much as a scheduler keeps while its
+ * database is away: a handler that writes a thousand chunks in one go loses none.
+ */
+const MAX_WAITING_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+interface WaitingProgress {
+  readonly encodeWith: (shed: number) => Uint8Array;
+  shed: number;
+  /** A phase has begun or ended since: the next that begins makes it old news. */
+  sealed: boolean;
+}
+
+interface WaitingOutput {
+  readonly attemptId: string;
+  readonly encoded: Uint8Array;
+}
+
+/**
+ * What waits to be written, by lane. Accepts, rejects and other control messages go at once; results and
+ * events wait for a slow peer but are never given up (events within bounds); progress keeps only the
+ * latest of each attempt, output the latest 64 MiB.
+ */
+export class Lanes {
+  readonly #held: HeldAttempts;
+  readonly #onShed: (kind: "progress" | "output", count: number) => void;
+  #stream: Stream | undefined;
+  #briefStarts = false;
+  #accepted: string[] = [];
+  #control: Uint8Array[] = [];
+  readonly #eventful = new ChurnMap<HeldAttempt, true>();
+  #progress = new Map<string, WaitingProgress>();
+  #output: WaitingOutput[] = [];
+  #outputBytes = 0;
+  /** Chunks that wait, by attempt. */
+  readonly #outputOf = new Map<string, number>();
+  /** Attempts whose result this stream has not carried. */
+  readonly #results = new ChurnMap<HeldAttempt, true>();
+  #flushScheduled = false;
+
+  constructor(held: HeldAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
+    this.#held = held;
+    this.#onShed = onShed;
+  }
+
+  /**
+   * A stream was welcomed: everything that is not acknowledged goes again, each attempt's result last.
+   *
+   * @param briefStarts The scheduler takes starts with the acceptance.
+   */
+  open(stream: Stream, briefStarts: boolean): void {
+    this.#stream = stream;
+    this.#briefStarts = briefStarts;
+    this.#held.startStream();
+    this.#control = [];
+    this.#accepted = [];
+    this.#eventful.clear();
+    this.#results.clear();
+    for (const attempt of this.#held.values()) {
+      if (attempt.revoked) continue;
+      if (attempt.result !== undefined) this.#results.set(attempt, true);
+      if (!attempt.accepted) continue;
+      this.#accepted.push(attempt.attemptId);
+      this.#eventful.set(attempt, true);
+    }
+    this.flush();
+  }
+
+  /** The stream ended: what is worth sending again is in the held attempts. */
+  close(): void {
+    this.#stream = undefined;
+    this.#control = [];
+    this.#accepted = [];
+  }
+
+  /** Main has taken this attempt. Dropped without a stream: the next one says it again. */
+  accepted(attempt: HeldAttempt): void {
+    if (this.#stream === undefined) return;
+    this.#accepted.push(attempt.attemptId);
+    this.#schedule();
+  }
+
+  /** A message that must not wait; dropped without a stream, where the next Hello says as much. */
+  control(kind: WorkerMessageKind): void {
+    if (this.#stream === undefined) return;
+    this.#control.push(encode(kind));
+    this.#schedule();
+  }
+
+  /** An event was added to this attempt. */
+  event(attempt: HeldAttempt): void {
+    this.#eventful.set(attempt, true);
+    this.#schedule();
+  }
+
+  /** Replaces the attempt's waiting progress. `shed` counts what was already left out before it. */
+  progress(attemptId: string, shed: number, encodeWith: (shed: number) => Uint8Array): void {
+    const waiting = this.#progress.get(attemptId);
+    if (waiting !== undefined) this.#onShed("progress", 1);
+    this.#progress.set(attemptId, {
+      encodeWith,
+      shed: shed + (waiting === undefined ? 0 : waiting.shed + 1),
+      sealed: false,
+    });
+    this.#schedule();
+  }
+
+  /** A phase begins or ends: what waits was said of what ran before, and goes before the event that tells of it. */
+  sealProgress(attemptId: string, begins: boolean): void {
+    const waiting = this.#progress.get(attemptId);
+    if (waiting === undefined) return;
+    if (this.#stream !== undefined && !this.#stream.ended) {
+      this.flush();
+      if (this.#progress.get(attemptId) !== waiting) return;
+      this.#stream?.write(waiting.encodeWith(waiting.shed));
+      this.#progress.delete(attemptId);
+    } else if (begins && waiting.sealed) this.#progress.delete(attemptId);
+    else waiting.sealed = true;
+  }
+
+  /** Queues an output chunk; the oldest are shed when the peer is slow. */
+  output(attemptId: string, encoded: Uint8Array): void {
+    this.#output.push({ attemptId, encoded });
+    this.#outputBytes += encoded.byteLength;
+    this.#outputOf.set(attemptId, (this.#outputOf.get(attemptId) ?? 0) + 1);
+    this.#schedule();
+  }
+
+  /** Queues a result that the held attempts keep. */
+  result(attempt: HeldAttempt): void {
+    if (this.#stream === undefined) return;
+    this.#results.set(attempt, true);
+    this.#schedule();
+  }
+
+  /** An attempt is no longer ours: nothing of it is sent. */
+  forget(attempt: HeldAttempt): void {
+    this.#eventful.delete(attempt);
+    this.#progress.delete(attempt.attemptId);
+    this.#results.delete(attempt);
+  }
+
+  /** Writes what may be written now, in the order that keeps an attempt's history in order. */
+  readonly flush = (): void => {
+    this.#flushScheduled = false;
+    const stream = this.#stream;
+    if (stream === undefined || stream.ended) {
+      this.#shedOutput();
+      return;
+    }
+    this.#writeAccepts(stream);
+    for (const bytes of this.#control) stream.write(bytes);
+    this.#control = [];
+    this.#writeEvents(stream);
+    for (const [attemptId, { encodeWith, shed }] of this.#progress) {
+      if (stream.congested) break;
+      stream.write(encodeWith(shed));
+      this.#progress.delete(attemptId);
+    }
+    // Results of attempts that wrote no output do not wait behind that of others.
+    if (this.#eventful.size === 0 && this.#outputBytes > 0) this.#writeResults(stream);
+    this.#writeOutput(stream);
+    if (this.#eventful.size === 0) this.#writeResults(stream);
+    this.#shedOutput();
+  };
+
+  #schedule(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(this.flush);
+  }
+
+  #writeAccepts(stream: Stream): void {
+    const startedAttemptIds: string[] = [];
+    if (this.#briefStarts) {
+      for (const attempt of this.#eventful.keys()) {
+        const { events } = attempt;
+        for (let event = events.kept[events.sent]; event !== undefined; event = events.kept[events.sent]) {
+          if (event.name === STARTED) startedAttemptIds.push(attempt.attemptId);
+          else if (event.name !== RECEIVED) break;
+          events.sent += 1;
+        }
+        if (events.sent === events.kept.length) this.#eventful.delete(attempt);
+      }
+    }
+    if (this.#accepted.length + startedAttemptIds.length === 0) return;
+    stream.write(encode({ case: "taskAccepted", value: { attemptIds: this.#accepted, startedAttemptIds } }));
+    this.#accepted = [];
+  }
+
+  #writeEvents(stream: Stream): void {
+    for (const attempt of this.#eventful.keys()) {
+      const { events } = attempt;
+      while (events.sent < events.kept.length && !stream.congested) {
+        const event = events.kept[events.sent];
+        if (event !== undefined) stream.write(encodeEvent(attempt.attemptId, event));
+        events.sent += 1;
+      }
+      if (events.sent < events.kept.length) return;
+      this.#eventful.delete(attempt);
+    }
+  }
+
+  #writeOutput(stream: Stream): void {
+    let written = 0;
+    for (const waiting of this.#output) {
+      if (stream.congested) break;
+      stream.write(waiting.encoded);
+      this.#outputGone(waiting);
+      written += 1;
+    }
+    if (written > 0) this.#output.splice(0, written);
+  }
+
+  #shedOutput(): void {
+    let shed = 0;
+    while (this.#outputBytes > MAX_WAITING_OUTPUT_BYTES) {
+      const oldest = this.#output[shed];
+      if (oldest === undefined) break;
+      this.#outputGone(oldest);
+      shed += 1;
+    }
+    if (shed === 0) return;
+    this.#output.splice(0, shed);
+    this.#onShed("output", shed);
+  }
+
+  #outputGone({ attemptId, encoded }: WaitingOutput): void {
+    this.#outputBytes -= encoded.byteLength;
+    const left = (this.#outputOf.get(attemptId) ?? 0) - 1;
+    if (left > 0) this.#outputOf.set(attemptId, left);
+    else this.#outputOf.delete(attemptId);
+  }
+
+  /** Those of attempts whose output has been written. */
+  #writeResults(stream: Stream): void {
+    while (this.#results.size > 0 && !stream.congested) {
+      const frame = new ResultsFrame();
+      let bytes = 0;
+      let count = 0;
+      for (const attempt of this.#results.keys()) {
+        const { attemptId, result } = attempt;
+        if (this.#outputOf.has(attemptId)) continue;
+        bytes += sizeOf(result);
+        if (count > 0 && (count >= MAX_FRAME_RESULTS || bytes > MAX_FRAME_BYTES)) break;
+        if (result !== undefined) frame.add(attemptId, result);
+        this.#results.delete(attempt);
+        count += 1;
+      }
+      if (count === 0) return;
+      stream.write(frame.finish());
+    }
+  }
+}
+
+/** About the bytes that a result takes in a frame: UTF-16 units of text count once. */
+function sizeOf(result: HeldResult | undefined): number {
+  if (result === undefined) return 0;
+  return result instanceof Uint8Array ? result.byteLength : result.output.length + 64;
+}

@@ -1,0 +1,283 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Logger, LogLevel } from "../logging/logger.ts";
+import { LOG_LEVELS } from "../logging/logger.ts";
+import type { StartupReporter } from "../run/startup.ts";
+import type { Connection, ConnectionOptions, Environment } from "./connection-options.ts";
+import { processEnvironment, resolveConnection } from "./connection-options.ts";
+import { checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
+import { OptionsError } from "./options-error.ts";
+import type { FailureClassification, Handler, TaskDefinitions } from "./task-definition.ts";
+
+/** What ended a worker against its will. */
+export interface FatalInfo {
+  /** What it was doing: `startup`, `run` or `task`. */
+  readonly phase: string;
+  readonly error: Error;
+}
+
+/** Options of `Worker`. Precedence: the option, then the environment variable, then the default. */
+export interface WorkerOptions<Inputs = Record<string, unknown>> extends ConnectionOptions {
+  /** Task types this worker can run; at least one. */
+  readonly tasks: TaskDefinitions<Inputs>;
+  /** Readable name, stable for the process; default `WORKER_ID`, then host, pid and a random tail. */
+  readonly id?: string;
+  /** Pool it belongs to; default `MUSTER_POOL`, then none. */
+  readonly pool?: string;
+  /** At most 64. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Default `["default"]`. */
+  readonly queues?: readonly string[];
+  /** Attempts at once (slots), 1 to 10,000; default `WORKER_MAX_CONCURRENCY`, then 1. */
+  readonly concurrency?: number;
+  /** Attempts handed over ahead of free slots, 0 to 10,000; default 0. */
+  readonly prefetch?: number;
+  /** Resources loaded from the start; see `worker.resources` for later ones. */
+  readonly resources?: readonly string[];
+  /** Runs while the worker connects; the worker is ready only after it. A throw ends the worker. */
+  readonly preflight?: (startup: StartupReporter) => unknown;
+  /** From the process's start (`start()`: from the call) to Welcome; default `WORKER_REGISTER_TIMEOUT_S`, then 90. */
+  readonly registerTimeoutS?: number;
+  /** How long a drain waits for handlers; default `WORKER_DRAIN_TIMEOUT_S`, then 30. */
+  readonly drainTimeoutS?: number;
+  /**
+   * Seconds after which an open phase is reported as stuck, by phase name. Defaults: `model_resolve` 30,
+   * `model_load` 60, `inference` 60 (each `WORKER_WARN_<PHASE>_S`); other phases are not watched.
+   */
+  readonly warn?: Readonly<Record<string, number>>;
+  /** Decides how a handler's error is treated; `undefined` leaves it to the defaults. */
+  readonly classify?: (error: unknown) => FailureClassification | undefined;
+  /** Where the log goes. Default: standard output in `run()`, nowhere in `start()`. */
+  readonly logger?: Logger;
+  /** Level of the log that `run()` makes; default `WORKER_LOG_LEVEL`, then `info`. */
+  readonly logLevel?: LogLevel;
+  /**
+   * Serves `/livez`, `/readyz` and `/metrics` here, `host:port` (port 0 lets the system choose; the log says
+   * which); default `WORKER_HTTP_ADDR`, then not at all. Answered while a handler blocks the main loop.
+   */
+  readonly http?: string;
+  /**
+   * Seconds for which `/livez` calls a blocked main loop alive, 0 for ever; default
+   * `WORKER_HTTP_BLOCKED_LIMIT_S`, then 3600.
+   */
+  readonly httpBlockedLimitS?: number;
+  /** Told when the worker ends against its will. */
+  readonly onFatal?: (fatal: FatalInfo) => void;
+  /** Loads a resource that tasks wait for; it counts as loaded when this returns. */
+  readonly onPrepareResource?: (resource: string) => unknown;
+  /** Drops a resource; it stops counting as loaded before this is called. */
+  readonly onReleaseResource?: (resource: string, reason: string) => unknown;
+}
+
+/** A task type ready to run. */
+export interface CompiledTask {
+  readonly type: string;
+  readonly input: StandardSchemaV1 | undefined;
+  readonly output: StandardSchemaV1 | undefined;
+  /** 0 means as many as the worker has slots. */
+  readonly concurrency: number;
+  /** `never`: which payload it takes was checked where it was written, and differs by type. */
+  readonly handler: Handler<never>;
+}
+
+/** Where probes and metrics are served. */
+export interface HttpSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly blockedLimitMs: number;
+}
+
+/** Every option with its value in force. */
+export interface CompiledOptions {
+  readonly connection: Connection;
+  readonly tasks: ReadonlyMap<string, CompiledTask>;
+  readonly id: string;
+  readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  readonly prefetch: number;
+  readonly resources: readonly string[];
+  readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
+  readonly registerTimeoutS: number;
+  readonly drainTimeoutS: number;
+  /** Thresholds that the author or the environment set; they win over the scheduler's. */
+  readonly warnS: ReadonlyMap<string, number>;
+  readonly classify: ((error: unknown) => FailureClassification | undefined) | undefined;
+  readonly logger: Logger | undefined;
+  readonly logLevel: LogLevel;
+  readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
+  readonly onPrepareResource: ((resource: string) => unknown) | undefined;
+  readonly onReleaseResource: ((resource: string, reason: string) => unknown) | undefined;
+  readonly http: HttpSettings | undefined;
+  /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
+  readonly launchId: string;
+}
+
+/** Soft watchdog thresholds in seconds when nobody set one. */
+export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
+  ["model_resolve", 30],
+  ["model_load", 60],
+  ["inference", 60],
+]);
+
+const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+
+/** Checks every option. @throws OptionsError with every fault at once. */
+export function compileOptions<Inputs>(
+  options: WorkerOptions<Inputs>,
+  env: Environment = processEnvironment,
+): CompiledOptions {
+  const faults: string[] = [];
+  const queues = options.queues ?? ["default"];
+  checkNames("queues", queues, faults);
+  if (queues.length === 0) faults.push("option queues: is empty; name at least one, for example default");
+  checkLabels(options.labels ?? {}, faults);
+  const compiled: CompiledOptions = {
+    connection: resolveConnection(options, env, faults),
+    tasks: compileTasks(options.tasks, faults),
+    id: resolveId(options.id, env, faults),
+    pool: options.pool ?? env.MUSTER_POOL ?? "",
+    labels: { ...options.labels },
+    queues: [...queues],
+    concurrency: numberSetting(
+      { option: ["concurrency", options.concurrency], variable: "WORKER_MAX_CONCURRENCY", default: 1 },
+      { min: 1, max: 10_000, integer: true },
+      env,
+      faults,
+    ),
+    prefetch: numberSetting(
+      { option: ["prefetch", options.prefetch], default: 0 },
+      { min: 0, max: 10_000, integer: true },
+      env,
+      faults,
+    ),
+    resources: [...(options.resources ?? [])],
+    preflight: options.preflight,
+    registerTimeoutS: seconds("registerTimeoutS", options.registerTimeoutS, "WORKER_REGISTER_TIMEOUT_S", 90),
+    drainTimeoutS: seconds("drainTimeoutS", options.drainTimeoutS, "WORKER_DRAIN_TIMEOUT_S", 30, 0),
+    warnS: resolveWarnings(options.warn ?? {}, env, faults),
+    classify: options.classify,
+    logger: options.logger,
+    logLevel: resolveLogLevel(options.logLevel, env, faults),
+    onFatal: options.onFatal,
+    onPrepareResource: options.onPrepareResource,
+    onReleaseResource: options.onReleaseResource,
+    http: resolveHttp(options.http, options.httpBlockedLimitS, env, faults),
+    launchId: env.MUSTER_LAUNCH_ID ?? "",
+  };
+  if (faults.length > 0) throw new OptionsError("Worker", faults);
+  return Object.freeze(compiled);
+
+  function seconds(
+    name: string,
+    option: number | undefined,
+    variable: string,
+    fallback: number,
+    min = 0.001,
+  ): number {
+    return numberSetting(
+      { option: [name, option], variable, default: fallback },
+      { min, max: 2_000_000 },
+      env,
+      faults,
+    );
+  }
+}
+
+/** A definition whose types no longer matter. */
+interface AnyDefinition {
+  readonly input?: StandardSchemaV1;
+  readonly output?: StandardSchemaV1;
+  readonly concurrency?: number;
+  readonly handler: Handler<never>;
+}
+
+function compileTasks<Inputs>(tasks: TaskDefinitions<Inputs>, faults: string[]): Map<string, CompiledTask> {
+  const compiled = new Map<string, CompiledTask>();
+  const types = Object.keys(tasks ?? {});
+  if (types.length === 0) faults.push("option tasks: is empty; register at least one task type");
+  if (types.length > 1000) faults.push(`option tasks: ${types.length} types; at most 1000`);
+  checkNames("tasks", types, faults);
+  for (const [type, definition] of Object.entries<AnyDefinition | Handler<never>>(tasks ?? {})) {
+    const full: AnyDefinition = typeof definition === "function" ? { handler: definition } : definition;
+    if (typeof full?.handler !== "function") {
+      faults.push(`option tasks["${type}"]: has no handler; give a function or { handler }`);
+      continue;
+    }
+    const { input, output, concurrency = 0 } = full;
+    for (const [name, schema] of Object.entries({ input, output })) {
+      if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
+        faults.push(`option tasks["${type}"].${name}: is not a Standard Schema (zod, valibot, arktype, ...)`);
+      }
+    }
+    if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > 10_000) {
+      faults.push(`option tasks["${type}"].concurrency: ${concurrency} is not an integer from 1 to 10000`);
+    }
+    compiled.set(type, { type, input, output, concurrency, handler: full.handler });
+  }
+  return compiled;
+}
+
+function resolveId(option: string | undefined, env: Environment, faults: string[]): string {
+  const id = option ?? (env.WORKER_ID || undefined);
+  if (id === undefined) {
+    const host = hostname()
+      .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+      .replace(/^[^A-Za-z0-9]+/, "");
+    return `${host.slice(0, 80) || "worker"}-${process.pid}-${randomBytes(3).toString("hex")}`;
+  }
+  if (!WORKER_ID.test(id)) {
+    const source = option !== undefined ? "option id" : "WORKER_ID";
+    faults.push(`${source}: "${id}" must match ${WORKER_ID.source}`);
+  }
+  return id;
+}
+
+function resolveWarnings(
+  option: Readonly<Record<string, number>>,
+  env: Environment,
+  faults: string[],
+): ReadonlyMap<string, number> {
+  const warnings = new Map<string, number>();
+  for (const phase of new Set([...Object.keys(option), ...DEFAULT_WARN_S.keys()])) {
+    const variable = DEFAULT_WARN_S.has(phase) ? `WORKER_WARN_${phase.toUpperCase()}_S` : undefined;
+    if (option[phase] === undefined && (variable === undefined || !env[variable])) continue;
+    const source = { option: [`warn.${phase}`, option[phase]] as const, variable, default: 0 };
+    warnings.set(phase, numberSetting(source, { min: 0.001, max: 2_000_000 }, env, faults));
+  }
+  return warnings;
+}
+
+function resolveHttp(
+  option: string | undefined,
+  blockedLimitS: number | undefined,
+  env: Environment,
+  faults: string[],
+): HttpSettings | undefined {
+  const limit = numberSetting(
+    {
+      option: ["httpBlockedLimitS", blockedLimitS],
+      variable: "WORKER_HTTP_BLOCKED_LIMIT_S",
+      default: 3_600,
+    },
+    { min: 0, max: 2_000_000 },
+    env,
+    faults,
+  );
+  const text = option ?? (env.WORKER_HTTP_ADDR || undefined);
+  if (text === undefined) return undefined;
+  const source = option === undefined ? "WORKER_HTTP_ADDR" : "option http";
+  const address = listenAddress(source, text, faults);
+  return address && { ...address, blockedLimitMs: limit * 1_000 };
+}
+
+function resolveLogLevel(option: LogLevel | undefined, env: Environment, faults: string[]): LogLevel {
+  const value = option ?? (env.WORKER_LOG_LEVEL || "info");
+  const level = LOG_LEVELS.find((known) => known === value);
+  if (level !== undefined) return level;
+  const source = option !== undefined ? "option logLevel" : "WORKER_LOG_LEVEL";
+  faults.push(`${source}: "${value}" is not one of ${LOG_LEVELS.join(", ")}`);
+  return "info";
+}

@@ -1,0 +1,406 @@
+import type { AttemptHost } from "../attempt/attempt.ts";
+import { Deadlines } from "../attempt/deadlines.ts";
+import { Runner } from "../attempt/runner.ts";
+import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
+import {
+  HttpListenError,
+  LinkError,
+  PreflightError,
+  StartupTimeoutError,
+  SupersededError,
+  VerdictError,
+  WorkerStoppedError,
+} from "../errors.ts";
+import { dialFatal, type LastReport } from "../link/connection/fatal-dial.ts";
+import { Link } from "../link/link.ts";
+import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
+import type { Logger, LogLevel } from "../logging/logger.ts";
+import type { CompiledOptions, FatalInfo } from "../options/options.ts";
+import { DEFAULT_WARN_S } from "../options/options.ts";
+import type { ResourceLoaders } from "../resources/resource-loaders.ts";
+import { ResourceLoading } from "../resources/resource-loading.ts";
+import type { Resources } from "../resources/resources.ts";
+import { OtelMetrics } from "../tracing/metrics.ts";
+import { describeFatal, isNews, logFatal } from "./fatal-report.ts";
+import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
+import { linkData } from "./link-data.ts";
+import { queueViewLine } from "./queue-view.ts";
+import { Startup } from "./startup.ts";
+
+/** How long last words may hold the process up: a fresh dial on a busy machine takes a second or two. */
+const FATAL_FLUSH_MS = 3000;
+
+/** How long handlers may take to return once the drain timeout has aborted them. */
+const UNWIND_MS = 2000;
+
+/** The outbox gets at least this long at the end of a drain, however late it is. */
+const MIN_FLUSH_MS = 5000;
+
+/** How long the link's thread may take to say goodbye once its outbox is flushed. */
+const LINK_END_MS = 3000;
+
+/** How an engine is run. */
+export interface EngineMode {
+  /** The process is the worker's: a main thread that does not answer may be killed. */
+  readonly program: boolean;
+  /** When the register watchdog began to count, in milliseconds of the process's age. */
+  readonly watchdogFromMs: number;
+  /** Level of the log when `createProgramLogger` made it and it writes JSON; undefined otherwise. */
+  readonly stdoutLogLevel: LogLevel | undefined;
+}
+
+/** One run of a worker, from the dial to the end: everything that does not touch the process itself. */
+export class Engine {
+  readonly #options: CompiledOptions;
+  readonly #log: Logger;
+  readonly #deadlines = new Deadlines(systemClock);
+  readonly #startup: Startup;
+  readonly #link: Link;
+  readonly #linkData: ReturnType<typeof linkData>;
+  readonly #runner: Runner;
+  readonly #loading: ResourceLoading;
+  readonly #metrics = new OtelMetrics();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<FatalInfo | undefined>();
+  #schedulerWarningsMs: Readonly<Record<string, number>> = {};
+  #maxResultBytes = Number.POSITIVE_INFINITY;
+  #registered = false;
+  #preflightPassed = false;
+  #isReady = false;
+  #drain: Promise<void> | undefined;
+  #over = false;
+
+  constructor(
+    options: CompiledOptions,
+    log: Logger,
+    loadables: { readonly resources: Resources; readonly loaders: ResourceLoaders },
+    mode: EngineMode,
+  ) {
+    this.#options = options;
+    this.#log = log.child({ worker_id: options.id });
+    const { elapsed_ms: _, ...facts } = startFacts(options);
+    logStarted(this.#log, options);
+    const early: StartupPhaseMessage[] = [];
+    let report = (phase: StartupPhaseMessage): void => {
+      early.push(phase);
+    };
+    this.#startup = new Startup(this.#log, systemClock, processAgeMs, facts, (phase) => report(phase));
+    this.#startup.report("boot", "ok");
+    this.#startup.report("scheduler_connecting", "started");
+    const timeoutMs = options.registerTimeoutS * 1000;
+    this.#linkData = linkData(options, loadables, early, {
+      program: mode.program,
+      stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
+      registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
+    });
+    this.#link = new Link(this.#linkData, systemClock, {
+      message: (message) => this.#receive(message),
+      died: (error) => this.#linkFailed(`died: ${error.message}`, error),
+      hung: (silentMs) =>
+        this.#linkFailed(`hangs: its loop has not turned for ${Math.round(silentMs / 1000)} s`),
+    });
+    report = (phase) => {
+      early.push(phase);
+      this.#link.send({ kind: "startupPhase", phase });
+    };
+    this.#loading = new ResourceLoading({
+      ...loadables,
+      link: this.#link,
+      log: this.#log,
+      clock: systemClock,
+    });
+    const host: AttemptHost = {
+      clock: systemClock,
+      deadlines: this.#deadlines,
+      link: this.#link,
+      log: this.#log,
+      warnAfterS: (phase, assignment) => {
+        const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.#schedulerWarningsMs[phase]];
+        if (taskMs !== undefined) return taskMs / 1000;
+        const own = options.warnS.get(phase);
+        if (own !== undefined) return own;
+        return schedulerMs === undefined ? DEFAULT_WARN_S.get(phase) : schedulerMs / 1000;
+      },
+    };
+    this.#runner = new Runner(host, options, () => ({
+      classify: options.classify,
+      maxResultBytes: this.#maxResultBytes,
+    }));
+    this.#ready.promise.catch(() => {
+      // `ready` may be looked at late; a failure is also the engine's end, which is always awaited.
+    });
+    void this.#preflight();
+  }
+
+  /** Resolves when the worker takes work; rejects when it never will. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Resolves when everything is over: with nothing after a drain, with what happened otherwise. */
+  get ended(): Promise<FatalInfo | undefined> {
+    return this.#ended.promise;
+  }
+
+  /** What the worker is doing, as a fatal report names it. */
+  get phase(): string {
+    if (!this.#isReady) return "startup";
+    return this.#runner.runningCount > 0 ? "task" : "run";
+  }
+
+  /** Tells the scheduler about the resources. */
+  sendResources(names: readonly string[]): void {
+    if (!this.#over) this.#link.send({ kind: "resources", resources: names });
+  }
+
+  /** Takes no new work until `resume`. */
+  pause(reason: string): void {
+    this.#runner.closeTo("PAUSED");
+    this.#link.send({ kind: "paused", paused: true, reason });
+    this.#log.info({ event: "worker.paused", reason }, "worker paused");
+  }
+
+  /** Takes work again. */
+  resume(reason: string): void {
+    this.#runner.closeTo(undefined);
+    this.#link.send({ kind: "paused", paused: false, reason: "" });
+    this.#log.info({ event: "worker.resumed", reason }, "worker resumed");
+  }
+
+  /** Ends in an orderly way. A second call waits for the first. */
+  drain(reason: string, timeoutS = this.#options.drainTimeoutS): Promise<void> {
+    this.#drain ??= this.#drainOnce(reason, timeoutS);
+    return this.#drain;
+  }
+
+  /** Ends at once because of `error`: logs it, reports it to the scheduler (blocking up to 3 s), lets go of everything. */
+  fail(phase: string, error: Error, event = "worker.fatal"): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#link.acknowledgeExit();
+    const fatal = describeFatal(phase, error);
+    logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
+    if (isNews(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
+    this.#loading.stop();
+    const held = this.#runner.heldIds;
+    logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
+    this.#runner.abandon(error);
+    this.#deadlines.clear();
+    this.#ready.reject(error);
+    this.#metrics.close();
+    void this.#end({ phase, error }, error instanceof LinkError ? { fatal, held } : undefined);
+  }
+
+  #linkFailed(how: string, cause?: Error): void {
+    this.fail(this.phase, new LinkError(`the connection's thread ${how}`, { cause }));
+  }
+
+  /** @param unreported What the link's thread cannot report any more. */
+  async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
+    if (unreported !== undefined) {
+      const report = { ...unreported, ready: this.#isReady };
+      const took = await dialFatal(this.#linkData, report, FATAL_FLUSH_MS);
+      if (!took) this.#logUnsent();
+    }
+    if (!(await this.#link.terminate()) && this.#linkData.program) {
+      const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
+      this.#log.warn(fields, "the connection's thread cannot be ended: the process is killed");
+      process.kill(process.pid, "SIGKILL");
+    }
+    this.#ended.resolve(info);
+  }
+
+  #logUnsent(): void {
+    const fields = { event: "worker.fatal.unsent" };
+    this.#log.warn(fields, `the scheduler did not take the report within ${FATAL_FLUSH_MS} ms`);
+  }
+
+  async #preflight(): Promise<void> {
+    try {
+      await this.#options.preflight?.(this.#startup);
+    } catch (error) {
+      if (!this.#over) this.#startup.failed("preflight", error);
+      this.fail("startup", new PreflightError(error));
+      return;
+    }
+    this.#preflightPassed = true;
+    this.#readyWhenBoth();
+  }
+
+  #readyWhenBoth(): void {
+    if (
+      !this.#registered ||
+      !this.#preflightPassed ||
+      this.#isReady ||
+      this.#over ||
+      this.#drain !== undefined
+    )
+      return;
+    this.#isReady = true;
+    this.#startup.report("ready", "ok");
+    this.#ready.resolve();
+  }
+
+  #receive(message: FromLink): void {
+    if (this.#over) return;
+    switch (message.kind) {
+      case "assignments":
+        this.#runner.take(message.groups);
+        return;
+      case "cancel":
+        this.#runner.cancel(message);
+        return;
+      case "revoke":
+        this.#runner.revoke(message.attemptId, message.reason);
+        return;
+      case "registered":
+        this.#welcomed(message);
+        return;
+      case "connecting":
+        this.#log.debug({ event: "worker.dialing", address: message.address });
+        return;
+      case "disconnected":
+        this.#log.warn(
+          {
+            event: this.#registered ? "worker.disconnected" : "worker.dial.failed",
+            address: message.address,
+            error: message.error,
+            retry_in_ms: message.retryInMs,
+            ...(this.#registered ? {} : startFacts(this.#options)),
+          },
+          this.#registered
+            ? "no connection to the scheduler; dialling again"
+            : "dialling the scheduler failed",
+        );
+        return;
+      case "acknowledged":
+        this.#runner.acknowledged(message.attemptIds);
+        return;
+      case "refused":
+        if (message.stale) this.#runner.refused(message.attemptId);
+        else this.#runner.acknowledged([message.attemptId]);
+        this.#log.warn(
+          {
+            event: "task.result.refused",
+            attempt_id: message.attemptId,
+            stale: message.stale,
+            detail: message.detail,
+          },
+          message.stale
+            ? "the result came too late: the attempt was no longer this worker's"
+            : "the result is not valid",
+        );
+        return;
+      case "drain":
+        void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
+        return;
+      case "pause":
+        this.pause(message.reason);
+        return;
+      case "resume":
+        this.resume(message.reason);
+        return;
+      case "prepareResource":
+        void this.#loading.prepare(message.resource, message.waitingTasks);
+        return;
+      case "releaseResource":
+        void this.#loading.release(message.resource, message.reason);
+        return;
+      case "queueView":
+        this.#log.debug(
+          { event: "worker.queue_view", entries: message.entries },
+          queueViewLine(message.entries),
+        );
+        return;
+      case "log":
+        this.#log[message.level]({ event: message.event, ...message.fields }, message.message);
+        return;
+      case "verdict":
+        this.fail("startup", new VerdictError(message.status, message.reason, message.message));
+        return;
+      case "superseded":
+        this.fail("superseded", new SupersededError(message.message));
+        return;
+      case "serving":
+        this.#log.info(
+          { event: "worker.http.serving", http_addr: message.address },
+          `probes and metrics on http://${message.address}`,
+        );
+        return;
+      case "cannotServe":
+        this.fail("startup", new HttpListenError(message.message));
+        return;
+      case "measures":
+        this.#metrics.measured(message.measures);
+        return;
+      case "startupTimeout": {
+        const { connection, registerTimeoutS } = this.#options;
+        const error = new StartupTimeoutError(registerTimeoutS, connection.addresses, message.lastError);
+        this.#startup.report("startup_timeout_unregistered", "failed", {}, error.message);
+        this.fail("startup", error, "worker.startup_timeout_unregistered");
+        return;
+      }
+      case "ended":
+        if (message.unackedResults > 0) {
+          const fields = { event: "worker.results.unacknowledged", count: message.unackedResults };
+          this.#log.error(
+            fields,
+            "results were not acknowledged in time; tasks whose result was not stored run again",
+          );
+        }
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #welcomed(message: Extract<FromLink, { kind: "registered" }>): void {
+    this.#schedulerWarningsMs = message.phaseWarningsMs;
+    if (message.maxResultBytes > 0) this.#maxResultBytes = message.maxResultBytes;
+    const { address, serverId } = message;
+    if (!message.first) {
+      this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
+      return;
+    }
+    this.#registered = true;
+    this.#startup.report("registered", "ok", { address, server_id: serverId });
+    this.#readyWhenBoth();
+  }
+
+  async #drainOnce(reason: string, timeoutS: number): Promise<void> {
+    if (this.#over) return;
+    const endMs = systemClock.monotonicMs() + timeoutS * 1000;
+    this.#runner.closeTo("DRAINING");
+    this.#loading.stop();
+    this.#ready.reject(new WorkerStoppedError());
+    this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
+    const running = this.#runner.runningCount;
+    this.#log.info({ event: "worker.draining", reason, running, timeout_s: timeoutS }, "worker draining");
+    this.#runner.releaseWaiting("drain");
+    if (!(await settledWithin(this.#runner.idle(), timeoutS * 1000))) {
+      this.#runner.stopAll(reason);
+      if (!(await settledWithin(this.#runner.idle(), UNWIND_MS))) this.#runner.releaseRunning("drain");
+    }
+    if (this.#over) return;
+    const flushMs = Math.max(MIN_FLUSH_MS, endMs - systemClock.monotonicMs());
+    this.#link.send({ kind: "finish", reason: "finished", flushMs });
+    if (!(await settledWithin(this.#link.closed, flushMs + LINK_END_MS))) {
+      this.#linkFailed("did not end with the drain");
+    }
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadlines.clear();
+    this.#metrics.close();
+    logStopped(this.#log, reason, this.#runner.totals);
+    this.#ended.resolve(undefined);
+  }
+}
+
+function secondsOf(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}
+
+/** The link's thread has nothing to say above `warn`. */
+function threadLevel(level: LogLevel | undefined): "debug" | "info" | "warn" | undefined {
+  return level === "error" || level === "silent" ? undefined : level;
+}

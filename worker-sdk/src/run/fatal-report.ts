@@ -1,0 +1,56 @@
+import { cutWellFormed } from "@muster/common/text";
+import { currentAttemptId } from "../attempt/attempt-scope.ts";
+import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
+import { LinkError, StartupTimeoutError, SupersededError, VerdictError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
+
+/** Longest message of an error that is reported, in characters. */
+const MAX_MESSAGE = 4096;
+
+/** What the scheduler is told of the error that ends the worker. To be called in the context in which it was raised. */
+export function describeFatal(phase: string, error: Error) {
+  return {
+    attemptId: currentAttemptId() ?? "",
+    phase,
+    exceptionClass: classNameOf(error),
+    exceptionMessage: cutWellFormed(messageOf(error), MAX_MESSAGE),
+    traceback: tracebackOf(error),
+    exitCode: 1,
+  };
+}
+
+/** Logs the error that ends the worker. */
+export function logFatal(
+  log: Logger,
+  fatal: ReturnType<typeof describeFatal>,
+  {
+    event,
+    error,
+    startFacts,
+  }: { readonly event: string; readonly error: Error; readonly startFacts: object },
+): void {
+  log.error(
+    {
+      event,
+      phase: event === "worker.fatal" ? fatal.phase : "startup_timeout_unregistered",
+      exception_class: fatal.exceptionClass,
+      exception_message: fatal.exceptionMessage,
+      traceback: fatal.traceback,
+      exit_code: fatal.exitCode,
+      ...(fatal.attemptId === "" ? {} : { attempt_id: fatal.attemptId }),
+      ...startFacts,
+      ...(error instanceof StartupTimeoutError ? { last_error: error.lastError } : {}),
+    },
+    error.message,
+  );
+}
+
+/** False for what the scheduler itself decided, and for what proves that it cannot be reached. */
+export function isNews(error: Error): boolean {
+  return !(
+    error instanceof VerdictError ||
+    error instanceof SupersededError ||
+    error instanceof StartupTimeoutError ||
+    error instanceof LinkError
+  );
+}

@@ -1,0 +1,64 @@
+import { randomUUID } from "node:crypto";
+import { availableParallelism, hostname, totalmem } from "node:os";
+import { processAgeMs } from "../clock.ts";
+import type { LinkData, StartupPhaseMessage } from "../link/messages.ts";
+import type { CompiledOptions } from "../options/options.ts";
+import type { ResourceLoaders } from "../resources/resource-loaders.ts";
+import type { Resources } from "../resources/resources.ts";
+import { isTracing } from "../tracing/provider.ts";
+
+/** Facts about the process that logs and Hello share. */
+export function processFacts(): {
+  pid: number;
+  uid: number | undefined;
+  gid: number | undefined;
+  cwd: string;
+} {
+  return { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.(), cwd: process.cwd() };
+}
+
+/** What the link's thread is started with. `startupPhases` are those reported so far. */
+export function linkData(
+  options: CompiledOptions,
+  { resources, loaders }: { readonly resources: Resources; readonly loaders: ResourceLoaders },
+  startupPhases: readonly StartupPhaseMessage[],
+  rest: Pick<LinkData, "program" | "registerInMs" | "stdoutLogLevel">,
+): Omit<LinkData, "shared"> {
+  const { addresses, token, tls } = options.connection;
+  const { uid, gid, cwd } = processFacts();
+  return {
+    ...rest,
+    host: {
+      hostname: hostname(),
+      cpuCount: availableParallelism(),
+      // Without a limit the constraint is 0 or 2^64.
+      memoryBytes: Math.min(process.constrainedMemory() || totalmem(), totalmem()),
+      uid,
+      gid,
+      cwd,
+    },
+    addresses,
+    token,
+    tls,
+    workerId: options.id,
+    sessionId: randomUUID(),
+    pool: options.pool,
+    labels: options.labels,
+    types: Array.from(options.tasks.values(), ({ type, concurrency }) => ({ type, concurrency })),
+    queues: options.queues,
+    slots: options.concurrency,
+    prefetch: options.prefetch,
+    resources: [...resources],
+    features: [
+      ...(loaders.any ? ["prepare_resource"] : []),
+      // The scheduler writes the spans of runs for workers that do not.
+      ...(isTracing() ? ["tracing"] : []),
+    ],
+    loadable: loaders.names,
+    launchId: options.launchId,
+    http: options.http,
+    startupPhases,
+    registerTimeoutS: options.registerTimeoutS,
+    processAgeMs: processAgeMs(),
+  };
+}

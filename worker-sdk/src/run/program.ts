@@ -1,0 +1,85 @@
+import { constants } from "node:os";
+import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
+import { settledWithin, systemClock } from "../clock.ts";
+import type { Logger } from "../logging/logger.ts";
+import { processEnvironment } from "../options/connection-options.ts";
+import { flushSpans } from "../tracing/provider.ts";
+import type { Engine } from "./engine.ts";
+import { disarmLastWords } from "./fatal-handler.ts";
+import { watchSupervisor } from "./supervisor-watch.ts";
+
+/** How long a program may linger after its worker has stopped before it is ended. */
+const LINGER_MS = 5000;
+
+/** How long the export of the last spans may hold the end up. */
+const FLUSH_SPANS_MS = 3000;
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+/**
+ * Lets a worker be the whole process: signals drain it, uncaught errors end it with a report. Resolves
+ * after a drain, with the process as it was before.
+ */
+export async function runProgram(log: Logger, drainTimeoutS: number, begin: () => Engine): Promise<void> {
+  let signalled = false;
+  let engine: Engine | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const code = 128 + (constants.signals[signal] ?? 0);
+    if (signalled || engine === undefined) {
+      log.warn({ event: "worker.killed", signal, exit_code: code }, `second signal: exiting with ${code}`);
+      process.exit(code);
+    }
+    signalled = true;
+    log.info({ event: "worker.signal", signal }, `${signal}: draining; a second signal exits at once`);
+    void engine.drain(signal, drainTimeoutS);
+  };
+  const onFatal = (thrown: unknown): void => {
+    const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown), { cause: thrown });
+    if (engine !== undefined) engine.fail(engine.phase, error);
+    else
+      log.error(
+        {
+          event: "worker.fatal",
+          phase: "startup",
+          exception_class: classNameOf(error),
+          exception_message: error.message,
+          traceback: tracebackOf(error),
+          exit_code: 1,
+        },
+        error.message,
+      );
+    process.exit(1);
+  };
+  const stopWatching = watchSupervisor(processEnvironment, systemClock, () => {
+    // Whatever it writes now goes nowhere, and must not end it before its tasks have.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+    log.warn({ event: "worker.supervisor.gone" }, "the supervisor is gone: draining");
+    void engine?.drain("its supervisor is gone", drainTimeoutS);
+  });
+  disarmLastWords();
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on("uncaughtException", onFatal);
+  process.on("unhandledRejection", onFatal);
+  try {
+    engine = begin();
+    const fatal = await engine.ended;
+    if (!(await settledWithin(flushSpans(), FLUSH_SPANS_MS))) {
+      const fields = { event: "worker.spans.unsent", waited_ms: FLUSH_SPANS_MS };
+      log.warn(fields, "the last spans could not be exported in time");
+    }
+    if (fatal !== undefined) process.exit(1);
+  } finally {
+    stopWatching();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off("uncaughtException", onFatal);
+    process.off("unhandledRejection", onFatal);
+  }
+  // Handlers often leave sockets or engines open. `every` does not keep the process alive by itself.
+  systemClock.every(LINGER_MS, () => {
+    log.warn(
+      { event: "worker.lingering" },
+      `something keeps the process alive ${LINGER_MS / 1000} s after the end: exiting`,
+    );
+    process.exit(0);
+  });
+}

@@ -1,0 +1,178 @@
+// First: nothing else of this package is evaluated on a Node that lacks what it uses.
+import "../node-version.ts";
+
+import { randomUUID } from "node:crypto";
+import { DiagLogLevel, diag } from "@opentelemetry/api";
+import { settledWithin } from "../clock.ts";
+import { defaultVariable, processEnvironment } from "../options/connection-options.ts";
+import { SDK_VERSION } from "../version.ts";
+import { SCHEMA_URL } from "./schema.ts";
+import { spanIds } from "./span-ids.ts";
+
+/** How OpenTelemetry is set up; whatever an `OTEL_*` variable says wins. */
+export interface OtelOptions {
+  /** `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default `muster-worker`. */
+  readonly serviceName?: string;
+  /** `service.version` unless `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default the version of this package. */
+  readonly serviceVersion?: string;
+  /**
+   * How long a collector may take for an export, milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise;
+   * default the standard's 10,000. As long may a program that has stopped wait for one that does not answer.
+   */
+  readonly exportTimeoutMs?: number;
+  /**
+   * Called once, with the first thing that goes wrong: mostly that the collector cannot be reached. By default it
+   * becomes a warning of the process. Under `OTEL_LOG_LEVEL` OpenTelemetry writes to the console by itself.
+   */
+  readonly onError?: (why: string) => void;
+}
+
+/** Optional peers of the package: whoever traces installs them. */
+const PEERS = ["@opentelemetry/sdk-node", "@opentelemetry/resources"];
+
+/** Longest reason that is told, in characters: exporters hang whole responses on theirs. */
+const MAX_REASON = 500;
+
+/** A running OpenTelemetry SDK. */
+export interface Otel {
+  /** False when nothing is exported, because no variable asks for it or `OTEL_SDK_DISABLED` is set. */
+  readonly enabled: boolean;
+  /** Exports what is held back, for at most `timeoutMs` (default 5000), and ends. Never rejects; twice is harmless. */
+  stop(timeoutMs?: number): Promise<void>;
+}
+
+/**
+ * Sets an OpenTelemetry SDK up for this process by the standard variables, before anything is traced:
+ *
+ *     await startOtel();
+ *
+ * Nothing is loaded and nothing exported unless `OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_TRACES_EXPORTER` is set. What is left at the end of `Worker.run`
+ * is exported; other programs call `stop`.
+ *
+ * A program with an SDK of its own does not call this; it gives that SDK `spanIds` as its `idGenerator`.
+ * @throws Error when `@opentelemetry/sdk-node` or `@opentelemetry/resources` is needed and not installed.
+ */
+export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
+  if (!wanted(processEnvironment)) return { enabled: false, stop: async () => undefined };
+  const { NodeSDK } = await load(() => import("@opentelemetry/sdk-node"), "@opentelemetry/sdk-node");
+  const resources = await load(() => import("@opentelemetry/resources"), "@opentelemetry/resources");
+  if (options.exportTimeoutMs !== undefined)
+    defaultVariable("OTEL_EXPORTER_OTLP_TIMEOUT", String(options.exportTimeoutMs));
+  const sdk = new NodeSDK({
+    // What the environment says wins. Without an instance of its own, one process's series would be another's.
+    resource: resources.defaultResource().merge(
+      resources.resourceFromAttributes(
+        {
+          "service.version": options.serviceVersion ?? SDK_VERSION,
+          "service.instance.id": randomUUID(),
+        },
+        { schemaUrl: SCHEMA_URL },
+      ),
+    ),
+    serviceName: serviceName(processEnvironment, options.serviceName ?? "muster-worker"),
+    idGenerator: spanIds,
+    // Not the process: its detector would export the command line and what secrets stand in it.
+    resourceDetectors: [resources.envDetector, resources.hostDetector],
+    // Unset, they would be exported to localhost.
+    ...(metricsWanted(processEnvironment) ? {} : { metricReaders: [] }),
+    logRecordProcessors: [],
+  });
+  const failed = once(options.onError ?? warn);
+  // After the SDK's constructor, which under OTEL_LOG_LEVEL takes the console.
+  if (!processEnvironment.OTEL_LOG_LEVEL) tellErrors(failed);
+  sdk.start();
+  let stopped: Promise<void> | undefined;
+  return {
+    enabled: true,
+    stop: (timeoutMs = 5000) => {
+      if (stopped) return stopped;
+      const over = sdk.shutdown().catch((error: unknown) => failed(messageOf(error)));
+      stopped = settledWithin(over, timeoutMs).then((inTime) => {
+        if (!inTime) failed(`the collector took longer than ${timeoutMs} ms for what was left`);
+      });
+      return stopped;
+    },
+  };
+}
+
+export { spanIds };
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function wanted(env: Env): boolean {
+  if (env.OTEL_SDK_DISABLED?.toLowerCase() === "true") return false;
+  const exporters = (env.OTEL_TRACES_EXPORTER ?? "").split(",").filter((name) => name.trim() !== "");
+  if (exporters.length > 0) return exporters.some((name) => name.trim() !== "none");
+  return Boolean(env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT);
+}
+
+function metricsWanted(env: Env): boolean {
+  return Boolean(
+    env.OTEL_METRICS_EXPORTER || env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT,
+  );
+}
+
+function serviceName(env: Env, fallback: string): string {
+  const attribute = /(?:^|,)\s*service\.name=([^,]+)/.exec(env.OTEL_RESOURCE_ATTRIBUTES ?? "")?.[1];
+  return env.OTEL_SERVICE_NAME || (attribute === undefined ? fallback : decodeURIComponent(attribute.trim()));
+}
+
+/** What the SDK says of failed exports is an exception as JSON. */
+function tellErrors(failed: (why: string) => void): void {
+  const quiet = () => undefined;
+  diag.setLogger(
+    {
+      error: (text: string) => failed(reasonIn(text)),
+      ...{ warn: quiet, info: quiet, debug: quiet, verbose: quiet },
+    },
+    { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
+}
+
+function reasonIn(text: string): string {
+  const { message, code } = parsed(text);
+  return String(message || code || text).slice(0, MAX_REASON);
+}
+
+function parsed(text: string): { readonly message?: unknown; readonly code?: unknown } {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    // It is a sentence.
+    return {};
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A connection refused at several addresses has the reasons inside, and no message of its own.
+  const inner = error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : "";
+  return (error.message || inner || error.name).slice(0, MAX_REASON);
+}
+
+function once(call: (why: string) => void): (why: string) => void {
+  let called = false;
+  return (why) => {
+    if (called) return;
+    called = true;
+    call(why);
+  };
+}
+
+function warn(why: string): void {
+  process.emitWarning(`OpenTelemetry: ${why}. Only the first problem is told.`, { code: "MUSTER_OTEL" });
+}
+
+async function load<T>(load: () => Promise<T>, name: string): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new Error(`@muster/worker/otel needs ${name}: npm install ${PEERS.join(" ")}`, { cause: error });
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+}
