@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import type { Clock } from "./clock.ts";
-import type { Logger } from "./telemetry/logger.ts";
+import type { Logger } from "./telemetry/logs/logger.ts";
 
 /** How often the descriptors in use are counted: reading the folder takes a microsecond for each. */
 const COUNT_EVERY_MS = 1_000;

@@ -1,8 +1,8 @@
 export { reapAsProcessOne } from "@muster/common/process-one";
-export { type Address, type Config, ConfigError, loadConfig } from "./config.ts";
+export { type Address, type Config, ConfigError, loadConfig } from "./config/config.ts";
+export { describeSettings } from "./config/settings.ts";
 export { runMigrate, runScheduler } from "./main.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
-export { describeSettings } from "./settings.ts";
 export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
@@ -11,5 +11,5 @@ export {
 export { EmbeddedPostgresError } from "./store/postgres/embedded/errors.ts";
 export { migrateDatabase, openPostgresStore } from "./store/postgres/postgres-store.ts";
 export type { Store } from "./store/store.ts";
-export { type Logger, silentLogger } from "./telemetry/logger.ts";
+export { type Logger, silentLogger } from "./telemetry/logs/logger.ts";
 export { VERSION } from "./version.ts";

@@ -1,15 +1,15 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { holdProcess, systemClock } from "./clock.ts";
-import { type Config, ConfigError, loadConfig, type Surroundings } from "./config.ts";
+import { type Config, ConfigError, loadConfig, type Surroundings } from "./config/config.ts";
+import { describeSettings } from "./config/settings.ts";
 import { Refusal } from "./domain/errors.ts";
 import { type Scheduler, shown, startScheduler } from "./scheduler.ts";
-import { describeSettings } from "./settings.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./store/postgres/embedded/embedded.ts";
 import { EmbeddedPostgresError } from "./store/postgres/embedded/errors.ts";
-import type { MigrationReport } from "./store/postgres/migrate.ts";
 import { migrateDatabase } from "./store/postgres/postgres-store.ts";
-import { type Logger, type OpenLog, openLogger } from "./telemetry/logger.ts";
+import type { MigrationReport } from "./store/postgres/schema/migrate.ts";
+import { type Logger, type OpenLog, openLogger } from "./telemetry/logs/logger.ts";
 import { VERSION } from "./version.ts";
 import { StartCancelledError, whenUsable } from "./when-usable.ts";
 

@@ -59,7 +59,7 @@ const CASES: readonly Case[] = [
   {
     rule: "store-by-its-interface",
     code: 'export type { Row } from "../store/postgres/rows.ts";',
-    forbidden: "scheduler/src/loops/judge.ts",
+    forbidden: "scheduler/src/background/monitor.ts",
     allowed: "scheduler/src/telemetry/judge.ts",
   },
   {
@@ -101,7 +101,7 @@ const CASES: readonly Case[] = [
   {
     rule: "opentelemetry-in-telemetry",
     code: 'import { metrics } from "@opentelemetry/api";',
-    forbidden: "scheduler/src/loops/monitor.ts",
+    forbidden: "scheduler/src/background/monitor.ts",
     allowed: "scheduler/src/telemetry/metrics.ts",
   },
   {
@@ -138,7 +138,7 @@ const CASES: readonly Case[] = [
     rule: "environment-in-options",
     code: "export const home = process.env.HOME;",
     forbidden: "scheduler/src/http/health.ts",
-    allowed: "scheduler/src/config.ts",
+    allowed: "scheduler/src/config/config.ts",
   },
   {
     rule: "environment-in-options",

@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { LOG_EVENTS as SUPERVISOR } from "../../cli/src/supervise/log-events.ts";
-import { LOG_EVENTS as SCHEDULER } from "../../scheduler/src/telemetry/events.ts";
+import { LOG_EVENTS as SCHEDULER } from "../../scheduler/src/telemetry/logs/events.ts";
 import { LOG_EVENTS as WORKER } from "../../worker-sdk/src/logging/log-events.ts";
 import { ROOT } from "../support/checks.ts";
 import { repeatedKeys } from "../support/log-lines.ts";

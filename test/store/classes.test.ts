@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ClassIndex, FORGOTTEN_AFTER_MS } from "../../scheduler/src/dispatch/class-index.ts";
+import { ClassIndex, FORGOTTEN_AFTER_MS } from "../../scheduler/src/dispatch/matching/class-index.ts";
 import { NO_REQUIREMENTS, newTask, openFixture, type StoreFixture } from "./fixture.ts";
 
 describe("T39: the memory of two schedulers on one database forgets classes", () => {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { openPostgresStore, type Store } from "@muster/scheduler";
-import { type Outcome, settle, workerLost } from "../../scheduler/src/domain/settlement.ts";
-import type { NewTask } from "../../scheduler/src/domain/task.ts";
-import type { HeartbeatRecord } from "../../scheduler/src/domain/worker.ts";
+import { type Outcome, settle, workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
+import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
 import type { AttemptRow, ClaimedAttempt, SettleRequest } from "../../scheduler/src/store/store.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 

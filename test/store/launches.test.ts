@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
-import type { LaunchEndReason } from "../../scheduler/src/domain/launch.ts";
-import type { StartupPhaseRecord } from "../../scheduler/src/domain/worker.ts";
+import type { LaunchEndReason } from "../../scheduler/src/domain/workers/launch.ts";
+import type { StartupPhaseRecord } from "../../scheduler/src/domain/workers/worker.ts";
 import type { LaunchExit, LaunchReport, Store } from "../../scheduler/src/store/store.ts";
 import { LONG_MS, openFixture, type StoreFixture, sessionOpen } from "./fixture.ts";
 

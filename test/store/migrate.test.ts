@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { after, afterEach, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
-import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection.ts";
-import { loadMigrations, migrate, SchemaMismatchError } from "../../scheduler/src/store/postgres/migrate.ts";
+import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection/connection.ts";
+import {
+  loadMigrations,
+  migrate,
+  SchemaMismatchError,
+} from "../../scheduler/src/store/postgres/schema/migrate.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 
 describe("migrations", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { NO_CLAIMS } from "../../scheduler/src/domain/refusal.ts";
+import { NO_CLAIMS } from "../../scheduler/src/domain/workers/rejected-worker.ts";
 import type { RefusalWrite, Store } from "../../scheduler/src/store/store.ts";
 import { openFixture, type StoreFixture } from "./fixture.ts";
 

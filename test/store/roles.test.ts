@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { migrateDatabase, openPostgresStore } from "@muster/scheduler";
-import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection.ts";
-import { loadMigrations, migrate } from "../../scheduler/src/store/postgres/migrate.ts";
-import { TABLES } from "../../scheduler/src/store/postgres/rights.ts";
+import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection/connection.ts";
+import { loadMigrations, migrate } from "../../scheduler/src/store/postgres/schema/migrate.ts";
+import { TABLES } from "../../scheduler/src/store/postgres/schema/rights.ts";
 import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
 import { NO_REQUIREMENTS, newTask } from "./fixture.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { workerLost } from "../../scheduler/src/domain/settlement.ts";
+import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
 import {
   BEAT,
   decideLost,

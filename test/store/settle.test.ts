@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { AttemptMetrics } from "../../scheduler/src/domain/task.ts";
+import type { AttemptMetrics } from "../../scheduler/src/domain/tasks/task.ts";
 import type { ClaimedAttempt } from "../../scheduler/src/store/store.ts";
 import { failed, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 

@@ -1,4 +1,4 @@
-import type { DatabaseCondition } from "./database-condition.ts";
+import type { DatabaseCondition } from "./database/database-condition.ts";
 
 /** Kinds of refusal, one for each gRPC code that Muster answers with. */
 export type RefusalKind =

@@ -1,6 +1,6 @@
-import type { ConnectionShortage } from "./connection-limits.ts";
-import type { Progress } from "./task.ts";
-import type { WorkerState } from "./worker.ts";
+import type { ConnectionShortage } from "./database/connection-limits.ts";
+import type { Progress } from "./tasks/task.ts";
+import type { WorkerState } from "./workers/worker.ts";
 
 /** What a database says of itself. */
 export interface DatabaseReport {

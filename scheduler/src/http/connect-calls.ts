@@ -9,10 +9,10 @@ import {
 } from "@connectrpc/connect-node";
 import { quoted } from "@muster/common/text";
 import { FleetService, TaskService } from "@muster/protocol";
-import type { Auth } from "../rpc/auth.ts";
-import type { Calls } from "../rpc/calls.ts";
-import { INTERNAL, isInternal, toConnectError } from "../rpc/errors.ts";
-import type { CallContext, Handlers } from "../rpc/handlers.ts";
+import type { Auth } from "../rpc/server/auth.ts";
+import type { Calls } from "../rpc/server/calls.ts";
+import { INTERNAL, isInternal, toConnectError } from "../rpc/server/errors.ts";
+import type { CallContext, Handlers } from "../rpc/server/handlers.ts";
 import { answer } from "./answer.ts";
 import { withoutByteOrderMark } from "./byte-order-mark.ts";
 import { namesHost } from "./request-target.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { DatabaseWatch } from "../background/database-watch.ts";
+import type { Loop } from "../background/loop.ts";
 import type { Clock } from "../clock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import type { DatabaseWatch } from "../loops/database-watch.ts";
-import type { Loop } from "../loops/loop.ts";
 import { Health, type HealthParts } from "./health.ts";
 
 type LoopFacts = Pick<Loop, "name" | "intervalMs" | "lastTickAt" | "lastError">;

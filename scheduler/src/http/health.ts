@@ -1,6 +1,6 @@
+import type { DatabaseWatch } from "../background/database-watch.ts";
+import type { Loop } from "../background/loop.ts";
 import type { Clock } from "../clock.ts";
-import type { DatabaseWatch } from "../loops/database-watch.ts";
-import type { Loop } from "../loops/loop.ts";
 
 /** A loop that has not come round for this many of its intervals is dead or starved. */
 const LATE_INTERVALS = 3;

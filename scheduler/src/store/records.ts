@@ -1,13 +1,14 @@
 // The rows and answers that pass between the store and those who use it.
-import type { Contested, ProcessName } from "../domain/contest.ts";
+
 import type { AttemptKey } from "../domain/ids.ts";
-import type { ExitRecord, LaunchEndReason, LaunchFacts } from "../domain/launch.ts";
-import type { RefusedStream } from "../domain/refusal.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import type { Settlement } from "../domain/settlement.ts";
-import type { NewTask, Progress, RequeueCounts, TaskOptions, TaskState } from "../domain/task.ts";
-import type { Stuck } from "../domain/watchdog.ts";
-import type { FatalRecord, StartupPhaseRecord, WorkerHello, WorkerState } from "../domain/worker.ts";
+import type { Settlement } from "../domain/tasks/outcome.ts";
+import type { NewTask, Progress, RequeueCounts, TaskOptions, TaskState } from "../domain/tasks/task.ts";
+import type { Stuck } from "../domain/tasks/watchdog.ts";
+import type { Contested, ProcessName } from "../domain/workers/contest.ts";
+import type { ExitRecord, LaunchEndReason, LaunchFacts } from "../domain/workers/launch.ts";
+import type { RefusedStream } from "../domain/workers/rejected-worker.ts";
+import type { FatalRecord, StartupPhaseRecord, WorkerHello, WorkerState } from "../domain/workers/worker.ts";
 
 /** A task to insert, given to a worker in the same statement when `assignTo` is set. */
 export interface TaskInsert {

@@ -1,14 +1,14 @@
-import type { ConnectionShortage } from "../domain/connection-limits.ts";
-import type { Contest } from "../domain/contest.ts";
-import type { DatabaseLock } from "../domain/database-lock.ts";
+import type { ConnectionShortage } from "../domain/database/connection-limits.ts";
+import type { DatabaseLock } from "../domain/database/database-lock.ts";
 import type { AttemptKey } from "../domain/ids.ts";
-import type { LaunchRecord, Served } from "../domain/launch.ts";
-import type { TaskClass } from "../domain/match.ts";
-import type { RefusalRecord } from "../domain/refusal.ts";
+import type { TaskClass } from "../domain/matching/match.ts";
 import type { DatabaseReport, FleetReport, SchedulerReport } from "../domain/reports.ts";
-import type { AttemptRecord, Attempts, Requirements, TaskRecord } from "../domain/task.ts";
-import type { AttemptFacts } from "../domain/trace.ts";
-import type { HeartbeatRecord, StartupPhaseRecord, WorkerRecord } from "../domain/worker.ts";
+import type { AttemptRecord, Attempts, Requirements, TaskRecord } from "../domain/tasks/task.ts";
+import type { AttemptFacts } from "../domain/tasks/trace.ts";
+import type { Contest } from "../domain/workers/contest.ts";
+import type { LaunchRecord, Served } from "../domain/workers/launch.ts";
+import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import type { HeartbeatRecord, StartupPhaseRecord, WorkerRecord } from "../domain/workers/worker.ts";
 import type {
   Announcement,
   AttemptTouch,

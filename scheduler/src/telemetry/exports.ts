@@ -1,4 +1,4 @@
-import { readSampling, type Sampling } from "./sampling.ts";
+import { readSampling, type Sampling } from "./spans/sampling.ts";
 
 /** What leaves this process by OpenTelemetry, and how often. */
 export interface Exports {

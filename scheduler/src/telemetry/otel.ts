@@ -17,12 +17,12 @@ import {
 import type { Clock } from "../clock.ts";
 import { VERSION } from "../version.ts";
 import { SCHEMA_URL } from "./attributes.ts";
-import { diagnostics } from "./diagnostics.ts";
 import type { Exports, OtlpMetrics } from "./exports.ts";
-import type { Logger } from "./logger.ts";
-import { createSampler } from "./sampling.ts";
-import { SpanIds } from "./span-ids.ts";
-import { createTracing, noTracing, type Tracing } from "./tracing.ts";
+import { diagnostics } from "./logs/diagnostics.ts";
+import type { Logger } from "./logs/logger.ts";
+import { createSampler } from "./spans/sampling.ts";
+import { SpanIds } from "./spans/span-ids.ts";
+import { createTracing, noTracing, type Tracing } from "./spans/tracing.ts";
 
 /** Instrumentation scope of everything that the scheduler measures and traces. */
 export const SCOPE = "muster-scheduler";

@@ -1,5 +1,5 @@
-import type { WorkerLink } from "../link.ts";
-import { Session } from "../session.ts";
+import type { WorkerLink } from "../sessions/link.ts";
+import { Session } from "../sessions/session.ts";
 
 /** What is particular about a session that a test makes. */
 export interface SessionPlan {

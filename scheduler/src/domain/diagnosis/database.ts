@@ -1,6 +1,6 @@
-import { LEAST_CONNECTIONS } from "../connection-limits.ts";
-import { conditionRemedy, type DatabaseCondition } from "../database-condition.ts";
-import { lockRemedy } from "../database-lock.ts";
+import { LEAST_CONNECTIONS } from "../database/connection-limits.ts";
+import { conditionRemedy, type DatabaseCondition } from "../database/database-condition.ts";
+import { lockRemedy } from "../database/database-lock.ts";
 import { agree, IS, plural, span } from "../explain/reason.ts";
 import type { DatabaseReport } from "../reports.ts";
 import { type Check, fact, found, ok, skipped } from "./check.ts";

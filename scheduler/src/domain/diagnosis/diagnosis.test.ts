@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { shortageOf } from "../connection-limits.ts";
+import { shortageOf } from "../database/connection-limits.ts";
 import type { DatabaseReport, SchedulerReport } from "../reports.ts";
 import type { Check } from "./check.ts";
 import { DATABASE_CHECKS, databaseAway, databaseChecks } from "./database.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { coverage } from "../coverage.ts";
-import { NO_CLAIMS, type RefusalRecord } from "../refusal.ts";
+import { coverage } from "../matching/coverage.ts";
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.ts";
+import { NO_CLAIMS, type RefusalRecord } from "../workers/rejected-worker.ts";
 import { type WorkFacts, workChecks } from "./work.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");

@@ -1,12 +1,12 @@
 import { cut } from "@muster/common/text";
-import { type Contest, processInWords } from "../contest.ts";
-import type { Coverage } from "../coverage.ts";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { refusalWords, remedyOf } from "../explain/refused.ts";
 import { largest } from "../largest.ts";
-import type { RefusalRecord } from "../refusal.ts";
+import type { Coverage } from "../matching/coverage.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
+import { type Contest, processInWords } from "../workers/contest.ts";
+import type { RefusalRecord } from "../workers/rejected-worker.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
 /** A task without a worker is given this long: one may be starting for it. */

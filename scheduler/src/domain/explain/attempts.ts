@@ -1,4 +1,4 @@
-import type { AttemptRecord, TaskRecord } from "../task.ts";
+import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 
 /** Every try of a task that has ended: those that did not end it, and the one that did. */
 export function allAttempts(task: TaskRecord, earlier: readonly AttemptRecord[]): AttemptRecord[] {

@@ -1,5 +1,5 @@
 import { closestNames } from "@muster/common/closest-names";
-import type { TaskClass } from "../match.ts";
+import type { TaskClass } from "../matching/match.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";

@@ -1,4 +1,4 @@
-import { type Contest, processInWords } from "../contest.ts";
+import { type Contest, processInWords } from "../workers/contest.ts";
 import { plural, type Reason, span } from "./reason.ts";
 
 /** A fight in which nobody had to wait for this long is over: a process that waits asks every 15 s. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { TaskRecord } from "../task.ts";
-import type { TimelineEvent } from "../timeline.ts";
-import type { WatchSettings } from "../watchdog.ts";
+import type { TaskRecord } from "../tasks/task.ts";
+import type { TimelineEvent } from "../tasks/timeline.ts";
+import type { WatchSettings } from "../tasks/watchdog.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, span } from "./reason.ts";

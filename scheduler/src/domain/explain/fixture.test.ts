@@ -1,6 +1,6 @@
-import type { Candidate } from "../match.ts";
-import type { TaskRecord } from "../task.ts";
-import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../worker.ts";
+import type { Candidate } from "../matching/match.ts";
+import type { TaskRecord } from "../tasks/task.ts";
+import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 
 /** Facts that the tests of explanations share. */

@@ -1,5 +1,5 @@
-import type { Candidate } from "../match.ts";
-import type { ResourceStateRecord, SeenAttempt, WorkerRecord, WorkerState } from "../worker.ts";
+import type { Candidate } from "../matching/match.ts";
+import type { ResourceStateRecord, SeenAttempt, WorkerRecord, WorkerState } from "../workers/worker.ts";
 
 /** A living worker as the matcher sees it, with what people want to know of it. */
 export interface FleetMember {

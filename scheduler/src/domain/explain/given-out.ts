@@ -1,6 +1,6 @@
 import { formatAttemptId } from "../ids.ts";
-import type { TaskRecord } from "../task.ts";
-import type { RunningRecord, WorkerRecord } from "../worker.ts";
+import type { TaskRecord } from "../tasks/task.ts";
+import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { ActiveFacts, Holder } from "./task.ts";
 

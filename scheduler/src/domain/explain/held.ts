@@ -1,4 +1,4 @@
-import type { RunningRecord, SeenAttempt } from "../worker.ts";
+import type { RunningRecord, SeenAttempt } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { agree, type Evidence, plural, span } from "./reason.ts";
 

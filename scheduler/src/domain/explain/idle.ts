@@ -1,5 +1,5 @@
-import { type Candidate, type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
-import { canLoad } from "../worker.ts";
+import { type Candidate, type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
+import { canLoad } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { agree, plural, type Reason, span } from "./reason.ts";
 import { whyRemoved } from "./removed.ts";

@@ -1,6 +1,6 @@
 import { cutToEnd } from "@muster/common/text";
-import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../launch.ts";
-import { hasRegistered, type WorkerRecord } from "../worker.ts";
+import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
+import { hasRegistered, type WorkerRecord } from "../workers/worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** Of a process's output, the end that an explanation shows; GetWorker has all that is kept. */

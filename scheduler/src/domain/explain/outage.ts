@@ -1,6 +1,6 @@
-import { conditionRemedy, type DatabaseCondition } from "../database-condition.ts";
-import { type DatabaseLock, lockEvidence, lockRemedy } from "../database-lock.ts";
-import type { SeenAttempt } from "../worker.ts";
+import { conditionRemedy, type DatabaseCondition } from "../database/database-condition.ts";
+import { type DatabaseLock, lockEvidence, lockRemedy } from "../database/database-lock.ts";
+import type { SeenAttempt } from "../workers/worker.ts";
 import { agree, plural, type Reason, span } from "./reason.ts";
 
 /** The database as the scheduler has it while it cannot be used. */

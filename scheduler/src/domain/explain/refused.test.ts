@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { NO_CLAIMS, REFUSAL_CODES, type RefusalRecord } from "../refusal.ts";
+import { NO_CLAIMS, REFUSAL_CODES, type RefusalRecord } from "../workers/rejected-worker.ts";
 import { explainRefusals, withRefused } from "./refused.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");

@@ -1,4 +1,4 @@
-import type { RefusalCode, RefusalRecord } from "../refusal.ts";
+import type { RefusalCode, RefusalRecord } from "../workers/rejected-worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** Refusals older than this say nothing about why a task waits now. */

@@ -1,4 +1,4 @@
-import type { Candidate, Filter, TaskClass } from "../match.ts";
+import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
 import { agree, IS, plural } from "./reason.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */

@@ -1,6 +1,6 @@
 import { closestNames } from "@muster/common/closest-names";
-import type { TaskClass } from "../match.ts";
-import { canLoad } from "../worker.ts";
+import type { TaskClass } from "../matching/match.ts";
+import { canLoad } from "../workers/worker.ts";
 import { type CauseContext, didYouMean } from "./causes.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, HAS, plural, type Reason, span } from "./reason.ts";

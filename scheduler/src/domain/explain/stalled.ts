@@ -1,7 +1,7 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
-import type { TimelineEvent } from "../timeline.ts";
-import { type Stuck, stuckOf } from "../watchdog.ts";
-import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../worker.ts";
+import type { TimelineEvent } from "../tasks/timeline.ts";
+import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
+import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { ActiveFacts } from "./task.ts";
 

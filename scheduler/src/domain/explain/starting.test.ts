@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { LaunchRecord, Served } from "../launch.ts";
+import type { LaunchRecord, Served } from "../workers/launch.ts";
 import { ago, NOW, TASK } from "./fixture.test.ts";
 import type { Reason } from "./reason.ts";
 import { withLaunches } from "./starting.ts";

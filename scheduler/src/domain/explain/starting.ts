@@ -1,5 +1,5 @@
-import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../launch.ts";
-import type { TaskRecord } from "../task.ts";
+import type { TaskRecord } from "../tasks/task.ts";
+import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../workers/launch.ts";
 import { lastPhase, restart } from "./launch.ts";
 import { IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";

@@ -1,9 +1,9 @@
-import { cureOf } from "../cure.ts";
 import { formatAttemptId, formatTaskId } from "../ids.ts";
-import type { AttemptRecord, TaskRecord } from "../task.ts";
-import type { TimelineEvent } from "../timeline.ts";
-import type { WatchSettings } from "../watchdog.ts";
-import { LOOP_BLOCKED_MS, type SeenAttempt, type WorkerRecord, type WorkerState } from "../worker.ts";
+import { cureOf } from "../remedy.ts";
+import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
+import type { TimelineEvent } from "../tasks/timeline.ts";
+import type { WatchSettings } from "../tasks/watchdog.ts";
+import { LOOP_BLOCKED_MS, type SeenAttempt, type WorkerRecord, type WorkerState } from "../workers/worker.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
 import type { WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";

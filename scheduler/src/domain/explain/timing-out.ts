@@ -1,6 +1,6 @@
-import { passedTimeout } from "../hard-timeout.ts";
 import { formatAttemptId, formatTaskId } from "../ids.ts";
-import type { RunningRecord } from "../worker.ts";
+import { passedTimeout } from "../tasks/hard-timeout.ts";
+import type { RunningRecord } from "../workers/worker.ts";
 import { processOf } from "./given-out.ts";
 import { type Reason, span } from "./reason.ts";
 import type { ActiveFacts } from "./task.ts";

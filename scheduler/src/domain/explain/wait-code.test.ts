@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import type { Filter } from "../match.ts";
+import type { Filter } from "../matching/match.ts";
 import { waitCode } from "./wait-code.ts";
 
 function record(nearest: Filter | undefined, lookedAt = 1) {

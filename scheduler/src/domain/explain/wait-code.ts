@@ -1,5 +1,5 @@
-import type { Filter } from "../match.ts";
-import type { MatchRecord } from "../match-log.ts";
+import type { Filter } from "../matching/match.ts";
+import type { MatchRecord } from "../matching/match-log.ts";
 
 const CODES: Readonly<Record<Filter, string>> = {
   slots: "ALL_SLOTS_BUSY",

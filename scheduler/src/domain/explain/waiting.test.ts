@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { removedBy } from "../match.ts";
-import { MatchLog, type MatchRecord } from "../match-log.ts";
+import { removedBy } from "../matching/match.ts";
+import { MatchLog, type MatchRecord } from "../matching/match-log.ts";
 import type { DispatchFacts } from "./delayed.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";

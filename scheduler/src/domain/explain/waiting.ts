@@ -1,8 +1,8 @@
 import { closestNames } from "@muster/common/closest-names";
-import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../match.ts";
-import type { MatchRecord } from "../match-log.ts";
-import type { AttemptRecord, TaskRecord } from "../task.ts";
-import type { WorkerRecord } from "../worker.ts";
+import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
+import type { MatchRecord } from "../matching/match-log.ts";
+import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
+import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";

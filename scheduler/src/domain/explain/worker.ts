@@ -1,4 +1,4 @@
-import { LOOP_BLOCKED_MS, type WorkerRecord } from "../worker.ts";
+import { LOOP_BLOCKED_MS, type WorkerRecord } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";

@@ -1,11 +1,10 @@
 import { type Clock, holding, systemClock } from "../../clock.ts";
-import type { DatabaseMeasures } from "../../telemetry/database-measures.ts";
+import type { DatabaseMeasures } from "../../telemetry/metrics/database-measures.ts";
 import type { Hint, Store } from "../store.ts";
-import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./claim.ts";
-import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
-import { ConnectionTarget } from "./connection.ts";
-import { listContests } from "./contests.ts";
-import { Database } from "./database.ts";
+import { ConnectionTarget } from "./connection/connection.ts";
+import { Database } from "./connection/database.ts";
+import { openSession } from "./connection/open-session.ts";
+import { Probe } from "./connection/probe.ts";
 import {
   appendEvents,
   eventsAfter,
@@ -15,21 +14,14 @@ import {
   recentEvents,
   taskEvents,
   workerEvents,
-} from "./events.ts";
-import { getWorker, leaseHolders, listLaunches, listWorkers, waitingLaunches } from "./fleet.ts";
-import { inspectDatabase, listSchedulers } from "./inspect.ts";
-import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
-import { foreignLock } from "./lock-waits.ts";
-import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./migrate.ts";
-import { fleetCounts, stuckAttempts } from "./monitor.ts";
-import { Listener } from "./notify.ts";
-import { openSession } from "./open-session.ts";
-import { appendOutput, changedTasks, outputAfter } from "./output.ts";
-import { fleetReport } from "./overview.ts";
-import { Probe } from "./probe.ts";
-import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./queues.ts";
-import { forgetRefusals, listRefusals, recordRefusals } from "./refusals.ts";
-import { dropOld, ensurePartitions } from "./retention.ts";
+} from "./events/events.ts";
+import { Listener } from "./events/notify.ts";
+import { getWorker, leaseHolders, listLaunches, listWorkers, waitingLaunches } from "./fleet/fleet.ts";
+import { inspectDatabase, listSchedulers } from "./fleet/inspect.ts";
+import { foreignLock } from "./fleet/lock-waits.ts";
+import { fleetCounts, stuckAttempts } from "./fleet/monitor.ts";
+import { fleetReport } from "./fleet/overview.ts";
+import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./fleet/queues.ts";
 import {
   announce,
   forgetDead,
@@ -38,8 +30,14 @@ import {
   retire,
   sendCommand,
   takeCommands,
-} from "./schedulers.ts";
-import { missingMigrations } from "./schema-check.ts";
+} from "./fleet/schedulers.ts";
+import { countWorkers } from "./fleet/worker-counts.ts";
+import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
+import { dropOld, ensurePartitions } from "./schema/retention.ts";
+import { missingMigrations } from "./schema/schema-check.ts";
+import { listContests } from "./sessions/contests.ts";
+import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./sessions/launches.ts";
+import { forgetRefusals, listRefusals, recordRefusals } from "./sessions/rejected-workers.ts";
 import {
   disconnect,
   endSessions,
@@ -47,9 +45,11 @@ import {
   reapSessions,
   recordStartup,
   renewLeases,
-} from "./sessions.ts";
-import { settle } from "./settle.ts";
-import { insertTasks } from "./submit.ts";
+} from "./sessions/sessions.ts";
+import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./tasks/claim.ts";
+import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./tasks/classes.ts";
+import { settle } from "./tasks/commit.ts";
+import { appendOutput, changedTasks, outputAfter } from "./tasks/output.ts";
 import {
   cancelTask,
   committedResults,
@@ -59,9 +59,9 @@ import {
   getTask,
   listTasks,
   retryTask,
-} from "./tasks.ts";
-import { attemptFacts } from "./trace.ts";
-import { countWorkers } from "./worker-counts.ts";
+} from "./tasks/read.ts";
+import { insertTasks } from "./tasks/submit.ts";
+import { attemptFacts } from "./tasks/trace.ts";
 
 /** What the store needs to know. */
 export interface PostgresStoreOptions {

@@ -1,4 +1,4 @@
-import type { Failure, Warning } from "../../domain/failure.ts";
+import type { Failure, Warning } from "../../domain/tasks/failure.ts";
 import type {
   AttemptMetrics,
   EndState,
@@ -8,7 +8,7 @@ import type {
   TaskOptions,
   TaskRecord,
   TaskState,
-} from "../../domain/task.ts";
+} from "../../domain/tasks/task.ts";
 import type { AttemptRow, ClaimedAttempt } from "../store.ts";
 
 const STATES: readonly TaskState[] = ["queued", "assigned", "running", "succeeded", "failed", "cancelled"];

@@ -1,0 +1,154 @@
+import type { Clock } from "../clock.ts";
+import type { Peers } from "../dispatch/claiming/peers.ts";
+import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import { isAbsence } from "../domain/errors.ts";
+import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import { type WorkerRecord, workerState } from "../domain/workers/worker.ts";
+import { Slices } from "../slices.ts";
+import type { ClassDepth, Store, WorkerCount } from "../store/store.ts";
+import type { Logger } from "../telemetry/logs/logger.ts";
+
+/** Whoever asks again within this gets the same answer, milliseconds. */
+const FRESH_MS = 2_000;
+
+/** A census that took long is not repeated before so many times its duration: 5 % of one connection at most. */
+const REST_FACTOR = 20;
+
+/** Whoever asks waits for a new one no longer than this and then gets the one before, milliseconds. */
+const WAIT_MS = 1_000;
+
+/** Older numbers say nothing any more, milliseconds. */
+const STALE_MS = 120_000;
+
+/** Workers of other schedulers looked at in search of one that suits a waiting class. */
+const MAX_FLEET = 2_000;
+
+/** What the whole database holds, whichever scheduler is asked. */
+export interface Counted {
+  readonly classes: readonly ClassDepth[];
+  readonly workers: readonly WorkerCount[];
+  /** Ids of the classes that have claimable tasks and no worker that could be given one, now or when it is free. */
+  readonly unserved: ReadonlySet<number>;
+}
+
+/** A worker removed by one of these is busy, not missing. */
+const PASSING: ReadonlySet<Filter> = new Set(["paused", "slots"]);
+
+/** Counts tasks and workers when asked, and no more often than the database can easily bear. */
+export class Census {
+  readonly #parts: {
+    store: Store;
+    classes: ClassIndex;
+    peers: Peers;
+    clock: Clock;
+    log: Logger;
+  };
+  #last: { readonly counted: Counted; readonly at: number } | undefined;
+  #running: Promise<void> | undefined;
+  #restUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: { store: Store; classes: ClassIndex; peers: Peers; clock: Clock; log: Logger }) {
+    this.#parts = parts;
+  }
+
+  /** The newest count there is within a second; undefined when the database has long been away. Never rejects. */
+  async look(): Promise<Counted | undefined> {
+    const { clock } = this.#parts;
+    if (clock.monotonic() >= this.#restUntil) {
+      this.#running ??= this.#run().finally(() => {
+        this.#running = undefined;
+      });
+    }
+    if (this.#running) {
+      const done = new AbortController();
+      await Promise.race([this.#running, clock.sleep(WAIT_MS, done.signal)]);
+      done.abort();
+    }
+    const last = this.#last;
+    return last && clock.monotonic() - last.at < STALE_MS ? last.counted : undefined;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#parts;
+    const began = clock.monotonic();
+    try {
+      const counted = await this.#count();
+      this.#last = { counted, at: clock.monotonic() };
+    } catch (error) {
+      // The database's absence is told once, by the watch on it.
+      if (!isAbsence(error)) log.error("census.failed", { error });
+    } finally {
+      const now = clock.monotonic();
+      this.#restUntil = now + Math.max(FRESH_MS, (now - began) * REST_FACTOR);
+    }
+  }
+
+  async #count(): Promise<Counted> {
+    const { store } = this.#parts;
+    const [classes, workers] = await Promise.all([store.depths(), store.countWorkers()]);
+    await this.#parts.classes.load(classes.map(({ classId }) => classId));
+    return { classes, workers, unserved: await this.#unserved(classes) };
+  }
+
+  async #unserved(depths: readonly ClassDepth[]): Promise<ReadonlySet<number>> {
+    const { classes, peers } = this.#parts;
+    const slices = new Slices();
+    const missing: TaskClass[] = [];
+    for (const { classId, ready } of depths) {
+      if (slices.isOver) await slices.next();
+      const entry = ready > 0 ? classes.get(classId) : undefined;
+      if (!entry || classes.isPaused(entry.taskClass.queue)) continue;
+      if (!entry.suited.some((session) => serves(entry.taskClass, session))) missing.push(entry.taskClass);
+    }
+    if (missing.length === 0 || peers.count === 0) return new Set(missing.map(({ id }) => id));
+    const others = byType(await this.#everyWorker());
+    const unserved = new Set<number>();
+    for (const taskClass of missing) {
+      if (slices.isOver) await slices.next();
+      if (!others.get(taskClass.type)?.some((worker) => serves(taskClass, worker)))
+        unserved.add(taskClass.id);
+    }
+    return unserved;
+  }
+
+  async #everyWorker(): Promise<Candidate[]> {
+    const { store } = this.#parts;
+    const filter = { pool: undefined, living: true, beforeId: undefined, limit: MAX_FLEET };
+    const [workers, now] = await Promise.all([store.listWorkers(filter), store.databaseTime()]);
+    return workers.map((record) => toCandidate(record, now));
+  }
+}
+
+/** Workers by each type that they serve: thousands of both make millions of pairs. */
+function byType(workers: readonly Candidate[]): ReadonlyMap<string, readonly Candidate[]> {
+  const found = new Map<string, Candidate[]>();
+  for (const worker of workers) {
+    for (const type of worker.types.keys()) {
+      const others = found.get(type);
+      if (others) others.push(worker);
+      else found.set(type, [worker]);
+    }
+  }
+  return found;
+}
+
+function serves(taskClass: TaskClass, worker: Candidate): boolean {
+  const filter = removedBy(taskClass, worker);
+  return filter === undefined || PASSING.has(filter);
+}
+
+/** As free as can be: what it is doing passes. */
+function toCandidate(record: WorkerRecord, now: Date): Candidate {
+  const { hello, heartbeat, workerId, draining } = record;
+  return {
+    workerId,
+    ready: workerState(record, now) === "ready",
+    draining,
+    pauseReason: undefined,
+    queues: new Set(hello.queues),
+    types: new Map(hello.types.map(({ type }) => [type, { limit: Number.POSITIVE_INFINITY, active: 0 }])),
+    labels: hello.labels,
+    resources: new Set(heartbeat?.resources ?? hello.resources),
+    credit: 1,
+  };
+}

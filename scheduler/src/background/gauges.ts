@@ -1,0 +1,120 @@
+import type { Clock } from "../clock.ts";
+import type { DescriptorUse } from "../descriptors.ts";
+import { stuckAttempt } from "../dispatch/attempts/missing-attempts.ts";
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import { Slices } from "../slices.ts";
+import type { Levels, TaskLevels } from "../telemetry/metrics/metrics.ts";
+import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics/metrics.ts";
+import type { DatabaseWatch } from "./database-watch.ts";
+import type { Census, Counted } from "./fleet-stats.ts";
+import type { Loop } from "./loop.ts";
+
+/** Pools that are told apart, and phases likewise; the rest share `other`. */
+const MAX_VALUES = 100;
+
+/** Labels that a gauge has had: one that is not measured again would keep its last value for ever. */
+export class SeenLabels {
+  readonly pools = new Set<string>([""]);
+  readonly phases = new Set<string>();
+}
+
+/** What the gauges show now. */
+export async function measureLevels(parts: {
+  census: Census;
+  dispatch: Dispatch;
+  database: DatabaseWatch;
+  loops: readonly Loop[];
+  clock: Clock;
+  watch: WatchSettings;
+  seen: SeenLabels;
+  descriptors: { readonly use: DescriptorUse };
+}): Promise<Levels> {
+  const { census, dispatch, database, loops, clock, watch, seen, descriptors } = parts;
+  const counted = await census.look();
+  const { user, system } = process.cpuUsage();
+  const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
+  const now = clock.monotonic();
+  for (const session of dispatch.registry.all()) {
+    for (const attempt of session.attempts.values()) {
+      const verdict = stuckAttempt(attempt, watch, now);
+      if (verdict) addBounded(stuck, verdict.phase, 1);
+    }
+  }
+  for (const phase of stuck.keys()) seen.phases.add(phase);
+  return {
+    database: counted && {
+      tasks: await taskLevels(dispatch, counted),
+      workers: workerLevels(counted, seen.pools),
+    },
+    databaseUp: database.unavailable === undefined,
+    streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
+    stuck,
+    loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
+      name,
+      lastRunS: lastRunTime / 1_000,
+      intervalS: intervalMs / 1_000,
+    })),
+    process: {
+      cpuS: (user + system) / 1e6,
+      rssBytes: process.memoryUsage.rss(),
+      descriptors: descriptors.use,
+      startedS: Math.round(clock.now() / 1_000 - process.uptime()),
+    },
+  };
+}
+
+/** Sums by queue and type; those that were measured before and have no open task are at 0. */
+async function taskLevels(
+  { counters }: Dispatch,
+  { classes, unserved }: Counted,
+): Promise<Iterable<TaskLevels>> {
+  const slices = new Slices();
+  const levels = new Map<unknown, Writable<TaskLevels>>();
+  const of = (measures: { queue: string; type: string }): Writable<TaskLevels> => {
+    const known = levels.get(measures);
+    if (known) return known;
+    const { queue, type } = measures;
+    const counts = { queued: 0, scheduled: 0, assigned: 0, running: 0 };
+    const made = { queue, type, counts, oldestQueuedS: 0, unserved: 0 };
+    levels.set(measures, made);
+    return made;
+  };
+  for (const { classId, ready, scheduled, active, running, oldestReadyAgeMs } of classes) {
+    const level = of(counters.classes.of(classId));
+    const now = { queued: ready, scheduled, assigned: active - running, running };
+    for (const state of TASK_STATES) level.counts[state] += now[state];
+    level.oldestQueuedS = Math.max(level.oldestQueuedS, (oldestReadyAgeMs ?? 0) / 1_000);
+    if (unserved.has(classId)) level.unserved += ready;
+    if (slices.isOver) await slices.next();
+  }
+  for (const measures of counters.classes.all()) of(measures);
+  return levels.values();
+}
+
+/** Every state of every pool that there ever was, so that one whose last worker went shows 0. */
+function workerLevels({ workers }: Counted, seen: Set<string>) {
+  const pools = new Map<string, Map<string, number>>();
+  const of = (pool: string) => {
+    const name = pools.has(pool) || pools.size < MAX_VALUES ? pool : "other";
+    const states = pools.get(name) ?? new Map(WORKER_STATES.map((state) => [state as string, 0]));
+    pools.set(name, states);
+    return states;
+  };
+  for (const pool of seen) of(pool);
+  for (const { pool, state, count } of workers) {
+    const states = of(pool);
+    states.set(state, (states.get(state) ?? 0) + count);
+  }
+  for (const pool of pools.keys()) seen.add(pool);
+  return [...pools].flatMap(([pool, states]) =>
+    [...states].map(([state, count]) => ({ pool, state, count })),
+  );
+}
+
+function addBounded(counts: Map<string, number>, value: string, count: number): void {
+  const name = counts.has(value) || counts.size < MAX_VALUES ? value : "other";
+  counts.set(name, (counts.get(name) ?? 0) + count);
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] extends object ? Writable<T[K]> : T[K] };

@@ -1,0 +1,86 @@
+import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import { formatTaskId } from "../domain/ids.ts";
+import { largest } from "../domain/largest.ts";
+import { type MonitorFacts, monitorLine } from "../domain/monitor-line.ts";
+import { Slices } from "../slices.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logs/logger.ts";
+
+/** Stuck tasks that are named; all of them are counted. */
+const MAX_NAMED = 20;
+
+/** Task types that are named in the line and classes in the details. */
+const MAX_TYPES = 20;
+
+/**
+ * One line that sums up what is going on, and a warning that names what is stuck; silent when nothing is
+ * going on. The numbers are the database's: every scheduler says the same.
+ */
+export async function monitorOnce(store: Store, classes: ClassIndex, log: Logger): Promise<void> {
+  const [depths, fleet, stuck] = await Promise.all([
+    store.depths(),
+    store.fleetCounts(),
+    store.stuckAttempts(MAX_NAMED),
+  ]);
+  const slices = new Slices();
+  const sums = { ready: 0, scheduled: 0, active: 0 };
+  const byType = new Map<string, number>();
+  await classes.load(depths.map(({ classId }) => classId));
+  for (const { classId, ready, scheduled, active } of depths) {
+    sums.ready += ready;
+    sums.scheduled += scheduled;
+    sums.active += active;
+    const type = classes.get(classId)?.taskClass.type ?? `class ${classId}`;
+    if (ready > 0) byType.set(type, (byType.get(type) ?? 0) + ready);
+    if (slices.isOver) await slices.next();
+  }
+  const total: MonitorFacts = {
+    ...fleet,
+    queue: sums.ready,
+    scheduled: sums.scheduled,
+    processing: sums.active,
+    stuck: stuck.count,
+  };
+  if (total.queue + total.scheduled + total.processing + total.workers === 0) return;
+  const queued = largest(byType, MAX_TYPES, (a, b) => b[1] - a[1]);
+  log.info("monitor", {
+    line: monitorLine(total, queued),
+    ...(total.gpus > 0 ? { gpus_busy: total.busyGpus, gpus: total.gpus } : {}),
+    workers_ready: total.ready,
+    workers: total.workers,
+    queue: total.queue,
+    queue_by_type: Object.fromEntries(queued),
+    scheduled: total.scheduled,
+    processing: total.processing,
+    stuck: total.stuck,
+  });
+  if (stuck.count > 0) {
+    const tasks = stuck.attempts.map(({ taskId, workerId, type, queue, stuck: verdict }) => ({
+      task_id: formatTaskId(taskId),
+      task_type: type,
+      queue,
+      worker_id: workerId,
+      phase: verdict.phase,
+      elapsed_ms: Math.round(verdict.elapsedMs),
+      elapsed_min: Math.floor(verdict.elapsedMs / 60_000),
+      warn_after_s: verdict.warnAfterMs / 1_000,
+      reported_by: verdict.by,
+    }));
+    log.warn("tasks.stuck", { count: stuck.count, tasks });
+  }
+  if (!log.debugEnabled) return;
+  const details = depths
+    .slice(0, MAX_TYPES)
+    .map(({ classId, ready, scheduled, active, oldestReadyAgeMs }) => {
+      const taskClass = classes.get(classId)?.taskClass;
+      return {
+        queue: taskClass?.queue,
+        task_type: taskClass?.type,
+        ready,
+        scheduled,
+        active,
+        ...(oldestReadyAgeMs === undefined ? {} : { oldest_ready_ms: Math.round(oldestReadyAgeMs) }),
+      };
+    });
+  log.debug("monitor.queues", { classes: details, left_out: Math.max(0, depths.length - MAX_TYPES) });
+}

@@ -1,0 +1,269 @@
+import { ChurnMap } from "@muster/common/churn-map";
+import type { Clock } from "../../clock.ts";
+import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
+import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import { isTold } from "../../telemetry/metrics/growing.ts";
+import type { TaskSignals } from "../following/task-signals.ts";
+import type { Attempt, Session } from "../sessions/session.ts";
+import { sift } from "./sift.ts";
+
+/** News of running attempts is written at most this late; a task that ends sooner needs no write of its own. */
+const FLUSH_AFTER_MS = 50;
+
+/** Waits after the database was found away or refused something, doubling up to the last, milliseconds. */
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 5_000;
+
+/** Events kept while the database is away; beyond it the oldest are dropped and counted. */
+const MAX_EVENTS = 20_000;
+
+/** Output kept while the database is away or slow, bytes; beyond it the oldest is dropped and counted. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/** Most output in one statement, bytes; a single larger chunk goes alone. */
+const MAX_OUTPUT_BATCH_BYTES = 4 * 1024 * 1024;
+
+/** Most rows in one statement. */
+const MAX_BATCH = 1_000;
+
+/**
+ * Writes what workers tell of running attempts (accepted, started, phase, progress, events, output) in
+ * batches, behind the stream.
+ */
+export class Journal {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #signals: TaskSignals;
+  readonly #dirty = new ChurnMap<Attempt, Session>();
+  #events: { readonly event: NewEvent; readonly at: number }[] = [];
+  /** Events and chunks of output that are not written, by task. */
+  readonly #unwritten = new Map<number, number>();
+  #chunks: OutputChunk[] = [];
+  #chunkBytes = 0;
+  #dropped = 0;
+  #droppedChunks = 0;
+  #timer: (() => void) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #stopped = false;
+  /** Writes in a row that failed. */
+  #failures = 0;
+
+  constructor(parts: { store: Store; clock: Clock; log: Logger; signals: TaskSignals }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#signals = parts.signals;
+  }
+
+  /** The attempt has unwritten news. */
+  touch(session: Session, attempt: Attempt): void {
+    this.#dirty.set(attempt, session);
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  event(event: NewEvent): void {
+    if (this.#events.length >= MAX_EVENTS) {
+      const oldest = this.#events.shift();
+      if (oldest) this.#count(oldest.event, -1);
+      this.#dropped++;
+    }
+    this.#events.push({ event, at: this.#clock.monotonic() });
+    this.#count(event, 1);
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  output(chunk: OutputChunk): void {
+    this.#chunks.push(chunk);
+    this.#chunkBytes += chunk.data.byteLength;
+    this.#count(chunk, 1);
+    while (this.#chunkBytes > MAX_OUTPUT_BYTES && this.#chunks.length > 1) {
+      const oldest = this.#chunks.shift();
+      if (oldest) this.#count(oldest, -1);
+      this.#chunkBytes -= oldest?.data.byteLength ?? 0;
+      this.#droppedChunks++;
+    }
+    this.#arm(FLUSH_AFTER_MS);
+  }
+
+  /** Writes what is there now; when the database is away it is kept for later. */
+  flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  /**
+   * Writes what happened to these tasks, and their output, before their end is written, so that the feed has it in
+   * order, whoever sees the end finds all the output, and a crash cannot lose it. Costs nothing when nothing is
+   * unwritten. When the database is away it gives up: the end cannot be written either.
+   */
+  async flushEventsOf(taskIds: readonly number[]): Promise<void> {
+    let left = Number.POSITIVE_INFINITY;
+    while (this.#unwritten.size > 0 && taskIds.some((id) => this.#unwritten.has(id))) {
+      const waiting = this.#events.length + this.#chunks.length;
+      if (waiting >= left) return;
+      left = waiting;
+      await this.flush();
+    }
+  }
+
+  /** Writes what is there and takes no more time than one try. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.();
+    this.#timer = undefined;
+    await this.#writing;
+    await this.#write();
+  }
+
+  #arm(afterMs: number): void {
+    if (this.#timer || this.#stopped) return;
+    this.#timer = this.#clock.after(afterMs, () => {
+      this.#timer = undefined;
+      void this.flush();
+    });
+  }
+
+  async #write(): Promise<void> {
+    const touches = this.#takeTouches();
+    const events = this.#events.splice(0, MAX_BATCH);
+    const chunks = this.#takeChunks();
+    // Each by itself: writing again what was written would be worse than a late line.
+    const [touched, told, put] = await Promise.all([
+      this.#written(touches, (rows) => this.#store.touch(rows.map(({ touch }) => touch))),
+      this.#written(events, (rows) => this.#store.appendEvents(this.#aged(rows))),
+      this.#written(chunks, (rows) => this.#store.appendOutput(rows)),
+    ]);
+    for (const { event } of [...told.done, ...told.lost]) this.#count(event, -1);
+    for (const chunk of [...put.done, ...put.lost]) this.#count(chunk, -1);
+    for (const { attempt } of touched.done) this.#signals.changed(attempt.taskId);
+    for (const chunk of put.done) this.#signals.changed(chunk.taskId);
+    const kept = touched.kept.length + told.kept.length + put.kept.length;
+    if (kept > 0) {
+      for (const { attempt, session, touch } of touched.kept) this.#putBack(attempt, session, touch);
+      this.#events.unshift(...told.kept);
+      this.#chunks.unshift(...put.kept);
+      this.#chunkBytes += bytesOf(put.kept);
+      this.#failed(kept, touched.error ?? told.error ?? put.error);
+      return;
+    }
+    this.#failures = 0;
+    if (this.#dropped > 0) {
+      this.#log.warn("journal.events_dropped", { count: this.#dropped });
+      this.#dropped = 0;
+    }
+    if (this.#droppedChunks > 0) {
+      this.#log.warn("journal.output_dropped", { count: this.#droppedChunks });
+      this.#droppedChunks = 0;
+    }
+    if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+  }
+
+  /** What is kept is tried again after a wait that grows. */
+  #failed(kept: number, error: unknown): void {
+    this.#failures++;
+    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
+    // The database's absence is told once, by the watch on it.
+    if (!isAbsence(error) && isTold(this.#failures))
+      this.#log.error("journal.write_failed", { error, rows: kept, failures: this.#failures });
+    this.#arm(waitMs);
+  }
+
+  /** Writes the rows together, or one by one when the database refuses them: only what it cannot store is lost. */
+  async #written<T>(
+    rows: readonly T[],
+    write: (rows: readonly T[]) => Promise<unknown>,
+  ): Promise<Written<T>> {
+    if (rows.length === 0) return { done: [], kept: [], lost: [], error: undefined };
+    try {
+      await write(rows);
+      return { done: rows, kept: [], lost: [], error: undefined };
+    } catch (error) {
+      if (!mayBeOfRows(error)) return { done: [], kept: rows, lost: [], error };
+      const { taken, refused, error: last } = await sift(rows, this.#failures, (row) => write([row]));
+      const done = taken.map(({ row }) => row);
+      const unstorable = refused.filter((each) => each.error instanceof UnstorableError);
+      for (const each of unstorable) this.#log.error("journal.not_storable", { error: each.error });
+      const lost = unstorable.map(({ row }) => row);
+      const over = new Set([...done, ...lost]);
+      return { done, lost, kept: rows.filter((row) => !over.has(row)), error: last };
+    }
+  }
+
+  #count({ taskId }: Pick<NewEvent, "taskId">, change: number): void {
+    if (taskId === undefined) return;
+    const count = (this.#unwritten.get(taskId) ?? 0) + change;
+    if (count > 0) this.#unwritten.set(taskId, count);
+    else this.#unwritten.delete(taskId);
+  }
+
+  #takeChunks(): OutputChunk[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { data } of this.#chunks) {
+      if (count === MAX_BATCH || (count > 0 && bytes + data.byteLength > MAX_OUTPUT_BATCH_BYTES)) break;
+      bytes += data.byteLength;
+      count++;
+    }
+    this.#chunkBytes -= bytes;
+    return this.#chunks.splice(0, count);
+  }
+
+  #aged(events: readonly { readonly event: NewEvent; readonly at: number }[]): NewEvent[] {
+    const now = this.#clock.monotonic();
+    return events.map(({ event, at }) => ({ ...event, ageMs: now - at }));
+  }
+
+  #takeTouches(): { attempt: Attempt; session: Session; touch: AttemptTouch }[] {
+    const now = this.#clock.monotonic();
+    const taken: { attempt: Attempt; session: Session; touch: AttemptTouch }[] = [];
+    for (const [attempt, session] of this.#dirty) {
+      this.#dirty.delete(attempt);
+      // Its end carries the same facts.
+      if (attempt.settling) continue;
+      const { accept, phase, progress } = attempt.unwritten;
+      attempt.unwritten = { accept: false, phase: false, progress: false };
+      taken.push({
+        attempt,
+        session,
+        touch: {
+          key: { taskId: attempt.taskId, epoch: attempt.epoch },
+          acceptAgeMs: accept ? age(now, attempt.acceptedAt) : undefined,
+          startAgeMs: accept ? age(now, attempt.startedAt) : undefined,
+          phase: phase ? (attempt.phase ?? "") : undefined,
+          phaseAgeMs: phase ? now - attempt.phaseAt : undefined,
+          progress: progress ? attempt.progress : undefined,
+        },
+      });
+      if (taken.length >= MAX_BATCH) break;
+    }
+    return taken;
+  }
+
+  #putBack(attempt: Attempt, session: Session, touch: AttemptTouch): void {
+    attempt.unwritten = {
+      accept: attempt.unwritten.accept || touch.acceptAgeMs !== undefined,
+      phase: attempt.unwritten.phase || touch.phase !== undefined,
+      progress: attempt.unwritten.progress || touch.progress !== undefined,
+    };
+    this.#dirty.set(attempt, session);
+  }
+}
+
+/** What became of rows. */
+interface Written<T> {
+  readonly done: readonly T[];
+  readonly kept: readonly T[];
+  /** The database cannot store them. */
+  readonly lost: readonly T[];
+  readonly error: unknown;
+}
+
+function bytesOf(chunks: readonly OutputChunk[]): number {
+  return chunks.reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+function age(now: number, at: number | undefined): number | undefined {
+  return at === undefined ? undefined : now - at;
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { systemClock } from "../../clock.ts";
+import { DatabaseUnavailableError, StatementRefusedError, UnstorableError } from "../../domain/errors.ts";
+import type { SettleRequest, SettleResult } from "../../store/store.ts";
+import { silentLogger } from "../../telemetry/logs/logger.ts";
+import { HeldResults } from "./held-results.ts";
+
+const APPLIED: SettleResult = { applied: true };
+
+const refusal = () => new StatementRefusedError("refused", false, undefined, "refused");
+
+function success(taskId: number): SettleRequest {
+  const settlement = { kind: "finish", state: "succeeded", detail: "succeeded" } as const;
+  return { key: { taskId, epoch: 1 }, settlement, acceptAgeMs: 0, startAgeMs: 0 };
+}
+
+/** What each row meets: a database that is away or refuses for some tries, a value that cannot be stored, a fault. */
+type Fate = { readonly kind: "good" | "unstorable" | "fault" } | { readonly kind: "refused"; tries: number };
+
+function setUp(fates: readonly Fate[], away = 0) {
+  const stored = new Map<number, SettleRequest>();
+  const stopping = new AbortController();
+  let awayFor = away;
+  const left = fates.map((fate) => ({ ...fate }));
+  const held = new HeldResults({
+    clock: { ...systemClock, sleep: () => new Promise((resolve) => setImmediate(resolve)) },
+    log: silentLogger,
+    stopping: stopping.signal,
+    write: (requests) => {
+      if (awayFor-- > 0) throw new DatabaseUnavailableError("away", false, undefined);
+      for (const { key, settlement } of requests) {
+        const fate = left[key.taskId];
+        if (fate?.kind === "fault") throw new TypeError("x is not a function");
+        if (fate?.kind === "refused" && fate.tries-- > 0) throw refusal();
+        if (fate?.kind === "unstorable" && settlement.kind === "finish" && settlement.state === "succeeded")
+          throw new UnstorableError("\\u0000 cannot be converted to text");
+      }
+      for (const request of requests) stored.set(request.key.taskId, request);
+      return Promise.resolve(requests.map(() => APPLIED));
+    },
+  });
+  return { held, stored, stop: () => stopping.abort() };
+}
+
+const fate = fc.oneof(
+  { arbitrary: fc.constant<Fate>({ kind: "good" }), weight: 5 },
+  fc.constant<Fate>({ kind: "unstorable" }),
+  fc.constant<Fate>({ kind: "fault" }),
+  fc.integer({ min: 1, max: 12 }).map((tries): Fate => ({ kind: "refused", tries })),
+);
+
+describe("results that the database refused in their batch", () => {
+  it("T6: are all stored in the end, and fail only where their values cannot be stored", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fate, { minLength: 1, maxLength: 12 }),
+        fc.nat({ max: 5 }),
+        async (fates, away) => {
+          const { held, stored, stop } = setUp(fates, away);
+          const requests = fates.map((_, taskId) => success(taskId));
+          const promises = held.hold(requests, refusal());
+          const ending = promises.filter((_, taskId) => fates[taskId]?.kind !== "fault");
+          assert.deepEqual(
+            await Promise.all(ending),
+            ending.map(() => APPLIED),
+          );
+          for (const [taskId, { kind }] of fates.entries()) {
+            const request = stored.get(taskId);
+            if (kind === "fault") assert.equal(request, undefined, "nothing says that its values are wrong");
+            else if (kind === "unstorable") {
+              assert.ok(request?.settlement.kind === "finish");
+              assert.equal(request.settlement.failure?.code, "INVALID_RESULT");
+            } else assert.equal(request, requests[taskId]);
+          }
+          stop();
+          const faults = await Promise.allSettled(
+            promises.filter((_, taskId) => fates[taskId]?.kind === "fault"),
+          );
+          assert.ok(faults.every(({ status }) => status === "rejected"));
+          await held.idle();
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it("are not changed by an error that nobody knows, however often it comes", async () => {
+    const { held, stored, stop } = setUp([{ kind: "refused", tries: 60 }]);
+    await Promise.all(held.hold([success(0)], refusal()));
+    assert.deepEqual(stored.get(0), success(0));
+    stop();
+  });
+});

@@ -1,0 +1,97 @@
+import type { Clock } from "../../clock.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Attempt, Session } from "../sessions/session.ts";
+
+/** Attempts kept; the oldest are revoked beyond it. */
+const MAX_LAPSED = 10_000;
+
+/** Wait before a database that is away is asked again, milliseconds. */
+const RETRY_MS = 500;
+
+/** Why a worker is told to let go of what it did not accept in time. */
+const REASON = "accept_deadline";
+
+/**
+ * Attempts that were not accepted in time. Their tasks wait again, and their workers may still accept them or report
+ * their results for as long as nobody else has been assigned the task: the epoch in the statement decides.
+ */
+export class LapsedAttempts {
+  readonly #parts: { store: Store; clock: Clock; log: Logger };
+  readonly #byTask = new Map<number, { readonly session: Session; readonly attempt: Attempt }>();
+  readonly #taking = new Map<string, Promise<void>>();
+
+  constructor(parts: { store: Store; clock: Clock; log: Logger }) {
+    this.#parts = parts;
+  }
+
+  /** Its acceptance is late; another may be assigned the task from now on. */
+  add(session: Session, attempt: Attempt): void {
+    this.#byTask.set(attempt.taskId, { session, attempt });
+    const [oldest] = this.#byTask.keys();
+    if (this.#byTask.size > MAX_LAPSED && oldest !== undefined) this.assignedAgain(oldest);
+  }
+
+  /** The task has been assigned to somebody: the worker that did not answer is told to let go. */
+  assignedAgain(taskId: number): void {
+    const lapsed = this.#byTask.get(taskId);
+    if (!lapsed) return;
+    this.#byTask.delete(taskId);
+    this.#revoke(lapsed.session, lapsed.attempt);
+  }
+
+  /** Resolves when it is known whether the session has the attempt after all; undefined when that is no question. */
+  take(session: Session, key: AttemptKey): Promise<void> | undefined {
+    const id = formatAttemptId(key);
+    const taking = this.#taking.get(id);
+    if (taking) return taking;
+    const lapsed = this.#byTask.get(key.taskId);
+    if (lapsed?.attempt.epoch !== key.epoch || lapsed.session.uuid !== session.uuid) return undefined;
+    this.#byTask.delete(key.taskId);
+    const took = this.#take(session, lapsed.attempt).finally(() => this.#taking.delete(id));
+    this.#taking.set(id, took);
+    return took;
+  }
+
+  async #take(session: Session, attempt: Attempt): Promise<void> {
+    const { clock, log } = this.#parts;
+    const fields = { worker_id: session.workerId, attempt_id: formatAttemptId(attempt) };
+    if (!(await this.#retake(session, attempt, fields)) || session.attempts.has(attempt.taskId)) {
+      this.#revoke(session, attempt);
+      return;
+    }
+    const now = clock.monotonic();
+    log.info("task.accepted_late", { ...fields, late_ms: Math.round(now - attempt.sentAt) });
+    session.hold({ ...attempt, acceptedAt: now, settling: false, reported: false }, false);
+    session.endStall();
+  }
+
+  /** Asked until it is known: it is harmless to ask again. */
+  async #retake(
+    session: Session,
+    attempt: Attempt,
+    fields: { worker_id: string; attempt_id: string },
+  ): Promise<boolean> {
+    const { store, clock, log } = this.#parts;
+    for (;;) {
+      try {
+        return await store.retake({ taskId: attempt.taskId, epoch: attempt.epoch }, session.id);
+      } catch (error) {
+        if (!(error instanceof DatabaseUnavailableError) || session.link === undefined) {
+          log.warn("task.not_taken_late", { ...fields, error });
+          return false;
+        }
+        await clock.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  #revoke(session: Session, attempt: Attempt): void {
+    const key = { taskId: attempt.taskId, epoch: attempt.epoch };
+    session.link?.revoke(key, REASON);
+    const reason = "it was not accepted in time";
+    session.linger({ key, type: attempt.type, since: this.#parts.clock.monotonic(), reason });
+  }
+}

@@ -1,0 +1,181 @@
+import { formatAttemptId, parseAttemptId } from "../../domain/ids.ts";
+import type { Repeats, Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../../domain/tasks/watchdog.ts";
+import { stuckOf } from "../../domain/tasks/watchdog.ts";
+import type { BeatVerdict, HeartbeatRecord, RunningRecord } from "../../domain/workers/worker.ts";
+import type { LeaseSettings } from "../limits.ts";
+import type { Attempt, Session } from "../sessions/session.ts";
+
+/** Beats in a row that must leave an attempt out before that means something. */
+export const UNLISTED_BEATS = 3;
+
+/** What the watchdogs know of an attempt. Times are monotonic milliseconds of this scheduler. */
+export interface AttemptWatch {
+  /** Last progress or output. */
+  progressAt: number | undefined;
+  /** What the last beat says of it. */
+  said: RunningRecord | undefined;
+  saidAt: number;
+  /** Phases whose `stuck` event came and whose end or recovery did not, in the order of the events. */
+  readonly reported: Map<string, ReportedStuck>;
+  /** Beats in a row that did not list it, and when the first of them came. */
+  unlistedBeats: number;
+  unlistedSince: number | undefined;
+  /** What this scheduler has reported of it by itself. */
+  stuck: { readonly phase: string; readonly repeats: Repeats } | undefined;
+  unstarted: Repeats | undefined;
+  unlisted: Repeats | undefined;
+  /** Its handler has not returned although a hard timeout is over. */
+  outlived: Repeats | undefined;
+}
+
+/** A `stuck` event of a worker. */
+export interface ReportedStuck {
+  readonly elapsedMs: number;
+  readonly warnAfterMs: number;
+  readonly at: number;
+}
+
+/** The attempt's watch, made at first use: most attempts end before anybody looks. */
+export function watchOf(attempt: Attempt): AttemptWatch {
+  attempt.watch ??= {
+    progressAt: undefined,
+    said: undefined,
+    saidAt: 0,
+    reported: new Map(),
+    unlistedBeats: 0,
+    unlistedSince: undefined,
+    stuck: undefined,
+    unstarted: undefined,
+    unlisted: undefined,
+    outlived: undefined,
+  };
+  return attempt.watch;
+}
+
+/** A worker's event of a phase: `stuck` stands until the phase recovers or ends. */
+export function notePhaseEvent(
+  attempt: Attempt,
+  phase: string,
+  change: string,
+  attributes: Readonly<Record<string, string>>,
+  now: number,
+): void {
+  if (change === "stuck") {
+    const elapsedMs = Number(attributes.elapsed_ms);
+    const warnAfterMs = Number(attributes.warn_after_s) * 1_000;
+    watchOf(attempt).reported.set(phase, {
+      elapsedMs: Number.isFinite(elapsedMs) ? elapsedMs : now - attempt.phaseAt,
+      warnAfterMs: Number.isFinite(warnAfterMs) ? warnAfterMs : 0,
+      at: now,
+    });
+  } else if (change !== "started") attempt.watch?.reported.delete(phase);
+}
+
+/** Takes what a beat says of the session's attempts, and notes which it leaves out. */
+export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): void {
+  if (beat.running.length > 0) session.listsAttempts = true;
+  noteLingering(session, beat, now);
+  if (session.attempts.size === 0) return;
+  const listed = new Map(beat.running.map((running) => [running.attemptId, running]));
+  for (const attempt of session.attempts.values()) {
+    // What it has not accepted yet, or has given a result for, it need not list.
+    if (attempt.acceptedAt === undefined || attempt.settling) continue;
+    const watch = watchOf(attempt);
+    const said = listed.get(formatAttemptId(attempt));
+    if (said) {
+      watch.said = said;
+      watch.saidAt = now;
+      watch.unlistedBeats = 0;
+      watch.unlistedSince = undefined;
+    } else {
+      watch.unlistedBeats++;
+      watch.unlistedSince ??= now;
+    }
+  }
+}
+
+/** What was revoked occupies its slot for as long as the beats list it. */
+function noteLingering(session: Session, beat: HeartbeatRecord, now: number): void {
+  if (session.lingering.size > 0) {
+    const listed = new Set(beat.running.map(({ attemptId }) => attemptId));
+    for (const id of session.lingering.keys()) if (!listed.has(id)) session.letGo(id, now);
+  }
+  for (const { attemptId, revoked } of beat.running) {
+    const key = revoked ? parseAttemptId(attemptId) : undefined;
+    if (key) session.linger({ key, type: "", since: now, reason: "the worker says that it was revoked" });
+  }
+}
+
+/** Everything known of a running attempt's movement. */
+export function signsOf(attempt: Attempt, now: number): Signs {
+  const { watch } = attempt;
+  const said = watch?.said;
+  const sinceSaid = now - (watch?.saidAt ?? now);
+  const saidPhase = attempt.phase === undefined && said?.phase ? said.phase : undefined;
+  const saidProgress = said?.progressAgeMs === undefined ? undefined : said.progressAgeMs + sinceSaid;
+  const progress = watch?.progressAt === undefined ? undefined : now - watch.progressAt;
+  return {
+    runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+    phase: attempt.phase ?? saidPhase,
+    phaseAgeMs: saidPhase === undefined ? now - attempt.phaseAt : (said?.phaseAgeMs ?? 0) + sinceSaid,
+    progressAgeMs: least(saidProgress, progress),
+    warnAfterMs: said?.warnAfterMs,
+    reported: reportedOf(watch, now),
+  };
+}
+
+/** Whether an attempt that its worker runs is stuck. */
+export function stuckAttempt(attempt: Attempt, settings: WatchSettings, now: number): Stuck | undefined {
+  if (attempt.acceptedAt === undefined || attempt.settling) return undefined;
+  if (attempt.watch?.said?.resultPending) return undefined;
+  return stuckOf(signsOf(attempt, now), attempt.options?.watchdogs, settings);
+}
+
+/** What this scheduler makes of the session's attempts: kept with its beat, so that everybody can read it. */
+export function verdictOf(
+  session: Session,
+  settings: WatchSettings,
+  leases: Pick<LeaseSettings, "leaseMs">,
+  now: number,
+): BeatVerdict | undefined {
+  const stuck: BeatVerdict["stuck"][number][] = [];
+  const unlisted: BeatVerdict["unlisted"][number][] = [];
+  for (const attempt of session.attempts.values()) {
+    const { taskId, epoch } = attempt;
+    const verdict = stuckAttempt(attempt, settings, now);
+    if (verdict) stuck.push({ taskId, epoch, ...verdict });
+    if (isUnlisted(session, attempt)) {
+      const forMs = now - (attempt.watch?.unlistedSince ?? now);
+      unlisted.push({ taskId, epoch, forMs, takenBackInMs: Math.max(0, leases.leaseMs - forMs) });
+    }
+  }
+  return stuck.length + unlisted.length > 0 ? { stuck, unlisted } : undefined;
+}
+
+/** True when the worker, which does list what it runs, has left the attempt out of several beats. */
+export function isUnlisted(session: Session, { watch, settling, acceptedAt }: Attempt): boolean {
+  if (!session.listsAttempts || settling || acceptedAt === undefined) return false;
+  return watch !== undefined && watch.unlistedBeats >= UNLISTED_BEATS;
+}
+
+function reportedOf(watch: AttemptWatch | undefined, now: number): StuckPhaseRecord[] {
+  if (!watch) return [];
+  const { said, saidAt } = watch;
+  if (said?.stuckPhases && said.stuckPhases.length > 0) {
+    return said.stuckPhases.map((stuck) => ({
+      phase: stuck.phase,
+      ageMs: stuck.ageMs + now - saidAt,
+      stillMs: stuck.stillMs + now - saidAt,
+      warnAfterMs: stuck.warnAfterMs,
+    }));
+  }
+  return [...watch.reported].map(([phase, { elapsedMs, warnAfterMs, at }]) => {
+    const ageMs = elapsedMs + now - at;
+    return { phase, ageMs, stillMs: ageMs, warnAfterMs };
+  });
+}
+
+function least(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

@@ -1,0 +1,351 @@
+import { Batcher } from "@muster/common/batcher";
+import type { Clock } from "../../clock.ts";
+import { mayBeOfRows } from "../../domain/errors.ts";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { type Outcome, type Settlement, settle } from "../../domain/tasks/outcome.ts";
+import type { AttemptMetrics } from "../../domain/tasks/task.ts";
+import type { SettleRequest, SettleResult, Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import { isTold } from "../../telemetry/metrics/growing.ts";
+import type { Dispatcher } from "../claiming/dispatcher.ts";
+import type { Peers } from "../claiming/peers.ts";
+import type { TaskSignals } from "../following/task-signals.ts";
+import type { ResultAck } from "../sessions/link.ts";
+import type { Attempt, Session } from "../sessions/session.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
+import type { Journal } from "./event-writer.ts";
+import { HeldResults } from "./held-results.ts";
+import { lastProgress } from "./progress.ts";
+
+/** Most results in one statement; the figures are beside the largest claim. */
+const MAX_BATCH = 1_000;
+
+/** While one commit waits for the disk, the next is on its way. */
+const LANES = 2;
+
+/** Waits while the database is away, doubling up to the last, milliseconds. */
+const FIRST_WAIT_MS = 100;
+const LAST_WAIT_MS = 2_000;
+
+/** An attempt on its way out and what is written of it. */
+interface Ending {
+  readonly session: Session;
+  readonly attempt: Attempt;
+  readonly request: SettleRequest;
+  /** When its result arrived or its end was concluded, monotonic. */
+  readonly at: number;
+}
+
+/** What became of an end; a promise when it is held because the database refused it. */
+type Settling = SettleResult | Promise<SettleResult>;
+
+/** A result as its worker reported it. */
+export interface ReportedResult {
+  readonly key: AttemptKey;
+  readonly outcome: Outcome;
+  readonly metrics: AttemptMetrics | undefined;
+}
+
+/**
+ * Ends attempts: decides with the pure `settle`, writes in batches, and acknowledges after the commit.
+ * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
+ */
+export class Settler {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #counters: Counters;
+  readonly #dispatcher: Dispatcher;
+  readonly #signals: TaskSignals;
+  readonly #peers: Peers;
+  readonly #traces: AttemptTraces;
+  readonly #journal: Journal;
+  readonly #onScheduled: (delayMs: number) => void;
+  readonly #batcher: Batcher<readonly Ending[], Settling[]>;
+  readonly #stopping = new AbortController();
+  readonly #held: HeldResults;
+  #wake = new AbortController();
+
+  constructor(parts: {
+    store: Store;
+    clock: Clock;
+    log: Logger;
+    counters: Counters;
+    dispatcher: Dispatcher;
+    signals: TaskSignals;
+    peers: Peers;
+    traces: AttemptTraces;
+    journal: Journal;
+    onScheduled: (delayMs: number) => void;
+  }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#counters = parts.counters;
+    this.#dispatcher = parts.dispatcher;
+    this.#signals = parts.signals;
+    this.#peers = parts.peers;
+    this.#traces = parts.traces;
+    this.#journal = parts.journal;
+    this.#onScheduled = parts.onScheduled;
+    this.#held = new HeldResults({
+      write: (requests) => this.#write(requests),
+      clock: this.#clock,
+      log: this.#log,
+      stopping: this.#stopping.signal,
+    });
+    this.#batcher = new Batcher((frames) => this.#flushFrames(frames), {
+      maxWeight: MAX_BATCH,
+      weigh: (frame) => frame.length,
+      lanes: LANES,
+    });
+  }
+
+  /** Results of a frame. Acknowledged on the session's link when they are committed or found stale. */
+  report(session: Session, results: readonly ReportedResult[]): void {
+    const stale: AttemptKey[] = [];
+    const again: AttemptKey[] = [];
+    const endings: Ending[] = [];
+    for (const { key, outcome, metrics } of results) {
+      const attempt = session.attempts.get(key.taskId);
+      if (attempt?.epoch !== key.epoch) {
+        const before = session.committed.size > 0 && session.committed.delete(formatAttemptId(key));
+        (before ? again : stale).push(key);
+      } else if (!attempt.settling) {
+        attempt.reported = true;
+        endings.push(this.#begin(session, attempt, outcome, metrics));
+      }
+      // A second copy of a result that is being committed: the first one's acknowledgement answers both.
+      else if (!attempt.reported) stale.push(key);
+    }
+    if (stale.length > 0) this.#refuse(session, stale);
+    if (again.length > 0) session.link?.ackResults(again.map((key) => ({ key, stale: false })));
+    // One commit at most takes them all: what is behind the limit waits for no other frame.
+    for (let start = 0; start < endings.length; start += MAX_BATCH) {
+      void this.#commit(endings.slice(start, start + MAX_BATCH));
+    }
+    this.#dispatcher.pump();
+  }
+
+  /**
+   * Ends an attempt of a session, whoever concluded it. Resolves when it is committed, found stale, or given
+   * up because the scheduler stops: then it is not acknowledged, and the worker reports it elsewhere. Never
+   * rejects.
+   */
+  async end(
+    session: Session,
+    attempt: Attempt,
+    outcome: Outcome,
+    metrics?: AttemptMetrics,
+  ): Promise<SettleResult> {
+    const [result] = await this.#commit([this.#begin(session, attempt, outcome, metrics)]);
+    return result ?? { applied: false };
+  }
+
+  /** Resolves when everything reported is committed. */
+  async idle(): Promise<void> {
+    await this.#batcher.idle();
+    await this.#held.idle();
+  }
+
+  /** Tries at once what waits for the database: it is back. */
+  tryNow(): void {
+    this.#wake.abort();
+    this.#wake = new AbortController();
+    this.#held.tryNow();
+  }
+
+  /** Gives up waiting for a database that is away. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** Follows up on an attempt's end that is committed. */
+  settled(attempt: AttemptKey & { readonly classId: number }, settlement: Settlement): void {
+    if (settlement.kind === "requeue") {
+      this.#log.info("task.requeued", {
+        attempt_id: formatAttemptId(attempt),
+        reason: settlement.reason,
+        delay_ms: settlement.delayMs,
+        costs_attempt: settlement.costsAttempt,
+        ...(settlement.failure ? { code: settlement.failure.code } : {}),
+      });
+      this.#requeued(attempt.taskId, attempt.classId, settlement);
+      return;
+    }
+    this.#counters.settled(attempt.classId, settlement);
+    // Successes are counted: at tens of thousands a second the log has no room for them.
+    if (settlement.state !== "failed") return;
+    const { detail, failure } = settlement;
+    this.#log.info("task.failed", { attempt_id: formatAttemptId(attempt), detail, code: failure?.code });
+  }
+
+  /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
+  #requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
+    this.#counters.settled(classId, settlement);
+    if (settlement.delayMs > 0) {
+      this.#onScheduled(settlement.delayMs);
+      return;
+    }
+    // Its priority is in the store; looking again puts it in its place.
+    this.#dispatcher.lookAgain([classId]);
+    this.#peers.hintWork([classId]);
+    this.#signals.changed(taskId);
+  }
+
+  #begin(session: Session, attempt: Attempt, outcome: Outcome, metrics: AttemptMetrics | undefined): Ending {
+    session.startSettling(attempt);
+    const now = this.#clock.monotonic();
+    const request = {
+      key: { taskId: attempt.taskId, epoch: attempt.epoch },
+      settlement: withMetrics(decide(attempt, outcome), metrics),
+      acceptAgeMs: age(now, attempt.acceptedAt),
+      startAgeMs: age(now, attempt.startedAt),
+      progress: lastProgress(attempt, now),
+    };
+    return { session, attempt, request, at: now };
+  }
+
+  async #commit(endings: readonly Ending[]): Promise<readonly SettleResult[]> {
+    let results: readonly Settling[];
+    try {
+      results = await this.#batcher.add(endings);
+    } catch (error) {
+      this.#notCommitted(endings, error);
+      return [];
+    }
+    if (!results.some(isLater)) {
+      const settled = results as readonly SettleResult[];
+      this.#follow(endings, settled);
+      return settled;
+    }
+    return Promise.all(endings.map((ending, index) => this.#followLater(ending, results[index])));
+  }
+
+  /** The end of one of a batch of which some are held. */
+  async #followLater(ending: Ending, settling: Settling | undefined): Promise<SettleResult> {
+    let result: SettleResult;
+    try {
+      result = (await settling) ?? NOT_APPLIED;
+    } catch (error) {
+      this.#notCommitted([ending], error);
+      return NOT_APPLIED;
+    }
+    this.#follow([ending], [result]);
+    this.#dispatcher.pump();
+    return result;
+  }
+
+  /** Follows up on ends of one session. */
+  #follow(endings: readonly Ending[], results: readonly SettleResult[]): void {
+    const acks: ResultAck[] = [];
+    let index = 0;
+    for (const { session, attempt, request, at } of endings) {
+      const applied = results[index++]?.applied ?? false;
+      session.release(attempt, this.#clock.monotonic());
+      if (applied) {
+        this.#applied(attempt, request.settlement);
+        this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
+      } else this.#counters.stale.add("result");
+      // What the scheduler concluded by itself answers nothing that the worker sent.
+      if (attempt.reported) acks.push({ key: request.key, stale: !applied });
+      this.#signals.changed(attempt.taskId);
+    }
+    if (acks.length > 0) endings[0]?.session.link?.ackResults(acks);
+  }
+
+  #notCommitted(endings: readonly Ending[], error: unknown): void {
+    this.#log.warn("result.not_committed", {
+      worker_id: endings[0]?.session.workerId,
+      attempt_ids: endings.slice(0, 20).map(({ request }) => formatAttemptId(request.key)),
+      count: endings.length,
+      error,
+    });
+  }
+
+  #applied(attempt: Attempt, settlement: Settlement): void {
+    const startedAt = attempt.startedAt ?? attempt.acceptedAt;
+    if (startedAt !== undefined) {
+      const ms = this.#clock.monotonic() - startedAt;
+      this.#counters.classes.of(attempt.classId).runs.record(ms / 1_000);
+    }
+    this.settled(attempt, settlement);
+  }
+
+  #refuse(session: Session, keys: readonly AttemptKey[]): void {
+    this.#counters.stale.add("result", keys.length);
+    this.#log.warn("result.stale", { worker_id: session.workerId, count: keys.length });
+    session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
+  }
+
+  async #flushFrames(frames: readonly (readonly Ending[])[]): Promise<Settling[][]> {
+    const results = await this.#flush(frames.flat());
+    let start = 0;
+    return frames.map((frame) => {
+      start += frame.length;
+      return results.slice(start - frame.length, start);
+    });
+  }
+
+  /** Waits for a database that is away; what it refuses although it is there is held, and others go on. */
+  async #flush(endings: readonly Ending[]): Promise<readonly Settling[]> {
+    const requests = endings.map(({ request }) => request);
+    let wait = FIRST_WAIT_MS;
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#write(requests);
+      } catch (error) {
+        if (this.#stopping.signal.aborted) throw error;
+        // Work is given out again for these places when their results are stored: until then they fill up memory.
+        for (const { session, attempt } of endings) session.occupyAgain(attempt, asText(error));
+        if (mayBeOfRows(error)) return this.#held.hold(requests, error);
+        if (isTold(failures))
+          this.#log.warn("results.waiting_for_database", { count: requests.length, failures, error });
+        await this.#clock.sleep(wait, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
+        wait = Math.min(wait * 2, LAST_WAIT_MS);
+      }
+    }
+  }
+
+  async #write(requests: readonly SettleRequest[]): Promise<readonly SettleResult[]> {
+    await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
+    return this.#store.settle(requests);
+  }
+}
+
+const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
+
+function isLater(settling: Settling): settling is Promise<SettleResult> {
+  return settling instanceof Promise;
+}
+
+function asText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What an attempt's end means for its task. */
+export function decide(
+  attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "requeueCounts" | "options" | "cancelReason">,
+  outcome: Outcome,
+): Settlement {
+  return settle(
+    {
+      attemptCount: attempt.attemptCount,
+      outOfMemoryCount: attempt.outOfMemoryCount,
+      counts: attempt.requeueCounts,
+      retry: attempt.options?.retry,
+      cancelReason: attempt.cancelReason,
+    },
+    outcome,
+    Math.random(),
+  );
+}
+
+function withMetrics(settlement: Settlement, metrics: AttemptMetrics | undefined): Settlement {
+  return settlement.kind === "finish" && metrics ? { ...settlement, metrics } : settlement;
+}
+
+function age(now: number, at: number | undefined): number | undefined {
+  return at === undefined ? undefined : now - at;
+}

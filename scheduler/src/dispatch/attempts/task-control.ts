@@ -1,0 +1,103 @@
+import type { Store } from "../../store/store.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Dispatcher } from "../claiming/dispatcher.ts";
+import type { Peers } from "../claiming/peers.ts";
+import type { TaskSignals } from "../following/task-signals.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { ResourceKeeper } from "../resources/resource-requester.ts";
+import type { Registry } from "../sessions/registry.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
+import type { Reports } from "./worker-report-handler.ts";
+
+/** Cancels and retries tasks, wherever they are, and drains workers. */
+export class TaskControl {
+  readonly #parts: TaskControlParts;
+
+  constructor(parts: TaskControlParts) {
+    this.#parts = parts;
+  }
+
+  /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
+  async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
+    const { store, signals, reports, classes, counters, traces } = this.#parts;
+    const result = await store.cancelTask(taskId, reason);
+    if (result?.outcome === "cancelled") {
+      await classes.load([result.classId]);
+      counters.finished(result.classId, "cancelled");
+      traces.endedInQueue([taskId]);
+    }
+    if (result?.outcome === "asked" && !reports.cancel(result.sessionId, result.attempt, reason)) {
+      await this.#command(result.sessionId, "cancel", {
+        task_id: String(taskId),
+        epoch: String(result.attempt.epoch),
+        reason,
+      });
+    }
+    signals.changed(taskId);
+    return result?.outcome;
+  }
+
+  /** Queues an ended task, or one that waits for its time, to run now; undefined when there is none. */
+  async retry(taskId: number): Promise<"queued" | "active" | undefined> {
+    const { store, dispatcher, peers, signals } = this.#parts;
+    const result = await store.retryTask(taskId);
+    if (result?.outcome === "queued") {
+      dispatcher.lookAgain([result.task.classId]);
+      peers.hintWork([result.task.classId]);
+      signals.changed(taskId);
+    }
+    return result?.outcome;
+  }
+
+  /** Asks a worker to finish what it holds and end. */
+  async drain(sessionId: number, reason: string, deadlineMs: number | undefined): Promise<void> {
+    const session = this.#parts.registry.byId(sessionId);
+    if (session?.link) {
+      session.link.drain(reason, deadlineMs);
+      return;
+    }
+    const deadline = deadlineMs === undefined ? {} : { deadline_ms: String(deadlineMs) };
+    await this.#command(sessionId, "drain", { reason, ...deadline });
+  }
+
+  /** Carries out what other schedulers ask of workers whose streams are here. */
+  async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
+    const { store, reports, registry, resources } = this.#parts;
+    for (const { sessionId, kind, body } of await store.takeCommands(schedulerId)) {
+      if (kind === "cancel") {
+        const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
+        reports.cancel(sessionId, key, body.reason ?? "");
+      } else if (kind === "drain") {
+        const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
+        registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
+      } else if (kind === "prepare") {
+        resources.ask(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
+      } else superseded(sessionId);
+    }
+  }
+
+  async #command(
+    sessionId: number,
+    kind: "cancel" | "drain",
+    body: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const { store } = this.#parts;
+    const holder = (await store.leaseHolders([sessionId])).get(sessionId);
+    // A worker without a lease is about to be given up, and what was asked is kept with the task.
+    if (holder !== undefined) await store.sendCommand(holder, { sessionId, kind, body });
+  }
+}
+
+/** What the control works with. */
+export interface TaskControlParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly registry: Registry;
+  readonly reports: Reports;
+  readonly dispatcher: Dispatcher;
+  readonly peers: Peers;
+  readonly signals: TaskSignals;
+  readonly counters: Counters;
+  readonly resources: ResourceKeeper;
+  readonly traces: AttemptTraces;
+}

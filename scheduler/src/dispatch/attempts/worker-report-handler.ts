@@ -1,0 +1,257 @@
+import type { Clock } from "../../clock.ts";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { LeaseSettings } from "../limits.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { Registry } from "../sessions/registry.ts";
+import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
+import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
+import type { AttemptTraces } from "./attempt-traces.ts";
+import type { Journal } from "./event-writer.ts";
+import type { LapsedAttempts } from "./lapsed-attempts.ts";
+import { notePhaseEvent, watchOf } from "./missing-attempts.ts";
+import { notePhase, noteProgress } from "./progress.ts";
+import type { ReportedResult, Settler } from "./result-committer.ts";
+
+/** A session that lets an assignment lie is given nothing for so long: at first, and at most when it goes on. */
+export const STALL_MS = { first: 15_000, last: 300_000 };
+/** The same for one that has no place for it. */
+const NO_SLOT_STALL_MS = { first: 250, last: 5_000 };
+
+/** A lifecycle signal of an attempt. */
+export interface ReportedEvent {
+  readonly key: AttemptKey;
+  readonly sequence: number;
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** The scheduler's own view of these comes from accepts and results. */
+const OWN_NAMES = new Set([
+  "task.received",
+  "task.started",
+  "task.completed",
+  "task.failed",
+  "task.cancelled",
+  "task.released",
+]);
+const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
+
+/** What workers report of attempts, and the deadlines that hold for them. */
+export class Reports {
+  readonly #parts: ReportParts;
+  readonly #deadlines: AttemptDeadlines;
+
+  constructor(parts: ReportParts) {
+    this.#parts = parts;
+    this.#deadlines = new AttemptDeadlines(parts);
+  }
+
+  accepted(session: Session, keys: readonly AttemptKey[]): void {
+    const now = this.#parts.clock.monotonic();
+    for (const key of keys) {
+      const attempt = this.#current(session, key, "accept");
+      if (!attempt && this.#parts.lapsed.take(session, key)) continue;
+      if (!attempt) {
+        const why = "the attempt is no longer this worker's";
+        session.link?.revoke(key, why);
+        session.linger({ key, type: "", since: now, reason: "it was accepted after it had been taken back" });
+        continue;
+      }
+      session.endStall();
+      if (attempt.acceptedAt !== undefined) continue;
+      attempt.acceptedAt = now;
+      this.#parts.counters.assignLatency.record((now - attempt.sentAt) / 1_000);
+      attempt.unwritten.accept = true;
+      this.#parts.journal.touch(session, attempt);
+    }
+  }
+
+  /** Their handlers have been called. */
+  started(session: Session, keys: readonly AttemptKey[]): void {
+    const now = this.#parts.clock.monotonic();
+    for (const key of keys) {
+      if (this.#after(session, key, () => this.started(session, [key]))) continue;
+      const attempt = this.#current(session, key, "start");
+      if (attempt) this.#started(session, attempt, now);
+    }
+  }
+
+  rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
+    const { settler, log, classes, clock, traces } = this.#parts;
+    const attempt = this.#current(session, key, "reject");
+    if (!attempt || attempt.settling) return;
+    log.warn("task.rejected", {
+      worker_id: session.workerId,
+      attempt_id: formatAttemptId(key),
+      ...traces.fields(attempt),
+      reason,
+      detail,
+    });
+    if (reason === "unknown_type") {
+      // It would refuse every other one as well.
+      classes.change(session, () => session.forgetType(attempt.type));
+    } else {
+      const { first, last } = NO_SLOT_STALL_MS;
+      session.stall(clock.monotonic(), `rejected the last assignment (${reason})`, first, last);
+    }
+    void settler.end(session, attempt, { kind: "released", reason: `rejected_${reason}` });
+  }
+
+  event(session: Session, event: ReportedEvent): void {
+    if (this.#after(session, event.key, () => this.event(session, event))) return;
+    const attempt = this.#current(session, event.key, "event");
+    if (!attempt || event.sequence <= attempt.sequence) return;
+    attempt.sequence = event.sequence;
+    const { clock, journal, log, traces } = this.#parts;
+    if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
+    if (OWN_NAMES.has(event.name)) return;
+    const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
+    if (phase !== undefined && change !== undefined) {
+      this.#phase(session, attempt, phase, change);
+      notePhaseEvent(attempt, phase, change, event.attributes, clock.monotonic());
+    }
+    journal.event({
+      name: event.name,
+      taskId: attempt.taskId,
+      epoch: attempt.epoch,
+      sessionId: session.id,
+      workerId: session.workerId,
+      sequence: event.sequence,
+      attributes: event.attributes,
+    });
+    const facts = () => ({
+      ...event.attributes,
+      worker_id: session.workerId,
+      attempt_id: formatAttemptId(event.key),
+      ...traces.fields(attempt),
+    });
+    if (change === "stuck") log.warn(`task.${phase}.stuck`, facts());
+    else if (change === "recovered") log.info(`task.${phase}.recovered`, facts());
+  }
+
+  progress(session: Session, key: AttemptKey, progress: AttemptProgress): void {
+    const attempt = this.#current(session, key, "progress");
+    if (!attempt) return;
+    const now = this.#parts.clock.monotonic();
+    noteProgress(attempt, progress, now);
+    watchOf(attempt).progressAt = now;
+    this.#parts.journal.touch(session, attempt);
+  }
+
+  output(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
+    const attempt = this.#current(session, key, "output");
+    if (!attempt) return;
+    watchOf(attempt).progressAt = this.#parts.clock.monotonic();
+    this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
+  }
+
+  results(session: Session, results: readonly ReportedResult[]): void {
+    const known = results.filter(
+      (result) => !this.#after(session, result.key, () => this.results(session, [result])),
+    );
+    this.#parts.settler.report(
+      session,
+      known.map((result) => timedOutUnlessAsked(session, result, this.#parts.clock)),
+    );
+  }
+
+  /** Asks a worker of this scheduler to stop an attempt; false when the session is not here or down. */
+  cancel(sessionId: number, key: AttemptKey, reason: string): boolean {
+    const session = this.#parts.registry.byId(sessionId);
+    const attempt = session?.attempts.get(key.taskId);
+    if (!session || attempt?.epoch !== key.epoch) return false;
+    attempt.cancelReason = reason;
+    // Without a stream the worker may already be another scheduler's.
+    if (!session.link) return false;
+    session.link.cancel(key, reason, CANCEL_GRACE_MS, false);
+    return true;
+  }
+
+  /** Takes back what was not accepted in time, and ends what ran beyond its hard timeout. */
+  checkDeadlines(): void {
+    this.#deadlines.check();
+  }
+
+  #started(session: Session, attempt: Attempt, now: number): void {
+    if (attempt.startedAt !== undefined) return;
+    attempt.startedAt = now;
+    attempt.unwritten.accept = true;
+    this.#parts.journal.touch(session, attempt);
+  }
+
+  #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
+    if (change === "stuck" || change === "recovered") return;
+    const entered = change === "started";
+    notePhase(attempt, phase, entered);
+    if (!entered && attempt.phase !== phase) return;
+    attempt.phase = entered ? phase : undefined;
+    attempt.phaseAt = this.#parts.clock.monotonic();
+    attempt.unwritten.phase = true;
+    this.#parts.journal.touch(session, attempt);
+  }
+
+  /** Goes on when it is known whether an attempt that lapsed is the session's after all; false when that is no question. */
+  #after(session: Session, key: AttemptKey, go: () => void): boolean {
+    if (session.attempts.get(key.taskId)?.epoch === key.epoch) return false;
+    const taking = this.#parts.lapsed.take(session, key);
+    void taking?.then(go);
+    return taking !== undefined;
+  }
+
+  /** The attempt, when it is the session's and current; counted as stale otherwise. */
+  #current(session: Session, key: AttemptKey, kind: string): Attempt | undefined {
+    const attempt = session.attempts.get(key.taskId);
+    if (attempt?.epoch === key.epoch) return attempt;
+    this.#parts.counters.stale.add(kind);
+    if (this.#parts.log.debugEnabled) {
+      this.#parts.log.debug("report.stale", {
+        worker_id: session.workerId,
+        attempt_id: formatAttemptId(key),
+        kind,
+      });
+    }
+    return undefined;
+  }
+}
+
+/** What the reports work with. */
+export interface ReportParts {
+  readonly registry: Registry;
+  readonly classes: ClassIndex;
+  readonly settler: Settler;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+  readonly lapsed: LapsedAttempts;
+  readonly traces: AttemptTraces;
+}
+
+/** A run that passed a hard timeout failed by it, whatever its handler calls its end. */
+function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Clock): ReportedResult {
+  const { kind } = result.outcome;
+  if (kind !== "succeeded" && kind !== "cancelled") return result;
+  const attempt = session.attempts.get(result.key.taskId);
+  if (!attempt?.options?.timeouts || attempt.epoch !== result.key.epoch) return result;
+  if (attempt.cancelReason !== undefined) return result;
+  const now = clock.monotonic();
+  const ages = {
+    runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+    phase: undefined,
+    phaseAgeMs: 0,
+  };
+  const passed =
+    (kind === "cancelled" ? attempt.timedOut : undefined) ??
+    passedAtResult(ages, attempt.timedOut, result.metrics, attempt.options.timeouts);
+  if (!passed) return result;
+  const returned = kind === "succeeded" ? "; what its handler returned afterwards is not kept" : "";
+  const message = `the attempt passed ${timeoutInWords(passed)} after ${Math.round(passed.elapsedMs)} ms${returned}`;
+  return {
+    ...result,
+    outcome: { kind: "failed", failure: { class: "timed_out", code: "TIMED_OUT", message } },
+  };
+}

@@ -1,0 +1,126 @@
+import type { Clock } from "../../clock.ts";
+import { formatAttemptId } from "../../domain/ids.ts";
+import type { TaskClass } from "../../domain/matching/match.ts";
+import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/retry.ts";
+import type { ClaimedAttempt } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { AttemptTraces } from "../attempts/attempt-traces.ts";
+import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
+import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
+import type { Waits } from "../matching/wait-times.ts";
+import type { OutgoingAssignment } from "../sessions/link.ts";
+import type { Registry } from "../sessions/registry.ts";
+import type { Attempt, Session } from "../sessions/session.ts";
+
+/** Hands attempts that the store has given to a session over to its worker. */
+export class Handover {
+  readonly #parts: HandoverParts;
+
+  constructor(parts: HandoverParts) {
+    this.#parts = parts;
+  }
+
+  /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
+  send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+    const { classes, lapsed, waits, registry, clock, traces, log } = this.#parts;
+    const bySession = new Map<Session, OutgoingAssignment[]>();
+    for (const { attempt, session: planned } of claimed) {
+      const entry = classes.get(attempt.classId);
+      if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
+      lapsed.assignedAgain(attempt.taskId);
+      waits.claimed(attempt, attempt.sinceCreationMs);
+      // The worker may have come back on a new stream while the claim was under way.
+      const session = registry.byId(planned.id) ?? planned;
+      if (session !== planned && session.attempts.has(attempt.taskId)) continue;
+      const held = toAttempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
+      session.hold(held, session === planned);
+      if (log.debugEnabled) {
+        log.debug("task.assigned", {
+          worker_id: session.workerId,
+          attempt_id: formatAttemptId(attempt),
+          task_type: entry.taskClass.type,
+          queue: entry.taskClass.queue,
+        });
+      }
+      const list = bySession.get(session);
+      const outgoing = toAssignment(attempt, entry, traces.headers(attempt));
+      if (list) list.push(outgoing);
+      else bySession.set(session, [outgoing]);
+    }
+    // A session whose stream dropped meanwhile keeps them: they are settled when it returns or is lost.
+    for (const [session, assignments] of bySession) session.link?.assign(assignments);
+  }
+
+  /** Sends attempts that were found in the store, beyond what was planned. */
+  sendFound(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+    for (const { attempt, session } of found) {
+      const taskClass = this.#parts.classes.get(attempt.classId)?.taskClass;
+      session.reserve(taskClass?.type ?? "", taskClass?.alone);
+    }
+    this.send(found);
+  }
+}
+
+/** What handing over touches. */
+export interface HandoverParts {
+  readonly classes: ClassIndex;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly waits: Waits;
+  readonly lapsed: LapsedAttempts;
+  readonly traces: AttemptTraces;
+}
+
+function toAttempt(
+  claimed: ClaimedAttempt,
+  { type, alone = false }: TaskClass,
+  now: number,
+  assigned: Attempt["assigned"],
+): Attempt {
+  return {
+    taskId: claimed.taskId,
+    epoch: claimed.epoch,
+    classId: claimed.classId,
+    type,
+    attemptCount: claimed.attemptCount,
+    outOfMemoryCount: claimed.outOfMemoryCount,
+    requeueCounts: claimed.requeueCounts,
+    alone,
+    options: claimed.options,
+    cancelReason: claimed.cancelReason,
+    sentAt: now,
+    assigned,
+    acceptedAt: undefined,
+    startedAt: undefined,
+    phase: undefined,
+    phaseAt: now,
+    progress: undefined,
+    unwritten: { accept: false, phase: false, progress: false },
+    sequence: 0,
+    settling: false,
+    heldUp: undefined,
+    reported: false,
+    timedOut: undefined,
+    watch: undefined,
+  };
+}
+
+function toAssignment(
+  claimed: ClaimedAttempt,
+  { taskClass }: ClassEntry,
+  headers: OutgoingAssignment["headers"],
+): OutgoingAssignment {
+  return {
+    key: { taskId: claimed.taskId, epoch: claimed.epoch },
+    type: taskClass.type,
+    queue: taskClass.queue,
+    attemptNumber: claimed.attemptCount,
+    maxAttempts: (claimed.options?.retry ?? DEFAULT_RETRY_POLICY).maxRetries + 1,
+    payload: claimed.payload,
+    contentType: claimed.contentType,
+    headers,
+    options: claimed.options,
+    resources: taskClass.requirements.resources,
+  };
+}

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { NO_CLAIMS, type RefusedStream } from "../../domain/workers/rejected-worker.ts";
+import type { RefusalWrite, Store } from "../../store/store.ts";
+import { silentLogger } from "../../telemetry/logs/logger.ts";
+import { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Journal } from "../attempts/event-writer.ts";
+import { Refusals } from "./rejected-workers.ts";
+
+/** A clock that stands still until it is told to go on; its timers then go off in order. */
+function fakeClock() {
+  let now = 0;
+  let timers: { at: number; fn: () => void }[] = [];
+  return {
+    clock: {
+      now: () => now,
+      monotonic: () => now,
+      sleep: () => Promise.resolve(),
+      after(ms: number, fn: () => void) {
+        const timer = { at: now + ms, fn };
+        timers.push(timer);
+        return () => {
+          timers = timers.filter((each) => each !== timer);
+        };
+      },
+    },
+    async pass(ms: number) {
+      now += ms;
+      const due = timers.filter(({ at }) => at <= now);
+      timers = timers.filter(({ at }) => at > now);
+      for (const { fn } of due) fn();
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+function setUp() {
+  const { clock, pass } = fakeClock();
+  const batches: (readonly RefusalWrite[])[] = [];
+  const forgotten: string[] = [];
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  const events: unknown[] = [];
+  const state = { away: false };
+  const counters = new Counters();
+  const store: Pick<Store, "recordRefusals" | "forgetRefusals"> = {
+    recordRefusals: async (rows) => {
+      if (state.away) throw new DatabaseUnavailableError("away", false, undefined);
+      batches.push(rows);
+      return 0;
+    },
+    forgetRefusals: async (workers) => {
+      forgotten.push(...workers.map(({ workerId }) => workerId));
+    },
+  };
+  const journal: Pick<Journal, "event"> = { event: (event) => void events.push(event) };
+  const log = {
+    ...silentLogger,
+    warn: (event: string, fields = {}) => void lines.push({ event, ...fields }),
+  };
+  const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId: "s" });
+  return { refusals, batches, forgotten, lines, events, state, counters, pass };
+}
+
+function stream(workerId: string, fields: Partial<RefusedStream> = {}): RefusedStream {
+  return {
+    workerId,
+    code: "BAD_TOKEN",
+    message: "no",
+    peer: "10.0.0.7:1",
+    claims: NO_CLAIMS,
+    schedulerProtocolVersion: 1,
+    ...fields,
+  };
+}
+
+describe("refused streams", () => {
+  it("are counted by worker, reason and machine, and written in one batch", async () => {
+    const { refusals, batches, lines, events, counters, pass } = setUp();
+    for (let port = 1; port <= 500; port++) refusals.refused(stream("w", { peer: `10.0.0.7:${port}` }));
+    refusals.refused(stream("w", { peer: "10.0.0.8:1" }));
+    refusals.refused(stream("w", { code: "VERSION_MISMATCH" }));
+    await pass(10);
+    assert.deepEqual(
+      batches[0]?.map(({ peerHost, code, count }) => `${peerHost} ${code} ${count}`),
+      ["10.0.0.7 BAD_TOKEN 500", "10.0.0.8 BAD_TOKEN 1", "10.0.0.7 VERSION_MISMATCH 1"],
+    );
+    assert.equal(batches.length, 1);
+    assert.equal(lines.length, 3, "each different one is told once");
+    assert.equal(events.length, 3);
+    assert.deepEqual(
+      [...counters.refused],
+      [
+        ["BAD_TOKEN", 501],
+        ["VERSION_MISMATCH", 1],
+      ],
+    );
+    await pass(60_000);
+    refusals.refused(stream("w"));
+    assert.equal(lines[3]?.repeated, 499, "told again with what was left out");
+  });
+
+  it("of made-up names fill neither memory nor log", async () => {
+    const { refusals, batches, lines, counters, pass } = setUp();
+    for (let n = 0; n < 50_000; n++) refusals.refused(stream(`made-up-${n}`));
+    assert.equal(lines.length, 20);
+    await pass(10);
+    assert.equal(batches[0]?.length, 1_000);
+    assert.equal(batches[0]?.at(-1)?.workerId, "made-up-49999");
+    assert.equal(counters.refusalsDropped, 49_000);
+    assert.ok(lines.some(({ event, count }) => event === "worker.refusals_dropped" && count === 49_000));
+    await pass(1_000);
+    refusals.refused(stream("later"));
+    assert.equal(lines.at(-1)?.others_not_logged, 49_980);
+  });
+
+  it("wait while the database is away, and are over when the worker is admitted", async () => {
+    const { refusals, batches, forgotten, state, pass } = setUp();
+    state.away = true;
+    refusals.refused(stream("w"));
+    refusals.refused(stream("other"));
+    await pass(10);
+    refusals.refused(stream("other"));
+    refusals.registered("w");
+    state.away = false;
+    await pass(500);
+    assert.deepEqual(forgotten, ["w"]);
+    assert.deepEqual(
+      batches.map((rows) => rows.map(({ workerId, count, firstAgeMs }) => [workerId, count, firstAgeMs])),
+      [[["other", 2, 510]]],
+    );
+    await refusals.stop();
+    refusals.refused(stream("after the end"));
+    await pass(1_000);
+    assert.equal(batches.length, 1);
+  });
+});

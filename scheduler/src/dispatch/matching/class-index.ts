@@ -1,0 +1,393 @@
+import type { Clock } from "../../clock.ts";
+import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../../domain/matching/match.ts";
+import { MatchLog } from "../../domain/matching/match-log.ts";
+import type { Requirements } from "../../domain/tasks/task.ts";
+import { WaitingWindow } from "../../domain/tasks/window.ts";
+import { Slices } from "../../slices.ts";
+import type { Floor, Store, WaitingTask } from "../../store/store.ts";
+import type { Session } from "../sessions/session.ts";
+
+/**
+ * Ids held per class. A claim takes at most 1,000, so a window lasts for two; deeper queues stay in
+ * Postgres and are read as the window empties.
+ */
+export const WINDOW_SIZE = 2_000;
+
+/** Ids are given out before they are committed: classes may turn up this far below the newest one. */
+const LATE_CLASSES = 1_000;
+
+/** New classes in one statement: more would hold others up that make the same. */
+const MAX_RESOLVED = 2_000;
+
+/** A class in which nothing was open for so long is forgotten, milliseconds. */
+export const FORGOTTEN_AFTER_MS = 86_400_000;
+
+/** What makes a class. */
+export interface WantedClass {
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+}
+
+/** A class with the front of its queue. */
+export interface ClassEntry {
+  readonly taskClass: TaskClass;
+  readonly window: WaitingWindow;
+  /** True when the store may hold claimable tasks of the class that the window has not. */
+  mayHaveMore: boolean;
+  /**
+   * When the store was last read, nothing claimable went before this. What turns up before it later (an id that
+   * was committed late, a task that is tried again) resets it, at the latest with the next poll.
+   */
+  floor: Floor | undefined;
+  /** Sessions that the lasting filters (type, queue, labels, resources) let through. */
+  suited: Session[];
+  /** Where the next search among `suited` begins, so that work spreads. */
+  turn: number;
+  /** The session that is kept free for it, when its tasks run alone. */
+  keptFree?: Session | undefined;
+  /** What the search among them saw. */
+  readonly log: MatchLog;
+  /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
+  usedAt: number;
+}
+
+/**
+ * Task classes in memory: what waits in each and which sessions suit it. Those in which nothing was open for a day
+ * are forgotten. Their rows stay, and whatever names one that is not here makes it be read again: a submit, another
+ * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
+ */
+export class ClassIndex {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #sessions = new Set<Session>();
+  readonly #entries = new Map<number, ClassEntry>();
+  readonly #byKey = new Map<string, ClassEntry>();
+  readonly #alone = new Set<ClassEntry>();
+  readonly #pausedQueues = new Set<string>();
+  /** Classes that are being read, unless their floor was reset since. */
+  readonly #refilling = new Set<ClassEntry>();
+  /** Named by somebody and not in memory: read with the next look. */
+  readonly #missing = new Set<number>();
+  /** Of the forgotten, those that a look at the newest classes would bring back. */
+  readonly #forgotten = new Set<number>();
+  #lastId: number | undefined;
+  /** Classes that require resources. */
+  #withResources = 0;
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** The class of a queue, type and requirements; made when new. */
+  async resolve(queue: string, type: string, requirements: Requirements): Promise<TaskClass> {
+    const [taskClass] = await this.resolveAll([{ queue, type, requirements }]);
+    if (!taskClass) throw new Error(`no class was made for ${queue}/${type}`);
+    return taskClass;
+  }
+
+  /** The class of each wanted combination, in order. New ones are made together: one by one took 3 ms each. */
+  async resolveAll(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
+    const keys = wanted.map(memoryKey);
+    const missing = new Map<string, WantedClass>();
+    wanted.forEach((each, index) => {
+      const key = keys[index] ?? "";
+      if (!this.#byKey.has(key)) missing.set(key, each);
+    });
+    const now = this.#clock.monotonic();
+    const made = new Map<string, TaskClass>();
+    const unknown = [...missing];
+    for (let start = 0; start < unknown.length; start += MAX_RESOLVED) {
+      const part = unknown.slice(start, start + MAX_RESOLVED);
+      const classes = await this.#store.resolveClasses(part.map(([, each]) => each));
+      await this.#addAll(classes);
+      classes.forEach((taskClass, index) => {
+        const key = part[index]?.[0] ?? "";
+        made.set(key, taskClass);
+        const entry = this.#entries.get(taskClass.id);
+        if (entry) this.#byKey.set(key, entry);
+      });
+    }
+    return keys.map((key, index) => {
+      const entry = this.#byKey.get(key);
+      // What is submitted to is not forgotten before its task is there.
+      if (entry) entry.usedAt = Math.max(entry.usedAt, now);
+      const taskClass = entry?.taskClass ?? made.get(key);
+      if (!taskClass) throw new Error(`no class was made for ${wanted[index]?.queue}/${wanted[index]?.type}`);
+      return taskClass;
+    });
+  }
+
+  /** Learns the classes that other schedulers made, and those that are missing; at first those with open tasks. */
+  async learn(): Promise<void> {
+    if (this.#lastId === undefined) {
+      const { lastId, classes } = await this.#store.openClasses();
+      await this.#addAll(classes);
+      this.#lastId = lastId;
+    }
+    const after = this.#lastId - LATE_CLASSES;
+    for (const id of this.#forgotten) if (id <= after) this.#forgotten.delete(id);
+    const classes = await this.#store.classesAfter(after);
+    await this.#addAll(classes.filter(({ id }) => !this.#forgotten.has(id)));
+    this.#lastId = Math.max(this.#lastId, classes.at(-1)?.id ?? 0);
+    await this.load([...this.#missing]);
+  }
+
+  /** Reads those of the classes that are not in memory. */
+  async load(ids: Iterable<number>): Promise<void> {
+    const missing = this.#notHere(ids);
+    for (let start = 0; start < missing.length; start += MAX_RESOLVED) {
+      const part = missing.slice(start, start + MAX_RESOLVED);
+      await this.#addAll(await this.#store.classesById(part));
+      for (const id of part) this.#missing.delete(id);
+    }
+  }
+
+  /** Something may wait in these classes. True when they are in memory, else the next `learn` reads the missing ones. */
+  use(ids: Iterable<number>): boolean {
+    const now = this.#clock.monotonic();
+    let here = true;
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry) entry.usedAt = now;
+      else {
+        this.#missing.add(id);
+        here = false;
+      }
+    }
+    return here;
+  }
+
+  /**
+   * Looks at which classes have open tasks: reads those that are missing, forgets those that had none for a day.
+   *
+   * @returns Ids of the forgotten.
+   */
+  async refresh(): Promise<number[]> {
+    const open = await this.#store.openClassIds();
+    if (!this.use(open)) await this.load(open);
+    const before = this.#clock.monotonic() - FORGOTTEN_AFTER_MS;
+    const forgotten: number[] = [];
+    for (const entry of this.#entries.values()) {
+      if (entry.usedAt > before || entry.window.size > 0) continue;
+      this.#forget(entry);
+      forgotten.push(entry.taskClass.id);
+    }
+    return forgotten;
+  }
+
+  /** The sessions that classes are matched with. */
+  get sessions(): Iterable<Session> {
+    return this.#sessions;
+  }
+
+  /** Those whose tasks run alone: mostly none. */
+  get alone(): Iterable<ClassEntry> {
+    return this.#alone;
+  }
+
+  /** Whether classes are matched with the session. */
+  has(session: Session): boolean {
+    return this.#sessions.has(session);
+  }
+
+  get(id: number): ClassEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  all(): Iterable<ClassEntry> {
+    return this.#entries.values();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** True when a class requires resources. */
+  get needResources(): boolean {
+    return this.#withResources > 0;
+  }
+
+  isPaused(queue: string): boolean {
+    return this.#pausedQueues.has(queue);
+  }
+
+  /** Takes over which queues are paused; true when that changed. */
+  setPaused(queues: readonly string[]): boolean {
+    const same =
+      queues.length === this.#pausedQueues.size && queues.every((name) => this.#pausedQueues.has(name));
+    if (same) return false;
+    this.#pausedQueues.clear();
+    for (const name of queues) this.#pausedQueues.add(name);
+    return true;
+  }
+
+  /** Works out which classes a session suits, when it comes. */
+  suit(session: Session): void {
+    if (this.#sessions.has(session)) return;
+    this.#sessions.add(session);
+    for (const entry of this.#entries.values()) this.#join(entry, session);
+  }
+
+  /** Changes what the lasting filters ask of a session, and works out anew which classes it suits. */
+  change(session: Session, change: () => void): void {
+    if (!this.#sessions.has(session)) return change();
+    const before = new Map<ClassEntry, Filter | undefined>();
+    for (const entry of this.#entries.values()) before.set(entry, lastingFilter(entry.taskClass, session));
+    change();
+    for (const [entry, filter] of before) {
+      if (lastingFilter(entry.taskClass, session) === filter) continue;
+      this.#leave(entry, session, filter);
+      this.#join(entry, session);
+    }
+  }
+
+  /** Forgets a session. */
+  unsuit(session: Session): void {
+    if (!this.#sessions.delete(session)) return;
+    for (const entry of this.#entries.values()) {
+      this.#leave(entry, session, lastingFilter(entry.taskClass, session));
+    }
+  }
+
+  /** Something claimable may have turned up anywhere in the class's order. */
+  lookAgain(entry: ClassEntry): void {
+    entry.mayHaveMore = true;
+    entry.floor = undefined;
+    this.#refilling.delete(entry);
+  }
+
+  /** Adds a task that became claimable; a full window leaves it to the store. */
+  enqueue(task: WaitingTask): void {
+    const entry = this.#entries.get(task.classId);
+    if (!entry) return;
+    if (entry.mayHaveMore || entry.window.size >= WINDOW_SIZE) {
+      entry.mayHaveMore = true;
+      // A task that outranks the window's front must not wait behind the refill.
+      if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) {
+        if (!entry.floor || goesBefore(task, entry.floor)) this.lookAgain(entry);
+        return;
+      }
+    }
+    entry.window.add(task);
+  }
+
+  /**
+   * Reads the front of the queue again for these classes.
+   *
+   * @param isPlanned True for ids that are being given out already.
+   */
+  async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
+    if (entries.length === 0) return;
+    for (const entry of entries) {
+      entry.mayHaveMore = false;
+      this.#refilling.add(entry);
+    }
+    const counts = new Map<number, number>();
+    try {
+      const tasks = await this.#store.waitingTasks(
+        entries.map(({ taskClass }) => taskClass.id),
+        WINDOW_SIZE,
+        entries.map(({ floor }) => floor),
+      );
+      for (const task of tasks) {
+        const entry = this.#entries.get(task.classId);
+        const count = counts.get(task.classId) ?? 0;
+        counts.set(task.classId, count + 1);
+        // The first one of each class, unless something turned up meanwhile.
+        if (count === 0 && entry && this.#refilling.has(entry)) entry.floor = task;
+        if (!isPlanned(task.id)) entry?.window.add(task);
+      }
+    } catch (error) {
+      for (const entry of entries) entry.mayHaveMore = true;
+      throw error;
+    }
+    for (const entry of entries) {
+      if ((counts.get(entry.taskClass.id) ?? 0) >= WINDOW_SIZE) entry.mayHaveMore = true;
+    }
+  }
+
+  #forget(entry: ClassEntry): void {
+    const { taskClass } = entry;
+    this.#entries.delete(taskClass.id);
+    this.#alone.delete(entry);
+    this.#refilling.delete(entry);
+    if (taskClass.requirements.resources.length > 0) this.#withResources--;
+    const key = memoryKey(taskClass);
+    if (this.#byKey.get(key) === entry) this.#byKey.delete(key);
+    this.#forgotten.add(taskClass.id);
+  }
+
+  #notHere(ids: Iterable<number>): number[] {
+    return [...new Set(ids)].filter((id) => !this.#entries.has(id));
+  }
+
+  /** Thousands of classes and sessions at once make millions of pairs: other callbacks get their turn in between. */
+  async #addAll(classes: readonly TaskClass[]): Promise<void> {
+    const slices = new Slices();
+    for (const taskClass of classes) {
+      this.#add(taskClass);
+      if (slices.isOver) await slices.next();
+    }
+  }
+
+  #add(taskClass: TaskClass): void {
+    if (this.#entries.has(taskClass.id)) return;
+    const entry: ClassEntry = {
+      taskClass,
+      window: new WaitingWindow(),
+      mayHaveMore: true,
+      floor: undefined,
+      suited: [],
+      turn: 0,
+      log: new MatchLog(),
+      usedAt: this.#clock.monotonic(),
+    };
+    this.#entries.set(taskClass.id, entry);
+    this.#forgotten.delete(taskClass.id);
+    if (taskClass.alone) this.#alone.add(entry);
+    if (taskClass.requirements.resources.length > 0) this.#withResources++;
+    for (const session of this.#sessions) this.#join(entry, session);
+  }
+
+  #join(entry: ClassEntry, session: Session): void {
+    const filter = lastingFilter(entry.taskClass, session);
+    if (filter) entry.log.joined(filter, session.workerId);
+    else entry.suited.push(session);
+  }
+
+  #leave(entry: ClassEntry, session: Session, filter: Filter | undefined): void {
+    if (!filter) {
+      entry.suited = entry.suited.filter((other) => other !== session);
+      return;
+    }
+    entry.log.left(filter, session.workerId, () => {
+      for (const other of this.#sessions) {
+        if (lastingFilter(entry.taskClass, other) === filter) return other.workerId;
+      }
+      return undefined;
+    });
+  }
+}
+
+/** The filter that removes the session until it registers anew or loads something; undefined when it suits. */
+function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefined {
+  const filter = removedBy(taskClass, session);
+  return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
+}
+
+function memoryKey({ queue, type, requirements }: WantedClass): string {
+  const labels = Object.entries(requirements.labels);
+  if (labels.length === 0 && requirements.resources.length === 0) return `${queue}\n${type}`;
+  return JSON.stringify([
+    queue,
+    type,
+    labels.sort(([a], [b]) => (a < b ? -1 : 1)),
+    [...requirements.resources].sort(),
+  ]);
+}
+
+function goesBefore(task: WaitingTask, floor: Floor): boolean {
+  return task.priority > floor.priority || (task.priority === floor.priority && task.id < floor.id);
+}

@@ -1,0 +1,175 @@
+import type { Clock } from "../../clock.ts";
+import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
+import type { MatchLog } from "../../domain/matching/match-log.ts";
+import type { Session } from "../sessions/session.ts";
+import type { ClassEntry, ClassIndex } from "./class-index.ts";
+
+/**
+ * Between two looks at every suited session of a class for which nobody is found, milliseconds: for each of them, and at
+ * least. They serve the class's log alone, and cost up to 0.8 µs a session (4 ms for one class and 5,000 of them).
+ */
+const LOOK_EVERY_MS = { session: 10, least: 250 };
+
+/** A session is kept free for so long after the last look; every poll looks. */
+const KEPT_FREE_MS = 10_000;
+
+/** Looks for sessions that may be given a task of a class, and keeps the classes' logs of it. */
+export class Matcher {
+  readonly #classes: ClassIndex;
+  readonly #clock: Clock;
+
+  constructor(classes: ClassIndex, clock: Clock) {
+    this.#classes = classes;
+    this.#clock = clock;
+  }
+
+  /** Begins a search for many classes at one moment. */
+  search(): Search {
+    return new Search(this.#classes.sessions, this.#clock.monotonic());
+  }
+
+  /** Round robin among all that suit the class; a free slot comes before a place in the prefetch. */
+  find(entry: ClassEntry): Session | undefined {
+    return findSuited(entry, this.#clock.monotonic());
+  }
+
+  /**
+   * Keeps a session free for a class whose tasks run alone: without that none would ever be empty where much waits. One
+   * at a time, the one that holds least; renewed for as long as something of the class waits.
+   */
+  keepFree(entry: ClassEntry): void {
+    const now = this.#clock.monotonic();
+    const { keptFree } = entry;
+    if (keptFree && keptFree.keptFreeUntil > now && this.#classes.has(keptFree)) {
+      if (removedBy(entry.taskClass, keptFree, now) === "alone") {
+        keptFree.keptFreeUntil = now + KEPT_FREE_MS;
+        return;
+      }
+    }
+    let least: Session | undefined;
+    for (const session of entry.suited) {
+      if (session.runsAlone || removedBy(entry.taskClass, session, now) !== "alone") continue;
+      if (!least || session.outstanding < least.outstanding) least = session;
+    }
+    entry.keptFree = least;
+    if (least) least.keptFreeUntil = now + KEPT_FREE_MS;
+  }
+
+  /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
+  look(entry: ClassEntry): void {
+    const { turn } = entry;
+    this.find(entry);
+    entry.turn = turn;
+  }
+}
+
+/**
+ * A search for many classes at one moment. Mostly nobody is free, or a few are of a fleet of thousands: who is open at
+ * all is found out once, and a class looks at those when they are fewer than its suited sessions.
+ */
+export class Search {
+  readonly #sessions: Iterable<Session>;
+  readonly #now: number;
+  /** Who was open when somebody was looked for first: mostly nothing waits. */
+  #open: readonly Session[] | undefined;
+  /** How many of those have not been filled since. */
+  #left = 0;
+
+  /** @param now Monotonic milliseconds. */
+  constructor(sessions: Iterable<Session>, now: number) {
+    this.#sessions = sessions;
+    this.#now = now;
+  }
+
+  /** True while a session has credit left, whatever the class. */
+  get isOpen(): boolean {
+    this.#open ??= this.#gather();
+    return this.#left > 0;
+  }
+
+  /** Types that the open sessions serve; undefined when together they name more than `limit`. */
+  openTypes(limit: number): ReadonlySet<string> | undefined {
+    this.#open ??= this.#gather();
+    let named = 0;
+    for (const { types } of this.#open) named += types.size;
+    if (named > limit) return undefined;
+    const served = new Set<string>();
+    for (const { types } of this.#open) for (const type of types.keys()) served.add(type);
+    return served;
+  }
+
+  /** As the matcher's `find`. */
+  find(entry: ClassEntry): Session | undefined {
+    this.#open ??= this.#gather();
+    if (this.#left > 0) {
+      if (entry.suited.length <= this.#open.length) return findSuited(entry, this.#now);
+      const session = pick(entry, this.#open, this.#now);
+      if (session) {
+        entry.log.met(this.#now);
+        return session;
+      }
+    }
+    if (isLookDue(entry, this.#now)) findSuited(entry, this.#now);
+    else entry.log.missed();
+    return undefined;
+  }
+
+  /** Whether `find` would find somebody; whose turn it is stays as it is. */
+  has(entry: ClassEntry): boolean {
+    const { turn } = entry;
+    const session = this.find(entry);
+    entry.turn = turn;
+    return session !== undefined;
+  }
+
+  /** Keeps a place at a session that was found. */
+  reserve(session: Session, { type, alone }: TaskClass): void {
+    session.reserve(type, alone);
+    if (closedBy(session, this.#now) !== undefined) this.#left--;
+  }
+
+  #gather(): Session[] {
+    const open: Session[] = [];
+    for (const session of this.#sessions) if (closedBy(session, this.#now) === undefined) open.push(session);
+    this.#left = open.length;
+    return open;
+  }
+}
+
+function isLookDue({ suited, log }: ClassEntry, now: number): boolean {
+  return (
+    suited.length === 0 ||
+    log.isDue(now, Math.max(LOOK_EVERY_MS.least, LOOK_EVERY_MS.session * suited.length))
+  );
+}
+
+function findSuited(entry: ClassEntry, now: number): Session | undefined {
+  entry.log.begin(now);
+  const session = pick(entry, entry.suited, now, entry.log);
+  entry.log.end(session !== undefined, now);
+  return session;
+}
+
+function pick(
+  entry: ClassEntry,
+  sessions: readonly Session[],
+  now: number,
+  log?: MatchLog,
+): Session | undefined {
+  let prefetching: Session | undefined;
+  for (let step = 0; step < sessions.length; step++) {
+    const session = sessions[(entry.turn + step) % sessions.length];
+    if (!session) continue;
+    const filter = removedBy(entry.taskClass, session, now);
+    if (filter !== undefined) {
+      log?.removed(filter, session.workerId);
+      continue;
+    }
+    if (session.hasFreeSlot) {
+      entry.turn = (entry.turn + step + 1) % sessions.length;
+      return session;
+    }
+    prefetching ??= session;
+  }
+  return prefetching;
+}

@@ -1,0 +1,49 @@
+import type { Refusal } from "../../domain/errors.ts";
+import type { AttemptKey } from "../../domain/ids.ts";
+import type { TaskOptions } from "../../domain/tasks/task.ts";
+
+/** An attempt as it is handed to a worker. */
+export interface OutgoingAssignment {
+  readonly key: AttemptKey;
+  readonly type: string;
+  readonly queue: string;
+  readonly attemptNumber: number;
+  readonly maxAttempts: number;
+  readonly payload: Uint8Array;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly options: TaskOptions | undefined;
+  readonly resources: readonly string[];
+}
+
+/** What became of a result. */
+export interface ResultAck {
+  readonly key: AttemptKey;
+  readonly stale: boolean;
+}
+
+/** Waiting tasks of one kind as an idle worker is told of them. */
+export interface QueueViewEntry {
+  readonly queue: string;
+  readonly type: string;
+  readonly ready: number;
+  /** Empty when the worker may run them and others were faster. */
+  readonly removedBy: string;
+  readonly detail: string;
+}
+
+/** What the dispatcher says to a worker; the stream's adapter implements it. Calls never throw and never wait. */
+export interface WorkerLink {
+  assign(assignments: readonly OutgoingAssignment[]): void;
+  cancel(key: AttemptKey, reason: string, graceMs: number, timedOut: boolean): void;
+  revoke(key: AttemptKey, reason: string): void;
+  ackResults(acks: readonly ResultAck[]): void;
+  drain(reason: string, deadlineMs: number | undefined): void;
+  queueView(entries: readonly QueueViewEntry[]): void;
+  prepare(resource: string, waitingTasks: number): void;
+  releaseResource(resource: string, reason: string): void;
+  /** Messages that the worker has not read yet. */
+  readonly unreadCount: number;
+  /** Ends the stream with the refusal as its status. */
+  close(refusal: Refusal): void;
+}

@@ -1,0 +1,119 @@
+import type { Clock } from "../../clock.ts";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { AttemptRow } from "../../store/store.ts";
+import type { Journal } from "../attempts/event-writer.ts";
+import type { Settler } from "../attempts/result-committer.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { Attempt, Session } from "./session.ts";
+
+/** What to do with an attempt that the worker says it holds. */
+export interface AttemptDecision {
+  readonly key: AttemptKey;
+  readonly keep: boolean;
+  readonly reason: string;
+  readonly cancelled: boolean;
+}
+
+/** What the reconciliation works with. */
+export interface ReconcileParts {
+  readonly classes: ClassIndex;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly settler: Settler;
+}
+
+/** Keeps what both sides know of; gives back what the worker never received. */
+export function reconcile(
+  parts: ReconcileParts,
+  {
+    session,
+    inFlight,
+    rows,
+    old,
+  }: {
+    session: Session;
+    inFlight: readonly AttemptKey[];
+    rows: readonly AttemptRow[];
+    old: Session | undefined;
+  },
+): AttemptDecision[] {
+  const byTask = new Map(rows.map((row) => [row.taskId, row]));
+  const kept = new Set<number>();
+  const decisions = inFlight.map((key) => {
+    const row = byTask.get(key.taskId);
+    const keep = row?.epoch === key.epoch;
+    if (keep) {
+      kept.add(key.taskId);
+      adopt(parts, session, row, old);
+    } else {
+      const known = old?.lingering.get(formatAttemptId(key));
+      const reason = known?.reason ?? "it was no longer the worker's when it reconnected";
+      session.linger({
+        key,
+        type: known?.type ?? "",
+        since: known?.since ?? parts.clock.monotonic(),
+        reason,
+      });
+    }
+    const cancelled = keep && row.cancelReason !== undefined;
+    return { key, keep, reason: keep ? "" : "the attempt is no longer this worker's", cancelled };
+  });
+  for (const row of rows) {
+    if (kept.has(row.taskId)) continue;
+    const attempt = adopt(parts, session, row, undefined);
+    void parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
+  }
+  giveBackUnsent(parts, session, old, new Set(byTask.keys()));
+  return decisions;
+}
+
+/** What was claimed for the old stream after the rows were read went nowhere. */
+function giveBackUnsent(
+  parts: ReconcileParts,
+  session: Session,
+  old: Session | undefined,
+  read: ReadonlySet<number>,
+): void {
+  for (const attempt of old?.attempts.values() ?? []) {
+    if (attempt.settling || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
+    const copy = { ...attempt };
+    session.hold(copy, false);
+    void parts.settler.end(session, copy, { kind: "released", reason: "unreceived" });
+  }
+}
+
+function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Session | undefined): Attempt {
+  const { classes, clock } = parts;
+  const known = old?.attempts.get(row.taskId);
+  const now = clock.monotonic();
+  const attempt: Attempt = {
+    taskId: row.taskId,
+    epoch: row.epoch,
+    classId: row.classId,
+    type: classes.get(row.classId)?.taskClass.type ?? "",
+    attemptCount: row.attemptCount,
+    outOfMemoryCount: row.outOfMemoryCount,
+    requeueCounts: row.requeueCounts,
+    alone: classes.get(row.classId)?.taskClass.alone ?? false,
+    options: row.options,
+    cancelReason: row.cancelReason,
+    sentAt: now,
+    assigned: known?.assigned,
+    acceptedAt: known?.acceptedAt ?? now,
+    startedAt: known?.startedAt ?? (row.startAgeMs === undefined ? undefined : now - row.startAgeMs),
+    phase: known ? known.phase : row.phase,
+    phaseAt: known?.phaseAt ?? now - (row.phaseAgeMs ?? 0),
+    progress: known?.progress,
+    unwritten: { accept: !row.accepted, phase: false, progress: false },
+    // What the worker sends again and another scheduler has recorded is not recorded twice.
+    sequence: Math.max(known?.sequence ?? 0, row.sequence ?? 0),
+    settling: false,
+    heldUp: undefined,
+    reported: false,
+    timedOut: known?.timedOut,
+    watch: undefined,
+  };
+  session.hold(attempt, false);
+  if (attempt.unwritten.accept) parts.journal.touch(session, attempt);
+  return attempt;
+}

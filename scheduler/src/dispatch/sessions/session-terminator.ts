@@ -1,0 +1,226 @@
+import type { Clock } from "../../clock.ts";
+import type { Refusal } from "../../domain/errors.ts";
+import { formatAttemptId } from "../../domain/ids.ts";
+import { type ProcessName, processInWords } from "../../domain/workers/contest.ts";
+import type { FatalRecord } from "../../domain/workers/worker.ts";
+import type { DecideLost, GoneSession, Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { AttemptTraces } from "../attempts/attempt-traces.ts";
+import type { Journal } from "../attempts/event-writer.ts";
+import type { Settler } from "../attempts/result-committer.ts";
+import type { TaskSignals } from "../following/task-signals.ts";
+import type { LeaseSettings } from "../limits.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { Registry } from "./registry.ts";
+import type { Session } from "./session.ts";
+import { decideEnd, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
+
+/** Sessions given up in one transaction. */
+const REAP_BATCH = 100;
+
+/** How long the end of a process waits for the end of its stream: the network between may be slower than the supervisor's. */
+const STREAM_END_MS = 500;
+
+/** Attempts that a log line names; all of them are counted. */
+const MAX_NAMED = 50;
+
+/** What the ends of sessions touch. */
+export interface SessionEndParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly classes: ClassIndex;
+  readonly settler: Settler;
+  readonly journal: Journal;
+  readonly signals: TaskSignals;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+  readonly schedulerId: string;
+  readonly traces: AttemptTraces;
+}
+
+/** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
+export class SessionEnds {
+  readonly #parts: SessionEndParts;
+  readonly #awaitingStreamEnd = new Map<Session, () => void>();
+
+  constructor(parts: SessionEndParts) {
+    this.#parts = parts;
+  }
+
+  /** The session's stream is over; what waits for that goes on. */
+  streamEnded(session: Session): void {
+    this.#awaitingStreamEnd.get(session)?.();
+  }
+
+  /**
+   * The process of these sessions ended, as its supervisor saw. What it had sent before counts; the rest is
+   * requeued. Answers how many attempts were.
+   */
+  async processEnded(
+    sessionIds: readonly number[],
+    reason: string,
+    fatal: FatalRecord | undefined,
+    decide: DecideLost,
+  ): Promise<number> {
+    const { store, registry, settler, journal, clock } = this.#parts;
+    const here = sessionIds.flatMap((id) => registry.byId(id) ?? []);
+    await Promise.all(here.map((session) => this.#streamEnd(session)));
+    await Promise.race([settler.idle(), clock.sleep(STREAM_END_MS)]);
+    await journal.flush();
+    const gone = await store.endSessions(
+      sessionIds.map((sessionId) => ({ sessionId, reason, fatal })),
+      decide,
+    );
+    for (const row of gone) {
+      this.#gone(row, reason);
+      const session = registry.byId(row.sessionId);
+      if (session) this.#drop(session, lostRefusal(row.workerId));
+    }
+    return gone.flatMap(({ settled }) => settled.filter(({ settlement }) => settlement.kind === "requeue"))
+      .length;
+  }
+
+  /**
+   * Gives up sessions, of any scheduler, whose lease and grace were over, and requeues what they held.
+   *
+   * @param judgedAsOf As of when, by the database's clock; undefined when nothing may be judged.
+   */
+  async reap(judgedAsOf: () => Date | undefined): Promise<void> {
+    if (!judgedAsOf()) return;
+    const { store, leases, journal } = this.#parts;
+    // What the lost ones' attempts did comes before their requeue.
+    await journal.flush();
+    // That may have taken as long as it liked.
+    const asOf = judgedAsOf();
+    if (!asOf) return;
+    for (;;) {
+      const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideEnd("lost"));
+      for (const session of gone) this.#gone(session, "lost");
+      if (gone.length < REAP_BATCH) return;
+    }
+  }
+
+  /** Another scheduler registered this session or a newer one of the worker. */
+  superseded(sessionId: number): void {
+    const session = this.#parts.registry.byId(sessionId);
+    if (session) this.#drop(session, supersededRefusal(session.workerId));
+  }
+
+  /** Ends sessions that a newer one of the same worker id, `by`, took the place of. */
+  async supersede(
+    sessions: readonly { sessionId: number; schedulerId: string }[],
+    by: { readonly sessionId: number; readonly process: ProcessName },
+  ): Promise<void> {
+    if (sessions.length === 0) return;
+    const { store, schedulerId, log } = this.#parts;
+    const gone = await store.endSessions(
+      sessions.map(({ sessionId }) => ({
+        sessionId,
+        by: by.sessionId,
+        reason: "superseded",
+        fatal: undefined,
+      })),
+      decideEnd("superseded"),
+    );
+    for (const session of gone) {
+      this.#gone(session, "superseded");
+      if (!session.tookFrom) continue;
+      log.warn("worker.superseded", {
+        worker_id: session.workerId,
+        old_process: processInWords(session.tookFrom),
+        new_process: processInWords(by.process),
+        attempts: session.settled.length,
+      });
+    }
+    for (const session of sessions) {
+      if (session.schedulerId === schedulerId) continue;
+      await store.sendCommand(session.schedulerId, {
+        sessionId: session.sessionId,
+        kind: "supersede",
+        body: {},
+      });
+    }
+  }
+
+  /** The worker itself ended its session, with or without last words. */
+  async end(session: Session, reason: string): Promise<void> {
+    // What its last attempts did is written before they are settled, which ends their part of the record.
+    await this.#parts.journal.flush();
+    const gone = await this.#parts.store.endSessions(
+      [{ sessionId: session.id, reason, fatal: session.fatal }],
+      decideEnd(reason),
+    );
+    for (const row of gone) this.#gone(row, reason);
+    this.#drop(session, undefined);
+  }
+
+  /** The lease is another scheduler's or nobody's: whatever this session still does here is fenced. */
+  leaseGone(sessionId: number): void {
+    const session = this.#parts.registry.byId(sessionId);
+    if (session) this.#drop(session, lostRefusal(session.workerId));
+  }
+
+  /** Sessions without a stream that have turned up elsewhere, or ended, are forgotten here. */
+  async forgetMoved(): Promise<void> {
+    const { registry, store, schedulerId } = this.#parts;
+    const away = [...registry.all()].filter((session) => session.link === undefined);
+    if (away.length === 0) return;
+    const holders = await store.leaseHolders(away.map(({ id }) => id));
+    for (const session of away) {
+      if (session.link === undefined && holders.get(session.id) !== schedulerId)
+        this.#drop(session, undefined);
+    }
+  }
+
+  /** Resolves when the stream has ended, or should have. */
+  async #streamEnd(session: Session): Promise<void> {
+    if (session.link === undefined) return;
+    const over = new AbortController();
+    this.#awaitingStreamEnd.set(session, () => over.abort());
+    await this.#parts.clock.sleep(STREAM_END_MS, over.signal);
+    this.#awaitingStreamEnd.delete(session);
+  }
+
+  #gone(gone: GoneSession, reason: string): void {
+    const { log, registry, settler, signals, leases, counters, traces } = this.#parts;
+    counters.gone.add(reason);
+    const known = registry.byId(gone.sessionId);
+    // A drain may come before the startup is over; that is no failure.
+    if (known && !known.startupDone && reason !== "finished") counters.launchFailures.add(reason);
+    if (reason === "lost") {
+      counters.heartbeatFailures++;
+      log.warn("worker.lost", {
+        worker_id: gone.workerId,
+        silent_ms: Math.round(gone.silentMs),
+        lease_ms: leases.leaseMs,
+        grace_ms: leases.graceMs,
+        attempt_count: gone.settled.length,
+        attempts: gone.settled.slice(0, MAX_NAMED).map(({ row }) => formatAttemptId(row)),
+      });
+    }
+    for (const { row, settlement } of gone.settled) {
+      settler.settled(row, settlement);
+      const held = registry.byId(gone.sessionId)?.attempts.get(row.taskId);
+      traces.ended(row, held?.epoch === row.epoch ? held.assigned : undefined, undefined);
+      signals.changed(row.taskId);
+    }
+    const session = registry.byId(gone.sessionId);
+    if (!session || reason === "finished" || reason === "fatal") return;
+    this.#drop(
+      session,
+      reason === "superseded" ? supersededRefusal(gone.workerId) : lostRefusal(gone.workerId),
+    );
+  }
+
+  #drop(session: Session, refusal: Refusal | undefined): void {
+    const { registry, classes } = this.#parts;
+    registry.remove(session);
+    classes.unsuit(session);
+    const { link } = session;
+    session.link = undefined;
+    if (refusal) link?.close(refusal);
+  }
+}

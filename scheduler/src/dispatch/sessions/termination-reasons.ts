@@ -1,0 +1,99 @@
+import { Refusal } from "../../domain/errors.ts";
+import { plural, span } from "../../domain/explain/reason.ts";
+import { blameOf } from "../../domain/tasks/blame.ts";
+import { endedProcess, type Outcome, workerLost } from "../../domain/tasks/outcome.ts";
+import {
+  askAgainMs,
+  type Contested,
+  type ProcessName,
+  processInWords,
+} from "../../domain/workers/contest.ts";
+import { type ExitRecord, exitInWords, type LaunchEndReason } from "../../domain/workers/launch.ts";
+import type { AttemptRow, DecideLost, EndedSession } from "../../store/store.ts";
+import { decide } from "../attempts/result-committer.ts";
+
+/** How a session ended, in words for its attempts. */
+const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
+  lost: { requeueReason: "stale", how: "stopped answering" },
+  fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
+  superseded: {
+    requeueReason: "superseded",
+    how: "was gone when a newer process of the same worker id registered",
+  },
+};
+
+/** Decides for the attempts of a session that ended for `reason`. */
+export function decideEnd(reason: string): DecideLost {
+  return (row, ended) => {
+    // Of a process that lived when its id was taken, no task can be what ended it.
+    const ending = ended.takenAlive ? undefined : ENDINGS[reason];
+    if (!ending) return decide(row, { kind: "released", reason });
+    return decide(row, died(row, ended, ending.requeueReason, ending.how));
+  };
+}
+
+/** The process of a session is taken for dead, by its own word, its supervisor's or its silence. */
+function died(row: AttemptRow, ended: EndedSession, reason: string, how: string): Outcome {
+  const { workerId, fatal, held } = ended;
+  const blame = blameOf(row, held, fatal?.attemptId);
+  const last = fatal ? `: ${fatal.exceptionClass}: ${fatal.exceptionMessage}` : "";
+  const failure =
+    blame === "named" && fatal ? endedProcess(workerId, fatal) : workerLost(workerId, `${how}${last}`);
+  return { kind: "lost", reason, failure, blame };
+}
+
+/** Decides for the attempts of a session whose process ended, as its supervisor saw. */
+export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
+  return (row, ended) => {
+    // A planned stop that took too long: as if the worker had released them itself.
+    if (exit.stopRequested && !exit.outOfMemory) return decide(row, { kind: "released", reason: "drain" });
+    const how = `${exitInWords(exit)}, as its supervisor saw`;
+    if (reason === "oom_killed") {
+      const failure = { ...workerLost(ended.workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
+      const blame = blameOf(row, ended.held, undefined);
+      return decide(row, { kind: "lost", reason: "oom_killed", failure, blame });
+    }
+    // Killed without a word is what a lease finds out as well, only later: the same word for both.
+    const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
+    return decide(row, died(row, ended, word, how));
+  };
+}
+
+/** Why a process has to wait for its worker id. */
+export function contestedRefusal(workerId: string, asking: ProcessName, contested: Contested): Refusal {
+  const { holder, heldMs, leftMs, takeovers } = contested;
+  return new Refusal(
+    "unavailable",
+    "ID_CONTESTED",
+    `worker id ${workerId} belongs to another living process, ${processInWords(holder)}, which took it ${span(heldMs)} ago; ` +
+      `it has gone from one living process to another ${plural(takeovers, "time")} lately, so ${processInWords(asking)} ` +
+      `waits ${span(leftMs)} until it may take it, or until the other ends. Give each process a WORKER_ID of its own`,
+    { retryDelayMs: askAgainMs(contested) },
+  );
+}
+
+/** Why a stream that a newer one took the place of is ended. */
+export function supersededRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "aborted",
+    "WORKER_SUPERSEDED",
+    `a newer stream of worker ${workerId} took this one's place; two processes must not share a worker id`,
+  );
+}
+
+/** Why the stream of a worker that was given up is ended. */
+export function lostRefusal(workerId: string): Refusal {
+  return new Refusal(
+    "unavailable",
+    "WORKER_LOST",
+    `worker ${workerId} did not answer within its lease and grace, so its attempts were given to others; dial again`,
+    { retryDelayMs: 0 },
+  );
+}
+
+/** Why every stream is ended when the scheduler stops. */
+export function stoppingRefusal(): Refusal {
+  return new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; dial again", {
+    retryDelayMs: 0,
+  });
+}

@@ -1,0 +1,193 @@
+import { Batcher } from "@muster/common/batcher";
+import type { Clock } from "../../clock.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import type { NewTask } from "../../domain/tasks/task.ts";
+import type { InsertedTask, Store, TaskInsert } from "../../store/store.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Handover } from "../claiming/assignment-sender.ts";
+import type { Dispatcher } from "../claiming/dispatcher.ts";
+import type { UnknownOutcomes } from "../claiming/indeterminate-statements.ts";
+import type { Peers } from "../claiming/peers.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { Session } from "../sessions/session.ts";
+
+/** Most payload in one insert: what Postgres takes in well below the statement timeout. */
+const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+
+/** Charged for a task besides its payload, so that 2,000 small tasks fill a batch. */
+const TASK_WEIGHT = 4_096;
+
+interface Call {
+  readonly tasks: readonly { readonly task: NewTask; readonly classId: number }[];
+  readonly bytes: number;
+}
+
+/**
+ * Accepts tasks: calls that arrive together are inserted in one statement, and a task that a free worker
+ * suits is inserted as already given to it, which spares the claim and its notification.
+ */
+export class Submitter {
+  readonly #store: Store;
+  readonly #schedulerId: string;
+  readonly #classes: ClassIndex;
+  readonly #dispatcher: Dispatcher;
+  readonly #handover: Handover;
+  readonly #unknown: UnknownOutcomes;
+  readonly #peers: Peers;
+  readonly #counters: Counters;
+  readonly #clock: Clock;
+  readonly #onScheduled: (delayMs: number) => void;
+  readonly #batcher: Batcher<Call, InsertedTask[]>;
+
+  /** @param parts.onScheduled Told of the wait of every task that may not start at once. */
+  constructor(parts: {
+    store: Store;
+    schedulerId: string;
+    classes: ClassIndex;
+    dispatcher: Dispatcher;
+    handover: Handover;
+    unknown: UnknownOutcomes;
+    peers: Peers;
+    counters: Counters;
+    clock: Clock;
+    onScheduled: (delayMs: number) => void;
+  }) {
+    this.#store = parts.store;
+    this.#schedulerId = parts.schedulerId;
+    this.#classes = parts.classes;
+    this.#dispatcher = parts.dispatcher;
+    this.#handover = parts.handover;
+    this.#unknown = parts.unknown;
+    this.#peers = parts.peers;
+    this.#counters = parts.counters;
+    this.#clock = parts.clock;
+    this.#onScheduled = parts.onScheduled;
+    this.#batcher = new Batcher((calls) => this.#flush(calls), {
+      maxWeight: MAX_BATCH_BYTES,
+      weigh: (call) => call.bytes,
+    });
+  }
+
+  /**
+   * Accepts valid tasks, all or none.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
+    const classes = await this.#classes.resolveAll(tasks);
+    let bytes = 0;
+    const classed = classes.map((taskClass, index) => {
+      const task = tasks[index] as NewTask;
+      bytes += task.payload.byteLength + TASK_WEIGHT;
+      return { task, classId: taskClass.id };
+    });
+    return this.#batcher.add({ tasks: classed, bytes });
+  }
+
+  /** Resolves when every accepted call has been answered. */
+  idle(): Promise<void> {
+    return this.#batcher.idle();
+  }
+
+  async #flush(calls: readonly Call[]): Promise<InsertedTask[][]> {
+    const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
+    let inserted: InsertedTask[];
+    try {
+      inserted = await this.#unknown.watch(
+        this.#store.insertTasks(
+          plan.map(({ insert }) => insert),
+          this.#schedulerId,
+        ),
+      );
+    } catch (error) {
+      this.#giveBack(plan, error);
+      if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;
+      // One call's tasks may be what Postgres refuses: they must not take the others down.
+      return this.#oneByOne(calls);
+    }
+    this.#spread(plan, inserted);
+    let start = 0;
+    return calls.map((call) => {
+      const own = inserted.slice(start, start + call.tasks.length);
+      start += call.tasks.length;
+      return own;
+    });
+  }
+
+  async #oneByOne(calls: readonly Call[]): Promise<InsertedTask[][]> {
+    const outputs: InsertedTask[][] = [];
+    for (const call of calls) outputs.push(...(await this.#flush([call])));
+    return outputs;
+  }
+
+  #assignIfFree({ task, classId }: { task: NewTask; classId: number }): Planned {
+    // A key may turn out to be taken, and a delayed task must wait: neither can be given out blindly.
+    const direct = task.uniqueKey === undefined && task.delayMs === undefined && task.runAtMs === undefined;
+    const session = direct ? this.#dispatcher.reserveForNew(classId) : undefined;
+    return { insert: { task, classId, assignTo: session?.id }, session };
+  }
+
+  #giveBack(plan: readonly Planned[], error: unknown): void {
+    const touched = new Set<Session>();
+    for (const { insert, session } of plan) {
+      session?.unreserve(insert.task.type);
+      if (session) touched.add(session);
+    }
+    if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
+      this.#unknown.add(touched);
+      this.#dispatcher.lookAgain(plan.map(({ insert }) => insert.classId));
+    }
+  }
+
+  #spread(plan: readonly Planned[], inserted: readonly InsertedTask[]): void {
+    const direct: Parameters<Handover["send"]>[0][number][] = [];
+    const waitingClasses = new Set<number>();
+    plan.forEach(({ insert, session }, index) => {
+      const { task, classId } = insert;
+      const row = inserted[index];
+      if (!row || row.duplicate) {
+        if (row) this.#counters.duplicates++;
+        return;
+      }
+      this.#counters.submitted++;
+      if (session && !row.assigned) session.unreserve(task.type);
+      if (session && row.assigned) {
+        direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });
+      } else if (task.delayMs !== undefined || task.runAtMs !== undefined) {
+        this.#onScheduled(task.delayMs ?? Math.max(0, (task.runAtMs ?? 0) - this.#clock.now()));
+      } else {
+        waitingClasses.add(classId);
+        this.#classes.enqueue({ id: row.id, classId, priority: task.priority });
+      }
+    });
+    this.#handover.send(direct);
+    if (waitingClasses.size === 0) return;
+    this.#dispatcher.pump();
+    this.#peers.hintWork([...waitingClasses]);
+  }
+}
+
+interface Planned {
+  readonly insert: TaskInsert;
+  readonly session: Session | undefined;
+}
+
+function directAttempt(taskId: number, classId: number, session: Session, task: NewTask) {
+  return {
+    taskId,
+    epoch: 1,
+    classId,
+    sessionId: session.id,
+    attemptCount: 1,
+    outOfMemoryCount: 0,
+    requeueCounts: undefined,
+    options: task.options,
+    cancelReason: undefined,
+    accepted: false,
+    ageMs: 0,
+    payload: task.payload,
+    contentType: task.contentType,
+    headers: task.headers,
+    sinceCreationMs: 0,
+  };
+}

@@ -1,0 +1,71 @@
+import type { WorkerGroup } from "../reports.ts";
+import { type Candidate, removedBy, type TaskClass } from "./match.ts";
+
+/** A class of tasks with what waits in it and who could take it. */
+export interface Coverage {
+  readonly taskClass: TaskClass;
+  readonly ready: number;
+  readonly active: number;
+  readonly scheduled: number;
+  /** How long the oldest ready task has waited; undefined when none is ready. */
+  readonly oldestReadyAgeMs: number | undefined;
+  /** Living workers that suit, whatever they do at the moment. */
+  readonly suited: number;
+  /** Free slots of those that take work now. */
+  readonly freeSlots: number;
+}
+
+/** Filters that only another worker, or another task, can lift. */
+const LASTING: ReadonlySet<string | undefined> = new Set(["type", "queue", "labels", "resources"]);
+
+/** Who could take what waits, by the filters that assign work. */
+export function coverage(
+  classes: readonly Omit<Coverage, "suited" | "freeSlots">[],
+  groups: readonly WorkerGroup[],
+): Coverage[] {
+  const index = new CoverageIndex(groups);
+  return classes.map((entry) => index.of(entry));
+}
+
+/** The same class by class. */
+export class CoverageIndex {
+  /** By each type that they serve: most groups serve few of the types that there are. */
+  readonly #byType = new Map<string, { readonly group: WorkerGroup; readonly candidate: Candidate }[]>();
+
+  constructor(groups: readonly WorkerGroup[]) {
+    for (const group of groups) {
+      const entry = { group, candidate: toCandidate(group) };
+      for (const type of new Set(group.types)) {
+        const others = this.#byType.get(type);
+        if (others) others.push(entry);
+        else this.#byType.set(type, [entry]);
+      }
+    }
+  }
+
+  /** The class with who suits it. */
+  of(entry: Omit<Coverage, "suited" | "freeSlots">): Coverage {
+    let suited = 0;
+    let freeSlots = 0;
+    for (const { group, candidate } of this.#byType.get(entry.taskClass.type) ?? []) {
+      if (LASTING.has(removedBy(entry.taskClass, candidate))) continue;
+      suited += group.workers;
+      if (group.state === "ready" && !group.paused) freeSlots += Math.max(0, group.slots - group.active);
+    }
+    return { ...entry, suited, freeSlots };
+  }
+}
+
+function toCandidate({ types, queues, labels, resources }: WorkerGroup): Candidate {
+  return {
+    workerId: "",
+    ready: true,
+    draining: false,
+    pauseReason: undefined,
+    queues: new Set(queues),
+    types: new Map(types.map((type) => [type, { limit: Number.POSITIVE_INFINITY, active: 0 }])),
+    labels,
+    resources: new Set(resources),
+    credit: 1,
+  };
+}

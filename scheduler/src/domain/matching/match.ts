@@ -1,0 +1,123 @@
+import type { Requirements } from "../tasks/task.ts";
+
+/** Tasks that any worker would be matched with alike: one row per distinct queue, type and requirements. */
+export interface TaskClass {
+  readonly id: number;
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+  /** Its tasks run alone in a process: they took part in deaths of processes whose cause is not known. */
+  readonly alone?: boolean;
+}
+
+/** What the matcher looks at in a worker. */
+export interface Candidate {
+  readonly workerId: string;
+  /** Registered, preflight passed, stream live. */
+  readonly ready: boolean;
+  readonly draining: boolean;
+  /** Why it takes no new work, when it does not. */
+  readonly pauseReason: string | undefined;
+  readonly queues: ReadonlySet<string>;
+  readonly types: ReadonlyMap<string, TypeCapacity>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly resources: ReadonlySet<string>;
+  /** Attempts it may be given now, prefetch included. */
+  readonly credit: number;
+  /** It holds something, or is about to. */
+  readonly occupied?: boolean;
+  /** What it runs must have the process for itself. */
+  readonly runsAlone?: boolean;
+  /** Until then (monotonic) it is kept free for a task that must run alone; 0 or absent when it is not. */
+  readonly keptFreeUntil?: number;
+  /** Until then (monotonic) it is given nothing, because it let an assignment lie; 0 or absent when it did not. */
+  readonly acceptStalledUntil?: number;
+  /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
+  readonly stallReason?: string;
+  /** For how long in all, milliseconds. */
+  readonly stallMs?: number;
+}
+
+/** A worker's capacity for one task type. */
+export interface TypeCapacity {
+  /** Most attempts at once; Infinity when only the slots bound it. */
+  readonly limit: number;
+  active: number;
+}
+
+/** The filters in the order in which they are applied; the first that removes a worker is its reason. */
+export const FILTERS = [
+  "type",
+  "queue",
+  "labels",
+  "resources",
+  "starting",
+  "draining",
+  "paused",
+  "slots",
+  "alone",
+  "unanswered",
+] as const;
+
+/** A filter that can remove a worker. */
+export type Filter = (typeof FILTERS)[number];
+
+/**
+ * The filter that removes the worker for tasks of this class, or undefined when it may be given one now.
+ * What can never change without a new registration is asked first, so that explanations name the
+ * lasting cause.
+ *
+ * @param now Monotonic milliseconds of the candidate's scheduler; without it nobody counts as stalled.
+ */
+export function removedBy(
+  taskClass: TaskClass,
+  worker: Candidate,
+  now = Number.POSITIVE_INFINITY,
+): Filter | undefined {
+  const capacity = worker.types.get(taskClass.type);
+  if (!capacity) return "type";
+  if (!worker.queues.has(taskClass.queue)) return "queue";
+  for (const [name, value] of Object.entries(taskClass.requirements.labels)) {
+    if (worker.labels[name] !== value) return "labels";
+  }
+  for (const resource of taskClass.requirements.resources) {
+    if (!worker.resources.has(resource)) return "resources";
+  }
+  const closed = closedBy(worker, now);
+  if (taskClass.alone) {
+    const open = closed === undefined || closed === "slots" || closed === "alone";
+    return open && worker.occupied ? "alone" : closed;
+  }
+  const passing = closed === undefined || closed === "alone" || closed === "unanswered";
+  if (passing && capacity.active >= capacity.limit) return "slots";
+  if (passing && (worker.keptFreeUntil ?? 0) > now) return "alone";
+  return closed;
+}
+
+/** The filter that removes the worker whatever the task; undefined when it is open. @param now As above. */
+export function closedBy(worker: Candidate, now: number): Filter | undefined {
+  if (!worker.ready) return "starting";
+  if (worker.draining) return "draining";
+  if (worker.pauseReason !== undefined) return "paused";
+  if (worker.credit <= 0) return "slots";
+  if (worker.runsAlone) return "alone";
+  if ((worker.acceptStalledUntil ?? 0) > now) return "unanswered";
+  return undefined;
+}
+
+/** Filters that ask for what changes only with a registration or a loaded resource. */
+export const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "resources"]);
+
+/** The filters from the one that is nearest to being lifted: what it removed got furthest. */
+export const NEAREST_FIRST: readonly Filter[] = [
+  "slots",
+  "alone",
+  "unanswered",
+  "paused",
+  "draining",
+  "starting",
+  "resources",
+  "labels",
+  "queue",
+  "type",
+];

@@ -1,0 +1,62 @@
+import { type AttemptKey, formatAttemptId } from "../ids.ts";
+
+/** Deaths of processes after which a task runs alone in its process. */
+const ALONE_AFTER = 2;
+
+/** Deaths of processes that end a task. */
+export const POISONED_AFTER = 3;
+
+/** Wait after the first, second and any later death of a process while the task ran, milliseconds. */
+const DEATH_DELAYS_MS = [1_000, 10_000, 60_000];
+
+/** What a process's death says of an attempt that it held. */
+export type Blame =
+  /** The worker named it as what ended the process. */
+  | "named"
+  /** It was the only one that ran. */
+  | "lone"
+  /** One of several that ran, and which of them ended the process is not known. */
+  | "suspect"
+  /** It did not run, or another one is known to have ended the process. */
+  | "innocent";
+
+/** An attempt that a process held when it died. */
+export interface HeldAttempt extends AttemptKey {
+  readonly accepted: boolean;
+  /** Since its handler was called; undefined when it was not, or the worker does not tell of starts. */
+  readonly startAgeMs?: number | undefined;
+}
+
+/**
+ * Whom a process's death is put down to.
+ *
+ * @param held All that the process held, `attempt` among them.
+ * @param named The attempt that the worker itself named as the cause.
+ */
+export function blameOf(
+  attempt: HeldAttempt,
+  held: readonly HeldAttempt[],
+  named: string | undefined,
+): Blame {
+  // One that is not held any more, as when a shared resource outlives the handler that made it, is no answer.
+  if (held.some((other) => formatAttemptId(other) === named))
+    return formatAttemptId(attempt) === named ? "named" : "innocent";
+  const started = held.filter(({ startAgeMs }) => startAgeMs !== undefined);
+  // A worker that tells of no start may have started all that it accepted.
+  const ran = started.length > 0 ? started : held.filter(({ accepted }) => accepted);
+  if (!ran.some((other) => formatAttemptId(other) === formatAttemptId(attempt))) return "innocent";
+  return ran.length === 1 ? "lone" : "suspect";
+}
+
+/** What follows a process's death for a task that ran in it. @param deaths This one among them. */
+export function afterDeath(
+  deaths: number,
+  blame: Exclude<Blame, "innocent">,
+): { readonly delayMs: number; readonly alone: boolean } {
+  const delayMs = DEATH_DELAYS_MS[Math.min(deaths, DEATH_DELAYS_MS.length) - 1] ?? 0;
+  return {
+    // One that ran by itself may have died with its machine: the first time another worker takes it at once.
+    delayMs: blame === "lone" && deaths === 1 ? 0 : delayMs,
+    alone: blame === "named" || deaths >= ALONE_AFTER,
+  };
+}

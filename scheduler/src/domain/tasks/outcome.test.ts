@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { Failure, FailureClass } from "./failure.ts";
+import { type AttemptFacts, type Outcome, type Settlement, settle, workerLost } from "./outcome.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+const FACTS: AttemptFacts = {
+  attemptCount: 1,
+  outOfMemoryCount: 0,
+  counts: undefined,
+  retry: undefined,
+  cancelReason: undefined,
+};
+const CLASSES: readonly FailureClass[] = [
+  "retryable",
+  "non_retryable",
+  "timed_out",
+  "out_of_memory",
+  "worker_lost",
+];
+
+const failures: fc.Arbitrary<Failure> = fc.record(
+  {
+    class: fc.constantFrom(...CLASSES),
+    code: fc.constantFrom("BROKE", "OTHER"),
+    message: fc.string(),
+    retryAfterMs: fc.integer({ min: 0, max: 1e9 }),
+  },
+  { requiredKeys: ["class", "code", "message"] },
+);
+const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
+  fc.constant<Outcome>({ kind: "succeeded", output: new Uint8Array(), contentType: "", warnings: [] }),
+  failures.map<Outcome>((failure) => ({ kind: "failed", failure })),
+  fc.constant<Outcome>({ kind: "cancelled", message: "" }),
+  fc.constant<Outcome>({ kind: "released", reason: "drain" }),
+  fc.constant<Outcome>({ kind: "lost", reason: "stale", failure: workerLost("w", "vanished") }),
+);
+const policies: fc.Arbitrary<RetryPolicy | undefined> = fc.option(
+  fc.record({
+    maxRetries: fc.integer({ min: 0, max: 5 }),
+    maxOutOfMemory: fc.integer({ min: 0, max: 3 }),
+    backoff: fc.constant({ kind: "fixed" as const, delaysMs: [10, 20] }),
+  }),
+  { nil: undefined },
+);
+
+function failed(failureClass: FailureClass, more: Partial<Failure> = {}): Outcome {
+  return { kind: "failed", failure: { class: failureClass, code: "BROKE", message: "it broke", ...more } };
+}
+
+describe("settlement", () => {
+  it("keeps its invariants in every sequence of ends", () => {
+    const sequences = fc.array(fc.tuple(outcomes, fc.boolean()), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(policies, sequences, (retry, sequence) => {
+        const maxRetries = retry?.maxRetries ?? 3;
+        const maxOutOfMemory = retry?.maxOutOfMemory ?? 1;
+        // As the store keeps it: a claim counts one up, a requeue without cost one down.
+        let attemptCount = 0;
+        let outOfMemoryCount = 0;
+        let cancelReason: string | undefined;
+        for (const [outcome, cancels] of sequence) {
+          attemptCount++;
+          if (cancels && outcome.kind !== "succeeded") cancelReason ??= "asked";
+          assert.ok(
+            attemptCount <= maxRetries + 1,
+            `attempt ${attemptCount} of a policy with ${maxRetries} retries`,
+          );
+          const settlement = settle(
+            { ...FACTS, attemptCount, outOfMemoryCount, retry, cancelReason },
+            outcome,
+            0,
+          );
+          if (settlement.kind === "finish") {
+            checkFinish(settlement, outcome, cancelReason);
+            return;
+          }
+          assert.equal(cancelReason, undefined, "a task whose end was asked for is never queued again");
+          assert.ok(settlement.delayMs >= 0);
+          if (outcome.kind === "released") {
+            assert.ok(!settlement.costsAttempt && settlement.delayMs === 0 && !settlement.failure);
+          }
+          assert.equal(
+            settlement.outOfMemory,
+            outcome.kind === "failed" && outcome.failure.class === "out_of_memory",
+          );
+          if (settlement.outOfMemory) assert.ok(!settlement.costsAttempt, "the budgets are apart");
+          if (!settlement.costsAttempt) attemptCount--;
+          if (settlement.outOfMemory) outOfMemoryCount++;
+          assert.ok(outOfMemoryCount <= maxOutOfMemory);
+        }
+      }),
+    );
+  });
+
+  it("succeeds whatever was asked meanwhile: the work is done", () => {
+    const outcome: Outcome = {
+      kind: "succeeded",
+      output: Buffer.from("x"),
+      contentType: "text/plain",
+      warnings: [],
+    };
+    const settlement = settle({ ...FACTS, cancelReason: "late" }, outcome, 0);
+    assert.equal(settlement.kind === "finish" && settlement.state, "succeeded");
+    const warned = settle(FACTS, { ...outcome, warnings: [{ step: "s", code: "C", message: "m" }] }, 0);
+    assert.equal(warned.kind === "finish" && warned.detail, "succeeded_with_warnings");
+  });
+
+  it("ends at once what is not worth another try", () => {
+    for (const failureClass of ["non_retryable", "timed_out"] as const) {
+      const settlement = settle(FACTS, failed(failureClass), 0);
+      assert.equal(settlement.kind, "finish");
+      assert.equal(settlement.kind === "finish" && settlement.detail, "BROKE");
+    }
+  });
+
+  it("waits as the policy says, or as long as the failure asks, whichever is longer", () => {
+    const wait = (retryAfterMs?: number) => {
+      const settlement = settle(
+        FACTS,
+        failed("retryable", retryAfterMs === undefined ? {} : { retryAfterMs }),
+        0,
+      );
+      return settlement.kind === "requeue" ? settlement.delayMs : undefined;
+    };
+    assert.equal(wait(), 60_000);
+    assert.equal(wait(1_000), 60_000);
+    assert.equal(wait(90_000), 90_000);
+  });
+
+  it("does not wait after a worker's loss, which says nothing of the task, but counts it", () => {
+    const lost: Outcome = { kind: "lost", reason: "stale", failure: workerLost("w", "vanished") };
+    const settlement = settle(FACTS, lost, 0);
+    assert.deepEqual(
+      settlement.kind === "requeue" && [settlement.reason, settlement.delayMs, settlement.costsAttempt],
+      ["stale", 0, true],
+    );
+    const last = settle({ ...FACTS, attemptCount: 4 }, lost, 0);
+    assert.equal(last.kind === "finish" && last.detail, "RETRIES_EXHAUSTED");
+    assert.equal(last.kind === "finish" && last.failure?.code, "WORKER_LOST");
+  });
+
+  it("keeps the last error of a task whose retries are used up, and of one cancelled in failing", () => {
+    const last = settle({ ...FACTS, attemptCount: 4 }, failed("retryable"), 0);
+    assert.equal(last.kind === "finish" && last.failure?.message, "it broke");
+    const cancelled = settle({ ...FACTS, cancelReason: "stop" }, failed("retryable"), 0);
+    assert.equal(cancelled.kind === "finish" && cancelled.state, "cancelled");
+    assert.equal(cancelled.kind === "finish" && cancelled.failure?.code, "BROKE");
+  });
+
+  it("has a budget of its own for deaths by memory, whatever the attempts", () => {
+    const first = settle({ ...FACTS, attemptCount: 4 }, failed("out_of_memory"), 0);
+    assert.equal(first.kind, "requeue");
+    const second = settle({ ...FACTS, outOfMemoryCount: 1 }, failed("out_of_memory"), 0);
+    assert.equal(second.kind === "finish" && second.detail, "RETRIES_EXHAUSTED");
+  });
+});
+
+function checkFinish(
+  settlement: Extract<Settlement, { kind: "finish" }>,
+  outcome: Outcome,
+  cancelReason: string | undefined,
+): void {
+  if (outcome.kind === "succeeded") assert.equal(settlement.state, "succeeded");
+  else if (outcome.kind === "cancelled" || cancelReason !== undefined)
+    assert.equal(settlement.state, "cancelled");
+  else {
+    assert.notEqual(outcome.kind, "released", "a release alone never ends a task");
+    assert.equal(settlement.state, "failed");
+    assert.ok(settlement.failure, "a failed task has its error");
+  }
+}
+
+describe("deaths of processes", () => {
+  const failure = { class: "worker_lost", code: "WORKER_LOST", message: "w died" } as const;
+
+  it("T24: a death costs only the task that is known to have brought it, and the third one ends that", () => {
+    const after = (deaths: number, blame: "named" | "lone" | "suspect" | "innocent") => {
+      const outcome = { kind: "lost", reason: "stale", failure, blame } as const;
+      const settlement = settle({ ...FACTS, counts: { deaths } }, outcome, 0);
+      if (settlement.kind === "finish") return settlement.detail;
+      const { costsAttempt, delayMs, counts, alone = false } = settlement;
+      return [costsAttempt, delayMs, counts, alone];
+    };
+    assert.deepEqual(after(2, "innocent"), [false, 0, undefined, false]);
+    assert.deepEqual(after(0, "suspect"), [false, 1_000, "deaths", false]);
+    assert.deepEqual(after(1, "suspect"), [false, 10_000, "deaths", true]);
+    assert.deepEqual(after(0, "lone"), [true, 0, "deaths", false]);
+    assert.deepEqual(after(1, "lone"), [true, 10_000, "deaths", true]);
+    assert.deepEqual(after(0, "named"), [true, 1_000, "deaths", true]);
+    assert.equal(after(2, "lone"), "POISONED");
+    assert.equal(after(2, "named"), "POISONED");
+  });
+});

@@ -1,0 +1,225 @@
+import type { FatalRecord } from "../workers/worker.ts";
+import { afterDeath, type Blame, POISONED_AFTER } from "./blame.ts";
+import type { Failure, FailureClass, Warning } from "./failure.ts";
+import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
+import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
+
+/** How an attempt came to its end, as reported by its worker or concluded by the scheduler. */
+export type Outcome =
+  | {
+      readonly kind: "succeeded";
+      readonly output: Uint8Array;
+      readonly contentType: string;
+      readonly warnings: readonly Warning[];
+    }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "cancelled"; readonly message: string }
+  /** Given back or taken back without blame; `reason` names why, for example `drain`. */
+  | { readonly kind: "released"; readonly reason: string }
+  /** It was not accepted in time. */
+  | { readonly kind: "unaccepted" }
+  /** The worker is gone; `reason` is the word after `requeued:`, for example `stale`. */
+  | {
+      readonly kind: "lost";
+      readonly reason: string;
+      readonly failure: Failure;
+      /** Set when the worker's process is taken for dead: what its death says of this attempt. */
+      readonly blame?: Blame;
+    };
+
+/** What the decision needs to know of the attempt. */
+export interface AttemptFacts {
+  /** Attempts begun that count, this one among them; 1 for the first. */
+  readonly attemptCount: number;
+  /** Deaths by memory before this attempt. */
+  readonly outOfMemoryCount: number;
+  /** Requeues before this attempt that count against the task. */
+  readonly counts: RequeueCounts | undefined;
+  readonly retry: RetryPolicy | undefined;
+  /** Set when somebody asked for the task's cancellation. */
+  readonly cancelReason: string | undefined;
+}
+
+/** What becomes of the task. */
+export type Settlement =
+  | {
+      readonly kind: "finish";
+      readonly state: EndState;
+      readonly detail: string;
+      readonly output?: Uint8Array;
+      readonly outputContentType?: string;
+      readonly failure?: Failure;
+      readonly warnings?: readonly Warning[];
+      readonly metrics?: AttemptMetrics;
+    }
+  | {
+      readonly kind: "requeue";
+      /** The word after `requeued:` in the event, for example `retry`, `stale`, `drain`. */
+      readonly reason: string;
+      readonly delayMs: number;
+      /** False when the attempt is given back without blame. */
+      readonly costsAttempt: boolean;
+      readonly outOfMemory: boolean;
+      /** The count that grows by it. */
+      readonly counts?: keyof RequeueCounts;
+      /** The task runs alone in its process from now on. */
+      readonly alone?: boolean;
+      readonly failure?: Failure;
+    };
+
+/**
+ * Decides what an attempt's end means for its task. The only place that decides it: results, lost
+ * workers, revocations and timeouts all come through here.
+ *
+ * @param random A number in [0, 1), for the backoff's jitter.
+ */
+export function settle(facts: AttemptFacts, outcome: Outcome, random: number): Settlement {
+  switch (outcome.kind) {
+    case "succeeded":
+      return {
+        kind: "finish",
+        state: "succeeded",
+        detail: outcome.warnings.length > 0 ? "succeeded_with_warnings" : "succeeded",
+        output: outcome.output,
+        outputContentType: outcome.contentType,
+        warnings: outcome.warnings,
+      };
+    case "cancelled":
+      return finishCancelled();
+    case "released":
+      if (facts.cancelReason !== undefined) return finishCancelled();
+      return {
+        kind: "requeue",
+        reason: outcome.reason,
+        delayMs: 0,
+        costsAttempt: false,
+        outOfMemory: false,
+      };
+    case "unaccepted":
+      if (facts.cancelReason !== undefined) return finishCancelled();
+      return {
+        kind: "requeue",
+        reason: "unaccepted",
+        delayMs: unacceptedDelayMs(facts.counts?.unaccepted ?? 0),
+        costsAttempt: false,
+        outOfMemory: false,
+        counts: "unaccepted",
+      };
+    case "failed":
+      return settleFailure(facts, outcome.failure, "retry", random);
+    case "lost":
+      return outcome.blame === undefined
+        ? settleFailure(facts, outcome.failure, outcome.reason, random)
+        : settleDeath(facts, outcome.failure, outcome.reason, outcome.blame);
+    default:
+      return unreachable(outcome);
+  }
+}
+
+/** At once the first time, since another worker may take it; then 1, 2, 4, ... seconds, 5 minutes at most. */
+function unacceptedDelayMs(before: number): number {
+  return before === 0 ? 0 : Math.min(300_000, 1_000 * 2 ** Math.min(before - 1, 20));
+}
+
+/** The death of a process costs an attempt only where it is known who ended it. */
+function settleDeath(facts: AttemptFacts, failure: Failure, reason: string, blame: Blame): Settlement {
+  if (facts.cancelReason !== undefined) return finishCancelled(failure);
+  const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
+  if (blame === "innocent") return { ...free, delayMs: 0 };
+  const deaths = (facts.counts?.deaths ?? 0) + 1;
+  const { delayMs, alone } = afterDeath(deaths, blame);
+  const counted = { counts: "deaths", ...(alone ? { alone } : {}) } as const;
+  if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
+  if (deaths >= POISONED_AFTER) return { kind: "finish", state: "failed", detail: "POISONED", failure };
+  const settlement = settleFailure(facts, failure, reason, 0);
+  if (settlement.kind !== "requeue") return settlement;
+  return { ...settlement, ...counted, delayMs: Math.max(settlement.delayMs, delayMs) };
+}
+
+function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, random: number): Settlement {
+  if (facts.cancelReason !== undefined) return finishCancelled(failure);
+  const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
+  switch (failure.class) {
+    case "non_retryable":
+    case "timed_out":
+      return { kind: "finish", state: "failed", detail: failure.code, failure };
+    case "out_of_memory":
+      if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
+      return requeue(failure, reason, 0);
+    case "worker_lost":
+      // The loss says nothing about the task, so the next attempt need not wait.
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
+      return requeue(failure, reason, 0);
+    case "retryable": {
+      if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
+      const wait = backoffMs(policy.backoff, facts.attemptCount, random);
+      return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
+    }
+    default:
+      return unreachable(failure.class);
+  }
+}
+
+function requeue(failure: Failure, reason: string, delayMs: number): Settlement {
+  const outOfMemory = failure.class === "out_of_memory";
+  return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
+}
+
+/** Where no retry was allowed none was exhausted: the task failed with its failure. */
+function exhausted(failure: Failure, allowed: number): Settlement {
+  return {
+    kind: "finish",
+    state: "failed",
+    detail: allowed > 0 ? "RETRIES_EXHAUSTED" : failure.code,
+    failure,
+  };
+}
+
+function finishCancelled(failure?: Failure): Settlement {
+  return failure
+    ? { kind: "finish", state: "cancelled", detail: "cancelled", failure }
+    : { kind: "finish", state: "cancelled", detail: "cancelled" };
+}
+
+/** The failure recorded for an attempt whose worker is gone. */
+export function workerLost(
+  workerId: string,
+  how: string,
+  failureClass: FailureClass = "worker_lost",
+): Failure {
+  return { class: failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
+}
+
+/** The failure recorded for an attempt whose handler ended its worker's process. */
+export function endedProcess(workerId: string, fatal: FatalRecord): Failure {
+  return {
+    class: "worker_lost",
+    code: codeOf(fatal.exceptionClass),
+    message: `${fatal.exceptionMessage} (${fatal.exceptionClass}, which its handler did not catch; it ended the process of worker ${workerId})`,
+    traceback: fatal.traceback,
+  };
+}
+
+/** `TypeError` as `TYPE_ERROR`. */
+function codeOf(exceptionClass: string): string {
+  const code = exceptionClass
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .toUpperCase()
+    .replaceAll(/[^A-Z0-9]+/g, "_")
+    .replace(/^[^A-Z]+/, "")
+    .slice(0, 64);
+  return code === "" ? "UNCAUGHT_ERROR" : code;
+}
+
+/** The failure recorded for an attempt that its living worker no longer knows of. */
+export function forgottenByWorker(workerId: string): Failure {
+  return {
+    class: "worker_lost",
+    code: "FORGOTTEN_BY_WORKER",
+    message: `worker ${workerId} accepted it, and its heartbeats no longer name it`,
+  };
+}
+
+function unreachable(value: never): never {
+  throw new TypeError(`unknown case ${JSON.stringify(value)}`);
+}

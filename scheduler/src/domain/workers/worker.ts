@@ -1,0 +1,221 @@
+import type { AttemptKey } from "../ids.ts";
+import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
+import { isConnecting, type LaunchRecord } from "./launch.ts";
+
+/** A worker as kept in the store; live facts come from the scheduler that holds its stream. */
+export interface WorkerRecord {
+  /** Of a process that was launched and has never registered, the number of its launch: both share one order. */
+  readonly sessionId: number;
+  /** Empty for a process that was launched and has never registered. */
+  readonly sessionUuid: string;
+  readonly workerId: string;
+  readonly schedulerId: string;
+  readonly hello: WorkerHello;
+  readonly phases: readonly StartupPhaseRecord[];
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly connectTime: Date;
+  readonly heartbeatTime: Date | undefined;
+  /** Lease as Postgres has it; undefined once gone. */
+  readonly leaseUntil: Date | undefined;
+  /** True while its stream is down. */
+  readonly disconnected: boolean;
+  readonly heartbeat: HeartbeatRecord | undefined;
+  readonly goneTime: Date | undefined;
+  readonly goneReason: string | undefined;
+  readonly fatal: FatalRecord | undefined;
+  readonly activeCount: number;
+  /** How a supervisor started and ended its process, when one did. */
+  readonly launch?: LaunchRecord | undefined;
+}
+
+/** True once its process has registered; before, only its launch is known. */
+export function hasRegistered(record: WorkerRecord): boolean {
+  return record.sessionUuid !== "" || record.launch === undefined;
+}
+
+/** What a worker said of itself when it registered. */
+export interface WorkerHello {
+  readonly sdk: string;
+  readonly pool: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly types: readonly { readonly type: string; readonly concurrency: number }[];
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly prefetch: number;
+  readonly resources: readonly string[];
+  readonly launchId: string;
+  readonly features: readonly string[];
+  /** What it can load when asked, as names or prefixes that end in `*`; none with `prepare_resource` means anything. */
+  readonly loadable?: readonly string[];
+  readonly host: HostRecord;
+}
+
+/** Machine and process of a worker. */
+export interface HostRecord {
+  readonly hostname: string;
+  readonly pid: number;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly cwd: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly runtime: string;
+}
+
+/** A phase of a worker's startup. */
+export interface StartupPhaseRecord {
+  readonly phase: string;
+  readonly outcome: string;
+  /** Since the process started, milliseconds. */
+  readonly elapsedMs: number;
+  readonly detail: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** What the scheduler that holds the worker's stream makes of its attempts. */
+export interface BeatVerdict {
+  /** Attempts that last too long. */
+  readonly stuck: readonly (Stuck & AttemptKey)[];
+  /** Accepted attempts that the worker's beats leave out: for how long, and when they are taken back. */
+  readonly unlisted: readonly (AttemptKey & { readonly forMs: number; readonly takenBackInMs: number })[];
+}
+
+/** What a beat says of one attempt. */
+export interface RunningRecord {
+  readonly attemptId: string;
+  readonly phase: string;
+  readonly phaseAgeMs: number;
+  readonly progress: number | undefined;
+  readonly progressAgeMs: number | undefined;
+  readonly resultPending: boolean;
+  readonly cancelling: boolean;
+  /** It is no longer the worker's, and its handler has not returned. */
+  readonly revoked?: boolean;
+  /** Threshold of the phase's soft watchdog: 0, it is not watched; undefined, the worker has no say. */
+  readonly warnAfterMs?: number | undefined;
+  /** Phases that the worker calls stuck. */
+  readonly stuckPhases?: readonly (StuckPhaseRecord & { readonly warnings: number })[] | undefined;
+  /** Since the handler returned. */
+  readonly resultAgeMs?: number | undefined;
+}
+
+/** A beat. */
+export interface HeartbeatRecord {
+  readonly sequence: number;
+  readonly slots: number;
+  readonly running: readonly RunningRecord[];
+  readonly loopAgeMs: number;
+  readonly loopDelayP99Ms: number;
+  readonly cpuUsage: number;
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+  readonly resources: readonly string[];
+  readonly paused: boolean;
+  readonly pauseReason: string;
+  readonly counters: Readonly<Record<string, number>>;
+  /** Resources that it is loading or failed to load. */
+  readonly resourceStates?: readonly ResourceStateRecord[];
+  /** What the scheduler that holds its stream adds, for the other schedulers. */
+  readonly seen?: SeenRecord;
+  /** What the scheduler made of the attempts when it kept this beat; undefined when nothing is wrong. */
+  readonly verdict?: BeatVerdict | undefined;
+}
+
+/** What a beat says of a resource that was asked for and is not loaded. */
+export interface ResourceStateRecord {
+  readonly resource: string;
+  readonly state: "loading" | "failed";
+  /** In that state, milliseconds. */
+  readonly ageMs: number;
+  /** Times that loading has failed in a row. */
+  readonly failures: number;
+  /** Why it failed last; empty when it has not. */
+  readonly error: string;
+}
+
+/** A worker as the scheduler that holds its stream sees it, where that is more than its beat says. */
+export interface SeenRecord {
+  /** Attempts that occupy it. */
+  readonly outstanding: number;
+  /** The same by type. */
+  readonly types: Readonly<Record<string, number>>;
+  /** The oldest of them; ages are milliseconds. */
+  readonly held: readonly SeenAttempt[];
+  /** Until it is given work again, because it left an assignment unanswered; absent when it is not held back. */
+  readonly stalledMs?: number;
+  /** What it was asked to load, and how long ago, milliseconds. */
+  readonly asks: readonly { readonly resource: string; readonly sinceMs: number; readonly count: number }[];
+}
+
+/** An attempt as the scheduler that gave it out sees it. Ages are milliseconds. */
+export interface SeenAttempt {
+  readonly attemptId: string;
+  readonly type: string;
+  /** Empty when it is in none. */
+  readonly phase: string;
+  readonly phaseAgeMs: number;
+  /** How far it is; undefined from a scheduler that does not say. */
+  readonly stage?: "assigned" | "accepted" | "started";
+  /** Since it started, or was accepted or assigned when it has not. */
+  readonly ageMs: number;
+  /** Its result has arrived and is being committed. */
+  readonly resultPending: boolean;
+  /** Why the database has not taken its result so far. */
+  readonly heldUp?: string;
+  /** It is no longer the worker's, whose handler may still run: for how long, and why. */
+  readonly revoked?: { readonly forMs: number; readonly reason: string };
+}
+
+/** True when the worker says that it can load the resource if it is asked to. */
+export function canLoad(hello: Pick<WorkerHello, "features" | "loadable">, resource: string): boolean {
+  if (!hello.features.includes(PREPARE_RESOURCE)) return false;
+  const { loadable = [] } = hello;
+  if (loadable.length === 0) return true;
+  return loadable.some((name) =>
+    name.endsWith("*") ? resource.startsWith(name.slice(0, -1)) : name === resource,
+  );
+}
+
+/** The feature of workers that load resources when asked. */
+const PREPARE_RESOURCE = "prepare_resource";
+
+/** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
+export const LOOP_BLOCKED_MS = 1_000;
+
+/** A worker process's last words. */
+export interface FatalRecord {
+  readonly phase: string;
+  readonly exceptionClass: string;
+  readonly exceptionMessage: string;
+  readonly traceback: string;
+  readonly exitCode: number;
+  /** Attempt whose handler raised it; undefined when the worker could not tell. */
+  readonly attemptId?: string;
+}
+
+/** States of a worker; derived, never self-reported. */
+export type WorkerState =
+  | "launching"
+  | "connecting"
+  | "registered"
+  | "ready"
+  | "draining"
+  | "suspect"
+  | "lost"
+  | "gone"
+  /** Sent away at the door; it has no session and no record. */
+  | "refused";
+
+/**
+ * Derives the state from what was received and when.
+ *
+ * @param now The database's clock, like the record's times.
+ */
+export function workerState(record: WorkerRecord, now: Date): WorkerState {
+  if (record.goneTime) return record.goneReason === "lost" ? "lost" : "gone";
+  if (!hasRegistered(record)) return isConnecting(record.launch?.phases ?? []) ? "connecting" : "launching";
+  if (record.disconnected || (record.leaseUntil && record.leaseUntil < now)) return "suspect";
+  if (record.draining) return "draining";
+  return record.ready ? "ready" : "registered";
+}

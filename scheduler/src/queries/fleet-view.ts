@@ -1,0 +1,310 @@
+import type { Clock } from "../clock.ts";
+import { verdictOf } from "../dispatch/attempts/missing-attempts.ts";
+import type { LeaseSettings } from "../dispatch/limits.ts";
+import type { Registry } from "../dispatch/sessions/registry.ts";
+import type { Session } from "../dispatch/sessions/session.ts";
+import type { FleetMember, ResourceFact } from "../domain/explain/fleet.ts";
+import { formatAttemptId } from "../domain/ids.ts";
+import type { Candidate } from "../domain/matching/match.ts";
+import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import {
+  type BeatVerdict,
+  type HeartbeatRecord,
+  type ResourceStateRecord,
+  type SeenAttempt,
+  type SeenRecord,
+  type WorkerRecord,
+  type WorkerState,
+  workerState,
+} from "../domain/workers/worker.ts";
+import { Slices } from "../slices.ts";
+import type { Store } from "../store/store.ts";
+
+/** Workers of other schedulers that are looked at. */
+const MAX_ELSEWHERE = 10_000;
+
+/** Attempts of one worker that other schedulers are told of, the oldest. */
+const MAX_SEEN = 20;
+
+/** What the view works with. */
+export interface FleetViewParts {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly schedulerId: string;
+  readonly leases: Pick<LeaseSettings, "heartbeatMs" | "leaseMs" | "graceMs">;
+  readonly watch: WatchSettings;
+}
+
+/**
+ * The living workers as the matcher sees them: this scheduler's own from memory, as of this moment, and
+ * those of others as the database has them, a beat old.
+ */
+export class FleetView {
+  readonly #parts: FleetViewParts;
+
+  constructor(parts: FleetViewParts) {
+    this.#parts = parts;
+  }
+
+  /** This scheduler's workers. @param now What the records' times are told by. */
+  own(now: Date): FleetMember[] {
+    return [...this.#parts.registry.all()].map((session) => this.#ownMember(session, now));
+  }
+
+  /** The workers that other schedulers hold. @throws DatabaseUnavailableError */
+  async elsewhere(now: Date): Promise<FleetMember[]> {
+    const { store, registry, schedulerId, leases } = this.#parts;
+    const records = await store.listWorkers({
+      pool: undefined,
+      beforeId: undefined,
+      living: true,
+      limit: MAX_ELSEWHERE,
+      exceptScheduler: schedulerId,
+    });
+    const members: FleetMember[] = [];
+    const slices = new Slices();
+    await slices.next();
+    for (const record of records) {
+      // A process that has not said hello runs nothing and is no worker to the matcher.
+      if (record.hello.types.length > 0 && registry.byId(record.sessionId) === undefined)
+        members.push(memberElsewhere(record, now, leases));
+      if (slices.isOver) await slices.next();
+    }
+    return members;
+  }
+
+  /** One living worker, from memory when it is this scheduler's. */
+  member(record: WorkerRecord, now: Date): FleetMember {
+    const session = this.#parts.registry.byId(record.sessionId);
+    return session ? this.#ownMember(session, now) : memberElsewhere(record, now, this.#parts.leases);
+  }
+
+  /** Attempts that it holds: from memory, or as the scheduler that holds its stream said with its last heartbeat. */
+  activeCount({ sessionId, heartbeat, activeCount }: WorkerRecord): number {
+    const session = this.#parts.registry.byId(sessionId);
+    return session?.attempts.size ?? heartbeat?.seen?.outstanding ?? activeCount;
+  }
+
+  /** This scheduler's worker of that name, from memory. */
+  ownByName(workerId: string, now: Date): FleetMember | undefined {
+    for (const session of this.#parts.registry.all()) {
+      if (session.workerId === workerId || session.uuid === workerId) return this.#ownMember(session, now);
+    }
+    return undefined;
+  }
+
+  #ownMember(session: Session, now: Date): FleetMember {
+    const { clock, schedulerId, leases, watch } = this.#parts;
+    const monotonic = clock.monotonic();
+    const beatAge = monotonic - session.lastBeatAt;
+    const at = (ageMs: number) => new Date(now.getTime() - ageMs);
+    const record: WorkerRecord = {
+      sessionId: session.id,
+      sessionUuid: session.uuid,
+      workerId: session.workerId,
+      schedulerId,
+      hello: session.hello,
+      phases: session.phases,
+      ready: session.startupDone,
+      draining: session.draining,
+      connectTime: at(monotonic - session.connectedAt),
+      heartbeatTime: at(beatAge),
+      leaseUntil: at(
+        Math.max(beatAge - leases.leaseMs, monotonic - (session.droppedAt ?? Number.POSITIVE_INFINITY)),
+      ),
+      disconnected: session.link === undefined,
+      // The ages in a beat are told as of the beat.
+      heartbeat: keptBeat(session, monotonic, verdictOf(session, watch, leases, session.lastBeatAt)),
+      goneTime: undefined,
+      goneReason: undefined,
+      fatal: session.fatal,
+      activeCount: session.attempts.size,
+    };
+    const state = workerState(record, now);
+    return {
+      record,
+      state,
+      candidate: session,
+      elsewhere: false,
+      ageMs: beatAge,
+      held: heldBy(session, monotonic),
+      asks: resourceFacts(
+        seenOf(session, monotonic).asks,
+        session.lastBeat?.resourceStates ?? [],
+        beatAge,
+        session.resources,
+      ),
+      idleMs: session.idleSince === undefined ? undefined : monotonic - session.idleSince,
+      graceLeftMs: graceLeft(record, state, now, leases.graceMs),
+      heartbeatMs: leases.heartbeatMs,
+      stalledMs: left(session.acceptStalledUntil, monotonic),
+      unreadCount: session.link?.unreadCount,
+    };
+  }
+}
+
+/** The session's last beat as it is kept for others and for explanations. @param now Monotonic. */
+export function keptBeat(
+  session: Session,
+  now: number,
+  verdict: BeatVerdict | undefined,
+): HeartbeatRecord | undefined {
+  return session.lastBeat && { ...session.lastBeat, seen: seenOf(session, now), verdict };
+}
+
+/** What the other schedulers are told of a session beyond its beat. @param now Monotonic. */
+function seenOf(session: Session, now: number): SeenRecord {
+  const types: Record<string, number> = {};
+  for (const [type, { active }] of session.types) if (active > 0) types[type] = active;
+  const stalledMs = left(session.acceptStalledUntil, now);
+  return {
+    outstanding: session.outstanding,
+    types,
+    ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
+    held: heldBy(session, now)
+      .sort((a, b) => b.ageMs - a.ageMs)
+      .slice(0, MAX_SEEN),
+    asks: [...session.asks].map(([resource, { since, count }]) => ({
+      resource,
+      sinceMs: Math.round(now - since),
+      count,
+    })),
+  };
+}
+
+/** What is left of it; undefined when that is nothing. */
+function left(until: number | undefined, now: number): number | undefined {
+  return until !== undefined && until > now ? until - now : undefined;
+}
+
+function heldBy(session: Session, now: number): SeenAttempt[] {
+  const held = [...session.attempts.values()].map(
+    (attempt): SeenAttempt => ({
+      attemptId: formatAttemptId(attempt),
+      type: attempt.type,
+      phase: attempt.phase ?? "",
+      phaseAgeMs: now - attempt.phaseAt,
+      stage:
+        attempt.startedAt !== undefined
+          ? "started"
+          : attempt.acceptedAt !== undefined
+            ? "accepted"
+            : "assigned",
+      ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+      resultPending: attempt.settling,
+      ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
+    }),
+  );
+  const lingering = [...session.lingering].map(([attemptId, { type, since, reason }]): SeenAttempt => {
+    const forMs = now - since;
+    const revoked = { forMs, reason };
+    return { attemptId, type, phase: "", phaseAgeMs: forMs, ageMs: forMs, resultPending: false, revoked };
+  });
+  return [...held, ...lingering];
+}
+
+/** Until a worker that does not answer is given up. */
+function graceLeft(
+  { leaseUntil }: WorkerRecord,
+  state: WorkerState,
+  now: Date,
+  graceMs: number,
+): number | undefined {
+  if (state !== "suspect" || !leaseUntil) return undefined;
+  return Math.max(0, leaseUntil.getTime() + graceMs - now.getTime());
+}
+
+function memberElsewhere(
+  record: WorkerRecord,
+  now: Date,
+  { graceMs, heartbeatMs }: Pick<LeaseSettings, "heartbeatMs" | "graceMs">,
+): FleetMember {
+  const { hello, heartbeat, heartbeatTime } = record;
+  const state = workerState(record, now);
+  const ageMs = now.getTime() - (heartbeatTime ?? record.connectTime).getTime();
+  const slots = heartbeat?.slots || hello.slots;
+  const resources = new Set(heartbeat?.resources ?? hello.resources);
+  const candidate: Candidate = {
+    workerId: record.workerId,
+    ready: state === "ready" || state === "draining",
+    draining: record.draining,
+    pauseReason: heartbeat?.paused ? heartbeat.pauseReason || "paused" : undefined,
+    queues: new Set(hello.queues),
+    types: new Map(
+      hello.types.map(({ type, concurrency }) => [
+        type,
+        {
+          limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY,
+          active: heartbeat?.seen?.types[type] ?? 0,
+        },
+      ]),
+    ),
+    labels: hello.labels,
+    resources,
+    credit: slots + hello.prefetch - (heartbeat?.seen?.outstanding ?? record.activeCount),
+  };
+  return {
+    record,
+    state,
+    candidate,
+    elsewhere: true,
+    ageMs,
+    held: heldElsewhere(heartbeat, ageMs),
+    asks: resourceFacts(
+      (heartbeat?.seen?.asks ?? []).map((ask) => ({ ...ask, sinceMs: ask.sinceMs + ageMs })),
+      heartbeat?.resourceStates ?? [],
+      ageMs,
+      resources,
+    ),
+    idleMs: undefined,
+    graceLeftMs: graceLeft(record, state, now, graceMs),
+    heartbeatMs,
+    stalledMs: left(heartbeat?.seen?.stalledMs, ageMs),
+    unreadCount: undefined,
+  };
+}
+
+/** What the other scheduler said, or what the beat itself lists when it said nothing. */
+function heldElsewhere(heartbeat: HeartbeatRecord | undefined, beatAge: number): SeenAttempt[] {
+  if (heartbeat?.seen) {
+    return heartbeat.seen.held.map((attempt) => ({
+      ...attempt,
+      ageMs: attempt.ageMs + beatAge,
+      phaseAgeMs: attempt.phaseAgeMs + beatAge,
+      ...(attempt.revoked ? { revoked: { ...attempt.revoked, forMs: attempt.revoked.forMs + beatAge } } : {}),
+    }));
+  }
+  return (heartbeat?.running ?? []).map(({ attemptId, phase, phaseAgeMs, resultPending }) => ({
+    attemptId,
+    type: "",
+    phase,
+    phaseAgeMs: phaseAgeMs + beatAge,
+    ageMs: phaseAgeMs + beatAge,
+    resultPending,
+  }));
+}
+
+/** What was asked for and what the worker says of it, together; what is loaded is left out. */
+function resourceFacts(
+  asks: SeenRecord["asks"],
+  states: readonly ResourceStateRecord[],
+  beatAge: number,
+  loaded: ReadonlySet<string>,
+): ReadonlyMap<string, ResourceFact> {
+  const facts = new Map<string, ResourceFact>();
+  for (const { resource, sinceMs, count } of asks) {
+    if (!loaded.has(resource))
+      facts.set(resource, { askedAgeMs: sinceMs, askCount: count, state: undefined });
+  }
+  for (const state of states) {
+    if (loaded.has(state.resource)) continue;
+    const asked = facts.get(state.resource);
+    facts.set(state.resource, {
+      askedAgeMs: asked?.askedAgeMs,
+      askCount: asked?.askCount ?? 0,
+      state: { ...state, ageMs: state.ageMs + beatAge },
+    });
+  }
+  return facts;
+}

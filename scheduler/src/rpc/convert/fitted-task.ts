@@ -1,0 +1,59 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { TaskSchema } from "@muster/protocol";
+import type { Attempts, TaskRecord } from "../../domain/tasks/task.ts";
+import { fromTask } from "./from-domain.ts";
+import { mostBytes } from "./message-size.ts";
+
+/** What a message needs besides its task. */
+const ENVELOPE_BYTES = 4_096;
+
+/** Attempts at either end that stay when those between them have to go. */
+const END_ATTEMPTS = 5;
+
+type Message = ReturnType<typeof fromTask>;
+
+/** Ways to make a task smaller, the least missed first; each names what it leaves out. */
+const CUTS: readonly { readonly field: string; readonly cut: (task: Message) => void }[] = [
+  { field: "attempts.failure.traceback", cut: dropTracebacks },
+  { field: "attempts", cut: cutAttempts },
+  { field: "payload", cut: replace({ payload: new Uint8Array() }) },
+  { field: "failure.traceback", cut: ({ failure }) => failure && Object.assign(failure, { traceback: "" }) },
+  { field: "warnings", cut: (task) => task.warnings.splice(10) },
+  { field: "warnings", cut: replace({ warnings: [] }) },
+  { field: "requirements", cut: replace({ requirements: undefined }) },
+  { field: "headers", cut: replace({ headers: {} }) },
+  { field: "timeouts", cut: replace({ timeouts: undefined }) },
+  { field: "watchdogs", cut: replace({ watchdogs: undefined }) },
+  { field: "metrics", cut: replace({ metrics: undefined }) },
+  { field: "output", cut: replace({ output: new Uint8Array() }) },
+];
+
+function replace(fields: object): (task: Message) => void {
+  return (task) => Object.assign(task, fields);
+}
+
+/** A task as it is sent, in a message of at most `maxBytes`: what does not fit is left out and named. */
+export function fittedTask(task: TaskRecord, attempts: Attempts | undefined, maxBytes: number): Message {
+  const message = fromTask(task, attempts?.kept, attempts?.omitted);
+  const room = maxBytes - ENVELOPE_BYTES;
+  for (const { field, cut } of CUTS) {
+    // What the first tells too high is measured.
+    if (mostBytes(message) <= room || toBinary(TaskSchema, message).byteLength <= room) break;
+    const before = mostBytes(message);
+    cut(message);
+    if (mostBytes(message) < before && !message.omittedFields.includes(field))
+      message.omittedFields.push(field);
+  }
+  return message;
+}
+
+function dropTracebacks(task: Message): void {
+  for (const { failure } of task.attempts) if (failure) failure.traceback = "";
+}
+
+function cutAttempts(task: Message): void {
+  const left = task.attempts.length - 2 * END_ATTEMPTS;
+  if (left <= 0) return;
+  task.attempts.splice(END_ATTEMPTS, left);
+  task.omittedAttemptCount += left;
+}

@@ -1,0 +1,32 @@
+import { create } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { type Assignment, AssignmentSchema } from "@muster/protocol";
+import type { OutgoingAssignment } from "../../dispatch/sessions/link.ts";
+import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
+import { durationFromMs } from "./time.ts";
+
+/** An assignment in protobuf. */
+export function fromAssignment(assignment: OutgoingAssignment): Assignment {
+  const { key, options } = assignment;
+  const runMs = options?.timeouts?.runMs;
+  return create(AssignmentSchema, {
+    attemptId: formatAttemptId(key),
+    taskId: formatTaskId(key.taskId),
+    type: assignment.type,
+    queue: assignment.queue,
+    attemptNumber: assignment.attemptNumber,
+    maxAttemptCount: assignment.maxAttempts,
+    payload: assignment.payload,
+    contentType: assignment.contentType,
+    headers: { ...assignment.headers },
+    ...(runMs === undefined ? {} : { runTimeout: durationFromMs(runMs) }),
+    phaseTimeouts: durations(options?.timeouts?.phasesMs),
+    phaseWarnings: durations(options?.watchdogs?.phasesMs),
+    resources: [...assignment.resources],
+  });
+}
+
+/** Milliseconds by name in protobuf. */
+export function durations(ms: Readonly<Record<string, number>> = {}): Record<string, Duration> {
+  return Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, durationFromMs(value)]));
+}

@@ -1,0 +1,28 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { QueueSchema } from "@muster/protocol";
+import type { QueueDepth } from "../../store/store.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
+
+/** A queue as it is sent, with what is in it by type. */
+export function fromQueue(queue: QueueDepth) {
+  const { name, pauseTime, pauseReason, ready, scheduled, active, oldestReadyAgeMs } = queue;
+  return {
+    name,
+    paused: pauseTime !== undefined,
+    pauseReason: pauseReason ?? "",
+    ...(pauseTime ? { pauseTime: timestampFromDate(pauseTime) } : {}),
+    readyCount: BigInt(ready),
+    scheduledCount: BigInt(scheduled),
+    activeCount: BigInt(active),
+    ...(oldestReadyAgeMs === undefined
+      ? {}
+      : { oldestReadyAge: durationFromMs(Math.max(0, Math.round(oldestReadyAgeMs))) }),
+    types: queue.types.map((depth) => ({
+      type: depth.type,
+      readyCount: BigInt(depth.ready),
+      scheduledCount: BigInt(depth.scheduled),
+      activeCount: BigInt(depth.active),
+    })),
+    typeCount: BigInt(queue.typeCount),
+  } satisfies MessageInitShape<typeof QueueSchema>;
+}

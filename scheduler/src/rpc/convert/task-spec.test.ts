@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { TaskSpecSchema } from "@muster/protocol";
+import { Refusal } from "../../domain/errors.ts";
+import { toNewTasks } from "./task-spec.ts";
+
+const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };
+
+function refusal(run: () => unknown): Refusal {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof Refusal, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: "it was not refused" });
+}
+
+describe("task specs", () => {
+  const spec = (fields: MessageInitShape<typeof TaskSpecSchema> = {}) =>
+    create(TaskSpecSchema, { type: "t", ...fields });
+  const one = (fields: MessageInitShape<typeof TaskSpecSchema>) => toNewTasks([spec(fields)], LIMITS)[0];
+  const violations = (fields: MessageInitShape<typeof TaskSpecSchema>) =>
+    refusal(() => one(fields)).violations;
+
+  it("get the defaults", () => {
+    const task = one({});
+    assert.equal(task?.queue, "default");
+    assert.equal(task?.contentType, "application/json");
+    assert.equal(task?.options, undefined);
+    assert.equal(task?.headers, undefined);
+    assert.equal(task?.uniqueKey, undefined);
+  });
+
+  it("are refused with every fault of every task at once", () => {
+    const refused = refusal(() =>
+      toNewTasks(
+        [spec({ type: "no!", priority: 9_999 }), spec(), spec({ uniqueKey: "\0", queue: " " })],
+        LIMITS,
+      ),
+    );
+    assert.equal(refused.reason, "INVALID_TASK");
+    assert.deepEqual(
+      refused.violations.map(({ field }) => field),
+      ["tasks[0].type", "tasks[0].priority", "tasks[2].queue", "tasks[2].unique_key"],
+    );
+    assert.match(refused.message, /tasks\[0\]\.type.*and 3 more/);
+  });
+
+  it("T13: are refused when what they require would not fit into an answer", () => {
+    const names = (count: number, length: number) =>
+      Array.from({ length: count }, (_, n) => `${n}`.padEnd(length, "x"));
+    const required = (requirements: NonNullable<MessageInitShape<typeof TaskSpecSchema>["requirements"]>) =>
+      violations({ requirements }).map(({ field, description }) => `${field} ${description}`);
+    assert.match(
+      required({ resources: names(65, 3) }).join(),
+      /^tasks\[0\]\.requirements\.resources has 65 entries; at most 64/,
+    );
+    assert.match(
+      required({ resources: names(1, 257) }).join(),
+      /^tasks\[0\]\.requirements\.resources .*1 to 256 characters/,
+    );
+    assert.match(
+      required({ labels: { a: "x".repeat(257) } }).join(),
+      /^tasks\[0\]\.requirements\.labels .*1 to 256 characters/,
+    );
+    assert.ok(one({ requirements: { resources: names(64, 256) } }));
+  });
+
+  it("are bounded in size and number", () => {
+    assert.equal(refusal(() => one({ payload: new Uint8Array(101) })).reason, "PAYLOAD_TOO_LARGE");
+    assert.equal(refusal(() => toNewTasks([], LIMITS)).reason, "INVALID_TASK");
+    assert.equal(
+      refusal(() =>
+        toNewTasks(
+          Array.from({ length: 4 }, () => spec()),
+          LIMITS,
+        ),
+      ).reason,
+      "TOO_MANY_TASKS",
+    );
+    assert.equal(violations({ uniqueKey: "x".repeat(513) })[0]?.field, "tasks[0].unique_key");
+    assert.equal(violations({ headers: { a: "x".repeat(9_000) } })[0]?.field, "tasks[0].headers");
+  });
+
+  it("hold times in whole milliseconds, none so short that it vanishes", () => {
+    const tiny = { seconds: 0n, nanos: 1 };
+    const task = one({
+      timeouts: { run: tiny, queueWait: { seconds: 1n, nanos: 500_001 }, phases: { load: tiny } },
+    });
+    assert.deepEqual(task?.options?.timeouts, { runMs: 1, queueWaitMs: 1_001, phasesMs: { load: 1 } });
+    assert.equal(one({ schedule: { case: "delay", value: { seconds: 0n, nanos: 0 } } })?.delayMs, undefined);
+    const past = one({ schedule: { case: "runTime", value: { seconds: -62_135_596_800n, nanos: 0 } } });
+    assert.equal(past?.runAtMs, 0, "long ago means now");
+    assert.equal(
+      violations({ timeouts: { run: { seconds: 0n, nanos: 0 } } })[0]?.field,
+      "tasks[0].timeouts.run",
+    );
+    assert.equal(
+      violations({ schedule: { case: "delay", value: { seconds: 2n ** 40n, nanos: 0 } } }).length,
+      1,
+    );
+  });
+
+  it("check retry policies", () => {
+    const exponential = (value: object) => ({
+      retryPolicy: { backoff: { case: "exponential" as const, value } },
+    });
+    assert.deepEqual(one(exponential({ initial: { seconds: 1n, nanos: 0 } }))?.options?.retry, {
+      maxRetries: 3,
+      maxOutOfMemory: 1,
+      backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0 },
+    });
+    assert.equal(violations(exponential({ factor: Number.NaN, jitter: 2 })).length, 3);
+    assert.equal(
+      violations({ retryPolicy: { maxRetryCount: -1 } })[0]?.field,
+      "tasks[0].retry_policy.max_retry_count",
+    );
+  });
+});

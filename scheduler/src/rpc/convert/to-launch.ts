@@ -1,0 +1,116 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { quoted } from "@muster/common/text";
+import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
+import type { ReportedExit } from "../../dispatch/launches/launches.ts";
+import { Refusal, type Violation } from "../../domain/errors.ts";
+import type { LaunchFacts } from "../../domain/workers/launch.ts";
+import type { LaunchReport } from "../../store/store.ts";
+import { storable, storableEnd } from "./text.ts";
+import { durationFault } from "./time.ts";
+import { MAX_MS, toFatal, toMs, toStartupPhase } from "./to-domain.ts";
+
+const LAUNCH_ID = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+const SIGNAL = /^(?:SIG[A-Z0-9+]{1,12})?$/;
+const MAX_PHASES = 200;
+const MAX_COMMAND = 4_096;
+const MAX_TEXT = 1_024;
+const MAX_POOL = 256;
+
+/** Longest end of a process's output that is kept, in characters; the protocol says bytes. */
+const MAX_LOG_TAIL = 65_536;
+
+/** `WORKER_REGISTER_TIMEOUT_S` of a worker that sets none. */
+const DEFAULT_REGISTER_TIMEOUT_MS = 90_000;
+
+/** A launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
+export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
+  check(request, lengths({ age: request.age, register_timeout: request.registerTimeout }));
+  return { ...toLaunch(request), ageMs: toMs(request.age) ?? 0 };
+}
+
+/** The end of a launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
+export function toLaunchExit(request: ReportExitRequest): ReportedExit {
+  const { ranFor, restartIn, registerTimeout, endedFor } = request;
+  check(request, [
+    ...lengths({
+      ran_for: ranFor,
+      restart_in: restartIn,
+      register_timeout: registerTimeout,
+      ended_for: endedFor,
+    }),
+    [
+      SIGNAL.test(request.signal),
+      "signal",
+      `${quoted(request.signal)} is no signal's name: for example SIGKILL`,
+    ],
+  ]);
+  const exitCode = request.exitCode;
+  return {
+    ...toLaunch(request),
+    exit: {
+      ...(exitCode === undefined ? {} : { exitCode }),
+      signal: request.signal,
+      outOfMemory: request.outOfMemory,
+      outOfMemoryEvidence: storable(request.outOfMemoryEvidence, MAX_TEXT),
+      startError: storable(request.startError, MAX_TEXT),
+      ...(request.fatal ? { fatal: toFatal(request.fatal) } : {}),
+      stopRequested: request.stopRequested,
+      ranForMs: toMs(request.ranFor) ?? 0,
+    },
+    logTail: storableEnd(request.logTail, MAX_LOG_TAIL),
+    restartInMs: toMs(request.restartIn),
+    endedForMs: toMs(request.endedFor) ?? 0,
+  };
+}
+
+type Check = readonly [ok: boolean, field: string, description: string];
+
+/** Lengths of time by their field. */
+function lengths(durations: Readonly<Record<string, Duration | undefined>>): Check[] {
+  return Object.entries(durations).map(([field, duration]) => {
+    const fault = duration && durationFault(duration, MAX_MS);
+    return [fault === undefined, field, fault ?? ""];
+  });
+}
+
+type Launched = ReportLaunchRequest | ReportExitRequest;
+
+function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
+  const facts: LaunchFacts = {
+    command: storable(request.command, MAX_COMMAND),
+    hostname: storable(request.hostname, MAX_TEXT),
+    pid: request.pid,
+    supervisor: storable(request.supervisor, MAX_TEXT),
+    startNumber: Math.max(1, request.startNumber),
+    registerTimeoutMs: toMs(request.registerTimeout) ?? DEFAULT_REGISTER_TIMEOUT_MS,
+    lastError: storable(request.lastError, MAX_TEXT),
+  };
+  return {
+    launchId: request.launchId,
+    workerId: request.workerId || request.launchId,
+    pool: storable(request.pool, MAX_POOL),
+    facts,
+    phases: request.startupPhases.slice(0, MAX_PHASES).map(toStartupPhase),
+  };
+}
+
+function check({ launchId, workerId }: Launched, further: readonly Check[]): void {
+  const shown = (text: string) => quoted(text, 140);
+  const violations: Violation[] = [
+    [
+      LAUNCH_ID.test(launchId),
+      "launch_id",
+      `${shown(launchId)} must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -`,
+    ] as const,
+    [
+      workerId === "" || WORKER_ID.test(workerId),
+      "worker_id",
+      `${shown(workerId)} must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / -`,
+    ] as const,
+    ...further,
+  ].flatMap(([ok, field, description]) => (ok ? [] : [{ field, description }]));
+  const [first] = violations;
+  if (!first) return;
+  throw new Refusal("invalid", "INVALID_REQUEST", `${first.field} ${first.description}`, { violations });
+}

@@ -1,0 +1,135 @@
+import { FailureClass, type Failure as FailureMessage, type TaskResult } from "@muster/protocol";
+import type { ReportedResult } from "../../dispatch/attempts/result-committer.ts";
+import type { SizeLimits } from "../../dispatch/limits.ts";
+import {
+  type FailureClass as DomainFailureClass,
+  FAILURE_CODE,
+  type Failure,
+  MAX_FAILURE_MESSAGE,
+  MAX_FAILURE_TRACEBACK,
+  type Warning,
+} from "../../domain/tasks/failure.ts";
+import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { AttemptMetrics } from "../../domain/tasks/task.ts";
+import type { PlainSuccess } from "../codec/results-frame.ts";
+import { storable } from "./text.ts";
+import { boundMs, MAX_PHASES, toAttemptKey, toCount, toMs } from "./to-domain.ts";
+
+const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
+  [FailureClass.RETRYABLE, "retryable"],
+  [FailureClass.NON_RETRYABLE, "non_retryable"],
+  [FailureClass.TIMED_OUT, "timed_out"],
+  [FailureClass.OUT_OF_MEMORY, "out_of_memory"],
+  [FailureClass.WORKER_LOST, "worker_lost"],
+]);
+
+/**
+ * A result; one that breaks the contract becomes a failure of its task, because sending it again would
+ * break it again.
+ */
+export function toResult(result: TaskResult | PlainSuccess, limits: SizeLimits): ReportedResult {
+  if (!("$typeName" in result)) return toPlainResult(result, limits);
+  return {
+    key: toAttemptKey(result.attemptId),
+    outcome: toOutcome(result, limits),
+    metrics: toMetrics(result),
+  };
+}
+
+function toPlainResult(plain: PlainSuccess, limits: SizeLimits): ReportedResult {
+  return {
+    key: toAttemptKey(plain.attemptId),
+    outcome: toSuccess(plain.output, plain.contentType, NONE, limits),
+    metrics: {
+      runMs: boundMs(plain.runMs),
+      phases: NONE,
+      peakRssBytes: toCount(plain.peakRssBytes),
+    },
+  };
+}
+
+const NONE: readonly never[] = Object.freeze([]);
+
+function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
+  switch (outcome.case) {
+    case "succeeded": {
+      const { output, contentType, warnings } = outcome.value;
+      return toSuccess(
+        output,
+        contentType,
+        warnings.map((warning) => ({
+          step: storable(warning.step, 256),
+          code: storable(warning.code, 64),
+          message: storable(warning.message, MAX_FAILURE_MESSAGE),
+        })),
+        limits,
+      );
+    }
+    case "failed":
+      return { kind: "failed", failure: toFailure(outcome.value) };
+    case "cancelled":
+      return { kind: "cancelled", message: outcome.value.message };
+    case "released":
+      return { kind: "released", reason: storable(outcome.value.reason, 64) || "released" };
+    default:
+      return {
+        kind: "failed",
+        failure: {
+          class: "non_retryable",
+          code: "INVALID_RESULT",
+          message: "the worker sent a result without an outcome that this scheduler knows",
+        },
+      };
+  }
+}
+
+function toSuccess(
+  output: Uint8Array,
+  contentType: string,
+  warnings: readonly Warning[],
+  limits: SizeLimits,
+): Outcome {
+  if (output.byteLength > limits.maxResultBytes)
+    return resultTooLarge(output.byteLength, limits.maxResultBytes);
+  return {
+    kind: "succeeded",
+    output,
+    contentType: storable(contentType, 256) || "application/json",
+    warnings,
+  };
+}
+
+function resultTooLarge(bytes: number, limit: number): Outcome {
+  return {
+    kind: "failed",
+    failure: {
+      class: "non_retryable",
+      code: "RESULT_TOO_LARGE",
+      message: `the result has ${bytes} bytes; at most ${limit} are allowed: store it elsewhere and return a reference`,
+    },
+  };
+}
+
+function toFailure(failure: FailureMessage): Failure {
+  const retryAfterMs = toMs(failure.retryAfter);
+  return {
+    class: FAILURE_CLASSES.get(failure.class) ?? "retryable",
+    code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
+    message: storable(failure.message, MAX_FAILURE_MESSAGE),
+    ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
+}
+
+function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
+  if (!metrics) return undefined;
+  return {
+    runMs: toMs(metrics.runDuration) ?? 0,
+    phases: metrics.phases.slice(0, MAX_PHASES).map(({ phase, duration, failed }) => ({
+      phase: storable(phase, 128),
+      durationMs: toMs(duration) ?? 0,
+      failed,
+    })),
+    peakRssBytes: toCount(metrics.peakRssBytes),
+  };
+}

@@ -1,0 +1,213 @@
+import { create } from "@bufbuild/protobuf";
+import { CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
+import type { DatabaseWatch } from "../../background/database-watch.ts";
+import type { Clock } from "../../clock.ts";
+import type { EffectiveSetting } from "../../config/effective-settings.ts";
+import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
+import { type Check, skipped } from "../../domain/diagnosis/check.ts";
+import { databaseAway, databaseChecks } from "../../domain/diagnosis/database.ts";
+import { databaseClock, schedulerChecks } from "../../domain/diagnosis/schedulers.ts";
+import { workChecks } from "../../domain/diagnosis/work.ts";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { CONTEST_NEWS_MS } from "../../domain/explain/contested.ts";
+import type { SchedulerStatus } from "../../domain/reports.ts";
+import { readFleet } from "../../queries/fleet-facts.ts";
+import type { Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import { durationFromMs, timestampFromMs } from "../convert/time.ts";
+
+/** A part of the look that takes longer is itself a finding. */
+const PART_WITHIN_MS = 3_000;
+
+/** Reads of which the quickest counts. */
+const READS = 4;
+
+/** Failed starts are news for so long. */
+const FAILED_LAUNCHES_MS = 3_600_000;
+
+/** Entries of each list that the checks look at. */
+const LIST_LIMIT = 100;
+
+const STATUSES: Readonly<Record<Check["status"], CheckStatus>> = {
+  ok: CheckStatus.OK,
+  note: CheckStatus.NOTE,
+  warning: CheckStatus.WARNING,
+  failed: CheckStatus.FAILED,
+  skipped: CheckStatus.SKIPPED,
+};
+
+/** What it works with. */
+export interface DiagnoserParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly database: DatabaseWatch;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly scheduler: { readonly id: string; readonly address: string; readonly version: string };
+  readonly settings: readonly EffectiveSetting[];
+  /** What the scheduler says of itself now. */
+  readonly status: () => SchedulerStatus;
+  /** A lease of the scheduler itself, milliseconds: its announcement is the write that is timed. */
+  readonly announceMs: number;
+}
+
+/** Looks at the database, the schedulers and the work; never throws for what it finds. */
+export class Diagnoser {
+  readonly #parts: DiagnoserParts;
+  /** Parts that hang are waited for instead of being begun again: each holds a connection. */
+  readonly #underWay = new Map<string, Promise<Check[]>>();
+
+  constructor(parts: DiagnoserParts) {
+    this.#parts = parts;
+  }
+
+  async diagnose(): Promise<Diagnosis> {
+    const { database, clock, scheduler, settings } = this.#parts;
+    await database.runOnce();
+    const { outage } = database;
+    // A database that is locked can be asked who locks it.
+    const checks =
+      outage === undefined || outage.lock
+        ? (
+            await Promise.all([
+              this.#part("database", () => this.#database()),
+              this.#part("schedulers", () => this.#schedulers()),
+              this.#part("work", () => this.#work()),
+            ])
+          ).flat()
+        : [
+            ...databaseAway(outage.error, outage.condition),
+            ...["schedulers.alive", "work.unserved"].map((name) =>
+              skipped(name, "it is kept in the database"),
+            ),
+          ];
+    return create(DiagnosisSchema, {
+      schedulerId: scheduler.id,
+      schedulerVersion: scheduler.version,
+      schedulerTime: timestampFromMs(clock.now()),
+      checks: checks.map(fromCheck),
+      settings: [...settings],
+    });
+  }
+
+  async #database(): Promise<Check[]> {
+    const { store, clock, scheduler, announceMs, status } = this.#parts;
+    const { readMs, skewMs } = await this.#timedRead();
+    const report = await store.inspect();
+    const clockCheck = databaseClock(skewMs, readMs);
+    if (report.readOnly || report.replica)
+      return [...databaseChecks(report, { readMs, writeMs: 0 }), clockCheck];
+    const began = clock.monotonic();
+    await store.announce({ ...scheduler, status: status() }, announceMs);
+    return [...databaseChecks(report, { readMs, writeMs: clock.monotonic() - began }), clockCheck];
+  }
+
+  /** The quickest of a few reads: the first may open a connection, and this process has other things to do. */
+  async #timedRead(): Promise<{ readMs: number; skewMs: number }> {
+    const { store, clock } = this.#parts;
+    let best = { readMs: Number.POSITIVE_INFINITY, skewMs: 0 };
+    for (let n = 0; n < READS; n++) {
+      const asked = clock.monotonic();
+      const wall = clock.now();
+      const now = await store.databaseTime();
+      const readMs = clock.monotonic() - asked;
+      if (readMs < best.readMs) best = { readMs, skewMs: wall + readMs / 2 - now.getTime() };
+    }
+    return best;
+  }
+
+  async #schedulers(): Promise<Check[]> {
+    const { store, scheduler, status } = this.#parts;
+    const [all, now] = [await store.listSchedulers(), await store.databaseTime()];
+    const known = all.find(({ id }) => id === scheduler.id);
+    const self = {
+      ...scheduler,
+      startTime: known?.startTime ?? now,
+      announceTime: known?.announceTime ?? now,
+      leaseUntil: known?.leaseUntil ?? now,
+      status: status(),
+    };
+    return schedulerChecks({ self, all, now });
+  }
+
+  async #work(): Promise<Check[]> {
+    const facts = await readFleet(this.#parts.store, this.#parts.classes, LIST_LIMIT);
+    const failed = await this.#parts.store.listLaunches({
+      workerId: undefined,
+      pool: undefined,
+      beforeId: undefined,
+      failedWithinMs: FAILED_LAUNCHES_MS,
+      limit: LIST_LIMIT,
+    });
+    const contests = await this.#parts.store.listContests({
+      workerId: undefined,
+      withinMs: CONTEST_NEWS_MS,
+      limit: LIST_LIMIT,
+    });
+    return workChecks({
+      contests,
+      fleet: facts.report,
+      classes: facts.classes,
+      pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>
+        pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
+      ),
+      refusals: facts.refusals,
+      failedLaunches: failed.flatMap(({ workerId, launch }) =>
+        launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
+      ),
+      typeOf: (classId) => facts.classOf(classId)?.type ?? "",
+      now: facts.now,
+    });
+  }
+
+  /** The checks of a part, or one that says that it did not end or why it failed. */
+  async #part(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
+    const { clock } = this.#parts;
+    const under = this.#underWay.get(name) ?? this.#begin(name, look);
+    const done = new AbortController();
+    const late = clock.sleep(PART_WITHIN_MS, done.signal).then(() => undefined);
+    const checks = await Promise.race([under, late]);
+    done.abort();
+    return checks ?? [unanswered(name, `the database has not answered for ${PART_WITHIN_MS / 1_000} s`)];
+  }
+
+  #begin(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
+    const checks = look()
+      .catch((error: unknown) => {
+        if (error instanceof DatabaseUnavailableError)
+          return name === "database"
+            ? databaseAway(error.message, error.condition)
+            : [skipped(`${name}.read`, error.message)];
+        this.#parts.log.error("diagnosis.failed", { part: name, error });
+        return [unanswered(name, error instanceof Error ? error.message : String(error))];
+      })
+      .finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, checks);
+    return checks;
+  }
+}
+
+function unanswered(part: string, why: string): Check {
+  return {
+    name: `${part}.read`,
+    status: "failed",
+    summary: `the look at ${part} did not end: ${why}`,
+    evidence: [],
+    remedy: "look at the scheduler's log, and at what its statements wait for (pg_stat_activity)",
+  };
+}
+
+function fromCheck({ name, status, summary, evidence, remedy }: Check) {
+  return {
+    name,
+    status: STATUSES[status],
+    summary,
+    evidence: evidence.map(({ key, value, source, ageMs }) => ({
+      key,
+      value,
+      source,
+      ...(ageMs === undefined ? {} : { age: durationFromMs(Math.max(0, Math.round(ageMs))) }),
+    })),
+    remedy,
+  };
+}

@@ -1,0 +1,233 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Overview,
+  OverviewSchema,
+  type TaskOverviewSchema,
+  type WorkerOverviewSchema,
+} from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
+import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
+import { plural, span } from "../../domain/explain/reason.ts";
+import { refusalWords } from "../../domain/explain/refused.ts";
+import { formatTaskId } from "../../domain/ids.ts";
+import type { TaskLine, WorkerLine } from "../../domain/reports.ts";
+import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
+import { hasRegistered, LOOP_BLOCKED_MS } from "../../domain/workers/worker.ts";
+import { type FleetFacts, readFleet } from "../../queries/fleet-facts.ts";
+import { failedStartLine, type LaunchLine, startingLine } from "../../queries/launch-lines.ts";
+import type { Store } from "../../store/store.ts";
+import { fromWorkerState } from "../convert/from-domain.ts";
+import { durationFromMs, timestampFromDate } from "../convert/time.ts";
+import { queueOverviews } from "./queue-overviews.ts";
+
+/** Most entries of a list; everything is read with this and cut to what a caller asks for. */
+const MAX_LIMIT = 100;
+
+/** Two callers within this get the same answer; a read that takes longer is repeated more rarely still. */
+const FRESH_MS = 500;
+const FRESH_READS = 5;
+
+/** A start that failed longer ago is history. */
+const FAILED_START_MS = 3_600_000;
+
+/** What was refused longer ago is history. */
+const REFUSED_MS = 3_600_000;
+
+/** How bad a state of a worker is: those that need attention come first. */
+const RANKS: Readonly<Partial<Record<WorkerLine["state"], number>>> = {
+  suspect: 0,
+  lost: 1,
+  gone: 1,
+  refused: 2,
+};
+
+/** The fleet in one answer. Reads are shared: ten screens cost what one costs. */
+export class OverviewSource {
+  readonly #parts: OverviewParts;
+  #reading: Promise<Overview> | undefined;
+  #last: { readonly overview: Overview; readonly until: number } | undefined;
+
+  constructor(parts: OverviewParts) {
+    this.#parts = parts;
+  }
+
+  /** @param limit Entries in each list, 1 to 100. */
+  async get(limit: number): Promise<Overview> {
+    const { clock } = this.#parts;
+    const last = this.#last;
+    if (last && clock.monotonic() < last.until) return cut(last.overview, limit);
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return cut(await this.#reading, limit);
+  }
+
+  async #read(): Promise<Overview> {
+    const { store, classes, clock, scheduler } = this.#parts;
+    const began = clock.monotonic();
+    const [facts, schedulers, starting, failed] = await Promise.all([
+      readFleet(store, classes, MAX_LIMIT),
+      store.listSchedulers(),
+      store.waitingLaunches(MAX_LIMIT),
+      store.listLaunches({
+        workerId: undefined,
+        pool: undefined,
+        beforeId: undefined,
+        failedWithinMs: FAILED_START_MS,
+        limit: MAX_LIMIT,
+      }),
+    ]);
+    const launches = [
+      ...starting.map((launch) => startingLine(launch, facts.now)),
+      // Those that had registered are among the workers that have ended.
+      ...failed
+        .filter((record) => !hasRegistered(record))
+        .flatMap(({ launch }) => (launch && failedStartLine(launch, facts.now)) ?? []),
+    ];
+    const living = schedulers.filter(({ leaseUntil }) => leaseUntil >= facts.now).length;
+    const overview = create(OverviewSchema, {
+      ...(await describe(facts, launches)),
+      schedulerId: scheduler.id,
+      schedulerVersion: scheduler.version,
+      schedulerCount: Math.max(1, living),
+    });
+    const cost = clock.monotonic() - began;
+    this.#last = { overview, until: clock.monotonic() + Math.max(FRESH_MS, cost * FRESH_READS) };
+    return overview;
+  }
+}
+
+/** What it works with. */
+export interface OverviewParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly clock: Clock;
+  readonly scheduler: { readonly id: string; readonly version: string };
+}
+
+function cut(overview: Overview, limit: number): Overview {
+  const { queues, workers, running, failures } = overview;
+  return {
+    ...overview,
+    queues: queues.slice(0, limit),
+    workers: workers.slice(0, limit),
+    running: running.slice(0, limit),
+    failures: failures.slice(0, limit),
+  };
+}
+
+async function describe(
+  facts: FleetFacts,
+  launches: readonly LaunchLine[],
+): Promise<MessageInitShape<typeof OverviewSchema>> {
+  const { report, now } = facts;
+  const refused = recentlyRefused(facts.refusals, now);
+  const states = new Map<WorkerLine["state"], number>();
+  for (const { state, workers } of report.groups) states.set(state, (states.get(state) ?? 0) + workers);
+  if (refused.length > 0) states.set("refused", refused.length);
+  for (const { line } of launches)
+    if (line.state === "launching" || line.state === "connecting")
+      states.set(line.state, (states.get(line.state) ?? 0) + 1);
+  const { total, entries } = await queueOverviews(facts, MAX_LIMIT);
+  return {
+    readTime: timestampFromDate(now),
+    workerStates: [...states].map(([state, count]) => ({
+      state: fromWorkerState(state),
+      workerCount: BigInt(count),
+    })),
+    slotCount: BigInt(report.groups.reduce((sum, { slots }) => sum + slots, 0)),
+    activeSlotCount: BigInt(report.groups.reduce((sum, { active }) => sum + active, 0)),
+    readyCount: BigInt(total.ready),
+    scheduledCount: BigInt(total.scheduled),
+    activeCount: BigInt(total.active),
+    stuckCount: BigInt(report.stuckCount),
+    recentFailureCount: BigInt(report.failureCount),
+    queueCount: BigInt(facts.queues.length),
+    queues: entries,
+    workers: [
+      ...report.workers.map((line) => ({ line, problem: problemOf(line) })),
+      ...launches,
+      ...refused.map((refusal) => ({ line: refusedLine(refusal, now), problem: refusalProblem(refusal) })),
+    ]
+      .sort((a, b) => rank(a) - rank(b))
+      .slice(0, MAX_LIMIT)
+      .map(({ line, problem }) => fromWorkerLine(line, problem)),
+    running: report.running.map((task) => fromTaskLine(task, facts)),
+    failures: report.failures.map((task) => fromTaskLine(task, facts)),
+  };
+}
+
+/** The latest refusal of each worker that has no living process. */
+function recentlyRefused(refusals: readonly RefusalRecord[], now: Date): RefusalRecord[] {
+  const recent = refusals.filter(
+    ({ holder, lastTime }) => holder === "none" && now.getTime() - lastTime.getTime() <= REFUSED_MS,
+  );
+  return [...new Map(recent.toReversed().map((refusal) => [refusal.workerId, refusal])).values()];
+}
+
+function rank({ line, problem }: { line: WorkerLine; problem: string }): number {
+  return RANKS[line.state] ?? (problem === "" ? 9 : 3);
+}
+
+function problemOf(line: WorkerLine): string {
+  if (line.state === "suspect") return "does not answer";
+  if (line.goneReason !== "")
+    return line.fatal === "" ? line.goneReason : `${line.goneReason}: ${line.fatal}`;
+  if (line.loopAgeMs >= LOOP_BLOCKED_MS) return `main loop blocked for ${span(line.loopAgeMs)}`;
+  if (line.pauseReason !== "")
+    return line.pauseReason === "paused" ? "paused" : `paused: ${line.pauseReason}`;
+  return "";
+}
+
+function refusalProblem({ code, count, peer }: RefusalRecord): string {
+  return `${refusalWords(code)}, ${plural(count, "time")} from ${peer}`;
+}
+
+function refusedLine({ workerId, claims, lastTime }: RefusalRecord, now: Date): WorkerLine {
+  return {
+    workerId,
+    state: "refused",
+    goneReason: "",
+    fatal: "",
+    pauseReason: "",
+    loopAgeMs: 0,
+    active: 0,
+    slots: 0,
+    pool: claims.pool,
+    silentMs: now.getTime() - lastTime.getTime(),
+  };
+}
+
+function fromWorkerLine(line: WorkerLine, problem: string): MessageInitShape<typeof WorkerOverviewSchema> {
+  return {
+    workerId: line.workerId,
+    state: fromWorkerState(line.state),
+    problem,
+    activeCount: line.active,
+    slotCount: line.slots,
+    pool: line.pool,
+    ...(line.silentMs === undefined ? {} : { heartbeatAge: age(line.silentMs) }),
+  };
+}
+
+function fromTaskLine(task: TaskLine, { classOf }: FleetFacts): MessageInitShape<typeof TaskOverviewSchema> {
+  const taskClass = classOf(task.classId);
+  const { fraction, done, total } = task.progress ?? {};
+  const share = fraction ?? (done !== undefined && total ? done / total : undefined);
+  return {
+    taskId: formatTaskId(task.taskId),
+    type: taskClass?.type ?? "",
+    queue: taskClass?.queue ?? "",
+    workerId: task.workerId,
+    phase: task.phase,
+    age: age(task.ageMs),
+    stuck: task.stuck,
+    failureCode: task.failureCode,
+    failureMessage: task.failureMessage,
+    ...(share === undefined ? {} : { progress: Math.min(1, Math.max(0, share)) }),
+  };
+}
+
+function age(ms: number) {
+  return durationFromMs(Math.max(0, Math.round(ms)));
+}

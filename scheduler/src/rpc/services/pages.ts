@@ -1,0 +1,57 @@
+import { quoted } from "@muster/common/text";
+import { Refusal } from "../../domain/errors.ts";
+
+/** Largest page that may be asked for. */
+const MAX_PAGE_SIZE = 1_000;
+
+/** Size of a page: what was asked for, or the default. @throws Refusal `INVALID_REQUEST`. */
+export function pageSize(asked: number, byDefault: number): number {
+  if (asked === 0) return byDefault;
+  if (asked < 0 || asked > MAX_PAGE_SIZE) {
+    throw new Refusal(
+      "invalid",
+      "INVALID_REQUEST",
+      `page_size ${asked} is not between 1 and ${MAX_PAGE_SIZE}`,
+      {
+        violations: [{ field: "page_size", description: `${asked} is not between 1 and ${MAX_PAGE_SIZE}` }],
+      },
+    );
+  }
+  return asked;
+}
+
+/** Token that continues after the row with this id. */
+export function pageToken(id: number): string {
+  return Buffer.from(`v1:${id}`).toString("base64url");
+}
+
+/** Id behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parsePageToken(token: string): number | undefined {
+  if (token === "") return undefined;
+  const match = /^v1:(\d{1,16})$/.exec(Buffer.from(token, "base64url").toString("utf8"));
+  if (match) return Number(match[1]);
+  throw unknownToken(token);
+}
+
+/** Token that continues after the row with this name. */
+export function nameToken(name: string): string {
+  return Buffer.from(`n1:${name}`).toString("base64url");
+}
+
+/** Name behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parseNameToken(token: string): string | undefined {
+  if (token === "") return undefined;
+  const match = /^n1:([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})$/.exec(
+    Buffer.from(token, "base64url").toString("utf8"),
+  );
+  if (match) return match[1];
+  throw unknownToken(token);
+}
+
+function unknownToken(token: string): Refusal {
+  return new Refusal(
+    "invalid",
+    "INVALID_PAGE_TOKEN",
+    `page_token ${quoted(token)} was not given out by this service; pass next_page_token unchanged`,
+  );
+}

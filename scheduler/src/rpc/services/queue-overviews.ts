@@ -1,0 +1,97 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { QueueOverviewSchema } from "@muster/protocol";
+import { largest } from "../../domain/largest.ts";
+import type { Coverage } from "../../domain/matching/coverage.ts";
+import type { FleetFacts } from "../../queries/fleet-facts.ts";
+import { Slices } from "../../slices.ts";
+import type { TypeDepth } from "../../store/store.ts";
+import { fromQueue } from "../convert/from-queue.ts";
+
+/** Types of a queue in an overview, those with the most ready tasks. */
+const MAX_TYPES = 10;
+
+interface Depth {
+  ready: number;
+  scheduled: number;
+  active: number;
+}
+
+/** What is known of a queue from its classes. */
+interface QueueSum extends Depth {
+  readonly row: FleetFacts["queues"][number];
+  oldestReadyAgeMs: number | undefined;
+  readonly types: Map<string, Depth & { readonly type: string }>;
+  /** Ready tasks that no living worker suits. */
+  unservable: number;
+  /** The class of them whose oldest task has waited longest. */
+  oldestUnservable: Coverage | undefined;
+}
+
+/** The queues that need attention most, and the sums over all of them. */
+export async function queueOverviews(
+  facts: FleetFacts,
+  limit: number,
+): Promise<{ total: Depth; entries: MessageInitShape<typeof QueueOverviewSchema>[] }> {
+  const total = { ready: 0, scheduled: 0, active: 0 };
+  const queues = new Map<string, QueueSum>(facts.queues.map((row) => [row.name, emptySum(row)]));
+  const slices = new Slices();
+  for (const entry of facts.classes) {
+    add(total, entry);
+    const queue = queues.get(entry.taskClass.queue);
+    if (queue) addClass(queue, entry);
+    if (slices.isOver) await slices.next();
+  }
+  return { total, entries: largest(queues.values(), limit, byNeed).map(describe) };
+}
+
+function emptySum(row: QueueSum["row"]): QueueSum {
+  return {
+    row,
+    ...{ ready: 0, scheduled: 0, active: 0, oldestReadyAgeMs: undefined, types: new Map() },
+    ...{ unservable: 0, oldestUnservable: undefined },
+  };
+}
+
+function addClass(queue: QueueSum, entry: Coverage): void {
+  add(queue, entry);
+  const { type } = entry.taskClass;
+  const sum = queue.types.get(type);
+  if (sum) add(sum, entry);
+  else {
+    const { ready, scheduled, active } = entry;
+    queue.types.set(type, { type, ready, scheduled, active });
+  }
+  const age = entry.oldestReadyAgeMs;
+  if (age !== undefined) queue.oldestReadyAgeMs = Math.max(queue.oldestReadyAgeMs ?? 0, age);
+  if (entry.ready === 0 || entry.suited > 0) return;
+  queue.unservable += entry.ready;
+  const { oldestUnservable } = queue;
+  if (!oldestUnservable || (age ?? 0) > (oldestUnservable.oldestReadyAgeMs ?? 0))
+    queue.oldestUnservable = entry;
+}
+
+function add(sum: Depth, { ready, scheduled, active }: Readonly<Depth>): void {
+  sum.ready += ready;
+  sum.scheduled += scheduled;
+  sum.active += active;
+}
+
+function describe(queue: QueueSum): MessageInitShape<typeof QueueOverviewSchema> {
+  const types = largest(queue.types.values(), MAX_TYPES, byReady);
+  return {
+    queue: fromQueue({ ...queue.row, ...queue, types, typeCount: queue.types.size }),
+    unservableCount: BigInt(queue.unservable),
+    unservableType: queue.oldestUnservable?.taskClass.type ?? "",
+  };
+}
+
+function byReady(a: TypeDepth, b: TypeDepth): number {
+  return b.ready - a.ready || b.active - a.active;
+}
+
+/** Those that wait in vain first, then the paused with work, then by how much waits. */
+function byNeed(a: QueueSum, b: QueueSum): number {
+  const need = ({ row, unservable, ready }: QueueSum) =>
+    unservable > 0 ? 0 : row.pauseTime !== undefined && ready > 0 ? 1 : 2;
+  return need(a) - need(b) || b.ready + b.active - a.ready - a.active;
+}

@@ -1,0 +1,152 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { quoted } from "@muster/common/text";
+import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
+import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
+import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
+import type { SizeLimits } from "../../dispatch/limits.ts";
+import type { Submitter } from "../../dispatch/submission/submitter.ts";
+import { Refusal } from "../../domain/errors.ts";
+import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
+import type { TaskRecord } from "../../domain/tasks/task.ts";
+import type { Explainer } from "../../queries/explainer.ts";
+import type { Store } from "../../store/store.ts";
+import type { Tracing } from "../../telemetry/spans/tracing.ts";
+import { fittedTask } from "../convert/fitted-task.ts";
+import { toTaskState } from "../convert/from-domain.ts";
+import { fromExplanation } from "../convert/from-explanation.ts";
+import { fitPage } from "../convert/message-size.ts";
+import { toNewTasks } from "../convert/task-spec.ts";
+import { storable } from "../convert/text.ts";
+import { timestampFromMs } from "../convert/time.ts";
+import type { Handlers } from "../server/handlers.ts";
+import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
+import { watchTask } from "../streams/watch-task.ts";
+import { pageSize, pageToken, parsePageToken } from "./pages.ts";
+
+/** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
+const MAX_LISTED_BYTES = 64 * 1024;
+
+/** What the service works with. */
+export interface TaskServiceParts {
+  readonly store: Store;
+  readonly submitter: Submitter;
+  readonly control: TaskControl;
+  readonly followers: TaskFollowers;
+  readonly explainer: Explainer;
+  readonly clock: Clock;
+  readonly sizes: SizeLimits;
+  /** About the largest message: a page ends before it. */
+  readonly pageBytes: number;
+  readonly tracing: Tracing;
+  readonly watchLimits: WatchLimits;
+  /** Aborts when the scheduler stops: watches end. */
+  readonly stopping: AbortSignal;
+}
+
+/** Handlers of TaskService. */
+export function taskService(parts: TaskServiceParts): Handlers<typeof TaskService> {
+  const { store, submitter, control } = parts;
+  return {
+    async submitTasks({ tasks }, { requestHeader }) {
+      if (parts.stopping.aborted) throw stoppingRefusal();
+      const inserted = await parts.tracing.submit(requestHeader, toNewTasks(tasks, parts.sizes), (traced) =>
+        submitter.submit(traced),
+      );
+      return { tasks: inserted.map(({ id, duplicate }) => ({ taskId: formatTaskId(id), duplicate })) };
+    },
+
+    async getTask({ taskId }) {
+      const task = await requireTask(store, taskId);
+      return { task: fittedTask(task, await store.countedAttempts(task.id), parts.sizes.maxMessageBytes) };
+    },
+
+    async listTasks(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const tasks = await store.listTasks({
+        states: request.states.flatMap((state) => toTaskState(state) ?? []),
+        queue: storable(request.queue, 256) || undefined,
+        type: storable(request.type, 256) || undefined,
+        detail: storable(request.detail, 256) || undefined,
+        workerId: storable(request.workerId, 256) || undefined,
+        beforeId: parsePageToken(request.pageToken),
+        limit: limit + 1,
+      });
+      const listed = (task: TaskRecord) =>
+        fittedTask(task, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
+      const page = fitPage(tasks, limit, listed, parts.pageBytes);
+      return { tasks: page.items, nextPageToken: page.last && page.more ? pageToken(page.last.id) : "" };
+    },
+
+    async cancelTask({ taskId, reason }) {
+      const id = requireId(taskId);
+      const outcome = await control.cancel(id, storable(reason, 1_024) || "asked by a caller");
+      if (outcome === undefined) throw notFound(taskId);
+      if (outcome === "ended") {
+        throw new Refusal(
+          "precondition",
+          "TASK_ALREADY_ENDED",
+          `task ${taskId} has already ended; look at it with GetTask`,
+        );
+      }
+      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
+    },
+
+    async retryTask({ taskId }) {
+      const outcome = await control.retry(requireId(taskId));
+      if (outcome === undefined) throw notFound(taskId);
+      if (outcome === "active") {
+        throw new Refusal(
+          "precondition",
+          "TASK_NOT_RETRYABLE",
+          `task ${taskId} is queued or running; only one that has ended or waits for its time can be retried`,
+        );
+      }
+      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
+    },
+
+    watchTask: ({ taskId }, { signal }) =>
+      keptAlive<MessageInitShape<typeof WatchTaskResponseSchema>>(
+        (watched) =>
+          watchTask({ ...parts, maxMessageBytes: parts.sizes.maxMessageBytes }, requireId(taskId), watched, {
+            notFound: () => notFound(taskId),
+            stopping: stoppingRefusal,
+          }),
+        () => ({ readTime: timestampFromMs(parts.clock.now()) }),
+        { signal, clock: parts.clock, limits: parts.watchLimits },
+      ),
+
+    async explainTask({ taskId }) {
+      const explanation = await parts.explainer.task(requireId(taskId));
+      if (!explanation) throw notFound(taskId);
+      return { explanation: fromExplanation(explanation) };
+    },
+  };
+}
+
+function requireId(taskId: string): number {
+  const id = parseTaskId(taskId);
+  if (id === undefined) throw notFound(taskId);
+  return id;
+}
+
+async function requireTask(store: Store, taskId: string): Promise<TaskRecord> {
+  const task = await store.getTask(requireId(taskId));
+  if (!task) throw notFound(taskId);
+  return task;
+}
+
+function notFound(taskId: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "TASK_NOT_FOUND",
+    `there is no task ${quoted(taskId)}; ids look like t-1042, and ended tasks are kept for a limited time`,
+  );
+}
+
+/** @param advice What to do. */
+export function stoppingRefusal(advice = "try again"): Refusal {
+  return new Refusal("unavailable", "SCHEDULER_STOPPING", `the scheduler is stopping; ${advice}`, {
+    retryDelayMs: 1_000,
+  });
+}

@@ -1,0 +1,19 @@
+import type { WorkerService } from "@muster/protocol";
+import type { Launches } from "../../dispatch/launches/launches.ts";
+import { durationFromMs } from "../convert/time.ts";
+import { toLaunchExit, toLaunchReport } from "../convert/to-launch.ts";
+import type { Handlers } from "../server/handlers.ts";
+
+/** Handlers of WorkerService's calls for supervisors; its stream is served apart. */
+export function workerService({ launches }: { launches: Launches }): Handlers<typeof WorkerService> {
+  return {
+    async reportLaunch(request) {
+      await launches.report(toLaunchReport(request));
+      return { reportInterval: durationFromMs(launches.reportIntervalMs) };
+    },
+
+    async reportExit(request) {
+      return { requeuedCount: await launches.exit(toLaunchExit(request)) };
+    },
+  };
+}

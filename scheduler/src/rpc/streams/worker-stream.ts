@@ -1,0 +1,392 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import {
+  type Hello,
+  PROTOCOL_VERSION,
+  type SchedulerMessage,
+  SchedulerMessageSchema,
+  type WelcomeSchema,
+  type WorkerMessage,
+} from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
+import type { Reports } from "../../dispatch/attempts/worker-report-handler.ts";
+import type { LeaseSettings, SizeLimits } from "../../dispatch/limits.ts";
+import type {
+  OutgoingAssignment,
+  QueueViewEntry,
+  ResultAck,
+  WorkerLink,
+} from "../../dispatch/sessions/link.ts";
+import type { AttemptDecision } from "../../dispatch/sessions/reconcile.ts";
+import type { Sessions } from "../../dispatch/sessions/registration.ts";
+import type { Session } from "../../dispatch/sessions/session.ts";
+import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
+import type { ResultsFrame } from "../codec/results-frame.ts";
+import { durations } from "../convert/from-assignment.ts";
+import { storable, storableEntries } from "../convert/text.ts";
+import { durationFromMs, timestampFromMs } from "../convert/time.ts";
+import {
+  toAttemptKey,
+  toCount,
+  toFatal,
+  toHeartbeat,
+  toProgress,
+  toRegistration,
+  toRejection,
+  toStartupPhase,
+} from "../convert/to-domain.ts";
+import { toResult } from "../convert/to-result.ts";
+import { Malformed } from "../server/bridge.ts";
+import { isInternal, toGrpcError } from "../server/errors.ts";
+import type { Doorman } from "./rejected-stream.ts";
+
+/**
+ * Messages that wait for a worker to read them; with more it is cut off. Its slots and prefetch bound what
+ * carries payloads, so that this is for one that goes on to send and does not read the answers.
+ */
+const MAX_UNREAD_MESSAGES = 10_000;
+
+/** What Welcome says that this scheduler understands beyond the protocol's first version. */
+const FEATURES = ["brief_starts"];
+
+/** Largest frame of assignments: half a message, so that its own overhead always fits. */
+const MAX_FRAME_SHARE = 0.5;
+
+/** What a stream works with. */
+export interface WorkerStreamParts {
+  readonly sessions: Sessions;
+  readonly doorman: Doorman;
+  readonly reports: Reports;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly counters: Counters;
+  readonly leases: LeaseSettings;
+  readonly watch: WatchSettings;
+  readonly sizes: SizeLimits;
+  readonly schedulerId: string;
+  /** A stream says hello within this, milliseconds. */
+  readonly helloTimeoutMs: number;
+  readonly onWork: () => void;
+}
+
+/** What arrives on a worker's stream. */
+export type Incoming = WorkerMessage | ResultsFrame | Malformed;
+
+type Call = ServerDuplexStream<Incoming, SchedulerMessage | Frame>;
+
+/** Serves one worker stream from hello to its end. */
+export function serveWorkerStream(call: Call, parts: WorkerStreamParts): void {
+  new WorkerStream(call, parts).start();
+}
+
+class WorkerStream implements WorkerLink {
+  readonly #call: Call;
+  readonly #parts: WorkerStreamParts;
+  #session: Session | undefined;
+  #hello: Hello | undefined;
+  /** Asked for at the start: a stream that was cut has none. */
+  readonly #peer: string;
+  #over = false;
+  #acks: ResultAck[] = [];
+  #stopHelloTimer: () => void = () => undefined;
+
+  constructor(call: Call, parts: WorkerStreamParts) {
+    this.#call = call;
+    this.#peer = call.getPeer();
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { clock, helloTimeoutMs } = this.#parts;
+    this.#stopHelloTimer = clock.after(helloTimeoutMs, () => {
+      this.close(
+        new Refusal(
+          "deadline",
+          "HELLO_TIMEOUT",
+          `no Hello arrived within ${helloTimeoutMs} ms of the stream's start`,
+        ),
+      );
+    });
+    this.#call.on("data", (message: Incoming) => this.#receive(message));
+    this.#call.on("end", () => {
+      this.#ended("the worker closed the stream");
+      this.#call.end();
+    });
+    this.#call.on("cancelled", () => this.#ended("the connection was cut"));
+    this.#call.on("error", (error) => this.#ended(error.message));
+    this.#call.on("close", () => this.#ended("the connection was cut"));
+  }
+
+  assign(assignments: readonly OutgoingAssignment[]): void {
+    const limit = this.#parts.sizes.maxMessageBytes * MAX_FRAME_SHARE;
+    let start = 0;
+    let bytes = 0;
+    for (const [index, { payload }] of assignments.entries()) {
+      const size = payload.byteLength + 1_024;
+      if (index > start && bytes + size > limit) {
+        this.#write(assignmentsFrame(assignments.slice(start, index)));
+        start = index;
+        bytes = 0;
+      }
+      bytes += size;
+    }
+    if (start < assignments.length) this.#write(assignmentsFrame(assignments.slice(start)));
+  }
+
+  cancel(key: AttemptKey, reason: string, graceMs: number, timedOut: boolean): void {
+    this.#send({
+      case: "cancelAttempt",
+      value: { attemptId: formatAttemptId(key), reason, grace: durationFromMs(graceMs), timedOut },
+    });
+  }
+
+  revoke(key: AttemptKey, reason: string): void {
+    this.#send({ case: "revokeAttempt", value: { attemptId: formatAttemptId(key), reason } });
+  }
+
+  ackResults(acks: readonly ResultAck[]): void {
+    // Acknowledgements of one commit arrive one by one; they leave in one frame.
+    if (this.#acks.length === 0) setImmediate(() => this.#flushAcks());
+    this.#acks.push(...acks);
+  }
+
+  drain(reason: string, deadlineMs: number | undefined): void {
+    const deadline = deadlineMs === undefined ? {} : { deadline: durationFromMs(deadlineMs) };
+    this.#send({ case: "drain", value: { reason, ...deadline } });
+  }
+
+  queueView(entries: readonly QueueViewEntry[]): void {
+    this.#send({
+      case: "queueView",
+      value: {
+        entries: entries.map(({ queue, type, ready, removedBy, detail }) => ({
+          queue,
+          type,
+          readyCount: BigInt(ready),
+          removedBy,
+          detail,
+        })),
+      },
+    });
+  }
+
+  prepare(resource: string, waitingTasks: number): void {
+    this.#send({ case: "prepareResource", value: { resource, waitingTaskCount: BigInt(waitingTasks) } });
+  }
+
+  releaseResource(resource: string, reason: string): void {
+    this.#send({ case: "releaseResource", value: { resource, reason } });
+  }
+
+  close(refusal: Refusal): void {
+    if (this.#over) return;
+    if (!this.#session) this.#parts.doorman.note(refusal, this.#peer, this.#hello);
+    this.#flushAcks();
+    // Those may have been one too many for a worker that does not read.
+    if (this.#over) return;
+    this.#ended(refusal.message);
+    this.#call.emit("error", toGrpcError(refusal));
+  }
+
+  #receive(message: Incoming): void {
+    if (this.#over) return;
+    try {
+      if (message instanceof Malformed) throw message.refusal();
+      if (this.#session) this.#handle(this.#session, message);
+      else this.#greet(message);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #greet({ kind }: WorkerMessage | ResultsFrame): void {
+    this.#stopHelloTimer();
+    if (kind.case !== "hello") {
+      throw new Refusal(
+        "invalid",
+        "INVALID_HELLO",
+        `the first message must be hello, not ${kind.case ?? "empty"}`,
+      );
+    }
+    // What follows waits until the registration is committed.
+    this.#call.pause();
+    this.#hello = kind.value;
+    void this.#register(kind.value);
+  }
+
+  async #register(hello: Hello): Promise<void> {
+    const { sessions, doorman, onWork } = this.#parts;
+    try {
+      const registration = toRegistration(hello);
+      const { session, decisions } = await sessions.open(registration, this);
+      if (this.#over) {
+        await sessions.closed(session, this, "the connection was cut during the registration");
+        return;
+      }
+      this.#session = session;
+      this.#hello = undefined;
+      doorman.admitted(session.workerId);
+      this.#send({ case: "welcome", value: this.#welcome(decisions) });
+      this.#call.resume();
+      onWork();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #handle(session: Session, { kind }: WorkerMessage | ResultsFrame): void {
+    const { sessions, reports, sizes, counters } = this.#parts;
+    switch (kind.case) {
+      case "heartbeat":
+        sessions.heartbeat(session, toHeartbeat(kind.value));
+        this.#send({ case: "heartbeatAck", value: { sequence: kind.value.sequence } });
+        return;
+      case "taskAccepted":
+        reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
+        return reports.started(session, kind.value.startedAttemptIds.map(toAttemptKey));
+      case "taskRejected": {
+        const { attemptId, reason, detail } = kind.value;
+        return reports.rejected(
+          session,
+          toAttemptKey(attemptId),
+          toRejection(reason),
+          storable(detail, 1_024),
+        );
+      }
+      case "taskEvent": {
+        const { attemptId, sequence, name, attributes } = kind.value;
+        return reports.event(session, {
+          key: toAttemptKey(attemptId),
+          sequence: toCount(sequence),
+          name: storable(name, 200),
+          attributes: storableEntries(attributes, 64, 4_096),
+        });
+      }
+      case "taskProgress":
+        return reports.progress(session, toAttemptKey(kind.value.attemptId), toProgress(kind.value.progress));
+      case "taskOutput":
+        return reports.output(
+          session,
+          toAttemptKey(kind.value.attemptId),
+          toCount(kind.value.sequence),
+          kind.value.data,
+        );
+      case "taskResults":
+        return reports.results(
+          session,
+          kind.value.results.map((result) => toResult(result, sizes)),
+        );
+      case "startupPhase":
+        return this.#follow(sessions.startupPhase(session, toStartupPhase(kind.value)));
+      case "workerFatal":
+        return this.#follow(sessions.fatal(session, toFatal(kind.value)));
+      case "draining":
+        return this.#follow(sessions.draining(session, storable(kind.value.reason, 1_024)));
+      case "goodbye":
+        return this.#follow(sessions.goodbye(session, storable(kind.value.reason, 1_024)));
+      case "hello":
+        throw new Refusal(
+          "invalid",
+          "INVALID_MESSAGE",
+          "hello came twice on one stream; it is the first message only",
+        );
+      default:
+        counters.unknownMessages++;
+    }
+  }
+
+  /** Writes that the worker does not wait for. */
+  #follow(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#parts.log.warn("worker.report_not_recorded", { worker_id: this.#session?.workerId, error });
+    });
+  }
+
+  #welcome(decisions: readonly AttemptDecision[]): MessageInitShape<typeof WelcomeSchema> {
+    const { clock, leases, sizes, schedulerId, watch } = this.#parts;
+    return {
+      serverId: schedulerId,
+      serverTime: timestampFromMs(clock.now()),
+      heartbeatInterval: durationFromMs(leases.heartbeatMs),
+      lease: durationFromMs(leases.leaseMs),
+      reconnectGrace: durationFromMs(leases.graceMs),
+      acceptDeadline: durationFromMs(leases.acceptDeadlineMs),
+      phaseWarnings: durations(watch.phasesMs),
+      decisions: decisions.map(({ key, keep, reason, cancelled }) => ({
+        attemptId: formatAttemptId(key),
+        keep,
+        reason,
+        cancelled,
+      })),
+      maxMessageBytes: BigInt(sizes.maxMessageBytes),
+      maxResultBytes: BigInt(sizes.maxResultBytes),
+      protocolVersion: PROTOCOL_VERSION,
+      features: [...FEATURES],
+    };
+  }
+
+  get unreadCount(): number {
+    return this.#call.writableLength;
+  }
+
+  #flushAcks(): void {
+    const acks = this.#acks.splice(0);
+    if (acks.length === 0) return;
+    this.#write(resultAcksFrame(acks));
+  }
+
+  #send(kind: NonNullable<MessageInitShape<typeof SchedulerMessageSchema>["kind"]>): void {
+    if (!this.#over) this.#write(create(SchedulerMessageSchema, { kind }));
+  }
+
+  #write(message: SchedulerMessage | Frame): void {
+    if (this.#over) return;
+    // The stream is in object mode: its length counts messages.
+    const unread = this.unreadCount;
+    if (unread > MAX_UNREAD_MESSAGES) {
+      this.close(
+        new Refusal(
+          "exhausted",
+          "SLOW_WORKER",
+          `${unread} messages wait for the worker to read them, at most ${MAX_UNREAD_MESSAGES} may; ` +
+            "see why its process does not read its stream",
+        ),
+      );
+      return;
+    }
+    this.#call.write(message);
+  }
+
+  #fail(error: unknown): void {
+    if (isInternal(error)) {
+      this.#parts.counters.internalErrors.add("Connect");
+      this.#parts.log.error("worker.stream_failed", { error });
+    }
+    if (error instanceof Refusal) this.close(error);
+    else if (error instanceof DatabaseUnavailableError) this.close(databaseRefusal(error));
+    else {
+      this.#ended("internal error");
+      this.#call.emit("error", toGrpcError(error));
+    }
+  }
+
+  #ended(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopHelloTimer();
+    if (!this.#session) return;
+    this.#follow(this.#parts.sessions.closed(this.#session, this, reason));
+  }
+}
+
+function databaseRefusal(error: DatabaseUnavailableError): Refusal {
+  return new Refusal("unavailable", "DATABASE_UNAVAILABLE", error.message, {
+    retryDelayMs: 1_000,
+    cause: error,
+  });
+}

@@ -1,0 +1,206 @@
+import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../../../domain/reports.ts";
+import type { Progress } from "../../../domain/tasks/task.ts";
+import type { WorkerState } from "../../../domain/workers/worker.ts";
+import { int4Array, int8Array } from "../arrays.ts";
+import type { Database, Statement } from "../connection/database.ts";
+
+// The same cases as `workerState` in domain/workers/worker.ts.
+const STATE = `case when l.disconnected or l.lease_until < now() then 'suspect' when s.draining then 'draining'
+    when s.ready then 'ready' else 'registered' end`;
+const SLOTS = "coalesce(nullif((l.heartbeat ->> 'slots')::int, 0), (s.hello ->> 'slots')::int)";
+const ACTIVE = "coalesce(h.count, 0)";
+// Heartbeats are seconds old, so what is held is counted where it is written.
+const held = (ids: string, counts: string) =>
+  `left join unnest(${ids}::bigint[], ${counts}::int[]) as h(session_id, count) on h.session_id = s.id`;
+
+const HELD: Statement = {
+  name: "overview-held",
+  text: "select session_id as id, count(*)::int as count from task where state in (1, 2) group by session_id",
+};
+const PAUSED = "coalesce((l.heartbeat ->> 'paused')::boolean, false)";
+
+// Workers of one deployment are alike, so ten thousand of them make a handful of groups.
+const GROUPS: Statement = {
+  name: "overview-groups",
+  text: `select s.hello -> 'types' as types, s.hello -> 'queues' as queues, s.hello -> 'labels' as labels,
+    coalesce(l.heartbeat -> 'resources', s.hello -> 'resources') as resources, s.hello ->> 'sdk' as sdk,
+    ${STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${ACTIVE}) as active
+    from session_lease l join worker_session s on s.id = l.session_id ${held("$1", "$2")}
+   where s.gone_time is null
+   group by 1, 2, 3, 4, 5, 6, 7 limit 10000`,
+};
+
+// The living by how bad they are, then the busiest; and those that ended badly within the hour.
+const WORKERS: Statement = {
+  name: "overview-workers",
+  text: `with living as (
+    select s.worker_id, ${STATE} as state, '' as gone_reason, '' as fatal,
+           case when ${PAUSED} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') else '' end as pause_reason,
+           coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${ACTIVE} as active, ${SLOTS} as slots,
+           s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms
+      from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
+     where s.gone_time is null),
+  ended as (
+    select s.worker_id, case when s.gone_reason = 'lost' then 'lost' else 'gone' end as state, s.gone_reason,
+           coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
+           '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as slots, s.hello ->> 'pool' as pool,
+           extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms
+      from worker_session s
+     where s.gone_time > now() - interval '1 hour'
+       and s.gone_reason not in ('finished', 'superseded')
+       and not exists (select from worker_session n where n.worker_id = s.worker_id and n.id > s.id)
+     order by s.gone_time desc limit $1)
+  select * from (select * from living union all select * from ended) w
+   order by case when state = 'suspect' then 0 when state in ('lost', 'gone') then 1 when loop_age_ms >= 1000 then 2
+                 when pause_reason <> '' then 3 when state = 'draining' then 4 when state = 'registered' then 5 else 6 end,
+            active desc, worker_id
+   limit $1`,
+};
+
+// Stuck is what the scheduler that holds the worker's stream says so of (its verdict goes with the beat), or what
+// is in one phase for very long although nobody does. Reads the whole open table, as the depths do: for people, and not more often than the caller's cache lets it.
+const RUNNING: Statement = {
+  name: "overview-running",
+  text: `with verdict as (
+    select (v.value ->> 'taskId')::bigint as id
+      from session_lease l cross join lateral jsonb_path_query(l.heartbeat, '$.verdict.stuck[*]') as v(value)),
+  aged as (
+    select t.id, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
+           extract(epoch from now() - coalesce(t.phase_time, t.start_time, t.accept_time, t.assign_time))::float8 * 1000
+             as age_ms
+      from task t where t.state in (1, 2)),
+  active as (
+    select *, age_ms > $2 or id in (select id from verdict) as stuck from aged)
+  select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms, a.stuck,
+         (select count(*) from active where stuck) as stuck_count
+    from (select * from active order by stuck desc, age_ms desc limit $1) a
+    left join worker_session s on s.id = a.session_id
+   order by a.stuck desc, a.age_ms desc`,
+};
+
+const FAILURES: Statement = {
+  name: "overview-failures",
+  text: `select f.id, f.class_id, coalesce(s.worker_id, '') as worker_id, coalesce(f.phase, '') as phase,
+    extract(epoch from now() - f.finish_time)::float8 * 1000 as age_ms, f.detail,
+    coalesce(f.failure ->> 'code', '') as code, coalesce(f.failure ->> 'message', '') as message
+    from (select * from task_finished where state = 4 and finish_time > now() - interval '1 hour'
+           order by finish_time desc limit $1) f
+    left join worker_session s on s.id = f.session_id
+   order by f.finish_time desc`,
+};
+
+const FAILURE_COUNT: Statement = {
+  name: "overview-failure-count",
+  text: `select count(*) as count
+    from (select from task_finished where state = 4 and finish_time > now() - interval '1 hour' limit 10000) f`,
+};
+
+interface GroupColumns extends Omit<WorkerGroup, "types"> {
+  types: { type: string }[];
+}
+
+interface WorkerColumns {
+  worker_id: string;
+  state: WorkerState;
+  gone_reason: string;
+  fatal: string;
+  pause_reason: string;
+  loop_age_ms: number;
+  active: number;
+  slots: number;
+  pool: string;
+  silent_ms: number | null;
+}
+
+interface RunningColumns {
+  id: number;
+  class_id: number;
+  worker_id: string;
+  phase: string;
+  age_ms: number;
+  progress: Omit<Progress, "at"> | null;
+  stuck: boolean;
+  stuck_count: number;
+}
+
+interface FailureColumns {
+  id: number;
+  class_id: number;
+  worker_id: string;
+  phase: string;
+  age_ms: number;
+  detail: string;
+  code: string;
+  message: string;
+}
+
+/** The fleet in lists of at most `limit`. @param stuckAfterMs In one phase for longer is stuck whatever its watchdogs say. */
+export async function fleetReport(db: Database, limit: number, stuckAfterMs: number): Promise<FleetReport> {
+  const counted = db
+    .cold<{ id: number; count: number }>(HELD, [])
+    .then((rows) => [int8Array(rows.map(({ id }) => id)), int4Array(rows.map(({ count }) => count))]);
+  const [groups, workers, running, failures, counts] = await Promise.all([
+    counted.then((lists) => db.cold<GroupColumns>(GROUPS, lists)),
+    counted.then((lists) => db.cold<WorkerColumns>(WORKERS, [limit, ...lists])),
+    db.cold<RunningColumns>(RUNNING, [limit, stuckAfterMs]),
+    db.cold<FailureColumns>(FAILURES, [limit]),
+    db.cold<{ count: number }>(FAILURE_COUNT, []),
+  ]);
+  return {
+    groups: groups.map((row) => ({
+      ...row,
+      types: row.types.map(({ type }) => type),
+      workers: Number(row.workers),
+      slots: Number(row.slots),
+      active: Number(row.active),
+    })),
+    workers: workers.map(toWorkerLine),
+    running: running.map(toRunning),
+    stuckCount: running[0]?.stuck_count ?? 0,
+    failures: failures.map(toFailure),
+    failureCount: counts[0]?.count ?? 0,
+  };
+}
+
+function toWorkerLine(row: WorkerColumns): WorkerLine {
+  return {
+    workerId: row.worker_id,
+    state: row.state,
+    goneReason: row.gone_reason,
+    fatal: row.fatal,
+    pauseReason: row.pause_reason,
+    loopAgeMs: row.loop_age_ms,
+    active: row.active,
+    slots: row.slots,
+    pool: row.pool,
+    silentMs: row.silent_ms ?? undefined,
+  };
+}
+
+function toRunning(row: RunningColumns): TaskLine {
+  return {
+    taskId: row.id,
+    classId: row.class_id,
+    workerId: row.worker_id,
+    phase: row.phase,
+    ageMs: row.age_ms,
+    progress: row.progress ?? undefined,
+    stuck: row.stuck,
+    failureCode: "",
+    failureMessage: "",
+  };
+}
+
+function toFailure(row: FailureColumns): TaskLine {
+  return {
+    taskId: row.id,
+    classId: row.class_id,
+    workerId: row.worker_id,
+    phase: row.phase,
+    ageMs: row.age_ms,
+    progress: undefined,
+    stuck: false,
+    failureCode: row.detail || row.code,
+    failureMessage: row.message,
+  };
+}

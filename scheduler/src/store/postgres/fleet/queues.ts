@@ -1,0 +1,170 @@
+import { Slices } from "../../../slices.ts";
+import type { ClassDepth, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
+import type { Database, Statement } from "../connection/database.ts";
+
+const QUEUES: Statement = {
+  name: "queue-list",
+  text: "select name, pause_time, pause_reason from queue order by name",
+};
+
+const GET: Statement = {
+  name: "queue-get",
+  text: "select name, pause_time, pause_reason from queue where name = $1",
+};
+
+const PAUSED: Statement = {
+  name: "queue-paused",
+  text: "select name from queue where pause_time is not null",
+};
+
+const SET_PAUSED: Statement = {
+  name: "queue-set-paused",
+  text: `with q as (
+    insert into queue (name, pause_time, pause_reason) values ($1, case when $2::text is null then null else now() end, $2)
+    on conflict (name) do update
+       set pause_time = case when $2::text is null then null else coalesce(queue.pause_time, now()) end, pause_reason = $2
+    returning name, pause_time, pause_reason),
+  e as (
+    insert into event (name, attributes)
+    select case when $2::text is null then 'queue.resumed' else 'queue.paused' end,
+           jsonb_strip_nulls(jsonb_build_object('queue', $1::text, 'reason', $2::text))
+      from q),
+  n as (select pg_notify('muster', '{"kind":"queue"}'))
+  select q.* from q, n`,
+};
+
+const COUNTS = `count(*) filter (where state = 0 and wake_time is null) as ready,
+         count(*) filter (where state = 0 and wake_time is not null) as scheduled,
+         count(*) filter (where state in (1, 2)) as active,
+         count(*) filter (where state = 2) as running,
+         extract(epoch from now() - min(create_time) filter (where state = 0 and wake_time is null))::float8 * 1000
+           as oldest_ms`;
+
+const DEPTHS: Statement = {
+  name: "queue-depths",
+  text: `select class_id, ${COUNTS} from task group by class_id`,
+};
+
+// Counted and cut here: with 60,000 types in one queue a row for each took the scheduler longer than PostgreSQL.
+const DESCRIBE: Statement = {
+  name: "queue-describe",
+  text: `with q as (
+    select name, pause_time, pause_reason from queue
+     where ($1::text is null or name = $1) and ($2::text is null or name > $2) order by name limit $3),
+  c as (select c.id, c.queue, c.type from task_class c join q on q.name = c.queue),
+  d as (select class_id, ${COUNTS} from task where class_id in (select id from c) group by class_id),
+  t as (
+    select c.queue, c.type, coalesce(sum(d.ready), 0) as ready, coalesce(sum(d.scheduled), 0) as scheduled,
+           coalesce(sum(d.active), 0) as active, max(d.oldest_ms) as oldest_ms
+      from c left join d on d.class_id = c.id group by c.queue, c.type),
+  ranked as (
+    select t.*, row_number() over (partition by queue order by ready desc, active desc, scheduled desc, type) as place
+      from t),
+  s as (
+    select queue, sum(ready)::bigint as ready, sum(scheduled)::bigint as scheduled, sum(active)::bigint as active,
+           max(oldest_ms) as oldest_ms, count(*) as type_count,
+           json_agg(json_build_object('type', type, 'ready', ready, 'scheduled', scheduled, 'active', active)
+             order by place) filter (where place <= $4) as types
+      from ranked group by queue)
+  select q.*, s.* from q left join s on s.queue = q.name order by q.name`,
+};
+
+interface QueueColumns {
+  name: string;
+  pause_time: Date | null;
+  pause_reason: string | null;
+}
+
+interface DepthColumns extends QueueColumns {
+  ready: number | null;
+  scheduled: number | null;
+  active: number | null;
+  oldest_ms: number | null;
+  type_count: number | null;
+  types: TypeDepth[] | null;
+}
+
+/** Every queue by name. */
+export async function listQueues(db: Database): Promise<QueueRow[]> {
+  return (await db.cold<QueueColumns>(QUEUES, [])).map(toQueue);
+}
+
+/** One queue; undefined when there is none of that name. */
+export async function getQueue(db: Database, name: string): Promise<QueueRow | undefined> {
+  const [row] = await db.cold<QueueColumns>(GET, [name]);
+  return row && toQueue(row);
+}
+
+/** Names of the queues that are paused. */
+export async function pausedQueues(db: Database): Promise<string[]> {
+  return (await db.cold<{ name: string }>(PAUSED, [])).map(({ name }) => name);
+}
+
+/** Queues by name with what is in them. Reads their open tasks: for people, not for loops. */
+export async function queueDepths(
+  db: Database,
+  filter: { name?: string; afterName?: string | undefined; limit: number; maxTypes: number },
+): Promise<QueueDepth[]> {
+  const rows = await db.cold<DepthColumns>(DESCRIBE, [
+    filter.name ?? null,
+    filter.afterName ?? null,
+    filter.limit,
+    filter.maxTypes,
+  ]);
+  return rows.map((row) => ({
+    ...toQueue(row),
+    ready: row.ready ?? 0,
+    scheduled: row.scheduled ?? 0,
+    active: row.active ?? 0,
+    oldestReadyAgeMs: row.oldest_ms ?? undefined,
+    typeCount: row.type_count ?? 0,
+    types: row.types ?? [],
+  }));
+}
+
+/** Pauses a queue, or resumes it when there is no reason; made when it does not exist. */
+export async function setQueuePaused(
+  db: Database,
+  name: string,
+  reason: string | undefined,
+): Promise<QueueRow> {
+  const [row] = await db.cold<QueueColumns>(SET_PAUSED, [name, reason ?? null]);
+  if (!row) throw new Error(`queue ${name} was not written`);
+  return toQueue(row);
+}
+
+/** Counts of the open tasks by class. Reads the whole open table: for people and the monitor, not for loops. */
+export async function depths(db: Database): Promise<ClassDepth[]> {
+  interface Row {
+    class_id: number;
+    ready: number;
+    scheduled: number;
+    active: number;
+    running: number;
+    oldest_ms: number | null;
+  }
+  const rows = await db.cold<Row>(DEPTHS, []);
+  const found: ClassDepth[] = [];
+  const slices = new Slices();
+  await slices.next();
+  for (const row of rows) {
+    found.push({
+      classId: row.class_id,
+      ready: row.ready,
+      scheduled: row.scheduled,
+      active: row.active,
+      running: row.running,
+      oldestReadyAgeMs: row.oldest_ms ?? undefined,
+    });
+    if (slices.isOver) await slices.next();
+  }
+  return found;
+}
+
+function toQueue(row: QueueColumns): QueueRow {
+  return {
+    name: row.name,
+    pauseTime: row.pause_time ?? undefined,
+    pauseReason: row.pause_reason ?? undefined,
+  };
+}

@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+import type { TaskClass } from "../../../domain/matching/match.ts";
+import type { Requirements } from "../../../domain/tasks/task.ts";
+import type { Database, Runner } from "../connection/database.ts";
+
+interface ClassColumns {
+  id: number;
+  queue: string;
+  type: string;
+  labels: Record<string, string>;
+  resources: string[];
+  alone: boolean;
+}
+
+// In the order of the keys, and of the names of queues: schedulers that make the same ones cannot deadlock.
+const INSERT = {
+  name: "class-insert",
+  text: `insert into task_class (key, queue, type, labels, resources)
+    select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
+           array(select jsonb_array_elements_text(d.resources::jsonb))
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as d(key, queue, type, labels, resources)
+     order by d.key
+    on conflict (key) do nothing`,
+};
+
+const QUEUES = {
+  name: "class-queues",
+  text: `insert into queue (name) select distinct d.name from unnest($1::text[]) as d(name) order by d.name
+    on conflict (name) do nothing`,
+};
+
+const SELECT = {
+  name: "class-select",
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone
+    from unnest($1::text[]) with ordinality as d(key, ord)
+    join task_class c on c.key = decode(d.key, 'hex')
+   order by d.ord`,
+};
+
+const AFTER = {
+  name: "class-after",
+  text: "select id, queue, type, labels, resources, alone from task_class where id > $1 order by id",
+};
+
+const BY_ID = {
+  name: "class-by-id",
+  text: "select id, queue, type, labels, resources, alone from task_class where id = any($1::int[]) order by id",
+};
+
+// From one class to the next in the index: it costs by the number of classes with open tasks, not by that of the tasks.
+const OPEN = {
+  name: "class-open",
+  text: `with recursive open as (
+    (select class_id from task order by class_id limit 1)
+    union all
+    select (select t.class_id from task t where t.class_id > open.class_id order by t.class_id limit 1)
+      from open where open.class_id is not null)
+  select class_id from open where class_id is not null`,
+};
+
+const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id from task_class" };
+
+// An update that changes nothing answers the row that was there before.
+const ALONE = {
+  name: "class-alone",
+  text: `with wanted as (
+    select id, queue, type, labels, resources, case when alone then key else sha256(key || 'alone'::bytea) end as key
+      from task_class where id = any($1::int[])),
+  made as (
+    insert into task_class (key, queue, type, labels, resources, alone)
+    select key, queue, type, labels, resources, true from wanted order by key
+    on conflict (key) do update set alone = true
+    returning id, key)
+  select wanted.id, made.id as alone_id from wanted join made using (key)`,
+};
+
+/** The class of each wanted combination, in order; missing ones (and their queues) are made. */
+export async function resolveClasses(
+  db: Database,
+  wanted: readonly { queue: string; type: string; requirements: Requirements }[],
+): Promise<TaskClass[]> {
+  const keys = wanted.map(({ queue, type, requirements }) => classKey(queue, type, requirements));
+  const known = await db.cold<ClassColumns>(SELECT, [keys]);
+  if (known.length === wanted.length) return known.map(toClass);
+  await db.cold(QUEUES, [wanted.map(({ queue }) => queue)]);
+  await db.cold(INSERT, [
+    keys,
+    wanted.map(({ queue }) => queue),
+    wanted.map(({ type }) => type),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
+  ]);
+  return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
+}
+
+/** Classes that were made after the one with this id. */
+export async function classesAfter(db: Database, id: number): Promise<TaskClass[]> {
+  return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
+}
+
+/** The classes with these ids. */
+export async function classesById(db: Database, ids: readonly number[]): Promise<TaskClass[]> {
+  return (await db.cold<ClassColumns>(BY_ID, [ids])).map(toClass);
+}
+
+/** Ids of the classes with open tasks. */
+export async function openClassIds(db: Database): Promise<number[]> {
+  return (await db.cold<{ class_id: number }>(OPEN, [])).map((row) => row.class_id);
+}
+
+/** The classes with open tasks, and the newest id of all; what is made meanwhile is newer, or among the open. */
+export async function openClasses(db: Database): Promise<{ lastId: number; classes: TaskClass[] }> {
+  const [last] = await db.cold<{ id: number }>(LAST, []);
+  return { lastId: last?.id ?? 0, classes: await classesById(db, await openClassIds(db)) };
+}
+
+/** The classes beside these in which tasks run alone, made where they are missing. */
+export async function aloneClasses(
+  run: Runner["run"],
+  classIds: readonly number[],
+): Promise<ReadonlyMap<number, number>> {
+  const rows = await run<{ id: number; alone_id: number }>(ALONE, [classIds]);
+  return new Map(rows.map((row) => [row.id, row.alone_id]));
+}
+
+/** sha256 of the canonical form: the order of labels and resources does not matter. */
+function classKey(queue: string, type: string, requirements: Requirements): string {
+  const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const resources = [...requirements.resources].sort();
+  return createHash("sha256")
+    .update(JSON.stringify([queue, type, labels, resources]))
+    .digest("hex");
+}
+
+function toClass(row: ClassColumns): TaskClass {
+  return {
+    id: row.id,
+    queue: row.queue,
+    type: row.type,
+    requirements: { labels: row.labels, resources: row.resources },
+    ...(row.alone ? { alone: true } : {}),
+  };
+}

@@ -1,0 +1,154 @@
+import { DatabaseUnavailableError } from "../../../domain/errors.ts";
+import { formatAttemptId } from "../../../domain/ids.ts";
+import type { Settlement } from "../../../domain/tasks/outcome.ts";
+import type { SettleRequest, SettleResult } from "../../store.ts";
+import { boolArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
+import type { Database, Runner, Statement } from "../connection/database.ts";
+import { inLockOrder } from "../locks.ts";
+import { happenedAt, jsonParam, stateNumber, untilNow } from "../rows.ts";
+import { type Finish, finishStatement } from "./finish.ts";
+
+// An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
+// the same statement. As when a task ends, none of its news is kept as later than that.
+const REQUEUE: Statement = {
+  name: "task-requeue",
+  text: `with old as (
+    select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
+           coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
+           coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id
+      from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
+                  $8::float8[], $9::float8[], $10::text[], $11::int[])
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id)
+      join task t on t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
+       for update of t),
+  freed as (
+    update task t
+       set state = 0, session_id = null, assign_time = null, accept_time = null, start_time = null,
+           phase = null, phase_time = null, progress = null,
+           wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
+           attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
+           oom_count = t.oom_count + case when old.oom then 1 else 0 end,
+           failure = coalesce(old.failure, t.failure), class_id = coalesce(old.class_id, t.class_id),
+           requeue_counts = case when old.counts is null then t.requeue_counts
+             else coalesce(t.requeue_counts, '{}') || jsonb_build_object(old.counts,
+               coalesce((t.requeue_counts ->> old.counts)::int, 0) + 1) end
+      from old where t.id = old.id
+    returning t.id),
+  attempt as (
+    insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time, start_time)
+    select id, epoch, attempt_count, session_id, 'requeued:' || reason, failure, assign_time,
+           ${untilNow("accept_time")}, ${untilNow("start_time")}
+      from old),
+  ev as (
+    insert into event (name, task_id, epoch, session_id, attributes)
+    select 'requeued:' || reason, id, epoch, session_id,
+           jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
+             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'))
+      from old order by id)
+  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+  except select id, epoch from old`,
+};
+
+// An attempt that another scheduler ended meanwhile ended in another way.
+const COMMITTED: Statement = {
+  name: "settle-committed",
+  text: `select d.id, d.epoch
+    from unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[]) as d(id, epoch, state, said)
+    where exists (select from task_finished f
+                   where f.id = d.id and f.epoch = d.epoch and f.state = d.state and f.detail = d.said)
+       or exists (select from task_attempt a
+                   where a.task_id = d.id and a.epoch = d.epoch and d.state is null and a.outcome = d.said)`,
+};
+
+/** Ends that may be committed although no answer came: until they are answered, however often they are tried. */
+const inDoubt = new WeakSet<SettleRequest>();
+
+/**
+ * Applies the ends of attempts, and answers in the order of the input. When a try's outcome is unknown, the next one,
+ * within this call or in a later one with the same requests, finds the attempts gone; they were applied if what is stored
+ * says the same of them.
+ */
+export async function settle(db: Database, requests: readonly SettleRequest[]): Promise<SettleResult[]> {
+  const results = await db.retrying(async () => {
+    try {
+      return await settleWith((statement, values) => db.hot(statement, values), requests);
+    } catch (error) {
+      // Two statements make up a batch, so the first may be committed whatever became of the second.
+      if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
+        for (const request of requests) inDoubt.add(request);
+      throw error;
+    }
+  });
+  const doubtful = requests.filter((request, index) => !results[index]?.applied && inDoubt.has(request));
+  if (doubtful.length === 0) return results;
+  const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
+    int8Array(doubtful.map(({ key }) => key.taskId)),
+    int4Array(doubtful.map(({ key }) => key.epoch)),
+    int2Array(doubtful.map((each) => (isFinish(each) ? stateNumber(each.settlement.state) : null))),
+    textArray(doubtful.map(({ settlement }) => said(settlement))),
+  ]);
+  const committed = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id, epoch })));
+  return requests.map(({ key }, index) =>
+    results[index]?.applied || committed.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
+  );
+}
+
+/** What is stored of an end. */
+function said(settlement: Settlement): string {
+  return settlement.kind === "finish" ? settlement.detail : `requeued:${settlement.reason}`;
+}
+
+/** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
+export async function settleWith(
+  run: Runner["run"],
+  requests: readonly SettleRequest[],
+): Promise<SettleResult[]> {
+  const ordered = inLockOrder(requests, ({ key }) => key.taskId);
+  const finishes = ordered.filter(isFinish);
+  const requeues = ordered.filter(isRequeue);
+  const stale = new Set<string>();
+  const end = async (statement: Statement, params: unknown[]) => {
+    for (const row of await run<{ id: number; epoch: number }>(statement, params))
+      stale.add(formatAttemptId({ taskId: row.id, epoch: row.epoch }));
+  };
+  if (finishes.length > 0) {
+    const { statement, params } = finishStatement(finishes);
+    await end(statement, params);
+  }
+  if (requeues.length > 0) await end(REQUEUE, requeueParams(requeues));
+  return requests.map(({ key }) =>
+    stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
+  );
+}
+
+const APPLIED: SettleResult = Object.freeze({ applied: true });
+const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
+
+type Requeue = SettleRequest & { settlement: Extract<Settlement, { kind: "requeue" }> };
+
+function isFinish(request: SettleRequest): request is Finish {
+  return request.settlement.kind === "finish";
+}
+
+function isRequeue(request: SettleRequest): request is Requeue {
+  return request.settlement.kind === "requeue";
+}
+
+function requeueParams(requests: readonly Requeue[]): unknown[] {
+  const column = <T>(pick: (settlement: Requeue["settlement"]) => T) =>
+    requests.map(({ settlement }) => pick(settlement));
+  return [
+    int8Array(requests.map(({ key }) => key.taskId)),
+    int4Array(requests.map(({ key }) => key.epoch)),
+    textArray(column(({ reason }) => reason)),
+    float8Array(column(({ delayMs }) => delayMs)),
+    boolArray(column(({ costsAttempt }) => costsAttempt)),
+    boolArray(column(({ outOfMemory }) => outOfMemory)),
+    textArray(column(({ failure }) => jsonParam(failure))),
+    float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
+    float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
+    textArray(column(({ counts }) => counts ?? null)),
+    int4Array(requests.map(({ aloneClassId }) => aloneClassId)),
+  ];
+}

@@ -1,0 +1,73 @@
+import type { Settlement } from "../../domain/tasks/outcome.ts";
+import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
+import { Distribution, SHORT_BUCKETS } from "./distribution.ts";
+import { Tally } from "./tally.ts";
+
+/** Distinct values of a label that handlers or workers choose. */
+const MAX_VALUES = 100;
+
+/** Reports that can be stale, and why tasks are taken back: there from the first scrape on. */
+const REPORTS = ["accept", "reject", "event", "progress", "output", "result"];
+const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain"];
+
+const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
+
+/**
+ * What was counted since the scheduler started, in plain memory: nothing here knows OpenTelemetry, which
+ * reads it when it collects.
+ */
+export class Counters {
+  /** Claims that another scheduler, a cancellation or a retry was faster with. */
+  acquireConflicts = 0;
+  /** Submits that met a taken unique key. */
+  duplicates = 0;
+  heartbeats = 0;
+  /** Beats that renewed nothing, and workers whose beats stopped. */
+  heartbeatFailures = 0;
+  /** Messages of a kind that this version does not know. */
+  unknownMessages = 0;
+  submitted = 0;
+  /** Calls and streams that ended with a fault of the scheduler's own, by method. */
+  readonly internalErrors = new Tally(MAX_VALUES);
+  /** Worker streams refused before they were registered, by reason. */
+  readonly refused = new Map<string, number>();
+  /** Refusals that are no longer listed because too many different ones came. */
+  refusalsDropped = 0;
+  /** Reports of attempts that were no longer current, by kind. */
+  readonly stale = new Tally(MAX_VALUES, REPORTS);
+  /** Attempts that failed and are tried again, by the failure's code. */
+  readonly retries = new Tally(MAX_VALUES);
+  /** Tasks taken back without a failure of theirs, by the word after `requeued:`. */
+  readonly recovered = new Tally(MAX_VALUES, RECOVERIES);
+  /** Workers that ended, by reason. */
+  readonly gone = new Tally(MAX_VALUES, ["finished", "lost", "fatal", "superseded"]);
+  /** Seconds from an assignment's sending to its acceptance. */
+  readonly assignLatency = new Distribution(SHORT_BUCKETS);
+  /** Workers that ended before they were ready, by the reason of their end. */
+  readonly launchFailures = new Tally(MAX_VALUES, LAUNCH_FAILURES);
+  readonly classes: MeasuredClasses;
+
+  /** @param classes What is measured by queue and type. */
+  constructor(classes: MeasuredClasses = new MeasuredClasses(0, () => undefined)) {
+    this.classes = classes;
+  }
+
+  countRefusal(code: string): void {
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
+  }
+
+  /** A settlement was applied. */
+  settled(classId: number, settlement: Settlement): void {
+    if (settlement.kind === "finish") this.finished(classId, endOf(settlement));
+    else if (settlement.reason === "retry") this.retries.add(settlement.failure?.code ?? "UNKNOWN");
+    else this.recovered.add(settlement.reason);
+  }
+
+  finished(classId: number, as: FinishedAs): void {
+    this.classes.of(classId).finished[as]++;
+  }
+}
+
+function endOf({ state, detail }: Extract<Settlement, { kind: "finish" }>): FinishedAs {
+  return state === "succeeded" && detail === "succeeded_with_warnings" ? detail : state;
+}
