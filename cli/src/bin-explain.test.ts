@@ -91,7 +91,7 @@ test("events are followed across a broken connection, without loss, until Ctrl-C
       "",
     ].join("\n"),
   );
-  assert.equal(stderr, "the connection broke: stopping; trying again\n");
+  assert.equal(stderr, "the connection broke: stopping; retrying\n");
   assert.deepEqual(
     watches.map(({ afterEventId }) => afterEventId),
     [2n, 3n],
@@ -129,7 +129,7 @@ test("a follower that has nothing to show yet outlives a scheduler that goes awa
       "",
     ].join("\n"),
   );
-  assert.equal(stderr, "the connection broke: away; trying again\n".repeat(2));
+  assert.equal(stderr, "the connection broke: away; retrying\n".repeat(2));
 });
 
 test("following begins with an error when no scheduler answers", async () => {

@@ -26,10 +26,13 @@ const CONNECTION_GROUP = "Connection:";
 /** Adds the options that every command which talks to a scheduler understands. */
 export function addConnectionOptions(command: Command): Command {
   const options = [
-    new Option("--scheduler <addr>", "host:port, or several with commas (env: MUSTER_SCHEDULER_ADDR)"),
-    new Option("--token <token>", "bearer token; the variable keeps it out of `ps` (env: MUSTER_TOKEN)"),
-    new Option("--tls-ca <file>", "use TLS and trust these PEM certificates (env: MUSTER_TLS_CA)"),
-    new Option("--timeout <duration>", "longest wait for one answer, for example 30s; default 10s").argParser(
+    new Option(
+      "--scheduler <addr>",
+      "host:port of the scheduler; commas separate several (env: MUSTER_SCHEDULER_ADDR)",
+    ),
+    new Option("--token <token>", "bearer token; prefer the variable: `ps` shows flags (env: MUSTER_TOKEN)"),
+    new Option("--tls-ca <file>", "use TLS and trust the PEM certificates in this file (env: MUSTER_TLS_CA)"),
+    new Option("--timeout <duration>", "timeout of a call, for example 30s; default 10s").argParser(
       argument(parseTimeout),
     ),
   ];

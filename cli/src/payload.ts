@@ -98,7 +98,7 @@ async function readAll(stream: AsyncIterable<Uint8Array | string>, source: strin
     size += bytes.length;
     if (size > MAX_BYTES) {
       throw new CliError(
-        `${source} has more than ${MAX_BYTES / 1024 / 1024} MiB, which no payload may have`,
+        `${source} has more than ${MAX_BYTES / 1024 / 1024} MiB, more than a payload may have`,
         {
           exitCode: ExitCode.USAGE,
           remedy: "store it elsewhere and submit a reference",

@@ -23,23 +23,22 @@ import type { Io } from "./io.ts";
 
 const AFTER = `
 Start here:
-  $ muster dev                           # a scheduler and a PostgreSQL
-  $ muster workers                       # in another terminal: who serves which types
-  $ muster submit TYPE '{"a": 1}' --wait # a task of one of them, and its result
-  $ muster why t-1                       # when something does not move
+  $ muster dev                           # a scheduler with an embedded PostgreSQL
+  $ muster workers                       # in another terminal: workers and their task types
+  $ muster submit TYPE '{"a": 1}' --wait # submit a task and wait for its result
+  $ muster why t-1                       # why a task is not moving
 
 Output is a table on a terminal and tab-separated when piped. --json prints
 protobuf JSON on stdout, and errors as JSON on stderr.
 
-A wait that --wait-timeout ends has an exit code of its own, 6.
-
 Exit codes:
   0  done
-  1  failed, the awaited task failed or was cancelled, or doctor found something
+  1  failed, the awaited task failed or was cancelled, or doctor found a fault
   2  wrong usage
   3  not found
   4  refused by the scheduler
-  5  scheduler unreachable`;
+  5  scheduler unreachable
+  6  --wait-timeout ended the wait`;
 
 /** The whole command line. Parsing throws CommanderError instead of ending the process. */
 export function createProgram(io: Io, setExitCode: (code: number) => void): Command {

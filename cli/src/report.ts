@@ -55,7 +55,7 @@ export function describeFailure(error: unknown): FailureReport {
     code: "",
     reason: "",
     message: `unexpected: ${message}`,
-    remedy: "this is a fault of muster: please report it with the command and the lines above",
+    remedy: "this is a bug in muster: please report it with the command and the lines above",
     violations: [],
   };
 }
@@ -133,10 +133,10 @@ function inCommands(message: string): string {
 /** What to do with the CLI; a scheduler's message speaks of its API. */
 const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
-  [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are remembered",
+  [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",
   [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
-  [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows where it stands",
+  [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",
   [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
   [ClientReason.WRONG_ADDRESS]: "give the gRPC address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
 };
@@ -148,16 +148,16 @@ function callRemedy(cause: MusterError): string {
   switch (cause.code) {
     case Code.Unavailable:
       return cause.reason === ""
-        ? "start one with `muster dev`, or say where it is with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR"
+        ? "start one with `muster dev`, or give its address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR"
         : `the scheduler runs but cannot serve this now; try again${retryAfter(cause)}`;
     case Code.DeadlineExceeded:
-      return "is the address right, and does it speak gRPC (default port 7070)? A longer wait: --timeout 60s";
+      return "check that this is the gRPC address (default port 7070), or wait longer with --timeout 60s";
     case Code.Unauthenticated:
       return "give the scheduler's token with MUSTER_TOKEN or --token";
     case Code.PermissionDenied:
-      return "the token is known but may not do this; use one that may";
+      return "the token is valid but lacks the permission; use another one";
     case Code.Unimplemented:
-      return "the scheduler does not offer this; a newer one may";
+      return "the scheduler does not support this; upgrade it";
     case Code.ResourceExhausted:
       return `lower the load or the size${retryAfter(cause)}`;
     default:

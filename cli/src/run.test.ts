@@ -52,7 +52,7 @@ test("a terminal of 80 columns gets tables that fit, with ages", async () => {
   assert.match(lines[0] ?? "", /^ID +STATE +DETAIL +TYPE +QUEUE +TRIES +AGE +WORKER$/);
   assert.match(lines[1] ?? "", /^t-1042 +running +inferenc.* ocr\.page.*… +default +1 +12 s ago +gpu-ma/);
   assert.match(lines[2] ?? "", /^t-1041 +queued +retry in 5.* ocr\.page +default +0 +2 h ago$/);
-  assert.match(io.err(), /2 shown, there are more: raise --limit, or go on with --page-token abc/);
+  assert.match(io.err(), /2 shown, there are more: raise --limit, or continue with --page-token abc/);
 });
 
 test("a task is shown with its attempts and its failure", async () => {
@@ -143,8 +143,8 @@ test("a worker is shown with what it holds and how it started", async () => {
   for (const line of [
     /^state +suspect$/m,
     /^types +ocr\.page×2$/m,
-    /^last beat +31 s ago/m,
-    /^loop turned +18 s before that beat$/m,
+    /^last heartbeat +31 s ago/m,
+    /^event loop ran +18 s before that heartbeat$/m,
     /^memory +1\.5 GiB$/m,
     /^t-7\.1 +inference +18 s +50%$/m,
     /^boot +ok +0\.04 s$/m,
@@ -211,14 +211,14 @@ test("a wait that does not get on says why, once per reason", async () => {
     [
       "waiting: NO_WORKERS: so it is: NO_WORKERS. (more: `muster why t-1`)",
       "waiting: ALL_SLOTS_BUSY: so it is: ALL_SLOTS_BUSY. (more: `muster why t-1`)",
-      "waiting: cannot ask why t-1 is not done: no database; still waiting",
+      "waiting: cannot find out why t-1 is not done: no database; still waiting",
       "t-1 succeeded",
       "",
     ].join("\n"),
   );
 });
 
-test("Ctrl-C ends the wait and says that the task goes on", async () => {
+test("Ctrl-C ends the wait and says that the task continues", async () => {
   const watch = feed();
   await using scheduler = await startFakeScheduler({
     tasks: { submitTasks: () => ({ tasks: [{ taskId: "t-1" }] }), watchTask: () => watch.updates() },
@@ -229,7 +229,10 @@ test("Ctrl-C ends the wait and says that the task goes on", async () => {
   io.interrupt();
   assert.equal(await done, 130);
   assert.equal(io.out(), "");
-  assert.match(io.err(), /error: no longer waiting for t-1; the task goes on\n +`muster task t-1` shows it/);
+  assert.match(
+    io.err(),
+    /error: no longer waiting for t-1; the task continues\n +`muster task t-1` shows it/,
+  );
 });
 
 test("with several addresses the first one that answers is used", async () => {

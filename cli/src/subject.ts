@@ -27,6 +27,6 @@ export function nothingNamed(text: string, kinds: readonly SubjectKind[]): CliEr
   return new CliError(`no ${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)} has the id "${text}"`, {
     exitCode: ExitCode.NOT_FOUND,
     reason: "NOT_FOUND",
-    remedy: `${kinds.map((kind) => `\`muster ${kind}s\``).join(", ")} list what there is`,
+    remedy: `${kinds.map((kind) => `\`muster ${kind}s\``).join(", ")} list them`,
   });
 }

@@ -52,12 +52,12 @@ export async function awaitTask(
       last = task;
       display.update(task);
     }
-    if (last === undefined) throw new Error(`watching ${id} ended without a word; please report it`);
+    if (last === undefined) throw new Error(`the watch of ${id} ended without an answer; please report it`);
     return last;
   } catch (error) {
     if (limitMs !== undefined && limit.signal.aborted) throw await notEnded(session, id, limitMs);
     if (!interrupted.signal.aborted) throw error;
-    throw new CliError(`no longer waiting for ${id}; the task goes on`, {
+    throw new CliError(`no longer waiting for ${id}; the task continues`, {
       exitCode: ExitCode.INTERRUPTED,
       reason: "INTERRUPTED",
       remedy: `\`muster task ${id}\` shows it, \`muster cancel ${id}\` ends it`,
@@ -79,7 +79,7 @@ async function notEnded(session: Session, id: string, limitMs: number): Promise<
     {
       exitCode: ExitCode.WAIT_TIMED_OUT,
       reason: "WAIT_TIMED_OUT",
-      remedy: `the task goes on: \`muster why ${id}\` says more, \`muster cancel ${id}\` ends it`,
+      remedy: `the task continues: \`muster why ${id}\` explains why, \`muster cancel ${id}\` ends it`,
     },
   );
 }
@@ -106,7 +106,11 @@ async function explainBriefly({ tasks, call }: Session, id: string): Promise<Bri
         };
   } catch (error) {
     const { codeName, summary } = MusterError.from(error);
-    return { code: codeName, text: `cannot ask why ${id} is not done: ${summary}`, more: "; still waiting" };
+    return {
+      code: codeName,
+      text: `cannot find out why ${id} is not done: ${summary}`,
+      more: "; still waiting",
+    };
   }
 }
 

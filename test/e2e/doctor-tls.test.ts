@@ -85,7 +85,7 @@ describe("muster doctor and TLS", () => {
       "the wrong authority",
       "good",
       "other-ca",
-      /certificate is not signed by the authority that was given/,
+      /certificate is not signed by the given authority/,
       /give the authority that signed it/,
     ],
     [
@@ -99,8 +99,8 @@ describe("muster doctor and TLS", () => {
       "a certificate for another name",
       "foreign",
       "ca",
-      /certificate is not for 127\.0\.0\.1: .*elsewhere\.example/,
-      /one of the names that the certificate has/,
+      /certificate is not valid for 127\.0\.0\.1: .*elsewhere\.example/,
+      /one of the certificate.s names/,
     ],
   ] as const) {
     it(`names ${what}, and what to do`, async () => {

@@ -27,11 +27,11 @@ describe("mistakes at the command line", () => {
     const first = await muster("queue", "pause", "nope");
     assert.deepEqual(
       [first.code, first.stdout],
-      [0, "nope is paused; 0 tasks ready to start, 0 running on\n"],
+      [0, "nope is paused; 0 tasks ready to start, 0 still active\n"],
     );
     assert.match(
       first.stderr,
-      /^warning: no queue nope was known; it is made, and paused\..*`muster queue resume nope`/,
+      /^warning: the queue nope did not exist; it was created, and is paused\..*`muster queue resume nope`/,
     );
     assert.equal((await muster("queue", "pause", "nope")).stderr, "");
     assert.equal((await muster("queue", "pause", "other", "--yes")).stderr, "");
@@ -74,7 +74,7 @@ describe("mistakes at the command line", () => {
     assert.deepEqual([code, stdout], [6, ""]);
     assert.match(stderr, /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m);
     assert.match(stderr, /^error: t-\d+ has not ended within 3\.0 s: NO_WORKER/m);
-    assert.match(stderr, /the task goes on: `muster why t-\d+` says more/);
+    assert.match(stderr, /the task continues: `muster why t-\d+` explains why/);
   });
 
   it("following a task shows its whole life in order, with whoever did it", async () => {

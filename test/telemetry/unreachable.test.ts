@@ -44,7 +44,7 @@ describe("a collector that cannot be reached", { concurrency: true }, () => {
         assert.equal((await fleet.task(taskId)).type, "nobody-does-this");
         await within("the command's end", HELD_UP_MS, () => (cli.alive ? undefined : true));
         assert.deepEqual(await cli.ended, { code: 0, signal: null });
-        assert.match(cli.stderr, /^warning: no trace: .*\n$/);
+        assert.match(cli.stderr, /^warning: no trace was exported: .*\n$/);
         if (how === "refuses") assert.match(cli.stderr, /ECONNREFUSED/);
       });
     }

@@ -16,11 +16,11 @@ export function addCancel(program: Command, io: Io): void {
   const command = program
     .command("cancel")
     .argument("<id>", "task id")
-    .summary("end a queued task, or ask the worker of a running one to stop it")
+    .summary("cancel a queued task, or ask the worker to stop a running one")
     .description(
-      "Ends a queued task at once, and asks the worker of a running one to stop it. Asking again is harmless.",
+      "Cancels a queued task at once. For a running task, asks its worker to stop it. Repeating the command is harmless.",
     )
-    .option("--reason <text>", "who and why, for people; default: your user name")
+    .option("--reason <text>", "reason to record; default: your user name")
     .option("--json", "print the Task as JSON")
     .addHelpText(
       "after",
@@ -44,7 +44,7 @@ async function cancelTask(id: string, options: Options, command: Command, io: Io
     io.stdout.write(`${task.id} is cancelled\n`);
   } else {
     io.stdout.write(
-      `${task.id} is asked to stop; ${task.workerId || "its worker"} has not confirmed it yet\n`,
+      `${task.id} is being cancelled; ${task.workerId || "its worker"} has not confirmed it yet\n`,
     );
   }
 }

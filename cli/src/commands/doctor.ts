@@ -44,15 +44,15 @@ export function addDoctor(
 ): void {
   const command = program
     .command("doctor")
-    .summary("look for what is wrong: database, clocks, loops, versions, stuck work")
+    .summary("check the database, clocks, background loops, versions and stuck work")
     .description(
-      "Checks the connection, the database, clocks, schedulers and their loops, versions, and work and workers that stand still; shows the configuration that was set, with its source. Ends with 0 when nothing is wrong, with 1 when something is, with 4 when the scheduler refuses and with 5 when none can be reached, after telling what was tried.",
+      "Checks the connection, the database, clocks, schedulers and their background loops, versions, and stuck tasks and workers. Lists the settings that were set, with their source. Exit code 0: nothing is wrong; 1: a check found a fault; 4: the scheduler refused the call; 5: no scheduler could be reached, and each step of the connection is reported.",
     )
     .option(
       "--http <addr>",
-      "the scheduler's HTTP address, for probes when it does not answer; default: the next port",
+      "HTTP address of the scheduler, probed when gRPC does not answer; default: the gRPC port plus one",
     )
-    .option("--settings", "show the settings that have their defaults too")
+    .option("--settings", "also list the settings that have their default value")
     .option("--json", "print the Diagnosis as JSON")
     .addHelpText(
       "after",
@@ -111,7 +111,7 @@ async function visit(address: string, options: VisitOptions): Promise<Visit> {
       {
         name: "connection.scheduler",
         status: CheckStatus.OK,
-        summary: `${address} answers, and the token is right`,
+        summary: `${address} answers and accepts the credentials`,
       },
       ownClock(diagnosis, asked, answered),
       ownVersion(diagnosis, version),
@@ -157,9 +157,9 @@ async function unanswered(
       hangs
         ? {
             ...finding,
-            summary: `${said.message}, although its port is open: its process is stopped, hangs, or is no scheduler`,
+            summary: `${said.message}, although its port is open: the process is stopped or hangs, or it is not a scheduler`,
             remedy:
-              "look at the process (a stopped one has state T in `ps`) and at its log; restarting a scheduler loses nothing",
+              "check the process (state T in `ps` means stopped) and its log; restarting a scheduler loses no work",
           }
         : finding,
       ...tried,
@@ -172,7 +172,7 @@ async function unanswered(
 function ownClock({ schedulerTime }: Diagnosis, asked: number, answered: number): Finding {
   const name = "clocks.cli";
   if (schedulerTime === undefined)
-    return { name, status: CheckStatus.SKIPPED, summary: "the scheduler gave no time" };
+    return { name, status: CheckStatus.SKIPPED, summary: "the scheduler reported no time" };
   const slack = (answered - asked) / 2;
   const skew = timestampMs(schedulerTime) - (asked + slack);
   const apart = formatDuration(Math.abs(skew));
@@ -185,8 +185,8 @@ function ownClock({ schedulerTime }: Diagnosis, asked: number, answered: number)
   return {
     name,
     status: CheckStatus.WARNING,
-    summary: `this machine's clock is ${apart} ${skew > 0 ? "behind" : "ahead of"} the scheduler's: ages that are shown here are wrong by that`,
-    remedy: "set the machines' clocks (NTP)",
+    summary: `this machine's clock is ${apart} ${skew > 0 ? "behind" : "ahead of"} the scheduler's: the ages shown here are wrong by as much`,
+    remedy: "synchronize the clocks of both machines (NTP)",
     evidence: [{ key: "skew_ms", value: String(Math.round(-skew)) }],
   };
 }
@@ -194,12 +194,12 @@ function ownClock({ schedulerTime }: Diagnosis, asked: number, answered: number)
 function ownVersion({ schedulerVersion }: Diagnosis, version: string): Finding {
   const name = "versions.cli";
   if (schedulerVersion === version)
-    return { name, status: CheckStatus.OK, summary: `this command line is ${version} too` };
+    return { name, status: CheckStatus.OK, summary: `the CLI has the scheduler's version, ${version}` };
   return {
     name,
     status: CheckStatus.NOTE,
-    summary: `this command line is ${version}, the scheduler ${schedulerVersion}`,
-    remedy: "use the command line of the scheduler's release when something looks odd",
+    summary: `the CLI has version ${version}, the scheduler ${schedulerVersion}`,
+    remedy: "install the CLI of the scheduler's release if its output looks wrong",
   };
 }
 

@@ -21,12 +21,16 @@ export function addDrain(program: Command, io: Io): void {
   const command = program
     .command("drain")
     .argument("<worker>", "worker id, or a session id")
-    .summary("ask a worker to finish what it holds and end")
+    .summary("ask a worker to finish its attempts and exit")
     .description(
-      "Asks a worker to take no new work, finish what it holds and end. What is left when its time is over goes back to the queue and costs no attempt.",
+      "Asks a worker to accept no new work, finish its attempts and exit. An attempt that is not finished in time is requeued and does not count.",
     )
-    .option("--reason <text>", "who and why, for people; default: your user name")
-    .option("--within <duration>", "time to finish; default: the worker's own", argument(parseDuration))
+    .option("--reason <text>", "reason to record; default: your user name")
+    .option(
+      "--within <duration>",
+      "time to finish; default: the worker's drain timeout",
+      argument(parseDuration),
+    )
     .option("--json", "print the Worker as JSON")
     .addHelpText("after", '\nExamples:\n  $ muster drain gpu-7 --within 10m --reason "new driver"')
     .action((id: string, options: Options, self: Command) => drainWorker(id, options, self, io));

@@ -28,13 +28,13 @@ const KINDS: readonly SubjectKind[] = ["task", "worker"];
 export function addEvents(program: Command, io: Io): void {
   const command = program
     .command("events")
-    .argument("[id]", "task or worker; task:ID and worker:ID say which")
-    .summary("show what happened to a task, a worker or everything")
+    .argument("[id]", "task or worker id; task:ID and worker:ID are unambiguous")
+    .summary("show the recorded events of a task, a worker or the whole fleet")
     .description(
-      "Shows recorded events, oldest first: the first of a task or worker, or the latest of everything.",
+      "Shows recorded events, oldest first: the first ones of a task or a worker, or without an id the latest ones of the fleet.",
     )
-    .option("-f, --follow", "show the latest, then go on with new ones until Ctrl-C")
-    .option("--limit <n>", "at most this many recorded ones", wholeNumber(1, 100_000), 100)
+    .option("-f, --follow", "show the latest, then new ones as they come, until Ctrl-C")
+    .option("--limit <n>", "maximum number of recorded events", wholeNumber(1, 100_000), 100)
     .option("--json", "print a ListEventsResponse as JSON; with --follow one Event a line")
     .addHelpText(
       "after",
@@ -71,7 +71,7 @@ async function list(session: Session, filter: Filter, options: Options, io: Io):
   if (events.length === 0) noteNone(io, "no events are recorded", "`--follow` shows new ones as they come");
   if (filter !== EVERYTHING && page.nextPageToken !== "") {
     io.stderr.write(
-      `${io.stderr.colors.dim(`${events.length} shown, later ones are left out: raise --limit`)}\n`,
+      `${io.stderr.colors.dim(`${events.length} shown, later ones are omitted: raise --limit`)}\n`,
     );
   }
 }
@@ -83,7 +83,7 @@ function showOn(io: Io, { json }: Options): Show {
       else writeEvent(event, io.stdout);
     },
     outage(why) {
-      if (!json) io.stderr.write(`${io.stderr.colors.dim(`${why}; trying again`)}\n`);
+      if (!json) io.stderr.write(`${io.stderr.colors.dim(`${why}; retrying`)}\n`);
     },
   };
 }

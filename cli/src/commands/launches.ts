@@ -41,12 +41,12 @@ export function addLaunches(program: Command, io: Io): void {
     .command("launches")
     .summary("list starts of supervised workers, newest first")
     .description(
-      "Lists starts of worker processes that a supervisor (`muster run`) reported, newest first: how far each got, and how it ended.",
+      "Lists the starts of worker processes that a supervisor (`muster run`) reported, newest first: the startup phase that each reached, and how it ended.",
     )
     .option("--worker <id>", "only launches of this worker")
     .option("--pool <name>", "only this pool")
-    .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
-    .option("--page-token <token>", "go on where an earlier list ended")
+    .option("--limit <n>", "maximum number of launches", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "continue where an earlier list ended")
     .option("--json", "print the ListLaunchesResponse as JSON")
     .addHelpText(
       "after",
@@ -83,7 +83,7 @@ async function listLaunches(options: Options, command: Command, io: Io): Promise
     page.items.map((launch) => row(launch, io)),
   );
   if (page.items.length === 0)
-    noteNone(io, "no launches are recorded", "`muster run -- COMMAND` starts a worker and reports it");
+    noteNone(io, "no launches are recorded", "`muster run -- COMMAND` starts and supervises a worker");
   noteMore(io, page);
 }
 

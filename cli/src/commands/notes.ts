@@ -9,6 +9,6 @@ export function noteNone(io: Io, what: string, remedy: string): void {
 /** Says on stderr that a list has more than was shown. */
 export function noteMore(io: Io, page: Page<unknown>): void {
   if (page.nextPageToken === "") return;
-  const text = `${page.items.length} shown, there are more: raise --limit, or go on with --page-token ${page.nextPageToken}`;
+  const text = `${page.items.length} shown, there are more: raise --limit, or continue with --page-token ${page.nextPageToken}`;
   io.stderr.write(`${io.stderr.colors.dim(text)}\n`);
 }

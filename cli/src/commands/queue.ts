@@ -28,19 +28,19 @@ export function addQueue(program: Command, io: Io): void {
     .helpCommand(false);
   const pause = queue
     .command("pause")
-    .argument("<name>", "queue; made when it does not exist yet")
-    .description("Gives out nothing of the queue until it is resumed; what runs goes on.")
-    .option("--reason <text>", "why, for people; your user name is added")
-    .option("--yes", "no warning about a queue that is not known yet")
+    .argument("<name>", "queue name; a queue that does not exist is created")
+    .description("Assigns no task of the queue until it is resumed. Running tasks continue.")
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--yes", "do not warn when the queue does not exist yet")
     .option("--json", "print the Queue as JSON")
     .addHelpText("after", '\nExamples:\n  $ muster queue pause nightly --reason "disk is full"')
     .action((name: string, options: PauseOptions, self: Command) => pauseQueue(name, options, self, io));
   addConnectionOptions(pause);
   const resume = queue
     .command("resume")
-    .argument("<name>", "queue")
+    .argument("<name>", "queue name")
     .description(
-      "Ends a pause. Resuming a queue that is not paused is harmless; one that does not exist is an error.",
+      "Ends a pause. Resuming a queue that is not paused is harmless; a queue that does not exist is an error.",
     )
     .option("--json", "print the Queue as JSON")
     .addHelpText("after", "\nExamples:\n  $ muster queue resume nightly")
@@ -61,7 +61,7 @@ async function pauseQueue(name: string, options: PauseOptions, command: Command,
   if (options.json) writeJson(io.stdout, QueueSchema, queue);
   else
     io.stdout.write(
-      `${queue.name} is paused; ${counted(queue.readyCount, "task")} ready to start, ${queue.activeCount} running on\n`,
+      `${queue.name} is paused; ${counted(queue.readyCount, "task")} ready to start, ${queue.activeCount} still active\n`,
     );
 }
 
@@ -77,7 +77,7 @@ async function isKnown({ fleet, call }: Session, queue: string): Promise<boolean
 }
 
 function warnUnknown(name: string, { stderr }: Io): void {
-  const text = `no queue ${name} was known; it is made, and paused. \`muster queues\` lists them, \`muster queue resume ${name}\` ends the pause`;
+  const text = `the queue ${name} did not exist; it was created, and is paused. \`muster queues\` lists the queues, \`muster queue resume ${name}\` ends the pause`;
   stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(text)}\n`);
 }
 

@@ -33,12 +33,12 @@ const COLUMNS = [
 export function addQueues(program: Command, io: Io): void {
   const command = program
     .command("queues")
-    .summary("list queues with what waits and is active in them")
+    .summary("list queues with their waiting and active tasks")
     .description(
-      "Lists queues by name, with what could start now, what waits for its time, and what is active: assigned to a worker or running.",
+      "Lists queues by name with the number of tasks that are ready to start, scheduled for later, and active (assigned to a worker or running).",
     )
-    .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
-    .option("--page-token <token>", "go on where an earlier list ended")
+    .option("--limit <n>", "maximum number of queues", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "continue where an earlier list ended")
     .option("--json", "print the ListQueuesResponse as JSON")
     .addHelpText(
       "after",
@@ -72,7 +72,7 @@ async function listQueues(options: Options, command: Command, io: Io): Promise<v
     COLUMNS,
     page.items.map((queue) => row(queue, io)),
   );
-  if (page.items.length === 0) noteNone(io, "no queues yet", "the first submit makes one");
+  if (page.items.length === 0) noteNone(io, "no queues yet", "the first submit creates one");
   noteMore(io, page);
 }
 

@@ -16,11 +16,11 @@ export function addRetry(program: Command, io: Io): void {
   const command = program
     .command("retry")
     .argument("<id>", "task id")
-    .summary("queue an ended task again, or let one that waits for a retry run now")
+    .summary("run an ended task again, or a waiting retry at once")
     .description(
-      "Queues an ended task again with a fresh retry budget, or lets one that waits for a retry run now.",
+      "Queues an ended task again with all its retries. A task that waits for a retry becomes ready at once.",
     )
-    .option("--yes", "run a task that has succeeded again, without a question")
+    .option("--yes", "do not ask before a succeeded task is run again")
     .option("--json", "print the Task as JSON")
     .addHelpText(
       "after",

@@ -52,43 +52,47 @@ export function addRun(program: Command, io: Io, setExitCode: (code: number) => 
   const command = program
     .command("run")
     .argument("<command...>", "the worker's command line, best after --")
-    .summary("start a worker, and report how it starts and how it ends")
+    .summary("start a worker process, supervise it, and report how it starts and ends")
     .description(
-      "Starts a worker process and supervises it: the scheduler sees it from its first startup phase, before it connects, and is told how it ended (exit code, signal, lack of memory, the end of its output). It is started again when it fails.",
+      "Starts a worker process, supervises it, and restarts it when it fails. The scheduler lists the worker from its first startup phase, before it connects, and receives a report of its end: exit code, signal, out-of-memory kill, and the last output.",
     )
-    .option("--pool <name>", "pool the worker belongs to (env: MUSTER_POOL)")
-    .option("--worker-id <id>", "name of the worker; default: WORKER_ID, else made from the host's name")
+    .option("--pool <name>", "pool of the worker (env: MUSTER_POOL)")
+    .option("--worker-id <id>", "worker id; default: WORKER_ID, else derived from the host name")
     .addOption(
       new Option(
         "--restart <policy>",
-        "when a command that ended is started again; default on-failure (env: MUSTER_RUN_RESTART)",
+        "when to restart a command that ended; default on-failure (env: MUSTER_RUN_RESTART)",
       ).choices(RESTART_POLICIES),
     )
     .addOption(
-      duration("--restart-delay <duration>", "wait before the first restart; it doubles; default 10s"),
+      duration(
+        "--restart-delay <duration>",
+        "delay before the first restart; doubles with each further one; default 10s",
+      ),
     )
-    .addOption(duration("--restart-max-delay <duration>", "longest wait before a restart; default 5m"))
-    .addOption(
-      duration("--restart-reset <duration>", "a run of this length starts the waits anew; default 10m"),
-    )
+    .addOption(duration("--restart-max-delay <duration>", "longest delay before a restart; default 5m"))
+    .addOption(duration("--restart-reset <duration>", "a run of this length resets the delay; default 10m"))
     .addOption(
       duration(
         "--stop-timeout <duration>",
-        "after SIGTERM, time to end before SIGKILL; default: WORKER_DRAIN_TIMEOUT_S (30) and 10s",
+        "time between SIGTERM and SIGKILL; default: WORKER_DRAIN_TIMEOUT_S (30) plus 10s",
       ),
     )
     .addOption(
-      duration("--report-timeout <duration>", "longest wait for the scheduler at the very end; default 8s"),
+      duration(
+        "--report-timeout <duration>",
+        "time allowed for the last reports to the scheduler; default 8s",
+      ),
     )
     .option(
       "--log-file <file>",
-      "also write the output here, turned over by size; a file for each supervisor",
+      "also write the output to this file, rotated by size; each supervisor needs its own file",
     )
-    .addOption(count("--log-file-max-mb <mb>", "size at which it is turned over", DEFAULT_LOG_FILE_MB))
+    .addOption(count("--log-file-max-mb <mb>", "size at which the log file is rotated", DEFAULT_LOG_FILE_MB))
     .addOption(
       count(
         "--log-file-keep <count>",
-        "older files that are kept, as FILE.1 (the youngest)",
+        "number of rotated log files to keep; FILE.1 is the newest",
         DEFAULT_LOG_FILES,
       ),
     )
@@ -96,10 +100,11 @@ export function addRun(program: Command, io: Io, setExitCode: (code: number) => 
     .addHelpText(
       "after",
       `
-The command gets its own environment and MUSTER_LAUNCH_ID, WORKER_ID and
-MUSTER_POOL; its output is passed through. SIGTERM, SIGINT and SIGHUP are passed
-on, and a second one leaves no more time. The exit code is the command's: 128
-plus the signal's number when one ended it, 127 when it does not exist.
+The command inherits the environment, with MUSTER_LAUNCH_ID, WORKER_ID and
+MUSTER_POOL added; its output is passed through. SIGTERM, SIGINT and SIGHUP are
+passed on; after a second signal the command has at most 2 s. The exit code is
+the command's: 128 plus the signal number when a signal ended it, 127 when the
+command does not exist.
 
 Examples:
   $ muster run --pool gpu -- node worker.js
@@ -125,7 +130,7 @@ async function runCommand(
   if (!WORKER_ID.test(workerId)) {
     throw new CliError(`the worker id "${workerId}" does not match ${WORKER_ID.source}`, {
       exitCode: ExitCode.USAGE,
-      remedy: "set another with --worker-id or WORKER_ID",
+      remedy: "give a valid id with --worker-id or WORKER_ID",
     });
   }
   const supervised: SuperviseOptions = {

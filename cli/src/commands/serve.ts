@@ -25,8 +25,8 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
   };
   add(
     "dev",
-    "run a scheduler for development, with a PostgreSQL of its own",
-    "Runs a scheduler for development: logs for people, and a real PostgreSQL of its own unless DATABASE_URL names one.",
+    "run a scheduler for development with an embedded PostgreSQL",
+    "Runs a scheduler for development: with a readable log, and an embedded PostgreSQL unless DATABASE_URL names a server.",
     DEV_HELP,
     (argv) => {
       io.stderr.write(devHints(argv, io));
@@ -36,14 +36,14 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
   add(
     "serve",
     "run a scheduler",
-    "Runs a scheduler until it is told to stop (SIGTERM, SIGINT). Needs DATABASE_URL for a database of yours; without it, a PostgreSQL of its own is started.",
+    "Runs a scheduler until SIGTERM or SIGINT. DATABASE_URL names the database; without it an embedded PostgreSQL is started.",
     SERVE_HELP,
     (argv) => runScheduler(argv, io, io.env),
   );
   add(
     "migrate",
-    "bring the database up to date, then end",
-    "Applies the migrations that the database named by DATABASE_URL lacks, then ends.",
+    "apply missing database migrations, then exit",
+    "Applies the migrations that the database lacks (DATABASE_URL names it), then exits.",
     "\nExamples:\n  $ DATABASE_URL=postgres://localhost/muster muster migrate",
     async (argv) => {
       const { runMigrate } = await import("@muster/scheduler");
@@ -84,11 +84,11 @@ function devHints(argv: readonly string[], { env, stderr }: Io): string {
   const { dim } = stderr.colors;
   const named = env.DATABASE_URL || argv.some((each) => each.startsWith("--database-url"));
   const database = named
-    ? "uses the PostgreSQL that you named"
-    : "starts a PostgreSQL of its own and keeps its data for the next time; DATABASE_URL takes yours instead";
+    ? "uses the PostgreSQL server that you named"
+    : "starts an embedded PostgreSQL and keeps its data for the next start; set DATABASE_URL to use your own server";
   const hints = [
     `muster dev ${database}.`,
-    "In another terminal: `muster submit TYPE JSON --wait`, `muster workers`, `muster why ID`. Ctrl-C ends it.",
+    "In another terminal: `muster submit TYPE JSON --wait`, `muster workers`, `muster why ID`. Ctrl-C stops it.",
   ];
   return hints.map((hint) => `${dim(hint)}\n`).join("");
 }

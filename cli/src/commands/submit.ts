@@ -40,35 +40,47 @@ export function addSubmit(program: Command, io: Io): void {
   const duration = argument(parseDuration);
   const command = program
     .command("submit")
-    .argument("<type>", "task type: the name its handler is registered under")
+    .argument("<type>", "task type: the name of its handler")
     .argument("[payload]", "JSON, @FILE for a file's content, or - for standard input")
-    .summary("submit a task, and with --wait see it through")
-    .description("Submits a task. When this returns 0, the task is durable; its id is printed.")
-    .option("--queue <name>", "queue; default: default")
+    .summary("submit a task; --wait waits for its result")
+    .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.")
+    .option("--queue <name>", "queue name; default: default")
     .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
-    .option("--delay <duration>", "start no sooner than this from now, for example 90s or 1h30m", duration)
+    .option("--delay <duration>", "delay before the task may start, for example 90s or 1h30m", duration)
     .option(
       "--unique-key <key>",
-      "at most one task with this key in the queue; a second submit finds the first",
+      "at most one task with this key in the queue; a second submit returns the first task",
     )
-    .option("--header <k=v>", "metadata for the worker; repeat for more", keyValue)
-    .option("--label <k=v>", "only a worker with this label; repeat for more", keyValue)
-    .option("--resource <name>", "only a worker that has this loaded; repeat for more", collect)
-    .option("--max-retries <n>", "attempts after the first; default 3", wholeNumber(0, 1000))
-    .option("--run-timeout <duration>", "longest run of an attempt; default: none", duration)
-    .option("--queue-timeout <duration>", "longest wait for the first start; default: none", duration)
+    .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
+    .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
+    .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
+    .option(
+      "--max-retries <n>",
+      "maximum number of retries after the first attempt; default 3",
+      wholeNumber(0, 1000),
+    )
+    .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
+    .option(
+      "--queue-timeout <duration>",
+      "time limit of the wait for the first start; default: none",
+      duration,
+    )
     .option("--content-type <type>", "media type of the payload; default: see below")
     .option("--wait", "show progress on stderr until the task ends, then its result on stdout")
-    .option("--wait-timeout <duration>", "as --wait, but no longer than this; exit code 6 then", duration)
+    .option(
+      "--wait-timeout <duration>",
+      "like --wait, but at most this long; then the exit code is 6",
+      duration,
+    )
     .option("--json", "print the SubmittedTask, or with --wait the Task, as JSON")
     .addHelpText(
       "after",
       `
-Payload: an argument or standard input is application/json unless
---content-type says otherwise. A file has the media type of its name (.png is
-image/png), or application/octet-stream. What is JSON by its media type must
-parse, and loses a byte-order mark. The bytes are sent as they are; without a
-payload, none are.
+Payload: an argument and standard input are sent as application/json unless
+--content-type is given. The media type of a file follows from its name (.png is
+image/png), else it is application/octet-stream. A JSON payload must be valid;
+its byte-order mark is removed. All other bytes are sent unchanged. Without a
+payload the task has none.
 
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
 was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
@@ -101,7 +113,7 @@ async function submit(
     serviceName: "muster-cli",
     exportTimeoutMs: EXPORT_MS,
     onError: (why) =>
-      io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace: ${why}`)}\n`),
+      io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace was exported: ${why}`)}\n`),
   });
   try {
     await withSession(command, io, (session) => submitIn(session, type, payload, options, io));
@@ -168,7 +180,7 @@ function writeSubmitted(submitted: SubmittedTask, io: Io): void {
   io.stdout.write(`${submitted.taskId}\n`);
   if (submitted.duplicate) noteDuplicate(submitted, io);
   if (!io.stdout.isTTY || !io.stderr.isTTY) return;
-  io.stderr.write(`${io.stderr.colors.dim(`look at it with \`muster task ${submitted.taskId}\``)}\n`);
+  io.stderr.write(`${io.stderr.colors.dim(`\`muster task ${submitted.taskId}\` shows it`)}\n`);
 }
 
 /** The work is done, but a secondary step failed. */

@@ -21,9 +21,9 @@ export function addTask(program: Command, io: Io): void {
     .command("task")
     .argument("<id>", "task id, for example t-1042")
     .summary("show one task with its attempts, payload and result")
-    .description("Shows one task: where it stands, its attempts, failure, payload and result.")
-    .option("--result", "print only the result, as it is")
-    .option("--json", "print the Task as JSON; payload and output are base64 there")
+    .description("Shows one task: its state, attempts, failure, payload and result.")
+    .option("--result", "print only the result, unchanged")
+    .option("--json", "print the Task as JSON, with payload and output in base64")
     .addHelpText(
       "after",
       `
@@ -47,7 +47,7 @@ async function showTask(id: string, options: Options, command: Command, io: Io):
       throw new CliError(`task ${id} has no result: it is ${enumName(TaskState, task.state)}`, {
         exitCode: ExitCode.REFUSED,
         reason: "NO_RESULT",
-        remedy: `\`muster why ${id}\` says why`,
+        remedy: `\`muster why ${id}\` explains why`,
       });
     }
     writeResult(task, io);

@@ -40,7 +40,7 @@ export function addTasks(program: Command, io: Io): void {
   const command = program
     .command("tasks")
     .summary("list tasks, newest first")
-    .description("Lists tasks, newest first. Filters are joined: a task must pass all of them.")
+    .description("Lists tasks, newest first. A task must match all filters.")
     .option(
       "--state <state>",
       `${enumChoices(TaskState).join(", ")}; repeat or use commas`,
@@ -50,11 +50,11 @@ export function addTasks(program: Command, io: Io): void {
     .option("--type <type>", "only this task type")
     .option("--detail <detail>", "only this detail, for example RETRIES_EXHAUSTED or succeeded_with_warnings")
     .option("--worker <id>", "only tasks that this worker holds or held last")
-    .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
-    .option("--page-token <token>", "go on where an earlier list ended")
+    .option("--limit <n>", "maximum number of tasks", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "continue where an earlier list ended")
     .option(
       "--json",
-      "print the ListTasksResponse as JSON; payloads and results are left out, see omittedFields there and `muster task ID --json`",
+      "print the ListTasksResponse as JSON, without payloads and results (omittedFields names them); `muster task ID --json` has them",
     )
     .addHelpText(
       "after",

@@ -38,14 +38,10 @@ export function addTop(program: Command, io: Io): void {
     .command("top")
     .summary("watch queues, workers, stuck tasks and failures live")
     .description(
-      "Shows queues, workers, running tasks and recent failures, what needs attention first in each, and goes on until q or Ctrl-C. When the scheduler goes away it says so and goes on when it is back. Piped, or with --once, it shows one frame.",
+      "Shows queues, workers, running tasks and recent failures, what needs attention first, and refreshes until q or Ctrl-C. While the scheduler does not answer, the last answer stays on the screen with its age. Piped, or with --once, prints one frame.",
     )
-    .option(
-      "--interval <duration>",
-      "time between two looks, 250ms to 1h; default 2s",
-      argument(parseInterval),
-    )
-    .option("--once", "show one frame and end")
+    .option("--interval <duration>", "refresh interval, 250ms to 1h; default 2s", argument(parseInterval))
+    .option("--once", "print one frame and exit")
     .addHelpText("after", "\nExamples:\n  $ muster top\n  $ muster top --interval 10s\n  $ muster top --once")
     .action((options: Options, self: Command) => showTop(options, self, io));
   addConnectionOptions(command);
@@ -162,7 +158,7 @@ function viewOf(known: Known, client: Client, terminal: Terminal, io: Io): View 
     // The cursor rests below the frame; one more line would push the first off the screen.
     rows: rows - 1,
     colors: io.stdout.colors,
-    help: "q quits   muster why ID explains   muster doctor looks for causes",
+    help: "q quits   muster why ID explains   muster doctor checks everything",
   };
 }
 

@@ -20,10 +20,10 @@ const KINDS: readonly SubjectKind[] = ["task", "worker", "queue"];
 export function addWhy(program: Command, io: Io): void {
   const command = program
     .command("why")
-    .argument("<id>", "task, worker or queue; task:ID, worker:ID and queue:NAME say which")
+    .argument("<id>", "task, worker or queue; task:ID, worker:ID and queue:NAME are unambiguous")
     .summary("explain why a task, worker or queue is not moving")
     .description(
-      "Explains why a task, worker or queue stands where it stands: each reason with the facts it rests on and what to do. The most important reason comes first.",
+      "Explains the state of a task, worker or queue: each reason with its evidence and its remedy, the most important reason first.",
     )
     .option("--json", "print the Explanation as JSON")
     .addHelpText(

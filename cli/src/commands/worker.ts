@@ -15,8 +15,10 @@ export function addWorker(program: Command, io: Io): void {
   const command = program
     .command("worker")
     .argument("<id>", "worker id (its newest session), or a session id")
-    .summary("show one worker: what it holds, its beats, its startup")
-    .description("Shows one worker: where it stands, what it holds, its last beat and how its startup went.")
+    .summary("show one worker: attempts, last heartbeat, startup")
+    .description(
+      "Shows one worker: its state, the attempts that it holds, its last heartbeat and its startup phases.",
+    )
     .option("--json", "print the Worker as JSON")
     .addHelpText(
       "after",

@@ -31,7 +31,7 @@ const COLUMNS = [
   { title: "POOL", shrink: "last" },
   { title: "BUSY", align: "right" },
   { title: "TYPES", shrink: "first" },
-  { title: "LAST BEAT" },
+  { title: "HEARTBEAT" },
 ] as const;
 
 /** Everything but what has ended for good: a lost worker is news. */
@@ -45,7 +45,7 @@ export function addWorkers(program: Command, io: Io): void {
     .command("workers")
     .summary("list workers, newest first")
     .description(
-      "Lists workers, newest first: those that live, and with --all the gone as well; then those that were refused, with the reason and how often.",
+      "Lists workers, newest first: the living ones, with --all also those that ended; then those that were refused at registration, with the reason and the count.",
     )
     .addOption(
       new Option("--state <state>", `${enumChoices(WorkerState).join(", ")}; repeat or use commas`)
@@ -53,15 +53,15 @@ export function addWorkers(program: Command, io: Io): void {
         .conflicts("all"),
     )
     .option("--pool <name>", "only this pool")
-    .option("--all", "the gone as well, for as long as they are remembered")
-    .option("--limit <n>", "at most this many", wholeNumber(1, 100_000), 50)
-    .option("--page-token <token>", "go on where an earlier list ended")
+    .option("--all", "also list workers that ended, for as long as they are kept")
+    .option("--limit <n>", "maximum number of workers", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "continue where an earlier list ended")
     .option("--json", "print the ListWorkersResponse as JSON")
     .addHelpText(
       "after",
       `
 Piped, each line has: id, state, detail, pool, attempts held / slots, task
-types, time of the last beat; with tabs between them.
+types, time of the last heartbeat; with tabs between them.
 
 Examples:
   $ muster workers
@@ -94,7 +94,7 @@ async function listWorkers(options: Options, command: Command, io: Io): Promise<
     page.items.map((worker) => row(worker, io)),
   );
   if (page.items.length === 0)
-    noteNone(io, "no workers match", "`muster workers --all` has the gone as well");
+    noteNone(io, "no workers match", "`muster workers --all` also lists those that ended");
   noteMore(io, page);
 }
 

@@ -46,7 +46,7 @@ async function resolve({ host }: Target): Promise<Finding> {
       name,
       status: CheckStatus.FAILED,
       summary: `${host} cannot be resolved: ${messageOf(error)}`,
-      remedy: "is the name right? Give the address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
+      remedy: "check the name; give the address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
     };
   }
 }
@@ -64,8 +64,8 @@ async function openPort({ host, port }: Target): Promise<Finding> {
     status: CheckStatus.FAILED,
     summary: `port ${port} of ${host} cannot be reached: ${error.message}`,
     remedy: /ECONNREFUSED/.test(error.message)
-      ? "nothing listens there: start the scheduler (`muster serve`, `muster dev`), or say where it is with --scheduler"
-      : "look at the network and the firewall between here and there",
+      ? "nothing listens there: start the scheduler (`muster serve`, `muster dev`), or give its address with --scheduler"
+      : "check the network and the firewall between this machine and the scheduler",
   };
 }
 
@@ -83,15 +83,23 @@ async function handshake({ host, port, tls }: Target): Promise<Finding> {
   });
   if (tls) {
     if (error === undefined)
-      return { name, status: CheckStatus.OK, summary: "TLS is agreed, and the certificate is trusted" };
+      return {
+        name,
+        status: CheckStatus.OK,
+        summary: "the TLS handshake succeeded, and the certificate is trusted",
+      };
     return { name, status: CheckStatus.FAILED, ...whyNoTls(error, host) };
   }
   if (error !== undefined)
-    return { name, status: CheckStatus.OK, summary: "the port speaks no TLS, and none was asked for" };
+    return {
+      name,
+      status: CheckStatus.OK,
+      summary: "the port does not use TLS, and this command does not either",
+    };
   return {
     name,
     status: CheckStatus.FAILED,
-    summary: "the port speaks TLS, and the command line does not",
+    summary: "the port uses TLS, and this command does not",
     remedy: "give the authority that signed the scheduler's certificate with --tls-ca or MUSTER_TLS_CA",
   };
 }
@@ -109,33 +117,33 @@ function whyNoTls(error: Failure, host: string): { summary: string; remedy: stri
   if (code === "CERT_NOT_YET_VALID") {
     return {
       summary: `the scheduler's certificate is not valid yet (${message})`,
-      remedy: "look whether the clocks of this machine and of the one that made the certificate are right",
+      remedy: "check the clocks of this machine and of the machine that issued the certificate",
     };
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return {
-      summary: `the scheduler's certificate is not for ${host}: it has ${error.names || "no names"}`,
-      remedy: `give --scheduler one of the names that the certificate has, or make one that has ${host}`,
+      summary: `the scheduler's certificate is not valid for ${host}: its names are ${error.names || "empty"}`,
+      remedy: `give --scheduler one of the certificate's names, or issue a certificate for ${host}`,
     };
   }
   if (UNTRUSTED.has(code)) {
     return {
-      summary: `the scheduler's certificate is not signed by the authority that was given (${message})`,
+      summary: `the scheduler's certificate is not signed by the given authority (${message})`,
       remedy:
-        "give the authority that signed it with --tls-ca or MUSTER_TLS_CA; or this is another scheduler than you mean",
+        "give the authority that signed it with --tls-ca or MUSTER_TLS_CA; or check that this is the scheduler that you mean",
     };
   }
   if (NO_TLS.test(`${code} ${message}`)) {
     return {
-      summary: "the port speaks no TLS, and the command line does",
+      summary: "the port does not use TLS, and this command does",
       remedy:
-        "leave --tls-ca and MUSTER_TLS_CA out, or give the scheduler a certificate (--tls-cert and --tls-key)",
+        "remove --tls-ca and MUSTER_TLS_CA, or give the scheduler a certificate (--tls-cert and --tls-key)",
     };
   }
   return {
-    summary: `TLS is not agreed: ${message}`,
+    summary: `the TLS handshake failed: ${message}`,
     remedy:
-      "give the authority that signed the scheduler's certificate with --tls-ca; leave it out when the scheduler has no TLS",
+      "give the authority that signed the scheduler's certificate with --tls-ca; remove it when the scheduler does not use TLS",
   };
 }
 
@@ -163,7 +171,7 @@ async function probeHttp({ http, tls }: Target): Promise<Finding> {
     status: CheckStatus.WARNING,
     summary,
     remedy:
-      "say where the scheduler's HTTP address is with --http HOST:PORT if it is another; its body names what is wrong",
+      "if the scheduler's HTTP address is another, give it with --http HOST:PORT; the response body names the failed check",
   };
 }
 

@@ -25,9 +25,9 @@ export function launchFields(launch: Launch, now: number): [string, Cell | strin
     ["command", launch.command],
     ["process", `pid ${launch.pid} on ${launch.hostname}`],
     ["supervisor", launch.supervisorSilent ? `${launch.supervisor}, silent` : launch.supervisor],
-    ["heard of", momentCell(launch.reportTime, now)],
+    ["last report", momentCell(launch.reportTime, now)],
     [
-      "to register",
+      "time to register",
       registerTimeLeft && {
         text: `${formatDuration(durationMs(registerTimeLeft))} left`,
         plain: String(durationMs(registerTimeLeft)),

@@ -16,7 +16,7 @@ export function writeResult(task: Task, { stdout, stderr }: Io): void {
     if (stdout.isTTY) {
       const size = `${formatBytes(output.byteLength)} of ${contentType}`;
       stderr.write(
-        `${size} are not shown on a terminal: \`muster task ${task.id} --result > FILE\` keeps them\n`,
+        `${size} are not shown on a terminal: \`muster task ${task.id} --result > FILE\` saves them\n`,
       );
       return;
     }

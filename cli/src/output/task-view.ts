@@ -22,7 +22,7 @@ const ATTEMPT_COLUMNS = [
   { title: "ATTEMPT" },
   { title: "OUTCOME", shrink: "last" },
   { title: "WORKER", shrink: "first" },
-  { title: "GIVEN OUT" },
+  { title: "ASSIGNED" },
   { title: "TOOK" },
   { title: "FAILURE", shrink: "last" },
 ] as const;
@@ -51,11 +51,11 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],
-    ["given out", momentCell(task.assignTime, now)],
+    ["assigned", momentCell(task.assignTime, now)],
     ["accepted", momentCell(task.acceptTime, now)],
     ["started", momentCell(task.startTime, now)],
     ["ended", momentCell(task.finishTime, now)],
-    ["cancel asked", momentCell(task.cancelTime, now)],
+    ["cancel requested", momentCell(task.cancelTime, now)],
     ["cancel reason", unlessEmpty(task.cancelReason)],
     ["took", task.metrics?.runDuration && durationCell(task.metrics.runDuration)],
     ["phases", unlessEmpty(phasesText(task))],
@@ -73,7 +73,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ...(stdout.isTTY ? [] : task.attempts.map(earlierAttempt)),
     ...(stdout.isTTY || task.omittedAttemptCount === 0
       ? []
-      : [["attempts left out", String(task.omittedAttemptCount)] as [string, string]]),
+      : [["omitted attempts", String(task.omittedAttemptCount)] as [string, string]]),
   ]);
   if (!stdout.isTTY) return;
   if (task.attempts.length > 0) {
@@ -84,7 +84,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
       task.attempts.map((attempt) => attemptRow(attempt, now)),
     );
     if (task.omittedAttemptCount > 0)
-      stdout.write(`${colors.dim(`${task.omittedAttemptCount} more attempts in the middle are left out`)}\n`);
+      stdout.write(`${colors.dim(`${task.omittedAttemptCount} more attempts in the middle are omitted`)}\n`);
   }
   const traceback = task.failure?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);

@@ -50,7 +50,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["sdk", unlessEmpty(worker.sdk)],
     ["scheduler", unlessEmpty(worker.schedulerId)],
     ["connected", momentCell(worker.connectTime, now)],
-    ["last beat", momentCell(worker.heartbeatTime, now)],
+    ["last heartbeat", momentCell(worker.heartbeatTime, now)],
     ["gone", momentCell(worker.goneTime, now)],
     ...(worker.lastHeartbeat === undefined ? [] : beatFields(worker.lastHeartbeat)),
     ...(worker.launch === undefined ? [] : launchFields(worker.launch, now)),
@@ -70,7 +70,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
   const tail = worker.launch?.exit?.logTail ?? "";
-  if (tail !== "") stdout.write(`\n${colors.dim("the end of its output")}\n${printable(tail).trimEnd()}\n`);
+  if (tail !== "") stdout.write(`\n${colors.dim("last output")}\n${printable(tail).trimEnd()}\n`);
 }
 
 function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
@@ -78,8 +78,11 @@ function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
   const p99 = beat.eventLoopDelayP99;
   return [
     [
-      "loop turned",
-      age && { text: `${formatDuration(durationMs(age))} before that beat`, plain: String(durationMs(age)) },
+      "event loop ran",
+      age && {
+        text: `${formatDuration(durationMs(age))} before that heartbeat`,
+        plain: String(durationMs(age)),
+      },
     ],
     ["loop delay p99", p99 && durationCell(p99)],
     ["cpu", { text: `${Math.round(beat.cpuUsage * 100)}% of one core`, plain: String(beat.cpuUsage) }],

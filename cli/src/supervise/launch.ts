@@ -176,7 +176,7 @@ export class Launch {
     const killed = this.#memory.evidence();
     if (killed !== undefined && !this.#stopRequested) return killed;
     const crashed = signal !== null || (code ?? 0) > 128;
-    return crashed && this.#log.heapFull !== "" ? `the runtime said: ${this.#log.heapFull}` : undefined;
+    return crashed && this.#log.heapFull !== "" ? `the runtime reported: ${this.#log.heapFull}` : undefined;
   }
 
   #look(): void {

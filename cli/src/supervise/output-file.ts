@@ -27,7 +27,7 @@ export class OutputFile {
       ...options,
       onFault: (error) => onFault(`the log file ${options.path} cannot be written: ${error.message}`),
       onRecovered: (lost) =>
-        onFault(`the log file ${options.path} is written again; it lacks ${lost} writes`),
+        onFault(`the log file ${options.path} can be written again; ${lost} writes are missing`),
     });
   }
 

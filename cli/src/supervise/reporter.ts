@@ -95,7 +95,7 @@ export class Reporter {
       this.#log.say(
         "warn",
         "launch.report.dropped",
-        "too many ends wait for the scheduler: the oldest is dropped",
+        "too many exit reports wait for the scheduler: the oldest is dropped",
         {
           launch_id: dropped?.message.launchId,
         },
@@ -125,7 +125,7 @@ export class Reporter {
       this.#log.say(
         "error",
         "launch.report.undelivered",
-        `${this.#exits.length} ${this.#exits.length === 1 ? "end" : "ends"} could not be reported to the scheduler within ${timeoutMs / 1000} s`,
+        `${this.#exits.length} ${this.#exits.length === 1 ? "exit report" : "exit reports"} could not be delivered to the scheduler within ${timeoutMs / 1000} s`,
         { launch_ids: this.#exits.map(({ message }) => message.launchId) },
       );
       this.#exits = [];
@@ -157,7 +157,7 @@ export class Reporter {
     } catch (error) {
       return this.#failed(error, exit);
     }
-    if (this.#away) this.#log.say("info", "launch.report.resumed", "the scheduler takes reports again");
+    if (this.#away) this.#log.say("info", "launch.report.resumed", "the scheduler accepts reports again");
     this.#away = false;
     this.#retryMs = 0;
     return "more";
@@ -180,7 +180,7 @@ export class Reporter {
     this.#log.say(
       "info",
       "launch.reported",
-      `the scheduler knows of the end; ${requeuedCount} ${requeuedCount === 1 ? "attempt was" : "attempts were"} requeued`,
+      `the exit was reported to the scheduler; ${requeuedCount} ${requeuedCount === 1 ? "attempt was" : "attempts were"} requeued`,
       {
         launch_id: exit.message.launchId,
         requeued: requeuedCount,
@@ -213,11 +213,11 @@ export class Reporter {
     // It would be refused every time.
     const final = !(error instanceof MusterError) || reason === "INVALID_REQUEST";
     if (!this.#away || final) {
-      const then = final ? "this one is given up" : "they are kept and tried again";
+      const then = final ? "this one is dropped" : "they are kept and retried";
       this.#log.say(
         "warn",
         "launch.report.failed",
-        `the scheduler at ${this.#client.addresses.join(", ")} takes no reports: ${message}; ${then}`,
+        `the scheduler at ${this.#client.addresses.join(", ")} accepts no reports: ${message}; ${then}`,
         { error: message, reason, kept: this.#exits.length },
       );
     }

@@ -39,7 +39,12 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   const streams = outputs(io);
   let current: Launch | undefined;
   const onStop = (signal: StopSignal): void => {
-    log.say("info", "launch.stopping", `${signal}: passed on; a second one leaves no more time`, { signal });
+    log.say(
+      "info",
+      "launch.stopping",
+      `${signal}: passed to the worker; a second signal kills it within 2 s`,
+      { signal },
+    );
     stopping.abort();
     // A terminal that is closed is no reason to die without a word.
     current?.stop(signal === "SIGHUP" ? "SIGTERM" : signal);
@@ -92,7 +97,7 @@ function openFile(options: OutputFileOptions, onFault: (message: string) => void
   } catch (error) {
     throw new CliError(
       `the log file ${options.path} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-      { exitCode: ExitCode.FAILED, remedy: "name another with --log-file, or none" },
+      { exitCode: ExitCode.FAILED, remedy: "give another file with --log-file, or omit it" },
     );
   }
 }
@@ -117,8 +122,8 @@ function sayEnd(
       : message.signal
         ? `was killed by ${message.signal}`
         : `exited with code ${exitCode}`;
-  const memory = message.outOfMemory ? ` for lack of memory (${message.outOfMemoryEvidence})` : "";
-  const next = delayMs === undefined ? "" : `; starting it again in ${formatDuration(delayMs)}`;
+  const memory = message.outOfMemory ? ` because memory ran out (${message.outOfMemoryEvidence})` : "";
+  const next = delayMs === undefined ? "" : `; restarting it in ${formatDuration(delayMs)}`;
   log.say(
     failed ? "error" : "info",
     "launch.ended",

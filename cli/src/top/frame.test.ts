@@ -95,10 +95,10 @@ describe("a frame of muster top", () => {
       "workers none",
       "tasks   0 ready, 0 later, 0 active, 0 stuck",
       "",
-      "no queues yet: the first submit makes one",
-      "no workers: `muster why queue:NAME` says what waits for one",
+      "no queues yet: the first submit creates one",
+      "no workers: `muster why queue:NAME` shows what waits for one",
       "nothing is running",
-      "no task failed within the hour",
+      "no task failed within the last hour",
     ]);
     assert.equal(lines.at(-1), "q quits");
     assert.equal(lines.length, 23);
@@ -145,11 +145,11 @@ describe("a frame of muster top", () => {
   it("says that the scheduler is away, for how long, and that what is shown is old", () => {
     const lines = frame(BUSY, { failure: "no scheduler answers: ECONNREFUSED", silentMs: 12_000 });
     assert.deepEqual(lines.slice(3, 5), [
-      "no answer for 12 s, trying again; what follows is from before",
+      "no answer for 12 s, retrying; the rest is the last answer",
       "  no scheduler answers: ECONNREFUSED",
     ]);
     const never = frame(undefined, { failure: "ECONNREFUSED", silentMs: 3_000 });
-    assert.deepEqual(never.slice(1, 3), ["no answer for 3.0 s, trying again", "  ECONNREFUSED"]);
+    assert.deepEqual(never.slice(1, 3), ["no answer for 3.0 s, retrying", "  ECONNREFUSED"]);
     assert.equal(never.length, 23);
   });
 

@@ -211,9 +211,9 @@ function separated(parts: readonly Cell[]): Cell[] {
 
 function trouble({ failure, silentMs, overview, columns, colors }: View): string[] {
   if (failure === undefined) return [];
-  const shown = overview === undefined ? "" : "; what follows is from before";
+  const shown = overview === undefined ? "" : "; the rest is the last answer";
   return [
-    colors.red(cut(`no answer for ${formatDuration(silentMs)}, trying again${shown}`, columns)),
+    colors.red(cut(`no answer for ${formatDuration(silentMs)}, retrying${shown}`, columns)),
     colors.red(cut(`  ${oneLine(failure)}`, columns)),
   ];
 }
@@ -238,7 +238,7 @@ function queues({ queues: list, queueCount }: Overview, colors: Colors): Section
   return {
     columns: QUEUE_COLUMNS,
     rows: list.map(row),
-    none: "no queues yet: the first submit makes one",
+    none: "no queues yet: the first submit creates one",
     total: Number(queueCount),
   };
 }
@@ -266,7 +266,7 @@ function workers({ workers: list, workerStates }: Overview, colors: Colors): Sec
   return {
     columns: WORKER_COLUMNS,
     rows: list.map(row),
-    none: "no workers: `muster why queue:NAME` says what waits for one",
+    none: "no workers: `muster why queue:NAME` shows what waits for one",
     total: Math.max(counted, list.length),
   };
 }
@@ -303,7 +303,7 @@ function failures({ failures: list, recentFailureCount }: Overview, colors: Colo
   return {
     columns: FAILURE_COLUMNS,
     rows: list.map(row),
-    none: "no task failed within the hour",
+    none: "no task failed within the last hour",
     total: Number(recentFailureCount),
   };
 }
