@@ -173,7 +173,7 @@ describe("muster doctor", () => {
     assert.equal(alone.code, 5);
     assert.match(
       check(alone.diagnosis, "connection.scheduler").summary,
-      /its port is open: its process is stopped/,
+      /its port is open: the process is stopped/,
     );
     assert.equal(check(alone.diagnosis, "connection.port").status, CheckStatus.OK);
     await third.program.end("SIGKILL");
