@@ -313,5 +313,8 @@ test("5: nothing listens, nothing answers, or the database is away", async (t) =
 test("help is on stdout and ends with the exit codes", async () => {
   const { exitCode, stdout, stderr } = await runMuster(["--help"]);
   assert.deepEqual([exitCode, stderr], [0, ""]);
-  assert.match(stdout.toString(), /Exit codes:\n {2}0 {2}done\n(.*\n)* {2}6 {2}--wait-timeout ended the wait\n$/);
+  assert.match(
+    stdout.toString(),
+    /Exit codes:\n {2}0 {2}done\n(.*\n)* {2}6 {2}--wait-timeout ended the wait\n$/,
+  );
 });
