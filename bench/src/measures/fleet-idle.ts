@@ -74,10 +74,10 @@ function report(samples: readonly Sample[]): Findings {
   return {
     tables: [
       {
-        title: `Idle workers that beat every 5 s, median of ${runsOf(samples)} runs`,
+        title: `Idle workers with a heartbeat every 5 s, median of ${runsOf(samples)} runs`,
         head: [
           ...["server", "heap KiB each", "buffers KiB each", "RSS KiB each", "RSS MiB in all"],
-          ...["% of a core", "PostgreSQL % of a core", "beats/s"],
+          ...["% of a core", "PostgreSQL % of a core", "heartbeats/s"],
         ],
         rows,
       },

@@ -39,7 +39,7 @@ const WITHOUT_EVENTS = new URL("../sdk-cost/without-events.ts", import.meta.url)
 
 /** In this order in the table. */
 export const VARIANTS: readonly Variant[] = [
-  { key: "usual", label: "as it is: events kept, tracing off, nobody asks", plan: {} },
+  { key: "usual", label: "as it is: events kept, tracing off, no explanations asked for", plan: {} },
   {
     key: "no-events",
     label: "without events (cut out of the statements)",
