@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { ROOT_CONTEXT, SpanKind } from "@opentelemetry/api";
 import { SamplingDecision } from "@opentelemetry/sdk-trace";
-import { createSampler, DECIDED, readSampling } from "./sampling.ts";
+import { createSampler } from "./sampler.ts";
+import { readSampling } from "./sampling.ts";
+import { DECIDED } from "./tracing.ts";
 
 it("the sampler's variables are read, and every fault is told", () => {
   const faults: string[] = [];

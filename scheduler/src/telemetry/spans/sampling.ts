@@ -1,13 +1,3 @@
-import { type Context, createContextKey } from "@opentelemetry/api";
-import {
-  AlwaysOffSampler,
-  AlwaysOnSampler,
-  ParentBasedSampler,
-  type Sampler,
-  SamplingDecision,
-  TraceIdRatioBasedSampler,
-} from "@opentelemetry/sdk-trace";
-
 /** Which traces begin here, as `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` say. */
 export interface Sampling {
   readonly name: (typeof SAMPLERS)[number];
@@ -38,38 +28,4 @@ export function readSampling(env: Readonly<Record<string, string | undefined>>, 
   if (name?.endsWith("traceidratio") && !(ratio >= 0 && ratio <= 1))
     faults.push(`OTEL_TRACES_SAMPLER_ARG: "${argument}" is not a number from 0 to 1`);
   return { name: name ?? "parentbased_always_on", ratio };
-}
-
-/** Marks a context whose span is recorded: what its trace began with was, perhaps in another process. */
-export const DECIDED = createContextKey("muster: sampled");
-
-/** The sampler that was asked for, but for spans whose fate is already decided. */
-export function createSampler({ name, ratio }: Sampling): Sampler {
-  const sampler = named(name, ratio);
-  return {
-    shouldSample: (context: Context, traceId, spanName, kind, attributes, links) =>
-      context.getValue(DECIDED) === true
-        ? { decision: SamplingDecision.RECORD_AND_SAMPLED }
-        : sampler.shouldSample(context, traceId, spanName, kind, attributes, links),
-    toString: () => sampler.toString(),
-  };
-}
-
-function named(name: Sampling["name"], ratio: number): Sampler {
-  switch (name) {
-    case "always_on":
-      return new AlwaysOnSampler();
-    case "always_off":
-      return new AlwaysOffSampler();
-    case "traceidratio":
-      return new TraceIdRatioBasedSampler(ratio);
-    case "parentbased_always_on":
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
-    case "parentbased_always_off":
-      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
-    case "parentbased_traceidratio":
-      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) });
-    default:
-      return name satisfies never;
-  }
 }

@@ -1,10 +1,20 @@
-import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
+import {
+  context,
+  createContextKey,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
 import type { NewTask } from "../../domain/tasks/task.ts";
-import { DECIDED } from "./sampling.ts";
 import type { SpanIds } from "./span-ids.ts";
 import type { SpanRecord } from "./span-record.ts";
 import { hrTime, spanContext, within } from "./span-values.ts";
 import { type Accepted, inCall, SubmitSpans } from "./submit-spans.ts";
+
+/** Marks a context whose span is recorded: its trace was sampled where it began, perhaps in another process. */
+export const DECIDED = createContextKey("muster: sampled");
 
 /** Writes spans. Without an exporter it only passes the producers' context on. */
 export interface Tracing {
