@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { env, execPath } from "node:process";
 import { after, describe, it } from "node:test";
-import { ROOT } from "../support/checks.ts";
-import { nothingLeftOf } from "../support/left-behind.ts";
+import { nothingLeftOf } from "../support/programs/left-behind.ts";
+import { ROOT } from "../support/repo/checks.ts";
 
 /** A run of the bench, and a way to wait for its words. */
 function startBench(args: readonly string[], mark: string) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, it } from "node:test";
-import { killAll } from "../support/program.ts";
+import { killAll } from "../support/programs/program.ts";
 import { runChaos } from "./chaos.ts";
 import { schedule } from "./schedule.ts";
 

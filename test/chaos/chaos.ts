@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { openTestDatabase } from "../support/postgres.ts";
+import { openTestDatabase } from "../support/database/postgres.ts";
 import { check, type Findings, type Run } from "./checks.ts";
 import { Fleet, TIMINGS } from "./fleet.ts";
 import { Producer } from "./producer.ts";

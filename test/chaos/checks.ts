@@ -1,4 +1,4 @@
-import type { TestDatabase } from "../support/postgres.ts";
+import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage, Trouble } from "./fleet.ts";
 
 /** A line of the workers' own history. */

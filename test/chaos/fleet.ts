@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { kill } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { findPgBouncer, PgBouncer } from "../support/pgbouncer.ts";
-import { startServer, type TestServer } from "../support/postgres.ts";
-import { Program } from "../support/program.ts";
-import { SmallDisk } from "../support/small-disk.ts";
+import { findPgBouncer, PgBouncer } from "../support/database/pgbouncer.ts";
+import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { SmallDisk } from "../support/database/small-disk.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { Program } from "../support/programs/program.ts";
 import type { Fault } from "./schedule.ts";
 
 /** Timings of the run. A worker is given up a lease and a grace after its last sign of life. */

@@ -1,6 +1,6 @@
 import { argv } from "node:process";
 import { parseArgs } from "node:util";
-import { killAll } from "../support/program.ts";
+import { killAll } from "../support/programs/program.ts";
 import { runChaos } from "./chaos.ts";
 
 const { values } = parseArgs({

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { after, describe, it } from "node:test";
-import { killAll } from "../support/program.ts";
-import { startTestWorker } from "../support/scheduler.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestWorker } from "../support/programs/scheduler.ts";
 
 describe("a worker pointed at a closed port", () => {
   after(killAll);

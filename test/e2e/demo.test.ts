@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { ROOT } from "../support/checks.ts";
-import { nothingLeftOf } from "../support/left-behind.ts";
-import { killAll, Program } from "../support/program.ts";
-import { type Folder, serve, temporaryFolder } from "../support/serve.ts";
+import { nothingLeftOf } from "../support/programs/left-behind.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { type Folder, serve, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT } from "../support/repo/checks.ts";
 
 /** The recognition of seven pages takes 10 s on two idle cores. */
 const DEMO_MS = 300_000;

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { runTool } from "../support/checks.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 describe("muster doctor and TLS", () => {
   let folder: string;

@@ -3,11 +3,11 @@ import { after, before, describe, it } from "node:test";
 import { fromJsonString } from "@bufbuild/protobuf";
 import { type Check, CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
 import { migrateDatabase } from "@muster/scheduler";
-import { Fleet, within } from "../support/fleet.ts";
-import { lockTable } from "../support/locker.ts";
-import { startServer, type TestServer } from "../support/postgres.ts";
-import { type Exit, killAll, Program } from "../support/program.ts";
-import { startTestScheduler } from "../support/scheduler.ts";
+import { lockTable } from "../support/database/locker.ts";
+import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { type Exit, killAll, Program } from "../support/programs/program.ts";
+import { startTestScheduler } from "../support/programs/scheduler.ts";
 
 const TOKEN = "doctors-token";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { runTool } from "../support/checks.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** What a follower shows of an event. */
 interface Shown {

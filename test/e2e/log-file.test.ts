@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Fleet } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
-import { supervise, workerCommand } from "../support/supervised.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { supervise, workerCommand } from "../support/programs/supervised.ts";
 
 /** 0.02 MB, a hundred lines or so. */
 const MAX_BYTES = 0.02 * 1024 * 1024;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
-import { within } from "../support/fleet.ts";
-import { runMuster } from "../support/muster.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { within } from "../support/fleet/fleet.ts";
+import { runMuster } from "../support/programs/muster.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 describe("mistakes at the command line", () => {
   let database: TestDatabase;

@@ -5,9 +5,9 @@ import { delimiter, dirname, join } from "node:path";
 import { execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
-import { ROOT, runTool, type ToolRun } from "../support/checks.ts";
-import { nothingLeftOf } from "../support/left-behind.ts";
-import { type Folder, temporaryFolder } from "../support/serve.ts";
+import { nothingLeftOf } from "../support/programs/left-behind.ts";
+import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT, runTool, type ToolRun } from "../support/repo/checks.ts";
 
 const PACKAGES = [
   { folder: "gen", name: "@muster/protocol" },

@@ -6,11 +6,11 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
-import { ROOT, runTool } from "../support/checks.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
-import { type Folder, temporaryFolder } from "../support/serve.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
+import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT, runTool } from "../support/repo/checks.ts";
 
 const SOURCES = join(ROOT, "test", "e2e", "python");
 const hasPython = await runTool("python3", ["--version"]).then(

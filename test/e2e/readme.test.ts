@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { ROOT, runTool, toolEnv } from "../support/checks.ts";
-import { nothingLeftOf } from "../support/left-behind.ts";
-import { killAll, Program } from "../support/program.ts";
-import { type Folder, type Served, serve, temporaryFolder } from "../support/serve.ts";
+import { nothingLeftOf } from "../support/programs/left-behind.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { type Folder, type Served, serve, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
 
 interface Block {
   /** Language and what follows it on the fence. */

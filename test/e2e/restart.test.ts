@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
-import { nothingLeftOf, processesOf } from "../support/left-behind.ts";
-import { killAll } from "../support/program.ts";
-import { startTestWorker } from "../support/scheduler.ts";
-import { type Folder, type Served, serve, temporaryFolder } from "../support/serve.ts";
+import { nothingLeftOf, processesOf } from "../support/programs/left-behind.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestWorker } from "../support/programs/scheduler.ts";
+import { type Folder, type Served, serve, temporaryFolder } from "../support/programs/serve.ts";
 
 const WAITING = 20;
 

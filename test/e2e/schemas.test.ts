@@ -5,9 +5,9 @@ import { Client, TaskFailedError } from "@muster/worker/client";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 /** Each library's schema gives the handler its types: `n` is a number in all three, or this does not compile. */
 const tasks = {

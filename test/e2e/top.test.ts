@@ -5,9 +5,9 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { WorkerState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
-import { supervise } from "../support/supervised.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { supervise } from "../support/programs/supervised.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 

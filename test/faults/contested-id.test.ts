@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { runTool } from "../support/checks.ts";
-import { Fleet, H, L, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { Fleet, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** How long a supervisor takes to start a process again. */
 const RESTART_MS = 1_000;

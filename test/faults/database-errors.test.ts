@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
 import pg from "pg";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, type Gate, within } from "../support/fleet.ts";
-import { lockTable } from "../support/locker.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { lockTable } from "../support/database/locker.ts";
+import { Fleet, type Gate, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
 
 /** Callers are told within this that the database cannot be used. */
 const TOLD_MS = 2_000;

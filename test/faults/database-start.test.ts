@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { Client, MusterError } from "@muster/worker/client";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { LOCKER, lockTable, openTransaction } from "../support/locker.ts";
-import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
+import { LOCKER, lockTable, openTransaction } from "../support/database/locker.ts";
+import {
+  createDatabase,
+  createRole,
+  type TestDatabase,
+  type TestRole,
+} from "../support/database/postgres.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 /** The database is looked at ten times a second. */
 const TOLD_MS = 3_000;

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
-import { runTool } from "../support/checks.ts";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { startServer, type TestServer } from "../support/postgres.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { assertTold } from "../support/told.ts";
+import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** Callers are told within this that the database is away. */
 const TOLD_MS = 2_000;

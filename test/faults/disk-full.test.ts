@@ -5,11 +5,11 @@ import { after, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError } from "@muster/worker/client";
-import { runTool } from "../support/checks.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { startServer, type TestServer } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { SmallDisk } from "../support/small-disk.ts";
+import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { SmallDisk } from "../support/database/small-disk.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** The disk is full for this long, and told of within less. */
 const FULL_MS = 6_000;

@@ -3,10 +3,10 @@ import { after, before, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { TaskState } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 let db: TestDatabase;
 let scheduler: TestScheduler;

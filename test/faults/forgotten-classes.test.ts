@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
-import { Fleet } from "../support/fleet.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { createDatabase } from "../support/database/postgres.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** More than the newest ones, which a scheduler reads at its start although nothing is open in them. */
 const NEWER = 2_000;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll, RawWorker, type RawWorkerOptions } from "../support/raw-worker.ts";
+import { Fleet, H, L, within } from "../support/fleet/fleet.ts";
+import { cutAll, RawWorker, type RawWorkerOptions } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** After so long an accepted task that has not started is warned of. */
 const UNSTARTED = 500;

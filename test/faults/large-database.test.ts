@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState, WorkerState } from "@muster/protocol";
-import { Fleet } from "../support/fleet.ts";
-import { longestTurn, MEASURED_LOOP } from "../support/loop-turns.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { createDatabase } from "../support/database/postgres.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { longestTurn, MEASURED_LOOP } from "../support/programs/loop-turns.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** No call holds the scheduler's loop for longer, milliseconds of processor time. */
 const TURN_MS = 50;

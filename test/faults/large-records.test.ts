@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetTaskResponseSchema, ListTasksResponseSchema, TaskState } from "@muster/protocol";
-import { Fleet } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 /** The largest message that a client takes by default. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;

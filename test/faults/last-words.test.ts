@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, G, H, L } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll } from "../support/programs/program.ts";
 
 describe("the last words of a worker", () => {
   let fleet: Fleet;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
 
 describe("T25: an acceptance that comes too late", () => {
   let fleet: Fleet;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H, SLACK_MS } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { Fleet, H, SLACK_MS } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
 
 /** A hung thread is noticed after 5 s, reported within 3, and ended within 1; the rest is for a busy machine. */
 const ENDED_MS = 9_000 + SLACK_MS;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
-import { runTool } from "../support/checks.ts";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { LOCKER, type Locker, lockTable, openTransaction } from "../support/locker.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { assertTold } from "../support/told.ts";
+import { LOCKER, type Locker, lockTable, openTransaction } from "../support/database/locker.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** A lock is told of when it has been waited for for two seconds, and the scheduler looks ten times a second. */
 const TOLD_MS = 3_000;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ListQueuesResponseSchema } from "@muster/protocol";
-import { Fleet } from "../support/fleet.ts";
-import { longestTurn, MEASURED_LOOP } from "../support/loop-turns.ts";
-import { createDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { createDatabase } from "../support/database/postgres.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { longestTurn, MEASURED_LOOP } from "../support/programs/loop-turns.ts";
+import { killAll } from "../support/programs/program.ts";
 
 const TYPES = 60_000;
 

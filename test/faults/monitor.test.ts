@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Reason } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll, type LogLine } from "../support/program.ts";
-import { assertTold } from "../support/told.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll, type LogLine } from "../support/programs/program.ts";
 
 const TASKS = 200;
 

@@ -3,9 +3,9 @@ import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Client } from "@muster/worker/client";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 /** A standard output on a disk without room. */
 const FULL = ["/bin/sh", "-c", 'exec "$@" > /dev/full', "sh"];

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type OutputChunk, type Task, TaskState } from "@muster/protocol";
 import type { TaskHandle, TaskUpdate } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 const CHUNK_BYTES = 65_536;
 

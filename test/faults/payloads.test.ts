@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Client, TaskFailedError } from "@muster/worker/client";
-import { runMuster } from "../support/muster.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { runMuster } from "../support/programs/muster.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const MARK = "\ufeff";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet.ts";
-import { findPgBouncer, PgBouncer, type PoolMode } from "../support/pgbouncer.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
+import { findPgBouncer, PgBouncer, type PoolMode } from "../support/database/pgbouncer.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 const program = findPgBouncer();
 const skip = typeof program === "string" ? program : false;

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** Whether this system lets the test make a process namespace, which is what makes process 1. */
 function mayUnshare(): boolean {

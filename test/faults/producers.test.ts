@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
-import { runMuster } from "../support/muster.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { runMuster } from "../support/programs/muster.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 describe("producers and their schedulers", () => {
   let database: TestDatabase;
@@ -28,7 +28,7 @@ describe("producers and their schedulers", () => {
     gate.listen(0, "127.0.0.1");
     await once(gate, "listening");
     const held = once(gate, "connection");
-    const producer = Program.start("producer", "../support/producer.ts", {
+    const producer = Program.start("producer", "../support/fleet/producer.ts", {
       base: import.meta.url,
       env: {
         MUSTER_SCHEDULER_ADDR: address,

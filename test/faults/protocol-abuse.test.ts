@@ -7,8 +7,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { credentials, Client as GrpcClient, type ServiceError, status as Status } from "@grpc/grpc-js";
 import { TaskService, WorkerMessageSchema, WorkerService } from "@muster/protocol";
 import type { TaskHandle } from "@muster/worker/client";
-import { Fleet, type Gate, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
+import { Fleet, type Gate, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
 
 const CONNECT = `/${WorkerService.typeName}/Connect`;
 const SUBMIT = `/${TaskService.typeName}/SubmitTasks`;

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { PROTOCOL_VERSION, type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
-import { Fleet, SLACK_MS, within } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
+import { Fleet, SLACK_MS, within } from "../support/fleet/fleet.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 /** The fault table's bound: the worker has its verdict, and operators can read it. */
 const TOLD_MS = 2_000;

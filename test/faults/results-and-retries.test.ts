@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskFailedError } from "@muster/worker/client";
-import { Fleet, H } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 describe("results, retries and keys", () => {
   let fleet: Fleet;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll } from "../support/raw-worker.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { cutAll } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
 
 describe("T26: handlers of revoked attempts hold their slots, and both sides know", () => {
   let fleet: Fleet;

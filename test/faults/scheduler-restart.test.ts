@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { WorkerState } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { lost } from "../support/told.ts";
+import { lost } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 

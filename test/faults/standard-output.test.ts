@@ -4,8 +4,8 @@ import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, watc
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 describe("a scheduler whose standard output takes no lines", () => {
   let db: TestDatabase;

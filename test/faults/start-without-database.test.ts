@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
-import { SmallDisk } from "../support/small-disk.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { SmallDisk } from "../support/database/small-disk.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll, Program } from "../support/programs/program.ts";
 
 /** As an operator starts one; it does not have to come up. */
 function start(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {

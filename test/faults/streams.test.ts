@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { busy, holderSuspect, lost, suspect } from "../support/told.ts";
+import { busy, holderSuspect, lost, suspect } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** Longest wait before a first dial after a drop. */
 const DIAL_MS = 1_000;

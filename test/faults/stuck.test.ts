@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Event, Reason } from "@muster/protocol";
-import { Fleet, H, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { startTestWorker } from "../support/scheduler.ts";
-import { assertTold } from "../support/told.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { startTestWorker } from "../support/programs/scheduler.ts";
 
 /** Thresholds of the worker's and of the scheduler's watchdogs in these tests, milliseconds. */
 const WARN = 400;

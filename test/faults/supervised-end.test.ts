@@ -3,11 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { kill } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { type Reason, WorkerState } from "@muster/protocol";
-import { makeCgroup } from "../support/cgroup.ts";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { supervise, workerCommand } from "../support/supervised.ts";
-import { lost } from "../support/told.ts";
+import { lost } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { makeCgroup } from "../support/programs/cgroup.ts";
+import { killAll } from "../support/programs/program.ts";
+import { supervise, workerCommand } from "../support/programs/supervised.ts";
 
 describe("a worker under muster run ends", () => {
   let fleet: Fleet;

@@ -3,10 +3,10 @@ import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type Reason, WorkerState } from "@muster/protocol";
-import { Fleet, H, SLACK_MS, within } from "../support/fleet.ts";
-import { killAll, Program } from "../support/program.ts";
-import { supervise, workerCommand } from "../support/supervised.ts";
-import { assertTold } from "../support/told.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, H, SLACK_MS, within } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { supervise, workerCommand } from "../support/programs/supervised.ts";
 
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:1";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { execPath, kill } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { WorkerState } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { supervise, workerCommand } from "../support/supervised.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { supervise, workerCommand } from "../support/programs/supervised.ts";
 
 describe("the supervisor of a worker", () => {
   let fleet: Fleet;

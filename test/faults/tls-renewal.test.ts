@@ -5,10 +5,10 @@ import { execPath, env as processEnv } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { connect } from "node:tls";
 import { Certificates } from "../support/certificates.ts";
-import { runTool } from "../support/checks.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 describe("T29: certificates", () => {
   const certificates = new Certificates();

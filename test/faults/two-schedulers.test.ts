@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { Client, TaskCancelledError } from "@muster/worker/client";
-import { FaultProxy } from "../support/fault-proxy.ts";
-import { Fleet, H, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import type { TestScheduler } from "../support/scheduler.ts";
+import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { FaultProxy } from "../support/peers/fault-proxy.ts";
+import { killAll } from "../support/programs/program.ts";
+import type { TestScheduler } from "../support/programs/scheduler.ts";
 
 /** The polling of the tests' schedulers, milliseconds: what a lost hint costs. */
 const POLL_MS = 100;

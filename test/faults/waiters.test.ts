@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 const WAITERS = 1_000;
 

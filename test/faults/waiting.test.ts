@@ -4,12 +4,12 @@ import { after, before, describe, it } from "node:test";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
-import { runTool } from "../support/checks.ts";
-import { Fleet, type Told, within } from "../support/fleet.ts";
-import { openTransaction } from "../support/locker.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { startTestWorker } from "../support/scheduler.ts";
-import { assertTold } from "../support/told.ts";
+import { openTransaction } from "../support/database/locker.ts";
+import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { Fleet, type Told, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { startTestWorker } from "../support/programs/scheduler.ts";
+import { runTool } from "../support/repo/checks.ts";
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { WorkerState } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { FAST } from "../support/scheduler.ts";
-import { holderSuspect, lost, suspect } from "../support/told.ts";
+import { holderSuspect, lost, suspect } from "../support/fleet/expected-reasons.ts";
+import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { FAST } from "../support/programs/scheduler.ts";
 
 describe("a worker is lost or silent", () => {
   let fleet: Fleet;

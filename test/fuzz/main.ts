@@ -1,11 +1,11 @@
 import { argv } from "node:process";
 import { parseArgs } from "node:util";
 import { described, FuzzRun, isFault } from "../protocol/fuzz-run.ts";
-import { createDatabase, startServer } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { createDatabase, startServer } from "../support/database/postgres.ts";
+import { cutAll } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler } from "../support/programs/scheduler.ts";
 import { Random } from "../support/random.ts";
-import { cutAll } from "../support/raw-worker.ts";
-import { startTestScheduler } from "../support/scheduler.ts";
 
 /** `npm run fuzz -- --minutes 30`: every kind of attack on one scheduler; 1 when it ended or left one unanswered. */
 const { values } = parseArgs({

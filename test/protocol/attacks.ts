@@ -10,11 +10,11 @@ import {
   WorkerMessageSchema,
   WorkerService,
 } from "@muster/protocol";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { RawSubmits } from "../support/peers/raw-submits.ts";
+import { encodeWorkerMessage, RawWorker } from "../support/peers/raw-worker.ts";
+import type { TestScheduler } from "../support/programs/scheduler.ts";
 import type { Random } from "../support/random.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { RawSubmits } from "../support/raw-submits.ts";
-import { encodeWorkerMessage, RawWorker } from "../support/raw-worker.ts";
-import type { TestScheduler } from "../support/scheduler.ts";
 import {
   type FieldAnswer,
   fieldByHttp,

@@ -3,10 +3,10 @@ import { after, before, describe, it } from "node:test";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import { FleetService, grpcMethodDefinition, TaskService, WorkerService } from "@muster/protocol";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const PRELOAD = new URL("../support/preload/faulty-calls.ts", import.meta.url).href;
 

@@ -2,11 +2,11 @@ import { connect } from "node:net";
 import { create, type DescMethod, toBinary, toJson } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import { SubmitStreamRequestSchema, WorkerMessageSchema } from "@muster/protocol";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { RawSubmits } from "../support/peers/raw-submits.ts";
+import { RawWorker } from "../support/peers/raw-worker.ts";
+import type { TestScheduler } from "../support/programs/scheduler.ts";
 import type { Random } from "../support/random.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { RawSubmits } from "../support/raw-submits.ts";
-import { RawWorker } from "../support/raw-worker.ts";
-import type { TestScheduler } from "../support/scheduler.ts";
 import { CALLS, type Leaf, lawful, leaves } from "./leaves.ts";
 
 /** How one call, stream or request was answered; `unanswered` when it was not. */

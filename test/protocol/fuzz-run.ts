@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
-import type { LogLine } from "../support/program.ts";
+import type { LogLine } from "../support/programs/program.ts";
+import type { TestScheduler } from "../support/programs/scheduler.ts";
 import type { Random } from "../support/random.ts";
-import type { TestScheduler } from "../support/scheduler.ts";
 import { type Answers, ATTACKS, type AttackName } from "./attacks.ts";
 
 /** A caller's or a worker's fault must be called one; these say that the scheduler is at fault. */

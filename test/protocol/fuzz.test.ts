@@ -3,12 +3,12 @@ import { readFile } from "node:fs/promises";
 import { env } from "node:process";
 import { after, afterEach, before, describe, it } from "node:test";
 import { FleetService, TaskService, TaskState } from "@muster/protocol";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { cutAll } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 import { Random, seedFrom } from "../support/random.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { cutAll } from "../support/raw-worker.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
 import { PREY } from "./attacks.ts";
 import { described, FuzzRun, isFault } from "./fuzz-run.ts";
 

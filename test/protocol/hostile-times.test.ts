@@ -3,12 +3,12 @@ import { after, before, describe, it } from "node:test";
 import { create, type DescMessage, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import { SubmitStreamRequestSchema, TaskService, WorkerMessageSchema } from "@muster/protocol";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { RawSubmits } from "../support/raw-submits.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { RawSubmits } from "../support/peers/raw-submits.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 import { CALLS, type Leaf, type LeafKind, lawful, leaves } from "./leaves.ts";
 
 const MAX = 2n ** 63n - 1n;

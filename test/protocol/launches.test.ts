@@ -3,12 +3,12 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { FleetService, TaskService, TaskState, WorkerService, WorkerState } from "@muster/protocol";
-import { within } from "../support/fleet.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { FAST, startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { within } from "../support/fleet/fleet.ts";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { FAST, startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const { reportLaunch, reportExit } = WorkerService.method;
 

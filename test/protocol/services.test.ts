@@ -4,11 +4,11 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, status } from "@grpc/grpc-js";
 import { FleetService, SubmitTasksRequestSchema, TaskService, WorkerService } from "@muster/protocol";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const SERVICES = [WorkerService, TaskService, FleetService];
 

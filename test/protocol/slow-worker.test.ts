@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { cutAll, RawWorker } from "../support/raw-worker.ts";
-import { startTestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler } from "../support/programs/scheduler.ts";
 
 describe("protocol: a worker that does not read", () => {
   let db: TestDatabase;

@@ -3,11 +3,11 @@ import { randomUUID } from "node:crypto";
 import { after, afterEach, before, describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { FleetService, RejectionReason, TaskService, TaskState, WorkerState } from "@muster/protocol";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
-import { RawCaller } from "../support/raw-call.ts";
-import { cutAll, encodeWorkerMessage, RawWorker } from "../support/raw-worker.ts";
-import { FAST, startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { RawCaller } from "../support/peers/raw-call.ts";
+import { cutAll, encodeWorkerMessage, RawWorker } from "../support/peers/raw-worker.ts";
+import { killAll } from "../support/programs/program.ts";
+import { FAST, startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const TOKEN = "conformance-token";
 

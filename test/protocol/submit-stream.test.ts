@@ -4,12 +4,12 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, type SubmitRefused } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
-import { lockTable } from "../support/locker.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll } from "../support/program.ts";
+import { lockTable } from "../support/database/locker.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { RawSubmits } from "../support/peers/raw-submits.ts";
+import { killAll } from "../support/programs/program.ts";
+import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 import { Random } from "../support/random.ts";
-import { RawSubmits } from "../support/raw-submits.ts";
-import { startTestScheduler, type TestScheduler } from "../support/scheduler.ts";
 import { ATTACKS } from "./attacks.ts";
 
 /**

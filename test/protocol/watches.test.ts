@@ -11,11 +11,11 @@ import {
   WatchTaskResponseSchema,
 } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
-import { findNginx, type Nginx, startNginx } from "../support/nginx.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { killAll, Program } from "../support/program.ts";
-import { reasonOf } from "../support/raw-worker.ts";
-import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/scheduler.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+import { findNginx, type Nginx, startNginx } from "../support/peers/nginx.ts";
+import { reasonOf } from "../support/peers/raw-worker.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
 
 const { watchTask } = TaskService.method;
 const { watchEvents } = FleetService.method;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { ROOT, runTool } from "../support/checks.ts";
+import { ROOT, runTool } from "../support/repo/checks.ts";
 
 const DOCS = [
   "README.md",

@@ -3,7 +3,7 @@ import { existsSync, globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { ROOT } from "../support/checks.ts";
+import { ROOT } from "../support/repo/checks.ts";
 
 /** Rows of docs/faults.md: the number, and the test's file. */
 const ROWS = [

@@ -3,7 +3,7 @@ import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { ROOT, runTool } from "../support/checks.ts";
+import { ROOT, runTool } from "../support/repo/checks.ts";
 
 /** A rule in `lint/`, code that breaks it where it holds, and the same code where it is allowed. */
 interface Case {

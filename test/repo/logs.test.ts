@@ -5,8 +5,8 @@ import { describe, it } from "node:test";
 import { LOG_EVENTS as SUPERVISOR } from "../../cli/src/supervise/log-events.ts";
 import { LOG_EVENTS as SCHEDULER } from "../../scheduler/src/telemetry/logs/events.ts";
 import { LOG_EVENTS as WORKER } from "../../worker-sdk/src/logging/log-events.ts";
-import { ROOT } from "../support/checks.ts";
-import { repeatedKeys } from "../support/log-lines.ts";
+import { repeatedKeys } from "../support/programs/log-lines.ts";
+import { ROOT } from "../support/repo/checks.ts";
 
 /** In the scheduler and in `muster run` the compiler refuses an event that the catalogue lacks. */
 const PACKAGES = [

@@ -1,5 +1,5 @@
 import { stderr, stdout } from "node:process";
-import { CHECKS } from "../support/checks.ts";
+import { CHECKS } from "../support/repo/checks.ts";
 
 // All of them, so that one run shows every fault.
 for (const { name, run } of CHECKS) {

@@ -3,7 +3,7 @@ import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { argv, env, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
-import { startServer } from "../support/postgres.ts";
+import { startServer } from "../support/database/postgres.ts";
 
 /** Unit tests beside the sources, then everything that needs processes and a database. */
 const PATTERNS = [

@@ -9,7 +9,7 @@ import {
   int8Array,
   textArray,
 } from "../../scheduler/src/store/postgres/arrays.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 let db: TestDatabase;
 

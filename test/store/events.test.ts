@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openTransaction } from "../support/locker.ts";
+import { openTransaction } from "../support/database/locker.ts";
 import { openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
 const RELEASED: Parameters<typeof settleRequest>[1] = { kind: "released", reason: "drain" };

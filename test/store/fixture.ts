@@ -4,7 +4,7 @@ import { type Outcome, settle, workerLost } from "../../scheduler/src/domain/tas
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
 import type { AttemptRow, ClaimedAttempt, SettleRequest } from "../../scheduler/src/store/store.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 /** A lease that no test outlives. */
 export const LONG_MS = 600_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
-import { openTestDatabase } from "../support/postgres.ts";
+import { openTestDatabase } from "../support/database/postgres.ts";
 import { openFixture, type StoreFixture } from "./fixture.ts";
 
 describe("T45: a copy of a database", () => {

@@ -7,7 +7,7 @@ import {
   migrate,
   SchemaMismatchError,
 } from "../../scheduler/src/store/postgres/schema/migrate.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 describe("migrations", () => {
   const open: TestDatabase[] = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Store } from "@muster/scheduler";
-import type { TestDatabase } from "../support/postgres.ts";
+import type { TestDatabase } from "../support/database/postgres.ts";
 import { Random, seedFrom } from "../support/random.ts";
 import { openFixture, type StoreFixture } from "./fixture.ts";
 import { StoreModel } from "./model.ts";

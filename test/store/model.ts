@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";
 import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
 import type { ClaimedAttempt, GoneSession, SettleRequest } from "../../scheduler/src/store/store.ts";
-import type { TestDatabase } from "../support/postgres.ts";
+import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Random } from "../support/random.ts";
 import {
   decideLost,

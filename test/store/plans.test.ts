@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { within } from "../support/fleet.ts";
+import { within } from "../support/fleet/fleet.ts";
 import { BEAT, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
 
 const TASKS = 3_000;

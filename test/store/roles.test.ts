@@ -4,7 +4,12 @@ import { migrateDatabase, openPostgresStore } from "@muster/scheduler";
 import { ConnectionTarget } from "../../scheduler/src/store/postgres/connection/connection.ts";
 import { loadMigrations, migrate } from "../../scheduler/src/store/postgres/schema/migrate.ts";
 import { TABLES } from "../../scheduler/src/store/postgres/schema/rights.ts";
-import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
+import {
+  createDatabase,
+  createRole,
+  type TestDatabase,
+  type TestRole,
+} from "../support/database/postgres.ts";
 import { NO_REQUIREMENTS, newTask } from "./fixture.ts";
 
 describe("T9: roles that may not do everything", () => {

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { migrateDatabase, openPostgresStore, type Store } from "@muster/scheduler";
 import pg from "pg";
-import { createDatabase, createRole, type TestDatabase, type TestRole } from "../support/postgres.ts";
+import {
+  createDatabase,
+  createRole,
+  type TestDatabase,
+  type TestRole,
+} from "../support/database/postgres.ts";
 import { NO_REQUIREMENTS, newTask } from "./fixture.ts";
 
 /** What a role's or a database's owner may set, each of which has broken a statement, a value or a wait. */

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Collector, findCollector, validateConfiguration } from "../support/collector.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { exportTo, OtlpReceiver } from "../support/otlp.ts";
-import { killAll } from "../support/program.ts";
-import { findPrometheus, Prometheus } from "../support/prometheus.ts";
-import { assertSteps, assertTree } from "../support/trace-tree.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { Collector, findCollector, validateConfiguration } from "../support/telemetry/collector.ts";
+import { exportTo, OtlpReceiver } from "../support/telemetry/otlp.ts";
+import { findPrometheus, Prometheus } from "../support/telemetry/prometheus.ts";
+import { assertSteps, assertTree } from "../support/telemetry/trace-tree.ts";
 
 const found = findCollector();
 const programs = findPrometheus();

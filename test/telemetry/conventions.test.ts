@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { after, before, describe, it } from "node:test";
-import { Fleet } from "../support/fleet.ts";
-import { OtlpReceiver, type ReceivedSpan, shown } from "../support/otlp.ts";
-import { killAll, Program } from "../support/program.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { OtlpReceiver, type ReceivedSpan, shown } from "../support/telemetry/otlp.ts";
 
 /** The registry as its authors generate it; a dependency of the scheduler. */
 const registry: Readonly<Record<string, unknown>> = createRequire(

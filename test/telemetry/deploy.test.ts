@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { dashboards, metricsIn } from "../../deploy/grafana/build.ts";
-import { ROOT } from "../support/checks.ts";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
-import { findPrometheus, Prometheus, type PrometheusPrograms } from "../support/prometheus.ts";
-import { Scrape } from "../support/scrape.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { ROOT } from "../support/repo/checks.ts";
+import { findPrometheus, Prometheus, type PrometheusPrograms } from "../support/telemetry/prometheus.ts";
+import { Scrape } from "../support/telemetry/scrape.ts";
 
 const PROMETHEUS = join(ROOT, "deploy", "prometheus");
 const RULES = join(PROMETHEUS, "muster.rules.yml");

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet } from "../support/fleet.ts";
-import { ForeignReceiver } from "../support/foreign-otlp.ts";
-import { killAll } from "../support/program.ts";
-import { Scrape } from "../support/scrape.ts";
-import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
+import { ForeignReceiver } from "../support/telemetry/foreign-otlp.ts";
+import { Scrape } from "../support/telemetry/scrape.ts";
+import { assertSteps, assertTree, only } from "../support/telemetry/trace-tree.ts";
 
 /** What a receiver is asked, by protocol. */
 const REQUESTS = {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, credentials } from "@grpc/grpc-js";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll } from "../support/programs/program.ts";
 
 /** Status numbers of `grpc.health.v1`. */
 const SERVING = 1;

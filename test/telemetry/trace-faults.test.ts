@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { Fleet } from "../support/fleet.ts";
-import { OtlpReceiver, type ReceivedSpan } from "../support/otlp.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { OtlpReceiver, type ReceivedSpan } from "../support/telemetry/otlp.ts";
+import { assertSteps, assertTree, only } from "../support/telemetry/trace-tree.ts";
 
 describe("traces when something breaks", () => {
   let receiver: OtlpReceiver;

@@ -3,12 +3,12 @@ import { copyFile, mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { TaskHandle } from "@muster/worker/client";
-import { ROOT } from "../support/checks.ts";
-import { Fleet } from "../support/fleet.ts";
-import { OtlpReceiver, type ReceivedSpan } from "../support/otlp.ts";
-import { killAll, Program } from "../support/program.ts";
-import { type Folder, temporaryFolder } from "../support/serve.ts";
-import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT } from "../support/repo/checks.ts";
+import { OtlpReceiver, type ReceivedSpan } from "../support/telemetry/otlp.ts";
+import { assertSteps, assertTree, only } from "../support/telemetry/trace-tree.ts";
 
 const PAGE = join(ROOT, "examples/ocr/pages/columns.png");
 const PNG = { contentType: "image/png" };

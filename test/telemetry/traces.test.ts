@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { Fleet } from "../support/fleet.ts";
-import { OtlpReceiver, type ReceivedSpan } from "../support/otlp.ts";
-import { killAll, type Program, Program as Programs } from "../support/program.ts";
-import { assertSteps, assertTree, only } from "../support/trace-tree.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, type Program, Program as Programs } from "../support/programs/program.ts";
+import { OtlpReceiver, type ReceivedSpan } from "../support/telemetry/otlp.ts";
+import { assertSteps, assertTree, only } from "../support/telemetry/trace-tree.ts";
 
 const SUBMIT_TASKS = "muster.v1.TaskService/SubmitTasks";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet.ts";
-import { exportTo } from "../support/otlp.ts";
-import { killAll, Program } from "../support/program.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { exportTo } from "../support/telemetry/otlp.ts";
 
 /** Nobody listens there. */
 const REFUSES = "http://127.0.0.1:1";

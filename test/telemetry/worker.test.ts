@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet.ts";
-import { killAll, type Program } from "../support/program.ts";
-import { Scrape } from "../support/scrape.ts";
+import { Fleet, within } from "../support/fleet/fleet.ts";
+import { killAll, type Program } from "../support/programs/program.ts";
+import { Scrape } from "../support/telemetry/scrape.ts";
 
 /** The contract's names. */
 const NAMES = [

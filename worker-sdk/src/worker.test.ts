@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { FailureClass, RejectionReason } from "@muster/protocol";
 import { z } from "zod";
-import { RawScheduler } from "../../test/support/raw-scheduler.ts";
+import { RawScheduler } from "../../test/support/peers/raw-scheduler.ts";
 import {
   CancelledError,
   NonRetryableError,

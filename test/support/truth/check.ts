@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { status } from "@grpc/grpc-js";
 import { Client, MusterError } from "@muster/worker/client";
-import type { TestScheduler } from "../scheduler.ts";
+import type { TestScheduler } from "../programs/scheduler.ts";
 import { FactReader, isDatabaseError, processState } from "./facts.ts";
 import type { Contradiction } from "./judge.ts";
 import { describeLies, lookForLies } from "./look.ts";

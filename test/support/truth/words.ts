@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Reason } from "@muster/protocol";
-import { ROOT } from "../checks.ts";
+import { ROOT } from "../repo/checks.ts";
 import { type Context, sinceMs } from "./judge.ts";
 
 /** What remedies may name. */

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { status as Status } from "@grpc/grpc-js";
 import type { WorkerMessage } from "@muster/protocol";
-import { RawScheduler } from "../../../test/support/raw-scheduler.ts";
+import { RawScheduler } from "../../../test/support/peers/raw-scheduler.ts";
 import { Worker } from "../index.ts";
 
 function block(ms: number): void {

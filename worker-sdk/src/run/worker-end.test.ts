@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status as Status } from "@grpc/grpc-js";
-import { RawScheduler } from "../../../test/support/raw-scheduler.ts";
+import { RawScheduler } from "../../../test/support/peers/raw-scheduler.ts";
 import { StartupTimeoutError, SupersededError, VerdictError, Worker, WorkerStoppedError } from "../index.ts";
 
 test("start and stop may cross; a worker starts once", async () => {

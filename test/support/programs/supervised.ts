@@ -1,6 +1,6 @@
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
-import type { Fleet } from "./fleet.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import { Program } from "./program.ts";
 
 /** A worker file of `workers/` as a command. */
@@ -9,7 +9,7 @@ export function workerCommand(file = "basic.ts", nodeArgs: readonly string[] = [
     execPath,
     ...execArgv.filter((arg) => !arg.startsWith("--test")),
     ...nodeArgs,
-    fileURLToPath(new URL(`./workers/${file}`, import.meta.url)),
+    fileURLToPath(new URL(`../workers/${file}`, import.meta.url)),
   ];
 }
 
@@ -39,7 +39,7 @@ export async function supervise(
   } = {},
 ): Promise<Supervised> {
   const scheduler = options.scheduler ?? fleet.scheduler.grpc;
-  const supervisor = Program.start(`muster run ${id}`, "../../cli/src/main.ts", {
+  const supervisor = Program.start(`muster run ${id}`, "../../../cli/src/main.ts", {
     base: import.meta.url,
     args: [
       ...["run", "--scheduler", scheduler, "--restart", "never"],

@@ -34,7 +34,7 @@ export async function startTestScheduler(options: {
   /** File descriptors that it may have. */
   descriptorLimit?: number;
 }): Promise<TestScheduler> {
-  const program = Program.start("scheduler", "../../scheduler/bin/muster-scheduler.js", {
+  const program = Program.start("scheduler", "../../../scheduler/bin/muster-scheduler.js", {
     base: import.meta.url,
     args: [
       ...["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-format", "json"],
@@ -64,7 +64,7 @@ export async function startTestWorker(options: {
   env?: Readonly<Record<string, string>>;
   waitReady?: boolean;
 }): Promise<Program> {
-  const program = Program.start(options.id, `./workers/${options.file ?? "basic.ts"}`, {
+  const program = Program.start(options.id, `../workers/${options.file ?? "basic.ts"}`, {
     base: import.meta.url,
     env: {
       MUSTER_SCHEDULER_ADDR: options.scheduler,

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { env } from "node:process";
-import { ROOT } from "./checks.ts";
-import { within } from "./fleet.ts";
+import { within } from "../fleet/fleet.ts";
+import { ROOT } from "../repo/checks.ts";
 import { freePort } from "./prometheus.ts";
 
 /** What users start with. */

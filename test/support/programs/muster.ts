@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const MUSTER = fileURLToPath(new URL("../../cli/bin/muster.js", import.meta.url));
+const MUSTER = fileURLToPath(new URL("../../../cli/bin/muster.js", import.meta.url));
 
 /** How a command of the CLI ended. */
 export interface MusterEnd {

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findPrograms } from "./debian.ts";
-import { within } from "./fleet.ts";
+import { within } from "../fleet/fleet.ts";
+import { findPrograms } from "../repo/debian.ts";
 
 /** Programs of Prometheus on this machine. */
 export interface PrometheusPrograms {

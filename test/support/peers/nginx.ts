@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { env } from "node:process";
-import { within } from "./fleet.ts";
-import { freePort } from "./prometheus.ts";
+import { within } from "../fleet/fleet.ts";
+import { freePort } from "../telemetry/prometheus.ts";
 
 /** Where Debian's package is unpacked; kept for the next run. */
 const UNPACKED = join(tmpdir(), "muster-nginx");

@@ -3,9 +3,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getuid } from "node:process";
-import { type FoundPrograms, findPrograms } from "./debian.ts";
-import { within } from "./fleet.ts";
-import { freePort } from "./prometheus.ts";
+import { within } from "../fleet/fleet.ts";
+import { type FoundPrograms, findPrograms } from "../repo/debian.ts";
+import { freePort } from "../telemetry/prometheus.ts";
 
 /** PgBouncer on this machine. */
 export type PgBouncerProgram = FoundPrograms<"pgbouncer">;

@@ -6,7 +6,7 @@ import { env } from "node:process";
 import { fileURLToPath } from "node:url";
 
 /** The repository's root folder. */
-export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 const BIN = join(ROOT, "node_modules", ".bin");
 const GENERATED = join("gen", "src", "generated");

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { within } from "./fleet.ts";
+import { within } from "../fleet/fleet.ts";
 
 /** A span as it arrived, flattened. Times are milliseconds since the epoch. */
 export interface ReceivedSpan {
@@ -46,7 +46,7 @@ export interface ReceivedMetrics {
 /** Longest wait for spans to arrive. */
 const ARRIVE_MS = 15_000;
 
-const PROTOS = fileURLToPath(new URL("../../third_party/opentelemetry-proto", import.meta.url));
+const PROTOS = fileURLToPath(new URL("../../../third_party/opentelemetry-proto", import.meta.url));
 const definitions = loadSync(
   ["trace", "metrics"].map((signal) => `opentelemetry/proto/collector/${signal}/v1/${signal}_service.proto`),
   { includeDirs: [PROTOS], longs: String, enums: String, bytes: String, defaults: true },

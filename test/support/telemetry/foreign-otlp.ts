@@ -1,5 +1,5 @@
 import { MockOtlpServer, normalizeMetrics, normalizeTrace } from "@elastic/mockotlpserver";
-import { within } from "./fleet.ts";
+import { within } from "../fleet/fleet.ts";
 import { exportTo, millis, type Protocol, type ReceivedSpan, shown } from "./otlp.ts";
 
 /** Longest wait for what is exported. */

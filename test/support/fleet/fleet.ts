@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach } from "node:test";
 import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
-import { createDatabase, type TestDatabase } from "./postgres.ts";
-import { beforeKillAll, type Program } from "./program.ts";
-import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "./scheduler.ts";
-import { assertTold, type Saying } from "./told.ts";
-import { TruthCheck } from "./truth/check.ts";
+import { createDatabase, type TestDatabase } from "../database/postgres.ts";
+import { beforeKillAll, type Program } from "../programs/program.ts";
+import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "../programs/scheduler.ts";
+import { TruthCheck } from "../truth/check.ts";
+import { assertTold, type Saying } from "./expected-reasons.ts";
 
 /** Added to every bound: a machine with two cores runs other tests at the same time. */
 export const SLACK_MS = 2_000;

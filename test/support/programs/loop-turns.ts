@@ -1,4 +1,4 @@
-import { within } from "./fleet.ts";
+import { within } from "../fleet/fleet.ts";
 import type { Program } from "./program.ts";
 
 /** For the environment of a scheduler whose turns are measured. */
