@@ -7,7 +7,7 @@ const MAX_TASKS = 500;
 const MAX_BYTES = 1024 * 1024;
 
 /** Calls under way at once; what is submitted meanwhile shares the next one. */
-const LANES = 2;
+const MAX_PARALLEL_CALLS = 2;
 
 /** Refusals that are about one of the tasks, after which nothing of the call was inserted. */
 const ABOUT_A_TASK: ReadonlySet<Code> = new Set([
@@ -66,7 +66,7 @@ export class SubmitQueue {
     this.#waiting = this.#waiting.some(({ givenUp }) => givenUp.yes)
       ? this.#waiting.filter(({ givenUp }) => !givenUp.yes)
       : this.#waiting;
-    while (this.#underWay < LANES && this.#waiting.length > 0) {
+    while (this.#underWay < MAX_PARALLEL_CALLS && this.#waiting.length > 0) {
       this.#underWay += 1;
       void this.#send(this.#take()).finally(() => {
         this.#underWay -= 1;

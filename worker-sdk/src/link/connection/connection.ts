@@ -12,7 +12,7 @@ import { Vitals } from "../health/process-metrics.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { HeldAttempts } from "../outbox/in-flight.ts";
-import { Lanes } from "../outbox/outbox.ts";
+import { Outbox } from "../outbox/outbox.ts";
 import type { SharedState } from "../shared.ts";
 import { orderFor } from "./control-messages.ts";
 import { FatalReport } from "./fatal-sender.ts";
@@ -38,7 +38,7 @@ export class Connection {
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
   readonly #vitals: Vitals;
-  readonly #lanes: Lanes;
+  readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #beats: Beats;
   readonly #leaving: Leaving;
@@ -60,14 +60,14 @@ export class Connection {
     this.#resources = data.resources;
     this.#phases = [...data.startupPhases];
     this.#vitals = new Vitals(clock, shared);
-    this.#lanes = new Lanes(this.#held, (kind, count) => {
+    this.#outbox = new Outbox(this.#held, (kind, count) => {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
     });
     this.#attempts = new AttemptReports({
       clock,
       held: this.#held,
-      lanes: this.#lanes,
+      outbox: this.#outbox,
       counters: this.#counters,
       vitals: this.#vitals,
       emit,
@@ -99,7 +99,7 @@ export class Connection {
       },
       welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
       message: (message) => this.#receive(message),
-      writable: () => this.#lanes.flush(),
+      writable: () => this.#outbox.flush(),
       down: () => this.#down(),
       ended: (end) => this.#fatal.streamEnded(end),
       disconnected: (address, error, retryInMs) => this.#disconnected(address, error, retryInMs),
@@ -224,14 +224,14 @@ export class Connection {
         return;
       case "draining":
         this.#attempts.draining = true;
-        this.#lanes.control({
+        this.#outbox.control({
           case: "draining",
           value: { reason: message.reason, deadline: durationFromMs(message.deadlineMs) },
         });
         return;
       case "fatal":
         this.#beats.stop();
-        this.#lanes.flush();
+        this.#outbox.flush();
         this.#fatal.send(message.fatal);
         return;
       case "finish":
@@ -262,7 +262,7 @@ export class Connection {
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
     });
     this.#welcomed = true;
-    this.#lanes.open(stream, welcome.features.includes(BRIEF_STARTS));
+    this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#sendPhases();
     this.#beats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#leaving.whenSettled();
@@ -313,7 +313,7 @@ export class Connection {
   #sendPhases(): void {
     if (!this.#session.up) return;
     for (const phase of this.#phases.slice(this.#phasesSent)) {
-      this.#lanes.control({ case: "startupPhase", value: startupPhase(phase) });
+      this.#outbox.control({ case: "startupPhase", value: startupPhase(phase) });
     }
     this.#phasesSent = this.#phases.length;
   }
@@ -375,7 +375,7 @@ export class Connection {
 
   #down(): void {
     this.#beats.stop();
-    this.#lanes.close();
+    this.#outbox.close();
   }
 
   #disconnected(address: string, error: string, retryInMs: number): void {
@@ -390,7 +390,7 @@ export class Connection {
 
   #sayGoodbye(reason: string): boolean {
     this.#beats.stop();
-    this.#lanes.flush();
+    this.#outbox.flush();
     const stream = this.#session.stream;
     if (stream === undefined || !this.#session.up) return false;
     stream.write(encode({ case: "goodbye", value: { reason, counters: this.#counters.totals() } }));

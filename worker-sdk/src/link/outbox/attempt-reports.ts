@@ -7,7 +7,7 @@ import type { Vitals } from "../health/process-metrics.ts";
 import type { FromLink, Outcome, ToLink } from "../messages.ts";
 import type { HeldAttempt, HeldAttempts, HeldResult } from "./in-flight.ts";
 import { OpenPhases } from "./open-phases.ts";
-import type { Lanes } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import { RECEIVED, STARTED } from "./outbox.ts";
 
 type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
@@ -19,7 +19,7 @@ const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
 export interface AttemptReportsParts {
   readonly clock: Clock;
   readonly held: HeldAttempts;
-  readonly lanes: Lanes;
+  readonly outbox: Outbox;
   readonly counters: Counters;
   readonly vitals: Vitals;
   readonly emit: (message: FromLink) => void;
@@ -33,7 +33,7 @@ export interface AttemptReportsParts {
 export class AttemptReports {
   readonly #clock: Clock;
   readonly #held: HeldAttempts;
-  readonly #lanes: Lanes;
+  readonly #outbox: Outbox;
   readonly #counters: Counters;
   readonly #vitals: Vitals;
   readonly #emit: (message: FromLink) => void;
@@ -45,10 +45,10 @@ export class AttemptReports {
   /** True once no new work is taken. */
   draining = false;
 
-  constructor({ clock, held, lanes, counters, vitals, emit, freed, types }: AttemptReportsParts) {
+  constructor({ clock, held, outbox, counters, vitals, emit, freed, types }: AttemptReportsParts) {
     this.#clock = clock;
     this.#held = held;
-    this.#lanes = lanes;
+    this.#outbox = outbox;
     this.#counters = counters;
     this.#vitals = vitals;
     this.#emit = emit;
@@ -82,7 +82,7 @@ export class AttemptReports {
   output({ attemptId, sequence, data }: Extract<ToLink, { kind: "output" }>): void {
     if (this.#current(attemptId) === undefined) return;
     const value = { attemptId, sequence: BigInt(sequence), data: bytesOf(data) };
-    this.#lanes.output(attemptId, encode({ case: "taskOutput", value }));
+    this.#outbox.output(attemptId, encode({ case: "taskOutput", value }));
   }
 
   /** Passes new assignments on; rejects what has no handler; answers for duplicates. */
@@ -109,8 +109,8 @@ export class AttemptReports {
     const held = this.#held.get(attemptId);
     // Not accepted yet: main will say.
     if (!held?.accepted || held.revoked) return;
-    this.#lanes.accepted(held);
-    if (held.result !== undefined) this.#lanes.result(held);
+    this.#outbox.accepted(held);
+    if (held.result !== undefined) this.#outbox.result(held);
   }
 
   /** Main has taken these. */
@@ -124,7 +124,7 @@ export class AttemptReports {
       const attempt = this.#current(attemptId);
       if (attempt === undefined) continue;
       attempt.accepted = true;
-      this.#lanes.accepted(attempt);
+      this.#outbox.accepted(attempt);
       this.#log(attempt, RECEIVED, 0, undefined);
     }
   }
@@ -144,7 +144,7 @@ export class AttemptReports {
   reject(attemptId: string, reason: Extract<ToLink, { kind: "reject" }>["reason"], detail: string): void {
     this.forget(attemptId);
     this.#counters.add("tasks_rejected");
-    this.#lanes.control({
+    this.#outbox.control({
       case: "taskRejected",
       value: { attemptId, reason: rejectionReason(reason), detail },
     });
@@ -155,7 +155,7 @@ export class AttemptReports {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
     const [, change] = PHASE_CHANGE.exec(name) ?? [];
-    if (change !== undefined) this.#lanes.sealProgress(attemptId, change === "started");
+    if (change !== undefined) this.#outbox.sealProgress(attemptId, change === "started");
     this.#log(attempt, name, elapsedMs, attributes);
   }
 
@@ -176,7 +176,7 @@ export class AttemptReports {
       ...(done === undefined ? {} : { doneCount: BigInt(done) }),
       ...(total === undefined ? {} : { totalCount: BigInt(total) }),
     };
-    this.#lanes.progress(attemptId, message.shed, (shed) =>
+    this.#outbox.progress(attemptId, message.shed, (shed) =>
       encode({ case: "taskProgress", value: { attemptId, progress, shedCount: BigInt(shed) } }),
     );
   }
@@ -219,7 +219,7 @@ export class AttemptReports {
   revoke(attemptId: string, reason: string): void {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
-    this.#lanes.forget(attempt);
+    this.#outbox.forget(attempt);
     if (attempt.result === undefined && attempt.accepted) attempt.revoked = true;
     else this.#held.remove(attemptId);
     if (!attempt.accepted) this.#revokedUnaccepted.add(attemptId);
@@ -238,7 +238,7 @@ export class AttemptReports {
   forget(attemptId: string): boolean {
     const attempt = this.#held.get(attemptId);
     if (attempt === undefined) return false;
-    this.#lanes.forget(attempt);
+    this.#outbox.forget(attempt);
     return this.#held.remove(attemptId);
   }
 
@@ -284,13 +284,13 @@ export class AttemptReports {
     attributes: Readonly<Record<string, string>> | undefined,
   ): void {
     if (attempt.revoked) return;
-    if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#lanes.event(attempt);
+    if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#outbox.event(attempt);
     else this.#counters.add("events_dropped");
   }
 
   #keep(attempt: HeldAttempt, result: HeldResult): void {
     this.#held.setResult(attempt, result, this.#clock.monotonicMs());
-    this.#lanes.result(attempt);
+    this.#outbox.result(attempt);
   }
 
   #peak(attempt: HeldAttempt): number {

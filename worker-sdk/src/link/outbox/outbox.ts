@@ -35,7 +35,7 @@ interface WaitingOutput {
  * events wait for a slow peer but are never given up (events within bounds); progress keeps only the
  * latest of each attempt, output the latest 64 MiB.
  */
-export class Lanes {
+export class Outbox {
   readonly #held: HeldAttempts;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
