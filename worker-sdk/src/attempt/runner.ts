@@ -67,7 +67,7 @@ export class Runner {
   }
 
   /** Attempts that wait or run here, by id. */
-  get heldIds(): string[] {
+  get inFlightIds(): string[] {
     return [...this.#waiting.map(({ id }) => id), ...this.#running.keys()];
   }
 

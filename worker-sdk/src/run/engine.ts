@@ -182,13 +182,13 @@ export class Engine {
     logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
     if (isNews(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
     this.#loading.stop();
-    const held = this.#runner.heldIds;
+    const inFlight = this.#runner.inFlightIds;
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
     this.#runner.abandon(error);
     this.#deadlines.clear();
     this.#ready.reject(error);
     this.#metrics.close();
-    void this.#end({ phase, error }, error instanceof LinkError ? { fatal, held } : undefined);
+    void this.#end({ phase, error }, error instanceof LinkError ? { fatal, inFlight } : undefined);
   }
 
   #linkFailed(how: string, cause?: Error): void {

@@ -23,7 +23,7 @@ import type {
   ResourceStateMessage,
   StartupPhaseMessage,
 } from "../messages.ts";
-import type { HeldResult, LoggedEvent, PlainSuccess } from "../outbox/in-flight.ts";
+import type { LoggedEvent, PlainSuccess, UnacknowledgedResult } from "../outbox/in-flight.ts";
 import type { IncomingAssignment } from "./assignments-frame.ts";
 
 /** A WorkerMessage's kind, as `create` takes it. */
@@ -102,7 +102,7 @@ export class ResultsFrame {
   readonly #writer = new BinaryWriter().tag(RESULTS_TAG, WireType.LengthDelimited).fork();
 
   /** Adds an attempt's result. */
-  add(attemptId: string, result: HeldResult): void {
+  add(attemptId: string, result: UnacknowledgedResult): void {
     this.#writer.tag(RESULT_TAG, WireType.LengthDelimited);
     if (result instanceof Uint8Array) this.#writer.bytes(result);
     else writeSuccess(this.#writer.fork(), attemptId, result).join();

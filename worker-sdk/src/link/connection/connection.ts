@@ -11,7 +11,7 @@ import { type Measures, prometheusText } from "../health/measures.ts";
 import { Vitals } from "../health/process-metrics.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
-import { HeldAttempts } from "../outbox/in-flight.ts";
+import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import type { SharedState } from "../shared.ts";
 import { orderFor } from "./control-messages.ts";
@@ -34,7 +34,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #emit: (message: FromLink) => void;
   readonly #shared: SharedState;
-  readonly #held = new HeldAttempts();
+  readonly #inFlight = new InFlightAttempts();
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
   readonly #vitals: Vitals;
@@ -60,13 +60,13 @@ export class Connection {
     this.#resources = data.resources;
     this.#phases = [...data.startupPhases];
     this.#vitals = new Vitals(clock, shared);
-    this.#outbox = new Outbox(this.#held, (kind, count) => {
+    this.#outbox = new Outbox(this.#inFlight, (kind, count) => {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
     });
     this.#attempts = new AttemptReports({
       clock,
-      held: this.#held,
+      inFlight: this.#inFlight,
       outbox: this.#outbox,
       counters: this.#counters,
       vitals: this.#vitals,
@@ -90,7 +90,7 @@ export class Connection {
         this.#phasesSent = this.#phases.length;
         return buildHello(data, {
           resources: this.#resources,
-          inFlight: this.#held.describe(this.#clock.monotonicMs()),
+          inFlight: this.#inFlight.describe(this.#clock.monotonicMs()),
           phases: this.#phases,
           lastError: this.registered ? lastError : "",
           ready: this.#ready,
@@ -116,7 +116,7 @@ export class Connection {
     });
     this.#leaving = new Leaving({
       clock,
-      pendingResults: () => this.#held.pendingResults,
+      pendingResults: () => this.#inFlight.pendingResults,
       registered: () => this.#session.registered,
       sayGoodbye: (reason) => this.#sayGoodbye(reason),
       end: () => this.#end(),
@@ -247,7 +247,7 @@ export class Connection {
     for (const decision of welcome.decisions) {
       const { attemptId, keep, reason, cancelled } = decision;
       if (!keep) this.#attempts.revoke(attemptId, reason || "not kept at reconnect");
-      else if (cancelled && this.#held.get(attemptId)?.result === undefined) {
+      else if (cancelled && this.#inFlight.get(attemptId)?.result === undefined) {
         const message = { attemptId, reason: "cancelled while disconnected", graceMs: undefined };
         this.#emit({ kind: "cancel", ...message, timedOut: false });
       }
@@ -278,7 +278,7 @@ export class Connection {
         return;
       case "cancelAttempt": {
         const { attemptId, reason, grace, timedOut } = kind.value;
-        if (this.#held.get(attemptId) === undefined) return;
+        if (this.#inFlight.get(attemptId) === undefined) return;
         this.#emit({ kind: "cancel", attemptId, reason, graceMs: msFromDuration(grace), timedOut });
         return;
       }
@@ -288,7 +288,7 @@ export class Connection {
       case "resultAcks": {
         const told: string[] = [];
         for (const { attemptId, stale, invalid, detail } of kind.value.acks) {
-          const tell = this.#held.get(attemptId)?.tell === true;
+          const tell = this.#inFlight.get(attemptId)?.tell === true;
           this.#attempts.forget(attemptId);
           if (!stale && !invalid) {
             if (tell) told.push(attemptId);
@@ -320,11 +320,11 @@ export class Connection {
 
   #sendBeat(sequence: bigint): void {
     const vitals = this.#vitals.measure();
-    for (const attempt of this.#held.values()) {
+    for (const attempt of this.#inFlight.values()) {
       attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
     }
     this.#counters.set("heartbeats", sequence);
-    this.#counters.set("outbox_size", BigInt(this.#held.pendingResults));
+    this.#counters.set("outbox_size", BigInt(this.#inFlight.pendingResults));
     this.#session.stream?.write(
       encode({
         case: "heartbeat",
@@ -332,7 +332,7 @@ export class Connection {
           ...vitals,
           sequence,
           slotCount: this.#data.slots,
-          running: this.#held.describe(this.#clock.monotonicMs()),
+          running: this.#inFlight.describe(this.#clock.monotonicMs()),
           resources: [...this.#resources],
           paused: this.#paused.paused,
           pauseReason: this.#paused.reason,
@@ -341,7 +341,11 @@ export class Connection {
         },
       }),
     );
-    const fields = { sequence: Number(sequence), held: this.#held.size, loop_age_ms: this.#vitals.loopAgeMs };
+    const fields = {
+      sequence: Number(sequence),
+      held: this.#inFlight.size,
+      loop_age_ms: this.#vitals.loopAgeMs,
+    };
     this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
     this.#emit({ kind: "measures", measures: this.#measure() });
   }
@@ -349,7 +353,7 @@ export class Connection {
   #measure(): Measures {
     return measureWorker({
       counters: this.#counters,
-      held: this.#held,
+      inFlight: this.#inFlight,
       vitals: this.#vitals,
       shared: this.#shared,
       slots: this.#data.slots,
@@ -400,6 +404,6 @@ export class Connection {
 
   #end(): void {
     this.abandon();
-    this.#emit({ kind: "ended", unackedResults: this.#held.pendingResults });
+    this.#emit({ kind: "ended", unackedResults: this.#inFlight.pendingResults });
   }
 }

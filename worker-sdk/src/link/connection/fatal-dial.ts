@@ -10,7 +10,7 @@ import { Session } from "./session.ts";
 export interface LastReport {
   readonly fatal: FatalMessage;
   /** Attempts that the worker holds, by id. */
-  readonly held: readonly string[];
+  readonly inFlight: readonly string[];
   readonly ready: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface LastReport {
  */
 export function dialFatal(
   data: Omit<LinkData, "shared">,
-  { fatal, held, ready }: LastReport,
+  { fatal, inFlight, ready }: LastReport,
   timeoutMs: number,
 ): Promise<boolean> {
   return new Promise((resolve) => {
@@ -41,7 +41,7 @@ export function dialFatal(
       hello: (lastError) =>
         buildHello(data, {
           resources: data.resources,
-          inFlight: held.map((attemptId) => create(RunningAttemptSchema, { attemptId })),
+          inFlight: inFlight.map((attemptId) => create(RunningAttemptSchema, { attemptId })),
           phases: data.startupPhases,
           lastError: lastError || fatal.exceptionMessage,
           ready,

@@ -1,4 +1,4 @@
-import type { HeldAttempts } from "../outbox/in-flight.ts";
+import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { SharedState } from "../shared.ts";
 import type { Counters } from "./counters.ts";
 import type { Measures } from "./measures.ts";
@@ -9,18 +9,18 @@ const OUTCOMES = ["succeeded", "failed", "cancelled", "released"];
 /** What is measured of the worker now. */
 export function measureWorker(parts: {
   readonly counters: Counters;
-  readonly held: HeldAttempts;
+  readonly inFlight: InFlightAttempts;
   readonly vitals: Vitals;
   readonly shared: SharedState;
   readonly slots: number;
   readonly connected: boolean;
 }): Measures {
-  const { counters, held, vitals, shared, slots, connected } = parts;
+  const { counters, inFlight, vitals, shared, slots, connected } = parts;
   const { user, system } = process.cpuUsage();
   return {
-    concurrentJobs: held.runningCount,
+    concurrentJobs: inFlight.runningCount,
     slots,
-    outboxSize: held.pendingResults,
+    outboxSize: inFlight.pendingResults,
     heartbeats: counters.get("heartbeats"),
     heartbeatFailures: counters.get("heartbeat_failures"),
     reconnects: counters.get("reconnects"),

@@ -5,7 +5,7 @@ import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from
 import type { Counters } from "../health/counters.ts";
 import type { Vitals } from "../health/process-metrics.ts";
 import type { FromLink, Outcome, ToLink } from "../messages.ts";
-import type { HeldAttempt, HeldAttempts, HeldResult } from "./in-flight.ts";
+import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 import { OpenPhases } from "./open-phases.ts";
 import type { Outbox } from "./outbox.ts";
 import { RECEIVED, STARTED } from "./outbox.ts";
@@ -18,7 +18,7 @@ const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
 /** What attempt reports work on. */
 export interface AttemptReportsParts {
   readonly clock: Clock;
-  readonly held: HeldAttempts;
+  readonly inFlight: InFlightAttempts;
   readonly outbox: Outbox;
   readonly counters: Counters;
   readonly vitals: Vitals;
@@ -32,7 +32,7 @@ export interface AttemptReportsParts {
 /** Everything that is said about attempts, in both directions. */
 export class AttemptReports {
   readonly #clock: Clock;
-  readonly #held: HeldAttempts;
+  readonly #inFlight: InFlightAttempts;
   readonly #outbox: Outbox;
   readonly #counters: Counters;
   readonly #vitals: Vitals;
@@ -45,9 +45,9 @@ export class AttemptReports {
   /** True once no new work is taken. */
   draining = false;
 
-  constructor({ clock, held, outbox, counters, vitals, emit, freed, types }: AttemptReportsParts) {
+  constructor({ clock, inFlight, outbox, counters, vitals, emit, freed, types }: AttemptReportsParts) {
     this.#clock = clock;
-    this.#held = held;
+    this.#inFlight = inFlight;
     this.#outbox = outbox;
     this.#counters = counters;
     this.#vitals = vitals;
@@ -59,7 +59,7 @@ export class AttemptReports {
 
   /** A phase was opened. */
   phaseStarted(message: PhaseStarted): void {
-    const attempt = this.#held.get(message.attemptId);
+    const attempt = this.#inFlight.get(message.attemptId);
     if (attempt === undefined) return;
     attempt.phases ??= new OpenPhases(this.#clock, this.#deadlines, {
       event: (phase, change, facts) => this.#phaseEvent(attempt, message, `task.${phase}.${change}`, facts),
@@ -69,12 +69,12 @@ export class AttemptReports {
 
   /** A phase was closed. */
   phaseEnded({ attemptId, number, how }: Extract<ToLink, { kind: "phaseEnded" }>): void {
-    this.#held.get(attemptId)?.phases?.ended(number, how);
+    this.#inFlight.get(attemptId)?.phases?.ended(number, how);
   }
 
   /** The handler was asked to stop. */
   cancelling(attemptId: string): void {
-    const attempt = this.#held.get(attemptId);
+    const attempt = this.#inFlight.get(attemptId);
     if (attempt !== undefined) attempt.cancelling = true;
   }
 
@@ -91,13 +91,13 @@ export class AttemptReports {
     const nowMs = this.#clock.monotonicMs();
     for (const assignment of assignments) {
       const { attemptId, type } = assignment;
-      const held = this.#held.get(attemptId);
-      if (held !== undefined) this.#duplicate(attemptId);
+      const known = this.#inFlight.get(attemptId);
+      if (known !== undefined) this.#duplicate(attemptId);
       else if (!this.#types.has(type)) {
         this.reject(attemptId, "UNKNOWN_TYPE", `no handler for type "${type}"`);
       } else if (this.draining) this.reject(attemptId, "DRAINING", "the worker is draining");
       else {
-        this.#held.add(attemptId, nowMs);
+        this.#inFlight.add(attemptId, nowMs);
         fresh.push(assignment);
       }
     }
@@ -106,11 +106,11 @@ export class AttemptReports {
 
   #duplicate(attemptId: string): void {
     this.#counters.add("duplicate_assignments");
-    const held = this.#held.get(attemptId);
+    const known = this.#inFlight.get(attemptId);
     // Not accepted yet: main will say.
-    if (!held?.accepted || held.revoked) return;
-    this.#outbox.accepted(held);
-    if (held.result !== undefined) this.#outbox.result(held);
+    if (!known?.accepted || known.revoked) return;
+    this.#outbox.accepted(known);
+    if (known.result !== undefined) this.#outbox.result(known);
   }
 
   /** Main has taken these. */
@@ -118,7 +118,7 @@ export class AttemptReports {
     for (const attemptId of attemptIds) {
       if (this.#revokedUnaccepted.delete(attemptId)) {
         // Main, which had not read the revocation, has taken it: its slot is taken until main has.
-        this.#held.add(attemptId, this.#clock.monotonicMs()).revoked = true;
+        this.#inFlight.add(attemptId, this.#clock.monotonicMs()).revoked = true;
         continue;
       }
       const attempt = this.#current(attemptId);
@@ -132,7 +132,7 @@ export class AttemptReports {
   /** Main has called their handlers. */
   started({ attemptIds, elapsedMs }: Extract<ToLink, { kind: "started" }>): void {
     for (const [index, attemptId] of attemptIds.entries()) {
-      const attempt = this.#held.get(attemptId);
+      const attempt = this.#inFlight.get(attemptId);
       if (attempt === undefined) continue;
       attempt.started = true;
       attempt.runSinceMs = this.#clock.monotonicMs();
@@ -162,7 +162,7 @@ export class AttemptReports {
   /** Sends how far a handler is. */
   progress(message: Extract<ToLink, { kind: "progress" }>): void {
     const { attemptId, fraction, done, total } = message;
-    const attempt = this.#held.get(attemptId);
+    const attempt = this.#inFlight.get(attemptId);
     if (attempt === undefined) return;
     attempt.progressAtMs = this.#clock.monotonicMs();
     attempt.phases?.progress();
@@ -221,7 +221,7 @@ export class AttemptReports {
     if (attempt === undefined) return;
     this.#outbox.forget(attempt);
     if (attempt.result === undefined && attempt.accepted) attempt.revoked = true;
-    else this.#held.remove(attemptId);
+    else this.#inFlight.remove(attemptId);
     if (!attempt.accepted) this.#revokedUnaccepted.add(attemptId);
     this.#emit({ kind: "revoke", attemptId, reason });
   }
@@ -229,27 +229,27 @@ export class AttemptReports {
   /** A revoked attempt occupies nothing any more. */
   returned(attemptId: string): void {
     this.#revokedUnaccepted.delete(attemptId);
-    if (this.#held.get(attemptId)?.revoked !== true) return;
+    if (this.#inFlight.get(attemptId)?.revoked !== true) return;
     this.forget(attemptId);
     this.#freed();
   }
 
   /** Lets go of an attempt; true when it was held. */
   forget(attemptId: string): boolean {
-    const attempt = this.#held.get(attemptId);
+    const attempt = this.#inFlight.get(attemptId);
     if (attempt === undefined) return false;
     this.#outbox.forget(attempt);
-    return this.#held.remove(attemptId);
+    return this.#inFlight.remove(attemptId);
   }
 
-  #current(attemptId: string): HeldAttempt | undefined {
-    const attempt = this.#held.get(attemptId);
+  #current(attemptId: string): InFlightAttempt | undefined {
+    const attempt = this.#inFlight.get(attemptId);
     return attempt?.revoked === true ? undefined : attempt;
   }
 
   /** What a phase's watchdog says, in the attempt's record and in the log. */
   #phaseEvent(
-    attempt: HeldAttempt,
+    attempt: InFlightAttempt,
     { taskId, taskType }: PhaseStarted,
     event: string,
     facts: Readonly<Record<string, string>>,
@@ -278,22 +278,22 @@ export class AttemptReports {
   }
 
   #log(
-    attempt: HeldAttempt,
+    attempt: InFlightAttempt,
     name: string,
     elapsedMs: number,
     attributes: Readonly<Record<string, string>> | undefined,
   ): void {
     if (attempt.revoked) return;
-    if (this.#held.addEvent(attempt, name, elapsedMs, attributes)) this.#outbox.event(attempt);
+    if (this.#inFlight.addEvent(attempt, name, elapsedMs, attributes)) this.#outbox.event(attempt);
     else this.#counters.add("events_dropped");
   }
 
-  #keep(attempt: HeldAttempt, result: HeldResult): void {
-    this.#held.setResult(attempt, result, this.#clock.monotonicMs());
+  #keep(attempt: InFlightAttempt, result: UnacknowledgedResult): void {
+    this.#inFlight.setResult(attempt, result, this.#clock.monotonicMs());
     this.#outbox.result(attempt);
   }
 
-  #peak(attempt: HeldAttempt): number {
+  #peak(attempt: InFlightAttempt): number {
     return Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
   }
 

@@ -33,10 +33,10 @@ export interface PlainSuccess {
 }
 
 /** An outcome that waits for its acknowledgement: a plain success, or an encoded TaskResult. */
-export type HeldResult = PlainSuccess | Uint8Array;
+export type UnacknowledgedResult = PlainSuccess | Uint8Array;
 
 /** An attempt from its receipt until its result is acknowledged. */
-export interface HeldAttempt {
+export interface InFlightAttempt {
   readonly attemptId: string;
   /** Main has taken it. */
   accepted: boolean;
@@ -54,7 +54,7 @@ export interface HeldAttempt {
   /** It is no longer ours, and its handler has not returned: beats list it, and nothing else is sent of it. */
   revoked: boolean;
   peakRssBytes: number;
-  result: HeldResult | undefined;
+  result: UnacknowledgedResult | undefined;
   /** Main wants to know when the result is acknowledged. */
   tell: boolean;
   resultAtMs: number;
@@ -62,8 +62,8 @@ export interface HeldAttempt {
 }
 
 /** Every attempt that the worker holds: what beats and Hello list, and what a new stream sends again. */
-export class HeldAttempts {
-  readonly #attempts = new ChurnMap<string, HeldAttempt>();
+export class InFlightAttempts {
+  readonly #attempts = new ChurnMap<string, InFlightAttempt>();
   #eventCount = 0;
   #pendingResults = 0;
 
@@ -85,17 +85,17 @@ export class HeldAttempts {
     return count;
   }
 
-  get(attemptId: string): HeldAttempt | undefined {
+  get(attemptId: string): InFlightAttempt | undefined {
     return this.#attempts.get(attemptId);
   }
 
-  values(): IterableIterator<HeldAttempt> {
+  values(): IterableIterator<InFlightAttempt> {
     return this.#attempts.values();
   }
 
   /** Begins to hold an attempt. */
-  add(attemptId: string, nowMs: number): HeldAttempt {
-    const attempt: HeldAttempt = {
+  add(attemptId: string, nowMs: number): InFlightAttempt {
+    const attempt: InFlightAttempt = {
       attemptId,
       accepted: false,
       started: false,
@@ -117,7 +117,7 @@ export class HeldAttempts {
   }
 
   /** Keeps its result until `remove`. */
-  setResult(attempt: HeldAttempt, result: HeldResult, nowMs: number): void {
+  setResult(attempt: InFlightAttempt, result: UnacknowledgedResult, nowMs: number): void {
     if (attempt.result === undefined) this.#pendingResults += 1;
     attempt.result = result;
     attempt.resultAtMs = nowMs;
@@ -135,7 +135,7 @@ export class HeldAttempts {
 
   /** Keeps an event of an attempt; false when there is no room and it was dropped. */
   addEvent(
-    attempt: HeldAttempt,
+    attempt: InFlightAttempt,
     name: string,
     elapsedMs: number,
     attributes: Readonly<Record<string, string>> | undefined,
@@ -167,7 +167,7 @@ export class HeldAttempts {
   }
 }
 
-function describe(attempt: HeldAttempt, nowMs: number): RunningAttempt {
+function describe(attempt: InFlightAttempt, nowMs: number): RunningAttempt {
   const age = (sinceMs: number) => durationFromMs(Math.max(0, nowMs - sinceMs));
   const current = attempt.phases?.current;
   const pending = attempt.result !== undefined;

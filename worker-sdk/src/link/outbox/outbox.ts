@@ -2,7 +2,7 @@ import { ChurnMap } from "@muster/common/churn-map";
 import type { WorkerMessageKind } from "../codec/wire.ts";
 import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
-import type { HeldAttempt, HeldAttempts, HeldResult } from "./in-flight.ts";
+import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 
 /** Events that a scheduler with the feature `brief_starts` takes with the acceptance. */
 export const RECEIVED = "task.received";
@@ -36,24 +36,24 @@ interface WaitingOutput {
  * latest of each attempt, output the latest 64 MiB.
  */
 export class Outbox {
-  readonly #held: HeldAttempts;
+  readonly #inFlight: InFlightAttempts;
   readonly #onShed: (kind: "progress" | "output", count: number) => void;
   #stream: Stream | undefined;
   #briefStarts = false;
   #accepted: string[] = [];
   #control: Uint8Array[] = [];
-  readonly #eventful = new ChurnMap<HeldAttempt, true>();
+  readonly #eventful = new ChurnMap<InFlightAttempt, true>();
   #progress = new Map<string, WaitingProgress>();
   #output: WaitingOutput[] = [];
   #outputBytes = 0;
   /** Chunks that wait, by attempt. */
   readonly #outputOf = new Map<string, number>();
   /** Attempts whose result this stream has not carried. */
-  readonly #results = new ChurnMap<HeldAttempt, true>();
+  readonly #results = new ChurnMap<InFlightAttempt, true>();
   #flushScheduled = false;
 
-  constructor(held: HeldAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
-    this.#held = held;
+  constructor(inFlight: InFlightAttempts, onShed: (kind: "progress" | "output", count: number) => void) {
+    this.#inFlight = inFlight;
     this.#onShed = onShed;
   }
 
@@ -65,12 +65,12 @@ export class Outbox {
   open(stream: Stream, briefStarts: boolean): void {
     this.#stream = stream;
     this.#briefStarts = briefStarts;
-    this.#held.startStream();
+    this.#inFlight.startStream();
     this.#control = [];
     this.#accepted = [];
     this.#eventful.clear();
     this.#results.clear();
-    for (const attempt of this.#held.values()) {
+    for (const attempt of this.#inFlight.values()) {
       if (attempt.revoked) continue;
       if (attempt.result !== undefined) this.#results.set(attempt, true);
       if (!attempt.accepted) continue;
@@ -88,7 +88,7 @@ export class Outbox {
   }
 
   /** Main has taken this attempt. Dropped without a stream: the next one says it again. */
-  accepted(attempt: HeldAttempt): void {
+  accepted(attempt: InFlightAttempt): void {
     if (this.#stream === undefined) return;
     this.#accepted.push(attempt.attemptId);
     this.#schedule();
@@ -102,7 +102,7 @@ export class Outbox {
   }
 
   /** An event was added to this attempt. */
-  event(attempt: HeldAttempt): void {
+  event(attempt: InFlightAttempt): void {
     this.#eventful.set(attempt, true);
     this.#schedule();
   }
@@ -141,14 +141,14 @@ export class Outbox {
   }
 
   /** Queues a result that the held attempts keep. */
-  result(attempt: HeldAttempt): void {
+  result(attempt: InFlightAttempt): void {
     if (this.#stream === undefined) return;
     this.#results.set(attempt, true);
     this.#schedule();
   }
 
   /** An attempt is no longer ours: nothing of it is sent. */
-  forget(attempt: HeldAttempt): void {
+  forget(attempt: InFlightAttempt): void {
     this.#eventful.delete(attempt);
     this.#progress.delete(attempt.attemptId);
     this.#results.delete(attempt);
@@ -268,7 +268,7 @@ export class Outbox {
 }
 
 /** About the bytes that a result takes in a frame: UTF-16 units of text count once. */
-function sizeOf(result: HeldResult | undefined): number {
+function sizeOf(result: UnacknowledgedResult | undefined): number {
   if (result === undefined) return 0;
   return result instanceof Uint8Array ? result.byteLength : result.output.length + 64;
 }
