@@ -296,7 +296,7 @@ test("an attempt that a reconnect does not keep is revoked and its result droppe
   assert.deepEqual(reported, ["t-2.1"]);
 });
 
-test("beats that nobody answers make the worker dial again", async () => {
+test("heartbeats that nobody answers make the worker dial again", async () => {
   const server = await RawScheduler.start({ heartbeatMs: 50 });
   await using setup = await connected({ tasks: { t: () => 1 } }, server);
   setup.stream.ackBeats = false;

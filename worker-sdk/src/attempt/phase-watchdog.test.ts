@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "../clock.ts";
-import { Beats } from "../link/health/heartbeat.ts";
+import { HeartbeatSender } from "../link/health/heartbeat.ts";
 import type { ToLink } from "../link/messages.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Watch } from "./phase-watchdog.ts";
@@ -136,19 +136,19 @@ test("progress is sent at once, then the latest of each interval, with the count
   assert.throws(() => throttle.report(Number.NaN), RangeError);
 });
 
-test("beats without an answer for three intervals are reported once; a process that was stopped gets time", () => {
+test("heartbeats without an answer for three intervals are reported once; a process that was stopped gets time", () => {
   const clock = new ManualClock();
   const silent: number[] = [];
   let sent = 0;
-  const beats = new Beats(clock, {
+  const heartbeats = new HeartbeatSender(clock, {
     send: () => {
       sent += 1;
     },
     unanswered: (ms) => silent.push(ms),
   });
-  beats.start(100);
+  heartbeats.start(100);
   clock.advance(250);
-  beats.answered();
+  heartbeats.answered();
   clock.advance(250);
   assert.deepEqual(silent, []);
   clock.jump(5000);

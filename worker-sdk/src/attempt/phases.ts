@@ -98,7 +98,7 @@ export class Phases {
       warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
       context,
     });
-    // What follows may block the loop; beats must know by then what it is.
+    // What follows may block the loop; heartbeats must know by then what it is.
     link.flush();
     const limitMs = this.#assignment.phaseTimeoutsMs[name];
     if (limitMs !== undefined && limitMs > 0) {

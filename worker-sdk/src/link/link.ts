@@ -6,7 +6,7 @@ import { LinkWatch } from "./link-watch.ts";
 import type { FatalMessage, FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
 
-/** How often the main loop proves that it turns: a beat's loop age is at most this too old. */
+/** How often the main loop proves that it turns: a heartbeat's loop age is at most this too old. */
 const TICK_MS = 100;
 
 /** Resolution of the loop's delay histogram. */
@@ -26,7 +26,7 @@ export interface LinkListener {
 
 /**
  * The main thread's end of the connection to the scheduler. The connection itself lives in a thread, so
- * that a handler that blocks the main loop stops neither beats nor reconnects nor results on their way.
+ * that a handler that blocks the main loop stops neither heartbeats nor reconnects nor results on their way.
  */
 export class Link {
   readonly #clock: Clock;
@@ -149,7 +149,7 @@ export class Link {
     const startOver = this.#shared.tick(nowMs, this.#delay.percentile(99) / 1e6);
     if (startOver) {
       this.#delay.reset();
-      // Once a beat: reading heap statistics takes some 20 µs.
+      // Once a heartbeat: reading heap statistics takes some 20 µs.
       this.#shared.heapUsedBytes = process.memoryUsage().heapUsed;
     }
   }

@@ -244,7 +244,7 @@ export type FromLink =
   | { readonly kind: "serving"; readonly address: string }
   /** They cannot be. */
   | { readonly kind: "cannotServe"; readonly message: string }
-  /** What was measured, once a beat. */
+  /** What was measured, once a heartbeat. */
   | { readonly kind: "measures"; readonly measures: Measures }
   /** The link ended as it was told to; results that were never acknowledged are counted. */
   | { readonly kind: "ended"; readonly unackedResults: number };

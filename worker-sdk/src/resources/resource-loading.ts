@@ -5,7 +5,7 @@ import type { Logger } from "../logging/logger.ts";
 import type { ResourceLoaders } from "./resource-loaders.ts";
 import type { Resources } from "./resources.ts";
 
-/** Longest error that a beat carries. */
+/** Longest error that a heartbeat carries. */
 const MAX_ERROR = 1000;
 
 /** What the loading works with. */

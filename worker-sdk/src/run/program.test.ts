@@ -104,7 +104,7 @@ const scenario = SCENARIOS[argv[2] ?? ""];
 if (scenario !== undefined) {
   await scenario();
 } else {
-  test("beats, re-dialling and finished results go on while a handler blocks the main loop", async () => {
+  test("heartbeats, re-dialling and finished results go on while a handler blocks the main loop", async () => {
     using server = await RawScheduler.start({ heartbeatMs: 100 });
     using program = new Program("blocking", { MUSTER_SCHEDULER_ADDR: server.address });
     const stream = await server.stream();

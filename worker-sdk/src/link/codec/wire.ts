@@ -45,7 +45,7 @@ export function startupPhase(phase: StartupPhaseMessage) {
   });
 }
 
-/** What a beat says of resources that are being loaded or could not be loaded. */
+/** What a heartbeat says of resources that are being loaded or could not be loaded. */
 export function resourceStates(states: readonly ResourceStateMessage[], nowMs: number) {
   return states.map(({ resource, loading, sinceMs, failures, error }) =>
     create(ResourceStateSchema, {

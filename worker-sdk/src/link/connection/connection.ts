@@ -5,7 +5,7 @@ import type { Incoming } from "../codec/assignments-frame.ts";
 import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
-import { Beats } from "../health/heartbeat.ts";
+import { HeartbeatSender } from "../health/heartbeat.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
 import { Vitals } from "../health/process-metrics.ts";
@@ -40,7 +40,7 @@ export class Connection {
   readonly #vitals: Vitals;
   readonly #outbox: Outbox;
   readonly #session: Session;
-  readonly #beats: Beats;
+  readonly #heartbeats: HeartbeatSender;
   readonly #leaving: Leaving;
   readonly #fatal: FatalReport;
   readonly #phases: StartupPhaseMessage[];
@@ -71,11 +71,11 @@ export class Connection {
       counters: this.#counters,
       vitals: this.#vitals,
       emit,
-      freed: () => this.#beats.soon(),
+      freed: () => this.#heartbeats.soon(),
       types: new Set(data.types.map(({ type }) => type)),
     });
-    this.#beats = new Beats(clock, {
-      send: (sequence) => this.#sendBeat(sequence),
+    this.#heartbeats = new HeartbeatSender(clock, {
+      send: (sequence) => this.#sendHeartbeat(sequence),
       unanswered: (silentMs) => {
         this.#counters.add("heartbeat_failures");
         this.#session.redial(`heartbeats unanswered for ${Math.round(silentMs)} ms`);
@@ -161,7 +161,7 @@ export class Connection {
   /** Dials no more and gives the stream up. */
   abandon(): void {
     this.#session.stop();
-    this.#beats.stop();
+    this.#heartbeats.stop();
     this.#session.stream?.cut("the worker gave up");
   }
 
@@ -211,16 +211,16 @@ export class Connection {
         return;
       case "resources":
         this.#resources = message.resources;
-        this.#beats.soon();
+        this.#heartbeats.soon();
         return;
       case "resourceStates":
         this.#resourceStates = message.states;
-        this.#beats.soon();
+        this.#heartbeats.soon();
         return;
       case "paused":
         if (message.paused) this.#counters.pauses.add(message.reason);
         this.#paused = { paused: message.paused, reason: message.reason };
-        this.#beats.soon();
+        this.#heartbeats.soon();
         return;
       case "draining":
         this.#attempts.draining = true;
@@ -230,7 +230,7 @@ export class Connection {
         });
         return;
       case "fatal":
-        this.#beats.stop();
+        this.#heartbeats.stop();
         this.#outbox.flush();
         this.#fatal.send(message.fatal);
         return;
@@ -264,14 +264,14 @@ export class Connection {
     this.#welcomed = true;
     this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#sendPhases();
-    this.#beats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
+    this.#heartbeats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#leaving.whenSettled();
   }
 
   #receive({ kind }: Incoming): void {
     switch (kind.case) {
       case "heartbeatAck":
-        this.#beats.answered();
+        this.#heartbeats.answered();
         return;
       case "assignments":
         this.#attempts.assignments(kind.value.assignments);
@@ -318,7 +318,7 @@ export class Connection {
     this.#phasesSent = this.#phases.length;
   }
 
-  #sendBeat(sequence: bigint): void {
+  #sendHeartbeat(sequence: bigint): void {
     const vitals = this.#vitals.measure();
     for (const attempt of this.#inFlight.values()) {
       attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
@@ -366,8 +366,8 @@ export class Connection {
       registered: this.registered,
       connected: this.#session.up,
       lastError: this.lastError,
-      unansweredMs: this.#beats.unansweredMs,
-      answerWithinMs: this.#beats.answerWithinMs,
+      unansweredMs: this.#heartbeats.unansweredMs,
+      answerWithinMs: this.#heartbeats.answerWithinMs,
       ready: this.#ready,
       lastPhase: this.lastPhase,
       draining: this.#attempts.draining,
@@ -378,7 +378,7 @@ export class Connection {
   }
 
   #down(): void {
-    this.#beats.stop();
+    this.#heartbeats.stop();
     this.#outbox.close();
   }
 
@@ -393,7 +393,7 @@ export class Connection {
   }
 
   #sayGoodbye(reason: string): boolean {
-    this.#beats.stop();
+    this.#heartbeats.stop();
     this.#outbox.flush();
     const stream = this.#session.stream;
     if (stream === undefined || !this.#session.up) return false;

@@ -20,7 +20,7 @@ export interface HealthFacts {
   readonly connected: boolean;
   /** Why the last dial or stream failed, or empty. */
   readonly lastError: string;
-  /** Since a beat was last answered on this stream, milliseconds. */
+  /** Since a heartbeat was last answered on this stream, milliseconds. */
   readonly unansweredMs: number;
   /** Longest such silence that is not suspicious, milliseconds. */
   readonly answerWithinMs: number;

@@ -1,23 +1,23 @@
 import type { Clock } from "../../clock.ts";
 
-/** Intervals without one answered beat after which the stream is taken for dead. */
+/** Intervals without one answered heartbeat after which the stream is taken for dead. */
 const UNANSWERED_INTERVALS = 3;
 
-/** An extra beat, for news that should not wait, comes at least this long after the last one. */
+/** An extra heartbeat, for news that should not wait, comes at least this long after the last one. */
 const SOON_MS = 20;
 
-/** What beats need of their owner. */
-export interface BeatsListener {
-  /** Sends a beat; the facts are gathered now. */
+/** What heartbeats need of their owner. */
+export interface HeartbeatListener {
+  /** Sends a heartbeat; the facts are gathered now. */
   send(sequence: bigint): void;
-  /** No beat was answered for `silentMs`. Called once a stream. */
+  /** No heartbeat was answered for `silentMs`. Called once a stream. */
   unanswered(silentMs: number): void;
 }
 
-/** Sends a beat every interval of a stream and watches that they are answered. */
-export class Beats {
+/** Sends a heartbeat every interval of a stream and watches that they are answered. */
+export class HeartbeatSender {
   readonly #clock: Clock;
-  readonly #listener: BeatsListener;
+  readonly #listener: HeartbeatListener;
   #sequence = 0n;
   #intervalMs = 0;
   #answeredAtMs = 0;
@@ -25,17 +25,17 @@ export class Beats {
   #cancel: (() => void) | undefined;
   #cancelSoon: (() => void) | undefined;
 
-  constructor(clock: Clock, listener: BeatsListener) {
+  constructor(clock: Clock, listener: HeartbeatListener) {
     this.#clock = clock;
     this.#listener = listener;
   }
 
-  /** Beats sent since the process started. */
+  /** Heartbeats sent since the process started. */
   get sent(): bigint {
     return this.#sequence;
   }
 
-  /** Since a beat was last answered on this stream, milliseconds. */
+  /** Since a heartbeat was last answered on this stream, milliseconds. */
   get unansweredMs(): number {
     return this.#clock.monotonicMs() - this.#answeredAtMs;
   }
@@ -45,22 +45,22 @@ export class Beats {
     return UNANSWERED_INTERVALS * this.#intervalMs;
   }
 
-  /** A stream is up: the first beat goes now. */
+  /** A stream is up: the first heartbeat goes now. */
   start(intervalMs: number): void {
     this.stop();
     this.#intervalMs = intervalMs;
     this.#answeredAtMs = this.#clock.monotonicMs();
-    this.#beat();
+    this.#sendNext();
     this.#cancel = this.#clock.every(intervalMs, () => this.#tick());
   }
 
-  /** Something changed that the scheduler should know before the next beat is due. */
+  /** Something changed that the scheduler should know before the next heartbeat is due. */
   soon(): void {
     if (this.#cancel === undefined || this.#cancelSoon !== undefined) return;
     const waitMs = Math.max(0, this.#tickedAtMs + SOON_MS - this.#clock.monotonicMs());
     this.#cancelSoon = this.#clock.after(waitMs, () => {
       this.#cancelSoon = undefined;
-      this.#beat();
+      this.#sendNext();
     });
   }
 
@@ -72,7 +72,7 @@ export class Beats {
     this.#cancel = undefined;
   }
 
-  /** A beat was answered. */
+  /** A heartbeat was answered. */
   answered(): void {
     this.#answeredAtMs = this.#clock.monotonicMs();
   }
@@ -88,10 +88,10 @@ export class Beats {
       this.#listener.unanswered(silentMs);
       return;
     }
-    this.#beat();
+    this.#sendNext();
   }
 
-  #beat(): void {
+  #sendNext(): void {
     this.#tickedAtMs = this.#clock.monotonicMs();
     this.#sequence += 1n;
     this.#listener.send(this.#sequence);

@@ -5,7 +5,7 @@ export interface Measures {
   readonly slots: number;
   readonly outboxSize: number;
   readonly heartbeats: number;
-  /** Streams given up because no beat was answered. */
+  /** Streams given up because no heartbeat was answered. */
   readonly heartbeatFailures: number;
   readonly reconnects: number;
   /** Assignments that were here already. */
@@ -18,7 +18,7 @@ export interface Measures {
   readonly shed: Readonly<Record<string, number>>;
   /** Attempts that ended, by outcome. */
   readonly finished: Readonly<Record<string, number>>;
-  /** 99th percentile of the main loop's delay in the last beat, or how long it has been blocked now, if longer. */
+  /** 99th percentile of the main loop's delay in the last heartbeat, or how long it has been blocked now, if longer. */
   readonly eventLoopDelayS: number;
   readonly connected: boolean;
   readonly cpuS: number;

@@ -7,7 +7,7 @@ import type { SharedState } from "../shared.ts";
 /** A main loop that turned less than this ago does not count as blocked; it reports every 100 ms. */
 const LOOP_SLACK_MS = 150;
 
-/** Measures the process for beats: memory and processor are the process's, the loop is main's. */
+/** Measures the process for heartbeats: memory and processor are the process's, the loop is main's. */
 export class Vitals {
   readonly #clock: Clock;
   readonly #shared: SharedState;

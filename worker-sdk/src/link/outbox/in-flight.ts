@@ -51,7 +51,7 @@ export interface InFlightAttempt {
   progress: number | undefined;
   progressAtMs: number | undefined;
   cancelling: boolean;
-  /** It is no longer ours, and its handler has not returned: beats list it, and nothing else is sent of it. */
+  /** It is no longer ours, and its handler has not returned: heartbeats list it, and nothing else is sent of it. */
   revoked: boolean;
   peakRssBytes: number;
   result: UnacknowledgedResult | undefined;
@@ -61,7 +61,7 @@ export interface InFlightAttempt {
   readonly events: EventLog;
 }
 
-/** Every attempt that the worker holds: what beats and Hello list, and what a new stream sends again. */
+/** Every attempt that the worker holds: what heartbeats and Hello list, and what a new stream sends again. */
 export class InFlightAttempts {
   readonly #attempts = new ChurnMap<string, InFlightAttempt>();
   #eventCount = 0;
@@ -153,7 +153,7 @@ export class InFlightAttempts {
     for (const attempt of this.#attempts.values()) attempt.events.sent = 0;
   }
 
-  /** What Hello and beats say about each attempt. */
+  /** What Hello and heartbeats say about each attempt. */
   describe(nowMs: number): RunningAttempt[] {
     return Array.from(this.#attempts.values(), (attempt) => describe(attempt, nowMs));
   }
