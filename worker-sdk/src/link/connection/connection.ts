@@ -8,13 +8,13 @@ import { type HealthFacts, type HealthReport, liveness, readiness } from "../hea
 import { HeartbeatSender } from "../health/heartbeat.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
-import { Vitals } from "../health/process-metrics.ts";
+import { ProcessMetrics } from "../health/process-metrics.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import type { SharedState } from "../shared.ts";
-import { orderFor } from "./control-messages.ts";
+import { controlMessageFor } from "./control-messages.ts";
 import { FatalReport } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
 import { Session } from "./session.ts";
@@ -37,7 +37,7 @@ export class Connection {
   readonly #inFlight = new InFlightAttempts();
   readonly #counters = new Counters();
   readonly #attempts: AttemptReports;
-  readonly #vitals: Vitals;
+  readonly #processMetrics: ProcessMetrics;
   readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #heartbeats: HeartbeatSender;
@@ -59,7 +59,7 @@ export class Connection {
     this.#shared = shared;
     this.#resources = data.resources;
     this.#phases = [...data.startupPhases];
-    this.#vitals = new Vitals(clock, shared);
+    this.#processMetrics = new ProcessMetrics(clock, shared);
     this.#outbox = new Outbox(this.#inFlight, (kind, count) => {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
@@ -69,7 +69,7 @@ export class Connection {
       inFlight: this.#inFlight,
       outbox: this.#outbox,
       counters: this.#counters,
-      vitals: this.#vitals,
+      processMetrics: this.#processMetrics,
       emit,
       freed: () => this.#heartbeats.soon(),
       types: new Set(data.types.map(({ type }) => type)),
@@ -302,8 +302,8 @@ export class Connection {
         return;
       }
       default: {
-        const order = orderFor(kind);
-        if (order !== undefined) this.#emit(order);
+        const controlMessage = controlMessageFor(kind);
+        if (controlMessage !== undefined) this.#emit(controlMessage);
         // A newer scheduler's message, or a second Welcome.
         else this.#counters.add("unknown_messages");
       }
@@ -319,9 +319,9 @@ export class Connection {
   }
 
   #sendHeartbeat(sequence: bigint): void {
-    const vitals = this.#vitals.measure();
+    const processMetrics = this.#processMetrics.measure();
     for (const attempt of this.#inFlight.values()) {
-      attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
+      attempt.peakRssBytes = Math.max(attempt.peakRssBytes, this.#processMetrics.rssBytes);
     }
     this.#counters.set("heartbeats", sequence);
     this.#counters.set("outbox_size", BigInt(this.#inFlight.pendingResults));
@@ -329,7 +329,7 @@ export class Connection {
       encode({
         case: "heartbeat",
         value: {
-          ...vitals,
+          ...processMetrics,
           sequence,
           slotCount: this.#data.slots,
           running: this.#inFlight.describe(this.#clock.monotonicMs()),
@@ -344,7 +344,7 @@ export class Connection {
     const fields = {
       sequence: Number(sequence),
       held: this.#inFlight.size,
-      loop_age_ms: this.#vitals.loopAgeMs,
+      loop_age_ms: this.#processMetrics.loopAgeMs,
     };
     this.#emit({ kind: "log", level: "debug", event: "worker.heartbeat", fields, message: "heartbeat sent" });
     this.#emit({ kind: "measures", measures: this.#measure() });
@@ -354,7 +354,7 @@ export class Connection {
     return measureWorker({
       counters: this.#counters,
       inFlight: this.#inFlight,
-      vitals: this.#vitals,
+      processMetrics: this.#processMetrics,
       shared: this.#shared,
       slots: this.#data.slots,
       connected: this.#session.up,
@@ -372,7 +372,7 @@ export class Connection {
       lastPhase: this.lastPhase,
       draining: this.#attempts.draining,
       paused: this.#paused.paused ? this.#paused.reason : undefined,
-      loopAgeMs: this.#vitals.loopAgeMs,
+      loopAgeMs: this.#processMetrics.loopAgeMs,
       blockedLimitMs: this.#data.http?.blockedLimitMs ?? 0,
     };
   }

@@ -3,7 +3,7 @@ import { msFromDuration } from "../../duration.ts";
 import type { FromLink } from "../messages.ts";
 
 /** What a message of the scheduler asks of main, which the link only passes on; undefined when it asks nothing. */
-export function orderFor(kind: SchedulerMessage["kind"]): FromLink | undefined {
+export function controlMessageFor(kind: SchedulerMessage["kind"]): FromLink | undefined {
   switch (kind.case) {
     case "drain":
       return { kind: "drain", reason: kind.value.reason, deadlineMs: msFromDuration(kind.value.deadline) };

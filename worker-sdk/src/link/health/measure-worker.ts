@@ -2,7 +2,7 @@ import type { InFlightAttempts } from "../outbox/in-flight.ts";
 import type { SharedState } from "../shared.ts";
 import type { Counters } from "./counters.ts";
 import type { Measures } from "./measures.ts";
-import type { Vitals } from "./process-metrics.ts";
+import type { ProcessMetrics } from "./process-metrics.ts";
 
 const OUTCOMES = ["succeeded", "failed", "cancelled", "released"];
 
@@ -10,12 +10,12 @@ const OUTCOMES = ["succeeded", "failed", "cancelled", "released"];
 export function measureWorker(parts: {
   readonly counters: Counters;
   readonly inFlight: InFlightAttempts;
-  readonly vitals: Vitals;
+  readonly processMetrics: ProcessMetrics;
   readonly shared: SharedState;
   readonly slots: number;
   readonly connected: boolean;
 }): Measures {
-  const { counters, inFlight, vitals, shared, slots, connected } = parts;
+  const { counters, inFlight, processMetrics, shared, slots, connected } = parts;
   const { user, system } = process.cpuUsage();
   return {
     concurrentJobs: inFlight.runningCount,
@@ -33,10 +33,10 @@ export function measureWorker(parts: {
       event: counters.get("events_dropped"),
     },
     finished: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, counters.get(`tasks_${outcome}`)])),
-    eventLoopDelayS: Math.max(shared.delayP99Ms, vitals.loopAgeMs) / 1000,
+    eventLoopDelayS: Math.max(shared.delayP99Ms, processMetrics.loopAgeMs) / 1000,
     connected,
     cpuS: (user + system) / 1e6,
-    rssBytes: vitals.rssBytes,
+    rssBytes: processMetrics.rssBytes,
     heapUsedBytes: shared.heapUsedBytes,
   };
 }

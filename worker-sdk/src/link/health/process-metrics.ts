@@ -8,7 +8,7 @@ import type { SharedState } from "../shared.ts";
 const LOOP_SLACK_MS = 150;
 
 /** Measures the process for heartbeats: memory and processor are the process's, the loop is main's. */
-export class Vitals {
+export class ProcessMetrics {
   readonly #clock: Clock;
   readonly #shared: SharedState;
   #cpu = process.cpuUsage();

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import type { IncomingAssignment } from "../codec/assignments-frame.ts";
 import { bytesOf, encode, encodeResult, groupAssignments, rejectionReason } from "../codec/wire.ts";
 import type { Counters } from "../health/counters.ts";
-import type { Vitals } from "../health/process-metrics.ts";
+import type { ProcessMetrics } from "../health/process-metrics.ts";
 import type { FromLink, Outcome, ToLink } from "../messages.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 import { OpenPhases } from "./open-phases.ts";
@@ -21,7 +21,7 @@ export interface AttemptReportsParts {
   readonly inFlight: InFlightAttempts;
   readonly outbox: Outbox;
   readonly counters: Counters;
-  readonly vitals: Vitals;
+  readonly processMetrics: ProcessMetrics;
   readonly emit: (message: FromLink) => void;
   /** A slot that a revoked attempt held is free. */
   readonly freed: () => void;
@@ -35,7 +35,7 @@ export class AttemptReports {
   readonly #inFlight: InFlightAttempts;
   readonly #outbox: Outbox;
   readonly #counters: Counters;
-  readonly #vitals: Vitals;
+  readonly #processMetrics: ProcessMetrics;
   readonly #emit: (message: FromLink) => void;
   readonly #freed: () => void;
   readonly #types: ReadonlySet<string>;
@@ -45,12 +45,21 @@ export class AttemptReports {
   /** True once no new work is taken. */
   draining = false;
 
-  constructor({ clock, inFlight, outbox, counters, vitals, emit, freed, types }: AttemptReportsParts) {
+  constructor({
+    clock,
+    inFlight,
+    outbox,
+    counters,
+    processMetrics,
+    emit,
+    freed,
+    types,
+  }: AttemptReportsParts) {
     this.#clock = clock;
     this.#inFlight = inFlight;
     this.#outbox = outbox;
     this.#counters = counters;
-    this.#vitals = vitals;
+    this.#processMetrics = processMetrics;
     this.#emit = emit;
     this.#freed = freed;
     this.#types = types;
@@ -269,7 +278,7 @@ export class AttemptReports {
         task_type: taskType,
         elapsed_ms: Number(facts.elapsed_ms),
         warn_after_s: Number(facts.warn_after_s),
-        loop_age_ms: Math.round(this.#vitals.loopAgeMs),
+        loop_age_ms: Math.round(this.#processMetrics.loopAgeMs),
       },
       message: stuck
         ? `the phase has lasted ${seconds} s`
@@ -294,7 +303,7 @@ export class AttemptReports {
   }
 
   #peak(attempt: InFlightAttempt): number {
-    return Math.max(attempt.peakRssBytes, this.#vitals.rssBytes);
+    return Math.max(attempt.peakRssBytes, this.#processMetrics.rssBytes);
   }
 
   #dropped(attemptId: string, outcome: Outcome["kind"]): void {
