@@ -105,7 +105,7 @@ class Session {
   readonly #http2: ClientHttp2Session;
   #up = false;
   /** The peer wants no further requests on it. */
-  #leaving = false;
+  #shutdown = false;
   #calls = 0;
   readonly #pingAnswerMs: number;
   #pingEveryMs: number;
@@ -153,7 +153,7 @@ class Session {
     });
     http2.on("remoteSettings", told.spoke);
     http2.on("goaway", (_code, _lastStream, data) => {
-      this.#leaving = true;
+      this.#shutdown = true;
       if (data?.toString() === "too_many_pings") this.#pingEveryMs *= 2;
       if (this.#calls === 0) http2.close();
     });
@@ -161,7 +161,7 @@ class Session {
 
   /** True while requests can be made on it, or will when it is up. */
   get usable(): boolean {
-    return !this.#leaving && !this.#http2.closed && !this.#http2.destroyed;
+    return !this.#shutdown && !this.#http2.closed && !this.#http2.destroyed;
   }
 
   owns(stream: ClientHttp2Stream): boolean {
@@ -184,7 +184,7 @@ class Session {
     stream.once("close", () => {
       this.#calls -= 1;
       if (this.#calls > 0) return;
-      if (this.#leaving) this.#http2.close();
+      if (this.#shutdown) this.#http2.close();
       this.#http2.unref();
       this.#watch();
     });

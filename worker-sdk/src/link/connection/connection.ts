@@ -18,7 +18,7 @@ import { controlMessageFor } from "./control-messages.ts";
 import { FatalReport } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
 import { Session } from "./session.ts";
-import { Leaving } from "./shutdown.ts";
+import { Shutdown } from "./shutdown.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
 
@@ -41,7 +41,7 @@ export class Connection {
   readonly #outbox: Outbox;
   readonly #session: Session;
   readonly #heartbeats: HeartbeatSender;
-  readonly #leaving: Leaving;
+  readonly #shutdown: Shutdown;
   readonly #fatal: FatalReport;
   readonly #phases: StartupPhaseMessage[];
   #phasesSent = 0;
@@ -114,11 +114,11 @@ export class Connection {
       },
       answered: (accepted) => shared.markFatalSent(accepted),
     });
-    this.#leaving = new Leaving({
+    this.#shutdown = new Shutdown({
       clock,
       pendingResults: () => this.#inFlight.pendingResults,
       registered: () => this.#session.registered,
-      sayGoodbye: (reason) => this.#sayGoodbye(reason),
+      sendGoodbye: (reason) => this.#sendGoodbye(reason),
       end: () => this.#end(),
     });
   }
@@ -236,7 +236,7 @@ export class Connection {
         return;
       case "finish":
         this.#attempts.draining = true;
-        this.#leaving.begin(message.reason, message.flushMs);
+        this.#shutdown.begin(message.reason, message.flushMs);
         return;
       default:
         message satisfies never;
@@ -265,7 +265,7 @@ export class Connection {
     this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
     this.#sendPhases();
     this.#heartbeats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
-    this.#leaving.whenSettled();
+    this.#shutdown.endWhenAcknowledged();
   }
 
   #receive({ kind }: Incoming): void {
@@ -298,7 +298,7 @@ export class Connection {
           this.#emit({ kind: "refused", attemptId, stale, detail });
         }
         if (told.length > 0) this.#emit({ kind: "acknowledged", attemptIds: told });
-        this.#leaving.whenSettled();
+        this.#shutdown.endWhenAcknowledged();
         return;
       }
       default: {
@@ -384,15 +384,15 @@ export class Connection {
 
   #disconnected(address: string, error: string, retryInMs: number): void {
     // The scheduler ends the stream in answer to the goodbye: that is no lost connection.
-    if (!this.#leaving.saidGoodbye) this.#emit({ kind: "disconnected", address, error, retryInMs });
-    this.#leaving.disconnected();
+    if (!this.#shutdown.goodbyeSent) this.#emit({ kind: "disconnected", address, error, retryInMs });
+    this.#shutdown.disconnected();
   }
 
   #superseded(end: StreamEnd): void {
     this.#emit({ kind: "superseded", message: end.message });
   }
 
-  #sayGoodbye(reason: string): boolean {
+  #sendGoodbye(reason: string): boolean {
     this.#heartbeats.stop();
     this.#outbox.flush();
     const stream = this.#session.stream;

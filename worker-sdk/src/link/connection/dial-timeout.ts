@@ -19,7 +19,7 @@ export interface DialWindow {
  * scheduler that was too slow is given twice as long the next time: with the same limit again and again, one
  * that needs a moment longer than the limit would never be reached, and do its part in vain each time.
  */
-export class DialPatience {
+export class DialTimeout {
   readonly #timeouts = new Map<string, number>();
 
   /** Milliseconds until a dial of `address` is given up. */

@@ -11,7 +11,7 @@ import type { Incoming } from "../codec/assignments-frame.ts";
 import { encode } from "../codec/wire.ts";
 import type { LinkData } from "../messages.ts";
 import { DialFailures } from "./dial-failure.ts";
-import { DialPatience, type DialWindow } from "./dial-timeout.ts";
+import { DialTimeout, type DialWindow } from "./dial-timeout.ts";
 import { firstDials } from "./first-dials.ts";
 import { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
@@ -58,7 +58,7 @@ export class Session {
   readonly #listener: SessionListener;
   readonly #failures: DialFailures;
   #backoff: Backoff;
-  readonly #patience = new DialPatience();
+  readonly #dialTimeout = new DialTimeout();
   /** Lease and grace of the last Welcome, milliseconds. */
   #leaseMs = 0;
   #graceMs = 0;
@@ -132,9 +132,9 @@ export class Session {
     this.#stream = stream;
     this.#cutReason = undefined;
     stream.write(encode({ case: "hello", value: this.#listener.hello(this.#lastError) }));
-    const timeoutMs = this.#patience.forDial(address, this.#window());
+    const timeoutMs = this.#dialTimeout.forDial(address, this.#window());
     this.#cancelTimer = this.#clock.after(timeoutMs, () => {
-      this.#patience.timedOut(address);
+      this.#dialTimeout.timedOut(address);
       this.redial(`no Welcome within ${Math.round(timeoutMs) / 1000} s of dialling ${address}`);
     });
   }
@@ -158,7 +158,7 @@ export class Session {
     }
     if (this.#welcomedAtMs !== undefined) return;
     this.#cancelTimer?.();
-    this.#patience.answered(address);
+    this.#dialTimeout.answered(address);
     this.#welcomedAtMs = this.#clock.monotonicMs();
     if (!this.#registered) this.#backoff = new Backoff({ random: this.#random });
     this.#registered = true;
