@@ -93,7 +93,7 @@ export class Worker<Inputs = Record<string, unknown>> {
     disarmLastWords();
     this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
       program: false,
-      watchdogFromMs: processAgeMs(),
+      registerTimeoutFromMs: processAgeMs(),
       stdoutLogLevel: undefined,
     }).ready;
     return this.#started;
@@ -128,7 +128,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   /**
    * Is the program: logs to standard output, drains on SIGTERM and SIGINT (a second one exits at once
    * with 128 + its number), reports uncaught errors, and resolves after a drain. Exits with code 1 when
-   * the worker cannot start or go on. The register watchdog counts from the process's start.
+   * the worker cannot start or go on. The register timeout counts from the process's start.
    */
   async run(): Promise<void> {
     const { logger, logLevel } = this.#options;
@@ -136,7 +136,7 @@ export class Worker<Inputs = Record<string, unknown>> {
     const stdoutLogLevel = logger === undefined && !process.stdout.isTTY ? logLevel : undefined;
     if (this.#started !== undefined) throw new WorkerStoppedError();
     await runProgram(log, this.#options.drainTimeoutS, () => {
-      const engine = this.#begin(log, { program: true, watchdogFromMs: 0, stdoutLogLevel });
+      const engine = this.#begin(log, { program: true, registerTimeoutFromMs: 0, stdoutLogLevel });
       this.#started = engine.ready;
       return engine;
     });

@@ -11,7 +11,7 @@ import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./co
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
 import { isBytes } from "./json-form.ts";
-import type { Watch } from "./phase-watchdog.ts";
+import type { PhaseWatchdog } from "./phase-watchdog.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
 
@@ -49,7 +49,7 @@ export class Attempt implements TaskContext<never> {
   /** It is no longer ours: its outcome is dropped. */
   revoked = false;
   /** Reports that the handler has not returned although it was asked to stop. */
-  unwinding: Watch | undefined;
+  unwinding: PhaseWatchdog | undefined;
   /** Deadline of the whole run. */
   runDeadline: Deadline | undefined;
   /** Set once the outcome is reported or the attempt is given up: nothing is sent for it any more. */

@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import { HeartbeatSender } from "../link/health/heartbeat.ts";
 import type { ToLink } from "../link/messages.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Watch } from "./phase-watchdog.ts";
+import { PhaseWatchdog } from "./phase-watchdog.ts";
 import { ProgressThrottle } from "./progress.ts";
 
 /** A clock that moves when the test says so. */
@@ -57,7 +57,7 @@ class ManualClock implements Clock {
 function watched(warnAfterMs: number) {
   const clock = new ManualClock();
   const told: [string, number][] = [];
-  const watch = new Watch(clock, new Deadlines(clock), warnAfterMs, {
+  const watch = new PhaseWatchdog(clock, new Deadlines(clock), warnAfterMs, {
     stuck: (elapsedMs) => told.push(["stuck", elapsedMs]),
     recovered: (elapsedMs) => told.push(["recovered", elapsedMs]),
   });

@@ -5,7 +5,7 @@ import type { Deadline, Deadlines } from "./deadlines.ts";
 export const MAX_INTERVAL_MS = 3_600_000;
 
 /** Told by a watch. Times in milliseconds since the watched thing began. */
-export interface WatchListener {
+export interface PhaseWatchdogListener {
   /** It has lasted longer than the threshold, or than the next, twice as long, interval after it. */
   stuck(elapsedMs: number): void;
   /** It ended, or moved again, after having been reported as stuck. */
@@ -16,11 +16,11 @@ export interface WatchListener {
  * A soft watchdog: it reports, again and again at growing intervals (after 1, 3, 7, 15, ... times the
  * threshold, at least once an hour), and never acts.
  */
-export class Watch {
+export class PhaseWatchdog {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #warnAfterMs: number;
-  readonly #listener: WatchListener;
+  readonly #listener: PhaseWatchdogListener;
   readonly #beganMs: number;
   #stillSinceMs: number;
   #intervalMs: number;
@@ -32,7 +32,7 @@ export class Watch {
     clock: Clock,
     deadlines: Deadlines,
     warnAfterMs: number,
-    listener: WatchListener,
+    listener: PhaseWatchdogListener,
     beganMs: number = clock.monotonicMs(),
   ) {
     this.#clock = clock;

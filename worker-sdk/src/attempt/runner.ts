@@ -16,7 +16,7 @@ import { withinAttempt } from "./attempt-scope.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
-import { Watch } from "./phase-watchdog.ts";
+import { PhaseWatchdog } from "./phase-watchdog.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
 const DEFAULT_GRACE_MS = 5000;
@@ -331,7 +331,7 @@ export class Runner {
     this.#host.link.send({ kind: "cancelling", attemptId: attempt.id });
     attempt.trace?.event("stop_requested", { reason: stop.kind });
     const { clock, deadlines } = this.#host;
-    attempt.unwinding = new Watch(clock, deadlines, Math.max(1, graceMs), {
+    attempt.unwinding = new PhaseWatchdog(clock, deadlines, Math.max(1, graceMs), {
       stuck: (elapsedMs) =>
         attempt.log.warn(
           { event: "task.cancel.unwinding", reason: stop.kind, elapsed_ms: Math.round(elapsedMs) },

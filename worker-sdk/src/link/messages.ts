@@ -278,7 +278,7 @@ export interface LinkData {
   };
   /** Phases before the thread was started. */
   readonly startupPhases: readonly StartupPhaseMessage[];
-  /** Milliseconds left until the register watchdog fires. */
+  /** Milliseconds left until the register timeout fires. */
   readonly registerInMs: number;
   /** The register timeout as it was set, for the log. */
   readonly registerTimeoutS: number;

@@ -69,7 +69,7 @@ const connection = new Connection(data, systemClock, shared, (message) => {
     const name = message.kind === "verdict" ? "VerdictError" : "SupersededError";
     enforceExit("worker.fatal", name, message.message);
   }
-  if (message.kind === "registered") cancelWatchdog();
+  if (message.kind === "registered") cancelRegisterTimeout();
   if (message.kind === "ended" && killsAtEnd !== undefined) {
     killProcess(
       "worker.killed",
@@ -80,7 +80,7 @@ const connection = new Connection(data, systemClock, shared, (message) => {
   emit(message);
 });
 
-const cancelWatchdog = systemClock.after(data.registerInMs, () => {
+const cancelRegisterTimeout = systemClock.after(data.registerInMs, () => {
   if (connection.registered) return;
   const lastError =
     connection.lastError || `no dial of ${data.addresses.join(", ")} has been answered or refused yet`;

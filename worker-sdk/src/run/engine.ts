@@ -43,8 +43,8 @@ const LINK_END_MS = 3000;
 export interface EngineMode {
   /** The process is the worker's: a main thread that does not answer may be killed. */
   readonly program: boolean;
-  /** When the register watchdog began to count, in milliseconds of the process's age. */
-  readonly watchdogFromMs: number;
+  /** When the register timeout began to count, in milliseconds of the process's age. */
+  readonly registerTimeoutFromMs: number;
   /** Level of the log when `createProgramLogger` made it and it writes JSON; undefined otherwise. */
   readonly stdoutLogLevel: LogLevel | undefined;
 }
@@ -91,7 +91,7 @@ export class Engine {
     this.#linkData = linkData(options, loadables, early, {
       program: mode.program,
       stdoutLogLevel: threadLevel(mode.stdoutLogLevel),
-      registerInMs: Math.max(0, mode.watchdogFromMs + timeoutMs - processAgeMs()),
+      registerInMs: Math.max(0, mode.registerTimeoutFromMs + timeoutMs - processAgeMs()),
     });
     this.#link = new Link(this.#linkData, systemClock, {
       message: (message) => this.#receive(message),

@@ -212,7 +212,7 @@ if (scenario !== undefined) {
     assert.match(String(program.find("worker.startup_timeout_unregistered").last_error), /ECONNREFUSED/);
   });
 
-  test("the register watchdog ends a process whose main loop is blocked", async () => {
+  test("the register timeout ends a process whose main loop is blocked", async () => {
     const server = await RawScheduler.start();
     const { address } = server;
     server.stop();

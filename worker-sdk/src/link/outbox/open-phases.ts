@@ -1,5 +1,5 @@
 import type { Deadlines } from "../../attempt/deadlines.ts";
-import { Watch } from "../../attempt/phase-watchdog.ts";
+import { PhaseWatchdog } from "../../attempt/phase-watchdog.ts";
 import type { Clock } from "../../clock.ts";
 import type { PhaseEnd, ToLink } from "../messages.ts";
 
@@ -27,7 +27,7 @@ interface OpenPhase {
   readonly warnAfterMs: number | undefined;
   /** Progress came while it was reported as stuck. */
   movedBy: "progress" | PhaseEnd;
-  watch: Watch | undefined;
+  watchdog: PhaseWatchdog | undefined;
 }
 
 /**
@@ -53,15 +53,15 @@ export class OpenPhases {
 
   /** Those that are reported as stuck, outermost first. */
   stuck(nowMs: number): ReportedStuck[] {
-    return this.#open.flatMap(({ name, sinceMs, warnAfterMs = 0, watch }) =>
-      watch === undefined || watch.warnings === 0
+    return this.#open.flatMap(({ name, sinceMs, warnAfterMs = 0, watchdog }) =>
+      watchdog === undefined || watchdog.warnings === 0
         ? []
         : {
             phase: name,
             ageMs: nowMs - sinceMs,
-            stillMs: nowMs - watch.stillSinceMs,
+            stillMs: nowMs - watchdog.stillSinceMs,
             warnAfterMs,
-            warnings: watch.warnings,
+            warnings: watchdog.warnings,
           },
     );
   }
@@ -76,7 +76,7 @@ export class OpenPhases {
       movable,
       warnAfterMs,
       movedBy: "progress",
-      watch: undefined,
+      watchdog: undefined,
     };
     this.#open.push(entry);
     if (warnAfterMs === undefined || warnAfterMs <= 0) return;
@@ -87,12 +87,12 @@ export class OpenPhases {
         elapsed_ms: String(Math.round(elapsedMs)),
         warn_after_s: String(warnAfterMs / 1000),
       });
-    entry.watch = new Watch(
+    entry.watchdog = new PhaseWatchdog(
       this.#clock,
       this.#deadlines,
       warnAfterMs,
       {
-        stuck: (elapsedMs) => tell("stuck", elapsedMs, { warning: String(entry.watch?.warnings ?? 1) }),
+        stuck: (elapsedMs) => tell("stuck", elapsedMs, { warning: String(entry.watchdog?.warnings ?? 1) }),
         recovered: (elapsedMs) => tell("recovered", elapsedMs, { by: entry.movedBy }),
       },
       sinceMs,
@@ -105,16 +105,16 @@ export class OpenPhases {
     const [phase] = index < 0 ? [] : this.#open.splice(index, 1);
     if (phase === undefined) return;
     phase.movedBy = how;
-    phase.watch?.close();
+    phase.watchdog?.close();
   }
 
   /** Progress was reported: what is declared to make progress moves. */
   progress(): void {
-    for (const { movable, watch } of this.#open) if (movable) watch?.progress();
+    for (const { movable, watchdog } of this.#open) if (movable) watchdog?.progress();
   }
 
   /** The attempt is no longer the worker's: nothing more is said of it. */
   cancel(): void {
-    for (const { watch } of this.#open.splice(0)) watch?.cancel();
+    for (const { watchdog } of this.#open.splice(0)) watchdog?.cancel();
   }
 }
