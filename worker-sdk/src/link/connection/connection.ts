@@ -15,9 +15,9 @@ import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import type { SharedState } from "../shared.ts";
 import { controlMessageFor } from "./control-messages.ts";
-import { FatalReport } from "./fatal-sender.ts";
+import { Dialer } from "./dialer.ts";
+import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
-import { Session } from "./session.ts";
 import { Shutdown } from "./shutdown.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
@@ -39,10 +39,10 @@ export class Connection {
   readonly #attempts: AttemptReports;
   readonly #processMetrics: ProcessMetrics;
   readonly #outbox: Outbox;
-  readonly #session: Session;
+  readonly #dialer: Dialer;
   readonly #heartbeats: HeartbeatSender;
   readonly #shutdown: Shutdown;
-  readonly #fatal: FatalReport;
+  readonly #fatal: FatalSender;
   readonly #phases: StartupPhaseMessage[];
   #phasesSent = 0;
   #ready = false;
@@ -78,10 +78,10 @@ export class Connection {
       send: (sequence) => this.#sendHeartbeat(sequence),
       unanswered: (silentMs) => {
         this.#counters.add("heartbeat_failures");
-        this.#session.redial(`heartbeats unanswered for ${Math.round(silentMs)} ms`);
+        this.#dialer.redial(`heartbeats unanswered for ${Math.round(silentMs)} ms`);
       },
     });
-    this.#session = new Session(data, clock, {
+    this.#dialer = new Dialer(data, clock, {
       dialing: (address) => {
         this.#emit({ kind: "connecting", address, first: !this.#dialed });
         this.#dialed = true;
@@ -106,7 +106,7 @@ export class Connection {
       verdict: ({ status, reason, message }) => this.#emit({ kind: "verdict", status, reason, message }),
       superseded: (end) => this.#superseded(end),
     });
-    this.#fatal = new FatalReport(clock, this.#session, {
+    this.#fatal = new FatalSender(clock, this.#dialer, {
       unsentPhases: () => {
         const unsent = this.#phases.slice(this.#phasesSent);
         this.#phasesSent = this.#phases.length;
@@ -117,7 +117,7 @@ export class Connection {
     this.#shutdown = new Shutdown({
       clock,
       pendingResults: () => this.#inFlight.pendingResults,
-      registered: () => this.#session.registered,
+      registered: () => this.#dialer.registered,
       sendGoodbye: (reason) => this.#sendGoodbye(reason),
       end: () => this.#end(),
     });
@@ -125,12 +125,12 @@ export class Connection {
 
   /** Registered at least once. */
   get registered(): boolean {
-    return this.#session.registered;
+    return this.#dialer.registered;
   }
 
   /** Why the last dial or stream failed. */
   get lastError(): string {
-    return this.#session.lastError;
+    return this.#dialer.lastError;
   }
 
   /** Last startup phase that main reported, or empty. */
@@ -155,14 +155,14 @@ export class Connection {
 
   /** Dials. */
   start(): void {
-    this.#session.dial();
+    this.#dialer.dial();
   }
 
   /** Dials no more and gives the stream up. */
   abandon(): void {
-    this.#session.stop();
+    this.#dialer.stop();
     this.#heartbeats.stop();
-    this.#session.stream?.cut("the worker gave up");
+    this.#dialer.stream?.cut("the worker gave up");
   }
 
   /** Takes a message of main. */
@@ -311,7 +311,7 @@ export class Connection {
   }
 
   #sendPhases(): void {
-    if (!this.#session.up) return;
+    if (!this.#dialer.up) return;
     for (const phase of this.#phases.slice(this.#phasesSent)) {
       this.#outbox.control({ case: "startupPhase", value: startupPhase(phase) });
     }
@@ -325,7 +325,7 @@ export class Connection {
     }
     this.#counters.set("heartbeats", sequence);
     this.#counters.set("outbox_size", BigInt(this.#inFlight.pendingResults));
-    this.#session.stream?.write(
+    this.#dialer.stream?.write(
       encode({
         case: "heartbeat",
         value: {
@@ -357,14 +357,14 @@ export class Connection {
       processMetrics: this.#processMetrics,
       shared: this.#shared,
       slots: this.#data.slots,
-      connected: this.#session.up,
+      connected: this.#dialer.up,
     });
   }
 
   #healthFacts(): HealthFacts {
     return {
       registered: this.registered,
-      connected: this.#session.up,
+      connected: this.#dialer.up,
       lastError: this.lastError,
       unansweredMs: this.#heartbeats.unansweredMs,
       answerWithinMs: this.#heartbeats.answerWithinMs,
@@ -395,8 +395,8 @@ export class Connection {
   #sendGoodbye(reason: string): boolean {
     this.#heartbeats.stop();
     this.#outbox.flush();
-    const stream = this.#session.stream;
-    if (stream === undefined || !this.#session.up) return false;
+    const stream = this.#dialer.stream;
+    if (stream === undefined || !this.#dialer.up) return false;
     stream.write(encode({ case: "goodbye", value: { reason, counters: this.#counters.totals() } }));
     stream.end();
     return true;

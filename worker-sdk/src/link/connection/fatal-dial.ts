@@ -2,9 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import { RunningAttemptSchema } from "@muster/protocol";
 import { systemClock } from "../../clock.ts";
 import type { FatalMessage, LinkData } from "../messages.ts";
-import { FatalReport } from "./fatal-sender.ts";
+import { Dialer } from "./dialer.ts";
+import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
-import { Session } from "./session.ts";
 
 /** What is left to report. */
 export interface LastReport {
@@ -31,12 +31,12 @@ export function dialFatal(
     const end = (taken: boolean): void => {
       over = true;
       cancel();
-      session.stop();
-      session.stream?.cut("the worker ends");
+      dialer.stop();
+      dialer.stream?.cut("the worker ends");
       resolve(taken);
     };
     const cancel = systemClock.after(timeoutMs, () => end(false));
-    const session = new Session(data, systemClock, {
+    const dialer = new Dialer(data, systemClock, {
       dialing() {},
       hello: (lastError) =>
         buildHello(data, {
@@ -58,7 +58,7 @@ export function dialFatal(
       verdict() {},
       superseded() {},
     });
-    const report = new FatalReport(systemClock, session, { unsentPhases: () => [], answered: end });
+    const report = new FatalSender(systemClock, dialer, { unsentPhases: () => [], answered: end });
     report.send(fatal);
   });
 }

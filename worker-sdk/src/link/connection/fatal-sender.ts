@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { encode, startupPhase } from "../codec/wire.ts";
 import type { FatalMessage, StartupPhaseMessage } from "../messages.ts";
-import type { Session } from "./session.ts";
+import type { Dialer } from "./dialer.ts";
 import type { StreamEnd } from "./stream-end.ts";
 
 /** Last words that are not answered within this are told again on a connection of their own. */
@@ -11,7 +11,7 @@ const ANSWER_MS = 400;
 const REDIAL_MS = 50;
 
 /** What a fatal report needs of its owner. */
-export interface FatalReportOwner {
+export interface FatalSenderListener {
   /** Startup phases that the stream has not carried yet; they count as sent then. */
   unsentPhases(): readonly StartupPhaseMessage[];
   /** The scheduler has taken the report, or refused it. */
@@ -19,15 +19,15 @@ export interface FatalReportOwner {
 }
 
 /** Last words: told on the stream there is, or on one dialled for them, until somebody answers. */
-export class FatalReport {
+export class FatalSender {
   readonly #clock: Clock;
-  readonly #session: Session;
-  readonly #owner: FatalReportOwner;
+  readonly #dialer: Dialer;
+  readonly #owner: FatalSenderListener;
   #fatal: FatalMessage | undefined;
 
-  constructor(clock: Clock, session: Session, owner: FatalReportOwner) {
+  constructor(clock: Clock, dialer: Dialer, owner: FatalSenderListener) {
     this.#clock = clock;
-    this.#session = session;
+    this.#dialer = dialer;
     this.#owner = owner;
   }
 
@@ -35,7 +35,7 @@ export class FatalReport {
   send(fatal: FatalMessage): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = fatal;
-    this.#session.stop();
+    this.#dialer.stop();
     this.#tell(fatal);
   }
 
@@ -50,8 +50,8 @@ export class FatalReport {
   }
 
   #tell(fatal: FatalMessage): void {
-    if (this.#session.stream === undefined) this.#session.dialOnce();
-    const stream = this.#session.stream;
+    if (this.#dialer.stream === undefined) this.#dialer.dialOnce();
+    const stream = this.#dialer.stream;
     if (stream === undefined) return;
     // The phase that failed comes before what it led to.
     for (const phase of this.#owner.unsentPhases()) {

@@ -29,7 +29,7 @@ const NEXT_ADDRESS_MS = 100;
 const CONTESTED_MS = 5000;
 
 /** What a session tells its owner. */
-export interface SessionListener {
+export interface DialerListener {
   /** Dials `address` now. */
   dialing(address: string): void;
   /** The first message of a stream, as of now. */
@@ -51,11 +51,11 @@ export interface SessionListener {
 }
 
 /** Keeps one stream to one of the schedulers: dials, says hello, dials again. */
-export class Session {
+export class Dialer {
   readonly #data: Pick<LinkData, "addresses" | "token" | "tls">;
   readonly #tls: TlsSource;
   readonly #clock: Clock;
-  readonly #listener: SessionListener;
+  readonly #listener: DialerListener;
   readonly #failures: DialFailures;
   #backoff: Backoff;
   readonly #dialTimeout = new DialTimeout();
@@ -77,7 +77,7 @@ export class Session {
   constructor(
     data: Pick<LinkData, "addresses" | "token" | "tls">,
     clock: Clock,
-    listener: SessionListener,
+    listener: DialerListener,
     random: Random = Math.random,
   ) {
     this.#data = data;
