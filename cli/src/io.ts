@@ -38,12 +38,12 @@ export interface Io {
   /** Calls back at every request to stop (SIGTERM, SIGINT, SIGHUP) instead of ending the process; the answer takes it back. */
   onStop(callback: (signal: StopSignal) => void): () => void;
   /** From now on the process does not end when its stdout or stderr cannot be written any more. */
-  outliveReader(): void;
+  ignorePipeErrors(): void;
 }
 
 /**
  * The process's own streams and clock. The process ends with 0 when whoever reads its stdout leaves
- * (`muster tasks | head -1`), and with 1 when it cannot be written (its disk is full), unless `outliveReader` was
+ * (`muster tasks | head -1`), and with 1 when it cannot be written (its disk is full), unless `ignorePipeErrors` was
  * called.
  */
 export function processIo(env: Environment): Io {
@@ -74,7 +74,7 @@ export function processIo(env: Environment): Io {
         for (const signal of STOP_SIGNALS) process.off(signal, callback);
       };
     },
-    outliveReader() {
+    ignorePipeErrors() {
       endsWithReader = false;
     },
   };

@@ -25,7 +25,7 @@ export interface WaitSettings {
 }
 
 /** What goes as it should is no news. */
-const NO_NEWS: readonly string[] = ["RUNNING", "AWAITING_ACCEPT", "RESULT_PENDING"];
+const QUIET_CODES: readonly string[] = ["RUNNING", "AWAITING_ACCEPT", "RESULT_PENDING"];
 
 /**
  * Shows a task's way on stderr until it has ended, and answers it with its output. When it does not get
@@ -136,7 +136,7 @@ function lookIntoDelay(session: Session, id: string, io: Io, display: WaitDispla
   const look = async (): Promise<void> => {
     const { code, text, more } = await explainBriefly(session, id);
     if (stopped) return;
-    if (code !== shown && code !== "" && !NO_NEWS.includes(code)) display.note(`${text}${more}`);
+    if (code !== shown && code !== "" && !QUIET_CODES.includes(code)) display.note(`${text}${more}`);
     shown = code;
     cancel = io.clock.after(NEXT_LOOK_MS, look);
   };

@@ -4,7 +4,7 @@ import { addConnectionOptions } from "../config.ts";
 import type { Io } from "../io.ts";
 import { writeJson } from "../output/json.ts";
 import { present, withSession } from "../session.ts";
-import { asker } from "./asker.ts";
+import { requester } from "./requester.ts";
 
 interface Options {
   readonly reason?: string;
@@ -34,7 +34,7 @@ Examples:
 }
 
 async function cancelTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const reason = options.reason ?? asker();
+  const reason = options.reason ?? requester();
   const task = await withSession(command, io, async ({ tasks, call }) =>
     present((await tasks.cancelTask({ taskId: id, reason }, call)).task, "a task"),
   );

@@ -8,7 +8,7 @@ import { writeJson } from "../output/json.ts";
 import { counted } from "../output/text.ts";
 import { argument } from "../parse.ts";
 import { present, withSession } from "../session.ts";
-import { asker } from "./asker.ts";
+import { requester } from "./requester.ts";
 
 interface Options {
   readonly reason?: string;
@@ -40,7 +40,7 @@ export function addDrain(program: Command, io: Io): void {
 async function drainWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
   const request = {
     workerId: id,
-    reason: options.reason ?? asker(),
+    reason: options.reason ?? requester(),
     ...(options.within === undefined ? {} : { timeout: durationFromMs(options.within) }),
   };
   const worker = await withSession(command, io, async ({ fleet, call }) =>

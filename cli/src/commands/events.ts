@@ -14,7 +14,7 @@ import type { Session } from "../session.ts";
 import { unlessNotFound, withSession } from "../session.ts";
 import type { SubjectKind } from "../subject.ts";
 import { candidates, nothingNamed } from "../subject.ts";
-import { noteNone } from "./notes.ts";
+import { hintNone } from "./hints.ts";
 
 interface Options {
   readonly follow?: true;
@@ -68,7 +68,7 @@ async function list(session: Session, filter: Filter, options: Options, io: Io):
     return;
   }
   for (const event of events) writeEvent(event, io.stdout);
-  if (events.length === 0) noteNone(io, "no events are recorded", "`--follow` shows new ones as they come");
+  if (events.length === 0) hintNone(io, "no events are recorded", "`--follow` shows new ones as they come");
   if (filter !== EVERYTHING && page.nextPageToken !== "") {
     io.stderr.write(
       `${io.stderr.colors.dim(`${events.length} shown, later ones are omitted: raise --limit`)}\n`,

@@ -14,7 +14,7 @@ import { writeTable } from "../output/table.ts";
 import { takePages } from "../paging.ts";
 import { wholeNumber } from "../parse.ts";
 import { withSession } from "../session.ts";
-import { noteMore, noteNone } from "./notes.ts";
+import { hintMore, hintNone } from "./hints.ts";
 
 interface Options {
   readonly worker?: string;
@@ -83,8 +83,8 @@ async function listLaunches(options: Options, command: Command, io: Io): Promise
     page.items.map((launch) => row(launch, io)),
   );
   if (page.items.length === 0)
-    noteNone(io, "no launches are recorded", "`muster run -- COMMAND` starts and supervises a worker");
-  noteMore(io, page);
+    hintNone(io, "no launches are recorded", "`muster run -- COMMAND` starts and supervises a worker");
+  hintMore(io, page);
 }
 
 function row(launch: Launch, io: Io): (Cell | string)[] {

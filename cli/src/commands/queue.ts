@@ -7,7 +7,7 @@ import type { Io } from "../io.ts";
 import { writeJson } from "../output/json.ts";
 import { counted, oneLine } from "../output/text.ts";
 import { present, type Session, withSession } from "../session.ts";
-import { asker } from "./asker.ts";
+import { requester } from "./requester.ts";
 
 interface PauseOptions {
   readonly reason?: string;
@@ -50,7 +50,7 @@ export function addQueue(program: Command, io: Io): void {
 
 async function pauseQueue(name: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
   // Whoever finds it paused at night must know whom to ask, whatever the reason says.
-  const reason = options.reason === undefined ? `by ${asker()}` : `${options.reason} (by ${asker()})`;
+  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
   const request = { queue: name, reason };
   const queue = await withSession(command, io, async (session) => {
     const known = options.yes || (await isKnown(session, name));

@@ -11,7 +11,7 @@ import { writeTable } from "../output/table.ts";
 import { takePages } from "../paging.ts";
 import { wholeNumber } from "../parse.ts";
 import { withSession } from "../session.ts";
-import { noteMore, noteNone } from "./notes.ts";
+import { hintMore, hintNone } from "./hints.ts";
 
 interface Options {
   readonly limit: number;
@@ -72,8 +72,8 @@ async function listQueues(options: Options, command: Command, io: Io): Promise<v
     COLUMNS,
     page.items.map((queue) => row(queue, io)),
   );
-  if (page.items.length === 0) noteNone(io, "no queues yet", "the first submit creates one");
-  noteMore(io, page);
+  if (page.items.length === 0) hintNone(io, "no queues yet", "the first submit creates one");
+  hintMore(io, page);
 }
 
 /** Names of the types, and how many are left out. */

@@ -76,7 +76,7 @@ async function writeHelp(command: Command, help: string, { stdout }: Io): Promis
 async function runScheduler(argv: readonly string[], io: Io, env: Environment): Promise<number> {
   // Loaded here, so that no other command pays for the scheduler's start.
   const scheduler = await import("@muster/scheduler");
-  io.outliveReader();
+  io.ignorePipeErrors();
   return scheduler.runScheduler(argv, env);
 }
 

@@ -11,7 +11,7 @@ import { writeTable } from "../output/table.ts";
 import { takePages } from "../paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../parse.ts";
 import { withSession } from "../session.ts";
-import { noteMore, noteNone } from "./notes.ts";
+import { hintMore, hintNone } from "./hints.ts";
 
 interface Options {
   readonly state?: TaskState[];
@@ -104,8 +104,8 @@ async function listTasks(options: Options, command: Command, io: Io): Promise<vo
     page.items.map((task) => row(task, io)),
   );
   if (page.items.length === 0)
-    noteNone(io, "no tasks match", "`muster submit --help` shows how to submit one");
-  noteMore(io, page);
+    hintNone(io, "no tasks match", "`muster submit --help` shows how to submit one");
+  hintMore(io, page);
 }
 
 function row(task: Task, io: Io): (Cell | string)[] {

@@ -13,7 +13,7 @@ import { writeTable } from "../output/table.ts";
 import { takePages } from "../paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../parse.ts";
 import { withSession } from "../session.ts";
-import { noteMore, noteNone } from "./notes.ts";
+import { hintMore, hintNone } from "./hints.ts";
 
 interface Options {
   readonly state?: WorkerState[];
@@ -94,8 +94,8 @@ async function listWorkers(options: Options, command: Command, io: Io): Promise<
     page.items.map((worker) => row(worker, io)),
   );
   if (page.items.length === 0)
-    noteNone(io, "no workers match", "`muster workers --all` also lists those that ended");
-  noteMore(io, page);
+    hintNone(io, "no workers match", "`muster workers --all` also lists those that ended");
+  hintMore(io, page);
 }
 
 function row(worker: Worker, io: Io): (Cell | string)[] {

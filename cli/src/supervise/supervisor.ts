@@ -51,7 +51,7 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   };
   const stopListening = io.onStop(onStop);
   // The output's reader may leave; the worker goes on.
-  io.outliveReader();
+  io.ignorePipeErrors();
   try {
     let ends = 0;
     for (let number = 1; ; number++) {

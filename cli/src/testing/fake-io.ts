@@ -58,7 +58,7 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
       throw new Error("a fake has no terminal");
     },
     onStop: () => () => {},
-    outliveReader() {},
+    ignorePipeErrors() {},
     out: () => Buffer.concat(out).toString(),
     err: () => Buffer.concat(err).toString(),
     interrupt() {

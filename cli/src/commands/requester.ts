@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 
 /** Who asks, when nobody said: the user's name, or `muster` where the system has no name for the user. */
-export function asker(): string {
+export function requester(): string {
   try {
     return userInfo().username;
   } catch (error) {
