@@ -51,7 +51,7 @@ async function demo(): Promise<number> {
       }),
     ),
   );
-  // Every await below may fail first; the pages' own failure is read at the end.
+  // `await all` below throws its error. Until then Node would report it as an unhandled rejection and end the demo.
   all.catch(() => undefined);
 
   await killWorker();

@@ -45,7 +45,8 @@ export async function* keptAlive<T>(
     }
   } finally {
     over.abort();
-    // Whoever reads is gone; what the watch still says or fails with concerns nobody.
+    // The stream has ended by now, with its reader or with the error thrown above. A watch only reads, so what it fails
+    // with afterwards, mostly this abort, changes nothing and has no stream to go to.
     next.catch(() => undefined);
     messages.return?.().catch(() => undefined);
   }

@@ -136,7 +136,8 @@ export class Database {
         this.#lacksConnections = false;
       }
       if (this.#lacksRights !== undefined) {
-        const missing = await missingRights(client);
+        // When the rights cannot be read, the error of the statement itself is reported, without its GRANT commands.
+    const missing = await missingRights(client);
         if (missing !== undefined)
           throw new DatabaseUnavailableError(
             `${this.#lacksRights}; ${missing}`,
@@ -357,6 +358,7 @@ export class Database {
     const said = translateError(error, true);
     const words = said instanceof Error ? said.message : String(said);
     this.#lacksRights = words;
+    // When the rights cannot be read, the error of the statement itself is reported, without its GRANT commands.
     const missing = await missingRights(client).catch(() => undefined);
     return missing === undefined
       ? undefined
