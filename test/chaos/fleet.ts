@@ -6,7 +6,7 @@ import { kill } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { findPgBouncer, PgBouncer } from "../support/database/pgbouncer.ts";
-import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { startServer, type TestServer } from "../support/database/server.ts";
 import { SmallDisk } from "../support/database/small-disk.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { Program } from "../support/programs/program.ts";

@@ -4,7 +4,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 import { type Check, CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
 import { migrateDatabase } from "@muster/scheduler";
 import { lockTable } from "../support/database/locker.ts";
-import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { startServer, type TestServer } from "../support/database/server.ts";
 import { Fleet, within } from "../support/fleet/fleet.ts";
 import { type Exit, killAll, Program } from "../support/programs/program.ts";
 import { startTestScheduler } from "../support/programs/scheduler.ts";

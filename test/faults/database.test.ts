@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
-import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { startServer, type TestServer } from "../support/database/server.ts";
 import { assertTold } from "../support/fleet/expected-reasons.ts";
 import { Fleet, within } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";

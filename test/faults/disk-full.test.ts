@@ -5,7 +5,7 @@ import { after, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError } from "@muster/worker/client";
-import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { startServer, type TestServer } from "../support/database/server.ts";
 import { SmallDisk } from "../support/database/small-disk.ts";
 import { Fleet, within } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";

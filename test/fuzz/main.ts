@@ -1,7 +1,8 @@
 import { argv } from "node:process";
 import { parseArgs } from "node:util";
 import { described, FuzzRun, isFault } from "../protocol/fuzz-run.ts";
-import { createDatabase, startServer } from "../support/database/postgres.ts";
+import { createDatabase } from "../support/database/postgres.ts";
+import { startServer } from "../support/database/server.ts";
 import { cutAll } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler } from "../support/programs/scheduler.ts";

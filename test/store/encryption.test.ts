@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { migrateDatabase, openPostgresStore } from "@muster/scheduler";
 import pg from "pg";
 import { Certificates } from "../support/certificates.ts";
-import { startServer, type TestServer } from "../support/database/postgres.ts";
+import { startServer, type TestServer } from "../support/database/server.ts";
 
 /** By role: how the server lets it in. */
 const ENTRIES = [

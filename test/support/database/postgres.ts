@@ -1,43 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { env } from "node:process";
-import { type EmbeddedPostgres, migrateDatabase, startEmbeddedPostgres } from "@muster/scheduler";
 import pg from "pg";
-
-/** A PostgreSQL server of a test's own, which it may stop, kill and start again. */
-export interface TestServer {
-  /** URL of its database `muster`; the port changes with every start unless one was asked for. */
-  readonly url: string;
-  readonly postgres: EmbeddedPostgres;
-  readonly dataDir: string;
-  /** Stops the server and removes its data. */
-  remove(): Promise<void>;
-}
-
-/** Starts an embedded PostgreSQL on an empty folder, or on a kept one. */
-export async function startServer(options: { dataDir?: string; port?: number } = {}): Promise<TestServer> {
-  const parent = options.dataDir ?? (await mkdtemp(join(tmpdir(), "muster-test-")));
-  // PostgreSQL runs as an account of its own when the tests run as root.
-  await chmod(parent, 0o711);
-  const dataDir = options.dataDir ?? join(parent, "data");
-  const postgres = await startEmbeddedPostgres({
-    dataDir,
-    ...(options.port === undefined ? {} : { port: options.port }),
-    log: () => undefined,
-    stateRoot: join(parent, "state"),
-  });
-  return {
-    url: postgres.url,
-    postgres,
-    dataDir,
-    remove: async () => {
-      await postgres.stop();
-      await rm(parent, { recursive: true, force: true });
-    },
-  };
-}
 
 /** A database of a test's own on the suite's server. */
 export interface TestDatabase {
@@ -48,18 +11,22 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+/** Name of the suite's database with the schema, on `TEST_DATABASE_URL`. */
+export const TEMPLATE_VARIABLE = "TEST_TEMPLATE_DATABASE";
+
 /**
  * Makes an empty database on `TEST_DATABASE_URL`, or on a server started for it. The schema is applied
  * unless `migrated` is false.
  */
 export async function createDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const shared = env.TEST_DATABASE_URL;
-  const server = shared === undefined ? await startServer() : undefined;
+  // Loaded where they are needed: with them each test file would load all of the scheduler.
+  const server = shared === undefined ? await (await import("./server.ts")).startServer() : undefined;
   const admin = shared ?? server?.url ?? "";
-  const name = `test_${randomBytes(6).toString("hex")}`;
-  await once(admin, `create database ${name}`);
+  const template = migrated ? env[TEMPLATE_VARIABLE] : undefined;
+  const name = await createNamed(admin, "test", template);
   const url = withDatabase(admin, name);
-  if (migrated) await migrateDatabase(url);
+  if (migrated && !template) await (await import("@muster/scheduler")).migrateDatabase(url);
   const open = openTestDatabase(url);
   return {
     url,
@@ -67,9 +34,20 @@ export async function createDatabase({ migrated = true } = {}): Promise<TestData
     drop: async () => {
       await open.close();
       if (server) await server.remove();
-      else await once(admin, `drop database ${name} with (force)`);
+      else await dropDatabase(admin, name);
     },
   };
+}
+
+/** Makes a database, empty or as a copy of another, and returns its name. */
+export async function createNamed(admin: string, prefix: string, template?: string): Promise<string> {
+  const name = `${prefix}_${randomBytes(6).toString("hex")}`;
+  await once(admin, `create database ${name}${template ? ` template ${template}` : ""}`);
+  return name;
+}
+
+export function dropDatabase(admin: string, name: string): Promise<void> {
+  return once(admin, `drop database ${name} with (force)`);
 }
 
 /** A role of a test's own, that may use a database of a test's own. */
@@ -131,7 +109,7 @@ async function rows<R extends pg.QueryResultRow>(url: string, statement: string)
   }
 }
 
-function withDatabase(url: string, name: string): string {
+export function withDatabase(url: string, name: string): string {
   const parsed = new URL(url);
   parsed.pathname = `/${name}`;
   return parsed.href;

@@ -136,8 +136,7 @@ export class Database {
         this.#lacksConnections = false;
       }
       if (this.#lacksRights !== undefined) {
-        // When the rights cannot be read, the error of the statement itself is reported, without its GRANT commands.
-    const missing = await missingRights(client);
+        const missing = await missingRights(client);
         if (missing !== undefined)
           throw new DatabaseUnavailableError(
             `${this.#lacksRights}; ${missing}`,
