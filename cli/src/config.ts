@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { parseDuration } from "./duration.ts";
+import { parseDuration } from "./arguments/duration.ts";
+import { argument } from "./arguments/parse.ts";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { argument } from "./parse.ts";
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;

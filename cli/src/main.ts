@@ -1,7 +1,7 @@
 import { reapAsProcessOne } from "@muster/common/process-one";
 import type { Environment } from "./config.ts";
 import { processEnvironment } from "./config.ts";
-import { processIo } from "./io.ts";
+import { processIo } from "./io/io.ts";
 import { run } from "./run.ts";
 
 /** Runs the command line `argv` (without node and script) on the process's own streams; answers the exit code. */

@@ -1,25 +1,25 @@
 import { readFileSync } from "node:fs";
 import type { Argument } from "commander";
 import { Command } from "commander";
-import { addCancel } from "./commands/cancel.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addDrain } from "./commands/drain.ts";
-import { addEvents } from "./commands/events.ts";
-import { addLaunches } from "./commands/launches.ts";
-import { addQueue } from "./commands/queue.ts";
-import { addQueues } from "./commands/queues.ts";
-import { addRetry } from "./commands/retry.ts";
-import { addRun } from "./commands/run.ts";
-import { addServe } from "./commands/serve.ts";
-import { addSubmit } from "./commands/submit.ts";
-import { addTask } from "./commands/task.ts";
-import { addTasks } from "./commands/tasks.ts";
-import { addTop } from "./commands/top.ts";
-import { addWhy } from "./commands/why.ts";
-import { addWorker } from "./commands/worker.ts";
-import { addWorkers } from "./commands/workers.ts";
+import { addDoctor } from "./commands/explain/doctor.ts";
+import { addEvents } from "./commands/explain/events.ts";
+import { addTop } from "./commands/explain/top.ts";
+import { addWhy } from "./commands/explain/why.ts";
+import { addDrain } from "./commands/fleet/drain.ts";
+import { addLaunches } from "./commands/fleet/launches.ts";
+import { addQueue } from "./commands/fleet/queue.ts";
+import { addQueues } from "./commands/fleet/queues.ts";
+import { addRun } from "./commands/fleet/run.ts";
+import { addWorker } from "./commands/fleet/worker.ts";
+import { addWorkers } from "./commands/fleet/workers.ts";
+import { addServe } from "./commands/scheduler/serve.ts";
+import { addCancel } from "./commands/tasks/cancel.ts";
+import { addRetry } from "./commands/tasks/retry.ts";
+import { addSubmit } from "./commands/tasks/submit.ts";
+import { addTask } from "./commands/tasks/task.ts";
+import { addTasks } from "./commands/tasks/tasks.ts";
 import { addConnectionOptions } from "./config.ts";
-import type { Io } from "./io.ts";
+import type { Io } from "./io/io.ts";
 
 const AFTER = `
 Start here:

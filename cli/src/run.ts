@@ -1,9 +1,9 @@
 import { type Command, CommanderError } from "commander";
+import { describeFailure, writeFailure } from "./api/failure-report.ts";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";
-import type { Io } from "./io.ts";
+import type { Io } from "./io/io.ts";
 import { createProgram } from "./program.ts";
-import { describeFailure, writeFailure } from "./report.ts";
 
 /**
  * Runs the command line `argv` (without node and script) and answers the exit code. Never throws for

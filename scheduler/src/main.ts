@@ -301,7 +301,7 @@ function surroundings(): Surroundings {
   return {
     cwd: process.cwd(),
     // Sources are not part of the published package.
-    inCheckout: existsSync(new URL("../src/main.ts", import.meta.url)),
+    inCheckout: existsSync(new URL("./main.ts", import.meta.url)),
     isTerminal: process.stdout.isTTY === true,
   };
 }

@@ -47,7 +47,7 @@ const CASES: readonly Case[] = [
   {
     rule: "packages-by-name",
     code: 'import "../../packages/common/src/text.ts";',
-    forbidden: "cli/src/wait.ts",
+    forbidden: "cli/src/api/wait.ts",
     allowed: "test/store/wait.ts",
   },
   {
@@ -77,7 +77,7 @@ const CASES: readonly Case[] = [
   {
     rule: "pg-in-postgres-store",
     code: 'export const pg = await import("pg");',
-    forbidden: "cli/src/commands/task.ts",
+    forbidden: "cli/src/commands/tasks/task.ts",
     allowed: "test/support/database.ts",
   },
   {
@@ -107,7 +107,7 @@ const CASES: readonly Case[] = [
   {
     rule: "packages-by-name",
     code: 'import "../../scheduler/src/clock.ts";',
-    forbidden: "cli/src/wait.ts",
+    forbidden: "cli/src/api/wait.ts",
     allowed: "test/store/wait.ts",
   },
   {
@@ -131,8 +131,8 @@ const CASES: readonly Case[] = [
   {
     rule: "cli-through-the-api",
     code: 'export const scheduler = await import("@muster/scheduler");',
-    forbidden: "cli/src/commands/tasks.ts",
-    allowed: "cli/src/commands/serve.ts",
+    forbidden: "cli/src/commands/tasks/tasks.ts",
+    allowed: "cli/src/commands/scheduler/serve.ts",
   },
   {
     rule: "environment-in-options",
@@ -167,8 +167,8 @@ const CASES: readonly Case[] = [
   {
     rule: "time-in-clocks",
     code: 'import { setTimeout as sleep } from "node:timers/promises";',
-    forbidden: "cli/src/wait.ts",
-    allowed: "cli/src/wait.test.ts",
+    forbidden: "cli/src/api/wait.ts",
+    allowed: "cli/src/api/wait.test.ts",
   },
 ];
 

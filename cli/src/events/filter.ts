@@ -1,8 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@muster/protocol";
-import type { Page } from "../paging.ts";
-import { takePages } from "../paging.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../api/api-session.ts";
+import type { Page } from "../api/paging.ts";
+import { takePages } from "../api/paging.ts";
 
 /** Whose events; an empty id stands for any. */
 export interface Filter {

@@ -1,7 +1,7 @@
 import type { Event } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
+import type { Session } from "../api/api-session.ts";
 import type { Clock } from "../clock.ts";
-import type { Session } from "../session.ts";
 import type { Filter } from "./filter.ts";
 import { EVERYTHING, firstEvents, inOrder, oldestFirst } from "./filter.ts";
 import { Outages } from "./outages.ts";

@@ -2,8 +2,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationMs, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Task, Worker } from "@muster/protocol";
 import { TaskState, WorkerState } from "@muster/protocol";
-import { formatAge, formatDuration } from "../duration.ts";
-import type { Colors } from "../io.ts";
+import { formatAge, formatDuration } from "../arguments/duration.ts";
+import type { Colors } from "../io/io.ts";
 import type { Cell } from "./table.ts";
 
 /** A moment: how long ago for a person, ISO 8601 for a program; empty when unset. */

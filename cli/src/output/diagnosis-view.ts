@@ -1,7 +1,7 @@
 import type { Check, Diagnosis, EffectiveSetting } from "@muster/protocol";
 import { CheckStatus } from "@muster/protocol";
 import { isWrong } from "../doctor/checks.ts";
-import type { Colors, Io, Screen } from "../io.ts";
+import type { Colors, Io, Screen } from "../io/io.ts";
 import { enumName } from "./cells.ts";
 import { writeTable } from "./table.ts";
 import { oneLine, wrap } from "./text.ts";

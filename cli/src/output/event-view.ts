@@ -1,6 +1,6 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@muster/protocol";
-import type { Screen } from "../io.ts";
+import type { Screen } from "../io/io.ts";
 import { labelsText } from "./cells.ts";
 import { cut, oneLine } from "./text.ts";
 

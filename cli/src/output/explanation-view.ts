@@ -1,7 +1,7 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Evidence, Explanation, Reason } from "@muster/protocol";
-import { formatAge } from "../duration.ts";
-import type { Io, Screen } from "../io.ts";
+import { formatAge } from "../arguments/duration.ts";
+import type { Io, Screen } from "../io/io.ts";
 import { ageCell } from "./cells.ts";
 import { oneLine, printable, wrap } from "./text.ts";
 

@@ -1,6 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
-import type { Screen } from "../io.ts";
+import type { Screen } from "../io/io.ts";
 
 /**
  * Writes a message as protobuf JSON: one document, in lines on a terminal. Fields that have their

@@ -1,6 +1,6 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Launch, LaunchExit } from "@muster/protocol";
-import { formatDuration } from "../duration.ts";
+import { formatDuration } from "../arguments/duration.ts";
 import { momentCell } from "./cells.ts";
 import type { Cell } from "./table.ts";
 import { oneLine } from "./text.ts";

@@ -1,6 +1,6 @@
 import type { Task } from "@muster/protocol";
-import type { Io } from "../io.ts";
-import { isJson, isText } from "../media-type.ts";
+import { isJson, isText } from "../arguments/media-type.ts";
+import type { Io } from "../io/io.ts";
 import { formatBytes, printable } from "./text.ts";
 
 /**

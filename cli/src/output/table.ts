@@ -1,5 +1,5 @@
 import Table from "cli-table3";
-import type { Colors, Screen } from "../io.ts";
+import type { Colors, Screen } from "../io/io.ts";
 import { oneLine, wrap } from "./text.ts";
 
 /** What stands in one place of a table. */

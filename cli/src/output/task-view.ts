@@ -1,7 +1,7 @@
 import type { Attempt, Task } from "@muster/protocol";
 import { FailureClass, TaskState } from "@muster/protocol";
-import type { Io } from "../io.ts";
-import { isText } from "../media-type.ts";
+import { isText } from "../arguments/media-type.ts";
+import type { Io } from "../io/io.ts";
 import {
   ageCell,
   durationCell,

@@ -2,8 +2,8 @@ import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import { isEnded } from "@muster/worker/client";
 import { SingleBar } from "cli-progress";
-import { formatDuration } from "../duration.ts";
-import type { Io } from "../io.ts";
+import { formatDuration } from "../arguments/duration.ts";
+import type { Io } from "../io/io.ts";
 import { enumName, progressText } from "./cells.ts";
 import { cut, oneLine, wrap } from "./text.ts";
 

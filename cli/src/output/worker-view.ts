@@ -1,11 +1,11 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Heartbeat, RunningAttempt, StartupPhase, Worker, WorkerFatal } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
-import { formatDuration } from "../duration.ts";
-import type { Io } from "../io.ts";
+import { formatDuration } from "../arguments/duration.ts";
+import type { Io } from "../io/io.ts";
 import { durationCell, labelsText, momentCell, workerStateCell } from "./cells.ts";
 import { launchFields } from "./launch-view.ts";
-import { refusalLine } from "./refusal-view.ts";
+import { refusalLine } from "./rejection-view.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
 import { formatBytes, printable } from "./text.ts";

@@ -3,15 +3,15 @@ import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../config.ts";
-import type { ChildEnd } from "./child.ts";
-import { Child } from "./child.ts";
-import { Lines } from "./lines.ts";
-import { MemoryWatch } from "./memory-watch.ts";
-import type { OutputFile } from "./output-file.ts";
-import { OutputTail } from "./output-tail.ts";
-import type { Redactor } from "./redact.ts";
+import { Lines } from "./output/lines.ts";
+import type { OutputFile } from "./output/output-file.ts";
+import { OutputTail } from "./output/output-tail.ts";
+import type { Redactor } from "./output/redact.ts";
+import { WorkerLog } from "./output/worker-log.ts";
+import type { ChildEnd } from "./process/child.ts";
+import { Child } from "./process/child.ts";
+import { MemoryWatch } from "./process/memory-watch.ts";
 import type { ExitMessage, LaunchMessage } from "./reporter.ts";
-import { WorkerLog } from "./worker-log.ts";
 
 /** How much of the output's end is reported. */
 const TAIL_BYTES = 64 * 1024;

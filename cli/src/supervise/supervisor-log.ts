@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Screen } from "../io.ts";
+import type { Screen } from "../io/io.ts";
 import type { LogEvent } from "./log-events.ts";
 
 /** Severity of a line. */

@@ -1,12 +1,12 @@
 import type { Client } from "@muster/worker/client";
-import { formatDuration } from "../duration.ts";
+import { formatDuration } from "../arguments/duration.ts";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
-import type { Io, StopSignal } from "../io.ts";
+import type { Io, StopSignal } from "../io/io.ts";
 import type { LaunchOptions, LaunchOutcome } from "./launch.ts";
 import { Launch } from "./launch.ts";
-import { OutputFile, type OutputFileOptions } from "./output-file.ts";
-import { prettyLines } from "./pretty-lines.ts";
+import { OutputFile, type OutputFileOptions } from "./output/output-file.ts";
+import { prettyLines } from "./output/pretty-lines.ts";
 import { Reporter } from "./reporter.ts";
 import type { RestartPolicy, RestartTimings } from "./restart.ts";
 import { decideRestart } from "./restart.ts";

@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import pc from "picocolors";
-import type { Io, Screen } from "../io.ts";
+import type { Io, Screen } from "../io/io.ts";
 
 /** The moment at which a fake clock stands: 2026-01-02 03:04:05 UTC. */
 export const FAKE_NOW = Date.UTC(2026, 0, 2, 3, 4, 5);

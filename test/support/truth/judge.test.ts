@@ -248,7 +248,7 @@ describe("the truth check", () => {
 
   it("reads the commands that there are", async () => {
     const { createProgram } = await import("../../../cli/src/program.ts");
-    const { processIo } = await import("../../../cli/src/io.ts");
+    const { processIo } = await import("../../../cli/src/io/io.ts");
     const program = createProgram(processIo({}), () => undefined);
     const real = program.commands.flatMap((command) => [
       command.name(),

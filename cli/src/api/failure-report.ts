@@ -1,0 +1,175 @@
+import { Code } from "@connectrpc/connect";
+import { ErrorReason } from "@muster/protocol";
+import { ClientReason, type MusterError, OptionsError } from "@muster/worker/client";
+import { CliError } from "../errors.ts";
+import { ExitCode, exitCodeOf } from "../exit-codes.ts";
+import type { Screen } from "../io/io.ts";
+import { oneLine, printable } from "../output/text.ts";
+
+/** What is said about a failure, to people as text and to programs as JSON. */
+export interface FailureReport {
+  readonly exitCode: ExitCode;
+  /** gRPC status in its written form, for example `NOT_FOUND`; empty when no call failed. */
+  readonly code: string;
+  /** Stable reason, for example `TASK_NOT_FOUND`; empty when there is none. */
+  readonly reason: string;
+  readonly message: string;
+  /** What to do; empty when the message says all. */
+  readonly remedy: string;
+  /** Fields that the scheduler refused. */
+  readonly violations: readonly { readonly field: string; readonly description: string }[];
+}
+
+/** A call to the scheduler that failed, with where it went. */
+export class CallError extends Error {
+  override readonly name = "CallError";
+  override readonly cause: MusterError;
+  /** Addresses that the client knows. */
+  readonly addresses: readonly string[];
+  /** How long an answer was waited for. */
+  readonly timeoutMs: number;
+
+  constructor(cause: MusterError, addresses: readonly string[], timeoutMs: number) {
+    super(cause.message, { cause });
+    this.cause = cause;
+    this.addresses = addresses;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Describes whatever ended a command. */
+export function describeFailure(error: unknown): FailureReport {
+  if (error instanceof CliError) {
+    const { exitCode, message, remedy } = error;
+    const reason = error.reason || (exitCode === ExitCode.USAGE ? "USAGE" : "");
+    return { exitCode, code: "", reason, message, remedy, violations: [] };
+  }
+  if (error instanceof OptionsError) {
+    const message = error.faults.join("; ").replace(/\boption (?=scheduler:|token:)/g, "--");
+    return { exitCode: ExitCode.USAGE, code: "", reason: "USAGE", message, remedy: "", violations: [] };
+  }
+  if (error instanceof CallError) return describeCall(error);
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return {
+    exitCode: ExitCode.FAILED,
+    code: "",
+    reason: "",
+    message: `unexpected: ${message}`,
+    remedy: "this is a bug in muster: please report it with the command and the lines above",
+    violations: [],
+  };
+}
+
+/** Writes a failure to `screen`: `error: ...` and what to do, or one JSON object. */
+export function writeFailure(screen: Screen, report: FailureReport, json: boolean): void {
+  if (json) {
+    screen.write(`${JSON.stringify({ error: report })}\n`);
+    return;
+  }
+  const { red, dim } = screen.colors;
+  const lines = [
+    `${red("error:")} ${printable(report.message)}`,
+    ...report.violations
+      .filter(({ description }) => !report.message.includes(description))
+      .map(({ field, description }) => `  ${oneLine(field)}: ${oneLine(description)}`),
+    ...(report.remedy === "" ? [] : [dim(`  ${printable(report.remedy)}`)]),
+  ];
+  screen.write(`${lines.join("\n")}\n`);
+}
+
+function describeCall({ cause, addresses, timeoutMs }: CallError): FailureReport {
+  const at = addresses.join(", ");
+  return {
+    exitCode: exitCodeOf(cause.code),
+    code: writtenForm(cause.code),
+    reason: cause.reason,
+    message: callMessage(cause, at, timeoutMs),
+    remedy: callRemedy(cause),
+    violations: cause.violations,
+  };
+}
+
+function callMessage(cause: MusterError, at: string, timeoutMs: number): string {
+  if (cause.reason === ClientReason.WRONG_ADDRESS) return cause.summary;
+  if (cause.code === Code.Unavailable && cause.reason === "") {
+    // The client says at which address; what a proxy says does not.
+    if (cause.remedy !== "") return cause.summary;
+    return `no scheduler answers at ${at}: ${cause.summary || "no connection"}`;
+  }
+  if (cause.code === Code.DeadlineExceeded) {
+    return `the scheduler at ${at} did not answer within ${timeoutMs / 1000} s`;
+  }
+  const stable = cause.reason || writtenForm(cause.code);
+  return `${inCommands(cause.message) || "the scheduler gave no message"} (${stable})`;
+}
+
+/** The scheduler speaks of its API; in a shell its calls are commands. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  GetTask: "`muster task ID`",
+  ListTasks: "`muster tasks`",
+  ListWorkers: "`muster workers`",
+  GetWorker: "`muster worker ID`",
+  ListQueues: "`muster queues`",
+  ListEvents: "`muster events`",
+  ListLaunches: "`muster launches`",
+  ExplainTask: "`muster why ID`",
+  ExplainWorker: "`muster why ID`",
+  ExplainQueue: "`muster why queue:NAME`",
+  RetryTask: "`muster retry ID`",
+  CancelTask: "`muster cancel ID`",
+  ResumeQueue: "`muster queue resume NAME`",
+  PauseQueue: "`muster queue pause NAME`",
+  DrainWorker: "`muster drain WORKER`",
+  SubmitTasks: "`muster submit`",
+};
+
+function inCommands(message: string): string {
+  return message.replaceAll(/\b(?:with|by|see|use) ([A-Z][A-Za-z]+)\b/g, (whole, call: string) => {
+    const command = COMMANDS[call];
+    return command === undefined ? whole : whole.replace(call, command);
+  });
+}
+
+/** What to do with the CLI; a scheduler's message speaks of its API. */
+const REMEDIES: Readonly<Partial<Record<string, string>>> = {
+  [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
+  [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",
+  [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
+  [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
+  [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",
+  [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
+  [ClientReason.WRONG_ADDRESS]: "give the gRPC address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
+};
+
+function callRemedy(cause: MusterError): string {
+  if (/\bTLS\b/.test(cause.summary) && cause.reason === ClientReason.WRONG_ADDRESS) return cause.remedy;
+  const known = REMEDIES[cause.reason];
+  if (known !== undefined) return known;
+  switch (cause.code) {
+    case Code.Unavailable:
+      return cause.reason === ""
+        ? "start one with `muster dev`, or give its address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR"
+        : `the scheduler runs but cannot serve this now; try again${retryAfter(cause)}`;
+    case Code.DeadlineExceeded:
+      return "check that this is the gRPC address (default port 7070), or wait longer with --timeout 60s";
+    case Code.Unauthenticated:
+      return "give the scheduler's token with MUSTER_TOKEN or --token";
+    case Code.PermissionDenied:
+      return "the token is valid but lacks the permission; use another one";
+    case Code.Unimplemented:
+      return "the scheduler does not support this; upgrade it";
+    case Code.ResourceExhausted:
+      return `lower the load or the size${retryAfter(cause)}`;
+    default:
+      return "";
+  }
+}
+
+function retryAfter({ retryAfterMs }: MusterError): string {
+  return retryAfterMs === undefined ? "" : ` in ${Math.ceil(retryAfterMs / 1000)} s`;
+}
+
+/** `NotFound` as `NOT_FOUND`. */
+function writtenForm(code: Code): string {
+  return (Code[code] ?? "UNKNOWN").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}

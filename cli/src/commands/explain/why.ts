@@ -1,0 +1,68 @@
+import type { Explanation } from "@muster/protocol";
+import { ExplanationSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import type { Session } from "../../api/api-session.ts";
+import { present, unlessNotFound, withSession } from "../../api/api-session.ts";
+import type { Subject, SubjectKind } from "../../arguments/subject.ts";
+import { candidates, nothingNamed } from "../../arguments/subject.ts";
+import { addConnectionOptions } from "../../config.ts";
+import type { Io } from "../../io/io.ts";
+import { writeExplanation } from "../../output/explanation-view.ts";
+import { writeJson } from "../../output/json.ts";
+
+interface Options {
+  readonly json?: true;
+}
+
+const KINDS: readonly SubjectKind[] = ["task", "worker", "queue"];
+
+/** `muster why ID`: explains why something stands where it stands. */
+export function addWhy(program: Command, io: Io): void {
+  const command = program
+    .command("why")
+    .argument("<id>", "task, worker or queue; task:ID, worker:ID and queue:NAME are unambiguous")
+    .summary("explain why a task, worker or queue is not moving")
+    .description(
+      "Explains the state of a task, worker or queue: each reason with its evidence and its remedy, the most important reason first.",
+    )
+    .option("--json", "print the Explanation as JSON")
+    .addHelpText(
+      "after",
+      `
+A bare id is looked up among tasks, then workers, then queues.
+
+Examples:
+  $ muster why t-1042
+  $ muster why queue:default
+  $ muster why gpu-7 --json | jq -r '.reasons[0].code'`,
+    )
+    .action((id: string, options: Options, self: Command) => explain(id, options, self, io));
+  addConnectionOptions(command);
+}
+
+async function explain(text: string, options: Options, command: Command, io: Io): Promise<void> {
+  const explanation = await withSession(command, io, async (session) => {
+    for (const subject of candidates(text, KINDS)) {
+      const found = await unlessNotFound(ask(session, subject));
+      if (found !== undefined) return found;
+    }
+    throw nothingNamed(text, KINDS);
+  });
+  if (options.json) writeJson(io.stdout, ExplanationSchema, explanation);
+  else writeExplanation(explanation, io);
+}
+
+async function ask({ tasks, fleet, call }: Session, { kind, id }: Subject): Promise<Explanation> {
+  switch (kind) {
+    case "task":
+      return present((await tasks.explainTask({ taskId: id }, call)).explanation, "an explanation");
+    case "worker":
+      return present((await fleet.explainWorker({ workerId: id }, call)).explanation, "an explanation");
+    case "queue":
+      return present((await fleet.explainQueue({ queue: id }, call)).explanation, "an explanation");
+    default: {
+      const unknown: never = kind;
+      throw new TypeError(`unknown kind ${String(unknown)}`);
+    }
+  }
+}

@@ -1,0 +1,193 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
+import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { present, type Session, withSession } from "../../api/api-session.ts";
+import { awaitTask, badEnd } from "../../api/wait.ts";
+import { parseDuration } from "../../arguments/duration.ts";
+import { argument, collect, keyValue, wholeNumber } from "../../arguments/parse.ts";
+import type { Payload } from "../../arguments/payload.ts";
+import { readPayload } from "../../arguments/payload.ts";
+import { addConnectionOptions } from "../../config.ts";
+import type { Io } from "../../io/io.ts";
+import { writeJson } from "../../output/json.ts";
+import { writeResult } from "../../output/result.ts";
+import { oneLine } from "../../output/text.ts";
+
+/** How long a collector that does not answer may hold the command up, milliseconds. */
+const EXPORT_MS = 2_000;
+
+interface Options {
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly delay?: number;
+  readonly uniqueKey?: string;
+  readonly header?: Record<string, string>;
+  readonly label?: Record<string, string>;
+  readonly resource?: string[];
+  readonly maxRetries?: number;
+  readonly runTimeout?: number;
+  readonly queueTimeout?: number;
+  readonly contentType?: string;
+  readonly wait?: true;
+  readonly waitTimeout?: number;
+  readonly json?: true;
+}
+
+/** `muster submit TYPE [PAYLOAD]`: submits a task. */
+export function addSubmit(program: Command, io: Io): void {
+  const duration = argument(parseDuration);
+  const command = program
+    .command("submit")
+    .argument("<type>", "task type: the name of its handler")
+    .argument("[payload]", "JSON, @FILE for a file's content, or - for standard input")
+    .summary("submit a task; --wait waits for its result")
+    .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.")
+    .option("--queue <name>", "queue name; default: default")
+    .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
+    .option("--delay <duration>", "delay before the task may start, for example 90s or 1h30m", duration)
+    .option(
+      "--unique-key <key>",
+      "at most one task with this key in the queue; a second submit returns the first task",
+    )
+    .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
+    .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
+    .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
+    .option(
+      "--max-retries <n>",
+      "maximum number of retries after the first attempt; default 3",
+      wholeNumber(0, 1000),
+    )
+    .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
+    .option(
+      "--queue-timeout <duration>",
+      "time limit of the wait for the first start; default: none",
+      duration,
+    )
+    .option("--content-type <type>", "media type of the payload; default: see below")
+    .option("--wait", "show progress on stderr until the task ends, then its result on stdout")
+    .option(
+      "--wait-timeout <duration>",
+      "like --wait, but at most this long; then the exit code is 6",
+      duration,
+    )
+    .option("--json", "print the SubmittedTask, or with --wait the Task, as JSON")
+    .addHelpText(
+      "after",
+      `
+Payload: an argument and standard input are sent as application/json unless
+--content-type is given. The media type of a file follows from its name (.png is
+image/png), else it is application/octet-stream. A JSON payload must be valid;
+its byte-order mark is removed. All other bytes are sent unchanged. Without a
+payload the task has none.
+
+With --wait the exit code is 0 when the task succeeded and 1 when it failed or
+was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
+exit code 6.
+
+Examples:
+  $ muster submit greet '{"name": "Ada"}' --wait
+  $ muster submit greet '{"name": "Ada"}' --wait-timeout 30s
+  $ muster submit ocr.page @page.png --wait > page.json
+  $ muster submit order.check - --unique-key order-17 < order.json
+  $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
+    )
+    .action((type: string, payload: string | undefined, options: Options, self: Command) =>
+      submit(type, payload, options, self, io),
+    );
+  addConnectionOptions(command);
+}
+
+async function submit(
+  type: string,
+  argumentText: string | undefined,
+  options: Options,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const payload = await readPayload(argumentText, options.contentType, io.stdin);
+  // Loaded here, so that no other command waits for it.
+  const { startOtel } = await import("@muster/worker/otel");
+  const otel = await startOtel({
+    serviceName: "muster-cli",
+    exportTimeoutMs: EXPORT_MS,
+    onError: (why) =>
+      io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace was exported: ${why}`)}\n`),
+  });
+  try {
+    await withSession(command, io, (session) => submitIn(session, type, payload, options, io));
+  } finally {
+    await otel.stop(EXPORT_MS);
+  }
+}
+
+async function submitIn(
+  session: Session,
+  type: string,
+  payload: Payload,
+  options: Options,
+  io: Io,
+): Promise<void> {
+  const response = await session.tasks.submitTasks(
+    { tasks: [taskSpec(type, payload, options)] },
+    session.call,
+  );
+  const submitted = present(response.tasks[0], "the submitted task");
+  if (!options.wait && options.waitTimeout === undefined) {
+    if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
+    else writeSubmitted(submitted, io);
+    return;
+  }
+  if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
+  const task = await awaitTask(session, submitted.taskId, io, {
+    quiet: options.json === true,
+    limitMs: options.waitTimeout,
+  });
+  if (options.json) writeJson(io.stdout, TaskSchema, task);
+  const failure = badEnd(task);
+  if (failure !== undefined) throw failure;
+  if (options.json) return;
+  for (const warning of task.warnings) noteWarning(warning, io);
+  writeResult(task, io);
+}
+
+function taskSpec(
+  type: string,
+  { bytes, contentType }: Payload,
+  options: Options,
+): MessageInitShape<typeof TaskSpecSchema> {
+  const { delay, runTimeout, queueTimeout, maxRetries } = options;
+  return {
+    type,
+    payload: bytes,
+    contentType,
+    queue: options.queue ?? "",
+    priority: options.priority ?? 0,
+    uniqueKey: options.uniqueKey ?? "",
+    headers: options.header ?? {},
+    requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
+    ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
+    ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
+    timeouts: {
+      ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
+      ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
+    },
+  };
+}
+
+function writeSubmitted(submitted: SubmittedTask, io: Io): void {
+  io.stdout.write(`${submitted.taskId}\n`);
+  if (submitted.duplicate) noteDuplicate(submitted, io);
+  if (!io.stdout.isTTY || !io.stderr.isTTY) return;
+  io.stderr.write(`${io.stderr.colors.dim(`\`muster task ${submitted.taskId}\` shows it`)}\n`);
+}
+
+/** The work is done, but a secondary step failed. */
+function noteWarning({ step, code, message }: Warning, { stderr }: Io): void {
+  stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(`${step}: ${code} ${message}`)}\n`);
+}
+
+function noteDuplicate({ taskId }: SubmittedTask, { stderr }: Io): void {
+  stderr.write(`${stderr.colors.yellow("note:")} the unique key is taken: ${taskId} was submitted earlier\n`);
+}

@@ -1,0 +1,132 @@
+import { create } from "@bufbuild/protobuf";
+import type { Task } from "@muster/protocol";
+import { ListTasksResponseSchema, TaskState } from "@muster/protocol";
+import type { Command } from "commander";
+import { withSession } from "../../api/api-session.ts";
+import { takePages } from "../../api/paging.ts";
+import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
+import { addConnectionOptions } from "../../config.ts";
+import type { Io } from "../../io/io.ts";
+import { ageCell, progressText, taskStateCell } from "../../output/cells.ts";
+import { hintMore, hintNone } from "../../output/hints.ts";
+import { writeJson } from "../../output/json.ts";
+import type { Cell } from "../../output/table.ts";
+import { writeTable } from "../../output/table.ts";
+
+interface Options {
+  readonly state?: TaskState[];
+  readonly queue?: string;
+  readonly type?: string;
+  readonly detail?: string;
+  readonly worker?: string;
+  readonly limit: number;
+  readonly pageToken?: string;
+  readonly json?: true;
+}
+
+const COLUMNS = [
+  { title: "ID" },
+  { title: "STATE" },
+  { title: "DETAIL", shrink: "last" },
+  { title: "TYPE", shrink: "last" },
+  { title: "QUEUE", shrink: "last" },
+  { title: "TRIES", align: "right" },
+  { title: "AGE" },
+  { title: "WORKER", shrink: "first" },
+] as const;
+
+/** `muster tasks`: lists tasks. */
+export function addTasks(program: Command, io: Io): void {
+  const command = program
+    .command("tasks")
+    .summary("list tasks, newest first")
+    .description("Lists tasks, newest first. A task must match all filters.")
+    .option(
+      "--state <state>",
+      `${enumChoices(TaskState).join(", ")}; repeat or use commas`,
+      enumNames(TaskState),
+    )
+    .option("--queue <name>", "only this queue")
+    .option("--type <type>", "only this task type")
+    .option("--detail <detail>", "only this detail, for example RETRIES_EXHAUSTED or succeeded_with_warnings")
+    .option("--worker <id>", "only tasks that this worker holds or held last")
+    .option("--limit <n>", "maximum number of tasks", wholeNumber(1, 100_000), 50)
+    .option("--page-token <token>", "continue where an earlier list ended")
+    .option(
+      "--json",
+      "print the ListTasksResponse as JSON, without payloads and results (omittedFields names them); `muster task ID --json` has them",
+    )
+    .addHelpText(
+      "after",
+      `
+Piped, each line has: id, state, detail, type, queue, attempts, time of the
+submit, worker; with tabs between them.
+
+Examples:
+  $ muster tasks --state queued,running
+  $ muster tasks --state failed --type ocr.page --limit 200
+  $ muster tasks --detail RETRIES_EXHAUSTED | cut -f1 | xargs -n1 muster retry`,
+    )
+    .action((options: Options, self: Command) => listTasks(options, self, io));
+  addConnectionOptions(command);
+}
+
+async function listTasks(options: Options, command: Command, io: Io): Promise<void> {
+  const page = await withSession(command, io, ({ tasks, call }) =>
+    takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
+      const response = await tasks.listTasks(
+        {
+          pageSize,
+          pageToken,
+          states: options.state ?? [],
+          queue: options.queue ?? "",
+          type: options.type ?? "",
+          detail: options.detail ?? "",
+          workerId: options.worker ?? "",
+        },
+        call,
+      );
+      return { items: response.tasks, nextPageToken: response.nextPageToken };
+    }),
+  );
+  if (options.json) {
+    const { items, nextPageToken } = page;
+    writeJson(
+      io.stdout,
+      ListTasksResponseSchema,
+      create(ListTasksResponseSchema, { tasks: [...items], nextPageToken }),
+    );
+    return;
+  }
+  writeTable(
+    io.stdout,
+    COLUMNS,
+    page.items.map((task) => row(task, io)),
+  );
+  if (page.items.length === 0)
+    hintNone(io, "no tasks match", "`muster submit --help` shows how to submit one");
+  hintMore(io, page);
+}
+
+function row(task: Task, io: Io): (Cell | string)[] {
+  return [
+    task.id,
+    taskStateCell(task, io.stdout.colors),
+    { text: detailText(task, io.clock.now()), plain: task.detail },
+    task.type,
+    task.queue,
+    String(task.attemptCount),
+    ageCell(task.createTime, io.clock.now()),
+    task.workerId,
+  ];
+}
+
+/** What a person wants beside the state: progress, when it goes on, or how it ended. */
+function detailText(task: Task, now: number): string {
+  const progress = task.state === TaskState.RUNNING ? progressText(task) : "";
+  if (task.state === TaskState.QUEUED && task.runTime !== undefined) {
+    return `${task.detail} ${ageCell(task.runTime, now).text}`;
+  }
+  const repeatsState = task.detail === "succeeded" || task.detail === "cancelled";
+  return [repeatsState ? "" : task.detail, progress].filter((part) => part !== "").join(" ");
+}

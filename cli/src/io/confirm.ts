@@ -1,0 +1,36 @@
+import { CliError } from "../errors.ts";
+import { ExitCode } from "../exit-codes.ts";
+import type { Io } from "./io.ts";
+
+/** Something that is asked before it is done. */
+export interface Question {
+  /** One sentence without a full stop: what is unusual. */
+  readonly what: string;
+  /** What is done on yes, for example `run it again`. */
+  readonly action: string;
+  /** The command that does it without a question. */
+  readonly command: string;
+}
+
+/**
+ * Asks on a terminal; without one refuses, with the command that does it.
+ *
+ * @throws CliError (refused) unless the answer is yes.
+ */
+export async function confirm({ what, action, command }: Question, { stdin, stderr }: Io): Promise<void> {
+  if (stdin.isTTY !== true || !stderr.isTTY) {
+    throw refused(`${what}; nothing was done`, `\`${command}\` does it`);
+  }
+  stderr.write(`${what}: ${action}? [y/N] `);
+  let answer = "";
+  for await (const chunk of stdin) {
+    answer += String(chunk);
+    if (answer.includes("\n")) break;
+  }
+  if (!/^\s*y(?:es)?\s*$/im.test(answer))
+    throw refused("nothing was done", `\`${command}\` does it without a question`);
+}
+
+function refused(message: string, remedy: string): CliError {
+  return new CliError(message, { exitCode: ExitCode.REFUSED, reason: "NOT_CONFIRMED", remedy });
+}

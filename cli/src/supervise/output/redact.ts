@@ -1,0 +1,62 @@
+import type { Environment } from "../../config.ts";
+import { isSecret } from "./secret-names.ts";
+
+const MASK = "[redacted]";
+
+/** A value shorter than this may be an ordinary word, and masking it everywhere would only confuse. */
+const MIN_SECRET = 8;
+
+/** A value shorter than this is masked as a word of its own only: as a part of others it may be chance. */
+const MIN_ANYWHERE = 16;
+
+/** Takes secrets out of text that leaves the machine: the values of variables that hold secrets, and what looks like one. */
+export class Redactor {
+  readonly #values: readonly string[];
+
+  /** @param env The environment of the process whose text it is. */
+  constructor(env: Environment) {
+    const values = Object.entries(env).flatMap(([name, value = ""]) => {
+      if (isSecret(name, value) && value.length >= MIN_SECRET) return [value];
+      return passwordOf(value);
+    });
+    // Longer ones first: one may be part of another.
+    this.#values = [...new Set(values)].sort((a, b) => b.length - a.length);
+  }
+
+  /** A command line, each argument as it was given, quoted where it has spaces. */
+  command(argv: readonly string[]): string {
+    const shown = argv.map((argument, at) => {
+      const before = argv[at - 1] ?? "";
+      const isValue = at > 0 && /^--?[^=]+$/.test(before) && !argument.startsWith("-");
+      if (isValue && isSecret(before, argument)) return MASK;
+      const [, name = "", value = ""] = /^(-{0,2}[A-Za-z][\w.-]*)=(.+)$/s.exec(argument) ?? [];
+      return value !== "" && isSecret(name, value) ? `${name}=${MASK}` : argument;
+    });
+    return this.text(shown.map((part) => (/[\s"]/.test(part) ? JSON.stringify(part) : part)).join(" "));
+  }
+
+  /** Any text. */
+  text(text: string): string {
+    let shown = text;
+    for (const value of this.#values) {
+      shown =
+        value.length >= MIN_ANYWHERE
+          ? shown.replaceAll(value, MASK)
+          : shown.replaceAll(new RegExp(`(?<![A-Za-z0-9])${escaped(value)}(?![A-Za-z0-9])`, "g"), MASK);
+    }
+    return shown
+      .replace(/(\w+:\/\/[^\s:/@]+:)[^\s@/]+@/g, `$1${MASK}@`)
+      .replace(/\b(Bearer|Basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${MASK}`);
+  }
+}
+
+/** The password of a URL such as DATABASE_URL. */
+function passwordOf(value: string): string[] {
+  const password = /^\w+:\/\/[^\s:/@]+:([^\s@/]+)@/.exec(value)?.[1] ?? "";
+  return password.length >= MIN_SECRET ? [password] : [];
+}
+
+/** A text as a regular expression that matches it and nothing else. */
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+}
