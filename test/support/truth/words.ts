@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Reason } from "@muster/protocol";
+import { SETTINGS } from "../../../scheduler/src/config/settings.ts";
 import { ROOT } from "../repo/checks.ts";
 import { type Context, sinceMs } from "./judge.ts";
 
@@ -32,9 +33,10 @@ export function readCommands(): Commands {
     }
     for (const [flag] of text.matchAll(/--[a-z][a-z-]+/g)) flags.add(flag);
   }
-  const settings = readFileSync(join(ROOT, "scheduler", "src", "settings.ts"), "utf8");
-  for (const [, flag] of settings.matchAll(/flag: "([a-z-]+)"/g)) flags.add(`--${flag}`);
-  for (const [flag] of settings.matchAll(/--[a-z][a-z-]+/g)) flags.add(flag);
+  for (const setting of Object.values(SETTINGS)) {
+    flags.add(`--${setting.flag}`);
+    for (const [flag] of setting.help.matchAll(/--[a-z][a-z-]+/g)) flags.add(flag);
+  }
   commands = { names, flags };
   return commands;
 }
