@@ -1,4 +1,19 @@
 import { systemClock } from "../clock.ts";
+import { checkSeconds } from "../options/option-checks.ts";
+
+/** Longest timeout that Node's timers take, in seconds: 24.8 days. */
+export const MAX_TIMEOUT_S = 2_147_483;
+
+/**
+ * The timeout of a call or a wait in milliseconds; undefined stays undefined.
+ *
+ * @throws OptionsError when it is not a number of seconds in range.
+ */
+export function timeoutMsOf(call: string, timeoutS: number | undefined): number | undefined {
+  if (timeoutS === undefined) return undefined;
+  checkSeconds(call, "timeoutS", timeoutS, MAX_TIMEOUT_S);
+  return timeoutS * 1000;
+}
 
 /** How long a call may take. */
 export interface CallLimits {

@@ -137,6 +137,48 @@ test("submits with every option and waits for the result across a dropped watch"
   assert.deepEqual(await handle.result(), { text: "hi" });
 });
 
+test("numbers that mean nothing are refused with the option's name before anything is sent", async () => {
+  using setup = await scripted({ submit: () => assert.fail("it was sent") });
+  const { client } = setup;
+  const faultsOf = async (call: Promise<unknown>): Promise<readonly string[]> => {
+    const error: unknown = await call.then(
+      () => assert.fail("it was accepted"),
+      (thrown: unknown) => thrown,
+    );
+    assert.ok(error instanceof OptionsError, String(error));
+    return error.faults;
+  };
+  const bad = client.submit("ocr.page", null, {
+    priority: 1.5,
+    delayS: Number.NaN,
+    retry: { maxRetries: Number.POSITIVE_INFINITY, delaysS: [1, -2] },
+    timeouts: { runS: Number.NaN, phasesS: { inference: 1e300 } },
+    watchdogs: { runS: Number.NEGATIVE_INFINITY },
+  });
+  assert.deepEqual(await faultsOf(bad), [
+    "option priority: 1.5 is not an integer from -1000 to 1000",
+    "option delayS: NaN is not a number from 0 to 31622400",
+    "option retry.maxRetries: Infinity is not an integer from 0 to 1000",
+    "option retry.delaysS[1]: -2 is not a number from 0 to 31622400",
+    "option timeouts.runS: NaN is not a number from 0 to 31622400",
+    "option timeouts.phasesS.inference: 1e+300 is not a number from 0 to 31622400",
+    "option watchdogs.runS: -Infinity is not a number from 0 to 31622400",
+  ]);
+  const noDate = client.submit("ocr.page", null, { runTime: new Date(Number.NaN) });
+  assert.deepEqual(await faultsOf(noDate), [
+    "option runTime: Invalid Date is not a moment; give a valid Date",
+  ]);
+  const handle = client.handle("t-1");
+  for (const timeoutS of [Number.NaN, -1, Number.POSITIVE_INFINITY]) {
+    const expected = [
+      `option timeoutS: ${timeoutS} is not a number from 0 to 2147483; leave it out for the default`,
+    ];
+    assert.deepEqual(await faultsOf(client.submit("ocr.page", null, { timeoutS })), expected);
+    assert.deepEqual(await faultsOf(client.get("t-1", { timeoutS })), expected);
+    assert.deepEqual(await faultsOf(handle.result({ timeoutS })), expected);
+  }
+});
+
 test("a task that ends badly is thrown by what it is", async () => {
   const failure = { code: "RETRIES_EXHAUSTED", message: "no luck" };
   using setup = await scripted({

@@ -8,7 +8,7 @@ import { processEnvironment, resolveConnection } from "../options/connection-opt
 import { numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
-import { type CallLimits, limited } from "./call-limits.ts";
+import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
 import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import { Submitter } from "./submitter.ts";
@@ -24,9 +24,6 @@ export type { CallOptions } from "./task-handle.ts";
 
 /** How long a call with one answer may take by default: a scheduler that is well needs milliseconds. */
 const DEFAULT_TIMEOUT_S = 30;
-
-/** What Node's timers take: 24.8 days. */
-const MAX_TIMEOUT_S = 2_147_483;
 
 /** Options of `Client`. */
 export interface ClientOptions extends ConnectionOptions {
@@ -90,8 +87,8 @@ export class Client {
    * share a call, and are accepted or refused each by itself.
    * A submit that is given up, by its deadline or its signal, may have been accepted: give a `uniqueKey` to submit
    * again without running twice.
-   * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), TypeError
-   * when the payload has no JSON form, the signal's reason when it aborts.
+   * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), OptionsError when a number of
+   * the options is not valid, TypeError when the payload has no JSON form, the signal's reason when it aborts.
    */
   async submit<Output = unknown>(
     type: string,
@@ -151,7 +148,7 @@ export class Client {
   }
 
   #limits({ timeoutS, signal }: CallOptions): CallLimits {
-    return { timeoutMs: timeoutS === undefined ? this.#timeoutMs : timeoutS * 1000, signal };
+    return { timeoutMs: timeoutMsOf("submit", timeoutS) ?? this.#timeoutMs, signal };
   }
 
   async #submitTasks(tasks: TaskSpec[], limits: CallLimits): Promise<readonly SubmittedTask[]> {

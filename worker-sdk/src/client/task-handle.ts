@@ -5,6 +5,7 @@ import { TaskState } from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
 import type { Random } from "../network/backoff.ts";
 import { Backoff } from "../network/backoff.ts";
+import { timeoutMsOf } from "./call-limits.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 
 /** How a stream that broke without a status appears; a bug of the server looks the same. */
@@ -143,9 +144,10 @@ export class TaskHandle<Output = unknown> {
     { timeoutS, signal }: CallOptions,
     call: (options: { timeoutMs?: number; signal?: AbortSignal }) => Promise<{ task?: Task | undefined }>,
   ): Promise<Task> {
+    const timeoutMs = timeoutMsOf(name, timeoutS);
     try {
       const { task } = await call({
-        ...(timeoutS === undefined ? {} : { timeoutMs: timeoutS * 1000 }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(signal === undefined ? {} : { signal }),
       });
       if (task === undefined) throw emptyAnswer(`${name} ${this.id}`);
@@ -164,14 +166,15 @@ class WaitLimit {
   readonly #close: () => void;
 
   constructor(taskId: string, { timeoutS, signal }: WaitOptions) {
+    const timeoutMs = timeoutMsOf(`Waiting for task ${taskId}`, timeoutS);
     this.signal = this.#controller.signal;
     const abort = (): void => this.#controller.abort(signal?.reason);
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     const cancel =
-      timeoutS === undefined
+      timeoutMs === undefined
         ? undefined
-        : systemClock.after(timeoutS * 1000, () => this.#controller.abort(notEnded(taskId, timeoutS)));
+        : systemClock.after(timeoutMs, () => this.#controller.abort(notEnded(taskId, timeoutMs / 1000)));
     this.#close = () => {
       cancel?.();
       signal?.removeEventListener("abort", abort);

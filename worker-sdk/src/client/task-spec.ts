@@ -12,6 +12,7 @@ import {
 } from "@muster/protocol";
 import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
+import { checkSpec } from "./spec-checks.ts";
 
 /** When a failed attempt is followed by another. */
 export interface RetryOptions {
@@ -77,9 +78,11 @@ export interface SubmitSpec extends SubmitOptions {
 
 /**
  * The protobuf form of a task.
- * @throws TypeError when the payload has no JSON form, or when options exclude each other.
+ * @throws OptionsError when numbers are not valid; TypeError when the payload has no JSON form, or when options exclude
+ * each other.
  */
 export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
+  checkSpec(spec);
   if (spec.delayS !== undefined && spec.runTime !== undefined) {
     throw new TypeError(`Task ${spec.type}: delayS and runTime exclude each other; give one of them.`);
   }

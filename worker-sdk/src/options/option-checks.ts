@@ -1,4 +1,5 @@
 import type { Environment } from "./connection-options.ts";
+import { OptionsError } from "./options-error.ts";
 
 /** Form of task types and queue names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -25,6 +26,14 @@ export function numberSetting(
   const where = fromVariable ? source.variable : `option ${name}`;
   faults.push(`${where}: ${shown} is not ${integer ? "an integer" : "a number"} from ${min} to ${max}`);
   return source.default;
+}
+
+/** Checks a number of seconds that a call was given; unset is allowed. @throws OptionsError when it is not in range. */
+export function checkSeconds(call: string, option: string, value: number | undefined, maxS: number): void {
+  if (value === undefined || (typeof value === "number" && value >= 0 && value <= maxS)) return;
+  throw new OptionsError(call, [
+    `option ${option}: ${value} is not a number from 0 to ${maxS}; leave it out for the default`,
+  ]);
 }
 
 /** Checks names of task types or queues. */

@@ -1,0 +1,80 @@
+/** Checks the numbers of a task's options before they are encoded, where a bad one would fail without its name. */
+import { OptionsError } from "../options/options-error.ts";
+import type { SubmitSpec } from "./task-spec.ts";
+
+/** Longest delay or limit that a scheduler takes, in seconds: 366 days. */
+const MAX_S = 31_622_400;
+
+/** Largest numbers that have a wire form: an int32, and the seconds of a protobuf duration. */
+const MAX_INT32 = 2_147_483_647;
+const MAX_WIRE_S = 315_576_000_000;
+
+/** What an option may be, as its error says it. */
+interface Allowed {
+  readonly min: number;
+  readonly max: number;
+  readonly integer?: boolean;
+}
+
+const SECONDS: Allowed = { min: 0, max: MAX_S };
+const COUNT: Allowed = { min: 0, max: 1_000, integer: true };
+const PRIORITY: Allowed = { min: -1_000, max: 1_000, integer: true };
+const FACTOR: Allowed = { min: 1, max: 100 };
+const SHARE: Allowed = { min: 0, max: 1 };
+
+/**
+ * Finds numbers that have no wire form or no meaning: NaN, infinite, negative, or fractions of a count. The scheduler
+ * judges the rest. A task without such options costs nothing.
+ *
+ * @throws OptionsError with every fault.
+ */
+export function checkSpec(spec: SubmitSpec): void {
+  const { priority, delayS, runTime, retry, timeouts, watchdogs } = spec;
+  if (
+    priority === undefined &&
+    delayS === undefined &&
+    runTime === undefined &&
+    retry === undefined &&
+    timeouts === undefined &&
+    watchdogs === undefined
+  )
+    return;
+  const faults: string[] = [];
+  const check = (option: string, value: unknown, allowed: Allowed): void => {
+    if (value === undefined || isSane(value, allowed)) return;
+    const { min, max, integer } = allowed;
+    const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 64)) : String(value);
+    faults.push(
+      `option ${option}: ${shown} is not ${integer ? "an integer" : "a number"} from ${min} to ${max}`,
+    );
+  };
+  const checkPhases = (option: string, phasesS: Readonly<Record<string, number>> = {}): void => {
+    for (const [phase, seconds] of Object.entries(phasesS)) check(`${option}.${phase}`, seconds, SECONDS);
+  };
+  check("priority", priority, PRIORITY);
+  check("delayS", delayS, SECONDS);
+  if (runTime !== undefined && Number.isNaN(runTime.getTime()))
+    faults.push("option runTime: Invalid Date is not a moment; give a valid Date");
+  check("retry.maxRetries", retry?.maxRetries, COUNT);
+  check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
+  retry?.delaysS?.forEach((seconds, index) => {
+    check(`retry.delaysS[${index}]`, seconds, SECONDS);
+  });
+  check("retry.exponential.initialS", retry?.exponential?.initialS, SECONDS);
+  check("retry.exponential.maxS", retry?.exponential?.maxS, SECONDS);
+  check("retry.exponential.factor", retry?.exponential?.factor, FACTOR);
+  check("retry.exponential.jitter", retry?.exponential?.jitter, SHARE);
+  check("timeouts.queueWaitS", timeouts?.queueWaitS, SECONDS);
+  check("timeouts.runS", timeouts?.runS, SECONDS);
+  checkPhases("timeouts.phasesS", timeouts?.phasesS);
+  check("watchdogs.runS", watchdogs?.runS, SECONDS);
+  checkPhases("watchdogs.phasesS", watchdogs?.phasesS);
+  if (faults.length > 0) throw new OptionsError(`Task ${spec.type}`, faults);
+}
+
+function isSane(value: unknown, { min, integer }: Allowed): boolean {
+  if (typeof value !== "number" || !(Math.abs(value) <= (integer ? MAX_INT32 : MAX_WIRE_S))) return false;
+  // Only a priority may be below 0, and the scheduler knows its range.
+  if (min >= 0 && value < 0) return false;
+  return !integer || Number.isInteger(value);
+}
