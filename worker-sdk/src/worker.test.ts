@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { FailureClass, RejectionReason } from "@muster/protocol";
 import { z } from "zod";
-import { RawScheduler } from "../../test/support/peers/raw-scheduler.ts";
+import { RawScheduler, type RawStream } from "../../test/support/peers/raw-scheduler.ts";
 import {
   CancelledError,
   NonRetryableError,
@@ -40,6 +40,12 @@ async function connected(
       server.stop();
     },
   };
+}
+
+async function outcomeOf(stream: RawStream, attemptId: string) {
+  const isIts = (result: { readonly attemptId: string }) => result.attemptId === attemptId;
+  const { results } = await stream.next("taskResults", (value) => value.results.some(isIts));
+  return results.find(isIts)?.outcome;
 }
 
 test("registers, runs a task, reports every step in order and says goodbye", async () => {
@@ -142,6 +148,71 @@ test("failures are classified; bad input is final; large results are refused", a
     [FailureClass.NON_RETRYABLE, "RESULT_TOO_LARGE"],
     [FailureClass.NON_RETRYABLE, "RESULT_NOT_JSON"],
   ]);
+});
+
+test("a handler that throws a promise or a thenable fails its attempt alone", async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => unhandled.push(reason);
+  process.on("unhandledRejection", note);
+  const thenable = {
+    message: "not an error",
+    // biome-ignore lint/suspicious/noThenProperty: what the test is about.
+    then() {
+      throw new Error("nobody may call it");
+    },
+  };
+  await using setup = await connected({
+    concurrency: 5,
+    tasks: {
+      rejected: () => {
+        throw Promise.reject(new NonRetryableError("final", { code: "FINAL" }));
+      },
+      nested: async () => {
+        throw Promise.reject(Promise.reject(new TypeError("inner")));
+      },
+      pending: () => {
+        throw new Promise(() => {});
+      },
+      thenable: async () => {
+        throw thenable;
+      },
+      fine: () => 1,
+    },
+  });
+  const { stream } = setup;
+  const codes: Record<string, string> = {};
+  for (const type of ["rejected", "nested", "pending", "thenable"]) {
+    stream.assign(`t-${type}.1`, type, {});
+    const outcome = await outcomeOf(stream, `t-${type}.1`);
+    assert.ok(outcome?.case === "failed");
+    // async_hooks puts symbols on promises.
+    const message = outcome.value.message.replace(/, Symbol.*(?= })/, "");
+    codes[type] = `${outcome.value.code}: ${message}`;
+  }
+  assert.deepEqual(codes, {
+    rejected: "FINAL: final",
+    nested: "TYPE_ERROR: inner",
+    pending: "PROMISE: thrown value: Promise { <pending> }",
+    thenable: "ERROR: not an error",
+  });
+  stream.assign("t-fine.1", "fine", {});
+  assert.equal((await outcomeOf(stream, "t-fine.1"))?.case, "succeeded");
+  process.off("unhandledRejection", note);
+  assert.deepEqual(unhandled, []);
+});
+
+test("a phase's threshold that is no number of seconds fails its attempt alone", async () => {
+  await using setup = await connected({
+    tasks: { work: (ctx) => ctx.phase("inference", () => 1, { warnAfterS: Number.NaN }) },
+  });
+  setup.stream.assign("t-1.1", "work", {});
+  const outcome = await outcomeOf(setup.stream, "t-1.1");
+  assert.ok(outcome?.case === "failed");
+  assert.match(outcome.value.message, /warnAfterS: NaN is not a number from 0 to 31622400/);
+  await assert.rejects(
+    setup.worker.stop({ timeoutS: Number.NaN }),
+    /stop: 1 fault in the options:\n {2}- option timeoutS: NaN is not a number from 0 to 2000000/,
+  );
 });
 
 test("unknown types and assignments beyond the slots are rejected; duplicates are accepted, not rerun", async () => {

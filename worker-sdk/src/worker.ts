@@ -5,6 +5,7 @@ import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createProgramLogger, silentLogger } from "./logging/logger.ts";
+import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options/options.ts";
 import { compileOptions } from "./options/options.ts";
 import { type ResourceLoader, ResourceLoaders } from "./resources/resource-loaders.ts";
@@ -20,6 +21,9 @@ armLastWords();
 
 /** How long the last words of a worker that never ran may hold its process up: the thread that tells them has to start. */
 const LAST_WORDS_MS = 3000;
+
+/** Longest drain, in seconds: what Node's timers take. */
+const MAX_DRAIN_S = 2_000_000;
 
 /** How a worker is stopped. */
 export interface StopOptions {
@@ -100,10 +104,12 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   /**
-   * Takes no new work, lets handlers finish, delivers what is to be delivered, ends. Never rejects; a
-   * second call waits for the first. A worker that never started is only marked as stopped.
+   * Takes no new work, lets handlers finish, delivers what is to be delivered, ends. A second call waits for the first.
+   * A worker that never started is only marked as stopped.
+   * @throws OptionsError when `timeoutS` is not a number of seconds.
    */
   async stop(options: StopOptions = {}): Promise<void> {
+    checkSeconds("stop", "timeoutS", options.timeoutS, MAX_DRAIN_S);
     if (this.#engine === undefined) {
       if (this.#status === "new") this.#setStatus("stopped");
       this.#started ??= rejected(new WorkerStoppedError());

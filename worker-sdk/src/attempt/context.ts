@@ -62,7 +62,8 @@ export interface TaskContext<Payload = unknown> {
   /**
    * Runs a named phase: its start and end are reported and timed, and a phase that lasts too long is
    * reported as stuck until it ends. Answers what `fn` answers and throws what it throws.
-   * @throws TypeError when the name does not match `[a-z][a-z0-9_]{0,63}`.
+   * @throws TypeError when the name does not match `[a-z][a-z0-9_]{0,63}`, RangeError when `warnAfterS` is not a number
+   * of seconds.
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
   /** Sends a piece of the output ahead of the result; text goes as UTF-8. Lost first when the peer is slow. */

@@ -5,6 +5,7 @@ import type { Outcome } from "../link/messages.ts";
 import type { FailureClassification } from "../options/task-definition.ts";
 import type { Attempt } from "./attempt.ts";
 import { classifyError, messageOf, tracebackOf } from "./failure/classify.ts";
+import { handleThrownPromise, readThrownPromise } from "./failure/thrown-promise.ts";
 import { findJsonFault, isBytes } from "./json-form.ts";
 
 /** What the outcome of an attempt depends on besides its handler. */
@@ -32,7 +33,8 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   let value: unknown;
   try {
     value = await definition.handler(attempt);
-  } catch (error) {
+  } catch (thrown) {
+    const { error } = await readThrownPromise(thrown);
     return outcomeOfThrow(attempt, error, options);
   }
   // Whoever asked for the end was told that the task is being cancelled: a value that comes after all does
@@ -96,6 +98,7 @@ function readResult(result: StandardSchemaV1.Result<unknown>): Checked {
 }
 
 function schemaFault(error: unknown): Checked {
+  handleThrownPromise(error);
   return { fault: `the schema itself threw: ${messageOf(error)}` };
 }
 

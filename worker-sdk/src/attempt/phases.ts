@@ -11,6 +11,9 @@ const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 /** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
 const MAX_TIMINGS = 1000;
 
+/** Longest threshold of a phase's watchdog, in seconds: 366 days. */
+const MAX_WARN_S = 31_622_400;
+
 /** Phases whose start and end an operator wants to see without asking for debug: loading takes memory and time. */
 const INFO_PHASES: ReadonlySet<string> = new Set(["model_load"]);
 
@@ -51,6 +54,12 @@ export class Phases {
   /** Runs a phase. */
   async run<T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions): Promise<T> {
     if (!PHASE_NAME.test(name)) throw new TypeError(`Phase "${name}" must match ${PHASE_NAME.source}.`);
+    const { warnAfterS } = options;
+    if (warnAfterS !== undefined && !(warnAfterS >= 0 && warnAfterS <= MAX_WARN_S)) {
+      throw new RangeError(
+        `Phase "${name}": option warnAfterS: ${warnAfterS} is not a number from 0 to ${MAX_WARN_S}; 0 means never.`,
+      );
+    }
     const context = textValues(options.context ?? {});
     const phase = this.#begin(name, options, context);
     const timing = { phase: name, durationMs: 0, failed: true };

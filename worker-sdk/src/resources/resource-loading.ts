@@ -1,4 +1,5 @@
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
+import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import type { Clock } from "../clock.ts";
 import type { ResourceStateMessage, ToLink } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -52,7 +53,8 @@ export class ResourceLoading {
       const loader = loaders.find(resource);
       if (loader === undefined) throw new Error(`this worker has no loader for ${resource}`);
       await loader.load({ resource, waitingTasks, signal: controller.signal });
-    } catch (error) {
+    } catch (thrown) {
+      const { error } = await readThrownPromise(thrown);
       this.#loading.delete(resource);
       if (controller.signal.aborted) this.#forget(resource);
       else this.#failed(resource, failures + 1, error, elapsed());
@@ -91,7 +93,8 @@ export class ResourceLoading {
   async #drop(resource: string, reason: string): Promise<void> {
     try {
       await this.#parts.loaders.find(resource)?.release?.({ resource, reason });
-    } catch (error) {
+    } catch (thrown) {
+      const { error } = await readThrownPromise(thrown);
       const fields = { event: "worker.resource.release_failed", resource, error: messageOf(error) };
       this.#parts.log.error(fields, `releasing ${resource} failed`);
     }

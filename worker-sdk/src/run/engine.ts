@@ -1,5 +1,6 @@
 import type { AttemptHost } from "../attempt/attempt.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
+import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { Runner } from "../attempt/runner.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
@@ -218,7 +219,8 @@ export class Engine {
   async #preflight(): Promise<void> {
     try {
       await this.#options.preflight?.(this.#startup);
-    } catch (error) {
+    } catch (thrown) {
+      const { error } = await readThrownPromise(thrown);
       if (!this.#over) this.#startup.failed("preflight", error);
       this.fail("startup", new PreflightError(error));
       return;

@@ -3,6 +3,7 @@ import { NonRetryableError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/task-definition.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import { isInstance, readThrown } from "./thrown.ts";
+import { handleThrownPromise } from "./thrown-promise.ts";
 
 /** A failure as it is reported. */
 export interface ClassifiedFailure {
@@ -84,6 +85,7 @@ function askAuthor(
   try {
     return classify?.(error);
   } catch (fault) {
+    handleThrownPromise(fault);
     // A broken hook must not hide the handler's own error, nor decide that a task is lost.
     const message = `${messageOf(error)} (the classify hook itself threw: ${messageOf(fault)})`;
     return { retryable: true, code: codeOf(error), message };
