@@ -13,11 +13,13 @@ import {
   RevokedError,
   Worker,
   type WorkerOptions,
+  WorkerStartedError,
 } from "./index.ts";
 
 async function connected(
   options: Partial<WorkerOptions> & Pick<WorkerOptions, "tasks">,
   scheduler?: RawScheduler,
+  prepare?: (worker: Worker) => void,
 ) {
   const server = scheduler ?? (await RawScheduler.start());
   const worker = new Worker({
@@ -26,6 +28,7 @@ async function connected(
     drainTimeoutS: 5,
     ...options,
   });
+  prepare?.(worker);
   await worker.start().catch((error) => {
     server.stop();
     throw error;
@@ -428,11 +431,11 @@ test("a drain waits for handlers, then aborts them, then gives back what does no
 });
 
 test("prefetch, pause, drain and resources follow the scheduler", async () => {
-  await using setup = await connected({
-    tasks: { t: () => 1 },
-    onPrepareResource: async () => undefined,
-  });
+  await using setup = await connected({ tasks: { t: () => 1 } }, undefined, ({ resources }) =>
+    resources.register("model:*", { load: () => undefined }),
+  );
   const { stream, worker } = setup;
+  assert.throws(() => worker.resources.register("late", { load: () => undefined }), WorkerStartedError);
   assert.deepEqual((await stream.next("hello")).features, ["prepare_resource"]);
   stream.send({ case: "prepareResource", value: { resource: "model:a" } });
   await stream.next("heartbeat", ({ resources }) => resources.includes("model:a"));

@@ -1,6 +1,6 @@
 import { reapAsProcessOne } from "@muster/common/process-one";
 import { processAgeMs, systemClock } from "./clock.ts";
-import { WorkerStartedError, WorkerStoppedError } from "./errors.ts";
+import { WorkerStoppedError } from "./errors.ts";
 import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -8,19 +8,16 @@ import { createProgramLogger, silentLogger } from "./logging/logger.ts";
 import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions, FatalInfo, WorkerOptions } from "./options/options.ts";
 import { compileOptions } from "./options/options.ts";
-import { type ResourceLoader, ResourceLoaders } from "./resources/resource-loaders.ts";
+import { ResourceLoaders } from "./resources/resource-loaders.ts";
 import { Resources } from "./resources/resources.ts";
 import type { EngineMode } from "./run/engine.ts";
 import { Engine } from "./run/engine.ts";
-import { armLastWords, disarmLastWords, lastWordsOf } from "./run/fatal-handler.ts";
+import { installFatalHandler, removeFatalHandler } from "./run/fatal-handler.ts";
 import { linkData } from "./run/link-data.ts";
 import { runProgram } from "./run/program.ts";
 
-reapAsProcessOne();
-armLastWords();
-
-/** How long the last words of a worker that never ran may hold its process up: the thread that tells them has to start. */
-const LAST_WORDS_MS = 3000;
+/** How long the fatal report of a worker that never started may delay the end of its process: its thread has to start. */
+const FATAL_REPORT_MS = 3000;
 
 /** Longest drain, in seconds: what Node's timers take. */
 const MAX_DRAIN_S = 2_000_000;
@@ -41,7 +38,7 @@ export type WorkerStatus = "new" | "starting" | "ready" | "draining" | "stopped"
  * `start()` and `stop()`. A worker starts once.
  */
 export class Worker<Inputs = Record<string, unknown>> {
-  /** Resources that are loaded; add and remove at any time. */
+  /** Resources that are loaded, and how others are loaded on request. */
   readonly resources: Resources;
   /** Resolves when the worker is over: with nothing after a drain, with what happened otherwise. */
   readonly closed: Promise<FatalInfo | undefined>;
@@ -55,13 +52,15 @@ export class Worker<Inputs = Record<string, unknown>> {
   /** @throws OptionsError with every fault of the options. */
   constructor(options: WorkerOptions<Inputs>) {
     this.#options = compileOptions(options);
-    this.#loaders = new ResourceLoaders(this.#options);
-    this.resources = new Resources(this.#options.resources, (names) => this.#engine?.sendResources(names));
+    this.#loaders = new ResourceLoaders();
+    this.resources = new Resources(this.#options.resources, this.#loaders, (names) =>
+      this.#engine?.sendResources(names),
+    );
     const { promise, resolve } = Promise.withResolvers<FatalInfo | undefined>();
     this.closed = promise;
     this.#close = resolve;
     const { id, logger } = this.#options;
-    lastWordsOf({ id, logger, tell: (fatal) => this.#tellFatal(fatal) });
+    installFatalHandler({ id, logger, report: (fatal) => this.#reportFatal(fatal) });
   }
 
   /** Name of the worker. */
@@ -74,27 +73,13 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   /**
-   * Says how a resource is loaded, for example a model: when tasks wait for it and no worker has it, the
-   * scheduler asks, and tasks that require it come once `load` has returned. To be called before the worker
-   * starts, once a name.
-   *
-   * @param name For example `model:whisper-large`; a name that ends in `*` stands for all that begin so.
-   * @throws OptionsError when the name or the loader is not valid; WorkerStartedError after the start.
-   */
-  resource(name: string, loader: ResourceLoader): this {
-    if (this.#status !== "new") throw new WorkerStartedError(`resource ${name}`);
-    this.#loaders.register(name, loader);
-    return this;
-  }
-
-  /**
    * Connects and takes work; resolves when registered and ready. Installs nothing in the process and
    * says nothing unless a logger was given. A second call waits for the first.
    * @throws StartupTimeoutError, VerdictError, PreflightError, HttpListenError, SupersededError, LinkError;
    * WorkerStoppedError when it is stopped first.
    */
   start(): Promise<void> {
-    disarmLastWords();
+    removeFatalHandler();
     this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
       program: false,
       registerTimeoutFromMs: processAgeMs(),
@@ -112,6 +97,7 @@ export class Worker<Inputs = Record<string, unknown>> {
     checkSeconds("stop", "timeoutS", options.timeoutS, MAX_DRAIN_S);
     if (this.#engine === undefined) {
       if (this.#status === "new") this.#setStatus("stopped");
+      removeFatalHandler();
       this.#started ??= rejected(new WorkerStoppedError());
       this.#close(undefined);
       return;
@@ -137,6 +123,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    * the worker cannot start or go on. The register timeout counts from the process's start.
    */
   async run(): Promise<void> {
+    reapAsProcessOne();
     const { logger, logLevel } = this.#options;
     const log = logger ?? createProgramLogger(logLevel);
     const stdoutLogLevel = logger === undefined && !process.stdout.isTTY ? logLevel : undefined;
@@ -149,22 +136,23 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   /** Of a worker that never ran: over a connection made for it. */
-  #tellFatal(fatal: FatalMessage): boolean {
+  #reportFatal(fatal: FatalMessage): boolean {
     if (this.#status !== "new") return false;
     const parts = { resources: this.resources, loaders: this.#loaders };
     const data = linkData(this.#options, parts, [], {
       program: false,
-      registerInMs: LAST_WORDS_MS,
+      registerInMs: FATAL_REPORT_MS,
       stdoutLogLevel: undefined,
     });
     return new Link(data, systemClock, { message() {}, died() {}, hung() {} }).sendFatal(
       fatal,
-      LAST_WORDS_MS,
+      FATAL_REPORT_MS,
     );
   }
 
   #begin(log: Logger, mode: EngineMode): Engine {
     this.#setStatus("starting");
+    this.#loaders.seal();
     const loadables = { resources: this.resources, loaders: this.#loaders };
     const engine = new Engine(this.#options, log, loadables, mode);
     this.#engine = engine;

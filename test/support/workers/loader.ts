@@ -25,7 +25,7 @@ const worker = new Worker({
 const loadable: Record<string, Loadable> = JSON.parse(env.LOADABLE ?? "{}");
 for (const [name, { gate, failures = 0 }] of Object.entries(loadable)) {
   let tries = 0;
-  worker.resource(name, {
+  worker.resources.register(name, {
     load: async ({ signal }) => {
       tries += 1;
       if (tries <= failures) throw new RangeError(`no memory left for ${name} (try ${tries})`);

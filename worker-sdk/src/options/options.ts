@@ -64,10 +64,6 @@ export interface WorkerOptions<Inputs = Record<string, unknown>> extends Connect
   readonly httpBlockedLimitS?: number;
   /** Told when the worker ends against its will. */
   readonly onFatal?: (fatal: FatalInfo) => void;
-  /** Loads a resource that tasks wait for; it counts as loaded when this returns. */
-  readonly onPrepareResource?: (resource: string) => unknown;
-  /** Drops a resource; it stops counting as loaded before this is called. */
-  readonly onReleaseResource?: (resource: string, reason: string) => unknown;
 }
 
 /** A task type ready to run. */
@@ -108,8 +104,6 @@ export interface CompiledOptions {
   readonly logger: Logger | undefined;
   readonly logLevel: LogLevel;
   readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
-  readonly onPrepareResource: ((resource: string) => unknown) | undefined;
-  readonly onReleaseResource: ((resource: string, reason: string) => unknown) | undefined;
   readonly http: HttpSettings | undefined;
   /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
   readonly launchId: string;
@@ -162,8 +156,6 @@ export function compileOptions<Inputs>(
     logger: options.logger,
     logLevel: resolveLogLevel(options.logLevel, env, faults),
     onFatal: options.onFatal,
-    onPrepareResource: options.onPrepareResource,
-    onReleaseResource: options.onReleaseResource,
     http: resolveHttp(options.http, options.httpBlockedLimitS, env, faults),
     launchId: env.MUSTER_LAUNCH_ID ?? "",
   };

@@ -1,21 +1,34 @@
-import type { CompiledOptions } from "../options/options.ts";
+import { WorkerStartedError } from "../errors.ts";
 import { OptionsError } from "../options/options-error.ts";
 
-/** What a loader is told. */
+/** What a loader is called with. */
 export interface LoadRequest {
-  /** The resource, for a loader that was registered for several by a prefix. */
+  /** The resource's full name, for a loader that is registered for a prefix. */
   readonly resource: string;
-  /** Tasks that wait for it, when it was asked for; counted to 10,000. */
+  /** Tasks that waited for it when the scheduler asked, counted up to 10,000. */
   readonly waitingTasks: number;
   /** Aborts when the resource is no longer wanted or the worker ends. */
   readonly signal: AbortSignal;
 }
 
-/** Loads and drops a resource, for example a model. */
+/**
+ * Loads and releases a resource, for example a model.
+ *
+ * @example
+ * ```ts
+ * worker.resources.register("model:*", {
+ *   load: ({ resource, signal }) => models.load(resource, signal),
+ *   release: ({ resource }) => models.unload(resource),
+ * });
+ * ```
+ */
 export interface ResourceLoader {
-  /** Loads it; it counts as loaded when this returns. A throw is reported, and it is asked for again later. */
+  /**
+   * Loads the resource; it counts as loaded once this returns or resolves. A throw is reported, and the scheduler asks
+   * again later.
+   */
   readonly load: (request: LoadRequest) => unknown;
-  /** Drops it; it stops counting as loaded before this is called. */
+  /** Releases the resource; it stops counting as loaded before this is called. @default nothing is called */
   readonly release?: (request: { readonly resource: string; readonly reason: string }) => unknown;
 }
 
@@ -24,44 +37,40 @@ const MAX_NAME = 256;
 
 /** The loaders of a worker: what it can load when the scheduler asks. */
 export class ResourceLoaders {
-  readonly #options: Pick<CompiledOptions, "onPrepareResource" | "onReleaseResource">;
   readonly #loaders = new Map<string, ResourceLoader>();
+  #sealed = false;
 
-  constructor(options: Pick<CompiledOptions, "onPrepareResource" | "onReleaseResource">) {
-    this.#options = options;
-  }
-
-  /** @throws OptionsError when the name or the loader is not valid, or the name is taken. */
+  /** @throws OptionsError when the name or the loader is not valid, or the name is taken; WorkerStartedError when sealed. */
   register(name: string, loader: ResourceLoader): void {
+    if (this.#sealed) throw new WorkerStartedError(`resource ${name}`);
     const fault = this.#fault(name, loader);
-    if (fault !== undefined) throw new OptionsError("resource", [fault]);
+    if (fault !== undefined) throw new OptionsError("resources.register", [fault]);
     this.#loaders.set(name, loader);
   }
 
-  /** False when nothing can be asked for. */
+  /** The worker has started: Hello lists the names, so that no more may come. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  /** False when nothing can be loaded on request. */
   get any(): boolean {
-    return this.#loaders.size > 0 || this.#options.onPrepareResource !== undefined;
+    return this.#loaders.size > 0;
   }
 
-  /** What can be asked for, as Hello says it: empty for anything when `any`. */
+  /** What can be loaded on request, as Hello lists it: empty for every resource when `any`. */
   get names(): readonly string[] {
-    return this.#options.onPrepareResource === undefined ? [...this.#loaders.keys()] : [];
+    return this.#loaders.has("*") ? [] : [...this.#loaders.keys()];
   }
 
-  /** The loader of a resource: its own, else that of the longest prefix, else the option's. */
+  /** The loader of a resource: its own, else that of the longest prefix. */
   find(resource: string): ResourceLoader | undefined {
     const own = this.#loaders.get(resource);
     if (own !== undefined) return own;
     const [prefix] = [...this.#loaders.keys()]
       .filter((name) => name.endsWith("*") && resource.startsWith(name.slice(0, -1)))
       .sort((a, b) => b.length - a.length);
-    if (prefix !== undefined) return this.#loaders.get(prefix);
-    const { onPrepareResource, onReleaseResource } = this.#options;
-    if (onPrepareResource === undefined) return undefined;
-    return {
-      load: () => onPrepareResource(resource),
-      release: ({ reason }) => onReleaseResource?.(resource, reason),
-    };
+    return prefix === undefined ? undefined : this.#loaders.get(prefix);
   }
 
   #fault(name: string, loader: ResourceLoader): string | undefined {
@@ -73,7 +82,7 @@ export class ResourceLoaders {
       return `resource ${name}: release is not a function`;
     }
     return this.#loaders.has(name)
-      ? `resource ${name}: was registered before; each name has one loader`
+      ? `resource ${name}: is registered already; each name has one loader`
       : undefined;
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { systemClock } from "../clock.ts";
+import { WorkerStartedError } from "../errors.ts";
 import type { ToLink } from "../link/messages.ts";
 import { silentLogger } from "../logging/logger.ts";
 import { OptionsError } from "../options/options-error.ts";
@@ -8,11 +9,9 @@ import { type LoadRequest, ResourceLoaders } from "./resource-loaders.ts";
 import { ResourceLoading } from "./resource-loading.ts";
 import { Resources } from "./resources.ts";
 
-const NO_HOOKS = { onPrepareResource: undefined, onReleaseResource: undefined };
-
-function setUp(loaders = new ResourceLoaders(NO_HOOKS)) {
+function setUp(loaders = new ResourceLoaders()) {
   const sent: ToLink[] = [];
-  const resources = new Resources([], (names) => sent.push({ kind: "resources", resources: names }));
+  const resources = new Resources([], loaders, (names) => sent.push({ kind: "resources", resources: names }));
   const link = { send: (message: ToLink) => void sent.push(message) };
   const loading = new ResourceLoading({ loaders, resources, link, log: silentLogger, clock: systemClock });
   const states = () => {
@@ -92,28 +91,29 @@ describe("resources on request", () => {
     assert.deepEqual([resources.has("model:x"), released.at(-1)], [false, "model:x room"]);
   });
 
-  it("have the loader of their own name, then of the longest prefix, then the option's", async () => {
+  it("have the loader of their own name, then of the longest prefix, and * is every resource's", async () => {
     const asked: string[] = [];
-    const hooks = { ...NO_HOOKS, onPrepareResource: (resource: string) => asked.push(`option ${resource}`) };
-    const { loaders, loading } = setUp(new ResourceLoaders(hooks));
-    for (const name of ["model:*", "model:x"]) {
+    const { loaders, loading } = setUp();
+    for (const name of ["*", "model:*", "model:x"]) {
       loaders.register(name, { load: ({ resource }) => asked.push(`${name} ${resource}`) });
     }
     for (const resource of ["model:x", "model:y", "cache:z"]) await loading.prepare(resource, 1);
-    assert.deepEqual(asked, ["model:x model:x", "model:* model:y", "option cache:z"]);
+    assert.deepEqual(asked, ["model:x model:x", "model:* model:y", "* cache:z"]);
     assert.deepEqual([loaders.any, loaders.names], [true, []]);
-    const named = new ResourceLoaders(NO_HOOKS);
+    const named = new ResourceLoaders();
     assert.deepEqual([named.any, named.names], [false, []]);
     named.register("model:*", { load: () => undefined });
     assert.deepEqual([named.any, named.names], [true, ["model:*"]]);
   });
 
   it("refuses a name or a loader that is not valid, or that is taken", () => {
-    const loaders = new ResourceLoaders(NO_HOOKS);
+    const loaders = new ResourceLoaders();
     const load = () => undefined;
     assert.throws(() => loaders.register("", { load }), OptionsError);
     assert.throws(() => loaders.register("x".repeat(257), { load }), /1 to 256 characters/);
     loaders.register("model:x", { load });
-    assert.throws(() => loaders.register("model:x", { load }), /was registered before/);
+    assert.throws(() => loaders.register("model:x", { load }), /is registered already/);
+    loaders.seal();
+    assert.throws(() => loaders.register("model:y", { load }), WorkerStartedError);
   });
 });

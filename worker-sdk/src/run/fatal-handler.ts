@@ -4,38 +4,36 @@ import type { FatalMessage } from "../link/messages.ts";
 import { createProgramLogger, type Logger } from "../logging/logger.ts";
 import { processEnvironment } from "../options/connection-options.ts";
 
-/** A worker that was made and does not run yet. */
-export interface UnbornWorker {
+/** A worker that exists and has not started yet. */
+export interface PendingWorker {
   readonly id: string;
   readonly logger: Logger | undefined;
-  /** Tells the scheduler over a connection made for it, blocking; false when it could not be told. */
-  tell(fatal: FatalMessage): boolean;
+  /** Reports to the scheduler over a connection of its own, and blocks meanwhile; false when that failed. */
+  report(fatal: FatalMessage): boolean;
 }
 
-let unborn: UnbornWorker | undefined;
-let armed = false;
+let pending: PendingWorker | undefined;
+let installed = false;
 
 /**
- * From the SDK's import until a worker runs, an error that ends the process is logged as `worker.fatal`, and
- * told to the scheduler when a worker was made. It only listens: the process ends as it would have.
+ * Until a worker runs, an error that ends the process is logged as `worker.fatal`, and reported to the scheduler when
+ * there is a worker. It only listens: the process ends as it would without it.
  */
-export function armLastWords(): void {
-  if (armed) return;
-  armed = true;
-  process.on("uncaughtExceptionMonitor", speak);
+export function installFatalHandler(worker?: PendingWorker): void {
+  if (worker !== undefined) pending = worker;
+  if (installed) return;
+  installed = true;
+  process.on("uncaughtExceptionMonitor", onUncaught);
 }
 
-/** The worker for which the words would be spoken. */
-export function lastWordsOf(worker: UnbornWorker): void {
-  unborn = worker;
+/** The worker starts, or never will: its program handles errors from here on. */
+export function removeFatalHandler(): void {
+  installed = false;
+  pending = undefined;
+  process.off("uncaughtExceptionMonitor", onUncaught);
 }
 
-/** From now on somebody else looks after errors. */
-export function disarmLastWords(): void {
-  process.off("uncaughtExceptionMonitor", speak);
-}
-
-function speak(error: unknown): void {
+function onUncaught(error: unknown): void {
   const fatal: FatalMessage = {
     phase: "startup",
     exceptionClass: classNameOf(error),
@@ -44,8 +42,8 @@ function speak(error: unknown): void {
     exitCode: 1,
     attemptId: "",
   };
-  const log = unborn?.logger ?? createProgramLogger("info");
-  const workerId = unborn?.id ?? processEnvironment.WORKER_ID;
+  const log = pending?.logger ?? createProgramLogger("info");
+  const workerId = pending?.id ?? processEnvironment.WORKER_ID;
   log.error(
     {
       event: "worker.fatal",
@@ -59,7 +57,7 @@ function speak(error: unknown): void {
     },
     fatal.exceptionMessage,
   );
-  if (unborn !== undefined && !unborn.tell(fatal)) {
-    log.warn({ event: "worker.fatal.unsent" }, "the scheduler could not be told");
+  if (pending !== undefined && !pending.report(fatal)) {
+    log.warn({ event: "worker.fatal.unsent" }, "the report did not reach the scheduler");
   }
 }

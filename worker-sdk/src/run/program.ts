@@ -5,7 +5,7 @@ import type { Logger } from "../logging/logger.ts";
 import { processEnvironment } from "../options/connection-options.ts";
 import { flushSpans } from "../tracing/provider.ts";
 import type { Engine } from "./engine.ts";
-import { disarmLastWords } from "./fatal-handler.ts";
+import { removeFatalHandler } from "./fatal-handler.ts";
 import { watchSupervisor } from "./supervisor-watch.ts";
 
 /** How long a program may linger after its worker has stopped before it is ended. */
@@ -56,7 +56,7 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
     log.warn({ event: "worker.supervisor.gone" }, "the supervisor is gone: draining");
     void engine?.drain("its supervisor is gone", drainTimeoutS);
   });
-  disarmLastWords();
+  removeFatalHandler();
   for (const signal of SIGNALS) process.on(signal, onSignal);
   process.on("uncaughtException", onFatal);
   process.on("unhandledRejection", onFatal);

@@ -111,7 +111,7 @@ function remedyFor(
     case "resources":
       return lacks.every((name) => canLoad(record.hello, name))
         ? `it can load ${lacks.join(", ")} and is asked to by itself when there is more work than others can do`
-        : `load ${lacks.join(", ")} on ${id}; a worker that registers worker.resource(NAME, { load }) is asked to by itself`;
+        : `load ${lacks.join(", ")} on ${id}; a worker that registers worker.resources.register(NAME, { load }) is asked to by itself`;
     case "unanswered":
     case "starting":
     case "draining":

@@ -100,7 +100,7 @@ function remedy(
   if (able.length > 0) {
     return `it runs by itself once it is loaded; if that takes too long, look at the log of ${able[0]?.candidate.workerId ?? example}`;
   }
-  return `start a worker that has it (option resources: ["${resource}"]), or let ${example} load it on request: worker.resource("${resource}", { load })`;
+  return `start a worker that has it (option resources: ["${resource}"]), or let ${example} load it on request: worker.resources.register("${resource}", { load })`;
 }
 
 function later(a: Date, b: Date): Date {

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { execPath } from "node:process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Prints the listeners that an import adds to the process, and how many timers it starts. */
+const PROBE = `
+const listeners = () => Object.fromEntries(process.eventNames().map((name) => [String(name), process.listenerCount(name)]));
+const before = listeners();
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+await import(process.argv[1]);
+const added = Object.entries(listeners()).filter(([name, count]) => count !== (before[name] ?? 0));
+console.log(JSON.stringify([added, timers()]));
+`;
+
+async function importing(entry: string): Promise<unknown> {
+  const flags = ["--conditions=muster-source", "--input-type=module", "--eval", PROBE, entry];
+  const { stdout } = await run(execPath, flags, { cwd: import.meta.dirname });
+  return JSON.parse(stdout);
+}
+
+for (const entry of ["@muster/worker", "@muster/worker/client", "@muster/worker/otel"]) {
+  test(`importing ${entry} installs nothing in the process`, async () => {
+    assert.deepEqual(await importing(entry), [[], 0]);
+  });
+}
+
+test("importing @muster/worker/init listens for errors, which it is for", async () => {
+  assert.deepEqual(await importing("@muster/worker/init"), [[["uncaughtExceptionMonitor", 1]], 0]);
+});
