@@ -125,7 +125,7 @@ export async function startScheduler(options: {
     log,
     onChange: (available) => {
       tellServing();
-      if (available) dispatch.settler.tryNow();
+      if (available) dispatch.committer.tryNow();
     },
   });
   const duties = new Duties({
@@ -317,8 +317,8 @@ export async function startScheduler(options: {
     };
     await within("submits", dispatch.submitter.idle());
     await within("assignments", dispatch.dispatcher.stop());
-    await within("results", dispatch.settler.idle());
-    dispatch.settler.stop();
+    await within("results", dispatch.committer.idle());
+    dispatch.committer.stop();
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
     await within("loops", duties.stop());

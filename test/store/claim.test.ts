@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import {
+  commitRequest,
   decideLost,
   failed,
   newTask,
   openFixture,
   type StoreFixture,
   SUCCEEDED,
-  settleRequest,
 } from "./fixture.ts";
 
 describe("store: claim and touch", () => {
@@ -111,7 +111,7 @@ describe("store: claim and touch", () => {
     const [held, ended] = await fixture.submit("unclaimable", 2);
     const [sleeping] = await fixture.submit("unclaimable", 1, { delayMs: 60_000 });
     const attempt = await fixture.claimOne(held ?? 0, await fixture.session());
-    await store.settle([settleRequest(await fixture.claimOne(ended ?? 0, sessionId), SUCCEEDED)]);
+    await store.commitResults([commitRequest(await fixture.claimOne(ended ?? 0, sessionId), SUCCEEDED)]);
     const ids = [held ?? 0, sleeping ?? 0, ended ?? 0, 2 ** 40];
     assert.deepEqual(await store.claim(ids.map((taskId) => ({ taskId, sessionId }))), []);
     const still = await store.getTask(held ?? 0);
@@ -192,7 +192,7 @@ describe("store: claim and touch", () => {
     const sessionId = await fixture.session();
     const [taskId, bystander] = await fixture.submit("news", 2);
     const first = await fixture.claimOne(taskId ?? 0, sessionId);
-    await store.settle([settleRequest(first, { kind: "released", reason: "drain" })]);
+    await store.commitResults([commitRequest(first, { kind: "released", reason: "drain" })]);
     const second = await fixture.claimOne(taskId ?? 0, sessionId);
     const news = (epoch: number, phase: string) => ({
       key: { taskId: taskId ?? 0, epoch },
@@ -273,7 +273,7 @@ describe("store: claim and touch", () => {
     const sessionId = await fixture.session();
     await fixture.claimOne(running ?? 0, sessionId);
     const attempt = await fixture.claimOne(retried ?? 0, sessionId);
-    await store.settle([settleRequest(attempt, failed())]);
+    await store.commitResults([commitRequest(attempt, failed())]);
     await db.query("update task set start_deadline = now() - interval '1 s' where id = any($1)", [
       [overdue, running, retried],
     ]);

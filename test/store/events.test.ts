@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openTransaction } from "../support/database/locker.ts";
-import { openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+import { commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
-const RELEASED: Parameters<typeof settleRequest>[1] = { kind: "released", reason: "drain" };
+const RELEASED: Parameters<typeof commitRequest>[1] = { kind: "released", reason: "drain" };
 
 describe("store: events, partitions, leadership", () => {
   let fixture: StoreFixture;
@@ -19,7 +19,7 @@ describe("store: events, partitions, leadership", () => {
     const sessionId = await fixture.session("feed");
     const ids = await fixture.submit("feed", 30);
     const claimed = await store.claim(ids.map((taskId) => ({ taskId, sessionId })));
-    await store.settle(claimed.map((attempt) => settleRequest(attempt, SUCCEEDED)));
+    await store.commitResults(claimed.map((attempt) => commitRequest(attempt, SUCCEEDED)));
     await store.appendEvents(
       Array.from({ length: 20 }, (_, n) => ({ name: "note", taskId: ids[0] ?? 0, epoch: 1, sequence: n })),
     );
@@ -135,9 +135,9 @@ describe("store: events, partitions, leadership", () => {
     const sessionId = await fixture.session("epochs");
     const [first, second, third] = await fixture.submit("epochs", 3);
     assert.ok(first && second && third);
-    const lives = async (taskIds: readonly number[], outcome: Parameters<typeof settleRequest>[1]) => {
+    const lives = async (taskIds: readonly number[], outcome: Parameters<typeof commitRequest>[1]) => {
       const claimed = await store.claim(taskIds.map((taskId) => ({ taskId, sessionId })));
-      await store.settle(claimed.map((attempt) => settleRequest(attempt, outcome)));
+      await store.commitResults(claimed.map((attempt) => commitRequest(attempt, outcome)));
     };
     const from = await store.lastEventId();
     await lives([first], RELEASED);

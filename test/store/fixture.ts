@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { openPostgresStore, type Store } from "@muster/scheduler";
-import { type Outcome, settle, workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import { decideOutcome, type Outcome, workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
-import type { AttemptRow, ClaimedAttempt, SettleRequest } from "../../scheduler/src/store/store.ts";
+import type { AttemptRow, ClaimedAttempt, CommitRequest } from "../../scheduler/src/store/store.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 /** A lease that no test outlives. */
@@ -174,10 +174,10 @@ export function failed(failureClass: "retryable" | "non_retryable" | "out_of_mem
 }
 
 /** What the scheduler would ask the store to write for this end of an attempt. */
-export function settleRequest(row: AttemptRow, outcome: Outcome): SettleRequest {
+export function commitRequest(row: AttemptRow, outcome: Outcome): CommitRequest {
   return {
     key: { taskId: row.taskId, epoch: row.epoch },
-    settlement: settle(
+    decision: decideOutcome(
       {
         attemptCount: row.attemptCount,
         outOfMemoryCount: row.outOfMemoryCount,
@@ -195,8 +195,8 @@ export function settleRequest(row: AttemptRow, outcome: Outcome): SettleRequest 
 
 /** What becomes of the attempts of a session that is gone. */
 export function decideLost(row: AttemptRow, { workerId }: { readonly workerId: string }) {
-  return settleRequest(row, { kind: "lost", reason: "stale", failure: workerLost(workerId, "vanished") })
-    .settlement;
+  return commitRequest(row, { kind: "lost", reason: "stale", failure: workerLost(workerId, "vanished") })
+    .decision;
 }
 
 /** Ends a session's lease `msAgo` milliseconds ago, as if its worker had been silent since. */

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";
 import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
-import type { ClaimedAttempt, GoneSession, SettleRequest } from "../../scheduler/src/store/store.ts";
+import type { ClaimedAttempt, CommitRequest, GoneSession } from "../../scheduler/src/store/store.ts";
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Random } from "../support/random.ts";
 import {
+  commitRequest,
   decideLost,
   expireLease,
   failed,
@@ -13,7 +14,6 @@ import {
   newTask,
   SUCCEEDED,
   sessionOpen,
-  settleRequest,
 } from "./fixture.ts";
 
 interface ModelSession {
@@ -34,8 +34,8 @@ const OPERATIONS = {
   submit: 5,
   claim: 10,
   touch: 6,
-  settle: 12,
-  settleStale: 4,
+  commit: 12,
+  commitStale: 4,
   cancel: 2,
   retry: 3,
   wake: 3,
@@ -86,7 +86,7 @@ export class StoreModel {
       if (waiting.length === 0) return;
       const claimed = await store.claim(waiting.map(({ id }) => ({ taskId: id, sessionId })));
       for (const attempt of claimed) this.#handOut(attempt.taskId, attempt.epoch);
-      await this.#settle(store, claimed, () => SUCCEEDED);
+      await this.#commit(store, claimed, () => SUCCEEDED);
     }
   }
 
@@ -143,18 +143,18 @@ export class StoreModel {
       const byTask = new Map(touches.map((touch) => [touch.key.taskId, touch]));
       if (byTask.size > 0) await store.touch([...byTask.values()]);
     },
-    settle: async (random, store) => {
+    commit: async (random, store) => {
       const batch = new Map(this.#some(random).map((attempt) => [attempt.taskId, attempt]));
-      await this.#settle(store, [...batch.values()], () => randomOutcome(random));
+      await this.#commit(store, [...batch.values()], () => randomOutcome(random));
     },
-    settleStale: async (random, store) => {
+    commitStale: async (random, store) => {
       const attempt = random.pick(this.#known);
       if (!attempt) return;
       const epoch = random.chance(0.5) ? attempt.epoch + random.int(1, 3) : Math.max(0, attempt.epoch - 1);
       // Only what nobody was ever given: a true report of that epoch may come from another client.
       if (this.tasks.get(attempt.taskId)?.handedOut.has(epoch)) return;
-      const request = settleRequest({ ...attempt, epoch }, randomOutcome(random));
-      const [result] = await store.settle([request]);
+      const request = commitRequest({ ...attempt, epoch }, randomOutcome(random));
+      const [result] = await store.commitResults([request]);
       if (!result?.applied) return;
       // The claim that made the epoch current may not have been answered yet; it is recorded by then.
       this.#apply(attempt.taskId, epoch, stateAfter(request));
@@ -191,7 +191,7 @@ export class StoreModel {
       this.#gone(
         await store.endSessions(
           [end],
-          (row) => settleRequest(row, { kind: "released", reason: "finished" }).settlement,
+          (row) => commitRequest(row, { kind: "released", reason: "finished" }).decision,
         ),
       );
     },
@@ -218,10 +218,10 @@ export class StoreModel {
     );
   }
 
-  async #settle(store: Store, attempts: readonly ClaimedAttempt[], outcome: () => Outcome): Promise<void> {
+  async #commit(store: Store, attempts: readonly ClaimedAttempt[], outcome: () => Outcome): Promise<void> {
     if (attempts.length === 0) return;
-    const requests = attempts.map((attempt) => settleRequest(attempt, outcome()));
-    const results = await store.settle(requests);
+    const requests = attempts.map((attempt) => commitRequest(attempt, outcome()));
+    const results = await store.commitResults(requests);
     results.forEach(({ applied }, n) => {
       const request = requests[n];
       if (!applied || !request) return;
@@ -230,9 +230,9 @@ export class StoreModel {
   }
 
   #gone(sessions: readonly GoneSession[]): void {
-    for (const { settled } of sessions) {
-      for (const { row, settlement } of settled) {
-        this.#apply(row.taskId, row.epoch, stateAfter({ settlement }));
+    for (const { endedAttempts } of sessions) {
+      for (const { row, decision } of endedAttempts) {
+        this.#apply(row.taskId, row.epoch, stateAfter({ decision }));
       }
     }
   }
@@ -255,8 +255,8 @@ export class StoreModel {
   }
 }
 
-function stateAfter({ settlement }: Pick<SettleRequest, "settlement">): string {
-  return settlement.kind === "finish" ? settlement.state : "queued";
+function stateAfter({ decision }: Pick<CommitRequest, "decision">): string {
+  return decision.kind === "finish" ? decision.state : "queued";
 }
 
 function randomOutcome(random: Random): Outcome {

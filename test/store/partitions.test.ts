@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+import { commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 const PARENTS = ["task_finished", "task_attempt", "event", "task_output"];
 
@@ -34,7 +34,7 @@ describe("T8: days without partitions", () => {
     const [held] = await fixture.store.assignedTo([sessionId]);
     assert.ok(held);
     await fixture.store.appendOutput([{ taskId, epoch: held.epoch, sequence: 1, data: Buffer.from("a") }]);
-    await fixture.store.settle([settleRequest(held, SUCCEEDED)]);
+    await fixture.store.commitResults([commitRequest(held, SUCCEEDED)]);
     return taskId;
   }
 

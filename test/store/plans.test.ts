@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { within } from "../support/fleet/fleet.ts";
-import { BEAT, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+import { BEAT, commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 const TASKS = 3_000;
 const BATCH = 100;
@@ -39,7 +39,7 @@ describe("store: statement plans", () => {
           progress: { fraction: 0.5, message: "half" },
         })),
       );
-      await store.settle(claimed.map((attempt) => settleRequest(attempt, SUCCEEDED)));
+      await store.commitResults(claimed.map((attempt) => commitRequest(attempt, SUCCEEDED)));
     }
     for (let beat = 0; beat < 50; beat++) await store.renewLeases([{ sessionId, beat: BEAT }], "a", 60_000);
     await fixture.closeStores();

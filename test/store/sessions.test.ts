@@ -4,6 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
 import {
   BEAT,
+  commitRequest,
   decideLost,
   expireLease,
   LONG_MS,
@@ -11,7 +12,6 @@ import {
   type StoreFixture,
   SUCCEEDED,
   sessionOpen,
-  settleRequest,
 } from "./fixture.ts";
 
 describe("store: sessions", () => {
@@ -50,10 +50,10 @@ describe("store: sessions", () => {
             reason: "stale",
             failure: workerLost(workerId, "vanished"),
           } as const;
-          return settleRequest(row, { ...outcome, blame: "suspect" }).settlement;
+          return commitRequest(row, { ...outcome, blame: "suspect" }).decision;
         },
       );
-      assert.equal(gone?.settled.length, 2);
+      assert.equal(gone?.endedAttempts.length, 2);
       await fixture.db.query("update task set wake_time = null where id = any($1)", [[first, second]]);
     }
     const [one, two] = [await store.getTask(first ?? 0), await store.getTask(second ?? 0)];
@@ -78,7 +78,8 @@ describe("store: sessions", () => {
     const [taskId = 0] = await fixture.submit("late");
     const held = await fixture.claimOne(taskId, mine);
     const key = { taskId, epoch: held.epoch };
-    const lapse = async (row: typeof held) => store.settle([settleRequest(row, { kind: "unaccepted" })]);
+    const lapse = async (row: typeof held) =>
+      store.commitResults([commitRequest(row, { kind: "unaccepted" })]);
     await lapse(held);
     assert.deepEqual((await store.getTask(taskId))?.requeueCounts, { unaccepted: 1 });
     // Asked twice, as after an answer that was lost.
@@ -95,7 +96,7 @@ describe("store: sessions", () => {
     assert.equal(await store.retake(key, mine), false);
     const [gone = 0] = await fixture.submit("late");
     const lost = await fixture.claimOne(gone, other);
-    await store.settle([settleRequest(lost, { kind: "unaccepted" })]);
+    await store.commitResults([commitRequest(lost, { kind: "unaccepted" })]);
     await store.endSessions([{ sessionId: other, reason: "finished", fatal: undefined }], decideLost);
     assert.equal(await store.retake({ taskId: gone, epoch: lost.epoch }, other), false);
   });
@@ -106,7 +107,7 @@ describe("store: sessions", () => {
     const sessionId = await fixture.session("comes-back", { uuid });
     const [mine, done, foreign] = await fixture.submit("reconnect", 3);
     const held = await fixture.claimOne(mine ?? 0, sessionId);
-    await store.settle([settleRequest(await fixture.claimOne(done ?? 0, sessionId), SUCCEEDED)]);
+    await store.commitResults([commitRequest(await fixture.claimOne(done ?? 0, sessionId), SUCCEEDED)]);
     await fixture.claimOne(foreign ?? 0, await fixture.session());
     await store.disconnect(sessionId, "a");
     const [again] = await fixture
@@ -227,7 +228,7 @@ describe("store: sessions", () => {
     const [own] = gone.filter(({ workerId }) => workerId === "lost");
     assert.equal(own?.sessionId, lost);
     assert.deepEqual(
-      own?.settled.map(({ row }) => row.taskId),
+      own?.endedAttempts.map(({ row }) => row.taskId),
       [a],
     );
     assert.equal((await store.getWorker("lost"))?.goneReason, "lost");
@@ -252,7 +253,7 @@ describe("store: sessions", () => {
     assert.ok(late.some((session) => session.sessionId === sessionId));
   });
 
-  it("is reaped once by two schedulers at once, and every attempt is settled once", async () => {
+  it("is reaped once by two schedulers at once, and every attempt ends once", async () => {
     const { store, db } = fixture;
     const other = fixture.another();
     const sessions: number[] = [];
@@ -282,11 +283,11 @@ describe("store: sessions", () => {
         .sort((x, y) => x - y),
       sessions,
     );
-    const settled = gone
+    const ended = gone
       .filter(({ workerId }) => workerId.startsWith("reaped-"))
-      .flatMap((session) => session.settled.map(({ row }) => row.taskId));
+      .flatMap((session) => session.endedAttempts.map(({ row }) => row.taskId));
     assert.deepEqual(
-      settled.sort((x, y) => x - y),
+      ended.sort((x, y) => x - y),
       tasks,
     );
     for (const taskId of tasks) {

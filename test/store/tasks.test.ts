@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { failed, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 describe("store: tasks by hand", () => {
   let fixture: StoreFixture;
@@ -25,8 +25,8 @@ describe("store: tasks by hand", () => {
     const marked = await store.getTask(active ?? 0);
     assert.equal(marked?.state, "assigned");
     assert.equal(marked?.cancelReason, "first");
-    const ended = settleRequest({ ...attempt, cancelReason: "first" }, failed());
-    assert.deepEqual(await store.settle([ended]), [{ applied: true }]);
+    const ended = commitRequest({ ...attempt, cancelReason: "first" }, failed());
+    assert.deepEqual(await store.commitResults([ended]), [{ applied: true }]);
     assert.equal((await store.getTask(active ?? 0))?.state, "cancelled");
     assert.deepEqual(await store.cancelTask(active ?? 0, "late"), { outcome: "ended" });
     assert.equal(await store.cancelTask(2 ** 40, "nothing there"), undefined);
@@ -41,9 +41,9 @@ describe("store: tasks by hand", () => {
     await store.cancelTask(taskId ?? 0, "stop");
     const [gone] = await store.endSessions(
       [{ sessionId, reason: "lost", fatal: undefined }],
-      (row) => settleRequest(row, failed()).settlement,
+      (row) => commitRequest(row, failed()).decision,
     );
-    assert.equal(gone?.settled[0]?.settlement.kind, "finish");
+    assert.equal(gone?.endedAttempts[0]?.decision.kind, "finish");
     assert.equal((await store.getTask(taskId ?? 0))?.state, "cancelled");
   });
 
@@ -53,13 +53,13 @@ describe("store: tasks by hand", () => {
     const [taskId] = await fixture.submit("retry");
     const first = await fixture.claimOne(taskId ?? 0, sessionId);
     assert.deepEqual(await store.retryTask(taskId ?? 0), { outcome: "active" });
-    await store.settle([settleRequest(first, failed())]);
+    await store.commitResults([commitRequest(first, failed())]);
     const woken = await store.retryTask(taskId ?? 0);
     assert.equal(woken?.outcome, "queued");
     assert.equal((await store.getTask(taskId ?? 0))?.runTime, undefined);
     assert.deepEqual(await store.retryTask(taskId ?? 0), { outcome: "active" }, "it waits for nothing now");
     const second = await fixture.claimOne(taskId ?? 0, sessionId);
-    await store.settle([settleRequest(second, SUCCEEDED)]);
+    await store.commitResults([commitRequest(second, SUCCEEDED)]);
     assert.equal((await store.retryTask(taskId ?? 0))?.outcome, "queued");
     const again = await store.getTask(taskId ?? 0);
     assert.equal(again?.state, "queued");
@@ -82,7 +82,7 @@ describe("store: tasks by hand", () => {
     const sessionId = await fixture.session();
     const [taskId] = await fixture.submit("retry-cancelled");
     const attempt = await fixture.claimOne(taskId ?? 0, sessionId);
-    await store.settle([settleRequest(attempt, failed())]);
+    await store.commitResults([commitRequest(attempt, failed())]);
     await store.cancelTask(taskId ?? 0, "between");
     await store.retryTask(taskId ?? 0);
     assert.deepEqual(
@@ -95,7 +95,7 @@ describe("store: tasks by hand", () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session();
     const [taskId] = await fixture.submit("retry-race");
-    await store.settle([settleRequest(await fixture.claimOne(taskId ?? 0, sessionId), SUCCEEDED)]);
+    await store.commitResults([commitRequest(await fixture.claimOne(taskId ?? 0, sessionId), SUCCEEDED)]);
     const answers = await Promise.all(Array.from({ length: 10 }, () => store.retryTask(taskId ?? 0)));
     assert.equal(answers.filter((answer) => answer?.outcome === "queued").length, 1);
     assert.ok(
@@ -111,7 +111,9 @@ describe("store: tasks by hand", () => {
     const sessionId = await fixture.session("lister");
     const ids = await fixture.submit("list", 25, { queue: "listed" });
     const claimed = await store.claim(ids.slice(0, 10).map((taskId) => ({ taskId, sessionId })));
-    await store.settle(claimed.slice(0, 5).map((attempt) => settleRequest(attempt, failed("non_retryable"))));
+    await store.commitResults(
+      claimed.slice(0, 5).map((attempt) => commitRequest(attempt, failed("non_retryable"))),
+    );
     const all = { queue: undefined, type: undefined, detail: undefined, workerId: undefined, states: [] };
     const list = async (filter: Partial<Parameters<typeof store.listTasks>[0]>) =>
       (await store.listTasks({ ...all, beforeId: undefined, limit: 100, ...filter })).map(({ id }) => id);

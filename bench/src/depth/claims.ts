@@ -66,10 +66,10 @@ export async function timeClaims(
   const claimed = await timed(times.many, () => store.claim(batch.map((taskId) => ({ taskId, sessionId }))));
   if (claimed.length !== batch.length)
     throw new Error(`${claimed.length} of ${batch.length} tasks could be claimed`);
-  await store.settle(
+  await store.commitResults(
     [...singles, ...batch].map((taskId) => ({
       key: { taskId, epoch: 1 },
-      settlement: { kind: "finish", state: "succeeded", detail: "" },
+      decision: { kind: "finish", state: "succeeded", detail: "" },
       acceptAgeMs: undefined,
       startAgeMs: undefined,
     })),

@@ -17,7 +17,7 @@ const requirements = { labels: {}, resources: [] };
 const OUTPUT = Buffer.from("null");
 
 /**
- * The floor: Muster's own statements (insert, claim, settle, each with its events) in a bare loop, without
+ * The floor: Muster's own statements (insert, claim, commit, each with its events) in a bare loop, without
  * scheduler, stream or SDK. Settings: `batch` (tasks a statement), `lanes` (batches at once).
  */
 export const floor: Driver = {
@@ -100,7 +100,7 @@ function taskOf(payload: Payload) {
   };
 }
 
-/** The life of a batch after its submit: claimed, "run", settled. */
+/** The life of a batch after its submit: claimed, "run", committed. */
 async function live(
   store: Store,
   sessionId: number,
@@ -109,17 +109,17 @@ async function live(
 ): Promise<void> {
   const claimed = await store.claim(ids.map((taskId) => ({ taskId, sessionId })));
   for (const { payload } of claimed) onStart(JSON.parse(Buffer.from(payload).toString()) as Payload);
-  const settlement = {
+  const decision = {
     kind: "finish",
     state: "succeeded",
     detail: "succeeded",
     output: OUTPUT,
     outputContentType: "application/json",
   } as const;
-  await store.settle(
+  await store.commitResults(
     claimed.map(({ taskId, epoch }) => ({
       key: { taskId, epoch },
-      settlement,
+      decision,
       acceptAgeMs: 1,
       startAgeMs: 1,
     })),

@@ -32,7 +32,7 @@ export class Watchdog {
       if (!session.link) continue;
       this.#checkLoop(session, now);
       for (const attempt of session.attempts.values()) {
-        if (attempt.settling || attempt.acceptedAt === undefined) continue;
+        if (attempt.committing || attempt.acceptedAt === undefined) continue;
         this.#checkListed(session, attempt, now);
         this.#checkStarted(session, attempt, now);
         this.#checkStuck(session, attempt, now);
@@ -103,7 +103,7 @@ export class Watchdog {
     session.stall(now, "forgot an attempt that it had accepted", STALL_MS.first, STALL_MS.last);
     log.warn("task.forgotten", { ...this.#who(session, attempt), unlisted_ms: Math.round(forMs) });
     session.link?.revoke({ taskId: attempt.taskId, epoch: attempt.epoch }, "forgotten");
-    void dispatch.settler.end(session, attempt, {
+    void dispatch.committer.endAttempt(session, attempt, {
       kind: "lost",
       reason: "forgotten",
       failure: forgottenByWorker(session.workerId),

@@ -9,7 +9,7 @@ import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { Journal } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
-import { Settler } from "./attempts/result-committer.ts";
+import { ResultCommitter } from "./attempts/result-committer.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { Reports } from "./attempts/worker-report-handler.ts";
 import { Handover } from "./claiming/assignment-sender.ts";
@@ -52,7 +52,7 @@ export interface Dispatch {
   readonly resources: ResourceKeeper;
   readonly sessions: Sessions;
   readonly ends: SessionEnds;
-  readonly settler: Settler;
+  readonly committer: ResultCommitter;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
   readonly waits: Waits;
@@ -113,7 +113,7 @@ export function createDispatch(options: {
   });
   const journal = new Journal({ store, clock, log, signals });
   const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
-  const settler = new Settler({
+  const committer = new ResultCommitter({
     store,
     clock,
     log,
@@ -128,7 +128,7 @@ export function createDispatch(options: {
   const reports = new Reports({
     registry,
     classes,
-    settler,
+    committer,
     journal,
     clock,
     log,
@@ -141,7 +141,7 @@ export function createDispatch(options: {
     store,
     registry,
     classes,
-    settler,
+    committer,
     journal,
     signals,
     clock,
@@ -157,7 +157,7 @@ export function createDispatch(options: {
     classes,
     dispatcher,
     ends,
-    settler,
+    committer,
     journal,
     clock,
     log,
@@ -234,7 +234,7 @@ export function createDispatch(options: {
     resources,
     sessions,
     ends,
-    settler,
+    committer,
     signals,
     submitter,
     waits,

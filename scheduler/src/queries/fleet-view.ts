@@ -192,7 +192,7 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
             ? "accepted"
             : "assigned",
       ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
-      resultPending: attempt.settling,
+      resultPending: attempt.committing,
       ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
     }),
   );

@@ -2,7 +2,7 @@
 
 import type { AttemptKey } from "../domain/ids.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import type { Settlement } from "../domain/tasks/outcome.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { NewTask, Progress, RequeueCounts, TaskOptions, TaskState } from "../domain/tasks/task.ts";
 import type { Stuck } from "../domain/tasks/watchdog.ts";
 import type { Contested, ProcessName } from "../domain/workers/contest.ts";
@@ -39,7 +39,7 @@ export interface Floor {
   readonly id: number;
 }
 
-/** An attempt as the dispatcher must know it to run and settle it. */
+/** An attempt as the dispatcher must know it to run and end it. */
 export interface AttemptRow {
   readonly taskId: number;
   readonly epoch: number;
@@ -83,9 +83,9 @@ export interface AttemptTouch {
 }
 
 /** The end of an attempt, to be applied only while the attempt is the task's current one. */
-export interface SettleRequest {
+export interface CommitRequest {
   readonly key: AttemptKey;
-  readonly settlement: Settlement;
+  readonly decision: OutcomeDecision;
   readonly acceptAgeMs: number | undefined;
   readonly startAgeMs: number | undefined;
   /** The class in which the task runs alone from now on. */
@@ -99,8 +99,8 @@ export interface LastProgress extends Omit<Progress, "at"> {
   readonly ageMs: number;
 }
 
-/** What became of a settle request. */
-export interface SettleResult {
+/** What became of a commit request. */
+export interface CommitResult {
   /** True when applied; false when another attempt is current or the task has ended. */
   readonly applied: boolean;
 }
@@ -183,7 +183,7 @@ export interface GoneSession {
   readonly sessionId: number;
   readonly workerId: string;
   readonly schedulerId: string;
-  readonly settled: readonly { readonly row: AttemptRow; readonly settlement: Settlement }[];
+  readonly endedAttempts: readonly { readonly row: AttemptRow; readonly decision: OutcomeDecision }[];
   /** Since its last beat, milliseconds. */
   readonly silentMs: number;
   /** Its process, when that was alive and another one took its worker id. */
@@ -265,7 +265,7 @@ export interface EndedSession {
 }
 
 /** Decides what becomes of an attempt whose session ended. Pure. */
-export type DecideLost = (row: AttemptRow, ended: EndedSession) => Settlement;
+export type DecideLost = (row: AttemptRow, ended: EndedSession) => OutcomeDecision;
 
 /** Filters of a task listing; undefined lets everything through. */
 export interface TaskFilter {

@@ -15,6 +15,8 @@ import type {
   ClaimedAttempt,
   ClassDepth,
   Command,
+  CommitRequest,
+  CommitResult,
   DecideLost,
   EventRecord,
   FleetCounts,
@@ -38,8 +40,6 @@ import type {
   SessionEnd,
   SessionOpen,
   SessionOpened,
-  SettleRequest,
-  SettleResult,
   SilentLaunch,
   StuckAttempts,
   TaskFilter,
@@ -56,7 +56,7 @@ export type * from "./records.ts";
  * harmless.
  */
 export interface Store {
-  // Submit, claim, run, settle: the hot path, all in batches.
+  // Submit, claim, run, commit: the hot path, all in batches.
   resolveClasses(
     wanted: readonly { queue: string; type: string; requirements: Requirements }[],
   ): Promise<TaskClass[]>;
@@ -86,7 +86,7 @@ export interface Store {
   /** Gives an attempt that was taken back to the session that had it; false when somebody else has its task. */
   retake(key: AttemptKey, sessionId: number): Promise<boolean>;
   touch(touches: readonly AttemptTouch[]): Promise<void>;
-  settle(requests: readonly SettleRequest[]): Promise<SettleResult[]>;
+  commitResults(requests: readonly CommitRequest[]): Promise<CommitResult[]>;
   appendEvents(events: readonly NewEvent[]): Promise<void>;
   appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
   /** Makes due tasks claimable; returns them. */

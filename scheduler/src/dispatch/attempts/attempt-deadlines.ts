@@ -30,7 +30,7 @@ export class AttemptDeadlines {
     for (const session of this.#parts.registry.all()) {
       if (!session.link) continue;
       for (const attempt of session.attempts.values()) {
-        if (attempt.settling) continue;
+        if (attempt.committing) continue;
         if (attempt.acceptedAt === undefined) this.#checkAccept(session, attempt, now);
         else this.#checkRun(session, attempt, now);
       }
@@ -38,7 +38,7 @@ export class AttemptDeadlines {
   }
 
   #checkAccept(session: Session, attempt: Attempt, now: number): void {
-    const { leases, log, settler, traces } = this.#parts;
+    const { leases, log, committer, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     session.stall(now, UNANSWERED, STALL_MS.first, STALL_MS.last);
@@ -50,7 +50,7 @@ export class AttemptDeadlines {
     });
     // Told to let go when the task is assigned again: until then it may still accept.
     const { lapsed } = this.#parts;
-    void settler.end(session, attempt, { kind: "unaccepted" }).then(({ applied }) => {
+    void committer.endAttempt(session, attempt, { kind: "unaccepted" }).then(({ applied }) => {
       if (applied) lapsed.add(session, attempt);
     });
   }

@@ -221,7 +221,7 @@ export class Journal {
     for (const [attempt, session] of this.#dirty) {
       this.#dirty.delete(attempt);
       // Its end carries the same facts.
-      if (attempt.settling) continue;
+      if (attempt.committing) continue;
       const { accept, phase, progress } = attempt.unwritten;
       attempt.unwritten = { accept: false, phase: false, progress: false };
       taken.push({

@@ -3,24 +3,24 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError, StatementRefusedError, UnstorableError } from "../../domain/errors.ts";
-import type { SettleRequest, SettleResult } from "../../store/store.ts";
+import type { CommitRequest, CommitResult } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { HeldResults } from "./held-results.ts";
 
-const APPLIED: SettleResult = { applied: true };
+const APPLIED: CommitResult = { applied: true };
 
 const refusal = () => new StatementRefusedError("refused", false, undefined, "refused");
 
-function success(taskId: number): SettleRequest {
-  const settlement = { kind: "finish", state: "succeeded", detail: "succeeded" } as const;
-  return { key: { taskId, epoch: 1 }, settlement, acceptAgeMs: 0, startAgeMs: 0 };
+function success(taskId: number): CommitRequest {
+  const decision = { kind: "finish", state: "succeeded", detail: "succeeded" } as const;
+  return { key: { taskId, epoch: 1 }, decision, acceptAgeMs: 0, startAgeMs: 0 };
 }
 
 /** What each row meets: a database that is away or refuses for some tries, a value that cannot be stored, a fault. */
 type Fate = { readonly kind: "good" | "unstorable" | "fault" } | { readonly kind: "refused"; tries: number };
 
 function setUp(fates: readonly Fate[], away = 0) {
-  const stored = new Map<number, SettleRequest>();
+  const stored = new Map<number, CommitRequest>();
   const stopping = new AbortController();
   let awayFor = away;
   const left = fates.map((fate) => ({ ...fate }));
@@ -30,11 +30,11 @@ function setUp(fates: readonly Fate[], away = 0) {
     stopping: stopping.signal,
     write: (requests) => {
       if (awayFor-- > 0) throw new DatabaseUnavailableError("away", false, undefined);
-      for (const { key, settlement } of requests) {
+      for (const { key, decision } of requests) {
         const fate = left[key.taskId];
         if (fate?.kind === "fault") throw new TypeError("x is not a function");
         if (fate?.kind === "refused" && fate.tries-- > 0) throw refusal();
-        if (fate?.kind === "unstorable" && settlement.kind === "finish" && settlement.state === "succeeded")
+        if (fate?.kind === "unstorable" && decision.kind === "finish" && decision.state === "succeeded")
           throw new UnstorableError("\\u0000 cannot be converted to text");
       }
       for (const request of requests) stored.set(request.key.taskId, request);
@@ -70,8 +70,8 @@ describe("results that the database refused in their batch", () => {
             const request = stored.get(taskId);
             if (kind === "fault") assert.equal(request, undefined, "nothing says that its values are wrong");
             else if (kind === "unstorable") {
-              assert.ok(request?.settlement.kind === "finish");
-              assert.equal(request.settlement.failure?.code, "INVALID_RESULT");
+              assert.ok(request?.decision.kind === "finish");
+              assert.equal(request.decision.failure?.code, "INVALID_RESULT");
             } else assert.equal(request, requests[taskId]);
           }
           stop();

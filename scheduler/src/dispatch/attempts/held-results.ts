@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
-import type { SettleRequest, SettleResult } from "../../store/store.ts";
+import type { CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isTold } from "../../telemetry/metrics/growing.ts";
 import { sift } from "./sift.ts";
@@ -15,8 +15,8 @@ const LAST_WAIT_MS = 5_000;
 const MAX_NAMED = 20;
 
 interface Held {
-  request: SettleRequest;
-  readonly resolve: (result: SettleResult) => void;
+  request: CommitRequest;
+  readonly resolve: (result: CommitResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -25,7 +25,7 @@ interface Held {
  * then one by one, while others go on. An end is changed only when the database names its values as what cannot be stored.
  */
 export class HeldResults {
-  readonly #write: (requests: readonly SettleRequest[]) => Promise<readonly SettleResult[]>;
+  readonly #write: (requests: readonly CommitRequest[]) => Promise<readonly CommitResult[]>;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #stopping: AbortSignal;
@@ -33,7 +33,7 @@ export class HeldResults {
   #wake = new AbortController();
 
   constructor(parts: {
-    write: (requests: readonly SettleRequest[]) => Promise<readonly SettleResult[]>;
+    write: (requests: readonly CommitRequest[]) => Promise<readonly CommitResult[]>;
     clock: Clock;
     log: Logger;
     stopping: AbortSignal;
@@ -45,10 +45,10 @@ export class HeldResults {
   }
 
   /** Takes them over; each promise is that of the request in its place. Rejected only when the scheduler stops. */
-  hold(requests: readonly SettleRequest[], error: unknown): Promise<SettleResult>[] {
+  hold(requests: readonly CommitRequest[], error: unknown): Promise<CommitResult>[] {
     const group: Held[] = [];
     const promises = requests.map(
-      (request) => new Promise<SettleResult>((resolve, reject) => group.push({ request, resolve, reject })),
+      (request) => new Promise<CommitResult>((resolve, reject) => group.push({ request, resolve, reject })),
     );
     const done = this.#tryUntilTaken(group, error).then(() => void this.#underWay.delete(done));
     this.#underWay.add(done);
@@ -106,8 +106,8 @@ export class HeldResults {
     });
     for (const { row, result } of taken) row.resolve(result);
     for (const each of refused) this.#replaceIfUnstorable(each.row, each.error);
-    const settled = new Set(taken.map(({ row }) => row));
-    return { group: group.filter((each) => !settled.has(each)), error };
+    const written = new Set(taken.map(({ row }) => row));
+    return { group: group.filter((each) => !written.has(each)), error };
   }
 
   async #together(group: readonly Held[]): Promise<{ absent: boolean; error: unknown } | undefined> {
@@ -135,12 +135,12 @@ export class HeldResults {
 
 const UNSTORABLE = "INVALID_RESULT";
 
-function isReplaced({ settlement }: SettleRequest): boolean {
-  return settlement.kind === "finish" && settlement.detail === UNSTORABLE;
+function isReplaced({ decision }: CommitRequest): boolean {
+  return decision.kind === "finish" && decision.detail === UNSTORABLE;
 }
 
 /** Ends an attempt whose end the database cannot store. */
-function unstorable({ key, acceptAgeMs, startAgeMs }: SettleRequest): SettleRequest {
+function unstorable({ key, acceptAgeMs, startAgeMs }: CommitRequest): CommitRequest {
   const failure: Failure = {
     class: "non_retryable",
     code: UNSTORABLE,
@@ -150,6 +150,6 @@ function unstorable({ key, acceptAgeMs, startAgeMs }: SettleRequest): SettleRequ
     key,
     acceptAgeMs,
     startAgeMs,
-    settlement: { kind: "finish", state: "failed", detail: UNSTORABLE, failure },
+    decision: { kind: "finish", state: "failed", detail: UNSTORABLE, failure },
   };
 }

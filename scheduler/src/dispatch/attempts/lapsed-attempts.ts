@@ -64,7 +64,7 @@ export class LapsedAttempts {
     }
     const now = clock.monotonic();
     log.info("task.accepted_late", { ...fields, late_ms: Math.round(now - attempt.sentAt) });
-    session.hold({ ...attempt, acceptedAt: now, settling: false, reported: false }, false);
+    session.hold({ ...attempt, acceptedAt: now, committing: false, reported: false }, false);
     session.endStall();
   }
 

@@ -79,7 +79,7 @@ export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): 
   const listed = new Map(beat.running.map((running) => [running.attemptId, running]));
   for (const attempt of session.attempts.values()) {
     // What it has not accepted yet, or has given a result for, it need not list.
-    if (attempt.acceptedAt === undefined || attempt.settling) continue;
+    if (attempt.acceptedAt === undefined || attempt.committing) continue;
     const watch = watchOf(attempt);
     const said = listed.get(formatAttemptId(attempt));
     if (said) {
@@ -126,7 +126,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
 
 /** Whether an attempt that its worker runs is stuck. */
 export function stuckAttempt(attempt: Attempt, settings: WatchSettings, now: number): Stuck | undefined {
-  if (attempt.acceptedAt === undefined || attempt.settling) return undefined;
+  if (attempt.acceptedAt === undefined || attempt.committing) return undefined;
   if (attempt.watch?.said?.resultPending) return undefined;
   return stuckOf(signsOf(attempt, now), attempt.options?.watchdogs, settings);
 }
@@ -153,8 +153,8 @@ export function verdictOf(
 }
 
 /** True when the worker, which does list what it runs, has left the attempt out of several beats. */
-export function isUnlisted(session: Session, { watch, settling, acceptedAt }: Attempt): boolean {
-  if (!session.listsAttempts || settling || acceptedAt === undefined) return false;
+export function isUnlisted(session: Session, { watch, committing, acceptedAt }: Attempt): boolean {
+  if (!session.listsAttempts || committing || acceptedAt === undefined) return false;
   return watch !== undefined && watch.unlistedBeats >= UNLISTED_BEATS;
 }
 

@@ -2,9 +2,9 @@ import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import { type Outcome, type Settlement, settle } from "../../domain/tasks/outcome.ts";
+import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
-import type { SettleRequest, SettleResult, Store } from "../../store/store.ts";
+import type { CommitRequest, CommitResult, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isTold } from "../../telemetry/metrics/growing.ts";
@@ -32,13 +32,13 @@ const LAST_WAIT_MS = 2_000;
 interface Ending {
   readonly session: Session;
   readonly attempt: Attempt;
-  readonly request: SettleRequest;
+  readonly request: CommitRequest;
   /** When its result arrived or its end was concluded, monotonic. */
   readonly at: number;
 }
 
 /** What became of an end; a promise when it is held because the database refused it. */
-type Settling = SettleResult | Promise<SettleResult>;
+type PendingCommit = CommitResult | Promise<CommitResult>;
 
 /** A result as its worker reported it. */
 export interface ReportedResult {
@@ -48,10 +48,10 @@ export interface ReportedResult {
 }
 
 /**
- * Ends attempts: decides with the pure `settle`, writes in batches, and acknowledges after the commit.
+ * Ends attempts: decides with the pure `decideOutcome`, writes in batches, and acknowledges after the commit.
  * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
  */
-export class Settler {
+export class ResultCommitter {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -62,7 +62,7 @@ export class Settler {
   readonly #traces: AttemptTraces;
   readonly #journal: Journal;
   readonly #onScheduled: (delayMs: number) => void;
-  readonly #batcher: Batcher<readonly Ending[], Settling[]>;
+  readonly #batcher: Batcher<readonly Ending[], PendingCommit[]>;
   readonly #stopping = new AbortController();
   readonly #held: HeldResults;
   #wake = new AbortController();
@@ -103,7 +103,7 @@ export class Settler {
   }
 
   /** Results of a frame. Acknowledged on the session's link when they are committed or found stale. */
-  report(session: Session, results: readonly ReportedResult[]): void {
+  commitResults(session: Session, results: readonly ReportedResult[]): void {
     const stale: AttemptKey[] = [];
     const again: AttemptKey[] = [];
     const endings: Ending[] = [];
@@ -112,7 +112,7 @@ export class Settler {
       if (attempt?.epoch !== key.epoch) {
         const before = session.committed.size > 0 && session.committed.delete(formatAttemptId(key));
         (before ? again : stale).push(key);
-      } else if (!attempt.settling) {
+      } else if (!attempt.committing) {
         attempt.reported = true;
         endings.push(this.#begin(session, attempt, outcome, metrics));
       }
@@ -133,12 +133,12 @@ export class Settler {
    * up because the scheduler stops: then it is not acknowledged, and the worker reports it elsewhere. Never
    * rejects.
    */
-  async end(
+  async endAttempt(
     session: Session,
     attempt: Attempt,
     outcome: Outcome,
     metrics?: AttemptMetrics,
-  ): Promise<SettleResult> {
+  ): Promise<CommitResult> {
     const [result] = await this.#commit([this.#begin(session, attempt, outcome, metrics)]);
     return result ?? { applied: false };
   }
@@ -162,30 +162,30 @@ export class Settler {
   }
 
   /** Follows up on an attempt's end that is committed. */
-  settled(attempt: AttemptKey & { readonly classId: number }, settlement: Settlement): void {
-    if (settlement.kind === "requeue") {
+  afterCommit(attempt: AttemptKey & { readonly classId: number }, decision: OutcomeDecision): void {
+    if (decision.kind === "requeue") {
       this.#log.info("task.requeued", {
         attempt_id: formatAttemptId(attempt),
-        reason: settlement.reason,
-        delay_ms: settlement.delayMs,
-        costs_attempt: settlement.costsAttempt,
-        ...(settlement.failure ? { code: settlement.failure.code } : {}),
+        reason: decision.reason,
+        delay_ms: decision.delayMs,
+        costs_attempt: decision.costsAttempt,
+        ...(decision.failure ? { code: decision.failure.code } : {}),
       });
-      this.#requeued(attempt.taskId, attempt.classId, settlement);
+      this.#requeued(attempt.taskId, attempt.classId, decision);
       return;
     }
-    this.#counters.settled(attempt.classId, settlement);
+    this.#counters.outcome(attempt.classId, decision);
     // Successes are counted: at tens of thousands a second the log has no room for them.
-    if (settlement.state !== "failed") return;
-    const { detail, failure } = settlement;
+    if (decision.state !== "failed") return;
+    const { detail, failure } = decision;
     this.#log.info("task.failed", { attempt_id: formatAttemptId(attempt), detail, code: failure?.code });
   }
 
   /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
-  #requeued(taskId: number, classId: number, settlement: Extract<Settlement, { kind: "requeue" }>): void {
-    this.#counters.settled(classId, settlement);
-    if (settlement.delayMs > 0) {
-      this.#onScheduled(settlement.delayMs);
+  #requeued(taskId: number, classId: number, decision: Extract<OutcomeDecision, { kind: "requeue" }>): void {
+    this.#counters.outcome(classId, decision);
+    if (decision.delayMs > 0) {
+      this.#onScheduled(decision.delayMs);
       return;
     }
     // Its priority is in the store; looking again puts it in its place.
@@ -195,11 +195,11 @@ export class Settler {
   }
 
   #begin(session: Session, attempt: Attempt, outcome: Outcome, metrics: AttemptMetrics | undefined): Ending {
-    session.startSettling(attempt);
+    session.startCommit(attempt);
     const now = this.#clock.monotonic();
     const request = {
       key: { taskId: attempt.taskId, epoch: attempt.epoch },
-      settlement: withMetrics(decide(attempt, outcome), metrics),
+      decision: withMetrics(decideFor(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       progress: lastProgress(attempt, now),
@@ -207,8 +207,8 @@ export class Settler {
     return { session, attempt, request, at: now };
   }
 
-  async #commit(endings: readonly Ending[]): Promise<readonly SettleResult[]> {
-    let results: readonly Settling[];
+  async #commit(endings: readonly Ending[]): Promise<readonly CommitResult[]> {
+    let results: readonly PendingCommit[];
     try {
       results = await this.#batcher.add(endings);
     } catch (error) {
@@ -216,18 +216,18 @@ export class Settler {
       return [];
     }
     if (!results.some(isLater)) {
-      const settled = results as readonly SettleResult[];
-      this.#follow(endings, settled);
-      return settled;
+      const committed = results as readonly CommitResult[];
+      this.#follow(endings, committed);
+      return committed;
     }
     return Promise.all(endings.map((ending, index) => this.#followLater(ending, results[index])));
   }
 
   /** The end of one of a batch of which some are held. */
-  async #followLater(ending: Ending, settling: Settling | undefined): Promise<SettleResult> {
-    let result: SettleResult;
+  async #followLater(ending: Ending, committing: PendingCommit | undefined): Promise<CommitResult> {
+    let result: CommitResult;
     try {
-      result = (await settling) ?? NOT_APPLIED;
+      result = (await committing) ?? NOT_APPLIED;
     } catch (error) {
       this.#notCommitted([ending], error);
       return NOT_APPLIED;
@@ -238,14 +238,14 @@ export class Settler {
   }
 
   /** Follows up on ends of one session. */
-  #follow(endings: readonly Ending[], results: readonly SettleResult[]): void {
+  #follow(endings: readonly Ending[], results: readonly CommitResult[]): void {
     const acks: ResultAck[] = [];
     let index = 0;
     for (const { session, attempt, request, at } of endings) {
       const applied = results[index++]?.applied ?? false;
       session.release(attempt, this.#clock.monotonic());
       if (applied) {
-        this.#applied(attempt, request.settlement);
+        this.#applied(attempt, request.decision);
         this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
       } else this.#counters.stale.add("result");
       // What the scheduler concluded by itself answers nothing that the worker sent.
@@ -264,13 +264,13 @@ export class Settler {
     });
   }
 
-  #applied(attempt: Attempt, settlement: Settlement): void {
+  #applied(attempt: Attempt, decision: OutcomeDecision): void {
     const startedAt = attempt.startedAt ?? attempt.acceptedAt;
     if (startedAt !== undefined) {
       const ms = this.#clock.monotonic() - startedAt;
       this.#counters.classes.of(attempt.classId).runs.record(ms / 1_000);
     }
-    this.settled(attempt, settlement);
+    this.afterCommit(attempt, decision);
   }
 
   #refuse(session: Session, keys: readonly AttemptKey[]): void {
@@ -279,7 +279,7 @@ export class Settler {
     session.link?.ackResults(keys.map((key) => ({ key, stale: true })));
   }
 
-  async #flushFrames(frames: readonly (readonly Ending[])[]): Promise<Settling[][]> {
+  async #flushFrames(frames: readonly (readonly Ending[])[]): Promise<PendingCommit[][]> {
     const results = await this.#flush(frames.flat());
     let start = 0;
     return frames.map((frame) => {
@@ -289,7 +289,7 @@ export class Settler {
   }
 
   /** Waits for a database that is away; what it refuses although it is there is held, and others go on. */
-  async #flush(endings: readonly Ending[]): Promise<readonly Settling[]> {
+  async #flush(endings: readonly Ending[]): Promise<readonly PendingCommit[]> {
     const requests = endings.map(({ request }) => request);
     let wait = FIRST_WAIT_MS;
     for (let failures = 1; ; failures++) {
@@ -308,16 +308,16 @@ export class Settler {
     }
   }
 
-  async #write(requests: readonly SettleRequest[]): Promise<readonly SettleResult[]> {
+  async #write(requests: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
     await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
-    return this.#store.settle(requests);
+    return this.#store.commitResults(requests);
   }
 }
 
-const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
+const NOT_APPLIED: CommitResult = Object.freeze({ applied: false });
 
-function isLater(settling: Settling): settling is Promise<SettleResult> {
-  return settling instanceof Promise;
+function isLater(committing: PendingCommit): committing is Promise<CommitResult> {
+  return committing instanceof Promise;
 }
 
 function asText(error: unknown): string {
@@ -325,11 +325,11 @@ function asText(error: unknown): string {
 }
 
 /** What an attempt's end means for its task. */
-export function decide(
+export function decideFor(
   attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "requeueCounts" | "options" | "cancelReason">,
   outcome: Outcome,
-): Settlement {
-  return settle(
+): OutcomeDecision {
+  return decideOutcome(
     {
       attemptCount: attempt.attemptCount,
       outOfMemoryCount: attempt.outOfMemoryCount,
@@ -342,8 +342,8 @@ export function decide(
   );
 }
 
-function withMetrics(settlement: Settlement, metrics: AttemptMetrics | undefined): Settlement {
-  return settlement.kind === "finish" && metrics ? { ...settlement, metrics } : settlement;
+function withMetrics(decision: OutcomeDecision, metrics: AttemptMetrics | undefined): OutcomeDecision {
+  return decision.kind === "finish" && metrics ? { ...decision, metrics } : decision;
 }
 
 function age(now: number, at: number | undefined): number | undefined {

@@ -13,7 +13,7 @@ import type { Journal } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import { notePhaseEvent, watchOf } from "./missing-attempts.ts";
 import { notePhase, noteProgress } from "./progress.ts";
-import type { ReportedResult, Settler } from "./result-committer.ts";
+import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 
 /** A session that lets an assignment lie is given nothing for so long: at first, and at most when it goes on. */
 export const STALL_MS = { first: 15_000, last: 300_000 };
@@ -80,9 +80,9 @@ export class Reports {
   }
 
   rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
-    const { settler, log, classes, clock, traces } = this.#parts;
+    const { committer, log, classes, clock, traces } = this.#parts;
     const attempt = this.#current(session, key, "reject");
-    if (!attempt || attempt.settling) return;
+    if (!attempt || attempt.committing) return;
     log.warn("task.rejected", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
@@ -97,7 +97,7 @@ export class Reports {
       const { first, last } = NO_SLOT_STALL_MS;
       session.stall(clock.monotonic(), `rejected the last assignment (${reason})`, first, last);
     }
-    void settler.end(session, attempt, { kind: "released", reason: `rejected_${reason}` });
+    void committer.endAttempt(session, attempt, { kind: "released", reason: `rejected_${reason}` });
   }
 
   event(session: Session, event: ReportedEvent): void {
@@ -152,7 +152,7 @@ export class Reports {
     const known = results.filter(
       (result) => !this.#after(session, result.key, () => this.results(session, [result])),
     );
-    this.#parts.settler.report(
+    this.#parts.committer.commitResults(
       session,
       known.map((result) => timedOutUnlessAsked(session, result, this.#parts.clock)),
     );
@@ -221,7 +221,7 @@ export class Reports {
 export interface ReportParts {
   readonly registry: Registry;
   readonly classes: ClassIndex;
-  readonly settler: Settler;
+  readonly committer: ResultCommitter;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly log: Logger;

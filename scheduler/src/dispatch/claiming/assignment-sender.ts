@@ -47,7 +47,7 @@ export class Handover {
       if (list) list.push(outgoing);
       else bySession.set(session, [outgoing]);
     }
-    // A session whose stream dropped meanwhile keeps them: they are settled when it returns or is lost.
+    // A session whose stream dropped meanwhile keeps them: they are ended or kept when it returns or is lost.
     for (const [session, assignments] of bySession) session.link?.assign(assignments);
   }
 
@@ -98,7 +98,7 @@ function toAttempt(
     progress: undefined,
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
-    settling: false,
+    committing: false,
     heldUp: undefined,
     reported: false,
     timedOut: undefined,

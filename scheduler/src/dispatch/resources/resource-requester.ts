@@ -22,7 +22,7 @@ const MAX_WARN_GROWTH = 30;
 const MAX_WANTS = 50;
 
 /** Longest wait before a resource that some have is looked after again. */
-const SETTLED_LOOK_MS = 5_000;
+const SATISFIED_LOOK_MS = 5_000;
 
 /** A lead is held for this many runs, and at least this long. */
 const LEAD_RUNS = 3;
@@ -172,8 +172,8 @@ export class ResourceKeeper {
       this.#sayNobody(want, plan, watch);
     if (now >= watch.nextWarningAt) this.#warn(want, plan, watch, now);
     // Where some have it, whether more should is no matter of a second.
-    const settled = asked.length === 0 && plan.have.length > 0;
-    watch.nextLookAt = settled ? now + Math.min(SETTLED_LOOK_MS, retryMs) : now;
+    const satisfied = asked.length === 0 && plan.have.length > 0;
+    watch.nextLookAt = satisfied ? now + Math.min(SATISFIED_LOOK_MS, retryMs) : now;
   }
 
   #watch(resource: string, plan: ResourcePlan, now: number): Watch {

@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptRow } from "../../store/store.ts";
 import type { Journal } from "../attempts/event-writer.ts";
-import type { Settler } from "../attempts/result-committer.ts";
+import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Attempt, Session } from "./session.ts";
 
@@ -19,7 +19,7 @@ export interface ReconcileParts {
   readonly classes: ClassIndex;
   readonly clock: Clock;
   readonly journal: Journal;
-  readonly settler: Settler;
+  readonly committer: ResultCommitter;
 }
 
 /** Keeps what both sides know of; gives back what the worker never received. */
@@ -61,7 +61,7 @@ export function reconcile(
   for (const row of rows) {
     if (kept.has(row.taskId)) continue;
     const attempt = adopt(parts, session, row, undefined);
-    void parts.settler.end(session, attempt, { kind: "released", reason: "unreceived" });
+    void parts.committer.endAttempt(session, attempt, { kind: "released", reason: "unreceived" });
   }
   giveBackUnsent(parts, session, old, new Set(byTask.keys()));
   return decisions;
@@ -75,10 +75,10 @@ function giveBackUnsent(
   read: ReadonlySet<number>,
 ): void {
   for (const attempt of old?.attempts.values() ?? []) {
-    if (attempt.settling || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
+    if (attempt.committing || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
     const copy = { ...attempt };
     session.hold(copy, false);
-    void parts.settler.end(session, copy, { kind: "released", reason: "unreceived" });
+    void parts.committer.endAttempt(session, copy, { kind: "released", reason: "unreceived" });
   }
 }
 
@@ -107,7 +107,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     unwritten: { accept: !row.accepted, phase: false, progress: false },
     // What the worker sends again and another scheduler has recorded is not recorded twice.
     sequence: Math.max(known?.sequence ?? 0, row.sequence ?? 0),
-    settling: false,
+    committing: false,
     heldUp: undefined,
     reported: false,
     timedOut: known?.timedOut,

@@ -17,7 +17,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { Journal } from "../attempts/event-writer.ts";
 import { noteBeat, verdictOf } from "../attempts/missing-attempts.ts";
-import type { Settler } from "../attempts/result-committer.ts";
+import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -362,7 +362,7 @@ export interface SessionParts {
   readonly dispatcher: Dispatcher;
   readonly ends: SessionEnds;
   /** For what a worker that comes back reports of its attempts. */
-  readonly settler: Settler;
+  readonly committer: ResultCommitter;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly log: Logger;

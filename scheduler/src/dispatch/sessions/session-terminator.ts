@@ -8,7 +8,7 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { Journal } from "../attempts/event-writer.ts";
-import type { Settler } from "../attempts/result-committer.ts";
+import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -30,7 +30,7 @@ export interface SessionEndParts {
   readonly store: Store;
   readonly registry: Registry;
   readonly classes: ClassIndex;
-  readonly settler: Settler;
+  readonly committer: ResultCommitter;
   readonly journal: Journal;
   readonly signals: TaskSignals;
   readonly clock: Clock;
@@ -65,10 +65,10 @@ export class SessionEnds {
     fatal: FatalRecord | undefined,
     decide: DecideLost,
   ): Promise<number> {
-    const { store, registry, settler, journal, clock } = this.#parts;
+    const { store, registry, committer, journal, clock } = this.#parts;
     const here = sessionIds.flatMap((id) => registry.byId(id) ?? []);
     await Promise.all(here.map((session) => this.#streamEnd(session)));
-    await Promise.race([settler.idle(), clock.sleep(STREAM_END_MS)]);
+    await Promise.race([committer.idle(), clock.sleep(STREAM_END_MS)]);
     await journal.flush();
     const gone = await store.endSessions(
       sessionIds.map((sessionId) => ({ sessionId, reason, fatal })),
@@ -79,8 +79,9 @@ export class SessionEnds {
       const session = registry.byId(row.sessionId);
       if (session) this.#drop(session, lostRefusal(row.workerId));
     }
-    return gone.flatMap(({ settled }) => settled.filter(({ settlement }) => settlement.kind === "requeue"))
-      .length;
+    return gone.flatMap(({ endedAttempts }) =>
+      endedAttempts.filter(({ decision }) => decision.kind === "requeue"),
+    ).length;
   }
 
   /**
@@ -132,7 +133,7 @@ export class SessionEnds {
         worker_id: session.workerId,
         old_process: processInWords(session.tookFrom),
         new_process: processInWords(by.process),
-        attempts: session.settled.length,
+        attempts: session.endedAttempts.length,
       });
     }
     for (const session of sessions) {
@@ -147,7 +148,7 @@ export class SessionEnds {
 
   /** The worker itself ended its session, with or without last words. */
   async end(session: Session, reason: string): Promise<void> {
-    // What its last attempts did is written before they are settled, which ends their part of the record.
+    // What its last attempts did is written before they are endedAttempts, which ends their part of the record.
     await this.#parts.journal.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
@@ -185,7 +186,7 @@ export class SessionEnds {
   }
 
   #gone(gone: GoneSession, reason: string): void {
-    const { log, registry, settler, signals, leases, counters, traces } = this.#parts;
+    const { log, registry, committer, signals, leases, counters, traces } = this.#parts;
     counters.gone.add(reason);
     const known = registry.byId(gone.sessionId);
     // A drain may come before the startup is over; that is no failure.
@@ -197,12 +198,12 @@ export class SessionEnds {
         silent_ms: Math.round(gone.silentMs),
         lease_ms: leases.leaseMs,
         grace_ms: leases.graceMs,
-        attempt_count: gone.settled.length,
-        attempts: gone.settled.slice(0, MAX_NAMED).map(({ row }) => formatAttemptId(row)),
+        attempt_count: gone.endedAttempts.length,
+        attempts: gone.endedAttempts.slice(0, MAX_NAMED).map(({ row }) => formatAttemptId(row)),
       });
     }
-    for (const { row, settlement } of gone.settled) {
-      settler.settled(row, settlement);
+    for (const { row, decision } of gone.endedAttempts) {
+      committer.afterCommit(row, decision);
       const held = registry.byId(gone.sessionId)?.attempts.get(row.taskId);
       traces.ended(row, held?.epoch === row.epoch ? held.assigned : undefined, undefined);
       signals.changed(row.taskId);

@@ -31,7 +31,7 @@ function attempt(taskId: number, type: string): Attempt {
     progress: undefined,
     unwritten: { accept: false, phase: false, progress: false },
     sequence: 0,
-    settling: false,
+    committing: false,
     heldUp: undefined,
     reported: false,
     timedOut: undefined,
@@ -42,7 +42,16 @@ function attempt(taskId: number, type: string): Attempt {
 const steps = fc.array(
   fc.record({
     what: fc.constantFrom(
-      ...(["reserve", "unreserve", "hold", "adopt", "settle", "holdUp", "release", "releaseTwice"] as const),
+      ...([
+        "reserve",
+        "unreserve",
+        "hold",
+        "adopt",
+        "startCommit",
+        "holdUp",
+        "release",
+        "releaseTwice",
+      ] as const),
     ),
     type: fc.constantFrom(...TYPES),
     pick: fc.nat(),
@@ -61,7 +70,7 @@ describe("a session's credit", () => {
           const subject = session(slots, prefetch);
           const reserved: string[] = [];
           const held: Attempt[] = [];
-          const settling: Attempt[] = [];
+          const committing: Attempt[] = [];
           let nextId = 1;
           for (const { what, type, pick } of list) {
             const one = <T>(items: T[]): T | undefined =>
@@ -83,24 +92,24 @@ describe("a session's credit", () => {
               const adopted = attempt(nextId++, type);
               subject.hold(adopted, false);
               held.push(adopted);
-            } else if (what === "settle") {
+            } else if (what === "startCommit") {
               const ending = one(held);
               if (!ending) continue;
               if (ending.heldUp !== undefined) {
                 held.push(ending);
                 continue;
               }
-              subject.startSettling(ending);
-              settling.push(ending);
+              subject.startCommit(ending);
+              committing.push(ending);
             } else if (what === "holdUp") {
-              const stuck = one(settling);
+              const stuck = one(committing);
               if (!stuck) continue;
               subject.occupyAgain(stuck, "the disk is full");
               subject.occupyAgain(stuck, "the disk is still full");
               // Its place is taken as that of one that runs, until it is released.
               held.push(stuck);
             } else {
-              const over = one(pick % 2 === 0 ? settling : held);
+              const over = one(pick % 2 === 0 ? committing : held);
               if (!over) continue;
               subject.release(over, 0);
               if (what === "releaseTwice") subject.release(over, 0);
@@ -111,7 +120,7 @@ describe("a session's credit", () => {
             if (held.every(({ heldUp }) => heldUp === undefined))
               assert.ok(subject.credit >= 0, "never more than it was asked for");
             assert.equal(subject.hasFreeSlot, reserved.length + held.length < slots);
-            assert.equal(subject.attempts.size, held.length + settling.length);
+            assert.equal(subject.attempts.size, held.length + committing.length);
             for (const name of ["a", "b"]) {
               const mine =
                 reserved.filter((each) => each === name).length +

@@ -46,7 +46,7 @@ export interface Attempt {
   /** Highest number of the worker's events seen. */
   sequence: number;
   /** Its result has arrived and is being committed; the slot counts as free unless the database has not taken it. */
-  settling: boolean;
+  committing: boolean;
   /** Why the database has not taken its end so far; undefined when it was not refused. */
   heldUp: string | undefined;
   /** Its worker has sent a result, so a commit is acknowledged. */
@@ -142,7 +142,7 @@ export class Session implements Candidate {
   readonly committed = new Set<string>();
   /** Tasks by class that were planned for it and taken by others, since `takeLostRaces`. */
   #lostRaces = new Map<number, number>();
-  #settlingCount = 0;
+  #committingCount = 0;
   /** Attempts that must have the process for themselves, held and reserved. */
   #aloneCount = 0;
   /** Until then (monotonic) it is kept free for a task that must run alone. */
@@ -199,7 +199,7 @@ export class Session implements Candidate {
 
   /** Attempts that occupy it, those being claimed and those whose handlers outlive a revocation among them. */
   get outstanding(): number {
-    return this.attempts.size - this.#settlingCount + this.reserved + this.lingering.size;
+    return this.attempts.size - this.#committingCount + this.reserved + this.lingering.size;
   }
 
   get occupied(): boolean {
@@ -236,17 +236,17 @@ export class Session implements Candidate {
   }
 
   /** The attempt's result has arrived: its place is free although the result is not committed yet. */
-  startSettling(attempt: Attempt): void {
-    attempt.settling = true;
-    this.#settlingCount++;
+  startCommit(attempt: Attempt): void {
+    attempt.committing = true;
+    this.#committingCount++;
     this.#count(attempt.type, -1);
     if (attempt.alone) this.#aloneCount--;
   }
 
   /** The database has not taken the attempt's end: nothing new is given out for its place until it has. */
   occupyAgain(attempt: Attempt, why: string): void {
-    if (this.attempts.get(attempt.taskId) === attempt && attempt.settling && attempt.heldUp === undefined) {
-      this.#settlingCount--;
+    if (this.attempts.get(attempt.taskId) === attempt && attempt.committing && attempt.heldUp === undefined) {
+      this.#committingCount--;
       this.#count(attempt.type, 1);
     }
     attempt.heldUp = why;
@@ -257,9 +257,9 @@ export class Session implements Candidate {
     if (this.attempts.get(attempt.taskId) !== attempt) return;
     this.attempts.delete(attempt.taskId);
     if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
-    if (attempt.settling && attempt.heldUp === undefined) this.#settlingCount--;
+    if (attempt.committing && attempt.heldUp === undefined) this.#committingCount--;
     else this.#count(attempt.type, -1);
-    if (attempt.alone && !attempt.settling) this.#aloneCount--;
+    if (attempt.alone && !attempt.committing) this.#aloneCount--;
   }
 
   /**

@@ -10,7 +10,7 @@ import {
 } from "../../domain/workers/contest.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../../domain/workers/launch.ts";
 import type { AttemptRow, DecideLost, EndedSession } from "../../store/store.ts";
-import { decide } from "../attempts/result-committer.ts";
+import { decideFor } from "../attempts/result-committer.ts";
 
 /** How a session ended, in words for its attempts. */
 const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
@@ -27,8 +27,8 @@ export function decideEnd(reason: string): DecideLost {
   return (row, ended) => {
     // Of a process that lived when its id was taken, no task can be what ended it.
     const ending = ended.takenAlive ? undefined : ENDINGS[reason];
-    if (!ending) return decide(row, { kind: "released", reason });
-    return decide(row, died(row, ended, ending.requeueReason, ending.how));
+    if (!ending) return decideFor(row, { kind: "released", reason });
+    return decideFor(row, died(row, ended, ending.requeueReason, ending.how));
   };
 }
 
@@ -46,16 +46,16 @@ function died(row: AttemptRow, ended: EndedSession, reason: string, how: string)
 export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
   return (row, ended) => {
     // A planned stop that took too long: as if the worker had released them itself.
-    if (exit.stopRequested && !exit.outOfMemory) return decide(row, { kind: "released", reason: "drain" });
+    if (exit.stopRequested && !exit.outOfMemory) return decideFor(row, { kind: "released", reason: "drain" });
     const how = `${exitInWords(exit)}, as its supervisor saw`;
     if (reason === "oom_killed") {
       const failure = { ...workerLost(ended.workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
       const blame = blameOf(row, ended.held, undefined);
-      return decide(row, { kind: "lost", reason: "oom_killed", failure, blame });
+      return decideFor(row, { kind: "lost", reason: "oom_killed", failure, blame });
     }
     // Killed without a word is what a lease finds out as well, only later: the same word for both.
     const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
-    return decide(row, died(row, ended, word, how));
+    return decideFor(row, died(row, ended, word, how));
   };
 }
 

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Failure, FailureClass } from "./failure.ts";
-import { type AttemptFacts, type Outcome, type Settlement, settle, workerLost } from "./outcome.ts";
+import {
+  type AttemptFacts,
+  decideOutcome,
+  type Outcome,
+  type OutcomeDecision,
+  workerLost,
+} from "./outcome.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 const FACTS: AttemptFacts = {
@@ -49,7 +55,7 @@ function failed(failureClass: FailureClass, more: Partial<Failure> = {}): Outcom
   return { kind: "failed", failure: { class: failureClass, code: "BROKE", message: "it broke", ...more } };
 }
 
-describe("settlement", () => {
+describe("decision", () => {
   it("keeps its invariants in every sequence of ends", () => {
     const sequences = fc.array(fc.tuple(outcomes, fc.boolean()), { minLength: 1, maxLength: 30 });
     fc.assert(
@@ -67,27 +73,27 @@ describe("settlement", () => {
             attemptCount <= maxRetries + 1,
             `attempt ${attemptCount} of a policy with ${maxRetries} retries`,
           );
-          const settlement = settle(
+          const decision = decideOutcome(
             { ...FACTS, attemptCount, outOfMemoryCount, retry, cancelReason },
             outcome,
             0,
           );
-          if (settlement.kind === "finish") {
-            checkFinish(settlement, outcome, cancelReason);
+          if (decision.kind === "finish") {
+            checkFinish(decision, outcome, cancelReason);
             return;
           }
           assert.equal(cancelReason, undefined, "a task whose end was asked for is never queued again");
-          assert.ok(settlement.delayMs >= 0);
+          assert.ok(decision.delayMs >= 0);
           if (outcome.kind === "released") {
-            assert.ok(!settlement.costsAttempt && settlement.delayMs === 0 && !settlement.failure);
+            assert.ok(!decision.costsAttempt && decision.delayMs === 0 && !decision.failure);
           }
           assert.equal(
-            settlement.outOfMemory,
+            decision.outOfMemory,
             outcome.kind === "failed" && outcome.failure.class === "out_of_memory",
           );
-          if (settlement.outOfMemory) assert.ok(!settlement.costsAttempt, "the budgets are apart");
-          if (!settlement.costsAttempt) attemptCount--;
-          if (settlement.outOfMemory) outOfMemoryCount++;
+          if (decision.outOfMemory) assert.ok(!decision.costsAttempt, "the budgets are apart");
+          if (!decision.costsAttempt) attemptCount--;
+          if (decision.outOfMemory) outOfMemoryCount++;
           assert.ok(outOfMemoryCount <= maxOutOfMemory);
         }
       }),
@@ -101,28 +107,32 @@ describe("settlement", () => {
       contentType: "text/plain",
       warnings: [],
     };
-    const settlement = settle({ ...FACTS, cancelReason: "late" }, outcome, 0);
-    assert.equal(settlement.kind === "finish" && settlement.state, "succeeded");
-    const warned = settle(FACTS, { ...outcome, warnings: [{ step: "s", code: "C", message: "m" }] }, 0);
+    const decision = decideOutcome({ ...FACTS, cancelReason: "late" }, outcome, 0);
+    assert.equal(decision.kind === "finish" && decision.state, "succeeded");
+    const warned = decideOutcome(
+      FACTS,
+      { ...outcome, warnings: [{ step: "s", code: "C", message: "m" }] },
+      0,
+    );
     assert.equal(warned.kind === "finish" && warned.detail, "succeeded_with_warnings");
   });
 
   it("ends at once what is not worth another try", () => {
     for (const failureClass of ["non_retryable", "timed_out"] as const) {
-      const settlement = settle(FACTS, failed(failureClass), 0);
-      assert.equal(settlement.kind, "finish");
-      assert.equal(settlement.kind === "finish" && settlement.detail, "BROKE");
+      const decision = decideOutcome(FACTS, failed(failureClass), 0);
+      assert.equal(decision.kind, "finish");
+      assert.equal(decision.kind === "finish" && decision.detail, "BROKE");
     }
   });
 
   it("waits as the policy says, or as long as the failure asks, whichever is longer", () => {
     const wait = (retryAfterMs?: number) => {
-      const settlement = settle(
+      const decision = decideOutcome(
         FACTS,
         failed("retryable", retryAfterMs === undefined ? {} : { retryAfterMs }),
         0,
       );
-      return settlement.kind === "requeue" ? settlement.delayMs : undefined;
+      return decision.kind === "requeue" ? decision.delayMs : undefined;
     };
     assert.equal(wait(), 60_000);
     assert.equal(wait(1_000), 60_000);
@@ -131,44 +141,44 @@ describe("settlement", () => {
 
   it("does not wait after a worker's loss, which says nothing of the task, but counts it", () => {
     const lost: Outcome = { kind: "lost", reason: "stale", failure: workerLost("w", "vanished") };
-    const settlement = settle(FACTS, lost, 0);
+    const decision = decideOutcome(FACTS, lost, 0);
     assert.deepEqual(
-      settlement.kind === "requeue" && [settlement.reason, settlement.delayMs, settlement.costsAttempt],
+      decision.kind === "requeue" && [decision.reason, decision.delayMs, decision.costsAttempt],
       ["stale", 0, true],
     );
-    const last = settle({ ...FACTS, attemptCount: 4 }, lost, 0);
+    const last = decideOutcome({ ...FACTS, attemptCount: 4 }, lost, 0);
     assert.equal(last.kind === "finish" && last.detail, "RETRIES_EXHAUSTED");
     assert.equal(last.kind === "finish" && last.failure?.code, "WORKER_LOST");
   });
 
   it("keeps the last error of a task whose retries are used up, and of one cancelled in failing", () => {
-    const last = settle({ ...FACTS, attemptCount: 4 }, failed("retryable"), 0);
+    const last = decideOutcome({ ...FACTS, attemptCount: 4 }, failed("retryable"), 0);
     assert.equal(last.kind === "finish" && last.failure?.message, "it broke");
-    const cancelled = settle({ ...FACTS, cancelReason: "stop" }, failed("retryable"), 0);
+    const cancelled = decideOutcome({ ...FACTS, cancelReason: "stop" }, failed("retryable"), 0);
     assert.equal(cancelled.kind === "finish" && cancelled.state, "cancelled");
     assert.equal(cancelled.kind === "finish" && cancelled.failure?.code, "BROKE");
   });
 
   it("has a budget of its own for deaths by memory, whatever the attempts", () => {
-    const first = settle({ ...FACTS, attemptCount: 4 }, failed("out_of_memory"), 0);
+    const first = decideOutcome({ ...FACTS, attemptCount: 4 }, failed("out_of_memory"), 0);
     assert.equal(first.kind, "requeue");
-    const second = settle({ ...FACTS, outOfMemoryCount: 1 }, failed("out_of_memory"), 0);
+    const second = decideOutcome({ ...FACTS, outOfMemoryCount: 1 }, failed("out_of_memory"), 0);
     assert.equal(second.kind === "finish" && second.detail, "RETRIES_EXHAUSTED");
   });
 });
 
 function checkFinish(
-  settlement: Extract<Settlement, { kind: "finish" }>,
+  decision: Extract<OutcomeDecision, { kind: "finish" }>,
   outcome: Outcome,
   cancelReason: string | undefined,
 ): void {
-  if (outcome.kind === "succeeded") assert.equal(settlement.state, "succeeded");
+  if (outcome.kind === "succeeded") assert.equal(decision.state, "succeeded");
   else if (outcome.kind === "cancelled" || cancelReason !== undefined)
-    assert.equal(settlement.state, "cancelled");
+    assert.equal(decision.state, "cancelled");
   else {
     assert.notEqual(outcome.kind, "released", "a release alone never ends a task");
-    assert.equal(settlement.state, "failed");
-    assert.ok(settlement.failure, "a failed task has its error");
+    assert.equal(decision.state, "failed");
+    assert.ok(decision.failure, "a failed task has its error");
   }
 }
 
@@ -178,9 +188,9 @@ describe("deaths of processes", () => {
   it("T24: a death costs only the task that is known to have brought it, and the third one ends that", () => {
     const after = (deaths: number, blame: "named" | "lone" | "suspect" | "innocent") => {
       const outcome = { kind: "lost", reason: "stale", failure, blame } as const;
-      const settlement = settle({ ...FACTS, counts: { deaths } }, outcome, 0);
-      if (settlement.kind === "finish") return settlement.detail;
-      const { costsAttempt, delayMs, counts, alone = false } = settlement;
+      const decision = decideOutcome({ ...FACTS, counts: { deaths } }, outcome, 0);
+      if (decision.kind === "finish") return decision.detail;
+      const { costsAttempt, delayMs, counts, alone = false } = decision;
       return [costsAttempt, delayMs, counts, alone];
     };
     assert.deepEqual(after(2, "innocent"), [false, 0, undefined, false]);

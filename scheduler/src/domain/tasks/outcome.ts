@@ -41,7 +41,7 @@ export interface AttemptFacts {
 }
 
 /** What becomes of the task. */
-export type Settlement =
+export type OutcomeDecision =
   | {
       readonly kind: "finish";
       readonly state: EndState;
@@ -73,7 +73,7 @@ export type Settlement =
  *
  * @param random A number in [0, 1), for the backoff's jitter.
  */
-export function settle(facts: AttemptFacts, outcome: Outcome, random: number): Settlement {
+export function decideOutcome(facts: AttemptFacts, outcome: Outcome, random: number): OutcomeDecision {
   switch (outcome.kind) {
     case "succeeded":
       return {
@@ -106,11 +106,11 @@ export function settle(facts: AttemptFacts, outcome: Outcome, random: number): S
         counts: "unaccepted",
       };
     case "failed":
-      return settleFailure(facts, outcome.failure, "retry", random);
+      return decideFailure(facts, outcome.failure, "retry", random);
     case "lost":
       return outcome.blame === undefined
-        ? settleFailure(facts, outcome.failure, outcome.reason, random)
-        : settleDeath(facts, outcome.failure, outcome.reason, outcome.blame);
+        ? decideFailure(facts, outcome.failure, outcome.reason, random)
+        : decideDeath(facts, outcome.failure, outcome.reason, outcome.blame);
     default:
       return unreachable(outcome);
   }
@@ -122,7 +122,7 @@ function unacceptedDelayMs(before: number): number {
 }
 
 /** The death of a process costs an attempt only where it is known who ended it. */
-function settleDeath(facts: AttemptFacts, failure: Failure, reason: string, blame: Blame): Settlement {
+function decideDeath(facts: AttemptFacts, failure: Failure, reason: string, blame: Blame): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
   if (blame === "innocent") return { ...free, delayMs: 0 };
@@ -131,12 +131,17 @@ function settleDeath(facts: AttemptFacts, failure: Failure, reason: string, blam
   const counted = { counts: "deaths", ...(alone ? { alone } : {}) } as const;
   if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
   if (deaths >= POISONED_AFTER) return { kind: "finish", state: "failed", detail: "POISONED", failure };
-  const settlement = settleFailure(facts, failure, reason, 0);
-  if (settlement.kind !== "requeue") return settlement;
-  return { ...settlement, ...counted, delayMs: Math.max(settlement.delayMs, delayMs) };
+  const decision = decideFailure(facts, failure, reason, 0);
+  if (decision.kind !== "requeue") return decision;
+  return { ...decision, ...counted, delayMs: Math.max(decision.delayMs, delayMs) };
 }
 
-function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, random: number): Settlement {
+function decideFailure(
+  facts: AttemptFacts,
+  failure: Failure,
+  reason: string,
+  random: number,
+): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
   switch (failure.class) {
@@ -160,13 +165,13 @@ function settleFailure(facts: AttemptFacts, failure: Failure, reason: string, ra
   }
 }
 
-function requeue(failure: Failure, reason: string, delayMs: number): Settlement {
+function requeue(failure: Failure, reason: string, delayMs: number): OutcomeDecision {
   const outOfMemory = failure.class === "out_of_memory";
   return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
 }
 
 /** Where no retry was allowed none was exhausted: the task failed with its failure. */
-function exhausted(failure: Failure, allowed: number): Settlement {
+function exhausted(failure: Failure, allowed: number): OutcomeDecision {
   return {
     kind: "finish",
     state: "failed",
@@ -175,7 +180,7 @@ function exhausted(failure: Failure, allowed: number): Settlement {
   };
 }
 
-function finishCancelled(failure?: Failure): Settlement {
+function finishCancelled(failure?: Failure): OutcomeDecision {
   return failure
     ? { kind: "finish", state: "cancelled", detail: "cancelled", failure }
     : { kind: "finish", state: "cancelled", detail: "cancelled" };

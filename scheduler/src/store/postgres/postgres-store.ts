@@ -48,7 +48,7 @@ import {
 } from "./sessions/sessions.ts";
 import { assignedTo, claim, countWaiting, retake, touch, waitingTasks, wakeDue } from "./tasks/claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./tasks/classes.ts";
-import { settle } from "./tasks/commit.ts";
+import { commitResults } from "./tasks/commit.ts";
 import { appendOutput, changedTasks, outputAfter } from "./tasks/output.ts";
 import {
   cancelTask,
@@ -141,7 +141,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     retake: (key, sessionId) => retake(db, key, sessionId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     touch: (touches) => touch(db, touches),
-    settle: (requests) => settle(db, requests),
+    commitResults: (requests) => commitResults(db, requests),
     appendEvents: (events) => appendEvents(db, events),
     appendOutput: (chunks) => appendOutput(db, chunks),
     wakeDue: (limit) => wakeDue(db, limit),

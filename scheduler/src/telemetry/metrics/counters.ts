@@ -1,4 +1,4 @@
-import type { Settlement } from "../../domain/tasks/outcome.ts";
+import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, SHORT_BUCKETS } from "./distribution.ts";
 import { Tally } from "./tally.ts";
@@ -56,11 +56,11 @@ export class Counters {
     this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
   }
 
-  /** A settlement was applied. */
-  settled(classId: number, settlement: Settlement): void {
-    if (settlement.kind === "finish") this.finished(classId, endOf(settlement));
-    else if (settlement.reason === "retry") this.retries.add(settlement.failure?.code ?? "UNKNOWN");
-    else this.recovered.add(settlement.reason);
+  /** An outcome was committed. */
+  outcome(classId: number, decision: OutcomeDecision): void {
+    if (decision.kind === "finish") this.finished(classId, endOf(decision));
+    else if (decision.reason === "retry") this.retries.add(decision.failure?.code ?? "UNKNOWN");
+    else this.recovered.add(decision.reason);
   }
 
   finished(classId: number, as: FinishedAs): void {
@@ -68,6 +68,6 @@ export class Counters {
   }
 }
 
-function endOf({ state, detail }: Extract<Settlement, { kind: "finish" }>): FinishedAs {
+function endOf({ state, detail }: Extract<OutcomeDecision, { kind: "finish" }>): FinishedAs {
   return state === "succeeded" && detail === "succeeded_with_warnings" ? detail : state;
 }

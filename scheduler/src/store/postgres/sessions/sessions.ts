@@ -13,7 +13,7 @@ import type {
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { ATTEMPT_COLUMNS, type AttemptColumns, jsonParam, toAttemptRow } from "../rows.ts";
 import { aloneClasses } from "../tasks/classes.ts";
-import { settleWith } from "../tasks/commit.ts";
+import { commitResultsWith } from "../tasks/commit.ts";
 import { CONTESTED, type ContestedColumns, noteChallengers, processOf, toContested } from "./contests.ts";
 
 // Leases are locked before sessions, as they are when sessions are given up; the other order would deadlock.
@@ -223,7 +223,7 @@ export async function disconnect(db: Database, sessionId: number, schedulerId: s
   await db.cold(DISCONNECT, [sessionId, schedulerId]);
 }
 
-/** Ends sessions and settles what they held, in one transaction. */
+/** Ends sessions and requeues or ends what they held, in one transaction. */
 export function endSessions(
   db: Database,
   ends: readonly SessionEnd[],
@@ -311,22 +311,21 @@ async function giveUp(
   );
   const decided = held.flatMap((row) => {
     const session = ended.get(row.sessionId);
-    return session ? [{ row, settlement: decide(row, session) }] : [];
+    return session ? [{ row, decision: decide(row, session) }] : [];
   });
-  const alone = decided.filter(({ settlement }) => settlement.kind === "requeue" && settlement.alone);
+  const alone = decided.filter(({ decision }) => decision.kind === "requeue" && decision.alone);
   const aloneIds =
     alone.length > 0
       ? await aloneClasses(tx.run, [...new Set(alone.map(({ row }) => row.classId))])
       : undefined;
-  await settleWith(
+  await commitResultsWith(
     tx.run,
-    decided.map(({ row, settlement }) => ({
+    decided.map(({ row, decision }) => ({
       key: { taskId: row.taskId, epoch: row.epoch },
-      settlement,
+      decision,
       acceptAgeMs: undefined,
       startAgeMs: undefined,
-      aloneClassId:
-        settlement.kind === "requeue" && settlement.alone ? aloneIds?.get(row.classId) : undefined,
+      aloneClassId: decision.kind === "requeue" && decision.alone ? aloneIds?.get(row.classId) : undefined,
     })),
   );
   const silent = new Map(taken.map((row) => [row.session_id, row.silent_ms]));
@@ -334,7 +333,7 @@ async function giveUp(
     sessionId: row.id,
     workerId: row.worker_id,
     schedulerId: row.scheduler_id,
-    settled: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
+    endedAttempts: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
     silentMs: silent.get(row.id) ?? 0,
     tookFrom: row.took_from ? processOf(row.took_from) : undefined,
   }));

@@ -1,7 +1,7 @@
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import { formatAttemptId } from "../../../domain/ids.ts";
-import type { Settlement } from "../../../domain/tasks/outcome.ts";
-import type { SettleRequest, SettleResult } from "../../store.ts";
+import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
+import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
@@ -52,7 +52,7 @@ const REQUEUE: Statement = {
 
 // An attempt that another scheduler ended meanwhile ended in another way.
 const COMMITTED: Statement = {
-  name: "settle-committed",
+  name: "commit-in-doubt",
   text: `select d.id, d.epoch
     from unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[]) as d(id, epoch, state, said)
     where exists (select from task_finished f
@@ -62,17 +62,20 @@ const COMMITTED: Statement = {
 };
 
 /** Ends that may be committed although no answer came: until they are answered, however often they are tried. */
-const inDoubt = new WeakSet<SettleRequest>();
+const inDoubt = new WeakSet<CommitRequest>();
 
 /**
  * Applies the ends of attempts, and answers in the order of the input. When a try's outcome is unknown, the next one,
  * within this call or in a later one with the same requests, finds the attempts gone; they were applied if what is stored
  * says the same of them.
  */
-export async function settle(db: Database, requests: readonly SettleRequest[]): Promise<SettleResult[]> {
+export async function commitResults(
+  db: Database,
+  requests: readonly CommitRequest[],
+): Promise<CommitResult[]> {
   const results = await db.retrying(async () => {
     try {
-      return await settleWith((statement, values) => db.hot(statement, values), requests);
+      return await commitResultsWith((statement, values) => db.hot(statement, values), requests);
     } catch (error) {
       // Two statements make up a batch, so the first may be committed whatever became of the second.
       if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
@@ -85,8 +88,8 @@ export async function settle(db: Database, requests: readonly SettleRequest[]): 
   const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
     int8Array(doubtful.map(({ key }) => key.taskId)),
     int4Array(doubtful.map(({ key }) => key.epoch)),
-    int2Array(doubtful.map((each) => (isFinish(each) ? stateNumber(each.settlement.state) : null))),
-    textArray(doubtful.map(({ settlement }) => said(settlement))),
+    int2Array(doubtful.map((each) => (isFinish(each) ? stateNumber(each.decision.state) : null))),
+    textArray(doubtful.map(({ decision }) => said(decision))),
   ]);
   const committed = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id, epoch })));
   return requests.map(({ key }, index) =>
@@ -95,15 +98,15 @@ export async function settle(db: Database, requests: readonly SettleRequest[]): 
 }
 
 /** What is stored of an end. */
-function said(settlement: Settlement): string {
-  return settlement.kind === "finish" ? settlement.detail : `requeued:${settlement.reason}`;
+function said(decision: OutcomeDecision): string {
+  return decision.kind === "finish" ? decision.detail : `requeued:${decision.reason}`;
 }
 
 /** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
-export async function settleWith(
+export async function commitResultsWith(
   run: Runner["run"],
-  requests: readonly SettleRequest[],
-): Promise<SettleResult[]> {
+  requests: readonly CommitRequest[],
+): Promise<CommitResult[]> {
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
   const finishes = ordered.filter(isFinish);
   const requeues = ordered.filter(isRequeue);
@@ -122,22 +125,22 @@ export async function settleWith(
   );
 }
 
-const APPLIED: SettleResult = Object.freeze({ applied: true });
-const NOT_APPLIED: SettleResult = Object.freeze({ applied: false });
+const APPLIED: CommitResult = Object.freeze({ applied: true });
+const NOT_APPLIED: CommitResult = Object.freeze({ applied: false });
 
-type Requeue = SettleRequest & { settlement: Extract<Settlement, { kind: "requeue" }> };
+type Requeue = CommitRequest & { decision: Extract<OutcomeDecision, { kind: "requeue" }> };
 
-function isFinish(request: SettleRequest): request is Finish {
-  return request.settlement.kind === "finish";
+function isFinish(request: CommitRequest): request is Finish {
+  return request.decision.kind === "finish";
 }
 
-function isRequeue(request: SettleRequest): request is Requeue {
-  return request.settlement.kind === "requeue";
+function isRequeue(request: CommitRequest): request is Requeue {
+  return request.decision.kind === "requeue";
 }
 
 function requeueParams(requests: readonly Requeue[]): unknown[] {
-  const column = <T>(pick: (settlement: Requeue["settlement"]) => T) =>
-    requests.map(({ settlement }) => pick(settlement));
+  const column = <T>(pick: (decision: Requeue["decision"]) => T) =>
+    requests.map(({ decision }) => pick(decision));
   return [
     int8Array(requests.map(({ key }) => key.taskId)),
     int4Array(requests.map(({ key }) => key.epoch)),

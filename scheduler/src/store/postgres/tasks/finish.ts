@@ -1,12 +1,12 @@
-import type { Settlement } from "../../../domain/tasks/outcome.ts";
-import type { SettleRequest } from "../../store.ts";
+import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
+import type { CommitRequest } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
 import type { Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber, untilNow } from "../rows.ts";
 
 /** An attempt that ends its task. */
-export type Finish = SettleRequest & { settlement: Extract<Settlement, { kind: "finish" }> };
+export type Finish = CommitRequest & { decision: Extract<OutcomeDecision, { kind: "finish" }> };
 
 /** What moves from the open task to the ended one as it is. */
 const MOVED = [
@@ -102,15 +102,15 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
   const told = [
     int8Array(requests.map(({ key }) => key.taskId)),
     int4Array(requests.map(({ key }) => key.epoch)),
-    byteaArray(requests.map(({ settlement }) => settlement.output)),
+    byteaArray(requests.map(({ decision }) => decision.output)),
     float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
     float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
-    float8Array(requests.map(({ settlement }) => settlement.metrics?.runMs)),
-    int8Array(requests.map(({ settlement }) => settlement.metrics?.peakRssBytes)),
+    float8Array(requests.map(({ decision }) => decision.metrics?.runMs)),
+    int8Array(requests.map(({ decision }) => decision.metrics?.peakRssBytes)),
   ];
   if (requests.every(isPlain)) return { statement: FINISH_PLAIN, params: told };
-  const column = <T>(pick: (settlement: Finish["settlement"]) => T) =>
-    requests.map(({ settlement }) => pick(settlement));
+  const column = <T>(pick: (decision: Finish["decision"]) => T) =>
+    requests.map(({ decision }) => pick(decision));
   const toldBySome = [
     int2Array(column(({ state }) => stateNumber(state))),
     textArray(column(({ detail }) => detail)),
@@ -130,8 +130,8 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
 }
 
 /** A success that tells nothing besides its JSON and what it cost. */
-function isPlain({ settlement, progress }: Finish): boolean {
-  const { state, detail, outputContentType, failure, warnings, metrics } = settlement;
+function isPlain({ decision, progress }: Finish): boolean {
+  const { state, detail, outputContentType, failure, warnings, metrics } = decision;
   return (
     state === "succeeded" &&
     detail === "succeeded" &&

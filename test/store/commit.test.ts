@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { AttemptMetrics } from "../../scheduler/src/domain/tasks/task.ts";
 import type { ClaimedAttempt } from "../../scheduler/src/store/store.ts";
-import { failed, openFixture, type StoreFixture, SUCCEEDED, settleRequest } from "./fixture.ts";
+import { commitRequest, failed, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
-describe("store: settle", () => {
+describe("store: commit results", () => {
   let fixture: StoreFixture;
 
   before(async () => {
@@ -21,13 +21,13 @@ describe("store: settle", () => {
       await fixture.claimOne(b ?? 0, sessionId),
       await fixture.claimOne(c ?? 0, sessionId),
     ];
-    const results = await store.settle([
-      settleRequest(third, failed("non_retryable")),
-      settleRequest(first, {
+    const results = await store.commitResults([
+      commitRequest(third, failed("non_retryable")),
+      commitRequest(first, {
         ...SUCCEEDED,
         warnings: [{ step: "upload", code: "UPLOAD_FAILED", message: "not stored" }],
       }),
-      settleRequest(second, { kind: "cancelled", message: "" }),
+      commitRequest(second, { kind: "cancelled", message: "" }),
     ]);
     assert.deepEqual(results, [{ applied: true }, { applied: true }, { applied: true }]);
     const done = await store.getTask(a ?? 0);
@@ -58,10 +58,10 @@ describe("store: settle", () => {
       peakRssBytes: 3 * 2 ** 40,
     };
     const ended = (key: ClaimedAttempt, told?: AttemptMetrics) => {
-      const request = settleRequest(key, SUCCEEDED);
-      return told ? { ...request, settlement: { ...request.settlement, metrics: told } } : request;
+      const request = commitRequest(key, SUCCEEDED);
+      return told ? { ...request, decision: { ...request.decision, metrics: told } } : request;
     };
-    await store.settle([
+    await store.commitResults([
       ended(phased, metrics),
       ended(plain, { ...metrics, phases: [] }),
       ended(silent),
@@ -77,18 +77,18 @@ describe("store: settle", () => {
     const sessionId = await fixture.session();
     const [moved, queued, ended, good] = await fixture.submit("fenced", 4);
     const old = await fixture.claimOne(moved ?? 0, sessionId);
-    await store.settle([settleRequest(old, { kind: "released", reason: "drain" })]);
+    await store.commitResults([commitRequest(old, { kind: "released", reason: "drain" })]);
     const current = await fixture.claimOne(moved ?? 0, sessionId);
     const over = await fixture.claimOne(ended ?? 0, sessionId);
-    await store.settle([settleRequest(over, SUCCEEDED)]);
+    await store.commitResults([commitRequest(over, SUCCEEDED)]);
     const fine = await fixture.claimOne(good ?? 0, sessionId);
     const before = await rows();
-    const results = await store.settle([
-      settleRequest(old, SUCCEEDED),
-      settleRequest({ ...current, epoch: current.epoch + 1 }, failed()),
-      settleRequest({ ...current, taskId: queued ?? 0, epoch: 0 }, SUCCEEDED),
-      settleRequest(over, failed()),
-      settleRequest(fine, SUCCEEDED),
+    const results = await store.commitResults([
+      commitRequest(old, SUCCEEDED),
+      commitRequest({ ...current, epoch: current.epoch + 1 }, failed()),
+      commitRequest({ ...current, taskId: queued ?? 0, epoch: 0 }, SUCCEEDED),
+      commitRequest(over, failed()),
+      commitRequest(fine, SUCCEEDED),
     ]);
     assert.deepEqual(
       results.map(({ applied }) => applied),
@@ -114,8 +114,8 @@ describe("store: settle", () => {
     for (const taskId of await fixture.submit("ends-race", 20)) {
       const attempt = await fixture.claimOne(taskId, sessionId);
       const [a, b] = await Promise.all([
-        store.settle([settleRequest(attempt, SUCCEEDED)]),
-        other.settle([settleRequest(attempt, failed())]),
+        store.commitResults([commitRequest(attempt, SUCCEEDED)]),
+        other.commitResults([commitRequest(attempt, failed())]),
       ]);
       assert.equal([...a, ...b].filter(({ applied }) => applied).length, 1, `task ${taskId}`);
       const task = await store.getTask(taskId);
@@ -139,7 +139,7 @@ describe("store: settle", () => {
         progress: { fraction: 0.9, message: "nearly" },
       },
     ]);
-    await store.settle([settleRequest(attempt, failed())]);
+    await store.commitResults([commitRequest(attempt, failed())]);
     const task = await store.getTask(taskId ?? 0);
     assert.equal(task?.state, "queued");
     assert.equal(task?.sessionId, undefined);
@@ -172,7 +172,7 @@ describe("store: settle", () => {
       const attempt = await fixture.claimOne(taskId, sessionId);
       const later = "now() + interval '1 hour'";
       await db.query(`update task set accept_time = ${later}, start_time = ${later} where id = $1`, [taskId]);
-      await store.settle([settleRequest(attempt, outcome)]);
+      await store.commitResults([commitRequest(attempt, outcome)]);
       const task = await store.getTask(taskId);
       const [requeued] = await store.getAttempts(taskId);
       const { acceptTime, startTime } = requeued ?? task ?? {};
@@ -188,8 +188,8 @@ describe("store: settle", () => {
     for (const outcome of [failed("non_retryable"), failed()]) {
       const [taskId = 0] = await fixture.submit("never-accepted");
       const attempt = await fixture.claimOne(taskId, sessionId);
-      const request = settleRequest(attempt, outcome);
-      await store.settle([{ ...request, acceptAgeMs: undefined, startAgeMs: undefined }]);
+      const request = commitRequest(attempt, outcome);
+      await store.commitResults([{ ...request, acceptAgeMs: undefined, startAgeMs: undefined }]);
       const [requeued] = await store.getAttempts(taskId);
       const task = await store.getTask(taskId);
       const kept = requeued ?? task;
@@ -202,9 +202,9 @@ describe("store: settle", () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session();
     const [taskId] = await fixture.submit("costs");
-    const run = async (outcome: Parameters<typeof settleRequest>[1]) => {
+    const run = async (outcome: Parameters<typeof commitRequest>[1]) => {
       const attempt = await fixture.claimOne(taskId ?? 0, sessionId);
-      await store.settle([settleRequest(attempt, outcome)]);
+      await store.commitResults([commitRequest(attempt, outcome)]);
       await db.query("update task set wake_time = null where id = $1", [taskId]);
       const task = await store.getTask(taskId ?? 0);
       return [task?.epoch, task?.attemptCount, task?.outOfMemoryCount];
@@ -215,7 +215,7 @@ describe("store: settle", () => {
     assert.equal((await store.getAttempts(taskId ?? 0)).length, 3);
   });
 
-  it("settles a batch of hundreds of all kinds", async () => {
+  it("commits a batch of hundreds of all kinds", async () => {
     const { store } = fixture;
     const sessionId = await fixture.session();
     const ids = await fixture.submit("many", 400);
@@ -226,8 +226,8 @@ describe("store: settle", () => {
       failed("non_retryable"),
       { kind: "released", reason: "x" },
     ] as const;
-    const results = await store.settle(
-      claimed.map((attempt, n) => settleRequest(attempt, outcomes[n % 4] ?? SUCCEEDED)),
+    const results = await store.commitResults(
+      claimed.map((attempt, n) => commitRequest(attempt, outcomes[n % 4] ?? SUCCEEDED)),
     );
     assert.ok(results.every(({ applied }) => applied));
     for (const [n, attempt] of claimed.entries()) {
