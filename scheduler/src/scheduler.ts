@@ -11,16 +11,17 @@ import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { isAbsence } from "./domain/errors.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
+import { Diagnoser } from "./queries/diagnoser.ts";
 import { Explainer } from "./queries/explainer.ts";
+import { OverviewSource } from "./queries/overview.ts";
+import { WorkerList } from "./queries/worker-list.ts";
 import { RefusedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";
 import { Auth } from "./rpc/server/auth.ts";
 import { Calls } from "./rpc/server/calls.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/server/grpc-server.ts";
 import { guarded } from "./rpc/server/guarded.ts";
-import { Diagnoser } from "./rpc/services/diagnoser.ts";
 import { fleetService } from "./rpc/services/fleet-service.ts";
-import { OverviewSource } from "./rpc/services/overview.ts";
 import { taskService } from "./rpc/services/task-service.ts";
 import { workerService } from "./rpc/services/worker-service.ts";
 import { Doorman } from "./rpc/streams/rejected-stream.ts";
@@ -199,7 +200,8 @@ export async function startScheduler(options: {
       announceMs: announceLeaseMs(config),
     });
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
-    const parts = { ...dispatch, store, explainer, diagnoser, overview };
+    const workers = new WorkerList({ store, fleet: dispatch.fleet });
+    const parts = { ...dispatch, store, explainer, diagnoser, overview, workers };
     const { watchHeartbeatMs, maxAgeMs, maxAgeGraceMs } = config.connections;
     const watchLimits = {
       heartbeatMs: watchHeartbeatMs,

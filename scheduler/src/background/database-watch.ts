@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { DatabaseAvailability, DatabaseOutage } from "../domain/database/availability.ts";
 import { conditionRemedy, type DatabaseCondition } from "../domain/database/database-condition.ts";
 import { type DatabaseLock, DatabaseLockedError } from "../domain/database/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
@@ -8,21 +9,11 @@ import type { Logger } from "../telemetry/logs/logger.ts";
 /** A database that answers nothing for this long while it is asked is called unavailable, milliseconds. */
 const ANSWER_WITHIN_MS = 1_000;
 
-/** A time in which the database cannot be used. */
-export interface DatabaseOutage {
-  readonly awayMs: number;
-  /** What the last try said. */
-  readonly error: string;
-  readonly condition: DatabaseCondition;
-  /** Undefined when it is away; otherwise it answers. */
-  readonly lock: DatabaseLock | undefined;
-}
-
 /**
  * Knows whether the database can be used: says once when it goes away and once when it is back, and keeps
  * callers from waiting for one that is away.
  */
-export class DatabaseWatch {
+export class DatabaseWatch implements DatabaseAvailability {
   readonly #store: Pick<Store, "probe" | "lastAnswerMs">;
   readonly #clock: Clock;
   readonly #log: Pick<Logger, "error" | "info">;

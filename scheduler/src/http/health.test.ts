@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { DatabaseWatch } from "../background/database-watch.ts";
-import type { Loop } from "../background/loop.ts";
-import type { Clock } from "../clock.ts";
-import { DatabaseUnavailableError } from "../domain/errors.ts";
-import { Health, type HealthParts } from "./health.ts";
 
-type LoopFacts = Pick<Loop, "name" | "intervalMs" | "lastTickAt" | "lastError">;
+import type { Clock } from "../clock.ts";
+import type { DatabaseAvailability } from "../domain/database/availability.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { Health, type HealthParts, type LoopTicks } from "./health.ts";
 
 /** Health over facts that the test sets, at a time that it sets. */
 function health(facts: {
-  loops?: readonly LoopFacts[];
+  loops?: readonly LoopTicks[];
   unavailable?: string;
   listening?: boolean;
   missing?: () => readonly string[];
@@ -18,7 +16,7 @@ function health(facts: {
 }) {
   let now = 0;
   const clock: Pick<Clock, "monotonic"> = { monotonic: () => now };
-  const database: Pick<DatabaseWatch, "runOnce" | "unavailable"> = {
+  const database: Pick<DatabaseAvailability, "runOnce" | "unavailable"> = {
     runOnce: async () => undefined,
     unavailable: facts.unavailable,
   };
@@ -42,7 +40,7 @@ function health(facts: {
 }
 
 describe("liveness", () => {
-  const loop = (facts: Partial<LoopFacts>): LoopFacts => ({
+  const loop = (facts: Partial<LoopTicks>): LoopTicks => ({
     name: "recovery",
     intervalMs: 5_000,
     lastTickAt: 0,

@@ -1,6 +1,5 @@
-import type { DatabaseWatch } from "../background/database-watch.ts";
-import type { Loop } from "../background/loop.ts";
 import type { Clock } from "../clock.ts";
+import type { DatabaseAvailability } from "../domain/database/availability.ts";
 
 /** A loop that has not come round for this many of its intervals is dead or starved. */
 const LATE_INTERVALS = 3;
@@ -28,10 +27,20 @@ export interface HealthReport {
   readonly checks: Readonly<Record<string, HealthCheck>>;
 }
 
-/** What the checks look at. */
+/** When a periodic service last ran. */
+export interface LoopTicks {
+  readonly name: string;
+  readonly intervalMs: number;
+  /** End of its last run, failed or not, monotonic milliseconds; undefined before the first. */
+  readonly lastTickAt: number | undefined;
+  /** Error of the last run; undefined when it did not fail. */
+  readonly lastError: unknown;
+}
+
+/** What the checks read. */
 export interface HealthParts {
-  readonly database: Pick<DatabaseWatch, "runOnce" | "unavailable">;
-  readonly loops: readonly Pick<Loop, "name" | "intervalMs" | "lastTickAt" | "lastError">[];
+  readonly database: Pick<DatabaseAvailability, "runOnce" | "unavailable">;
+  readonly loops: readonly LoopTicks[];
   readonly clock: Pick<Clock, "monotonic">;
   readonly stopping: AbortSignal;
   /** Addresses that are listened on, by name; undefined until they are. */

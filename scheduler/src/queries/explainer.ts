@@ -1,9 +1,9 @@
-import type { DatabaseOutage } from "../background/database-watch.ts";
 import type { Clock } from "../clock.ts";
 import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import { type Backlog, shownCount } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { Registry } from "../dispatch/sessions/registry.ts";
+import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { mayBeLocked, withLock } from "../domain/database/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { allAttempts } from "../domain/explain/attempts.ts";
@@ -23,10 +23,10 @@ import { type Candidate, removedBy } from "../domain/matching/match.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
-import { explainWithRefusals } from "../rpc/services/rejected-workers.ts";
 import { Slices } from "../slices.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import type { FleetView } from "./fleet-view.ts";
+import { explainWithRefusals } from "./rejected-workers.ts";
 
 /** Workers that have gone and are looked at for who could have run a task. */
 const MAX_GONE = 200;
@@ -47,14 +47,6 @@ const LOCKED_AFTER_MS = 1_000;
 /** What is recorded when a session ends. */
 const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
 
-/** Whether the database can be used. */
-export interface Availability {
-  /** Does what needs the database. @throws DatabaseUnavailableError at once when it is away. */
-  run<T>(work: () => Promise<T>): Promise<T>;
-  /** Undefined while the database can be used. */
-  readonly outage: DatabaseOutage | undefined;
-}
-
 /** What the explainer works with. */
 export interface ExplainerParts {
   readonly store: Store;
@@ -64,7 +56,7 @@ export interface ExplainerParts {
   readonly fleet: FleetView;
   readonly backlog: Backlog;
   readonly clock: Clock;
-  readonly database: Availability;
+  readonly database: Pick<DatabaseAvailability, "run" | "outage">;
   readonly schedulerId: string;
   /** A supervisor that was not heard of for this long is silent. */
   readonly silentAfterMs: number;

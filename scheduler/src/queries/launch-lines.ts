@@ -7,14 +7,14 @@ import {
   registerTimeLeftMs,
 } from "../domain/workers/launch.ts";
 
-/** A launch as a line among the workers, with what is to be said of it in a few words. */
-export interface LaunchLine {
+/** A worker as a line of an overview, and its problem in a few words; empty when it has none. */
+export interface WorkerOverview {
   readonly line: WorkerLine;
   readonly problem: string;
 }
 
 /** A process that was launched and has not registered. @param now The database's clock. */
-export function startingLine(launch: LaunchRecord, now: Date): LaunchLine {
+export function startingLine(launch: LaunchRecord, now: Date): WorkerOverview {
   const left = registerTimeLeftMs(launch, now);
   const timeout = left > 0 ? `${span(left)} left` : "its time to register is over";
   return {
@@ -24,7 +24,7 @@ export function startingLine(launch: LaunchRecord, now: Date): LaunchLine {
 }
 
 /** A process that ended before it had registered, and was not started again. @param now The database's clock. */
-export function failedStartLine(launch: LaunchRecord, now: Date): LaunchLine | undefined {
+export function failedStartLine(launch: LaunchRecord, now: Date): WorkerOverview | undefined {
   const { end } = launch;
   if (!end) return undefined;
   const how = end.exit ? exitInWords(end.exit) : "its supervisor fell silent";

@@ -10,33 +10,35 @@ import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
 import { timeline } from "../../domain/tasks/timeline.ts";
 import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
-import { hasRegistered, type WorkerRecord, workerState } from "../../domain/workers/worker.ts";
+import { hasRegistered, type WorkerRecord } from "../../domain/workers/worker.ts";
+import type { Diagnoser } from "../../queries/diagnoser.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { FleetView } from "../../queries/fleet-view.ts";
+import type { OverviewSource } from "../../queries/overview.ts";
+import { type ListedWorker, positionAfter, type WorkerList } from "../../queries/worker-list.ts";
 import type { EventRecord, Store } from "../../store/store.ts";
+import { fromDiagnosis } from "../convert/diagnosis.ts";
 import { fittedWorker } from "../convert/fitted-worker.ts";
 import { fromEvent, fromWorker, toWorkerState } from "../convert/from-domain.ts";
 import { fromExplanation } from "../convert/from-explanation.ts";
 import { fromLaunch } from "../convert/from-launch.ts";
 import { fromQueue } from "../convert/from-queue.ts";
 import { fitPage } from "../convert/message-size.ts";
+import { fromOverview } from "../convert/overview.ts";
+import { refusedWorker, withRefusals } from "../convert/rejected-worker.ts";
 import { storable } from "../convert/text.ts";
 import { durationFault, timestampFromDate } from "../convert/time.ts";
 import { MAX_MS, toMs } from "../convert/to-domain.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
-import type { Diagnoser } from "./diagnoser.ts";
-import type { OverviewSource } from "./overview.ts";
-import { nameToken, pageSize, pageToken, parseNameToken, parsePageToken } from "./pages.ts";
 import {
-  byWorker,
-  isWorker,
+  nameToken,
+  pageSize,
+  pageToken,
+  parseNameToken,
+  parsePageToken,
   parseWorkerToken,
-  refusedPage,
-  refusedToken,
-  refusedWorker,
-  withRefusals,
-} from "./rejected-workers.ts";
+  workerToken,
+} from "./pages.ts";
 
 /** The feed is read this often for watchers. */
 const WATCH_POLL_MS = 250;
@@ -59,7 +61,7 @@ export interface FleetServiceParts {
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
-  readonly fleet: Pick<FleetView, "activeCount">;
+  readonly workers: WorkerList;
   readonly diagnoser: Diagnoser;
   readonly overview: OverviewSource;
   readonly launches: Launches;
@@ -72,64 +74,34 @@ export interface FleetServiceParts {
 
 /** Handlers of FleetService. */
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
-  const { store, control, explainer, fleet, launches } = parts;
-  const shown = (worker: WorkerRecord, now: Date) =>
-    fittedWorker(
-      fromWorker({ ...worker, activeCount: fleet.activeCount(worker) }, now, launches.silentAfterMs),
-      parts.pageBytes,
-    );
+  const { store, control, explainer, launches, workers } = parts;
+  const shown = (worker: ListedWorker, now: Date) =>
+    worker.kind === "refused"
+      ? refusedWorker(worker.refusals)
+      : withRefusals(
+          fittedWorker(fromWorker(worker.record, now, launches.silentAfterMs), parts.pageBytes),
+          worker.refusals,
+        );
   return {
     async listWorkers(request) {
       const limit = pageSize(request.pageSize, 50);
-      const wanted = new Set(request.states.flatMap((state) => toWorkerState(state) ?? []));
-      const gone = wanted.has("gone") || wanted.has("lost");
-      const now = await store.databaseTime();
-      const found: WorkerRecord[] = [];
-      const asked = wanted.has("refused");
-      const refusals = byWorker(
-        (await store.listRefusals(undefined)).filter((each) => asked || isWorker(each)),
-      );
-      const position = parseWorkerToken(request.pageToken);
-      const listsRefused = wanted.size === 0 || wanted.has("refused");
-      const refused = (afterId: string, room: number) =>
-        refusedPage(refusals, { pool: request.pool, afterId, limit: room });
-      if ("afterRefused" in position) return refused(position.afterRefused, limit);
-      if (wanted.size === 1 && wanted.has("refused")) return refused("", limit);
-      let beforeId = position.beforeId;
-      let more = true;
-      while (found.length <= limit && more) {
-        const rows = await store.listWorkers({
-          pool: storable(request.pool, 256) || undefined,
-          living: wanted.size > 0 && !gone ? true : undefined,
-          beforeId,
-          limit: limit + 1,
-        });
-        more = rows.length > limit;
-        beforeId = rows.at(-1)?.sessionId;
-        found.push(...rows.filter((worker) => wanted.size === 0 || wanted.has(workerState(worker, now))));
-      }
-      const page = fitPage(
-        found,
+      const { entries, now } = await workers.list({
+        pool: storable(request.pool, 256),
+        states: new Set(request.states.flatMap((state) => toWorkerState(state) ?? [])),
+        position: parseWorkerToken(request.pageToken),
         limit,
-        (worker) => withRefusals(shown(worker, now), refusals.get(worker.workerId) ?? []),
-        parts.pageBytes,
-      );
-      const workers = page.items;
-      if (page.more && page.last) return { workers, nextPageToken: pageToken(page.last.sessionId) };
-      if (!listsRefused) return { workers, nextPageToken: "" };
-      if (workers.length === limit) {
-        return { workers, nextPageToken: refused("", 1).workers.length > 0 ? refusedToken("") : "" };
-      }
-      const rest = refused("", limit - workers.length);
-      return { workers: [...workers, ...rest.workers], nextPageToken: rest.nextPageToken };
+      });
+      const page = fitPage(entries, limit, (worker) => shown(worker, now), parts.pageBytes);
+      return {
+        workers: page.items,
+        nextPageToken: page.more && page.last ? workerToken(positionAfter(page.last)) : "",
+      };
     },
 
     async getWorker({ workerId }) {
-      const refusals = await refusalsOf(store, workerId);
-      if (refusals.length > 0 && !(await store.getWorker(workerId)))
-        return { worker: refusedWorker(refusals) };
-      const worker = await requireWorker(store, workerId);
-      return { worker: withRefusals(shown(worker, await store.databaseTime()), refusals) };
+      const worker = await workers.get(storable(workerId, 256));
+      if (!worker) throw workerNotFound(workerId);
+      return { worker: shown(worker, await store.databaseTime()) };
     },
 
     async explainWorker({ workerId }) {
@@ -157,7 +129,9 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         );
       }
       await control.drain(worker.sessionId, storable(reason, 1_024) || "asked by an operator", toMs(timeout));
-      return { worker: shown(await requireWorker(store, workerId), await store.databaseTime()) };
+      const drained = await workers.get(worker.workerId);
+      if (!drained) throw workerNotFound(workerId);
+      return { worker: shown(drained, await store.databaseTime()) };
     },
 
     async listQueues(request) {
@@ -259,7 +233,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     async diagnose() {
-      return { diagnosis: await parts.diagnoser.diagnose() };
+      return { diagnosis: fromDiagnosis(await parts.diagnoser.diagnose()) };
     },
 
     async getOverview({ limit }) {
@@ -268,7 +242,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
           violations: [{ field: "limit", description: `${limit} is not between 1 and 100` }],
         });
       }
-      return { overview: await parts.overview.get(limit || 20) };
+      return { overview: fromOverview(await parts.overview.get(limit || 20)) };
     },
 
     watchEvents: (request, { signal }) =>

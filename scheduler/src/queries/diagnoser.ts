@@ -1,20 +1,18 @@
-import { create } from "@bufbuild/protobuf";
-import { CheckStatus, type Diagnosis, DiagnosisSchema } from "@muster/protocol";
-import type { DatabaseWatch } from "../../background/database-watch.ts";
-import type { Clock } from "../../clock.ts";
-import type { EffectiveSetting } from "../../config/effective-settings.ts";
-import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
-import { type Check, skipped } from "../../domain/diagnosis/check.ts";
-import { databaseAway, databaseChecks } from "../../domain/diagnosis/database.ts";
-import { databaseClock, schedulerChecks } from "../../domain/diagnosis/schedulers.ts";
-import { workChecks } from "../../domain/diagnosis/work.ts";
-import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import { CONTEST_NEWS_MS } from "../../domain/explain/contested.ts";
-import type { SchedulerStatus } from "../../domain/reports.ts";
-import { readFleet } from "../../queries/fleet-facts.ts";
-import type { Store } from "../../store/store.ts";
-import type { Logger } from "../../telemetry/logs/logger.ts";
-import { durationFromMs, timestampFromMs } from "../convert/time.ts";
+// Checks the database, the schedulers and the work, for `muster doctor`.
+import type { Clock } from "../clock.ts";
+import type { EffectiveSetting } from "../config/effective-settings.ts";
+import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import type { DatabaseAvailability } from "../domain/database/availability.ts";
+import { type Check, skipped } from "../domain/diagnosis/check.ts";
+import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
+import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
+import { workChecks } from "../domain/diagnosis/work.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import { CONTEST_NEWS_MS } from "../domain/explain/contested.ts";
+import type { SchedulerStatus } from "../domain/reports.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/logs/logger.ts";
+import { readFleet } from "./fleet-facts.ts";
 
 /** A part of the look that takes longer is itself a finding. */
 const PART_WITHIN_MS = 3_000;
@@ -28,19 +26,20 @@ const FAILED_LAUNCHES_MS = 3_600_000;
 /** Entries of each list that the checks look at. */
 const LIST_LIMIT = 100;
 
-const STATUSES: Readonly<Record<Check["status"], CheckStatus>> = {
-  ok: CheckStatus.OK,
-  note: CheckStatus.NOTE,
-  warning: CheckStatus.WARNING,
-  failed: CheckStatus.FAILED,
-  skipped: CheckStatus.SKIPPED,
-};
+/** What was found, and by which scheduler. */
+export interface Diagnosis {
+  readonly schedulerId: string;
+  readonly schedulerVersion: string;
+  /** The scheduler's wall clock, milliseconds since the epoch. */
+  readonly wallTime: number;
+  readonly checks: readonly Check[];
+  readonly settings: readonly EffectiveSetting[];
+}
 
-/** What it works with. */
 export interface DiagnoserParts {
   readonly store: Store;
   readonly classes: ClassIndex;
-  readonly database: DatabaseWatch;
+  readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly scheduler: { readonly id: string; readonly address: string; readonly version: string };
@@ -81,13 +80,13 @@ export class Diagnoser {
               skipped(name, "it is kept in the database"),
             ),
           ];
-    return create(DiagnosisSchema, {
+    return {
       schedulerId: scheduler.id,
       schedulerVersion: scheduler.version,
-      schedulerTime: timestampFromMs(clock.now()),
-      checks: checks.map(fromCheck),
-      settings: [...settings],
-    });
+      wallTime: clock.now(),
+      checks,
+      settings,
+    };
   }
 
   async #database(): Promise<Check[]> {
@@ -194,20 +193,5 @@ function unanswered(part: string, why: string): Check {
     summary: `the look at ${part} did not end: ${why}`,
     evidence: [],
     remedy: "look at the scheduler's log, and at what its statements wait for (pg_stat_activity)",
-  };
-}
-
-function fromCheck({ name, status, summary, evidence, remedy }: Check) {
-  return {
-    name,
-    status: STATUSES[status],
-    summary,
-    evidence: evidence.map(({ key, value, source, ageMs }) => ({
-      key,
-      value,
-      source,
-      ...(ageMs === undefined ? {} : { age: durationFromMs(Math.max(0, Math.round(ageMs))) }),
-    })),
-    remedy,
   };
 }

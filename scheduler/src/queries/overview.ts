@@ -1,24 +1,16 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  type Overview,
-  OverviewSchema,
-  type TaskOverviewSchema,
-  type WorkerOverviewSchema,
-} from "@muster/protocol";
-import type { Clock } from "../../clock.ts";
-import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
-import { plural, span } from "../../domain/explain/reason.ts";
-import { refusalWords } from "../../domain/explain/refused.ts";
-import { formatTaskId } from "../../domain/ids.ts";
-import type { TaskLine, WorkerLine } from "../../domain/reports.ts";
-import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
-import { hasRegistered, LOOP_BLOCKED_MS } from "../../domain/workers/worker.ts";
-import { type FleetFacts, readFleet } from "../../queries/fleet-facts.ts";
-import { failedStartLine, type LaunchLine, startingLine } from "../../queries/launch-lines.ts";
-import type { Store } from "../../store/store.ts";
-import { fromWorkerState } from "../convert/from-domain.ts";
-import { durationFromMs, timestampFromDate } from "../convert/time.ts";
-import { queueOverviews } from "./queue-overviews.ts";
+// Reads the state of the fleet for `muster top`: counts, and the queues, workers and tasks that need attention.
+import type { Clock } from "../clock.ts";
+import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import { plural, span } from "../domain/explain/reason.ts";
+import { refusalWords } from "../domain/explain/refused.ts";
+import type { TaskClass } from "../domain/matching/match.ts";
+import type { TaskLine, WorkerLine } from "../domain/reports.ts";
+import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
+import type { Store } from "../store/store.ts";
+import { type FleetFacts, readFleet } from "./fleet-facts.ts";
+import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
+import { type QueueOverview, queueOverviews } from "./queue-overviews.ts";
 
 /** Most entries of a list; everything is read with this and cut to what a caller asks for. */
 const MAX_LIMIT = 100;
@@ -40,6 +32,35 @@ const RANKS: Readonly<Partial<Record<WorkerLine["state"], number>>> = {
   gone: 1,
   refused: 2,
 };
+
+/** The fleet in one answer. */
+export interface Overview {
+  readonly schedulerId: string;
+  readonly schedulerVersion: string;
+  /** Living schedulers on this database. */
+  readonly schedulers: number;
+  /** The database's clock. */
+  readonly readTime: Date;
+  readonly workerStates: ReadonlyMap<WorkerLine["state"], number>;
+  readonly slots: number;
+  readonly activeSlots: number;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+  readonly stuckTasks: number;
+  readonly recentFailures: number;
+  readonly queueCount: number;
+  readonly queues: readonly QueueOverview[];
+  readonly workers: readonly WorkerOverview[];
+  readonly running: readonly TaskOverview[];
+  readonly failures: readonly TaskOverview[];
+}
+
+/** A task as a line of an overview. */
+export interface TaskOverview {
+  readonly line: TaskLine;
+  readonly taskClass: TaskClass | undefined;
+}
 
 /** The fleet in one answer. Reads are shared: ten screens cost what one costs. */
 export class OverviewSource {
@@ -85,12 +106,12 @@ export class OverviewSource {
         .flatMap(({ launch }) => (launch && failedStartLine(launch, facts.now)) ?? []),
     ];
     const living = schedulers.filter(({ leaseUntil }) => leaseUntil >= facts.now).length;
-    const overview = create(OverviewSchema, {
+    const overview = {
       ...(await describe(facts, launches)),
       schedulerId: scheduler.id,
       schedulerVersion: scheduler.version,
-      schedulerCount: Math.max(1, living),
-    });
+      schedulers: Math.max(1, living),
+    };
     const cost = clock.monotonic() - began;
     this.#last = { overview, until: clock.monotonic() + Math.max(FRESH_MS, cost * FRESH_READS) };
     return overview;
@@ -118,8 +139,8 @@ function cut(overview: Overview, limit: number): Overview {
 
 async function describe(
   facts: FleetFacts,
-  launches: readonly LaunchLine[],
-): Promise<MessageInitShape<typeof OverviewSchema>> {
+  launches: readonly WorkerOverview[],
+): Promise<Omit<Overview, "schedulerId" | "schedulerVersion" | "schedulers">> {
   const { report, now } = facts;
   const refused = recentlyRefused(facts.refusals, now);
   const states = new Map<WorkerLine["state"], number>();
@@ -130,19 +151,14 @@ async function describe(
       states.set(line.state, (states.get(line.state) ?? 0) + 1);
   const { total, entries } = await queueOverviews(facts, MAX_LIMIT);
   return {
-    readTime: timestampFromDate(now),
-    workerStates: [...states].map(([state, count]) => ({
-      state: fromWorkerState(state),
-      workerCount: BigInt(count),
-    })),
-    slotCount: BigInt(report.groups.reduce((sum, { slots }) => sum + slots, 0)),
-    activeSlotCount: BigInt(report.groups.reduce((sum, { active }) => sum + active, 0)),
-    readyCount: BigInt(total.ready),
-    scheduledCount: BigInt(total.scheduled),
-    activeCount: BigInt(total.active),
-    stuckCount: BigInt(report.stuckCount),
-    recentFailureCount: BigInt(report.failureCount),
-    queueCount: BigInt(facts.queues.length),
+    readTime: now,
+    workerStates: states,
+    slots: report.groups.reduce((sum, { slots }) => sum + slots, 0),
+    activeSlots: report.groups.reduce((sum, { active }) => sum + active, 0),
+    ...total,
+    stuckTasks: report.stuckCount,
+    recentFailures: report.failureCount,
+    queueCount: facts.queues.length,
     queues: entries,
     workers: [
       ...report.workers.map((line) => ({ line, problem: problemOf(line) })),
@@ -150,10 +166,9 @@ async function describe(
       ...refused.map((refusal) => ({ line: refusedLine(refusal, now), problem: refusalProblem(refusal) })),
     ]
       .sort((a, b) => rank(a) - rank(b))
-      .slice(0, MAX_LIMIT)
-      .map(({ line, problem }) => fromWorkerLine(line, problem)),
-    running: report.running.map((task) => fromTaskLine(task, facts)),
-    failures: report.failures.map((task) => fromTaskLine(task, facts)),
+      .slice(0, MAX_LIMIT),
+    running: report.running.map((line) => ({ line, taskClass: facts.classOf(line.classId) })),
+    failures: report.failures.map((line) => ({ line, taskClass: facts.classOf(line.classId) })),
   };
 }
 
@@ -165,7 +180,7 @@ function recentlyRefused(refusals: readonly RefusalRecord[], now: Date): Refusal
   return [...new Map(recent.toReversed().map((refusal) => [refusal.workerId, refusal])).values()];
 }
 
-function rank({ line, problem }: { line: WorkerLine; problem: string }): number {
+function rank({ line, problem }: WorkerOverview): number {
   return RANKS[line.state] ?? (problem === "" ? 9 : 3);
 }
 
@@ -196,38 +211,4 @@ function refusedLine({ workerId, claims, lastTime }: RefusalRecord, now: Date): 
     pool: claims.pool,
     silentMs: now.getTime() - lastTime.getTime(),
   };
-}
-
-function fromWorkerLine(line: WorkerLine, problem: string): MessageInitShape<typeof WorkerOverviewSchema> {
-  return {
-    workerId: line.workerId,
-    state: fromWorkerState(line.state),
-    problem,
-    activeCount: line.active,
-    slotCount: line.slots,
-    pool: line.pool,
-    ...(line.silentMs === undefined ? {} : { heartbeatAge: age(line.silentMs) }),
-  };
-}
-
-function fromTaskLine(task: TaskLine, { classOf }: FleetFacts): MessageInitShape<typeof TaskOverviewSchema> {
-  const taskClass = classOf(task.classId);
-  const { fraction, done, total } = task.progress ?? {};
-  const share = fraction ?? (done !== undefined && total ? done / total : undefined);
-  return {
-    taskId: formatTaskId(task.taskId),
-    type: taskClass?.type ?? "",
-    queue: taskClass?.queue ?? "",
-    workerId: task.workerId,
-    phase: task.phase,
-    age: age(task.ageMs),
-    stuck: task.stuck,
-    failureCode: task.failureCode,
-    failureMessage: task.failureMessage,
-    ...(share === undefined ? {} : { progress: Math.min(1, Math.max(0, share)) }),
-  };
-}
-
-function age(ms: number) {
-  return durationFromMs(Math.max(0, Math.round(ms)));
 }

@@ -1,14 +1,21 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { QueueOverviewSchema } from "@muster/protocol";
-import { largest } from "../../domain/largest.ts";
-import type { Coverage } from "../../domain/matching/coverage.ts";
-import type { FleetFacts } from "../../queries/fleet-facts.ts";
-import { Slices } from "../../slices.ts";
-import type { TypeDepth } from "../../store/store.ts";
-import { fromQueue } from "../convert/from-queue.ts";
+// Sums the depths of task classes by queue, and ranks the queues by how much they need attention.
+import { largest } from "../domain/largest.ts";
+import type { Coverage } from "../domain/matching/coverage.ts";
+import { Slices } from "../slices.ts";
+import type { QueueDepth, TypeDepth } from "../store/store.ts";
+import type { FleetFacts } from "./fleet-facts.ts";
 
 /** Types of a queue in an overview, those with the most ready tasks. */
 const MAX_TYPES = 10;
+
+/** A queue as a line of an overview. */
+export interface QueueOverview {
+  readonly depth: QueueDepth;
+  /** Ready tasks that no living worker suits. */
+  readonly unservable: number;
+  /** Type of the one of them that has waited longest; empty when there is none. */
+  readonly unservableType: string;
+}
 
 interface Depth {
   ready: number;
@@ -31,7 +38,7 @@ interface QueueSum extends Depth {
 export async function queueOverviews(
   facts: FleetFacts,
   limit: number,
-): Promise<{ total: Depth; entries: MessageInitShape<typeof QueueOverviewSchema>[] }> {
+): Promise<{ total: Depth; entries: QueueOverview[] }> {
   const total = { ready: 0, scheduled: 0, active: 0 };
   const queues = new Map<string, QueueSum>(facts.queues.map((row) => [row.name, emptySum(row)]));
   const slices = new Slices();
@@ -76,11 +83,16 @@ function add(sum: Depth, { ready, scheduled, active }: Readonly<Depth>): void {
   sum.active += active;
 }
 
-function describe(queue: QueueSum): MessageInitShape<typeof QueueOverviewSchema> {
+function describe(queue: QueueSum): QueueOverview {
   const types = largest(queue.types.values(), MAX_TYPES, byReady);
+  const { ready, scheduled, active, oldestReadyAgeMs } = queue;
   return {
-    queue: fromQueue({ ...queue.row, ...queue, types, typeCount: queue.types.size }),
-    unservableCount: BigInt(queue.unservable),
+    depth: {
+      ...queue.row,
+      ...{ ready, scheduled, active, oldestReadyAgeMs },
+      ...{ types, typeCount: queue.types.size },
+    },
+    unservable: queue.unservable,
     unservableType: queue.oldestUnservable?.taskClass.type ?? "",
   };
 }

@@ -1,0 +1,39 @@
+// What is known of workers that were refused at registration.
+import type { Explanation } from "../domain/explain/reason.ts";
+import { explainRefusals } from "../domain/explain/refused.ts";
+import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+
+/** False for a peer that broke the protocol: a port scanner or a program under development. */
+export function isWorker({ code }: RefusalRecord): boolean {
+  return code === "BAD_TOKEN" || code === "VERSION_MISMATCH";
+}
+
+/** Refusals by worker id, each list the latest first. */
+export function byWorker(refusals: readonly RefusalRecord[]): Map<string, RefusalRecord[]> {
+  return Map.groupBy(refusals, ({ workerId }) => workerId);
+}
+
+/**
+ * The explanation of a worker with what was refused in its name.
+ *
+ * @param explanation Of its newest session; undefined when it was never registered.
+ * @param goneTime When that session ended; undefined while it lives.
+ * @param now The database's clock.
+ */
+export function explainWithRefusals(
+  workerId: string,
+  explanation: Explanation | undefined,
+  goneTime: Date | undefined,
+  refusals: readonly RefusalRecord[],
+  now: Date,
+): Explanation {
+  const refused = explainRefusals(refusals, now);
+  if (!explanation) return { subject: workerId, state: "refused", reasons: refused };
+  const [latest] = refusals;
+  if (!latest) return explanation;
+  if (latest.holder === "itself") return { ...explanation, reasons: [...refused, ...explanation.reasons] };
+  // A worker that was refused after its session ended is in state refused: that is the newer fact.
+  if (goneTime && latest.lastTime > goneTime)
+    return { ...explanation, state: "refused", reasons: [...refused, ...explanation.reasons] };
+  return { ...explanation, reasons: [...explanation.reasons, ...refused] };
+}

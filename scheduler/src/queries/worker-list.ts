@@ -1,0 +1,115 @@
+// Lists workers: sessions, newest first, then workers that were refused and have no living process, by id.
+import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import { type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
+import type { Store } from "../store/store.ts";
+import type { FleetView } from "./fleet-view.ts";
+import { byWorker, isWorker } from "./rejected-workers.ts";
+
+/** A worker with what was refused in its name, the latest first. */
+export type ListedWorker =
+  | { readonly kind: "session"; readonly record: WorkerRecord; readonly refusals: readonly RefusalRecord[] }
+  | { readonly kind: "refused"; readonly workerId: string; readonly refusals: readonly RefusalRecord[] };
+
+/** Where a list goes on: among the sessions, or among the refused workers. */
+export type ListPosition =
+  | { readonly kind: "session"; readonly beforeId: number | undefined }
+  | { readonly kind: "refused"; readonly afterId: string };
+
+/** Which workers are listed. */
+export interface WorkerListFilter {
+  /** Empty for all. */
+  readonly pool: string;
+  /** Empty for all. */
+  readonly states: ReadonlySet<WorkerState>;
+  readonly position: ListPosition;
+  readonly limit: number;
+}
+
+/** Reads the list of workers and single workers. */
+export class WorkerList {
+  readonly #store: Store;
+  readonly #fleet: Pick<FleetView, "activeCount">;
+
+  constructor({ store, fleet }: { store: Store; fleet: Pick<FleetView, "activeCount"> }) {
+    this.#store = store;
+    this.#fleet = fleet;
+  }
+
+  /**
+   * At most `limit` entries after the position, and one more when there is one.
+   *
+   * @returns `now` by the database's clock.
+   */
+  async list(filter: WorkerListFilter): Promise<{ entries: ListedWorker[]; now: Date }> {
+    const { states, position, limit } = filter;
+    const now = await this.#store.databaseTime();
+    const all = await this.#store.listRefusals(undefined);
+    const refusals = byWorker(all.filter((each) => states.has("refused") || isWorker(each)));
+    const onlyRefused = position.kind === "refused" || (states.size === 1 && states.has("refused"));
+    const sessions = onlyRefused ? [] : await this.#sessions(filter, now);
+    const entries = sessions.map(
+      (record): ListedWorker => ({
+        kind: "session",
+        record: this.#withActiveCount(record),
+        refusals: refusals.get(record.workerId) ?? [],
+      }),
+    );
+    if (states.size > 0 && !states.has("refused")) return { entries, now };
+    const room = Math.max(0, limit + 1 - entries.length);
+    return { entries: [...entries, ...refusedEntries(refusals, filter).slice(0, room)], now };
+  }
+
+  /** A worker by its id; undefined when it neither registered nor was refused. */
+  async get(workerId: string): Promise<ListedWorker | undefined> {
+    if (workerId === "") return undefined;
+    const refusals = await this.#store.listRefusals(workerId);
+    const record = await this.#store.getWorker(workerId);
+    if (record) return { kind: "session", record: this.#withActiveCount(record), refusals };
+    return refusals.length > 0 ? { kind: "refused", workerId, refusals } : undefined;
+  }
+
+  /** At most `limit + 1` sessions: the filter by state is applied here, because a state depends on the time. */
+  async #sessions({ pool, states, position, limit }: WorkerListFilter, now: Date): Promise<WorkerRecord[]> {
+    const gone = states.has("gone") || states.has("lost");
+    const found: WorkerRecord[] = [];
+    let beforeId = position.kind === "session" ? position.beforeId : undefined;
+    let more = true;
+    while (found.length <= limit && more) {
+      const rows = await this.#store.listWorkers({
+        pool: pool || undefined,
+        living: states.size > 0 && !gone ? true : undefined,
+        beforeId,
+        limit: limit + 1,
+      });
+      more = rows.length > limit;
+      beforeId = rows.at(-1)?.sessionId;
+      found.push(...rows.filter((worker) => states.size === 0 || states.has(workerState(worker, now))));
+    }
+    return found.slice(0, limit + 1);
+  }
+
+  #withActiveCount(record: WorkerRecord): WorkerRecord {
+    return { ...record, activeCount: this.#fleet.activeCount(record) };
+  }
+}
+
+/** The position after an entry. */
+export function positionAfter(entry: ListedWorker): ListPosition {
+  return entry.kind === "session"
+    ? { kind: "session", beforeId: entry.record.sessionId }
+    : { kind: "refused", afterId: entry.workerId };
+}
+
+function refusedEntries(
+  refusals: ReadonlyMap<string, readonly RefusalRecord[]>,
+  { pool, position }: WorkerListFilter,
+): ListedWorker[] {
+  const afterId = position.kind === "refused" ? position.afterId : "";
+  return [...refusals]
+    .filter(([workerId, [latest]]) => {
+      const inPool = pool === "" || latest?.claims.pool === pool;
+      return latest?.holder === "none" && inPool && workerId > afterId;
+    })
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([workerId, own]) => ({ kind: "refused", workerId, refusals: own }));
+}

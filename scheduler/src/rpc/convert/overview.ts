@@ -1,0 +1,75 @@
+// The overview of the fleet in protobuf.
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { OverviewSchema, TaskOverviewSchema, WorkerOverviewSchema } from "@muster/protocol";
+import { formatTaskId } from "../../domain/ids.ts";
+import type { WorkerOverview } from "../../queries/launch-lines.ts";
+import type { Overview, TaskOverview } from "../../queries/overview.ts";
+import { fromWorkerState } from "./from-domain.ts";
+import { fromQueue } from "./from-queue.ts";
+import { durationFromMs, timestampFromDate } from "./time.ts";
+
+/** An overview in protobuf. */
+export function fromOverview(overview: Overview): MessageInitShape<typeof OverviewSchema> {
+  return {
+    readTime: timestampFromDate(overview.readTime),
+    schedulerId: overview.schedulerId,
+    schedulerVersion: overview.schedulerVersion,
+    schedulerCount: overview.schedulers,
+    workerStates: [...overview.workerStates].map(([state, count]) => ({
+      state: fromWorkerState(state),
+      workerCount: BigInt(count),
+    })),
+    slotCount: BigInt(overview.slots),
+    activeSlotCount: BigInt(overview.activeSlots),
+    readyCount: BigInt(overview.ready),
+    scheduledCount: BigInt(overview.scheduled),
+    activeCount: BigInt(overview.active),
+    stuckCount: BigInt(overview.stuckTasks),
+    recentFailureCount: BigInt(overview.recentFailures),
+    queueCount: BigInt(overview.queueCount),
+    queues: overview.queues.map(({ depth, unservable, unservableType }) => ({
+      queue: fromQueue(depth),
+      unservableCount: BigInt(unservable),
+      unservableType,
+    })),
+    workers: overview.workers.map(fromWorkerOverview),
+    running: overview.running.map(fromTaskOverview),
+    failures: overview.failures.map(fromTaskOverview),
+  };
+}
+
+function fromWorkerOverview({
+  line,
+  problem,
+}: WorkerOverview): MessageInitShape<typeof WorkerOverviewSchema> {
+  return {
+    workerId: line.workerId,
+    state: fromWorkerState(line.state),
+    problem,
+    activeCount: line.active,
+    slotCount: line.slots,
+    pool: line.pool,
+    ...(line.silentMs === undefined ? {} : { heartbeatAge: age(line.silentMs) }),
+  };
+}
+
+function fromTaskOverview({ line, taskClass }: TaskOverview): MessageInitShape<typeof TaskOverviewSchema> {
+  const { fraction, done, total } = line.progress ?? {};
+  const share = fraction ?? (done !== undefined && total ? done / total : undefined);
+  return {
+    taskId: formatTaskId(line.taskId),
+    type: taskClass?.type ?? "",
+    queue: taskClass?.queue ?? "",
+    workerId: line.workerId,
+    phase: line.phase,
+    age: age(line.ageMs),
+    stuck: line.stuck,
+    failureCode: line.failureCode,
+    failureMessage: line.failureMessage,
+    ...(share === undefined ? {} : { progress: Math.min(1, Math.max(0, share)) }),
+  };
+}
+
+function age(ms: number) {
+  return durationFromMs(Math.max(0, Math.round(ms)));
+}
