@@ -1,6 +1,5 @@
 import type { Clock } from "../clock.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
-import { FleetView } from "../queries/fleet-view.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
@@ -27,6 +26,7 @@ import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
 import { ResourceKeeper } from "./resources/resource-requester.ts";
+import { FleetView } from "./sessions/fleet-view.ts";
 import { Sessions } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
 import { SessionEnds } from "./sessions/session-terminator.ts";

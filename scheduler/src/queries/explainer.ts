@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import { type Backlog, shownCount } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { Registry } from "../dispatch/sessions/registry.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { mayBeLocked, withLock } from "../domain/database/database-lock.ts";
@@ -25,7 +26,6 @@ import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
-import type { FleetView } from "./fleet-view.ts";
 import { explainWithRefusals } from "./rejected-workers.ts";
 
 /** Workers that have gone and are looked at for who could have run a task. */

@@ -1,8 +1,9 @@
 // Lists workers: sessions, newest first, then workers that were refused and have no living process, by id.
+
+import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
 import { type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
 import type { Store } from "../store/store.ts";
-import type { FleetView } from "./fleet-view.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
 /** A worker with what was refused in its name, the latest first. */

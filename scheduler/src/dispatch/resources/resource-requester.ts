@@ -2,13 +2,13 @@ import type { Clock } from "../../clock.ts";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { names } from "../../domain/explain/fleet.ts";
 import { planResource, type ResourcePlan, type Want } from "../../domain/workers/resource-plan.ts";
-import type { FleetView } from "../../queries/fleet-view.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Journal } from "../attempts/event-writer.ts";
 import type { Peers } from "../claiming/peers.ts";
 import { type Backlog, shownCount } from "../matching/backlog.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import type { FleetView } from "../sessions/fleet-view.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 

@@ -10,7 +10,6 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
 } from "../../domain/workers/worker.ts";
-import { keptBeat } from "../../queries/fleet-view.ts";
 import type { Renewal, SessionOpen, SessionOpened, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -22,6 +21,7 @@ import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { tellResources } from "../resources/resource-events.ts";
+import { keptBeat } from "./fleet-view.ts";
 import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";

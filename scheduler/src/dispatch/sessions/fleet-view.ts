@@ -1,12 +1,8 @@
-import type { Clock } from "../clock.ts";
-import { verdictOf } from "../dispatch/attempts/missing-attempts.ts";
-import type { LeaseSettings } from "../dispatch/limits.ts";
-import type { Registry } from "../dispatch/sessions/registry.ts";
-import type { Session } from "../dispatch/sessions/session.ts";
-import type { FleetMember, ResourceFact } from "../domain/explain/fleet.ts";
-import { formatAttemptId } from "../domain/ids.ts";
-import type { Candidate } from "../domain/matching/match.ts";
-import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type { Clock } from "../../clock.ts";
+import type { FleetMember, ResourceFact } from "../../domain/explain/fleet.ts";
+import { formatAttemptId } from "../../domain/ids.ts";
+import type { Candidate } from "../../domain/matching/match.ts";
+import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
 import {
   type BeatVerdict,
   type HeartbeatRecord,
@@ -16,9 +12,13 @@ import {
   type WorkerRecord,
   type WorkerState,
   workerState,
-} from "../domain/workers/worker.ts";
-import { Slices } from "../slices.ts";
-import type { Store } from "../store/store.ts";
+} from "../../domain/workers/worker.ts";
+import { Slices } from "../../slices.ts";
+import type { Store } from "../../store/store.ts";
+import { verdictOf } from "../attempts/missing-attempts.ts";
+import type { LeaseSettings } from "../limits.ts";
+import type { Registry } from "./registry.ts";
+import type { Session } from "./session.ts";
 
 /** Workers of other schedulers that are looked at. */
 const MAX_ELSEWHERE = 10_000;
