@@ -21,7 +21,8 @@ export function readCommands(): Commands {
   const folder = join(ROOT, "cli", "src", "commands");
   const names = new Set<string>();
   const flags = new Set<string>();
-  for (const file of readdirSync(folder)) {
+  for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
     const text = readFileSync(join(folder, file), "utf8");
     const found = [...text.matchAll(/(?:\.command\(|\badd\(\s*)[`"]([a-z]+)/g)].flatMap(
       ([, name]) => name ?? [],
