@@ -24,7 +24,7 @@ test("0: a list is tab-separated when piped, with times for programs", async () 
     tasks: {
       listTasks: (request) => {
         states.push(request.states);
-        const task = { id: "t-2", state: TaskState.FAILED, detail: "INK", type: "print", queue: "q" };
+        const task = { id: "t-2", state: TaskState.FAILED, detail: "INK", taskType: "print", queue: "q" };
         return { tasks: [{ ...task, attemptCount: 3, createTime: noon(), workerId: "w1" }] };
       },
     },
@@ -61,8 +61,8 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         readyCount: "7",
         scheduledCount: "0",
         activeCount: "0",
-        types: [],
-        typeCount: "0",
+        taskTypes: [],
+        taskTypeCount: "0",
       },
     ],
     nextPageToken: "",
@@ -102,7 +102,7 @@ test("0: a submit sends what was asked for and prints the id", async () => {
   assert.equal(durationMs(spec.schedule.value), 90_000);
   assert.equal(Buffer.from(spec.payload).toString(), '{"cut": [1, 2]}\n');
   assert.deepEqual(
-    [spec.type, spec.queue, spec.priority, spec.uniqueKey, spec.contentType, spec.headers],
+    [spec.taskType, spec.queue, spec.priority, spec.uniqueKey, spec.contentType, spec.headers],
     ["video.cut", "q", -5, "k", "application/json", { a: "1", b: "2=3" }],
   );
   assert.deepEqual(spec.requirements?.labels, { gpu: "a100" });
@@ -174,10 +174,10 @@ test("0: a wait shows progress on stderr and puts the result, byte by byte, on s
 });
 
 test("1: an awaited task that failed or was cancelled", async () => {
-  const failure = { class: FailureClass.NON_RETRYABLE, code: "BAD_PAGE", message: "no text on it" };
+  const failure = { failureClass: FailureClass.NON_RETRYABLE, code: "BAD_PAGE", message: "no text on it" };
   await using scheduler = await startFakeScheduler({
     tasks: {
-      submitTasks: ({ tasks }) => ({ tasks: [{ taskId: tasks[0]?.type ?? "" }] }),
+      submitTasks: ({ tasks }) => ({ tasks: [{ taskId: tasks[0]?.taskType ?? "" }] }),
       async *watchTask({ taskId }) {
         const ended =
           taskId === "fails"
@@ -252,7 +252,7 @@ test("4: refused, with the fields that are wrong", async () => {
     tasks: {
       submitTasks: () => {
         throw new Refusal(status.INVALID_ARGUMENT, "INVALID_TASK", "1 task is not valid", [
-          { field: "tasks[0].type", description: "is empty; give a name" },
+          { field: "tasks[0].task_type", description: "is empty; give a name" },
         ]);
       },
       cancelTask: () => {
@@ -268,7 +268,7 @@ test("4: refused, with the fields that are wrong", async () => {
   assert.equal(submit.exitCode, 4);
   assert.equal(
     submit.stderr,
-    "error: 1 task is not valid (INVALID_TASK)\n  tasks[0].type: is empty; give a name\n",
+    "error: 1 task is not valid (INVALID_TASK)\n  tasks[0].task_type: is empty; give a name\n",
   );
   const cancel = await runMuster(["cancel", "t-1"], { env });
   assert.deepEqual([cancel.exitCode, cancel.stderr], [4, TASK_ENDED]);

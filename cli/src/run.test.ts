@@ -19,7 +19,7 @@ test("a terminal of 80 columns gets tables that fit, with ages", async () => {
           {
             id: "t-1042",
             state: TaskState.RUNNING,
-            type: "ocr.page.with.a.rather.long.type.name",
+            taskType: "ocr.page.with.a.rather.long.type.name",
             queue: "default",
             attemptCount: 1,
             createTime: ago(12),
@@ -31,7 +31,7 @@ test("a terminal of 80 columns gets tables that fit, with ages", async () => {
             id: "t-1041",
             state: TaskState.QUEUED,
             detail: "retry",
-            type: "ocr.page",
+            taskType: "ocr.page",
             queue: "default",
             createTime: ago(7200),
             runTime: ago(-300),
@@ -61,7 +61,7 @@ test("a task is shown with its attempts and its failure", async () => {
       getTask: ({ taskId }) => ({
         task: {
           id: taskId,
-          type: "ocr.page",
+          taskType: "ocr.page",
           queue: "default",
           state: TaskState.FAILED,
           detail: "RETRIES_EXHAUSTED",
@@ -72,7 +72,7 @@ test("a task is shown with its attempts and its failure", async () => {
           retryPolicy: { maxRetryCount: 1 },
           payload: Buffer.from('{"page":1}'),
           failure: {
-            class: FailureClass.RETRYABLE,
+            failureClass: FailureClass.RETRYABLE,
             code: "RETRIES_EXHAUSTED",
             message: "out of \u001b[31mink",
             traceback: "Error: ink\n    at print",
@@ -89,7 +89,7 @@ test("a task is shown with its attempts and its failure", async () => {
               assignTime: ago(80),
               startTime: timestampFromMs(FAKE_NOW - 79_500),
               endTime: timestampFromMs(FAKE_NOW - 76_250),
-              failure: { class: FailureClass.RETRYABLE, code: "INK", message: "low" },
+              failure: { failureClass: FailureClass.RETRYABLE, code: "INK", message: "low" },
             },
           ],
         },
@@ -120,7 +120,7 @@ test("a worker is shown with what it holds and how it started", async () => {
         worker: {
           id: workerId,
           state: WorkerState.SUSPECT,
-          types: [{ type: "ocr.page", concurrency: 2 }],
+          taskTypes: [{ taskType: "ocr.page", concurrency: 2 }],
           queues: ["default"],
           slotCount: 4,
           activeCount: 1,

@@ -31,7 +31,7 @@ describe("buf curl, which knows nothing but the address", () => {
 
   it("submits, follows and reads a task", async () => {
     const payload = Buffer.from('{"from": "buf"}').toString("base64");
-    const submitted = await call("SubmitTasks", { tasks: [{ type: "echo", payload }] });
+    const submitted = await call("SubmitTasks", { tasks: [{ taskType: "echo", payload }] });
     assert.deepEqual(JSON.parse(submitted), { tasks: [{ taskId: "t-1" }] });
     assert.match(await call("WatchTask", { taskId: "t-1" }), /TASK_STATE_SUCCEEDED/);
     const { task } = JSON.parse(await call("GetTask", { taskId: "t-1" }));

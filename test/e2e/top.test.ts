@@ -52,10 +52,10 @@ describe("muster top", () => {
       return response.overview?.stuckCount === 1n ? response.overview : undefined;
     }).then(({ value }) => value);
     assert.deepEqual(
-      overview.queues.map(({ queue, unservableCount, unservableType }) => [
+      overview.queues.map(({ queue, unservableCount, unservableTaskType }) => [
         queue?.name,
         unservableCount,
-        unservableType,
+        unservableTaskType,
       ]),
       [
         ["a-queue-without-workers", 2n, "orphan"],
@@ -71,7 +71,7 @@ describe("muster top", () => {
       ],
     );
     assert.deepEqual(
-      overview.running.map(({ taskId, type, workerId, stuck }) => [taskId, type, workerId, stuck]),
+      overview.running.map(({ taskId, taskType, workerId, stuck }) => [taskId, taskType, workerId, stuck]),
       [[held.id, "gate", "steady", true]],
     );
     assert.deepEqual(

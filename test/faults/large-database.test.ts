@@ -144,7 +144,7 @@ describe("T39: a large database", () => {
         fleet.scheduler.program.line("monitor", undefined, { after: fleet.scheduler.program.mark() }),
       ListTasks: () => tasks.listTasks({ pageSize }),
       "ListTasks of a queue": () => tasks.listTasks({ queue: "busy", pageSize }),
-      "ListTasks of a type": () => tasks.listTasks({ type: "type-7", pageSize }),
+      "ListTasks of a type": () => tasks.listTasks({ taskType: "type-7", pageSize }),
       "ListTasks queued": () => tasks.listTasks({ states: [TaskState.QUEUED], pageSize }),
       "ListTasks failed": () => tasks.listTasks({ states: [TaskState.FAILED], pageSize }),
       "ListTasks of a worker": () => tasks.listTasks({ workerId: "worker-7", pageSize }),

@@ -73,10 +73,10 @@ describe("T39: 60,000 task types in one queue", () => {
     const [wide] = answer.queues;
     assert.equal(wide?.name, "wide");
     assert.equal(wide?.readyCount, BigInt(TYPES));
-    assert.equal(wide?.typeCount, BigInt(TYPES));
-    assert.equal(wide?.types.length, 50);
+    assert.equal(wide?.taskTypeCount, BigInt(TYPES));
+    assert.equal(wide?.taskTypes.length, 50);
     const paused = await api.pauseQueue({ queue, reason: "again" });
-    assert.equal(paused.queue?.typeCount, BigInt(TYPES));
+    assert.equal(paused.queue?.taskTypeCount, BigInt(TYPES));
     const { overview } = await api.getOverview({});
     assert.equal(overview?.queues[0]?.queue?.readyCount, BigInt(TYPES));
   });

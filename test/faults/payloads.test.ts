@@ -59,7 +59,7 @@ describe("payloads, results and failures of handlers", () => {
     const response = await fetch(`${scheduler.http}/muster.v1.TaskService/SubmitTasks`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: `${MARK}${JSON.stringify({ tasks: [{ type: "echo", payload: bytes.toString("base64") }] })}`,
+      body: `${MARK}${JSON.stringify({ tasks: [{ taskType: "echo", payload: bytes.toString("base64") }] })}`,
     });
     assert.equal(response.status, 200);
     const { tasks } = Object(await response.json());

@@ -10,7 +10,7 @@ import type { TaskHandle } from "@muster/worker/client";
 import { Fleet, type Gate, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 
-const CONNECT = `/${WorkerService.typeName}/Connect`;
+const WORKER_STREAM = `/${WorkerService.typeName}/${WorkerService.method.workerStream.name}`;
 const SUBMIT = `/${TaskService.typeName}/SubmitTasks`;
 
 /** How a stream ended. */
@@ -131,7 +131,7 @@ describe("F29: garbage on the wire", () => {
     const session = connectHttp2(`http://${fleet.scheduler.grpc}`);
     const request = session.request({
       ":method": "POST",
-      ":path": CONNECT,
+      ":path": WORKER_STREAM,
       "content-type": "application/grpc",
       te: "trailers",
     });
@@ -186,7 +186,7 @@ describe("F29: garbage on the wire", () => {
   function stream(messages: readonly Uint8Array[]): Promise<End> {
     return new Promise((resolve) => {
       const client = rawClient();
-      const call = client.makeBidiStreamRequest<Buffer, Buffer>(CONNECT, identity, identity);
+      const call = client.makeBidiStreamRequest<Buffer, Buffer>(WORKER_STREAM, identity, identity);
       call.on("data", () => undefined);
       call.on("error", () => undefined);
       call.on("status", ({ code, details }) => {
@@ -230,7 +230,7 @@ function hello(fields: { workerId?: string; sessionId?: string } = {}): Uint8Arr
     protocolVersion: 1,
     workerId: "abuser",
     sessionId: "6f1c2b1e-0f5e-4f0e-9d3c-2f8f6f0a7b11",
-    types: [{ type: "echo", concurrency: 1 }],
+    taskTypes: [{ taskType: "echo", concurrency: 1 }],
     queues: ["default"],
     slotCount: 1,
     ...fields,

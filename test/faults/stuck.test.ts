@@ -222,7 +222,7 @@ describe("soft watchdogs", () => {
       return fleet.client.tasks.submitTasks({
         tasks: [
           {
-            type,
+            taskType: type,
             queue: "own",
             payload: Buffer.from(JSON.stringify({ gate: gate.path })),
             watchdogs: {

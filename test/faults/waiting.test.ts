@@ -172,7 +172,7 @@ describe("tasks that wait say why, and what to do", () => {
     });
     assert.match(reason.summary, /^it has been running on family/);
     const { tasks } = await fleet.client.tasks.listTasks({ queue: "family", pageSize: 10 });
-    const child = tasks.find(({ type }) => type === "child")?.id ?? "";
+    const child = tasks.find(({ taskType }) => taskType === "child")?.id ?? "";
     await fleet.taskSays(child, "ALL_SLOTS_BUSY", BOUND_MS, {
       summary: new RegExp(`the only slot of 1 suited worker is busy; the oldest holds ${parent.id}\\.1`),
       evidence: { busy_with: new RegExp(`^${parent.id}\\.1 \\(parent\\) on family`) },

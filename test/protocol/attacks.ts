@@ -65,7 +65,7 @@ export const ATTACKS = {
         sessionId: worker.sessionId,
         slotCount: 1,
       };
-      const frame = encodeWorkerMessage({ case: "hello", value: { ...hello, types: [] } });
+      const frame = encodeWorkerMessage({ case: "hello", value: { ...hello, taskTypes: [] } });
       worker.sendBytes(mutate(frame, random));
       worker.beat();
     }),
@@ -76,7 +76,7 @@ export const ATTACKS = {
       const { protocolVersion: _, workerId: __, sessionId: ___, ...rest } = wild;
       // Half of them are acceptable where it is checked, so that the rest is stored.
       const lawful = {
-        types: [],
+        taskTypes: [],
         labels: {},
         queues: ["default"],
         resources: [],
@@ -86,7 +86,7 @@ export const ATTACKS = {
       };
       worker.hello(
         random.chance(0.5)
-          ? { ...rest, ...lawful, types: [] }
+          ? { ...rest, ...lawful, taskTypes: [] }
           : { ...rest, startupPhases: (rest.startupPhases ?? []).slice(0, 9) },
       );
       worker.beat();
@@ -96,7 +96,7 @@ export const ATTACKS = {
   hostileWorker: async (random, target) => {
     const worker = new RawWorker(target.grpc, {
       autoAccept: random.chance(0.7),
-      hello: { types: [PREY_TYPE] },
+      hello: { taskTypes: [PREY_TYPE] },
     });
     worker.hello({ slotCount: random.int(1, 3), prefetchCount: random.int(0, 2) });
     try {
@@ -273,7 +273,7 @@ export const ATTACKS = {
 
 export type AttackName = keyof typeof ATTACKS;
 
-const PREY_TYPE = { $typeName: "muster.v1.TaskTypeCapacity", type: PREY, concurrency: 0 } as const;
+const PREY_TYPE = { $typeName: "muster.v1.TaskTypeCapacity", taskType: PREY, concurrency: 0 } as const;
 
 function hostileKind(random: Random, known: Known) {
   for (;;) {

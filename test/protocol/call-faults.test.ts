@@ -15,7 +15,7 @@ const METHODS: readonly DescMethod[] = [
   TaskService.method.listTasks,
   FleetService.method.watchEvents,
   TaskService.method.submitStream,
-  WorkerService.method.connect,
+  WorkerService.method.workerStream,
 ];
 
 describe("protocol: faults of the scheduler's own", () => {

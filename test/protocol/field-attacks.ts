@@ -100,7 +100,7 @@ async function byHttp(
     body = JSON.stringify({
       timeout: "1e400s",
       afterEventId: "1e400",
-      tasks: [{ type: "echo", runTime: "12000" }],
+      tasks: [{ taskType: "echo", runTime: "12000" }],
     });
   }
   try {
@@ -148,7 +148,7 @@ export async function fieldOfWorker(random: Random, target: TestScheduler): Prom
   const leaf = random.pick(WORKER_FIELDS) ?? fail();
   const worker = new RawWorker(target.grpc);
   const { workerId, sessionId } = worker;
-  const hello = { protocolVersion: 1, workerId, sessionId, slotCount: 1, types: [{ type: "none" }] };
+  const hello = { protocolVersion: 1, workerId, sessionId, slotCount: 1, taskTypes: [{ taskType: "none" }] };
   if (!leaf.path.startsWith("hello.")) worker.hello();
   for (let n = 0; n < 5; n++) {
     const init = leaf.at({ hello }, value(leaf, random));

@@ -82,8 +82,12 @@ describe(`protocol: fuzzing (FUZZ_SEED=${SEED})`, () => {
     while (performance.now() < end) {
       const { tasks } = await caller.call(TaskService.method.submitTasks, {
         tasks: [
-          ...Array.from({ length: 5 }, () => ({ type: "echo", queue: CLINIC, payload: Buffer.from("{}") })),
-          ...Array.from({ length: 3 }, () => ({ type: PREY, payload: Buffer.from("{}") })),
+          ...Array.from({ length: 5 }, () => ({
+            taskType: "echo",
+            queue: CLINIC,
+            payload: Buffer.from("{}"),
+          })),
+          ...Array.from({ length: 3 }, () => ({ taskType: PREY, payload: Buffer.from("{}") })),
         ],
       });
       const deadline = performance.now() + 10_000;

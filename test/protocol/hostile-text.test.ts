@@ -52,7 +52,7 @@ describe("protocol: text on its way out", () => {
     caller = new RawCaller(scheduler.grpc);
     bystander = await RawWorker.connect(scheduler.grpc, {
       workerId: "bystander",
-      hello: { types: [{ $typeName: "muster.v1.TaskTypeCapacity", type: "other", concurrency: 0 }] },
+      hello: { taskTypes: [{ $typeName: "muster.v1.TaskTypeCapacity", taskType: "other", concurrency: 0 }] },
     });
   });
   afterEach(async () => {
@@ -177,17 +177,17 @@ describe("protocol: text on its way out", () => {
   it("T14: 60 invalid tasks are refused with the first violations and a count, within 4 KiB of headers", async () => {
     const { submitTasks } = TaskService.method;
     for (const filler of ["!", "é", EMOJI]) {
-      const tasks = Array.from({ length: 60 }, () => ({ type: filler.repeat(130 / filler.length) }));
+      const tasks = Array.from({ length: 60 }, () => ({ taskType: filler.repeat(130 / filler.length) }));
       const request = toBinary(submitTasks.input, create(submitTasks.input, { tasks }));
       const { code, details, trailer } = await trailers(scheduler.grpc, submitTasks, request);
       assert.equal(code, status.INVALID_ARGUMENT);
-      assert.match(details, /^tasks\[0\]\.type .* \(and 59 more\)$/);
+      assert.match(details, /^tasks\[0\].task_type .* \(and 59 more\)$/);
       assert.ok(encodeURI(details).length + trailer.toString("base64").length <= 4_096);
       const bad = fromBinary(StatusSchema, trailer).details.find(({ typeUrl }) =>
         typeUrl.endsWith(BadRequestSchema.typeName),
       );
       const listed = fromBinary(BadRequestSchema, bad?.value ?? new Uint8Array()).fieldViolations;
-      assert.equal(listed[0]?.field, "tasks[0].type");
+      assert.equal(listed[0]?.field, "tasks[0].task_type");
       assert.ok(listed.length >= 3, `${listed.length} are listed`);
       assert.equal(listed.at(-1)?.description, `and ${60 - (listed.length - 1)} more faults, not listed`);
     }
@@ -195,13 +195,13 @@ describe("protocol: text on its way out", () => {
 
   /** Everything a worker must say, as the oneof of its message. */
   function lawfulHello(worker: RawWorker): object {
-    const { protocolVersion, slotCount, types } = {
+    const { protocolVersion, slotCount, taskTypes } = {
       protocolVersion: 1,
       slotCount: 1,
-      types: [{ type: "echo" }],
+      taskTypes: [{ taskType: "echo" }],
     };
     const { workerId, sessionId } = worker;
-    return { hello: { protocolVersion, slotCount, types, workerId, sessionId, ready: true } };
+    return { hello: { protocolVersion, slotCount, taskTypes, workerId, sessionId, ready: true } };
   }
 
   function byHttp(method: DescMethod, request: Record<string, unknown>): Promise<Response> {

@@ -111,16 +111,22 @@ describe("protocol: times and numbers that cannot be said", () => {
   it("T15: cost a worker nothing that reports them of itself, and can be shown", async () => {
     const cases = wrong(WorkerMessageSchema);
     const inResults = cases.filter(({ leaf }) => leaf.path.startsWith("task_results"));
-    const tasks = Array.from({ length: inResults.length + 1 }, () => ({ type: "held" }));
+    const tasks = Array.from({ length: inResults.length + 1 }, () => ({ taskType: "held" }));
     await caller.call(TaskService.method.submitTasks, { tasks });
     const worker = await RawWorker.connect(scheduler.grpc, {
       slots: tasks.length,
-      hello: { types: [{ $typeName: "muster.v1.TaskTypeCapacity", type: "held", concurrency: 0 }] },
+      hello: { taskTypes: [{ $typeName: "muster.v1.TaskTypeCapacity", taskType: "held", concurrency: 0 }] },
     });
     for (const { leaf, value } of cases.filter(({ leaf: { path } }) => path.startsWith("hello."))) {
       const other = new RawWorker(scheduler.grpc);
       const { workerId, sessionId } = other;
-      const hello = { protocolVersion: 1, workerId, sessionId, slotCount: 1, types: [{ type: "none" }] };
+      const hello = {
+        protocolVersion: 1,
+        workerId,
+        sessionId,
+        slotCount: 1,
+        taskTypes: [{ taskType: "none" }],
+      };
       other.sendBytes(encoded(leaf, { hello }, value));
       await other.next("welcome");
       other.cut();
@@ -148,7 +154,7 @@ describe("protocol: times and numbers that cannot be said", () => {
 
   it("T15: that an earlier version stored do not keep anybody from listing", async () => {
     const { tasks } = await caller.call(TaskService.method.submitTasks, {
-      tasks: [{ type: "later", schedule: { case: "delay", value: { seconds: 1_000n } } }],
+      tasks: [{ taskType: "later", schedule: { case: "delay", value: { seconds: 1_000n } } }],
     });
     const id = tasks[0]?.taskId.slice(2);
     await db.query("update muster.task set wake_time = '12000-01-01' where id = $1", [id]);

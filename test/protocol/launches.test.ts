@@ -124,7 +124,7 @@ describe("protocol: what supervisors report", () => {
     const listed = await one.call(FleetService.method.listWorkers, {});
     assert.equal(listed.workers.filter(({ id }) => id === "across").length, 1);
     const { tasks } = await one.call(TaskService.method.submitTasks, {
-      tasks: [{ type: "echo", queue: "across", payload: Buffer.from("{}") }],
+      tasks: [{ taskType: "echo", queue: "across", payload: Buffer.from("{}") }],
     });
     const taskId = tasks[0]?.taskId ?? "";
     const { assignments } = await raw.next("assignments");
@@ -139,7 +139,7 @@ describe("protocol: what supervisors report", () => {
       launchId: "across-1",
       workerId: "across",
       signal: "SIGKILL",
-      ranFor: durationFromMs(3_000),
+      runDuration: durationFromMs(3_000),
     });
     assert.equal(requeuedCount, 1);
     const { task } = await two.call(TaskService.method.getTask, { taskId });

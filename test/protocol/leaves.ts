@@ -19,7 +19,7 @@ export const CALLS: readonly DescMethod[] = [TaskService, FleetService, WorkerSe
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 
 /** A lawful task: what is wrong besides would be refused first. */
-const TASK = { type: "echo", retryPolicy: { exponential: { initial: { seconds: 1n }, factor: 2 } } };
+const TASK = { taskType: "echo", retryPolicy: { exponential: { initialDelay: { seconds: 1n }, factor: 2 } } };
 
 /** What a request needs so that one field of it decides. */
 export function lawful(message: DescMessage): object {

@@ -68,12 +68,12 @@ describe("protocol: health, reflection and Connect", () => {
 
   it("answers JSON by the Connect protocol", async () => {
     const submitted = await post("TaskService/SubmitTasks", {
-      tasks: [{ type: "json", payload: Buffer.from("{}").toString("base64"), delay: "3600s" }],
+      tasks: [{ taskType: "json", payload: Buffer.from("{}").toString("base64"), delay: "3600s" }],
     });
     assert.equal(submitted.status, 200);
     const { tasks } = Object(submitted.body);
     const got = await post("TaskService/GetTask", { taskId: tasks[0].taskId });
-    assert.equal(Object(got.body).task.type, "json");
+    assert.equal(Object(got.body).task.taskType, "json");
     assert.equal(Object(got.body).task.state, "TASK_STATE_QUEUED");
     const queues = await post("FleetService/ListQueues", {});
     assert.ok(Object(queues.body).queues.some(({ name }: { name: string }) => name === "default"));
@@ -85,14 +85,14 @@ describe("protocol: health, reflection and Connect", () => {
     assert.equal(Object(missing.body).code, "not_found");
     assert.equal(detail(missing.body, "google.rpc.ErrorInfo").debug?.reason, "TASK_NOT_FOUND");
     const invalid = await post("TaskService/SubmitTasks", {
-      tasks: [{ type: "bad type!", priority: 5_000 }],
+      tasks: [{ taskType: "bad type!", priority: 5_000 }],
     });
     assert.equal(invalid.status, 400);
     assert.equal(Object(invalid.body).code, "invalid_argument");
     const fields = detail(invalid.body, "google.rpc.BadRequest").debug?.fieldViolations ?? [];
     assert.deepEqual(
       fields.map(({ field: name }) => name),
-      ["tasks[0].type", "tasks[0].priority"],
+      ["tasks[0].task_type", "tasks[0].priority"],
     );
   });
 
@@ -104,7 +104,7 @@ describe("protocol: health, reflection and Connect", () => {
     });
     assert.equal(garbage.status, 400);
     assert.equal((await post("TaskService/NoSuchMethod", {})).status, 404);
-    const worker = await fetch(`${scheduler.http}/muster.v1.WorkerService/Connect`, { method: "POST" });
+    const worker = await fetch(`${scheduler.http}/muster.v1.WorkerService/WorkerStream`, { method: "POST" });
     assert.equal(worker.status, 404, "workers come by gRPC");
     for (const path of ["/livez", "/readyz", "/"]) {
       assert.equal((await fetch(scheduler.http + path)).status, 200, path);
@@ -116,12 +116,16 @@ describe("protocol: health, reflection and Connect", () => {
     assert.equal(tooLong.code, status.RESOURCE_EXHAUSTED);
     const bulky = toBinary(
       SubmitTasksRequestSchema,
-      create(SubmitTasksRequestSchema, { tasks: [{ type: "big", payload: Buffer.alloc(1024 * 1024 + 1) }] }),
+      create(SubmitTasksRequestSchema, {
+        tasks: [{ taskType: "big", payload: Buffer.alloc(1024 * 1024 + 1) }],
+      }),
     );
     const payload = await caller.bytes(TaskService.method.submitTasks, bulky);
     assert.equal(payload.code, status.INVALID_ARGUMENT);
     assert.equal(payload.reason, "PAYLOAD_TOO_LARGE");
-    const worker = await RawWorker.connect(scheduler.grpc, { hello: { types: [] } }).catch(() => undefined);
+    const worker = await RawWorker.connect(scheduler.grpc, { hello: { taskTypes: [] } }).catch(
+      () => undefined,
+    );
     assert.equal(worker, undefined, "a worker without types is refused");
     const huge = await RawWorker.connect(scheduler.grpc);
     huge.sendBytes(Buffer.alloc(5 * 1024 * 1024));
@@ -140,12 +144,14 @@ describe("protocol: health, reflection and Connect", () => {
   });
 
   it("takes a task with fractions of milliseconds to its worker", async () => {
-    const worker = await RawWorker.connect(scheduler.grpc, { hello: { types: [{ type: "fraction" }] } });
+    const worker = await RawWorker.connect(scheduler.grpc, {
+      hello: { taskTypes: [{ taskType: "fraction" }] },
+    });
     const tiny = { seconds: 1n, nanos: 234_567 };
     const { tasks } = await caller.call(TaskService.method.submitTasks, {
       tasks: [
         {
-          type: "fraction",
+          taskType: "fraction",
           timeouts: { run: tiny, phases: { load: tiny } },
           retryPolicy: { backoff: { case: "fixed", value: { delays: [tiny] } } },
         },

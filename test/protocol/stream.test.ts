@@ -39,7 +39,7 @@ describe("protocol: the worker stream", () => {
 
   async function submit(type: string, fields: object = {}): Promise<string> {
     const { tasks } = await caller.call(TaskService.method.submitTasks, {
-      tasks: [{ type, payload: Buffer.from("{}"), ...fields }],
+      tasks: [{ taskType: type, payload: Buffer.from("{}"), ...fields }],
     });
     return tasks[0]?.taskId ?? "";
   }
@@ -61,9 +61,9 @@ describe("protocol: the worker stream", () => {
   }
 
   /** A type of its own, so that no other test's worker takes the task. */
-  function own(): { type: string; hello: { types: { type: string }[] } } {
+  function own(): { type: string; hello: { taskTypes: { taskType: string }[] } } {
     const type = `own-${randomUUID().slice(0, 8)}`;
-    return { type, hello: { types: [{ type }] } };
+    return { type, hello: { taskTypes: [{ taskType: type }] } };
   }
 
   it("wants hello first", async () => {
@@ -116,7 +116,7 @@ describe("protocol: the worker stream", () => {
 
   it("names every fault of a hello", async () => {
     const worker = stream({ workerId: "not a worker id!", sessionId: "not-a-uuid" });
-    worker.hello({ slotCount: 0, types: [] });
+    worker.hello({ slotCount: 0, taskTypes: [] });
     const end = await worker.ended;
     assert.equal(end.code, status.INVALID_ARGUMENT);
     assert.equal(end.reason, "INVALID_HELLO");
@@ -149,7 +149,7 @@ describe("protocol: the worker stream", () => {
       Number(welcome.lease?.seconds ?? 0n) * 1_000 + (welcome.lease?.nanos ?? 0) / 1e6,
       FAST.leaseMs,
     );
-    assert.equal(welcome.serverId, scheduler.id);
+    assert.equal(welcome.schedulerId, scheduler.id);
     assert.equal(welcome.protocolVersion, 1);
     for (let n = 0; n < 5; n++) {
       const sent = worker.beat();
@@ -246,7 +246,10 @@ describe("protocol: the worker stream", () => {
     const { type } = own();
     const worker = await connect({
       slots: 3,
-      hello: { prefetchCount: 2, types: [{ type }, { type: `${type}-narrow`, concurrency: 1 }] },
+      hello: {
+        prefetchCount: 2,
+        taskTypes: [{ taskType: type }, { taskType: `${type}-narrow`, concurrency: 1 }],
+      },
     });
     const ids = [];
     for (let n = 0; n < 12; n++) ids.push(await submit(n % 3 === 0 ? `${type}-narrow` : type));
@@ -257,12 +260,12 @@ describe("protocol: the worker stream", () => {
       await worker.next("assignments", () => worker.all("assignments").length > frame);
       const assignments = worker.all("assignments")[frame]?.assignments ?? [];
       outstanding += assignments.length;
-      narrow += assignments.filter((assignment) => assignment.type !== type).length;
+      narrow += assignments.filter((assignment) => assignment.taskType !== type).length;
       assert.ok(outstanding <= 5, `${outstanding} outstanding with 3 slots and 2 prefetched`);
       assert.ok(narrow <= 1, `${narrow} of the type that takes one`);
       for (const assignment of assignments) {
         outstanding--;
-        if (assignment.type !== type) narrow--;
+        if (assignment.taskType !== type) narrow--;
         finished.add(assignment.taskId);
         worker.succeed(assignment.attemptId);
       }

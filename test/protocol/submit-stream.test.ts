@@ -21,7 +21,7 @@ const TOO_LARGE_AMID_ANSWERS = [57, 104, 201, 742, 793];
 /** More than a stream may have open at once. */
 const MANY = 5_000;
 
-const TASK = { type: "noop", payload: Buffer.from("{}") };
+const TASK = { taskType: "noop", payload: Buffer.from("{}") };
 
 describe("protocol: SubmitStream", () => {
   let db: TestDatabase;
@@ -53,10 +53,10 @@ describe("protocol: SubmitStream", () => {
 
   it("accepts or refuses each request by itself, durably, and ends when the caller does", async () => {
     const stream = new RawSubmits(scheduler.grpc);
-    stream.send({ requestId: 7n, submit: { tasks: [{ ...TASK, type: "a", uniqueKey: "k" }, TASK] } });
-    stream.send({ requestId: 8n, submit: { tasks: [{ ...TASK, type: "" }] } });
+    stream.send({ requestId: 7n, submit: { tasks: [{ ...TASK, taskType: "a", uniqueKey: "k" }, TASK] } });
+    stream.send({ requestId: 8n, submit: { tasks: [{ ...TASK, taskType: "" }] } });
     stream.send({ requestId: -1n });
-    stream.send({ requestId: 9n, submit: { tasks: [{ ...TASK, type: "a", uniqueKey: "k" }] } });
+    stream.send({ requestId: 9n, submit: { tasks: [{ ...TASK, taskType: "a", uniqueKey: "k" }] } });
     stream.end();
     assert.equal((await stream.ended).code, status.OK);
     const accepted = await stream.answer(7n);
@@ -73,7 +73,7 @@ describe("protocol: SubmitStream", () => {
     assert.equal(refused.value.code, status.INVALID_ARGUMENT);
     assert.equal(reason(refused.value), "INVALID_TASK");
     const violations = refused.value.details.map((each) => anyUnpack(each, BadRequestSchema)).find(Boolean);
-    assert.equal(violations?.fieldViolations[0]?.field, "tasks[0].type");
+    assert.equal(violations?.fieldViolations[0]?.field, "tasks[0].task_type");
     const empty = await stream.answer(-1n);
     assert.ok(empty.case === "refused" && empty.value.code === status.INVALID_ARGUMENT);
   });
@@ -81,7 +81,7 @@ describe("protocol: SubmitStream", () => {
   it("answers everything that is sent without waiting", async () => {
     const stream = new RawSubmits(scheduler.grpc);
     for (let id = 1; id <= MANY; id++) {
-      stream.send({ requestId: BigInt(id), submit: { tasks: [{ ...TASK, type: "many" }] } });
+      stream.send({ requestId: BigInt(id), submit: { tasks: [{ ...TASK, taskType: "many" }] } });
     }
     stream.end();
     assert.equal((await stream.ended).code, status.OK);
@@ -92,9 +92,9 @@ describe("protocol: SubmitStream", () => {
 
   it("ends on bytes that are no request and on an id that is in use, after answering what came before", async () => {
     const broken = new RawSubmits(scheduler.grpc);
-    broken.send({ requestId: 1n, submit: { tasks: [{ ...TASK, type: "before" }] } });
+    broken.send({ requestId: 1n, submit: { tasks: [{ ...TASK, taskType: "before" }] } });
     broken.bytes(Buffer.from([0xff, 0xff, 0xff]));
-    broken.send({ requestId: 2n, submit: { tasks: [{ ...TASK, type: "behind" }] } });
+    broken.send({ requestId: 2n, submit: { tasks: [{ ...TASK, taskType: "behind" }] } });
     const end = await broken.ended;
     assert.deepEqual([end.code, end.reason], [status.INVALID_ARGUMENT, "INVALID_MESSAGE"], end.details);
     assert.equal((await broken.answer(1n)).case, "accepted");
@@ -144,7 +144,7 @@ describe("protocol: SubmitStream", () => {
     stream.send({ requestId: 1n, submit: { tasks: [TASK] } });
     assert.equal((await stream.answer(1n)).case, "accepted");
     const locker = await lockTable(db.url, "task");
-    stream.send({ requestId: 2n, submit: { tasks: [{ ...TASK, type: "late" }] } });
+    stream.send({ requestId: 2n, submit: { tasks: [{ ...TASK, taskType: "late" }] } });
     await insertWaits();
     stopped.program.kill("SIGTERM");
     await stopped.program.line("scheduler.stopping");

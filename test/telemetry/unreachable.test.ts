@@ -41,7 +41,7 @@ describe("a collector that cannot be reached", { concurrency: true }, () => {
           env: { ...exportTo(endpoint, "producer", protocol), OTEL_LOG_LEVEL: "" },
         });
         const { value: taskId } = await within("the task's id", 30_000, () => cli.stdout.trim() || undefined);
-        assert.equal((await fleet.task(taskId)).type, "nobody-does-this");
+        assert.equal((await fleet.task(taskId)).taskType, "nobody-does-this");
         await within("the command's end", HELD_UP_MS, () => (cli.alive ? undefined : true));
         assert.deepEqual(await cli.ended, { code: 0, signal: null });
         assert.match(cli.stderr, /^warning: no trace was exported: .*\n$/);

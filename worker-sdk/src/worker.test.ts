@@ -140,7 +140,7 @@ test("failures are classified; bad input is final; large results are refused", a
     );
     const { outcome } = results.find(({ attemptId }) => attemptId === `t-${type}.1`) ?? {};
     assert.equal(outcome?.case, "failed");
-    if (outcome?.case === "failed") failures.push([outcome.value.class, outcome.value.code]);
+    if (outcome?.case === "failed") failures.push([outcome.value.failureClass, outcome.value.code]);
     if (outcome?.case === "failed" && type === "again") assert.equal(outcome.value.retryAfter?.seconds, 2n);
   }
   assert.deepEqual(failures, [
@@ -287,7 +287,7 @@ test("a cancelled handler is cancelled whether it throws or returns, a timeout i
   stream.assign("t-4.1", "throws", null, { runTimeout: { seconds: 0n, nanos: 30e6 } });
   const { results } = await stream.next("taskResults", (value) => value.results[0]?.attemptId === "t-4.1");
   assert.equal(
-    results[0]?.outcome.case === "failed" && results[0].outcome.value.class,
+    results[0]?.outcome.case === "failed" && results[0].outcome.value.failureClass,
     FailureClass.TIMED_OUT,
   );
 });

@@ -35,7 +35,7 @@ export async function timeBareCalls(
   await once(socket, "connect");
   const submit = grpcMethodDefinition(TaskService.method.submitTasks);
   const grpc = new GrpcClient(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
-  const request = create(SubmitTasksRequestSchema, { tasks: [{ type: "noop", payload: bytes }] });
+  const request = create(SubmitTasksRequestSchema, { tasks: [{ taskType: "noop", payload: bytes }] });
   const client = new Client({ scheduler: `127.0.0.1:${grpcPort}` });
   const calls: Record<Caller, () => Promise<unknown>> = {
     tcp: () => {
@@ -53,7 +53,7 @@ export async function timeBareCalls(
           (error, response) => (error ? reject(error) : resolve(response)),
         );
       }),
-    sdk: () => client.tasks.submitTasks({ tasks: [{ type: "noop", payload: bytes }] }),
+    sdk: () => client.tasks.submitTasks({ tasks: [{ taskType: "noop", payload: bytes }] }),
     "sdk-stream": () => client.submit("noop", payload),
   };
   const timed = async (call: () => Promise<unknown>) => {

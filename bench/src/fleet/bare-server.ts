@@ -7,11 +7,11 @@ import { grpcMethodDefinition, SchedulerMessageSchema, WorkerService } from "@mu
 // a Welcome and every other one with an acknowledgement, both encoded once, and reads none of them.
 
 const [heartbeatMs = "5000"] = process.argv.slice(2);
-const { path } = grpcMethodDefinition(WorkerService.method.connect);
+const { path } = grpcMethodDefinition(WorkerService.method.workerStream);
 const welcome = encoded({
   case: "welcome",
   value: {
-    serverId: "bare",
+    schedulerId: "bare",
     heartbeatInterval: durationFromMs(Number(heartbeatMs)),
     lease: durationFromMs(30_000),
     reconnectGrace: durationFromMs(15_000),

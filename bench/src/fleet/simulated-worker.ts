@@ -3,18 +3,18 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Client, type ClientDuplexStream, credentials } from "@grpc/grpc-js";
 import {
-  type Assignments,
   grpcMethodDefinition,
   PROTOCOL_VERSION,
   type SchedulerMessage,
   SchedulerMessageSchema,
+  type TaskAssignments,
   WorkerMessageSchema,
   WorkerService,
 } from "@muster/protocol";
 
 type Kind = NonNullable<MessageInitShape<typeof WorkerMessageSchema>["kind"]>;
 
-const PATH = grpcMethodDefinition(WorkerService.method.connect).path;
+const PATH = grpcMethodDefinition(WorkerService.method.workerStream).path;
 
 /** As the SDK waits: full jitter, at most a quarter of the grace while the attempts can still be kept. */
 const FIRST_WAIT_MS = 1_000;
@@ -176,7 +176,7 @@ export class SimulatedWorker {
           runtime: `node ${process.version}`,
         },
         labels: { zone: "a" },
-        types: types.map((type) => ({ type })),
+        taskTypes: types.map((taskType) => ({ taskType })),
         queues: ["default"],
         slotCount: slots,
         prefetchCount: prefetch,
@@ -223,14 +223,14 @@ export class SimulatedWorker {
     }
   }
 
-  #take({ assignments }: Assignments): void {
+  #take({ assignments }: TaskAssignments): void {
     this.#send({
       case: "taskAccepted",
       value: { attemptIds: assignments.map(({ attemptId }) => attemptId) },
     });
-    const done = assignments.filter(({ type }) => type !== this.#options.holdType);
-    for (const { attemptId, type } of assignments)
-      if (type === this.#options.holdType) this.#held.add(attemptId);
+    const done = assignments.filter(({ taskType }) => taskType !== this.#options.holdType);
+    for (const { attemptId, taskType } of assignments)
+      if (taskType === this.#options.holdType) this.#held.add(attemptId);
     this.#totals.held += assignments.length - done.length;
     if (done.length === 0) return;
     this.#totals.ended += done.length;

@@ -18,7 +18,7 @@ export function exitText(exit: LaunchExit): string {
 /** What is shown of a worker's launch. */
 export function launchFields(launch: Launch, now: number): [string, Cell | string | undefined][] {
   const { exit, registerTimeLeft } = launch;
-  const ranFor = exit?.ranFor && ` after ${formatDuration(durationMs(exit.ranFor))}`;
+  const runDuration = exit?.runDuration && ` after ${formatDuration(durationMs(exit.runDuration))}`;
   return [
     ["launch", `${launch.id} (start ${launch.startNumber})`],
     ["launched", momentCell(launch.launchTime, now)],
@@ -34,7 +34,7 @@ export function launchFields(launch: Launch, now: number): [string, Cell | strin
       },
     ],
     ["dial error", launch.lastError === "" ? undefined : launch.lastError],
-    ["exit", exit && `${exitText(exit)}${ranFor ?? ""}`],
+    ["exit", exit && `${exitText(exit)}${runDuration ?? ""}`],
     ["restart", exit && momentCell(exit.restartTime, now)],
   ];
 }

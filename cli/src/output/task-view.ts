@@ -40,7 +40,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
       { ...state, text: detail === "" ? state.text : `${state.text} (${detail})`, plain: state.text },
     ],
     ["detail", stdout.isTTY ? undefined : task.detail],
-    ["type", task.type],
+    ["type", task.taskType],
     ["queue", task.queue],
     ["priority", task.priority === 0 ? undefined : String(task.priority)],
     ["unique key", unlessEmpty(task.uniqueKey)],
@@ -93,7 +93,8 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
 /** The one line about why a task failed. */
 export function failureText({ failure }: Pick<Task, "failure">): string {
   if (failure === undefined) return "";
-  const name = failure.class === FailureClass.UNSPECIFIED ? "" : enumName(FailureClass, failure.class);
+  const name =
+    failure.failureClass === FailureClass.UNSPECIFIED ? "" : enumName(FailureClass, failure.failureClass);
   // The code NON_RETRYABLE of the class non_retryable is said once.
   const kind = name === "" || name === failure.code.toLowerCase() ? "" : ` (${name})`;
   return oneLine(`${failure.code}${kind} ${failure.message}`);

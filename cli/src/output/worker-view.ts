@@ -42,7 +42,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["paused", worker.paused ? { text: worker.pauseReason || "yes", paint: colors.yellow } : undefined],
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
-    ["types", worker.types.map(typeText).join(" ")],
+    ["types", worker.taskTypes.map(typeText).join(" ")],
     ["queues", unlessEmpty(worker.queues.join(" "))],
     ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
     ["resources", unlessEmpty(worker.resources.join(" "))],
@@ -90,8 +90,8 @@ function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
   ];
 }
 
-function typeText({ type, concurrency }: Worker["types"][number]): string {
-  return concurrency === 0 ? type : `${type}×${concurrency}`;
+function typeText({ taskType, concurrency }: Worker["taskTypes"][number]): string {
+  return concurrency === 0 ? taskType : `${taskType}×${concurrency}`;
 }
 
 function hostText({ host }: Worker): string {

@@ -122,7 +122,7 @@ export class Launch {
         outOfMemory: evidence !== undefined,
         outOfMemoryEvidence: redactor.text(evidence ?? ""),
         logTail: this.#logTail(),
-        ranFor: durationFromMs(Math.round(ranForMs)),
+        runDuration: durationFromMs(Math.round(ranForMs)),
         stopRequested: this.#stopRequested,
         ...(this.#log.fatal === undefined
           ? {}

@@ -31,7 +31,7 @@ export type LaunchMessage = Omit<MessageInitShape<typeof ReportLaunchRequestSche
 /** The end of a launch. */
 export type ExitMessage = Omit<
   MessageInitShape<typeof ReportExitRequestSchema>,
-  "endedFor" | "restartIn" | "$typeName"
+  "exitAge" | "restartDelay" | "$typeName"
 >;
 
 interface Exit {
@@ -169,10 +169,10 @@ export class Reporter {
     const restart =
       restartAtMs === undefined
         ? {}
-        : { restartIn: durationFromMs(Math.round(Math.max(0, restartAtMs - nowMs))) };
-    const endedFor = durationFromMs(Math.round(nowMs - exit.endedAtMs));
+        : { restartDelay: durationFromMs(Math.round(Math.max(0, restartAtMs - nowMs))) };
+    const exitAge = durationFromMs(Math.round(nowMs - exit.endedAtMs));
     const { requeuedCount } = await this.#client.supervision.reportExit(
-      { ...exit.message, ...restart, endedFor },
+      { ...exit.message, ...restart, exitAge },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
     // What changed while it was under way is told by another call.

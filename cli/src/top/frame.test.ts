@@ -34,7 +34,7 @@ const BUSY: MessageInitShape<typeof OverviewSchema> = {
       paused: n === 1,
       pauseReason: "disk is full",
     },
-    ...(n === 0 ? { unservableCount: 12n, unservableType: "ocr.page" } : {}),
+    ...(n === 0 ? { unservableCount: 12n, unservableTaskType: "ocr.page" } : {}),
   })),
   workers: [
     {
@@ -53,7 +53,7 @@ const BUSY: MessageInitShape<typeof OverviewSchema> = {
   ],
   running: Array.from({ length: 14 }, (_, n) => ({
     taskId: `t-${n}`,
-    type: "inference.with.a.long.name",
+    taskType: "inference.with.a.long.name",
     workerId: `gpu-${n}`,
     phase: "model_load",
     age: durationFromMs(400_000 - n),
@@ -62,7 +62,7 @@ const BUSY: MessageInitShape<typeof OverviewSchema> = {
   })),
   failures: Array.from({ length: 20 }, (_, n) => ({
     taskId: `t-9${n}`,
-    type: "ocr",
+    taskType: "ocr",
     age: durationFromMs(n * 1_000),
     failureCode: "RETRIES_EXHAUSTED",
     failureMessage: "\u001b[31mit failed\nwith a line break and a message that is longer than any screen",

@@ -219,10 +219,10 @@ function trouble({ failure, silentMs, overview, columns, colors }: View): string
 }
 
 function queues({ queues: list, queueCount }: Overview, colors: Colors): Section {
-  const row = ({ queue, unservableCount, unservableType }: QueueOverview): Cell[] => {
+  const row = ({ queue, unservableCount, unservableTaskType }: QueueOverview): Cell[] => {
     const note =
       unservableCount > 0n
-        ? { text: `no worker for ${unservableCount} ${unservableType}`, paint: colors.red }
+        ? { text: `no worker for ${unservableCount} ${unservableTaskType}`, paint: colors.red }
         : queue?.paused
           ? { text: `paused: ${queue.pauseReason}`, paint: colors.yellow }
           : { text: "" };
@@ -272,11 +272,11 @@ function workers({ workers: list, workerStates }: Overview, colors: Colors): Sec
 }
 
 function running({ running: list, activeCount }: Overview, colors: Colors): Section {
-  const row = ({ taskId, type, workerId, phase, age, stuck, progress }: TaskOverview): Cell[] => {
+  const row = ({ taskId, taskType, workerId, phase, age, stuck, progress }: TaskOverview): Cell[] => {
     const share = progress === undefined ? "" : `${Math.floor(progress * 100)}%`;
     return [
       { text: taskId },
-      { text: type },
+      { text: taskType },
       { text: workerId },
       { text: phase },
       { text: span(age) },
@@ -292,9 +292,9 @@ function running({ running: list, activeCount }: Overview, colors: Colors): Sect
 }
 
 function failures({ failures: list, recentFailureCount }: Overview, colors: Colors): Section {
-  const row = ({ taskId, type, workerId, age, failureCode, failureMessage }: TaskOverview): Cell[] => [
+  const row = ({ taskId, taskType, workerId, age, failureCode, failureMessage }: TaskOverview): Cell[] => [
     { text: taskId },
-    { text: type },
+    { text: taskType },
     { text: workerId },
     { text: span(age) },
     { text: failureCode, paint: colors.yellow },

@@ -16,7 +16,7 @@ def main(address: str, task_type: str, payload: str) -> None:
     with grpc.insecure_channel(address) as channel:
         services = sorted(ProtoReflectionDescriptorDatabase(channel).get_services())
         tasks = task_service_pb2_grpc.TaskServiceStub(channel)
-        spec = task_pb2.TaskSpec(type=task_type, payload=payload.encode(), content_type="application/json")
+        spec = task_pb2.TaskSpec(task_type=task_type, payload=payload.encode(), content_type="application/json")
         submitted = tasks.SubmitTasks(task_service_pb2.SubmitTasksRequest(tasks=[spec]), timeout=10)
         task_id = submitted.tasks[0].task_id
         updates = 0

@@ -53,12 +53,12 @@ export class RawScheduler {
 
   private constructor(options: RawSchedulerOptions) {
     this.options = options;
-    const { connect } = grpcServiceDefinition(WorkerService);
-    assert.ok(connect);
+    const { workerStream } = grpcServiceDefinition(WorkerService);
+    assert.ok(workerStream);
     this.#server.addService(
-      { connect },
+      { workerStream },
       {
-        connect: (call: ServerDuplexStream<WorkerMessage, SchedulerMessage>) => {
+        workerStream: (call: ServerDuplexStream<WorkerMessage, SchedulerMessage>) => {
           this.streams.push(new RawStream(call, options));
           for (const wake of this.#waiters.splice(0)) wake();
         },
@@ -175,7 +175,7 @@ export class RawStream {
     this.send({
       case: "welcome",
       value: {
-        serverId: "raw",
+        schedulerId: "raw",
         heartbeatInterval: create(DurationSchema, { nanos: millis * 1e6 }),
         maxMessageBytes: 4n * 1024n * 1024n,
         maxResultBytes: 1024n * 1024n,
@@ -196,7 +196,7 @@ export class RawStream {
     const assignment = {
       attemptId,
       taskId: attemptId.split(".")[0] ?? attemptId,
-      type,
+      taskType: type,
       queue: "default",
       attemptNumber: 1,
       maxAttemptCount: 4,

@@ -86,7 +86,7 @@ export class RawWorker {
     });
     const metadata = new Metadata();
     if (options.token !== undefined) metadata.set("authorization", `Bearer ${options.token}`);
-    const { path } = grpcMethodDefinition(WorkerService.method.connect);
+    const { path } = grpcMethodDefinition(WorkerService.method.workerStream);
     this.#call = this.#client.makeBidiStreamRequest(
       path,
       (bytes: Buffer) => bytes,
@@ -128,7 +128,7 @@ export class RawWorker {
         workerId: this.workerId,
         sessionId: this.sessionId,
         sdkName: "raw",
-        types: [{ type: "echo" }],
+        taskTypes: [{ taskType: "echo" }],
         slotCount: this.#options.slots ?? 1,
         ready: true,
         ...this.#options.hello,

@@ -183,9 +183,11 @@ test("a task that ends badly is thrown by what it is", async () => {
   const failure = { code: "RETRIES_EXHAUSTED", message: "no luck" };
   using setup = await scripted({
     watches: [
-      { updates: [{ task: { id: "t-1", type: "x", state: TaskState.FAILED, failure } }] },
+      { updates: [{ task: { id: "t-1", taskType: "x", state: TaskState.FAILED, failure } }] },
       {
-        updates: [{ task: { id: "t-1", type: "x", state: TaskState.CANCELLED, cancelReason: "not needed" } }],
+        updates: [
+          { task: { id: "t-1", taskType: "x", state: TaskState.CANCELLED, cancelReason: "not needed" } },
+        ],
       },
       { updates: [{ task: { id: "t-1", state: TaskState.RUNNING } }], end: Status.NOT_FOUND },
     ],

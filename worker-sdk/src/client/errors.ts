@@ -148,7 +148,7 @@ export class TaskFailedError extends Error {
 
   constructor(task: Task) {
     const code = task.failure?.code || task.detail || "FAILED";
-    super(`Task ${task.id} (${task.type}) failed with ${code}: ${task.failure?.message || "no message"}`);
+    super(`Task ${task.id} (${task.taskType}) failed with ${code}: ${task.failure?.message || "no message"}`);
     this.taskId = task.id;
     this.code = code;
     this.detail = task.detail || code;
@@ -168,7 +168,9 @@ export class TaskCancelledError extends Error {
   readonly task: Task;
 
   constructor(task: Task) {
-    super(`Task ${task.id} (${task.type}) was cancelled${task.cancelReason ? `: ${task.cancelReason}` : ""}`);
+    super(
+      `Task ${task.id} (${task.taskType}) was cancelled${task.cancelReason ? `: ${task.cancelReason}` : ""}`,
+    );
     this.taskId = task.id;
     this.reason = task.cancelReason;
     this.task = task;

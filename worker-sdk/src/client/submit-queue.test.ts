@@ -7,9 +7,10 @@ import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-const spec = (type: string, bytes = 0) => create(TaskSpecSchema, { type, payload: new Uint8Array(bytes) });
+const spec = (type: string, bytes = 0) =>
+  create(TaskSpecSchema, { taskType: type, payload: new Uint8Array(bytes) });
 const answer = (specs: readonly TaskSpec[]) =>
-  specs.map(({ type }) => create(SubmittedTaskSchema, { taskId: `t-${type}` }));
+  specs.map(({ taskType }) => create(SubmittedTaskSchema, { taskId: `t-${taskType}` }));
 
 /** A queue whose calls end when the test says so. */
 function controlled() {
@@ -17,7 +18,7 @@ function controlled() {
   const queue = new SubmitQueue(
     (specs) =>
       new Promise<SubmittedTask[]>((resolve, reject) => {
-        const types = specs.map(({ type }) => type);
+        const types = specs.map(({ taskType }) => taskType);
         calls.push({ types, end: (error) => (error ? reject(error) : resolve(answer(specs))) });
       }),
   );
@@ -49,7 +50,7 @@ test("a refusal is told to the task that it is about, and the others are accepte
   const sent: number[] = [];
   const queue = new SubmitQueue(async (specs) => {
     sent.push(specs.length);
-    const bad = specs.find(({ type }) => type === "bad");
+    const bad = specs.find(({ taskType }) => taskType === "bad");
     if (bad) throw new MusterError("type is bad", { code: Code.InvalidArgument, reason: "INVALID_TASK" });
     return answer(specs);
   });

@@ -91,7 +91,7 @@ test("a refusal is thrown with its reason, to the submit that it is about", asyn
   const details = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "muster", reason: "NO_X" }))];
   using scheduler = await scripted((request, call) => {
     const { requestId, submit } = request;
-    if (!submit?.tasks.some(({ type }) => type === "y")) return accept(request, call);
+    if (!submit?.tasks.some(({ taskType }) => taskType === "y")) return accept(request, call);
     const value = { code: Status.FAILED_PRECONDITION, message: "not y", details };
     call.write(create(SubmitStreamResponseSchema, { requestId, outcome: { case: "refused", value } }));
   });

@@ -88,7 +88,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
   }
   const bytes = isBytes(spec.payload) ? spec.payload : undefined;
   return create(TaskSpecSchema, {
-    type: spec.type,
+    taskType: spec.type,
     queue: spec.queue ?? "",
     payload: bytes ?? encodeJson(spec),
     contentType: spec.contentType ?? (bytes === undefined ? "" : "application/octet-stream"),
@@ -141,10 +141,10 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
   if (retry.exponential !== undefined) {
     const { initialS, factor, maxS, jitter } = retry.exponential;
     const value = create(ExponentialBackoffSchema, {
-      initial: durationFromMs(initialS * 1000),
+      initialDelay: durationFromMs(initialS * 1000),
       factor: factor ?? 0,
       jitter: jitter ?? 0,
-      ...(maxS === undefined ? {} : { max: durationFromMs(maxS * 1000) }),
+      ...(maxS === undefined ? {} : { maxDelay: durationFromMs(maxS * 1000) }),
     });
     policy.backoff = { case: "exponential", value };
   }

@@ -136,7 +136,7 @@ function traceSubmits(address: string): Interceptor {
     if (request.stream || !isMessage(request.message, SubmitTasksRequestSchema)) return next(request);
     const { tasks } = request.message;
     const submit = {
-      types: tasks.map(({ type }) => type),
+      types: tasks.map(({ taskType }) => taskType),
       queues: tasks.map(({ queue }) => queue || "default"),
       address,
     };

@@ -149,8 +149,8 @@ if (scenario !== undefined) {
       case: "assignments",
       value: {
         assignments: [
-          { ...assignment, attemptId: "t-1.1", type: "quick" },
-          { ...assignment, attemptId: "t-2.1", type: "block" },
+          { ...assignment, attemptId: "t-1.1", taskType: "quick" },
+          { ...assignment, attemptId: "t-2.1", taskType: "block" },
         ],
       },
     });

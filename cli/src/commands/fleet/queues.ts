@@ -77,9 +77,9 @@ async function listQueues(options: Options, command: Command, io: Io): Promise<v
 }
 
 /** Names of the types, and how many are left out. */
-function typesText({ types, typeCount }: Queue): string {
-  const left = Number(typeCount) - types.length;
-  return [...types.map(({ type }) => type), ...(left > 0 ? [`+${left} more`] : [])].join(" ");
+function typesText({ taskTypes, taskTypeCount }: Queue): string {
+  const left = Number(taskTypeCount) - taskTypes.length;
+  return [...taskTypes.map(({ taskType }) => taskType), ...(left > 0 ? [`+${left} more`] : [])].join(" ");
 }
 
 function row(queue: Queue, io: Io): (Cell | string)[] {

@@ -105,7 +105,7 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
     detailText(worker, io.clock.now()),
     worker.pool,
     worker.state === WorkerState.REFUSED ? "" : `${worker.activeCount}/${worker.slotCount}`,
-    worker.types.map(({ type }) => type).join(" "),
+    worker.taskTypes.map(({ taskType }) => taskType).join(" "),
     ageCell(worker.heartbeatTime, io.clock.now()),
   ];
 }

@@ -159,7 +159,7 @@ function taskSpec(
 ): MessageInitShape<typeof TaskSpecSchema> {
   const { delay, runTimeout, queueTimeout, maxRetries } = options;
   return {
-    type,
+    taskType: type,
     payload: bytes,
     contentType,
     queue: options.queue ?? "",

@@ -2,10 +2,10 @@ import { toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   AssignmentSchema,
-  AssignmentsSchema,
   ResultAckSchema,
   ResultAcksSchema,
   SchedulerMessageSchema,
+  TaskAssignmentsSchema,
 } from "@muster/protocol";
 import type { OutgoingAssignment, ResultAck } from "../../dispatch/sessions/link.ts";
 import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
@@ -25,16 +25,16 @@ export class Frame {
 }
 
 const ASSIGNMENTS = SchedulerMessageSchema.field.assignments.number;
-const ASSIGNMENT = AssignmentsSchema.field.assignments.number;
+const ASSIGNMENT = TaskAssignmentsSchema.field.assignments.number;
 const RESULT_ACKS = SchedulerMessageSchema.field.resultAcks.number;
 const ACK = ResultAcksSchema.field.acks.number;
 const ACK_ATTEMPT_ID = ResultAckSchema.field.attemptId.number;
 const ACK_STALE = ResultAckSchema.field.stale.number;
 const ACK_DETAIL = ResultAckSchema.field.detail.number;
-const { attemptId, taskId, type, queue, attemptNumber, maxAttemptCount, payload, contentType, headers } =
+const { attemptId, taskId, taskType, queue, attemptNumber, maxAttemptCount, payload, contentType, headers } =
   AssignmentSchema.field;
 
-/** A frame of Assignments. */
+/** A frame of TaskAssignments. */
 export function assignmentsFrame(assignments: readonly OutgoingAssignment[]): Frame {
   const writer = new BinaryWriter().tag(ASSIGNMENTS, WireType.LengthDelimited).fork();
   for (const assignment of assignments) {
@@ -65,7 +65,7 @@ export function resultAcksFrame(acks: readonly ResultAck[]): Frame {
 function writePlain(writer: BinaryWriter, assignment: OutgoingAssignment): BinaryWriter {
   writer.tag(attemptId.number, WireType.LengthDelimited).string(formatAttemptId(assignment.key));
   writer.tag(taskId.number, WireType.LengthDelimited).string(formatTaskId(assignment.key.taskId));
-  writer.tag(type.number, WireType.LengthDelimited).string(assignment.type);
+  writer.tag(taskType.number, WireType.LengthDelimited).string(assignment.type);
   writer.tag(queue.number, WireType.LengthDelimited).string(assignment.queue);
   writer.tag(attemptNumber.number, WireType.Varint).int32(assignment.attemptNumber);
   writer.tag(maxAttemptCount.number, WireType.Varint).int32(assignment.maxAttempts);

@@ -34,7 +34,7 @@ const succeeded = fc.record(
 );
 const outcomes = fc.oneof(
   { weight: 5, arbitrary: succeeded.map((value) => ({ case: "succeeded" as const, value })) },
-  fc.constant({ case: "failed" as const, value: { class: FailureClass.RETRYABLE, code: "X" } }),
+  fc.constant({ case: "failed" as const, value: { failureClass: FailureClass.RETRYABLE, code: "X" } }),
   fc.constant({ case: "cancelled" as const, value: { message: "m" } }),
   fc.constant({ case: "released" as const, value: { reason: "drain" } }),
   fc.constant({ case: undefined }),

@@ -12,7 +12,7 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
   return create(AssignmentSchema, {
     attemptId: formatAttemptId(key),
     taskId: formatTaskId(key.taskId),
-    type: assignment.type,
+    taskType: assignment.type,
     queue: assignment.queue,
     attemptNumber: assignment.attemptNumber,
     maxAttemptCount: assignment.maxAttempts,

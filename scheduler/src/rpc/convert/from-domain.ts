@@ -84,7 +84,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
   return create(TaskSchema, {
     id: formatTaskId(task.id),
     queue: task.queue,
-    type: task.type,
+    taskType: task.type,
     state: TASK_STATES[task.state],
     detail: taskDetail(task),
     priority: task.priority,
@@ -159,7 +159,7 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
     goneReason: worker.goneReason ?? "",
     pool: hello.pool || (launch?.pool ?? ""),
     labels: { ...hello.labels },
-    types: hello.types.map(({ type, concurrency }) => ({ type, concurrency })),
+    taskTypes: hello.types.map(({ type, concurrency }) => ({ taskType: type, concurrency })),
     queues: [...hello.queues],
     slotCount: worker.heartbeat?.slots ?? hello.slots,
     activeCount: worker.activeCount,
@@ -213,7 +213,7 @@ export function taskDetail(task: TaskRecord): string {
 
 function fromFailure(failure: Failure): MessageInitShape<typeof FailureSchema> {
   return {
-    class: FAILURE_CLASSES[failure.class],
+    failureClass: FAILURE_CLASSES[failure.class],
     code: failure.code,
     message: failure.message,
     traceback: failure.traceback ?? "",
@@ -262,9 +262,9 @@ function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof RetryPoli
     backoff: {
       case: "exponential",
       value: {
-        initial: durationFromMs(backoff.initialMs),
+        initialDelay: durationFromMs(backoff.initialMs),
         factor: backoff.factor,
-        max: durationFromMs(backoff.maxMs),
+        maxDelay: durationFromMs(backoff.maxMs),
         jitter: backoff.jitter,
       },
     },
@@ -320,7 +320,7 @@ function fromHeartbeat(beat: HeartbeatRecord) {
     stuckPhases: (attempt.stuckPhases ?? []).map((stuck) => ({
       phase: stuck.phase,
       age: durationFromMs(stuck.ageMs),
-      stillAge: durationFromMs(stuck.stillMs),
+      stallAge: durationFromMs(stuck.stillMs),
       warnAfter: durationFromMs(stuck.warnAfterMs),
       warningCount: stuck.warnings,
     })),

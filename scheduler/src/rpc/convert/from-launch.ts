@@ -50,7 +50,7 @@ function fromEnd({ reason, time, exit, restartTime, logTail, requeued }: LaunchE
           outOfMemory: exit.outOfMemory,
           outOfMemoryEvidence: exit.outOfMemoryEvidence,
           startError: exit.startError,
-          ranFor: durationFromMs(exit.ranForMs),
+          runDuration: durationFromMs(exit.ranForMs),
           stopRequested: exit.stopRequested,
           ...(exit.fatal ? { fatal: exit.fatal } : {}),
         }

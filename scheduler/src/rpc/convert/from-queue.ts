@@ -17,12 +17,12 @@ export function fromQueue(queue: QueueDepth) {
     ...(oldestReadyAgeMs === undefined
       ? {}
       : { oldestReadyAge: durationFromMs(Math.max(0, Math.round(oldestReadyAgeMs))) }),
-    types: queue.types.map((depth) => ({
-      type: depth.type,
+    taskTypes: queue.types.map((depth) => ({
+      taskType: depth.type,
       readyCount: BigInt(depth.ready),
       scheduledCount: BigInt(depth.scheduled),
       activeCount: BigInt(depth.active),
     })),
-    typeCount: BigInt(queue.typeCount),
+    taskTypeCount: BigInt(queue.typeCount),
   } satisfies MessageInitShape<typeof QueueSchema>;
 }

@@ -30,7 +30,7 @@ export function fromOverview(overview: Overview): MessageInitShape<typeof Overvi
     queues: overview.queues.map(({ depth, unservable, unservableType }) => ({
       queue: fromQueue(depth),
       unservableCount: BigInt(unservable),
-      unservableType,
+      unservableTaskType: unservableType,
     })),
     workers: overview.workers.map(fromWorkerOverview),
     running: overview.running.map(fromTaskOverview),
@@ -58,7 +58,7 @@ function fromTaskOverview({ line, taskClass }: TaskOverview): MessageInitShape<t
   const share = fraction ?? (done !== undefined && total ? done / total : undefined);
   return {
     taskId: formatTaskId(line.taskId),
-    type: taskClass?.type ?? "",
+    taskType: taskClass?.type ?? "",
     queue: taskClass?.queue ?? "",
     workerId: line.workerId,
     phase: line.phase,

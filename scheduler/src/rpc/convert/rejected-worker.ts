@@ -18,7 +18,7 @@ export function refusedWorker(refusals: readonly RefusalRecord[]): Worker {
     id: latest?.workerId ?? "",
     state: WorkerState.REFUSED,
     pool: claims?.pool ?? "",
-    types: claims?.types.map((type) => ({ type })) ?? [],
+    taskTypes: claims?.types.map((taskType) => ({ taskType })) ?? [],
     sdk: claims?.sdk ?? "",
     ...(claims?.hostname ? { host: { hostname: claims.hostname, pid: claims.pid } } : {}),
     schedulerId: latest?.schedulerId ?? "",

@@ -19,7 +19,7 @@ function refusal(run: () => unknown): Refusal {
 
 describe("task specs", () => {
   const spec = (fields: MessageInitShape<typeof TaskSpecSchema> = {}) =>
-    create(TaskSpecSchema, { type: "t", ...fields });
+    create(TaskSpecSchema, { taskType: "t", ...fields });
   const one = (fields: MessageInitShape<typeof TaskSpecSchema>) => toNewTasks([spec(fields)], LIMITS)[0];
   const violations = (fields: MessageInitShape<typeof TaskSpecSchema>) =>
     refusal(() => one(fields)).violations;
@@ -36,16 +36,16 @@ describe("task specs", () => {
   it("are refused with every fault of every task at once", () => {
     const refused = refusal(() =>
       toNewTasks(
-        [spec({ type: "no!", priority: 9_999 }), spec(), spec({ uniqueKey: "\0", queue: " " })],
+        [spec({ taskType: "no!", priority: 9_999 }), spec(), spec({ uniqueKey: "\0", queue: " " })],
         LIMITS,
       ),
     );
     assert.equal(refused.reason, "INVALID_TASK");
     assert.deepEqual(
       refused.violations.map(({ field }) => field),
-      ["tasks[0].type", "tasks[0].priority", "tasks[2].queue", "tasks[2].unique_key"],
+      ["tasks[0].task_type", "tasks[0].priority", "tasks[2].queue", "tasks[2].unique_key"],
     );
-    assert.match(refused.message, /tasks\[0\]\.type.*and 3 more/);
+    assert.match(refused.message, /tasks\[0\].task_type.*and 3 more/);
   });
 
   it("T13: are refused when what they require would not fit into an answer", () => {
@@ -107,7 +107,7 @@ describe("task specs", () => {
     const exponential = (value: object) => ({
       retryPolicy: { backoff: { case: "exponential" as const, value } },
     });
-    assert.deepEqual(one(exponential({ initial: { seconds: 1n, nanos: 0 } }))?.options?.retry, {
+    assert.deepEqual(one(exponential({ initialDelay: { seconds: 1n, nanos: 0 } }))?.options?.retry, {
       maxRetries: 3,
       maxOutOfMemory: 1,
       backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0 },

@@ -83,7 +83,7 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
 
 function toNewTask(spec: TaskSpec, report: Report): NewTask {
   const queue = spec.queue || "default";
-  checkName(spec.type, "type", report);
+  checkName(spec.taskType, "task_type", report);
   checkName(queue, "queue", report);
   if (Math.abs(spec.priority) > MAX_PRIORITY) {
     report("priority", `${spec.priority} is not between -${MAX_PRIORITY} and ${MAX_PRIORITY}`);
@@ -119,7 +119,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
   }
   return {
     queue,
-    type: spec.type,
+    type: spec.taskType,
     requirements: { labels, resources },
     payload: spec.payload,
     contentType: storable(spec.contentType, MAX_CONTENT_TYPE) || "application/json",
@@ -208,10 +208,10 @@ function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {
       return { kind: "fixed", delaysMs };
     }
     case "exponential": {
-      const { initial, factor, max, jitter } = backoff.value;
+      const { initialDelay, factor, maxDelay, jitter } = backoff.value;
       const at = "retry_policy.exponential";
-      const initialMs = initial ? milliseconds(initial, `${at}.initial`, report) : 0;
-      if (initialMs <= 0) report(`${at}.initial`, "is required and must be more than zero");
+      const initialMs = initialDelay ? milliseconds(initialDelay, `${at}.initial_delay`, report) : 0;
+      if (initialMs <= 0) report(`${at}.initial_delay`, "is required and must be more than zero");
       if (factor !== 0 && !(factor >= 1 && factor <= 100))
         report(`${at}.factor`, `${factor} is not between 1 and 100`);
       if (!(jitter >= 0 && jitter <= 1)) report(`${at}.jitter`, `${jitter} is not between 0 and 1`);
@@ -219,7 +219,7 @@ function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {
         kind: "exponential",
         initialMs,
         factor: factor === 0 ? 2 : factor,
-        maxMs: max ? milliseconds(max, `${at}.max`, report) : 3_600_000,
+        maxMs: maxDelay ? milliseconds(maxDelay, `${at}.max_delay`, report) : 3_600_000,
         jitter,
       };
     }

@@ -28,7 +28,7 @@ describe("a worker's messages", () => {
       workerId: "w",
       sessionId: UUID,
       slotCount: 1,
-      types: [{ type: "t" }],
+      taskTypes: [{ taskType: "t" }],
       ...fields,
     });
 
@@ -44,11 +44,11 @@ describe("a worker's messages", () => {
 
   it("are refused as a hello with every fault at once, and with both versions", () => {
     const refused = refusal(() =>
-      toRegistration(hello({ workerId: "", sessionId: "", slotCount: 0, types: [], prefetchCount: -1 })),
+      toRegistration(hello({ workerId: "", sessionId: "", slotCount: 0, taskTypes: [], prefetchCount: -1 })),
     );
     assert.deepEqual(
       refused.violations.map(({ field }) => field),
-      ["worker_id", "session_id", "slot_count", "prefetch_count", "types"],
+      ["worker_id", "session_id", "slot_count", "prefetch_count", "task_types"],
     );
     assert.match(
       refusal(() => toRegistration(hello({ protocolVersion: 2 }))).message,

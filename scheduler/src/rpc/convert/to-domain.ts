@@ -69,7 +69,7 @@ export function toRegistration(hello: Hello): Registration {
       sdk: storable([hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" "), 200),
       pool: hello.pool,
       labels: hello.labels,
-      types: hello.types.map(({ type, concurrency }) => ({ type, concurrency })),
+      types: hello.taskTypes.map(({ taskType, concurrency }) => ({ type: taskType, concurrency })),
       queues: hello.queues.length > 0 ? hello.queues : ["default"],
       slots: hello.slotCount,
       prefetch: hello.prefetchCount,
@@ -135,7 +135,7 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({
         phase: storable(stuck.phase, MAX_NAME),
         ageMs: toMs(stuck.age) ?? 0,
-        stillMs: toMs(stuck.stillAge) ?? toMs(stuck.age) ?? 0,
+        stillMs: toMs(stuck.stallAge) ?? toMs(stuck.age) ?? 0,
         warnAfterMs: toMs(stuck.warnAfter) ?? 0,
         warnings: stuck.warningCount,
       })),
@@ -255,11 +255,12 @@ function helloViolations(hello: Hello): Violation[] {
     `${hello.prefetchCount} is not between 0 and ${MAX_SLOTS}`,
   );
   check(
-    hello.types.length >= 1 && hello.types.length <= MAX_TYPES,
-    "types",
-    `has ${hello.types.length} entries; 1 to ${MAX_TYPES} are allowed`,
+    hello.taskTypes.length >= 1 && hello.taskTypes.length <= MAX_TYPES,
+    "task_types",
+    `has ${hello.taskTypes.length} entries; 1 to ${MAX_TYPES} are allowed`,
   );
-  for (const { type } of hello.types) check(NAME.test(type), "types", `${shown(type)} is not a task type`);
+  for (const { taskType } of hello.taskTypes)
+    check(NAME.test(taskType), "task_types", `${shown(taskType)} is not a task type`);
   for (const queue of hello.queues) check(NAME.test(queue), "queues", `${shown(queue)} is not a queue name`);
   check(
     Object.keys(hello.labels).length <= MAX_LABELS,

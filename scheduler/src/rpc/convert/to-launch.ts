@@ -31,13 +31,13 @@ export function toLaunchReport(request: ReportLaunchRequest): LaunchReport {
 
 /** The end of a launch from its supervisor's report. @throws Refusal `INVALID_REQUEST` with every fault at once. */
 export function toLaunchExit(request: ReportExitRequest): ReportedExit {
-  const { ranFor, restartIn, registerTimeout, endedFor } = request;
+  const { runDuration, restartDelay, registerTimeout, exitAge } = request;
   check(request, [
     ...lengths({
-      ran_for: ranFor,
-      restart_in: restartIn,
+      run_duration: runDuration,
+      restart_delay: restartDelay,
       register_timeout: registerTimeout,
-      ended_for: endedFor,
+      exit_age: exitAge,
     }),
     [
       SIGNAL.test(request.signal),
@@ -56,11 +56,11 @@ export function toLaunchExit(request: ReportExitRequest): ReportedExit {
       startError: storable(request.startError, MAX_TEXT),
       ...(request.fatal ? { fatal: toFatal(request.fatal) } : {}),
       stopRequested: request.stopRequested,
-      ranForMs: toMs(request.ranFor) ?? 0,
+      ranForMs: toMs(request.runDuration) ?? 0,
     },
     logTail: storableEnd(request.logTail, MAX_LOG_TAIL),
-    restartInMs: toMs(request.restartIn),
-    endedForMs: toMs(request.endedFor) ?? 0,
+    restartInMs: toMs(request.restartDelay),
+    endedForMs: toMs(request.exitAge) ?? 0,
   };
 }
 

@@ -113,7 +113,7 @@ function resultTooLarge(bytes: number, limit: number): Outcome {
 function toFailure(failure: FailureMessage): Failure {
   const retryAfterMs = toMs(failure.retryAfter);
   return {
-    class: FAILURE_CLASSES.get(failure.class) ?? "retryable",
+    class: FAILURE_CLASSES.get(failure.failureClass) ?? "retryable",
     code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
     message: storable(failure.message, MAX_FAILURE_MESSAGE),
     ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),

@@ -80,8 +80,8 @@ export async function startGrpcServer(options: {
     authorize: (metadata) => auth.check(metadata.get("authorization")[0]?.toString()),
     calls,
   };
-  const connect = bidirectional<Incoming, SchedulerMessage>(
-    "Connect",
+  const workerStream = bidirectional<Incoming, SchedulerMessage>(
+    "WorkerStream",
     hooks,
     (call) => serveWorkerStream(call, stream),
     (call, error) => {
@@ -89,9 +89,9 @@ export async function startGrpcServer(options: {
       else call.emit("error", toGrpcError(error));
     },
   );
-  server.addService(toGrpcService(WorkerService, calls, { connect: readResultsFrame }), {
+  server.addService(toGrpcService(WorkerService, calls, { workerStream: readResultsFrame }), {
     ...toGrpcHandlers(WorkerService, handlers.worker, hooks),
-    connect,
+    workerStream,
   });
   const { submitTasks } = handlers.task;
   const submitStream = bidirectional<SubmitStreamRequest | Malformed, SubmitStreamResponse>(

@@ -66,7 +66,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       const tasks = await store.listTasks({
         states: request.states.flatMap((state) => toTaskState(state) ?? []),
         queue: storable(request.queue, 256) || undefined,
-        type: storable(request.type, 256) || undefined,
+        type: storable(request.taskType, 256) || undefined,
         detail: storable(request.detail, 256) || undefined,
         workerId: storable(request.workerId, 256) || undefined,
         beforeId: parsePageToken(request.pageToken),

@@ -96,6 +96,6 @@ function claimsOf(hello: Hello): RefusedClaims {
     pid: hello.host?.pid ?? 0,
     pool: storable(hello.pool, 128),
     sessionId: storable(hello.sessionId.toLowerCase(), 64),
-    types: hello.types.slice(0, MAX_TYPES).map(({ type }) => storable(type, 128)),
+    types: hello.taskTypes.slice(0, MAX_TYPES).map(({ taskType }) => storable(taskType, 128)),
   };
 }

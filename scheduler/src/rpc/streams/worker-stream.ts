@@ -156,8 +156,8 @@ class WorkerStream implements WorkerLink {
   }
 
   drain(reason: string, deadlineMs: number | undefined): void {
-    const deadline = deadlineMs === undefined ? {} : { deadline: durationFromMs(deadlineMs) };
-    this.#send({ case: "drain", value: { reason, ...deadline } });
+    const timeout = deadlineMs === undefined ? {} : { timeout: durationFromMs(deadlineMs) };
+    this.#send({ case: "drain", value: { reason, ...timeout } });
   }
 
   queueView(entries: readonly QueueViewEntry[]): void {
@@ -166,7 +166,7 @@ class WorkerStream implements WorkerLink {
       value: {
         entries: entries.map(({ queue, type, ready, removedBy, detail }) => ({
           queue,
-          type,
+          taskType: type,
           readyCount: BigInt(ready),
           removedBy,
           detail,
@@ -310,8 +310,8 @@ class WorkerStream implements WorkerLink {
   #welcome(decisions: readonly AttemptDecision[]): MessageInitShape<typeof WelcomeSchema> {
     const { clock, leases, sizes, schedulerId, watch } = this.#parts;
     return {
-      serverId: schedulerId,
-      serverTime: timestampFromMs(clock.now()),
+      schedulerId,
+      schedulerTime: timestampFromMs(clock.now()),
       heartbeatInterval: durationFromMs(leases.heartbeatMs),
       lease: durationFromMs(leases.leaseMs),
       reconnectGrace: durationFromMs(leases.graceMs),
@@ -364,7 +364,7 @@ class WorkerStream implements WorkerLink {
 
   #fail(error: unknown): void {
     if (isInternal(error)) {
-      this.#parts.counters.internalErrors.add("Connect");
+      this.#parts.counters.internalErrors.add("WorkerStream");
       this.#parts.log.error("worker.stream_failed", { error });
     }
     if (error instanceof Refusal) this.close(error);

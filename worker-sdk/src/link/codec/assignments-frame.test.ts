@@ -13,7 +13,7 @@ const assignments: fc.Arbitrary<AssignmentInit> = fc.record(
   {
     attemptId: fc.integer({ min: 1, max: 1e9 }).map((id) => `t-${id}.1`),
     taskId: fc.string(),
-    type: names,
+    taskType: names,
     queue: names,
     attemptNumber: fc.integer(),
     maxAttemptCount: fc.integer(),
@@ -44,7 +44,7 @@ function assignmentsOf(read: (bytes: Uint8Array) => Incoming, bytes: Uint8Array)
   return message.kind.value.assignments.map((assignment) => ({
     attemptId: assignment.attemptId,
     taskId: assignment.taskId,
-    type: assignment.type,
+    taskType: assignment.taskType,
     queue: assignment.queue,
     attemptNumber: assignment.attemptNumber,
     maxAttemptCount: assignment.maxAttemptCount,
@@ -85,8 +85,8 @@ describe("a frame of assignments", () => {
 
   it("refuses what the generated decoder refuses", () => {
     const bytes = frameOf([
-      { attemptId: "t-1.1", type: "ocr", payload: new Uint8Array(9), headers: { a: "b" }, queue: "q" },
-      { attemptId: "t-2.1", type: "ocr", queue: "r", attemptNumber: 7 },
+      { attemptId: "t-1.1", taskType: "ocr", payload: new Uint8Array(9), headers: { a: "b" }, queue: "q" },
+      { attemptId: "t-2.1", taskType: "ocr", queue: "r", attemptNumber: 7 },
     ]);
     for (let end = 1; end < bytes.length; end++) assert.throws(() => readIncoming(bytes.subarray(0, end)));
     fc.assert(

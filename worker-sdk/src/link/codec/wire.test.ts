@@ -27,7 +27,7 @@ test("a success written field by field says what the generated encoder says", ()
 
 test("assignments share a group while only their ids, numbers, payloads and values of headers differ", () => {
   const json = (text: string) => Buffer.from(text);
-  const plain = { type: "ocr", queue: "q", maxAttemptCount: 4, contentType: "application/json" };
+  const plain = { taskType: "ocr", queue: "q", maxAttemptCount: 4, contentType: "application/json" };
   const groups = groupAssignments(
     [
       { ...plain, attemptId: "t-1.1", taskId: "t-1", attemptNumber: 1, payload: json("1") },
@@ -36,8 +36,8 @@ test("assignments share a group while only their ids, numbers, payloads and valu
       { ...plain, attemptId: "t-4.1", taskId: "t-4", headers: { traceparent: "b" } },
       { ...plain, attemptId: "t-7.1", taskId: "t-7", headers: { traceparent: "c", tracestate: "x=1" } },
       { ...plain, attemptId: "t-8.1", taskId: "t-8", headers: { traceparent: "d" } },
-      { ...plain, attemptId: "t-5.1", taskId: "t-5", type: "llm" },
-      { ...plain, attemptId: "t-6.1", taskId: "t-6", type: "llm", resources: ["model:a"] },
+      { ...plain, attemptId: "t-5.1", taskId: "t-5", taskType: "llm" },
+      { ...plain, attemptId: "t-6.1", taskId: "t-6", taskType: "llm", resources: ["model:a"] },
     ].map((init) => create(AssignmentSchema, init)),
   );
   assert.deepEqual(

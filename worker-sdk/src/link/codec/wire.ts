@@ -170,7 +170,7 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
       return {
         case: "failed",
         value: {
-          class: FAILURE_CLASSES[outcome.class],
+          failureClass: FAILURE_CLASSES[outcome.class],
           code,
           message,
           traceback,
@@ -218,7 +218,7 @@ export function groupAssignments(assignments: readonly IncomingAssignment[]): As
 function newGroup(assignment: IncomingAssignment): AssignmentGroup {
   return {
     common: {
-      type: assignment.type,
+      type: assignment.taskType,
       queue: assignment.queue,
       maxAttempts: assignment.maxAttemptCount,
       contentType: assignment.contentType || "application/json",
@@ -248,7 +248,7 @@ function sameNames(
 /** True when both differ at most in what a group lists; what has options of its own stands alone. */
 function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
   return (
-    one.type === other.type &&
+    one.taskType === other.taskType &&
     one.queue === other.queue &&
     one.maxAttemptCount === other.maxAttemptCount &&
     one.contentType === other.contentType &&

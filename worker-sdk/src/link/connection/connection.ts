@@ -226,7 +226,7 @@ export class Connection {
         this.#attempts.draining = true;
         this.#outbox.control({
           case: "draining",
-          value: { reason: message.reason, deadline: durationFromMs(message.deadlineMs) },
+          value: { reason: message.reason, timeout: durationFromMs(message.deadlineMs) },
         });
         return;
       case "fatal":
@@ -256,7 +256,7 @@ export class Connection {
     this.#emit({
       kind: "registered",
       address,
-      serverId: welcome.serverId,
+      serverId: welcome.schedulerId,
       first: !this.#welcomed,
       maxResultBytes: Number(welcome.maxResultBytes),
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),

@@ -6,7 +6,7 @@ import type { FromLink } from "../messages.ts";
 export function controlMessageFor(kind: SchedulerMessage["kind"]): FromLink | undefined {
   switch (kind.case) {
     case "drain":
-      return { kind: "drain", reason: kind.value.reason, deadlineMs: msFromDuration(kind.value.deadline) };
+      return { kind: "drain", reason: kind.value.reason, deadlineMs: msFromDuration(kind.value.timeout) };
     case "pause":
       return { kind: "pause", reason: kind.value.reason };
     case "resume":
@@ -20,9 +20,9 @@ export function controlMessageFor(kind: SchedulerMessage["kind"]): FromLink | un
     case "queueView":
       return {
         kind: "queueView",
-        entries: kind.value.entries.map(({ queue, type, readyCount, removedBy, detail }) => ({
+        entries: kind.value.entries.map(({ queue, taskType, readyCount, removedBy, detail }) => ({
           queue,
-          type,
+          type: taskType,
           ready: Number(readyCount),
           removed_by: removedBy,
           detail,

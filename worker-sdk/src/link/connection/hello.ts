@@ -39,7 +39,7 @@ export function buildHello(
     },
     pool: data.pool,
     labels: { ...data.labels },
-    types: [...data.types],
+    taskTypes: data.types.map(({ type, concurrency }) => ({ taskType: type, concurrency })),
     queues: [...data.queues],
     slotCount: data.slots,
     prefetchCount: data.prefetch,

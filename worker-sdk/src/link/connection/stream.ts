@@ -48,7 +48,7 @@ export class Stream {
     const metadata = new Metadata();
     if (data.token !== undefined) metadata.set("authorization", `Bearer ${data.token}`);
     this.#call = this.#client.makeBidiStreamRequest<Uint8Array, Incoming>(
-      `/${WorkerService.typeName}/${WorkerService.method.connect.name}`,
+      `/${WorkerService.typeName}/${WorkerService.method.workerStream.name}`,
       (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
       readIncoming,
       metadata,

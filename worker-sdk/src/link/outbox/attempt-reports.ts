@@ -99,11 +99,11 @@ export class AttemptReports {
     const fresh: IncomingAssignment[] = [];
     const nowMs = this.#clock.monotonicMs();
     for (const assignment of assignments) {
-      const { attemptId, type } = assignment;
+      const { attemptId, taskType } = assignment;
       const known = this.#inFlight.get(attemptId);
       if (known !== undefined) this.#duplicate(attemptId);
-      else if (!this.#types.has(type)) {
-        this.reject(attemptId, "UNKNOWN_TYPE", `no handler for type "${type}"`);
+      else if (!this.#types.has(taskType)) {
+        this.reject(attemptId, "UNKNOWN_TYPE", `no handler for type "${taskType}"`);
       } else if (this.draining) this.reject(attemptId, "DRAINING", "the worker is draining");
       else {
         this.#inFlight.add(attemptId, nowMs);

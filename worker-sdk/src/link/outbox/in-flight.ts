@@ -190,7 +190,7 @@ function stuckPhases(phases: OpenPhases, nowMs: number) {
   return phases.stuck(nowMs).map(({ phase, ageMs, stillMs, warnAfterMs, warnings }) => ({
     phase,
     age: durationFromMs(ageMs),
-    stillAge: durationFromMs(stillMs),
+    stallAge: durationFromMs(stillMs),
     warnAfter: durationFromMs(warnAfterMs),
     warningCount: warnings,
   }));

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/failure.proto.
  */
 export const file_muster_v1_failure: GenFile = /*@__PURE__*/
-  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIpMBCgdGYWlsdXJlEiYKBWNsYXNzGAEgASgOMhcubXVzdGVyLnYxLkZhaWx1cmVDbGFzcxIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSEQoJdHJhY2ViYWNrGAQgASgJEi4KC3JldHJ5X2FmdGVyGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKB1dhcm5pbmcSDAoEc3RlcBgBIAEoCRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkqyAEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGwoXRkFJTFVSRV9DTEFTU19SRVRSWUFCTEUQARIfChtGQUlMVVJFX0NMQVNTX05PTl9SRVRSWUFCTEUQAhIbChdGQUlMVVJFX0NMQVNTX1RJTUVEX09VVBADEh8KG0ZBSUxVUkVfQ0xBU1NfT1VUX09GX01FTU9SWRAEEh0KGUZBSUxVUkVfQ0xBU1NfV09SS0VSX0xPU1QQBWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIpsBCgdGYWlsdXJlEi4KDWZhaWx1cmVfY2xhc3MYASABKA4yFy5tdXN0ZXIudjEuRmFpbHVyZUNsYXNzEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSLgoLcmV0cnlfYWZ0ZXIYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNgoHV2FybmluZxIMCgRzdGVwGAEgASgJEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSrIAQoMRmFpbHVyZUNsYXNzEh0KGUZBSUxVUkVfQ0xBU1NfVU5TUEVDSUZJRUQQABIbChdGQUlMVVJFX0NMQVNTX1JFVFJZQUJMRRABEh8KG0ZBSUxVUkVfQ0xBU1NfTk9OX1JFVFJZQUJMRRACEhsKF0ZBSUxVUkVfQ0xBU1NfVElNRURfT1VUEAMSHwobRkFJTFVSRV9DTEFTU19PVVRfT0ZfTUVNT1JZEAQSHQoZRkFJTFVSRV9DTEFTU19XT1JLRVJfTE9TVBAFYgZwcm90bzM", [file_google_protobuf_duration]);
 
 /**
  * Why an attempt or a task failed.
@@ -23,9 +23,9 @@ export type Failure = Message<"muster.v1.Failure"> & {
   /**
    * Decides whether the task is tried again.
    *
-   * @generated from field: muster.v1.FailureClass class = 1;
+   * @generated from field: muster.v1.FailureClass failure_class = 1;
    */
-  class: FailureClass;
+  failureClass: FailureClass;
 
   /**
    * Stable upper-case code, for example `NON_RETRYABLE`, `RETRIES_EXHAUSTED`, `TIMED_OUT`,

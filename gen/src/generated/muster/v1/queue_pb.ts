@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKiAgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgV0eXBlcxgJIAMoCzIZLm11c3Rlci52MS5RdWV1ZVR5cGVEZXB0aBISCgp0eXBlX2NvdW50GAogASgDImIKDlF1ZXVlVHlwZURlcHRoEgwKBHR5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKsAgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAyJnCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A queue and what is in it now.
@@ -80,16 +80,16 @@ export type Queue = Message<"muster.v1.Queue"> & {
    * The same by task type, those with the most ready tasks first: of at most 50 types. Types of which nothing
    * waits or runs are kept for a day and have zeros.
    *
-   * @generated from field: repeated muster.v1.QueueTypeDepth types = 9;
+   * @generated from field: repeated muster.v1.QueueTypeDepth task_types = 9;
    */
-  types: QueueTypeDepth[];
+  taskTypes: QueueTypeDepth[];
 
   /**
-   * Task types of the queue; `types` holds the first of them.
+   * Task types of the queue; `task_types` holds the first of them.
    *
-   * @generated from field: int64 type_count = 10;
+   * @generated from field: int64 task_type_count = 10;
    */
-  typeCount: bigint;
+  taskTypeCount: bigint;
 };
 
 /**
@@ -108,9 +108,9 @@ export type QueueTypeDepth = Message<"muster.v1.QueueTypeDepth"> & {
   /**
    * Task type.
    *
-   * @generated from field: string type = 1;
+   * @generated from field: string task_type = 1;
    */
-  type: string;
+  taskType: string;
 
   /**
    * Tasks that could start now.
