@@ -19,6 +19,9 @@ import type { StreamEnd } from "./stream-end.ts";
 /** Waits between dials that fit into the grace of a dropped stream. */
 const WAITS_IN_GRACE = 4;
 
+/** Waits between dials that fit into a lease. A scheduler that starts, or has its database back, waits that long. */
+const WAITS_IN_LEASE = 2;
+
 /** A stream that lasted this long starts the waits between dials anew. */
 const STABLE_MS = 60_000;
 
@@ -201,7 +204,11 @@ export class Dialer {
     if (welcomedAtMs !== undefined) this.#downSinceMs = this.#clock.monotonicMs();
     const roundOver = welcomedAtMs !== undefined || this.#next % this.#data.addresses.length === 0;
     const window = this.#window();
-    const capMs = window && window.graceMs / WAITS_IN_GRACE;
+    const capMs = window
+      ? window.graceMs / WAITS_IN_GRACE
+      : this.#leaseMs > 0
+        ? this.#leaseMs / WAITS_IN_LEASE
+        : undefined;
     const retryInMs =
       end.reason === ErrorReason.ID_CONTESTED
         ? (end.retryAfterMs ?? CONTESTED_MS)
