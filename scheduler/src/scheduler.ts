@@ -126,6 +126,7 @@ export async function startScheduler(options: {
     log,
     onChange: (available) => {
       tellServing();
+      duties.databaseChanged(available);
       if (available) dispatch.committer.tryNow();
     },
   });

@@ -50,6 +50,7 @@ export class Duties {
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
+  readonly #judge: Judge;
   #cancelWake: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
@@ -71,6 +72,7 @@ export class Duties {
     this.#descriptors = parts.descriptors;
     this.#startedAt = clock.monotonic();
     const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
+    this.#judge = judge;
     const watchdog = new Watchdog({ dispatch, log, leases, settings: config.watch });
     const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
       new Loop({ name, intervalMs, runOnce, clock, log });
@@ -155,6 +157,11 @@ export class Duties {
   async stop(): Promise<void> {
     this.#cancelWake();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
+  }
+
+  /** The database went away, or is back. */
+  databaseChanged(available: boolean): void {
+    this.#judge.databaseChanged(available);
   }
 
   /** Another scheduler may have left a command, paused a queue or made a class. */

@@ -49,6 +49,24 @@ describe("the judge of leases", () => {
     assert.deepEqual(judge.asOf(), databaseTime(time.now));
   });
 
+  it("judges nobody while the database is away, though renewals succeed, and a lease later", () => {
+    const { judge, time } = judgeAt();
+    const renewFor = (forMs: number) => {
+      for (let ms = 0; ms < forMs; ms += 100) {
+        assert.equal(judge.asOf(), undefined);
+        time.now += 100;
+        judge.renewed(databaseTime(time.now));
+      }
+    };
+    renewFor(LEASE);
+    assert.deepEqual(judge.asOf(), databaseTime(time.now));
+    judge.databaseChanged(false);
+    renewFor(5 * LEASE);
+    judge.databaseChanged(true);
+    renewFor(LEASE);
+    assert.deepEqual(judge.asOf(), databaseTime(time.now));
+  });
+
   it("judges as of its last renewal, not as of now", () => {
     const { judge, time } = judgeAt();
     for (let ms = 0; ms <= LEASE; ms += 100) {

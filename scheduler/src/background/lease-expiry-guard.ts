@@ -1,8 +1,10 @@
 import type { Clock } from "../clock.ts";
 
 /**
- * Says when this scheduler may judge workers by their leases. A scheduler that was stopped or starved, or
- * whose database was away, could not renew what its workers' beats earned, so it owes them a full lease.
+ * Decides when this scheduler may judge workers by their leases. A scheduler that was stopped or starved, or
+ * whose database was away, could not renew the leases of its workers, nor register those that came back, so it
+ * waits for a full lease. A full disk shows why both count: renewals are written in place and succeed, while a
+ * registration needs room.
  *
  * It judges as of its last renewal, by the database's clock: however long a judgement is then on its way, it
  * counts no time in which this scheduler could not renew.
@@ -14,6 +16,7 @@ export class Judge {
   #lastTickAt: number;
   #lastRenewal: Date | undefined;
   #owedUntil: number;
+  #databaseAway = false;
 
   /** @param maxGapMs A renewal that comes later than this after the one before counts as starved. */
   constructor(clock: Clock, leaseMs: number, maxGapMs: number) {
@@ -35,10 +38,16 @@ export class Judge {
     return gap;
   }
 
+  /** The database went away, or is back. */
+  databaseChanged(available: boolean): void {
+    this.#databaseAway = !available;
+    this.#owedUntil = this.#clock.monotonic() + this.#leaseMs;
+  }
+
   /** The moment, by the database's clock, as of which expired leases mean something; undefined when they do not. */
   asOf(): Date | undefined {
     const now = this.#clock.monotonic();
-    const may = now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
+    const may = !this.#databaseAway && now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
     return may ? this.#lastRenewal : undefined;
   }
 }
