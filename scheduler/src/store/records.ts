@@ -262,6 +262,8 @@ export interface EndedSession {
   readonly held: readonly AttemptRow[];
   /** It lived, and another process took its worker id. */
   readonly takenAlive: boolean;
+  /** Its stream had ended, as it does when a process dies. */
+  readonly disconnected: boolean;
 }
 
 /** Decides what becomes of an attempt whose session ended. Pure. */

@@ -25,15 +25,21 @@ const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> 
 /** Decides for the attempts of a session that ended for `reason`. */
 export function decideEnd(reason: string): DecideLost {
   return (row, ended) => {
-    // Of a process that lived when its id was taken, no task can be what ended it.
+    // No task can have ended a process that lived when its id was taken.
     const ending = ended.takenAlive ? undefined : ENDINGS[reason];
     if (!ending) return decideFor(row, { kind: "released", reason });
-    return decideFor(row, died(row, ended, ending.requeueReason, ending.how));
+    const outcome = died(row, ended, ending.requeueReason, ending.how);
+    return decideFor(row, reason === "fatal" || ended.disconnected ? outcome : { ...outcome, silent: true });
   };
 }
 
 /** The process of a session is taken for dead, by its own word, its supervisor's or its silence. */
-function died(row: AttemptRow, ended: EndedSession, reason: string, how: string): Outcome {
+function died(
+  row: AttemptRow,
+  ended: EndedSession,
+  reason: string,
+  how: string,
+): Extract<Outcome, { kind: "lost" }> {
   const { workerId, fatal, held } = ended;
   const blame = blameOf(row, held, fatal?.attemptId);
   const last = fatal ? `: ${fatal.exceptionClass}: ${fatal.exceptionMessage}` : "";

@@ -16,7 +16,7 @@ export function runsAlone(
     const one = members.length === 1;
     return {
       code: "RUNS_ALONE",
-      summary: `${plural(members.length, "worker")} that could run it ${one ? "is" : "are"} kept for tasks that run alone, because processes died while they ran${holding ? `: ${holding} on ${first ? nameOf(first) : "one"}` : ""}`,
+      summary: `${plural(members.length, "worker")} that could run it ${one ? "is" : "are"} kept for tasks that run alone, because processes died or stopped answering while they ran${holding ? `: ${holding} on ${first ? nameOf(first) : "one"}` : ""}`,
       since,
       evidence,
       remedy: "it starts when those have ended; for more at once start more workers",
@@ -27,12 +27,19 @@ export function runsAlone(
   const waitsFor = kept
     ? `${nameOf(kept)} takes nothing new for it and still holds ${plural(kept.held.length, "attempt")}${oldest ? `, ${oldest.attemptId} for ${span(oldest.ageMs)}` : ""}`
     : `${plural(members.length, "worker")} that could run it hold${members.length === 1 ? "s" : ""} something`;
-  const deaths = task.requeueCounts?.deaths ?? 0;
+  const { deaths = 0, silences = 0 } = task.requeueCounts ?? {};
+  const processes = (count: number, what: string) =>
+    count > 0 ? [`${count} ${count === 1 ? "process" : "processes"} ${what} while it ran`] : [];
+  const why = [...processes(deaths, "died"), ...processes(silences, "stopped answering")].join(" and ");
   return {
     code: "RUNS_ALONE",
-    summary: `${deaths} ${deaths === 1 ? "process" : "processes"} died while it ran, so it runs alone in the next one; ${waitsFor}`,
+    summary: `${why}, so it runs alone in the next one; ${waitsFor}`,
     since,
-    evidence: [...evidence, { key: "process_deaths", value: String(deaths), source: "database" }],
+    evidence: [
+      ...evidence,
+      { key: "process_deaths", value: String(deaths), source: "database" },
+      ...(silences > 0 ? [{ key: "process_silences", value: String(silences), source: "database" }] : []),
+    ],
     remedy: `it starts when a worker holds nothing; for that to be sooner start another worker. What the attempts before it came to: muster task t-${task.id}`,
   };
 }

@@ -1,5 +1,6 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { cureOf } from "../remedy.ts";
+import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
 import type { WatchSettings } from "../tasks/watchdog.ts";
@@ -139,7 +140,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
   };
 }
 
-/** Ends of attempts that a process's death brought. */
+/** Ends of attempts that a process's death or silence brought. */
 const DEATHS = new Set(["requeued:stale", "requeued:fatal", "requeued:exited", "requeued:oom_killed"]);
 
 /** `POISONED`: it ended process after process. */
@@ -154,7 +155,7 @@ function poisoned(
   const id = formatTaskId(task.id);
   return {
     code: "POISONED",
-    summary: `${killed.length} processes died while it ran, the last of them while nothing else did or by its own doing: ${list(workers)}; last ${last}`,
+    summary: `${POISONED_AFTER} processes died while it ran, the last of them while nothing else did or by its own doing: ${list(workers)}; last ${last}`,
     since: task.finishTime,
     evidence: [
       ...evidence,

@@ -1,6 +1,6 @@
 import { type AttemptKey, formatAttemptId } from "../ids.ts";
 
-/** Deaths of processes after which a task runs alone in its process. */
+/** Deaths and silences of processes after which a task runs alone in its process. */
 const ALONE_AFTER = 2;
 
 /** Deaths of processes that end a task. */
@@ -48,7 +48,11 @@ export function blameOf(
   return ran.length === 1 ? "lone" : "suspect";
 }
 
-/** What follows a process's death for a task that ran in it. @param deaths This one among them. */
+/**
+ * What follows a process's death or silence for a task that ran in it.
+ *
+ * @param deaths Deaths and silences, this one among them.
+ */
 export function afterDeath(
   deaths: number,
   blame: Exclude<Blame, "innocent">,

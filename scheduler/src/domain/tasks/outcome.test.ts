@@ -10,6 +10,7 @@ import {
   workerLost,
 } from "./outcome.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { RequeueCounts } from "./task.ts";
 
 const FACTS: AttemptFacts = {
   attemptCount: 1,
@@ -201,5 +202,25 @@ describe("deaths of processes", () => {
     assert.deepEqual(after(0, "named"), [true, 1_000, "deaths", true]);
     assert.equal(after(2, "lone"), "POISONED");
     assert.equal(after(2, "named"), "POISONED");
+  });
+
+  it("a silence sets apart and costs like a death, and never ends a task as poisoned", () => {
+    const after = (counts: RequeueCounts, blame: "lone" | "suspect", attemptCount = 1) => {
+      const outcome = { kind: "lost", reason: "stale", failure, blame, silent: true } as const;
+      const decision = decideOutcome({ ...FACTS, attemptCount, counts }, outcome, 0);
+      if (decision.kind === "finish") return decision.detail;
+      const { costsAttempt, delayMs, counts: counted, alone = false } = decision;
+      return [costsAttempt, delayMs, counted, alone];
+    };
+    assert.deepEqual(after({}, "suspect"), [false, 1_000, "silences", false]);
+    assert.deepEqual(after({ deaths: 1 }, "suspect"), [false, 10_000, "silences", true]);
+    assert.deepEqual(after({ deaths: 2 }, "lone"), [true, 60_000, "silences", true]);
+    assert.equal(after({ silences: 3 }, "lone", 4), "RETRIES_EXHAUSTED");
+    const death = decideOutcome(
+      { ...FACTS, counts: { silences: 5, deaths: 1 } },
+      { kind: "lost", reason: "stale", failure, blame: "lone" },
+      0,
+    );
+    assert.equal(death.kind, "requeue", "two deaths are not three");
   });
 });

@@ -25,6 +25,8 @@ export type Outcome =
       readonly failure: Failure;
       /** Set when the worker's process is taken for dead: what its death says of this attempt. */
       readonly blame?: Blame;
+      /** The worker stopped answering, and nothing shows that its process died: it may be cut off or frozen. */
+      readonly silent?: boolean;
     };
 
 /** What the decision needs to know of the attempt. */
@@ -110,7 +112,7 @@ export function decideOutcome(facts: AttemptFacts, outcome: Outcome, random: num
     case "lost":
       return outcome.blame === undefined
         ? decideFailure(facts, outcome.failure, outcome.reason, random)
-        : decideDeath(facts, outcome.failure, outcome.reason, outcome.blame);
+        : decideDeath(facts, outcome, outcome.blame);
     default:
       return unreachable(outcome);
   }
@@ -121,16 +123,24 @@ function unacceptedDelayMs(before: number): number {
   return before === 0 ? 0 : Math.min(300_000, 1_000 * 2 ** Math.min(before - 1, 20));
 }
 
-/** The death of a process costs an attempt only where it is known who ended it. */
-function decideDeath(facts: AttemptFacts, failure: Failure, reason: string, blame: Blame): OutcomeDecision {
+/**
+ * The death of a process costs an attempt only where it is known who ended it. Only deaths end a task as
+ * poisoned: a worker that is silent may live, behind a network or a database that was away.
+ */
+function decideDeath(
+  facts: AttemptFacts,
+  { failure, reason, silent }: Extract<Outcome, { kind: "lost" }>,
+  blame: Blame,
+): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
   if (blame === "innocent") return { ...free, delayMs: 0 };
-  const deaths = (facts.counts?.deaths ?? 0) + 1;
-  const { delayMs, alone } = afterDeath(deaths, blame);
-  const counted = { counts: "deaths", ...(alone ? { alone } : {}) } as const;
+  const { deaths = 0, silences = 0 } = facts.counts ?? {};
+  const { delayMs, alone } = afterDeath(deaths + silences + 1, blame);
+  const counted = { counts: silent ? "silences" : "deaths", ...(alone ? { alone } : {}) } as const;
   if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
-  if (deaths >= POISONED_AFTER) return { kind: "finish", state: "failed", detail: "POISONED", failure };
+  if (!silent && deaths + 1 >= POISONED_AFTER)
+    return { kind: "finish", state: "failed", detail: "POISONED", failure };
   const decision = decideFailure(facts, failure, reason, 0);
   if (decision.kind !== "requeue") return decision;
   return { ...decision, ...counted, delayMs: Math.max(decision.delayMs, delayMs) };

@@ -41,6 +41,8 @@ export interface RequeueCounts {
   readonly unaccepted?: number;
   /** Deaths of its worker's process while it ran. */
   readonly deaths?: number;
+  /** Losses of its worker while it ran, of which it is not known that the process died. */
+  readonly silences?: number;
 }
 
 /** A valid task to be accepted. */

@@ -117,7 +117,7 @@ const TAKE_EXPIRED: Statement = {
      select session_id from session_lease
       where lease_until < $1::timestamptz - $2::float8 * interval '1 ms'
       order by lease_until limit $3 for update skip locked)
-  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms`,
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected`,
 };
 
 const TAKE: Statement = {
@@ -125,7 +125,7 @@ const TAKE: Statement = {
   text: `delete from session_lease l
    where l.session_id in (
      select session_id from session_lease where session_id = any($1::bigint[]) order by session_id for update)
-  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms,
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected,
     (not l.disconnected and l.lease_until > now()) as alive`,
 };
 
@@ -266,6 +266,7 @@ interface OpenedColumns extends ContestedColumns {
 interface TakenColumns {
   session_id: number;
   silent_ms: number;
+  disconnected: boolean;
   /** Its stream was up and its lease ran. Undefined when the query does not ask. */
   alive?: boolean;
 }
@@ -299,13 +300,14 @@ async function giveUp(
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
   const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
   const ended = new Map(
-    ends.map(({ sessionId, fatal }) => [
+    ends.map(({ sessionId, fatal }, index) => [
       sessionId,
       {
         workerId: names.get(sessionId) ?? `session ${sessionId}`,
         fatal,
         held: heldBy.get(sessionId) ?? [],
         takenAlive: takenAlive.has(sessionId),
+        disconnected: taken[index]?.disconnected ?? false,
       },
     ]),
   );
