@@ -2,6 +2,7 @@ import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { schedulerStopping } from "../../domain/refusals.ts";
 import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
 import { processInWords } from "../../domain/workers/contest.ts";
 import type {
@@ -27,7 +28,7 @@ import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
 import type { SessionEnds } from "./session-terminator.ts";
-import { contestedRefusal, stoppingRefusal, supersededRefusal } from "./termination-reasons.ts";
+import { contestedRefusal, supersededRefusal } from "./termination-reasons.ts";
 
 /** Registrations in one statement: a storm of 2,000 takes ten. */
 const MAX_OPEN_BATCH = 200;
@@ -261,7 +262,7 @@ export class Sessions {
 
   /** Ends every stream for a planned stop of the scheduler; the sessions live on elsewhere or after the restart. */
   closeAll(): void {
-    const refusal = stoppingRefusal();
+    const refusal = schedulerStopping("workerStream");
     for (const session of this.#parts.registry.all()) {
       const { link } = session;
       // No longer the session's stream: its end is not the worker's doing, and the lease runs on.

@@ -96,10 +96,3 @@ export function lostRefusal(workerId: string): Refusal {
     { retryDelayMs: 0 },
   );
 }
-
-/** Why every stream is ended when the scheduler stops. */
-export function stoppingRefusal(): Refusal {
-  return new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; dial again", {
-    retryDelayMs: 0,
-  });
-}

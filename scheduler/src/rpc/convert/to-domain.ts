@@ -13,6 +13,7 @@ import type { Registration } from "../../dispatch/sessions/registration.ts";
 import type { AttemptProgress } from "../../dispatch/sessions/session.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
 import { type AttemptKey, parseAttemptId } from "../../domain/ids.ts";
+import { invalidHello, invalidMessage } from "../../domain/refusals.ts";
 import { MAX_FAILURE_MESSAGE, MAX_FAILURE_TRACEBACK } from "../../domain/tasks/failure.ts";
 import type { FatalRecord, HeartbeatRecord, StartupPhaseRecord } from "../../domain/workers/worker.ts";
 import { mostBytes } from "./message-size.ts";
@@ -57,9 +58,7 @@ export function toRegistration(hello: Hello): Registration {
   const violations = helloViolations(hello);
   const first = violations[0];
   if (first) {
-    throw new Refusal("invalid", "INVALID_HELLO", `hello.${first.field} ${first.description}`, {
-      violations,
-    });
+    throw invalidHello(`hello.${first.field} ${first.description}`, violations);
   }
   const { host } = hello;
   return {
@@ -100,9 +99,7 @@ export function toRegistration(hello: Hello): Registration {
 export function toAttemptKey(attemptId: string): AttemptKey {
   const key = parseAttemptId(attemptId);
   if (key) return key;
-  throw new Refusal(
-    "invalid",
-    "INVALID_MESSAGE",
+  throw invalidMessage(
     `${quoted(attemptId)} is no attempt id; send the attempt_id of an Assignment unchanged`,
   );
 }

@@ -2,7 +2,8 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
 import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
 import type { ReportedExit } from "../../dispatch/launches/launches.ts";
-import { Refusal, type Violation } from "../../domain/errors.ts";
+import type { Violation } from "../../domain/errors.ts";
+import { invalidRequest } from "../../domain/refusals.ts";
 import type { LaunchFacts } from "../../domain/workers/launch.ts";
 import type { LaunchReport } from "../../store/store.ts";
 import { storable, storableEnd } from "./text.ts";
@@ -110,7 +111,6 @@ function check({ launchId, workerId }: Launched, further: readonly Check[]): voi
     ] as const,
     ...further,
   ].flatMap(([ok, field, description]) => (ok ? [] : [{ field, description }]));
-  const [first] = violations;
-  if (!first) return;
-  throw new Refusal("invalid", "INVALID_REQUEST", `${first.field} ${first.description}`, { violations });
+  const [first, ...rest] = violations;
+  if (first) throw invalidRequest(first, ...rest);
 }

@@ -11,7 +11,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { grpcMethodDefinition } from "@muster/protocol";
-import { Refusal } from "../../domain/errors.ts";
+import type { Refusal } from "../../domain/errors.ts";
+import { invalidMessage } from "../../domain/refusals.ts";
 import { Frame } from "../codec/frames.ts";
 import type { Calls } from "./calls.ts";
 import { isInternal, toGrpcError } from "./errors.ts";
@@ -29,7 +30,7 @@ export class Malformed {
 
   refusal(): Refusal {
     const why = this.#cause instanceof Error ? this.#cause.message : String(this.#cause);
-    return new Refusal("invalid", "INVALID_MESSAGE", `the bytes are no valid ${this.#type}: ${why}`);
+    return invalidMessage(`the bytes are no valid ${this.#type}: ${why}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type ServerErrorResponse } from "@grpc/grpc-js";
 import { STATUS_DETAILS_TRAILER, type Status, StatusSchema } from "@muster/protocol";
 import { DatabaseUnavailableError, Refusal, type RefusalKind, UnstorableError } from "../../domain/errors.ts";
+import { databaseUnavailable } from "../../domain/refusals.ts";
 import { outgoing, outgoingStatus, outgoingText } from "./outgoing.ts";
 
 /** gRPC code of each kind of refusal; Connect's codes have the same numbers. */
@@ -20,9 +21,6 @@ const CODES: Readonly<Record<RefusalKind, Code>> = {
 
 /** All that a caller is told of a fault of ours. */
 export const INTERNAL = "internal error; the scheduler's log has the cause";
-
-/** Callers are asked to wait this long while the database is away, milliseconds. */
-const DATABASE_RETRY_MS = 1_000;
 
 /**
  * The one map from what is thrown to what a caller is told. Refusals say what they say; a database that is
@@ -70,10 +68,7 @@ function toRefusal(error: unknown): Refusal | undefined {
   const consequence = error.outcomeUnknown
     ? "it is not known whether the request was applied; try again, with unique keys when submitting"
     : "nothing was applied; try again";
-  return new Refusal("unavailable", "DATABASE_UNAVAILABLE", `${error.message}: ${consequence}`, {
-    retryDelayMs: DATABASE_RETRY_MS,
-    cause: error,
-  });
+  return databaseUnavailable(error, consequence);
 }
 
 /** What the Connect library refuses by itself may quote the request. */

@@ -8,6 +8,7 @@ import type { Launches } from "../../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
+import { invalidRequest, schedulerStopping, taskNotFound, workerNotFound } from "../../domain/refusals.ts";
 import { timeline } from "../../domain/tasks/timeline.ts";
 import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
 import { hasRegistered, type WorkerRecord } from "../../domain/workers/worker.ts";
@@ -112,7 +113,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 
     async drainWorker({ workerId, reason, timeout }) {
       const fault = timeout && durationFault(timeout, MAX_MS);
-      if (fault !== undefined) throw invalid("timeout", fault);
+      if (fault !== undefined) throw invalidRequest({ field: "timeout", description: fault });
       const worker = await requireWorker(store, workerId);
       if (worker.goneTime) {
         throw new Refusal(
@@ -200,7 +201,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const position = parsePageToken(request.pageToken);
       const readTime = timestampFromDate(await store.databaseTime());
       if (request.taskId && request.workerId) {
-        throw new Refusal("invalid", "INVALID_REQUEST", "task_id and worker_id exclude each other; set one");
+        throw invalidRequest({ field: "worker_id", description: "excludes task_id; set one of the two" });
       }
       if (request.taskId) {
         const events = await taskTimeline(store, request.taskId);
@@ -238,9 +239,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 
     async getOverview({ limit }) {
       if (limit < 0 || limit > 100) {
-        throw new Refusal("invalid", "INVALID_REQUEST", `limit ${limit} is not between 1 and 100`, {
-          violations: [{ field: "limit", description: `${limit} is not between 1 and 100` }],
-        });
+        throw invalidRequest({ field: "limit", description: `${limit} is not between 1 and 100` });
       }
       return { overview: fromOverview(await parts.overview.get(limit || 20)) };
     },
@@ -282,10 +281,10 @@ async function* watchEvents(
   if (request.taskId && taskId === undefined) throw taskNotFound(request.taskId);
   const { afterEventId } = request;
   if (afterEventId < 0n || afterEventId > Number.MAX_SAFE_INTEGER)
-    throw invalid(
-      "after_event_id",
-      `${afterEventId} is no event's id; pass the id of the last event that came`,
-    );
+    throw invalidRequest({
+      field: "after_event_id",
+      description: `${afterEventId} is no event's id; pass the id of the last event that came`,
+    });
   let position = afterEventId > 0n ? Number(afterEventId) : await store.lastEventId();
   // The caller knows by it that nothing is missed from here on.
   yield {};
@@ -302,9 +301,7 @@ async function* watchEvents(
     if (events.length < WATCH_BATCH) await clock.sleep(WATCH_POLL_MS, over);
   }
   if (stopping.aborted) {
-    throw new Refusal("unavailable", "SCHEDULER_STOPPING", "the scheduler is stopping; watch again", {
-      retryDelayMs: 1_000,
-    });
+    throw schedulerStopping("watch");
   }
 }
 
@@ -327,13 +324,9 @@ async function describeQueue(
 
 function requireQueueName(queue: string): string {
   if (QUEUE_NAME.test(queue)) return queue;
-  throw new Refusal("invalid", "INVALID_REQUEST", `${quoted(queue, 140)} is not a queue name`, {
-    violations: [
-      {
-        field: "queue",
-        description: "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -",
-      },
-    ],
+  throw invalidRequest({
+    field: "queue",
+    description: `${quoted(queue, 140)} is not a queue name: it must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -`,
   });
 }
 
@@ -346,22 +339,4 @@ async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {
   const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
   throw workerNotFound(id);
-}
-
-function workerNotFound(id: string): Refusal {
-  return new Refusal(
-    "not_found",
-    "WORKER_NOT_FOUND",
-    `there is no worker ${quoted(id, 140)} and no trace of one; list them with ListWorkers`,
-  );
-}
-
-function invalid(field: string, description: string): Refusal {
-  return new Refusal("invalid", "INVALID_REQUEST", `${field} ${description}`, {
-    violations: [{ field, description }],
-  });
-}
-
-function taskNotFound(id: string): Refusal {
-  return new Refusal("not_found", "TASK_NOT_FOUND", `there is no task ${quoted(id)}; ids look like t-1042`);
 }

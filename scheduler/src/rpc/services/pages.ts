@@ -1,5 +1,6 @@
 import { quoted } from "@muster/common/text";
 import { Refusal } from "../../domain/errors.ts";
+import { invalidRequest } from "../../domain/refusals.ts";
 import type { ListPosition } from "../../queries/worker-list.ts";
 
 /** Largest page that may be asked for. */
@@ -12,14 +13,10 @@ const REFUSED_PREFIX = "refused:";
 export function pageSize(asked: number, byDefault: number): number {
   if (asked === 0) return byDefault;
   if (asked < 0 || asked > MAX_PAGE_SIZE) {
-    throw new Refusal(
-      "invalid",
-      "INVALID_REQUEST",
-      `page_size ${asked} is not between 1 and ${MAX_PAGE_SIZE}`,
-      {
-        violations: [{ field: "page_size", description: `${asked} is not between 1 and ${MAX_PAGE_SIZE}` }],
-      },
-    );
+    throw invalidRequest({
+      field: "page_size",
+      description: `${asked} is not between 1 and ${MAX_PAGE_SIZE}`,
+    });
   }
   return asked;
 }

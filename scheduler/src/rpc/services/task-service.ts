@@ -1,5 +1,4 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { quoted } from "@muster/common/text";
 import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
@@ -8,6 +7,7 @@ import type { SizeLimits } from "../../dispatch/limits.ts";
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
+import { schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type { Store } from "../../store/store.ts";
@@ -49,7 +49,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
   const { store, submitter, control } = parts;
   return {
     async submitTasks({ tasks }, { requestHeader }) {
-      if (parts.stopping.aborted) throw stoppingRefusal();
+      if (parts.stopping.aborted) throw schedulerStopping("call");
       const inserted = await parts.tracing.submit(requestHeader, toNewTasks(tasks, parts.sizes), (traced) =>
         submitter.submit(traced),
       );
@@ -81,7 +81,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
     async cancelTask({ taskId, reason }) {
       const id = requireId(taskId);
       const outcome = await control.cancel(id, storable(reason, 1_024) || "asked by a caller");
-      if (outcome === undefined) throw notFound(taskId);
+      if (outcome === undefined) throw taskNotFound(taskId);
       if (outcome === "ended") {
         throw new Refusal(
           "precondition",
@@ -94,7 +94,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async retryTask({ taskId }) {
       const outcome = await control.retry(requireId(taskId));
-      if (outcome === undefined) throw notFound(taskId);
+      if (outcome === undefined) throw taskNotFound(taskId);
       if (outcome === "active") {
         throw new Refusal(
           "precondition",
@@ -109,8 +109,8 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       keptAlive<MessageInitShape<typeof WatchTaskResponseSchema>>(
         (watched) =>
           watchTask({ ...parts, maxMessageBytes: parts.sizes.maxMessageBytes }, requireId(taskId), watched, {
-            notFound: () => notFound(taskId),
-            stopping: stoppingRefusal,
+            notFound: () => taskNotFound(taskId),
+            stopping: () => schedulerStopping("watch"),
           }),
         () => ({ readTime: timestampFromMs(parts.clock.now()) }),
         { signal, clock: parts.clock, limits: parts.watchLimits },
@@ -118,7 +118,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async explainTask({ taskId }) {
       const explanation = await parts.explainer.task(requireId(taskId));
-      if (!explanation) throw notFound(taskId);
+      if (!explanation) throw taskNotFound(taskId);
       return { explanation: fromExplanation(explanation) };
     },
   };
@@ -126,27 +126,12 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
 function requireId(taskId: string): number {
   const id = parseTaskId(taskId);
-  if (id === undefined) throw notFound(taskId);
+  if (id === undefined) throw taskNotFound(taskId);
   return id;
 }
 
 async function requireTask(store: Store, taskId: string): Promise<TaskRecord> {
   const task = await store.getTask(requireId(taskId));
-  if (!task) throw notFound(taskId);
+  if (!task) throw taskNotFound(taskId);
   return task;
-}
-
-function notFound(taskId: string): Refusal {
-  return new Refusal(
-    "not_found",
-    "TASK_NOT_FOUND",
-    `there is no task ${quoted(taskId)}; ids look like t-1042, and ended tasks are kept for a limited time`,
-  );
-}
-
-/** @param advice What to do. */
-export function stoppingRefusal(advice = "try again"): Refusal {
-  return new Refusal("unavailable", "SCHEDULER_STOPPING", `the scheduler is stopping; ${advice}`, {
-    retryDelayMs: 1_000,
-  });
 }

@@ -7,12 +7,12 @@ import {
   SubmitTasksRequestSchema,
   type TaskService,
 } from "@muster/protocol";
-import { Refusal } from "../../domain/errors.ts";
+import type { Refusal } from "../../domain/errors.ts";
+import { invalidMessage, schedulerStopping } from "../../domain/refusals.ts";
 import { Malformed } from "../server/bridge.ts";
 import type { Calls } from "../server/calls.ts";
 import { isInternal, toGrpcError, toStatus } from "../server/errors.ts";
 import type { CallContext, Handlers } from "../server/handlers.ts";
-import { stoppingRefusal } from "../services/task-service.ts";
 
 /** Requests whose answer has not left for the network; at this many no more are read until half are done. */
 const MAX_OPEN = 1_000;
@@ -48,8 +48,7 @@ class SubmitStream {
   /** Ids of the requests that wait for their answer. */
   readonly #waiting = new Set<bigint>();
   #open = 0;
-  readonly #stop = () =>
-    this.#end(stoppingRefusal("requests without an answer were not applied: submit them again"));
+  readonly #stop = () => this.#end(schedulerStopping("submitStream"));
   /** The status to end with when all that was read is answered; null for OK. */
   #ending: Refusal | null | undefined;
 
@@ -67,11 +66,7 @@ class SubmitStream {
     const { requestId, submit } = request;
     if (this.#waiting.has(requestId)) {
       return this.#end(
-        new Refusal(
-          "invalid",
-          "INVALID_MESSAGE",
-          `request_id ${requestId} waits for its answer already; give every request its own`,
-        ),
+        invalidMessage(`request_id ${requestId} waits for its answer already; give every request its own`),
       );
     }
     this.#waiting.add(requestId);

@@ -22,6 +22,7 @@ import type { Sessions } from "../../dispatch/sessions/registration.ts";
 import type { Session } from "../../dispatch/sessions/session.ts";
 import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { databaseUnavailable, invalidHello, invalidMessage } from "../../domain/refusals.ts";
 import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -207,11 +208,7 @@ class WorkerStream implements WorkerLink {
   #greet({ kind }: WorkerMessage | ResultsFrame): void {
     this.#stopHelloTimer();
     if (kind.case !== "hello") {
-      throw new Refusal(
-        "invalid",
-        "INVALID_HELLO",
-        `the first message must be hello, not ${kind.case ?? "empty"}`,
-      );
+      throw invalidHello(`the first message must be hello, not ${kind.case ?? "empty"}`);
     }
     // What follows waits until the registration is committed.
     this.#call.pause();
@@ -290,11 +287,7 @@ class WorkerStream implements WorkerLink {
       case "goodbye":
         return this.#follow(sessions.goodbye(session, storable(kind.value.reason, 1_024)));
       case "hello":
-        throw new Refusal(
-          "invalid",
-          "INVALID_MESSAGE",
-          "hello came twice on one stream; it is the first message only",
-        );
+        throw invalidMessage("hello came twice on one stream; it is the first message only");
       default:
         counters.unknownMessages++;
     }
@@ -368,7 +361,7 @@ class WorkerStream implements WorkerLink {
       this.#parts.log.error("worker.stream_failed", { error });
     }
     if (error instanceof Refusal) this.close(error);
-    else if (error instanceof DatabaseUnavailableError) this.close(databaseRefusal(error));
+    else if (error instanceof DatabaseUnavailableError) this.close(databaseUnavailable(error));
     else {
       this.#ended("internal error");
       this.#call.emit("error", toGrpcError(error));
@@ -382,11 +375,4 @@ class WorkerStream implements WorkerLink {
     if (!this.#session) return;
     this.#follow(this.#parts.sessions.closed(this.#session, this, reason));
   }
-}
-
-function databaseRefusal(error: DatabaseUnavailableError): Refusal {
-  return new Refusal("unavailable", "DATABASE_UNAVAILABLE", error.message, {
-    retryDelayMs: 1_000,
-    cause: error,
-  });
 }

@@ -1,0 +1,77 @@
+// Refusals that several parts of the scheduler make: one place for their reason, words and retry delay.
+import { quoted } from "@muster/common/text";
+import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
+
+/** What a stop of the scheduler interrupts, what the caller should do, and how long it should wait first. */
+const AFTER_STOP = {
+  call: { advice: "try again", retryDelayMs: 1_000 },
+  watch: { advice: "watch again", retryDelayMs: 1_000 },
+  submitStream: {
+    advice: "requests without an answer were not applied: submit them again",
+    retryDelayMs: 1_000,
+  },
+  // At once: its lease runs, and another scheduler may take the worker.
+  workerStream: { advice: "dial again", retryDelayMs: 0 },
+} as const satisfies Readonly<Record<string, { readonly advice: string; readonly retryDelayMs: number }>>;
+
+/** Callers are asked to wait this long while the database is away, milliseconds. */
+const DATABASE_RETRY_MS = 1_000;
+
+/** A worker id is at most 128 characters. */
+const MAX_QUOTED = 140;
+
+/** `SCHEDULER_STOPPING`: the scheduler stops and takes no more calls. */
+export function schedulerStopping(interrupted: keyof typeof AFTER_STOP): Refusal {
+  const { advice, retryDelayMs } = AFTER_STOP[interrupted];
+  return new Refusal("unavailable", "SCHEDULER_STOPPING", `the scheduler is stopping; ${advice}`, {
+    retryDelayMs,
+  });
+}
+
+/**
+ * `DATABASE_UNAVAILABLE`: the database cannot be used.
+ *
+ * @param consequence What became of the request; nothing is said of it by default.
+ */
+export function databaseUnavailable(error: DatabaseUnavailableError, consequence?: string): Refusal {
+  const message = consequence === undefined ? error.message : `${error.message}: ${consequence}`;
+  return new Refusal("unavailable", "DATABASE_UNAVAILABLE", message, {
+    retryDelayMs: DATABASE_RETRY_MS,
+    cause: error,
+  });
+}
+
+/** `TASK_NOT_FOUND`: no task has this id. */
+export function taskNotFound(taskId: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "TASK_NOT_FOUND",
+    `there is no task ${quoted(taskId)}; ids look like t-1042, and ended tasks are kept for a limited time`,
+  );
+}
+
+/** `WORKER_NOT_FOUND`: no worker of this id registered or was refused. */
+export function workerNotFound(workerId: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "WORKER_NOT_FOUND",
+    `there is no worker ${quoted(workerId, MAX_QUOTED)} and no trace of one; list them with ListWorkers`,
+  );
+}
+
+/** `INVALID_REQUEST`: fields of a request are wrong. The message has the first of them. */
+export function invalidRequest(first: Violation, ...further: readonly Violation[]): Refusal {
+  return new Refusal("invalid", "INVALID_REQUEST", `${first.field} ${first.description}`, {
+    violations: [first, ...further],
+  });
+}
+
+/** `INVALID_HELLO`: a worker's first message is wrong. */
+export function invalidHello(message: string, violations: readonly Violation[] = []): Refusal {
+  return new Refusal("invalid", "INVALID_HELLO", message, { violations });
+}
+
+/** `INVALID_MESSAGE`: a message on a stream is wrong. */
+export function invalidMessage(message: string): Refusal {
+  return new Refusal("invalid", "INVALID_MESSAGE", message);
+}
