@@ -15,7 +15,7 @@ import { Diagnoser } from "./queries/diagnoser.ts";
 import { Explainer } from "./queries/explainer.ts";
 import { OverviewSource } from "./queries/overview.ts";
 import { WorkerList } from "./queries/worker-list.ts";
-import { RefusedConnections } from "./rpc/connections/handshakes.ts";
+import { RejectedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";
 import { Auth } from "./rpc/server/auth.ts";
 import { Calls } from "./rpc/server/calls.ts";
@@ -24,7 +24,7 @@ import { guarded } from "./rpc/server/guarded.ts";
 import { fleetService } from "./rpc/services/fleet-service.ts";
 import { taskService } from "./rpc/services/task-service.ts";
 import { workerService } from "./rpc/services/worker-service.ts";
-import { Doorman } from "./rpc/streams/rejected-stream.ts";
+import { StreamRejector } from "./rpc/streams/stream-rejector.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
 import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logs/logger.ts";
@@ -227,7 +227,7 @@ export async function startScheduler(options: {
     const tls = config.tls && (await TlsFiles.open(config.tls, { log, clock }));
     started.tls = tls;
     await descriptors.start();
-    const listening = { tls, descriptors, refused: new RefusedConnections(log, clock) };
+    const listening = { tls, descriptors, rejected: new RejectedConnections(log, clock) };
     started.http = await startHttpServer({
       listening,
       config,
@@ -249,7 +249,7 @@ export async function startScheduler(options: {
       stopping: stopping.signal,
       stream: {
         ...dispatch,
-        doorman: new Doorman(dispatch.refusals, clock),
+        rejector: new StreamRejector(dispatch.rejectedWorkers, clock),
         log,
         leases: config.leases,
         watch: config.watch,
@@ -325,7 +325,7 @@ export async function startScheduler(options: {
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
     await within("loops", duties.stop());
-    await within("refusals", dispatch.refusals.stop());
+    await within("refusals", dispatch.rejectedWorkers.stop());
     await within("events", dispatch.journal.stop());
     await within("traces", dispatch.traces.stop());
     try {

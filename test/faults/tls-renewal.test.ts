@@ -168,10 +168,10 @@ describe("T29: certificates", () => {
         env.MUSTER_TLS_CERT = file(`${client}.pem`);
         env.MUSTER_TLS_KEY = file(`${client}.key`);
       }
-      const refusedWorker = await worker(at, `mtls-${client ?? "none"}`, env);
-      assert.equal((await refusedWorker.ended).code, 1);
+      const fromRejectedWorker = await worker(at, `mtls-${client ?? "none"}`, env);
+      assert.equal((await fromRejectedWorker.ended).code, 1);
       assert.match(
-        String(refusedWorker.lines.find(({ event }) => event === "worker.fatal")?.exception_message),
+        String(fromRejectedWorker.lines.find(({ event }) => event === "worker.fatal")?.exception_message),
         says,
       );
       const doctor = await runTool(

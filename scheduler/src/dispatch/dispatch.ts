@@ -18,7 +18,7 @@ import { Peers } from "./claiming/peers.ts";
 import { TaskFollowers } from "./following/task-followers.ts";
 import { TaskSignals } from "./following/task-signals.ts";
 import { Launches } from "./launches/launches.ts";
-import { Refusals } from "./launches/rejected-workers.ts";
+import { RejectedWorkers } from "./launches/rejected-workers.ts";
 import type { LeaseSettings } from "./limits.ts";
 import { Backlog } from "./matching/backlog.ts";
 import { ClassIndex } from "./matching/class-index.ts";
@@ -46,7 +46,7 @@ export interface Dispatch {
   readonly launches: Launches;
   readonly peers: Peers;
   readonly queueViews: QueueViews;
-  readonly refusals: Refusals;
+  readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
   readonly reports: Reports;
   readonly resources: ResourceKeeper;
@@ -112,7 +112,7 @@ export function createDispatch(options: {
     traces,
   });
   const journal = new Journal({ store, clock, log, signals });
-  const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId });
+  const rejectedWorkers = new RejectedWorkers({ store, journal, clock, log, counters, schedulerId });
   const committer = new ResultCommitter({
     store,
     clock,
@@ -228,7 +228,7 @@ export function createDispatch(options: {
     launches,
     peers,
     queueViews,
-    refusals,
+    rejectedWorkers,
     registry,
     reports,
     resources,

@@ -55,7 +55,7 @@ export async function startHttpServer(options: {
   const { listening, config, auth, calls, log, health, scrape, grpcAddress } = options;
   const serveCall = connectCalls({ ...options, maxMessageBytes: config.sizes.maxMessageBytes });
   const serve = (request: IncomingMessage, response: ServerResponse) => {
-    const problem = refusedCertificate(request, listening);
+    const problem = rejectedCertificate(request, listening);
     if (problem !== undefined) return answer(response, 401, { error: problem });
     const target = readTarget(request);
     if ("fault" in target) return answer(response, 400, { error: target.fault });
@@ -84,13 +84,13 @@ export async function startHttpServer(options: {
 }
 
 /** Why a caller's certificate is not accepted; undefined when it is, or none is asked for. */
-function refusedCertificate(
+function rejectedCertificate(
   { socket }: IncomingMessage,
-  { tls, refused }: ListenerParts,
+  { tls, rejected }: ListenerParts,
 ): string | undefined {
   if (tls?.current.ca === undefined || !(socket instanceof TLSSocket)) return undefined;
   const problem = certificateProblem(socket);
-  if (problem !== undefined) refused.tell("http", peerOf(socket), problem);
+  if (problem !== undefined) rejected.report("http", peerOf(socket), problem);
   return problem;
 }
 
@@ -162,7 +162,7 @@ async function serveMetrics(
 
 async function listen(
   { httpAddress: { host, port } }: Config,
-  { tls, descriptors, refused }: ListenerParts,
+  { tls, descriptors, rejected }: ListenerParts,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<Server> {
   const server = tls
@@ -175,7 +175,7 @@ async function listen(
     if (server instanceof SecureServer) server.setSecureContext(contextOf(tls));
   });
   server.on("tlsClientError", (error: Error, socket: Socket) => {
-    refused.tell("http", peerOf(socket), handshakeProblem(error));
+    rejected.report("http", peerOf(socket), handshakeProblem(error));
   });
   outliveResets(server);
   keepRoom(server, descriptors);

@@ -150,7 +150,7 @@ export class Diagnoser {
       pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>
         pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
       ),
-      refusals: facts.refusals,
+      rejected: facts.rejected,
       failedLaunches: failed.flatMap(({ workerId, launch }) =>
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
       ),

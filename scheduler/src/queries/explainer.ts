@@ -13,7 +13,7 @@ import type { DispatchFacts } from "../domain/explain/delayed.ts";
 import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
 import { databaseUnavailable, heldMeanwhile, type Outage } from "../domain/explain/outage.ts";
 import { type Explanation, plural, type Reason } from "../domain/explain/reason.ts";
-import { withRefused } from "../domain/explain/refused.ts";
+import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
@@ -26,7 +26,7 @@ import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
-import { explainWithRefusals } from "./rejected-workers.ts";
+import { explainWithRejections } from "./rejected-workers.ts";
 
 /** Workers that have gone and are looked at for who could have run a task. */
 const MAX_GONE = 200;
@@ -105,10 +105,10 @@ export class Explainer {
     return this.#orFromMemory(
       async () => {
         const { store } = this.#parts;
-        const [record, refusals] = [await store.getWorker(id), await store.listRefusals(id)];
+        const [record, rejected] = [await store.getWorker(id), await store.listRejectedWorkers(id)];
         const explanation = record && (await this.#workerReasons(record));
-        if (refusals.length === 0) return explanation;
-        return explainWithRefusals(id, explanation, record?.goneTime, refusals, await store.databaseTime());
+        if (rejected.length === 0) return explanation;
+        return explainWithRejections(id, explanation, record?.goneTime, rejected, await store.databaseTime());
       },
       (outage) => this.#workerFromMemory(id, outage),
     );
@@ -289,7 +289,7 @@ export class Explainer {
     const served = await store.servedBefore([...launching, ...failures]);
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
-    const refusals = able ? [] : await store.listRefusals(undefined);
+    const rejected = able ? [] : await store.listRejectedWorkers(undefined);
     // From here on nothing waits: the matcher's look and what is told of its workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -309,7 +309,7 @@ export class Explainer {
       now,
     });
     const news = { launching, failed: failures, served };
-    const told = withRefused(withLaunches(reasons, task, news, now), task, refusals, now);
+    const told = withRejected(withLaunches(reasons, task, news, now), task, rejected, now);
     // What began before is a reason for this task since it has been ready.
     const ready = readyTime({ task, lastAttempt: attempts.at(-1), now });
     return told.map((reason) =>

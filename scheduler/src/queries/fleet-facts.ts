@@ -3,7 +3,7 @@ import { type Coverage, CoverageIndex } from "../domain/matching/coverage.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
 import { STUCK_AFTER_MS } from "../domain/tasks/stuck.ts";
-import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { Slices } from "../slices.ts";
 import type { QueueRow, Store } from "../store/store.ts";
 
@@ -12,7 +12,7 @@ export interface FleetFacts {
   readonly report: FleetReport;
   readonly classes: readonly Coverage[];
   readonly queues: readonly QueueRow[];
-  readonly refusals: readonly RefusalRecord[];
+  readonly rejected: readonly RejectedWorker[];
   readonly classOf: (classId: number) => TaskClass | undefined;
   /** The database's clock. */
   readonly now: Date;
@@ -20,12 +20,12 @@ export interface FleetFacts {
 
 /** Reads them; lists have at most `limit` entries. */
 export async function readFleet(store: Store, classes: ClassIndex, limit: number): Promise<FleetFacts> {
-  const [now, report, depths, queues, refusals] = await Promise.all([
+  const [now, report, depths, queues, rejected] = await Promise.all([
     store.databaseTime(),
     store.fleetReport(limit, STUCK_AFTER_MS),
     store.depths(),
     store.listQueues(),
-    store.listRefusals(undefined),
+    store.listRejectedWorkers(undefined),
   ]);
   await classes.load(depths.map(({ classId }) => classId));
   const classOf = (classId: number) => classes.get(classId)?.taskClass;
@@ -40,5 +40,5 @@ export async function readFleet(store: Store, classes: ClassIndex, limit: number
     if (slices.isOver) await slices.next();
   }
   await slices.next();
-  return { report, classes: covered, queues, refusals, classOf, now };
+  return { report, classes: covered, queues, rejected, classOf, now };
 }

@@ -2,10 +2,10 @@
 import type { Clock } from "../clock.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { plural, span } from "../domain/explain/reason.ts";
-import { refusalWords } from "../domain/explain/refused.ts";
+import { rejectionWords } from "../domain/explain/rejected.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
-import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
 import type { Store } from "../store/store.ts";
 import { type FleetFacts, readFleet } from "./fleet-facts.ts";
@@ -142,7 +142,7 @@ async function describe(
   launches: readonly WorkerOverview[],
 ): Promise<Omit<Overview, "schedulerId" | "schedulerVersion" | "schedulers">> {
   const { report, now } = facts;
-  const refused = recentlyRefused(facts.refusals, now);
+  const refused = recentlyRejected(facts.rejected, now);
   const states = new Map<WorkerLine["state"], number>();
   for (const { state, workers } of report.groups) states.set(state, (states.get(state) ?? 0) + workers);
   if (refused.length > 0) states.set("refused", refused.length);
@@ -163,7 +163,10 @@ async function describe(
     workers: [
       ...report.workers.map((line) => ({ line, problem: problemOf(line) })),
       ...launches,
-      ...refused.map((refusal) => ({ line: refusedLine(refusal, now), problem: refusalProblem(refusal) })),
+      ...refused.map((rejection) => ({
+        line: rejectedLine(rejection, now),
+        problem: rejectionProblem(rejection),
+      })),
     ]
       .sort((a, b) => rank(a) - rank(b))
       .slice(0, MAX_LIMIT),
@@ -172,12 +175,12 @@ async function describe(
   };
 }
 
-/** The latest refusal of each worker that has no living process. */
-function recentlyRefused(refusals: readonly RefusalRecord[], now: Date): RefusalRecord[] {
-  const recent = refusals.filter(
+/** The latest rejection of each worker that has no living process. */
+function recentlyRejected(rejected: readonly RejectedWorker[], now: Date): RejectedWorker[] {
+  const recent = rejected.filter(
     ({ holder, lastTime }) => holder === "none" && now.getTime() - lastTime.getTime() <= REFUSED_MS,
   );
-  return [...new Map(recent.toReversed().map((refusal) => [refusal.workerId, refusal])).values()];
+  return [...new Map(recent.toReversed().map((rejection) => [rejection.workerId, rejection])).values()];
 }
 
 function rank({ line, problem }: WorkerOverview): number {
@@ -194,11 +197,11 @@ function problemOf(line: WorkerLine): string {
   return "";
 }
 
-function refusalProblem({ code, count, peer }: RefusalRecord): string {
-  return `${refusalWords(code)}, ${plural(count, "time")} from ${peer}`;
+function rejectionProblem({ code, count, peer }: RejectedWorker): string {
+  return `${rejectionWords(code)}, ${plural(count, "time")} from ${peer}`;
 }
 
-function refusedLine({ workerId, claims, lastTime }: RefusalRecord, now: Date): WorkerLine {
+function rejectedLine({ workerId, claims, lastTime }: RejectedWorker, now: Date): WorkerLine {
   return {
     workerId,
     state: "refused",

@@ -1,16 +1,16 @@
 // What is known of workers that were refused at registration.
 import type { Explanation } from "../domain/explain/reason.ts";
-import { explainRefusals } from "../domain/explain/refused.ts";
-import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import { explainRejections } from "../domain/explain/rejected.ts";
+import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 
 /** False for a peer that broke the protocol: a port scanner or a program under development. */
-export function isWorker({ code }: RefusalRecord): boolean {
+export function isWorker({ code }: RejectedWorker): boolean {
   return code === "BAD_TOKEN" || code === "VERSION_MISMATCH";
 }
 
-/** Refusals by worker id, each list the latest first. */
-export function byWorker(refusals: readonly RefusalRecord[]): Map<string, RefusalRecord[]> {
-  return Map.groupBy(refusals, ({ workerId }) => workerId);
+/** Rejections by worker id, each list the latest first. */
+export function byWorker(rejected: readonly RejectedWorker[]): Map<string, RejectedWorker[]> {
+  return Map.groupBy(rejected, ({ workerId }) => workerId);
 }
 
 /**
@@ -20,16 +20,16 @@ export function byWorker(refusals: readonly RefusalRecord[]): Map<string, Refusa
  * @param goneTime When that session ended; undefined while it lives.
  * @param now The database's clock.
  */
-export function explainWithRefusals(
+export function explainWithRejections(
   workerId: string,
   explanation: Explanation | undefined,
   goneTime: Date | undefined,
-  refusals: readonly RefusalRecord[],
+  rejected: readonly RejectedWorker[],
   now: Date,
 ): Explanation {
-  const refused = explainRefusals(refusals, now);
+  const refused = explainRejections(rejected, now);
   if (!explanation) return { subject: workerId, state: "refused", reasons: refused };
-  const [latest] = refusals;
+  const [latest] = rejected;
   if (!latest) return explanation;
   if (latest.holder === "itself") return { ...explanation, reasons: [...refused, ...explanation.reasons] };
   // A worker that was refused after its session ended is in state refused: that is the newer fact.

@@ -1,20 +1,24 @@
 // Lists workers: sessions, newest first, then workers that were refused and have no living process, by id.
 
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
-import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
 import type { Store } from "../store/store.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
 /** A worker with what was refused in its name, the latest first. */
 export type ListedWorker =
-  | { readonly kind: "session"; readonly record: WorkerRecord; readonly refusals: readonly RefusalRecord[] }
-  | { readonly kind: "refused"; readonly workerId: string; readonly refusals: readonly RefusalRecord[] };
+  | {
+      readonly kind: "session";
+      readonly record: WorkerRecord;
+      readonly rejections: readonly RejectedWorker[];
+    }
+  | { readonly kind: "rejected"; readonly workerId: string; readonly rejections: readonly RejectedWorker[] };
 
 /** Where a list goes on: among the sessions, or among the refused workers. */
 export type ListPosition =
   | { readonly kind: "session"; readonly beforeId: number | undefined }
-  | { readonly kind: "refused"; readonly afterId: string };
+  | { readonly kind: "rejected"; readonly afterId: string };
 
 /** Which workers are listed. */
 export interface WorkerListFilter {
@@ -44,29 +48,29 @@ export class WorkerList {
   async list(filter: WorkerListFilter): Promise<{ entries: ListedWorker[]; now: Date }> {
     const { states, position, limit } = filter;
     const now = await this.#store.databaseTime();
-    const all = await this.#store.listRefusals(undefined);
-    const refusals = byWorker(all.filter((each) => states.has("refused") || isWorker(each)));
-    const onlyRefused = position.kind === "refused" || (states.size === 1 && states.has("refused"));
-    const sessions = onlyRefused ? [] : await this.#sessions(filter, now);
+    const all = await this.#store.listRejectedWorkers(undefined);
+    const rejections = byWorker(all.filter((each) => states.has("refused") || isWorker(each)));
+    const onlyRejected = position.kind === "rejected" || (states.size === 1 && states.has("refused"));
+    const sessions = onlyRejected ? [] : await this.#sessions(filter, now);
     const entries = sessions.map(
       (record): ListedWorker => ({
         kind: "session",
         record: this.#withActiveCount(record),
-        refusals: refusals.get(record.workerId) ?? [],
+        rejections: rejections.get(record.workerId) ?? [],
       }),
     );
     if (states.size > 0 && !states.has("refused")) return { entries, now };
     const room = Math.max(0, limit + 1 - entries.length);
-    return { entries: [...entries, ...refusedEntries(refusals, filter).slice(0, room)], now };
+    return { entries: [...entries, ...rejectedEntries(rejections, filter).slice(0, room)], now };
   }
 
   /** A worker by its id; undefined when it neither registered nor was refused. */
   async get(workerId: string): Promise<ListedWorker | undefined> {
     if (workerId === "") return undefined;
-    const refusals = await this.#store.listRefusals(workerId);
+    const rejections = await this.#store.listRejectedWorkers(workerId);
     const record = await this.#store.getWorker(workerId);
-    if (record) return { kind: "session", record: this.#withActiveCount(record), refusals };
-    return refusals.length > 0 ? { kind: "refused", workerId, refusals } : undefined;
+    if (record) return { kind: "session", record: this.#withActiveCount(record), rejections };
+    return rejections.length > 0 ? { kind: "rejected", workerId, rejections } : undefined;
   }
 
   /** At most `limit + 1` sessions: the filter by state is applied here, because a state depends on the time. */
@@ -98,19 +102,19 @@ export class WorkerList {
 export function positionAfter(entry: ListedWorker): ListPosition {
   return entry.kind === "session"
     ? { kind: "session", beforeId: entry.record.sessionId }
-    : { kind: "refused", afterId: entry.workerId };
+    : { kind: "rejected", afterId: entry.workerId };
 }
 
-function refusedEntries(
-  refusals: ReadonlyMap<string, readonly RefusalRecord[]>,
+function rejectedEntries(
+  rejections: ReadonlyMap<string, readonly RejectedWorker[]>,
   { pool, position }: WorkerListFilter,
 ): ListedWorker[] {
-  const afterId = position.kind === "refused" ? position.afterId : "";
-  return [...refusals]
+  const afterId = position.kind === "rejected" ? position.afterId : "";
+  return [...rejections]
     .filter(([workerId, [latest]]) => {
       const inPool = pool === "" || latest?.claims.pool === pool;
       return latest?.holder === "none" && inPool && workerId > afterId;
     })
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([workerId, own]) => ({ kind: "refused", workerId, refusals: own }));
+    .map(([workerId, own]) => ({ kind: "rejected", workerId, rejections: own }));
 }

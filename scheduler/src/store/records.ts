@@ -7,7 +7,7 @@ import type { NewTask, Progress, RequeueCounts, TaskOptions, TaskState } from ".
 import type { Stuck } from "../domain/tasks/watchdog.ts";
 import type { Contested, ProcessName } from "../domain/workers/contest.ts";
 import type { ExitRecord, LaunchEndReason, LaunchFacts } from "../domain/workers/launch.ts";
-import type { RefusedStream } from "../domain/workers/rejected-worker.ts";
+import type { RejectedStream } from "../domain/workers/rejected-worker.ts";
 import type { FatalRecord, StartupPhaseRecord, WorkerHello, WorkerState } from "../domain/workers/worker.ts";
 
 /** A task to insert, given to a worker in the same statement when `assignTo` is set. */
@@ -372,7 +372,7 @@ export interface SchedulerRow {
 }
 
 /** Refused streams of one worker id from one machine, to be added to what is known. Ages are milliseconds before the write. */
-export interface RefusalWrite extends RefusedStream {
+export interface RejectedWorkerWrite extends RejectedStream {
   readonly peerHost: string;
   readonly count: number;
   readonly firstAgeMs: number;

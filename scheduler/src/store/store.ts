@@ -7,7 +7,7 @@ import type { AttemptRecord, Attempts, Requirements, TaskRecord } from "../domai
 import type { AttemptFacts } from "../domain/tasks/trace.ts";
 import type { Contest } from "../domain/workers/contest.ts";
 import type { LaunchRecord, Served } from "../domain/workers/launch.ts";
-import type { RefusalRecord } from "../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type { HeartbeatRecord, StartupPhaseRecord, WorkerRecord } from "../domain/workers/worker.ts";
 import type {
   Announcement,
@@ -33,7 +33,7 @@ import type {
   OutputChunk,
   QueueDepth,
   QueueRow,
-  RefusalWrite,
+  RejectedWorkerWrite,
   Renewal,
   SchedulerRow,
   SeenTask,
@@ -123,11 +123,15 @@ export interface Store {
 
   // Refused streams.
   /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
-  recordRefusals(refusals: readonly RefusalWrite[], schedulerId: string, keep: number): Promise<number>;
+  recordRejectedWorkers(
+    rejected: readonly RejectedWorkerWrite[],
+    schedulerId: string,
+    keep: number,
+  ): Promise<number>;
   /** These workers were admitted `ageMs` ago: what was held against them before is over. */
-  forgetRefusals(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
+  forgetRejectedWorkers(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
   /** Of one worker or of all, the latest first; at most 2,000. */
-  listRefusals(workerId: string | undefined): Promise<RefusalRecord[]>;
+  listRejectedWorkers(workerId: string | undefined): Promise<RejectedWorker[]>;
 
   // Launches.
   reportLaunches(reports: readonly LaunchReport[]): Promise<LaunchReported[]>;

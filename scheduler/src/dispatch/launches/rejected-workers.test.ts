@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import { NO_CLAIMS, type RefusedStream } from "../../domain/workers/rejected-worker.ts";
-import type { RefusalWrite, Store } from "../../store/store.ts";
+import { NO_CLAIMS, type RejectedStream } from "../../domain/workers/rejected-worker.ts";
+import type { RejectedWorkerWrite, Store } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Journal } from "../attempts/event-writer.ts";
-import { Refusals } from "./rejected-workers.ts";
+import { RejectedWorkers } from "./rejected-workers.ts";
 
 /** A clock that stands still until it is told to go on; its timers then go off in order. */
 function fakeClock() {
@@ -37,19 +37,19 @@ function fakeClock() {
 
 function setUp() {
   const { clock, pass } = fakeClock();
-  const batches: (readonly RefusalWrite[])[] = [];
+  const batches: (readonly RejectedWorkerWrite[])[] = [];
   const forgotten: string[] = [];
   const lines: Readonly<Record<string, unknown>>[] = [];
   const events: unknown[] = [];
   const state = { away: false };
   const counters = new Counters();
-  const store: Pick<Store, "recordRefusals" | "forgetRefusals"> = {
-    recordRefusals: async (rows) => {
+  const store: Pick<Store, "recordRejectedWorkers" | "forgetRejectedWorkers"> = {
+    recordRejectedWorkers: async (rows) => {
       if (state.away) throw new DatabaseUnavailableError("away", false, undefined);
       batches.push(rows);
       return 0;
     },
-    forgetRefusals: async (workers) => {
+    forgetRejectedWorkers: async (workers) => {
       forgotten.push(...workers.map(({ workerId }) => workerId));
     },
   };
@@ -58,11 +58,11 @@ function setUp() {
     ...silentLogger,
     warn: (event: string, fields = {}) => void lines.push({ event, ...fields }),
   };
-  const refusals = new Refusals({ store, journal, clock, log, counters, schedulerId: "s" });
-  return { refusals, batches, forgotten, lines, events, state, counters, pass };
+  const rejected = new RejectedWorkers({ store, journal, clock, log, counters, schedulerId: "s" });
+  return { rejected, batches, forgotten, lines, events, state, counters, pass };
 }
 
-function stream(workerId: string, fields: Partial<RefusedStream> = {}): RefusedStream {
+function stream(workerId: string, fields: Partial<RejectedStream> = {}): RejectedStream {
   return {
     workerId,
     code: "BAD_TOKEN",
@@ -76,10 +76,10 @@ function stream(workerId: string, fields: Partial<RefusedStream> = {}): RefusedS
 
 describe("refused streams", () => {
   it("are counted by worker, reason and machine, and written in one batch", async () => {
-    const { refusals, batches, lines, events, counters, pass } = setUp();
-    for (let port = 1; port <= 500; port++) refusals.refused(stream("w", { peer: `10.0.0.7:${port}` }));
-    refusals.refused(stream("w", { peer: "10.0.0.8:1" }));
-    refusals.refused(stream("w", { code: "VERSION_MISMATCH" }));
+    const { rejected, batches, lines, events, counters, pass } = setUp();
+    for (let port = 1; port <= 500; port++) rejected.record(stream("w", { peer: `10.0.0.7:${port}` }));
+    rejected.record(stream("w", { peer: "10.0.0.8:1" }));
+    rejected.record(stream("w", { code: "VERSION_MISMATCH" }));
     await pass(10);
     assert.deepEqual(
       batches[0]?.map(({ peerHost, code, count }) => `${peerHost} ${code} ${count}`),
@@ -96,32 +96,32 @@ describe("refused streams", () => {
       ],
     );
     await pass(60_000);
-    refusals.refused(stream("w"));
+    rejected.record(stream("w"));
     assert.equal(lines[3]?.repeated, 499, "told again with what was left out");
   });
 
   it("of made-up names fill neither memory nor log", async () => {
-    const { refusals, batches, lines, counters, pass } = setUp();
-    for (let n = 0; n < 50_000; n++) refusals.refused(stream(`made-up-${n}`));
+    const { rejected, batches, lines, counters, pass } = setUp();
+    for (let n = 0; n < 50_000; n++) rejected.record(stream(`made-up-${n}`));
     assert.equal(lines.length, 20);
     await pass(10);
     assert.equal(batches[0]?.length, 1_000);
     assert.equal(batches[0]?.at(-1)?.workerId, "made-up-49999");
-    assert.equal(counters.refusalsDropped, 49_000);
+    assert.equal(counters.rejectionsDropped, 49_000);
     assert.ok(lines.some(({ event, count }) => event === "worker.refusals_dropped" && count === 49_000));
     await pass(1_000);
-    refusals.refused(stream("later"));
+    rejected.record(stream("later"));
     assert.equal(lines.at(-1)?.others_not_logged, 49_980);
   });
 
   it("wait while the database is away, and are over when the worker is admitted", async () => {
-    const { refusals, batches, forgotten, state, pass } = setUp();
+    const { rejected, batches, forgotten, state, pass } = setUp();
     state.away = true;
-    refusals.refused(stream("w"));
-    refusals.refused(stream("other"));
+    rejected.record(stream("w"));
+    rejected.record(stream("other"));
     await pass(10);
-    refusals.refused(stream("other"));
-    refusals.registered("w");
+    rejected.record(stream("other"));
+    rejected.registered("w");
     state.away = false;
     await pass(500);
     assert.deepEqual(forgotten, ["w"]);
@@ -129,8 +129,8 @@ describe("refused streams", () => {
       batches.map((rows) => rows.map(({ workerId, count, firstAgeMs }) => [workerId, count, firstAgeMs])),
       [[["other", 2, 510]]],
     );
-    await refusals.stop();
-    refusals.refused(stream("after the end"));
+    await rejected.stop();
+    rejected.record(stream("after the end"));
     await pass(1_000);
     assert.equal(batches.length, 1);
   });

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { isAbsence, UnstorableError } from "../../domain/errors.ts";
-import { peerHost, type RefusedStream } from "../../domain/workers/rejected-worker.ts";
+import { peerHost, type RejectedStream } from "../../domain/workers/rejected-worker.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -24,20 +24,20 @@ const MAX_PENDING = 1_000;
 const MAX_KEPT = 1_000;
 
 /** The same refusal is told in log and feed once in this time, with how often it was repeated. */
-const TELL_EVERY_MS = 60_000;
+const REPORT_EVERY_MS = 60_000;
 
 /** Most different refusals told at once, and how many more each second. */
-const TELL_BURST = 20;
-const TELL_PER_MS = 2 / 1_000;
+const REPORT_BURST = 20;
+const REPORTS_PER_MS = 2 / 1_000;
 
 interface Pending {
-  readonly stream: RefusedStream;
+  readonly stream: RejectedStream;
   readonly count: number;
   readonly firstAt: number;
   readonly lastAt: number;
 }
 
-interface Told {
+interface Reported {
   readonly at: number;
   readonly repeated: number;
 }
@@ -46,15 +46,15 @@ interface Told {
  * Streams that were refused before they were registered: counted by worker id, reason and machine, told in the
  * log, and written in batches. Nothing here touches a session, and everything here is bounded.
  */
-export class Refusals {
-  readonly #parts: RefusalParts;
+export class RejectedWorkers {
+  readonly #parts: RejectedWorkersParts;
   #pending = new Map<string, Pending>();
   /** Worker ids that have registered, and when. */
   #cleared = new Map<string, number>();
-  readonly #told = new Map<string, Told>();
-  #mayTell = TELL_BURST;
-  #mayTellAt: number;
-  #untold = 0;
+  readonly #reported = new Map<string, Reported>();
+  #allowed = REPORT_BURST;
+  #allowedAt: number;
+  #unreported = 0;
   #dropped = 0;
   #timer: (() => void) | undefined;
   #writing: Promise<void> | undefined;
@@ -63,13 +63,13 @@ export class Refusals {
   /** Writes in a row that failed, but for the database's absence. */
   #failures = 0;
 
-  constructor(parts: RefusalParts) {
+  constructor(parts: RejectedWorkersParts) {
     this.#parts = parts;
-    this.#mayTellAt = parts.clock.monotonic();
+    this.#allowedAt = parts.clock.monotonic();
   }
 
   /** A stream was sent away before its registration. */
-  refused(stream: RefusedStream): void {
+  record(stream: RejectedStream): void {
     const now = this.#parts.clock.monotonic();
     const key = keyOf(stream);
     const before = this.#pending.get(key);
@@ -81,8 +81,8 @@ export class Refusals {
       firstAt: before?.firstAt ?? now,
       lastAt: now,
     });
-    this.#parts.counters.countRefusal(stream.code);
-    this.#tell(key, stream, now);
+    this.#parts.counters.countRejection(stream.code);
+    this.#report(key, stream, now);
     this.#arm();
   }
 
@@ -90,7 +90,7 @@ export class Refusals {
   registered(workerId: string): void {
     for (const [key, { stream }] of this.#pending)
       if (stream.workerId === workerId) this.#pending.delete(key);
-    for (const key of this.#told.keys()) if (key.startsWith(`${workerId}\n`)) this.#told.delete(key);
+    for (const key of this.#reported.keys()) if (key.startsWith(`${workerId}\n`)) this.#reported.delete(key);
     this.#cleared.set(workerId, this.#parts.clock.monotonic());
     this.#arm();
   }
@@ -129,7 +129,9 @@ export class Refusals {
     const now = clock.monotonic();
     try {
       if (cleared.size > 0) {
-        await store.forgetRefusals([...cleared].map(([workerId, at]) => ({ workerId, ageMs: now - at })));
+        await store.forgetRejectedWorkers(
+          [...cleared].map(([workerId, at]) => ({ workerId, ageMs: now - at })),
+        );
         cleared.clear();
       }
       if (pending.size === 0) return true;
@@ -140,8 +142,8 @@ export class Refusals {
         firstAgeMs: now - firstAt,
         lastAgeMs: now - lastAt,
       }));
-      const evicted = await store.recordRefusals(rows, schedulerId, MAX_KEPT);
-      counters.refusalsDropped += evicted;
+      const evicted = await store.recordRejectedWorkers(rows, schedulerId, MAX_KEPT);
+      counters.rejectionsDropped += evicted;
       if (evicted > 0) log.warn("worker.refusals_evicted", { count: evicted, kept: MAX_KEPT });
     } catch (error) {
       if (!isAbsence(error) && isTold(++this.#failures))
@@ -185,28 +187,28 @@ export class Refusals {
     if (oldest === undefined) return;
     this.#pending.delete(oldest);
     this.#dropped++;
-    this.#parts.counters.refusalsDropped++;
+    this.#parts.counters.rejectionsDropped++;
   }
 
-  #tell(key: string, stream: RefusedStream, now: number): void {
-    const before = this.#told.get(key);
-    this.#told.delete(key);
-    if (before && now - before.at < TELL_EVERY_MS) {
-      this.#told.set(key, { at: before.at, repeated: before.repeated + 1 });
+  #report(key: string, stream: RejectedStream, now: number): void {
+    const before = this.#reported.get(key);
+    this.#reported.delete(key);
+    if (before && now - before.at < REPORT_EVERY_MS) {
+      this.#reported.set(key, { at: before.at, repeated: before.repeated + 1 });
       return;
     }
-    this.#mayTell = Math.min(TELL_BURST, this.#mayTell + (now - this.#mayTellAt) * TELL_PER_MS);
-    this.#mayTellAt = now;
-    if (this.#mayTell < 1) {
-      this.#untold++;
+    this.#allowed = Math.min(REPORT_BURST, this.#allowed + (now - this.#allowedAt) * REPORTS_PER_MS);
+    this.#allowedAt = now;
+    if (this.#allowed < 1) {
+      this.#unreported++;
       return;
     }
-    this.#mayTell--;
-    if (this.#told.size >= MAX_PENDING) {
-      const [oldest] = this.#told.keys();
-      if (oldest !== undefined) this.#told.delete(oldest);
+    this.#allowed--;
+    if (this.#reported.size >= MAX_PENDING) {
+      const [oldest] = this.#reported.keys();
+      if (oldest !== undefined) this.#reported.delete(oldest);
     }
-    this.#told.set(key, { at: now, repeated: 0 });
+    this.#reported.set(key, { at: now, repeated: 0 });
     const { workerId, code, message, peer, claims, schedulerProtocolVersion } = stream;
     const facts = {
       reason: code,
@@ -217,8 +219,8 @@ export class Refusals {
       ...(claims.sdk ? { sdk: claims.sdk } : {}),
       ...(before && before.repeated > 0 ? { repeated: before.repeated } : {}),
     };
-    const others = this.#untold > 0 ? { others_not_logged: this.#untold } : {};
-    this.#untold = 0;
+    const others = this.#unreported > 0 ? { others_not_logged: this.#unreported } : {};
+    this.#unreported = 0;
     this.#parts.log.warn("worker.refused", { worker_id: workerId, ...facts, ...others });
     const attributes = Object.fromEntries(
       Object.entries(facts).map(([name, value]) => [name, String(value)]),
@@ -227,13 +229,13 @@ export class Refusals {
   }
 }
 
-function keyOf({ workerId, code, peer }: RefusedStream): string {
+function keyOf({ workerId, code, peer }: RejectedStream): string {
   return `${workerId}\n${code}\n${peerHost(peer)}`;
 }
 
 /** What it works with. */
-export interface RefusalParts {
-  readonly store: Pick<Store, "recordRefusals" | "forgetRefusals">;
+export interface RejectedWorkersParts {
+  readonly store: Pick<Store, "recordRejectedWorkers" | "forgetRejectedWorkers">;
   readonly journal: Pick<Journal, "event">;
   readonly clock: Clock;
   readonly log: Logger;

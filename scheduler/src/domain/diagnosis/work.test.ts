@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { coverage } from "../matching/coverage.ts";
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.ts";
-import { NO_CLAIMS, type RefusalRecord } from "../workers/rejected-worker.ts";
+import { NO_CLAIMS, type RejectedWorker } from "../workers/rejected-worker.ts";
 import { type WorkFacts, workChecks } from "./work.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");
@@ -51,7 +51,7 @@ const FLEET: FleetReport = {
   failures: [],
   failureCount: 0,
 };
-const REFUSAL: RefusalRecord = {
+const REJECTED: RejectedWorker = {
   workerId: "stranger",
   code: "BAD_TOKEN",
   message: "no",
@@ -94,7 +94,7 @@ describe("the checks of work", () => {
     const fleet = { ...FLEET, ...facts.fleet };
     const rest = {
       pausedQueues: [],
-      refusals: [],
+      rejected: [],
       contests: [],
       failedLaunches: [],
       typeOf: () => "ocr",
@@ -155,11 +155,11 @@ describe("the checks of work", () => {
     const blocked = { ...WORKER, loopAgeMs: 45_000 };
     assert.match(look({ fleet: { workers: [blocked] } }), /^warning workers\.blocked: .*of w-1 for 45 s$/);
     assert.match(
-      look({ refusals: [REFUSAL] }),
+      look({ rejected: [REJECTED] }),
       /^warning workers\.refused: 1 worker was refused .*stranger last, 10 s ago \(BAD_TOKEN/,
     );
-    const harmless = [{ ...REFUSAL, holder: "another" } as const, { ...REFUSAL, lastTime: ago(7_200_000) }];
-    assert.equal(look({ refusals: harmless }), "");
+    const harmless = [{ ...REJECTED, holder: "another" } as const, { ...REJECTED, lastTime: ago(7_200_000) }];
+    assert.equal(look({ rejected: harmless }), "");
     const failedLaunches = [{ workerId: "gpu-7", reason: "startup_timeout", time: ago(30_000) }];
     assert.match(
       look({ failedLaunches }),

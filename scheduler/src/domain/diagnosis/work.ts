@@ -1,12 +1,12 @@
 import { cut } from "@muster/common/text";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
-import { refusalWords, remedyOf } from "../explain/refused.ts";
+import { rejectionWords, remedyOf } from "../explain/rejected.ts";
 import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
-import type { RefusalRecord } from "../workers/rejected-worker.ts";
+import type { RejectedWorker } from "../workers/rejected-worker.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
 /** A task without a worker is given this long: one may be starting for it. */
@@ -29,7 +29,7 @@ export interface WorkFacts {
   readonly fleet: FleetReport;
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
-  readonly refusals: readonly RefusalRecord[];
+  readonly rejected: readonly RejectedWorker[];
   /** Supervised starts that ended badly within the hour and were not made good since; the latest first. */
   readonly failedLaunches: readonly {
     readonly workerId: string;
@@ -222,21 +222,21 @@ function blocked({ fleet: { workers } }: WorkFacts): Check {
   );
 }
 
-function refused({ refusals, now }: WorkFacts): Check {
+function refused({ rejected, now }: WorkFacts): Check {
   const name = "workers.refused";
-  const recent = refusals.filter(
+  const recent = rejected.filter(
     ({ lastTime, holder }) => holder !== "another" && now.getTime() - lastTime.getTime() <= REFUSED_MS,
   );
   const [latest] = recent;
   if (!latest) {
-    const old = refusals.length > 0 ? `; ${plural(refusals.length, "older refusal", IS)} remembered` : "";
+    const old = rejected.length > 0 ? `; ${plural(rejected.length, "older refusal", IS)} remembered` : "";
     return ok(name, `no worker was refused within the hour${old}`);
   }
   const workers = new Set(recent.map(({ workerId }) => workerId));
   return found(
     "warning",
     name,
-    `${plural(workers.size, "worker", ["was", "were"])} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${refusalWords(latest.code)})`,
+    `${plural(workers.size, "worker", ["was", "were"])} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${rejectionWords(latest.code)})`,
     `${remedyOf(latest)}; muster workers --state refused lists them`,
     recent
       .slice(0, MAX_NAMED)

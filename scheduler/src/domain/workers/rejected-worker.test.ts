@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { peerHost, refusalCode } from "./rejected-worker.ts";
+import { peerHost, rejectionCode } from "./rejected-worker.ts";
 
 describe("refusals", () => {
   it("group what comes from one machine, whatever its port and notation", () => {
@@ -11,9 +11,9 @@ describe("refusals", () => {
   });
 
   it("list verdicts on the worker, and nothing that passes by itself", () => {
-    assert.equal(refusalCode("INVALID_TOKEN"), "BAD_TOKEN");
-    assert.equal(refusalCode("PROTOCOL_VERSION_MISMATCH"), "VERSION_MISMATCH");
+    assert.equal(rejectionCode("INVALID_TOKEN"), "BAD_TOKEN");
+    assert.equal(rejectionCode("PROTOCOL_VERSION_MISMATCH"), "VERSION_MISMATCH");
     for (const reason of ["DATABASE_UNAVAILABLE", "SCHEDULER_STOPPING", "WORKER_SUPERSEDED", "constructor"])
-      assert.equal(refusalCode(reason), undefined, reason);
+      assert.equal(rejectionCode(reason), undefined, reason);
   });
 });

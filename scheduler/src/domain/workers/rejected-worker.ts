@@ -1,11 +1,11 @@
 /** Why a worker's stream was refused, as operators are told. */
-export const REFUSAL_CODES = ["BAD_TOKEN", "VERSION_MISMATCH", "INVALID_HELLO", "HELLO_TIMEOUT"] as const;
+export const REJECTION_CODES = ["BAD_TOKEN", "VERSION_MISMATCH", "INVALID_HELLO", "HELLO_TIMEOUT"] as const;
 
 /** One of them. */
-export type RefusalCode = (typeof REFUSAL_CODES)[number];
+export type RejectionCode = (typeof REJECTION_CODES)[number];
 
 /** What a refused peer said of itself. Nobody has verified it. */
-export interface RefusedClaims {
+export interface RejectedClaims {
   /** 0 when its hello did not arrive. */
   readonly protocolVersion: number;
   readonly sdk: string;
@@ -18,7 +18,7 @@ export interface RefusedClaims {
 }
 
 /** Nothing was said. */
-export const NO_CLAIMS: RefusedClaims = {
+export const NO_CLAIMS: RejectedClaims = {
   protocolVersion: 0,
   sdk: "",
   hostname: "",
@@ -29,20 +29,20 @@ export const NO_CLAIMS: RefusedClaims = {
 };
 
 /** A stream that was refused. */
-export interface RefusedStream {
+export interface RejectedStream {
   /** `unknown@HOST` when it did not say who it is. */
   readonly workerId: string;
-  readonly code: RefusalCode;
+  readonly code: RejectionCode;
   /** What it was told. */
   readonly message: string;
   /** `address:port`. */
   readonly peer: string;
-  readonly claims: RefusedClaims;
+  readonly claims: RejectedClaims;
   readonly schedulerProtocolVersion: number;
 }
 
 /** Streams of one worker id from one machine that were refused for one reason. */
-export interface RefusalRecord extends RefusedStream {
+export interface RejectedWorker extends RejectedStream {
   /** Scheduler that refused it last. */
   readonly schedulerId: string;
   readonly count: number;
@@ -56,7 +56,7 @@ export interface RefusalRecord extends RefusedStream {
 }
 
 /** Codes by the `google.rpc.ErrorInfo` reason that the worker was given; other ends of a stream are no verdict on it. */
-const CODES: ReadonlyMap<string, RefusalCode> = new Map<string, RefusalCode>([
+const CODES: ReadonlyMap<string, RejectionCode> = new Map<string, RejectionCode>([
   ["INVALID_TOKEN", "BAD_TOKEN"],
   ["PROTOCOL_VERSION_MISMATCH", "VERSION_MISMATCH"],
   ["INVALID_HELLO", "INVALID_HELLO"],
@@ -65,7 +65,7 @@ const CODES: ReadonlyMap<string, RefusalCode> = new Map<string, RefusalCode>([
 ]);
 
 /** How a refusal before the registration is listed; undefined for one that passes by itself. */
-export function refusalCode(reason: string): RefusalCode | undefined {
+export function rejectionCode(reason: string): RejectionCode | undefined {
   return CODES.get(reason);
 }
 

@@ -4,10 +4,10 @@ import { peerHost } from "../../domain/workers/rejected-worker.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 
 /** The same problem of the same machine is logged once in this time, with how often it came. */
-const TELL_EVERY_MS = 60_000;
+const REPORT_EVERY_MS = 60_000;
 
 /** Machines and problems that are remembered; beyond it the oldest are forgotten. */
-const MAX_TOLD = 1_000;
+const MAX_REPORTED = 1_000;
 
 /** What a failed handshake means, by OpenSSL's and Node's codes. The first that fits counts. */
 const PROBLEMS: readonly (readonly [RegExp, string])[] = [
@@ -70,10 +70,10 @@ export function handshakeProblem(error: Error): string {
 }
 
 /** Logs connections that were refused before any call, each kind once a minute for each machine. */
-export class RefusedConnections {
+export class RejectedConnections {
   readonly #log: Logger;
   readonly #clock: Pick<Clock, "monotonic">;
-  readonly #told = new Map<string, { at: number; repeated: number }>();
+  readonly #reported = new Map<string, { at: number; repeated: number }>();
 
   constructor(log: Logger, clock: Pick<Clock, "monotonic">) {
     this.#log = log;
@@ -81,21 +81,21 @@ export class RefusedConnections {
   }
 
   /** @param port `grpc` or `http`. */
-  tell(port: "grpc" | "http", peer: string, problem: string): void {
+  report(port: "grpc" | "http", peer: string, problem: string): void {
     const host = peerHost(peer);
     const key = `${host}\n${port}\n${problem}`;
     const now = this.#clock.monotonic();
-    const before = this.#told.get(key);
-    if (before && now - before.at < TELL_EVERY_MS) {
+    const before = this.#reported.get(key);
+    if (before && now - before.at < REPORT_EVERY_MS) {
       before.repeated++;
       return;
     }
-    this.#told.delete(key);
-    if (this.#told.size >= MAX_TOLD) {
-      const [oldest] = this.#told.keys();
-      if (oldest !== undefined) this.#told.delete(oldest);
+    this.#reported.delete(key);
+    if (this.#reported.size >= MAX_REPORTED) {
+      const [oldest] = this.#reported.keys();
+      if (oldest !== undefined) this.#reported.delete(oldest);
     }
-    this.#told.set(key, { at: now, repeated: 0 });
+    this.#reported.set(key, { at: now, repeated: 0 });
     this.#log.warn("connection.refused", {
       port,
       peer,

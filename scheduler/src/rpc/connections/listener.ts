@@ -4,8 +4,8 @@ import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Address } from "../../config/config.ts";
 import type { Descriptors } from "../../descriptors.ts";
 import { Refusal } from "../../domain/errors.ts";
-import { Refuser } from "../streams/stream-rejector.ts";
-import { certificateProblem, handshakeProblem, type RefusedConnections } from "./handshakes.ts";
+import { ConnectionRejector } from "./connection-rejector.ts";
+import { certificateProblem, handshakeProblem, type RejectedConnections } from "./handshakes.ts";
 import { outliveResets } from "./resets.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
@@ -17,7 +17,7 @@ export interface ListenerParts {
   /** Undefined: plain text. */
   readonly tls: TlsFiles | undefined;
   readonly descriptors: Descriptors;
-  readonly refused: RefusedConnections;
+  readonly rejected: RejectedConnections;
 }
 
 /** A listening port of a gRPC server. */
@@ -38,20 +38,20 @@ export async function listenForGrpc(
   address: Address,
   parts: ListenerParts,
 ): Promise<Listener> {
-  const { tls, descriptors, refused } = parts;
+  const { tls, descriptors, rejected } = parts;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const refuser = new Refuser();
+  const rejector = new ConnectionRejector();
   const admit = (socket: Socket): void => {
     const refusal = noRoom(descriptors);
     if (refusal) {
-      refused.tell("grpc", peerOf(socket), refusal.message);
-      refuser.refuse(socket, refusal);
+      rejected.report("grpc", peerOf(socket), refusal.message);
+      rejector.reject(socket, refusal);
       return;
     }
     socket.once("close", descriptors.opened());
     injector.injectConnection(socket);
   };
-  const port = tls ? secured(tls, parts, refuser, admit) : createServer({ noDelay: true }, admit);
+  const port = tls ? secured(tls, parts, rejector, admit) : createServer({ noDelay: true }, admit);
   outliveResets(port);
   port.on("connection", (socket: Socket) => {
     if (descriptors.exhausted) socket.destroy();
@@ -62,8 +62,8 @@ export async function listenForGrpc(
 
 function secured(
   tls: TlsFiles,
-  { refused }: ListenerParts,
-  refuser: Refuser,
+  { rejected }: ListenerParts,
+  rejector: ConnectionRejector,
   admit: (socket: Socket) => void,
 ): TlsServer {
   const asksForCertificate = tls.current.ca !== undefined;
@@ -78,14 +78,14 @@ function secured(
   });
   tls.onChange(() => server.setSecureContext(contextOf(tls)));
   server.on("tlsClientError", (error, socket) => {
-    refused.tell("grpc", peerOf(socket), handshakeProblem(error));
+    rejected.report("grpc", peerOf(socket), handshakeProblem(error));
     socket.destroy();
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     const problem = asksForCertificate ? certificateProblem(socket) : undefined;
     if (problem === undefined) return admit(socket);
-    refused.tell("grpc", peerOf(socket), problem);
-    refuser.refuse(socket, new Refusal("unauthenticated", "INVALID_CERTIFICATE", problem));
+    rejected.report("grpc", peerOf(socket), problem);
+    rejector.reject(socket, new Refusal("unauthenticated", "INVALID_CERTIFICATE", problem));
   });
   return server;
 }

@@ -7,12 +7,12 @@ import {
   WorkerSchema,
   WorkerState,
 } from "@muster/protocol";
-import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../../domain/workers/rejected-worker.ts";
 import { timestampFromDate } from "./time.ts";
 
-/** A worker that was refused and has no living process. @param refusals Its own, the latest first; at least one. */
-export function refusedWorker(refusals: readonly RefusalRecord[]): Worker {
-  const [latest] = refusals;
+/** A worker that was refused and has no living process. @param rejections Its own, the latest first; at least one. */
+export function fromRejectedWorker(rejections: readonly RejectedWorker[]): Worker {
+  const [latest] = rejections;
   const claims = latest?.claims;
   return create(WorkerSchema, {
     id: latest?.workerId ?? "",
@@ -22,29 +22,29 @@ export function refusedWorker(refusals: readonly RefusalRecord[]): Worker {
     sdk: claims?.sdk ?? "",
     ...(claims?.hostname ? { host: { hostname: claims.hostname, pid: claims.pid } } : {}),
     schedulerId: latest?.schedulerId ?? "",
-    refusals: refusals.map(fromRefusal),
+    refusals: rejections.map(fromRejection),
   });
 }
 
 /** The worker with what was refused in its name. */
-export function withRefusals(worker: Worker, refusals: readonly RefusalRecord[]): Worker {
-  return refusals.length === 0 ? worker : { ...worker, refusals: refusals.map(fromRefusal) };
+export function withRejections(worker: Worker, rejections: readonly RejectedWorker[]): Worker {
+  return rejections.length === 0 ? worker : { ...worker, refusals: rejections.map(fromRejection) };
 }
 
-function fromRefusal(refusal: RefusalRecord): WorkerRefusal {
-  const { claims } = refusal;
+function fromRejection(rejection: RejectedWorker): WorkerRefusal {
+  const { claims } = rejection;
   return create(WorkerRefusalSchema, {
-    code: refusal.code,
-    message: refusal.message,
-    peer: refusal.peer,
-    refusalCount: BigInt(refusal.count),
-    firstTime: timestampFromDate(refusal.firstTime),
-    lastTime: timestampFromDate(refusal.lastTime),
+    code: rejection.code,
+    message: rejection.message,
+    peer: rejection.peer,
+    refusalCount: BigInt(rejection.count),
+    firstTime: timestampFromDate(rejection.firstTime),
+    lastTime: timestampFromDate(rejection.lastTime),
     workerProtocolVersion: claims.protocolVersion,
-    schedulerProtocolVersion: refusal.schedulerProtocolVersion,
+    schedulerProtocolVersion: rejection.schedulerProtocolVersion,
     sdk: claims.sdk,
     hostname: claims.hostname,
     pid: claims.pid,
-    schedulerId: refusal.schedulerId,
+    schedulerId: rejection.schedulerId,
   });
 }

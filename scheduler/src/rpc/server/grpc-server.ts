@@ -85,7 +85,7 @@ export async function startGrpcServer(options: {
     hooks,
     (call) => serveWorkerStream(call, stream),
     (call, error) => {
-      if (error instanceof Refusal) stream.doorman.turnAway(call, error);
+      if (error instanceof Refusal) stream.rejector.reject(call, error);
       else call.emit("error", toGrpcError(error));
     },
   );

@@ -10,7 +10,7 @@ import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, schedulerStopping, taskNotFound, workerNotFound } from "../../domain/refusals.ts";
 import { timeline } from "../../domain/tasks/timeline.ts";
-import type { RefusalRecord } from "../../domain/workers/rejected-worker.ts";
+import type { RejectedWorker } from "../../domain/workers/rejected-worker.ts";
 import { hasRegistered, type WorkerRecord } from "../../domain/workers/worker.ts";
 import type { Diagnoser } from "../../queries/diagnoser.ts";
 import type { Explainer } from "../../queries/explainer.ts";
@@ -25,7 +25,7 @@ import { fromLaunch } from "../convert/from-launch.ts";
 import { fromQueue } from "../convert/from-queue.ts";
 import { fitPage } from "../convert/message-size.ts";
 import { fromOverview } from "../convert/overview.ts";
-import { refusedWorker, withRefusals } from "../convert/rejected-worker.ts";
+import { fromRejectedWorker, withRejections } from "../convert/rejected-worker.ts";
 import { storable } from "../convert/text.ts";
 import { durationFault, timestampFromDate } from "../convert/time.ts";
 import { MAX_MS, toMs } from "../convert/to-domain.ts";
@@ -77,11 +77,11 @@ export interface FleetServiceParts {
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
   const { store, control, explainer, launches, workers } = parts;
   const shown = (worker: ListedWorker, now: Date) =>
-    worker.kind === "refused"
-      ? refusedWorker(worker.refusals)
-      : withRefusals(
+    worker.kind === "rejected"
+      ? fromRejectedWorker(worker.rejections)
+      : withRejections(
           fittedWorker(fromWorker(worker.record, now, launches.silentAfterMs), parts.pageBytes),
-          worker.refusals,
+          worker.rejections,
         );
   return {
     async listWorkers(request) {
@@ -331,8 +331,8 @@ function requireQueueName(queue: string): string {
 }
 
 /** What was refused in a worker's name, the latest first. */
-async function refusalsOf(store: Store, workerId: string): Promise<RefusalRecord[]> {
-  return workerId === "" ? [] : store.listRefusals(storable(workerId, 256));
+async function refusalsOf(store: Store, workerId: string): Promise<RejectedWorker[]> {
+  return workerId === "" ? [] : store.listRejectedWorkers(storable(workerId, 256));
 }
 
 async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {

@@ -6,8 +6,8 @@ import type { ListPosition } from "../../queries/worker-list.ts";
 /** Largest page that may be asked for. */
 const MAX_PAGE_SIZE = 1_000;
 
-/** Marks a token that goes on among the refused workers. */
-const REFUSED_PREFIX = "refused:";
+/** Marks a token that goes on among the rejected workers. */
+const REJECTED_PREFIX = "refused:";
 
 /** Size of a page: what was asked for, or the default. @throws Refusal `INVALID_REQUEST`. */
 export function pageSize(asked: number, byDefault: number): number {
@@ -52,13 +52,14 @@ export function parseNameToken(token: string): string | undefined {
 /** Token of a position in the list of workers. */
 export function workerToken(position: ListPosition): string {
   if (position.kind === "session") return position.beforeId === undefined ? "" : pageToken(position.beforeId);
-  return Buffer.from(`${REFUSED_PREFIX}${position.afterId}`).toString("base64url");
+  return Buffer.from(`${REJECTED_PREFIX}${position.afterId}`).toString("base64url");
 }
 
 /** Position behind a token; the beginning for the empty one. @throws Refusal `INVALID_PAGE_TOKEN`. */
 export function parseWorkerToken(token: string): ListPosition {
   const text = Buffer.from(token, "base64url").toString("utf8");
-  if (text.startsWith(REFUSED_PREFIX)) return { kind: "refused", afterId: text.slice(REFUSED_PREFIX.length) };
+  if (text.startsWith(REJECTED_PREFIX))
+    return { kind: "rejected", afterId: text.slice(REJECTED_PREFIX.length) };
   return { kind: "session", beforeId: parsePageToken(token) };
 }
 

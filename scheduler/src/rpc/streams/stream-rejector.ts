@@ -1,80 +1,101 @@
-import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
-import { toBinary } from "@bufbuild/protobuf";
-import { STATUS_DETAILS_TRAILER, StatusSchema } from "@muster/protocol";
-import { systemClock } from "../../clock.ts";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { type Hello, PROTOCOL_VERSION, type SchedulerMessage, type WorkerMessage } from "@muster/protocol";
+import type { Clock } from "../../clock.ts";
+import type { RejectedWorkers } from "../../dispatch/launches/rejected-workers.ts";
 import type { Refusal } from "../../domain/errors.ts";
-import { toStatus } from "../server/errors.ts";
-
-/** How long a refused connection may take to hear why. */
-const WITHIN_MS = 2_000;
-
-/** A client sends its first call at once; one that has not is cut for the next. */
-const ASKS_WITHIN_MS = 250;
-
-/** Refused connections that are told why at once; further ones are cut, so that they cannot use up descriptors. */
-const MAX_AT_ONCE = 16;
+import {
+  NO_CLAIMS,
+  peerHost,
+  type RejectedClaims,
+  rejectionCode,
+} from "../../domain/workers/rejected-worker.ts";
+import { storable } from "../convert/text.ts";
+import { WORKER_ID } from "../convert/to-domain.ts";
+import { Malformed } from "../server/bridge.ts";
+import { toGrpcError } from "../server/errors.ts";
 
 /**
- * Answers every call on a connection that is not admitted with the reason, and ends it: a connection that is
- * reset tells a client nothing.
+ * How long a stream without the right token may take to say who it is. A worker sends its hello with the
+ * stream; the verdict has to be there within two seconds.
  */
-export class Refuser {
-  readonly #server: Http2Server = createServer();
-  /** Of the connection that is being handed to the server. */
-  #next: Refusal | undefined;
-  /** When each was refused, the oldest first. */
-  readonly #open = new Map<Duplex, number>();
+const NAME_WITHIN_MS = 750;
 
-  constructor() {
-    this.#server.on("session", (session: ServerHttp2Session) => {
-      const refusal = this.#next;
-      if (refusal) session.on("stream", (stream) => answer(session, stream, refusal));
-      session.on("error", () => session.destroy());
-    });
-    this.#server.on("sessionError", () => undefined);
+/** Streams without the right token that are listened to at once; further ones are refused unheard. */
+const MAX_LISTENED = 128;
+
+/** Task types kept of a refused hello. */
+const MAX_TYPES = 20;
+
+type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage>;
+
+/** Refuses worker streams and lets operators see whose they were. */
+export class StreamRejector {
+  readonly #workers: RejectedWorkers;
+  readonly #clock: Clock;
+  #listened = 0;
+
+  constructor(workers: RejectedWorkers, clock: Clock) {
+    this.#workers = workers;
+    this.#clock = clock;
   }
 
-  refuse(socket: Duplex, refusal: Refusal): void {
-    socket.on("error", () => socket.destroy());
-    if (this.#open.size >= MAX_AT_ONCE && !this.#makeRoom()) {
-      socket.destroy();
-      return;
-    }
-    this.#open.set(socket, systemClock.monotonic());
-    const cancel = systemClock.after(WITHIN_MS, () => socket.destroy());
-    socket.once("close", () => {
-      this.#open.delete(socket);
-      cancel();
+  /**
+   * Ends a stream that may not call, as soon as its hello has named the worker and at once when too many are
+   * listened to. Nothing of the hello but its name and facts is used.
+   */
+  reject(call: Call, refusal: Refusal): void {
+    const peer = call.getPeer();
+    let over = false;
+    const end = (hello: Hello | undefined) => {
+      if (over) return;
+      over = true;
+      stopTimer();
+      this.#listened--;
+      this.record(refusal, peer, hello);
+      call.emit("error", toGrpcError(refusal));
+    };
+    // A peer that cut the connection gets no answer, and is listed all the same.
+    call.on("error", () => end(undefined));
+    let stopTimer: () => void = () => undefined;
+    this.#listened++;
+    if (this.#listened > MAX_LISTENED) return end(undefined);
+    stopTimer = this.#clock.after(NAME_WITHIN_MS, () => end(undefined));
+    call.on("data", (message: WorkerMessage | Malformed) => {
+      const hello =
+        message instanceof Malformed || message.kind.case !== "hello" ? undefined : message.kind.value;
+      end(hello);
     });
-    // The server makes the session before this returns.
-    this.#next = refusal;
-    this.#server.emit("connection", socket);
-    this.#next = undefined;
+    for (const event of ["end", "cancelled", "close"]) call.on(event, () => end(undefined));
   }
 
-  /** Cuts the oldest if it has had the time to ask something; false when none has. */
-  #makeRoom(): boolean {
-    const [oldest] = this.#open;
-    if (!oldest || systemClock.monotonic() - oldest[1] < ASKS_WITHIN_MS) return false;
-    this.#open.delete(oldest[0]);
-    oldest[0].destroy();
-    return true;
+  /** Lists a stream that was refused before its registration, unless the reason passes by itself. */
+  record(refusal: Refusal, peer: string, hello: Hello | undefined): void {
+    const code = rejectionCode(refusal.reason);
+    if (code === undefined) return;
+    this.#workers.record({
+      workerId: hello && WORKER_ID.test(hello.workerId) ? hello.workerId : `unknown@${peerHost(peer)}`,
+      code,
+      message: storable(refusal.message, 500),
+      peer,
+      claims: hello ? claimsOf(hello) : NO_CLAIMS,
+      schedulerProtocolVersion: PROTOCOL_VERSION,
+    });
+  }
+
+  /** The worker was admitted. */
+  admitted(workerId: string): void {
+    this.#workers.registered(workerId);
   }
 }
 
-function answer(session: ServerHttp2Session, stream: ServerHttp2Stream, refusal: Refusal): void {
-  stream.on("error", () => stream.destroy());
-  const status = toStatus(refusal);
-  stream.respond(
-    {
-      ":status": 200,
-      "content-type": "application/grpc",
-      "grpc-status": String(status.code),
-      "grpc-message": encodeURI(status.message),
-      [STATUS_DETAILS_TRAILER]: Buffer.from(toBinary(StatusSchema, status)).toString("base64"),
-    },
-    { endStream: true },
-  );
-  session.close();
+function claimsOf(hello: Hello): RejectedClaims {
+  return {
+    protocolVersion: hello.protocolVersion,
+    sdk: storable([hello.sdkName, hello.sdkVersion, hello.language].filter(Boolean).join(" "), 200),
+    hostname: storable(hello.host?.hostname ?? "", 256),
+    pid: hello.host?.pid ?? 0,
+    pool: storable(hello.pool, 128),
+    sessionId: storable(hello.sessionId.toLowerCase(), 64),
+    types: hello.taskTypes.slice(0, MAX_TYPES).map(({ taskType }) => storable(taskType, 128)),
+  };
 }

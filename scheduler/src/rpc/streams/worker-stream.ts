@@ -44,7 +44,7 @@ import {
 import { toResult } from "../convert/to-result.ts";
 import { Malformed } from "../server/bridge.ts";
 import { isInternal, toGrpcError } from "../server/errors.ts";
-import type { Doorman } from "./rejected-stream.ts";
+import type { StreamRejector } from "./stream-rejector.ts";
 
 /**
  * Messages that wait for a worker to read them; with more it is cut off. Its slots and prefetch bound what
@@ -61,7 +61,7 @@ const MAX_FRAME_SHARE = 0.5;
 /** What a stream works with. */
 export interface WorkerStreamParts {
   readonly sessions: Sessions;
-  readonly doorman: Doorman;
+  readonly rejector: StreamRejector;
   readonly reports: Reports;
   readonly clock: Clock;
   readonly log: Logger;
@@ -186,7 +186,7 @@ class WorkerStream implements WorkerLink {
 
   close(refusal: Refusal): void {
     if (this.#over) return;
-    if (!this.#session) this.#parts.doorman.note(refusal, this.#peer, this.#hello);
+    if (!this.#session) this.#parts.rejector.record(refusal, this.#peer, this.#hello);
     this.#flushAcks();
     // Those may have been one too many for a worker that does not read.
     if (this.#over) return;
@@ -217,7 +217,7 @@ class WorkerStream implements WorkerLink {
   }
 
   async #register(hello: Hello): Promise<void> {
-    const { sessions, doorman, onWork } = this.#parts;
+    const { sessions, rejector, onWork } = this.#parts;
     try {
       const registration = toRegistration(hello);
       const { session, decisions } = await sessions.open(registration, this);
@@ -227,7 +227,7 @@ class WorkerStream implements WorkerLink {
       }
       this.#session = session;
       this.#hello = undefined;
-      doorman.admitted(session.workerId);
+      rejector.admitted(session.workerId);
       this.#send({ case: "welcome", value: this.#welcome(decisions) });
       this.#call.resume();
       onWork();

@@ -37,7 +37,11 @@ import { dropOld, ensurePartitions } from "./schema/retention.ts";
 import { missingMigrations } from "./schema/schema-check.ts";
 import { listContests } from "./sessions/contests.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./sessions/launches.ts";
-import { forgetRefusals, listRefusals, recordRefusals } from "./sessions/rejected-workers.ts";
+import {
+  forgetRejectedWorkers,
+  listRejectedWorkers,
+  recordRejectedWorkers,
+} from "./sessions/rejected-workers.ts";
 import {
   disconnect,
   endSessions,
@@ -154,10 +158,11 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     endSessions: (ends, decide) => endSessions(db, ends, decide),
     reapSessions: (asOf, graceMs, limit, decide) => reapSessions(db, asOf, graceMs, limit, decide),
 
-    recordRefusals: (refusals, schedulerId, keep) => recordRefusals(db, refusals, schedulerId, keep),
-    forgetRefusals: (workers) => forgetRefusals(db, workers),
+    recordRejectedWorkers: (rejected, schedulerId, keep) =>
+      recordRejectedWorkers(db, rejected, schedulerId, keep),
+    forgetRejectedWorkers: (workers) => forgetRejectedWorkers(db, workers),
     listContests: (options) => listContests(db, options),
-    listRefusals: (workerId) => listRefusals(db, workerId),
+    listRejectedWorkers: (workerId) => listRejectedWorkers(db, workerId),
     reportLaunches: (reports) => reportLaunches(db, reports),
     endLaunch: (exit) => endLaunch(db, exit),
     addRequeued: (launchId, count) => addRequeued(db, launchId, count),

@@ -31,8 +31,8 @@ export class Counters {
   readonly internalErrors = new Tally(MAX_VALUES);
   /** Worker streams refused before they were registered, by reason. */
   readonly refused = new Map<string, number>();
-  /** Refusals that are no longer listed because too many different ones came. */
-  refusalsDropped = 0;
+  /** Rejected workers that are no longer listed because too many different ones came. */
+  rejectionsDropped = 0;
   /** Reports of attempts that were no longer current, by kind. */
   readonly stale = new Tally(MAX_VALUES, REPORTS);
   /** Attempts that failed and are tried again, by the failure's code. */
@@ -52,7 +52,7 @@ export class Counters {
     this.classes = classes;
   }
 
-  countRefusal(code: string): void {
+  countRejection(code: string): void {
     this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
   }
 

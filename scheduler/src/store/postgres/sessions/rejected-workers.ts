@@ -1,5 +1,9 @@
-import type { RefusalCode, RefusalRecord, RefusedClaims } from "../../../domain/workers/rejected-worker.ts";
-import type { RefusalWrite } from "../../store.ts";
+import type {
+  RejectedClaims,
+  RejectedWorker,
+  RejectionCode,
+} from "../../../domain/workers/rejected-worker.ts";
+import type { RejectedWorkerWrite } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 
 // In the order of the key: two schedulers that write the same rows must lock them in the same order.
@@ -56,12 +60,12 @@ const LIST: Statement = {
     order by r.last_time desc, r.worker_id limit 2000`,
 };
 
-interface RefusalColumns {
+interface RejectedWorkerRow {
   worker_id: string;
-  code: RefusalCode;
+  code: RejectionCode;
   peer: string;
   message: string;
-  claims: RefusedClaims;
+  claims: RejectedClaims;
   scheduler_protocol_version: number;
   scheduler_id: string;
   first_time: Date;
@@ -71,39 +75,42 @@ interface RefusalColumns {
 }
 
 /** Adds to what is known, and drops what is over `keep` rows; returns how many were dropped. */
-export async function recordRefusals(
+export async function recordRejectedWorkers(
   db: Database,
-  refusals: readonly RefusalWrite[],
+  rejected: readonly RejectedWorkerWrite[],
   schedulerId: string,
   keep: number,
 ): Promise<number> {
   await db.coldOnce(RECORD, [
-    refusals.map(({ workerId }) => workerId),
-    refusals.map(({ code }) => code),
-    refusals.map(({ peerHost }) => peerHost),
-    refusals.map(({ peer }) => peer),
-    refusals.map(({ message }) => message),
-    refusals.map(({ claims }) => JSON.stringify(claims)),
-    refusals.map(({ schedulerProtocolVersion }) => schedulerProtocolVersion),
+    rejected.map(({ workerId }) => workerId),
+    rejected.map(({ code }) => code),
+    rejected.map(({ peerHost }) => peerHost),
+    rejected.map(({ peer }) => peer),
+    rejected.map(({ message }) => message),
+    rejected.map(({ claims }) => JSON.stringify(claims)),
+    rejected.map(({ schedulerProtocolVersion }) => schedulerProtocolVersion),
     schedulerId,
-    refusals.map(({ firstAgeMs }) => firstAgeMs),
-    refusals.map(({ lastAgeMs }) => lastAgeMs),
-    refusals.map(({ count }) => count),
+    rejected.map(({ firstAgeMs }) => firstAgeMs),
+    rejected.map(({ lastAgeMs }) => lastAgeMs),
+    rejected.map(({ count }) => count),
   ]);
   return (await db.cold(EVICT, [keep])).length;
 }
 
 /** Forgets what was held against workers until they were registered, `ageMs` ago. */
-export async function forgetRefusals(
+export async function forgetRejectedWorkers(
   db: Database,
   workers: readonly { workerId: string; ageMs: number }[],
 ): Promise<void> {
   await db.cold(FORGET, [workers.map(({ workerId }) => workerId), workers.map(({ ageMs }) => ageMs)]);
 }
 
-/** Refusals of one worker or of all, the latest first. */
-export async function listRefusals(db: Database, workerId: string | undefined): Promise<RefusalRecord[]> {
-  const rows = await db.cold<RefusalColumns>(LIST, [workerId ?? null]);
+/** Rejections of one worker or of all, the latest first. */
+export async function listRejectedWorkers(
+  db: Database,
+  workerId: string | undefined,
+): Promise<RejectedWorker[]> {
+  const rows = await db.cold<RejectedWorkerRow>(LIST, [workerId ?? null]);
   return rows.map((row) => ({
     workerId: row.worker_id,
     code: row.code,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { NO_CLAIMS, REFUSAL_CODES, type RefusalRecord } from "../workers/rejected-worker.ts";
-import { explainRefusals, withRefused } from "./refused.ts";
+import { NO_CLAIMS, REJECTION_CODES, type RejectedWorker } from "../workers/rejected-worker.ts";
+import { explainRejections, withRejected } from "./rejected.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");
 const ago = (ms: number) => new Date(NOW.getTime() - ms);
 
-function refusal(fields: Partial<RefusalRecord> = {}): RefusalRecord {
+function rejection(fields: Partial<RejectedWorker> = {}): RejectedWorker {
   return {
     workerId: "w-1",
     code: "BAD_TOKEN",
@@ -25,8 +25,8 @@ function refusal(fields: Partial<RefusalRecord> = {}): RefusalRecord {
 
 describe("why a worker was refused", () => {
   it("names how often, when, from where and what to do, for each reason", () => {
-    for (const code of REFUSAL_CODES) {
-      const [reason] = explainRefusals([refusal({ code })], NOW);
+    for (const code of REJECTION_CODES) {
+      const [reason] = explainRejections([rejection({ code })], NOW);
       assert.equal(reason?.code, code);
       assert.match(reason?.summary ?? "", /^it was refused 4 times, last 10 s ago from 10\.0\.0\.7:40122: /);
       assert.deepEqual(reason?.since, ago(60_000));
@@ -36,8 +36,8 @@ describe("why a worker was refused", () => {
 
   it("tells which side is older, and what to upgrade", () => {
     const remedy = (protocolVersion: number) =>
-      explainRefusals(
-        [refusal({ code: "VERSION_MISMATCH", claims: { ...NO_CLAIMS, protocolVersion } })],
+      explainRejections(
+        [rejection({ code: "VERSION_MISMATCH", claims: { ...NO_CLAIMS, protocolVersion } })],
         NOW,
       )[0]?.remedy;
     assert.match(remedy(2) ?? "", /^upgrade the worker's SDK .* version 3/);
@@ -48,10 +48,10 @@ describe("why a worker was refused", () => {
   });
 
   it("tells the registered process that dials again from another one in its name", () => {
-    const [itself] = explainRefusals([refusal({ holder: "itself" })], NOW);
+    const [itself] = explainRejections([rejection({ holder: "itself" })], NOW);
     assert.match(itself?.summary ?? "", /^it lost its stream, dialled again and was refused 4 times/);
     assert.match(itself?.remedy ?? "", /it goes on dialling/);
-    const [reason] = explainRefusals([refusal({ holder: "another" })], NOW);
+    const [reason] = explainRejections([rejection({ holder: "another" })], NOW);
     assert.match(reason?.summary ?? "", /^another process in its name was refused/);
     assert.match(reason?.remedy ?? "", /the registered process is not affected$/);
   });
@@ -62,11 +62,11 @@ describe("a waiting task and the workers at the door", () => {
   const task = { type: "ocr" };
 
   it("names those that might have run it", () => {
-    const list = ["a", "b", "c", "d", "e", "f"].map((workerId) => refusal({ workerId }));
-    const [reason] = withRefused(
+    const list = ["a", "b", "c", "d", "e", "f"].map((workerId) => rejection({ workerId }));
+    const [reason] = withRejected(
       [none("NO_WORKERS")],
       task,
-      [...list, refusal({ workerId: "a", code: "VERSION_MISMATCH" })],
+      [...list, rejection({ workerId: "a", code: "VERSION_MISMATCH" })],
       NOW,
     );
     assert.equal(
@@ -81,14 +81,14 @@ describe("a waiting task and the workers at the door", () => {
   });
 
   it("leaves alone what a refused worker would not have changed", () => {
-    const same = (code: string, refusals: RefusalRecord[]) =>
-      assert.deepEqual(withRefused([none(code)], task, refusals, NOW), [none(code)]);
-    same("ALL_SLOTS_BUSY", [refusal()]);
+    const same = (code: string, rejected: RejectedWorker[]) =>
+      assert.deepEqual(withRejected([none(code)], task, rejected, NOW), [none(code)]);
+    same("ALL_SLOTS_BUSY", [rejection()]);
     same("NO_WORKERS", []);
-    same("NO_WORKERS", [refusal({ lastTime: ago(90_000_000) })]);
-    same("NO_WORKERS", [refusal({ holder: "another" })]);
-    same("NO_WORKER_FOR_TYPE", [refusal({ claims: NO_CLAIMS })]);
-    const [reason] = withRefused([none("NO_WORKER_FOR_TYPE")], task, [refusal()], NOW);
+    same("NO_WORKERS", [rejection({ lastTime: ago(90_000_000) })]);
+    same("NO_WORKERS", [rejection({ holder: "another" })]);
+    same("NO_WORKER_FOR_TYPE", [rejection({ claims: NO_CLAIMS })]);
+    const [reason] = withRejected([none("NO_WORKER_FOR_TYPE")], task, [rejection()], NOW);
     assert.match(reason?.summary ?? "", /1 worker was refused \(bad token\)/);
   });
 });

@@ -1,7 +1,7 @@
-import type { RefusalCode, RefusalRecord } from "../workers/rejected-worker.ts";
+import type { RejectedWorker, RejectionCode } from "../workers/rejected-worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
-/** Refusals older than this say nothing about why a task waits now. */
+/** Rejections older than this say nothing about why a task waits now. */
 const RECENT_MS = 24 * 3_600_000;
 
 /** Refused workers named in an explanation. */
@@ -10,49 +10,49 @@ const MAX_NAMED = 5;
 /** Codes of waiting tasks that a worker at the door might have changed. */
 const OPEN_TO_WORKERS: ReadonlySet<string> = new Set(["NO_WORKERS", "NO_WORKER_FOR_TYPE"]);
 
-const WORDS: Readonly<Record<RefusalCode, string>> = {
+const WORDS: Readonly<Record<RejectionCode, string>> = {
   BAD_TOKEN: "bad token",
   VERSION_MISMATCH: "protocol version not supported",
   INVALID_HELLO: "invalid hello",
   HELLO_TIMEOUT: "no hello",
 };
 
-const WHO: Readonly<Record<RefusalRecord["holder"], string>> = {
+const WHO: Readonly<Record<RejectedWorker["holder"], string>> = {
   none: "it",
   itself: "it lost its stream, dialled again and",
   another: "another process in its name",
 };
 
-const THEN: Readonly<Record<RefusalRecord["holder"], string>> = {
+const THEN: Readonly<Record<RejectedWorker["holder"], string>> = {
   none: ". A worker that was never admitted exits with the verdict and does not dial again by itself",
   itself:
     ". It was admitted before, so it goes on dialling, and keeps its attempts until lease and grace are over",
   another: "; the registered process is not affected",
 };
 
-/** A refusal in two words. */
-export function refusalWords(code: RefusalCode): string {
+/** A rejection in two words. */
+export function rejectionWords(code: RejectionCode): string {
   return WORDS[code];
 }
 
 /** Why streams in a worker's name were refused, the latest first. @param now The database's clock. */
-export function explainRefusals(refusals: readonly RefusalRecord[], now: Date): Reason[] {
-  return refusals.map((refusal) => {
-    const age = now.getTime() - refusal.lastTime.getTime();
-    const often = `${plural(refusal.count, "time")}, last ${span(age)} ago from ${refusal.peer}`;
+export function explainRejections(rejected: readonly RejectedWorker[], now: Date): Reason[] {
+  return rejected.map((rejection) => {
+    const age = now.getTime() - rejection.lastTime.getTime();
+    const often = `${plural(rejection.count, "time")}, last ${span(age)} ago from ${rejection.peer}`;
     return {
-      code: refusal.code,
-      summary: `${WHO[refusal.holder]} was refused ${often}: ${refusal.message}`,
-      since: refusal.firstTime,
-      evidence: evidence(refusal, age),
-      remedy: `${remedyOf(refusal)}${THEN[refusal.holder]}`,
+      code: rejection.code,
+      summary: `${WHO[rejection.holder]} was refused ${often}: ${rejection.message}`,
+      since: rejection.firstTime,
+      evidence: evidence(rejection, age),
+      remedy: `${remedyOf(rejection)}${THEN[rejection.holder]}`,
     };
   });
 }
 
-/** What to do about a refusal. */
-export function remedyOf(refusal: RefusalRecord): string {
-  const { code, claims, schedulerProtocolVersion: ours } = refusal;
+/** What to do about a rejection. */
+export function remedyOf(rejection: RejectedWorker): string {
+  const { code, claims, schedulerProtocolVersion: ours } = rejection;
   switch (code) {
     case "BAD_TOKEN":
       return "start the worker with MUSTER_TOKEN set to the token that the scheduler was started with";
@@ -66,7 +66,7 @@ export function remedyOf(refusal: RefusalRecord): string {
       return "a worker sends its hello first; look whether the process hangs, or whether something else dials this port";
     default: {
       const unknown: never = code;
-      throw new TypeError(`unknown refusal ${String(unknown)}`);
+      throw new TypeError(`unknown rejection ${String(unknown)}`);
     }
   }
 }
@@ -75,13 +75,13 @@ export function remedyOf(refusal: RefusalRecord): string {
  * The reasons of a waiting task, with the workers that would perhaps run it and were sent away: those of any
  * type when no worker is there, else those that said they have its type.
  */
-export function withRefused(
+export function withRejected(
   reasons: readonly Reason[],
   task: { readonly type: string },
-  refusals: readonly RefusalRecord[],
+  rejected: readonly RejectedWorker[],
   now: Date,
 ): Reason[] {
-  const recent = refusals.filter(
+  const recent = rejected.filter(
     ({ lastTime, holder }) => holder !== "another" && now.getTime() - lastTime.getTime() <= RECENT_MS,
   );
   return reasons.map((reason) => {
@@ -90,8 +90,8 @@ export function withRefused(
       reason.code === "NO_WORKERS" ? recent : recent.filter(({ claims }) => claims.types.includes(task.type));
     const [latest] = suited;
     if (!latest) return reason;
-    const workers = new Map(suited.map((refusal) => [refusal.workerId, refusal]));
-    const codes = [...new Set(suited.map(({ code }) => refusalWords(code)))].join(", ");
+    const workers = new Map(suited.map((rejection) => [rejection.workerId, rejection]));
+    const codes = [...new Set(suited.map(({ code }) => rejectionWords(code)))].join(", ");
     const one = workers.size === 1;
     const named = [...workers.keys()].slice(0, MAX_NAMED).join(", ");
     const more = workers.size > MAX_NAMED ? ` and ${workers.size - MAX_NAMED} more` : "";
@@ -112,8 +112,8 @@ export function withRefused(
   });
 }
 
-function evidence(refusal: RefusalRecord, ageMs: number): Evidence[] {
-  const { claims, count, peer, schedulerId, schedulerProtocolVersion } = refusal;
+function evidence(rejection: RejectedWorker, ageMs: number): Evidence[] {
+  const { claims, count, peer, schedulerId, schedulerProtocolVersion } = rejection;
   const said = (key: string, value: string): Evidence[] =>
     value === "" ? [] : [{ key, value, source: "hello" }];
   return [
