@@ -10,7 +10,7 @@ import {
   StatusSchema,
 } from "@muster/protocol";
 import type { Refusal, Violation } from "../../domain/errors.ts";
-import { durationFromMs } from "../convert/time.ts";
+import { durationFromMs } from "../convert/values/time.ts";
 
 /**
  * Longest refusal on the wire: the message as `grpc-message` and everything once more in `grpc-status-details-bin`.

@@ -17,18 +17,19 @@ import type { Explainer } from "../../queries/explainer.ts";
 import type { OverviewSource } from "../../queries/overview.ts";
 import { type ListedWorker, positionAfter, type WorkerList } from "../../queries/worker-list.ts";
 import type { EventRecord, Store } from "../../store/store.ts";
-import { fromDiagnosis } from "../convert/diagnosis.ts";
-import { fittedWorker } from "../convert/fitted-worker.ts";
-import { fromEvent, fromWorker, toWorkerState } from "../convert/from-domain.ts";
-import { fromExplanation } from "../convert/from-explanation.ts";
-import { fromLaunch } from "../convert/from-launch.ts";
-import { fromQueue } from "../convert/from-queue.ts";
-import { fitPage } from "../convert/message-size.ts";
-import { fromOverview } from "../convert/overview.ts";
-import { fromRejectedWorker, withRejections } from "../convert/rejected-worker.ts";
-import { storable } from "../convert/text.ts";
-import { durationFault, timestampFromDate } from "../convert/time.ts";
-import { MAX_MS, toMs } from "../convert/to-domain.ts";
+import { fromDiagnosis } from "../convert/fleet/diagnosis.ts";
+import { fromEvent } from "../convert/fleet/event.ts";
+import { fromExplanation } from "../convert/fleet/explanation.ts";
+import { fromOverview } from "../convert/fleet/overview.ts";
+import { fromQueue } from "../convert/fleet/queue.ts";
+import { fitPage } from "../convert/values/message-size.ts";
+import { NAME, NAME_RULE } from "../convert/values/names.ts";
+import { storable } from "../convert/values/text.ts";
+import { durationFault, MAX_MS, timestampFromDate, toMs } from "../convert/values/time.ts";
+import { fittedWorker } from "../convert/workers/fitted-worker.ts";
+import { fromLaunch } from "../convert/workers/launch.ts";
+import { fromRejectedWorker, withRejections } from "../convert/workers/rejected-worker.ts";
+import { fromWorker, toWorkerState } from "../convert/workers/worker.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import {
@@ -52,8 +53,6 @@ const MAX_TASK_EVENTS = 10_000;
 
 /** Types of a queue that are sent: those with the most ready tasks. */
 const MAX_TYPES = 50;
-
-const QUEUE_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 
 /** What the service works with. */
 export interface FleetServiceParts {
@@ -323,10 +322,10 @@ async function describeQueue(
 }
 
 function requireQueueName(queue: string): string {
-  if (QUEUE_NAME.test(queue)) return queue;
+  if (NAME.test(queue)) return queue;
   throw invalidRequest({
     field: "queue",
-    description: `${quoted(queue, 140)} is not a queue name: it must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -`,
+    description: `${quoted(queue, 140)} is not a queue name: it ${NAME_RULE}`,
   });
 }
 

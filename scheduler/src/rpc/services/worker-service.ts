@@ -1,7 +1,7 @@
 import type { WorkerService } from "@muster/protocol";
 import type { Launches } from "../../dispatch/launches/launches.ts";
-import { durationFromMs } from "../convert/time.ts";
-import { toLaunchExit, toLaunchReport } from "../convert/to-launch.ts";
+import { durationFromMs } from "../convert/values/time.ts";
+import { toLaunchExit, toLaunchReport } from "../convert/workers/launch.ts";
 import type { Handlers } from "../server/handlers.ts";
 
 /** Handlers of WorkerService's calls for supervisors; its stream is served apart. */

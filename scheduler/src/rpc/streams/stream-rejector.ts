@@ -9,8 +9,8 @@ import {
   type RejectedClaims,
   rejectionCode,
 } from "../../domain/workers/rejected-worker.ts";
-import { storable } from "../convert/text.ts";
-import { WORKER_ID } from "../convert/to-domain.ts";
+import { WORKER_ID } from "../convert/values/names.ts";
+import { storable } from "../convert/values/text.ts";
 import { Malformed } from "../server/bridge.ts";
 import { toGrpcError } from "../server/errors.ts";
 

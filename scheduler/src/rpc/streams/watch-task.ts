@@ -4,8 +4,8 @@ import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../../domain/tasks/task.ts";
 import type { OutputChunk, Store } from "../../store/store.ts";
-import { fittedTask } from "../convert/fitted-task.ts";
-import { timestampFromMs } from "../convert/time.ts";
+import { fittedTask } from "../convert/tasks/fitted-task.ts";
+import { timestampFromMs } from "../convert/values/time.ts";
 
 /** Output chunks in one message, and their bytes: a quarter of the largest message that clients take by default. */
 const MAX_CHUNKS = 1_000;

@@ -28,20 +28,14 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
-import { durations } from "../convert/from-assignment.ts";
-import { storable, storableEntries } from "../convert/text.ts";
-import { durationFromMs, timestampFromMs } from "../convert/time.ts";
-import {
-  toAttemptKey,
-  toCount,
-  toFatal,
-  toHeartbeat,
-  toProgress,
-  toRegistration,
-  toRejection,
-  toStartupPhase,
-} from "../convert/to-domain.ts";
-import { toResult } from "../convert/to-result.ts";
+import { toAttemptKey, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
+import { toResult } from "../convert/tasks/result.ts";
+import { toCount } from "../convert/values/numbers.ts";
+import { storable, storableEntries } from "../convert/values/text.ts";
+import { durationFromMs, durations, timestampFromMs } from "../convert/values/time.ts";
+import { toHeartbeat } from "../convert/workers/heartbeat.ts";
+import { toRegistration } from "../convert/workers/hello.ts";
+import { toFatal, toStartupPhase } from "../convert/workers/startup.ts";
 import { Malformed } from "../server/bridge.ts";
 import { isInternal, toGrpcError } from "../server/errors.ts";
 import type { StreamRejector } from "./stream-rejector.ts";

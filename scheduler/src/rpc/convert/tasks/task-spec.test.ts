@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TaskSpecSchema } from "@muster/protocol";
-import { Refusal } from "../../domain/errors.ts";
+import { Refusal } from "../../../domain/errors.ts";
 import { toNewTasks } from "./task-spec.ts";
 
 const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };

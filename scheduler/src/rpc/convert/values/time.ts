@@ -1,3 +1,4 @@
+// Moments and lengths of time in protobuf, and back.
 import {
   type Duration,
   type Timestamp,
@@ -9,12 +10,12 @@ import {
 const FIRST_MS = -62_135_596_800_000;
 const LAST_MS = 253_402_300_799_999;
 
-/** Ten thousand years, the longest that protobuf's JSON can say. */
+/** Ten thousand years, the longest duration of protobuf's JSON. */
 const LONGEST_MS = 315_576_000_000_000;
 
 const NANOS = 1_000_000_000;
 
-/** A moment in protobuf; one that cannot be said becomes the nearest that can, so that lists never fail for it. */
+/** A moment in protobuf; one out of range becomes the nearest in range, so that lists never fail for it. */
 export function timestampFromMs(ms: number): Timestamp {
   return wktTimestampFromMs(Number.isNaN(ms) ? LAST_MS : Math.min(LAST_MS, Math.max(FIRST_MS, ms)));
 }
@@ -24,12 +25,12 @@ export function timestampFromDate(date: Date): Timestamp {
   return timestampFromMs(date.getTime());
 }
 
-/** A length of time in protobuf, in whole milliseconds; one that cannot be said becomes the nearest that can. */
+/** A length of time in protobuf, in whole milliseconds; one out of range becomes the nearest in range. */
 export function durationFromMs(ms: number): Duration {
   return wktDurationFromMs(Math.round(Math.min(LONGEST_MS, Math.max(-LONGEST_MS, ms || 0))));
 }
 
-/** What is wrong with a moment that somebody asks for; undefined when nothing is. */
+/** What is wrong with a requested moment; undefined when nothing is. */
 export function timestampFault({ seconds, nanos }: Timestamp): string | undefined {
   const inRange = seconds * 1_000n >= FIRST_MS && seconds * 1_000n <= LAST_MS;
   if (inRange && nanos >= 0 && nanos < NANOS) return undefined;
@@ -37,7 +38,7 @@ export function timestampFault({ seconds, nanos }: Timestamp): string | undefine
 }
 
 /**
- * What is wrong with a length of time that somebody asks for; undefined when nothing is.
+ * What is wrong with a requested length of time; undefined when nothing is.
  *
  * @param maxMs Longest that is allowed.
  */
@@ -48,4 +49,23 @@ export function durationFault({ seconds, nanos }: Duration, maxMs: number): stri
   const ms = Number(seconds) * 1_000 + nanos / 1e6;
   if (ms >= 0 && ms <= maxMs) return undefined;
   return `${ms / 1_000} s is not between 0 and ${maxMs / 1_000} s`;
+}
+
+/** A century: longer times would not fit into a timestamp. */
+export const MAX_MS = 100 * 366 * 24 * 3_600_000;
+
+/** Whole milliseconds of a length of time, from zero to a century; undefined when there is none. */
+export function toMs(duration: Duration | undefined): number | undefined {
+  if (!duration) return undefined;
+  return boundMs(Number(duration.seconds) * 1_000 + duration.nanos / 1e6);
+}
+
+/** Whole milliseconds, from zero to a century; a number out of range becomes the nearest in range. */
+export function boundMs(ms: number): number {
+  return Math.round(Math.min(MAX_MS, Math.max(0, ms)));
+}
+
+/** Milliseconds by name in protobuf. */
+export function durations(ms: Readonly<Record<string, number>> = {}): Record<string, Duration> {
+  return Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, durationFromMs(value)]));
 }

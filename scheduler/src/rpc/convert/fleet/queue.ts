@@ -1,9 +1,11 @@
+// A queue in protobuf.
+
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueueSchema } from "@muster/protocol";
-import type { QueueDepth } from "../../store/store.ts";
-import { durationFromMs, timestampFromDate } from "./time.ts";
+import type { QueueDepth } from "../../../store/store.ts";
+import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
-/** A queue as it is sent, with what is in it by type. */
+/** A queue in protobuf, with what is in it by type. */
 export function fromQueue(queue: QueueDepth) {
   const { name, pauseTime, pauseReason, ready, scheduled, active, oldestReadyAgeMs } = queue;
   return {

@@ -1,14 +1,18 @@
+// An explanation in protobuf.
+
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExplanationSchema } from "@muster/protocol";
-import type { Explanation } from "../../domain/explain/reason.ts";
-import { durationFromMs, timestampFromDate } from "./time.ts";
+import type { Explanation } from "../../../domain/explain/reason.ts";
+import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** Longest text of an explanation, characters, and most reasons and facts of one: it must fit into a message. */
 const MAX_TEXT = 2_000;
+
 const MAX_REASONS = 50;
+
 const MAX_EVIDENCE = 50;
 
-/** An explanation as it is sent. */
+/** An explanation in protobuf. */
 export function fromExplanation({
   subject,
   state,

@@ -1,9 +1,9 @@
 // A diagnosis in protobuf.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type CheckSchema, CheckStatus, type DiagnosisSchema } from "@muster/protocol";
-import type { Check } from "../../domain/diagnosis/check.ts";
-import type { Diagnosis } from "../../queries/diagnoser.ts";
-import { durationFromMs, timestampFromMs } from "./time.ts";
+import type { Check } from "../../../domain/diagnosis/check.ts";
+import type { Diagnosis } from "../../../queries/diagnoser.ts";
+import { durationFromMs, timestampFromMs } from "../values/time.ts";
 
 const STATUSES: Readonly<Record<Check["status"], CheckStatus>> = {
   ok: CheckStatus.OK,

@@ -1,8 +1,8 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { TaskSchema } from "@muster/protocol";
-import type { Attempts, TaskRecord } from "../../domain/tasks/task.ts";
-import { fromTask } from "./from-domain.ts";
-import { mostBytes } from "./message-size.ts";
+import type { Attempts, TaskRecord } from "../../../domain/tasks/task.ts";
+import { mostBytes } from "../values/message-size.ts";
+import { fromTask } from "./task.ts";
 
 /** What a message needs besides its task. */
 const ENVELOPE_BYTES = 4_096;
@@ -32,7 +32,7 @@ function replace(fields: object): (task: Message) => void {
   return (task) => Object.assign(task, fields);
 }
 
-/** A task as it is sent, in a message of at most `maxBytes`: what does not fit is left out and named. */
+/** A task in protobuf, in a message of at most `maxBytes`: what does not fit is left out and named. */
 export function fittedTask(task: TaskRecord, attempts: Attempts | undefined, maxBytes: number): Message {
   const message = fromTask(task, attempts?.kept, attempts?.omitted);
   const room = maxBytes - ENVELOPE_BYTES;

@@ -7,8 +7,8 @@ import {
   WorkerSchema,
   WorkerState,
 } from "@muster/protocol";
-import type { RejectedWorker } from "../../domain/workers/rejected-worker.ts";
-import { timestampFromDate } from "./time.ts";
+import type { RejectedWorker } from "../../../domain/workers/rejected-worker.ts";
+import { timestampFromDate } from "../values/time.ts";
 
 /** A worker that was refused and has no living process. @param rejections Its own, the latest first; at least one. */
 export function fromRejectedWorker(rejections: readonly RejectedWorker[]): Worker {

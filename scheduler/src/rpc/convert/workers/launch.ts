@@ -1,21 +1,89 @@
+// A launch in protobuf, and a supervisor's reports of launches, checked.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
-import type { ReportExitRequest, ReportLaunchRequest } from "@muster/protocol";
-import type { ReportedExit } from "../../dispatch/launches/launches.ts";
-import type { Violation } from "../../domain/errors.ts";
-import { invalidRequest } from "../../domain/refusals.ts";
-import type { LaunchFacts } from "../../domain/workers/launch.ts";
-import type { LaunchReport } from "../../store/store.ts";
-import { storable, storableEnd } from "./text.ts";
-import { durationFault } from "./time.ts";
-import { MAX_MS, toFatal, toMs, toStartupPhase } from "./to-domain.ts";
+import type {
+  LaunchExitSchema,
+  LaunchSchema,
+  ReportExitRequest,
+  ReportLaunchRequest,
+} from "@muster/protocol";
+import type { ReportedExit } from "../../../dispatch/launches/launches.ts";
+import type { Violation } from "../../../domain/errors.ts";
+import { invalidRequest } from "../../../domain/refusals.ts";
+import {
+  type LaunchEnd,
+  type LaunchFacts,
+  type LaunchRecord,
+  registerTimeLeftMs,
+} from "../../../domain/workers/launch.ts";
+import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
+import type { LaunchReport } from "../../../store/store.ts";
+import { NAME, NAME_RULE, WORKER_ID, WORKER_ID_RULE } from "../values/names.ts";
+import { storable, storableEnd } from "../values/text.ts";
+import { durationFault, durationFromMs, MAX_MS, timestampFromDate, toMs } from "../values/time.ts";
+import { MAX_PHASES, MAX_TEXT } from "./limits.ts";
+import { fromStartupPhase, toFatal, toStartupPhase } from "./startup.ts";
+import { fromWorkerState } from "./worker.ts";
 
-const LAUNCH_ID = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
-const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+/** A launch in protobuf. @param now The database's clock. @param silentAfterMs See Launches.silentAfterMs. */
+export function fromLaunch(
+  launch: LaunchRecord,
+  worker: WorkerRecord,
+  now: Date,
+  silentAfterMs: number,
+): MessageInitShape<typeof LaunchSchema> {
+  const { end } = launch;
+  const waits = !end && !hasRegistered(worker);
+  return {
+    id: launch.id,
+    workerId: launch.workerId,
+    pool: launch.pool,
+    command: launch.command,
+    hostname: launch.hostname,
+    pid: launch.pid,
+    supervisor: launch.supervisor,
+    startNumber: launch.startNumber,
+    launchTime: timestampFromDate(launch.launchTime),
+    reportTime: timestampFromDate(launch.reportTime),
+    supervisorSilent: !end && now.getTime() - launch.reportTime.getTime() > silentAfterMs,
+    startupPhases: (hasRegistered(worker) ? worker.phases : launch.phases).map(fromStartupPhase),
+    registerTimeout: durationFromMs(launch.registerTimeoutMs),
+    ...(waits ? { registerTimeLeft: durationFromMs(Math.max(0, registerTimeLeftMs(launch, now))) } : {}),
+    sessionId: worker.sessionUuid,
+    state: fromWorkerState(workerState(worker, now)),
+    ...(end ? { exit: fromEnd(end) } : {}),
+    lastError: launch.lastError,
+  };
+}
+
+function fromEnd({ reason, time, exit, restartTime, logTail, requeued }: LaunchEnd) {
+  return {
+    reason,
+    endTime: timestampFromDate(time),
+    logTail: logTail ?? "",
+    requeuedCount: requeued,
+    ...(restartTime ? { restartTime: timestampFromDate(restartTime) } : {}),
+    ...(exit
+      ? {
+          ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
+          signal: exit.signal,
+          outOfMemory: exit.outOfMemory,
+          outOfMemoryEvidence: exit.outOfMemoryEvidence,
+          startError: exit.startError,
+          runDuration: durationFromMs(exit.ranForMs),
+          stopRequested: exit.stopRequested,
+          ...(exit.fatal ? { fatal: exit.fatal } : {}),
+        }
+      : {}),
+  } satisfies MessageInitShape<typeof LaunchExitSchema>;
+}
+
 const SIGNAL = /^(?:SIG[A-Z0-9+]{1,12})?$/;
-const MAX_PHASES = 200;
+
 const MAX_COMMAND = 4_096;
-const MAX_TEXT = 1_024;
+
 const MAX_POOL = 256;
 
 /** Longest end of a process's output that is kept, in characters; the protocol says bytes. */
@@ -99,15 +167,11 @@ function toLaunch(request: Launched): Omit<LaunchReport, "ageMs"> {
 function check({ launchId, workerId }: Launched, further: readonly Check[]): void {
   const shown = (text: string) => quoted(text, 140);
   const violations: Violation[] = [
-    [
-      LAUNCH_ID.test(launchId),
-      "launch_id",
-      `${shown(launchId)} must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -`,
-    ] as const,
+    [NAME.test(launchId), "launch_id", `${shown(launchId)} ${NAME_RULE}`] as const,
     [
       workerId === "" || WORKER_ID.test(workerId),
       "worker_id",
-      `${shown(workerId)} must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / -`,
+      `${shown(workerId)} ${WORKER_ID_RULE}`,
     ] as const,
     ...further,
   ].flatMap(([ok, field, description]) => (ok ? [] : [{ field, description }]));

@@ -1,27 +1,19 @@
-import { FailureClass, type Failure as FailureMessage, type TaskResult } from "@muster/protocol";
-import type { ReportedResult } from "../../dispatch/attempts/result-committer.ts";
-import type { SizeLimits } from "../../dispatch/limits.ts";
-import {
-  type FailureClass as DomainFailureClass,
-  FAILURE_CODE,
-  type Failure,
-  MAX_FAILURE_MESSAGE,
-  MAX_FAILURE_TRACEBACK,
-  type Warning,
-} from "../../domain/tasks/failure.ts";
-import type { Outcome } from "../../domain/tasks/outcome.ts";
-import type { AttemptMetrics } from "../../domain/tasks/task.ts";
-import type { PlainSuccess } from "../codec/results-frame.ts";
-import { storable } from "./text.ts";
-import { boundMs, MAX_PHASES, toAttemptKey, toCount, toMs } from "./to-domain.ts";
+// The result of an attempt, from protobuf; its metrics in both directions.
 
-const FAILURE_CLASSES: ReadonlyMap<FailureClass, DomainFailureClass> = new Map([
-  [FailureClass.RETRYABLE, "retryable"],
-  [FailureClass.NON_RETRYABLE, "non_retryable"],
-  [FailureClass.TIMED_OUT, "timed_out"],
-  [FailureClass.OUT_OF_MEMORY, "out_of_memory"],
-  [FailureClass.WORKER_LOST, "worker_lost"],
-]);
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AttemptMetricsSchema, TaskResult } from "@muster/protocol";
+import type { ReportedResult } from "../../../dispatch/attempts/result-committer.ts";
+import type { SizeLimits } from "../../../dispatch/limits.ts";
+import { MAX_FAILURE_MESSAGE, type Warning } from "../../../domain/tasks/failure.ts";
+import type { Outcome } from "../../../domain/tasks/outcome.ts";
+import type { AttemptMetrics } from "../../../domain/tasks/task.ts";
+import type { PlainSuccess } from "../../codec/results-frame.ts";
+import { toCount } from "../values/numbers.ts";
+import { storable } from "../values/text.ts";
+import { boundMs, durationFromMs, toMs } from "../values/time.ts";
+import { MAX_PHASES } from "../workers/limits.ts";
+import { toAttemptKey } from "./attempt-report.ts";
+import { toFailure } from "./failure.ts";
 
 /**
  * A result; one that breaks the contract becomes a failure of its task, because sending it again would
@@ -110,17 +102,6 @@ function resultTooLarge(bytes: number, limit: number): Outcome {
   };
 }
 
-function toFailure(failure: FailureMessage): Failure {
-  const retryAfterMs = toMs(failure.retryAfter);
-  return {
-    class: FAILURE_CLASSES.get(failure.failureClass) ?? "retryable",
-    code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
-    message: storable(failure.message, MAX_FAILURE_MESSAGE),
-    ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  };
-}
-
 function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
   if (!metrics) return undefined;
   return {
@@ -131,5 +112,18 @@ function toMetrics({ metrics }: TaskResult): AttemptMetrics | undefined {
       failed,
     })),
     peakRssBytes: toCount(metrics.peakRssBytes),
+  };
+}
+
+/** Metrics of an attempt in protobuf. */
+export function fromMetrics(metrics: AttemptMetrics): MessageInitShape<typeof AttemptMetricsSchema> {
+  return {
+    runDuration: durationFromMs(Math.round(metrics.runMs)),
+    phases: metrics.phases.map(({ phase, durationMs, failed }) => ({
+      phase,
+      duration: durationFromMs(Math.round(durationMs)),
+      failed,
+    })),
+    peakRssBytes: BigInt(Math.round(metrics.peakRssBytes)),
   };
 }

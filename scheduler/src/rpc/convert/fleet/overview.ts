@@ -1,12 +1,12 @@
 // The overview of the fleet in protobuf.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { OverviewSchema, TaskOverviewSchema, WorkerOverviewSchema } from "@muster/protocol";
-import { formatTaskId } from "../../domain/ids.ts";
-import type { WorkerOverview } from "../../queries/launch-lines.ts";
-import type { Overview, TaskOverview } from "../../queries/overview.ts";
-import { fromWorkerState } from "./from-domain.ts";
-import { fromQueue } from "./from-queue.ts";
-import { durationFromMs, timestampFromDate } from "./time.ts";
+import { formatTaskId } from "../../../domain/ids.ts";
+import type { WorkerOverview } from "../../../queries/launch-lines.ts";
+import type { Overview, TaskOverview } from "../../../queries/overview.ts";
+import { durationFromMs, timestampFromDate } from "../values/time.ts";
+import { fromWorkerState } from "../workers/worker.ts";
+import { fromQueue } from "./queue.ts";
 
 /** An overview in protobuf. */
 export function fromOverview(overview: Overview): MessageInitShape<typeof OverviewSchema> {

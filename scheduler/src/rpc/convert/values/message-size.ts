@@ -1,3 +1,5 @@
+// Sizes of messages without encoding them, and pages of lists that fit into one.
+
 /** What a field costs besides its value: its tag, its length and, in a map, those of its entry. */
 const FIELD_BYTES = 12;
 

@@ -1,9 +1,10 @@
+// An assignment in protobuf.
+
 import { create } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Assignment, AssignmentSchema } from "@muster/protocol";
-import type { OutgoingAssignment } from "../../dispatch/sessions/link.ts";
-import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
-import { durationFromMs } from "./time.ts";
+import type { OutgoingAssignment } from "../../../dispatch/sessions/link.ts";
+import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { durationFromMs, durations } from "../values/time.ts";
 
 /** An assignment in protobuf. */
 export function fromAssignment(assignment: OutgoingAssignment): Assignment {
@@ -24,9 +25,4 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     phaseWarnings: durations(options?.watchdogs?.phasesMs),
     resources: [...assignment.resources],
   });
-}
-
-/** Milliseconds by name in protobuf. */
-export function durations(ms: Readonly<Record<string, number>> = {}): Record<string, Duration> {
-  return Object.fromEntries(Object.entries(ms).map(([name, value]) => [name, durationFromMs(value)]));
 }

@@ -1,6 +1,6 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { type Worker, WorkerSchema } from "@muster/protocol";
-import { mostBytes } from "./message-size.ts";
+import { mostBytes } from "../values/message-size.ts";
 
 /** Entries of a list that has to be cut. */
 const KEPT = 100;

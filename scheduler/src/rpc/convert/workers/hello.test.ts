@@ -3,10 +3,14 @@ import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { FailureSchema, HeartbeatSchema, HelloSchema, TaskResultSchema } from "@muster/protocol";
 import fc from "fast-check";
-import { Refusal } from "../../domain/errors.ts";
-import { storable } from "./text.ts";
-import { toAttemptKey, toCount, toHeartbeat, toMs, toRegistration } from "./to-domain.ts";
-import { toResult } from "./to-result.ts";
+import { Refusal } from "../../../domain/errors.ts";
+import { toAttemptKey } from "../tasks/attempt-report.ts";
+import { toResult } from "../tasks/result.ts";
+import { toCount } from "../values/numbers.ts";
+import { storable } from "../values/text.ts";
+import { toMs } from "../values/time.ts";
+import { toHeartbeat } from "./heartbeat.ts";
+import { toRegistration } from "./hello.ts";
 
 const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };
 const UUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF";

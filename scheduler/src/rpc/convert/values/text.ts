@@ -1,3 +1,4 @@
+// Text from outside, as PostgreSQL and log lines can hold it.
 import { cut, cutToEnd } from "@muster/common/text";
 
 /**
@@ -22,7 +23,7 @@ export function storableEntries(
   );
 }
 
-/** The same for the end of a text: it is the beginning that is cut off. */
+/** The same for the end of a text: the beginning is cut off. */
 export function storableEnd(text: string, max: number): string {
   return storable(cutToEnd(text, max), max);
 }

@@ -1,0 +1,52 @@
+// A failure in protobuf, and back.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { FailureClass, type Failure as FailureMessage, type FailureSchema } from "@muster/protocol";
+import {
+  type FailureClass as DomainFailureClass,
+  FAILURE_CODE,
+  type Failure,
+  MAX_FAILURE_MESSAGE,
+  MAX_FAILURE_TRACEBACK,
+} from "../../../domain/tasks/failure.ts";
+import { optional } from "../values/optional.ts";
+import { storable } from "../values/text.ts";
+import { durationFromMs, toMs } from "../values/time.ts";
+
+const FAILURE_CLASSES: Readonly<Record<DomainFailureClass, FailureClass>> = {
+  retryable: FailureClass.RETRYABLE,
+  non_retryable: FailureClass.NON_RETRYABLE,
+  timed_out: FailureClass.TIMED_OUT,
+  out_of_memory: FailureClass.OUT_OF_MEMORY,
+  worker_lost: FailureClass.WORKER_LOST,
+};
+
+const CLASSES_BY_NUMBER: ReadonlyMap<FailureClass, DomainFailureClass> = new Map(
+  (Object.keys(FAILURE_CLASSES) as DomainFailureClass[]).map((name) => [FAILURE_CLASSES[name], name]),
+);
+
+/** A failure in protobuf. */
+export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSchema> {
+  return {
+    failureClass: FAILURE_CLASSES[failure.class],
+    code: failure.code,
+    message: failure.message,
+    traceback: failure.traceback ?? "",
+    ...optional(
+      "retryAfter",
+      failure.retryAfterMs === undefined ? undefined : durationFromMs(failure.retryAfterMs),
+    ),
+  };
+}
+
+/** A failure from protobuf; one without a known class is retryable. */
+export function toFailure(failure: FailureMessage): Failure {
+  const retryAfterMs = toMs(failure.retryAfter);
+  return {
+    class: CLASSES_BY_NUMBER.get(failure.failureClass) ?? "retryable",
+    code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
+    message: storable(failure.message, MAX_FAILURE_MESSAGE),
+    ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
+}

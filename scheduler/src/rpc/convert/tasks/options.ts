@@ -1,0 +1,179 @@
+// Retry policy, timeouts and watchdogs of a task in protobuf, and back.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { quoted } from "@muster/common/text";
+import type {
+  RetryPolicy as RetryPolicyMessage,
+  RetryPolicySchema,
+  TaskSpec,
+  TaskTimeouts,
+  TaskTimeoutsSchema,
+  TaskWatchdogs as TaskWatchdogsMessage,
+  TaskWatchdogsSchema,
+} from "@muster/protocol";
+import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/retry.ts";
+import type { TaskOptions, Timeouts } from "../../../domain/tasks/task.ts";
+import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
+import { optional } from "../values/optional.ts";
+import { durationFault, durationFromMs } from "../values/time.ts";
+
+const MAX_RETRIES = 1_000;
+
+/** A year: longer waits are taken for mistakes in the unit. */
+const MAX_WAIT_MS = 366 * 24 * 3_600_000;
+
+/** Reports a fault of a field. */
+export type Report = (field: string, description: string) => void;
+
+/** A retry policy in protobuf. */
+export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof RetryPolicySchema> {
+  const { backoff } = policy;
+  const counts = { maxRetryCount: policy.maxRetries, maxOutOfMemoryCount: policy.maxOutOfMemory };
+  if (backoff.kind === "fixed") {
+    const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
+    return { ...counts, backoff: { case: "fixed", value: { delays } } };
+  }
+  return {
+    ...counts,
+    backoff: {
+      case: "exponential",
+      value: {
+        initialDelay: durationFromMs(backoff.initialMs),
+        factor: backoff.factor,
+        maxDelay: durationFromMs(backoff.maxMs),
+        jitter: backoff.jitter,
+      },
+    },
+  };
+}
+
+/** Timeouts in protobuf. */
+export function fromTimeouts(timeouts: Timeouts): MessageInitShape<typeof TaskTimeoutsSchema> {
+  const duration = (ms: number | undefined) => (ms === undefined ? undefined : durationFromMs(ms));
+  return {
+    ...optional("queueWait", duration(timeouts.queueWaitMs)),
+    ...optional("run", duration(timeouts.runMs)),
+    phases: Object.fromEntries(
+      Object.entries(timeouts.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
+    ),
+  };
+}
+
+/** Watchdogs in protobuf. */
+export function fromWatchdogs(watchdogs: TaskWatchdogs): MessageInitShape<typeof TaskWatchdogsSchema> {
+  return {
+    ...optional("run", watchdogs.runMs === undefined ? undefined : durationFromMs(watchdogs.runMs)),
+    phases: Object.fromEntries(
+      Object.entries(watchdogs.phasesMs ?? {}).map(([phase, ms]) => [phase, durationFromMs(ms)]),
+    ),
+  };
+}
+
+/** The options of a submitted task; undefined when it sets none. */
+export function toTaskOptions(spec: TaskSpec, report: Report): TaskOptions | undefined {
+  const retry = spec.retryPolicy && toRetryPolicy(spec.retryPolicy, report);
+  const timeouts = spec.timeouts && toTimeouts(spec.timeouts, report);
+  const watchdogs = spec.watchdogs && toWatchdogs(spec.watchdogs, report);
+  if (!retry && !timeouts && !watchdogs) return undefined;
+  return {
+    ...(retry ? { retry } : {}),
+    ...(timeouts ? { timeouts } : {}),
+    ...(watchdogs ? { watchdogs } : {}),
+  };
+}
+
+function toWatchdogs(message: TaskWatchdogsMessage, report: Report): TaskWatchdogs {
+  const { run } = message;
+  checkPhaseNames(Object.keys(message.phases), "watchdogs.phases", report);
+  const phases = Object.entries(message.phases).map(
+    ([phase, duration]) =>
+      [phase, milliseconds(duration, `watchdogs.phases[${quoted(phase, 128)}]`, report)] as const,
+  );
+  return {
+    ...(run ? { runMs: milliseconds(run, "watchdogs.run", report) } : {}),
+    ...(phases.length === 0 ? {} : { phasesMs: Object.fromEntries(phases) }),
+  };
+}
+
+function checkPhaseNames(names: readonly string[], field: string, report: Report): void {
+  for (const phase of names) {
+    if (phase.length > 128 || phase.includes("\0"))
+      report(field, `${quoted(phase, 40)} must have at most 128 characters and no NUL`);
+  }
+}
+
+function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy {
+  const maxRetries = message.maxRetryCount ?? DEFAULT_RETRY_POLICY.maxRetries;
+  const maxOutOfMemory = message.maxOutOfMemoryCount ?? DEFAULT_RETRY_POLICY.maxOutOfMemory;
+  for (const [field, value] of [
+    ["max_retry_count", maxRetries],
+    ["max_out_of_memory_count", maxOutOfMemory],
+  ] as const) {
+    if (value < 0 || value > MAX_RETRIES)
+      report(`retry_policy.${field}`, `${value} is not between 0 and ${MAX_RETRIES}`);
+  }
+  return { maxRetries, backoff: toBackoff(message, report), maxOutOfMemory };
+}
+
+function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {
+  switch (backoff.case) {
+    case "fixed": {
+      const { delays } = backoff.value;
+      if (delays.length === 0 || delays.length > 100) {
+        report("retry_policy.fixed.delays", `has ${delays.length} entries; 1 to 100 are allowed`);
+      }
+      const delaysMs = delays.map((delay, index) =>
+        milliseconds(delay, `retry_policy.fixed.delays[${index}]`, report),
+      );
+      return { kind: "fixed", delaysMs };
+    }
+    case "exponential": {
+      const { initialDelay, factor, maxDelay, jitter } = backoff.value;
+      const at = "retry_policy.exponential";
+      const initialMs = initialDelay ? milliseconds(initialDelay, `${at}.initial_delay`, report) : 0;
+      if (initialMs <= 0) report(`${at}.initial_delay`, "is required and must be more than zero");
+      if (factor !== 0 && !(factor >= 1 && factor <= 100))
+        report(`${at}.factor`, `${factor} is not between 1 and 100`);
+      if (!(jitter >= 0 && jitter <= 1)) report(`${at}.jitter`, `${jitter} is not between 0 and 1`);
+      return {
+        kind: "exponential",
+        initialMs,
+        factor: factor === 0 ? 2 : factor,
+        maxMs: maxDelay ? milliseconds(maxDelay, `${at}.max_delay`, report) : 3_600_000,
+        jitter,
+      };
+    }
+    default:
+      return DEFAULT_RETRY_POLICY.backoff;
+  }
+}
+
+function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
+  const positive = (duration: Duration | undefined, field: string) => {
+    if (!duration) return undefined;
+    const ms = milliseconds(duration, `timeouts.${field}`, report);
+    if (ms <= 0) report(`timeouts.${field}`, "must be more than zero; leave it out for no limit");
+    return ms;
+  };
+  const queueWaitMs = positive(message.queueWait, "queue_wait");
+  const runMs = positive(message.run, "run");
+  checkPhaseNames(Object.keys(message.phases), "timeouts.phases", report);
+  const phases = Object.entries(message.phases).map(
+    ([phase, duration]) => [phase, positive(duration, `phases[${quoted(phase, 128)}]`) ?? 0] as const,
+  );
+  return {
+    ...(queueWaitMs === undefined ? {} : { queueWaitMs }),
+    ...(runMs === undefined ? {} : { runMs }),
+    ...(phases.length === 0 ? {} : { phasesMs: Object.fromEntries(phases) }),
+  };
+}
+
+/** Whole milliseconds of a duration, at most a year. */
+export function milliseconds(duration: Duration, field: string, report: Report): number {
+  const fault = durationFault(duration, MAX_WAIT_MS);
+  if (fault !== undefined) report(field, fault);
+  const ms = Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
+  // Whole ones: a fraction would not survive the way to the worker. A short wait does not become none.
+  return Math.ceil(ms);
+}

@@ -1,0 +1,114 @@
+// A task and its attempts in protobuf.
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type AttemptSchema, TaskSchema, TaskState } from "@muster/protocol";
+import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { DEFAULT_RETRY_POLICY } from "../../../domain/tasks/retry.ts";
+import {
+  type AttemptRecord,
+  type TaskState as DomainTaskState,
+  hasEnded,
+  type TaskRecord,
+} from "../../../domain/tasks/task.ts";
+import { optional, optionalTime } from "../values/optional.ts";
+import { timestampFromDate } from "../values/time.ts";
+import { fromFailure } from "./failure.ts";
+import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
+import { fromMetrics } from "./result.ts";
+
+const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
+  queued: TaskState.QUEUED,
+  assigned: TaskState.ASSIGNED,
+  running: TaskState.RUNNING,
+  succeeded: TaskState.SUCCEEDED,
+  failed: TaskState.FAILED,
+  cancelled: TaskState.CANCELLED,
+};
+
+/** Domain name of a state; undefined for one that this version does not know. */
+export function toTaskState(state: TaskState): DomainTaskState | undefined {
+  return (Object.keys(TASK_STATES) as DomainTaskState[]).find((name) => TASK_STATES[name] === state);
+}
+
+/** A task in protobuf. */
+export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = [], omittedAttempts = 0) {
+  const progress = task.progress;
+  return create(TaskSchema, {
+    id: formatTaskId(task.id),
+    queue: task.queue,
+    taskType: task.type,
+    state: TASK_STATES[task.state],
+    detail: taskDetail(task),
+    priority: task.priority,
+    payload: task.payload ?? new Uint8Array(),
+    contentType: task.contentType,
+    headers: { ...task.headers },
+    uniqueKey: task.uniqueKey ?? "",
+    requirements: {
+      labels: { ...task.requirements.labels },
+      resources: [...task.requirements.resources],
+    },
+    retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
+    ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
+    ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),
+    attemptCount: task.attemptCount,
+    attemptId: task.epoch > 0 ? formatAttemptId({ taskId: task.id, epoch: task.epoch }) : "",
+    workerId: task.workerId ?? "",
+    createTime: timestampFromDate(task.createTime),
+    ...optionalTime("runTime", task.runTime),
+    ...optionalTime("assignTime", task.assignTime),
+    ...optionalTime("acceptTime", task.acceptTime),
+    ...optionalTime("startTime", task.startTime),
+    ...optionalTime("finishTime", task.finishTime),
+    phase: task.phase ?? "",
+    ...optionalTime("phaseTime", task.phaseTime),
+    ...optional(
+      "progress",
+      progress && {
+        ...optional("fraction", progress.fraction),
+        ...optional("doneCount", progress.done === undefined ? undefined : BigInt(progress.done)),
+        ...optional("totalCount", progress.total === undefined ? undefined : BigInt(progress.total)),
+        message: progress.message,
+        updateTime: timestampFromDate(progress.at),
+      },
+    ),
+    output: task.output ?? new Uint8Array(),
+    outputContentType: task.state === "succeeded" ? task.outputContentType : "",
+    ...optional("failure", task.failure && fromFailure(task.failure)),
+    warnings: [...task.warnings],
+    ...optional("metrics", task.metrics && fromMetrics(task.metrics)),
+    attempts: attempts.map((attempt) => fromAttempt(task.id, attempt)),
+    ...optionalTime("cancelTime", task.cancelTime),
+    cancelReason: task.cancelReason ?? "",
+    payloadBytes: BigInt(task.payloadBytes ?? 0),
+    outputBytes: BigInt(task.outputBytes ?? 0),
+    omittedAttemptCount: omittedAttempts,
+    omittedFields: [
+      ...(task.payloadBytes && task.payload === undefined ? ["payload"] : []),
+      ...(task.outputBytes && task.output === undefined ? ["output"] : []),
+      ...(task.unread ?? []),
+    ],
+  });
+}
+
+/** What a task's state means in detail. */
+export function taskDetail(task: TaskRecord): string {
+  if (hasEnded(task.state)) return task.detail ?? "";
+  if (task.state !== "queued") return task.cancelTime ? "cancelling" : "";
+  if (!task.runTime) return "ready";
+  return task.failure ? "retry" : "scheduled";
+}
+
+function fromAttempt(taskId: number, attempt: AttemptRecord): MessageInitShape<typeof AttemptSchema> {
+  return {
+    id: formatAttemptId({ taskId, epoch: attempt.epoch }),
+    number: attempt.number,
+    workerId: attempt.workerId ?? "",
+    outcome: attempt.outcome,
+    ...optional("failure", attempt.failure && fromFailure(attempt.failure)),
+    ...optionalTime("assignTime", attempt.assignTime),
+    ...optionalTime("acceptTime", attempt.acceptTime),
+    ...optionalTime("startTime", attempt.startTime),
+    ...optionalTime("endTime", attempt.endTime),
+  };
+}

@@ -1,0 +1,10 @@
+// Forms of names and ids, each with its rule in words.
+
+/** Form of task types, queue names and launch ids. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+export const NAME_RULE = "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : / -";
+
+/** Form of worker ids. */
+export const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
+export const WORKER_ID_RULE =
+  "must start with a letter or digit and hold at most 128 of A-Z a-z 0-9 . _ : @ / -";

@@ -1,0 +1,108 @@
+// A heartbeat in protobuf, and back.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Heartbeat, HeartbeatSchema } from "@muster/protocol";
+import type { HeartbeatRecord } from "../../../domain/workers/worker.ts";
+import { toCount, toFraction } from "../values/numbers.ts";
+import { optional } from "../values/optional.ts";
+import { storable } from "../values/text.ts";
+import { durationFromMs, toMs } from "../values/time.ts";
+import { MAX_NAME, MAX_RESOURCES, MAX_SLOTS, MAX_TEXT } from "./limits.ts";
+
+/** Nested phases of one attempt that are stuck at once; the outermost say it all. */
+const MAX_STUCK_PHASES = 8;
+
+const MAX_COUNTERS = 256;
+
+/** A heartbeat in protobuf. */
+export function fromHeartbeat(beat: HeartbeatRecord) {
+  const running = beat.running.map((attempt) => ({
+    attemptId: attempt.attemptId,
+    phase: attempt.phase,
+    phaseAge: durationFromMs(Math.round(attempt.phaseAgeMs)),
+    ...optional("progress", attempt.progress),
+    ...optional(
+      "progressAge",
+      attempt.progressAgeMs === undefined ? undefined : durationFromMs(Math.round(attempt.progressAgeMs)),
+    ),
+    resultPending: attempt.resultPending,
+    cancelling: attempt.cancelling,
+    revoked: attempt.revoked ?? false,
+    ...optional(
+      "warnAfter",
+      attempt.warnAfterMs === undefined ? undefined : durationFromMs(attempt.warnAfterMs),
+    ),
+    ...optional(
+      "resultAge",
+      attempt.resultAgeMs === undefined ? undefined : durationFromMs(attempt.resultAgeMs),
+    ),
+    stuckPhases: (attempt.stuckPhases ?? []).map((stuck) => ({
+      phase: stuck.phase,
+      age: durationFromMs(stuck.ageMs),
+      stallAge: durationFromMs(stuck.stillMs),
+      warnAfter: durationFromMs(stuck.warnAfterMs),
+      warningCount: stuck.warnings,
+    })),
+  }));
+  return {
+    sequence: BigInt(beat.sequence),
+    slotCount: beat.slots,
+    running,
+    eventLoopAge: durationFromMs(Math.round(beat.loopAgeMs)),
+    eventLoopDelayP99: durationFromMs(Math.round(beat.loopDelayP99Ms)),
+    cpuUsage: beat.cpuUsage,
+    rssBytes: BigInt(Math.round(beat.rssBytes)),
+    heapUsedBytes: BigInt(Math.round(beat.heapUsedBytes)),
+    resources: [...beat.resources],
+    paused: beat.paused,
+    pauseReason: beat.pauseReason,
+    counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, BigInt(value)])),
+  } satisfies MessageInitShape<typeof HeartbeatSchema>;
+}
+
+/** A heartbeat from protobuf, with bounded lists and texts. */
+export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
+  return {
+    sequence: toCount(beat.sequence),
+    slots: Math.min(beat.slotCount, MAX_SLOTS),
+    running: beat.running.slice(0, 2 * MAX_SLOTS).map((attempt) => ({
+      attemptId: storable(attempt.attemptId, MAX_NAME),
+      phase: storable(attempt.phase, MAX_NAME),
+      phaseAgeMs: toMs(attempt.phaseAge) ?? 0,
+      progress: attempt.progress === undefined ? undefined : toFraction(attempt.progress),
+      progressAgeMs: toMs(attempt.progressAge),
+      resultPending: attempt.resultPending,
+      cancelling: attempt.cancelling,
+      ...(attempt.revoked ? { revoked: true } : {}),
+      warnAfterMs: toMs(attempt.warnAfter),
+      resultAgeMs: toMs(attempt.resultAge),
+      stuckPhases: attempt.stuckPhases.slice(0, MAX_STUCK_PHASES).map((stuck) => ({
+        phase: storable(stuck.phase, MAX_NAME),
+        ageMs: toMs(stuck.age) ?? 0,
+        stillMs: toMs(stuck.stallAge) ?? toMs(stuck.age) ?? 0,
+        warnAfterMs: toMs(stuck.warnAfter) ?? 0,
+        warnings: stuck.warningCount,
+      })),
+    })),
+    loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
+    loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,
+    cpuUsage: Number.isFinite(beat.cpuUsage) ? beat.cpuUsage : 0,
+    rssBytes: toCount(beat.rssBytes),
+    heapUsedBytes: toCount(beat.heapUsedBytes),
+    resources: beat.resources.slice(0, MAX_RESOURCES).map((resource) => storable(resource, MAX_TEXT)),
+    paused: beat.paused,
+    pauseReason: storable(beat.pauseReason, MAX_TEXT),
+    counters: Object.fromEntries(
+      Object.entries(beat.counters)
+        .slice(0, MAX_COUNTERS)
+        .map(([name, value]) => [storable(name, MAX_NAME), toCount(value)]),
+    ),
+    resourceStates: beat.resourceStates.slice(0, MAX_RESOURCES).map((state) => ({
+      resource: storable(state.resource, MAX_TEXT),
+      state: state.loading ? "loading" : "failed",
+      ageMs: toMs(state.age) ?? 0,
+      failures: Math.max(0, state.failureCount),
+      error: storable(state.error, MAX_TEXT),
+    })),
+  };
+}
