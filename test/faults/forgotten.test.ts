@@ -9,22 +9,28 @@ const UNSTARTED = 500;
 
 describe("workers that say nothing of what they accepted", () => {
   let fleet: Fleet;
+  /** With a lease within which a loaded machine sees that an attempt is missing, and names it again. */
+  let patient: Fleet;
 
   before(async () => {
-    fleet = await Fleet.start({
-      args: ["--unstarted-after", String(UNSTARTED / 1_000), "--warn-phases", "model_load=0.5"],
-    });
+    [fleet, patient] = await Promise.all([
+      Fleet.start({
+        args: ["--unstarted-after", String(UNSTARTED / 1_000), "--warn-phases", "model_load=0.5"],
+      }),
+      Fleet.start({ args: ["--lease", "20"] }),
+    ]);
   });
 
   after(async () => {
     cutAll();
     await killAll();
     await fleet.stop();
+    await patient.stop();
   });
 
   /** A worker of the queue whose beats name what `listed` holds. */
-  async function lister(queue: string, listed: Set<string>, options: RawWorkerOptions = {}) {
-    const worker = await RawWorker.connect(fleet.scheduler.grpc, {
+  async function lister(queue: string, listed: Set<string>, at = fleet, options: RawWorkerOptions = {}) {
+    const worker = await RawWorker.connect(at.scheduler.grpc, {
       workerId: queue,
       slots: 2,
       beat: false,
@@ -89,17 +95,17 @@ describe("workers that say nothing of what they accepted", () => {
 
   it("an attempt that is named again in time stays, and the timeline says both", async () => {
     const listed = new Set<string>();
-    const worker = await lister("absent-minded", listed);
-    const other = await fleet.client.submit("echo", 1, { queue: "absent-minded" });
+    const worker = await lister("absent-minded", listed, patient);
+    const other = await patient.client.submit("echo", 1, { queue: "absent-minded" });
     listed.add((await worker.assignment(other.id)).attemptId);
-    const handle = await fleet.client.submit("echo", 2, { queue: "absent-minded" });
+    const handle = await patient.client.submit("echo", 2, { queue: "absent-minded" });
     const { attemptId } = await worker.assignment(handle.id);
-    await fleet.eventually(handle.id, "task.unlisted", 5 * H);
+    await patient.eventually(handle.id, "task.unlisted", 5 * H);
     listed.add(attemptId);
-    await fleet.eventually(handle.id, "task.listed_again", 3 * H);
+    await patient.eventually(handle.id, "task.listed_again", 3 * H);
     worker.succeed(attemptId);
     await handle.result();
-    assert.ok(!(await fleet.events(handle.id)).some((name) => name.startsWith("requeued")));
+    assert.ok(!(await patient.events(handle.id)).some((name) => name.startsWith("requeued")));
     worker.cut();
   });
 

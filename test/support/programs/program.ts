@@ -3,6 +3,7 @@ import { execArgv, execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { faultOfLine } from "./log-lines.ts";
+import { stalledMs } from "./pressure.ts";
 
 /** A JSON log line of a program under test. */
 export interface LogLine {
@@ -124,9 +125,12 @@ export class Program {
   ): Promise<LogLine> {
     const find = () => this.lines.slice(after).find((line) => line.event === event && fits(line));
     const deadline = performance.now() + withinMs;
+    const stalledBefore = stalledMs();
     for (let found = find(); ; found = find()) {
       if (found) return found;
-      const left = deadline - performance.now();
+      // A machine that is under load starts programs several times slower.
+      const lostMs = performance.now() < deadline ? 0 : Math.min(stalledMs() - stalledBefore, withinMs);
+      const left = deadline + lostMs - performance.now();
       if (left <= 0 || !this.alive) {
         const why = this.alive ? `within ${withinMs} ms` : `before it ended (${JSON.stringify(this.#exit)})`;
         throw new Error(`${this.name} did not log ${event} ${why}. Its last lines:\n${this.tail()}`);
