@@ -8,7 +8,7 @@ import { killAll } from "../support/programs/program.ts";
 import type { TestScheduler } from "../support/programs/scheduler.ts";
 
 /** The polling of the tests' schedulers, milliseconds: what a lost hint costs. */
-const POLL_MS = 100;
+const POLL_MS = 200;
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 

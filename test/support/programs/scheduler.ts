@@ -8,7 +8,7 @@ const FAST_ARGS = [
   ["--lease", FAST.leaseMs],
   ["--reconnect-grace", FAST.graceMs],
   ["--accept-deadline", FAST.acceptDeadlineMs],
-  ["--poll-interval", 100],
+  ["--poll-interval", 200],
   ["--monitor-interval", 500],
 ].flatMap(([flag, ms]) => [String(flag), String(Number(ms) / 1_000)]);
 
