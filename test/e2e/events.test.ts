@@ -102,11 +102,11 @@ describe("muster events over time", () => {
         steps.some((each) => each.startsWith(`${name} `)),
         `${name} is missing: ${steps.join(", ")}`,
       );
-    for (const { program, told } of [
-      { program: all, told: "everything" },
-      { program: one, told: "the task" },
+    for (const { program, found } of [
+      { program: all, found: "everything" },
+      { program: one, found: "the task" },
     ]) {
-      assert.ok(program.alive, `following ${told} ended: ${program.stderr}`);
+      assert.ok(program.alive, `following ${found} ended: ${program.stderr}`);
       program.kill("SIGINT");
       await program.ended;
     }

@@ -45,7 +45,7 @@ describe("muster top", () => {
     await fleet.client.fleet.pauseQueue({ queue: "paused", reason: "disk is full" });
     const lost = await fleet.worker("short-lived");
     await lost.end("SIGKILL");
-    await fleet.workerSays("short-lived", "LOST", 5_000);
+    await fleet.workerReason("short-lived", "LOST", 5_000);
     await fleet.db.query("update task set phase_time = now() - interval '6 minutes' where state = 2");
     const overview = await within("the overview has it all", SHOWN_MS, async () => {
       const response = await fleet.client.fleet.getOverview({ limit: 3 });

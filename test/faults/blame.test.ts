@@ -37,7 +37,7 @@ describe("T24: a process dies with several attempts", () => {
     for (const { id } of [...innocent, culprit]) await fleet.ran(id);
     start.open();
     for (const { id } of innocent) await fleet.ran(id, 2);
-    const { reason } = await fleet.taskSays(culprit.id, "RUNS_ALONE", ALONE_MS);
+    const { reason } = await fleet.taskReason(culprit.id, "RUNS_ALONE", ALONE_MS);
     assert.match(
       reason.summary,
       /^(1 process|2 processes) died while it ran, so it runs alone in the next one; (named takes nothing|1 worker)/,
@@ -56,7 +56,7 @@ describe("T24: a process dies with several attempts", () => {
       /^left behind by the handler \(RangeError, .*ended the process of worker named/,
     );
     assert.equal(fleet.runs(culprit.id).length, 3);
-    await fleet.taskSays(culprit.id, "POISONED", 0, {
+    await fleet.taskReason(culprit.id, "POISONED", 0, {
       summary: /^3 processes died while it ran, .*: named; last RANGE_ERROR: left behind/,
       evidence: { killed_process_of: /^named$/, attempt: /^t-\d+\.1 on named: requeued:fatal/ },
       remedy: new RegExp(`muster why named; .*muster retry ${culprit.id}$`),
@@ -86,11 +86,11 @@ describe("T24: a process dies with several attempts", () => {
     const waiting = handles.filter(({ id }) => fleet.runs(id).length < 3);
     assert.equal(waiting.length, 2);
     for (const { id } of waiting) {
-      const { reason } = await fleet.taskSays(id, "RUNS_ALONE", 5 * H);
+      const { reason } = await fleet.taskReason(id, "RUNS_ALONE", 5 * H);
       assert.match(reason.summary, /^2 processes died while it ran, so it runs alone/);
     }
     const beside = await fleet.client.submit("echo", 1, { queue });
-    await fleet.taskSays(beside.id, "RUNS_ALONE", H);
+    await fleet.taskReason(beside.id, "RUNS_ALONE", H);
     assert.equal(runs().length, 1);
     gate.open();
     for (const handle of handles) await handle.result();

@@ -40,16 +40,16 @@ describe("cancellation and drain", () => {
         `^it ends by itself when the handler looks at ctx\\.signal\\. .*stop its process \\(pid ${deaf.pid} on .+muster drain f23 `,
       ),
     };
-    await fleet.taskSays(handle.id, "CANCELLING", H, cancelling);
+    await fleet.taskReason(handle.id, "CANCELLING", H, cancelling);
     const next = await fleet.client.submit("echo", "next", { queue: "f23" });
     // Well beyond the time in which a free slot is filled.
     await within("the beats say so", 5 * H, async () => {
       const { running } = await fleet.workerState("f23");
       return running[0]?.cancelling ? true : undefined;
     });
-    const told = { ...cancelling.evidence, handler: /^told to stop, still running/ };
-    await fleet.taskSays(handle.id, "CANCELLING", 0, { ...cancelling, evidence: told });
-    await fleet.taskSays(next.id, "ALL_SLOTS_BUSY", 0, {
+    const found = { ...cancelling.evidence, handler: /^told to stop, still running/ };
+    await fleet.taskReason(handle.id, "CANCELLING", 0, { ...cancelling, evidence: found });
+    await fleet.taskReason(next.id, "ALL_SLOTS_BUSY", 0, {
       summary: new RegExp(
         `^the only slot of 1 suited worker is busy; the oldest holds ${handle.id}\\.1 \\(gate\\) on f23 for `,
       ),
@@ -66,7 +66,7 @@ describe("cancellation and drain", () => {
       ...["created", "assigned", "accepted", "started"],
       ...["cancel_requested", "cancel_requested", "cancelled"],
     ]);
-    await fleet.taskSays(handle.id, "CANCELLED", 0, {
+    await fleet.taskReason(handle.id, "CANCELLED", 0, {
       summary: /^it was cancelled: the user closed the page$/,
       evidence: { attempt: /^t-\d+\.1 on f23: cancelled/ },
       remedy: new RegExp(`^to run it after all: muster retry ${handle.id}$`),
@@ -107,7 +107,7 @@ describe("cancellation and drain", () => {
       await fleet.ran(handle.id);
       await heldByBeat(fleet, `${queue}-old`);
       worker.kill("SIGTERM");
-      await fleet.workerSays(`${queue}-old`, "DRAINING", 2 * H, {
+      await fleet.workerReason(`${queue}-old`, "DRAINING", 2 * H, {
         summary: new RegExp(
           `^it takes no new work and waits for 1 attempt, the oldest ${handle.id}\\.1( in .+)?$`,
         ),
@@ -117,7 +117,7 @@ describe("cancellation and drain", () => {
       });
       // A draining worker is given nothing.
       const later = await fleet.client.submit("echo", "later", { queue });
-      await fleet.taskSays(later.id, "WORKERS_DRAINING", 0, {
+      await fleet.taskReason(later.id, "WORKERS_DRAINING", 0, {
         summary: new RegExp(`^the only worker that could run it is draining: ${queue}-old$`),
         evidence: { removed_by_draining: new RegExp(`^1 \\(for example ${queue}-old\\)$`) },
         remedy: new RegExp(
@@ -148,7 +148,7 @@ describe("cancellation and drain", () => {
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f24-ends" });
     await fleet.ran(handle.id);
     worker.kill("SIGTERM");
-    await fleet.workerSays("f24-ends", "DRAINING", 2 * H);
+    await fleet.workerReason("f24-ends", "DRAINING", 2 * H);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f24-ends", attempt: 1 });
     assert.deepEqual(await worker.ended, { code: 0, signal: null });

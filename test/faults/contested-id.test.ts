@@ -71,12 +71,12 @@ describe("one worker id", () => {
     // The second wait is twice as long.
     await within(
       "two waits",
-      4 * FIRST_TENURE_MS,
+      12 * FIRST_TENURE_MS,
       () =>
         logged("worker.id_contested", id).some(({ wait_ms }) => Number(wait_ms) > FIRST_TENURE_MS) ||
         undefined,
     );
-    const { reason } = await fleet.workerSays(id, "ID_CONTESTED", 2 * H);
+    const { reason } = await fleet.workerReason(id, "ID_CONTESTED", 2 * H);
     const named = logged("worker.id_contested", id).find(({ holder, waiting }) =>
       [holder, waiting].every((name) => reason.summary.includes(String(name))),
     );

@@ -8,7 +8,7 @@ import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 
 /** Callers are told within this that the database cannot be used. */
-const TOLD_MS = 2_000;
+const REPORTED_MS = 2_000;
 
 /** Everything has landed within this after the cause is gone. */
 const LANDED_MS = 8_000;
@@ -109,7 +109,7 @@ describe("errors of the database while results are due", () => {
   });
 
   async function ready(): Promise<void> {
-    await within("/readyz is well", TOLD_MS, async () =>
+    await within("/readyz is well", REPORTED_MS, async () =>
       (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
     );
   }
@@ -148,8 +148,8 @@ describe("errors of the database while results are due", () => {
   }
 
   /** Probe, submits and cancellations say why; @param why What is named. */
-  async function told(why: RegExp, handle: TaskHandle): Promise<void> {
-    await within(`/readyz says ${why}`, TOLD_MS, async () => {
+  async function assertExplained(why: RegExp, handle: TaskHandle): Promise<void> {
+    await within(`/readyz says ${why}`, REPORTED_MS, async () => {
       const response = await fetch(`${fleet.scheduler.http}/readyz`);
       return response.status === 503 && why.test(await response.text()) ? true : undefined;
     });
@@ -161,7 +161,7 @@ describe("errors of the database while results are due", () => {
       assert.deepEqual([error.codeName, error.reason], ["Unavailable", "DATABASE_UNAVAILABLE"]);
       assert.match(error.message, why);
     }
-    const { reason } = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    const { reason } = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.match(reason.summary, why);
   }
 
@@ -245,7 +245,7 @@ describe("errors of the database while results are due", () => {
       try {
         gate.open();
         await returned(handles);
-        await told(why, first);
+        await assertExplained(why, first);
       } finally {
         await end();
       }
@@ -260,7 +260,7 @@ describe("errors of the database while results are due", () => {
     try {
       gate.open();
       await returned(handles);
-      await within("a statement of a result is cancelled", TOLD_MS, async () => {
+      await within("a statement of a result is cancelled", REPORTED_MS, async () => {
         const cancelled = await fleet.db.query(
           "select pg_cancel_backend(pid) from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'",
           [account.name],

@@ -13,7 +13,7 @@ import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 
 /** The database is looked at ten times a second. */
-const TOLD_MS = 3_000;
+const REPORTED_MS = 3_000;
 
 function serve(databaseUrl: string, args: readonly string[] = []): Program {
   return Program.start("scheduler", "../../scheduler/bin/muster-scheduler.js", {
@@ -52,9 +52,9 @@ describe("a start that waits for the database", () => {
       await locker.rows("select pg_advisory_unlock(120597207049586)");
       await waiting.line("scheduler.started");
       assert.deepEqual(await waiting.end("SIGTERM"), { code: 0, signal: null });
-      const told = waiting.lines.filter(({ level }) => level === "warn" || level === "error");
+      const reported = waiting.lines.filter(({ level }) => level === "warn" || level === "error");
       assert.deepEqual(
-        told.map(({ event }) => event),
+        reported.map(({ event }) => event),
         ["database.migration_waits"],
         "an orderly stop warns of nothing",
       );
@@ -82,10 +82,10 @@ describe("T46: a limit of connections at the start", () => {
   it("is named with its numbers; with few connections work waits for one", async () => {
     await db.query(`alter role ${role.name} connection limit 4`);
     const scheduler = serve(role.url);
-    const told = await scheduler.line("database.few_connections");
-    assert.deepEqual([told.limit, told.left, told.most], [4, 4, 28]);
+    const reported = await scheduler.line("database.few_connections");
+    assert.deepEqual([reported.limit, reported.left, reported.most], [4, 4, 28]);
     assert.match(
-      String(told.message),
+      String(reported.message),
       new RegExp(
         `the connection limit of the role ${role.name} is 4, .* needs at least 8 \\(up to 28\\): raise it \\(ALTER ROLE ${role.name} CONNECTION LIMIT 28\\)`,
       ),
@@ -187,7 +187,7 @@ describe("T8, T9: a scheduler whose role only reads and writes rows", () => {
     );
     assert.equal(refused.codeName, "Unavailable");
     assert.match(refused.message, new RegExp(`GRANT INSERT ON muster\\.task TO ${role.name}`));
-    await within("/readyz says so", TOLD_MS, async () => {
+    await within("/readyz says so", REPORTED_MS, async () => {
       const answer = await fetch(`${fleet.scheduler.http}/readyz`);
       const text = await answer.text();
       return answer.status === 503 && text.includes(`GRANT INSERT ON muster.task TO ${role.name}`)
@@ -195,7 +195,7 @@ describe("T8, T9: a scheduler whose role only reads and writes rows", () => {
         : undefined;
     });
     await fleet.db.query(`grant insert on task to ${role.name}`);
-    await within("it is ready again", TOLD_MS, async () =>
+    await within("it is ready again", REPORTED_MS, async () =>
       (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
     );
     assert.ok(await (await fleet.client.submit("echo", {})).result());
@@ -242,7 +242,7 @@ describe("T11: options and a name of the URL's own", () => {
       const locker = await lockTable(fleet.db.url, "task");
       const submit = fleet.client.submit("gate", { gate: "/" }).catch(MusterError.from);
       const names = new RegExp(`held by process ${locker.pid} \\(${LOCKER}`);
-      const { reason } = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+      const { reason } = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
       assert.match(reason.summary, names);
       const ready = await fetch(`${fleet.scheduler.http}/readyz`);
       assert.equal(ready.status, 503);
@@ -253,7 +253,7 @@ describe("T11: options and a name of the URL's own", () => {
         "select application_name as name from pg_stat_activity where datname = current_database() and application_name like 'muster % (x) %'",
       );
       assert.ok(sessions.length > 0);
-      await within("it is ready again", TOLD_MS, async () =>
+      await within("it is ready again", REPORTED_MS, async () =>
         (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
       );
     } finally {

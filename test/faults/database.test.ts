@@ -6,14 +6,14 @@ import { after, before, describe, it } from "node:test";
 import { migrateDatabase } from "@muster/scheduler";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
 import { startServer, type TestServer } from "../support/database/server.ts";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, within } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
 
 /** Callers are told within this that the database is away. */
-const TOLD_MS = 2_000;
+const REPORTED_MS = 2_000;
 
 /** Longer than lease, grace and every bounded retry together. */
 const AWAY_MS = 6_000;
@@ -64,27 +64,27 @@ describe("F20: Postgres goes away and comes back", () => {
     const mark = worker.mark();
     await server.postgres.stop();
     const stoppedAt = performance.now();
-    await within("/readyz says so", TOLD_MS, async () => {
+    await within("/readyz says so", REPORTED_MS, async () => {
       const { status, body } = await ready(fleet);
       return status === 503 && body.includes("DATABASE_UNAVAILABLE") ? true : undefined;
     });
     for (const type of ["gate", `unheard-of-${Date.now()}`]) await refused(() => fleet.client.submit(type));
-    const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    const reported = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.deepEqual(
-      told.explanation.reasons.map(({ code }) => code),
+      reported.explanation.reasons.map(({ code }) => code),
       ["DATABASE_UNAVAILABLE", "RUNNING"],
     );
-    assert.equal(told.explanation.state, "running");
+    assert.equal(reported.explanation.state, "running");
     assert.match(
-      told.reason.summary,
+      reported.reason.summary,
       /the database has been away for .+; 2 running tasks on 1 connected worker go on, .* submits are refused/,
     );
-    assertTold(told.reason, {
+    assertReason(reported.reason, {
       summary: /; nothing is given out and submits are refused$/,
       evidence: { last_error: /./, running_tasks: /^2$/, connected_workers: /^1$/, away_ms: /^\d+$/ },
       remedy: /^bring PostgreSQL back .*everything goes on by itself/,
     });
-    const holder = await fleet.workerSays("away", "DATABASE_UNAVAILABLE", TOLD_MS);
+    const holder = await fleet.workerReason("away", "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.deepEqual(
       holder.explanation.reasons.map(({ code }) => code),
       ["DATABASE_UNAVAILABLE", "BUSY"],
@@ -173,17 +173,17 @@ describe("F20: the network to Postgres", () => {
     await fleet.eventually(handle.id, "started");
     proxy.freeze();
     // Asked before anybody knows, it is answered as soon as somebody does.
-    const { explanation } = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    const { explanation } = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.deepEqual(
       explanation.reasons.map(({ code }) => code),
       ["DATABASE_UNAVAILABLE", "RUNNING"],
     );
-    await within("/readyz says so", TOLD_MS, async () => {
+    await within("/readyz says so", REPORTED_MS, async () => {
       const { status, body } = await ready(fleet);
       return status === 503 && body.includes("DATABASE_UNAVAILABLE") ? true : undefined;
     });
     gate.open();
-    await within("the handler returns", TOLD_MS, () => fleet.runs(handle.id)[0]);
+    await within("the handler returns", REPORTED_MS, () => fleet.runs(handle.id)[0]);
     proxy.heal();
     await wellAgain(fleet);
     assert.deepEqual(await handle.result(), { worker: "network", attempt: 1 });
@@ -266,14 +266,14 @@ async function ready(fleet: Fleet): Promise<{ status: number; body: string }> {
 
 /** Callers are served again. */
 async function wellAgain(fleet: Fleet): Promise<void> {
-  await within("/readyz is well again", TOLD_MS, async () =>
+  await within("/readyz is well again", REPORTED_MS, async () =>
     (await ready(fleet)).status === 200 ? true : undefined,
   );
 }
 
 /** The call fails with UNAVAILABLE and the reason, within the bound. */
 async function refused(call: () => Promise<unknown>): Promise<void> {
-  await within(`${call.toString()} is refused`, TOLD_MS, async () => {
+  await within(`${call.toString()} is refused`, REPORTED_MS, async () => {
     const error = await call().then(
       () => assert.fail("the call was accepted without a database"),
       (thrown: unknown) => MusterError.from(thrown),

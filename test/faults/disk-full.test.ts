@@ -13,7 +13,7 @@ import { runTool } from "../support/repo/checks.ts";
 
 /** The disk is full for this long, and told of within less. */
 const FULL_MS = 6_000;
-const TOLD_MS = 4_000;
+const REPORTED_MS = 4_000;
 
 /** Everything has landed within this when there is room again. */
 const LANDED_MS = 15_000;
@@ -66,7 +66,7 @@ describe("T6: the disk of the database is full", { skip: typeof disk === "string
     gate.open();
     const [first] = handles;
     assert.ok(first);
-    await within("/readyz names the disk", TOLD_MS, async () => {
+    await within("/readyz names the disk", REPORTED_MS, async () => {
       const response = await fetch(`${scheduler.http}/readyz`);
       return response.status === 503 && /disk of the database is full/.test(await response.text())
         ? true
@@ -79,7 +79,7 @@ describe("T6: the disk of the database is full", { skip: typeof disk === "string
     assert.notEqual(doctor.code, 0);
     assert.match(doctor.stdout, /database\.writable.*disk of the database is full/s);
     assert.match(doctor.stdout, /free space on the disk/);
-    const said = await fleet.taskSays(first.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    const said = await fleet.taskReason(first.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.match(said.reason.summary, /disk of the database is full/);
     assert.match(said.reason.remedy, /^free space on the disk/);
     for (const call of [

@@ -56,10 +56,10 @@ describe("workers that say nothing of what they accepted", () => {
     assert.ok(kept && lost);
     const { attemptId } = await worker.assignment(lost.id);
     listed.add((await worker.assignment(kept.id)).attemptId);
-    const { reason } = await fleet.taskSays(lost.id, "MISSING_AT_WORKER", 3 * H + 2 * H);
+    const { reason } = await fleet.taskReason(lost.id, "MISSING_AT_WORKER", 3 * H + 2 * H);
     assert.match(reason.summary, /forgetful lives and accepted it, but for .* have not named it/);
     assert.match(reason.remedy, /taken back in .*requeued:forgotten/);
-    await fleet.workerSays("forgetful", "MISSING_AT_WORKER", 2 * H);
+    await fleet.workerReason("forgetful", "MISSING_AT_WORKER", 2 * H);
     const log = fleet.scheduler.program;
     await log.line("task.unlisted", ({ attempt_id }) => attempt_id === attemptId);
 
@@ -121,7 +121,7 @@ describe("workers that say nothing of what they accepted", () => {
     // Well beyond the moment at which a worker that names what it runs would lose it.
     await new Promise((resolve) => setTimeout(resolve, L + 5 * H));
     // T32: it holds something although none of its heartbeats says so.
-    const { reason } = await fleet.workerSays("simple", "BUSY", 0, {
+    const { reason } = await fleet.workerReason("simple", "BUSY", 0, {
       summary: new RegExp(
         `^it holds 1 attempt in 1 slot: accepted ${attemptId} [\\d.]+ m?s ago, which its heartbeats do not name$`,
       ),
@@ -149,7 +149,7 @@ describe("workers that say nothing of what they accepted", () => {
     const handle = await fleet.client.submit("echo", 1, { queue: "idle" });
     const { attemptId } = await worker.assignment(handle.id);
     listed.add(attemptId);
-    const { reason } = await fleet.taskSays(handle.id, "AWAITING_START", UNSTARTED + H);
+    const { reason } = await fleet.taskReason(handle.id, "AWAITING_START", UNSTARTED + H);
     assert.match(reason.summary, /idle accepted it .* ago and has not reported its start/);
     const { value: events } = await within("two warnings", 4 * UNSTARTED, async () => {
       const { events: all } = await fleet.client.fleet.listEvents({ taskId: handle.id, pageSize: 100 });
@@ -161,7 +161,7 @@ describe("workers that say nothing of what they accepted", () => {
       case: "taskEvent",
       value: { attemptId, sequence: 1n, name: "task.started" },
     });
-    await fleet.taskSays(handle.id, "RUNNING", 2 * H);
+    await fleet.taskReason(handle.id, "RUNNING", 2 * H);
     worker.succeed(attemptId);
     await handle.result();
     assert.ok(!(await fleet.events(handle.id)).some((name) => name.startsWith("requeued")));
@@ -180,11 +180,11 @@ describe("workers that say nothing of what they accepted", () => {
       worker.send({ case: "taskEvent", value: { attemptId, sequence, name } });
     say(1n, "task.started");
     say(2n, "task.model_load.started");
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", 500 + H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", 500 + H);
     assert.match(reason.summary, /in model_load on plain for .*more than 500 ms/);
     await fleet.eventually(handle.id, "task.model_load.stuck", 3 * H);
     say(3n, "task.model_load.completed");
-    await fleet.taskSays(handle.id, "RUNNING", 2 * H);
+    await fleet.taskReason(handle.id, "RUNNING", 2 * H);
     await fleet.eventually(handle.id, "task.model_load.recovered", 3 * H);
     worker.succeed(attemptId);
     await handle.result();
@@ -202,16 +202,16 @@ describe("workers that say nothing of what they accepted", () => {
     say(1n, "task.started");
     say(2n, "task.warmup.started");
     say(3n, "task.warmup.stuck", { elapsed_ms: "90000", warn_after_s: "60", cache: "cold" });
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", H);
     const facts = new Map(reason.evidence.map(({ key, value }) => [key, value]));
     assert.deepEqual(
       [facts.get("phase"), facts.get("threshold_ms"), facts.get("cache"), facts.get("reported_by")],
       ["warmup", "60000", "cold", "worker"],
     );
     assert.ok(Number(facts.get("elapsed_ms")) >= 90_000);
-    await fleet.workerSays("teller", "STUCK_IN_PHASE", 3 * H);
+    await fleet.workerReason("teller", "STUCK_IN_PHASE", 3 * H);
     say(4n, "task.warmup.recovered");
-    await fleet.taskSays(handle.id, "RUNNING", 2 * H);
+    await fleet.taskReason(handle.id, "RUNNING", 2 * H);
     worker.succeed(attemptId);
     await handle.result();
     worker.cut();

@@ -31,7 +31,7 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
     const log = fleet.scheduler.program;
     const first = await log.line("task.timed_out", ({ attempt_id }) => attempt_id === `${handle.id}.1`);
     assert.deepEqual([first.timeout, first.limit_ms, first.warning], ["run", "500", "1"]);
-    await fleet.taskSays(handle.id, "TIMING_OUT", H, {
+    await fleet.taskReason(handle.id, "TIMING_OUT", H, {
       summary:
         /^its run timeout of 500 ms passed .+ ago; the handler on deaf was asked to stop and has not returned; .* ends as TIMED_OUT/,
       evidence: { worker: /^deaf$/, timeout: /^run$/, timeout_ms: /^500$/ },
@@ -105,7 +105,7 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
       value: { attemptId: second, sequence: 1n, name: "task.inference.started" },
     });
     await raw.next("cancelAttempt", (cancel) => cancel.attemptId === second && cancel.timedOut);
-    await fleet.taskSays(phase.id, "TIMING_OUT", H);
+    await fleet.taskReason(phase.id, "TIMING_OUT", H);
     raw.succeed(second);
     await assert.rejects(phase.result(), TaskFailedError);
     assert.match(

@@ -30,7 +30,7 @@ describe("the last words of a worker", () => {
       fault(proxy);
       assert.equal((await worker.ended).code, 1);
       assert.ok(!worker.lines.some(({ event }) => event === "worker.fatal.unsent"), worker.tail());
-      const { reason } = await fleet.workerSays(id, "FATAL", 2 * H);
+      const { reason } = await fleet.workerReason(id, "FATAL", 2 * H);
       assert.match(reason.summary, /TypeError: thrown outside of every handler/);
       const requeuedMs = await fleet.eventually(crash.id, "requeued:fatal", 2 * H);
       assert.ok(requeuedMs < L + G);
@@ -49,6 +49,6 @@ describe("the last words of a worker", () => {
     const [fatal] = worker.lines.filter(({ event }) => event === "worker.fatal");
     assert.match(String(fatal?.traceback), /basic\.ts/);
     assert.ok(worker.lines.some(({ event }) => event === "worker.fatal.unsent"));
-    await fleet.workerSays("words-nobody", "LOST", G + L + 2 * H);
+    await fleet.workerReason("words-nobody", "LOST", G + L + 2 * H);
   });
 });

@@ -57,7 +57,7 @@ describe("T18: the connection's thread fails while the main loop goes on", () =>
       assert.equal(fatal.exception_class, "LinkError");
       assert.match(String(fatal.exception_message), says);
       assert.ok(!worker.lines.some(({ event }) => event === "worker.fatal.unsent"), worker.tail());
-      const { reason } = await fleet.workerSays(id, "FATAL", 2 * H);
+      const { reason } = await fleet.workerReason(id, "FATAL", 2 * H);
       assert.match(reason.summary, says);
       assert.match(reason.summary, new RegExp(`requeued at once: ${task.id}\\.1`));
       assert.ok((await fleet.eventually(task.id, "requeued:fatal", 2 * H)) < LEASE_S * 1_000);
@@ -77,7 +77,7 @@ describe("T18: the connection's thread fails while the main loop goes on", () =>
     assert.equal(fatalOf(worker).exception_class, "LinkError");
     const [killed] = worker.lines.filter(({ event }) => event === "worker.killed");
     assert.match(String(killed?.msg), /cannot be ended/);
-    await fleet.workerSays("hung-open", "FATAL", 2 * H);
+    await fleet.workerReason("hung-open", "FATAL", 2 * H);
   });
 
   it("the main loop blocks after SIGTERM: the drain ends in time, and what is held costs no attempt", async () => {

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
 import { LOCKER, type Locker, lockTable, openTransaction } from "../support/database/locker.ts";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
 
 /** A lock is told of when it has been waited for for two seconds, and the scheduler looks ten times a second. */
-const TOLD_MS = 3_000;
+const REPORTED_MS = 3_000;
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
@@ -55,12 +55,12 @@ describe("a lock that somebody else holds in the database", () => {
       const submit = fleet.client
         .submit("gate", { gate: "/" }, { uniqueKey: "once" })
         .catch(MusterError.from);
-      const told = await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+      const found = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
       assert.deepEqual(
-        told.explanation.reasons.map(({ code }) => code),
+        found.explanation.reasons.map(({ code }) => code),
         ["DATABASE_UNAVAILABLE", "RUNNING"],
       );
-      assertTold(told.reason, {
+      assertReason(found.reason, {
         summary: new RegExp(
           `^the database has not been usable for .+: \\d+ statements? of Muster ha(s|ve) waited for a lock, the first for .+, held by process ${locker.pid} \\(${LOCKER}, idle in transaction, its transaction open for .+\\); 1 running task on 1 connected worker goes on`,
         ),
@@ -75,7 +75,7 @@ describe("a lock that somebody else holds in the database", () => {
       });
       const { explanation: queue } = await fleet.client.fleet.explainQueue({ queue: "default" });
       assert.equal(queue?.reasons[0]?.code, "DATABASE_UNAVAILABLE");
-      await fleet.workerSays("waiting", "DATABASE_UNAVAILABLE", TOLD_MS);
+      await fleet.workerReason("waiting", "DATABASE_UNAVAILABLE", REPORTED_MS);
       const ready = await fetch(`${fleet.scheduler.http}/readyz`);
       assert.equal(ready.status, 503);
       assert.match(await ready.text(), new RegExp(`held by process ${locker.pid} \\(${LOCKER}`));
@@ -89,7 +89,7 @@ describe("a lock that somebody else holds in the database", () => {
       if (table === "session_lease") await outlastLeases(locker);
       await locker.release();
       locker = undefined;
-      await within("callers are served again", TOLD_MS, async () =>
+      await within("callers are served again", REPORTED_MS, async () =>
         (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? true : undefined,
       );
       assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
@@ -112,7 +112,7 @@ describe("a lock that somebody else holds in the database", () => {
   it("is found by muster doctor too", async () => {
     await running();
     locker = await lockTable(fleet.db.url, "task");
-    await within("/readyz says so", TOLD_MS, async () =>
+    await within("/readyz says so", REPORTED_MS, async () =>
       (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? undefined : true,
     );
     const doctor = await runTool("node", [
@@ -134,13 +134,13 @@ describe("a lock that somebody else holds in the database", () => {
     );
     const { pid } = locker;
     gate.open();
-    const { value: reason } = await within("the holder is named", TOLD_MS, async () => {
+    const { value: reason } = await within("the holder is named", REPORTED_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
       return explanation?.reasons.find(
         ({ code, summary }) => code === "RESULT_PENDING" && summary.includes(`process ${pid}`),
       );
     });
-    assertTold(reason, {
+    assertReason(reason, {
       summary: new RegExp(
         `^the handler on waiting has returned .+ ago; the result waits to be committed; 1 statement of Muster has waited for a lock, the first for .+, held by process ${pid} \\(${LOCKER}, idle in transaction`,
       ),
@@ -157,7 +157,7 @@ describe("a lock that somebody else holds in the database", () => {
   it("is told of for as long as it is held, also while no statement waits for it", async () => {
     const { gate, handle } = await running();
     locker = await lockTable(fleet.db.url, "task");
-    await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", TOLD_MS);
+    await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     // As the statements' own timeout does after a quarter of a minute.
     const ended = await fleet.db.query(
       "select pg_cancel_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
@@ -165,14 +165,14 @@ describe("a lock that somebody else holds in the database", () => {
     assert.ok(ended.length > 0);
     for (let looks = 0; looks < 20; looks += 1) {
       assert.equal((await fetch(`${fleet.scheduler.http}/readyz`)).status, 503);
-      await fleet.taskSays(handle.id, "DATABASE_UNAVAILABLE", 0);
+      await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", 0);
     }
     await locker.release();
     locker = undefined;
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
-    const told = fleet.scheduler.program.lines.filter(({ event }) => event === "database.unavailable");
-    assert.equal(told.length, 1, "it came and went");
+    const found = fleet.scheduler.program.lines.filter(({ event }) => event === "database.unavailable");
+    assert.equal(found.length, 1, "it came and went");
   });
 
   it("by a backup: partitions are dropped later, and nothing waits behind it", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Reason } from "@muster/protocol";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
 import { killAll, type LogLine } from "../support/programs/program.ts";
 
@@ -53,7 +53,7 @@ describe("what the logs say of a night", () => {
       );
     }
     const queued = await waiting(handles[TASKS - 1]?.id ?? "");
-    assertTold(queued, {
+    assertReason(queued, {
       summary: /^all 3 slots of 3 suited workers are busy; the oldest holds t-\d+\.1 \(gate\) on f27-\d for /,
       evidence: { busy_with: /^t-\d+\.1 \(gate\) on f27-\d for /, workers_looked_at: /^3$/ },
       remedy:
@@ -78,7 +78,7 @@ describe("what the logs say of a night", () => {
   /** Why the task waits, once the beats of all three have told of what they hold. */
   async function waiting(taskId: string): Promise<Reason> {
     const { value } = await within("three are known to be busy", 2 * H, async () => {
-      const { reason } = await fleet.taskSays(taskId, "ALL_SLOTS_BUSY", 0);
+      const { reason } = await fleet.taskReason(taskId, "ALL_SLOTS_BUSY", 0);
       return reason.evidence.filter(({ key }) => key === "busy_with").length === 3 ? reason : undefined;
     });
     return value;

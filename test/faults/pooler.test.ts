@@ -10,7 +10,7 @@ const program = findPgBouncer();
 const skip = typeof program === "string" ? program : false;
 
 /** The pooler is looked at with every probe, ten times a second. */
-const TOLD_MS = 5_000;
+const REPORTED_MS = 5_000;
 
 const REASON =
   /the database is reached by a connection pooler in transaction or statement mode \(.+\), and Muster needs sessions of its own.*: set pool_mode = session/;
@@ -47,7 +47,7 @@ describe("T10: PgBouncer between scheduler and database", { skip }, () => {
       assert.equal(ready.checks.notifications.detail, "arrive");
 
       await pooler?.reload("transaction");
-      await within("/readyz says so", TOLD_MS, async () => {
+      await within("/readyz says so", REPORTED_MS, async () => {
         const answer = await fetch(`${fleet.scheduler.http}/readyz`);
         return answer.status === 503 && REASON.test(await answer.text()) ? true : undefined;
       });
@@ -65,7 +65,7 @@ describe("T10: PgBouncer between scheduler and database", { skip }, () => {
       await fleet.scheduler.program.line("database.available", undefined, { after: mark });
       const second = await fleet.client.submit("echo", { n: 2 });
       assert.ok(await second.result());
-      await within("it listens again", TOLD_MS, async () => {
+      await within("it listens again", REPORTED_MS, async () => {
         const { checks } = Object(await (await fetch(`${fleet.scheduler.http}/readyz`)).json());
         return checks.notifications.detail === "arrive" ? true : undefined;
       });

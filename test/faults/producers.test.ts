@@ -75,19 +75,19 @@ describe("producers and their schedulers", () => {
   it("T17: a client at the HTTP address is told where gRPC is, by SDK, CLI and worker alike", async () => {
     const http = new URL(scheduler.http).host;
     const failed = await produce(http, { PRODUCER_TIMEOUT_S: "10" }, () => undefined);
-    const told = `${http} is the HTTP address; gRPC is at ${scheduler.grpc}`;
+    const found = `${http} is the HTTP address; gRPC is at ${scheduler.grpc}`;
     for (const name of ["submit", "list", "workers"]) {
       assert.deepEqual(
         [failed[name]?.code, failed[name]?.reason, failed[name]?.transient],
         ["Unavailable", "WRONG_ADDRESS", false],
       );
-      assert.ok(String(failed[name]?.message).startsWith(told), String(failed[name]?.message));
+      assert.ok(String(failed[name]?.message).startsWith(found), String(failed[name]?.message));
     }
     const cli = await runMuster({ grpc: http }, ["tasks"]);
     assert.equal(cli.code, 5);
-    assert.ok(cli.stderr.startsWith(`error: ${told}\n`), cli.stderr);
+    assert.ok(cli.stderr.startsWith(`error: ${found}\n`), cli.stderr);
     const worker = await startTestWorker({ scheduler: http, id: "astray", waitReady: false });
-    const line = await worker.line("worker.dial.failed", ({ error }) => String(error).startsWith(told));
+    const line = await worker.line("worker.dial.failed", ({ error }) => String(error).startsWith(found));
     assert.ok(line);
   });
 

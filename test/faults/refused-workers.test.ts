@@ -7,7 +7,7 @@ import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 
 /** The fault table's bound: the worker has its verdict, and operators can read it. */
-const TOLD_MS = 2_000;
+const REPORTED_MS = 2_000;
 
 const TOKEN = "the-right-token";
 
@@ -49,10 +49,10 @@ describe("F10, F11: refused workers", () => {
       // The bounds begin where the stream is refused.
       await fleet.scheduler.program.line("worker.refused", ({ worker_id }) => worker_id === id);
       const refusedAt = performance.now();
-      const { reason, explanation } = await fleet.workerSays(id, "BAD_TOKEN", TOLD_MS);
+      const { reason, explanation } = await fleet.workerReason(id, "BAD_TOKEN", REPORTED_MS);
       await verdict(worker);
       const tookMs = performance.now() - refusedAt;
-      assert.ok(tookMs <= TOLD_MS + SLACK_MS, `the worker ended ${tookMs} ms after the verdict`);
+      assert.ok(tookMs <= REPORTED_MS + SLACK_MS, `the worker ended ${tookMs} ms after the verdict`);
       const last = worker.lines.find(({ event }) => event === "worker.fatal");
       assert.equal(last?.exception_class, "VerdictError");
       assert.match(String(last?.exception_message), says);
@@ -67,7 +67,7 @@ describe("F10, F11: refused workers", () => {
       const { state, refusals } = await refusalsOf(id);
       assert.equal(state, WorkerState.REFUSED);
       assert.deepEqual([refusals[0]?.code, refusals[0]?.refusalCount], ["BAD_TOKEN", 1n]);
-      await within("it is in the feed", TOLD_MS, async () =>
+      await within("it is in the feed", REPORTED_MS, async () =>
         (await fleet.workerEvents(id)).join() === "worker.refused" ? true : undefined,
       );
     }
@@ -97,7 +97,7 @@ describe("F10, F11: refused workers", () => {
 
   it("a task that nobody runs names the workers at the door; the right token lets them in and clears it", async () => {
     const task = await fleet.client.submit("echo", "waits");
-    const { reason } = await fleet.taskSays(task.id, "NO_WORKERS", TOLD_MS);
+    const { reason } = await fleet.taskReason(task.id, "NO_WORKERS", REPORTED_MS);
     assert.match(
       reason.summary,
       /2 workers were refused \(bad token\), the last .* ago: no-token, wrong-token/,
@@ -105,12 +105,12 @@ describe("F10, F11: refused workers", () => {
     assert.match(reason.remedy, /MUSTER_TOKEN .*muster why no-token/);
     assert.equal(reason.evidence.filter(({ key }) => key === "refused_worker").length, 2);
     for (const { grpc } of fleet.schedulers) await verdict(await dialling("late", "wrong", grpc));
-    await within("both schedulers counted", TOLD_MS, async () =>
+    await within("both schedulers counted", REPORTED_MS, async () =>
       (await refusalsOf("late")).refusals[0]?.refusalCount === 2n ? true : undefined,
     );
     await fleet.worker("late");
     assert.equal(await task.result(), "waits");
-    await within("cleared", TOLD_MS, async () =>
+    await within("cleared", REPORTED_MS, async () =>
       (await refusalsOf("late")).refusals.length === 0 ? true : undefined,
     );
     const { workers } = await fleet.client.fleet.listWorkers({});
@@ -130,7 +130,7 @@ describe("F10, F11: refused workers", () => {
     const task = await fleet.client.submit("gate", { gate: gate.path }, { queue: "mine" });
     await fleet.ran(task.id);
     await verdict(await dialling("mine", "stolen"));
-    const { explanation } = await fleet.workerSays("mine", "BAD_TOKEN", TOLD_MS);
+    const { explanation } = await fleet.workerReason("mine", "BAD_TOKEN", REPORTED_MS);
     assert.deepEqual(
       explanation.reasons.map(({ code }) => code),
       ["BUSY", "BAD_TOKEN"],
@@ -144,7 +144,7 @@ describe("F10, F11: refused workers", () => {
     // When it has ended, what stands at the door comes first.
     await worker.end();
     await verdict(await dialling("mine", "stolen"));
-    await within("the door is the news", TOLD_MS, async () => {
+    await within("the door is the news", REPORTED_MS, async () => {
       const { explanation: why } = await fleet.client.fleet.explainWorker({ workerId: "mine" });
       return why?.reasons[0]?.code === "BAD_TOKEN" ? true : undefined;
     });
@@ -161,7 +161,7 @@ describe("F10, F11: refused workers", () => {
       worker.hello({ protocolVersion, sdkName: "raw", sdkVersion: "9.9" });
       const end = await worker.ended;
       assert.equal(end.reason, "PROTOCOL_VERSION_MISMATCH");
-      const { reason } = await fleet.workerSays(workerId, "VERSION_MISMATCH", TOLD_MS);
+      const { reason } = await fleet.workerReason(workerId, "VERSION_MISMATCH", REPORTED_MS);
       assert.match(reason.summary, says);
       assert.match(reason.remedy, remedy);
       assert.equal(fact(reason, "scheduler_protocol_version"), String(PROTOCOL_VERSION));
@@ -171,7 +171,7 @@ describe("F10, F11: refused workers", () => {
     }
     assert.equal(
       fact(
-        (await fleet.workerSays("from-the-future", "VERSION_MISMATCH", TOLD_MS)).reason,
+        (await fleet.workerReason("from-the-future", "VERSION_MISMATCH", REPORTED_MS)).reason,
         "worker_protocol_version",
       ),
       "42",
@@ -192,12 +192,12 @@ describe("F10, F11: refused workers", () => {
     const half = new RawWorker(fleet.scheduler.grpc, { token: TOKEN, workerId: "half" });
     half.hello({ slotCount: 0 });
     await half.ended;
-    await within("all are listed", TOLD_MS, async () => {
+    await within("all are listed", REPORTED_MS, async () => {
       const { refusals } = await refusalsOf("unknown@127.0.0.1");
       const codes = refusals.map(({ code, refusalCount }) => `${code} ${refusalCount}`).sort();
       return codes.join() === "BAD_TOKEN 1,HELLO_TIMEOUT 1,INVALID_HELLO 2" ? true : undefined;
     });
-    const { reason } = await fleet.workerSays("half", "INVALID_HELLO", TOLD_MS);
+    const { reason } = await fleet.workerReason("half", "INVALID_HELLO", REPORTED_MS);
     assert.match(reason.summary, /slot_count 0 is not between/);
   });
 });
@@ -224,7 +224,7 @@ describe("a token that is changed while workers run", () => {
     const client = new Client({ scheduler: rotated.grpc, token: "rotated" });
     // The bound begins where the stream is refused; the wait before the dial is the worker's.
     await rotated.program.line("worker.refused", ({ worker_id }) => worker_id === "kept");
-    const { value: reasons } = await within("its explanation names the token", 2 * TOLD_MS, async () => {
+    const { value: reasons } = await within("its explanation names the token", 2 * REPORTED_MS, async () => {
       const { explanation } = await client.fleet.explainWorker({ workerId: "kept" });
       return explanation?.reasons[0]?.code === "BAD_TOKEN" ? explanation.reasons : undefined;
     });

@@ -46,14 +46,14 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     const two = await worker("unable", {});
     const { program } = fleet.scheduler;
     const handle = await fleet.client.submit("llm", {}, { queue, ...MODEL });
-    const { reason } = await fleet.taskSays(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS);
+    const { reason } = await fleet.taskReason(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS);
     assert.match(reason.summary, /no worker that could run it has loaded model:x/);
     const asked = await program.line("resource.requested", ({ resource }) => resource === "model:x");
     assert.deepEqual(asked.workers, ["slow"]);
     assert.equal(asked.line, "llm tasks waiting (1) but no worker has model:x loaded: asked slow");
     await one.line("worker.resource.preparing");
     // That it has begun is known with its next beat.
-    const told = await within("it says since when", BOUND_MS, async () => {
+    const found = await within("it says since when", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
       return explanation?.reasons.find(
         (each) =>
@@ -61,9 +61,9 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
           /slow: has been loading it for/.test(evidence(each, "lacks model:x").join()),
       );
     });
-    assert.match(evidence(told.value, "lacks model:x").join(), /unable: cannot be asked to load it/);
-    assert.match(told.value.remedy, /runs by itself once it is loaded/);
-    const { explanation } = await fleet.workerSays("slow", "RESOURCE_NOT_LOADED", BOUND_MS);
+    assert.match(evidence(found.value, "lacks model:x").join(), /unable: cannot be asked to load it/);
+    assert.match(found.value.remedy, /runs by itself once it is loaded/);
+    const { explanation } = await fleet.workerReason("slow", "RESOURCE_NOT_LOADED", BOUND_MS);
     assert.ok(explanation.reasons.some(({ code }) => code === "IDLE_NOT_ELIGIBLE"));
     const warned = await program.line("resource.not_loaded", ({ resource }) => resource === "model:x");
     assert.deepEqual(warned.workers, ["slow", "unable"]);
@@ -104,7 +104,7 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
   it("nobody can be asked: told what to do", async () => {
     await worker("bare", {});
     const handle = await fleet.client.submit("llm", {}, { queue, requires: { resources: ["model:none"] } });
-    const { reason } = await fleet.taskSays(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS);
+    const { reason } = await fleet.taskReason(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS);
     assert.match(reason.summary, /bare lacks it and cannot be asked/);
     assert.match(reason.remedy, /start a worker that has it .*worker\.resource\("model:none", \{ load \}\)/);
     const line = await fleet.scheduler.program.line(
@@ -173,7 +173,7 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
       String(warned.line),
       /^model:llm has been needed for \d+ s by \d+ waiting tasks, but workers worker-\d, worker-\d still lack it$/,
     );
-    const { reason } = await fleet.workerSays("worker-1", "IDLE_NOT_ELIGIBLE", BOUND_MS);
+    const { reason } = await fleet.workerReason("worker-1", "IDLE_NOT_ELIGIBLE", BOUND_MS);
     assert.match(reason.summary, /llm in .* \(removed by resources\)/);
     for (const gate of gates) gate.open();
     await Promise.all(handles.map((handle) => handle.result()));
@@ -206,15 +206,15 @@ describe("F19 with two schedulers", () => {
     });
     const handle = await fleet.client.submit("llm", {}, MODEL);
     await far.line("worker.resource.preparing");
-    const told = await within("the one without the worker tells of it", BOUND_MS, async () => {
+    const found = await within("the one without the worker tells of it", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
       return explanation?.reasons.find(({ summary }) =>
         /asked for .+ ago and far has not loaded it/.test(summary),
       );
     });
-    assert.equal(told.value.code, "RESOURCE_NOT_LOADED");
+    assert.equal(found.value.code, "RESOURCE_NOT_LOADED");
     assert.ok(
-      told.value.evidence.some(
+      found.value.evidence.some(
         ({ key, value }) => key === "workers_at_other_scheduler" && value.includes(two.id),
       ),
     );

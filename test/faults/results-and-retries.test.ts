@@ -25,7 +25,7 @@ describe("results, retries and keys", () => {
     const error = await failure(handle.result());
     assert.equal(error.code, "RESULT_TOO_LARGE");
     assert.match(error.message, /1048577.*1048576/);
-    await fleet.taskSays(handle.id, "FAILED", 0, {
+    await fleet.taskReason(handle.id, "FAILED", 0, {
       summary: /^it failed with RESULT_TOO_LARGE: .*1048577.*1048576/,
       evidence: {
         attempt: /^t-\d+\.1 on results-1: failed \(RESULT_TOO_LARGE: /,
@@ -48,7 +48,7 @@ describe("results, retries and keys", () => {
   it("F25: a task that always fails ends with every attempt on record", async () => {
     // The first wait outlasts any machine; the remedy of its explanation ends it.
     const handle = await fleet.client.submit("fail", null, { retry: { maxRetries: 2, delaysS: [60, 0.05] } });
-    await fleet.taskSays(handle.id, "WAITING_FOR_RETRY", H, {
+    await fleet.taskReason(handle.id, "WAITING_FOR_RETRY", H, {
       summary: /^attempt 1 failed with ON_PURPOSE \(it failed on purpose\); the next begins in [56]\d s/,
       evidence: {
         attempt: /^1$/,
@@ -64,7 +64,7 @@ describe("results, retries and keys", () => {
     const error = await failure(handle.result());
     assert.equal(error.task.detail, "RETRIES_EXHAUSTED");
     assert.equal(error.code, "ON_PURPOSE");
-    const ended = await fleet.taskSays(handle.id, "RETRIES_EXHAUSTED", 0, {
+    const ended = await fleet.taskReason(handle.id, "RETRIES_EXHAUSTED", 0, {
       summary:
         /^it failed 3 times, which is all its retry policy allows; last ON_PURPOSE: it failed on purpose$/,
       evidence: { last_error: /^ON_PURPOSE: it failed on purpose$/, worker: /^results-1$/ },
@@ -111,7 +111,7 @@ describe("results, retries and keys", () => {
     const again = await fleet.client.submit("echo", "second", { uniqueKey });
     assert.deepEqual([again.id, again.duplicate], [first.id, true]);
     await first.result();
-    await fleet.taskSays(again.id, "SUCCEEDED", 0, {
+    await fleet.taskReason(again.id, "SUCCEEDED", 0, {
       summary: /^it succeeded on results-1$/,
       evidence: {
         unique_key: /^page-42: a later submit with it is given this task and marked as a duplicate$/,

@@ -36,12 +36,12 @@ describe("T26: handlers of revoked attempts hold their slots, and both sides kno
       return running.some(({ attemptId, revoked }) => attemptId === `${id}.1` && revoked) ? true : undefined;
     });
     const revoked = new RegExp(`${id}\\.1 .*on deaf, which was revoked .+ ago .*has not returned$`);
-    await fleet.taskSays(id, "ALL_SLOTS_BUSY", H, {
+    await fleet.taskReason(id, "ALL_SLOTS_BUSY", H, {
       summary: revoked,
       evidence: { busy_with: revoked },
       remedy: new RegExp(`stop the process of deaf \\(pid ${worker.pid} on `),
     });
-    await fleet.workerSays("deaf", "REVOKED_RUNNING", H, {
+    await fleet.workerReason("deaf", "REVOKED_RUNNING", H, {
       summary: new RegExp(
         `^1 slot is held by the handler of an attempt that was revoked .*: ${id}\\.1, revoked`,
       ),

@@ -58,7 +58,7 @@ describe("the scheduler dies and comes back", () => {
       const tookMs = performance.now() - back;
       assert.ok(tookMs < 10_000, `workers came back after ${tookMs} ms`);
       for (const { id } of handles)
-        await fleet.taskSays(id, "RUNNING", H, {
+        await fleet.taskReason(id, "RUNNING", H, {
           summary: new RegExp(`^it has been running on ${queue}-\\d for [\\d.]+ m?s`),
           evidence: { worker: new RegExp(`^${queue}-\\d$`) },
           // Six more wait behind them.
@@ -139,7 +139,7 @@ describe("the scheduler dies and comes back", () => {
     await worker.end("SIGKILL");
     await quick.restart(quick.scheduler);
     // The new scheduler owes everybody a full lease.
-    await quick.workerSays("dies", "LOST", L + G + 2 * H, lost(worker, `${handle.id}.1`));
+    await quick.workerReason("dies", "LOST", L + G + 2 * H, lost(worker, `${handle.id}.1`));
     await quick.worker("lives", {});
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "lives", attempt: 2 });

@@ -49,7 +49,7 @@ describe("a startup phase that failed", () => {
         waitReady: false,
       });
       assert.equal((await worker.ended).code, 1);
-      await fleet.workerSays(id, "FATAL", REPORTED_MS);
+      await fleet.workerReason(id, "FATAL", REPORTED_MS);
       const entry = `${phase} failed ${why}`;
       assert.equal((await fed(id, entry)).at(-1), entry);
       const last = (await fleet.workerState(id)).startupPhases.at(-1);

@@ -65,11 +65,11 @@ describe("a worker's stream breaks", () => {
     const { gate, worker, handle, fleet, proxy } = await running("f6", { patient: true });
     const mark = worker.mark();
     proxy.refuse();
-    await fleet.workerSays("f6", "SUSPECT", 2 * H, suspect(worker));
-    await fleet.taskSays(handle.id, "WORKER_SUSPECT", 0, holderSuspect("f6"));
+    await fleet.workerReason("f6", "SUSPECT", 2 * H, suspect(worker));
+    await fleet.taskReason(handle.id, "WORKER_SUSPECT", 0, holderSuspect("f6"));
     proxy.heal();
     await worker.line("worker.reconnected", () => true, { after: mark });
-    await fleet.workerSays("f6", "BUSY", 2 * H, busy(handle.id));
+    await fleet.workerReason("f6", "BUSY", 2 * H, busy(handle.id));
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f6", attempt: 1 });
     assert.equal(fleet.runs(handle.id).length, 1);
@@ -104,14 +104,14 @@ describe("a worker's stream breaks", () => {
     const { gate, worker, handle } = await running("f7");
     await fleet.worker("f7-other", { queue: "f7" });
     proxy.refuse();
-    await fleet.workerSays("f7", "LOST", G + L + 2 * H, lost(worker, `${handle.id}.1`));
+    await fleet.workerReason("f7", "LOST", G + L + 2 * H, lost(worker, `${handle.id}.1`));
     await fleet.eventually(handle.id, "requeued:stale", 0);
     await fleet.ran(handle.id, 2);
     const mark = worker.mark();
     proxy.heal();
     await worker.line("worker.reconnected", () => true, { after: mark });
     await worker.line("task.revoked", ({ attempt_id }) => attempt_id === `${handle.id}.1`, { after: mark });
-    await fleet.workerSays("f7", "IDLE_NO_WORK", 2 * H, {
+    await fleet.workerReason("f7", "IDLE_NO_WORK", 2 * H, {
       summary: /^it is ready and has held nothing for .+; nothing that could start now waits$/,
       evidence: { ready_tasks: /^0$/ },
       remedy: /^nothing to do; submit work for it: muster submit /,
@@ -138,7 +138,7 @@ describe("a worker's stream breaks", () => {
       after: mark,
     });
     await worker.line("worker.reconnected", () => true, { after: mark });
-    await fleet.workerSays("f8", "BUSY", 2 * H, busy(handle.id));
+    await fleet.workerReason("f8", "BUSY", 2 * H, busy(handle.id));
     // What the dead connection still held arrives late and changes nothing.
     proxy.heal();
     gate.open();
@@ -154,8 +154,8 @@ describe("a worker's stream breaks", () => {
     const { gate, worker, handle } = await running("f8-long", { deaf: true });
     await fleet.worker("f8-other", { queue: "f8-long" });
     proxy.freeze();
-    await fleet.workerSays("f8-long", "SUSPECT", L + H, suspect(worker));
-    await fleet.workerSays("f8-long", "LOST", G + 2 * H, lost(worker, `${handle.id}.1`));
+    await fleet.workerReason("f8-long", "SUSPECT", L + H, suspect(worker));
+    await fleet.workerReason("f8-long", "LOST", G + 2 * H, lost(worker, `${handle.id}.1`));
     await fleet.ran(handle.id, 2);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f8-other", attempt: 2 });

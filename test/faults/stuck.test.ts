@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Event, Reason } from "@muster/protocol";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
@@ -59,7 +59,7 @@ describe("soft watchdogs", () => {
     const worker = await watched("f4");
     const handle = await fleet.client.submit("load", { gate: gate.path }, { queue: "f4" });
     await counted(handle.id, "task.model_load.started", 1);
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", WARN + H);
     const facts = evidence(reason);
     assert.equal(facts.get("phase"), "model_load");
     assert.equal(facts.get("threshold_ms"), String(WARN));
@@ -67,7 +67,7 @@ describe("soft watchdogs", () => {
     assert.ok(Number(facts.get("elapsed_ms")) >= WARN, facts.get("elapsed_ms"));
     assert.match(reason.summary, /in model_load on f4 for .*more than 400 ms is called stuck/);
     assert.match(reason.remedy, new RegExp(`not killed.*muster cancel ${handle.id}`));
-    assertTold(reason, {
+    assertReason(reason, {
       summary:
         /^it has been in model_load on f4 for .+; no progress was reported; the worker's main loop turns$/,
       evidence: { worker: /^f4$/, reported_by: /worker|scheduler/, progress: /^no progress was reported$/ },
@@ -75,8 +75,8 @@ describe("soft watchdogs", () => {
         /^it is warned about, not killed: look at the log of f4; to end it: muster cancel t-\d+; if .*WORKER_WARN_MODEL_LOAD_S|--warn-phases/,
     });
     // The worker's explanation names the task.
-    const { reason: ofWorker } = await fleet.workerSays("f4", "STUCK_IN_PHASE", 2 * H);
-    assertTold(ofWorker, {
+    const { reason: ofWorker } = await fleet.workerReason("f4", "STUCK_IN_PHASE", 2 * H);
+    assertReason(ofWorker, {
       summary: new RegExp(`^${handle.id}\\.1 has been in model_load for .+, more than 400 ms$`),
       evidence: { attempt: new RegExp(`^${handle.id}\\.1 in model_load for .+, threshold 400 ms$`) },
       remedy: new RegExp(`not killed; .*muster why ${handle.id}`),
@@ -141,8 +141,8 @@ describe("soft watchdogs", () => {
     const handle = await fleet.client.submit("block", { ms: 4_000 }, { queue: "blocked" });
     const [stuck] = await counted(handle.id, "task.inference.stuck", 1);
     assert.equal(stuck?.attributes.warn_after_s, String(WARN / 1_000));
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", H);
-    const { explanation } = await fleet.taskSays(handle.id, "LOOP_BLOCKED", 1_000 + 3 * H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", H);
+    const { explanation } = await fleet.taskReason(handle.id, "LOOP_BLOCKED", 1_000 + 3 * H);
     assert.equal(evidence(reason).get("phase"), "inference");
     const both = explanation.reasons.find(({ code }) => code === "STUCK_IN_PHASE");
     assert.equal(both && evidence(both).get("loop_blocked"), "true");
@@ -174,7 +174,7 @@ describe("soft watchdogs", () => {
     );
     assert.ok(!(await fleet.events(handle.id)).includes("task.inference.stuck"));
     stop.open();
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
     assert.match(evidence(reason).get("progress") ?? "", /step|%/);
     gate.open();
     await handle.result();
@@ -187,7 +187,7 @@ describe("soft watchdogs", () => {
     await watched("nested");
     const gate = fleet.gate();
     const handle = await fleet.client.submit("nested", { gate: gate.path }, { queue: "nested" });
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", WARN + 2 * H);
     assert.equal(evidence(reason).get("phase"), "inference");
     gate.open();
     await handle.result();
@@ -197,7 +197,7 @@ describe("soft watchdogs", () => {
     await watched("mute");
     const gate = fleet.gate();
     const handle = await fleet.client.submit("mute", { gate: gate.path }, { queue: "mute" });
-    const { reason } = await fleet.taskSays(handle.id, "STUCK_IN_PHASE", SILENT + 2 * H);
+    const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", SILENT + 2 * H);
     assert.equal(evidence(reason).get("phase"), "none");
     assert.match(reason.summary, /without naming a phase on mute/);
     await counted(handle.id, "task.run.stuck", 2);

@@ -9,6 +9,9 @@ import { makeCgroup } from "../support/programs/cgroup.ts";
 import { killAll } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
 
+/** A machine under load may hold a heartbeat of 200 ms back for so long that the worker dials anew. */
+const FROM_LOAD: ReadonlySet<string> = new Set(["worker.suspect", "worker.reconnected"]);
+
 describe("a worker under muster run ends", () => {
   let fleet: Fleet;
 
@@ -31,12 +34,12 @@ describe("a worker under muster run ends", () => {
     await fleet.ran(handle.id);
     await fleet.worker("end-killed-other", { queue: "end-killed" });
     kill(victim.pid(), "SIGKILL");
-    const { explanation } = await fleet.workerSays("end-killed", "KILLED", 2 * H);
+    const { explanation } = await fleet.workerReason("end-killed", "KILLED", 2 * H);
     assert.equal(explanation.state, "gone");
     // What it held is requeued, then counted.
     const { value: reason } = await within("what became of its task", 2 * H, async () => {
-      const { reason: told } = await fleet.workerSays("end-killed", "KILLED", 0);
-      return told.summary.includes("what it held (1 attempt) was requeued at once") ? told : undefined;
+      const { reason: found } = await fleet.workerReason("end-killed", "KILLED", 0);
+      return found.summary.includes("what it held (1 attempt) was requeued at once") ? found : undefined;
     });
     assert.match(reason.summary, /^it was killed by SIGKILL after /);
     assert.equal(evidence(reason, "signal"), "SIGKILL");
@@ -52,10 +55,10 @@ describe("a worker under muster run ends", () => {
     assert.equal(goneReason, "killed");
     assert.equal(launch?.exit?.requeuedCount, 1);
     const events = await fleet.workerEvents("end-killed");
-    const told = events.filter((name) => name !== "worker.startup.phase" && name !== "worker.suspect");
-    // The supervisor and the worker tell of the start independently: on a busy machine either is the first.
-    assert.deepEqual(told.slice(0, 2).toSorted(), ["worker.launched", "worker.registered"]);
-    assert.deepEqual(told.slice(2), ["worker.killed", "worker.gone"]);
+    const found = events.filter((name) => name !== "worker.startup.phase" && !FROM_LOAD.has(name));
+    // The supervisor and the worker report the start independently: on a busy machine either is the first.
+    assert.deepEqual(found.slice(0, 2).toSorted(), ["worker.launched", "worker.registered"]);
+    assert.deepEqual(found.slice(2), ["worker.killed", "worker.gone"]);
     await fleet.scheduler.program.line("worker.killed", ({ signal }) => signal === "SIGKILL");
   });
 
@@ -64,7 +67,7 @@ describe("a worker under muster run ends", () => {
     const handle = await fleet.client.submit("crash", null, { queue: "end-fatal" });
     await fleet.ran(handle.id);
     assert.equal((await crasher.supervisor.ended).code, 1);
-    const { reason } = await fleet.workerSays("end-fatal", "FATAL", 2 * H);
+    const { reason } = await fleet.workerReason("end-fatal", "FATAL", 2 * H);
     assert.match(
       reason.summary,
       /TypeError: thrown outside of every handler in task, and exited with code 1/,
@@ -87,8 +90,8 @@ describe("a worker under muster run ends", () => {
     await hoarder.supervisor.line("task.received");
     const mark = hoarder.supervisor.mark();
     // V8 takes some seconds to fill and give up on its heap.
-    const told = await within("the end", 15_000, () => hoarder.said("launch.reported")[0]);
-    assert.ok(told);
+    const found = await within("the end", 15_000, () => hoarder.logged("launch.reported")[0]);
+    assert.ok(found);
     const { launches } = await fleet.client.fleet.listLaunches({ workerId: "end-heap" });
     const exit = launches.at(-1)?.exit;
     assert.equal(exit?.reason, "oom_killed");
@@ -102,14 +105,20 @@ describe("a worker under muster run ends", () => {
 
     const doomed = await fleet.client.submit("heap", {}, { queue: "end-heap" });
     await assert.rejects(doomed.result(), /OUT_OF_MEMORY/);
-    await fleet.taskSays(doomed.id, "RETRIES_EXHAUSTED", 0, {
+    await fleet.taskReason(doomed.id, "RETRIES_EXHAUSTED", 0, {
       summary:
         /^it failed 1 time and ran out of memory \d times?, which have a budget of their own; that is all its retry policy allows; last OUT_OF_MEMORY: worker end-heap .*ran out of memory/,
       evidence: { attempt: /OUT_OF_MEMORY/, last_error: /ran out of memory/, worker: /^end-heap$/ },
       remedy: new RegExp(`^give its workers more memory .*; then: muster retry ${doomed.id}$`),
     });
     await hoarder.supervisor.end();
-    await fleet.workerSays("end-heap", "OOM_KILLED", 0, {
+
+    // One that is not started again stays in the state of its end.
+    const once = await supervise(fleet, "end-heap-once", { command });
+    const last = await fleet.client.submit("heap", {}, { queue: "end-heap-once" });
+    await once.supervisor.ended;
+    await last.cancel();
+    await fleet.workerReason("end-heap-once", "OOM_KILLED", 2 * H, {
       summary: /^it ran out of memory \(.*heap out of memory.*\) after .+$/,
       evidence: {
         out_of_memory: /heap out of memory/,
@@ -128,7 +137,7 @@ describe("a worker under muster run ends", () => {
     });
     const handle = await fleet.client.submit("heap", { once: true }, { queue: "end-heap-alone" });
     await hoarder.ended;
-    await fleet.workerSays("end-heap-alone", "LOST", G + L + 2 * H, lost(hoarder, `${handle.id}.1`));
+    await fleet.workerReason("end-heap-alone", "LOST", G + L + 2 * H, lost(hoarder, `${handle.id}.1`));
     await fleet.eventually(handle.id, "requeued:stale", 0);
   });
 
@@ -142,7 +151,7 @@ describe("a worker under muster run ends", () => {
     await fleet.client.submit("machine", {}, { queue: "end-cgroup" });
     await hoarder.supervisor.ended;
     group.remove();
-    const { reason } = await fleet.workerSays("end-cgroup", "OOM_KILLED", 2 * H);
+    const { reason } = await fleet.workerReason("end-cgroup", "OOM_KILLED", 2 * H);
     assert.match(reason.summary, /ran out of memory \(cgroup oom_kill 0 -> 1 in .*muster-test-/);
     assert.equal((await fleet.workerState("end-cgroup")).goneReason, "oom_killed");
   });
@@ -153,11 +162,11 @@ describe("a worker under muster run ends", () => {
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "end-drained" });
     await fleet.ran(handle.id);
     drained.supervisor.kill("SIGTERM");
-    await fleet.workerSays("end-drained", "DRAINING", H);
+    await fleet.workerReason("end-drained", "DRAINING", H);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "end-drained", attempt: 1 });
     assert.deepEqual(await drained.supervisor.ended, { code: 0, signal: null });
-    const { reason } = await fleet.workerSays("end-drained", "EXITED", 2 * H);
+    const { reason } = await fleet.workerReason("end-drained", "EXITED", 2 * H);
     assert.match(reason.summary, /orderly way: it exited with code 0/);
     assert.equal((await fleet.workerState("end-drained")).goneReason, "finished");
   });
@@ -188,7 +197,7 @@ describe("a worker under muster run ends", () => {
     assert.equal((await stubborn.supervisor.ended).code, 137);
     const worker = Number(readFileSync(pids.path, "utf8"));
     assert.ok(worker > 0 && !existsSync(`/proc/${worker}/cwd`), "the worker outlived its group");
-    const { reason } = await fleet.workerSays("end-stubborn", "KILLED", 2 * H);
+    const { reason } = await fleet.workerReason("end-stubborn", "KILLED", 2 * H);
     assert.equal(evidence(reason, "stop_requested"), "true");
     await fleet.eventually(handle.id, "requeued:drain", 0);
     await fleet.worker("end-stubborn-other", { queue: "end-stubborn" });

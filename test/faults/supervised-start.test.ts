@@ -3,7 +3,7 @@ import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type Reason, WorkerState } from "@muster/protocol";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H, SLACK_MS, within } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
@@ -37,8 +37,8 @@ describe("a worker under muster run starts", () => {
     await lost.supervisor.line("worker.dial.failed");
     // Its log is read line by line: it is launching until the line of the dial was.
     const { value: reason } = await within("it is seen connecting", 2 * H, async () => {
-      const told = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 2 * H);
-      return told.explanation.state === "connecting" ? told.reason : undefined;
+      const found = await fleet.workerReason("start-nowhere", "WAITING_FOR_CONNECTION", 2 * H);
+      return found.explanation.state === "connecting" ? found.reason : undefined;
     });
     assert.match(
       reason.summary,
@@ -47,7 +47,7 @@ describe("a worker under muster run starts", () => {
     assert.equal(evidence(reason, "scheduler_addr"), NOWHERE);
     assert.equal(evidence(reason, "register_timeout"), "6 s");
     await within("the dial's error", H, async () => {
-      const { reason: later } = await fleet.workerSays("start-nowhere", "WAITING_FOR_CONNECTION", 0);
+      const { reason: later } = await fleet.workerReason("start-nowhere", "WAITING_FOR_CONNECTION", 0);
       if (!/ECONNREFUSED/.test(evidence(later, "last_dial_error"))) return undefined;
       assert.match(
         later.remedy,
@@ -65,8 +65,8 @@ describe("a worker under muster run starts", () => {
     );
     const left = workers[0]?.launch?.registerTimeLeft;
     assert.ok(left && durationMs(left) > 0 && durationMs(left) < 6_000);
-    const waits = await fleet.taskSays(handle.id, "WORKERS_STARTING", 0);
-    assertTold(waits.reason, {
+    const waits = await fleet.taskReason(handle.id, "WORKERS_STARTING", 0);
+    assertReason(waits.reason, {
       summary:
         /start-nowhere: last phase scheduler_connecting, .* old, .* left to register; it has not said which types it serves/,
       evidence: { launch: /^start-nowhere: last phase scheduler_connecting, / },
@@ -79,7 +79,7 @@ describe("a worker under muster run starts", () => {
     );
 
     assert.equal((await lost.supervisor.ended).code, 1);
-    const end = await fleet.workerSays("start-nowhere", "STARTUP_TIMEOUT", 2 * H);
+    const end = await fleet.workerReason("start-nowhere", "STARTUP_TIMEOUT", 2 * H);
     assert.match(end.reason.summary, /could not register within 6 s and gave up: it exited with code 1/);
     assert.match(evidence(end.reason, "last_dial_error"), /ECONNREFUSED/);
     assert.match(evidence(end.reason, "log_tail"), /worker.startup_timeout_unregistered/);
@@ -88,8 +88,8 @@ describe("a worker under muster run starts", () => {
       /^make sure that a scheduler listens at 127\.0\.0\.1:1 and that .+ can reach it/,
     );
     assert.equal((await fleet.workerState("start-nowhere")).goneReason, "startup_timeout");
-    const failed = await fleet.taskSays(handle.id, "WORKERS_FAILED_TO_START", 0);
-    assertTold(failed.reason, {
+    const failed = await fleet.taskReason(handle.id, "WORKERS_FAILED_TO_START", 0);
+    assertReason(failed.reason, {
       summary:
         /start-nowhere \(startup_timeout .* ago\): exited with code 1.*it has not said which types it serves/,
       evidence: { launch: /^start-nowhere \(startup_timeout / },
@@ -110,7 +110,7 @@ describe("a worker under muster run starts", () => {
       waitReady: false,
     });
     await again.supervisor.line("worker.dial.failed");
-    await fleet.taskSays(hoped.id, "WORKERS_STARTING", 2 * H, {
+    await fleet.taskReason(hoped.id, "WORKERS_STARTING", 2 * H, {
       summary:
         /^1 worker is starting and not connected yet; start-again-2: .*workers of its pool start-again have served echo from start-again before$/,
       evidence: { launch: /^start-again-2: / },
@@ -153,7 +153,7 @@ describe("a worker under muster run starts", () => {
       });
       const logged = await broken.supervisor.line("worker.fatal");
       assert.deepEqual([logged.exception_class, logged.phase, logged.exit_code], ["TypeError", "startup", 1]);
-      const { reason } = await fleet.workerSays(id, "FATAL", 2_000);
+      const { reason } = await fleet.workerReason(id, "FATAL", 2_000);
       assert.match(reason.summary, /TypeError: no model in the cache in startup/);
       assert.match(evidence(reason, "traceback"), /broken\.ts/);
       assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
@@ -171,7 +171,7 @@ describe("a worker under muster run starts", () => {
     // Its end waits until they are told.
     assert.equal((await broken.ended).code, 1);
     assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
-    await fleet.workerSays("start-throws-alone", "FATAL", 0, {
+    await fleet.workerReason("start-throws-alone", "FATAL", 0, {
       summary: /^it reported TypeError: no model in the cache in startup and exited with 1; it held nothing$/,
       evidence: { traceback: /broken\.ts/, process: new RegExp(`^pid ${broken.pid} on `) },
       remedy: /^mend the cause named in the traceback and start it again$/,
@@ -189,7 +189,7 @@ describe("a worker under muster run starts", () => {
         waitReady: false,
       });
       assert.equal((await missing.supervisor.ended).code, code);
-      const { reason } = await fleet.workerSays(id, "LAUNCH_FAILED", 0);
+      const { reason } = await fleet.workerReason(id, "LAUNCH_FAILED", 0);
       assert.match(reason.summary, why);
       assert.match(reason.remedy, /exists and may be executed: .*--model big/);
       assert.equal((await fleet.workerState(id)).goneReason, "launch_failed");
@@ -204,7 +204,7 @@ describe("a worker under muster run starts", () => {
       waitReady: false,
     });
     assert.equal((await failing.supervisor.ended).code, 3);
-    const { reason, explanation } = await fleet.workerSays("start-fails", "LAUNCH_FAILED", 0);
+    const { reason, explanation } = await fleet.workerReason("start-fails", "LAUNCH_FAILED", 0);
     assert.match(reason.summary, /exited with code 3 .*before it had registered/);
     assert.match(evidence(reason, "log_tail"), /no such device/);
     assert.deepEqual(
@@ -227,14 +227,14 @@ describe("a worker under muster run starts", () => {
       waitReady: false,
     });
     const ends = await within("four ends", 10_000, () => {
-      const said = looping.said("launch.ended");
+      const said = looping.logged("launch.ended");
       return said.length >= 4 ? said : undefined;
     });
     assert.deepEqual(
       ends.value.slice(0, 4).map(({ restart_in_ms }) => restart_in_ms),
       [150, 300, 600, 1_200],
     );
-    const { reason } = await fleet.workerSays("start-loop", "LAUNCH_FAILED", 2 * H);
+    const { reason } = await fleet.workerReason("start-loop", "LAUNCH_FAILED", 2 * H);
     assert.match(reason.summary, /its supervisor starts it again in .* \(start \d+\)/);
     const { launches } = await fleet.client.fleet.listLaunches({ workerId: "start-loop" });
     assert.ok(launches.length >= 4);

@@ -10,6 +10,9 @@ import type { TestScheduler } from "../support/programs/scheduler.ts";
 /** The polling of the tests' schedulers, milliseconds: what a lost hint costs. */
 const POLL_MS = 200;
 
+/** Leases that a machine under load does not let run out, and time to accept. */
+const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
+
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
 describe("two schedulers on one database", () => {
@@ -20,8 +23,8 @@ describe("two schedulers on one database", () => {
   let atTwo: Client;
 
   before(async () => {
-    // Kept, not lost, is what most of these tests are about.
-    fleet = await Fleet.start({ schedulers: 2, args: ["--lease", "3", "--reconnect-grace", "3"] });
+    // Most of these tests show that attempts are kept.
+    fleet = await Fleet.start({ schedulers: 2, args: KEEPING });
     [one, two] = fleet.schedulers as [TestScheduler, TestScheduler];
     atOne = new Client({ scheduler: one.grpc });
     atTwo = new Client({ scheduler: two.grpc });
@@ -79,7 +82,7 @@ describe("two schedulers on one database", () => {
     assert.equal(fleet.runs(handle.id).length, 1);
     await atOne.fleet.drainWorker({ workerId: "reach", reason: "asked at the other scheduler" });
     assert.deepEqual(await worker.ended, { code: 0, signal: null });
-    await fleet.workerSays("reach", "EXITED", H);
+    await fleet.workerReason("reach", "EXITED", H);
   });
 
   it("a worker that moves to the other scheduler keeps its attempts", async () => {
@@ -144,7 +147,7 @@ describe("two schedulers on one database", () => {
     const line = await mover.line("worker.reconnected", () => true, { after: mark });
     assert.equal(line.server_id, one.id);
     // Nobody saw the victim's stream drop: its lease runs out first.
-    await fleet.workerSays("victim", "LOST", 3_000 + 3_000 + 2 * H);
+    await fleet.workerReason("victim", "LOST", 3_000 + 3_000 + 2 * H);
     await fleet.eventually(recovered.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await atOne.handle(kept.id).result(), { worker: "mover", attempt: 1 });

@@ -5,8 +5,8 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { openTransaction } from "../support/database/locker.ts";
-import { assertTold } from "../support/fleet/expected-reasons.ts";
-import { Fleet, type Told, within } from "../support/fleet/fleet.ts";
+import { assertReason } from "../support/fleet/expected-reasons.ts";
+import { Fleet, type FoundReason, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
 import { runTool } from "../support/repo/checks.ts";
@@ -34,13 +34,13 @@ describe("tasks that wait say why, and what to do", () => {
     code: string,
     type: string,
     options: Parameters<Fleet["client"]["submit"]>[2] = {},
-  ): Promise<{ id: string; told: Told }> {
+  ): Promise<{ id: string; found: FoundReason }> {
     submitted = new Date();
     const { id } = await fleet.client.submit(type, {}, options);
-    const told = await fleet.taskSays(id, code, BOUND_MS);
-    assert.equal(told.explanation.reasons[0]?.code, code);
-    assert.equal(told.explanation.state, "queued");
-    return { id, told };
+    const found = await fleet.taskReason(id, code, BOUND_MS);
+    assert.equal(found.explanation.reasons[0]?.code, code);
+    assert.equal(found.explanation.state, "queued");
+    return { id, found };
   }
 
   /** `muster why` as people read it, and that `--json` is the same. */
@@ -67,12 +67,12 @@ describe("tasks that wait say why, and what to do", () => {
   }
 
   it("NO_WORKERS: never seen, then last seen", async () => {
-    const { id, told } = await first("NO_WORKERS", "echo", { queue: "nobody" });
-    assert.match(told.reason.summary, /none was ever seen/);
-    assert.ok(told.reason.remedy.includes(`MUSTER_SCHEDULER_ADDR=${fleet.scheduler.grpc}`));
+    const { id, found } = await first("NO_WORKERS", "echo", { queue: "nobody" });
+    assert.match(found.reason.summary, /none was ever seen/);
+    assert.ok(found.reason.remedy.includes(`MUSTER_SCHEDULER_ADDR=${fleet.scheduler.grpc}`));
     const worker = await fleet.worker("came-and-went", { queue: "elsewhere" });
     await worker.end("SIGTERM");
-    const seen = await fleet.taskSays(id, "NO_WORKERS", BOUND_MS);
+    const seen = await fleet.taskReason(id, "NO_WORKERS", BOUND_MS);
     assert.match(seen.reason.summary, /last one seen was came-and-went, .+ ago \(finished\)/);
     assert.match(seen.reason.remedy, /muster why came-and-went/);
     assert.match(seen.reason.remedy, /start a worker with a handler for echo, queues \["nobody"\]/);
@@ -80,46 +80,46 @@ describe("tasks that wait say why, and what to do", () => {
 
   it("F15: a typo in the type, and in the queue", async () => {
     await fleet.worker("typist", { queue: "default" });
-    const { id, told } = await first("NO_WORKER_FOR_TYPE", "ehco");
-    assert.match(told.reason.summary, /no handler for ehco; did you mean echo\?/);
-    assert.deepEqual(values(told.reason, "nearest_type"), ["echo"]);
-    assert.deepEqual(values(told.reason, "removed_by_type"), ["1 (for example typist)"]);
-    assert.equal(told.reason.remedy.includes(`muster cancel ${id}, and submit it as echo`), true);
-    assertSince(told.reason);
+    const { id, found } = await first("NO_WORKER_FOR_TYPE", "ehco");
+    assert.match(found.reason.summary, /no handler for ehco; did you mean echo\?/);
+    assert.deepEqual(values(found.reason, "nearest_type"), ["echo"]);
+    assert.deepEqual(values(found.reason, "removed_by_type"), ["1 (for example typist)"]);
+    assert.equal(found.reason.remedy.includes(`muster cancel ${id}, and submit it as echo`), true);
+    assertSince(found.reason);
     const queue = await first("NO_WORKER_FOR_TYPE", "echo", { queue: "defautl" });
     assert.match(
-      queue.told.reason.summary,
+      queue.found.reason.summary,
       /none takes from queue defautl: it takes from default; did you mean default\?/,
     );
-    assert.match(queue.told.reason.remedy, /submit it to default/);
+    assert.match(queue.found.reason.remedy, /submit it to default/);
   });
 
   it("F16: a label that no worker has", async () => {
     const env = { LABELS: '{"gpu":"a100","zone":"b"}' };
     await fleet.worker("labelled", { queue: "labels", env });
-    const { told } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
+    const { found } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
       queue: "labels",
       requires: { labels: { gpu: "h100" } },
     });
     assert.match(
-      told.reason.summary,
+      found.reason.summary,
       /no worker that can run echo from labels has the label gpu=h100: .* 1 has gpu, with a100 \(1 worker\)/,
     );
-    assert.deepEqual(values(told.reason, "label"), ["gpu=h100: on 0 workers"]);
-    assert.match(told.reason.remedy, /start a worker with the label gpu=h100/);
-    assertSince(told.reason);
+    assert.deepEqual(values(found.reason, "label"), ["gpu=h100: on 0 workers"]);
+    assert.match(found.reason.remedy, /start a worker with the label gpu=h100/);
+    assertSince(found.reason);
   });
 
   it("T33: a label, type or resource that differs in case, a plural or a separator is suggested", async () => {
     const env = { LABELS: '{"Region":"EU","gpu-types":"A100"}' };
     await fleet.worker("near", { queue: "near", env });
     const says = async (labels: Record<string, string>, hint: RegExp) => {
-      const { told } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
+      const { found } = await first("NO_WORKER_MATCHES_LABELS", "echo", {
         queue: "near",
         requires: { labels },
       });
-      assert.match(told.reason.summary, hint);
-      return told.reason.remedy;
+      assert.match(found.reason.summary, hint);
+      return found.reason.remedy;
     };
     assert.match(
       await says({ region: "EU" }, /1 worker, none has region; did you mean Region=EU\?$/),
@@ -129,9 +129,9 @@ describe("tasks that wait say why, and what to do", () => {
     await says({ gpu_type: "a100" }, /none has gpu_type; did you mean gpu-types=A100\?$/);
     await says({ regions: "moon" }, /none has regions; did you mean Region\?$/);
     const type = await first("NO_WORKER_FOR_TYPE", "Echos", { queue: "near" });
-    assert.match(type.told.reason.summary, /did you mean echo\?/);
+    assert.match(type.found.reason.summary, /did you mean echo\?/);
     const queue = await first("NO_WORKER_FOR_TYPE", "echo", { queue: "Near" });
-    assert.match(queue.told.reason.summary, /did you mean near\?/);
+    assert.match(queue.found.reason.summary, /did you mean near\?/);
   });
 
   it("F17: all slots busy: by what, the oldest first", async () => {
@@ -143,16 +143,16 @@ describe("tasks that wait say why, and what to do", () => {
       await fleet.eventually(handle.id, "started");
       running.push(handle);
     }
-    const { id, told } = await first("ALL_SLOTS_BUSY", "echo", { queue: "busy" });
+    const { id, found } = await first("ALL_SLOTS_BUSY", "echo", { queue: "busy" });
     const [oldest] = running;
     assert.match(
-      told.reason.summary,
+      found.reason.summary,
       new RegExp(
         `all 2 slots of 1 suited worker are busy; the oldest holds ${oldest?.id}\\.1 \\(gate\\) on busy`,
       ),
     );
-    assert.equal(values(told.reason, "busy_with").length, 2);
-    assert.ok(told.reason.remedy.includes(`muster why ${oldest?.id}`));
+    assert.equal(values(found.reason, "busy_with").length, 2);
+    assert.ok(found.reason.remedy.includes(`muster why ${oldest?.id}`));
     gate.open();
     await fleet.eventually(id, "succeeded");
   });
@@ -160,7 +160,7 @@ describe("tasks that wait say why, and what to do", () => {
   it("a parent that waits for its child on the only slot: both are told, and a second worker ends it", async () => {
     await fleet.worker("family", { queue: "family", file: "parent.ts" });
     const parent = await fleet.client.submit("parent", 7, { queue: "family" });
-    const { reason } = await fleet.taskSays(parent.id, "RUNNING", BOUND_MS);
+    const { reason } = await fleet.taskReason(parent.id, "RUNNING", BOUND_MS);
     await within("the child is submitted and told of", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: parent.id });
       const remedy = explanation?.reasons[0]?.remedy ?? "";
@@ -173,7 +173,7 @@ describe("tasks that wait say why, and what to do", () => {
     assert.match(reason.summary, /^it has been running on family/);
     const { tasks } = await fleet.client.tasks.listTasks({ queue: "family", pageSize: 10 });
     const child = tasks.find(({ taskType }) => taskType === "child")?.id ?? "";
-    await fleet.taskSays(child, "ALL_SLOTS_BUSY", BOUND_MS, {
+    await fleet.taskReason(child, "ALL_SLOTS_BUSY", BOUND_MS, {
       summary: new RegExp(`the only slot of 1 suited worker is busy; the oldest holds ${parent.id}\\.1`),
       evidence: { busy_with: new RegExp(`^${parent.id}\\.1 \\(parent\\) on family`) },
       remedy:
@@ -191,12 +191,12 @@ describe("tasks that wait say why, and what to do", () => {
     ]);
     assert.equal(paused.code, 0, paused.stderr);
     await fleet.worker("halted", { queue: "halted" });
-    const { id, told } = await first("QUEUE_PAUSED", "echo", { queue: "halted" });
+    const { id, found } = await first("QUEUE_PAUSED", "echo", { queue: "halted" });
     assert.match(
-      told.reason.summary,
+      found.reason.summary,
       new RegExp(`queue halted has been paused for .+: disk is full \\(by ${userInfo().username}\\)`),
     );
-    assertTold(told.reason, {
+    assertReason(found.reason, {
       summary: /^queue halted has been paused for .+: disk is full \(by .+\)$/,
       evidence: {
         queue: /^halted$/,
@@ -204,19 +204,19 @@ describe("tasks that wait say why, and what to do", () => {
       },
       remedy: /^resume it when the reason is gone: muster queue resume halted$/,
     });
-    assert.deepEqual(codes(told), ["QUEUE_PAUSED"]);
+    assert.deepEqual(codes(found), ["QUEUE_PAUSED"]);
     assert.match(
       await why(id),
       /is queued\n\nQUEUE_PAUSED {2}since .+\n {2}queue halted has been paused for/,
     );
     assert.match(await why("queue:halted"), /1 task waits in it/);
     const mixed = await first("QUEUE_PAUSED", "ehco", { queue: "halted" });
-    assert.deepEqual(codes(mixed.told), ["QUEUE_PAUSED", "NO_WORKER_FOR_TYPE"]);
+    assert.deepEqual(codes(mixed.found), ["QUEUE_PAUSED", "NO_WORKER_FOR_TYPE"]);
     const later = await first("SCHEDULED_FOR_LATER", "echo", { queue: "halted", delayS: 3_600 });
-    assert.deepEqual(codes(later.told), ["SCHEDULED_FOR_LATER", "QUEUE_PAUSED"]);
-    assert.match(later.told.reason.summary, /scheduled to start in 60 min/);
-    assert.ok(later.told.reason.remedy.includes(`muster retry ${later.id}`));
-    const idle = await fleet.workerSays("halted", "IDLE_NOT_ELIGIBLE", BOUND_MS);
+    assert.deepEqual(codes(later.found), ["SCHEDULED_FOR_LATER", "QUEUE_PAUSED"]);
+    assert.match(later.found.reason.summary, /scheduled to start in 60 min/);
+    assert.ok(later.found.reason.remedy.includes(`muster retry ${later.id}`));
+    const idle = await fleet.workerReason("halted", "IDLE_NOT_ELIGIBLE", BOUND_MS);
     assert.match(idle.reason.summary, /echo in halted \(the queue is paused\)/);
     await fleet.client.fleet.resumeQueue({ queue: "halted" });
     await fleet.eventually(id, "started");
@@ -228,10 +228,10 @@ describe("tasks that wait say why, and what to do", () => {
     const last = await fleet.client.submit("gate", { gate: gate.path }, { queue: "drained" });
     await fleet.eventually(last.id, "started");
     await fleet.client.fleet.drainWorker({ workerId: "leaving", reason: "test" });
-    const { id, told } = await first("WORKERS_DRAINING", "echo", { queue: "drained" });
-    assert.match(told.reason.summary, /the only worker that could run it is draining: leaving/);
+    const { id, found } = await first("WORKERS_DRAINING", "echo", { queue: "drained" });
+    assert.match(found.reason.summary, /the only worker that could run it is draining: leaving/);
     assert.match(
-      told.reason.remedy,
+      found.reason.remedy,
       /to take their place, start a worker with a handler for echo, queues \["drained"\]/,
     );
     const pressed = await loader("pressed", "drained-2");
@@ -239,10 +239,10 @@ describe("tasks that wait say why, and what to do", () => {
     await pressed.line("worker.paused");
     const waits = await first("WORKERS_PAUSED", "llm", { queue: "drained-2" });
     assert.match(
-      waits.told.reason.summary,
+      waits.found.reason.summary,
       /1 worker could run it but takes no new work now \(pressed: memory: 97 % used\)/,
     );
-    const self = await fleet.workerSays("pressed", "PAUSED", BOUND_MS);
+    const self = await fleet.workerReason("pressed", "PAUSED", BOUND_MS);
     assert.match(self.reason.summary, /memory: 97 % used/);
     pressed.kill("SIGHUP");
     await fleet.eventually(waits.id, "succeeded");
@@ -253,13 +253,13 @@ describe("tasks that wait say why, and what to do", () => {
 
   it("a retry that waits: since the attempt ended, with its error", async () => {
     await fleet.worker("retries", { queue: "retries" });
-    const { told } = await first("WAITING_FOR_RETRY", "fail", { queue: "retries" });
+    const { found } = await first("WAITING_FOR_RETRY", "fail", { queue: "retries" });
     assert.match(
-      told.reason.summary,
+      found.reason.summary,
       /attempt 1 failed with ON_PURPOSE \(it failed on purpose\); the next begins in/,
     );
-    assert.deepEqual(values(told.reason, "worker"), ["retries"]);
-    assertSince(told.reason);
+    assert.deepEqual(values(found.reason, "worker"), ["retries"]);
+    assertSince(found.reason);
   });
 
   it("a claim that the database holds up: DISPATCH_DELAYED says so", async () => {
@@ -272,7 +272,7 @@ describe("tasks that wait say why, and what to do", () => {
     );
     await fleet.client.fleet.resumeQueue({ queue: "locked" });
     // A claim counts as held up after a second.
-    const { reason } = await fleet.taskSays(id, "DISPATCH_DELAYED", BOUND_MS);
+    const { reason } = await fleet.taskReason(id, "DISPATCH_DELAYED", BOUND_MS);
     assert.match(reason.summary, /locked-out can take it/);
     const { value } = await within("the cause is named", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: id });
@@ -280,13 +280,13 @@ describe("tasks that wait say why, and what to do", () => {
         summary.includes("the database has held up the claim"),
       );
     });
-    const { value: told } = await within("its holder is named", BOUND_MS, async () => {
+    const { value: found } = await within("its holder is named", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: id });
       return explanation?.reasons.find(({ summary }) => summary.includes("held by process"));
     });
     assert.match(value.remedy, /pg_stat_activity|pg_terminate_backend/);
-    assert.equal(told.code, "DISPATCH_DELAYED");
-    assert.match(told.remedy, /^end what holds the lock: select pg_terminate_backend\(\d+\)/);
+    assert.equal(found.code, "DISPATCH_DELAYED");
+    assert.match(found.remedy, /^end what holds the lock: select pg_terminate_backend\(\d+\)/);
     await locker.release();
     await fleet.eventually(id, "succeeded");
   });
@@ -384,6 +384,6 @@ function values(reason: Reason, key: string): string[] {
   return reason.evidence.filter((fact) => fact.key === key).map(({ value }) => value);
 }
 
-function codes({ explanation }: Told): string[] {
+function codes({ explanation }: FoundReason): string[] {
   return explanation.reasons.map(({ code }) => code);
 }

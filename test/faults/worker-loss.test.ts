@@ -26,7 +26,7 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     await fleet.worker("f1-other", { queue: "f1" });
     await victim.end("SIGKILL");
-    await fleet.workerSays("f1-victim", "LOST", G + L + 2 * H, lost(victim, `${handle.id}.1`));
+    await fleet.workerReason("f1-victim", "LOST", G + L + 2 * H, lost(victim, `${handle.id}.1`));
     await fleet.eventually(handle.id, "requeued:stale", 0);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f1-other", attempt: 2 });
@@ -71,9 +71,9 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     await fleet.worker("f2-other", { queue: "f2" });
     sleeper.kill("SIGSTOP");
-    await fleet.workerSays("f2-sleeper", "SUSPECT", L + H, suspect(sleeper));
-    await fleet.taskSays(handle.id, "WORKER_SUSPECT", 0, holderSuspect("f2-sleeper"));
-    await fleet.workerSays("f2-sleeper", "LOST", G + 2 * H, lost(sleeper, `${handle.id}.1`));
+    await fleet.workerReason("f2-sleeper", "SUSPECT", L + H, suspect(sleeper));
+    await fleet.taskReason(handle.id, "WORKER_SUSPECT", 0, holderSuspect("f2-sleeper"));
+    await fleet.workerReason("f2-sleeper", "LOST", G + 2 * H, lost(sleeper, `${handle.id}.1`));
     await fleet.ran(handle.id, 2);
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "f2-other", attempt: 2 });
@@ -94,8 +94,8 @@ describe("a worker is lost or silent", () => {
       ...["created", "assigned", "accepted", "started", "requeued:stale"],
       ...["assigned", "accepted", "started", "succeeded"],
     ]);
-    await fleet.workerSays("f2-sleeper", "IDLE_NO_WORK", 2 * H);
-    await fleet.taskSays(handle.id, "SUCCEEDED", 0, {
+    await fleet.workerReason("f2-sleeper", "IDLE_NO_WORK", 2 * H);
+    await fleet.taskReason(handle.id, "SUCCEEDED", 0, {
       summary: /^it succeeded on f2-other$/,
       evidence: { attempt: /^t-\d+\.1 on f2-sleeper: requeued:stale \(WORKER_LOST: / },
       remedy: /^nothing to do$/,
@@ -108,7 +108,7 @@ describe("a worker is lost or silent", () => {
     const handle = await fleet.client.submit("block", { ms: blockMs }, { queue: "f3" });
     await fleet.ran(handle.id);
     // A loop counts as blocked after 1 s, or a busy one would.
-    await fleet.workerSays("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H, {
+    await fleet.workerReason("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H, {
       summary: new RegExp(
         `^it is alive, but its main loop has been blocked for [\\d.]+ s in ${handle.id}\\.1, phase inference$`,
       ),
@@ -120,7 +120,7 @@ describe("a worker is lost or silent", () => {
         `^what it holds is left alone, .+ to a thread or a child process; .*stop the process \\(pid ${blocked.pid} on `,
       ),
     });
-    await fleet.taskSays(handle.id, "LOOP_BLOCKED", 3 * H, {
+    await fleet.taskReason(handle.id, "LOOP_BLOCKED", 3 * H, {
       summary:
         /^f3-blocked is alive, but its main loop has been blocked for [\d.]+ s in inference; the task is left alone and keeps its attempt$/,
       evidence: {
@@ -149,7 +149,7 @@ describe("a worker is lost or silent", () => {
     const handle = await fleet.client.submit("crash", null, { queue: "f13" });
     await fleet.ran(handle.id);
     await crasher.line("worker.fatal");
-    const { afterMs } = await fleet.workerSays("f13-crasher", "FATAL", 2 * H, {
+    const { afterMs } = await fleet.workerReason("f13-crasher", "FATAL", 2 * H, {
       summary:
         /^it reported TypeError: thrown outside of every handler in task and exited with 1; what it held was requeued at once: t-\d+\.1$/,
       evidence: {
@@ -178,7 +178,7 @@ describe("a worker is lost or silent", () => {
     const block = await fleet.client.submit("block", { ms: 8_000 }, { queue: "f28" });
     await fleet.ran(block.id);
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f28" });
-    await fleet.taskSays(handle.id, "AWAITING_ACCEPT", H, {
+    await fleet.taskReason(handle.id, "AWAITING_ACCEPT", H, {
       summary:
         /^it was given to f28-wedged .+ ago, which has not accepted it yet; it is taken back in .*m?s unless it is accepted by then$/,
       evidence: {
@@ -191,7 +191,7 @@ describe("a worker is lost or silent", () => {
     });
     const requeuedMs = await fleet.eventually(handle.id, "requeued:unaccepted", FAST.acceptDeadlineMs);
     assert.ok(requeuedMs >= 0);
-    await fleet.taskSays(handle.id, "DISPATCH_DELAYED", H, {
+    await fleet.taskReason(handle.id, "DISPATCH_DELAYED", H, {
       summary: /^f28-wedged could run it, but left the last assignment unanswered and is given nothing for/,
       evidence: { removed_by_unanswered: /^1 \(for example f28-wedged\)$/ },
       remedy: /^it is offered again by itself within 15 s; .*\(muster why f28-wedged\)$/,
@@ -231,7 +231,7 @@ describe("a worker is lost or silent", () => {
       const chatty = await fleet.client.submit("chatty", null, { queue: id });
       await chatty.result();
       const handle = await fleet.client.submit("sleep", { ms: 2 * (L + G) }, { queue: id });
-      const { reason } = await fleet.taskSays(handle.id, "RUNNING", H, {
+      const { reason } = await fleet.taskReason(handle.id, "RUNNING", H, {
         summary: new RegExp(`^it has been running on ${id} for \\d+ ms`),
         evidence: { worker: new RegExp(`^${id}$`) },
         remedy: /^nothing to do; it is watched$/,

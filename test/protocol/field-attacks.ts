@@ -35,16 +35,16 @@ const UNITS = [
   "\u202e",
 ];
 
-const told = ({ kind }: Leaf) => kind !== "other";
+const found = ({ kind }: Leaf) => kind !== "other";
 const FIELDS = CALLS.flatMap((method) =>
   leaves(method.input)
-    .filter(told)
+    .filter(found)
     .map((leaf) => ({ method, leaf })),
 );
 const SUBMIT_FIELDS = leaves(SubmitStreamRequestSchema)
   .filter(({ path }) => path !== "request_id")
-  .filter(told);
-const WORKER_FIELDS = leaves(WorkerMessageSchema).filter(told);
+  .filter(found);
+const WORKER_FIELDS = leaves(WorkerMessageSchema).filter(found);
 
 /** Any field of any call, by gRPC. */
 export async function fieldOfCall(random: Random, target: TestScheduler): Promise<FieldAnswer[]> {
@@ -236,9 +236,9 @@ export async function headersOfHttp(random: Random, target: TestScheduler): Prom
   ];
   const text = await exchange(Number(new URL(target.http).port), lines.join("\r\n"));
   const what = `HTTP ${version} ${method}`;
-  const told = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0);
+  const found = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0);
   const details = `${JSON.stringify(lines.slice(0, 4))}: ${text.slice(0, 200)}`;
-  return [{ what, code: told === 0 ? status.UNKNOWN : codeOf(told), details, unanswered: told === 0 }];
+  return [{ what, code: found === 0 ? status.UNKNOWN : codeOf(found), details, unanswered: found === 0 }];
 }
 
 function exchange(port: number, request: string): Promise<string> {

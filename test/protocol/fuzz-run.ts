@@ -52,19 +52,19 @@ export class FuzzRun {
       this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
       const answers: Answers = await ATTACKS[name](random, this.#target);
       for (const { what, code, details, unanswered } of answers) {
-        const told = unanswered ? "UNANSWERED" : (status[code] ?? String(code));
-        this.#count(what, told);
-        const about = `${name}/${what}: ${told} ${details}`.slice(0, 600);
+        const found = unanswered ? "UNANSWERED" : (status[code] ?? String(code));
+        this.#count(what, found);
+        const about = `${name}/${what}: ${found} ${details}`.slice(0, 600);
         if (unanswered) this.unanswered.push(about);
         else if (OUR_FAULTS.has(code)) this.faults.push(about);
       }
     }
   }
 
-  #count(what: string, told: string): void {
+  #count(what: string, found: string): void {
     const by = this.answers.get(what) ?? new Map<string, number>();
     this.answers.set(what, by);
-    by.set(told, (by.get(told) ?? 0) + 1);
+    by.set(found, (by.get(found) ?? 0) + 1);
   }
 }
 

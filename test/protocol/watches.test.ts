@@ -184,15 +184,15 @@ function grpcWatch(address: string, method: DescMethod, request: object | undefi
   });
   const headers = new Promise<Metadata>((resolve) => call.on("metadata", resolve));
   const queue: Buffer[] = [];
-  let told: () => void = () => undefined;
+  let found: () => void = () => undefined;
   let over = false;
   call.on("data", (bytes: Buffer) => {
     queue.push(bytes);
-    told();
+    found();
   });
   void ended.then(() => {
     over = true;
-    told();
+    found();
   });
   async function* messages() {
     for (;;) {
@@ -201,7 +201,7 @@ function grpcWatch(address: string, method: DescMethod, request: object | undefi
       else if (over) return;
       else
         await new Promise<void>((resolve) => {
-          told = resolve;
+          found = resolve;
         });
     }
   }

@@ -20,8 +20,8 @@ describe("the documents", () => {
     const code = (await Promise.all(sources.map((name) => readFile(join(folder, name), "utf8")))).join("\n");
     const given = new Set([...code.matchAll(/"([A-Z][A-Z_]{3,})"/g)].map(([, name]) => name));
     const text = await readFile(join(ROOT, "docs", "explanations.md"), "utf8");
-    const told = new Set([...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name));
-    assert.deepEqual([...told].sort(), [...given].sort());
+    const found = new Set([...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name));
+    assert.deepEqual([...found].sort(), [...given].sort());
   });
 
   it("list every setting of the scheduler with its variable and default", async () => {

@@ -34,11 +34,11 @@ describe("log events", () => {
     it(`${folder}: the documents have the same names and levels`, async () => {
       const page = await readFile(join(ROOT, "docs", "logs.md"), "utf8");
       const section = page.split(/^## /m).find((part) => part.startsWith(title)) ?? "";
-      const told = [...section.matchAll(/^\| `([^`]+)` \| ([\w, ]+) \|/gm)].map(([, name, level]) => [
+      const found = [...section.matchAll(/^\| `([^`]+)` \| ([\w, ]+) \|/gm)].map(([, name, level]) => [
         name,
         level,
       ]);
-      assert.deepEqual(told, Object.entries(catalogue));
+      assert.deepEqual(found, Object.entries(catalogue));
     });
   }
 

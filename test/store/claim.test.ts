@@ -64,9 +64,9 @@ describe("store: claim and touch", () => {
     const ids: number[] = [];
     for (const shape of shapes) ids.push(...(await fixture.submit("shapes", 1, shape)));
     const claimed = await store.claim(ids.map((taskId) => ({ taskId, sessionId })));
-    const told = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
+    const found = new Map(claimed.map((attempt) => [attempt.taskId, attempt]));
     for (const [index, shape] of shapes.entries()) {
-      const attempt = told.get(ids[index] ?? 0);
+      const attempt = found.get(ids[index] ?? 0);
       assert.ok(attempt, `task ${index}`);
       assert.deepEqual(Buffer.from(attempt.payload), shape.payload);
       assert.equal(attempt.contentType, shape.contentType ?? "application/json");

@@ -57,9 +57,9 @@ describe("store: commit results", () => {
       phases: [{ phase: "load", durationMs: 1_000, failed: false }],
       peakRssBytes: 3 * 2 ** 40,
     };
-    const ended = (key: ClaimedAttempt, told?: AttemptMetrics) => {
+    const ended = (key: ClaimedAttempt, found?: AttemptMetrics) => {
       const request = commitRequest(key, SUCCEEDED);
-      return told ? { ...request, decision: { ...request.decision, metrics: told } } : request;
+      return found ? { ...request, decision: { ...request.decision, metrics: found } } : request;
     };
     await store.commitResults([
       ended(phased, metrics),

@@ -144,10 +144,10 @@ describe("store: events, partitions, leadership", () => {
     await lives([first, second], RELEASED);
     await lives([first, second], SUCCEEDED);
     await lives([third], SUCCEEDED);
-    const told = (await store.eventsAfter(from, 100))
+    const found = (await store.eventsAfter(from, 100))
       .filter(({ name }) => name === "assigned" || name === "succeeded")
       .map(({ name, taskId, epoch }) => [name, taskId, epoch]);
-    assert.deepEqual(told, [
+    assert.deepEqual(found, [
       ["assigned", first, 1],
       ["assigned", first, 2],
       ["assigned", second, 1],

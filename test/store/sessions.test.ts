@@ -317,9 +317,9 @@ describe("store: sessions", () => {
       // Whichever came first: a session that is told that it lives has a lease, and holds what it was told.
       assert.equal(lease !== undefined, record?.goneTime === undefined, `round ${round}`);
       if (lease === undefined) assert.ok(reaped);
-      const told = opened?.attempts.some((attempt) => attempt.taskId === taskId) ?? false;
+      const reported = opened?.attempts.some((attempt) => attempt.taskId === taskId) ?? false;
       if (task?.state === "assigned") assert.equal(task.sessionId, sessionId);
-      if (told && lease !== undefined && !reaped) assert.equal(task?.state, "assigned");
+      if (reported && lease !== undefined && !reaped) assert.equal(task?.state, "assigned");
       assert.equal(task?.state === "queued", reaped, `round ${round}: the task is queued only when reaped`);
     }
   });

@@ -162,7 +162,7 @@ describe("traces of tasks", () => {
     await fleet.ran(running.id);
     await fleet.ran(other.id);
     const queued = await fleet.client.submit("work", {});
-    await fleet.taskSays(queued.id, "ALL_SLOTS_BUSY", 1_000);
+    await fleet.taskReason(queued.id, "ALL_SLOTS_BUSY", 1_000);
     await queued.cancel("not needed");
     const inQueue = await receiver.attempt(`${queued.id}.1`);
     const waited = only(receiver.trace(inQueue.traceId), "queue wait");

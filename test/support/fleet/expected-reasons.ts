@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Reason } from "@muster/protocol";
 
 /** What a reason has to say for a person who knows nothing else. */
-export interface Saying {
+export interface ExpectedReason {
   /** The one sentence. */
   readonly summary: RegExp;
   /** By key: a fact that has to be there; one of several of the key is enough. */
@@ -17,7 +17,10 @@ export interface Saying {
 const SLIP = /undefined|NaN|\[object|null\b|\$\{/;
 
 /** Fails unless the reason says all of it; the error has the whole reason and everything that it lacks. */
-export function assertTold(reason: Reason, { summary, evidence, remedy, since = true }: Saying): void {
+export function assertReason(
+  reason: Reason,
+  { summary, evidence, remedy, since = true }: ExpectedReason,
+): void {
   const lacks: string[] = [];
   if (!summary.test(reason.summary)) lacks.push(`summary ${summary}`);
   if (!remedy.test(reason.remedy)) lacks.push(`remedy ${remedy}`);
@@ -33,7 +36,7 @@ export function assertTold(reason: Reason, { summary, evidence, remedy, since = 
 }
 
 /** `LOST`: which process, when it was last heard of, what became of what it held. */
-export function lost({ pid }: { readonly pid: number | undefined }, held: string): Saying {
+export function lost({ pid }: { readonly pid: number | undefined }, held: string): ExpectedReason {
   return {
     summary: new RegExp(
       `^it stopped answering: its last beat came .+ before it was given up; lease and grace ran out; what it held was requeued: ${literal(held)}$`,
@@ -48,7 +51,7 @@ export function lost({ pid }: { readonly pid: number | undefined }, held: string
 }
 
 /** `SUSPECT`, by its stream or its beats: how long it is waited for, and what happens then. */
-export function suspect({ pid }: { readonly pid: number | undefined }): Saying {
+export function suspect({ pid }: { readonly pid: number | undefined }): ExpectedReason {
   return {
     summary: /^its (stream dropped|beats stopped); the last beat came .+ ago; it is given up in .+$/,
     evidence: { grace_left: /s$/, process: new RegExp(`^pid ${pid} on `) },
@@ -59,7 +62,7 @@ export function suspect({ pid }: { readonly pid: number | undefined }): Saying {
 }
 
 /** `WORKER_SUSPECT` of a task that the worker holds. */
-export function holderSuspect(worker: string): Saying {
+export function holderSuspect(worker: string): ExpectedReason {
   return {
     summary: new RegExp(
       `^${literal(worker)}, which holds it, does not answer; its last beat came .+ ago, and it is given up in .+$`,
@@ -72,7 +75,7 @@ export function holderSuspect(worker: string): Saying {
 }
 
 /** `BUSY` with the first attempt of the task. */
-export function busy(taskId: string): Saying {
+export function busy(taskId: string): ExpectedReason {
   return {
     summary: /^it runs 1 attempt in \d+ slots?$/,
     evidence: { attempt: new RegExp(`^${taskId}\\.1 .*for `) },

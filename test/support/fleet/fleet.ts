@@ -11,7 +11,7 @@ import { stalledMs } from "../programs/pressure.ts";
 import { beforeKillAll, type Program } from "../programs/program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "../programs/scheduler.ts";
 import { TruthCheck } from "../truth/check.ts";
-import { assertTold, type Saying } from "./expected-reasons.ts";
+import { assertReason, type ExpectedReason } from "./expected-reasons.ts";
 
 /** Added to every bound: a machine with two cores runs other tests at the same time. */
 export const SLACK_MS = 2_000;
@@ -189,20 +189,30 @@ export class Fleet {
   /**
    * Waits until the task's explanation has the code; answers the reason and how long it took.
    *
-   * @param saying What the reason has to say then.
+   * @param expected What the reason must hold then.
    */
-  async taskSays(taskId: string, code: string, boundMs: number, saying?: Saying): Promise<Told> {
-    const told = await says(code, boundMs, `task ${taskId}`, async () => {
+  async taskReason(
+    taskId: string,
+    code: string,
+    boundMs: number,
+    expected?: ExpectedReason,
+  ): Promise<FoundReason> {
+    const reported = await waitForReason(code, boundMs, `task ${taskId}`, async () => {
       const { explanation } = await this.client.tasks.explainTask({ taskId });
       return explanation;
     });
-    if (saying) assertTold(told.reason, saying);
-    return told;
+    if (expected) assertReason(reported.reason, expected);
+    return reported;
   }
 
   /** Likewise for a worker. */
-  async workerSays(workerId: string, code: string, boundMs: number, saying?: Saying): Promise<Told> {
-    const told = await says(code, boundMs, `worker ${workerId}`, async () => {
+  async workerReason(
+    workerId: string,
+    code: string,
+    boundMs: number,
+    expected?: ExpectedReason,
+  ): Promise<FoundReason> {
+    const reported = await waitForReason(code, boundMs, `worker ${workerId}`, async () => {
       try {
         return (await this.client.fleet.explainWorker({ workerId })).explanation;
       } catch (error) {
@@ -211,8 +221,8 @@ export class Fleet {
         throw error;
       }
     });
-    if (saying) assertTold(told.reason, saying);
-    return told;
+    if (expected) assertReason(reported.reason, expected);
+    return reported;
   }
 
   /** Waits for the task's event; answers how long it took. */
@@ -283,7 +293,7 @@ export class Gate {
 }
 
 /** A reason that was waited for. */
-export interface Told {
+export interface FoundReason {
   readonly reason: Reason;
   readonly explanation: Explanation;
   readonly afterMs: number;
@@ -320,12 +330,12 @@ export async function within<T>(
   }
 }
 
-async function says(
+async function waitForReason(
   code: string,
   boundMs: number,
   subject: string,
   explain: () => Promise<Explanation | undefined>,
-): Promise<Told> {
+): Promise<FoundReason> {
   const seen = new Set<string>();
   const { value, afterMs } = await within(
     `${subject} says ${code}`,

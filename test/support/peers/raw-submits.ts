@@ -17,7 +17,7 @@ export class RawSubmits {
   readonly ended: Promise<{ code: status; details: string; reason: string }>;
   readonly #client: Client;
   readonly #call: ClientDuplexStream<Uint8Array, Buffer>;
-  #told: () => void = () => undefined;
+  #reported: () => void = () => undefined;
 
   constructor(address: string, token?: string) {
     this.#client = new Client(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
@@ -31,14 +31,14 @@ export class RawSubmits {
     );
     this.#call.on("data", (bytes: Buffer) => {
       this.answers.push(fromBinary(SubmitStreamResponseSchema, bytes));
-      this.#told();
+      this.#reported();
     });
     this.#call.on("error", () => undefined);
     this.ended = new Promise((resolve) => {
       this.#call.on("status", ({ code, details, metadata: trailer }) => {
         this.#client.close();
         resolve({ code, details, reason: reasonOf(trailer) });
-        this.#told();
+        this.#reported();
       });
     });
   }
@@ -72,7 +72,7 @@ export class RawSubmits {
       if (found) return found.outcome;
       if (over) throw new Error(`the stream ended without an answer to request ${requestId}`);
       await new Promise<void>((resolve) => {
-        this.#told = resolve;
+        this.#reported = resolve;
       });
     }
   }

@@ -19,7 +19,7 @@ export interface Supervised {
   /** Pid of the process that was started last. */
   pid(): number;
   /** Lines of the supervisor itself, from its standard error. */
-  said(event: string): readonly Readonly<Record<string, unknown>>[];
+  logged(event: string): readonly Readonly<Record<string, unknown>>[];
 }
 
 /** Starts a command under `muster run`, by default `workers/basic.ts`; ready when this returns unless told otherwise. */
@@ -60,11 +60,11 @@ export async function supervise(
   if (options.waitReady ?? true) {
     await supervisor.line("worker.startup.phase", ({ phase }) => phase === "ready");
   }
-  const said = (event: string) =>
+  const logged = (event: string) =>
     supervisor.stderr
       .split("\n")
       .filter((line) => line.startsWith("{") && line.endsWith("}"))
       .map((line): Readonly<Record<string, unknown>> => JSON.parse(line))
       .filter((line) => line.event === event);
-  return { supervisor, said, pid: () => Number(said("launch.started").at(-1)?.pid) };
+  return { supervisor, logged, pid: () => Number(logged("launch.started").at(-1)?.pid) };
 }

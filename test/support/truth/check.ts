@@ -4,7 +4,7 @@ import { Client, MusterError } from "@muster/worker/client";
 import type { TestScheduler } from "../programs/scheduler.ts";
 import { FactReader, isDatabaseError, processState } from "./facts.ts";
 import type { Contradiction } from "./judge.ts";
-import { describeLies, lookForLies } from "./look.ts";
+import { describeContradictions, findContradictions } from "./look.ts";
 
 /** Looks at everything that the schedulers of one database say, against the database and the processes. */
 export class TruthCheck {
@@ -25,12 +25,12 @@ export class TruthCheck {
     for (const { grpc, program } of schedulers) {
       if (!program.alive || processState({ pid: program.pid, hostname: hostname() }) !== "runs") continue;
       const parts = { facts: this.#facts, client: this.#client(grpc), runsFile, heartbeatMs };
-      const first = await lookForLies({ ...parts, judged: this.#judged }).catch(noAnswer);
+      const first = await findContradictions({ ...parts, judged: this.#judged }).catch(noAnswer);
       if (first.length === 0) continue;
       // A scheduler learns of its own commit a round trip after the database: two looks in a row must agree.
-      const second = await lookForLies({ ...parts, judged: new Set() }).catch(noAnswer);
+      const second = await findContradictions({ ...parts, judged: new Set() }).catch(noAnswer);
       const lies = second.filter((lie) => first.some((other) => isSame(lie, other)));
-      if (lies.length > 0) throw new Error(describeLies(lies));
+      if (lies.length > 0) throw new Error(describeContradictions(lies));
     }
   }
 

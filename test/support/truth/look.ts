@@ -12,7 +12,7 @@ const MOST = 40;
 const ANSWER_MS = 20_000;
 
 /** What a look needs. */
-export interface LookParts {
+export interface ContradictionSearch {
   readonly facts: FactReader;
   readonly client: Client;
   /** Where handlers note their runs: `task attempt worker` a line. */
@@ -23,7 +23,7 @@ export interface LookParts {
 }
 
 /** Compares all that the scheduler says now with the database and the processes. */
-export async function lookForLies(parts: LookParts): Promise<Contradiction[]> {
+export async function findContradictions(parts: ContradictionSearch): Promise<Contradiction[]> {
   const { client, facts, judged } = parts;
   const before = await facts.read();
   const processes = new Map(before.sessions.map((session) => [session.sessionId, processState(session)]));
@@ -77,11 +77,11 @@ export async function lookForLies(parts: LookParts): Promise<Contradiction[]> {
 }
 
 /** The contradictions as a test's error. */
-export function describeLies(lies: readonly Contradiction[]): string {
-  const told = lies.map(
+export function describeContradictions(lies: readonly Contradiction[]): string {
+  const found = lies.map(
     ({ kind, subject, says, but }) => `${subject} [${kind}]\n    says ${says}\n    but  ${but}`,
   );
-  return `what is said is not so:\n  ${told.join("\n  ")}`;
+  return `what is said is not so:\n  ${found.join("\n  ")}`;
 }
 
 type Asked = Promise<Explanation | undefined>;
