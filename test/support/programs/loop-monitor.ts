@@ -2,7 +2,7 @@ import { isMainThread } from "node:worker_threads";
 
 /**
  * Loaded into a scheduler under test (`--import`): at SIGWINCH it prints the longest turn of the main loop since the last
- * one. A turn is told in processor time: on a machine that does other things, its length on the clock says nothing.
+ * one. A turn is measured in the main thread's processor time: its wall time grows with the load of the machine.
  */
 if (isMainThread) {
   const spent = () => {

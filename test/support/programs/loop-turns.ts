@@ -6,8 +6,41 @@ export const MEASURED_LOOP = {
   NODE_OPTIONS: `--import=${new URL("./loop-monitor.ts", import.meta.url).href}`,
 } as const;
 
+/** The first call compiles what it runs. */
+const FIRST_TURN_MS = 200;
+
+/**
+ * How often a call is repeated until its longest turn is short enough. What else the machine runs empties caches and so
+ * lengthens a turn in processor time too, now and then; what a call computes itself is there every time.
+ */
+const REPEATS = 8;
+
+/**
+ * Calls that hold the scheduler's loop for too long, each with its turns; empty when there is none.
+ *
+ * @param limitOf The longest turn that a call may have, milliseconds of processor time.
+ */
+export async function longTurns(
+  program: Program,
+  calls: Readonly<Record<string, () => Promise<unknown>>>,
+  limitOf: (name: string) => number,
+): Promise<string[]> {
+  const long: string[] = [];
+  for (const [name, call] of Object.entries(calls)) {
+    const turns: number[] = [];
+    do {
+      await longestTurn(program);
+      await call();
+      turns.push(await longestTurn(program));
+    } while (turns.length < 2 || (turns.length < REPEATS && Math.min(...turns) >= limitOf(name)));
+    if (Math.min(...turns) >= limitOf(name) || (turns[0] ?? 0) >= FIRST_TURN_MS)
+      long.push(`${name} held the loop for ${turns.map(Math.round).join(", ")} ms`);
+  }
+  return long;
+}
+
 /** The longest turn of the scheduler's main loop since it was asked last, milliseconds of processor time. */
-export async function longestTurn(program: Program): Promise<number> {
+async function longestTurn(program: Program): Promise<number> {
   const after = program.stdout.length;
   program.kill("SIGWINCH");
   const { value } = await within("the longest turn", 20_000, () =>
