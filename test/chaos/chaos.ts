@@ -3,9 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { openTestDatabase } from "../support/database/postgres.ts";
 import { check, type Findings, type Run } from "./checks.ts";
-import { Fleet, TIMINGS } from "./fleet.ts";
+import { Fleet } from "./fleet.ts";
 import { Producer } from "./producer.ts";
 import { schedule } from "./schedule.ts";
+import { TIMINGS } from "./timings.ts";
 
 /** How a run is made. */
 export interface ChaosOptions {

@@ -1,5 +1,6 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
-import type { Outage, Trouble } from "./fleet.ts";
+import type { Outage } from "./chaos-schedulers.ts";
+import type { Trouble } from "./chaos-workers.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
