@@ -138,7 +138,8 @@ describe("soft watchdogs", () => {
 
   it("a phase that blocks the main loop is reported while it does, in the log and the timeline", async () => {
     const worker = await watched("blocked");
-    const handle = await fleet.client.submit("block", { ms: 4_000 }, { queue: "blocked" });
+    const gate = fleet.gate();
+    const handle = await fleet.client.submit("block", { gate: gate.path }, { queue: "blocked" });
     const [stuck] = await counted(handle.id, "task.inference.stuck", 1);
     assert.equal(stuck?.attributes.warn_after_s, String(WARN / 1_000));
     const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", H);
@@ -147,8 +148,9 @@ describe("soft watchdogs", () => {
     const both = explanation.reasons.find(({ code }) => code === "STUCK_IN_PHASE");
     assert.equal(both && evidence(both).get("loop_blocked"), "true");
     await worker.line("task.inference.stuck", ({ loop_age_ms }) => Number(loop_age_ms) > 500);
-    assert.ok(!worker.lines.some(({ event }) => event === "task.completed"), "told while it was blocked");
+    assert.ok(!worker.lines.some(({ event }) => event === "task.completed"), "reported while it was blocked");
     await fleet.scheduler.program.line("worker.loop_blocked", ({ worker_id }) => worker_id === "blocked");
+    gate.open();
     await handle.result();
     await fleet.scheduler.program.line("worker.loop_unblocked", ({ worker_id }) => worker_id === "blocked");
     const names = await fleet.events(handle.id);
