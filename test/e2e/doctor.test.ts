@@ -129,12 +129,12 @@ describe("muster doctor", () => {
   it("finds work that nobody can run, work that is stuck, and workers at the door", async () => {
     const gate = fleet.gate();
     const orphan = await fleet.client.submit("orphan", {}, { queue: "forgotten" });
-    const held = await fleet.client.submit("gate", { gate: gate.path });
+    const held = await fleet.client.submit("gate", { gate: gate.path }, { watchdogs: { runS: 0.5 } });
     await fleet.eventually(held.id, "accepted");
     const refused = await fleet.worker("stranger", { env: { MUSTER_TOKEN: "wrong" }, waitReady: false });
     await refused.ended;
     await fleet.db.query("update task set create_time = now() - interval '20 minutes'");
-    await fleet.db.query("update task set phase_time = now() - interval '6 minutes' where state = 2");
+    await fleet.db.query("update task set start_time = now() - interval '6 minutes' where state = 2");
     const unserved = await finds("work.unserved");
     assert.match(unserved.summary, /^1 task waits .* orphan in queue forgotten, has waited for 20 min/);
     const stuck = await finds("work.stuck");

@@ -34,7 +34,7 @@ describe("muster top", () => {
 
   it("gets the fleet in one answer, what needs attention first", async () => {
     const gate = fleet.gate();
-    const held = await fleet.client.submit("gate", { gate: gate.path });
+    const held = await fleet.client.submit("gate", { gate: gate.path }, { watchdogs: { runS: 0.5 } });
     await fleet.eventually(held.id, "accepted");
     const failed = await fleet.client.submit("refuse");
     await assert.rejects(failed.result());
@@ -46,7 +46,6 @@ describe("muster top", () => {
     const lost = await fleet.worker("short-lived");
     await lost.end("SIGKILL");
     await fleet.workerReason("short-lived", "LOST", 5_000);
-    await fleet.db.query("update task set phase_time = now() - interval '6 minutes' where state = 2");
     const overview = await within("the overview has it all", SHOWN_MS, async () => {
       const response = await fleet.client.fleet.getOverview({ limit: 3 });
       return response.overview?.stuckCount === 1n ? response.overview : undefined;

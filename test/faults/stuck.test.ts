@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Event, Reason } from "@muster/protocol";
+import { type Check, CheckStatus, type Event, type Reason } from "@muster/protocol";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, H, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
@@ -202,6 +202,11 @@ describe("soft watchdogs", () => {
     const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", SILENT + 2 * H);
     assert.equal(evidence(reason).get("phase"), "none");
     assert.match(reason.summary, /without naming a phase on mute/);
+    await within("the overview and the diagnosis agree", SILENT + 2 * H, async () => {
+      const { overview } = await fleet.client.fleet.getOverview({});
+      const named = overview?.running.some(({ taskId, stuck }) => stuck && taskId === handle.id);
+      return named && (await stuckCheck(fleet)).summary.includes(handle.id) ? true : undefined;
+    });
     await counted(handle.id, "task.run.stuck", 2);
     const log = fleet.scheduler.program;
     const line = await log.line("tasks.stuck", ({ tasks }) => JSON.stringify(tasks).includes(handle.id));
@@ -250,6 +255,45 @@ describe("soft watchdogs", () => {
     gate.open();
   });
 });
+
+it("with --stuck-after 0 nothing that names no phase is stuck, however long it runs", async () => {
+  const fleet = await Fleet.start({ args: ["--stuck-after", "0"] });
+  try {
+    await fleet.worker("patient");
+    const gate = fleet.gate();
+    const held = await fleet.client.submit("gate", { gate: gate.path });
+    await fleet.eventually(held.id, "started");
+    await fleet.db.query(
+      `update task set assign_time = assign_time - interval '1 day', accept_time = accept_time - interval '1 day',
+         start_time = start_time - interval '1 day'`,
+    );
+    // The overview is made anew after what its cache holds has aged; the task then shows the day.
+    const overview = await within("the overview has the task's age", 5_000, async () => {
+      const answer = (await fleet.client.fleet.getOverview({})).overview;
+      return Number(answer?.running[0]?.age?.seconds ?? 0) > 80_000 ? answer : undefined;
+    });
+    assert.equal(overview.value.stuckCount, 0n);
+    assert.equal(overview.value.running[0]?.stuck, false);
+    assert.equal((await stuckCheck(fleet)).status, CheckStatus.OK);
+    const { explanation } = await fleet.client.tasks.explainTask({ taskId: held.id });
+    assert.deepEqual(
+      explanation?.reasons.map(({ code }) => code),
+      ["RUNNING"],
+    );
+    gate.open();
+    await held.result();
+  } finally {
+    await killAll();
+    await fleet.stop();
+  }
+});
+
+async function stuckCheck({ client }: Fleet): Promise<Check> {
+  const { diagnosis } = await client.fleet.diagnose({});
+  const check = diagnosis?.checks.find(({ name }) => name === "work.stuck");
+  assert.ok(check, "the diagnosis has no work.stuck");
+  return check;
+}
 
 function evidence(reason: Reason): Map<string, string> {
   return new Map(reason.evidence.map(({ key, value }) => [key, value]));

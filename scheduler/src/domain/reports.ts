@@ -117,7 +117,7 @@ export interface TaskLine {
   /** Since its phase began, or since it failed. */
   readonly ageMs: number;
   readonly progress: Omit<Progress, "at"> | undefined;
-  /** It is in one phase for longer than it should be. */
+  /** By `stuckOf`, at the scheduler that holds the worker's stream. */
   readonly stuck: boolean;
   readonly failureCode: string;
   readonly failureMessage: string;

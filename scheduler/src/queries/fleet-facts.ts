@@ -2,7 +2,6 @@ import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { type Coverage, CoverageIndex } from "../domain/matching/coverage.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
-import { STUCK_AFTER_MS } from "../domain/tasks/stuck.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { Slices } from "../slices.ts";
 import type { QueueRow, Store } from "../store/store.ts";
@@ -22,7 +21,7 @@ export interface FleetFacts {
 export async function readFleet(store: Store, classes: ClassIndex, limit: number): Promise<FleetFacts> {
   const [now, report, depths, queues, rejected] = await Promise.all([
     store.databaseTime(),
-    store.fleetReport(limit, STUCK_AFTER_MS),
+    store.fleetReport(limit),
     store.depths(),
     store.listQueues(),
     store.listRejectedWorkers(undefined),

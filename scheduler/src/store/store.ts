@@ -249,8 +249,8 @@ export interface Store {
   // For people: read by `muster doctor` and `muster top`.
   inspect(): Promise<DatabaseReport>;
   listSchedulers(): Promise<SchedulerReport[]>;
-  /** Lists of at most `limit`; tasks in one phase for longer than `stuckAfterMs` count as stuck. */
-  fleetReport(limit: number, stuckAfterMs: number): Promise<FleetReport>;
+  /** Lists of at most `limit`. */
+  fleetReport(limit: number): Promise<FleetReport>;
 
   // Upkeep.
   databaseTime(): Promise<Date>;

@@ -134,7 +134,7 @@ describe("the checks of work", () => {
   it("find what is stuck and what failed", () => {
     assert.match(
       look({ fleet: { running: [TASK], stuckCount: 1 } }),
-      /^warning work\.stuck: 1 task has .* t-7 \(ocr\) on w-1, in model_load for 6\.7 min$/,
+      /^warning work\.stuck: 1 task is stuck; the longest is t-7 \(ocr\) on w-1, in model_load for 6\.7 min$/,
     );
     assert.equal(look({ fleet: { running: [TASK] } }), "");
     const failed = { ...TASK, failureCode: "RETRIES_EXHAUSTED", ageMs: 5_000 };

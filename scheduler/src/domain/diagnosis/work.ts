@@ -134,12 +134,12 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
 function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {
   const name = "work.stuck";
   const [oldest] = running;
-  if (stuckCount === 0 || !oldest) return ok(name, "no task has been in one phase for longer than it should");
+  if (stuckCount === 0 || !oldest) return ok(name, "no task is stuck");
   const where = oldest.phase ? `in ${oldest.phase}` : "without a named phase";
   return found(
     "warning",
     name,
-    `${plural(stuckCount, "task", HAS)} been in one phase for longer than it should; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
+    `${plural(stuckCount, "task", IS)} stuck; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
     `muster why t-${oldest.taskId}; nothing is killed unless the task has a hard timeout`,
     running
       .slice(0, Math.min(stuckCount, MAX_NAMED))

@@ -215,7 +215,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
 
     inspect: () => inspectDatabase(db),
     listSchedulers: () => listSchedulers(db),
-    fleetReport: (limit, stuckAfterMs) => fleetReport(db, limit, stuckAfterMs),
+    fleetReport: (limit) => fleetReport(db, limit),
 
     databaseTime: () => databaseTime(db),
     probe: () => probe.once(),

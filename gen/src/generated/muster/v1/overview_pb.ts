@@ -96,7 +96,8 @@ export type Overview = Message<"muster.v1.Overview"> & {
   activeCount: bigint;
 
   /**
-   * Tasks that have been in one phase for longer than is usual.
+   * Tasks that are stuck: in a phase, or without a sign of progress, for longer than the threshold in force (the task's,
+   * the worker's or the scheduler's `--stuck-after` and `--warn-phases`).
    *
    * @generated from field: int64 stuck_count = 11;
    */
@@ -327,7 +328,7 @@ export type TaskOverview = Message<"muster.v1.TaskOverview"> & {
   age?: Duration | undefined;
 
   /**
-   * True when it has been in its phase for longer than is usual.
+   * True when it is stuck, as in `Overview.stuck_count`.
    *
    * @generated from field: bool stuck = 7;
    */

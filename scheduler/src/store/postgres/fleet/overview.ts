@@ -57,20 +57,20 @@ const WORKERS: Statement = {
    limit $1`,
 };
 
-// Stuck is what the scheduler that holds the worker's stream says so of (its verdict goes with the beat), or what
-// is in one phase for very long although nobody does. Reads the whole open table, as the depths do: for people, and not more often than the caller's cache lets it.
+// Whether an attempt is stuck is decided by `stuckOf` at the scheduler that holds the worker's stream, and stored with the
+// worker's heartbeat. Reads the whole open table, as the depths do: for people, not more often than the caller's cache.
 const RUNNING: Statement = {
   name: "overview-running",
   text: `with verdict as (
-    select (v.value ->> 'taskId')::bigint as id
+    select (v.value ->> 'taskId')::bigint as id, (v.value ->> 'epoch')::int as epoch
       from session_lease l cross join lateral jsonb_path_query(l.heartbeat, '$.verdict.stuck[*]') as v(value)),
   aged as (
-    select t.id, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
+    select t.id, t.epoch, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
            extract(epoch from now() - coalesce(t.phase_time, t.start_time, t.accept_time, t.assign_time))::float8 * 1000
              as age_ms
       from task t where t.state in (1, 2)),
   active as (
-    select *, age_ms > $2 or id in (select id from verdict) as stuck from aged)
+    select *, (id, epoch) in (select id, epoch from verdict) as stuck from aged)
   select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms, a.stuck,
          (select count(*) from active where stuck) as stuck_count
     from (select * from active order by stuck desc, age_ms desc limit $1) a
@@ -134,15 +134,15 @@ interface FailureColumns {
   message: string;
 }
 
-/** The fleet in lists of at most `limit`. @param stuckAfterMs In one phase for longer is stuck whatever its watchdogs say. */
-export async function fleetReport(db: Database, limit: number, stuckAfterMs: number): Promise<FleetReport> {
+/** The fleet in lists of at most `limit`. */
+export async function fleetReport(db: Database, limit: number): Promise<FleetReport> {
   const counted = db
     .cold<{ id: number; count: number }>(HELD, [])
     .then((rows) => [int8Array(rows.map(({ id }) => id)), int4Array(rows.map(({ count }) => count))]);
   const [groups, workers, running, failures, counts] = await Promise.all([
     counted.then((lists) => db.cold<GroupColumns>(GROUPS, lists)),
     counted.then((lists) => db.cold<WorkerColumns>(WORKERS, [limit, ...lists])),
-    db.cold<RunningColumns>(RUNNING, [limit, stuckAfterMs]),
+    db.cold<RunningColumns>(RUNNING, [limit]),
     db.cold<FailureColumns>(FAILURES, [limit]),
     db.cold<{ count: number }>(FAILURE_COUNT, []),
   ]);
