@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openFixture, type StoreFixture } from "./fixture.ts";
+import { commitRequest, openFixture, type StoreFixture } from "./fixture.ts";
 
 describe("store: queues with what is in them", () => {
   let fixture: StoreFixture;
@@ -34,6 +34,40 @@ describe("store: queues with what is in them", () => {
     assert.ok((mixed?.oldestReadyAgeMs ?? -1) >= 0);
   });
 
+  it("ages a ready task from when it became ready: its time, a requeue or a retry", async () => {
+    const { db, store, submit, session, claimOne } = fixture;
+    const oldestMs = async () => {
+      const [one] = await store.queueDepths({ name: "aged", limit: 1, maxTypes: 1 });
+      const depth = (await store.depths()).find(({ classId: id }) => id === classId);
+      assert.ok(one?.oldestReadyAgeMs !== undefined && depth?.oldestReadyAgeMs !== undefined);
+      const task = await store.getTask(taskId);
+      assert.ok(task);
+      const ageMs = (await store.databaseTime()).getTime() - task.readyTime.getTime();
+      for (const each of [depth.oldestReadyAgeMs, ageMs])
+        assert.ok(Math.abs(each - one.oldestReadyAgeMs) < 60_000, `${each}, not ${one.oldestReadyAgeMs}`);
+      return one.oldestReadyAgeMs;
+    };
+    const minutes = async (wanted: number, what: string) => {
+      const found = (await oldestMs()) / 60_000;
+      assert.ok(Math.abs(found - wanted) < 1, `${found} minutes ${what}, not ${wanted}`);
+    };
+    const classId = await fixture.classOf("aged", "aged");
+    const [taskId = 0] = await submit("aged", 1, { queue: "aged", delayMs: 3_600_000 });
+    const backdate = (column: string) =>
+      db.query(`update task set ${column} = now() - interval '10 minutes' where id = $1`, [taskId]);
+    await db.query("update task set create_time = now() - interval '2 hours' where id = $1", [taskId]);
+    await backdate("wake_time");
+    await store.wakeDue(10);
+    await minutes(10, "since its time");
+    const attempt = await claimOne(taskId, await session());
+    await store.commitResults([commitRequest(attempt, { kind: "released", reason: "drain" })]);
+    await minutes(0, "since it was released");
+    await backdate("ready_time");
+    await db.query("update task set wake_time = now() + interval '1 hour' where id = $1", [taskId]);
+    await store.retryTask(taskId);
+    await minutes(0, "since it was retried");
+  });
+
   it("goes by name, page by page, and finds one alone", async () => {
     const { store } = fixture;
     await store.setQueuePaused("zzz", "for a test");
@@ -41,7 +75,7 @@ describe("store: queues with what is in them", () => {
     const rest = await store.queueDepths({ afterName: first[0]?.name, limit: 10, maxTypes: 1 });
     assert.deepEqual(
       [...first, ...rest].map(({ name }) => name),
-      ["empty", "mixed", "zzz"],
+      ["aged", "empty", "mixed", "zzz"],
     );
     const [one] = await store.queueDepths({ name: "zzz", limit: 1, maxTypes: 1 });
     assert.deepEqual([one?.pauseReason, one?.typeCount, one?.types], ["for a test", 0, []]);

@@ -311,7 +311,7 @@ export class Explainer {
     const news = { launching, failed: failures, served };
     const told = withRejected(withLaunches(reasons, task, news, now), task, rejected, now);
     // What began before is a reason for this task since it has been ready.
-    const ready = readyTime({ task, lastAttempt: attempts.at(-1), now });
+    const ready = readyTime({ task, now });
     return told.map((reason) =>
       reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
     );

@@ -29,6 +29,7 @@ export const TASK: TaskRecord = {
   sessionId: undefined,
   workerId: undefined,
   createTime: ago(60_000),
+  readyTime: ago(60_000),
   runTime: undefined,
   assignTime: undefined,
   acceptTime: undefined,

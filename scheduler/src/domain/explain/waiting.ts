@@ -330,17 +330,9 @@ function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
   return laterOf(ready, new Date(now.getTime() - match.nearestAgeMs));
 }
 
-/**
- * Since when the task has been ready to start, as far as that is known: its creation, the time it waited for, or the
- * end of its last attempt.
- */
-export function readyTime({
-  task,
-  lastAttempt,
-  now,
-}: Pick<WaitingFacts, "task" | "lastAttempt" | "now">): Date {
-  const returned = laterOf(task.createTime, lastAttempt?.endTime ?? task.createTime);
-  return task.runTime && task.runTime <= now ? laterOf(returned, task.runTime) : returned;
+/** Since when the task has been ready to start; of one whose time has come and that was not woken yet, since its time. */
+export function readyTime({ task, now }: Pick<WaitingFacts, "task" | "now">): Date {
+  return task.runTime && task.runTime <= now ? laterOf(task.readyTime, task.runTime) : task.readyTime;
 }
 
 function laterOf(a: Date, b: Date): Date {

@@ -131,6 +131,8 @@ export interface TaskRecord {
   readonly sessionId: number | undefined;
   readonly workerId: string | undefined;
   readonly createTime: Date;
+  /** When it last became ready to start, by its creation, its time or a requeue; of a task that waits, until its time. */
+  readonly readyTime: Date;
   readonly runTime: Date | undefined;
   readonly assignTime: Date | undefined;
   readonly acceptTime: Date | undefined;

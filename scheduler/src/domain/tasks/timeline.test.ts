@@ -28,6 +28,7 @@ const TASK: TaskRecord = {
   sessionId: undefined,
   workerId: undefined,
   createTime: at(0),
+  readyTime: at(0),
   runTime: undefined,
   assignTime: undefined,
   acceptTime: undefined,

@@ -112,6 +112,7 @@ export interface TaskColumns {
   session_id: number | null;
   worker_id: string | null;
   create_time: Date;
+  ready_time: Date | null;
   wake_time: Date | null;
   assign_time: Date | null;
   accept_time: Date | null;
@@ -158,6 +159,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     sessionId: row.session_id ?? undefined,
     workerId: row.worker_id ?? undefined,
     createTime: row.create_time,
+    readyTime: row.ready_time ?? row.create_time,
     runTime: row.wake_time ?? undefined,
     assignTime: row.assign_time ?? undefined,
     acceptTime: row.accept_time ?? undefined,

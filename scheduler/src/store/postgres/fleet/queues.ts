@@ -37,7 +37,7 @@ const COUNTS = `count(*) filter (where state = 0 and wake_time is null) as ready
          count(*) filter (where state = 0 and wake_time is not null) as scheduled,
          count(*) filter (where state in (1, 2)) as active,
          count(*) filter (where state = 2) as running,
-         extract(epoch from now() - min(create_time) filter (where state = 0 and wake_time is null))::float8 * 1000
+         extract(epoch from now() - min(coalesce(ready_time, create_time)) filter (where state = 0 and wake_time is null))::float8 * 1000
            as oldest_ms`;
 
 const DEPTHS: Statement = {

@@ -113,7 +113,7 @@ const WAKE = {
   name: "task-wake",
   text: `with due as (
     select id from task where wake_time <= now() order by wake_time limit $1 for update skip locked)
-  update task t set wake_time = null from due where t.id = due.id
+  update task t set wake_time = null, ready_time = t.wake_time from due where t.id = due.id
   returning t.id, t.class_id, t.priority`,
 };
 

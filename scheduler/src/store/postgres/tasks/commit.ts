@@ -26,7 +26,7 @@ const REQUEUE: Statement = {
     update task t
        set state = 0, session_id = null, assign_time = null, accept_time = null, start_time = null,
            phase = null, phase_time = null, progress = null,
-           wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
+           ready_time = now(), wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
            attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
            oom_count = t.oom_count + case when old.oom then 1 else 0 end,
            failure = coalesce(old.failure, t.failure), class_id = coalesce(old.class_id, t.class_id),

@@ -13,13 +13,13 @@ import type { Database, Statement } from "../connection/database.ts";
 import { stateNumber, type TaskColumns, toTaskRecord } from "../rows.ts";
 
 const OPEN_COLUMNS = `t.id, t.class_id, t.state, null::text as detail, t.priority, t.content_type, t.headers,
-  t.unique_key, t.options, t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.wake_time,
+  t.unique_key, t.options, t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.ready_time, t.wake_time,
   t.assign_time, t.accept_time, t.start_time, null::timestamptz as finish_time, t.phase, t.phase_time, t.progress,
   null::text as output_content_type, t.failure, null::jsonb as warnings, null::jsonb as metrics,
   null::float8 as run_ms, null::bigint as peak_rss_bytes, t.cancel_time, t.cancel_reason,
   octet_length(t.payload) as payload_bytes, null::int as output_bytes`;
 const ENDED_COLUMNS = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key,
-  t.options, t.attempt_count, t.oom_count, null::jsonb as requeue_counts, t.epoch, t.session_id, t.create_time, null::timestamptz as wake_time,
+  t.options, t.attempt_count, t.oom_count, null::jsonb as requeue_counts, t.epoch, t.session_id, t.create_time, null::timestamptz as ready_time, null::timestamptz as wake_time,
   t.assign_time, t.accept_time, t.start_time, t.finish_time, t.phase, null::timestamptz as phase_time, t.progress,
   t.output_content_type, t.failure, t.warnings, t.metrics, t.run_ms, t.peak_rss_bytes,
   t.cancel_time, t.cancel_reason, octet_length(t.payload) as payload_bytes, octet_length(t.output) as output_bytes`;
@@ -32,7 +32,7 @@ const UNREAD = `array_remove(array[
     case when t.failure ? 'traceback' then 'failure.traceback' end,
     case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
 const LISTED = `t.id, t.class_id, t.state, t.detail, t.priority, t.content_type, t.headers, t.unique_key, t.options,
-  t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.wake_time, t.assign_time,
+  t.attempt_count, t.oom_count, t.requeue_counts, t.epoch, t.session_id, t.create_time, t.ready_time, t.wake_time, t.assign_time,
   t.accept_time, t.start_time, t.finish_time, t.phase, t.phase_time, t.progress, t.output_content_type,
   t.failure - 'traceback' as failure,
   case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then null else t.warnings end as warnings, t.metrics,
@@ -147,7 +147,7 @@ const MAX_MOVES = 100;
 const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
-    update task set wake_time = null where id = $1 and state = 0 and wake_time is not null
+    update task set wake_time = null, ready_time = now() where id = $1 and state = 0 and wake_time is not null
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
   select id, class_id, priority from woken`,
@@ -164,9 +164,10 @@ const RETRY_ENDED: Statement = {
     select id, epoch, attempt_count, session_id, detail, failure, assign_time, accept_time, start_time, finish_time
       from back where session_id is not null),
   ins as (
-    insert into task (id, class_id, priority, state, epoch, create_time, unique_key, content_type, headers, options,
+    insert into task (id, class_id, priority, state, epoch, create_time, ready_time, unique_key, content_type, headers, options,
       failure, payload) overriding system value
-    select id, class_id, priority, 0, epoch, create_time, unique_key, content_type, headers, options, failure, payload
+    select id, class_id, priority, 0, epoch, create_time, now(), unique_key, content_type, headers, options, failure,
+           payload
       from back
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from ins)
