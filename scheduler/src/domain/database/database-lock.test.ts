@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ReasonCode } from "../explain/codes.ts";
 import type { Reason } from "../explain/reason.ts";
 import { DatabaseLockedError, describeLock, lockRemedy, mayBeLocked, withLock } from "./database-lock.ts";
 
@@ -9,7 +10,7 @@ const LOCK = {
   holder: { pid: 4711, application: "psql", state: "idle in transaction", ageMs: 60_000 },
 };
 
-const reason = (code: string): Reason => ({ code, summary: "it waits", evidence: [], remedy: "wait" });
+const reason = (code: ReasonCode): Reason => ({ code, summary: "it waits", evidence: [], remedy: "wait" });
 
 describe("a lock of somebody else", () => {
   it("is told with who waits for how long, and for whom", () => {

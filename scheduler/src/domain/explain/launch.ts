@@ -1,6 +1,7 @@
 import { cutToEnd } from "@muster/common/text";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
 import { hasRegistered, type WorkerRecord } from "../workers/worker.ts";
+import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** Of a process's output, the end that an explanation shows; GetWorker has all that is kept. */
@@ -77,7 +78,12 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
       : "";
   const evidence = exitEvidence(launch, now);
   const since = record.goneTime ?? launch.end.time;
-  const reason = (code: string, summary: string, remedy: string, more: readonly Evidence[] = []): Reason => ({
+  const reason = (
+    code: ReasonCode,
+    summary: string,
+    remedy: string,
+    more: readonly Evidence[] = [],
+  ): Reason => ({
     code,
     summary: `${summary}${requeued}${again.summary}`,
     since,
@@ -141,7 +147,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
 const SEE_OUTPUT = "its last output (log_tail) says why; mend that and start it again";
 
 /** A second word for what the reason before it has told in full. */
-function brief(code: string, summary: string, since: Date, evidence: readonly Evidence[]): Reason {
+function brief(code: ReasonCode, summary: string, since: Date, evidence: readonly Evidence[]): Reason {
   return {
     code,
     summary,

@@ -1,3 +1,5 @@
+import type { ReasonCode } from "./codes.ts";
+
 /** One fact behind a reason. */
 export interface Evidence {
   readonly key: string;
@@ -9,7 +11,7 @@ export interface Evidence {
 
 /** One cause with what it rests on and what to do. */
 export interface Reason {
-  readonly code: string;
+  readonly code: ReasonCode;
   readonly summary: string;
   readonly since?: Date | undefined;
   readonly evidence: readonly Evidence[];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { NO_CLAIMS, REJECTION_CODES, type RejectedWorker } from "../workers/rejected-worker.ts";
+import type { ReasonCode } from "./codes.ts";
 import { explainRejections, withRejected } from "./rejected.ts";
 
 const NOW = new Date("2026-01-02T12:00:00Z");
@@ -58,7 +59,7 @@ describe("why a worker was refused", () => {
 });
 
 describe("a waiting task and the workers at the door", () => {
-  const none = (code: string) => ({ code, summary: "nobody", evidence: [], remedy: "start one" });
+  const none = (code: ReasonCode) => ({ code, summary: "nobody", evidence: [], remedy: "start one" });
   const task = { type: "ocr" };
 
   it("names those that might have run it", () => {
@@ -81,7 +82,7 @@ describe("a waiting task and the workers at the door", () => {
   });
 
   it("leaves alone what a refused worker would not have changed", () => {
-    const same = (code: string, rejected: RejectedWorker[]) =>
+    const same = (code: ReasonCode, rejected: RejectedWorker[]) =>
       assert.deepEqual(withRejected([none(code)], task, rejected, NOW), [none(code)]);
     same("ALL_SLOTS_BUSY", [rejection()]);
     same("NO_WORKERS", []);

@@ -1,4 +1,5 @@
 import type { RejectedWorker, RejectionCode } from "../workers/rejected-worker.ts";
+import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
 /** Rejections older than this say nothing about why a task waits now. */
@@ -8,7 +9,7 @@ const RECENT_MS = 24 * 3_600_000;
 const MAX_NAMED = 5;
 
 /** Codes of waiting tasks that a worker at the door might have changed. */
-const OPEN_TO_WORKERS: ReadonlySet<string> = new Set(["NO_WORKERS", "NO_WORKER_FOR_TYPE"]);
+const OPEN_TO_WORKERS: ReadonlySet<ReasonCode> = new Set(["NO_WORKERS", "NO_WORKER_FOR_TYPE"]);
 
 const WORDS: Readonly<Record<RejectionCode, string>> = {
   BAD_TOKEN: "bad token",

@@ -1,5 +1,6 @@
 import type { TaskRecord } from "../tasks/task.ts";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../workers/launch.ts";
+import type { ReasonCode } from "./codes.ts";
 import { lastPhase, restart } from "./launch.ts";
 import { IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -18,7 +19,7 @@ export interface LaunchNews {
 }
 
 /** Waits that no further worker would end. */
-const NOT_FOR_WANT_OF_WORKERS: ReadonlySet<string> = new Set([
+const NOT_FOR_WANT_OF_WORKERS: ReadonlySet<ReasonCode> = new Set([
   "SCHEDULED_FOR_LATER",
   "WAITING_FOR_RETRY",
   "QUEUE_PAUSED",

@@ -6,6 +6,7 @@ import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
+import type { ReasonCode } from "./codes.ts";
 import { type DispatchFacts, delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
@@ -62,7 +63,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
 }
 
 /** What would still hold the task back when its time has come or its queue goes on. */
-const BLOCKS: ReadonlySet<string> = new Set([
+const BLOCKS: ReadonlySet<ReasonCode> = new Set([
   "NO_WORKERS",
   "NO_WORKER_FOR_TYPE",
   "NO_WORKER_MATCHES_LABELS",

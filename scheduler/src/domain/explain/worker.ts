@@ -1,4 +1,5 @@
 import { LOOP_BLOCKED_MS, type WorkerRecord } from "../workers/worker.ts";
+import type { ReasonCode } from "./codes.ts";
 import type { FleetMember } from "./fleet.ts";
 import { processOf } from "./given-out.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
@@ -195,7 +196,7 @@ export function explainGone(
   end: EndFacts = { silentMs: undefined, held: undefined },
 ): Reason {
   const since = record.goneTime;
-  const reason = (code: string, summary: string, remedy: string, evidence: Evidence[] = []): Reason => ({
+  const reason = (code: ReasonCode, summary: string, remedy: string, evidence: Evidence[] = []): Reason => ({
     code,
     summary,
     since,

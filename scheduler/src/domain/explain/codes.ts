@@ -1,0 +1,219 @@
+/**
+ * The codes of explanations: the type of `Reason.code`, and the tables of docs/explanations.md (written by
+ * test/scripts/explanation-tables.ts, compared by a test).
+ */
+
+/** What a code means, and what a person can do; without `remedy` where the table has no such column. */
+export interface CodeEntry {
+  readonly means: string;
+  readonly remedy?: string;
+}
+
+type Codes = Readonly<Record<string, CodeEntry>>;
+
+/** A task that waits. */
+export const WAITING_CODES = {
+  SCHEDULED_FOR_LATER: {
+    means: "it was submitted with a delay or a start time",
+    remedy: "it starts by itself; `muster retry ID` starts it now",
+  },
+  ACCEPT_TIMED_OUT: {
+    means:
+      "a worker did not accept it within the accept deadline; shows how often, the last worker, and when it is assigned again. The wait grows from 1 s to 5 min",
+    remedy: "check the log of the named worker",
+  },
+  WAITING_FOR_RETRY: {
+    means: "an attempt failed and the backoff runs; the last error is in the evidence",
+    remedy: "it runs again by itself; `muster retry ID` runs it now",
+  },
+  QUEUE_PAUSED: {
+    means: "its queue is paused; shows the reason that was given",
+    remedy: "`muster queue resume NAME`",
+  },
+  NO_WORKERS: {
+    means: "no worker is connected; shows when the last one was seen and which were refused recently",
+    remedy: "start a worker, or correct what the refused workers send",
+  },
+  NO_WORKER_FOR_TYPE: {
+    means: "no worker has a handler for the type (similar names are shown), or none takes from the queue",
+    remedy: "start a worker that does, or cancel the task and submit it with the right type",
+  },
+  NO_WORKER_MATCHES_LABELS: {
+    means: "workers match except for a label; shows which values they have",
+    remedy: "start a worker with the label, or submit without it",
+  },
+  RESOURCE_NOT_LOADED: {
+    means:
+      "workers match but have not loaded a resource that the task requires; shows which worker was asked how long ago, its progress, and why loading failed",
+    remedy:
+      "wait; fix what the error names; where no worker can load it, start one that has it or can load it",
+  },
+  WORKERS_STARTING: {
+    means:
+      "workers that match are starting, or were launched and have not connected yet; shows the last phase of each, its age, and the time left to register. What a launched worker will serve is known when it registers; until then it is inferred from earlier workers of its id or pool, and the explanation states when there are none",
+    remedy: "wait; `muster why WORKER` for one whose phase does not change",
+  },
+  WORKERS_FAILED_TO_START: {
+    means:
+      "launched workers ended badly and have not been started again; shows how each ended and when it is started again",
+    remedy: "`muster why WORKER` has the cause and the last output",
+  },
+  WORKER_SUSPECT: {
+    means: "the workers that match have stopped answering",
+    remedy: "wait until the grace is over, or start another worker",
+  },
+  WORKERS_DRAINING: {
+    means: "the workers that match are draining",
+    remedy: "start a worker to replace them",
+  },
+  WORKERS_PAUSED: {
+    means: "the workers that match have paused; shows why",
+    remedy: "check what uses their memory or CPU",
+  },
+  ALL_SLOTS_BUSY: { means: "all slots that match are taken; shows by what", remedy: "wait, or add workers" },
+  RUNS_ALONE: {
+    means:
+      "worker processes died while the task ran and which task caused it is uncertain, so it runs next in a process without other tasks; or a worker that could run it is reserved for such a task. Shows which, and what it still holds",
+    remedy: "wait, or start another worker",
+  },
+  DATABASE_UNAVAILABLE: {
+    means:
+      "PostgreSQL cannot be reached, is read-only, or a lock of another session blocks Muster; shows for how long, the last error or the holder of the lock, and what runs meanwhile",
+    remedy: "restore PostgreSQL, or end the session that holds the lock; Muster continues by itself",
+  },
+  DISPATCH_DELAYED: {
+    means:
+      "a worker can take it: its assignment is next, older tasks go first, a lock in the database blocks the claim (the holder is shown), the worker is connected to another scheduler, or it left its last assignment unanswered",
+    remedy: "follow the remedy; none is needed unless it lasts",
+  },
+} as const satisfies Codes;
+
+/** A task that was assigned. */
+export const ASSIGNED_CODES = {
+  AWAITING_ACCEPT: {
+    means:
+      "the worker has not answered the assignment; shows the time left until the assignment is withdrawn",
+    remedy: "none: after the accept deadline another worker gets it, and it costs no attempt",
+  },
+  AWAITING_START: {
+    means: "the worker accepted it and has not reported the start of its handler",
+    remedy: "it starts when a slot is free there; check the worker if it lasts",
+  },
+  RUNNING: {
+    means: "shows phase, its age and progress",
+    remedy:
+      "none, unless its handler waits for a task that needs a slot of the same workers: the remedy says so when tasks do",
+  },
+  STUCK_IN_PHASE: {
+    means:
+      "it exceeds the threshold of its soft watchdog; shows phase, time, threshold, progress, and whether the loop is blocked",
+    remedy: "it is not killed: check the worker's log; cancel it, or raise the threshold",
+  },
+  MISSING_AT_WORKER: {
+    means: "the worker accepted it, and its heartbeats no longer list it",
+    remedy: "it is requeued after a lease; look for a fault in the worker",
+  },
+  LOOP_BLOCKED: {
+    means:
+      "the worker sends heartbeats, but its main loop is blocked: it is alive, and the task keeps its attempt",
+    remedy: "move the computation to a thread; stop the named process if it never ends",
+  },
+  WORKER_SUSPECT: {
+    means: "the worker that holds it has stopped answering",
+    remedy: "the worker reconnects, or the task is requeued",
+  },
+  CANCELLING: {
+    means: "a cancellation was requested and the handler has not returned; it keeps its slot until it does",
+    remedy:
+      "let the handler observe `ctx.signal`; otherwise stop the named process, and the task is cancelled",
+  },
+  TIMING_OUT: {
+    means:
+      "its run timeout, or that of its phase, has expired and the handler has not returned; shows which, since when and for how long. It never ends as a success",
+    remedy: "let the handler observe `ctx.signal`; otherwise stop the named process",
+  },
+  RESULT_PENDING: {
+    means: "the handler has returned; the commit is due, or waits for a lock whose holder is shown",
+    remedy: "none; end the session that holds the lock",
+  },
+} as const satisfies Codes;
+
+/** A task that ended. */
+export const ENDED_CODES = {
+  SUCCEEDED: { means: "the work is done" },
+  SUCCEEDED_WITH_WARNINGS: { means: "the work is done, but secondary steps failed; each is named" },
+  FAILED: { means: "it failed with the code and message shown, and could not be retried" },
+  POISONED: {
+    means:
+      "three worker processes died while it ran, the last one while it ran alone or as the worker itself reported; shows the workers and how each attempt ended",
+  },
+  RETRIES_EXHAUSTED: { means: "it failed as often as its retry policy allows; shows how each attempt ended" },
+  CANCELLED: { means: "it was cancelled; shows by whom and why, as the caller gave it" },
+} as const satisfies Codes;
+
+/** A worker. */
+export const WORKER_CODES = {
+  WAITING_FOR_CONNECTION: {
+    means:
+      "launched and not registered yet; shows the last phase, its age, the last dial error and the time left",
+  },
+  LAUNCH_FAILED: {
+    means: "its command could not be started, or ended before it registered; shows exit code and last output",
+  },
+  STARTUP_TIMEOUT: { means: "it did not register in time; shows the last phase and the last dial error" },
+  STARTING: { means: "registered, and its startup is not finished; shows its phases" },
+  IDLE_NO_WORK: { means: "ready, and no task waits" },
+  IDLE_NOT_ELIGIBLE: {
+    means: "ready, and tasks wait that it cannot run; shows the number of tasks and the filter for each kind",
+  },
+  DISPATCH_DELAYED: {
+    means:
+      "ready, and a task waits that it may run: the next is about to be assigned to it, or to another worker that may run it",
+  },
+  RESOURCE_NOT_LOADED: {
+    means:
+      "it was asked to load a resource that tasks wait for and has not loaded it yet; shows its last error",
+  },
+  DATABASE_UNAVAILABLE: { means: "PostgreSQL cannot be used; what the worker holds continues" },
+  BUSY: {
+    means:
+      "holds the attempts shown: running, accepted but not listed in its heartbeats, not accepted yet, and results that are not committed yet",
+  },
+  REVOKED_RUNNING: {
+    means: "handlers of revoked attempts have not returned and occupy its slots; shows which and since when",
+  },
+  STUCK_IN_PHASE: { means: "an attempt that it runs is stuck; shows which" },
+  MISSING_AT_WORKER: { means: "it accepted attempts that its heartbeats do not list" },
+  LOOP_BLOCKED: { means: "a handler blocks its main loop; heartbeats continue from their own thread" },
+  PAUSED: { means: "it asked for no new work" },
+  DRAINING: { means: "takes no new work, and ends when what it holds has ended" },
+  SUSPECT: { means: "its stream dropped or its heartbeats stopped; the grace runs" },
+  LOST: { means: "grace and lease expired; what it held was requeued" },
+  FATAL: { means: "it reported the exception shown and ended" },
+  ID_CONTESTED: {
+    means: "two live processes use its worker id; shows machine and pid of both, and which one waits",
+  },
+  SUPERSEDED: { means: "a newer process took over its worker id" },
+  KILLED: { means: "a signal ended it, as its supervisor reported; what it held was requeued at once" },
+  OOM_KILLED: {
+    means:
+      "it ran out of memory, as its supervisor reported; shows the evidence, and its tasks are retried on their memory budget",
+  },
+  EXITED: { means: "it ended in an orderly way, or with the exit code and last output shown" },
+  BAD_TOKEN: {
+    means: "it was refused: it sent no token, or not this scheduler's; shows how often, when and from where",
+  },
+  VERSION_MISMATCH: {
+    means:
+      "it was refused: it speaks another version of the protocol; shows both versions and which side to upgrade",
+  },
+  INVALID_HELLO: { means: "it was refused: its first message was no `Hello`, or one with the fault shown" },
+  HELLO_TIMEOUT: { means: "it was refused: it opened a stream and sent no `Hello` in time" },
+} as const satisfies Codes;
+
+/** A stable code of an explanation's reason. */
+export type ReasonCode =
+  | keyof typeof WAITING_CODES
+  | keyof typeof ASSIGNED_CODES
+  | keyof typeof ENDED_CODES
+  | keyof typeof WORKER_CODES;
