@@ -1,8 +1,13 @@
 /** Names in the protos: none is a reserved word, or a member of generated code, in a language that porters generate for. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod } from "@bufbuild/protobuf";
 import * as protocol from "@muster/protocol";
+import { FAILURE_CODE } from "../../scheduler/src/domain/tasks/failure.ts";
+import { NAME, WORKER_ID } from "../../scheduler/src/rpc/convert/values/names.ts";
+import { ROOT } from "../support/repo/checks.ts";
 import { type Case, RESERVED_WORDS, type ReservedWords } from "./reserved-words.ts";
 
 const FILES = Object.values(protocol).filter(
@@ -120,3 +125,16 @@ function inCase(snake: string, wanted: Case): string {
   const camel = snake.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
   return wanted === "camel" ? camel : `${camel.charAt(0).toUpperCase()}${camel.slice(1)}`;
 }
+
+describe("forms of names in the protos' comments", () => {
+  it("are those that the scheduler checks: failure code, task type, worker id, launch id", async () => {
+    const protos = await Promise.all(
+      ["failure", "task", "worker_service"].map((name) =>
+        readFile(join(ROOT, "proto", "muster", "v1", `${name}.proto`), "utf8"),
+      ),
+    );
+    const given = protos.join("").match(/(?<=`)\[A-Z[^`]*(?=`)/g);
+    const checked = [FAILURE_CODE, NAME, WORKER_ID, NAME].map(({ source }) => source.slice(1, -1));
+    assert.deepEqual(given, checked);
+  });
+});
