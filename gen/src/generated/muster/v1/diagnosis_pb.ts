@@ -17,13 +17,13 @@ export const file_muster_v1_diagnosis: GenFile = /*@__PURE__*/
   fileDesc("ChltdXN0ZXIvdjEvZGlhZ25vc2lzLnByb3RvEgltdXN0ZXIudjEiwQEKCURpYWdub3NpcxIUCgxzY2hlZHVsZXJfaWQYASABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAiABKAkSMgoOc2NoZWR1bGVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKBmNoZWNrcxgEIAMoCzIQLm11c3Rlci52MS5DaGVjaxItCghzZXR0aW5ncxgFIAMoCzIbLm11c3Rlci52MS5FZmZlY3RpdmVTZXR0aW5nIoUBCgVDaGVjaxIMCgRuYW1lGAEgASgJEiYKBnN0YXR1cxgCIAEoDjIWLm11c3Rlci52MS5DaGVja1N0YXR1cxIPCgdzdW1tYXJ5GAMgASgJEiUKCGV2aWRlbmNlGAQgAygLMhMubXVzdGVyLnYxLkV2aWRlbmNlEg4KBnJlbWVkeRgFIAEoCSJRChBFZmZlY3RpdmVTZXR0aW5nEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkSDgoGc291cmNlGAMgASgJEhAKCHZhcmlhYmxlGAQgASgJKqQBCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIVChFDSEVDS19TVEFUVVNfTk9URRACEhgKFENIRUNLX1NUQVRVU19XQVJOSU5HEAMSFwoTQ0hFQ0tfU1RBVFVTX0ZBSUxFRBAEEhgKFENIRUNLX1NUQVRVU19TS0lQUEVEEAViBnByb3RvMw", [file_google_protobuf_timestamp, file_muster_v1_explanation]);
 
 /**
- * What one look at a scheduler and all that it depends on has found.
+ * The findings about a scheduler and everything that it depends on.
  *
  * @generated from message muster.v1.Diagnosis
  */
 export type Diagnosis = Message<"muster.v1.Diagnosis"> & {
   /**
-   * Scheduler that looked; empty when none could be reached.
+   * Scheduler that ran the checks; empty when none could be reached.
    *
    * @generated from field: string scheduler_id = 1;
    */
@@ -37,14 +37,14 @@ export type Diagnosis = Message<"muster.v1.Diagnosis"> & {
   schedulerVersion: string;
 
   /**
-   * Its own clock when it looked.
+   * Its own clock at that time.
    *
    * @generated from field: google.protobuf.Timestamp scheduler_time = 3;
    */
   schedulerTime?: Timestamp | undefined;
 
   /**
-   * Every check, in the order in which people read them: connection, database, clocks, schedulers,
+   * Every check, in reading order: connection, database, clocks, schedulers,
    * versions, work.
    *
    * @generated from field: repeated muster.v1.Check checks = 4;
@@ -67,7 +67,7 @@ export const DiagnosisSchema: GenMessage<Diagnosis> = /*@__PURE__*/
   messageDesc(file_muster_v1_diagnosis, 0);
 
 /**
- * One thing that was looked at.
+ * One check.
  *
  * @generated from message muster.v1.Check
  */
@@ -102,7 +102,7 @@ export type Check = Message<"muster.v1.Check"> & {
   evidence: Evidence[];
 
   /**
-   * What a person can do; empty when there is nothing to do.
+   * What to do; empty when there is nothing to do.
    *
    * @generated from field: string remedy = 5;
    */
@@ -179,7 +179,7 @@ export const CheckStatus = {
   OK: 1,
 
   /**
-   * Worth knowing; nothing is wrong.
+   * A notable fact; nothing is wrong.
    *
    * @generated from enum value: CHECK_STATUS_NOTE = 2;
    */
@@ -200,7 +200,7 @@ export const CheckStatus = {
   FAILED: 4,
 
   /**
-   * Could not be looked at, because of what another check found.
+   * Could not run, because of what another check found.
    *
    * @generated from enum value: CHECK_STATUS_SKIPPED = 5;
    */

@@ -15,7 +15,7 @@ export const file_muster_v1_explanation: GenFile = /*@__PURE__*/
   fileDesc("ChttdXN0ZXIvdjEvZXhwbGFuYXRpb24ucHJvdG8SCW11c3Rlci52MSJRCgtFeHBsYW5hdGlvbhIPCgdzdWJqZWN0GAEgASgJEg0KBXN0YXRlGAIgASgJEiIKB3JlYXNvbnMYAyADKAsyES5tdXN0ZXIudjEuUmVhc29uIokBCgZSZWFzb24SDAoEY29kZRgBIAEoCRIPCgdzdW1tYXJ5GAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCghldmlkZW5jZRgEIAMoCzITLm11c3Rlci52MS5FdmlkZW5jZRIOCgZyZW1lZHkYBSABKAkiXgoIRXZpZGVuY2USCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEg4KBnNvdXJjZRgDIAEoCRImCgNhZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25iBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Why something stands where it stands, most important reason first.
+ * Why a task, worker or queue is in its state, most important reason first.
  *
  * @generated from message muster.v1.Explanation
  */
@@ -50,7 +50,7 @@ export const ExplanationSchema: GenMessage<Explanation> = /*@__PURE__*/
   messageDesc(file_muster_v1_explanation, 0);
 
 /**
- * One cause with what it rests on and what to do.
+ * One cause with its evidence and what to do.
  *
  * @generated from message muster.v1.Reason
  */
@@ -84,7 +84,7 @@ export type Reason = Message<"muster.v1.Reason"> & {
   evidence: Evidence[];
 
   /**
-   * What a person can do, or that it resolves itself and when.
+   * What to do, or that it resolves by itself and when.
    *
    * @generated from field: string remedy = 5;
    */
@@ -120,14 +120,14 @@ export type Evidence = Message<"muster.v1.Evidence"> & {
 
   /**
    * Where it comes from: `matcher`, `heartbeat`, `database`, `launch`, `event`, or `hello` for what a refused
-   * worker said of itself.
+   * worker sent in its `Hello`.
    *
    * @generated from field: string source = 3;
    */
   source: string;
 
   /**
-   * How old it is; unset when it is as of now.
+   * Its age; unset when it is current.
    *
    * @generated from field: google.protobuf.Duration age = 4;
    */

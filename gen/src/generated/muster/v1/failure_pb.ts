@@ -29,7 +29,7 @@ export type Failure = Message<"muster.v1.Failure"> & {
 
   /**
    * Stable upper-case code, for example `NON_RETRYABLE`, `RETRIES_EXHAUSTED`, `TIMED_OUT`,
-   * `DEADLINE_BEFORE_START`, `RESULT_TOO_LARGE`, or a code of the handler's own. Matches
+   * `DEADLINE_BEFORE_START`, `RESULT_TOO_LARGE`, or a code that the handler chose. Matches
    * `[A-Z][A-Z0-9_]{0,63}`.
    *
    * @generated from field: string code = 2;
@@ -45,7 +45,7 @@ export type Failure = Message<"muster.v1.Failure"> & {
   message: string;
 
   /**
-   * Stack trace or other detail, for people who may see the task's data. At most 64 KiB; longer text
+   * Stack trace or other detail, for those who may see the task's data. At most 64 KiB; longer text
    * is cut by the receiver.
    *
    * @generated from field: string traceback = 4;

@@ -194,7 +194,7 @@ export type DrainWorkerRequest = Message<"muster.v1.DrainWorkerRequest"> & {
   workerId: string;
 
   /**
-   * Who and why, for people.
+   * Who asks and why, as text.
    *
    * @generated from field: string reason = 2;
    */
@@ -348,7 +348,7 @@ export type PauseQueueRequest = Message<"muster.v1.PauseQueueRequest"> & {
   queue: string;
 
   /**
-   * Who and why, for people; at most 1 KiB.
+   * Who asks and why, as text; at most 1 KiB.
    *
    * @generated from field: string reason = 2;
    */
@@ -714,8 +714,8 @@ export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@_
  */
 export const FleetService: GenService<{
   /**
-   * Workers, newest first: the living, and the gone for as long as their tombstones are kept; after them
-   * those that were refused and have no living process of their name. Peers that did not speak the protocol
+   * Workers, newest first: the live ones, and the gone ones for as long as their records are kept; after them
+   * those that were refused and have no live process of their name. Peers that did not speak the protocol
    * (INVALID_HELLO, HELLO_TIMEOUT) are listed only when the state REFUSED is asked for.
    *
    * @generated from rpc muster.v1.FleetService.ListWorkers
@@ -736,7 +736,7 @@ export const FleetService: GenService<{
     output: typeof GetWorkerResponseSchema;
   },
   /**
-   * Why the worker does what it does, or does nothing. NOT_FOUND.
+   * Why the worker is in its state, or idle. NOT_FOUND.
    *
    * @generated from rpc muster.v1.FleetService.ExplainWorker
    */
@@ -766,7 +766,7 @@ export const FleetService: GenService<{
     output: typeof ListQueuesResponseSchema;
   },
   /**
-   * Why nothing, or not everything, of the queue moves. NOT_FOUND (`QUEUE_NOT_FOUND`).
+   * Why tasks of the queue wait. NOT_FOUND (`QUEUE_NOT_FOUND`).
    *
    * @generated from rpc muster.v1.FleetService.ExplainQueue
    */
@@ -776,7 +776,7 @@ export const FleetService: GenService<{
     output: typeof ExplainQueueResponseSchema;
   },
   /**
-   * Gives out nothing of the queue until it is resumed; what runs goes on.
+   * Assigns no task of the queue until it is resumed; running tasks continue.
    *
    * @generated from rpc muster.v1.FleetService.PauseQueue
    */
@@ -827,7 +827,7 @@ export const FleetService: GenService<{
     output: typeof WatchEventsResponseSchema;
   },
   /**
-   * Looks at everything that the scheduler depends on and at what stands still. Answers without a
+   * Checks everything that the scheduler depends on, and the tasks and workers that do not progress. Answers without a
    * database too: that is one of its findings.
    *
    * @generated from rpc muster.v1.FleetService.Diagnose

@@ -25,8 +25,8 @@ export const file_muster_v1_overview: GenFile = /*@__PURE__*/
  */
 export type Overview = Message<"muster.v1.Overview"> & {
   /**
-   * When it was read, by the database's clock. An overview may be handed to several callers, so this may
-   * be a moment ago.
+   * When it was read, by the database's clock. Concurrent callers may share an overview, so this may be
+   * a moment ago.
    *
    * @generated from field: google.protobuf.Timestamp read_time = 1;
    */
@@ -47,7 +47,7 @@ export type Overview = Message<"muster.v1.Overview"> & {
   schedulerVersion: string;
 
   /**
-   * Schedulers that live on this database.
+   * Schedulers that use this database now.
    *
    * @generated from field: int32 scheduler_count = 4;
    */
@@ -61,7 +61,7 @@ export type Overview = Message<"muster.v1.Overview"> & {
   workerStates: WorkerStateCount[];
 
   /**
-   * Slots of the living workers.
+   * Slots of the live workers.
    *
    * @generated from field: int64 slot_count = 6;
    */
@@ -89,7 +89,7 @@ export type Overview = Message<"muster.v1.Overview"> & {
   scheduledCount: bigint;
 
   /**
-   * Tasks that were given out.
+   * Tasks that are assigned or running.
    *
    * @generated from field: int64 active_count = 10;
    */
@@ -132,7 +132,7 @@ export type Overview = Message<"muster.v1.Overview"> & {
   workers: WorkerOverview[];
 
   /**
-   * Tasks that were given out, those longest in their phase first.
+   * Tasks that are assigned or running, those longest in their phase first.
    *
    * @generated from field: repeated muster.v1.TaskOverview running = 16;
    */
@@ -195,7 +195,7 @@ export type QueueOverview = Message<"muster.v1.QueueOverview"> & {
   queue?: Queue | undefined;
 
   /**
-   * Ready tasks for which no living worker has a handler that suits.
+   * Ready tasks for which no live worker has a matching handler.
    *
    * @generated from field: int64 unservable_count = 2;
    */
@@ -230,7 +230,7 @@ export type WorkerOverview = Message<"muster.v1.WorkerOverview"> & {
   workerId: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: muster.v1.WorkerState state = 2;
    */
@@ -265,7 +265,7 @@ export type WorkerOverview = Message<"muster.v1.WorkerOverview"> & {
   pool: string;
 
   /**
-   * How long it has been silent; unset when unknown.
+   * Since its last heartbeat; unset when unknown.
    *
    * @generated from field: google.protobuf.Duration heartbeat_age = 7;
    */

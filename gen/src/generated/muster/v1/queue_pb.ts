@@ -28,7 +28,7 @@ export type Queue = Message<"muster.v1.Queue"> & {
   name: string;
 
   /**
-   * True while nothing of it is given out.
+   * True while none of its tasks are assigned.
    *
    * @generated from field: bool paused = 2;
    */
@@ -63,7 +63,7 @@ export type Queue = Message<"muster.v1.Queue"> & {
   scheduledCount: bigint;
 
   /**
-   * Tasks given out and not ended.
+   * Tasks assigned and not ended.
    *
    * @generated from field: int64 active_count = 7;
    */
@@ -127,7 +127,7 @@ export type QueueTypeDepth = Message<"muster.v1.QueueTypeDepth"> & {
   scheduledCount: bigint;
 
   /**
-   * Tasks given out and not ended.
+   * Tasks assigned and not ended.
    *
    * @generated from field: int64 active_count = 4;
    */

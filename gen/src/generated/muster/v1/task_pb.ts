@@ -38,7 +38,7 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
   queue: string;
 
   /**
-   * The handler's input; the scheduler never looks inside. At most the scheduler's payload limit
+   * The handler's input; the scheduler never reads it. At most the scheduler's payload limit
    * (1 MiB by default); a larger one is refused with PAYLOAD_TOO_LARGE.
    *
    * @generated from field: bytes payload = 3;
@@ -200,7 +200,7 @@ export type RetryPolicy = Message<"muster.v1.RetryPolicy"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Deaths of the worker by memory that the task may cause before it fails; unset means 1. Counted
+   * Times that the task may exhaust the memory of its worker before it fails; unset means 1. Counted
    * apart from `max_retry_count`.
    *
    * @generated from field: optional int32 max_out_of_memory_count = 4;
@@ -315,7 +315,7 @@ export const TaskTimeoutsSchema: GenMessage<TaskTimeouts> = /*@__PURE__*/
   messageDesc(file_muster_v1_task, 5);
 
 /**
- * When the soft watchdogs speak up. They warn, again and again at growing intervals, and never end a task.
+ * Thresholds of the soft watchdogs. They warn, repeatedly at growing intervals, and never end a task.
  *
  * @generated from message muster.v1.TaskWatchdogs
  */
@@ -351,7 +351,7 @@ export const TaskWatchdogsSchema: GenMessage<TaskWatchdogs> = /*@__PURE__*/
  */
 export type Task = Message<"muster.v1.Task"> & {
   /**
-   * Public id, for example `t-1042`. Opaque: compare it, do not take it apart.
+   * Public id, for example `t-1042`. Opaque: compare it, do not parse it.
    *
    * @generated from field: string id = 1;
    */
@@ -372,7 +372,7 @@ export type Task = Message<"muster.v1.Task"> & {
   taskType: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: muster.v1.TaskState state = 4;
    */
@@ -762,8 +762,8 @@ export type Attempt = Message<"muster.v1.Attempt"> & {
   id: string;
 
   /**
-   * 1 for the first that counts against the retry policy; a try that was given back without blame
-   * repeats the number.
+   * 1 for the first that counts against the retry policy; a released attempt repeats the
+   * number.
    *
    * @generated from field: int32 number = 2;
    */
@@ -791,7 +791,7 @@ export type Attempt = Message<"muster.v1.Attempt"> & {
   failure?: Failure | undefined;
 
   /**
-   * When it was given out.
+   * When it was assigned.
    *
    * @generated from field: google.protobuf.Timestamp assign_time = 6;
    */
@@ -827,7 +827,7 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_muster_v1_task, 11);
 
 /**
- * Where a task stands.
+ * The state of a task.
  *
  * @generated from enum muster.v1.TaskState
  */
@@ -875,7 +875,7 @@ export const TaskState = {
   FAILED: 5,
 
   /**
-   * Ended because somebody asked for it.
+   * Ended by a request to cancel it.
    *
    * @generated from enum value: TASK_STATE_CANCELLED = 6;
    */
@@ -883,7 +883,7 @@ export const TaskState = {
 } as const;
 
 /**
- * Where a task stands.
+ * The state of a task.
  *
  * @generated from enum muster.v1.TaskState
  */

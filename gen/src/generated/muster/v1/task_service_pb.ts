@@ -102,7 +102,7 @@ export type SubmitStreamResponse = Message<"muster.v1.SubmitStreamResponse"> & {
   requestId: bigint;
 
   /**
-   * What became of it. One without either is of a newer scheduler and says nothing that an older caller knows.
+   * What became of it. A response without either comes from a newer scheduler and has no meaning for an older caller.
    *
    * @generated from oneof muster.v1.SubmitStreamResponse.outcome
    */
@@ -146,7 +146,7 @@ export type SubmitRefused = Message<"muster.v1.SubmitRefused"> & {
   code: number;
 
   /**
-   * What is wrong, for people.
+   * What is wrong, as text.
    *
    * @generated from field: string message = 2;
    */
@@ -342,7 +342,7 @@ export type CancelTaskRequest = Message<"muster.v1.CancelTaskRequest"> & {
   taskId: string;
 
   /**
-   * Who and why, for people; at most 1 KiB.
+   * Who asks and why, as text; at most 1 KiB.
    *
    * @generated from field: string reason = 2;
    */
@@ -554,7 +554,7 @@ export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__P
   messageDesc(file_muster_v1_task_service, 18);
 
 /**
- * What producers use: submit tasks, follow them, end them, and ask why one does not move.
+ * The API of producers: submit tasks, follow them, end them, and ask why one does not progress.
  *
  * Errors carry google.rpc.ErrorInfo with domain `muster` and a stable reason, google.rpc.RetryInfo
  * where trying again makes sense, and google.rpc.BadRequest for bad input.
@@ -647,7 +647,7 @@ export const TaskService: GenService<{
     output: typeof WatchTaskResponseSchema;
   },
   /**
-   * Why the task stands where it stands. NOT_FOUND.
+   * Why the task is in its state. NOT_FOUND.
    *
    * @generated from rpc muster.v1.TaskService.ExplainTask
    */

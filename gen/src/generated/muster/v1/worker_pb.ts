@@ -184,7 +184,7 @@ export type Worker = Message<"muster.v1.Worker"> & {
   sessionId: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: muster.v1.WorkerState state = 3;
    */
@@ -276,7 +276,7 @@ export type Worker = Message<"muster.v1.Worker"> & {
   connectTime?: Timestamp | undefined;
 
   /**
-   * When its last beat arrived.
+   * When its last heartbeat arrived.
    *
    * @generated from field: google.protobuf.Timestamp heartbeat_time = 16;
    */
@@ -297,7 +297,7 @@ export type Worker = Message<"muster.v1.Worker"> & {
   startupPhases: StartupPhase[];
 
   /**
-   * What its last beat said.
+   * Its last heartbeat.
    *
    * @generated from field: muster.v1.Heartbeat last_heartbeat = 19;
    */
@@ -376,7 +376,7 @@ export type WorkerRefusal = Message<"muster.v1.WorkerRefusal"> & {
   code: string;
 
   /**
-   * What the worker was told the last time.
+   * Message of the last refusal.
    *
    * @generated from field: string message = 2;
    */
@@ -461,13 +461,13 @@ export const WorkerRefusalSchema: GenMessage<WorkerRefusal> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 4);
 
 /**
- * The beat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
+ * A heartbeat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
  *
  * @generated from message muster.v1.Heartbeat
  */
 export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
   /**
-   * Grows by one with each beat of a session; the scheduler's HeartbeatAck repeats it.
+   * Grows by one with each heartbeat of a session; the scheduler's HeartbeatAck repeats it.
    *
    * @generated from field: int64 sequence = 1;
    */
@@ -488,21 +488,21 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
   running: RunningAttempt[];
 
   /**
-   * Since the main loop last turned; large means that a handler blocks it.
+   * Since the last turn of the event loop; large means that a handler blocks it.
    *
    * @generated from field: google.protobuf.Duration event_loop_age = 4;
    */
   eventLoopAge?: Duration | undefined;
 
   /**
-   * 99th percentile of the main loop's delay since the last beat.
+   * 99th percentile of the event loop's delay since the last heartbeat.
    *
    * @generated from field: google.protobuf.Duration event_loop_delay_p99 = 5;
    */
   eventLoopDelayP99?: Duration | undefined;
 
   /**
-   * Processor time used since the last beat, as a share of one processor (1.0 is one core).
+   * Processor time used since the last heartbeat, as a share of one processor (1.0 is one core).
    *
    * @generated from field: double cpu_usage = 6;
    */
@@ -758,7 +758,7 @@ export const StuckPhaseSchema: GenMessage<StuckPhase> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 8);
 
 /**
- * A worker process's last words.
+ * A fatal error, reported by the worker process before it ends.
  *
  * @generated from message muster.v1.WorkerFatal
  */
@@ -885,14 +885,14 @@ export type Launch = Message<"muster.v1.Launch"> & {
   launchTime?: Timestamp | undefined;
 
   /**
-   * When its supervisor was last heard of.
+   * When its supervisor last reported.
    *
    * @generated from field: google.protobuf.Timestamp report_time = 10;
    */
   reportTime?: Timestamp | undefined;
 
   /**
-   * True when the supervisor should have been heard of since: it, its machine or its network is gone.
+   * True when a report of the supervisor is overdue: the supervisor, its machine or its network is gone.
    *
    * @generated from field: bool supervisor_silent = 11;
    */
@@ -1040,7 +1040,7 @@ export type LaunchExit = Message<"muster.v1.LaunchExit"> & {
   stopRequested: boolean;
 
   /**
-   * Last words read from its output.
+   * Fatal error read from its output.
    *
    * @generated from field: muster.v1.WorkerFatal fatal = 12;
    */
@@ -1062,7 +1062,7 @@ export const LaunchExitSchema: GenMessage<LaunchExit> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 11);
 
 /**
- * Where a worker stands, derived by the scheduler from what it received and when.
+ * The state of a worker, derived by the scheduler from what it received and when.
  *
  * @generated from enum muster.v1.WorkerState
  */
@@ -1082,7 +1082,7 @@ export const WorkerState = {
   LAUNCHING: 1,
 
   /**
-   * It has said hello and is not welcomed yet.
+   * It has sent `Hello` and has no `Welcome` yet.
    *
    * @generated from enum value: WORKER_STATE_CONNECTING = 2;
    */
@@ -1110,7 +1110,7 @@ export const WorkerState = {
   DRAINING: 5,
 
   /**
-   * Its stream dropped or its beats are late; its attempts are untouched until the grace is over.
+   * Its stream dropped or its heartbeats are late; its attempts are untouched until the grace is over.
    *
    * @generated from enum value: WORKER_STATE_SUSPECT = 6;
    */
@@ -1140,7 +1140,7 @@ export const WorkerState = {
 } as const;
 
 /**
- * Where a worker stands, derived by the scheduler from what it received and when.
+ * The state of a worker, derived by the scheduler from what it received and when.
  *
  * @generated from enum muster.v1.WorkerState
  */

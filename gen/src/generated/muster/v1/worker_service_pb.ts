@@ -105,7 +105,7 @@ export type WorkerMessage = Message<"muster.v1.WorkerMessage"> & {
     case: "taskResults";
   } | {
     /**
-     * Last words of a process that fails.
+     * The fatal error of a process that is about to end.
      *
      * @generated from field: muster.v1.WorkerFatal worker_fatal = 10;
      */
@@ -121,7 +121,7 @@ export type WorkerMessage = Message<"muster.v1.WorkerMessage"> & {
     case: "draining";
   } | {
     /**
-     * The worker ends now; everything it held is settled or given back.
+     * The worker ends now; everything it held has ended or was released.
      *
      * @generated from field: muster.v1.Goodbye goodbye = 12;
      */
@@ -158,7 +158,7 @@ export type SchedulerMessage = Message<"muster.v1.SchedulerMessage"> & {
     case: "welcome";
   } | {
     /**
-     * Answers a heartbeat; a worker whose beats go unanswered dials again.
+     * Answers a heartbeat; a worker whose heartbeats are not answered dials again.
      *
      * @generated from field: muster.v1.HeartbeatAck heartbeat_ack = 2;
      */
@@ -238,7 +238,7 @@ export type SchedulerMessage = Message<"muster.v1.SchedulerMessage"> & {
     case: "releaseResource";
   } | {
     /**
-     * What an idle worker does not get, and why.
+     * What waits and an idle worker does not get, and why.
      *
      * @generated from field: muster.v1.QueueView queue_view = 12;
      */
@@ -345,7 +345,7 @@ export type Hello = Message<"muster.v1.Hello"> & {
   slotCount: number;
 
   /**
-   * Attempts it wants handed over ahead of free slots; 0 by default.
+   * Attempts it accepts beyond its slots, to start when one is free; 0 by default.
    *
    * @generated from field: int32 prefetch_count = 13;
    */
@@ -453,7 +453,7 @@ export type Welcome = Message<"muster.v1.Welcome"> & {
   heartbeatInterval?: Duration | undefined;
 
   /**
-   * How long the worker is trusted after its last beat. Three heartbeats fit into it.
+   * How long the worker is trusted after its last heartbeat. Three heartbeats fit into it.
    *
    * @generated from field: google.protobuf.Duration lease = 4;
    */
@@ -965,7 +965,7 @@ export type TaskResult = Message<"muster.v1.TaskResult"> & {
     case: "cancelled";
   } | {
     /**
-     * Given back without blame: requeued, costs no attempt.
+     * Returned to the queue: requeued, costs no attempt.
      *
      * @generated from field: muster.v1.Released released = 5;
      */
@@ -1030,7 +1030,7 @@ export const SucceededSchema: GenMessage<Succeeded> = /*@__PURE__*/
  */
 export type Cancelled = Message<"muster.v1.Cancelled"> & {
   /**
-   * What it said, or empty.
+   * The handler's message, or empty.
    *
    * @generated from field: string message = 1;
    */
@@ -1045,7 +1045,7 @@ export const CancelledSchema: GenMessage<Cancelled> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker_service, 16);
 
 /**
- * Given back without blame.
+ * Returned to the queue at no cost.
  *
  * @generated from message muster.v1.Released
  */
@@ -1205,7 +1205,7 @@ export const RevokeAttemptSchema: GenMessage<RevokeAttempt> = /*@__PURE__*/
  */
 export type Drain = Message<"muster.v1.Drain"> & {
   /**
-   * Who and why.
+   * Who asks and why.
    *
    * @generated from field: string reason = 1;
    */
@@ -1233,7 +1233,7 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
  */
 export type Pause = Message<"muster.v1.Pause"> & {
   /**
-   * Who and why.
+   * Who asks and why.
    *
    * @generated from field: string reason = 1;
    */
@@ -1254,7 +1254,7 @@ export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
  */
 export type Resume = Message<"muster.v1.Resume"> & {
   /**
-   * Who and why.
+   * Who asks and why.
    *
    * @generated from field: string reason = 1;
    */
@@ -1271,8 +1271,8 @@ export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
 /**
  * Load a resource ahead of work. Sent to workers with the feature `prepare_resource`, to as many as the
  * waiting tasks warrant. It may come again for a resource that is being loaded (ignore it) or that failed to
- * load (try again). Progress is told by Heartbeat.resource_states, the end by Heartbeat.resources; send a beat
- * at once when either changes.
+ * load (try again). Report progress in Heartbeat.resource_states, the end in Heartbeat.resources; send a
+ * heartbeat at once when either changes.
  *
  * @generated from message muster.v1.PrepareResource
  */
@@ -1335,8 +1335,8 @@ export const ReleaseResourceSchema: GenMessage<ReleaseResource> = /*@__PURE__*/
  */
 export type QueueView = Message<"muster.v1.QueueView"> & {
   /**
-   * One for each kind of waiting tasks, largest first, at most 20; none when the queues that the last view
-   * told of are empty now.
+   * One for each kind of waiting tasks, largest first, at most 20; none when the queues of the last view are
+   * empty now.
    *
    * @generated from field: repeated muster.v1.QueueViewEntry entries = 1;
    */
@@ -1562,7 +1562,7 @@ export type ReportExitRequest = Message<"muster.v1.ReportExitRequest"> & {
   startError: string;
 
   /**
-   * Last words read from its output (log line `worker.fatal`).
+   * Fatal error read from its output (log line `worker.fatal`).
    *
    * @generated from field: muster.v1.WorkerFatal fatal = 15;
    */
@@ -1829,7 +1829,7 @@ export const RejectionReasonSchema: GenEnum<RejectionReason> = /*@__PURE__*/
   enumDesc(file_muster_v1_worker_service, 0);
 
 /**
- * What workers and their supervisors use.
+ * The API of workers and their supervisors.
  *
  * @generated from service muster.v1.WorkerService
  */
@@ -1841,7 +1841,7 @@ export const WorkerService: GenService<{
    * Welcome or ends the stream with a status. Everything else may then cross freely. Errors carry
    * google.rpc.ErrorInfo with domain `muster`; UNAVAILABLE is transient (dial again), while
    * UNAUTHENTICATED (`INVALID_TOKEN`), PERMISSION_DENIED, FAILED_PRECONDITION
-   * (`PROTOCOL_VERSION_MISMATCH`), INVALID_ARGUMENT (`INVALID_HELLO`) and UNIMPLEMENTED are verdicts:
+   * (`PROTOCOL_VERSION_MISMATCH`), INVALID_ARGUMENT (`INVALID_HELLO`) and UNIMPLEMENTED are final:
    * a worker that was never registered stops with the message. ABORTED (`WORKER_SUPERSEDED`) means
    * that a newer stream took this one's place.
    * buf:lint:ignore RPC_REQUEST_STANDARD_NAME
@@ -1855,8 +1855,8 @@ export const WorkerService: GenService<{
     output: typeof SchedulerMessageSchema;
   },
   /**
-   * A supervisor tells that it started a worker process, what startup phases it reads from the process's
-   * output, and that it is still there. Idempotent by launch id: each call carries all that is known. Call it
+   * A supervisor reports that it started a worker process, the startup phases that it read from the process's
+   * output, and that it still runs. Idempotent by launch id: each call carries all that is known. Call it
    * at the start, with every new phase, and at least every `report_interval` of the answer. A launch whose
    * exit was reported is not changed any more.
    *
@@ -1868,7 +1868,7 @@ export const WorkerService: GenService<{
     output: typeof ReportLaunchResponseSchema;
   },
   /**
-   * A supervisor tells how a worker process ended. Idempotent by launch id: the first report counts, later
+   * A supervisor reports how a worker process ended. Idempotent by launch id: the first report counts, later
    * ones are answered like it and may only take `restart_delay` back. Attempts that the process held are requeued at once, so report only what
    * is certain: the process and all its children are gone.
    *
