@@ -59,7 +59,7 @@ describe("T24: a process dies with several attempts", () => {
     await fleet.taskReason(culprit.id, "POISONED", 0, {
       summary: /^3 processes died while it ran, .*: named; last RANGE_ERROR: left behind/,
       evidence: { killed_process_of: /^named$/, attempt: /^t-\d+\.1 on named: requeued:fatal/ },
-      remedy: new RegExp(`muster why named; .*muster retry ${culprit.id}$`),
+      remedy: new RegExp(`muster why named; .*muster retry ${culprit.id}\`$`),
     });
   });
 

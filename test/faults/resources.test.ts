@@ -91,7 +91,7 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
       return explanation?.reasons.find(({ summary }) => /loading failed on fails/.test(summary));
     });
     assert.match(value.summary, /RangeError: no memory left for model:x \(try \d\)/);
-    assert.match(value.remedy, /mend what keeps fails from loading it/);
+    assert.match(value.remedy, /fix what keeps fails from loading it/);
     assert.deepEqual(await handle.result(), { worker: "fails" });
     // Events are written behind what they tell of.
     await within("every try is on record", BOUND_MS, async () => {

@@ -32,7 +32,7 @@ describe("results, retries and keys", () => {
         last_error: /^RESULT_TOO_LARGE: /,
         worker: /^results-1$/,
       },
-      remedy: new RegExp(`^let the handler store .+--max-result .+; then: muster retry ${handle.id}$`),
+      remedy: new RegExp(`^let the handler store .+--max-result .+, then run \`muster retry ${handle.id}\`$`),
     });
     assert.equal(fleet.runs(handle.id).length, 1);
     assert.deepEqual(await fleet.events(handle.id), [
@@ -68,7 +68,7 @@ describe("results, retries and keys", () => {
       summary:
         /^it failed 3 times, which is all its retry policy allows; last ON_PURPOSE: it failed on purpose$/,
       evidence: { last_error: /^ON_PURPOSE: it failed on purpose$/, worker: /^results-1$/ },
-      remedy: new RegExp(`^mend the cause in the handler .*; then: muster retry ${handle.id}$`),
+      remedy: new RegExp(`^fix the handler or its input, then run \`muster retry ${handle.id}\`$`),
     });
     const { attempts } = await fleet.task(handle.id);
     const all = ended.reason.evidence.filter(({ key }) => key === "attempt").map(({ value }) => value);

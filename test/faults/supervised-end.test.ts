@@ -74,7 +74,7 @@ describe("a worker under muster run ends", () => {
     );
     assert.match(evidence(reason, "traceback"), /basic\.ts/);
     assert.equal(evidence(reason, "exit_code"), "1");
-    assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
+    assert.match(reason.remedy, /^fix the cause named in the traceback and start it again$/);
     await fleet.eventually(handle.id, "requeued:fatal", 0);
   });
 
@@ -109,7 +109,7 @@ describe("a worker under muster run ends", () => {
       summary:
         /^it failed 1 time and ran out of memory \d times?, which have a budget of their own; that is all its retry policy allows; last OUT_OF_MEMORY: worker end-heap .*ran out of memory/,
       evidence: { attempt: /OUT_OF_MEMORY/, last_error: /ran out of memory/, worker: /^end-heap$/ },
-      remedy: new RegExp(`^give its workers more memory .*; then: muster retry ${doomed.id}$`),
+      remedy: new RegExp(`^give its workers more memory .*, then run \`muster retry ${doomed.id}\`$`),
     });
     await hoarder.supervisor.end();
 

@@ -93,7 +93,7 @@ describe("a worker under muster run starts", () => {
       summary:
         /start-nowhere \(startup_timeout .* ago\): exited with code 1.*it has not said which types it serves/,
       evidence: { launch: /^start-nowhere \(startup_timeout / },
-      remedy: /^the cause and the last output: muster why start-nowhere; mend that and start it again$/,
+      remedy: /^the cause and the last output: muster why start-nowhere; fix that and start it again$/,
     });
     assert.ok((await fleet.workerEvents("start-nowhere")).includes("worker.startup_timeout"));
   });
@@ -156,7 +156,7 @@ describe("a worker under muster run starts", () => {
       const { reason } = await fleet.workerReason(id, "FATAL", 2_000);
       assert.match(reason.summary, /TypeError: no model in the cache in startup/);
       assert.match(evidence(reason, "traceback"), /broken\.ts/);
-      assert.match(reason.remedy, /^mend the cause named in the traceback and start it again$/);
+      assert.match(reason.remedy, /^fix the cause named in the traceback and start it again$/);
       assert.equal((await broken.supervisor.ended).code, 1);
       const { goneReason, fatal } = await fleet.workerState(id);
       assert.deepEqual([goneReason, fatal?.exceptionClass], ["fatal", "TypeError"]);
@@ -174,7 +174,7 @@ describe("a worker under muster run starts", () => {
     await fleet.workerReason("start-throws-alone", "FATAL", 0, {
       summary: /^it reported TypeError: no model in the cache in startup and exited with 1; it held nothing$/,
       evidence: { traceback: /broken\.ts/, process: new RegExp(`^pid ${broken.pid} on `) },
-      remedy: /^mend the cause named in the traceback and start it again$/,
+      remedy: /^fix the cause named in the traceback and start it again$/,
     });
   });
 

@@ -157,7 +157,7 @@ describe("a worker is lost or silent", () => {
         process: new RegExp(`^pid ${crasher.pid} on `),
         held: new RegExp(`^${handle.id}\\.1$`),
       },
-      remedy: /^mend the cause named in the traceback and start it again$/,
+      remedy: /^fix the cause named in the traceback and start it again$/,
     });
     assert.ok(afterMs < 2 * H + 2_000);
     const requeuedMs = await fleet.eventually(handle.id, "requeued:fatal", 2 * H);

@@ -17,7 +17,7 @@ export const DATABASE_CONDITIONS = {
   },
   unknown_host: {
     says: "the name of the database's host cannot be resolved",
-    remedy: "correct the host in DATABASE_URL, or mend the name service of this machine",
+    remedy: "correct the host in DATABASE_URL, or fix the name service of this machine",
   },
   starting: {
     says: "PostgreSQL is starting, stopping or recovering",

@@ -83,7 +83,10 @@ describe("why a task that was given out stands where it stands", () => {
     const [reason] = explain(active, { ...member({}), held });
     assert.equal(reason?.code, "RESULT_PENDING");
     assert.match(reason?.summary ?? "", /the result waits to be committed, because it is full$/);
-    assert.match(reason?.remedy ?? "", /^mend what the error names: the result is kept, and tried again/);
+    assert.match(
+      reason?.remedy ?? "",
+      /^fix what the error names: the result is kept, and its commit is retried/,
+    );
   });
 
   it("calls a phase stuck from its threshold on, whoever tells of it first", () => {

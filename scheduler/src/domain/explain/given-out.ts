@@ -68,7 +68,7 @@ export function cancelling(
           ]
         : []),
     ],
-    remedy: `it ends by itself when the handler looks at ctx.signal. One that never does must be mended; to end it now stop its process${processOf(holder)}: the task is then cancelled, and what else ${worker} holds is given to other workers (muster drain ${worker} first lets that end)`,
+    remedy: `it ends by itself when the handler looks at ctx.signal. A handler that never does must be fixed; to end it now stop its process${processOf(holder)}: the task is then cancelled, and what else ${worker} holds is given to other workers (muster drain ${worker} first lets that end)`,
   };
 }
 

@@ -134,7 +134,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
       const told = reason(
         "FATAL",
         `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase || "an unknown phase"}, and ${ran}${before}`,
-        "mend the cause named in the traceback and start it again",
+        "fix the cause named in the traceback and start it again",
         [traceback],
       );
       return registered ? [told] : [told, brief("LAUNCH_FAILED", `it ${ran}${before}`, since, [])];
@@ -144,7 +144,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
   }
 }
 
-const SEE_OUTPUT = "its last output (log_tail) says why; mend that and start it again";
+const SEE_OUTPUT = "its last output (log_tail) has the cause; fix that and start it again";
 
 /** A second word for what the reason before it has told in full. */
 function brief(code: ReasonCode, summary: string, since: Date, evidence: readonly Evidence[]): Reason {

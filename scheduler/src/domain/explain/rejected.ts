@@ -62,7 +62,7 @@ export function remedyOf(rejection: RejectedWorker): string {
         return `upgrade the worker's SDK to a release that speaks protocol version ${ours}`;
       return `upgrade the scheduler to a release that speaks protocol version ${claims.protocolVersion}, or install an SDK that speaks version ${ours}`;
     case "INVALID_HELLO":
-      return "mend what the message names in the worker's hello; an SDK of Muster always sends a valid one";
+      return "fix what the message names in the worker's Hello; an SDK of Muster always sends a valid one";
     case "HELLO_TIMEOUT":
       return "a worker sends its hello first; look whether the process hangs, or whether something else dials this port";
     default: {

@@ -95,7 +95,7 @@ function remedy(
   const example = lack[0]?.candidate.workerId ?? "the worker";
   if (failed) {
     const id = failed.candidate.workerId;
-    return `mend what keeps ${id} from loading it (its log has worker.resource.failed with the traceback; muster why ${id}); it is asked again by itself, after growing waits`;
+    return `fix what keeps ${id} from loading it (its log has worker.resource.failed with the traceback; muster why ${id}); it is asked again by itself, after growing waits`;
   }
   if (able.length > 0) {
     return `it runs by itself once it is loaded; if that takes too long, look at the log of ${able[0]?.candidate.workerId ?? example}`;

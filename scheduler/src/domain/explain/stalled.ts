@@ -120,7 +120,7 @@ export function resultPending(
     remedy:
       heldUp === undefined
         ? "it is stored with the next commit; if it lasts, look at the database: muster doctor"
-        : "mend what the error names: the result is kept, and tried again at least every 5 s until it is stored; muster doctor looks at the database",
+        : "fix what the error names: the result is kept, and its commit is retried at least every 5 s; muster doctor checks the database",
   };
 }
 

@@ -147,7 +147,7 @@ function explainFailed(
       summary: `${plural(judged.length, "worker")} could not start or did not stay${ofUse ? "" : `, but by what is known ${many ? "they do" : "it does"} not serve ${type} from ${queue}`}: ${shown(named, judged)}`,
       since: first.launch.end?.time,
       evidence: named.map((value) => ({ key: "launch", value, source: "launch" })),
-      remedy: `the cause and the last output: muster why ${first.launch.workerId}; mend that and start it again`,
+      remedy: `the cause and the last output: muster why ${first.launch.workerId}; fix that and start it again`,
     },
   ];
 }

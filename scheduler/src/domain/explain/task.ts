@@ -1,5 +1,5 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
-import { cureOf } from "../remedy.ts";
+import { remedyFor } from "../remedy.ts";
 import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
@@ -109,7 +109,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
         : `it succeeded on ${task.workerId}`,
       since,
       evidence,
-      remedy: warned ? "the work is done; see to the steps that failed" : "nothing to do",
+      remedy: warned ? "the work is done; check the steps that failed" : "nothing to do",
     };
   }
   if (task.state === "cancelled") {
@@ -136,7 +136,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       { key: "last_error", value: last, source: "database" },
       { key: "worker", value: task.workerId ?? "none", source: "database" },
     ],
-    remedy: `${cureOf(failure?.code, formatTaskId(task.id))}; then: muster retry t-${task.id}`,
+    remedy: `${remedyFor(failure?.code, formatTaskId(task.id))}, then run \`muster retry t-${task.id}\``,
   };
 }
 
@@ -165,7 +165,7 @@ function poisoned(
     remedy: `what each process said last: ${workers
       .slice(0, 3)
       .map((worker) => `muster why ${worker}`)
-      .join(", ")}; fix the handler or its input, then: muster retry ${id}`,
+      .join(", ")}; fix the handler or its input, then run \`muster retry ${id}\``,
   };
 }
 

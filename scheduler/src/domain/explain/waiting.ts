@@ -167,7 +167,7 @@ function reasonOf(
           ...why.slice(0, 20).map((value) => ({ key: "paused", value, source: "heartbeat" })),
         ],
         remedy:
-          "it is given out when one of them takes work again, by itself when the pressure is gone; see to what presses them, or start another worker",
+          "it is given out when one of them takes work again, by itself when the pressure is gone; check what uses their memory or CPU, or start another worker",
       };
     }
     case "draining":

@@ -99,7 +99,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
         { key: "pause_reason", value: candidate.pauseReason, source: "heartbeat", ageMs: beatAge },
         ...heldFacts,
       ],
-      remedy: "it takes work again by itself when the reason is gone; see to what presses it",
+      remedy: "it takes work again by itself when the reason is gone; check what uses its memory or CPU",
     });
   } else if (count > 0) {
     const unnamed = held.find(({ standing }) => standing === "unnamed" || standing === "unaccepted");
@@ -170,7 +170,7 @@ function loading(member: FleetMember, now: Date): Reason[] {
       ],
       remedy:
         fact.state?.state === "failed"
-          ? "mend the cause of the error; it is asked again by itself, after growing waits"
+          ? "fix the cause of the error; it is asked again by itself, after growing waits"
           : "it takes such tasks once it is loaded; if that takes too long, look at its log",
     };
   });
@@ -235,7 +235,7 @@ export function explainGone(
         fatal
           ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}${heldAtEnd(end, "was requeued at once")}`
           : "it reported a fatal error",
-        "mend the cause named in the traceback and start it again",
+        "fix the cause named in the traceback and start it again",
         fatal ? [{ key: "traceback", value: fatal.traceback, source: "event" }] : [],
       );
     }
