@@ -1,9 +1,16 @@
 import { readThrown } from "./attempt/failure/thrown.ts";
 
-/** Throw from a handler when trying again would fail the same way. Ends the task at once. */
+/**
+ * Throw it from a handler when another attempt would fail in the same way: the task ends at once.
+ *
+ * @example
+ * ```ts
+ * throw new NonRetryableError("the page has no text", { code: "NO_TEXT" });
+ * ```
+ */
 export class NonRetryableError extends Error {
   override readonly name = "NonRetryableError";
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`; default `NON_RETRYABLE`. */
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `NON_RETRYABLE` */
   readonly code: string;
 
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
@@ -12,12 +19,19 @@ export class NonRetryableError extends Error {
   }
 }
 
-/** Throw from a handler when another attempt may succeed. */
+/**
+ * Throw it from a handler when another attempt may succeed, and to choose the code or the delay of the retry.
+ *
+ * @example
+ * ```ts
+ * throw new RetryableError("the API is busy", { code: "API_BUSY", retryAfterS: 30 });
+ * ```
+ */
 export class RetryableError extends Error {
   override readonly name = "RetryableError";
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`; default `RETRYABLE`. */
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `RETRYABLE` */
   readonly code: string;
-  /** Wait at least this many seconds before the next attempt; unset leaves it to the task's policy. */
+  /** Shortest delay before the next attempt, in seconds, 0 to a year. @default the task's retry policy alone */
   readonly retryAfterS: number | undefined;
 
   constructor(message: string, options: { code?: string; retryAfterS?: number; cause?: unknown } = {}) {
@@ -27,7 +41,7 @@ export class RetryableError extends Error {
   }
 }
 
-/** Reason of `ctx.signal`: somebody cancelled the task. */
+/** Reason of `ctx.signal`: the task was cancelled. */
 export class CancelledError extends Error {
   override readonly name = "CancelledError";
   constructor(reason: string) {
@@ -35,17 +49,17 @@ export class CancelledError extends Error {
   }
 }
 
-/** Reason of `ctx.signal`: a hard timeout of the run or of a phase ran out. */
+/** Reason of `ctx.signal`: the run or a phase exceeded its hard timeout. */
 export class TimedOutError extends Error {
   override readonly name = "TimedOutError";
 }
 
-/** The run timeout of an attempt is over. */
+/** The error of an attempt that exceeded its run timeout. */
 export function runTimedOut(limitMs: number): TimedOutError {
   return new TimedOutError(`The run took longer than ${limitMs / 1000} s.`);
 }
 
-/** Reason of `ctx.signal`: the attempt is no longer this worker's; whatever it returns is dropped. */
+/** Reason of `ctx.signal`: the attempt no longer belongs to this worker, and its result is dropped. */
 export class RevokedError extends Error {
   override readonly name = "RevokedError";
   constructor(reason: string) {
@@ -53,7 +67,7 @@ export class RevokedError extends Error {
   }
 }
 
-/** Reason of `ctx.signal`: the worker ends and its drain timeout ran out; the task runs elsewhere. */
+/** Reason of `ctx.signal`: the worker drains and its drain timeout is over; the task runs on another worker. */
 export class DrainError extends Error {
   override readonly name = "DrainError";
   constructor(reason: string) {
@@ -61,10 +75,10 @@ export class DrainError extends Error {
   }
 }
 
-/** Thrown by `start()`: no Welcome came within the register timeout. */
+/** Thrown by `start()`: the worker was not registered within the register timeout. */
 export class StartupTimeoutError extends Error {
   override readonly name = "StartupTimeoutError";
-  /** Why the last dial failed; empty when none had failed yet. */
+  /** Error of the last dial that failed; empty when none has failed. */
   readonly lastError: string;
 
   constructor(timeoutS: number, addresses: readonly string[], lastError: string) {
@@ -91,27 +105,27 @@ export class VerdictError extends Error {
   }
 }
 
-/** Given to `onFatal`: another process or stream took this worker's place. */
+/** Given to `onFatal`: another process or stream registered under this worker's id. */
 export class SupersededError extends Error {
   override readonly name = "SupersededError";
   constructor(message: string) {
     super(
-      `Another worker process or stream took this one's place: ${message}. Give every process its own id.`,
+      `Another worker process or stream registered under this worker's id: ${message}. Give every process its own id.`,
     );
   }
 }
 
-/** The thread that holds the connection ended unasked; the worker cannot go on. */
+/** Thrown by `start()` and given to `onFatal`: the thread of the connection died or hangs, and the worker cannot go on. */
 export class LinkError extends Error {
   override readonly name = "LinkError";
 }
 
-/** Thrown by `start()`: the address for probes and metrics (`http`, `WORKER_HTTP_ADDR`) cannot be listened on. */
+/** Thrown by `start()`: the worker cannot listen on the address for probes and metrics (`http`, `WORKER_HTTP_ADDR`). */
 export class HttpListenError extends Error {
   override readonly name = "HttpListenError";
 }
 
-/** Thrown by `start()`: the author's `preflight` failed; its error is the cause. */
+/** Thrown by `start()`: the option `preflight` threw; its error is the cause. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
   constructor(cause: unknown) {
@@ -119,11 +133,11 @@ export class PreflightError extends Error {
   }
 }
 
-/** Thrown by what must be said before the worker starts, when it has started. */
+/** Thrown by calls that are only possible before the worker starts, once it has. */
 export class WorkerStartedError extends Error {
   override readonly name = "WorkerStartedError";
   constructor(what: string) {
-    super(`${what}: the worker has started; say it before run() or start().`);
+    super(`${what}: the worker has started; call it before run() or start().`);
   }
 }
 
@@ -131,6 +145,6 @@ export class WorkerStartedError extends Error {
 export class WorkerStoppedError extends Error {
   override readonly name = "WorkerStoppedError";
   constructor() {
-    super("The worker is stopped; a worker starts once, make a new one.");
+    super("The worker was started or stopped before; a worker starts once: make a new one.");
   }
 }

@@ -22,25 +22,41 @@ const FATAL_REPORT_MS = 3000;
 /** Longest drain, in seconds: what Node's timers take. */
 const MAX_DRAIN_S = 2_000_000;
 
-/** How a worker is stopped. */
+/** Options of `Worker.stop()`. */
 export interface StopOptions {
-  /** Why, for the log and the scheduler; default `stop()`. */
+  /**
+   * Reason, for the log and the scheduler.
+   * @default `stop()`
+   */
   readonly reason?: string;
-  /** How long handlers may take; default the worker's `drainTimeoutS`. */
+  /**
+   * Seconds that handlers may take before they are aborted.
+   * @default the worker's `drainTimeoutS`
+   */
   readonly timeoutS?: number;
 }
 
-/** Where a worker object stands. `starting` ends in one of the later ones; none is left backwards. */
+/** State of a worker object. It only moves forward, in this order; `failed` means that an error ended it. */
 export type WorkerStatus = "new" | "starting" | "ready" | "draining" | "stopped" | "failed";
 
 /**
- * Runs tasks that a Muster scheduler gives out. A program calls `run()`; a process that does more calls
- * `start()` and `stop()`. A worker starts once.
+ * Runs the tasks that a Muster scheduler assigns. A program whose purpose is the worker calls `run()`; a process that
+ * does other things as well calls `start()` and `stop()`. A worker starts once.
+ *
+ * @example
+ * ```ts
+ * import { Worker } from "@muster/worker";
+ *
+ * const worker = new Worker({
+ *   tasks: { greet: async (ctx) => ({ text: `Hello, ${(ctx.payload as { name: string }).name}!` }) },
+ * });
+ * await worker.run();
+ * ```
  */
 export class Worker<Inputs = Record<string, unknown>> {
   /** Resources that are loaded, and how others are loaded on request. */
   readonly resources: Resources;
-  /** Resolves when the worker is over: with nothing after a drain, with what happened otherwise. */
+  /** Resolves when the worker has ended: with `undefined` after a drain, with the error otherwise. Never rejects. */
   readonly closed: Promise<FatalInfo | undefined>;
   readonly #options: CompiledOptions;
   readonly #loaders: ResourceLoaders;
@@ -49,7 +65,12 @@ export class Worker<Inputs = Record<string, unknown>> {
   #engine: Engine | undefined;
   #started: Promise<void> | undefined;
 
-  /** @throws OptionsError with every fault of the options. */
+  /**
+   * Checks the options; connects to nothing. Until the worker starts, an uncaught error of the process is logged and
+   * reported to the scheduler.
+   *
+   * @throws OptionsError with every fault of the options.
+   */
   constructor(options: WorkerOptions<Inputs>) {
     this.#options = compileOptions(options);
     this.#loaders = new ResourceLoaders();
@@ -68,15 +89,28 @@ export class Worker<Inputs = Record<string, unknown>> {
     return this.#options.id;
   }
 
+  /** State of the worker. */
   get status(): WorkerStatus {
     return this.#status;
   }
 
   /**
-   * Connects and takes work; resolves when registered and ready. Installs nothing in the process and
-   * says nothing unless a logger was given. A second call waits for the first.
-   * @throws StartupTimeoutError, VerdictError, PreflightError, HttpListenError, SupersededError, LinkError;
-   * WorkerStoppedError when it is stopped first.
+   * Connects and takes tasks; resolves when the worker is registered and ready. It adds no listener to the process, and
+   * logs only to the `logger` of the options. A second call waits for the first.
+   *
+   * @throws StartupTimeoutError when it is not registered in time.
+   * @throws VerdictError when the scheduler refuses the worker.
+   * @throws PreflightError when `preflight` throws.
+   * @throws HttpListenError when the address for probes cannot be used.
+   * @throws SupersededError when another process takes this worker's id.
+   * @throws LinkError when the thread of the connection dies.
+   * @throws WorkerStoppedError when it is stopped first.
+   *
+   * @example
+   * ```ts
+   * await worker.start();
+   * server.on("close", () => worker.stop({ reason: "the server closes" }));
+   * ```
    */
   start(): Promise<void> {
     removeFatalHandler();
@@ -89,8 +123,10 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   /**
-   * Takes no new work, lets handlers finish, delivers what is to be delivered, ends. A second call waits for the first.
-   * A worker that never started is only marked as stopped.
+   * Drains and ends the worker: it takes no new tasks, lets handlers finish, and waits until the scheduler has
+   * acknowledged their results. A second call waits for the first. A worker that never started is only marked as
+   * stopped.
+   *
    * @throws OptionsError when `timeoutS` is not a number of seconds.
    */
   async stop(options: StopOptions = {}): Promise<void> {
@@ -107,20 +143,25 @@ export class Worker<Inputs = Record<string, unknown>> {
     await this.closed;
   }
 
-  /** Takes no new work until `resume()`; what runs goes on. */
+  /** Takes no new tasks until `resume()`; handlers that run go on. Does nothing before the start. */
   pause(reason: string): void {
     this.#engine?.pause(reason);
   }
 
-  /** Takes work again. */
+  /** Takes tasks again. */
   resume(): void {
     this.#engine?.resume("resume()");
   }
 
   /**
-   * Is the program: logs to standard output, drains on SIGTERM and SIGINT (a second one exits at once
-   * with 128 + its number), reports uncaught errors, and resolves after a drain. Exits with code 1 when
-   * the worker cannot start or go on. The register timeout counts from the process's start.
+   * Runs the worker as the program: it logs to standard output, drains on SIGTERM and SIGINT, reports uncaught errors,
+   * and resolves after a drain. A second signal exits at once with 128 plus its number; an error that ends the worker
+   * exits with 1. The register timeout counts from the start of the process.
+   *
+   * As process 1 of a container it starts the program again below a shell that reaps orphans; import
+   * `@muster/worker/init` first to have that happen before the program has done any work.
+   *
+   * @throws WorkerStoppedError when the worker was started or stopped before.
    */
   async run(): Promise<void> {
     reapAsProcessOne();
@@ -135,7 +176,7 @@ export class Worker<Inputs = Record<string, unknown>> {
     });
   }
 
-  /** Of a worker that never ran: over a connection made for it. */
+  /** Reports for a worker that never started, over a connection of its own. */
   #reportFatal(fatal: FatalMessage): boolean {
     if (this.#status !== "new") return false;
     const parts = { resources: this.resources, loaders: this.#loaders };
@@ -179,7 +220,7 @@ export class Worker<Inputs = Record<string, unknown>> {
 function rejected(error: Error): Promise<void> {
   const promise = Promise.reject(error);
   promise.catch(() => {
-    // Whoever calls start() gets it; nobody may.
+    // start() returns it, if it is called at all.
   });
   return promise;
 }

@@ -1,73 +1,107 @@
 import type { TaskLog } from "../logging/logger.ts";
 
-/** How far a handler is, in things done. */
+/** Progress of a handler as a count. */
 export interface ProgressCount {
-  /** Things done so far. */
+  /** Items done so far: an integer from 0. */
   readonly done: number;
-  /** Things to do in all; leave it out when unknown. */
+  /**
+   * Items in all: an integer from 0.
+   * @default unknown
+   */
   readonly total?: number;
-  /** One safe sentence. */
+  /**
+   * One sentence without secrets: operators see it.
+   * @default none
+   */
   readonly message?: string;
 }
 
-/** How a phase is watched. */
+/** Options of `ctx.phase()`. */
 export interface PhaseOptions {
-  /** True: `ctx.progress` inside the phase starts its watchdog's clock again. Default false. */
+  /**
+   * True: every `ctx.progress()` inside the phase restarts its watchdog.
+   * @default false
+   */
   readonly progress?: boolean;
-  /** Facts for the phase's events, for example `{ model: "whisper-large" }`. */
+  /**
+   * Facts for the events of the phase, for example `{ model: "whisper-large" }`.
+   * @default none
+   */
   readonly context?: Readonly<Record<string, string>>;
   /**
-   * Seconds until it is reported as stuck. Default: the task's, then the worker's `warn`, then the
-   * scheduler's, then the default of the phase's name, else never.
+   * Seconds until the phase is reported as stuck; 0 means never.
+   * @default the task's `watchdogs.phasesS`, else the worker's `warn`, else the scheduler's setting, else the default for
+   * the name of the phase
    */
   readonly warnAfterS?: number;
 }
 
-/** A secondary step that failed although the work is done. */
+/** A secondary step that failed although the task itself succeeded. */
 export interface TaskWarning {
   /** Name of the step, for example `upload_thumbnail`. */
   readonly step: string;
   /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. */
   readonly code: string;
-  /** One safe sentence. */
+  /** One sentence without secrets: operators see it. */
   readonly message: string;
 }
 
-/** What a handler works with. */
+/**
+ * What a handler is called with.
+ *
+ * @example
+ * ```ts
+ * const handler = async (ctx: TaskContext<{ url: string }>) => {
+ *   const page = await ctx.phase("download", () => fetch(ctx.payload.url, { signal: ctx.signal }));
+ *   ctx.progress(0.5, "downloaded");
+ *   return { text: await page.text() };
+ * };
+ * ```
+ */
 export interface TaskContext<Payload = unknown> {
-  /** The input: parsed JSON (checked and shaped by the schema, when there is one), else bytes. */
+  /** The input: parsed JSON, as the schema returned it where there is one; bytes for any other media type. */
   readonly payload: Payload;
-  /** The input as it came. */
+  /** The input as bytes, unparsed. */
   readonly rawPayload: Uint8Array;
   /** Media type of the input. */
   readonly contentType: string;
-  /** Metadata of the submit. */
+  /** Headers of the submit. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The task: its id (`t-1042`), type and queue. */
   readonly task: { readonly id: string; readonly type: string; readonly queue: string };
-  /** `number` counts from 1; `max` is how many the retry policy allows in all. */
+  /** The attempt: its id (`t-1042.3`), its number from 1, and how many the retry policy allows in all. */
   readonly attempt: { readonly id: string; readonly number: number; readonly max: number };
   /**
-   * Aborts when the work is to stop; its reason is a CancelledError, TimedOutError, RevokedError or
-   * DrainError. A handler that stops should let that reason be thrown.
+   * Aborts when the handler has to stop. Its reason is a CancelledError, TimedOutError, RevokedError or DrainError; the
+   * handler should throw it (`ctx.signal.throwIfAborted()`).
    */
   readonly signal: AbortSignal;
-  /** Log with the attempt's ids in every line: `ctx.log.info({ page: 3 }, "page read")` or `ctx.log.info("ready")`. */
+  /** Logger whose lines carry the ids of the attempt: `ctx.log.info({ page: 3 }, "page read")` or `ctx.log.info("ready")`. */
   readonly log: TaskLog;
   /**
-   * Says how far it is: a share from 0 to 1, or a count. Cheap to call often: at most ten a second are
-   * sent, the latest always.
-   * @throws RangeError when the share or the count is not a number in range.
+   * Reports progress: a share from 0 to 1, or a count. It may be called often: at most ten reports a second are sent,
+   * and the latest one always is.
+   *
+   * @throws RangeError when the share or the count is out of range.
+   * @throws TypeError when it is neither, or the message is not a text.
    */
   progress(howFar: number | ProgressCount, message?: string): void;
   /**
-   * Runs a named phase: its start and end are reported and timed, and a phase that lasts too long is
-   * reported as stuck until it ends. Answers what `fn` answers and throws what it throws.
-   * @throws TypeError when the name does not match `[a-z][a-z0-9_]{0,63}`, RangeError when `warnAfterS` is not a number
-   * of seconds.
+   * Runs `fn` as a named phase: its start and end are reported and timed, and while it lasts longer than its threshold it
+   * is reported as stuck. Returns what `fn` returns, throws what it throws.
+   *
+   * @param name `[a-z][a-z0-9_]{0,63}`, for example `model_load`.
+   * @throws TypeError when the name does not match.
+   * @throws RangeError when `warnAfterS` is not a number of seconds.
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
-  /** Sends a piece of the output ahead of the result; text goes as UTF-8. Lost first when the peer is slow. */
+  /**
+   * Streams a piece of output ahead of the result; text is sent as UTF-8. When the connection is slow, the oldest pieces
+   * beyond 64 MiB are dropped.
+   *
+   * @throws TypeError when the chunk is neither a text nor a Uint8Array.
+   */
   output(chunk: string | Uint8Array): void;
-  /** Notes that a secondary step failed: the task then ends as succeeded with warnings. */
+  /** Reports that a secondary step failed: the task then ends as succeeded with warnings. */
   warn(warning: TaskWarning): void;
 }

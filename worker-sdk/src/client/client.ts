@@ -22,31 +22,48 @@ import { noAnswer } from "./unreachable.ts";
 
 export type { CallOptions } from "./task-handle.ts";
 
-/** How long a call with one answer may take by default: a scheduler that is well needs milliseconds. */
+/** Default timeout of a call with one answer: a healthy scheduler needs milliseconds. */
 const DEFAULT_TIMEOUT_S = 30;
 
-/** Options of `Client`. */
+/**
+ * Options of `Client`.
+ *
+ * @example
+ * ```ts
+ * const options: ClientOptions = { scheduler: "scheduler.internal:7070", token, timeoutS: 5 };
+ * ```
+ */
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * Longest wait in seconds for a call with one answer (submits, gets, lists, cancels, everything of `tasks` and
-   * `fleet`), unless the call says otherwise; default 30. Watches and `result()` have no such limit: they last as
-   * long as the task, and a connection that no longer answers is noticed within 30 s and dialled again.
+   * Timeout in seconds of calls with one answer (submits, gets, lists, cancels, everything of `tasks` and `fleet`); the
+   * option of the call wins. Watches and `result()` have no timeout: they last as long as the task, and a dead
+   * connection is detected within 30 s and dialled again.
+   * @default 30
    */
   readonly timeoutS?: number;
-  /** Spreads the waits before a dropped watch is taken up again; default `Math.random`. */
+  /** Random numbers for the jitter of the delays before a dropped watch is resumed. @default `Math.random` */
   readonly random?: Random;
 }
 
 /**
- * Submits tasks and follows them. A client holds a connection, and from its second submit on another one for submits;
- * share it, and close it at the end: an open one keeps the process alive.
+ * Submits tasks and follows them. A client holds a connection, and from its second submit on another one for submits.
+ * Share it, and close it at the end: an open one keeps the process alive.
+ *
+ * @example
+ * ```ts
+ * import { Client } from "@muster/worker/client";
+ *
+ * using client = new Client();
+ * const task = await client.submit<{ text: string }>("greet", { name: "Ada" });
+ * const { text } = await task.result({ timeoutS: 60 });
+ * ```
  */
 export class Client {
-  /** Every call of TaskService; refusals are thrown as MusterError. */
+  /** Every call of TaskService; errors are thrown as MusterError. */
   readonly tasks: ConnectClient<typeof TaskService>;
-  /** Every call of FleetService; refusals are thrown as MusterError. */
+  /** Every call of FleetService; errors are thrown as MusterError. */
   readonly fleet: ConnectClient<typeof FleetService>;
-  /** The calls for supervisors of worker processes; refusals are thrown as MusterError. */
+  /** Calls for supervisors of worker processes; errors are thrown as MusterError. */
   readonly supervision: Pick<ConnectClient<typeof WorkerService>, "reportLaunch" | "reportExit">;
   /** Addresses in use, `host:port`. */
   readonly addresses: readonly string[];
@@ -83,12 +100,15 @@ export class Client {
   }
 
   /**
-   * Submits one task: when this returns, it is durable. Tasks that are submitted while others are on their way
-   * share a call, and are accepted or refused each by itself.
-   * A submit that is given up, by its deadline or its signal, may have been accepted: give a `uniqueKey` to submit
-   * again without running twice.
-   * @throws MusterError (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...), OptionsError when a number of
-   * the options is not valid, TypeError when the payload has no JSON form, the signal's reason when it aborts.
+   * Submits one task; it is durable once this resolves. Submits that are made while others are in flight share a call;
+   * each is accepted or refused by itself. A submit that times out or is aborted may have been accepted: with a
+   * `uniqueKey` it can be repeated without a second run.
+   *
+   * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...)
+   * or does not answer in time.
+   * @throws OptionsError when a number of the options is not valid.
+   * @throws TypeError when the payload has no JSON form, or options exclude each other.
+   * @throws the reason of the signal when it aborts.
    */
   async submit<Output = unknown>(
     type: string,
@@ -107,8 +127,14 @@ export class Client {
   }
 
   /**
-   * Submits 1 to 10,000 tasks in one transaction, all or none; handles in the same order.
-   * @throws as `submit`.
+   * Submits 1 to 10,000 tasks in one transaction, all or none; returns their handles in the same order.
+   *
+   * @throws as `submit` does.
+   *
+   * @example
+   * ```ts
+   * await client.submitMany(pages.map((page) => ({ type: "ocr.page", payload: { page } })));
+   * ```
    */
   async submitMany<Output = unknown>(
     specs: readonly SubmitSpec[],
@@ -118,23 +144,27 @@ export class Client {
     return submitted.map((task) => this.#handleOf<Output>(task));
   }
 
-  /** A handle for a task that was submitted earlier; asks nothing. */
+  /** Returns a handle for a task that was submitted earlier, without a call. */
   handle<Output = unknown>(taskId: string): TaskHandle<Output> {
     return new TaskHandle<Output>(this.tasks, taskId, false, this.#random);
   }
 
-  /** The task as it is now, with payload, output and attempts. @throws MusterError `TASK_NOT_FOUND`. */
+  /**
+   * Reads a task as it is now, with payload, output and attempts.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`.
+   */
   get(taskId: string, options: CallOptions = {}): Promise<Task> {
     return this.handle(taskId).get(options);
   }
 
-  /** Ends the connection; calls in flight fail with `CLIENT_CLOSED`, and so do later ones. Closing twice is harmless. */
+  /** Closes the connections; calls in flight and later ones fail with `CLIENT_CLOSED`. A second call does nothing. */
   close(): void {
     this.#submitter.close();
     this.#transport.close();
   }
 
-  /** Over a call that others may share, so that its limits are its own. */
+  /** Submits with a call that other submits may share; timeout and signal stay its own. */
   async #queued(spec: TaskSpec, limits: CallLimits): Promise<SubmittedTask> {
     const givenUp = { yes: limits.signal?.aborted === true };
     const submitted = this.#queue.submit(spec, limits.timeoutMs, givenUp);
@@ -165,6 +195,7 @@ export class Client {
     return new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random);
   }
 
+  /** Closes the client, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -4,7 +4,7 @@ import type { Failure, Task } from "@muster/protocol";
 import { BadRequestSchema, ERROR_DOMAIN, ErrorInfoSchema, RetryInfoSchema } from "@muster/protocol";
 import { msFromDuration } from "../duration.ts";
 
-/** One field of a request that the scheduler refused. */
+/** A field that the scheduler refused. */
 export interface Violation {
   /** Path of the field, for example `tasks[3].type`. */
   readonly field: string;
@@ -12,15 +12,15 @@ export interface Violation {
   readonly description: string;
 }
 
-/** Reasons that the client itself gives, beside the scheduler's `ErrorReason`. */
+/** Reasons of the client itself, besides the scheduler's `ErrorReason`. */
 export const ClientReason = {
-  /** Something else than a scheduler's gRPC server answers at the address; trying again changes nothing. */
+  /** What answers at the address is not the gRPC server of a scheduler; a retry changes nothing. */
   WRONG_ADDRESS: "WRONG_ADDRESS",
   /** `Client.close()` was called. */
   CLIENT_CLOSED: "CLIENT_CLOSED",
 } as const;
 
-/** Failures of an operator's making: their message says all, and a stack would only hide it. */
+/** Errors that an operator fixes: the message has every fact, and a stack would only hide it. */
 const PLAIN: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.DeadlineExceeded,
@@ -28,7 +28,19 @@ const PLAIN: ReadonlySet<Code> = new Set([
   Code.PermissionDenied,
 ]);
 
-/** A call that the scheduler refused or that did not reach it. */
+/**
+ * The scheduler refused a call, or the call did not reach it.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await client.get("t-1");
+ * } catch (error) {
+ *   if (error instanceof MusterError && error.reason === "TASK_NOT_FOUND") return undefined;
+ *   throw error;
+ * }
+ * ```
+ */
 export class MusterError extends Error {
   override readonly name = "MusterError";
   /** gRPC status code. */
@@ -39,7 +51,7 @@ export class MusterError extends Error {
   readonly violations: readonly Violation[];
   /** Facts that came with the reason. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** How long to wait before trying again, in milliseconds; unset when the scheduler said nothing. */
+  /** Shortest delay before a retry, in milliseconds; unset when the scheduler gave none. */
   readonly retryAfterMs: number | undefined;
   readonly #summary: string;
   readonly #remedy: string;
@@ -67,7 +79,7 @@ export class MusterError extends Error {
     this.violations = details.violations ?? [];
     this.metadata = details.metadata ?? {};
     this.retryAfterMs = details.retryAfterMs;
-    // Node prints the stack of an uncaught error, and here it says nothing.
+    // Node prints the stack of an uncaught error, which has no further fact here.
     if (PLAIN.has(this.code)) this.stack = `${this.name}: ${this.message}`;
   }
 
@@ -76,7 +88,7 @@ export class MusterError extends Error {
     return this.#summary;
   }
 
-  /** What to do, where the client knows it; empty otherwise. */
+  /** What to do; empty when the client does not know it. */
   get remedy(): string {
     return this.#remedy;
   }
@@ -86,12 +98,12 @@ export class MusterError extends Error {
     return Code[this.code];
   }
 
-  /** True when nothing was decided and the same call may be made again. */
+  /** True when the call had no effect that is known, and may be made again. */
   get transient(): boolean {
     return this.code === Code.Unavailable && this.reason !== ClientReason.WRONG_ADDRESS;
   }
 
-  /** In a log: one line where that says all. */
+  /** The error in a log: one line where the message has every fact. */
   [inspect.custom](_depth: number, options: object, show: typeof inspect): string {
     const title = `${this.name} [${this.reason || this.codeName}]: ${this.message}`;
     if (PLAIN.has(this.code)) return title;
@@ -104,7 +116,7 @@ export class MusterError extends Error {
     ].join("\n");
   }
 
-  /** Whatever a call threw, as a MusterError. */
+  /** Converts whatever a call threw to a MusterError. */
   static from(error: unknown): MusterError {
     if (error instanceof MusterError) return error;
     const wire = ConnectError.from(error);
@@ -133,13 +145,13 @@ function isBroken({ code, cause }: ConnectError): boolean {
   return code === Code.Aborted || (code === Code.Internal && !isStreams);
 }
 
-/** The task ended badly. Thrown by `TaskHandle.result()`. */
+/** Thrown by `TaskHandle.result()`: the task failed. */
 export class TaskFailedError extends Error {
   override readonly name = "TaskFailedError";
   readonly taskId: string;
   /** Code of the last attempt's failure, for example `ENOSPC`. */
   readonly code: string;
-  /** How the task came to its end: `RETRIES_EXHAUSTED`, or the same code when no retry was left to it. */
+  /** Why it was not retried: `RETRIES_EXHAUSTED`, or the same code. */
   readonly detail: string;
   /** The failure as the scheduler recorded it, traceback included. */
   readonly failure: Failure | undefined;
@@ -157,12 +169,12 @@ export class TaskFailedError extends Error {
   }
 }
 
-/** The task was cancelled before it could end. Thrown by `TaskHandle.result()`. */
+/** Thrown by `TaskHandle.result()`: the task was cancelled. */
 export class TaskCancelledError extends Error {
   override readonly name = "TaskCancelledError";
   readonly taskId: string;
   readonly code = "CANCELLED";
-  /** Who asked for it and why, as they said; may be empty. */
+  /** Reason that was given with the cancellation; may be empty. */
   readonly reason: string;
   /** The whole task as it ended. */
   readonly task: Task;

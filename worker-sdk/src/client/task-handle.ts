@@ -8,7 +8,7 @@ import { Backoff } from "../network/backoff.ts";
 import { timeoutMsOf } from "./call-limits.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 
-/** How a stream that broke without a status appears; a bug of the server looks the same. */
+/** Codes of a stream that broke without a status; a bug of the server has the same ones. */
 const CUT_CODES: ReadonlySet<Code> = new Set([
   Code.Internal,
   Code.Unknown,
@@ -17,42 +17,54 @@ const CUT_CODES: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
-/** Breaks in a row, without one update between them, after which a watch takes it for a bug. */
+/** Breaks in a row, without an update between them, after which a watch assumes a bug and throws. */
 const MAX_UNEXPLAINED = 5;
 
-/** What a watch says: the task as it is now, and the output chunks since the last update. */
+/** One update of a watch. */
 export interface TaskUpdate {
+  /** The task as it is now. */
   readonly task: Task;
-  /** Pieces that were not in an earlier update, in order. */
+  /** Output chunks that no earlier update had, in order. */
   readonly outputChunks: readonly OutputChunk[];
 }
 
 /** Options of a call with one answer. */
 export interface CallOptions {
-  /** Longest wait for the answer in seconds; default the client's `timeoutS`. */
+  /** Timeout of the call in seconds, 0 to 2,147,483. @default the client's `timeoutS` */
   readonly timeoutS?: number;
-  /** Gives the call up with the signal's reason; the scheduler may carry it out all the same. */
+  /** Aborts the call, which then throws the signal's reason; the scheduler may still execute it. @default none */
   readonly signal?: AbortSignal;
 }
 
-/** Options of a wait. */
+/** Options of `TaskHandle.result()` and `TaskHandle.watch()`. */
 export interface WaitOptions {
-  /** Longest wait in seconds, after which a MusterError with `DeadlineExceeded` is thrown; default without limit. */
+  /**
+   * Longest wait in seconds, 0 to 2,147,483; then a MusterError with the code `DeadlineExceeded` is thrown.
+   * @default no limit
+   */
   readonly timeoutS?: number;
-  /** Ends the wait with the signal's reason; the task goes on. */
+  /** Aborts the wait, which then throws the signal's reason; the task goes on. @default none */
   readonly signal?: AbortSignal;
 }
 
-/** A submitted task. */
+/**
+ * A submitted task.
+ *
+ * @example
+ * ```ts
+ * const task = client.handle("t-1042");
+ * for await (const { task: now, outputChunks } of task.watch()) show(now, outputChunks);
+ * ```
+ */
 export class TaskHandle<Output = unknown> {
   /** Public id, for example `t-1042`. */
   readonly id: string;
-  /** True when the unique key was taken and this is the earlier task. */
+  /** True when an earlier task has the unique key, and this is its handle. */
   readonly duplicate: boolean;
   readonly #tasks: ConnectClient<typeof TaskService>;
   readonly #random: Random;
 
-  /** Made by `Client.submit` and `Client.handle`. */
+  /** @internal Use `Client.submit` or `Client.handle`. */
   constructor(
     tasks: ConnectClient<typeof TaskService>,
     id: string,
@@ -65,12 +77,20 @@ export class TaskHandle<Output = unknown> {
     this.#random = random;
   }
 
-  /** The task as it is now, with its attempts. @throws MusterError `TASK_NOT_FOUND`. */
+  /**
+   * Reads the task as it is now, with its attempts.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`.
+   */
   async get(options: CallOptions = {}): Promise<Task> {
     return this.#one("GetTask", options, (call) => this.#tasks.getTask({ taskId: this.id }, call));
   }
 
-  /** Asks for the task's end. @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`. */
+  /**
+   * Cancels the task; a running handler is asked to stop.
+   *
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_ALREADY_ENDED`.
+   */
   async cancel(reason = "", options: CallOptions = {}): Promise<Task> {
     return this.#one("CancelTask", options, (call) =>
       this.#tasks.cancelTask({ taskId: this.id, reason }, call),
@@ -78,7 +98,8 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Queues an ended task again, a succeeded one too, or lets one that waits for a retry run now.
+   * Queues an ended task again, a succeeded one too, or starts a scheduled retry now.
+   *
    * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`.
    */
   async retry(options: CallOptions = {}): Promise<Task> {
@@ -86,9 +107,12 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Waits for the end and answers the handler's result: parsed for JSON, bytes for anything else. The
-   * answer's shape is the handler's word; nothing checks it here.
-   * @throws TaskFailedError, TaskCancelledError, MusterError (`TASK_NOT_FOUND`, a refused token, ...).
+   * Waits until the task has ended and returns the result of its handler: parsed for JSON, bytes for anything else.
+   * Nothing checks that it has the type `Output`.
+   *
+   * @throws TaskFailedError, TaskCancelledError when the task ended so.
+   * @throws MusterError (`TASK_NOT_FOUND`, a refused token, `DeadlineExceeded`, ...).
+   * @throws OptionsError when `timeoutS` is out of range.
    */
   async result(options: WaitOptions = {}): Promise<Output> {
     for await (const { task } of this.watch(options)) {
@@ -100,9 +124,10 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * The task now, then at every change, until it has ended; the last update has the output. A stream
-   * that drops is taken up again, for ever unless `timeoutS` says otherwise, with backoff. Chunks that were already
-   * seen are left out.
+   * Yields the task as it is now, then at every change until it has ended; the last update has the output. A stream that
+   * drops is resumed with backoff, without a limit unless `timeoutS` sets one, and repeats no output chunk.
+   *
+   * @throws as `result()` does, except for how the task ended.
    */
   async *watch(options: WaitOptions = {}): AsyncGenerator<TaskUpdate, void, undefined> {
     const limit = new WaitLimit(this.id, options);
@@ -159,7 +184,7 @@ export class TaskHandle<Output = unknown> {
   }
 }
 
-/** Aborts a wait at its deadline or when its caller says so. */
+/** Aborts a wait at its timeout or with its caller's signal. */
 class WaitLimit {
   readonly signal: AbortSignal;
   readonly #controller = new AbortController();
@@ -186,14 +211,16 @@ class WaitLimit {
   }
 }
 
-/** True for the states that a task does not leave by itself. */
+/** True for the states of an ended task: succeeded, failed, cancelled. */
 export function isEnded(state: TaskState): boolean {
   return state === TaskState.SUCCEEDED || state === TaskState.FAILED || state === TaskState.CANCELLED;
 }
 
 /**
- * Result of an ended task.
- * @throws TaskFailedError, TaskCancelledError; TypeError when the task has not ended.
+ * Returns the result of an ended task.
+ *
+ * @throws TaskFailedError, TaskCancelledError when the task ended so.
+ * @throws TypeError when the task has not ended.
  */
 export function outputOf<Output>(task: Task): Output {
   switch (task.state) {
@@ -223,7 +250,7 @@ function unseen(chunks: readonly OutputChunk[], seen: Map<string, bigint>): Outp
   });
 }
 
-/** A server that went away or cut the stream: nothing is known against the task or the caller. */
+/** True when the server or the connection went away: neither the task nor the caller is at fault. */
 function isDropped(error: unknown): error is MusterError {
   if (!(error instanceof MusterError)) return false;
   return error.transient || (CUT_CODES.has(error.code) && error.reason === "");

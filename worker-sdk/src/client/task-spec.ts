@@ -14,56 +14,78 @@ import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { checkSpec } from "./spec-checks.ts";
 
-/** When a failed attempt is followed by another. */
+/**
+ * When a failed attempt is followed by another.
+ *
+ * @example
+ * ```ts
+ * await client.submit("ocr.page", page, { retry: { maxRetries: 5, exponential: { initialS: 1, jitter: 0.2 } } });
+ * ```
+ */
 export interface RetryOptions {
-  /** Attempts after the first one; default 3, 0 means never again. */
+  /** Attempts after the first one, 0 to 1000. @default 3 */
   readonly maxRetries?: number;
-  /** Waits in seconds before retry 1, 2, ...; the last repeats. Excludes `exponential`. */
+  /** Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default the scheduler's */
   readonly delaysS?: readonly number[];
-  /** A growing wait: seconds, factor (default 2), seconds (default 3600), share that is random (default 0). */
+  /** A delay that grows with every retry. Excludes `delaysS`. @default the scheduler's */
   readonly exponential?: {
+    /** First delay in seconds, more than 0. */
     readonly initialS: number;
+    /** Factor from one delay to the next, 1 to 100. @default 2 */
     readonly factor?: number;
+    /** Longest delay in seconds. @default 3600 */
     readonly maxS?: number;
+    /** Share of the delay that is random, 0 to 1. @default 0 */
     readonly jitter?: number;
   };
-  /** Deaths of the worker by memory that the task may cause; default 1. */
+  /** Retries after the worker ran out of memory, 0 to 1000. @default 1 */
   readonly maxOutOfMemory?: number;
 }
 
-/** How a task is queued. */
+/**
+ * Options of a submit.
+ *
+ * @example
+ * ```ts
+ * await client.submit("ocr.page", page, { queue: "nightly", priority: 10, timeouts: { runS: 600 } });
+ * ```
+ */
 export interface SubmitOptions {
-  /** Default `default`. */
+  /** Queue of the task. @default `default` */
   readonly queue?: string;
-  /** -1000 to 1000, higher first; default 0. */
+  /** Priority, an integer from -1000 to 1000; higher runs first. @default 0 */
   readonly priority?: number;
-  /** Start no sooner than this many seconds after the submit. Excludes `runTime`. */
+  /** Earliest start, in seconds after the submit, up to 366 days. Excludes `runTime`. @default 0 */
   readonly delayS?: number;
-  /** Start no sooner than this moment of the scheduler's clock. Excludes `delayS`. */
+  /** Earliest start, by the clock of the scheduler. Excludes `delayS`. @default now */
   readonly runTime?: Date;
-  /** At most one task with this key in the queue; a later submit answers with the first one's id. */
+  /** Key of which a queue has one task at most; a later submit returns a handle of that task. @default none */
   readonly uniqueKey?: string;
-  /** Media type of the payload; default `application/json`, for bytes `application/octet-stream`. */
+  /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
-  /** Handed to the worker unchanged. */
+  /** Headers, passed to the worker unchanged. @default none */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Labels and resources that the worker must have. */
+  /** Labels and resources that a worker must have to run the task. @default none */
   readonly requires?: {
     readonly labels?: Readonly<Record<string, string>>;
     readonly resources?: readonly string[];
   };
+  /** Retry policy. @default 3 retries with the scheduler's delays */
   readonly retry?: RetryOptions;
-  /** Hard limits in seconds. */
+  /** Hard timeouts in seconds, more than 0 and up to 366 days. @default none */
   readonly timeouts?: {
+    /** Longest wait for a worker; then the task fails. */
     readonly queueWaitS?: number;
+    /** Longest run of an attempt; then it is aborted and fails. */
     readonly runS?: number;
+    /** Longest phase of an attempt, by the name of the phase. */
     readonly phasesS?: Readonly<Record<string, number>>;
   };
-  /** When the soft watchdogs warn, in seconds; 0 means never. They end nothing. */
+  /** Thresholds of the soft watchdogs in seconds, which warn and end nothing; 0 means never. @default the scheduler's */
   readonly watchdogs?: {
-    /** Without any phase, progress or output for so long; default the scheduler's setting. */
+    /** Longest time without a phase, progress or output. */
     readonly runS?: number;
-    /** A phase of this name that lasts longer. */
+    /** Longest phase, by the name of the phase. */
     readonly phasesS?: Readonly<Record<string, number>>;
   };
 }
@@ -72,7 +94,7 @@ export interface SubmitOptions {
 export interface SubmitSpec extends SubmitOptions {
   /** Task type. */
   readonly type: string;
-  /** Input: bytes go as they are, anything else as JSON; `undefined` becomes `null`. */
+  /** Input: bytes are sent as they are, anything else as JSON; `undefined` becomes `null`. */
   readonly payload?: unknown;
 }
 

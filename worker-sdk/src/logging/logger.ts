@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { build as prettyStream } from "pino-pretty";
 import { LogOutput } from "./log-output.ts";
 
-/** What the SDK needs of a logger; a pino logger is one. */
+/** Logger that the SDK writes to; a pino logger fits. Facts come first, then the message. */
 export interface Logger {
   debug(fields: object, message?: string): void;
   info(fields: object, message?: string): void;
@@ -11,13 +11,21 @@ export interface Logger {
   child(fields: Record<string, unknown>): Logger;
 }
 
-/** Writes a line: fields with or without a text, or a text alone. */
+/** Writes a line: facts with or without a message, or a message alone. */
 export interface LogLine {
   (fields: object, message?: string): void;
   (message: string): void;
 }
 
-/** The log of a handler: any logger, whose lines may be a text alone. */
+/**
+ * Logger of a handler, `ctx.log`; its lines may be a message alone.
+ *
+ * @example
+ * ```ts
+ * ctx.log.info("model ready");
+ * ctx.log.warn({ page: 3 }, "the page is empty");
+ * ```
+ */
 export interface TaskLog extends Logger {
   readonly debug: LogLine;
   readonly info: LogLine;
@@ -26,7 +34,7 @@ export interface TaskLog extends Logger {
   child(fields: Record<string, unknown>): TaskLog;
 }
 
-/** A logger that takes a text alone; whatever else it can do stays. */
+/** Wraps a logger so that it also takes a message alone; its other methods stay. */
 export function taskLog(log: Logger): TaskLog {
   const line = (level: "debug" | "info" | "warn" | "error") => ({
     value: (fields: object | string, message?: string) =>
@@ -99,7 +107,7 @@ function withKeysOnce(log: Logger, bound: Readonly<Record<string, unknown>>): Lo
   };
 }
 
-/** Says nothing. */
+/** Writes nothing. */
 export const silentLogger: Logger = {
   debug() {},
   info() {},

@@ -1,28 +1,28 @@
 import { readFileSync } from "node:fs";
 import { env } from "node:process";
 
-/** Certificates as PEM text. */
+/** Certificates of a TLS connection, as PEM text. */
 export interface TlsOptions {
-  /** Certificates to trust instead of the system's. */
+  /** Certificates to trust. @default the system's */
   readonly ca?: string | Uint8Array;
-  /** Client certificate; needs `key`. */
+  /** Client certificate; needs `key`. @default none */
   readonly cert?: string | Uint8Array;
-  /** Private key of `cert`. */
+  /** Private key of `cert`. @default none */
   readonly key?: string | Uint8Array;
 }
 
-/** Where the scheduler is and how to prove who we are; shared by `Worker` and `Client`. */
+/** Address and credentials of the scheduler; options of both `Worker` and `Client`. */
 export interface ConnectionOptions {
   /**
-   * `host:port`, several in a list or comma-separated, tried in turn. Default `MUSTER_SCHEDULER_ADDR`,
-   * then `127.0.0.1:7070`.
+   * `host:port`; several, as a list or separated by commas, are tried in turn.
+   * @default `MUSTER_SCHEDULER_ADDR`, else `127.0.0.1:7070`
    */
   readonly scheduler?: string | readonly string[];
-  /** Bearer token; default `MUSTER_TOKEN`, then none. */
+  /** Bearer token. @default `MUSTER_TOKEN`, else none */
   readonly token?: string;
   /**
-   * TLS: `true` for the system's trusted certificates. Default: the files named by `MUSTER_TLS_CA`,
-   * `MUSTER_TLS_CERT` and `MUSTER_TLS_KEY`; plain text when none is set.
+   * TLS: `true` trusts the system's certificates, `false` means plain text.
+   * @default the files that `MUSTER_TLS_CA`, `MUSTER_TLS_CERT` and `MUSTER_TLS_KEY` name; plain text when none is set
    */
   readonly tls?: boolean | TlsOptions;
 }
@@ -32,7 +32,7 @@ export interface TlsMaterial {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
-  /** Where these came from, to read them again at every dial; unset when a program gave them. */
+  /** Files that they were read from, to be read again at every dial; unset when they came as options. */
   readonly files?: {
     readonly ca: string | undefined;
     readonly cert: string | undefined;
@@ -60,7 +60,7 @@ export function defaultVariable(name: string, value: string): void {
   env[name] ||= value;
 }
 
-/** Checks the connection's options; faults are added to `faults`, and the answer is then unusable. */
+/** Checks the options of the connection. Faults are added to `faults`; the answer is then unusable. */
 export function resolveConnection(
   options: ConnectionOptions,
   env: Environment,
@@ -99,7 +99,7 @@ function resolveAddresses(
 }
 
 function resolveToken(option: string | undefined, env: Environment, faults: string[]): string | undefined {
-  // Files and secret stores hand out a line break with it.
+  // Files and secret stores add a line break.
   const token = (option ?? (env.MUSTER_TOKEN || undefined))?.trim();
   // What an HTTP header cannot carry would fail at every dial. The token itself is never shown.
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {

@@ -1,7 +1,7 @@
-/** Options are wrong; `faults` has every fault that was found. Thrown by the constructors. */
+/** Options are not valid. Thrown by constructors and by calls with options, with every fault at once. */
 export class OptionsError extends Error {
   override readonly name = "OptionsError";
-  /** One sentence each: what was wrong, the value, what is allowed. */
+  /** One sentence a fault: the option, its value and what is allowed. */
   readonly faults: readonly string[];
 
   constructor(subject: string, faults: readonly string[]) {

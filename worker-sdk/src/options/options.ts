@@ -10,59 +10,116 @@ import { checkLabels, checkNames, listenAddress, numberSetting } from "./option-
 import { OptionsError } from "./options-error.ts";
 import type { FailureClassification, Handler, TaskDefinitions } from "./task-definition.ts";
 
-/** What ended a worker against its will. */
+/** The error that ended a worker; given to `onFatal`, and the value of `Worker.closed`. */
 export interface FatalInfo {
-  /** What it was doing: `startup`, `run` or `task`. */
+  /** When it happened: `startup`, `run` (no handler ran) or `task` (a handler ran). */
   readonly phase: string;
+  /** The error: `VerdictError`, `SupersededError`, `LinkError`, ..., or what the program threw. */
   readonly error: Error;
 }
 
-/** Options of `Worker`. Precedence: the option, then the environment variable, then the default. */
+/**
+ * Options of `Worker`. The option wins over the environment variable, which wins over the default.
+ *
+ * @example
+ * ```ts
+ * const options: WorkerOptions = {
+ *   tasks: { "ocr.page": async (ctx) => recognise(ctx.rawPayload, ctx.signal) },
+ *   queues: ["default", "nightly"],
+ *   concurrency: 4,
+ *   drainTimeoutS: 120,
+ * };
+ * ```
+ */
 export interface WorkerOptions<Inputs = Record<string, unknown>> extends ConnectionOptions {
-  /** Task types this worker can run; at least one. */
+  /** Task types that this worker can run, with their handlers: 1 to 1000. */
   readonly tasks: TaskDefinitions<Inputs>;
-  /** Readable name, stable for the process; default `WORKER_ID`, then host, pid and a random tail. */
+  /**
+   * Readable name, the same for the whole life of the process; 1 to 128 of `A-Z a-z 0-9 . _ -`.
+   * @default `WORKER_ID`, else host name, pid and a random part
+   */
   readonly id?: string;
-  /** Pool it belongs to; default `MUSTER_POOL`, then none. */
+  /**
+   * Pool that the worker belongs to.
+   * @default `MUSTER_POOL`, else none
+   */
   readonly pool?: string;
-  /** At most 64. */
+  /**
+   * Labels that tasks may require: at most 64.
+   * @default none
+   */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Default `["default"]`. */
+  /**
+   * Queues that the worker takes tasks from.
+   * @default `["default"]`
+   */
   readonly queues?: readonly string[];
-  /** Attempts at once (slots), 1 to 10,000; default `WORKER_MAX_CONCURRENCY`, then 1. */
+  /**
+   * Slots: attempts that run at once, 1 to 10,000.
+   * @default `WORKER_MAX_CONCURRENCY`, else 1
+   */
   readonly concurrency?: number;
-  /** Attempts handed over ahead of free slots, 0 to 10,000; default 0. */
+  /**
+   * Attempts that are assigned ahead of free slots, 0 to 10,000.
+   * @default 0
+   */
   readonly prefetch?: number;
-  /** Resources loaded from the start; see `worker.resources` for later ones. */
+  /**
+   * Resources that are loaded from the start. `worker.resources` has the others.
+   * @default none
+   */
   readonly resources?: readonly string[];
-  /** Runs while the worker connects; the worker is ready only after it. A throw ends the worker. */
+  /**
+   * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
+   * @default none
+   */
   readonly preflight?: (startup: StartupReporter) => unknown;
-  /** From the process's start (`start()`: from the call) to Welcome; default `WORKER_REGISTER_TIMEOUT_S`, then 90. */
+  /**
+   * Register timeout in seconds: from the start of the process (with `start()`, from the call) to the first Welcome.
+   * @default `WORKER_REGISTER_TIMEOUT_S`, else 90
+   */
   readonly registerTimeoutS?: number;
-  /** How long a drain waits for handlers; default `WORKER_DRAIN_TIMEOUT_S`, then 30. */
+  /**
+   * Drain timeout in seconds: how long a drain waits for handlers before it aborts them.
+   * @default `WORKER_DRAIN_TIMEOUT_S`, else 30
+   */
   readonly drainTimeoutS?: number;
   /**
-   * Seconds after which an open phase is reported as stuck, by phase name. Defaults: `model_resolve` 30,
-   * `model_load` 60, `inference` 60 (each `WORKER_WARN_<PHASE>_S`); other phases are not watched.
+   * Seconds after which an open phase is reported as stuck, by phase name.
+   * @default `WORKER_WARN_<PHASE>_S`, else `model_resolve` 30, `model_load` 60, `inference` 60; other phases have no
+   * watchdog
    */
   readonly warn?: Readonly<Record<string, number>>;
-  /** Decides how a handler's error is treated; `undefined` leaves it to the defaults. */
+  /**
+   * Classifies the error of a handler; `undefined` leaves it to the default.
+   * @default `NonRetryableError` and errors such as `ERR_INVALID_ARG_TYPE` end the task, everything else is retried
+   */
   readonly classify?: (error: unknown) => FailureClassification | undefined;
-  /** Where the log goes. Default: standard output in `run()`, nowhere in `start()`. */
+  /**
+   * Logger of the worker; a pino logger fits.
+   * @default standard output with `run()`, none with `start()`
+   */
   readonly logger?: Logger;
-  /** Level of the log that `run()` makes; default `WORKER_LOG_LEVEL`, then `info`. */
+  /**
+   * Level of the log that `run()` writes.
+   * @default `WORKER_LOG_LEVEL`, else `info`
+   */
   readonly logLevel?: LogLevel;
   /**
-   * Serves `/livez`, `/readyz` and `/metrics` here, `host:port` (port 0 lets the system choose; the log says
-   * which); default `WORKER_HTTP_ADDR`, then not at all. Answered while a handler blocks the main loop.
+   * Address `host:port` of `/livez`, `/readyz` and `/metrics`, which answer while a handler blocks the main loop too.
+   * With port 0 the system chooses one, and the log has it (`worker.http.serving`).
+   * @default `WORKER_HTTP_ADDR`, else none
    */
   readonly http?: string;
   /**
-   * Seconds for which `/livez` calls a blocked main loop alive, 0 for ever; default
-   * `WORKER_HTTP_BLOCKED_LIMIT_S`, then 3600.
+   * Seconds after which `/livez` fails for a blocked main loop; 0 means never.
+   * @default `WORKER_HTTP_BLOCKED_LIMIT_S`, else 3600
    */
   readonly httpBlockedLimitS?: number;
-  /** Told when the worker ends against its will. */
+  /**
+   * Called when an error ends the worker.
+   * @default none
+   */
   readonly onFatal?: (fatal: FatalInfo) => void;
 }
 
@@ -77,14 +134,14 @@ export interface CompiledTask {
   readonly handler: Handler<never>;
 }
 
-/** Where probes and metrics are served. */
+/** Where probes and metrics are served, checked. */
 export interface HttpSettings {
   readonly host: string;
   readonly port: number;
   readonly blockedLimitMs: number;
 }
 
-/** Every option with its value in force. */
+/** Every option with its effective value. */
 export interface CompiledOptions {
   readonly connection: Connection;
   readonly tasks: ReadonlyMap<string, CompiledTask>;
@@ -109,7 +166,7 @@ export interface CompiledOptions {
   readonly launchId: string;
 }
 
-/** Soft watchdog thresholds in seconds when nobody set one. */
+/** Thresholds of the phase watchdog in seconds, where no option, variable, task or scheduler sets one. */
 export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
   ["model_resolve", 30],
   ["model_load", 60],

@@ -1,23 +1,46 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { TaskContext } from "../attempt/context.ts";
 
-/** What a task's handler is given as `ctx.payload`: the schema's output, or `unknown` without one. */
+/** Type of `ctx.payload`: the output of the schema, or `unknown` without one. */
 export type PayloadOf<Input> = Input extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<Input> : unknown;
 
 /**
- * Does the work. Its value is the result: bytes go as `application/octet-stream`, anything else as JSON,
- * `undefined` as `null`.
+ * Runs a task. Its value is the result: bytes are sent as `application/octet-stream`, anything else as JSON, `undefined`
+ * as `null`. A throw fails the attempt; the retry policy of the task decides about another one.
+ *
+ * @example
+ * ```ts
+ * const handler: Handler = async (ctx) => ({ length: ctx.rawPayload.byteLength });
+ * ```
  */
 export type Handler<Payload = unknown> = (ctx: TaskContext<Payload>) => unknown;
 
-/** A task type with its schemas and limits. */
+/**
+ * A task type with its schemas and limits.
+ *
+ * @example
+ * ```ts
+ * const page: TaskDefinition = { concurrency: 2, handler: (ctx) => recognise(ctx.rawPayload) };
+ * ```
+ */
 export interface TaskDefinition<Input = unknown> {
-  /** Checks and types the payload; a refusal fails the task with INVALID_PAYLOAD and is not retried. */
+  /**
+   * Standard Schema (zod, valibot, arktype, ...) of the payload. A payload that does not fit fails the task with
+   * `INVALID_PAYLOAD`, without a retry.
+   * @default every payload is accepted
+   */
   readonly input?: Input & StandardSchemaV1;
-  /** Checks the result; a refusal fails the task with INVALID_RESULT and is not retried. */
+  /**
+   * Standard Schema of the result. A result that does not fit fails the task with `INVALID_RESULT`, without a retry.
+   * @default every result is accepted
+   */
   readonly output?: StandardSchemaV1;
-  /** Attempts of this type at once; default as many as the worker has slots. */
+  /**
+   * Attempts of this type that run at once, 1 to 10,000.
+   * @default the slots of the worker
+   */
   readonly concurrency?: number;
+  /** Runs an attempt. */
   readonly handler: Handler<PayloadOf<Input>>;
 }
 
@@ -26,19 +49,29 @@ export type TaskDefinitions<Inputs> = {
   readonly [Type in keyof Inputs]: TaskDefinition<Inputs[Type]> | Handler;
 };
 
-/** Gives a definition its types where it is written apart from `new Worker`. */
+/**
+ * Types a definition that is written outside of `new Worker`; returns it unchanged.
+ *
+ * @example
+ * ```ts
+ * const greet = defineTask({
+ *   input: z.object({ name: z.string() }),
+ *   handler: (ctx) => `Hello, ${ctx.payload.name}!`,
+ * });
+ * ```
+ */
 export function defineTask<Input = unknown>(definition: TaskDefinition<Input>): TaskDefinition<Input> {
   return definition;
 }
 
-/** How the scheduler is to treat a failure. */
+/** Answer of the option `classify`: how the scheduler treats a failure. */
 export interface FailureClassification {
   /** False ends the task at once. */
   readonly retryable: boolean;
-  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`; default the error's own. */
+  /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default the code of the error */
   readonly code?: string;
-  /** Safe sentence; default the error's message. */
+  /** One sentence without secrets. @default the message of the error */
   readonly message?: string;
-  /** Wait at least this many seconds before the next attempt. */
+  /** Shortest delay before the next attempt, in seconds. @default the task's retry policy alone */
   readonly retryAfterS?: number;
 }

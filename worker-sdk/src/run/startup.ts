@@ -3,16 +3,30 @@ import type { Clock } from "../clock.ts";
 import type { StartupPhaseMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 
-/** What an author's `preflight` reports its steps with. */
+/**
+ * Reports the steps of a `preflight`; the log and the scheduler show them live.
+ *
+ * @example
+ * ```ts
+ * const worker = new Worker({
+ *   tasks,
+ *   preflight: (startup) => startup.phase("custom:warm-up", () => model.warmUp()),
+ * });
+ * ```
+ */
 export interface StartupReporter {
   /**
-   * Runs a step and reports its start, and its end or failure. Name it `custom:<name>`; the scheduler and
-   * the log show it live.
+   * Runs a step and reports its start, then its end or failure. Returns what the step returns, throws what it throws.
+   *
+   * @param name `custom:<name>`, or one of the `cache_preflight_` phases.
+   * @throws TypeError for another name.
    */
   phase<T>(name: string, step: () => T | Promise<T>): Promise<T>;
   /**
-   * Reports a moment, for example `cache_preflight_ok` or `cache_preflight_fallback_attempt`, with facts
-   * about it. The outcome is `failed` or `started` when the phase's name ends so, else `ok`.
+   * Reports a moment, for example `cache_preflight_ok` or `cache_preflight_fallback_attempt`, with facts about it.
+   *
+   * @param outcome By default `failed` or `started` when the name of the phase ends so, else `ok`.
+   * @throws TypeError for a name that is neither `custom:<name>` nor one of the `cache_preflight_` phases.
    */
   emit(
     phase: string,
@@ -25,7 +39,7 @@ export interface StartupReporter {
 const AUTHOR_PHASE =
   /^(?:custom:[A-Za-z0-9._:/-]{1,120}|cache_preflight_(?:started|ok|failed|fallback_attempt|fallback_enabled))$/;
 
-/** Logs startup phases and hands them on. */
+/** Logs startup phases and passes them to the link. */
 export class Startup implements StartupReporter {
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -54,7 +68,7 @@ export class Startup implements StartupReporter {
     return this.#last;
   }
 
-  /** A failure that no phase has told: the last phase is then this one. */
+  /** Reports a failure, unless the last phase has reported one. */
   failed(phase: string, error: unknown): void {
     if (!this.#lastFailed) this.report(phase, "failed", {}, messageOf(error));
   }

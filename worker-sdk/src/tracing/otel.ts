@@ -9,48 +9,60 @@ import { SDK_VERSION } from "../version.ts";
 import { SCHEMA_URL } from "./schema.ts";
 import { spanIds } from "./span-ids.ts";
 
-/** How OpenTelemetry is set up; whatever an `OTEL_*` variable says wins. */
+/** Options of `startOtel()`. The standard `OTEL_*` variables win over them. */
 export interface OtelOptions {
-  /** `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default `muster-worker`. */
+  /** `service.name`; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win. @default `muster-worker` */
   readonly serviceName?: string;
-  /** `service.version` unless `OTEL_RESOURCE_ATTRIBUTES` says otherwise; default the version of this package. */
+  /** `service.version`; `OTEL_RESOURCE_ATTRIBUTES` wins. @default the version of this package */
   readonly serviceVersion?: string;
   /**
-   * How long a collector may take for an export, milliseconds, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise;
-   * default the standard's 10,000. As long may a program that has stopped wait for one that does not answer.
+   * Longest time for one export, in milliseconds; `OTEL_EXPORTER_OTLP_TIMEOUT` wins. The end of the program may wait as
+   * long for a collector that does not answer.
+   * @default 10,000, as the standard has it
    */
   readonly exportTimeoutMs?: number;
   /**
-   * Called once, with the first thing that goes wrong: mostly that the collector cannot be reached. By default it
-   * becomes a warning of the process. Under `OTEL_LOG_LEVEL` OpenTelemetry writes to the console by itself.
+   * Called once, with the first error: mostly that the collector cannot be reached. With `OTEL_LOG_LEVEL` set,
+   * OpenTelemetry itself writes to the console.
+   * @default a warning of the process
    */
   readonly onError?: (why: string) => void;
 }
 
-/** Optional peers of the package: whoever traces installs them. */
+/** Optional peers of the package: programs that trace install them. */
 const PEERS = ["@opentelemetry/sdk-node", "@opentelemetry/resources"];
 
-/** Longest reason that is told, in characters: exporters hang whole responses on theirs. */
+/** Longest error text that is passed on, in characters: exporters append whole responses. */
 const MAX_REASON = 500;
 
-/** A running OpenTelemetry SDK. */
+/** The OpenTelemetry SDK that `startOtel()` started. */
 export interface Otel {
   /** False when nothing is exported, because no variable asks for it or `OTEL_SDK_DISABLED` is set. */
   readonly enabled: boolean;
-  /** Exports what is held back, for at most `timeoutMs` (default 5000), and ends. Never rejects; twice is harmless. */
+  /**
+   * Exports the spans that are still buffered, and ends the SDK. Never rejects; a second call does nothing.
+   *
+   * @param timeoutMs Longest time for it, in milliseconds; default 5000.
+   */
   stop(timeoutMs?: number): Promise<void>;
 }
 
 /**
- * Sets an OpenTelemetry SDK up for this process by the standard variables, before anything is traced:
+ * Sets up an OpenTelemetry SDK for this process by the standard variables; call it before anything is traced. Nothing
+ * is loaded and nothing exported unless `OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_TRACES_EXPORTER` is set. `Worker.run()` exports the buffered spans at
+ * its end; other programs call `stop()`. A program with an SDK of its own does not call this: it passes `spanIds` to
+ * that SDK as its `idGenerator`.
  *
- *     await startOtel();
+ * @example
+ * ```ts
+ * import { Worker } from "@muster/worker";
+ * import { startOtel } from "@muster/worker/otel";
  *
- * Nothing is loaded and nothing exported unless `OTEL_EXPORTER_OTLP_ENDPOINT`,
- * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_TRACES_EXPORTER` is set. What is left at the end of `Worker.run`
- * is exported; other programs call `stop`.
+ * await startOtel({ serviceName: "ocr" });
+ * await new Worker({ tasks }).run();
+ * ```
  *
- * A program with an SDK of its own does not call this; it gives that SDK `spanIds` as its `idGenerator`.
  * @throws Error when `@opentelemetry/sdk-node` or `@opentelemetry/resources` is needed and not installed.
  */
 export async function startOtel(options: OtelOptions = {}): Promise<Otel> {
