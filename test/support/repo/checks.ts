@@ -63,6 +63,7 @@ export const CHECKS: readonly Check[] = [
   tool("proto format", "buf", "format", "--diff", "--exit-code"),
   { name: "proto compatibility with the commit before", run: compatible },
   { name: "generated code", run: generatedIsCurrent },
+  { name: "public API of the worker SDK", run: publicApiIsCurrent },
 ];
 
 /** Trailer of a commit that renames what the protos have. Allowed until 1.0; what is on the wire must stay. */
@@ -83,6 +84,12 @@ async function compatible(): Promise<void> {
   const { stdout: renames } = await runTool("git", ["log", "-1", trailer]);
   const rules = renames.trim() === "" ? [] : ["--config", WIRE_RULES];
   await tool("", "buf", "breaking", "--against", ".git#ref=HEAD~1", ...rules).run();
+}
+
+async function publicApiIsCurrent(): Promise<void> {
+  // Loaded late: it uses this file's tools.
+  const { checkPublicApi } = await import("./public-api.ts");
+  await checkPublicApi();
 }
 
 /** Generates anew into a temporary folder and compares file by file. */

@@ -1,0 +1,3 @@
+import { writePublicApi } from "../support/repo/public-api.ts";
+
+await writePublicApi();
