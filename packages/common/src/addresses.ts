@@ -1,10 +1,10 @@
-/** `host:port` and `[v6]:port` taken apart. */
+/** Splits `host:port` and `[v6]:port`. */
 export function splitAddress(address: string): { host: string; port: number } {
   const at = address.lastIndexOf(":");
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(address.slice(at + 1)) };
 }
 
-/** True for a host that is this machine whatever the network is. */
+/** True for a host that is always this machine. */
 export function isLoopback(host: string): boolean {
   const name = host
     .toLowerCase()

@@ -1,12 +1,12 @@
-/** How a batcher groups. */
+/** Limits of a batcher. */
 export interface BatcherOptions<I> {
-  /** Most weight in one flush; a single heavier item goes alone. */
+  /** Largest weight of one flush; a heavier item is flushed alone. */
   readonly maxWeight: number;
   /** Weight of an item; 1 by default. */
   readonly weigh?: (item: I) => number;
   /**
-   * Most flushes under way at once; 1 by default. One more begins only when half of a full batch waits, so that
-   * a moderate load still gathers.
+   * Largest number of concurrent flushes; 1 by default. A further one begins only when half of a full batch waits, so
+   * that a moderate load still forms batches.
    */
   readonly lanes?: number;
 }
@@ -19,8 +19,8 @@ interface Waiting<I, O> {
 }
 
 /**
- * Group commit: items that arrive while a flush is under way go together in the next one, so that an idle
- * system answers at once and a busy one in large batches. Flushes begin in order of arrival.
+ * Group commit: items that arrive during a flush share the next one, so that an idle system answers at once and a busy
+ * one in large batches. Flushes begin in order of arrival.
  */
 export class Batcher<I, O> {
   readonly #flush: (items: readonly I[]) => Promise<readonly O[]>;
@@ -31,7 +31,7 @@ export class Batcher<I, O> {
   #scheduled = false;
   #idle: (() => void)[] = [];
 
-  /** @param flush Answers one output for each item, in order; a rejection is every item's. */
+  /** @param flush Returns one output for each item, in order; a rejection rejects every item. */
   constructor(flush: (items: readonly I[]) => Promise<readonly O[]>, options: BatcherOptions<I>) {
     this.#flush = flush;
     this.#options = options;
@@ -49,7 +49,7 @@ export class Batcher<I, O> {
       this.#waitingWeight += weight;
       if (this.#scheduled || !this.#mayBegin()) return;
       this.#scheduled = true;
-      // Items of the same turn (a frame of results, say) go together.
+      // Items of the same turn of the loop (a frame of results, for example) share a flush.
       queueMicrotask(() => {
         this.#scheduled = false;
         if (this.#mayBegin()) void this.#run();
@@ -57,7 +57,7 @@ export class Batcher<I, O> {
     });
   }
 
-  /** Resolves when nothing waits and no flush is under way. */
+  /** Resolves when nothing waits and no flush runs. */
   idle(): Promise<void> {
     if (this.#running === 0 && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
@@ -84,7 +84,7 @@ export class Batcher<I, O> {
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
-      // Another lane is enough for what is left of a moderate load.
+      // One flush is enough for the rest of a moderate load.
       if (this.#running > 1 && this.#waitingWeight < this.#options.maxWeight / 2) break;
     }
     this.#running--;

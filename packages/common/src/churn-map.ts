@@ -1,13 +1,13 @@
-/** Deletions after which the entries move, at least: below it a move would cost more than what it saves. */
+/** Fewest deletions after which the entries move: below it a move costs more than it saves. */
 const MIN_DELETIONS = 1_024;
 
 /**
  * A Map for entries that come and go by the thousand.
  *
- * V8 grows and compacts a Map by replacing its table, and the old table points at the new one. Once a full collection
- * has made one of them old, the young collections keep every later table and all that was in it when it was replaced:
- * measured, half of all attempts, copied twice each until the next full collection. Entries therefore move to a new
- * Map before the old one is replaced often.
+ * V8 grows and compacts a Map by replacing its table, and the old table points at the new one. Once a full garbage
+ * collection has promoted one of them, collections of the young generation keep every later table with all that was
+ * in it when it was replaced: measured, half of all attempts, copied twice each until the next full collection.
+ * Entries therefore move to a new Map before the old one has replaced its table often.
  */
 export class ChurnMap<K, V> {
   #map = new Map<K, V>();
@@ -54,7 +54,7 @@ export class ChurnMap<K, V> {
     return this.#map.values();
   }
 
-  /** As a Map's, unless something is set meanwhile: that may not come, and what is deleted then may. */
+  /** As a Map's, except for entries that are set or deleted meanwhile: either may appear or not. */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.#map[Symbol.iterator]();
   }

@@ -1,6 +1,6 @@
 /**
- * Names that a typo may have missed: the same but for case, separators or a plural, or at most a third of the letters
- * differ. The nearest first, at most three; never the name itself.
+ * Names that a typo may stand for: those that differ only in case, separators or a plural, or in at most a third of
+ * their letters. The nearest come first, three at most; the name itself is never among them.
  */
 export function closestNames(name: string, known: Iterable<string>): string[] {
   return [...new Set(known)]

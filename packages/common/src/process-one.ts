@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 const SHELL = "/bin/sh";
 
 /**
- * Waits for the program and for every orphan, passes signals on, and ends as the program does. Without the third
+ * Waits for the program and for every orphan, forwards signals, and exits with the program's code. Without the third
  * descriptor the shell would give its child an empty input.
  */
 const SCRIPT = `exec 3<&0
@@ -15,8 +15,8 @@ exit $code`;
 
 /**
  * As process 1 of a container a program inherits every orphan, and Node waits for none of them: they stay as zombies
- * until no process can be started any more. A shell takes the place of this process then, and runs the program again
- * as its child. Elsewhere, and where there is no shell, nothing happens. Call it before anything else.
+ * until no process can be started any more. A shell then replaces this process and runs the program again as its child.
+ * Elsewhere, and without a shell, nothing happens. Call it before the program does any work.
  */
 export function reapAsProcessOne(): void {
   if (process.pid !== 1 || process.execve === undefined) return;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { RollingFile, type RollingFileOptions } from "./rolling-file.ts";
 
-describe("a file that is turned over by size", () => {
+describe("a file that is rotated by size", () => {
   let folder: string;
   let faults: string[];
 
@@ -64,7 +64,7 @@ describe("a file that is turned over by size", () => {
     ]);
   });
 
-  it("follows a file that another process has turned over", () => {
+  it("follows a file that another process has rotated", () => {
     const [one, two] = [open(), open()];
     one.write("12345678\n");
     two.write("a\n");

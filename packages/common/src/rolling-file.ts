@@ -1,25 +1,25 @@
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** How a file is turned over. */
+/** How a file is rotated. */
 export interface RollingFileOptions {
   readonly path: string;
-  /** Turned over before it gets larger than this, at the end of a line. */
+  /** Rotated before it gets larger than this, at the end of a line. */
   readonly maxBytes: number;
   /** Older files that are kept, as `path.1` (the youngest) to `path.N`. */
   readonly keep: number;
-  /** Told when lines can no longer be written, once until they can again. */
+  /** Called when a write fails, once until writes succeed again. */
   readonly onFault: (error: Error) => void;
-  /** Told when lines are written again, with how many writes were lost meanwhile. */
+  /** Called when writes succeed again, with how many were lost meanwhile. */
   readonly onRecovered: (lostWrites: number) => void;
 }
 
 const LINE_FEED = 0x0a;
 
 /**
- * A file that lines are appended to and that is turned over by size: what a crash leaves behind is whole,
- * because every write is done when `write` returns. The names are those of logrotate. When another process
- * turned the file over, this one goes on in the new file instead of turning it over again.
+ * A file that lines are appended to, rotated by size. A crash leaves whole lines behind, because every write is done
+ * when `write` returns. The names are those of logrotate. After another process has rotated the file, this one goes
+ * on in the new file instead of rotating it again.
  */
 export class RollingFile {
   readonly #options: RollingFileOptions;
@@ -36,7 +36,7 @@ export class RollingFile {
     this.#size = fstatSync(this.#fd).size;
   }
 
-  /** Appends; never throws: a log that cannot be written must not end what it tells of. */
+  /** Appends; never throws: a log that cannot be written must not end the program that writes it. */
   write(data: string | Uint8Array): void {
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     try {
@@ -58,11 +58,11 @@ export class RollingFile {
 
   #append(bytes: Uint8Array): void {
     if (this.#size === 0 || this.#size + bytes.length <= this.#options.maxBytes) return this.#put(bytes);
-    // A line that was begun is ended first.
+    // The line that has begun is completed first.
     const end = this.#atLineStart ? 0 : bytes.indexOf(LINE_FEED) + 1;
     if (end === 0 && !this.#atLineStart) return this.#put(bytes);
     this.#put(bytes.subarray(0, end));
-    this.#turnOver();
+    this.#rotate();
     this.#put(bytes.subarray(end));
   }
 
@@ -75,7 +75,7 @@ export class RollingFile {
     }
   }
 
-  #turnOver(): void {
+  #rotate(): void {
     const { path, keep } = this.#options;
     const here = statSync(path, { throwIfNoEntry: false });
     if (here?.ino === fstatSync(this.#fd).ino) {

@@ -20,15 +20,15 @@ export function cutWellFormed(text: string, max: number): string {
 }
 
 /**
- * Somebody's text as an error quotes it: in quotation marks, cut to `max` UTF-16 units with an ellipsis, what no
- * terminal or header should get written as an escape.
+ * A text as an error quotes it: in quotation marks, cut to `max` UTF-16 units with an ellipsis, with escapes for what a
+ * terminal or a header must not get.
  */
 export function quoted(text: string, max = 64): string {
   const shown = JSON.stringify(cut(text, max)).replaceAll(UNPRINTABLE, escaped);
   return text.length > max ? `${shown}${ELLIPSIS}` : shown;
 }
 
-// Deletes, the second set of controls, and marks that turn the direction of what follows; JSON escapes the rest.
+// DEL, the C1 controls, and marks that change the direction of the text that follows; JSON escapes the rest.
 const UNPRINTABLE = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 function escaped(character: string): string {
