@@ -2,9 +2,9 @@
 export interface Clock {
   /** Milliseconds on a monotonic clock that every thread of the process shares. */
   monotonicMs(): number;
-  /** Runs `callback` once after `delayMs`; the answer cancels it. Keeps the process alive. */
+  /** Runs `callback` once after `delayMs`; the returned function cancels it. Keeps the process alive. */
   after(delayMs: number, callback: () => void): () => void;
-  /** Runs `callback` every `periodMs` until the answer is called. Never keeps the process alive. */
+  /** Runs `callback` every `periodMs` until the returned function is called. Never keeps the process alive. */
   every(periodMs: number, callback: () => void): () => void;
 }
 

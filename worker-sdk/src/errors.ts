@@ -115,7 +115,10 @@ export class SupersededError extends Error {
   }
 }
 
-/** Thrown by `start()` and given to `onFatal`: the thread of the connection died or hangs, and the worker cannot go on. */
+/**
+ * Thrown by `start()` and given to `onFatal`: the thread of the connection died or hangs, and the worker cannot go
+ * on.
+ */
 export class LinkError extends Error {
   override readonly name = "LinkError";
 }

@@ -1,4 +1,4 @@
-/** Names of this SDK as Hello carries them. */
+/** Name of this SDK in Hello. */
 export const SDK_NAME = "@muster/worker";
 /** Version of this package; a test compares it with package.json. */
 export const SDK_VERSION = "0.1.0";

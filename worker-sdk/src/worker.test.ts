@@ -161,7 +161,7 @@ test("a handler that throws a promise or a thenable fails its attempt alone", as
     message: "not an error",
     // biome-ignore lint/suspicious/noThenProperty: what the test is about.
     then() {
-      throw new Error("nobody may call it");
+      throw new Error("it must not be called");
     },
   };
   await using setup = await connected({
@@ -328,7 +328,7 @@ test("unacknowledged results are sent again on the next stream, with the same se
     assert.equal((await second.next("taskEvent", ({ attemptId }) => attemptId === id)).sequence, 1n);
   }
   const kinds = second.kinds();
-  assert.ok(kinds.indexOf("taskEvent") < kinds.indexOf("taskResults"), "an attempt's end is told last");
+  assert.ok(kinds.indexOf("taskEvent") < kinds.indexOf("taskResults"), "the result comes last");
   second.ack("t-1.1");
   second.ackResults = true;
   gate.resolve();
@@ -370,7 +370,7 @@ test("an attempt that a reconnect does not keep is revoked and its result droppe
   assert.deepEqual(reported, ["t-2.1"]);
 });
 
-test("heartbeats that nobody answers make the worker dial again", async () => {
+test("heartbeats without an acknowledgement make the worker dial again", async () => {
   const server = await RawScheduler.start({ heartbeatMs: 50 });
   await using setup = await connected({ tasks: { t: () => 1 } }, server);
   setup.stream.ackBeats = false;
@@ -403,7 +403,7 @@ test("reaches a scheduler that takes a moment longer than the first dial waits",
   }
 });
 
-test("a drain waits for handlers, then aborts them, then gives back what does not return", async () => {
+test("a drain waits for handlers, then aborts them, then releases what does not return", async () => {
   const server = await RawScheduler.start();
   await using setup = await connected(
     { concurrency: 1, prefetch: 1, tasks: { forever: () => new Promise(() => {}) } },

@@ -16,7 +16,9 @@ import { installFatalHandler, removeFatalHandler } from "./run/fatal-handler.ts"
 import { linkData } from "./run/link-data.ts";
 import { runProgram } from "./run/program.ts";
 
-/** How long the fatal report of a worker that never started may delay the end of its process: its thread has to start. */
+/**
+ * How long the fatal report of a worker that never started may delay the end of its process: its thread has to start.
+ */
 const FATAL_REPORT_MS = 3000;
 
 /** Longest drain, in seconds: what Node's timers take. */

@@ -15,7 +15,7 @@ import type { PhaseWatchdog } from "./phase-watchdog.ts";
 import { Phases } from "./phases.ts";
 import { ProgressThrottle } from "./progress.ts";
 
-/** Largest output chunk that goes in one message. */
+/** Largest output chunk of one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;
 
 /** What an attempt needs of its worker. */
@@ -46,7 +46,7 @@ export class Attempt implements TaskContext<never> {
   startedMs: number | undefined;
   /** The first request to stop; later ones change nothing. */
   stop: StopRequest | undefined;
-  /** It is no longer ours: its outcome is dropped. */
+  /** The attempt no longer belongs to this worker: its outcome is dropped. */
   revoked = false;
   /** Reports that the handler has not returned although it was asked to stop. */
   unwinding: PhaseWatchdog | undefined;
@@ -135,7 +135,7 @@ export class Attempt implements TaskContext<never> {
   readonly phase = <T>(name: string, fn: () => T | Promise<T>, options: PhaseOptions = {}): Promise<T> => {
     this.#phases ??= new Phases(this.#host, this.assignment, {
       event: (event, attributes) => {
-        // What was said of how far it is belongs to what ran before.
+        // Progress that was reported so far belongs to what ran before.
         this.#progress?.close();
         this.event(event, attributes);
       },
@@ -161,7 +161,7 @@ export class Attempt implements TaskContext<never> {
     }
     for (let start = 0; start < bytes.byteLength; start += MAX_CHUNK_BYTES) {
       this.#chunks += 1;
-      // A copy of its own: a view's clone carries all the memory that it looks into.
+      // A copy: cloning a view copies the whole buffer below it.
       const data = new Uint8Array(bytes.subarray(start, start + MAX_CHUNK_BYTES));
       this.#host.link.send({ kind: "output", attemptId: this.id, sequence: this.#chunks, data });
     }
@@ -169,7 +169,7 @@ export class Attempt implements TaskContext<never> {
   };
 
   readonly warn = (warning: TaskWarning): void => {
-    // JavaScript authors pass numbers and undefined, which the wire does not take.
+    // JavaScript code passes numbers and undefined, which have no wire form here.
     const [step, message] = [String(warning.step), cutWellFormed(String(warning.message), 4096)];
     const code = toCode(String(warning.code));
     this.warnings.push({ step, code, message });
@@ -193,7 +193,7 @@ export class Attempt implements TaskContext<never> {
     return this.#phases?.timings ?? [];
   }
 
-  /** The handler has ended: sends what waits and stops every watch. */
+  /** The handler has ended: sends pending progress and stops every watchdog. */
   close(): void {
     this.#progress?.close();
     this.#phases?.close();

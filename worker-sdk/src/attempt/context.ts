@@ -30,8 +30,8 @@ export interface PhaseOptions {
   readonly context?: Readonly<Record<string, string>>;
   /**
    * Seconds until the phase is reported as stuck; 0 means never.
-   * @default the task's `watchdogs.phasesS`, else the worker's `warn`, else the scheduler's setting, else the default for
-   * the name of the phase
+   * @default the task's `watchdogs.phasesS`, else the worker's `warn`, else the scheduler's setting, else the default
+   * for the name of the phase
    */
   readonly warnAfterS?: number;
 }
@@ -76,7 +76,10 @@ export interface TaskContext<Payload = unknown> {
    * handler should throw it (`ctx.signal.throwIfAborted()`).
    */
   readonly signal: AbortSignal;
-  /** Logger whose lines carry the ids of the attempt: `ctx.log.info({ page: 3 }, "page read")` or `ctx.log.info("ready")`. */
+  /**
+   * Logger whose lines carry the ids of the attempt: `ctx.log.info({ page: 3 }, "page read")` or
+   * `ctx.log.info("ready")`.
+   */
   readonly log: TaskLog;
   /**
    * Reports progress: a share from 0 to 1, or a count. It may be called often: at most ten reports a second are sent,
@@ -87,8 +90,8 @@ export interface TaskContext<Payload = unknown> {
    */
   progress(howFar: number | ProgressCount, message?: string): void;
   /**
-   * Runs `fn` as a named phase: its start and end are reported and timed, and while it lasts longer than its threshold it
-   * is reported as stuck. Returns what `fn` returns, throws what it throws.
+   * Runs `fn` as a named phase: its start and end are reported and timed, and while it lasts longer than its
+   * threshold it is reported as stuck. Returns what `fn` returns, throws what it throws.
    *
    * @param name `[a-z][a-z0-9_]{0,63}`, for example `model_load`.
    * @throws TypeError when the name does not match.
@@ -96,8 +99,8 @@ export interface TaskContext<Payload = unknown> {
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
   /**
-   * Streams a piece of output ahead of the result; text is sent as UTF-8. When the connection is slow, the oldest pieces
-   * beyond 64 MiB are dropped.
+   * Streams a piece of output ahead of the result; text is sent as UTF-8. When the connection is slow, the oldest
+   * pieces beyond 64 MiB are dropped.
    *
    * @throws TypeError when the chunk is neither a text nor a Uint8Array.
    */

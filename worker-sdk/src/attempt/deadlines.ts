@@ -1,14 +1,14 @@
 import type { Clock } from "../clock.ts";
 
-/** Something that is due at a moment. */
+/** A callback that is due at a moment. */
 export interface Deadline {
   dueMs: number;
   readonly callback: () => void;
 }
 
 /**
- * Any number of deadlines on one timer. Most are cancelled long before they are due (phases end, runs
- * finish), so adding and removing are a set's, and only a timer that fires looks at all of them.
+ * Any number of deadlines on one timer. Most are removed long before they are due (phases end, runs finish), so adding
+ * and removing cost as much as in a set, and only a timer that fires scans all of them.
  */
 export class Deadlines {
   readonly #clock: Clock;
@@ -33,7 +33,7 @@ export class Deadlines {
     return deadline;
   }
 
-  /** Forgets a deadline; one that was reached or removed before is ignored. */
+  /** Removes a deadline; one that was reached or removed before is ignored. */
   remove(deadline: Deadline | undefined): void {
     if (deadline === undefined) return;
     this.#pending.delete(deadline);
@@ -43,12 +43,12 @@ export class Deadlines {
   /** Moves a deadline that is still pending. */
   postpone(deadline: Deadline, delayMs: number): void {
     if (!this.#pending.has(deadline)) return;
-    // The timer stays: it fires early, finds nothing due and is set again.
+    // The timer stays: it fires early, finds nothing due, and is set again.
     deadline.dueMs = this.#clock.monotonicMs() + delayMs;
     this.#arm(deadline.dueMs);
   }
 
-  /** Forgets everything. */
+  /** Removes every deadline. */
   clear(): void {
     this.#pending.clear();
     this.#disarm?.();

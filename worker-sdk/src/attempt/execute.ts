@@ -37,8 +37,7 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
     const { error } = await readThrownPromise(thrown);
     return outcomeOfThrow(attempt, error, options);
   }
-  // Whoever asked for the end was told that the task is being cancelled: a value that comes after all does
-  // not make it a success.
+  // The cancellation was acknowledged to its caller: a value that is returned afterwards does not make it a success.
   if (attempt.stop?.kind === "cancelled")
     return { kind: "cancelled", message: "the handler returned after the cancellation" };
   const passed = passedTimeout(attempt);
@@ -51,7 +50,7 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   return outcomeOfValue(attempt, value, options.maxResultBytes);
 }
 
-/** Editors and shells of some systems begin every file with it; JSON.parse refuses it. */
+/** Some editors and shells begin every file with it; JSON.parse refuses it. */
 const BYTE_ORDER_MARK = "\ufeff";
 
 interface Checked {
@@ -72,7 +71,7 @@ function decodePayload(attempt: Attempt): Checked {
   try {
     return { value: JSON.parse(text) };
   } catch {
-    // The parser's message quotes the payload, which must not get into logs.
+    // The parser's message quotes the payload, which must not be logged.
     return { fault: `The payload says application/json but does not parse (${payload.length} characters).` };
   }
 }
@@ -106,7 +105,7 @@ function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Out
   const { warnings } = attempt;
   if (isBytes(value)) {
     if (value.byteLength > maxBytes) return tooLarge(value.byteLength, maxBytes);
-    // A copy of its own: a view's clone carries all the memory that it looks into.
+    // A copy: cloning a view copies the whole buffer below it.
     const output = new Uint8Array(value);
     return { kind: "succeeded", output, contentType: "application/octet-stream", warnings };
   }
@@ -135,7 +134,9 @@ function outcomeOfValue(attempt: Attempt, value: unknown, maxBytes: number): Out
   return { kind: "succeeded", output, contentType: "application/json", warnings };
 }
 
-/** The hard timeout that the attempt passed. A handler that held the main loop returns before its timer can fire. */
+/**
+ * The hard timeout that the attempt exceeded. A handler that blocks the main loop returns before its timer can fire.
+ */
 function passedTimeout(attempt: Attempt): Error | undefined {
   const { stop, runMs } = attempt;
   if (stop?.kind === "timedOut") return stop.reason;

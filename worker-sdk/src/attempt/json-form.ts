@@ -1,6 +1,6 @@
 import { types } from "node:util";
 
-/** Something in a value that JSON would leave out, empty or turn into null. */
+/** A part of a value that JSON would drop, empty or turn into null. */
 export interface JsonFault {
   /** What it is and where, for example `a Map at .pages[0].index`. */
   readonly what: string;
@@ -8,15 +8,15 @@ export interface JsonFault {
   readonly instead: string;
 }
 
-/** Whether bytes are meant: of this realm or another (a vm context, a test runner). */
+/** True for a Uint8Array of this realm or another (a vm context, a test runner). */
 export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value);
 }
 
 /**
- * Finds what would not survive `JSON.stringify`, which has no word for a Map or a NaN and says nothing. The value must
- * have gone through it before: that refuses what is circular or too deep. A value with a `toJSON` of its own (a Date)
- * says itself what it is; `undefined` in an object is left out, as everybody expects.
+ * Finds what `JSON.stringify` would lose without an error, such as a Map or a NaN. The value must have passed it
+ * before: that refuses cycles and values that are too deep. A value with a `toJSON` (a Date) decides for itself;
+ * `undefined` in an object is dropped, as usual.
  */
 export function findJsonFault(value: unknown, path = ""): JsonFault | undefined {
   switch (typeof value) {
@@ -56,13 +56,13 @@ function objectFault(value: object, path: string): JsonFault | undefined {
   }
   for (const key of keys) {
     const each: unknown = value[key as keyof typeof value];
-    // The path is made only where there is something to say.
+    // The path is made only for a fault.
     if (findJsonFault(each, path) !== undefined) return findJsonFault(each, `${path}${step(key)}`);
   }
   return undefined;
 }
 
-/** Types of the language that JSON makes `{}` or a list of numbers by index of. */
+/** Built-in types that JSON turns into `{}` or into numbers by index. */
 function specialFault(value: object, path: string): JsonFault | undefined {
   if (types.isMap(value)) return fault("a Map", path, "Object.fromEntries(map) or [...map]");
   if (types.isSet(value)) return fault("a Set", path, "[...set]");

@@ -1,20 +1,20 @@
 import type { Clock } from "../clock.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 
-/** The longest wait between two reports: what is stuck for a week is still heard of every hour. */
+/** Longest interval between two reports: a phase that is stuck for a week is reported every hour. */
 export const MAX_INTERVAL_MS = 3_600_000;
 
-/** Told by a watch. Times in milliseconds since the watched thing began. */
+/** Callbacks of a watchdog. Times in milliseconds since the phase began. */
 export interface PhaseWatchdogListener {
-  /** It has lasted longer than the threshold, or than the next, twice as long, interval after it. */
+  /** The phase has lasted longer than the threshold, or than the next interval, which doubles each time. */
   stuck(elapsedMs: number): void;
-  /** It ended, or moved again, after having been reported as stuck. */
+  /** The phase ended or made progress after it had been reported as stuck. */
   recovered(elapsedMs: number): void;
 }
 
 /**
- * A soft watchdog: it reports, again and again at growing intervals (after 1, 3, 7, 15, ... times the
- * threshold, at least once an hour), and never acts.
+ * A soft watchdog: it reports a phase at growing intervals (after 1, 3, 7, 15, ... times the threshold, at least once
+ * an hour), and ends nothing.
  */
 export class PhaseWatchdog {
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class PhaseWatchdog {
   #deadline: Deadline;
   #warnings = 0;
 
-  /** @param beganMs When the watched thing began, on the monotonic clock; now by default. */
+  /** @param beganMs When the phase began, on the monotonic clock; now by default. */
   constructor(
     clock: Clock,
     deadlines: Deadlines,
@@ -45,32 +45,32 @@ export class PhaseWatchdog {
     this.#deadline = deadlines.add(beganMs + warnAfterMs - clock.monotonicMs(), this.#warn);
   }
 
-  /** Reports since it began or last moved. Not 0: it is stuck. */
+  /** Reports since the phase began or last made progress. It is stuck when this is not 0. */
   get warnings(): number {
     return this.#warnings;
   }
 
-  /** When its clock was last started: its begin, or the last progress. */
+  /** When the threshold began to count: the start of the phase, or its last progress. */
   get stillSinceMs(): number {
     return this.#stillSinceMs;
   }
 
-  /** It moves: the clock starts again, and a report that it is stuck is taken back. */
+  /** The phase made progress: the threshold counts from now, and a phase that was stuck has recovered. */
   progress(): void {
-    this.#takeBack();
+    this.#recover();
     this.#stillSinceMs = this.#clock.monotonicMs();
     this.#intervalMs = this.#warnAfterMs;
     this.#deadlines.remove(this.#deadline);
     this.#deadline = this.#deadlines.add(this.#warnAfterMs, this.#warn);
   }
 
-  /** It ended. */
+  /** The phase ended. */
   close(): void {
     this.cancel();
-    this.#takeBack();
+    this.#recover();
   }
 
-  /** Watches no more and says nothing. */
+  /** Ends the watchdog without a report. */
   cancel(): void {
     this.#deadlines.remove(this.#deadline);
   }
@@ -82,7 +82,7 @@ export class PhaseWatchdog {
     this.#listener.stuck(this.#clock.monotonicMs() - this.#beganMs);
   };
 
-  #takeBack(): void {
+  #recover(): void {
     if (this.#warnings === 0) return;
     this.#warnings = 0;
     this.#listener.recovered(this.#clock.monotonicMs() - this.#beganMs);

@@ -14,7 +14,7 @@ const MAX_TIMINGS = 1000;
 /** Longest threshold of a phase's watchdog, in seconds: 366 days. */
 const MAX_WARN_S = 31_622_400;
 
-/** Phases whose start and end an operator wants to see without asking for debug: loading takes memory and time. */
+/** Phases whose start and end are logged at info: loading takes memory and time. */
 const INFO_PHASES: ReadonlySet<string> = new Set(["model_load"]);
 
 interface OpenPhase {
@@ -24,7 +24,7 @@ interface OpenPhase {
   hardLimit: Deadline | undefined;
 }
 
-/** What the phases of an attempt tell it. */
+/** Callbacks of the phases of an attempt. */
 export interface PhasesListener {
   event(name: string, attributes: Readonly<Record<string, string>>): void;
   timedOut(phase: string, limitMs: number): void;
@@ -34,8 +34,8 @@ export interface PhasesListener {
 }
 
 /**
- * The named phases of one attempt: sequential, nested or side by side. Their soft watchdogs are the link's,
- * which sees them also while a handler blocks this thread.
+ * The named phases of one attempt: sequential, nested or concurrent. Their watchdogs run in the link's thread, so that
+ * they fire while a handler blocks this one.
  */
 export class Phases {
   readonly #host: AttemptHost;
@@ -77,7 +77,7 @@ export class Phases {
     }
   }
 
-  /** The handler has ended; phases that it left open are watched no more. */
+  /** The handler has ended: closes the phases that it left open. */
   close(): void {
     for (const phase of this.#open.splice(0)) this.#release(phase, "handler_ended");
   }
@@ -107,13 +107,13 @@ export class Phases {
       warnAfterMs: warnAfterS === undefined ? undefined : warnAfterS * 1000,
       context,
     });
-    // What follows may block the loop; heartbeats must know by then what it is.
+    // The phase may block the loop, and heartbeats must carry its name by then.
     link.flush();
     const limitMs = this.#assignment.phaseTimeoutsMs[name];
     if (limitMs !== undefined && limitMs > 0) {
       phase.hardLimit = deadlines.add(limitMs, () => this.#listener.timedOut(name, limitMs));
     }
-    this.#say(name, "started", context);
+    this.#log(name, "started", context);
     return phase;
   }
 
@@ -130,22 +130,22 @@ export class Phases {
     }
     timing.durationMs = this.#host.clock.monotonicMs() - phase.beganMs;
     const limitMs = this.#assignment.phaseTimeoutsMs[phase.name];
-    // One that held the main loop ends before its timer can fire.
+    // A phase that blocks the main loop ends before its timer can fire.
     if (limitMs !== undefined && limitMs > 0 && timing.durationMs > limitMs)
       this.#listener.timedOut(phase.name, limitMs);
     const elapsed = Math.round(timing.durationMs);
     this.#listener.event(`task.${phase.name}.${outcome}`, { ...attributes, elapsed_ms: String(elapsed) });
-    this.#say(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });
+    this.#log(phase.name, outcome, { ...attributes, elapsed_ms: elapsed });
   }
 
   #release(phase: OpenPhase, how: PhaseEnd): void {
     this.#host.deadlines.remove(phase.hardLimit);
     const { attemptId } = this.#assignment;
-    // Before the event of its end: that it is no longer stuck precedes it.
+    // Before the event of its end: the recovery comes first.
     this.#host.link.send({ kind: "phaseEnded", attemptId, number: phase.number, how });
   }
 
-  #say(name: string, change: "started" | PhaseEnd, facts: Readonly<Record<string, unknown>>): void {
+  #log(name: string, change: "started" | PhaseEnd, facts: Readonly<Record<string, unknown>>): void {
     const log = this.#listener.log();
     const fields = { event: `task.${name}.${change}`, ...facts };
     if (INFO_PHASES.has(name)) log.info(fields, `phase ${name} ${change}`);
@@ -153,7 +153,7 @@ export class Phases {
   }
 }
 
-/** JavaScript authors pass numbers, which the wire does not take. */
+/** JavaScript code passes numbers, which have no wire form here. */
 function textValues(context: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(Object.entries(context).map(([name, value]) => [name, String(value)]));
 }

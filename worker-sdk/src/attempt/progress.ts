@@ -10,7 +10,7 @@ export const PROGRESS_INTERVAL_MS = 100;
 /** Longest progress message, in characters (limit of the protocol: 1 KiB). */
 const MAX_MESSAGE = 340;
 
-/** Sends an attempt's progress: the first at once, then the latest of each interval. */
+/** Sends the progress of an attempt: the first report at once, then the latest of each interval. */
 export class ProgressThrottle {
   readonly #attemptId: string;
   readonly #host: Pick<AttemptHost, "clock" | "deadlines" | "link">;
@@ -24,19 +24,19 @@ export class ProgressThrottle {
     this.#host = host;
   }
 
-  /** Takes a report. @throws RangeError when a number is out of range, TypeError when it is no report. */
+  /** Accepts a report. @throws RangeError when a number is out of range, TypeError when it is no report. */
   report(howFar: number | ProgressCount, message?: string): void {
     if (this.#waiting !== undefined) this.#shed += 1;
     this.#waiting = checked(howFar, message);
     const waitMs = this.#sentMs + PROGRESS_INTERVAL_MS - this.#host.clock.monotonicMs();
     if (waitMs <= 0) {
       this.#send();
-      // A handler that computes without a pause turns no loop: nobody else would hand this over.
+      // A handler that computes without a pause blocks the loop, which would otherwise post this.
       this.#host.link.flush();
     } else this.#deadline ??= this.#host.deadlines.add(waitMs, () => this.#send());
   }
 
-  /** Sends what waits. */
+  /** Sends the pending report. */
   close(): void {
     this.#send();
   }

@@ -22,32 +22,32 @@ import { PhaseWatchdog } from "./phase-watchdog.ts";
 const DEFAULT_GRACE_MS = 5000;
 
 /**
- * A handler that keeps the main thread for longer than this is expected to do so again: everything
- * queued for the scheduler is then handed over before the next one is called. A hand-over costs some
- * 10 µs, which trivial handlers share.
+ * A handler that blocks the main thread for longer than this is expected to do so again: everything that is queued
+ * for the scheduler is then posted to the link before the next handler is called. A post costs some 10 µs, which
+ * trivial handlers share.
  */
 const BLOCKING_MS = 0.5;
 
 interface TypeState {
   readonly task: CompiledTask;
   active: number;
-  /** Longest recent time that the handler kept the main thread before its first await; infinite at first. */
+  /** Longest recent time that the handler blocked the main thread before its first await; infinite at first. */
   syncMs: number;
 }
 
-/** Takes assignments, runs them within the slots, reports how they end. */
+/** Accepts assignments, runs them within the slots, and reports their outcomes. */
 export class Runner {
   readonly #host: AttemptHost;
   readonly #options: CompiledOptions;
   readonly #executeOptions: () => ExecuteOptions;
   readonly #types = new Map<string, TypeState>();
   readonly #running = new ChurnMap<string, Attempt>();
-  /** Spans of runs whose outcome the scheduler has not taken yet. */
+  /** Spans of runs whose outcome the scheduler has not acknowledged. */
   readonly #unacknowledged = new Map<string, RunTrace>();
   /** How attempts ended since the process started. */
   readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
   #waiting: Attempt[] = [];
-  #closedTo: "DRAINING" | "PAUSED" | undefined;
+  #rejectReason: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
   /** A handler was called since the loop last turned. */
   #startedInTurn = false;
@@ -71,12 +71,12 @@ export class Runner {
     return [...this.#waiting.map(({ id }) => id), ...this.#running.keys()];
   }
 
-  /** Refuses new work for this reason; `undefined` takes it again. */
-  closeTo(reason: "DRAINING" | "PAUSED" | undefined): void {
-    if (this.#closedTo !== "DRAINING") this.#closedTo = reason;
+  /** Rejects new assignments for this reason; `undefined` accepts them again. */
+  setRejectReason(reason: "DRAINING" | "PAUSED" | undefined): void {
+    if (this.#rejectReason !== "DRAINING") this.#rejectReason = reason;
   }
 
-  /** Accepts what there is room for, rejects the rest, starts what has a slot. */
+  /** Accepts assignments within slots and prefetch, rejects the rest, and starts those with a slot. */
   take(groups: readonly AssignmentGroup[]): void {
     const { link, log } = this.#host;
     const accepted: Attempt[] = [];
@@ -112,7 +112,7 @@ export class Runner {
     this.#startWaiting();
   }
 
-  /** Asks a handler to stop, or ends an attempt that has not begun. */
+  /** Aborts a handler, or ends an attempt that has not started. */
   cancel({ attemptId, reason, graceMs, timedOut }: Extract<FromLink, { kind: "cancel" }>): void {
     const stop: StopRequest = timedOut
       ? { kind: "timedOut", reason: new TimedOutError(reason || "A hard timeout ran out.") }
@@ -130,7 +130,7 @@ export class Runner {
     if (attempt !== undefined) this.#stop(attempt, stop, graceMs ?? DEFAULT_GRACE_MS);
   }
 
-  /** An attempt is no longer ours. */
+  /** The attempt no longer belongs to this worker. */
   revoke(attemptId: string, reason: string): void {
     this.#host.log.warn({ event: "task.revoked", attempt_id: attemptId, reason }, "attempt revoked");
     this.refused(attemptId);
@@ -144,7 +144,7 @@ export class Runner {
     this.#stop(attempt, { kind: "revoked", reason: new RevokedError(reason) }, DEFAULT_GRACE_MS);
   }
 
-  /** The scheduler has taken these outcomes. */
+  /** The scheduler has acknowledged these outcomes. */
   acknowledged(attemptIds: readonly string[]): void {
     for (const attemptId of attemptIds) {
       this.#unacknowledged.get(attemptId)?.release();
@@ -152,25 +152,25 @@ export class Runner {
     }
   }
 
-  /** The scheduler has not taken the outcome: the attempt was no longer ours. */
+  /** The scheduler has refused the outcome: the attempt no longer belongs to this worker. */
   refused(attemptId: string): void {
     this.#unacknowledged.get(attemptId)?.drop();
     this.#unacknowledged.delete(attemptId);
   }
 
-  /** Gives back what has not begun. */
+  /** Releases the attempts that have not started. */
   releaseWaiting(reason: string): void {
     for (const attempt of this.#waiting.splice(0)) this.#report(attempt, { kind: "released", reason });
   }
 
-  /** Asks every handler to stop because the worker ends. */
+  /** Aborts every handler because the worker ends. */
   stopAll(reason: string): void {
     for (const attempt of this.#running.values()) {
       this.#stop(attempt, { kind: "drain", reason: new DrainError(reason) }, DEFAULT_GRACE_MS);
     }
   }
 
-  /** Gives back what has not returned; what the handlers return later is dropped. */
+  /** Releases the attempts whose handlers have not returned; what these return later is dropped. */
   releaseRunning(reason: string): void {
     for (const attempt of [...this.#running.values()]) {
       this.#running.delete(attempt.id);
@@ -179,9 +179,9 @@ export class Runner {
     this.#wakeIdle();
   }
 
-  /** The worker is gone: aborts every handler and reports nothing. */
+  /** The worker has failed: aborts every handler and reports nothing. */
   abandon(reason: Error): void {
-    this.closeTo("DRAINING");
+    this.setRejectReason("DRAINING");
     this.#waiting = [];
     for (const attemptId of [...this.#unacknowledged.keys()]) this.refused(attemptId);
     for (const attempt of [...this.#running.values()]) {
@@ -205,11 +205,11 @@ export class Runner {
     justAccepted: number,
   ): RejectReason | undefined {
     if (type === undefined) return "UNKNOWN_TYPE";
-    if (this.#closedTo !== undefined) return this.#closedTo;
+    if (this.#rejectReason !== undefined) return this.#rejectReason;
     const { concurrency, prefetch } = this.#options;
     const taken = this.#running.size + this.#waiting.length + justAccepted;
     if (taken >= concurrency + prefetch) return "NO_SLOT";
-    // A handler of this very attempt that was revoked and has not returned.
+    // The handler of this attempt, which was revoked before, has not returned.
     return this.#running.has(assignment.attemptId) ? "NO_SLOT" : undefined;
   }
 
@@ -222,7 +222,7 @@ export class Runner {
         index += 1;
         continue;
       }
-      // What was started in this turn gets to finish and report before a handler that may block.
+      // Handlers that started in this turn may finish and report before one that may block.
       if (this.#startedInTurn && type.syncMs > BLOCKING_MS) return;
       if (index === 0) this.#waiting.shift();
       else this.#waiting.splice(index, 1);
@@ -264,7 +264,7 @@ export class Runner {
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
     type.active -= 1;
-    // Released by a drain or abandoned: the outcome is no longer wanted.
+    // Released by a drain or abandoned: the outcome is dropped.
     if (this.#running.get(attempt.id) !== attempt) return;
     this.#running.delete(attempt.id);
     if (attempt.revoked) {

@@ -15,14 +15,15 @@ export function timeoutMsOf(call: string, timeoutS: number | undefined): number 
   return timeoutS * 1000;
 }
 
-/** How long a call may take. */
+/** Limits of a call. */
 export interface CallLimits {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
 }
 
 /**
- * The outcome of `call`, unless its limits come first: then `late()` or the signal's reason, and the outcome is dropped.
+ * Settles as `call` does, unless a limit is reached first: then it rejects with `late()` or the reason of the signal,
+ * and the outcome is dropped.
  */
 export function limited<T>(
   { timeoutMs, signal }: CallLimits,
@@ -31,7 +32,7 @@ export function limited<T>(
 ): Promise<T> {
   if (signal?.aborted) {
     call.catch(() => {
-      // Given up by whoever wanted it.
+      // Its caller has aborted it.
     });
     return Promise.reject(signal.reason);
   }

@@ -104,8 +104,8 @@ export class Client {
    * each is accepted or refused by itself. A submit that times out or is aborted may have been accepted: with a
    * `uniqueKey` it can be repeated without a second run.
    *
-   * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`, ...)
-   * or does not answer in time.
+   * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`,
+   * ...) or does not answer in time.
    * @throws OptionsError when a number of the options is not valid.
    * @throws TypeError when the payload has no JSON form, or options exclude each other.
    * @throws the reason of the signal when it aborts.

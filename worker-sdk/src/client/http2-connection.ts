@@ -6,32 +6,32 @@ import { sleep, systemClock } from "../clock.ts";
 import { TlsSource } from "../network/tls-source.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 
-/** TCP and TLS take milliseconds; what takes longer is a network that drops packets. */
+/** Timeout of a dial: TCP and TLS take milliseconds, unless the network drops packets. */
 const DIAL_MS = 10_000;
 
-/** Long enough for a watch of an hour to cost nothing, short enough to notice a half-open connection. */
+/** Interval of pings: long enough to cost nothing in an hour, short enough to detect a half-open connection. */
 const PINGS: Pings = { everyMs: 20_000, answerMs: 10_000 };
 
-/** A connection without a call for so long is closed. */
+/** A connection without a call for this long is closed. */
 const IDLE_MS = 15 * 60_000;
 
-/** A peer that takes connections and drops them at once is not dialled without end within a call. */
+/** Most dials within one call: a peer may accept connections and drop them at once. */
 const MAX_DIALS = 3;
 
-/** How a silent peer is asked whether it lives. */
+/** Timing of the pings to a silent peer. */
 export interface Pings {
   readonly everyMs: number;
-  /** Without an answer for so long the connection is dead. */
+  /** A connection without an answer for this long is dead. */
   readonly answerMs: number;
 }
 
-/** What Connect's transport asks for its streams. */
+/** The part that Connect's transport uses for its streams. */
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
 /**
- * One HTTP/2 connection at a time to an address, dialled when it is needed. Every session keeps a listener for its
- * errors as long as it exists: Node ends the process for an error without a listener, and a session may report
- * one after its calls have failed and after it was given up.
+ * One HTTP/2 connection at a time to an address, dialled on demand. Every HTTP/2 session keeps an error listener as
+ * long as it exists: Node ends the process for an error without a listener, and a session may report one after its
+ * calls have failed and after it was closed.
  */
 export class Http2Connection implements SessionManager {
   readonly authority: string;
@@ -48,7 +48,7 @@ export class Http2Connection implements SessionManager {
     this.#tls = new TlsSource(tls);
   }
 
-  /** True once the peer has said anything in HTTP/2. */
+  /** True once the peer has answered in HTTP/2. */
   get spoke(): boolean {
     return this.#spoke;
   }
@@ -59,7 +59,7 @@ export class Http2Connection implements SessionManager {
       try {
         return session.request({ ...headers, ":method": method, ":path": path });
       } catch (error) {
-        // It ended, or was told to end, between the two lines above.
+        // It ended, or began to end, between the two lines above.
         if (session.usable || dials >= MAX_DIALS) throw error;
       }
     }
@@ -69,7 +69,7 @@ export class Http2Connection implements SessionManager {
     for (const session of this.#sessions) if (session.owns(stream)) session.heard();
   }
 
-  /** Ends every session now; calls under way fail, and later ones are refused. */
+  /** Ends every session now; calls in flight and later ones fail. */
   close(): void {
     this.#closed = true;
     this.#current = undefined;
@@ -133,7 +133,7 @@ class Session {
         if (http2.destroyed) return;
         this.#up = true;
         this.heard();
-        // A connection without calls keeps no process alive.
+        // A connection without calls does not keep the process alive.
         http2.unref();
         this.#watch();
         resolve();
@@ -149,7 +149,7 @@ class Session {
       });
     });
     this.connected.catch(() => {
-      // Calls that wait for it get it. After a call was given up there may be none.
+      // Calls that wait for it get it; an aborted call may have been the only one.
     });
     http2.on("remoteSettings", told.spoke);
     http2.on("goaway", (_code, _lastStream, data) => {
@@ -159,7 +159,7 @@ class Session {
     });
   }
 
-  /** True while requests can be made on it, or will when it is up. */
+  /** True while it accepts requests, or will once it is up. */
   get usable(): boolean {
     return !this.#shutdown && !this.#http2.closed && !this.#http2.destroyed;
   }
@@ -191,7 +191,7 @@ class Session {
     return stream;
   }
 
-  /** False when it was silent for long and does not answer now; it is ended then. */
+  /** False when it was silent for long and does not answer a ping; it is then closed. */
   answers(): Promise<boolean> {
     if (!this.#up || systemClock.monotonicMs() - this.#heardMs <= this.#pingEveryMs)
       return Promise.resolve(true);
@@ -202,7 +202,7 @@ class Session {
     if (!this.#http2.destroyed) this.#http2.destroy(error, constants.NGHTTP2_CANCEL);
   }
 
-  /** With calls under way a silent peer is asked whether it lives; without any the connection ends in time. */
+  /** With calls in flight a silent peer is pinged; without any the connection is closed after its idle time. */
   #watch(): void {
     this.#stopTimer();
     const busy = this.#calls > 0;
@@ -257,12 +257,12 @@ function closedError(): ConnectError {
 /** Failures of calls of which nothing was sent. */
 const unsent = new WeakSet<object>();
 
-/** Whether a call failed before anything of it was sent, so that repeating it elsewhere cannot carry it out twice. */
+/** True when a call failed before anything of it was sent, so that repeating it elsewhere cannot execute it twice. */
 export function wasUnsent(failure: unknown): boolean {
   return typeof failure === "object" && failure !== null && unsent.has(failure);
 }
 
-/** Why there is no connection. Nothing was sent, so that every reason is the same to a caller: try again. */
+/** The error of a dial. Nothing was sent, so that a caller may always retry. */
 function notConnected(failure: unknown): ConnectError {
   if (failure instanceof ConnectError) return failure;
   const error = new ConnectError(reasonOf(failure), Code.Unavailable);
@@ -271,7 +271,7 @@ function notConnected(failure: unknown): ConnectError {
   return error;
 }
 
-/** Of a name with several addresses Node reports all failures in one error that has no message. */
+/** Message of a dial error. For a name with several addresses Node reports one AggregateError without a message. */
 function reasonOf(failure: unknown): string {
   if (failure instanceof AggregateError) return failure.errors.map(reasonOf).join("; ");
   return failure instanceof Error ? failure.message : "the connection was closed before it was up";

@@ -25,7 +25,7 @@ function controlled() {
   return { calls, queue, types: () => calls.map((call) => call.types.join("+")) };
 }
 
-test("one alone leaves at once; what comes while calls are under way travels together", async () => {
+test("a single submit is sent at once; submits during calls share the next one", async () => {
   const { calls, queue, types } = controlled();
   const all = [queue.submit(spec("1"), 1000)];
   await turn();
@@ -46,7 +46,7 @@ test("one alone leaves at once; what comes while calls are under way travels tog
   );
 });
 
-test("a refusal is told to the task that it is about, and the others are accepted", async () => {
+test("a refusal rejects the task that it is about, and the others are accepted", async () => {
   const sent: number[] = [];
   const queue = new SubmitQueue(async (specs) => {
     sent.push(specs.length);

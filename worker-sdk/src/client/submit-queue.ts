@@ -2,14 +2,14 @@ import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, TaskSpec } from "@muster/protocol";
 import { MusterError } from "./errors.ts";
 
-/** Most tasks and most payload of one shared call. */
+/** Most tasks and most payload bytes of one shared call. */
 const MAX_TASKS = 500;
 const MAX_BYTES = 1024 * 1024;
 
-/** Calls under way at once; what is submitted meanwhile shares the next one. */
+/** Most concurrent calls; submits that are made meanwhile share the next one. */
 const MAX_PARALLEL_CALLS = 2;
 
-/** Refusals that are about one of the tasks, after which nothing of the call was inserted. */
+/** Codes of refusals for one of the tasks, after which no task of the call was inserted. */
 const ABOUT_A_TASK: ReadonlySet<Code> = new Set([
   Code.InvalidArgument,
   Code.FailedPrecondition,
@@ -17,7 +17,7 @@ const ABOUT_A_TASK: ReadonlySet<Code> = new Set([
   Code.OutOfRange,
 ]);
 
-/** What is submitted has been given up: it need not be sent any more. */
+/** Set when the submit has timed out or was aborted: it need not be sent any more. */
 export interface GivenUp {
   yes: boolean;
 }
@@ -31,8 +31,8 @@ interface Waiting {
 }
 
 /**
- * Group commit for single submits: a call costs its client and the scheduler some hundred microseconds whatever
- * it carries, so that those made while others are under way travel together. One made alone leaves at once.
+ * Group commit for single submits: a call costs client and scheduler some hundred microseconds, however many tasks it
+ * has, so that submits that are made during other calls share the next one. A single submit is sent at once.
  */
 export class SubmitQueue {
   readonly #call: (specs: TaskSpec[], timeoutMs: number) => Promise<readonly SubmittedTask[]>;
@@ -46,15 +46,15 @@ export class SubmitQueue {
   }
 
   /**
-   * Submits a task. Rejects with what the scheduler says of this task, never of another one.
-   * @param timeoutMs Longest wait once it is sent; tasks that share a call have the longest of theirs.
+   * Submits a task. Rejects with the scheduler's answer to this task, never to another one.
+   * @param timeoutMs Timeout once it is sent; tasks that share a call have the longest of theirs.
    */
   submit(spec: TaskSpec, timeoutMs: number, givenUp: GivenUp = { yes: false }): Promise<SubmittedTask> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ spec, timeoutMs, givenUp, resolve, reject });
       if (this.#scheduled) return;
       this.#scheduled = true;
-      // Those of the same turn go together.
+      // Submits of the same turn of the loop share a call.
       queueMicrotask(() => {
         this.#scheduled = false;
         this.#flush();

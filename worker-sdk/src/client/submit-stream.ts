@@ -22,10 +22,13 @@ import type { Connection } from "../options/connection-options.ts";
 /** Largest request: the smallest `--max-message` of a scheduler, so that none can end the stream. */
 const MAX_REQUEST_BYTES = 65_536;
 
-/** As for calls: a half-open connection is noticed after 30 s at most. */
+/** As for calls: a half-open connection is detected within 30 s. */
 const KEEPALIVE = { "grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000 };
 
-/** Ends that are decisions. Any other one without the scheduler's reason was a cut, which decides nothing. */
+/**
+ * Codes of a scheduler's decision. With any other one, without its reason, the stream was cut, and nothing is
+ * decided.
+ */
 const VERDICTS: ReadonlySet<number> = new Set([
   Code.Unimplemented,
   Code.Unauthenticated,
@@ -39,7 +42,7 @@ interface Waiting {
   readonly reject: (error: ConnectError) => void;
 }
 
-/** One stream of submits to one address, on a connection of its own. */
+/** One stream of submits to one address, on its own connection. */
 export class SubmitStream {
   readonly #client: Client;
   readonly #call: ClientDuplexStream<Buffer, SubmitStreamResponse>;
@@ -48,14 +51,14 @@ export class SubmitStream {
   #lastId = 0n;
   #ended = false;
 
-  /** Dials. @param onEnd Called once, before what waits is rejected. */
+  /** Dials. @param onEnd Called once, before the submits without an answer are rejected. */
   constructor(address: string, { token, tls }: Connection, onEnd: () => void) {
     this.#onEnd = onEnd;
     this.#client = new Client(address, channelCredentials(tls), {
-      // A pool of its own makes this a new connection: one that hangs half-open is never used again.
+      // A separate pool makes this a new connection: one that is half-open is never used again.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
-      // As calls: they go direct.
+      // As calls, which use no proxy.
       "grpc.enable_http_proxy": 0,
       ...KEEPALIVE,
     });
@@ -90,7 +93,7 @@ export class SubmitStream {
     });
   }
 
-  /** Ends it now; what waits for an answer is rejected. */
+  /** Ends it now; submits without an answer are rejected. */
   close(): void {
     this.#end(new ConnectError("the client was closed", Code.Canceled));
     this.#call.cancel();
@@ -119,14 +122,14 @@ function request(requestId: bigint, tasks: TaskSpec[]): SubmitStreamRequest {
   return create(SubmitStreamRequestSchema, { requestId, submit: { tasks } });
 }
 
-/** What the stream's end means for the requests without an answer. */
+/** The error of the requests without an answer, by the end of the stream. */
 function errorOf({ code, details, metadata }: StatusObject): ConnectError {
   const [bytes] = metadata.get(STATUS_DETAILS_TRAILER);
   if (bytes !== undefined && typeof bytes !== "string") {
     try {
       return toError(fromBinary(StatusSchema, bytes));
     } catch {
-      // A proxy may put anything there; the status itself still counts.
+      // A proxy may write anything there; the status itself still counts.
     }
   }
   const message = details || "the scheduler closed the stream";

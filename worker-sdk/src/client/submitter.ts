@@ -8,19 +8,19 @@ import type { SubmitStream } from "./submit-stream.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { noAnswer } from "./unreachable.ts";
 
-/** A scheduler as far as its streams go. */
+/** A scheduler address and its stream. */
 interface Target {
   readonly address: string;
   stream: SubmitStream | undefined;
-  /** It is older than SubmitStream. */
+  /** The scheduler is older than SubmitStream. */
   callsOnly: boolean;
 }
 
 /**
- * Submits over a stream, on which a task costs a message each way: between two processes such an exchange takes 0.36 ms
- * where a call takes 0.92, with 10 ms between submits, and 0.20 instead of 0.55 one after the other. What is submitted
- * first goes by a call, so that a program that submits once has one connection; and so does what is too large for the
- * stream or has a span of its own.
+ * Submits over a stream, on which a task costs one message each way. Between two processes that takes 0.36 ms where a
+ * call takes 0.92 ms, with 10 ms between submits, and 0.20 instead of 0.55 ms one after the other. The first submit
+ * is a call, so that a program that submits once has one connection; so are submits that are too large for the stream
+ * or have a span.
  */
 export class Submitter {
   readonly #connection: Connection;
@@ -66,7 +66,7 @@ export class Submitter {
     }
   }
 
-  /** Ends the streams; what waits for an answer is rejected. */
+  /** Ends the streams; submits without an answer are rejected. */
   close(): void {
     this.#closed = true;
     for (const { stream } of this.#targets) stream?.close();
@@ -84,7 +84,7 @@ export class Submitter {
 
   #streamTo(target: Target): SubmitStream | undefined {
     if (target.callsOnly || this.#closed || this.#submits === 1 || isTracing()) return undefined;
-    // A call finds out what is wrong with an address.
+    // A call finds the fault of an address.
     if (!this.#transport.spoke) return undefined;
     if (this.#Stream === undefined) {
       void this.#load();
@@ -96,7 +96,7 @@ export class Submitter {
     return target.stream;
   }
 
-  /** Its gRPC library takes 30 ms to load, which a program that submits once need not wait for. */
+  /** Loads the gRPC library of the stream in the background: a program that submits once need not wait 30 ms for it. */
   async #load(): Promise<void> {
     this.#Stream = (await import("./submit-stream.ts")).SubmitStream;
   }

@@ -124,8 +124,8 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Yields the task as it is now, then at every change until it has ended; the last update has the output. A stream that
-   * drops is resumed with backoff, without a limit unless `timeoutS` sets one, and repeats no output chunk.
+   * Yields the task as it is now, then at every change until it has ended; the last update has the output. A stream
+   * that drops is resumed with backoff, without a limit unless `timeoutS` sets one, and repeats no output chunk.
    *
    * @throws as `result()` does, except for how the task ended.
    */

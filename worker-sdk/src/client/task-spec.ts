@@ -25,7 +25,9 @@ import { checkSpec } from "./spec-checks.ts";
 export interface RetryOptions {
   /** Attempts after the first one, 0 to 1000. @default 3 */
   readonly maxRetries?: number;
-  /** Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default the scheduler's */
+  /**
+   * Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default the scheduler's
+   */
   readonly delaysS?: readonly number[];
   /** A delay that grows with every retry. Excludes `delaysS`. @default the scheduler's */
   readonly exponential?: {
@@ -81,7 +83,9 @@ export interface SubmitOptions {
     /** Longest phase of an attempt, by the name of the phase. */
     readonly phasesS?: Readonly<Record<string, number>>;
   };
-  /** Thresholds of the soft watchdogs in seconds, which warn and end nothing; 0 means never. @default the scheduler's */
+  /**
+   * Thresholds of the soft watchdogs in seconds, which warn and end nothing; 0 means never. @default the scheduler's
+   */
   readonly watchdogs?: {
     /** Longest time without a phase, progress or output. */
     readonly runS?: number;

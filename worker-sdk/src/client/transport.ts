@@ -11,16 +11,16 @@ import { explainFailure } from "./unreachable.ts";
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
 export interface FailoverTransport extends Transport {
-  /** Number of the address in use. */
+  /** Index of the address in use. */
   readonly current: number;
-  /** True once one of the addresses has said anything in HTTP/2. */
+  /** True once one of the addresses has answered in HTTP/2. */
   readonly spoke: boolean;
   /**
-   * A failure at an address in words; when it is unavailable and still in use, the next one is.
+   * Describes a failure at an address; when the address is unavailable and still in use, the next one is used.
    * @param name Name of the method that was called.
    */
   explained(error: unknown, used: number, name: string): Promise<MusterError>;
-  /** Ends every connection; calls in flight fail, and later ones are refused. */
+  /** Closes every connection; calls in flight and later ones fail. */
   close(): void;
 }
 
@@ -31,12 +31,10 @@ interface Endpoint {
 }
 
 /**
- * Sends every call to one address until a call finds it unavailable, then moves on to the next. A call of which
- * nothing was sent goes to the next one itself; any other is not repeated here: whether that is safe is the caller's to
- * know.
+ * Sends every call to one address until it is unavailable, then to the next one. A call of which nothing was sent is
+ * sent to the next address; any other call is not repeated here, because only the caller knows whether that is safe.
  *
- * @param timeoutMs How long a call with one answer may take unless it says otherwise. Streams have no such limit:
- * their connection is watched instead.
+ * @param timeoutMs Default timeout of calls with one answer. Streams have none: pings check their connection instead.
  */
 export function createFailoverTransport(connection: Connection, timeoutMs: number): FailoverTransport {
   const endpoints = connection.addresses.map((address) => createEndpoint(address, connection));
@@ -130,7 +128,7 @@ function createEndpoint(address: string, { token, tls }: Connection): Endpoint {
   return { address, transport, http2 };
 }
 
-/** Submits begin a trace, or go on with the caller's. */
+/** Submits start a trace, or continue the caller's. */
 function traceSubmits(address: string): Interceptor {
   return (next) => async (request) => {
     if (request.stream || !isMessage(request.message, SubmitTasksRequestSchema)) return next(request);
@@ -154,7 +152,7 @@ function traceSubmits(address: string): Interceptor {
   };
 }
 
-/** A code's name as gRPC writes it: `InvalidArgument` is INVALID_ARGUMENT. */
+/** Name of a code as gRPC writes it: `InvalidArgument` is INVALID_ARGUMENT. */
 function constantCase(name: string): string {
   // The specification spells this one with two letters l.
   return name === "Canceled" ? "CANCELLED" : name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();

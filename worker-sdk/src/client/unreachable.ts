@@ -5,21 +5,21 @@ import type { TlsMaterial } from "../options/connection-options.ts";
 import { processEnvironment } from "../options/connection-options.ts";
 import { ClientReason, MusterError } from "./errors.ts";
 
-/** What is known of a call that failed. */
+/** Facts of a call that failed. */
 export interface FailedCall {
   /** The method's name, for example `SubmitTasks`. */
   readonly name: string;
   readonly address: string;
   readonly tls: TlsMaterial | undefined;
-  /** The peer has said something in HTTP/2. */
+  /** True when the peer has answered in HTTP/2. */
   readonly spoke: boolean;
-  /** How long an answer was waited for; undefined means without limit. */
+  /** Timeout of the call; undefined means none. */
   readonly timeoutMs: number | undefined;
   /** The client was closed. */
   readonly closed: boolean;
 }
 
-/** Failures after which it is worth finding out who answers at the address. */
+/** Codes after which the address is probed. */
 const UNEXPLAINED: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.Internal,
@@ -31,7 +31,7 @@ const UNEXPLAINED: ReadonlySet<Code> = new Set([
 const NO_LISTENER = /ECONNREFUSED|ENOENT/;
 const NO_NAME = /ENOTFOUND|EAI_AGAIN|EAI_NODATA/;
 
-/** A failed call in words: what is wrong with the address, and what to do. What the scheduler itself said stays as it is. */
+/** Describes a failed call: what is wrong with the address, and what to do. Answers of a scheduler are unchanged. */
 export async function explainFailure(failure: MusterError, call: FailedCall): Promise<MusterError> {
   const { cause } = failure;
   if (failure.reason !== "" || (cause instanceof ConnectError && cause.isWireError)) return failure;
@@ -54,7 +54,7 @@ export async function explainFailure(failure: MusterError, call: FailedCall): Pr
       "is the name right? Give host:port in MUSTER_SCHEDULER_ADDR or the option scheduler",
     );
   }
-  // Loaded here: who reaches a scheduler never needs it, nor the libraries that it asks with.
+  // Loaded here: a program that reaches a scheduler needs neither it nor its libraries.
   const { probePeer } = await import("../network/peer-probe.ts");
   const wrong = call.spoke ? undefined : await probePeer(address, tls);
   if (wrong !== undefined) {
@@ -67,7 +67,7 @@ export async function explainFailure(failure: MusterError, call: FailedCall): Pr
   return unreachable(call, failure, "look at the scheduler's log and at the network between here and there");
 }
 
-/** A call of a client that was closed before its answer came, or before it was made. */
+/** The error of a call that was in flight at the close of its client, or was made after it. */
 export function clientClosed(): MusterError {
   return new MusterError("the client was closed", {
     code: Code.Canceled,
@@ -76,7 +76,7 @@ export function clientClosed(): MusterError {
   });
 }
 
-/** A call that was given up after its deadline. */
+/** The error of a call that timed out. */
 export function noAnswer(name: string, address: string, timeoutMs: number | undefined): MusterError {
   const within = timeoutMs === undefined ? "in time" : `within ${timeoutMs / 1000} s`;
   const writes = /^(?:Submit|Cancel|Retry|Drain|Pause|Resume)/.test(name);

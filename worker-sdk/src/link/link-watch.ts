@@ -1,13 +1,13 @@
-/** A thread whose loop has not turned for so long is taken as hung. Its own work takes milliseconds. */
+/** A thread whose loop has not turned for this long counts as hung. Its own work takes milliseconds. */
 const HUNG_MS = 5000;
 
-/** The same before its first turn: a busy machine takes seconds to load the thread's modules. */
+/** The same before its first turn: a busy machine needs seconds to load the modules of the thread. */
 const FIRST_TURN_MS = 20_000;
 
-/** Main looks every 100 ms; after a longer gap the process itself stood still, and the thread with it. */
+/** Main checks every 100 ms; after a longer gap the whole process was stopped, the thread too. */
 const GAP_MS = 1000;
 
-/** Watches, from the main thread, that the loop of the link's thread turns. */
+/** Checks from the main thread that the loop of the link's thread turns. */
 export class LinkWatch {
   readonly #onHung: (silentMs: number) => void;
   #turns = 0;
@@ -21,7 +21,7 @@ export class LinkWatch {
     this.#onHung = onHung;
   }
 
-  /** @param turns How often the thread's loop has turned. */
+  /** @param turns How often the loop of the thread has turned. */
   look(turns: number, nowMs: number): void {
     const gapMs = nowMs - this.#lookedMs;
     this.#lookedMs = nowMs;

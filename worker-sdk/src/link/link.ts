@@ -6,27 +6,27 @@ import { LinkWatch } from "./link-watch.ts";
 import type { FatalMessage, FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
 
-/** How often the main loop proves that it turns: a heartbeat's loop age is at most this too old. */
+/** Interval at which the main loop records that it turns: the loop age in a heartbeat is at most this too old. */
 const TICK_MS = 100;
 
-/** Resolution of the loop's delay histogram. */
+/** Resolution of the histogram of loop delays. */
 const DELAY_RESOLUTION_MS = 20;
 
-/** How long the thread may take to end when it is asked to; one inside a system call cannot be ended. */
+/** Longest wait for the end of the thread; a thread inside a system call cannot be terminated. */
 const TERMINATE_MS = 1000;
 
-/** What a link tells its owner. */
+/** Callbacks of a link. */
 export interface LinkListener {
   message(message: FromLink): void;
-  /** The thread died unasked. */
+  /** The thread died although nothing terminated it. */
   died(error: Error): void;
-  /** The thread's loop has not turned for `silentMs`: nothing that it holds moves any more. Called once. */
+  /** The loop of the thread has not turned for `silentMs`: nothing is sent or received any more. Called once. */
   hung(silentMs: number): void;
 }
 
 /**
- * The main thread's end of the connection to the scheduler. The connection itself lives in a thread, so
- * that a handler that blocks the main loop stops neither heartbeats nor reconnects nor results on their way.
+ * The main thread's side of the connection to the scheduler. The connection itself runs in a thread, so that a handler
+ * that blocks the main loop stops neither heartbeats nor reconnects nor the delivery of results.
  */
 export class Link {
   readonly #clock: Clock;
@@ -39,7 +39,7 @@ export class Link {
   #transfers: TransferListItem[] = [];
   #flushScheduled = false;
   #expectEnd = false;
-  /** Resolves when the thread is gone. */
+  /** Resolves when the thread has ended. */
   readonly closed: Promise<void>;
 
   constructor(data: Omit<LinkData, "shared">, clock: Clock, listener: LinkListener) {
@@ -57,7 +57,7 @@ export class Link {
     this.#thread.on("message", (batch: readonly FromLink[]) => {
       for (const message of batch) {
         listener.message(message);
-        // A half-open connection would keep the thread up for minutes.
+        // A half-open connection would keep the thread alive for minutes.
         if (message.kind === "ended") void this.terminate();
       }
     });
@@ -75,18 +75,18 @@ export class Link {
     });
   }
 
-  /** Queues a message; it leaves when the running code returns to the loop, or with `flush`. */
+  /** Queues a message; it is posted when the running code returns to the loop, or by `flush`. */
   send(message: ToLink, transfer?: ArrayBuffer): void {
     this.#batch.push(message);
     if (transfer !== undefined) this.#transfers.push(transfer);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    // After every promise callback that is ready now, before the loop's next callback: everything that
-    // ends in one turn shares a post, and nothing waits behind a timer or a socket's callback that blocks.
+    // After every promise callback that is ready now, before the next callback of the loop: everything that ends in one
+    // turn shares a post, and nothing waits behind a callback that blocks.
     process.nextTick(this.flush);
   }
 
-  /** As `send` of a start; neighbours share a message. */
+  /** Queues a start; consecutive starts share a message. */
   sendStarted(attemptId: string, elapsedMs: number): void {
     const last = this.#batch.at(-1);
     if (last?.kind === "started") {
@@ -95,7 +95,7 @@ export class Link {
     } else this.send({ kind: "started", attemptIds: [attemptId], elapsedMs: [elapsedMs] });
   }
 
-  /** As `send` of a success without warnings or phases; neighbours share a message. */
+  /** Queues a success without warnings or phases; consecutive ones share a message. */
   sendSuccess(attemptId: string, output: string | Uint8Array, contentType: string, runMs: number): void {
     const last = this.#batch.at(-1);
     if (last?.kind === "succeeded" && last.contentType === contentType) {
@@ -108,7 +108,7 @@ export class Link {
     }
   }
 
-  /** Hands over what is queued: do this before running code that may block. */
+  /** Posts what is queued: for use before code that may block. */
   readonly flush = (): void => {
     this.#flushScheduled = false;
     if (this.#batch.length === 0) return;
@@ -119,12 +119,12 @@ export class Link {
     this.#thread.postMessage(batch, transfers);
   };
 
-  /** Tells the link that main has seen that the worker must end. */
+  /** Records, for the link, that main ends the worker. */
   acknowledgeExit(): void {
     this.#shared.markMainExits();
   }
 
-  /** Sends the last words and blocks until they are out, at most `timeoutMs`: no other code runs meanwhile. */
+  /** Sends the fatal report and blocks until it is sent, at most `timeoutMs`. False: not sent in time, or refused. */
   sendFatal(fatal: FatalMessage, timeoutMs: number): boolean {
     this.#shared.markMainExits();
     this.send({ kind: "fatal", fatal });
@@ -133,8 +133,8 @@ export class Link {
   }
 
   /**
-   * Ends the thread at once; what is not sent is lost. False: it has not ended within a second, and the
-   * process cannot exit in the normal way either, which waits for its threads.
+   * Ends the thread at once; what is not sent is lost. False: it has not ended within a second, and then the process
+   * cannot exit in the normal way, which waits for its threads.
    */
   terminate(): Promise<boolean> {
     this.#expectEnd = true;

@@ -1,9 +1,9 @@
 import type { TlsMaterial } from "../options/connection-options.ts";
 import type { Measures } from "./health/measures.ts";
 
-/** What the main thread and the link's thread say to each other: plain objects, many a post. */
+/** Messages between the main thread and the thread of the link: plain objects, many in one post. */
 
-/** An attempt as it came. JSON payloads travel as text: cloning a string is cheaper than cloning bytes. */
+/** An attempt as it was received. JSON payloads are sent as text: cloning a string is cheaper than cloning bytes. */
 export interface AssignmentMessage {
   readonly attemptId: string;
   readonly taskId: string;
@@ -21,8 +21,8 @@ export interface AssignmentMessage {
 }
 
 /**
- * Assignments that differ only in what is listed. Cloning an object costs by its properties, so what many
- * have in common crosses once.
+ * Assignments that differ only in the lists. The cost of cloning an object grows with its properties, so what they
+ * have in common is sent once.
  */
 export interface AssignmentGroup {
   readonly common: Omit<AssignmentMessage, "attemptId" | "taskId" | "attemptNumber" | "payload" | "headers">;
@@ -68,20 +68,20 @@ export interface Cost {
   readonly phases: readonly { phase: string; durationMs: number; failed: boolean }[];
 }
 
-/** How a phase came to its end: by itself, or because its handler ended and left it open. */
+/** How a phase ended: by itself, or because its handler ended and left it open. */
 export type PhaseEnd = "completed" | "failed" | "handler_ended";
 
-/** Why an assignment is not taken. */
+/** Why an assignment is rejected. */
 export type RejectReason = "UNKNOWN_TYPE" | "NO_SLOT" | "DRAINING" | "PAUSED" | "RESOURCE_MISSING";
 
-/** Last words. */
+/** The error that ends the worker, as it is reported to the scheduler. */
 export interface FatalMessage {
   readonly phase: string;
   readonly exceptionClass: string;
   readonly exceptionMessage: string;
   readonly traceback: string;
   readonly exitCode: number;
-  /** Attempt whose handler raised it; empty when that is not known. */
+  /** Attempt whose handler threw it; empty when unknown. */
   readonly attemptId: string;
 }
 
@@ -98,7 +98,7 @@ export interface ResourceStateMessage {
   readonly error: string;
 }
 
-/** Waiting tasks of one kind, and why none came to this worker; empty `removed_by` when others were faster. */
+/** Waiting tasks of one kind, and why this worker gets none; `removed_by` is empty when other workers were faster. */
 export interface QueueViewMessage {
   readonly queue: string;
   readonly type: string;
@@ -134,9 +134,9 @@ export type ToLink =
       readonly phase: string;
       /** When it began, on the monotonic clock. */
       readonly sinceMs: number;
-      /** Progress starts its watchdog's clock again. */
+      /** Progress restarts its watchdog. */
       readonly movable: boolean;
-      /** Threshold of its soft watchdog; 0: it has none, undefined: nobody set one. */
+      /** Threshold of its watchdog; 0: never, undefined: none is set. */
       readonly warnAfterMs: number | undefined;
       readonly context: Readonly<Record<string, string>>;
     }
@@ -167,10 +167,10 @@ export type ToLink =
       readonly attemptId: string;
       readonly outcome: Outcome;
       readonly cost: Cost;
-      /** The main thread wants to know when it is acknowledged. */
+      /** Main has to be notified of its acknowledgement. */
       readonly tell: boolean;
     }
-  /** Handlers that were called, each so many milliseconds after its attempt was received. */
+  /** Handlers that were called, each with the milliseconds since its attempt was received. */
   | { readonly kind: "started"; readonly attemptIds: string[]; readonly elapsedMs: number[] }
   /** Plain successes, without warnings or phases. */
   | {
@@ -187,7 +187,7 @@ export type ToLink =
   | { readonly kind: "paused"; readonly paused: boolean; readonly reason: string }
   | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
   | { readonly kind: "fatal"; readonly fatal: FatalMessage }
-  /** Flush the outbox for at most `flushMs`, say goodbye, end. */
+  /** Flush the outbox for at most `flushMs`, send Goodbye, end. */
   | { readonly kind: "finish"; readonly reason: string; readonly flushMs: number };
 
 /** Link to main thread. */
@@ -216,7 +216,7 @@ export type FromLink =
       readonly timedOut: boolean;
     }
   | { readonly kind: "revoke"; readonly attemptId: string; readonly reason: string }
-  /** Results that are committed, of those that main asked for. */
+  /** Results that are committed, of those that main has to be notified of. */
   | { readonly kind: "acknowledged"; readonly attemptIds: readonly string[] }
   | { readonly kind: "refused"; readonly attemptId: string; readonly stale: boolean; readonly detail: string }
   | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }
@@ -242,11 +242,11 @@ export type FromLink =
   | { readonly kind: "startupTimeout"; readonly lastError: string }
   /** Probes and metrics are served. */
   | { readonly kind: "serving"; readonly address: string }
-  /** They cannot be. */
+  /** They cannot be served. */
   | { readonly kind: "cannotServe"; readonly message: string }
-  /** What was measured, once a heartbeat. */
+  /** Measurements, once a heartbeat. */
   | { readonly kind: "measures"; readonly measures: Measures }
-  /** The link ended as it was told to; results that were never acknowledged are counted. */
+  /** The link ended as requested; results that were never acknowledged are counted. */
   | { readonly kind: "ended"; readonly unackedResults: number };
 
 /** What the link's thread is started with. */
@@ -265,7 +265,7 @@ export interface LinkData {
   readonly prefetch: number;
   readonly resources: readonly string[];
   readonly features: readonly string[];
-  /** What it can load when asked; none with the feature `prepare_resource` means anything. */
+  /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
   readonly loadable: readonly string[];
   readonly launchId: string;
   readonly host: {
@@ -278,7 +278,7 @@ export interface LinkData {
   };
   /** Phases before the thread was started. */
   readonly startupPhases: readonly StartupPhaseMessage[];
-  /** Milliseconds left until the register timeout fires. */
+  /** Milliseconds until the register timeout. */
   readonly registerInMs: number;
   /** The register timeout as it was set, for the log. */
   readonly registerTimeoutS: number;
@@ -288,11 +288,11 @@ export interface LinkData {
   readonly http:
     | { readonly host: string; readonly port: number; readonly blockedLimitMs: number }
     | undefined;
-  /** True in `run()`: the link may end a process whose main thread does not answer. */
+  /** True in `run()`: the link may kill a process whose main thread is blocked. */
   readonly program: boolean;
   /**
-   * Level of main's log when that is one JSON object a line on standard output: the link then writes for a
-   * main thread that is blocked. Undefined when the log is elsewhere.
+   * Level of main's log when it is JSON lines on standard output: the link then writes lines itself while the main
+   * thread is blocked. Undefined when the log is elsewhere.
    */
   readonly stdoutLogLevel: "debug" | "info" | "warn" | undefined;
 }

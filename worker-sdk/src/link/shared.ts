@@ -10,7 +10,7 @@ const LINK_TURNS = 3;
 const SENT = 1;
 const REFUSED = 2;
 
-/** Memory that both threads see at once, whatever either is busy with. */
+/** Memory that both threads read and write directly, so that it is current while either is busy. */
 export class SharedState {
   readonly buffer: SharedArrayBuffer;
   readonly #micros: BigInt64Array;
@@ -22,14 +22,16 @@ export class SharedState {
     this.#flags = new Int32Array(buffer, 32, 4);
   }
 
-  /** Main: its loop turned at this moment, with this 99th percentile of delay; true asks it to start the percentile anew. */
+  /**
+   * Main: records a turn of its loop and the 99th percentile of its delays; true when the percentile has to be reset.
+   */
   tick(nowMs: number, delayP99Ms: number): boolean {
     Atomics.store(this.#micros, TICK, BigInt(Math.round(nowMs * 1000)));
     Atomics.store(this.#micros, DELAY_P99, BigInt(Math.round(delayP99Ms * 1000)));
     return Atomics.exchange(this.#flags, RESET_DELAY, 0) === 1;
   }
 
-  /** Main: heap that it uses; a thread sees only its own. */
+  /** Main: heap that it uses; a thread can only read its own. */
   set heapUsedBytes(bytes: number) {
     Atomics.store(this.#micros, HEAP_USED, BigInt(bytes));
   }
@@ -49,7 +51,7 @@ export class SharedState {
     return Number(Atomics.load(this.#micros, DELAY_P99)) / 1000;
   }
 
-  /** Link: the same; main starts a new one at its next tick. */
+  /** Link: the same; main resets the percentile at its next tick. */
   takeDelayP99Ms(): number {
     Atomics.store(this.#flags, RESET_DELAY, 1);
     return this.delayP99Ms;
@@ -65,24 +67,24 @@ export class SharedState {
     return Atomics.load(this.#flags, LINK_TURNS);
   }
 
-  /** Main: waits, without turning its loop, until the link has sent the last words. False: not in time, or refused. */
+  /** Main: blocks until the link has sent the fatal report. False: not in time, or refused. */
   waitFatalSent(timeoutMs: number): boolean {
     Atomics.wait(this.#flags, FATAL_SENT, 0, timeoutMs);
     return Atomics.load(this.#flags, FATAL_SENT) === SENT;
   }
 
-  /** Link: the scheduler has the last words, or will not take them. */
+  /** Link: the scheduler has taken the fatal report, or refused it. */
   markFatalSent(taken: boolean): void {
     Atomics.store(this.#flags, FATAL_SENT, taken ? SENT : REFUSED);
     Atomics.notify(this.#flags, FATAL_SENT);
   }
 
-  /** Main: has seen that the worker must end and is at it. */
+  /** Main: records that it ends the worker. */
   markMainExits(): void {
     Atomics.store(this.#flags, MAIN_EXITS, 1);
   }
 
-  /** Link: whether main is ending the worker. */
+  /** Link: true when main ends the worker. */
   get mainExits(): boolean {
     return Atomics.load(this.#flags, MAIN_EXITS) === 1;
   }

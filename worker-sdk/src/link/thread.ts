@@ -5,17 +5,17 @@ import { Connection } from "./connection/connection.ts";
 import type { FromLink, LinkData, ToLink } from "./messages.ts";
 import { SharedState } from "./shared.ts";
 
-/** How long main may take to act on a demand to end before the process is killed. */
+/** Longest time for main to end the worker before the process is killed. */
 const MAIN_GRACE_MS = 2000;
 
-/** How often this loop proves to main that it turns. */
+/** Interval at which this loop records that it turns. */
 const TURN_MS = 100;
 
-/** How long after the end of a drain's timeout a main thread that is blocked is waited for, and how often it is looked at. */
+/** Wait for a blocked main thread after the end of a drain timeout, and the interval of the checks. */
 const DRAIN_GRACE_MS = 3000;
 const LOOK_AGAIN_MS = 1000;
 
-/** What a blocked drain's last results get to be acknowledged. */
+/** Time for the acknowledgement of the last results of a drain whose main thread is blocked. */
 const DRAIN_FLUSH_MS = 2000;
 
 const data: LinkData = workerData;
@@ -25,15 +25,15 @@ if (port === null) throw new Error("link/thread is the entry of a worker thread;
 const shared = new SharedState(data.shared);
 const LEVELS = ["debug", "info", "warn"] as const;
 
-/** A main loop that has not turned for so long reads no log lines: they are written here. */
+/** A main loop that has not turned for this long writes no log lines: they are written here. */
 const BLOCKED_MS = 500;
 
 let batch: FromLink[] = [];
 
-/** How long main had been blocked when the thread took the end of the drain over; undefined when it has not. */
+/** How long main had been blocked when the thread began to end the drain itself; undefined when it has not. */
 let killsAtEnd: number | undefined;
 
-/** Writes a line for a main thread that is blocked; false when main can do it or its log is elsewhere. */
+/** Writes a line for a main thread that is blocked; false when main can, or its log is elsewhere. */
 function loggedHere(message: Extract<FromLink, { kind: "log" }>): boolean {
   const { stdoutLogLevel } = data;
   const { level, event, fields } = message;
@@ -97,8 +97,8 @@ port.on("message", (messages: readonly ToLink[]) => {
 });
 
 /**
- * A drain ends in time even when a handler blocks the main loop: results that are finished are delivered,
- * everything else is given back by the goodbye, and the process is killed.
+ * Ends a drain in time when a handler blocks the main loop: finished results are delivered, everything else is
+ * released by Goodbye, and the process is killed.
  */
 function boundDrain(inMs: number): void {
   systemClock.after(inMs, () => {
@@ -118,7 +118,7 @@ if (data.http !== undefined) void serve(data.http);
 
 async function serve(at: NonNullable<LinkData["http"]>): Promise<void> {
   try {
-    // Loaded here, so that no other worker's first dial waits for it.
+    // Loaded here, so that workers without it need not wait for it before their first dial.
     const { serveHttp } = await import("./health/http.ts");
     emit({ kind: "serving", address: await serveHttp(at, connection) });
   } catch (error) {
@@ -127,8 +127,8 @@ async function serve(at: NonNullable<LinkData["http"]>): Promise<void> {
 }
 
 /**
- * Main was told that the worker must end. When its loop is blocked it never hears it: then this thread
- * writes the log line itself and kills the process, which no handler of main can stop.
+ * Main has a message that the worker must end, and cannot read it while its loop is blocked: then this thread writes
+ * the log line and kills the process, which no handler of main can prevent.
  */
 function enforceExit(event: string, exceptionClass: string, message: string): void {
   if (!data.program) return;

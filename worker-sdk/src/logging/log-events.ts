@@ -1,4 +1,7 @@
-/** Every event name of a worker's log with its level, or levels; docs/logs.md says what they mean, and a test compares. */
+/**
+ * Every event name of a worker's log with its level, or levels; docs/logs.md says what they mean, and a test
+ * compares.
+ */
 export const LOG_EVENTS = {
   "task.<phase>.<change>": "debug, info",
   "task.<phase>.recovered": "info",

@@ -11,7 +11,7 @@ const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 /** A kilobyte. */
 const line = (number: number) => `${String(number).padEnd(1023, ".")}\n`;
 
-test("a reader that does not read holds nothing up; it gets what was kept, in order, and how much it lacks", () => {
+test("a reader that does not read blocks nothing; it gets the kept lines in order, and the number of lost ones", () => {
   const folder = mkdtempSync(join(tmpdir(), "muster-log-"));
   execFileSync("mkfifo", [join(folder, "pipe")]);
   const reader = openSync(join(folder, "pipe"), O_RDONLY | O_NONBLOCK);
@@ -39,12 +39,12 @@ test("a reader that does not read holds nothing up; it gets what was kept, in or
   );
   assert.ok(numbers.length > 4_000 && numbers.length < 5_000, `${numbers.length} lines`);
   assert.equal(told.length, 1);
-  assert.ok((told[0] ?? 0) >= 5_000 - numbers.length, `told of ${told[0]} lost lines`);
+  assert.ok((told[0] ?? 0) >= 5_000 - numbers.length, `reported ${told[0]} lost lines`);
   for (const fd of [reader, writer]) closeSync(fd);
   rmSync(folder, { recursive: true });
 });
 
-test("what cannot be written is left out, and throws nothing", () => {
+test("lines that cannot be written are dropped without a throw", () => {
   const full = openSync("/dev/full", O_WRONLY);
   const output = new LogOutput(full, () => assert.fail("nothing was written"));
   output.write("lost\n");

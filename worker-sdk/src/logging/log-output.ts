@@ -1,16 +1,19 @@
 import { writeSync } from "node:fs";
 import { systemClock } from "../clock.ts";
 
-/** What is kept for a reader that does not read, bytes: some 10,000 lines. */
+/** Most bytes that are kept for a reader that does not read: some 10,000 lines. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 
-/** How often a reader that does not read is tried, and for how long at the end of the process, milliseconds. */
+/**
+ * Interval of retries for a reader that does not read, and the longest wait at the end of the process, milliseconds.
+ */
 const TRY_MS = 50;
 const LAST_LINES_MS = 500;
 
 /**
- * Where the log of a worker goes. A line is written when `write` returns, as long as it can be. A full disk, a full pipe
- * or a reader that left neither blocks nor ends the process: lines are kept up to a bound, then left out and counted.
+ * Output of the log of a worker. A line is written when `write` returns, as long as that is possible. A full disk, a
+ * full pipe or a closed one neither blocks nor ends the process: lines are kept up to a bound, then dropped and
+ * counted.
  */
 export class LogOutput {
   readonly #fd: number;

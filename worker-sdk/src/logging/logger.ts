@@ -56,8 +56,8 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * The log of a program: one JSON object a line on standard output, or lines for people when that is a
- * terminal. Writes at once, so that the last line before an exit is not lost.
+ * Logger of a program: JSON lines on standard output, or readable lines when that is a terminal. It writes
+ * synchronously, so that the last line before an exit is not lost.
  */
 export function createProgramLogger(level: LogLevel): Logger {
   const options = {
@@ -72,7 +72,7 @@ export function createProgramLogger(level: LogLevel): Logger {
         colorize: process.stdout.hasColors(),
         translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
         ignore: "worker_id,pid,uid,gid,cwd",
-        // A line an event: with a line a field a task takes thirty.
+        // One line an event: with one line a field a task takes thirty.
         singleLine: true,
       })
     : new LogOutput(1, (lost) =>
@@ -82,12 +82,12 @@ export function createProgramLogger(level: LogLevel): Logger {
   return log;
 }
 
-/** Keys that every line has by itself. */
+/** Keys that the logger itself writes in every line. */
 const OWN_KEYS: ReadonlySet<string> = new Set(["level", "time", "msg"]);
 
 /**
- * A log whose lines have every key once. pino writes what a child is bound to as it is and the facts of a line after it,
- * so that a fact of the same name would stand there twice; here the fact of the line takes its place.
+ * Wraps a logger so that its lines have every key once. pino writes the bindings of a child and then the facts of the
+ * line, so that a key of both would appear twice; here the fact of the line replaces the binding.
  */
 function withKeysOnce(log: Logger, bound: Readonly<Record<string, unknown>>): Logger {
   const merged = (fields: object) => {
@@ -96,7 +96,7 @@ function withKeysOnce(log: Logger, bound: Readonly<Record<string, unknown>>): Lo
       entries.map(([key, value]) => [OWN_KEYS.has(key) ? `${key}_` : key, value] as const),
     );
   };
-  // Errors are objects that pino knows how to write.
+  // pino serialises errors under `err`.
   const facts = (fields: object) => merged(fields instanceof Error ? { err: fields } : fields);
   return {
     debug: (fields, message) => log.debug(facts(fields), message),

@@ -1,14 +1,14 @@
 import { readableTlsProblem } from "./tls-problem.ts";
 
-/** The words of the gRPC library around the reason of a dial that failed. */
+/** Text of the gRPC library around the reason of a failed dial. */
 const WORDS = /^No connection established\. Last error: (.*?)(?:\. Resolution note: (.*))?$/s;
 
-/** When the library says so, it means the last dial; the log line has a time already. */
+/** Time of the last dial in the library's text; the log line has a time already. */
 const WHEN = / \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g;
 
 /**
- * Why a dial failed, without the words of the gRPC library around it. Where the library does not know it, which it
- * calls "undefined" or "null", that is said.
+ * Reason of a failed dial, without the text of the gRPC library around it. Where the library has no reason
+ * ("undefined", "null"), the result states that.
  */
 export function readableDialError(text: string): string {
   const [, reason = text, note = ""] = WORDS.exec(text) ?? [];

@@ -6,13 +6,13 @@ import { splitAddress } from "@muster/common/addresses";
 import { systemClock } from "../clock.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 
-/** Servers speak first, or answer a few bytes, within milliseconds. */
+/** Timeout of a probe: servers send something, or answer a few bytes, within milliseconds. */
 const ANSWER_MS = 1_500;
 
-/** Most of an answer that is looked at. */
+/** Longest part of an answer that is read. */
 const MAX_BYTES = 16_384;
 
-/** What an HTTP/2 client says first: the preface and empty settings. */
+/** The first bytes of an HTTP/2 client: the preface and empty settings. */
 const HTTP2_HELLO = Buffer.concat([
   Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
   Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
@@ -32,8 +32,8 @@ const GIVE_ADDRESS =
   "give the scheduler's gRPC address (default port 7070) in MUSTER_SCHEDULER_ADDR or the option scheduler";
 
 /**
- * Finds out what answers at an address that did not speak HTTP/2 as a scheduler does; undefined when it may be one.
- * Makes up to three connections of its own, for 1.5 s each at most, and never throws.
+ * Finds out what answers at an address whose peer did not speak HTTP/2 as a scheduler does; undefined when it may be
+ * one. Makes up to three connections, for 1.5 s each at most, and never throws.
  */
 export async function probePeer(
   address: string,
@@ -67,7 +67,7 @@ export async function probePeer(
   return undefined;
 }
 
-/** Asks an HTTP server whether it is a scheduler's, and where that serves gRPC. */
+/** Checks whether an HTTP server is a scheduler's, and where that serves gRPC. */
 async function httpAddress(address: string, tls: TlsMaterial | undefined): Promise<WrongPeer> {
   const body = await httpBody(`${tls === undefined ? "http" : "https"}://${address}/readyz`, tls);
   const grpc = grpcAddress(body, splitAddress(address).host);
@@ -80,7 +80,7 @@ async function httpAddress(address: string, tls: TlsMaterial | undefined): Promi
   return { what: `${address} is an HTTP server, not a scheduler's gRPC address`, remedy: GIVE_ADDRESS };
 }
 
-/** The gRPC address that a scheduler's probe names; one that means every address is reached where the probe was. */
+/** The gRPC address in the answer of a scheduler's probe; an unspecified one is replaced by the probed host. */
 function grpcAddress(body: string, host: string): string | undefined {
   let detail: unknown;
   try {
@@ -114,7 +114,7 @@ function isHttp2(bytes: Buffer): boolean {
   return bytes.length >= 9 && bytes[3] === 4 && bytes.readUInt32BE(5) === 0;
 }
 
-/** What a peer says before it is asked or in answer to `hello`; empty when it says nothing in time. */
+/** What a peer sends by itself or in answer to `hello`; empty when it sends nothing in time. */
 function firstBytes(address: string, hello: Buffer): Promise<Buffer> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
@@ -133,7 +133,7 @@ function firstBytes(address: string, hello: Buffer): Promise<Buffer> {
   });
 }
 
-/** The protocol that is agreed on when the port speaks TLS ("" for none of ours); undefined when it does not. */
+/** The negotiated protocol when the port speaks TLS ("" for an unknown one); undefined when it does not. */
 function tlsAnswer(address: string, tls: TlsMaterial | undefined): Promise<string | undefined> {
   return new Promise((resolve) => {
     const { host, port } = splitAddress(address);
@@ -141,7 +141,7 @@ function tlsAnswer(address: string, tls: TlsMaterial | undefined): Promise<strin
       host,
       port,
       ALPNProtocols: ["h2", "http/1.1"],
-      // Only whether it speaks TLS is asked; nothing is sent.
+      // Only the handshake is needed; nothing is sent.
       rejectUnauthorized: false,
       ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
       ...(tls?.cert === undefined || tls.key === undefined ? {} : { cert: tls.cert, key: tls.key }),

@@ -2,23 +2,23 @@ import { hostname, networkInterfaces } from "node:os";
 import { isLoopback, splitAddress } from "@muster/common/addresses";
 import type { Environment } from "../options/connection-options.ts";
 
-/** A proxy that a variable names. */
+/** A proxy from the environment. */
 export interface Proxy {
-  /** `http_proxy` and its like. */
+  /** Name of the variable, for example `http_proxy`. */
   readonly variable: string;
   /** Its address, without a password. */
   readonly url: string;
 }
 
-/** The variables that gRPC reads, the first that is set wins. */
+/** The variables that gRPC reads; the first that is set wins. */
 const VARIABLES = ["grpc_proxy", "https_proxy", "http_proxy"] as const;
 
-/** True for an address that no proxy may stand before: it is on this machine. */
+/** True for an address on this machine, which a proxy cannot reach. */
 export function goesDirect(address: string): boolean {
   return isThisMachine(splitAddress(address).host);
 }
 
-/** Loopback, this machine's name, or an address of one of its interfaces. */
+/** True for loopback, the name of this machine, and the addresses of its interfaces. */
 function isThisMachine(host: string): boolean {
   if (isLoopback(host)) return true;
   const name = host.toLowerCase();
@@ -26,7 +26,7 @@ function isThisMachine(host: string): boolean {
   return Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === name));
 }
 
-/** The proxy that a variable of the environment puts before an address; undefined for none. */
+/** The proxy that the environment sets for an address; undefined without one. */
 export function proxyFor(address: string, env: Environment): Proxy | undefined {
   const { host } = splitAddress(address);
   if (isThisMachine(host)) return undefined;

@@ -1,6 +1,6 @@
 const CERTIFICATE = "the scheduler's certificate";
 
-/** What a failed TLS handshake means, by the words of OpenSSL and Node. The first that fits counts. */
+/** Causes of a failed TLS handshake by the texts of OpenSSL and Node. The first that matches counts. */
 const PROBLEMS: readonly (readonly [RegExp, string])[] = [
   [
     /(?<!alert )certificate has expired|CERT_HAS_EXPIRED/,
@@ -36,7 +36,7 @@ const PROBLEMS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** A failed TLS handshake in one sentence, with the library's words behind it; the same text for everything else. */
+/** Describes a failed TLS handshake in one sentence, with the library's text after it; other texts are unchanged. */
 export function readableTlsProblem(text: string): string {
   const known = PROBLEMS.find(([pattern]) => pattern.test(text))?.[1];
   return known === undefined || text.startsWith("the ") ? text : `${known} (${text})`;

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { TlsMaterial } from "../options/connection-options.ts";
 
-/** Certificates that came from files, as the files have them now: renewed ones are used from the next dial on. */
+/** Reads certificates from their files for every dial, so that renewed ones are used from the next dial on. */
 export class TlsSource {
   #current: TlsMaterial | undefined;
 
@@ -10,7 +10,9 @@ export class TlsSource {
     this.#current = material;
   }
 
-  /** What a dial uses now. Files that cannot be read, or that are being replaced, leave the last good ones in use. */
+  /**
+   * Certificates for the next dial. While files cannot be read, or are being replaced, the last valid ones are used.
+   */
   read(): TlsMaterial | undefined {
     const files = this.#current?.files;
     if (files === undefined) return this.#current;
@@ -20,7 +22,7 @@ export class TlsSource {
       const next = { ca: text(files.ca), cert: text(files.cert), key: text(files.key), files };
       if (isWhole(next)) this.#current = next;
     } catch {
-      // The dial says what is wrong with those in use, if anything is.
+      // The dial reports what is wrong with those in use.
     }
     return this.#current;
   }

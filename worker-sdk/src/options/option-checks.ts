@@ -1,10 +1,10 @@
 import type { Environment } from "./connection-options.ts";
 import { OptionsError } from "./options-error.ts";
 
-/** Form of task types and queue names. */
+/** Allowed task types and queue names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 
-/** Reads a number from the option, then the variable, then the default; a bad one is added to `faults`. */
+/** Reads a number from the option, else the variable, else the default; a fault is added to `faults`. */
 export function numberSetting(
   source: {
     readonly option: readonly [name: string, value: number | undefined];
@@ -43,7 +43,7 @@ export function checkNames(option: string, names: readonly string[], faults: str
   }
 }
 
-/** Checks labels: at most 64, text to text. */
+/** Checks labels: at most 64, names and values are text. */
 export function checkLabels(labels: Readonly<Record<string, string>>, faults: string[]): void {
   const entries = Object.entries(labels);
   if (entries.length > 64) faults.push(`option labels: ${entries.length} labels; at most 64`);
@@ -56,7 +56,7 @@ export function checkLabels(labels: Readonly<Record<string, string>>, faults: st
   }
 }
 
-/** Reads where to listen. */
+/** Reads the address of a listener. */
 export function listenAddress(
   source: string,
   text: string,

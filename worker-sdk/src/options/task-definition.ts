@@ -5,8 +5,8 @@ import type { TaskContext } from "../attempt/context.ts";
 export type PayloadOf<Input> = Input extends StandardSchemaV1 ? StandardSchemaV1.InferOutput<Input> : unknown;
 
 /**
- * Runs a task. Its value is the result: bytes are sent as `application/octet-stream`, anything else as JSON, `undefined`
- * as `null`. A throw fails the attempt; the retry policy of the task decides about another one.
+ * Runs a task. Its value is the result: bytes are sent as `application/octet-stream`, anything else as JSON,
+ * `undefined` as `null`. A throw fails the attempt; the retry policy of the task decides about another one.
  *
  * @example
  * ```ts

@@ -40,7 +40,10 @@ export class ResourceLoaders {
   readonly #loaders = new Map<string, ResourceLoader>();
   #sealed = false;
 
-  /** @throws OptionsError when the name or the loader is not valid, or the name is taken; WorkerStartedError when sealed. */
+  /**
+   * @throws OptionsError when the name or the loader is not valid, or the name is taken; WorkerStartedError when
+   * sealed.
+   */
   register(name: string, loader: ResourceLoader): void {
     if (this.#sealed) throw new WorkerStartedError(`resource ${name}`);
     const fault = this.#fault(name, loader);

@@ -27,7 +27,7 @@ function setUp(loaders = new ResourceLoaders()) {
 }
 
 describe("resources on request", () => {
-  it("are loaded once however often they are asked for, and told of meanwhile", async () => {
+  it("are loaded once however often they are requested, and reported meanwhile", async () => {
     const { loaders, resources, loading, states } = setUp();
     const { promise, resolve } = Promise.withResolvers<void>();
     const asked: LoadRequest[] = [];
@@ -52,7 +52,7 @@ describe("resources on request", () => {
     );
   });
 
-  it("that fail are told with the error and how often, and are tried again when asked", async () => {
+  it("that fail are reported with the error and the count, and are tried again on request", async () => {
     const { loaders, resources, loading, states } = setUp();
     let tries = 0;
     loaders.register("model:x", {
@@ -72,7 +72,7 @@ describe("resources on request", () => {
     assert.match(states()[0]?.error ?? "", /this worker has no loader for model:y/);
   });
 
-  it("are dropped when released, also while they are being loaded by a loader that takes no notice", async () => {
+  it("are released, also while a loader that ignores its signal is loading them", async () => {
     const { loaders, resources, loading } = setUp();
     const released: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();

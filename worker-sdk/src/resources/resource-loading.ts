@@ -6,10 +6,10 @@ import type { Logger } from "../logging/logger.ts";
 import type { ResourceLoaders } from "./resource-loaders.ts";
 import type { Resources } from "./resources.ts";
 
-/** Longest error that a heartbeat carries. */
+/** Longest error text in a heartbeat, in characters. */
 const MAX_ERROR = 1000;
 
-/** What the loading works with. */
+/** Parts that the loading uses. */
 export interface ResourceLoadingParts {
   readonly loaders: ResourceLoaders;
   readonly resources: Resources;
@@ -18,7 +18,7 @@ export interface ResourceLoadingParts {
   readonly clock: Clock;
 }
 
-/** Loads and drops what the scheduler asks for, one load of a resource at a time, and tells how it goes. */
+/** Loads and releases resources on request, one load of a resource at a time, and reports the states. */
 export class ResourceLoading {
   readonly #parts: ResourceLoadingParts;
   readonly #loading = new Map<string, AbortController>();
@@ -29,7 +29,7 @@ export class ResourceLoading {
     this.#parts = parts;
   }
 
-  /** Loads a resource unless it is loaded or being loaded. Never rejects. */
+  /** Loads a resource, unless it is loaded or being loaded. Never rejects. */
   async prepare(resource: string, waitingTasks: number): Promise<void> {
     const { loaders, resources, log, clock } = this.#parts;
     if (this.#stopped || resources.has(resource) || this.#loading.has(resource)) return;
@@ -37,7 +37,7 @@ export class ResourceLoading {
     const beganMs = clock.monotonicMs();
     const failures = this.#states.get(resource)?.failures ?? 0;
     this.#loading.set(resource, controller);
-    this.#say({
+    this.#setState({
       resource,
       loading: true,
       sinceMs: beganMs,
@@ -62,15 +62,15 @@ export class ResourceLoading {
     }
     this.#loading.delete(resource);
     this.#forget(resource);
-    // Dropped while it was being loaded: the loader took no notice, so it is dropped now.
-    if (controller.signal.aborted) await this.#drop(resource, String(controller.signal.reason));
+    // Released while it was being loaded, and the loader ignored its signal: release it now.
+    if (controller.signal.aborted) await this.#releaseLoaded(resource, String(controller.signal.reason));
     else {
       resources.add(resource);
       log.info({ event: "worker.resource.loaded", resource, elapsed_ms: elapsed() }, `${resource} is loaded`);
     }
   }
 
-  /** Drops a resource, or gives its loading up. Never rejects. */
+  /** Releases a resource, or aborts its loading. Never rejects. */
   async release(resource: string, reason: string): Promise<void> {
     const { resources, log } = this.#parts;
     const loading = this.#loading.get(resource);
@@ -81,16 +81,16 @@ export class ResourceLoading {
     if (!resources.has(resource)) return;
     resources.remove(resource);
     log.info({ event: "worker.resource.released", resource, reason }, `${resource} is released`);
-    await this.#drop(resource, reason);
+    await this.#releaseLoaded(resource, reason);
   }
 
-  /** The worker ends: whatever is being loaded is given up, and nothing more is loaded. */
+  /** The worker ends: aborts every loading, and loads nothing more. */
   stop(): void {
     this.#stopped = true;
     for (const controller of this.#loading.values()) controller.abort("the worker ends");
   }
 
-  async #drop(resource: string, reason: string): Promise<void> {
+  async #releaseLoaded(resource: string, reason: string): Promise<void> {
     try {
       await this.#parts.loaders.find(resource)?.release?.({ resource, reason });
     } catch (thrown) {
@@ -103,7 +103,7 @@ export class ResourceLoading {
   #failed(resource: string, failures: number, error: unknown, elapsedMs: number): void {
     const { log, clock } = this.#parts;
     const message = `${classNameOf(error)}: ${messageOf(error)}`.slice(0, MAX_ERROR);
-    this.#say({ resource, loading: false, sinceMs: clock.monotonicMs(), failures, error: message });
+    this.#setState({ resource, loading: false, sinceMs: clock.monotonicMs(), failures, error: message });
     const fields = {
       event: "worker.resource.failed",
       resource,
@@ -115,7 +115,7 @@ export class ResourceLoading {
     log.error(fields, `loading ${resource} failed`);
   }
 
-  #say(state: ResourceStateMessage): void {
+  #setState(state: ResourceStateMessage): void {
     this.#states.set(state.resource, state);
     this.#send();
   }

@@ -22,27 +22,29 @@ import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";
 import type { Resources } from "../resources/resources.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
-import { describeFatal, isNews, logFatal } from "./fatal-report.ts";
+import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { linkData } from "./link-data.ts";
 import { queueViewLine } from "./queue-view.ts";
 import { Startup } from "./startup.ts";
 
-/** How long last words may hold the process up: a fresh dial on a busy machine takes a second or two. */
+/**
+ * Longest time that a fatal report delays the end of the process: a new dial on a busy machine takes a second or two.
+ */
 const FATAL_FLUSH_MS = 3000;
 
 /** How long handlers may take to return once the drain timeout has aborted them. */
 const UNWIND_MS = 2000;
 
-/** The outbox gets at least this long at the end of a drain, however late it is. */
+/** Shortest time for flushing the outbox at the end of a drain, also after the drain timeout. */
 const MIN_FLUSH_MS = 5000;
 
-/** How long the link's thread may take to say goodbye once its outbox is flushed. */
+/** Longest time for Goodbye once the outbox is flushed. */
 const LINK_END_MS = 3000;
 
 /** How an engine is run. */
 export interface EngineMode {
-  /** The process is the worker's: a main thread that does not answer may be killed. */
+  /** The worker is the program: a process whose main thread is blocked may be killed. */
   readonly program: boolean;
   /** When the register timeout began to count, in milliseconds of the process's age. */
   readonly registerTimeoutFromMs: number;
@@ -50,7 +52,7 @@ export interface EngineMode {
   readonly stdoutLogLevel: LogLevel | undefined;
 }
 
-/** One run of a worker, from the dial to the end: everything that does not touch the process itself. */
+/** One run of a worker, from the dial to the end; it does not touch the process itself. */
 export class Engine {
   readonly #options: CompiledOptions;
   readonly #log: Logger;
@@ -128,60 +130,60 @@ export class Engine {
       maxResultBytes: this.#maxResultBytes,
     }));
     this.#ready.promise.catch(() => {
-      // `ready` may be looked at late; a failure is also the engine's end, which is always awaited.
+      // `ready` may be awaited late; a failure also ends the engine, and that is always awaited.
     });
     void this.#preflight();
   }
 
-  /** Resolves when the worker takes work; rejects when it never will. */
+  /** Resolves when the worker takes tasks; rejects when it never will. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
 
-  /** Resolves when everything is over: with nothing after a drain, with what happened otherwise. */
+  /** Resolves when the worker has ended: with `undefined` after a drain, with the error otherwise. */
   get ended(): Promise<FatalInfo | undefined> {
     return this.#ended.promise;
   }
 
-  /** What the worker is doing, as a fatal report names it. */
+  /** Current phase for a fatal report: `startup`, `run` or `task`. */
   get phase(): string {
     if (!this.#isReady) return "startup";
     return this.#runner.runningCount > 0 ? "task" : "run";
   }
 
-  /** Tells the scheduler about the resources. */
+  /** Reports the loaded resources to the scheduler. */
   sendResources(names: readonly string[]): void {
     if (!this.#over) this.#link.send({ kind: "resources", resources: names });
   }
 
-  /** Takes no new work until `resume`. */
+  /** Rejects new tasks until `resume`. */
   pause(reason: string): void {
-    this.#runner.closeTo("PAUSED");
+    this.#runner.setRejectReason("PAUSED");
     this.#link.send({ kind: "paused", paused: true, reason });
     this.#log.info({ event: "worker.paused", reason }, "worker paused");
   }
 
-  /** Takes work again. */
+  /** Takes tasks again. */
   resume(reason: string): void {
-    this.#runner.closeTo(undefined);
+    this.#runner.setRejectReason(undefined);
     this.#link.send({ kind: "paused", paused: false, reason: "" });
     this.#log.info({ event: "worker.resumed", reason }, "worker resumed");
   }
 
-  /** Ends in an orderly way. A second call waits for the first. */
+  /** Drains and ends. A second call waits for the first. */
   drain(reason: string, timeoutS = this.#options.drainTimeoutS): Promise<void> {
     this.#drain ??= this.#drainOnce(reason, timeoutS);
     return this.#drain;
   }
 
-  /** Ends at once because of `error`: logs it, reports it to the scheduler (blocking up to 3 s), lets go of everything. */
+  /** Ends at once with `error`: logs it, reports it to the scheduler (blocks up to 3 s), aborts every handler. */
   fail(phase: string, error: Error, event = "worker.fatal"): void {
     if (this.#over) return;
     this.#over = true;
     this.#link.acknowledgeExit();
     const fatal = describeFatal(phase, error);
     logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
-    if (isNews(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
+    if (mustBeReported(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
     this.#loading.stop();
     const inFlight = this.#runner.inFlightIds;
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
@@ -226,10 +228,10 @@ export class Engine {
       return;
     }
     this.#preflightPassed = true;
-    this.#readyWhenBoth();
+    this.#markReady();
   }
 
-  #readyWhenBoth(): void {
+  #markReady(): void {
     if (
       !this.#registered ||
       !this.#preflightPassed ||
@@ -366,13 +368,13 @@ export class Engine {
     }
     this.#registered = true;
     this.#startup.report("registered", "ok", { address, server_id: serverId });
-    this.#readyWhenBoth();
+    this.#markReady();
   }
 
   async #drainOnce(reason: string, timeoutS: number): Promise<void> {
     if (this.#over) return;
     const endMs = systemClock.monotonicMs() + timeoutS * 1000;
-    this.#runner.closeTo("DRAINING");
+    this.#runner.setRejectReason("DRAINING");
     this.#loading.stop();
     this.#ready.reject(new WorkerStoppedError());
     this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
@@ -402,7 +404,7 @@ function secondsOf(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000;
 }
 
-/** The link's thread has nothing to say above `warn`. */
+/** The link's thread logs nothing above `warn`. */
 function threadLevel(level: LogLevel | undefined): "debug" | "info" | "warn" | undefined {
   return level === "error" || level === "silent" ? undefined : level;
 }

@@ -7,7 +7,7 @@ import type { Logger } from "../logging/logger.ts";
 /** Longest message of an error that is reported, in characters. */
 const MAX_MESSAGE = 4096;
 
-/** What the scheduler is told of the error that ends the worker. To be called in the context in which it was raised. */
+/** Describes the error that ends the worker, for the scheduler. Call it in the async context of the throw. */
 export function describeFatal(phase: string, error: Error) {
   return {
     attemptId: currentAttemptId() ?? "",
@@ -45,8 +45,8 @@ export function logFatal(
   );
 }
 
-/** False for what the scheduler itself decided, and for what proves that it cannot be reached. */
-export function isNews(error: Error): boolean {
+/** False for errors that the scheduler itself caused, and for those that prove that it cannot be reached. */
+export function mustBeReported(error: Error): boolean {
   return !(
     error instanceof VerdictError ||
     error instanceof SupersededError ||

@@ -3,7 +3,7 @@ import type { Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";
 import { processFacts } from "./link-data.ts";
 
-/** How many attempts of a process ended in which way. */
+/** Number of attempts of this process by outcome. */
 export interface Totals {
   completed: number;
   failed: number;
@@ -11,7 +11,7 @@ export interface Totals {
   released: number;
 }
 
-/** What every line about a worker's start has, whatever it says: who, where to, which process, since when. */
+/** Facts of every log line about the start: address of the scheduler, process, age. */
 export function startFacts(options: CompiledOptions): Readonly<Record<string, unknown>> {
   return {
     scheduler_addr: options.connection.addresses.join(","),
@@ -20,7 +20,7 @@ export function startFacts(options: CompiledOptions): Readonly<Record<string, un
   };
 }
 
-/** The first line of a worker: what it is and what it can run. */
+/** Logs the first line of a worker, with its options. */
 export function logStarted(log: Logger, options: CompiledOptions): void {
   const fields = {
     event: "worker.started",
@@ -36,7 +36,7 @@ export function logStarted(log: Logger, options: CompiledOptions): void {
   log.info(fields, `worker ${options.id} starting`);
 }
 
-/** The last line of a worker, after a drain and after a crash. */
+/** Logs the last line of a worker, after a drain or a failure. */
 export function logStopped(log: Logger, reason: string, totals: Totals): void {
   const { completed, failed, cancelled, released } = totals;
   const fields = {

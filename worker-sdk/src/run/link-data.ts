@@ -7,7 +7,7 @@ import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import type { Resources } from "../resources/resources.ts";
 import { isTracing } from "../tracing/provider.ts";
 
-/** Facts about the process that logs and Hello share. */
+/** Facts about the process, for logs and Hello. */
 export function processFacts(): {
   pid: number;
   uid: number | undefined;
@@ -17,7 +17,7 @@ export function processFacts(): {
   return { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.(), cwd: process.cwd() };
 }
 
-/** What the link's thread is started with. `startupPhases` are those reported so far. */
+/** Start data of the link's thread. `startupPhases` are those reported so far. */
 export function linkData(
   options: CompiledOptions,
   { resources, loaders }: { readonly resources: Resources; readonly loaders: ResourceLoaders },

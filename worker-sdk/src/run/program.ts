@@ -8,17 +8,17 @@ import type { Engine } from "./engine.ts";
 import { removeFatalHandler } from "./fatal-handler.ts";
 import { watchSupervisor } from "./supervisor-watch.ts";
 
-/** How long a program may linger after its worker has stopped before it is ended. */
+/** Longest time that a program may stay alive after its worker has stopped. */
 const LINGER_MS = 5000;
 
-/** How long the export of the last spans may hold the end up. */
+/** Longest time that the export of the last spans delays the end. */
 const FLUSH_SPANS_MS = 3000;
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 /**
- * Lets a worker be the whole process: signals drain it, uncaught errors end it with a report. Resolves
- * after a drain, with the process as it was before.
+ * Runs a worker as the program: signals drain it, uncaught errors end it with a report. Resolves after a drain, with
+ * the listeners of the process as they were before.
  */
 export async function runProgram(log: Logger, drainTimeoutS: number, begin: () => Engine): Promise<void> {
   let signalled = false;
@@ -51,7 +51,7 @@ export async function runProgram(log: Logger, drainTimeoutS: number, begin: () =
     process.exit(1);
   };
   const stopWatching = watchSupervisor(processEnvironment, systemClock, () => {
-    // Whatever it writes now goes nowhere, and must not end it before its tasks have.
+    // Writes to the supervisor's pipes fail from now on, and must not end the process before its tasks.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
     log.warn({ event: "worker.supervisor.gone" }, "the supervisor is gone: draining");
     void engine?.drain("its supervisor is gone", drainTimeoutS);

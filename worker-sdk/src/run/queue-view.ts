@@ -1,7 +1,7 @@
 import type { QueueViewMessage } from "../link/messages.ts";
 
 /**
- * One line about what waits and why none of it came to this worker, for example
+ * Describes in one line which tasks wait and why this worker gets none of them, for example
  * `No suitable tasks - queue: [llm: 125]; llm: model:x is not loaded on it (resources)`.
  */
 export function queueViewLine(entries: readonly QueueViewMessage[]): string {

@@ -1,14 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../options/connection-options.ts";
 
-/** How often a worker looks whether its supervisor still runs. */
+/** Interval at which a worker checks that its supervisor runs. */
 const LOOK_EVERY_MS = 1000;
 
 /**
- * Calls back once when the supervisor that started this process (`MUSTER_SUPERVISOR_PID`, set by
- * `muster run`) is gone: nobody would pass a signal on or tell of this process's end any more. Without a
- * supervisor, or where its pid means nothing because a container is between, it never calls. The answer
- * ends the watch.
+ * Calls back once when the supervisor that started this process (`MUSTER_SUPERVISOR_PID`, set by `muster run`) has
+ * ended: signals are then no longer forwarded, and the end of this process is not reported. It never calls without a
+ * supervisor, or where a container boundary makes its pid meaningless. The returned function ends the watch.
  */
 export function watchSupervisor(env: Environment, clock: Clock, onGone: () => void): () => void {
   const supervisor = Number(env.MUSTER_SUPERVISOR_PID);

@@ -8,7 +8,7 @@ export function fail(span: Span, type: string, message: string): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message });
 }
 
-/** What a thrown value says. */
+/** Message of a thrown value. */
 export function messageOf(error: unknown): string {
   return readThrown(error).message;
 }

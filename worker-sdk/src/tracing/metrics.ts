@@ -4,8 +4,8 @@ import { SDK_NAME, SDK_VERSION } from "../version.ts";
 import { SCHEMA_URL } from "./schema.ts";
 
 /**
- * Shows a worker's measures to whatever OpenTelemetry SDK the program has set up before the worker started;
- * without one nothing happens. Values are those of the last heartbeat.
+ * Exports the measurements of a worker through the OpenTelemetry SDK that the program has set up before the worker
+ * started; without one nothing happens. Values are those of the last heartbeat.
  */
 export class OtelMetrics {
   readonly #meter: Meter = metrics.getMeter(SDK_NAME, SDK_VERSION, { schemaUrl: SCHEMA_URL });
@@ -27,7 +27,7 @@ export class OtelMetrics {
     this.#last = measures;
   }
 
-  /** The worker is over. */
+  /** The worker has ended. */
   close(): void {
     this.#meter.removeBatchObservableCallback(this.#callback, [...this.#observables]);
   }

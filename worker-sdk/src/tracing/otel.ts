@@ -173,7 +173,7 @@ function once(call: (why: string) => void): (why: string) => void {
 }
 
 function warn(why: string): void {
-  process.emitWarning(`OpenTelemetry: ${why}. Only the first problem is told.`, { code: "MUSTER_OTEL" });
+  process.emitWarning(`OpenTelemetry: ${why}. Only the first problem is reported.`, { code: "MUSTER_OTEL" });
 }
 
 async function load<T>(load: () => Promise<T>, name: string): Promise<T> {

@@ -6,13 +6,13 @@ import { SCHEMA_URL } from "./schema.ts";
 /** Instrumentation scope of the SDK's spans. */
 const SCOPE = "@muster/worker";
 
-/** The tracer of the provider that was asked last: a provider builds a key each time it looks one up. */
+/** Tracer of the last provider, cached: a provider builds a key for every lookup. */
 let known: { readonly provider: TracerProvider; readonly tracer: Tracer } | undefined;
 
 /** The registered SDK's tracer; undefined when none is registered. */
 export function registeredTracer(): Tracer | undefined {
   const global = trace.getTracerProvider();
-  // The proxy answers with a tracer of its own until an SDK is registered; only the delegate's makes spans.
+  // The proxy returns its own tracer until an SDK is registered; only that of the delegate makes spans.
   const provider = global instanceof ProxyTracerProvider ? global.getDelegate() : global;
   if (known?.provider === provider) return known.tracer;
   const tracer =
@@ -28,7 +28,7 @@ export function isTracing(): boolean {
   return registeredTracer() !== undefined;
 }
 
-/** Exports what the registered SDK holds back, if it can, for at most as long as its own limits allow. */
+/** Exports the spans that the registered SDK has buffered, within its own limits. */
 export async function flushSpans(): Promise<void> {
   const provider = trace.getTracerProvider();
   const delegate: object = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;

@@ -6,7 +6,7 @@ import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.t
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const SPAN = "b7ad6b7169203331";
 
-test("a traceparent is taken apart as W3C says", () => {
+test("a traceparent is parsed as W3C specifies", () => {
   for (const [text, flags] of [
     [`00-${TRACE}-${SPAN}-01`, 1],
     [`00-${TRACE}-${SPAN}-00`, 0],
@@ -21,7 +21,7 @@ test("a traceparent is taken apart as W3C says", () => {
   }
 });
 
-test("what is no traceparent begins a trace of its own", () => {
+test("an invalid traceparent starts a new trace", () => {
   for (const text of [
     undefined,
     "",
@@ -36,7 +36,7 @@ test("what is no traceparent begins a trace of its own", () => {
   }
 });
 
-test("the context of an unsampled trace is like any other to who looks at it", () => {
+test("the context of an unsampled trace has the values of any other", () => {
   const unsampled = new UnsampledContext(`00-${TRACE}-${SPAN}-00`);
   assert.equal(trace.getSpanContext(unsampled)?.traceId, TRACE);
   assert.equal(trace.getSpan(unsampled)?.isRecording(), false);

@@ -8,7 +8,7 @@ const TRACE_ID = [3, 35] as const;
 const SPAN_ID = [36, 52] as const;
 const FLAGS = [53, 55] as const;
 
-/** The context of W3C headers, whatever propagators are set: it is what the protocol carries. */
+/** The context of the W3C headers of the protocol, independent of the propagators that are set. */
 export function remoteContext(traceparent: string | undefined): Context {
   if (traceparent === undefined || !TRACEPARENT.test(traceparent)) return ROOT_CONTEXT;
   return trace.setSpanContext(ROOT_CONTEXT, {
@@ -31,8 +31,8 @@ function flagsOf(traceparent: string): TraceFlags {
 }
 
 /**
- * The context of a trace that is not sampled. Nearly no handler looks at it, and most of tracing's cost at a
- * low rate was making one for each task: it is made when something asks.
+ * The context of a trace that is not sampled, made on first use: few handlers use it, and making one for each task
+ * was most of the cost of tracing at a low sampling rate.
  */
 export class UnsampledContext implements Context {
   readonly #traceparent: string;

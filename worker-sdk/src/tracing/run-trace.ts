@@ -16,7 +16,7 @@ export interface RunEnd {
   readonly error?: { readonly type: string; readonly message: string };
 }
 
-/** What a run's span says of its attempt. */
+/** Facts of an attempt for the span of its run. */
 export interface TracedRun {
   readonly attemptId: string;
   readonly taskId: string;
@@ -26,13 +26,13 @@ export interface TracedRun {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A phase's span, which ends with the run. */
+/** Span of a phase, which is ended with the run. */
 interface PhaseSpan {
   readonly span: Span;
   endTime: TimeInput | undefined;
 }
 
-/** What is recorded of a run that is sampled. */
+/** Spans of a run that is sampled. */
 interface Recorded {
   readonly tracer: Tracer;
   readonly span: Span;
@@ -41,15 +41,15 @@ interface Recorded {
   readonly counts: Map<string, number>;
 }
 
-/** Phases of one run that get a span; a handler that opens more is in a loop. */
+/** Most phases of one run that get a span; a handler with more is in a loop. */
 const MAX_PHASES = 1000;
 
 /**
- * The spans of one attempt. The handler runs inside: what it traces by itself hangs below.
+ * The spans of one attempt. The handler runs inside them: its own spans are their children.
  *
- * Its spans are handed to the SDK together, once the scheduler has taken the outcome. A worker that dies or is
- * given up before that has exported none of them, and the scheduler writes them in its place from what was
- * reported, under the same ids: each span exists once, and what the handler traced by itself keeps its parents.
+ * The spans are ended together, once the scheduler has acknowledged the outcome. A worker that dies or whose session
+ * is terminated before that has exported none of them, and the scheduler writes them from its reports, with the same
+ * ids: each span exists once, and the handler's own spans keep their parents.
  */
 export class RunTrace {
   readonly #recorded: Recorded | undefined;
@@ -62,8 +62,8 @@ export class RunTrace {
   }
 
   /**
-   * Begins the span of a run, below the attempt's span that the scheduler names in the headers. Undefined
-   * when no OpenTelemetry SDK is registered. A producer's decision not to sample is kept, and no span made.
+   * Starts the span of a run, as a child of the attempt's span, whose context is in the headers. Undefined when no
+   * OpenTelemetry SDK is registered. A producer's decision not to sample is kept.
    */
   static start(run: TracedRun, workerId: string): RunTrace | undefined {
     const tracer = registeredTracer();
@@ -97,18 +97,18 @@ export class RunTrace {
     return new RunTrace(recorded, trace.setSpan(parent, span));
   }
 
-  /** Calls `fn` with the run's span as the active one, across its awaits too. */
+  /** Calls `fn` with the span of the run as the active one, also across its awaits. */
   within<T>(fn: () => T): T {
     return context.with(this.#context, fn);
   }
 
-  /** Runs a phase in a span of its own below whatever span is active. */
+  /** Runs a phase in a new span, a child of the active one. */
   async phase<T>(
     name: string,
     attributes: Readonly<Record<string, string>>,
     fn: () => T | Promise<T>,
   ): Promise<T> {
-    // A sampler may have said no to the run; its children would only ask again.
+    // The sampler may have rejected the run; its children would only be rejected again.
     const recorded = this.#recorded;
     if (recorded === undefined || this.#endTime !== undefined || recorded.phases.length >= MAX_PHASES)
       return fn();
@@ -143,7 +143,7 @@ export class RunTrace {
     }
   }
 
-  /** Notes something on the run's span. */
+  /** Adds an event to the span of the run. */
   event(name: string, attributes: Readonly<Record<string, string | number>>): void {
     if (this.#endTime === undefined) this.#recorded?.span.addEvent(name, attributes);
   }
@@ -157,7 +157,7 @@ export class RunTrace {
     if (error !== undefined) fail(span, error.type, error.message);
   }
 
-  /** The scheduler has taken the outcome: hands the spans to the SDK, parents first. */
+  /** The scheduler has acknowledged the outcome: ends the spans, parents first. */
   release(): void {
     if (this.#recorded === undefined) return;
     const { span, phases } = this.#recorded;
@@ -170,7 +170,7 @@ export class RunTrace {
     }
   }
 
-  /** The attempt is not this worker's any more: the scheduler has written its spans. */
+  /** The attempt no longer belongs to this worker: the scheduler has written its spans. */
   drop(): void {
     if (this.#recorded === undefined) return;
     this.#endTime ??= wallClock();
@@ -196,7 +196,7 @@ export class RunTrace {
     return active !== undefined && active.traceId === own?.traceId;
   }
 
-  /** A log whose lines carry the ids. */
+  /** Wraps a logger so that its lines carry the ids. */
   log(log: Logger): Logger {
     if (this.#recorded === undefined) return log;
     const traced = (target: Logger): Logger => ({

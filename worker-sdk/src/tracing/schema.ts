@@ -1,13 +1,13 @@
 /** The semantic conventions that this package's spans, metrics and resource follow. */
 export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0";
 
-/** Kinds of messaging operations that spans tell of. */
+/** Kinds of messaging operations that have spans. */
 type OperationType = "send" | "process";
 
 /**
- * What a span of a messaging operation is called, and what it says of the operation. Where its tasks have no queue in
- * common, the name is the operation's alone. `messaging.system` is the name until version 1.44 of the conventions, by
- * which many backends still search.
+ * Name and attributes of the span of a messaging operation. Where its tasks have no queue in common, the name is that
+ * of the operation alone. `messaging.system` is the attribute until version 1.44 of the conventions, and many
+ * backends still search by it.
  */
 export function messagingSpan(operation: string, type: OperationType, queue: string | undefined) {
   return {

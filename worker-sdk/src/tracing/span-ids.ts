@@ -1,8 +1,8 @@
 import { hash, randomBytes } from "node:crypto";
 
 /**
- * Random ids, but for the spans of a run, whose ids the scheduler can work out too. `@muster/worker/otel` uses
- * it; an SDK that is set up otherwise should be given it as its `idGenerator`.
+ * Generates random ids, except for the spans of a run, whose ids the scheduler derives as well. `@muster/worker/otel`
+ * uses it; pass it as the `idGenerator` of an SDK that is set up otherwise.
  */
 export class SpanIds {
   #given: string | undefined;
@@ -26,10 +26,10 @@ export class SpanIds {
   }
 }
 
-/** The process's ids. */
+/** Id generator of the process, for the `idGenerator` of an OpenTelemetry SDK. */
 export const spanIds = new SpanIds();
 
-/** Id of a run's or a phase's span; the scheduler works it out in the same way. */
+/** Id of the span of a run or a phase; the scheduler derives it in the same way. */
 export function childId(parentSpanId: string, name: string): string {
   return hash("sha256", `${parentSpanId}/${name}`).slice(0, 16);
 }

@@ -6,14 +6,14 @@ import { messagingSpan } from "./schema.ts";
 
 const METHOD = "muster.v1.TaskService/SubmitTasks";
 
-/** A submit as its span tells of it. */
+/** Facts of a submit for its span. */
 export interface TracedSubmit {
   readonly types: readonly string[];
   readonly queues: readonly string[];
   readonly address: string;
 }
 
-/** What a call ended with that was refused or not answered. */
+/** Error of a call that was refused or not answered. */
 export interface CallError {
   /** Name of its gRPC code, for example `INVALID_ARGUMENT`. */
   readonly status: string;
@@ -22,11 +22,11 @@ export interface CallError {
 }
 
 /**
- * Makes a call that submits tasks inside a producer's span and the span of the call below it, whose context goes
- * along in the call's headers; without an SDK, the call alone.
+ * Makes a call that submits tasks inside a producer span with the span of the call as its child, whose context is
+ * sent in the headers of the call; without an SDK only the call is made.
  *
  * @param taskIds Ids of the accepted tasks.
- * @param readError What the spans say of a failure.
+ * @param readError Reads the facts of a failure for the spans.
  */
 export async function tracedSubmit<T>(
   submit: TracedSubmit,
@@ -88,7 +88,7 @@ function answered(span: Span, status: string): void {
   span.setAttributes({ "rpc.status_code": status, "rpc.response.status_code": status });
 }
 
-/** The value that all have; undefined when there are several. */
+/** The value when all are equal; undefined otherwise. */
 function onlyOf(values: readonly string[]): string | undefined {
   return new Set(values).size === 1 ? values[0] : undefined;
 }

@@ -18,7 +18,7 @@ test("errors are retryable with a code of their own unless they say otherwise", 
   assert.deepEqual(brief("text"), ["retryable", "ERROR", "thrown value: text", undefined]);
 });
 
-test("Node's codes tell what another attempt cannot mend, and what memory did", () => {
+test("Node's codes decide what another attempt cannot change, and what was out of memory", () => {
   const withCode = (code: string) => Object.assign(new Error("e"), { code });
   assert.equal(classifyError(withCode("ERR_INVALID_ARG_TYPE"), undefined).class, "non_retryable");
   assert.equal(classifyError(withCode("ERR_WORKER_OUT_OF_MEMORY"), undefined).class, "out_of_memory");

@@ -18,27 +18,27 @@ export interface ClassifiedFailure {
 const MAX_MESSAGE = 4096;
 const MAX_TRACEBACK = 64 * 1024;
 
-/** A longer wait is taken for a mistake and left to the task's policy: a year. */
+/** A longer delay is taken for a mistake, and the retry policy of the task decides: a year. */
 const MAX_RETRY_AFTER_S = 31_536_000;
 
 /**
- * How an error that a handler threw is reported. The author's `classify` is asked first. Then
- * NonRetryableError and the codes of node-codes.ts end the task, memory that ran out in a thread of the
- * handler's is counted on the budget for it, and everything else is worth another attempt, programming
- * errors (TypeError, ReferenceError, ...) too: they often come from one bad input or a half-finished deploy, the
- * retry budget bounds them, and a retry after the fix saves the task. The code is the error's own code
- * (`ECONNRESET`, `ENOSPC`), else its class name (`TYPE_ERROR`).
+ * Classifies an error that a handler threw. The option `classify` decides first. Then NonRetryableError and the codes
+ * of node-codes.ts end the task, out of memory in a thread of the handler counts on the memory budget, and everything
+ * else is retried, programming errors (TypeError, ReferenceError, ...) too: they often come from one bad input or a
+ * half-finished deployment, the retry budget bounds them, and a retry after the fix saves the task. The code is the
+ * error's own code (`ECONNRESET`, `ENOSPC`), else its class name (`TYPE_ERROR`).
  */
 export function classifyError(
   error: unknown,
   classify: ((error: unknown) => FailureClassification | undefined) | undefined,
 ): ClassifiedFailure {
-  const verdict = askAuthor(error, classify);
-  const retryAfterS = verdict?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
+  const classification = askClassifyOption(error, classify);
+  const retryAfterS =
+    classification?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
   return {
-    class: verdict ? (verdict.retryable ? "retryable" : "non_retryable") : classOf(error),
-    code: toCode(String(verdict?.code ?? codeOf(error))),
-    message: cutWellFormed(String(verdict?.message ?? messageOf(error)), MAX_MESSAGE),
+    class: classification ? (classification.retryable ? "retryable" : "non_retryable") : classOf(error),
+    code: toCode(String(classification?.code ?? codeOf(error))),
+    message: cutWellFormed(String(classification?.message ?? messageOf(error)), MAX_MESSAGE),
     traceback: tracebackOf(error),
     ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
       ? {}
@@ -46,12 +46,12 @@ export function classifyError(
   };
 }
 
-/** Message of whatever was thrown. */
+/** Message of a thrown value. */
 export function messageOf(error: unknown): string {
   return readThrown(error).message;
 }
 
-/** Class name of whatever was thrown. */
+/** Class name of a thrown value. */
 export function classNameOf(error: unknown): string {
   return readThrown(error).className;
 }
@@ -78,7 +78,7 @@ function retryAfterOf(error: unknown): number | undefined {
   return typeof seconds === "number" ? seconds : undefined;
 }
 
-function askAuthor(
+function askClassifyOption(
   error: unknown,
   classify: ((error: unknown) => FailureClassification | undefined) | undefined,
 ): FailureClassification | undefined {
@@ -97,14 +97,14 @@ function classOf(error: unknown): ClassifiedFailure["class"] {
   const code = codeOf(error);
   if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";
   if (isOf(error, NonRetryableError) || NON_RETRYABLE_NODE_CODES.has(code)) return "non_retryable";
-  // Of several failures each must be final for all to be.
+  // Several failures are final only when each of them is.
   const { inner } = readThrown(error);
   return inner.length > 0 && inner.every((each) => classOf(each) === "non_retryable")
     ? "non_retryable"
     : "retryable";
 }
 
-/** By class, or by name: a test runner or a second copy of this package has classes of its own. */
+/** Compares class or name: a test runner or a second copy of this package has its own classes. */
 function isOf(error: unknown, known: typeof RetryableError | typeof NonRetryableError): boolean {
   return readThrown(error).className === known.name || isInstance(error, known);
 }

@@ -1,7 +1,7 @@
 /**
- * Codes of Node's errors after which another attempt would meet the same end: the call itself is wrong, or
- * the program is incomplete. Every other code (`ECONNRESET`, `ETIMEDOUT`, `EAI_AGAIN`, `EMFILE`, `ENOSPC`,
- * `ENOENT` of a file that another host may have, ...) is worth one.
+ * Codes of Node's errors after which another attempt would fail in the same way: the call itself is wrong, or the
+ * program is incomplete. Every other code (`ECONNRESET`, `ETIMEDOUT`, `EAI_AGAIN`, `EMFILE`, `ENOSPC`, `ENOENT` of a
+ * file that another host may have, ...) is retried.
  */
 export const NON_RETRYABLE_NODE_CODES: ReadonlySet<string> = new Set([
   "EISDIR",
@@ -16,5 +16,5 @@ export const NON_RETRYABLE_NODE_CODES: ReadonlySet<string> = new Set([
   "MODULE_NOT_FOUND",
 ]);
 
-/** A handler's own worker thread ran out of its heap; the process lives. */
+/** A worker thread of the handler ran out of heap; the process lives. */
 export const OUT_OF_MEMORY_NODE_CODES: ReadonlySet<string> = new Set(["ERR_WORKER_OUT_OF_MEMORY"]);

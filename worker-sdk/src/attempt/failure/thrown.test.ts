@@ -4,30 +4,30 @@ import { runInNewContext } from "node:vm";
 import { NonRetryableError } from "../../errors.ts";
 import { classifyError } from "./classify.ts";
 
-function told(error: unknown) {
+function reported(error: unknown) {
   const { class: failureClass, code, message } = classifyError(error, undefined);
   return [failureClass, code, message];
 }
 
 test("T22: objects that are thrown keep code and message, and values are shown", () => {
-  assert.deepEqual(told({ status: 429, code: "RATE_LIMIT", message: "slow" }), [
+  assert.deepEqual(reported({ status: 429, code: "RATE_LIMIT", message: "slow" }), [
     "retryable",
     "RATE_LIMIT",
     "slow",
   ]);
-  assert.deepEqual(told({ status: 429, message: "slow" }), ["retryable", "HTTP_429", "slow"]);
-  assert.deepEqual(told({ message: "slow" }), ["retryable", "ERROR", "slow"]);
-  assert.deepEqual(told({ a: [1, { b: "c" }] }), [
+  assert.deepEqual(reported({ status: 429, message: "slow" }), ["retryable", "HTTP_429", "slow"]);
+  assert.deepEqual(reported({ message: "slow" }), ["retryable", "ERROR", "slow"]);
+  assert.deepEqual(reported({ a: [1, { b: "c" }] }), [
     "retryable",
     "ERROR",
     "thrown value: { a: [ 1, { b: 'c' } ] }",
   ]);
-  assert.deepEqual(told(undefined), ["retryable", "ERROR", "thrown value: undefined"]);
-  assert.deepEqual(told(null), ["retryable", "ERROR", "thrown value: null"]);
-  assert.deepEqual(told(7n), ["retryable", "ERROR", "thrown value: 7n"]);
-  assert.deepEqual(told(Symbol("x")), ["retryable", "ERROR", "thrown value: Symbol(x)"]);
-  assert.deepEqual(told("text"), ["retryable", "ERROR", "thrown value: text"]);
-  assert.deepEqual(told(Object.create(null)), [
+  assert.deepEqual(reported(undefined), ["retryable", "ERROR", "thrown value: undefined"]);
+  assert.deepEqual(reported(null), ["retryable", "ERROR", "thrown value: null"]);
+  assert.deepEqual(reported(7n), ["retryable", "ERROR", "thrown value: 7n"]);
+  assert.deepEqual(reported(Symbol("x")), ["retryable", "ERROR", "thrown value: Symbol(x)"]);
+  assert.deepEqual(reported("text"), ["retryable", "ERROR", "thrown value: text"]);
+  assert.deepEqual(reported(Object.create(null)), [
     "retryable",
     "ERROR",
     "thrown value: [Object: null prototype] {}",
@@ -36,17 +36,17 @@ test("T22: objects that are thrown keep code and message, and values are shown",
 
 test("T22: codes that are numbers come with what they are numbers of", () => {
   const withCode = (code: unknown, name = "Error") => Object.assign(new Error("e"), { code, name });
-  assert.equal(told(withCode(14))[1], "ERROR_14");
-  assert.equal(told(withCode("23505", "DatabaseError"))[1], "DATABASE_ERROR_23505");
-  assert.equal(told(new DOMException("stop", "AbortError"))[1], "ABORT_ERROR");
+  assert.equal(reported(withCode(14))[1], "ERROR_14");
+  assert.equal(reported(withCode("23505", "DatabaseError"))[1], "DATABASE_ERROR_23505");
+  assert.equal(reported(new DOMException("stop", "AbortError"))[1], "ABORT_ERROR");
 });
 
-test("T22: errors that hold others tell each of them, with its code", async () => {
+test("T22: errors that contain others report each of them, with its code", async () => {
   const first = Object.assign(new Error("no route"), { code: "EHOSTUNREACH" });
   const error = await Promise.any([Promise.reject(first), Promise.reject(new TypeError("bad"))]).catch(
     (thrown: unknown) => thrown,
   );
-  assert.deepEqual(told(error), [
+  assert.deepEqual(reported(error), [
     "retryable",
     "AGGREGATE_ERROR",
     "All promises were rejected: EHOSTUNREACH: no route; TypeError: bad",
@@ -57,14 +57,14 @@ test("T22: errors that hold others tell each of them, with its code", async () =
     /AggregateError[\s\S]*One of them: Error: no route[\s\S]*One of them: TypeError: bad/,
   );
   assert.match(
-    String(told(new AggregateError(Array.from({ length: 12 }, () => new Error("x"))))[2]),
+    String(reported(new AggregateError(Array.from({ length: 12 }, () => new Error("x"))))[2]),
     /; and 2 more$/,
   );
   const final = new AggregateError([new NonRetryableError("a"), new NonRetryableError("b")]);
-  assert.equal(told(final)[0], "non_retryable");
+  assert.equal(reported(final)[0], "non_retryable");
   const itself = new AggregateError([]);
   itself.errors.push(itself, itself, itself);
-  assert.match(String(told(itself)[2]), /^several errors: AggregateError: several errors/);
+  assert.match(String(reported(itself)[2]), /^several errors: AggregateError: several errors/);
 });
 
 test("T22: errors of another realm are errors, and classes are known by their names", () => {
@@ -72,12 +72,12 @@ test("T22: errors of another realm are errors, and classes are known by their na
     "Object.assign(new RangeError('far', { cause: new Error('root') }), { code: 'ERANGE' })",
   );
   assert.ok(!(foreign instanceof Error));
-  assert.deepEqual(told(foreign), ["retryable", "ERANGE", "far (cause: Error: root)"]);
+  assert.deepEqual(reported(foreign), ["retryable", "ERANGE", "far (cause: Error: root)"]);
   assert.match(classifyError(foreign, undefined).traceback, /RangeError: far[\s\S]*Caused by: Error: root/);
   const copy = runInNewContext(
     "Object.assign(new Error('no'), { name: 'NonRetryableError', code: 'NO_PAGE' })",
   );
-  assert.deepEqual(told(copy), ["non_retryable", "NO_PAGE", "no"]);
+  assert.deepEqual(reported(copy), ["non_retryable", "NO_PAGE", "no"]);
 });
 
 test("T22: no getter, proxy or circle in what was thrown hides it or throws itself", () => {
@@ -92,16 +92,16 @@ test("T22: no getter, proxy or circle in what was thrown hides it or throws itse
       },
     });
   }
-  assert.deepEqual(told(hostile), ["retryable", "ERROR", "seen"]);
+  assert.deepEqual(reported(hostile), ["retryable", "ERROR", "seen"]);
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
-  assert.equal(told(proxy)[0], "retryable");
+  assert.equal(reported(proxy)[0], "retryable");
   const inspecting = {
     [Symbol.for("nodejs.util.inspect.custom")]: () => {
       throw new Error("inspect");
     },
   };
-  assert.deepEqual(told(inspecting), ["retryable", "ERROR", "thrown value: object"]);
+  assert.deepEqual(reported(inspecting), ["retryable", "ERROR", "thrown value: object"]);
 });
 
 test("a message is cut between characters", () => {
@@ -110,31 +110,31 @@ test("a message is cut between characters", () => {
   assert.equal(message.length, 4096);
 });
 
-test("T22: a cause that is all there is to know is told, with its code", async () => {
+test("T22: a cause that has the only facts is reported, with its code", async () => {
   const refused = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" });
-  assert.deepEqual(told(new TypeError("fetch failed", { cause: refused })).slice(1), [
+  assert.deepEqual(reported(new TypeError("fetch failed", { cause: refused })).slice(1), [
     "TYPE_ERROR",
     "fetch failed (cause: ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:1)",
   ]);
-  assert.equal(told(new Error("outer", { cause: "root" }))[2], "outer (cause: 'root')");
-  assert.equal(told(new Error("page 3: no ink", { cause: new Error("no ink") }))[2], "page 3: no ink");
+  assert.equal(reported(new Error("outer", { cause: "root" }))[2], "outer (cause: 'root')");
+  assert.equal(reported(new Error("page 3: no ink", { cause: new Error("no ink") }))[2], "page 3: no ink");
   const round = new Error("round");
   round.cause = new Error("other", { cause: round });
   assert.equal(
-    told(round)[2],
+    reported(round)[2],
     "round (cause: Error: other (cause: Error: round))",
     "a circle ends after two causes",
   );
-  assert.equal(told("")[2], "thrown value: ''");
+  assert.equal(reported("")[2], "thrown value: ''");
 });
 
-test("T22: both errors of a SuppressedError are told", () => {
+test("T22: both errors of a SuppressedError are reported", () => {
   class SuppressedError extends Error {
     override readonly name = "SuppressedError";
     readonly error = new Error("close failed");
     readonly suppressed = Object.assign(new Error("read failed"), { code: "EIO" });
   }
-  assert.deepEqual(told(new SuppressedError("two")).slice(1), [
+  assert.deepEqual(reported(new SuppressedError("two")).slice(1), [
     "SUPPRESSED_ERROR",
     "two: Error: close failed; EIO: read failed",
   ]);

@@ -1,15 +1,15 @@
 import { inspect, types } from "node:util";
 
-/** Inner errors of an AggregateError that are told, and causes that are followed. */
+/** Inner errors of an AggregateError that are reported, and causes that are followed. */
 const MAX_INNER = 10;
 const MAX_DEPTH = 8;
 
-/** Longest value that is shown of something thrown that is no error, in characters. */
+/** Longest text for a thrown value that is no error, in characters. */
 const MAX_SHOWN = 1_000;
 
 /**
- * What is known of whatever was thrown: an error of this realm or another one, an object that looks like one, or any
- * value. Reading it never throws, whatever its getters do.
+ * The facts of a thrown value: an error of this realm or another one, an object that looks like one, or any value.
+ * Reading it never throws, whatever its getters do.
  */
 export interface Thrown {
   readonly message: string;
@@ -23,7 +23,7 @@ export interface Thrown {
   readonly inner: readonly unknown[];
 }
 
-/** Reads whatever was thrown. */
+/** Reads a thrown value. */
 export function readThrown(error: unknown): Thrown {
   try {
     return {
@@ -34,7 +34,7 @@ export function readThrown(error: unknown): Thrown {
       inner: innerOf(error),
     };
   } catch {
-    // A revoked Proxy cannot even be asked what it is.
+    // A revoked Proxy throws for every access.
     const message = "thrown value: it cannot be read";
     return { message, className: "unreadable", code: undefined, traceback: "", inner: [] };
   }
@@ -53,7 +53,7 @@ function messageOf(error: unknown, depth: number): string {
   const message = read(error, "message");
   if (isError(error) || (typeof message === "string" && message !== "")) {
     const own = typeof message === "string" ? message : shown(message);
-    // Two levels say enough, and an error may hold itself.
+    // Two levels are enough, and an error may contain itself.
     const all = depth < 2 ? innerOf(error) : [];
     const inner = all.slice(0, MAX_INNER).map((each) => innerText(each, depth + 1));
     const more = all.length > MAX_INNER ? [`and ${all.length - MAX_INNER} more`] : [];
@@ -65,7 +65,7 @@ function messageOf(error: unknown, depth: number): string {
   return `thrown value: ${typeof error === "string" && error !== "" ? error : shown(error)}`;
 }
 
-/** What `fetch failed` and its like leave to their cause, unless `said` has it; causes may form a circle. */
+/** The cause of errors such as `fetch failed`, unless `said` contains it; causes may form a cycle. */
 function causeText(error: unknown, said: string, depth: number): string {
   const cause = read(error, "cause");
   if (!isError(error) || cause === undefined || cause === null || cause === error || depth >= 2) return "";

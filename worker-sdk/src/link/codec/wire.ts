@@ -45,7 +45,7 @@ export function startupPhase(phase: StartupPhaseMessage) {
   });
 }
 
-/** What a heartbeat says of resources that are being loaded or could not be loaded. */
+/** The resources of a heartbeat that are being loaded or could not be loaded. */
 export function resourceStates(states: readonly ResourceStateMessage[], nowMs: number) {
   return states.map(({ resource, loading, sinceMs, failures, error }) =>
     create(ResourceStateSchema, {
@@ -114,7 +114,7 @@ export class ResultsFrame {
   }
 }
 
-/** Field by field, which spares the four message objects of every result. */
+/** Writes field by field, which saves four message objects for every result. */
 function writeSuccess(writer: BinaryWriter, attemptId: string, success: PlainSuccess): BinaryWriter {
   const { output, contentType, runMs, peakRssBytes } = success;
   const micros = Math.round(runMs * 1000);
@@ -190,7 +190,7 @@ export function bytesOf(data: string | Uint8Array): Uint8Array {
   return typeof data === "string" ? Buffer.from(data, "utf8") : data;
 }
 
-/** Assignments as the main thread takes them, neighbours that are alike in one group. */
+/** Groups assignments for the main thread: consecutive ones that are alike share a group. */
 export function groupAssignments(assignments: readonly IncomingAssignment[]): AssignmentGroup[] {
   const groups: AssignmentGroup[] = [];
   let model: IncomingAssignment | undefined;
@@ -235,7 +235,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
   };
 }
 
-/** Traced tasks differ in the values of their headers, each having a `traceparent` of its own. */
+/** Compares header names alone: traced tasks differ in the value of `traceparent`. */
 function sameNames(
   one: Readonly<Record<string, string>>,
   columns: readonly { readonly name: string }[],
@@ -245,7 +245,7 @@ function sameNames(
   return index === columns.length;
 }
 
-/** True when both differ at most in what a group lists; what has options of its own stands alone. */
+/** True when both differ at most in what a group lists; an assignment with options of its own is never alike. */
 function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
   return (
     one.taskType === other.taskType &&
@@ -279,7 +279,7 @@ export function durationsMs(
 function payloadOf(payload: Uint8Array, contentType: string): string | Uint8Array {
   const isJson = isJsonType(contentType) && isUtf8(payload);
   if (isJson) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString("utf8");
-  // A view's clone would carry the whole frame that it looks into.
+  // A copy: cloning a view copies the whole frame below it.
   return new Uint8Array(payload);
 }
 

@@ -22,13 +22,13 @@ import { Shutdown } from "./shutdown.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
 
-/** Feature of a scheduler that takes starts with the acceptance. */
+/** Feature of a scheduler that accepts starts in the same message as the acceptance. */
 const BRIEF_STARTS = "brief_starts";
 
 /** Heartbeat interval when Welcome names none. */
 const DEFAULT_HEARTBEAT_MS = 5000;
 
-/** The thread's end of everything: turns main's messages into the stream's and back. */
+/** Connects the main thread and the stream: converts main's messages to the protocol's and back. */
 export class Connection {
   readonly #data: LinkData;
   readonly #clock: Clock;
@@ -158,14 +158,14 @@ export class Connection {
     this.#dialer.dial();
   }
 
-  /** Dials no more and gives the stream up. */
+  /** Stops dialling and cuts the stream. */
   abandon(): void {
     this.#dialer.stop();
     this.#heartbeats.stop();
     this.#dialer.stream?.cut("the worker gave up");
   }
 
-  /** Takes a message of main. */
+  /** Handles a message of main. */
   handle(message: ToLink): void {
     switch (message.kind) {
       case "startupPhase":
@@ -304,7 +304,7 @@ export class Connection {
       default: {
         const controlMessage = controlMessageFor(kind);
         if (controlMessage !== undefined) this.#emit(controlMessage);
-        // A newer scheduler's message, or a second Welcome.
+        // A message of a newer scheduler, or a second Welcome.
         else this.#counters.add("unknown_messages");
       }
     }
@@ -383,7 +383,7 @@ export class Connection {
   }
 
   #disconnected(address: string, error: string, retryInMs: number): void {
-    // The scheduler ends the stream in answer to the goodbye: that is no lost connection.
+    // The scheduler ends the stream in answer to Goodbye: the connection is not lost.
     if (!this.#shutdown.goodbyeSent) this.#emit({ kind: "disconnected", address, error, retryInMs });
     this.#shutdown.disconnected();
   }

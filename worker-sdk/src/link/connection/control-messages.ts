@@ -2,7 +2,7 @@ import type { SchedulerMessage } from "@muster/protocol";
 import { msFromDuration } from "../../duration.ts";
 import type { FromLink } from "../messages.ts";
 
-/** What a message of the scheduler asks of main, which the link only passes on; undefined when it asks nothing. */
+/** Converts a message of the scheduler that the link only forwards to main; undefined for any other message. */
 export function controlMessageFor(kind: SchedulerMessage["kind"]): FromLink | undefined {
   switch (kind.case) {
     case "drain":

@@ -6,10 +6,10 @@ import type { LinkData } from "../messages.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { describeStreamEnd } from "./stream-end.ts";
 
-/** Nothing answers there: who does need not be asked. */
-const NOBODY = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Name resolution/;
+/** Nothing listens there: a probe would find nothing more. */
+const NO_LISTENER = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Name resolution/;
 
-/** Puts failed dials in words: the proxy that they went through, and what answers at an address that is no scheduler's. */
+/** Describes failed dials: the proxy on the way, and what answers at an address that is not a scheduler's. */
 export class DialFailures {
   readonly #tls: LinkData["tls"];
   readonly #env: Environment;
@@ -22,22 +22,23 @@ export class DialFailures {
   }
 
   /**
-   * Why a stream to `address` ended, as one line.
-   * @param found Called when it is known to be no scheduler, with a better line; the next dials say it at once.
+   * Describes in one line why a stream to `address` ended.
+   * @param found Called with a better line once a probe shows that it is no scheduler; later dials have that line at
+   * once.
    */
   describe(end: StreamEnd, address: string, found: ((line: string) => void) | undefined): string {
     const line = `${address}: ${describeStreamEnd({ ...end, message: readableDialError(end.message) })}`;
     if (end.status !== "UNAVAILABLE" || end.reason !== "") return line;
     const way = this.way(address);
     if (way !== "") return `${line}${way}`;
-    if (NOBODY.test(end.message) || found === undefined) return line;
+    if (NO_LISTENER.test(end.message) || found === undefined) return line;
     const wrong = this.#wrong.get(address);
     if (wrong !== undefined) return wrongLine(wrong);
     void this.#probe(address, found);
     return line;
   }
 
-  /** Says which proxy stands before an address; empty for none. */
+  /** Names the proxy on the way to an address; empty without one. */
   way(address: string): string {
     const proxy = proxyFor(address, this.#env);
     if (proxy === undefined) return "";

@@ -19,10 +19,10 @@ import type { StreamEnd } from "./stream-end.ts";
 /** Waits between dials that fit into the grace of a dropped stream. */
 const WAITS_IN_GRACE = 4;
 
-/** Waits between dials that fit into a lease. A scheduler that starts, or has its database back, waits that long. */
+/** Waits between dials that fit into a lease, for which a scheduler waits after its start or a database outage. */
 const WAITS_IN_LEASE = 2;
 
-/** A stream that lasted this long starts the waits between dials anew. */
+/** A stream that lasted this long resets the waits between dials. */
 const STABLE_MS = 60_000;
 
 /** Wait before the next address of a round that is not over, in milliseconds at most. */
@@ -31,19 +31,19 @@ const NEXT_ADDRESS_MS = 100;
 /** Wait for a worker id that another living process has, when the scheduler names none. */
 const CONTESTED_MS = 5000;
 
-/** What a session tells its owner. */
+/** Callbacks of a dialer. */
 export interface DialerListener {
   /** Dials `address` now. */
   dialing(address: string): void;
-  /** The first message of a stream, as of now. */
+  /** Returns the first message of a stream, with the current facts. */
   hello(lastError: string): MessageInitShape<typeof HelloSchema>;
   /** Registered: the stream may be used. */
   welcome(welcome: Welcome, stream: Stream, address: string): void;
   message(message: Incoming): void;
   writable(): void;
-  /** The stream that `welcome` gave is gone. */
+  /** The welcomed stream has ended. */
   down(): void;
-  /** A stream ended, whatever follows. */
+  /** Any stream has ended. */
   ended(end: StreamEnd): void;
   /** No stream; dials again after `retryInMs`. */
   disconnected(address: string, error: string, retryInMs: number): void;
@@ -53,7 +53,7 @@ export interface DialerListener {
   superseded(end: StreamEnd): void;
 }
 
-/** Keeps one stream to one of the schedulers: dials, says hello, dials again. */
+/** Keeps one stream to one of the schedulers: dials, sends Hello, and dials again when the stream ends. */
 export class Dialer {
   readonly #data: Pick<LinkData, "addresses" | "token" | "tls">;
   readonly #tls: TlsSource;
@@ -112,12 +112,12 @@ export class Dialer {
     return this.#welcomedAtMs !== undefined;
   }
 
-  /** Dials now, whatever wait was under way. */
+  /** Dials now, without the rest of a wait. */
   dial(): void {
     if (!this.#stopped) this.dialOnce();
   }
 
-  /** The same after `stop()`: what becomes of the stream is for the owner to see. */
+  /** The same also after `stop()`; the owner handles the end of the stream. */
   dialOnce(): void {
     if (this.#stream !== undefined) return;
     this.#cancelTimer?.();
@@ -142,13 +142,13 @@ export class Dialer {
     });
   }
 
-  /** Gives the stream up and dials again on a new connection. */
+  /** Cuts the stream and dials again on a new connection. */
   redial(reason: string): void {
     this.#cutReason = reason;
     this.#stream?.cut(reason);
   }
 
-  /** Dials no more. The stream, if any, is the owner's to end. */
+  /** Stops dialling. The owner ends the stream. */
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
@@ -171,7 +171,7 @@ export class Dialer {
     this.#listener.welcome(message.kind.value, stream, address);
   }
 
-  /** What answers at an address is known a moment after the dial has failed. */
+  /** Stores what a probe of the address found, which is known a moment after the dial has failed. */
   #found(line: string): void {
     if (!this.#registered) this.#lastError = line;
   }
@@ -220,9 +220,9 @@ export class Dialer {
   }
 
   /**
-   * Until the worker is given up its attempts can still be kept, so that time is used for several dials
-   * however often the stream has dropped before. A scheduler that saw the drop waits for the grace; after a
-   * scheduler's own death another one waits for the lease as well.
+   * Until the session is terminated its attempts can still be kept, so that several dials should fit into that time,
+   * however often the stream has dropped before. A scheduler that noticed the drop waits for the grace; after the
+   * death of the scheduler another one waits for the lease as well.
    */
   #window(): DialWindow | undefined {
     const downMs = this.#clock.monotonicMs() - this.#downSinceMs;

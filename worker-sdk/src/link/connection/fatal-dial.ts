@@ -6,18 +6,18 @@ import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
 
-/** What is left to report. */
+/** The last report of a worker. */
 export interface LastReport {
   readonly fatal: FatalMessage;
-  /** Attempts that the worker holds, by id. */
+  /** Ids of the attempts in flight. */
   readonly inFlight: readonly string[];
   readonly ready: boolean;
 }
 
 /**
- * Reports a fatal error from the main thread, over a connection made for it, because the link's thread can
- * report nothing any more. The scheduler takes it for the session's own reconnect: the error is recorded, and
- * what the session held is requeued at once.
+ * Reports a fatal error from the main thread over a connection of its own, because the link's thread is dead or
+ * hangs. For the scheduler it is a reconnect of the session: it records the error and requeues the session's attempts
+ * at once.
  *
  * @returns False when the scheduler has not taken it within `timeoutMs`.
  */

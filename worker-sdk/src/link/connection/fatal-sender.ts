@@ -4,21 +4,21 @@ import type { FatalMessage, StartupPhaseMessage } from "../messages.ts";
 import type { Dialer } from "./dialer.ts";
 import type { StreamEnd } from "./stream-end.ts";
 
-/** Last words that are not answered within this are told again on a connection of their own. */
+/** A report that is not answered within this is sent again on a new connection. */
 const ANSWER_MS = 400;
 
-/** Wait before last words are told again. */
+/** Wait before the report is sent again. */
 const REDIAL_MS = 50;
 
-/** What a fatal report needs of its owner. */
+/** Callbacks of a fatal sender. */
 export interface FatalSenderListener {
-  /** Startup phases that the stream has not carried yet; they count as sent then. */
+  /** Returns the startup phases that are not sent yet; they count as sent afterwards. */
   unsentPhases(): readonly StartupPhaseMessage[];
   /** The scheduler has taken the report, or refused it. */
   answered(accepted: boolean): void;
 }
 
-/** Last words: told on the stream there is, or on one dialled for them, until somebody answers. */
+/** Sends the fatal report on the current stream, or on a new one, until the scheduler answers. */
 export class FatalSender {
   readonly #clock: Clock;
   readonly #dialer: Dialer;
@@ -31,37 +31,37 @@ export class FatalSender {
     this.#owner = owner;
   }
 
-  /** The first one counts. */
+  /** Sends the first report; later ones are ignored. */
   send(fatal: FatalMessage): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = fatal;
     this.#dialer.stop();
-    this.#tell(fatal);
+    this.#send(fatal);
   }
 
-  /** A stream ended, perhaps the one that carried them. */
+  /** A stream ended, perhaps the one of the report. */
   streamEnded(end: StreamEnd): void {
     const fatal = this.#fatal;
     if (fatal === undefined) return;
     if (end.status === "OK") this.#owner.answered(true);
     else if (end.verdict) this.#owner.answered(false);
-    // Main waits for a while and then ends this thread.
-    else this.#clock.after(REDIAL_MS, () => this.#tell(fatal));
+    // Main waits for a bounded time and then ends this thread.
+    else this.#clock.after(REDIAL_MS, () => this.#send(fatal));
   }
 
-  #tell(fatal: FatalMessage): void {
+  #send(fatal: FatalMessage): void {
     if (this.#dialer.stream === undefined) this.#dialer.dialOnce();
     const stream = this.#dialer.stream;
     if (stream === undefined) return;
-    // The phase that failed comes before what it led to.
+    // The failed phase comes before the error that it caused.
     for (const phase of this.#owner.unsentPhases()) {
       stream.write(encode({ case: "startupPhase", value: startupPhase(phase) }));
     }
-    // The stream's end, which the scheduler sends once it has read everything, says that it is out.
+    // The scheduler ends the stream once it has read everything.
     stream.write(encode({ case: "workerFatal", value: fatal }), () => stream.end());
-    // A connection that was cut without a word never ends: another one may get through.
+    // A connection that was cut silently never ends: a new one may work.
     this.#clock.after(ANSWER_MS, () => {
-      if (!stream.ended) stream.cut("the last words were not answered");
+      if (!stream.ended) stream.cut("the fatal report was not answered");
     });
   }
 }

@@ -5,7 +5,7 @@ import { SDK_LANGUAGE, SDK_NAME, SDK_VERSION } from "../../version.ts";
 import { startupPhase } from "../codec/wire.ts";
 import type { LinkData, StartupPhaseMessage } from "../messages.ts";
 
-/** What changes from one Hello of a session to the next. */
+/** The facts of Hello that change within a session. */
 export interface HelloState {
   readonly resources: readonly string[];
   readonly inFlight: RunningAttempt[];

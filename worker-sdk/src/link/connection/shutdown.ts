@@ -1,22 +1,22 @@
 import type { Clock } from "../../clock.ts";
 
-/** How long a goodbye waits for the scheduler to end the stream. */
+/** Longest wait after Goodbye for the scheduler to end the stream. */
 const GOODBYE_MS = 1000;
 
-/** What a planned end needs of the connection. */
+/** Parts of the connection that a planned end uses. */
 export interface ShutdownOptions {
   readonly clock: Clock;
   /** Results that the scheduler has not acknowledged. */
   readonly pendingResults: () => number;
   /** Registered at least once. */
   readonly registered: () => boolean;
-  /** Writes what is left and says goodbye; false when there is no stream to say it on. */
+  /** Writes what is queued, then Goodbye; false without a stream. */
   readonly sendGoodbye: (reason: string) => boolean;
   /** Everything is over. */
   readonly end: () => void;
 }
 
-/** A planned end: waits for the results' acknowledgements, says goodbye, and ends with the stream. */
+/** A planned end: waits until results are acknowledged, sends Goodbye, and ends with the stream. */
 export class Shutdown {
   readonly #parts: ShutdownOptions;
   #reason: string | undefined;
@@ -27,23 +27,23 @@ export class Shutdown {
     this.#parts = parts;
   }
 
-  /** The goodbye is said: a stream that ends now is no lost connection. */
+  /** Goodbye is sent: a stream that ends now is not a lost connection. */
   get goodbyeSent(): boolean {
     return this.#goodbyeSent;
   }
 
-  /** Leaves when nothing is pending any more, at the latest after `flushMs`. */
+  /** Ends once no result is pending, at the latest after `flushMs`. */
   begin(reason: string, flushMs: number): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    this.#cancelTimer = this.#parts.clock.after(flushMs, () => this.#endNow(reason));
+    this.#cancelTimer = this.#parts.clock.after(flushMs, () => this.#finish(reason));
     this.endWhenAcknowledged();
   }
 
-  /** Something was settled, or there is a stream again. */
+  /** A result was acknowledged, or there is a stream again. */
   endWhenAcknowledged(): void {
     if (this.#reason === undefined || this.#goodbyeSent) return;
-    if (this.#parts.pendingResults() === 0 || !this.#parts.registered()) this.#endNow(this.#reason);
+    if (this.#parts.pendingResults() === 0 || !this.#parts.registered()) this.#finish(this.#reason);
   }
 
   /** The stream ended. */
@@ -52,7 +52,7 @@ export class Shutdown {
     if (this.#goodbyeSent || nothingLeft) this.#end();
   }
 
-  #endNow(reason: string): void {
+  #finish(reason: string): void {
     if (this.#goodbyeSent) return;
     this.#goodbyeSent = true;
     this.#cancelTimer();

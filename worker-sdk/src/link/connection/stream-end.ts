@@ -20,7 +20,7 @@ export interface StreamEnd {
   readonly message: string;
   /** Wait before the next dial that the scheduler asks for, milliseconds. */
   readonly retryAfterMs?: number | undefined;
-  /** Dialling again would not change it. */
+  /** True when another dial would end in the same way. */
   readonly verdict: boolean;
 }
 
@@ -32,7 +32,7 @@ const VERDICTS: ReadonlySet<Status> = new Set([
   Status.UNIMPLEMENTED,
 ]);
 
-/** Reads a stream's final status, with what `google.rpc.ErrorInfo` and `RetryInfo` say when it carries them. */
+/** Reads the final status of a stream, with `google.rpc.ErrorInfo` and `RetryInfo` where it has them. */
 export function readStreamEnd(status: Pick<StatusObject, "code" | "details" | "metadata">): StreamEnd {
   return {
     status: Status[status.code] ?? `CODE_${status.code}`,
@@ -42,7 +42,7 @@ export function readStreamEnd(status: Pick<StatusObject, "code" | "details" | "m
   };
 }
 
-/** One line about how a stream ended, for logs and Hello.last_error. */
+/** Describes in one line how a stream ended, for logs and Hello.last_error. */
 export function describeStreamEnd(end: StreamEnd): string {
   return `${end.status}${end.reason === "" ? "" : ` (${end.reason})`}${end.message === "" ? "" : `: ${end.message}`}`;
 }
@@ -62,7 +62,7 @@ function readDetails({
     }
     return { reason, retryAfterMs };
   } catch (error) {
-    // A proxy may put anything there; the status itself still counts.
+    // A proxy may write anything there; the status itself still counts.
     return { reason: `unreadable details: ${error instanceof Error ? error.message : String(error)}` };
   }
 }

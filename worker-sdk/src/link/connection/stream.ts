@@ -8,23 +8,23 @@ import type { LinkData } from "../messages.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { readStreamEnd } from "./stream-end.ts";
 
-/** Largest message that is taken from the scheduler, whatever Welcome will say. */
+/** Largest message that is accepted from the scheduler; it is set before Welcome is known. */
 const MAX_RECEIVE_BYTES = 64 * 1024 * 1024;
 
-/** Above either, nothing that can wait is written: the peer or the network is slower than we are. */
+/** Above either, only control messages are written: the peer or the network is slower than the worker. */
 const MAX_OUTSTANDING_MESSAGES = 256;
 const MAX_OUTSTANDING_BYTES = 1024 * 1024;
 
-/** What a stream tells its owner. */
+/** Callbacks of a stream. */
 export interface StreamListener {
   message(message: Incoming): void;
-  /** The peer has taken enough of what was written; what waited may go. */
+  /** Enough of what was written has left; more may be written. */
   writable(): void;
   /** Once, last. */
   ended(end: StreamEnd): void;
 }
 
-/** One dial: a connection of its own and the stream on it. */
+/** One dial: a new connection and the stream on it. */
 export class Stream {
   readonly #client: Client;
   readonly #call: ClientDuplexStream<Uint8Array, Incoming>;
@@ -37,10 +37,10 @@ export class Stream {
   constructor(address: string, data: Pick<LinkData, "token" | "tls">, listener: StreamListener) {
     this.#listener = listener;
     this.#client = new Client(address, channelCredentials(data.tls), {
-      // A pool of its own makes this a new connection: one that hangs half-open is never used again.
+      // A separate pool makes this a new connection: one that is half-open is never used again.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
-      // A proxy cannot know what listens on this machine.
+      // A proxy cannot reach what listens on this machine.
       ...(goesDirect(address) ? { "grpc.enable_http_proxy": 0 } : {}),
       "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
       "grpc.max_send_message_length": -1,
@@ -62,7 +62,7 @@ export class Stream {
     this.#call.on("status", (status) => this.#finish(readStreamEnd(status)));
   }
 
-  /** True while what can wait should wait. */
+  /** True while only control messages should be written. */
   get congested(): boolean {
     return this.#congested;
   }
@@ -98,12 +98,12 @@ export class Stream {
     });
   }
 
-  /** Nothing more will be written; the scheduler ends the stream when it has read everything. */
+  /** Ends the writing side; the scheduler ends the stream when it has read everything. */
   end(): void {
     if (!this.#ended) this.#call.end();
   }
 
-  /** Ends it now, with this status as its end. */
+  /** Ends the stream now. */
   cut(message: string): void {
     this.#finish({ status: "CANCELLED", reason: "", message, verdict: false });
     this.#call.cancel();

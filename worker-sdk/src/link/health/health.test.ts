@@ -41,7 +41,7 @@ describe("a worker's readiness", () => {
 });
 
 describe("a worker's liveness", () => {
-  it("bears a blocked main loop up to the limit, and for ever without one", () => {
+  it("accepts a blocked main loop up to the limit, and always without one", () => {
     assert.equal(liveness(WELL).ok, true);
     assert.equal(liveness({ ...WELL, loopAgeMs: 3_600_000 }).ok, true);
     const blocked = liveness({ ...WELL, loopAgeMs: 3_600_001 });

@@ -1,10 +1,10 @@
-/** One thing that was looked at. */
+/** Result of one check. */
 export interface HealthCheck {
   readonly ok: boolean;
   readonly detail: string;
 }
 
-/** What a probe answers. */
+/** Answer of a probe. */
 export interface HealthReport {
   readonly ok: boolean;
   /** Names of the checks that failed. */
@@ -12,7 +12,7 @@ export interface HealthReport {
   readonly checks: Readonly<Record<string, HealthCheck>>;
 }
 
-/** What the checks look at. */
+/** Facts that the checks use. */
 export interface HealthFacts {
   /** A Welcome has arrived at least once. */
   readonly registered: boolean;
@@ -22,22 +22,22 @@ export interface HealthFacts {
   readonly lastError: string;
   /** Since a heartbeat was last answered on this stream, milliseconds. */
   readonly unansweredMs: number;
-  /** Longest such silence that is not suspicious, milliseconds. */
+  /** Longest such time on a healthy stream, milliseconds. */
   readonly answerWithinMs: number;
   /** The phase `ready` was reported. */
   readonly ready: boolean;
   readonly lastPhase: string;
   readonly draining: boolean;
   readonly paused: string | undefined;
-  /** How long the main loop has not turned, milliseconds; 0 when it turns. */
+  /** How long the main loop has been blocked, milliseconds; 0 when it is not. */
   readonly loopAgeMs: number;
-  /** Longest time for which a blocked main loop counts as alive, milliseconds; 0 is for ever. */
+  /** Longest time for which a blocked main loop counts as alive, milliseconds; 0 means no limit. */
   readonly blockedLimitMs: number;
 }
 
 /**
- * Alive: this thread answers, and the main loop has turned within the limit. A handler that computes for
- * minutes blocks the loop and is no reason to kill its work.
+ * Alive: this thread answers, and the main loop has turned within the limit. A handler that computes for minutes
+ * blocks the loop and must not be killed for it.
  */
 export function liveness(facts: HealthFacts): HealthReport {
   const { loopAgeMs, blockedLimitMs } = facts;
@@ -51,7 +51,7 @@ export function liveness(facts: HealthFacts): HealthReport {
   });
 }
 
-/** Ready: registered, on a stream that answers, past the phase `ready`, and not on its way out. */
+/** Ready: registered, on a stream that acknowledges, past the phase `ready`, and not draining. */
 export function readiness(facts: HealthFacts): HealthReport {
   const { registered, connected, lastError, unansweredMs, answerWithinMs, ready, draining, paused } = facts;
   const why = lastError === "" ? "no dial has been answered yet" : lastError;

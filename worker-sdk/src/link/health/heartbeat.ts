@@ -1,20 +1,20 @@
 import type { Clock } from "../../clock.ts";
 
-/** Intervals without one answered heartbeat after which the stream is taken for dead. */
+/** Intervals without an acknowledgement after which the stream counts as dead. */
 const UNANSWERED_INTERVALS = 3;
 
-/** An extra heartbeat, for news that should not wait, comes at least this long after the last one. */
+/** Shortest time from one heartbeat to an extra one. */
 const SOON_MS = 20;
 
-/** What heartbeats need of their owner. */
+/** Callbacks of a heartbeat sender. */
 export interface HeartbeatListener {
-  /** Sends a heartbeat; the facts are gathered now. */
+  /** Sends a heartbeat with the current facts. */
   send(sequence: bigint): void;
-  /** No heartbeat was answered for `silentMs`. Called once a stream. */
+  /** No heartbeat was acknowledged for `silentMs`. Called once a stream. */
   unanswered(silentMs: number): void;
 }
 
-/** Sends a heartbeat every interval of a stream and watches that they are answered. */
+/** Sends a heartbeat every interval of a stream, and detects that they are not acknowledged. */
 export class HeartbeatSender {
   readonly #clock: Clock;
   readonly #listener: HeartbeatListener;
@@ -40,12 +40,12 @@ export class HeartbeatSender {
     return this.#clock.monotonicMs() - this.#answeredAtMs;
   }
 
-  /** A silence that is longer is suspicious, milliseconds. */
+  /** Longest time without an acknowledgement on a healthy stream, milliseconds. */
   get answerWithinMs(): number {
     return UNANSWERED_INTERVALS * this.#intervalMs;
   }
 
-  /** A stream is up: the first heartbeat goes now. */
+  /** A stream is up: the first heartbeat is sent now. */
   start(intervalMs: number): void {
     this.stop();
     this.#intervalMs = intervalMs;
@@ -54,7 +54,7 @@ export class HeartbeatSender {
     this.#cancel = this.#clock.every(intervalMs, () => this.#tick());
   }
 
-  /** Something changed that the scheduler should know before the next heartbeat is due. */
+  /** Sends an extra heartbeat soon: a fact has changed that should not wait for the next one. */
   soon(): void {
     if (this.#cancel === undefined || this.#cancelSoon !== undefined) return;
     const waitMs = Math.max(0, this.#tickedAtMs + SOON_MS - this.#clock.monotonicMs());
@@ -79,7 +79,7 @@ export class HeartbeatSender {
 
   #tick(): void {
     const nowMs = this.#clock.monotonicMs();
-    // A process that was itself stopped has read no answers: they get one interval to be read.
+    // A process that was stopped has read no acknowledgements: they get one interval.
     const slept = nowMs - this.#tickedAtMs > 2 * this.#intervalMs;
     if (slept) this.#answeredAtMs = Math.max(this.#answeredAtMs, nowMs - 2 * this.#intervalMs);
     const silentMs = nowMs - this.#answeredAtMs;

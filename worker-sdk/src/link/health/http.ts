@@ -2,22 +2,22 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { HealthReport } from "./health.ts";
 
-/** What is served. */
+/** Sources of what is served. */
 export interface HttpSources {
   live(): HealthReport;
   ready(): HealthReport;
   metrics(): string;
 }
 
-/** Callers that are slower are cut off, milliseconds; a probe's answer is a packet. */
+/** Timeout of a request, milliseconds; the answer of a probe is one packet. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Most connections at once: probes and a scrape need a handful. */
 const MAX_CONNECTIONS = 100;
 
 /**
- * Serves `/livez`, `/readyz` and `/metrics`. It runs in the link's thread, so it answers while the main
- * thread is blocked. It keeps no process alive.
+ * Serves `/livez`, `/readyz` and `/metrics`. It runs in the link's thread, so that it answers while the
+ * main thread is blocked. It does not keep the process alive.
  *
  * @returns The address in use, `host:port`.
  * @throws Error when the address cannot be listened on; the message names it.

@@ -6,7 +6,7 @@ import type { ProcessMetrics } from "./process-metrics.ts";
 
 const OUTCOMES = ["succeeded", "failed", "cancelled", "released"];
 
-/** What is measured of the worker now. */
+/** Measures the worker now. */
 export function measureWorker(parts: {
   readonly counters: Counters;
   readonly inFlight: InFlightAttempts;

@@ -1,14 +1,14 @@
-/** What is measured of a worker, as plain data that crosses threads. */
+/** Measurements of a worker, as plain data that is posted between threads. */
 export interface Measures {
   /** Handlers that run. */
   readonly concurrentJobs: number;
   readonly slots: number;
   readonly outboxSize: number;
   readonly heartbeats: number;
-  /** Streams given up because no heartbeat was answered. */
+  /** Streams that were cut because no heartbeat was acknowledged. */
   readonly heartbeatFailures: number;
   readonly reconnects: number;
-  /** Assignments that were here already. */
+  /** Assignments that were in flight already. */
   readonly duplicates: number;
   /** Pauses by reason. */
   readonly pauses: Readonly<Record<string, number>>;
@@ -26,7 +26,7 @@ export interface Measures {
   readonly heapUsedBytes: number;
 }
 
-/** A metric of a worker: its name and where its values are. */
+/** A metric of a worker and how its values are read. */
 export interface WorkerMetric {
   readonly name: string;
   readonly kind: "counter" | "gauge";
@@ -36,7 +36,7 @@ export interface WorkerMetric {
   readonly read: (measures: Measures) => number | Readonly<Record<string, number>>;
 }
 
-/** Every metric of a worker, as `/metrics` and OpenTelemetry both show it. */
+/** Every metric of a worker, for `/metrics` and OpenTelemetry. */
 export const WORKER_METRICS: readonly WorkerMetric[] = [
   {
     name: "worker_concurrent_jobs",

@@ -4,10 +4,10 @@ import type { Clock } from "../../clock.ts";
 import { durationFromMs } from "../../duration.ts";
 import type { SharedState } from "../shared.ts";
 
-/** A main loop that turned less than this ago does not count as blocked; it reports every 100 ms. */
+/** A main loop that turned less than this ago does not count as blocked; it records turns every 100 ms. */
 const LOOP_SLACK_MS = 150;
 
-/** Measures the process for heartbeats: memory and processor are the process's, the loop is main's. */
+/** Measures memory and CPU of the process, and the loop of the main thread, for heartbeats. */
 export class ProcessMetrics {
   readonly #clock: Clock;
   readonly #shared: SharedState;
@@ -26,7 +26,7 @@ export class ProcessMetrics {
     return this.#rssBytes;
   }
 
-  /** How long main's loop has not turned, in milliseconds; 0 when it turns. */
+  /** How long the main loop has been blocked, in milliseconds; 0 when it is not. */
   get loopAgeMs(): number {
     const ageMs = this.#clock.monotonicMs() - this.#shared.lastTickMs;
     return ageMs < LOOP_SLACK_MS ? 0 : ageMs;

@@ -1,14 +1,14 @@
-/** Distinct values of a label; handlers choose codes and reasons, and a scrape must stay small. */
+/** Most distinct values of a label: handlers choose codes and reasons, and a scrape must stay small. */
 const MAX_VALUES = 50;
 
 /** Longest value. */
 const MAX_LENGTH = 100;
 
-/** Counts by a label's value. Values beyond the limit share `other`, which is there from the start. */
+/** Counts by the value of a label. Values beyond the limit share `other`, which exists from the start. */
 export class Tally {
   readonly #counts: Map<string, number>;
 
-  /** @param known Values that are there from the start, at 0. */
+  /** @param known Values that exist from the start, at 0. */
   constructor(known: readonly string[] = []) {
     this.#counts = new Map(["other", ...known].map((value) => [value, 0]));
   }

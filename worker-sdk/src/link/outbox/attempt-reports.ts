@@ -12,10 +12,10 @@ import { RECEIVED, STARTED } from "./outbox.ts";
 
 type PhaseStarted = Extract<ToLink, { kind: "phaseStarted" }>;
 
-/** Events of a named phase's begin and end. */
+/** Events of the start and end of a named phase. */
 const PHASE_CHANGE = /^task\..+\.(started|completed|failed)$/;
 
-/** What attempt reports work on. */
+/** Parts that attempt reports use. */
 export interface AttemptReportsParts {
   readonly clock: Clock;
   readonly inFlight: InFlightAttempts;
@@ -29,7 +29,7 @@ export interface AttemptReportsParts {
   readonly types: ReadonlySet<string>;
 }
 
-/** Everything that is said about attempts, in both directions. */
+/** Handles every message about attempts, in both directions. */
 export class AttemptReports {
   readonly #clock: Clock;
   readonly #inFlight: InFlightAttempts;
@@ -40,9 +40,9 @@ export class AttemptReports {
   readonly #freed: () => void;
   readonly #types: ReadonlySet<string>;
   readonly #deadlines: Deadlines;
-  /** Attempts that were revoked before main had taken them. */
+  /** Attempts that were revoked before main had accepted them. */
   readonly #revokedUnaccepted = new Set<string>();
-  /** True once no new work is taken. */
+  /** True once no new assignments are accepted. */
   draining = false;
 
   constructor({
@@ -81,7 +81,7 @@ export class AttemptReports {
     this.#inFlight.get(attemptId)?.phases?.ended(number, how);
   }
 
-  /** The handler was asked to stop. */
+  /** The handler was aborted. */
   cancelling(attemptId: string): void {
     const attempt = this.#inFlight.get(attemptId);
     if (attempt !== undefined) attempt.cancelling = true;
@@ -94,7 +94,7 @@ export class AttemptReports {
     this.#outbox.output(attemptId, encode({ case: "taskOutput", value }));
   }
 
-  /** Passes new assignments on; rejects what has no handler; answers for duplicates. */
+  /** Forwards new assignments, rejects those without a handler, and answers duplicates. */
   assignments(assignments: readonly IncomingAssignment[]): void {
     const fresh: IncomingAssignment[] = [];
     const nowMs = this.#clock.monotonicMs();
@@ -116,17 +116,17 @@ export class AttemptReports {
   #duplicate(attemptId: string): void {
     this.#counters.add("duplicate_assignments");
     const known = this.#inFlight.get(attemptId);
-    // Not accepted yet: main will say.
+    // Not accepted yet: main will answer.
     if (!known?.accepted || known.revoked) return;
     this.#outbox.accepted(known);
     if (known.result !== undefined) this.#outbox.result(known);
   }
 
-  /** Main has taken these. */
+  /** Main has accepted these attempts. */
   accept(attemptIds: readonly string[]): void {
     for (const attemptId of attemptIds) {
       if (this.#revokedUnaccepted.delete(attemptId)) {
-        // Main, which had not read the revocation, has taken it: its slot is taken until main has.
+        // Main accepted it before it read the revocation: it occupies a slot until main has read it.
         this.#inFlight.add(attemptId, this.#clock.monotonicMs()).revoked = true;
         continue;
       }
@@ -168,7 +168,7 @@ export class AttemptReports {
     this.#log(attempt, name, elapsedMs, attributes);
   }
 
-  /** Sends how far a handler is. */
+  /** Sends the progress of a handler. */
   progress(message: Extract<ToLink, { kind: "progress" }>): void {
     const { attemptId, fraction, done, total } = message;
     const attempt = this.#inFlight.get(attemptId);
@@ -224,7 +224,9 @@ export class AttemptReports {
     }
   }
 
-  /** An attempt is no longer ours: main is told when it held it. Its slot is taken until main says otherwise. */
+  /**
+   * The attempt no longer belongs to this worker. It occupies its slot until main reports that its handler returned.
+   */
   revoke(attemptId: string, reason: string): void {
     const attempt = this.#current(attemptId);
     if (attempt === undefined) return;
@@ -235,7 +237,7 @@ export class AttemptReports {
     this.#emit({ kind: "revoke", attemptId, reason });
   }
 
-  /** A revoked attempt occupies nothing any more. */
+  /** A revoked attempt no longer occupies a slot. */
   returned(attemptId: string): void {
     this.#revokedUnaccepted.delete(attemptId);
     if (this.#inFlight.get(attemptId)?.revoked !== true) return;
@@ -243,7 +245,7 @@ export class AttemptReports {
     this.#freed();
   }
 
-  /** Lets go of an attempt; true when it was held. */
+  /** Removes an attempt; true when it was in flight. */
   forget(attemptId: string): boolean {
     const attempt = this.#inFlight.get(attemptId);
     if (attempt === undefined) return false;
@@ -256,7 +258,7 @@ export class AttemptReports {
     return attempt?.revoked === true ? undefined : attempt;
   }
 
-  /** What a phase's watchdog says, in the attempt's record and in the log. */
+  /** Records an event of a phase watchdog in the history of the attempt, and logs it. */
   #phaseEvent(
     attempt: InFlightAttempt,
     { taskId, taskType }: PhaseStarted,

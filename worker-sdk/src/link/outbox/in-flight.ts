@@ -5,7 +5,7 @@ import { RunningAttemptSchema } from "@muster/protocol";
 import { durationFromMs } from "../../duration.ts";
 import type { OpenPhases } from "./open-phases.ts";
 
-/** Events kept in all; beyond it those that were sent go first, then new ones are dropped and counted. */
+/** Most events that are kept; beyond it sent ones are dropped first, then new ones are dropped and counted. */
 export const MAX_EVENTS = 10_000;
 
 /** A lifecycle signal of an attempt. */
@@ -24,7 +24,7 @@ interface EventLog {
   sequence: number;
 }
 
-/** A success without warnings or phases: the commonest outcome, kept as it came. */
+/** A success without warnings or phases: the most frequent outcome, kept without encoding. */
 export interface PlainSuccess {
   readonly output: string | Uint8Array;
   readonly contentType: string;
@@ -38,11 +38,11 @@ export type UnacknowledgedResult = PlainSuccess | Uint8Array;
 /** An attempt from its receipt until its result is acknowledged. */
 export interface InFlightAttempt {
   readonly attemptId: string;
-  /** Main has taken it. */
+  /** Main has accepted it. */
   accepted: boolean;
   /** Its handler was called. */
   started: boolean;
-  /** Made with its first phase: most attempts have none. */
+  /** Created with the first phase: most attempts have none. */
   phases: OpenPhases | undefined;
   /** When it was received, on the monotonic clock. */
   readonly receivedMs: number;
@@ -51,23 +51,23 @@ export interface InFlightAttempt {
   progress: number | undefined;
   progressAtMs: number | undefined;
   cancelling: boolean;
-  /** It is no longer ours, and its handler has not returned: heartbeats list it, and nothing else is sent of it. */
+  /** It no longer belongs to this worker, and its handler has not returned: only heartbeats list it. */
   revoked: boolean;
   peakRssBytes: number;
   result: UnacknowledgedResult | undefined;
-  /** Main wants to know when the result is acknowledged. */
+  /** Main has to be notified when the result is acknowledged. */
   tell: boolean;
   resultAtMs: number;
   readonly events: EventLog;
 }
 
-/** Every attempt that the worker holds: what heartbeats and Hello list, and what a new stream sends again. */
+/** The attempts in flight: heartbeats and Hello list them, and a new stream sends their messages again. */
 export class InFlightAttempts {
   readonly #attempts = new ChurnMap<string, InFlightAttempt>();
   #eventCount = 0;
   #pendingResults = 0;
 
-  /** Attempts held. */
+  /** Attempts in flight. */
   get size(): number {
     return this.#attempts.size;
   }
@@ -93,7 +93,7 @@ export class InFlightAttempts {
     return this.#attempts.values();
   }
 
-  /** Begins to hold an attempt. */
+  /** Adds an attempt. */
   add(attemptId: string, nowMs: number): InFlightAttempt {
     const attempt: InFlightAttempt = {
       attemptId,
@@ -123,7 +123,7 @@ export class InFlightAttempts {
     attempt.resultAtMs = nowMs;
   }
 
-  /** Forgets an attempt; true when it was held. */
+  /** Removes an attempt; true when it was in flight. */
   remove(attemptId: string): boolean {
     const attempt = this.#attempts.get(attemptId);
     if (attempt === undefined) return false;
@@ -153,7 +153,7 @@ export class InFlightAttempts {
     for (const attempt of this.#attempts.values()) attempt.events.sent = 0;
   }
 
-  /** What Hello and heartbeats say about each attempt. */
+  /** Describes each attempt, for Hello and heartbeats. */
   describe(nowMs: number): RunningAttempt[] {
     return Array.from(this.#attempts.values(), (attempt) => describe(attempt, nowMs));
   }

@@ -75,7 +75,7 @@ test("a phase counts from when it began, however late the link hears of it", () 
   ]);
 });
 
-test("phases of one name are told apart, and an outer one is watched behind an inner one", () => {
+test("phases of one name are distinct, and an outer one is watched behind an inner one", () => {
   const { clock, told, phases, start } = open();
   start(1, "step", { warnAfterMs: 300 });
   start(2, "step", { warnAfterMs: 900 });

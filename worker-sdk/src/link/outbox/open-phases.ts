@@ -3,13 +3,13 @@ import { PhaseWatchdog } from "../../attempt/phase-watchdog.ts";
 import type { Clock } from "../../clock.ts";
 import type { PhaseEnd, ToLink } from "../messages.ts";
 
-/** What a watched phase tells. `attributes` are the phase's context and the facts of the event. */
+/** Callbacks of open phases; `facts` are the context of the phase and the facts of the event. */
 export interface OpenPhasesListener {
   /** `task.<phase>.stuck` or `task.<phase>.recovered`. */
   event(phase: string, change: "stuck" | "recovered", facts: Readonly<Record<string, string>>): void;
 }
 
-/** A phase that its soft watchdog has reported. Times in milliseconds. */
+/** A phase that its watchdog has reported as stuck. Times in milliseconds. */
 export interface ReportedStuck {
   readonly phase: string;
   readonly ageMs: number;
@@ -23,7 +23,7 @@ interface OpenPhase {
   readonly name: string;
   readonly sinceMs: number;
   readonly movable: boolean;
-  /** Undefined: nobody set one. */
+  /** Undefined: none is set. */
   readonly warnAfterMs: number | undefined;
   /** Progress came while it was reported as stuck. */
   movedBy: "progress" | PhaseEnd;
@@ -31,8 +31,8 @@ interface OpenPhase {
 }
 
 /**
- * The open phases of one attempt with their soft watchdogs. They live in the link's thread, so that a
- * handler that blocks the main loop is reported like any other.
+ * The open phases of one attempt with their watchdogs. They run in the link's thread, so that a handler that blocks
+ * the main loop is reported like any other.
  */
 export class OpenPhases {
   readonly #clock: Clock;

@@ -4,7 +4,7 @@ import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";
 import type { Stream } from "../connection/stream.ts";
 import type { InFlightAttempt, InFlightAttempts, UnacknowledgedResult } from "./in-flight.ts";
 
-/** Events that a scheduler with the feature `brief_starts` takes with the acceptance. */
+/** Events that a scheduler with the feature `brief_starts` accepts in the message of the acceptance. */
 export const RECEIVED = "task.received";
 export const STARTED = "task.started";
 
@@ -13,15 +13,15 @@ const MAX_FRAME_RESULTS = 500;
 const MAX_FRAME_BYTES = 1024 * 1024;
 
 /**
- * Output chunks that wait for a slow peer, in bytes; beyond it the oldest are shed. As much as a scheduler keeps while its
- * database is away: a handler that writes a thousand chunks in one go loses none.
+ * Most bytes of output chunks that wait for a slow peer; beyond it the oldest are dropped. A scheduler buffers as
+ * much while its database is down: a handler that writes a thousand chunks at once loses none.
  */
 const MAX_WAITING_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 interface WaitingProgress {
   readonly encodeWith: (shed: number) => Uint8Array;
   shed: number;
-  /** A phase has begun or ended since: the next that begins makes it old news. */
+  /** A phase has started or ended since: the start of the next one makes this report obsolete. */
   sealed: boolean;
 }
 
@@ -31,9 +31,9 @@ interface WaitingOutput {
 }
 
 /**
- * What waits to be written, by lane. Accepts, rejects and other control messages go at once; results and
- * events wait for a slow peer but are never given up (events within bounds); progress keeps only the
- * latest of each attempt, output the latest 64 MiB.
+ * Messages that wait to be written. Acceptances, rejections and other control messages are written at once. Results and
+ * events wait for a slow peer and are never dropped (events within bounds). Of progress only the latest report of each
+ * attempt is kept, of output the latest 64 MiB.
  */
 export class Outbox {
   readonly #inFlight: InFlightAttempts;
@@ -58,9 +58,9 @@ export class Outbox {
   }
 
   /**
-   * A stream was welcomed: everything that is not acknowledged goes again, each attempt's result last.
+   * A stream was welcomed: everything that is not acknowledged is sent again, the result of each attempt last.
    *
-   * @param briefStarts The scheduler takes starts with the acceptance.
+   * @param briefStarts The scheduler accepts starts in the message of the acceptance.
    */
   open(stream: Stream, briefStarts: boolean): void {
     this.#stream = stream;
@@ -80,21 +80,21 @@ export class Outbox {
     this.flush();
   }
 
-  /** The stream ended: what is worth sending again is in the held attempts. */
+  /** The stream ended: the attempts in flight have what has to be sent again. */
   close(): void {
     this.#stream = undefined;
     this.#control = [];
     this.#accepted = [];
   }
 
-  /** Main has taken this attempt. Dropped without a stream: the next one says it again. */
+  /** Queues an acceptance. Dropped without a stream: `open` queues it again. */
   accepted(attempt: InFlightAttempt): void {
     if (this.#stream === undefined) return;
     this.#accepted.push(attempt.attemptId);
     this.#schedule();
   }
 
-  /** A message that must not wait; dropped without a stream, where the next Hello says as much. */
+  /** Queues a control message. Dropped without a stream: the next Hello has the same facts. */
   control(kind: WorkerMessageKind): void {
     if (this.#stream === undefined) return;
     this.#control.push(encode(kind));
@@ -107,7 +107,7 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** Replaces the attempt's waiting progress. `shed` counts what was already left out before it. */
+  /** Replaces the waiting progress of the attempt. `shed` counts reports that were dropped before it. */
   progress(attemptId: string, shed: number, encodeWith: (shed: number) => Uint8Array): void {
     const waiting = this.#progress.get(attemptId);
     if (waiting !== undefined) this.#onShed("progress", 1);
@@ -119,7 +119,7 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** A phase begins or ends: what waits was said of what ran before, and goes before the event that tells of it. */
+  /** A phase starts or ends: progress that waits belongs to what ran before, and is written before the event. */
   sealProgress(attemptId: string, begins: boolean): void {
     const waiting = this.#progress.get(attemptId);
     if (waiting === undefined) return;
@@ -132,7 +132,7 @@ export class Outbox {
     else waiting.sealed = true;
   }
 
-  /** Queues an output chunk; the oldest are shed when the peer is slow. */
+  /** Queues an output chunk; the oldest are dropped when the peer is slow. */
   output(attemptId: string, encoded: Uint8Array): void {
     this.#output.push({ attemptId, encoded });
     this.#outputBytes += encoded.byteLength;
@@ -140,14 +140,14 @@ export class Outbox {
     this.#schedule();
   }
 
-  /** Queues a result that the held attempts keep. */
+  /** Queues the result of an attempt in flight. */
   result(attempt: InFlightAttempt): void {
     if (this.#stream === undefined) return;
     this.#results.set(attempt, true);
     this.#schedule();
   }
 
-  /** An attempt is no longer ours: nothing of it is sent. */
+  /** The attempt no longer belongs to this worker: nothing more of it is sent. */
   forget(attempt: InFlightAttempt): void {
     this.#eventful.delete(attempt);
     this.#progress.delete(attempt.attemptId);
@@ -171,7 +171,7 @@ export class Outbox {
       stream.write(encodeWith(shed));
       this.#progress.delete(attemptId);
     }
-    // Results of attempts that wrote no output do not wait behind that of others.
+    // Results of attempts without output do not wait for the output of others.
     if (this.#eventful.size === 0 && this.#outputBytes > 0) this.#writeResults(stream);
     this.#writeOutput(stream);
     if (this.#eventful.size === 0) this.#writeResults(stream);
@@ -246,7 +246,7 @@ export class Outbox {
     else this.#outputOf.delete(attemptId);
   }
 
-  /** Those of attempts whose output has been written. */
+  /** Writes the results of attempts whose output has been written. */
   #writeResults(stream: Stream): void {
     while (this.#results.size > 0 && !stream.congested) {
       const frame = new ResultsFrame();
@@ -267,7 +267,7 @@ export class Outbox {
   }
 }
 
-/** About the bytes that a result takes in a frame: UTF-16 units of text count once. */
+/** Approximate bytes of a result in a frame: a UTF-16 unit of text counts as one. */
 function sizeOf(result: UnacknowledgedResult | undefined): number {
   if (result === undefined) return 0;
   return result instanceof Uint8Array ? result.byteLength : result.output.length + 64;
