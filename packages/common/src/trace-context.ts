@@ -1,4 +1,4 @@
-/** A span as other processes name it: the W3C `traceparent`, taken apart. */
+/** The parts of a W3C `traceparent`. */
 export interface TraceParent {
   /** 32 hexadecimal digits, not all zero. */
   readonly traceId: string;
@@ -15,10 +15,14 @@ export const TRACESTATE = "tracestate";
 const FORM = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 const ZERO = /^0+$/;
 
-/** What the specification asks everybody to carry. */
+/** A valid one with the sampled flag clear; `parseTraceparent` has the same rules. */
+const UNSAMPLED =
+  /^(?!ff)(?!00.{53}-)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][02468ace](?:-.*)?$/;
+
+/** Longest `tracestate` that the specification requires everybody to forward. */
 const MAX_TRACESTATE = 512;
 
-/** The context that a `traceparent` names, or undefined when it is none: it is then ignored, as W3C asks. */
+/** Parses a `traceparent`; undefined when it is not valid, and then it has to be ignored. */
 export function parseTraceparent(text: string | null | undefined): TraceParent | undefined {
   if (!text) return undefined;
   const [, traceId = "", spanId = "", flags = "", more] = FORM.exec(text.trim()) ?? [];
@@ -27,7 +31,12 @@ export function parseTraceparent(text: string | null | undefined): TraceParent |
   return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
 }
 
-/** The `traceparent` of a context. */
+/** True for a valid `traceparent` whose producer decided not to sample the trace. Allocates no parts. */
+export function isUnsampled(text: string | undefined): text is string {
+  return text !== undefined && UNSAMPLED.test(text);
+}
+
+/** Formats a `traceparent`. */
 export function formatTraceparent({ traceId, spanId, sampled }: TraceParent): string {
   return `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`;
 }

@@ -3,12 +3,6 @@
  * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
  */
 export const MESSAGING = {
-  system: "messaging.system.name",
-  /** Its name until version 1.44 of the conventions, by which many backends still search. */
-  systemBefore: "messaging.system",
-  operationName: "messaging.operation.name",
-  operationType: "messaging.operation.type",
-  destination: "messaging.destination.name",
   messageId: "messaging.message.id",
   batchCount: "messaging.batch.message_count",
   clientId: "messaging.client.id",
@@ -43,29 +37,3 @@ export const MUSTER = {
   /** Reason of a refusal, as in the answer's `google.rpc.ErrorInfo`. */
   reason: "muster.reason",
 } as const;
-
-/** The semantic conventions that spans, metrics and resource follow. */
-export const SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0";
-
-/** Value of `messaging.system.name`. */
-const SYSTEM = "muster";
-
-/** Kinds of messaging operations that spans tell of. */
-type OperationType = "send" | "process" | "settle";
-
-/**
- * What a span of a messaging operation is called, and what it says of the operation. Where its tasks have no queue in
- * common, the name is the operation's alone.
- */
-export function messagingSpan(operation: string, type: OperationType, queue: string | undefined) {
-  return {
-    name: queue === undefined ? operation : `${operation} ${queue}`,
-    attributes: {
-      [MESSAGING.system]: SYSTEM,
-      [MESSAGING.systemBefore]: SYSTEM,
-      [MESSAGING.operationName]: operation,
-      [MESSAGING.operationType]: type,
-      ...(queue === undefined ? {} : { [MESSAGING.destination]: queue }),
-    },
-  };
-}

@@ -1,4 +1,6 @@
 import { hostname } from "node:os";
+import { SCHEMA_URL } from "@muster/common/messaging-span";
+import { SpanIds } from "@muster/common/span-ids";
 import { context, DiagLogLevel, diag, type Meter, metrics, propagation, trace } from "@opentelemetry/api";
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import {
@@ -22,11 +24,9 @@ import {
 } from "@opentelemetry/semantic-conventions";
 import type { Clock } from "../clock.ts";
 import { VERSION } from "../version.ts";
-import { SCHEMA_URL } from "./attributes.ts";
 import type { Exports, OtlpMetrics } from "./exports.ts";
 import { diagnostics } from "./logs/diagnostics.ts";
 import type { Logger } from "./logs/logger.ts";
-import { SpanIds } from "./spans/span-ids.ts";
 import { createTracing, noTracing, type Tracing } from "./spans/tracing.ts";
 
 /** Instrumentation scope of everything that the scheduler measures and traces. */

@@ -105,9 +105,8 @@ function parse(source: string, path: string): Declarations {
     if (list !== null) {
       const [, keyword, names = "", module] = list;
       for (const [, there = "", here = there] of names.matchAll(/(?:type )?([\w$]+)(?: as ([\w$]+))?/g)) {
-        if (module?.startsWith(".")) {
-          from.set(here, { path: join(dirname(path), module.replace(/\.[jt]s$/, ".d.ts")), name: there });
-        }
+        const file = module === undefined ? undefined : declarationsOf(module, path);
+        if (file !== undefined) from.set(here, { path: file, name: there });
         if (keyword === "export") exported.push(here);
       }
       continue;
@@ -120,6 +119,13 @@ function parse(source: string, path: string): Declarations {
     if (isExported !== undefined && !exported.includes(name)) exported.push(name);
   }
   return { own, from, exported };
+}
+
+/** The file of a module: of the package itself, or of the shared code that users see through it. */
+function declarationsOf(module: string, importer: string): string | undefined {
+  if (module.startsWith(".")) return join(dirname(importer), module.replace(/\.[jt]s$/, ".d.ts"));
+  const [, shared] = /^@muster\/common\/(.+)$/.exec(module) ?? [];
+  return shared === undefined ? undefined : join(ROOT, "packages", "common", "dist", `${shared}.d.ts`);
 }
 
 function statements(source: string): string[] {

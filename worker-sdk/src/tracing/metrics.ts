@@ -1,7 +1,7 @@
+import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { type BatchObservableResult, type Meter, metrics, type Observable } from "@opentelemetry/api";
 import { type Measures, WORKER_METRICS } from "../link/health/measures.ts";
 import { SDK_NAME, SDK_VERSION } from "../version.ts";
-import { SCHEMA_URL } from "./schema.ts";
 
 /**
  * Exports the measurements of a worker through the OpenTelemetry SDK that the program has set up before the worker

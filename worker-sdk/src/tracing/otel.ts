@@ -2,11 +2,11 @@
 import "../node-version.ts";
 
 import { randomUUID } from "node:crypto";
+import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { settledWithin } from "../clock.ts";
 import { defaultVariable, processEnvironment } from "../options/connection-options.ts";
 import { SDK_VERSION } from "../version.ts";
-import { SCHEMA_URL } from "./schema.ts";
 import { spanIds } from "./span-ids.ts";
 
 /** Options of `startOtel()`. The standard `OTEL_*` variables win over them. */

@@ -1,7 +1,7 @@
+import { SCHEMA_URL } from "@muster/common/messaging-span";
 import type { Tracer, TracerProvider } from "@opentelemetry/api";
 import { ProxyTracerProvider, trace } from "@opentelemetry/api";
 import { SDK_VERSION } from "../version.ts";
-import { SCHEMA_URL } from "./schema.ts";
 
 /** Instrumentation scope of the SDK's spans. */
 const SCOPE = "@muster/worker";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isUnsampled } from "@muster/common/trace-context";
 import { createContextKey, isSpanContextValid, ROOT_CONTEXT, trace } from "@opentelemetry/api";
-import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.ts";
+import { remoteContext, UnsampledContext } from "./remote-context.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const SPAN = "b7ad6b7169203331";
@@ -30,6 +31,8 @@ test("an invalid traceparent starts a new trace", () => {
     `00-${TRACE}-${"0".repeat(16)}-00`,
     `00-${TRACE.toUpperCase()}-${SPAN}-00`,
     `00-${TRACE}-${SPAN}`,
+    // Version 00 has no further parts.
+    `00-${TRACE}-${SPAN}-00-more`,
   ]) {
     assert.equal(remoteContext(text), ROOT_CONTEXT, text);
     assert.equal(isUnsampled(text), false, text);

@@ -1,12 +1,14 @@
+import { messagingSpan } from "@muster/common/messaging-span";
+import { childSpanId } from "@muster/common/span-ids";
+import { isUnsampled } from "@muster/common/trace-context";
 import type { Context, Span, TimeInput, Tracer } from "@opentelemetry/api";
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { wallClock } from "../clock.ts";
 import type { Logger } from "../logging/logger.ts";
 import { fail, messageOf } from "./failure.ts";
 import { registeredTracer } from "./provider.ts";
-import { isUnsampled, remoteContext, UnsampledContext } from "./remote-context.ts";
-import { messagingSpan } from "./schema.ts";
-import { childId, spanIds } from "./span-ids.ts";
+import { remoteContext, UnsampledContext } from "./remote-context.ts";
+import { spanIds } from "./span-ids.ts";
 
 /** How a run ended, for its span. */
 export interface RunEnd {
@@ -73,7 +75,7 @@ export class RunTrace {
     const parent = remoteContext(traceparent);
     const remote = trace.getSpanContext(parent);
     const { name, attributes } = messagingSpan("run", "process", run.queue);
-    const span = spanIds.give(remote && childId(remote.spanId, "run"), () =>
+    const span = spanIds.give(remote && { spanId: childSpanId(remote.spanId, "run") }, () =>
       tracer.startSpan(
         name,
         {
@@ -116,8 +118,8 @@ export class RunTrace {
     const active = this.#isOwn(context.active()) ? context.active() : this.#context;
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
-    const id = childId(recorded.span.spanContext().spanId, `phase/${name}/${count}`);
-    const span = spanIds.give(id, () =>
+    const spanId = childSpanId(recorded.span.spanContext().spanId, `phase/${name}/${count}`);
+    const span = spanIds.give({ spanId }, () =>
       tracer.startSpan(
         `phase ${name}`,
         {

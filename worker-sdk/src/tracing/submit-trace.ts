@@ -1,8 +1,8 @@
+import { messagingSpan } from "@muster/common/messaging-span";
 import type { Context, Span } from "@opentelemetry/api";
 import { context, SpanKind, TraceFlags, trace } from "@opentelemetry/api";
 import { fail, messageOf } from "./failure.ts";
 import { registeredTracer } from "./provider.ts";
-import { messagingSpan } from "./schema.ts";
 
 const METHOD = "muster.v1.TaskService/SubmitTasks";
 

@@ -1,3 +1,4 @@
+import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { type Attributes, type HrTime, ValueType } from "@opentelemetry/api";
 import { emptyResource } from "@opentelemetry/resources";
 import {
@@ -9,7 +10,6 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import type { Clock } from "../../clock.ts";
 import { VERSION } from "../../version.ts";
-import { SCHEMA_URL } from "../attributes.ts";
 import type { Distribution } from "./distribution.ts";
 
 /** A histogram as OpenTelemetry collects it: distributions by their labels. */

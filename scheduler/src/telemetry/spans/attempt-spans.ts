@@ -1,7 +1,8 @@
+import { messagingSpan } from "@muster/common/messaging-span";
 import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
 import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";
 import type { AttemptFacts, WaitReason } from "../../domain/tasks/trace.ts";
-import { MESSAGING, MUSTER, messagingSpan } from "../attributes.ts";
+import { MESSAGING, MUSTER } from "../attributes.ts";
 import { attemptContext, childOf, startsTrace } from "./span-ids.ts";
 import type { SpanRecord } from "./span-record.ts";
 

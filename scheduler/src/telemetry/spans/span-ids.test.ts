@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { it } from "node:test";
-import { attemptContext, childOf, SpanIds } from "./span-ids.ts";
+import { SpanIds } from "@muster/common/span-ids";
+import { attemptContext, childOf } from "./span-ids.ts";
 
 const PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const trace = { parent: PARENT };

@@ -1,3 +1,4 @@
+import { messagingSpan } from "@muster/common/messaging-span";
 import { parseTraceparent, TRACEPARENT, withCallContext } from "@muster/common/trace-context";
 import {
   type Attributes,
@@ -13,7 +14,7 @@ import {
 import { formatTaskId } from "../../domain/ids.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { TaskTrace } from "../../domain/tasks/trace.ts";
-import { MESSAGING, MUSTER, messagingSpan, RPC } from "../attributes.ts";
+import { MESSAGING, MUSTER, RPC } from "../attributes.ts";
 import { rpcStatus } from "./rpc-status.ts";
 import { hrTime, within } from "./span-values.ts";
 

@@ -1,9 +1,9 @@
+import type { SpanIds } from "@muster/common/span-ids";
 import type { Resource } from "@opentelemetry/resources";
 import type { IMetricReader } from "@opentelemetry/sdk-metrics";
 import { NodeSDK } from "@opentelemetry/sdk-node";
 import { createSampler } from "./sampler.ts";
 import type { Sampling } from "./sampling.ts";
-import type { SpanIds } from "./span-ids.ts";
 
 /** OpenTelemetry's SDK for metrics and traces; its exporters of spans follow the `OTEL_*` variables. */
 export function createTraceSdk(options: {

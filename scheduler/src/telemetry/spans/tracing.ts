@@ -1,3 +1,4 @@
+import type { SpanIds } from "@muster/common/span-ids";
 import {
   context,
   createContextKey,
@@ -8,7 +9,6 @@ import {
   trace,
 } from "@opentelemetry/api";
 import type { NewTask } from "../../domain/tasks/task.ts";
-import type { SpanIds } from "./span-ids.ts";
 import type { SpanRecord } from "./span-record.ts";
 import { hrTime, spanContext, within } from "./span-values.ts";
 import { type Accepted, inCall, SubmitSpans } from "./submit-spans.ts";
