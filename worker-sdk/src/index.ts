@@ -20,7 +20,6 @@ export {
 } from "./errors.ts";
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
-export type { FatalInfo, WorkerOptions } from "./options/options.ts";
 export { OptionsError } from "./options/options-error.ts";
 export {
   defineTask,
@@ -30,6 +29,7 @@ export {
   type TaskDefinition,
   type TaskDefinitions,
 } from "./options/task-definition.ts";
+export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";
 export type { Resources } from "./resources/resources.ts";
 export type { StartupReporter } from "./run/startup.ts";

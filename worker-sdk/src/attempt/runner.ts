@@ -9,13 +9,15 @@ import type {
 } from "../link/messages.ts";
 import type { CompiledOptions, CompiledTask } from "../options/options.ts";
 import type { Totals } from "../run/lifecycle-log.ts";
-import { type RunEnd, RunTrace } from "../tracing/run-trace.ts";
+import { RunTrace } from "../tracing/run-trace.ts";
+import { ungroup } from "./assignment-groups.ts";
 import type { AttemptHost, StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import { withinAttempt } from "./attempt-scope.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
+import { logOutcome, runEnd } from "./outcome-log.ts";
 import { PhaseWatchdog } from "./phase-watchdog.ts";
 
 /** How long a cancelled handler may take before it is reported, when the scheduler names no grace. */
@@ -80,7 +82,7 @@ export class Runner {
   take(groups: readonly AssignmentGroup[]): void {
     const { link, log } = this.#host;
     const accepted: Attempt[] = [];
-    for (const assignment of groups.flatMap(spread)) {
+    for (const assignment of groups.flatMap(ungroup)) {
       const type = this.#types.get(assignment.type);
       const refusal = this.#refusal(assignment, type, accepted.length);
       if (refusal !== undefined || type === undefined) {
@@ -289,41 +291,13 @@ export class Runner {
     const { link } = this.#host;
     const { trace } = attempt;
     trace?.end(runEnd(outcome));
-    const tell = trace?.recording === true;
-    if (trace !== undefined && tell) this.#unacknowledged.set(attempt.id, trace);
-    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0 && !tell) {
+    const notify = trace?.recording === true;
+    if (trace !== undefined && notify) this.#unacknowledged.set(attempt.id, trace);
+    if (outcome.kind === "succeeded" && outcome.warnings.length + cost.phases.length === 0 && !notify) {
       link.sendSuccess(attempt.id, outcome.output, outcome.contentType, cost.runMs);
-    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost, tell });
-    this.#logOutcome(attempt, outcome, cost.runMs);
-  }
-
-  #logOutcome(attempt: Attempt, outcome: Outcome, runMs: number): void {
+    } else link.send({ kind: "result", attemptId: attempt.id, outcome, cost, notify });
     this.totals[outcome.kind === "succeeded" ? "completed" : outcome.kind] += 1;
-    const { attemptId, taskId, type } = attempt.assignment;
-    const fields = {
-      event: outcome.kind === "succeeded" ? "task.completed" : `task.${outcome.kind}`,
-      attempt_id: attemptId,
-      task_id: taskId,
-      task_type: type,
-      run_ms: Math.round(runMs * 1000) / 1000,
-      ...attempt.trace?.fields(),
-    };
-    switch (outcome.kind) {
-      case "succeeded":
-        this.#host.log.info({ ...fields, warnings: outcome.warnings.length }, "task completed");
-        return;
-      case "failed":
-        this.#host.log.info(
-          { ...fields, failure_class: outcome.class, code: outcome.code, error: outcome.message },
-          "task failed",
-        );
-        return;
-      case "cancelled":
-        this.#host.log.info(fields, "task cancelled");
-        return;
-      case "released":
-        this.#host.log.info({ ...fields, reason: outcome.reason }, "task released");
-    }
+    logOutcome(this.#host.log, attempt, outcome, cost.runMs);
   }
 
   #stop(attempt: Attempt, stop: StopRequest, graceMs: number): void {
@@ -355,29 +329,4 @@ export class Runner {
     if (this.#running.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
-}
-
-function spread(group: AssignmentGroup): AssignmentMessage[] {
-  const { common, attemptIds, taskIds, attemptNumbers, payloads, headers } = group;
-  return attemptIds.map((attemptId, index) => ({
-    ...common,
-    attemptId,
-    taskId: taskIds[index] ?? "",
-    attemptNumber: attemptNumbers[index] ?? 0,
-    payload: payloads[index] ?? "",
-    headers: headers.length === 0 ? NO_HEADERS : headersAt(headers, index),
-  }));
-}
-
-const NO_HEADERS: AssignmentMessage["headers"] = Object.freeze({});
-
-function headersAt(columns: AssignmentGroup["headers"], index: number): AssignmentMessage["headers"] {
-  const headers: Record<string, string> = {};
-  for (const { name, values } of columns) headers[name] = values[index] ?? "";
-  return headers;
-}
-
-function runEnd(outcome: Outcome): RunEnd {
-  if (outcome.kind !== "failed") return { outcome: outcome.kind };
-  return { outcome: outcome.kind, error: { type: outcome.code, message: outcome.message } };
 }

@@ -168,7 +168,7 @@ export type ToLink =
       readonly outcome: Outcome;
       readonly cost: Cost;
       /** Main has to be notified of its acknowledgement. */
-      readonly tell: boolean;
+      readonly notify: boolean;
     }
   /** Handlers that were called, each with the milliseconds since its attempt was received. */
   | { readonly kind: "started"; readonly attemptIds: string[]; readonly elapsedMs: number[] }

@@ -286,18 +286,18 @@ export class Connection {
         this.#attempts.revoke(kind.value.attemptId, kind.value.reason);
         return;
       case "resultAcks": {
-        const told: string[] = [];
+        const notified: string[] = [];
         for (const { attemptId, stale, invalid, detail } of kind.value.acks) {
-          const tell = this.#inFlight.get(attemptId)?.tell === true;
+          const notify = this.#inFlight.get(attemptId)?.notify === true;
           this.#attempts.forget(attemptId);
           if (!stale && !invalid) {
-            if (tell) told.push(attemptId);
+            if (notify) notified.push(attemptId);
             continue;
           }
           this.#counters.add("results_refused");
           this.#emit({ kind: "refused", attemptId, stale, detail });
         }
-        if (told.length > 0) this.#emit({ kind: "acknowledged", attemptIds: told });
+        if (notified.length > 0) this.#emit({ kind: "acknowledged", attemptIds: notified });
         this.#shutdown.endWhenAcknowledged();
         return;
       }

@@ -191,7 +191,7 @@ export class AttemptReports {
   }
 
   /** Keeps and sends an outcome. */
-  result({ attemptId, outcome, cost, tell }: Extract<ToLink, { kind: "result" }>): void {
+  result({ attemptId, outcome, cost, notify }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);
     if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
       this.#counters.retries.add(outcome.code);
@@ -201,7 +201,7 @@ export class AttemptReports {
       this.returned(attemptId);
       return;
     }
-    attempt.tell = tell;
+    attempt.notify = notify;
     this.#keep(attempt, encodeResult(attemptId, outcome, cost, this.#peak(attempt)));
   }
 

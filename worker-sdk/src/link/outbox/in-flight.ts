@@ -56,7 +56,7 @@ export interface InFlightAttempt {
   peakRssBytes: number;
   result: UnacknowledgedResult | undefined;
   /** Main has to be notified when the result is acknowledged. */
-  tell: boolean;
+  notify: boolean;
   resultAtMs: number;
   readonly events: EventLog;
 }
@@ -108,7 +108,7 @@ export class InFlightAttempts {
       revoked: false,
       peakRssBytes: 0,
       result: undefined,
-      tell: false,
+      notify: false,
       resultAtMs: nowMs,
       events: { kept: [], sent: 0, sequence: 0 },
     };

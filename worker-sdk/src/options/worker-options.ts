@@ -1,0 +1,117 @@
+import type { Logger, LogLevel } from "../logging/logger.ts";
+import type { StartupReporter } from "../run/startup.ts";
+import type { ConnectionOptions } from "./connection-options.ts";
+import type { FailureClassification, TaskDefinitions } from "./task-definition.ts";
+
+/** The error that ended a worker; given to `onFatal`, and the value of `Worker.closed`. */
+export interface FatalInfo {
+  /** When it happened: `startup`, `run` (no handler ran) or `task` (a handler ran). */
+  readonly phase: string;
+  /** The error: `VerdictError`, `SupersededError`, `LinkError`, ..., or what the program threw. */
+  readonly error: Error;
+}
+
+/**
+ * Options of `Worker`. The option wins over the environment variable, which wins over the default.
+ *
+ * @example
+ * ```ts
+ * const options: WorkerOptions = {
+ *   tasks: { "ocr.page": async (ctx) => recognise(ctx.rawPayload, ctx.signal) },
+ *   queues: ["default", "nightly"],
+ *   concurrency: 4,
+ *   drainTimeoutS: 120,
+ * };
+ * ```
+ */
+export interface WorkerOptions<Inputs = Record<string, unknown>> extends ConnectionOptions {
+  /** Task types that this worker can run, with their handlers: 1 to 1000. */
+  readonly tasks: TaskDefinitions<Inputs>;
+  /**
+   * Readable name, the same for the whole life of the process; 1 to 128 of `A-Z a-z 0-9 . _ -`.
+   * @default `WORKER_ID`, else host name, pid and a random part
+   */
+  readonly id?: string;
+  /**
+   * Pool that the worker belongs to.
+   * @default `MUSTER_POOL`, else none
+   */
+  readonly pool?: string;
+  /**
+   * Labels that tasks may require: at most 64.
+   * @default none
+   */
+  readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * Queues that the worker takes tasks from.
+   * @default `["default"]`
+   */
+  readonly queues?: readonly string[];
+  /**
+   * Slots: attempts that run at once, 1 to 10,000.
+   * @default `WORKER_MAX_CONCURRENCY`, else 1
+   */
+  readonly concurrency?: number;
+  /**
+   * Attempts that are assigned ahead of free slots, 0 to 10,000.
+   * @default 0
+   */
+  readonly prefetch?: number;
+  /**
+   * Resources that are loaded from the start. `worker.resources` has the others.
+   * @default none
+   */
+  readonly resources?: readonly string[];
+  /**
+   * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
+   * @default none
+   */
+  readonly preflight?: (startup: StartupReporter) => unknown;
+  /**
+   * Register timeout in seconds: from the start of the process (with `start()`, from the call) to the first Welcome.
+   * @default `WORKER_REGISTER_TIMEOUT_S`, else 90
+   */
+  readonly registerTimeoutS?: number;
+  /**
+   * Drain timeout in seconds: how long a drain waits for handlers before it aborts them.
+   * @default `WORKER_DRAIN_TIMEOUT_S`, else 30
+   */
+  readonly drainTimeoutS?: number;
+  /**
+   * Seconds after which an open phase is reported as stuck, by phase name.
+   * @default `WORKER_WARN_<PHASE>_S`, else `model_resolve` 30, `model_load` 60, `inference` 60; other phases have no
+   * watchdog
+   */
+  readonly warn?: Readonly<Record<string, number>>;
+  /**
+   * Classifies the error of a handler; `undefined` leaves it to the default.
+   * @default `NonRetryableError` and errors such as `ERR_INVALID_ARG_TYPE` end the task, everything else is retried
+   */
+  readonly classify?: (error: unknown) => FailureClassification | undefined;
+  /**
+   * Logger of the worker; a pino logger fits.
+   * @default standard output with `run()`, none with `start()`
+   */
+  readonly logger?: Logger;
+  /**
+   * Level of the log that `run()` writes.
+   * @default `WORKER_LOG_LEVEL`, else `info`
+   */
+  readonly logLevel?: LogLevel;
+  /**
+   * Address `host:port` of `/livez`, `/readyz` and `/metrics`, which answer while a handler blocks the main loop too.
+   * With port 0 the system chooses one, and the log has it (`worker.http.serving`).
+   * @default `WORKER_HTTP_ADDR`, else none
+   */
+  readonly http?: string;
+  /**
+   * Seconds after which `/livez` fails for a blocked main loop; 0 means never.
+   * @default `WORKER_HTTP_BLOCKED_LIMIT_S`, else 3600
+   */
+  readonly httpBlockedLimitS?: number;
+  /**
+   * Called when an error ends the worker.
+   * @default none
+   */
+  readonly onFatal?: (fatal: FatalInfo) => void;
+}
