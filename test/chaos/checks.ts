@@ -12,7 +12,7 @@ export interface Run {
   readonly at: number;
 }
 
-/** A task that the producer was told is accepted. */
+/** A task whose acceptance the producer received. */
 export interface Accepted {
   readonly key: string;
   readonly taskId: string;
@@ -58,7 +58,7 @@ interface RequeueRow extends Record<string, unknown> {
 }
 
 /**
- * Checks a run after quiescence: what the client was told against what the store has and what the workers
+ * Checks a run after quiescence: what the client received against what the store has and what the workers
  * wrote down.
  *
  * @param silenceMs Lease plus grace: trouble this long before a requeue excuses it.
@@ -164,7 +164,7 @@ export async function check(
   };
 }
 
-/** True when both schedulers were away at the same moment: nobody could renew a lease then. */
+/** True when both schedulers were away at the same moment: no lease could be renewed then. */
 function noSchedulerServed(outages: readonly Outage[]): boolean {
   return outages.some((one) =>
     outages.some(

@@ -13,7 +13,7 @@ export async function makeClasses(store: Store, types: readonly string[]): Promi
   return made.map(({ id }) => id);
 }
 
-/** The store as a scheduler uses it. @param onLost Told of connections that were lost. */
+/** The store as a scheduler uses it. @param onLost Called for connections that were lost. */
 export function openStore(database: BenchDatabase, onLost: (text: string) => void): Store {
   return openPostgresStore({
     url: database.url,

@@ -55,7 +55,7 @@ export async function measureIdleFleet(
   return { server: "muster", steps };
 }
 
-/** The control: a grpc-js server that holds the same streams with the same beats and does nothing with them. */
+/** The control: a grpc-js server that holds the same streams, takes the same heartbeats and does nothing with them. */
 export async function measureBareFleet(cleanup: Cleanup, plan: IdlePlan): Promise<IdleResult> {
   const child = new Child(cleanup, {
     name: "bare server",
@@ -100,7 +100,7 @@ async function climb(
     // What registration made garbage of is gone, and every worker has beaten.
     await sleep(plan.heartbeatMs * 1.2);
     await probed.usage(true);
-    // Beats that came during the collection are answered late; they are not counted.
+    // Heartbeats that came during the collection are answered late; they are not counted.
     await sleep(plan.heartbeatMs * 0.2);
     steps.push(await observe(probed, streams, plan.windowMs, workers, postgresPid));
   }

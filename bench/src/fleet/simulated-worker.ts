@@ -76,7 +76,7 @@ export function emptyTotals(): FleetTotals {
 }
 
 /**
- * A worker's side of the protocol without the worker: says hello, gets ready, beats, accepts. It sends what
+ * A worker's side of the protocol without the worker: sends Hello, gets ready, sends heartbeats, accepts. It sends what
  * the SDK sends, so that the scheduler holds for it what it holds for a real one.
  */
 export class SimulatedWorker {

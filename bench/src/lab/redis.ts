@@ -14,7 +14,7 @@ export interface RedisServer {
   /** Process id of a parent of the server. */
   readonly pid: number;
   readonly version: string;
-  /** How it was told to keep its data. */
+  /** Its persistence settings. */
   readonly persistence: string;
   /** Length of these lists together. */
   lengths(...lists: string[]): Promise<number>;

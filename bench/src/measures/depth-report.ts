@@ -1,5 +1,5 @@
 import type { Sample } from "../report/sample.ts";
-import { judge, medianOf, parameterValues, runsOf, select } from "../report/select.ts";
+import { isMet, medianOf, parameterValues, runsOf, select } from "../report/select.ts";
 import { type Findings, figure, type Target } from "../report/table.ts";
 
 /** Tables, target and chart of depth. */
@@ -86,7 +86,7 @@ function targetsOf(
     return {
       text: `${text}: at most 1.3 times as long with ${deep.toLocaleString("en-US")} waiting as with ${shallow.toLocaleString("en-US")}`,
       measured: figure(ratio),
-      met: judge(ratio, (times) => times <= 1.3),
+      met: isMet(ratio, (times) => times <= 1.3),
     };
   });
 }

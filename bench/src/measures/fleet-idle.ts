@@ -1,6 +1,6 @@
 import { type IdlePlan, type IdleResult, measureBareFleet, measureIdleFleet } from "../fleet/idle.ts";
 import type { Sample } from "../report/sample.ts";
-import { judge, medianOf, parameterValues, runsOf, subjects } from "../report/select.ts";
+import { isMet, medianOf, parameterValues, runsOf, subjects } from "../report/select.ts";
 import { type Findings, figure, type Target } from "../report/table.ts";
 import type { Context, Measure } from "./measure.ts";
 
@@ -8,7 +8,7 @@ const MUSTER = "muster";
 const BARE = "bare grpc-js";
 const KIB = 1_024;
 
-/** A window of three beats, so that each worker counts alike. */
+/** A window of three heartbeat intervals, so that each worker counts alike. */
 const PLAN: IdlePlan = { steps: [1_000, 5_000], heartbeatMs: 5_000, windowMs: 15_000 };
 const QUICK: IdlePlan = { steps: [50], heartbeatMs: 500, windowMs: 500 };
 
@@ -96,12 +96,12 @@ function targetsOf(samples: readonly Sample[], workers: number): Target[] {
     {
       text: "an idle worker's heap above a bare stream's: at most 20 KiB",
       measured: `${figure(above)} KiB`,
-      met: judge(above, (kib) => kib <= 20),
+      met: isMet(above, (kib) => kib <= 20),
     },
     {
       text: `${workers.toLocaleString("en-US")} idle workers: less than a quarter of one core`,
       measured: `${figure(cores * 100)} %`,
-      met: judge(cores, (share) => share < 0.25),
+      met: isMet(cores, (share) => share < 0.25),
     },
   ];
 }

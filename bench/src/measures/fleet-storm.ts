@@ -1,6 +1,6 @@
 import { measureStorm } from "../fleet/storm.ts";
 import type { Sample } from "../report/sample.ts";
-import { judge, medianOf, parameterValues, runsOf } from "../report/select.ts";
+import { isMet, medianOf, parameterValues, runsOf } from "../report/select.ts";
 import { type Findings, figure } from "../report/table.ts";
 import type { Measure } from "./measure.ts";
 
@@ -89,7 +89,7 @@ function report(samples: readonly Sample[]): Findings {
       {
         text: `reconnect storm of ${figure(largest)}: no failed submit, no task run twice`,
         measured: `${worst("submits_failed")} and ${worst("tasks_rerun")}`,
-        met: judge(worst("submits_failed") + worst("tasks_rerun"), (count) => count === 0),
+        met: isMet(worst("submits_failed") + worst("tasks_rerun"), (count) => count === 0),
       },
     ],
     charts: [],

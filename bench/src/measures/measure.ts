@@ -21,7 +21,7 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Keeps a sample. */
   record(sample: Omit<Sample, "measure">): void;
-  /** Tells the person at the terminal what is going on. */
+  /** Prints progress to the terminal. */
   say(text: string): void;
 }
 

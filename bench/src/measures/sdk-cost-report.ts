@@ -1,5 +1,5 @@
 import type { Sample } from "../report/sample.ts";
-import { judge, medianOf, runsOf, select, subjects } from "../report/select.ts";
+import { isMet, medianOf, runsOf, select, subjects } from "../report/select.ts";
 import { median } from "../report/statistics.ts";
 import { type Findings, figure, type Table, type Target } from "../report/table.ts";
 import { VARIANTS } from "./sdk-cost.ts";
@@ -67,7 +67,7 @@ function targetsOf(drains: readonly Sample[]): Target[] {
     return {
       text: `${text}: rates within 15 % of each other`,
       measured: Number.isFinite(measured) ? figure(measured) : undefined,
-      met: judge(measured, (share) => Math.abs(1 - share) <= WITHIN),
+      met: isMet(measured, (share) => Math.abs(1 - share) <= WITHIN),
     };
   });
 }

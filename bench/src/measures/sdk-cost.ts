@@ -15,11 +15,11 @@ const TASKS = 50_000;
 const WARM_UP = 5_000;
 const QUICK_TASKS = 200;
 
-/** How long an idle worker is watched, milliseconds: four beats. */
+/** How long an idle worker is watched, milliseconds: four heartbeat intervals. */
 const REST_MS = 20_000;
 const QUICK_REST_MS = 300;
 
-/** How often somebody asks while the drain goes on, milliseconds. */
+/** Interval of the explanations that are asked for during the drain, milliseconds. */
 const ASK_EVERY_MS = 50;
 
 /** What is switched or changed; the first one is what the others are compared with. */
@@ -29,7 +29,7 @@ export interface Variant {
   readonly plan: StackPlan;
   /** Explanations are asked for during the drain. */
   readonly explain?: boolean;
-  /** Somebody follows the feed of events. */
+  /** A client follows the feed of events. */
   readonly watch?: boolean;
   /** Scheduler and worker export spans. */
   readonly tracing?: boolean;
@@ -119,7 +119,7 @@ function tracingTo(sink: TraceSink): Record<string, string> {
   };
 }
 
-/** Asks why a task does not move, as people and dashboards do; answers how often. */
+/** Asks for explanations of a task, as dashboards do; returns how many it got. */
 async function askForExplanations(stack: Stack, signal: AbortSignal): Promise<number> {
   const { tasks } = await stack.client.tasks.listTasks({ pageSize: 100 });
   let asked = 0;

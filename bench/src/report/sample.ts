@@ -4,7 +4,7 @@ import type { Machine } from "./machine.ts";
 export interface Sample {
   /** Name of the measure, for example `throughput`. */
   readonly measure: string;
-  /** Which part of the measure, for example `drain`; tells samples of different kinds apart. */
+  /** Which part of the measure, for example `drain`; distinguishes samples of different kinds. */
   readonly part: string;
   /** Key of the system or of the variant. */
   readonly subject: string;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Sample } from "./sample.ts";
-import { judge, medianOf, parameterValues, runsOf, select, subjects } from "./select.ts";
+import { isMet, medianOf, parameterValues, runsOf, select, subjects } from "./select.ts";
 
 function sample(part: string, subject: string, run: number, workers: number, ms: number): Sample {
   return { measure: "m", part, subject, run, parameters: { workers }, values: { ms } };
@@ -35,17 +35,17 @@ describe("samples", () => {
     assert.equal(runsOf(SAMPLES, { subject: "bare" }), 1);
   });
 
-  it("judge nothing without a figure", () => {
+  it("isMet nothing without a figure", () => {
     assert.equal(
-      judge(1, (value) => value < 2),
+      isMet(1, (value) => value < 2),
       true,
     );
     assert.equal(
-      judge(3, (value) => value < 2),
+      isMet(3, (value) => value < 2),
       false,
     );
     assert.equal(
-      judge(Number.NaN, () => true),
+      isMet(Number.NaN, () => true),
       undefined,
     );
   });

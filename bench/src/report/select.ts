@@ -40,6 +40,6 @@ export function runsOf(samples: readonly Sample[], wanted: Selection = {}): numb
 }
 
 /** `at most` and its kin: met when there is a figure and it holds. */
-export function judge(measured: number, holds: (measured: number) => boolean): boolean | undefined {
+export function isMet(measured: number, holds: (measured: number) => boolean): boolean | undefined {
   return Number.isFinite(measured) ? holds(measured) : undefined;
 }

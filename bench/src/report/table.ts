@@ -21,7 +21,7 @@ export interface Chart {
   readonly kind: "bars" | "lines";
   readonly x: { readonly field: string; readonly title: string; readonly scale?: "linear" | "log" };
   readonly y: { readonly field: string; readonly title: string; readonly scale?: "linear" | "log" };
-  /** Field that tells the series apart. */
+  /** Field that distinguishes the series. */
   readonly series?: string;
   readonly rows: readonly Readonly<Record<string, string | number>>[];
 }

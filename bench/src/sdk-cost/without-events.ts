@@ -1,7 +1,7 @@
 import pg from "pg";
 
 // Preloaded into a scheduler with --import: its statements append no events. There is no such setting, for events
-// are part of the record; this is what tells what they cost. An insert into the feed becomes a query, which
+// are part of the record; this variant shows what they cost. An insert into the feed becomes a query, which
 // PostgreSQL does not run when nothing refers to it.
 
 const APPEND = /insert into event \([^)]*\)\s*select/g;

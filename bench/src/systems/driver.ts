@@ -1,4 +1,4 @@
-/** What a system is told, the same for its producer and its workers. */
+/** Options of a system, the same for its producer and its workers. */
 export interface DriverOptions {
   /** Database URL, Redis URL, or scheduler address. */
   readonly target: string;
@@ -8,7 +8,7 @@ export interface DriverOptions {
 
 /** The payload of every task, for every system: JSON of the wanted size. */
 export interface Payload {
-  /** When it was submitted, on the clock of `monotonicMs`; 0 when nobody asks. */
+  /** When it was submitted, on the clock of `monotonicMs`; 0 when it is not recorded. */
   readonly at: number;
   readonly pad: string;
 }

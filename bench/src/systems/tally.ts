@@ -14,7 +14,7 @@ export class Tally {
     this.#latencies = [];
   }
 
-  /** To be called as a handler begins. The clock is read only when somebody asks. */
+  /** Called when a handler begins. Reads the clock only when times are recorded. */
   readonly onStart = (payload: Payload): void => {
     this.#count++;
     if (this.#count > 1 && payload.at === 0) return;

@@ -188,7 +188,7 @@ export class Stack {
     return rate;
   }
 
-  /** No task is given out until `drain`. */
+  /** No task is assigned until `drain`. */
   async hold(): Promise<void> {
     for (const client of this.#clients) await client.fleet.pauseQueue({ queue: QUEUE, reason: "bench" });
   }

@@ -1,6 +1,6 @@
 import pg from "pg";
 
-/** A session of somebody else that holds a lock in the database. */
+/** A session of another application that holds a lock in the database. */
 export interface Locker {
   readonly pid: number;
   /** Asks from within, where its own lock is not in the way. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Reason } from "@muster/protocol";
 
-/** What a reason has to say for a person who knows nothing else. */
+/** What a reason must contain to be enough by itself. */
 export interface ExpectedReason {
   /** The one sentence. */
   readonly summary: RegExp;
@@ -13,7 +13,7 @@ export interface ExpectedReason {
   readonly since?: boolean;
 }
 
-/** Names of code that got into a sentence for people. */
+/** Values of code that a sentence must not contain. */
 const SLIP = /undefined|NaN|\[object|null\b|\$\{/;
 
 /** Fails unless the reason says all of it; the error has the whole reason and everything that it lacks. */
@@ -30,9 +30,9 @@ export function assertReason(
   }
   if (since && reason.since === undefined) lacks.push("since when");
   const text = shown(reason);
-  if (SLIP.test(`${reason.summary} ${reason.remedy}`)) lacks.push("words for people only");
+  if (SLIP.test(`${reason.summary} ${reason.remedy}`)) lacks.push("a sentence without values of code");
   for (const { key, source } of reason.evidence) if (source === "") lacks.push(`the source of ${key}`);
-  assert.deepEqual(lacks, [], `it does not say ${lacks.join(", ")}:\n${text}`);
+  assert.deepEqual(lacks, [], `the reason lacks ${lacks.join(", ")}:\n${text}`);
 }
 
 /** `LOST`: which process, when it was last heard of, what became of what it held. */
@@ -50,7 +50,7 @@ export function lost({ pid }: { readonly pid: number | undefined }, held: string
   };
 }
 
-/** `SUSPECT`, by its stream or its beats: how long it is waited for, and what happens then. */
+/** `SUSPECT`, by its stream or its heartbeats: how long it may stay away, and what happens then. */
 export function suspect({ pid }: { readonly pid: number | undefined }): ExpectedReason {
   return {
     summary: /^its (stream dropped|beats stopped); the last beat came .+ ago; it is given up in .+$/,

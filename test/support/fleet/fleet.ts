@@ -375,7 +375,7 @@ function assertOrder(events: readonly Event[]): void {
       assert.ok(next > epoch, `attempts not in order: ${shown}`);
       epoch = next;
     }
-    // Accepted after the deadline, and nobody else had been assigned the task.
+    // Accepted after the deadline, before the task was assigned again.
     if (name === "accepted" && at < 0 && attemptId === lapsed) at = 0;
     lapsed = name === "requeued:unaccepted" ? attemptId : name === "assigned" ? "" : lapsed;
     if (rank >= 0) {

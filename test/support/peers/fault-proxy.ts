@@ -70,7 +70,7 @@ export class FaultProxy {
     return this.#dials;
   }
 
-  /** Dials that were turned away. */
+  /** Dials that were rejected. */
   get refusals(): number {
     return this.#refused;
   }
@@ -104,7 +104,7 @@ export class FaultProxy {
     for (const pair of this.#pairs) hold(pair);
   }
 
-  /** Lets `count` more connections through and turns away those after them, until `heal`. */
+  /** Lets `count` more connections through and rejects those after them, until `heal`. */
   admit(count: number): void {
     this.#admitting = count;
   }
@@ -137,7 +137,7 @@ export class FaultProxy {
     for (const pair of this.#pairs) release(pair);
   }
 
-  /** Resolves when the number of dials turned away has reached `count`. */
+  /** Resolves when the number of rejected dials has reached `count`. */
   async refused(count: number): Promise<void> {
     while (this.#refused < count) {
       await new Promise<void>((resolve) => this.#waiters.add(resolve));

@@ -161,7 +161,7 @@ export class RawStream {
     return this.received.flatMap((message) => valueIf(message, kind) ?? []);
   }
 
-  /** Kinds in the order in which they came, without beats. */
+  /** Kinds in the order in which they came, without heartbeats. */
   kinds(): string[] {
     return this.received.map((kind) => kind.case ?? "unknown").filter((name) => name !== "heartbeat");
   }

@@ -51,7 +51,7 @@ export interface RawWorkerOptions {
   readonly hello?: HelloFields;
   /** False: the test answers assignments itself. */
   readonly autoAccept?: boolean;
-  /** False: the test beats itself. */
+  /** False: the test sends heartbeats itself. */
   readonly beat?: boolean;
   /** Bytes that the scheduler may send before the worker reads; HTTP/2's default is 65,535. */
   readonly windowBytes?: number;
@@ -73,7 +73,7 @@ export class RawWorker {
   #sequence = 0n;
   #over = false;
 
-  /** Opens a stream and says nothing yet. @param address `host:port`. */
+  /** Opens a stream and sends nothing yet. @param address `host:port`. */
   constructor(address: string, options: RawWorkerOptions = {}) {
     this.#options = options;
     this.sessionId = options.sessionId ?? randomUUID();
@@ -94,7 +94,7 @@ export class RawWorker {
       metadata,
     );
     this.#call.on("data", (bytes: Buffer) => this.#take(fromBinary(SchedulerMessageSchema, bytes)));
-    // The status event tells the same.
+    // The status event has the same.
     this.#call.on("error", () => undefined);
     this.ended = new Promise((resolve) => {
       this.#call.on("status", (end: StatusObject) => {
@@ -107,7 +107,7 @@ export class RawWorker {
     open.add(this);
   }
 
-  /** Opens a stream, says hello and returns when the Welcome has come. */
+  /** Opens a stream, sends Hello and returns when the Welcome has come. */
   static async connect(address: string, options: RawWorkerOptions = {}): Promise<RawWorker> {
     const worker = new RawWorker(address, options);
     worker.hello();
@@ -187,7 +187,7 @@ export class RawWorker {
           : "in time";
         throw new Error(`${this.workerId} did not receive ${kind} ${why}; came: ${this.kinds().join(", ")}`);
       }
-      await this.#news(left);
+      await this.#nextMessage(left);
     }
   }
 
@@ -213,7 +213,7 @@ export class RawWorker {
     return this.received.map(({ kind }) => kind.case ?? "unknown").filter((name) => name !== "heartbeatAck");
   }
 
-  /** Stops beating; the stream stays. */
+  /** Stops sending heartbeats; the stream stays. */
   silence(): void {
     clearInterval(this.#timer);
   }
@@ -253,7 +253,7 @@ export class RawWorker {
     for (const watcher of this.#watchers) watcher();
   }
 
-  #news(withinMs: number): Promise<void> {
+  #nextMessage(withinMs: number): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);

@@ -12,7 +12,7 @@ function isOf(pid: string, mark: string): boolean {
     try {
       return look().includes(mark);
     } catch {
-      // It ended in the meantime, or belongs to somebody else.
+      // It ended in the meantime, or belongs to another account.
       return false;
     }
   });

@@ -178,7 +178,7 @@ const running = new Set<Program>();
 /** What was wrong with lines of any program so far. */
 const lineFaults = new Set<string>();
 
-/** A look at what is about to be killed. */
+/** A check of what is about to be killed. */
 type LastLook = () => Promise<void>;
 
 const lastLooks: LastLook[] = [];
@@ -188,7 +188,7 @@ export function beforeKillAll(look: LastLook): void {
   lastLooks.push(look);
 }
 
-/** Kills what a failed test left behind; call it in an `after` hook. Fails when a last look does, after the kill. */
+/** Kills what a failed test left behind; call it in an `after` hook. Fails when a last check does, after the kill. */
 export async function killAll(): Promise<void> {
   const looks = await Promise.allSettled(lastLooks.map((look) => look()));
   await Promise.all(

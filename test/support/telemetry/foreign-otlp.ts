@@ -5,7 +5,7 @@ import { exportTo, millis, type Protocol, type ReceivedSpan, shown } from "./otl
 /** Longest wait for what is exported. */
 const ARRIVE_MS = 20_000;
 
-/** How often metrics are pushed; the standard's minute is for people. */
+/** How often metrics are pushed; the standard's minute is too long for a test. */
 const PUSH_MS = 250;
 
 /** The latest of a series. Histograms have their count as the value. */

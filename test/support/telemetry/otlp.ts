@@ -33,7 +33,7 @@ export interface ReceivedSpan {
   readonly message: string;
 }
 
-/** How a process is told to export. */
+/** Environment of a process that exports. */
 export type Protocol = "grpc" | "http/protobuf" | "http/json";
 
 /** What an export of metrics says of its process. */
@@ -179,7 +179,7 @@ export function exportTo(endpoint: string, serviceName: string, protocol: Protoc
   };
 }
 
-/** One line of a span, for people. */
+/** One line of a span, for the message of a failed test. */
 export function shown(span: ReceivedSpan): string {
   const { service, name, spanId, parentSpanId, startMs, endMs, failed } = span;
   return `${span.traceId.slice(0, 6)} ${spanId} < ${parentSpanId || "root"} ${service}: ${name} ${(endMs - startMs).toFixed(1)} ms${failed ? ` FAILED ${span.message}` : ""}`;

@@ -24,7 +24,7 @@ export function assertTree(spans: readonly ReceivedSpan[], parent = ""): void {
     if (span.parentSpanId === parent) continue;
     const above = byId.get(span.parentSpanId);
     assert.ok(above, `${shown(span)} is an orphan:\n${tree}`);
-    // What the scheduler writes for a worker begins when the news of it arrived.
+    // A span that the scheduler writes for a worker begins when the worker's report arrived.
     const slack = above.attributes["muster.reported_by"] === "scheduler" ? GAP_MS : CLOCK_MS;
     assert.ok(span.startMs >= above.startMs - slack, `${shown(span)} begins before ${shown(above)}`);
   }

@@ -19,7 +19,7 @@ const CODES: Readonly<Record<string, readonly string[]>> = {
   cancelled: ["CANCELLED"],
 };
 
-/** A stuck phase is told by its elapsed time, and both clocks are read within the same look. */
+/** A stuck phase is reported by its elapsed time, and both clocks are read within the same look. */
 const ROUNDING_MS = 5;
 
 /** What is said of a task against its row. */

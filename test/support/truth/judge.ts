@@ -122,7 +122,7 @@ export function heldBy({ look }: Context, sessionId: number): readonly TaskFact[
   return after.filter(({ state }) => state === "assigned" || state === "running");
 }
 
-/** Beats renew these all the time. */
+/** Heartbeats renew these all the time. */
 function whatLasts({ heartbeatMs: _, leaseUntilMs: __, ...session }: SessionFact): unknown {
   return session;
 }

@@ -42,7 +42,7 @@ export function readCommands(): Commands {
   return commands;
 }
 
-/** Names of code that got into a sentence for people. */
+/** Values of code that a sentence must not contain. */
 const SLIP = /\bundefined\b|\bNaN\b|\[object|\bnull\b|\$\{|Invalid Date/;
 
 const NOUNS =
@@ -73,7 +73,7 @@ const COMMAND = /\bmuster ([a-z]+)(?: (?:(?!--)([^\s;,)`]+)))?(?: (?!--)([^\s;,)
 /** Words that stand for an id of the reader's own choice. */
 const PLACEHOLDER = /^(?:[A-Z]+|queue:[A-Z]+|worker:[A-Z]+)$/;
 
-/** Sentences for people: no slips, no wrong plurals, moments that can be, commands that exist. */
+/** Sentences: no values of code, no wrong plurals, possible times, existing commands. */
 export function judgeWords(
   context: Context,
   subject: string,
@@ -83,7 +83,7 @@ export function judgeWords(
   const { code, summary, remedy, evidence } = reason;
   for (const text of [summary, remedy]) {
     const slip = SLIP.exec(text)?.[0];
-    if (slip !== undefined) add("words", subject, `${code}: ${text}`, `${slip} is no word for people`);
+    if (slip !== undefined) add("words", subject, `${code}: ${text}`, `${slip} is a value of code`);
     // What others wrote (errors, names) may hold anything; it comes behind a colon or in brackets.
     const plural = PLURALS.map((pattern) => pattern.exec(text)?.[0]).find((hit) => hit !== undefined);
     if (plural !== undefined) add("plural", subject, `${code}: ${text}`, `"${plural}" is no English`);

@@ -19,7 +19,7 @@ if (!isMainThread && env.HANG_FILE) {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
         return;
       case "open":
-        // A system call that never returns: nobody opens the other end.
+        // A system call that never returns: the other end is never opened.
         openSync(`${file}.fifo`, "r");
         return;
       case "throw":
