@@ -1,3 +1,4 @@
+// Composition root of a scheduler: makes its parts, starts them, and stops them in order.
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { announceLeaseMs, Duties } from "./background/background-services.ts";
@@ -7,8 +8,7 @@ import { measureLevels, SeenLabels } from "./background/gauges.ts";
 import { type Clock, holding, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config/config.ts";
 import { Descriptors } from "./descriptors.ts";
-import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
-import { isAbsence } from "./domain/errors.ts";
+import { createDispatch } from "./dispatch/dispatch.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Diagnoser } from "./queries/diagnoser.ts";
@@ -20,29 +20,22 @@ import { TlsFiles } from "./rpc/connections/tls-files.ts";
 import { Auth } from "./rpc/server/auth.ts";
 import { Calls } from "./rpc/server/calls.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/server/grpc-server.ts";
-import { guarded } from "./rpc/server/guarded.ts";
-import { fleetService } from "./rpc/services/fleet-service.ts";
-import { taskService } from "./rpc/services/task-service.ts";
-import { workerService } from "./rpc/services/worker-service.ts";
+import { createServices } from "./rpc/services/services.ts";
 import { StreamRejector } from "./rpc/streams/stream-rejector.ts";
+import { reachable, shown } from "./start/addresses.ts";
+import { prepareDatabase, readMissingMigrations } from "./start/prepare.ts";
+import { TimeLimit } from "./start/time-limit.ts";
+import { whenUsable } from "./start/when-usable.ts";
 import { openPostgresStore } from "./store/postgres/postgres-store.ts";
-import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logs/logger.ts";
 import { DatabaseMeasures } from "./telemetry/metrics/database-measures.ts";
 import { HistogramProducer } from "./telemetry/metrics/histogram-producer.ts";
 import { declareMetrics } from "./telemetry/metrics/metrics.ts";
 import { SCOPE, startTelemetry } from "./telemetry/otel.ts";
 import { VERSION } from "./version.ts";
-import { whenUsable } from "./when-usable.ts";
 
-/** What telemetry gets for its last export however long the rest of the stop took, milliseconds. */
+/** Time for the last export of telemetry, however long the rest of the stop took, milliseconds. */
 const TELEMETRY_STOP_MS = 1_000;
-
-/** A look at the schema that takes longer failed, milliseconds. */
-const SCHEMA_WITHIN_MS = 2_000;
-
-/** Says that a step of the stop was not done in time. */
-const LATE = Symbol("late");
 
 /** A running scheduler. */
 export interface Scheduler {
@@ -50,13 +43,13 @@ export interface Scheduler {
   readonly grpcAddress: Address;
   readonly httpAddress: Address;
   /**
-   * Takes an exception or a rejection that nothing caught, when a call is to blame for it: that call ends, the others
-   * go on. To be asked within the process's handler of such. False for one that no call is to blame for.
+   * Takes an exception or a rejection that nothing caught, when a call caused it: that call ends, the others go on.
+   * Must be called within the process's handler of uncaught errors. False for an error that no call caused.
    */
   takeFault(error: unknown): boolean;
   /**
-   * Ends in an orderly way: no new work, results under way are committed, streams are told. What does not end within the
-   * time for the stop is left. Safe to call twice.
+   * Stops in order: takes no new work, commits the results that have arrived, ends the streams. Steps that do not end
+   * within the time for the stop are left. Safe to call twice.
    */
   stop(): Promise<void>;
   /** Reads the certificate files again. */
@@ -72,7 +65,7 @@ export interface Scheduler {
 export async function startScheduler(options: {
   config: Config;
   databaseUrl: string;
-  /** Where the variables of libpq are looked up; nowhere by default. */
+  /** Variables of libpq; none by default. */
   env?: Readonly<Record<string, string | undefined>>;
   log: Logger;
   clock?: Clock;
@@ -125,7 +118,7 @@ export async function startScheduler(options: {
     clock,
     log,
     onChange: (available) => {
-      tellServing();
+      updateServing();
       duties.databaseChanged(available);
       if (available) dispatch.committer.tryNow();
     },
@@ -140,7 +133,7 @@ export async function startScheduler(options: {
     scheduler,
     onLook: async () => {
       await health.ready();
-      tellServing();
+      updateServing();
     },
   });
   const health = new Health({
@@ -153,10 +146,10 @@ export async function startScheduler(options: {
       http: started.http && shown(started.http.address),
     }),
     listening: () => measures.listening,
-    missingMigrations: () => answeredInTime(store.missingMigrations(), clock),
+    missingMigrations: () => readMissingMigrations(store, clock),
   });
   const calls = new Calls(log, dispatch.counters);
-  const tellServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
+  const updateServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
   const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
   const seen = new SeenLabels();
   declareMetrics(telemetry.meter, histograms, {
@@ -176,7 +169,11 @@ export async function startScheduler(options: {
   });
   try {
     const waiting = { clock, log, signal: options.signal };
-    await whenUsable(() => prepare(store, dispatch, scheduler, config, log), waiting);
+    const limits = {
+      announceLeaseMs: announceLeaseMs(config),
+      maxConnections: config.databaseConnections,
+    };
+    await whenUsable(() => prepareDatabase({ store, dispatch, log }, scheduler, limits), waiting);
     const explainer = new Explainer({
       ...dispatch,
       store,
@@ -189,7 +186,6 @@ export async function startScheduler(options: {
       watch: config.watch,
       acceptDeadlineMs: config.leases.acceptDeadlineMs,
     });
-    const run = <T>(work: () => Promise<T>) => database.run(work);
     const diagnoser = new Diagnoser({
       ...dispatch,
       store,
@@ -202,27 +198,21 @@ export async function startScheduler(options: {
     });
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
     const workers = new WorkerList({ store, fleet: dispatch.fleet });
-    const parts = { ...dispatch, store, explainer, diagnoser, overview, workers };
     const { watchHeartbeatMs, maxAgeMs, maxAgeGraceMs } = config.connections;
-    const watchLimits = {
-      heartbeatMs: watchHeartbeatMs,
-      maxAgeMs: maxAgeMs === 0 ? 0 : maxAgeMs + maxAgeGraceMs,
-    };
-    const pageBytes = config.sizes.maxMessageBytes / 2;
-    const services = {
-      ...parts,
-      sizes: config.sizes,
-      pageBytes,
-      watchLimits,
-      stopping: stopping.signal,
-    };
-    const task = guarded(taskService(services), new Set(["watchTask", "explainTask"] as const), run);
-    const fleet = guarded(
-      fleetService(services),
-      new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),
-      run,
+    const services = createServices(
+      {
+        ...dispatch,
+        ...{ store, explainer, diagnoser, overview, workers },
+        sizes: config.sizes,
+        pageBytes: config.sizes.maxMessageBytes / 2,
+        watchLimits: {
+          heartbeatMs: watchHeartbeatMs,
+          maxAgeMs: maxAgeMs === 0 ? 0 : maxAgeMs + maxAgeGraceMs,
+        },
+        stopping: stopping.signal,
+      },
+      database,
     );
-    const worker = guarded(workerService(services), new Set<never>(), run);
     const auth = new Auth(config.token);
     const tls = config.tls && (await TlsFiles.open(config.tls, { log, clock }));
     started.tls = tls;
@@ -237,15 +227,15 @@ export async function startScheduler(options: {
       health,
       grpcAddress: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       scrape: () => telemetry.scrape(),
-      task,
-      fleet,
+      task: services.task,
+      fleet: services.fleet,
     });
     started.grpc = await startGrpcServer({
       listening,
       config,
       auth,
       calls,
-      handlers: { worker, task, fleet },
+      handlers: services,
       stopping: stopping.signal,
       stream: {
         ...dispatch,
@@ -309,83 +299,29 @@ export async function startScheduler(options: {
     log.info("scheduler.stopping", { scheduler_id: id, streams: dispatch.registry.size });
     stopping.abort();
     grpc.setServing(false);
-    const deadline = clock.monotonic() + config.stopTimeoutMs;
-    const left = () => Math.max(0, deadline - clock.monotonic());
-    const unfinished: string[] = [];
-    /** Waits for what needs the database, which may be frozen, no longer than the stop may take. */
-    const within = async (step: string, work: Promise<unknown>) => {
-      const done = new AbortController();
-      const late = clock.sleep(left(), done.signal).then(() => LATE);
-      if ((await Promise.race([work, late]).finally(() => done.abort())) === LATE) unfinished.push(step);
-    };
-    await within("submits", dispatch.submitter.idle());
-    await within("assignments", dispatch.dispatcher.stop());
-    await within("results", dispatch.committer.idle());
+    const limit = new TimeLimit(clock, config.stopTimeoutMs);
+    await limit.within("submits", dispatch.submitter.idle());
+    await limit.within("assignments", dispatch.dispatcher.stop());
+    await limit.within("results", dispatch.committer.idle());
     dispatch.committer.stop();
     dispatch.sessions.closeAll();
-    await Promise.all([grpc.stop(Math.min(left(), 2_000)), http.stop(Math.min(left(), 2_000))]);
-    await within("loops", duties.stop());
-    await within("refusals", dispatch.rejectedWorkers.stop());
-    await within("events", dispatch.journal.stop());
-    await within("traces", dispatch.traces.stop());
+    await Promise.all([grpc.stop(Math.min(limit.leftMs, 2_000)), http.stop(Math.min(limit.leftMs, 2_000))]);
+    await limit.within("loops", duties.stop());
+    await limit.within("refusals", dispatch.rejectedWorkers.stop());
+    await limit.within("events", dispatch.journal.stop());
+    await limit.within("traces", dispatch.traces.stop());
     try {
-      await within("sign-off", store.retire(id));
+      await limit.within("sign-off", store.retire(id));
     } catch (error) {
       log.warn("scheduler.not_retired", { error });
     }
-    if (unfinished.length > 0)
-      log.warn("scheduler.stop_cut_short", { unfinished, stop_timeout_ms: config.stopTimeoutMs });
+    if (limit.unfinished.length > 0)
+      log.warn("scheduler.stop_cut_short", {
+        unfinished: limit.unfinished,
+        stop_timeout_ms: config.stopTimeoutMs,
+      });
     await store.close();
-    await telemetry.stop(Math.max(left(), TELEMETRY_STOP_MS));
+    await telemetry.stop(Math.max(limit.leftMs, TELEMETRY_STOP_MS));
     log.info("scheduler.stopped", { scheduler_id: id });
   }
-}
-
-/** The loop that looks at the database must not wait for one that froze in the middle of another question. */
-async function answeredInTime<T>(answer: Promise<T>, clock: Clock): Promise<T> {
-  const done = new AbortController();
-  const late = clock.sleep(SCHEMA_WITHIN_MS, done.signal).then(() => "late" as const);
-  const first = await Promise.race([answer, late]).finally(() => done.abort());
-  if (first === "late") throw new Error(`the database has not answered for ${SCHEMA_WITHIN_MS} ms`);
-  return first;
-}
-
-async function prepare(
-  store: Store,
-  dispatch: Dispatch,
-  scheduler: { id: string; address: string; version: string },
-  config: Config,
-  log: Logger,
-): Promise<void> {
-  try {
-    // A backup that is in the way of it is told of by the loop that tries again.
-    await store.ensurePartitions();
-  } catch (error) {
-    if (isAbsence(error)) throw error;
-    // Rows land in the default partitions meanwhile.
-    log.error("loop.failed", { loop: "partitions", error });
-  }
-  await store.openHot();
-  const shortage = await store.connectionShortage();
-  if (shortage)
-    log.warn("database.few_connections", {
-      limit: shortage.limit,
-      used: shortage.used,
-      left: shortage.left,
-      most: config.databaseConnections,
-      message: `${shortage.says}: ${shortage.remedy}`,
-    });
-  await store.announce(scheduler, announceLeaseMs(config));
-  dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
-  await dispatch.classes.learn();
-}
-
-/** Where others find what listens on every address. */
-function reachable(address: Address): Address {
-  return address.host === "0.0.0.0" || address.host === "::" ? { ...address, host: hostname() } : address;
-}
-
-/** `host:port` as people write it. */
-export function shown({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -4,8 +4,13 @@ import { durationFromMs } from "../convert/values/time.ts";
 import { toLaunchExit, toLaunchReport } from "../convert/workers/launch.ts";
 import type { Handlers } from "../server/handlers.ts";
 
-/** Handlers of WorkerService's calls for supervisors; its stream is served apart. */
-export function workerService({ launches }: { launches: Launches }): Handlers<typeof WorkerService> {
+/** Parts that WorkerService uses. */
+export interface WorkerServiceParts {
+  readonly launches: Launches;
+}
+
+/** Handlers of WorkerService's calls for supervisors; rpc/streams serves its stream. */
+export function workerService({ launches }: WorkerServiceParts): Handlers<typeof WorkerService> {
   return {
     async reportLaunch(request) {
       await launches.report(toLaunchReport(request));

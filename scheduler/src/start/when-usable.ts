@@ -1,8 +1,8 @@
-import { type Clock, holding } from "./clock.ts";
-import { conditionRemedy, isLasting } from "./domain/database/database-condition.ts";
-import { DatabaseUnavailableError } from "./domain/errors.ts";
-import type { Logger } from "./telemetry/logs/logger.ts";
-import { isTold } from "./telemetry/metrics/growing.ts";
+import { type Clock, holding } from "../clock.ts";
+import { conditionRemedy, isLasting } from "../domain/database/database-condition.ts";
+import { DatabaseUnavailableError } from "../domain/errors.ts";
+import type { Logger } from "../telemetry/logs/logger.ts";
+import { isTold } from "../telemetry/metrics/growing.ts";
 
 /** Waits between tries, doubling up to the last, milliseconds. */
 const FIRST_WAIT_MS = 250;
