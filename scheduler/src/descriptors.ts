@@ -23,7 +23,7 @@ const LAST = 12;
 /** How many file descriptors this process has, and how many it may have. */
 export interface DescriptorUse {
   readonly used: number;
-  /** Undefined where the system does not tell. */
+  /** Undefined where the system does not report it. */
   readonly limit: number | undefined;
 }
 
@@ -69,7 +69,7 @@ export class Descriptors {
     return { used: this.#counted + this.#since, limit: this.#limit };
   }
 
-  /** Connections that there is still room for; infinite where no limit is known. */
+  /** Connections that can still be opened; infinite where no limit is known. */
   get room(): number {
     return this.#limit === undefined ? Number.POSITIVE_INFINITY : this.#limit - this.#reserve - this.use.used;
   }
@@ -79,7 +79,7 @@ export class Descriptors {
     return this.room <= 0;
   }
 
-  /** Not even a refusal can be told. */
+  /** Too few are left even to answer with an error. */
   get exhausted(): boolean {
     return this.#limit !== undefined && this.use.used >= this.#limit - LAST;
   }

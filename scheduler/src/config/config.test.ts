@@ -117,7 +117,7 @@ describe("configuration", () => {
     assert.equal(load(["--data-dir", "sub"]).dataDir, "/here/sub");
   });
 
-  it("writes for people on a terminal, and JSON elsewhere", () => {
+  it("writes readable lines on a terminal, and JSON elsewhere", () => {
     assert.equal(load([], {}, { ...HERE, isTerminal: true }).logPretty, true);
     assert.equal(load(["--log-format", "json"], {}, { ...HERE, isTerminal: true }).logPretty, false);
     assert.equal(load(["--log-format", "pretty"]).logPretty, true);

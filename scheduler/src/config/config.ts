@@ -12,7 +12,7 @@ import { LOG_LEVELS, type LogLevel } from "../telemetry/logs/logger.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 
-/** Everything a scheduler can be told, checked and frozen. */
+/** The configuration of a scheduler, checked and frozen. */
 export interface Config {
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl: string | undefined;
@@ -29,7 +29,7 @@ export interface Config {
   readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
   readonly connections: {
-    /** An open gRPC connection is asked this often whether it lives. */
+    /** Interval of keepalive pings on an open gRPC connection. */
     readonly keepaliveMs: number;
     /** After this a gRPC connection takes no new calls; 0: never. */
     readonly maxAgeMs: number;
@@ -52,7 +52,7 @@ export interface Config {
   /** Every setting as it may be shown, with where its value comes from. */
   readonly settings: readonly EffectiveSetting[];
   readonly exports: Exports;
-  /** Pairs of queue and type that metrics tell apart. */
+  /** Pairs of queue and type that have labels of their own in metrics. */
   readonly metricLabelSets: number;
 }
 

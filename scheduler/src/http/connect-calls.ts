@@ -72,7 +72,7 @@ async function serve(
     const answered = await handler(universalRequestFromNodeRequest(body, response, undefined, undefined));
     await universalResponseToNodeResponse(answered, response);
   } catch (error) {
-    // The caller is gone, which is no fault of ours; there is nobody to tell.
+    // The caller is gone, which is no fault of the scheduler; no answer can reach it.
     if (response.destroyed || ConnectError.from(error).code === Code.Aborted) return;
     calls.report(handler.method.name, error);
     abandon(response);

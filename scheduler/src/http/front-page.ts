@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { VERSION } from "../version.ts";
 
-/** What `GET /` says. */
+/** Content of `GET /`. */
 export interface FrontPage {
   readonly service: "muster";
   readonly version: string;
@@ -31,7 +31,7 @@ export function frontPage(grpc: string, services: readonly DescService[]): Front
   };
 }
 
-/** The page as text for people. */
+/** The page as text. */
 export function frontPageText({ version, grpc, paths }: FrontPage): string {
   const lines = Object.entries(paths).map(([path, what]) => `  ${path.padEnd(10)}  ${what}`);
   return `This is the HTTP address of a Muster scheduler, version ${version}.
@@ -46,7 +46,7 @@ For example:
 `;
 }
 
-/** True when the caller asks for JSON rather than for something to read. */
+/** True when the caller accepts JSON rather than text. */
 export function wantsJson(accept: string | undefined): boolean {
   return /\bapplication\/json\b/i.test(accept ?? "");
 }

@@ -48,7 +48,7 @@ describe("liveness", () => {
     ...facts,
   });
 
-  it("fails with the name of the loop that does not come round", () => {
+  it("fails with the name of the loop that does not run", () => {
     const { health: subject, at } = health({
       loops: [loop({}), loop({ name: "renew", lastTickAt: 25_000 })],
     });

@@ -1,19 +1,19 @@
 import type { Clock } from "../clock.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 
-/** A loop that has not come round for this many of its intervals is dead or starved. */
+/** A loop that has not run for this many of its intervals is dead or starved. */
 const LATE_INTERVALS = 3;
 
-/** But not before this: a run that waits for a hung database fails after 20 s at most, and that is a tick. */
+/** But not before this: a run that waits for a hung database fails after 20 s at most, and a failed run counts. */
 const LATE_AT_LEAST_MS = 30_000;
 
-/** Hints are missed for this long before it matters: polling finds the work, and a reconnect takes a second. */
+/** Notifications may be missing for this long: polling finds the work, and a reconnect takes a second. */
 const DEAF_FOR_MS = 10_000;
 
-/** How often the schema is looked at; probes come more often. */
+/** Interval of reading the schema; probes come more often. */
 const SCHEMA_EVERY_MS = 5_000;
 
-/** One thing that was looked at. */
+/** Outcome of one check. */
 export interface HealthCheck {
   readonly ok: boolean;
   readonly detail: string;
@@ -52,8 +52,8 @@ export interface HealthParts {
 }
 
 /**
- * Liveness: the loops come round, whatever the database does. Readiness: the database answers and has the
- * schema, everything listens, and nobody asked for a stop.
+ * Liveness: the loops run, whatever the state of the database. Readiness: the database answers and has the schema,
+ * every port listens, and no stop was requested.
  */
 export class Health {
   readonly #parts: HealthParts;
@@ -81,15 +81,15 @@ export class Health {
     );
   }
 
-  /** Looks at the database first. */
+  /** Probes the database first. */
   async ready(): Promise<HealthReport> {
     const { database } = this.#parts;
     await database.runOnce();
-    if (database.unavailable === undefined) await this.#lookAtSchema();
+    if (database.unavailable === undefined) await this.#readSchema();
     return this.readyAsKnown();
   }
 
-  /** By what the last looks found. */
+  /** By the last probes. */
   readyAsKnown(): HealthReport {
     const { database, stopping, listeners } = this.#parts;
     const why = database.unavailable;
@@ -133,7 +133,7 @@ export class Health {
     };
   }
 
-  async #lookAtSchema(): Promise<void> {
+  async #readSchema(): Promise<void> {
     const { clock, missingMigrations } = this.#parts;
     const now = clock.monotonic();
     if (now - this.#schemaAt < SCHEMA_EVERY_MS) return;

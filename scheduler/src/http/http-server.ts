@@ -83,7 +83,7 @@ export async function startHttpServer(options: {
   };
 }
 
-/** Why a caller's certificate is not accepted; undefined when it is, or none is asked for. */
+/** Why a caller's certificate is not accepted; undefined when it is, or none is required. */
 function rejectedCertificate(
   { socket }: IncomingMessage,
   { tls, rejected }: ListenerParts,
@@ -123,7 +123,7 @@ function serveFrontPage(request: IncomingMessage, response: Answerable, page: Fr
   response.end(frontPageText(page));
 }
 
-/** A probe that cannot be answered fails, and says so: one that hangs is only a timeout to whoever asked. */
+/** A probe that cannot be answered fails with the reason: a probe that hangs would only time out. */
 async function serveProbe(health: Health, live: boolean, response: Answerable, log: Logger): Promise<void> {
   try {
     const report = live ? health.live() : await health.ready();

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { quoted } from "@muster/common/text";
 
-/** What a request asks for: a path, or what is wrong with it. */
+/** Target of a request: a path, or its fault. */
 export type Target = { readonly path: string } | { readonly fault: string };
 
 /** An IP address or a name, and a port. */
@@ -22,7 +22,7 @@ export function readTarget({ url = "", headers: { host = "" } }: IncomingMessage
   return { path };
 }
 
-/** True when the request says whom it is for, which a call must. */
+/** True when the request names its host, which a call must. */
 export function namesHost({ headers: { host = "" } }: IncomingMessage): boolean {
   return host !== "";
 }

@@ -14,16 +14,16 @@ import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { readFleet } from "./fleet-facts.ts";
 
-/** A part of the look that takes longer is itself a finding. */
+/** A part that takes longer is reported as a finding. */
 const PART_WITHIN_MS = 3_000;
 
 /** Reads of which the quickest counts. */
 const READS = 4;
 
-/** Failed starts are news for so long. */
+/** Failed starts are reported for this long. */
 const FAILED_LAUNCHES_MS = 3_600_000;
 
-/** Entries of each list that the checks look at. */
+/** Entries of each list that the checks read. */
 const LIST_LIMIT = 100;
 
 /** What was found, and by which scheduler. */
@@ -44,16 +44,16 @@ export interface DiagnoserParts {
   readonly log: Logger;
   readonly scheduler: { readonly id: string; readonly address: string; readonly version: string };
   readonly settings: readonly EffectiveSetting[];
-  /** What the scheduler says of itself now. */
+  /** Status of this scheduler. */
   readonly status: () => SchedulerStatus;
   /** A lease of the scheduler itself, milliseconds: its announcement is the write that is timed. */
   readonly announceMs: number;
 }
 
-/** Looks at the database, the schedulers and the work; never throws for what it finds. */
+/** Checks the database, the schedulers and the work; never throws for what it finds. */
 export class Diagnoser {
   readonly #parts: DiagnoserParts;
-  /** Parts that hang are waited for instead of being begun again: each holds a connection. */
+  /** A part that hangs is awaited again instead of started again: each holds a connection. */
   readonly #underWay = new Map<string, Promise<Check[]>>();
 
   constructor(parts: DiagnoserParts) {
@@ -64,7 +64,7 @@ export class Diagnoser {
     const { database, clock, scheduler, settings } = this.#parts;
     await database.runOnce();
     const { outage } = database;
-    // A database that is locked can be asked who locks it.
+    // A locked database still answers which session holds the lock.
     const checks =
       outage === undefined || outage.lock
         ? (
@@ -101,7 +101,7 @@ export class Diagnoser {
     return [...databaseChecks(report, { readMs, writeMs: clock.monotonic() - began }), clockCheck];
   }
 
-  /** The quickest of a few reads: the first may open a connection, and this process has other things to do. */
+  /** The quickest of a few reads: the first may open a connection, and this process may be busy. */
   async #timedRead(): Promise<{ readMs: number; skewMs: number }> {
     const { store, clock } = this.#parts;
     let best = { readMs: Number.POSITIVE_INFINITY, skewMs: 0 };
@@ -159,7 +159,7 @@ export class Diagnoser {
     });
   }
 
-  /** The checks of a part, or one that says that it did not end or why it failed. */
+  /** The checks of a part, or one that names why it failed or did not end. */
   async #part(name: string, look: () => Promise<Check[]>): Promise<Check[]> {
     const { clock } = this.#parts;
     const under = this.#underWay.get(name) ?? this.#begin(name, look);

@@ -28,13 +28,13 @@ import { Slices } from "../slices.ts";
 import type { SchedulerRow, Store } from "../store/store.ts";
 import { explainWithRejections } from "./rejected-workers.ts";
 
-/** Workers that have gone and are looked at for who could have run a task. */
+/** Workers that have gone and are read to find one that could have run a task. */
 const MAX_GONE = 200;
 
 /** Kinds of waiting tasks that the explanation of a queue lists. */
 const MAX_KINDS = 20;
 
-/** A failed start is news for a waiting task for a day, unless the worker was started again. */
+/** A failed start is a reason for a waiting task for a day, unless the worker was started again. */
 const FAILED_LAUNCH_NEWS_MS = 24 * 3_600_000;
 const MAX_LAUNCHES = 100;
 
@@ -47,7 +47,7 @@ const LOCKED_AFTER_MS = 1_000;
 /** What is recorded when a session ends. */
 const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
 
-/** What the explainer works with. */
+/** Parts that the explainer uses. */
 export interface ExplainerParts {
   readonly store: Store;
   readonly classes: ClassIndex;
@@ -58,7 +58,7 @@ export interface ExplainerParts {
   readonly clock: Clock;
   readonly database: Pick<DatabaseAvailability, "run" | "outage">;
   readonly schedulerId: string;
-  /** A supervisor that was not heard of for this long is silent. */
+  /** A supervisor without a report for this long is silent. */
   readonly silentAfterMs: number;
   /** Where workers connect, `host:port`. */
   readonly address: () => string;
@@ -68,12 +68,12 @@ export interface ExplainerParts {
   readonly acceptDeadlineMs: number;
 }
 
-/** Latest events looked at: those of the phases that are open are among them. */
+/** Latest events that are read: those of open phases are among them. */
 const MAX_EVENTS = 200;
 
 /**
- * Gathers the facts and explains. Workers of all schedulers are looked at, through the filters that assign
- * work; while the database is away, what this scheduler holds in memory is told.
+ * Reads the facts and explains them. Workers of all schedulers pass the filters that assign work; while the database is
+ * away, the explanation rests on what this scheduler holds in memory.
  */
 export class Explainer {
   readonly #parts: ExplainerParts;
@@ -100,7 +100,7 @@ export class Explainer {
     );
   }
 
-  /** Undefined when no such worker was ever seen, nor sent away. */
+  /** Undefined when no worker of this id ever registered or was refused. */
   worker(id: string): Promise<Explanation | undefined> {
     return this.#orFromMemory(
       async () => {
@@ -165,14 +165,14 @@ export class Explainer {
       withinMs: CONTEST_NEWS_MS,
       limit: 1,
     });
-    const told = clock();
-    const member = fleet.member(record, told);
+    const readAt = clock();
+    const member = fleet.member(record, readAt);
     return {
       subject: record.workerId,
       state: member.state,
       reasons: [
-        ...contests.map((contest) => explainContest(contest, told)),
-        ...explainLiving(member, waiting, told),
+        ...contests.map((contest) => explainContest(contest, readAt)),
+        ...explainLiving(member, waiting, readAt),
       ],
     };
   }
@@ -200,7 +200,7 @@ export class Explainer {
       if (task?.state !== "queued") continue;
       const kind = `${shownCount(counts.get(classId) ?? 1)} ${task.type} waiting, first ${formatTaskId(id)}`;
       for (const reason of await this.#taskReasons(task)) {
-        // That the queue is paused is said once for all kinds.
+        // The pause of the queue is one reason for all kinds.
         if (reason.code === "QUEUE_PAUSED") continue;
         reasons.push({ ...reason, summary: `${kind}: ${reason.summary}` });
       }
@@ -273,7 +273,7 @@ export class Explainer {
     const able = [...fleet.own(databaseNow()), ...elsewhere].some(
       ({ candidate }) => candidate.types.has(task.type) && candidate.queues.has(task.queue),
     );
-    // Who could have run it is asked only when nobody living could.
+    // Workers that have gone matter only when no living worker could run the task.
     const gone = able
       ? []
       : await store.listWorkers({ pool: undefined, beforeId: undefined, living: false, limit: MAX_GONE });
@@ -290,7 +290,7 @@ export class Explainer {
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
-    // From here on nothing waits: the matcher's look and what is told of its workers are of one moment.
+    // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
     const entry = classes.get(taskClass.id);
@@ -308,11 +308,11 @@ export class Explainer {
       address: address(),
       now,
     });
-    const news = { launching, failed: failures, served };
-    const told = withRejected(withLaunches(reasons, task, news, now), task, rejected, now);
+    const launches = { launching, failed: failures, served };
+    const complete = withRejected(withLaunches(reasons, task, launches, now), task, rejected, now);
     // What began before is a reason for this task since it has been ready.
     const ready = readyTime({ task, now });
-    return told.map((reason) =>
+    return complete.map((reason) =>
       reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
     );
   }
@@ -372,7 +372,7 @@ export class Explainer {
     const member = this.#parts.fleet.ownByName(id, this.#wallNow);
     if (!member) return { subject: id, state: "unknown", reasons: [outage] };
     const living = explainLiving(member, [], this.#wallNow);
-    // What waits is not known now, so neither is what an idle worker is idle for.
+    // The backlog is unknown now, and so is the reason of an idle worker.
     const reasons = [outage, ...living.filter(({ code }) => !code.startsWith("IDLE_"))];
     return { subject: member.candidate.workerId, state: member.state, reasons };
   }

@@ -12,17 +12,17 @@ import { type FleetFacts, readFleet } from "./fleet-facts.ts";
 import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
 import { type QueueOverview, queueOverviews } from "./queue-overviews.ts";
 
-/** Most entries of a list; everything is read with this and cut to what a caller asks for. */
+/** Most entries of a list; every read takes this many, and each caller gets a part. */
 const MAX_LIMIT = 100;
 
-/** Two callers within this get the same answer; a read that takes longer is repeated more rarely still. */
+/** Callers within this time get the same answer; a slow read is repeated after five times its duration. */
 const FRESH_MS = 500;
 const FRESH_READS = 5;
 
-/** A start that failed longer ago is history. */
+/** Failed starts are listed for this long. */
 const FAILED_START_MS = 3_600_000;
 
-/** What was refused longer ago is history. */
+/** Rejected workers are listed for this long. */
 const REFUSED_MS = 3_600_000;
 
 /** How bad a state of a worker is: those that need attention come first. */
@@ -118,7 +118,6 @@ export class OverviewSource {
   }
 }
 
-/** What it works with. */
 export interface OverviewParts {
   readonly store: Store;
   readonly classes: ClassIndex;

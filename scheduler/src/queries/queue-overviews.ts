@@ -11,7 +11,7 @@ const MAX_TYPES = 10;
 /** A queue as a line of an overview. */
 export interface QueueOverview {
   readonly depth: QueueDepth;
-  /** Ready tasks that no living worker suits. */
+  /** Ready tasks that no living worker can run. */
   readonly unservable: number;
   /** Type of the one of them that has waited longest; empty when there is none. */
   readonly unservableType: string;
@@ -23,12 +23,12 @@ interface Depth {
   active: number;
 }
 
-/** What is known of a queue from its classes. */
+/** Sums of a queue over its classes. */
 interface QueueSum extends Depth {
   readonly row: FleetFacts["queues"][number];
   oldestReadyAgeMs: number | undefined;
   readonly types: Map<string, Depth & { readonly type: string }>;
-  /** Ready tasks that no living worker suits. */
+  /** Ready tasks that no living worker can run. */
   unservable: number;
   /** The class of them whose oldest task has waited longest. */
   oldestUnservable: Coverage | undefined;

@@ -1,4 +1,4 @@
-// What is known of workers that were refused at registration.
+// Workers that were refused at registration: which are listed, and their explanations.
 import type { Explanation } from "../domain/explain/reason.ts";
 import { explainRejections } from "../domain/explain/rejected.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";

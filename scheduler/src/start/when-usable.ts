@@ -4,17 +4,17 @@ import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { isTold } from "../telemetry/metrics/growing.ts";
 
-/** Waits between tries, doubling up to the last, milliseconds. */
+/** First and longest wait between tries, milliseconds; each wait is twice the one before. */
 const FIRST_WAIT_MS = 250;
 const LAST_WAIT_MS = 5_000;
 
-/** The start was asked to end while it waited for the database. */
+/** A stop was requested while the start waited for the database. */
 export class StartCancelledError extends Error {
   override readonly name = "StartCancelledError";
 }
 
 /**
- * Does a part of the start that needs the database, again and again while that cannot be used.
+ * Tries a part of the start that needs the database until the database can be used.
  *
  * @throws DatabaseUnavailableError when waiting does not help: a wrong password, no such database, a missing privilege.
  * @throws StartCancelledError when `signal` aborts meanwhile.

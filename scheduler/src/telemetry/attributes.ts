@@ -32,7 +32,7 @@ export const MUSTER = {
   waitReason: "muster.wait.reason",
   /** What a link leads to: `submit` or `previous_attempt`. */
   link: "muster.link",
-  /** The scheduler's account of what the worker did not tell by itself. */
+  /** Written by the scheduler for what the worker did not report. */
   reported: "muster.reported_by",
   /** Reason of a refusal, as in the answer's `google.rpc.ErrorInfo`. */
   reason: "muster.reason",

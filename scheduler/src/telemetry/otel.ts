@@ -46,7 +46,7 @@ export interface Telemetry {
 }
 
 /**
- * Starts the SDK by the standard `OTEL_*` variables, which win over what is said here. A process has one.
+ * Starts the SDK by the standard `OTEL_*` variables, which win over the values here. A process has one.
  *
  * @param options.instanceId `service.instance.id` unless `OTEL_RESOURCE_ATTRIBUTES` names another.
  * @param options.producers Measurements that are aggregated elsewhere, for every reader.
@@ -132,7 +132,7 @@ async function createSdk(
   };
 }
 
-/** Collects when `/metrics` is asked for. */
+/** Collects when `/metrics` is read. */
 class ScrapeReader extends MetricReader {
   constructor(producers: MetricProducer[]) {
     super({ cardinalitySelector: () => MAX_SERIES, metricProducers: producers });

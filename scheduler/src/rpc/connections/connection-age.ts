@@ -9,15 +9,15 @@ interface WithSession {
 /** How far an age may be off, as a part of it: connections of one moment do not come back in one. */
 const JITTER = 0.1;
 
-/** Calls that were on their way when the peer was told to leave arrive within this. */
+/** Calls that were on their way when GOAWAY was sent arrive within this. */
 const ON_THE_WAY_MS = 5_000;
 
 /** Highest number of a stream: all that were begun are served. */
 const ALL_STREAMS = 2 ** 31 - 1;
 
 /**
- * Asks peers of old connections to make new ones. grpc-js's own age refuses calls that are on their way when it asks
- * (`REFUSED_STREAM`), which not every client sends again.
+ * Sends GOAWAY on old connections, so that peers make new ones. The maximum age of grpc-js refuses calls that are on
+ * their way at that moment (`REFUSED_STREAM`), which not every client sends again.
  */
 export class ConnectionAge {
   readonly #known = new WeakSet<ServerHttp2Session>();

@@ -6,18 +6,18 @@ import { systemClock } from "../../clock.ts";
 import type { Refusal } from "../../domain/errors.ts";
 import { toStatus } from "../server/errors.ts";
 
-/** How long a refused connection may take to hear why. */
+/** Time for a refused connection to get its answer. */
 const WITHIN_MS = 2_000;
 
-/** A client sends its first call at once; one that has not is cut for the next. */
+/** A client sends its first call at once; after this time its connection may be cut for the next. */
 const ASKS_WITHIN_MS = 250;
 
-/** Refused connections that are told why at once; further ones are cut, so that they cannot use up descriptors. */
+/** Refused connections that get an answer at the same time; further ones are cut to save descriptors. */
 const MAX_AT_ONCE = 16;
 
 /**
- * Answers every call on a connection that is not admitted with the reason, and ends it: a connection that is
- * reset tells a client nothing.
+ * Answers every call on a connection that is not admitted with the reason, and ends it: a reset would leave the client
+ * without one.
  */
 export class ConnectionRejector {
   readonly #server: Http2Server = createServer();
@@ -53,7 +53,7 @@ export class ConnectionRejector {
     this.#next = undefined;
   }
 
-  /** Cuts the oldest if it has had the time to ask something; false when none has. */
+  /** Cuts the oldest if it has had the time for a call; false when none has. */
   #makeRoom(): boolean {
     const [oldest] = this.#open;
     if (!oldest || systemClock.monotonic() - oldest[1] < ASKS_WITHIN_MS) return false;

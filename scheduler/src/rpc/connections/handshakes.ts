@@ -47,7 +47,7 @@ const CERTIFICATES: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** Why a client's certificate is not accepted; undefined when it is. For a server that asks for one. */
+/** Why a client's certificate is not accepted; undefined when it is. For a server that requires one. */
 export function certificateProblem(socket: TLSSocket): string | undefined {
   if (socket.authorized) return undefined;
   // An Error by its type, a code in truth.

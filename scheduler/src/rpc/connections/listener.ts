@@ -9,7 +9,7 @@ import { certificateProblem, handshakeProblem, type RejectedConnections } from "
 import { outliveResets } from "./resets.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
-/** A client that takes longer to agree on TLS holds a descriptor for nothing. */
+/** Time for a TLS handshake: a client that takes longer holds a descriptor without use. */
 const HANDSHAKE_MS = 10_000;
 
 /** What admits connections. */
@@ -71,7 +71,7 @@ function secured(
     ...contextOf(tls),
     ALPNProtocols: ["h2"],
     requestCert: asksForCertificate,
-    // Refused after the handshake, where the client can be told why.
+    // Refused after the handshake, where the client can get the reason.
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,
     noDelay: true,
@@ -95,7 +95,7 @@ export function contextOf({ current: { cert, key, ca } }: TlsFiles) {
   return { cert, key, ...(ca === undefined ? {} : { ca }) };
 }
 
-/** `address:port`, as far as it is still known. */
+/** `address:port`; parts that are no longer known are replaced. */
 export function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress ?? "unknown"}:${remotePort ?? 0}`;
 }

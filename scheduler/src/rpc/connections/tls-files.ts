@@ -16,7 +16,7 @@ const EXPIRES_SOON_MS = 7 * 86_400_000;
 export interface TlsMaterial {
   readonly cert: Buffer;
   readonly key: Buffer;
-  /** Authorities of clients' certificates; undefined when none are asked for. */
+  /** Authorities of client certificates; undefined when clients need none. */
   readonly ca: Buffer | undefined;
 }
 
@@ -29,7 +29,7 @@ export class TlsFiles {
   readonly #clock: Pick<Clock, "now">;
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
   #current: TlsMaterial;
-  /** Why the last look was of no use, so that the same fault is logged once. */
+  /** Fault of the last read, so that the same fault is logged once. */
   #fault = "";
   #toldExpiry: "valid" | "soon" | "expired" = "valid";
   #stopped = false;
@@ -86,7 +86,7 @@ export class TlsFiles {
       if (fault !== this.#fault) {
         this.#log.error("tls.not_reloaded", {
           problem: fault,
-          consequence: "the certificate in use stays in use; the files are looked at again every 2 s",
+          consequence: "the certificate in use stays in use; the files are read again every 2 s",
         });
       }
       this.#fault = fault;

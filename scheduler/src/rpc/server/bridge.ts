@@ -37,7 +37,7 @@ export class Malformed {
 /** A handler as the bridge calls it; the typed tables of handlers.ts fit it method by method. */
 export type AnyHandler = (request: never, context: CallContext) => unknown;
 
-/** What the bridge asks of its surroundings. */
+/** Functions that the bridge calls. */
 export interface BridgeHooks {
   /** @throws Refusal when the caller may not call. */
   readonly authorize: (metadata: Metadata) => void;
@@ -131,7 +131,7 @@ function toGrpcMethod(
       try {
         return definition.responseSerialize(message as MessageShape<DescMessage>);
       } catch (error) {
-        // grpc-js answers INTERNAL, and says nothing to us.
+        // grpc-js answers INTERNAL, and reports nothing to the scheduler.
         calls.report(method.name, error);
         throw error;
       }

@@ -12,8 +12,8 @@ type Ended = Parameters<BaseCall["sendStatus"]>[0];
 
 /**
  * Guards every call on a grpc-js server. The library writes a status with `encodeURI`, which throws for half
- * characters in an event that nobody can catch; it runs handlers in promises that nobody waits for; and it tells a
- * handler's exception to the caller alone.
+ * characters in an event without a handler; it does not await the promises of handlers; and it sends a handler's
+ * exception to the caller alone.
  */
 export function guardCalls(calls: Calls): ServerInterceptor {
   return ({ path }, call) => {

@@ -19,12 +19,12 @@ const CODES: Readonly<Record<RefusalKind, Code>> = {
   deadline: Code.DeadlineExceeded,
 };
 
-/** All that a caller is told of a fault of ours. */
+/** The message of an internal error; its cause goes to the log alone. */
 export const INTERNAL = "internal error; the scheduler's log has the cause";
 
 /**
- * The one map from what is thrown to what a caller is told. Refusals say what they say; a database that is
- * away is UNAVAILABLE; everything else is INTERNAL without its inner words, which go to the log.
+ * The one map from errors to answers. A refusal keeps its code and message; an absent database is UNAVAILABLE; every
+ * other error is INTERNAL without its message, which goes to the log.
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return presentable(error);
@@ -38,12 +38,12 @@ export function toConnectError(error: unknown): ConnectError {
 
 /** The same for a grpc-js server. */
 export function toGrpcError(error: unknown): ServerErrorResponse & { metadata: Metadata } {
-  const told = toStatus(error);
+  const status = toStatus(error);
   const metadata = new Metadata();
-  if (told.details.length > 0) {
-    metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(toBinary(StatusSchema, told)));
+  if (status.details.length > 0) {
+    metadata.set(STATUS_DETAILS_TRAILER, Buffer.from(toBinary(StatusSchema, status)));
   }
-  return Object.assign(new Error(told.message), { code: told.code, details: told.message, metadata });
+  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
 }
 
 /** The same as a message, for a stream whose requests are answered each by itself. */
@@ -53,7 +53,7 @@ export function toStatus(error: unknown): Status {
   return outgoingStatus(CODES[refusal.kind], outgoing(refusal));
 }
 
-/** True when the error is a fault of ours that belongs in the log. */
+/** True for an internal error, which belongs in the log. */
 export function isInternal(error: unknown): boolean {
   return !(error instanceof ConnectError) && toRefusal(error) === undefined;
 }
@@ -71,11 +71,11 @@ function toRefusal(error: unknown): Refusal | undefined {
   return databaseUnavailable(error, consequence);
 }
 
-/** What the Connect library refuses by itself may quote the request. */
+/** Errors of the Connect library may quote the request without bounds. */
 function presentable(error: ConnectError): ConnectError {
   const message = outgoingText(error.rawMessage);
   if (message === error.rawMessage) return error;
-  const told = new ConnectError(message, error.code, error.metadata, undefined, error.cause);
-  told.details = error.details;
-  return told;
+  const bounded = new ConnectError(message, error.code, error.metadata, undefined, error.cause);
+  bounded.details = error.details;
+  return bounded;
 }

@@ -1,6 +1,6 @@
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 
-/** What a handler may know of its call, whichever server it came through. */
+/** Context of a call, the same for both servers. */
 export interface CallContext {
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal;

@@ -35,7 +35,7 @@ export interface Detail {
   readonly value: MessageInitShape<DescMessage>;
 }
 
-/** What a refusal says to its caller, within `MAX_REFUSAL_BYTES`. */
+/** Message and details of a refusal, within `MAX_REFUSAL_BYTES`. */
 export interface Outgoing {
   readonly message: string;
   readonly details: readonly Detail[];
@@ -46,7 +46,7 @@ export interface Outgoing {
  * `grpc-message` encodes it (everything outside printable ASCII takes three bytes for each of UTF-8).
  */
 export function outgoingText(text: string, maxBytes = MAX_MESSAGE_BYTES): string {
-  // No character takes less than a byte, so that the rest of a huge text is not looked at.
+  // A character takes at least a byte: the rest of a huge text need not be read.
   const clean = cut(text, maxBytes + 1)
     .toWellFormed()
     .replaceAll(CONTROLS, "\u{FFFD}");
@@ -133,5 +133,5 @@ function encodedBytes(text: string): number {
 const PERCENT = 0x25;
 
 // Line breaks and tabs are text.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern removes them
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;

@@ -12,7 +12,7 @@ export function addReflection(server: Server, services: readonly DescService[]):
   const fileDescriptorProtos = [...files.values()].map((file) =>
     Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)),
   );
-  // The package asks for what proto-loader makes of .proto files; it reads nothing but the descriptors.
+  // The package takes the output of proto-loader; it reads the descriptors alone.
   const definition: PackageDefinition = Object.fromEntries(
     services.map((service) => [
       service.typeName,

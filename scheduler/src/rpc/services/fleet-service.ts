@@ -42,7 +42,7 @@ import {
   workerToken,
 } from "./pages.ts";
 
-/** The feed is read this often for watchers. */
+/** Interval at which the event feed is read for watchers. */
 const WATCH_POLL_MS = 250;
 
 /** Rows of the feed in one message of WatchEvents. */
@@ -54,7 +54,7 @@ const MAX_TASK_EVENTS = 10_000;
 /** Types of a queue that are sent: those with the most ready tasks. */
 const MAX_TYPES = 50;
 
-/** What the service works with. */
+/** Parts that FleetService uses. */
 export interface FleetServiceParts {
   readonly store: Store;
   readonly classes: ClassIndex;
@@ -125,7 +125,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         throw new Refusal(
           "precondition",
           "WORKER_NOT_CONNECTED",
-          `worker ${workerId} has not registered yet, so nobody can ask it to drain; stop it where it was launched`,
+          `worker ${workerId} has not registered yet, so it cannot be drained; stop it where it was launched`,
         );
       }
       await control.drain(worker.sessionId, storable(reason, 1_024) || "asked by an operator", toMs(timeout));
@@ -252,7 +252,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
   };
 }
 
-/** Tells the matcher which queues are paused. */
+/** Gives the matcher the list of paused queues. */
 export async function refreshPaused({
   store,
   classes,
@@ -285,7 +285,7 @@ async function* watchEvents(
       description: `${afterEventId} is no event's id; pass the id of the last event that came`,
     });
   let position = afterEventId > 0n ? Number(afterEventId) : await store.lastEventId();
-  // The caller knows by it that nothing is missed from here on.
+  // The first message: from here on the caller misses no event.
   yield {};
   const over = AbortSignal.any([signal, stopping]);
   while (!over.aborted) {

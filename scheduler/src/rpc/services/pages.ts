@@ -3,13 +3,13 @@ import { Refusal } from "../../domain/errors.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
 import type { ListPosition } from "../../queries/worker-list.ts";
 
-/** Largest page that may be asked for. */
+/** Largest page. */
 const MAX_PAGE_SIZE = 1_000;
 
 /** Marks a token that goes on among the rejected workers. */
 const REJECTED_PREFIX = "refused:";
 
-/** Size of a page: what was asked for, or the default. @throws Refusal `INVALID_REQUEST`. */
+/** Size of a page: the requested one, or the default. @throws Refusal `INVALID_REQUEST`. */
 export function pageSize(asked: number, byDefault: number): number {
   if (asked === 0) return byDefault;
   if (asked < 0 || asked > MAX_PAGE_SIZE) {
@@ -67,6 +67,6 @@ function unknownToken(token: string): Refusal {
   return new Refusal(
     "invalid",
     "INVALID_PAGE_TOKEN",
-    `page_token ${quoted(token)} was not given out by this service; pass next_page_token unchanged`,
+    `page_token ${quoted(token)} is not from this service; pass next_page_token unchanged`,
   );
 }

@@ -27,7 +27,7 @@ import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
 const MAX_LISTED_BYTES = 64 * 1024;
 
-/** What the service works with. */
+/** Parts that TaskService uses. */
 export interface TaskServiceParts {
   readonly store: Store;
   readonly submitter: Submitter;

@@ -15,7 +15,7 @@ import { Malformed } from "../server/bridge.ts";
 import { toGrpcError } from "../server/errors.ts";
 
 /**
- * How long a stream without the right token may take to say who it is. A worker sends its hello with the
+ * Time for a stream without the right token to name its worker. A worker sends its hello with the
  * stream; the verdict has to be there within two seconds.
  */
 const NAME_WITHIN_MS = 750;
@@ -28,7 +28,7 @@ const MAX_TYPES = 20;
 
 type Call = ServerDuplexStream<WorkerMessage | Malformed, SchedulerMessage>;
 
-/** Refuses worker streams and lets operators see whose they were. */
+/** Rejects worker streams, and lists the workers that they came from. */
 export class StreamRejector {
   readonly #workers: RejectedWorkers;
   readonly #clock: Clock;

@@ -17,7 +17,7 @@ import type { CallContext, Handlers } from "../server/handlers.ts";
 /** Requests whose answer has not left for the network; at this many no more are read until half are done. */
 const MAX_OPEN = 1_000;
 
-/** What a submit stream works with. */
+/** Parts that a submit stream uses. */
 export interface SubmitStreamParts {
   readonly submitTasks: Handlers<typeof TaskService>["submitTasks"];
   /** Aborts when the scheduler stops: streams end when all that they have read is answered. */
@@ -87,7 +87,7 @@ class SubmitStream {
     this.#end(null);
   }
 
-  /** Nobody reads answers any more. */
+  /** The caller is gone: answers cannot be sent. */
   lost(): void {
     this.#gone.abort();
     this.#parts.stopping.removeEventListener("abort", this.#stop);

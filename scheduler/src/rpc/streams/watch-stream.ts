@@ -3,7 +3,7 @@ import { Refusal } from "../../domain/errors.ts";
 
 /** How streams of watchers are kept, and for how long. */
 export interface WatchLimits {
-  /** A watch without news is sent an empty message this often, so that no proxy takes it for dead, milliseconds. */
+  /** Interval of empty messages on a watch without changes, so that no proxy closes it as dead, milliseconds. */
   readonly heartbeatMs: number;
   /** A watch ends after this, within a tenth, so that watchers spread over schedulers; 0: never. */
   readonly maxAgeMs: number;

@@ -98,7 +98,7 @@ function beforeItsEnd(task: TaskRecord): TaskRecord {
   };
 }
 
-/** What a watcher is told of; a task that did not change in these is not sent again. */
+/** Fields that a watcher sees; a task that did not change in them is not sent again. */
 function watched(task: TaskRecord): unknown[] {
   const { state, epoch, assignTime, acceptTime, startTime, phase, phaseTime, progress, cancelTime, runTime } =
     task;

@@ -46,13 +46,13 @@ import type { StreamRejector } from "./stream-rejector.ts";
  */
 const MAX_UNREAD_MESSAGES = 10_000;
 
-/** What Welcome says that this scheduler understands beyond the protocol's first version. */
+/** Features beyond the protocol's first version, as Welcome lists them. */
 const FEATURES = ["brief_starts"];
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
 const MAX_FRAME_SHARE = 0.5;
 
-/** What a stream works with. */
+/** Parts that a worker stream uses. */
 export interface WorkerStreamParts {
   readonly sessions: Sessions;
   readonly rejector: StreamRejector;
@@ -64,7 +64,7 @@ export interface WorkerStreamParts {
   readonly watch: WatchSettings;
   readonly sizes: SizeLimits;
   readonly schedulerId: string;
-  /** A stream says hello within this, milliseconds. */
+  /** Time allowed for the first message (`Hello`), milliseconds. */
   readonly helloTimeoutMs: number;
   readonly onWork: () => void;
 }

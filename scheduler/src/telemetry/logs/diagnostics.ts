@@ -3,16 +3,16 @@ import type { DiagLogger } from "@opentelemetry/api";
 import type { Clock } from "../../clock.ts";
 import type { Logger } from "./logger.ts";
 
-/** A collector that is away is told of once in this time, not at every export, milliseconds. */
+/** A failing export is logged once in this time, not at every try, milliseconds. */
 const REPEAT_MS = 60_000;
 
-/** Different messages remembered; beyond it the oldest is forgotten and may be said again. */
+/** Different messages remembered; beyond it the oldest is forgotten and may be logged again. */
 const MAX_REMEMBERED = 50;
 
 /** Longest message that is written; exporters hang whole responses on theirs. */
 const MAX_LENGTH = 1_000;
 
-/** Writes what the OpenTelemetry libraries say of themselves into the log, each message once a minute. */
+/** Writes the diagnostics of the OpenTelemetry libraries into the log, each message once a minute. */
 export function diagnostics(log: Logger, clock: Clock): DiagLogger {
   const saidAt = new Map<string, number>();
   const say = (level: "debug" | "info" | "warn") => (message: string) => {
@@ -25,7 +25,7 @@ export function diagnostics(log: Logger, clock: Clock): DiagLogger {
     if (saidAt.size > MAX_REMEMBERED && oldest !== undefined) saidAt.delete(oldest);
     log[level]("telemetry.diagnostic", { message: text });
   };
-  // An export that fails is a nuisance for whoever looks at telemetry, not a failure of the scheduler.
+  // A failed export loses telemetry; it is no failure of the scheduler.
   return {
     error: say("warn"),
     warn: say("warn"),

@@ -1,4 +1,4 @@
-/** Causes that are followed; a longer chain says nothing new. */
+/** Causes that are followed; a longer chain adds nothing. */
 const MAX_CAUSES = 5;
 
 /**

@@ -1,4 +1,4 @@
-/** Every event name of the scheduler's log with its level, or levels; docs/logs.md says what they mean, and a test compares. */
+/** Every event name of the scheduler's log with its level, or levels; docs/logs.md describes them, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
   "connection.refused": "warn",

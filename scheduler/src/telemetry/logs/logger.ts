@@ -24,7 +24,7 @@ export interface Logger {
   readonly debugEnabled: boolean;
 }
 
-/** Levels that can be asked for. */
+/** Levels of the setting. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** One of the levels. */
@@ -35,7 +35,7 @@ export interface LoggerOptions {
   readonly level: LogLevel;
   /** People read it: colours and columns instead of JSON. */
   readonly pretty: boolean;
-  /** Also into this file, turned over at `maxFileMb`. */
+  /** Also into this file, rotated at `maxFileMb`. */
   readonly file: string | undefined;
   readonly maxFileMb: number;
   /** Older files that are kept. */
@@ -45,7 +45,7 @@ export interface LoggerOptions {
 /** A log, and its end. */
 export interface OpenLog {
   readonly log: Logger;
-  /** Writes a text for people to where the log goes. */
+  /** Writes plain text to the output of the log. */
   readonly print: (text: string) => void;
   readonly close: () => void;
 }
@@ -107,7 +107,7 @@ export async function openLogger(options: LoggerOptions): Promise<OpenLog> {
   };
 }
 
-/** Lines of the log as people read them. */
+/** Log lines in the pretty format. */
 async function prettyLines(): Promise<(line: string) => string> {
   const { prettyFactory } = await import("pino-pretty");
   return prettyFactory({

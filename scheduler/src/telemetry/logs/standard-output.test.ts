@@ -108,7 +108,7 @@ describe("standard output that takes no lines", () => {
     assert.deepEqual(tries, []);
   });
 
-  it("a full disk is told once", () => {
+  it("a full disk is reported once", () => {
     writer = openSync("/dev/full", "w");
     const output = open(writer);
     for (let n = 0; n < 10; n++) output.write(line(n));

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import type { Clock } from "../../clock.ts";
 
-/** Where lines go, and what is told of the way. */
+/** Where lines go, and who learns of its faults. */
 export interface StandardOutputOptions {
   /** The file descriptor: 1, except in tests. */
   readonly fd: number;
@@ -98,7 +98,7 @@ export class StandardOutput {
     const [line] = this.#waiting.splice(0, 1);
     this.#waitingBytes -= line?.length ?? 0;
     if (code === "EPIPE") {
-      // Nobody reads it and nobody will; a pipe that is cut is how `| head` ends.
+      // The reader of the pipe is gone, as when `| head` ends.
       this.#closed = true;
       this.#waiting = [];
     } else this.#lose(error instanceof Error ? error : new Error(String(error)));

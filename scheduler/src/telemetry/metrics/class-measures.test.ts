@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { MeasuredClasses } from "./class-measures.ts";
 
 describe("MeasuredClasses", () => {
-  it("tells queues and types apart up to the limit, then calls them other", () => {
+  it("counts queues and types apart up to the limit, then as other", () => {
     const classes = new MeasuredClasses(2, (id) => ({ queue: "default", type: `type-${id}` }));
     for (let id = 1; id <= 1_000; id++) classes.of(id).finished.succeeded++;
     assert.deepEqual(

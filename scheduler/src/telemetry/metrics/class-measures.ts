@@ -31,7 +31,7 @@ export class ClassMeasures {
 /**
  * Measures by class. Classes that differ only in requirements share theirs, and past a limit of queues and
  * types all further ones share `other`. Those that are used first get in: a database may know thousands
- * that nobody submits to any more.
+ * that no longer gets tasks.
  */
 export class MeasuredClasses {
   readonly #limit: number;
@@ -41,7 +41,7 @@ export class MeasuredClasses {
   readonly #other = new ClassMeasures(OTHER, OTHER);
 
   /**
-   * @param limit Pairs of queue and type that are told apart.
+   * @param limit Pairs of queue and type that have labels of their own.
    * @param lookUp A class by its id; undefined when this scheduler has not learnt of it yet.
    */
   constructor(
@@ -58,7 +58,7 @@ export class MeasuredClasses {
   }
 
   /**
-   * These classes are no longer known. What was counted keeps its place: a series that ended would begin at 0 again
+   * These classes are forgotten. What was counted keeps its place: a series that ended would begin at 0 again
    * with the next task, and OpenTelemetry keeps the labels that it has seen until the restart anyway.
    */
   forget(classIds: readonly number[]): void {

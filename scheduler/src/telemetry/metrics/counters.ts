@@ -13,7 +13,7 @@ const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain"];
 const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 
 /**
- * What was counted since the scheduler started, in plain memory: nothing here knows OpenTelemetry, which
+ * Counts since the scheduler started, in plain memory: nothing here imports OpenTelemetry, which
  * reads it when it collects.
  */
 export class Counters {
@@ -22,9 +22,9 @@ export class Counters {
   /** Submits that met a taken unique key. */
   duplicates = 0;
   heartbeats = 0;
-  /** Beats that renewed nothing, and workers whose beats stopped. */
+  /** Heartbeats that renewed no lease, and workers whose heartbeats stopped. */
   heartbeatFailures = 0;
-  /** Messages of a kind that this version does not know. */
+  /** Messages of a kind of a newer version. */
   unknownMessages = 0;
   submitted = 0;
   /** Calls and streams that ended with a fault of the scheduler's own, by method. */

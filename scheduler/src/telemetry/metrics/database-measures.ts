@@ -12,7 +12,7 @@ export interface PoolUse {
 /** The pools of the store, as it names them. */
 export type PoolName = "hot" | "cold";
 
-/** What the store says of its work with the database. */
+/** Measures of the store. */
 export class DatabaseMeasures {
   /** Seconds from the wish for a connection to the answer. */
   readonly statements: Readonly<Record<PoolName, Distribution>> = {

@@ -1,6 +1,6 @@
 /**
  * True for the failures that are logged of a row of them: the first, second, fourth, eighth and so on, so that a fault
- * that lasts is told at growing intervals.
+ * that lasts is logged at growing intervals.
  *
  * @param count Failures so far, the last one included.
  */

@@ -5,7 +5,7 @@ import type { DatabaseMeasures } from "./database-measures.ts";
 import type { HistogramProducer } from "./histogram-producer.ts";
 import { OTHER, type Tally } from "./tally.ts";
 
-/** States of open tasks as `muster_tasks` tells them apart: `scheduled` waits for its time or a retry. */
+/** States of open tasks, the label of `muster_tasks`: `scheduled` waits for its time or a retry. */
 export const TASK_STATES = ["queued", "scheduled", "assigned", "running"] as const;
 
 /** States of living workers. */
@@ -23,9 +23,9 @@ export interface TaskLevels {
   readonly queue: string;
   readonly type: string;
   readonly counts: Readonly<Record<(typeof TASK_STATES)[number], number>>;
-  /** Seconds since the creation of the oldest that could be given out; 0 when none could. */
+  /** Seconds since the creation of the oldest queued task; 0 when none is queued. */
   readonly oldestQueuedS: number;
-  /** Tasks that could be given out if there were a worker for them. */
+  /** Queued tasks that no ready worker can run. */
   readonly unserved: number;
 }
 
@@ -187,11 +187,11 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => P
   const tasks = gauge("muster_tasks", "Open tasks of the whole database; the same on every scheduler.");
   const oldest = gauge(
     "muster_oldest_queued_task_seconds",
-    "Age of the oldest task that could be given out; the same on every scheduler.",
+    "Age of the oldest queued task; the same on every scheduler.",
   );
   const unserved = gauge(
     "muster_unserved_tasks",
-    "Tasks that could be given out and suit no ready worker, busy ones included; the same on every scheduler.",
+    "Queued tasks that no ready worker can run, busy workers included; the same on every scheduler.",
   );
   const workers = gauge(
     "muster_workers",

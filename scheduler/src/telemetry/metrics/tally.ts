@@ -12,7 +12,7 @@ export class Tally implements Iterable<readonly [value: string, count: number]> 
 
   /**
    * @param limit Distinct values, `other` not counted.
-   * @param known Values that are there from the start, at 0: a rate needs a value before the first event.
+   * @param known Values that exist from the start, at 0: a rate needs a value before the first event.
    */
   constructor(limit: number, known: readonly string[] = []) {
     this.#limit = limit;

@@ -93,7 +93,7 @@ it("the first attempt hangs below the submit; later ones are linked to it and to
   );
 });
 
-it("the scheduler tells of a run when its worker is gone or writes no spans", () => {
+it("the scheduler writes the span of a run whose worker is gone or writes none", () => {
   const phases = [
     { phase: "load", startMs: 2_025, endMs: 2_100, failed: false },
     { phase: "load", startMs: 2_200, endMs: undefined, failed: false },

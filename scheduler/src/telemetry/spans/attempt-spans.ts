@@ -15,13 +15,13 @@ const NO_REASON = "DISPATCH_DELAYED";
 /** Reason of a wait that ended under a scheduler that is gone. */
 const FORGOTTEN = "UNKNOWN";
 
-/** Reasons told of one wait. */
+/** Reasons recorded for one wait. */
 const MAX_REASONS = 32;
 
 /** What the scheduler that gave the attempt out saw. */
 export interface Assigned {
   readonly sentMs: number;
-  /** What the matcher said of its class, oldest first. */
+  /** Reasons that the matcher gave for its class, oldest first. */
   readonly reasons: readonly WaitReason[];
 }
 
@@ -35,7 +35,7 @@ export interface Ended {
   readonly committedMs: number;
 }
 
-/** A phase of an attempt as its worker's events tell it. */
+/** A phase of an attempt, from the events of its worker. */
 export interface PhaseRecord {
   readonly phase: string;
   readonly startMs: number;
@@ -51,7 +51,7 @@ export function endedSpans(facts: AttemptFacts, seen: Ended, phases: readonly Ph
   const { assignedMs, acceptedMs } = facts;
   const committedMs = Math.max(facts.endedMs, seen.committedMs);
   const error = badEnd(facts);
-  // Another machine's clock may say that it was sent before it was assigned or after it was accepted.
+  // By another machine's clock it may be sent before it was assigned or after it was accepted.
   const sentMs = Math.min(
     Math.max(assignedMs, seen.assigned?.sentMs ?? assignedMs),
     acceptedMs ?? facts.endedMs,
@@ -176,7 +176,7 @@ function longest(held: readonly WaitReason[], endMs: number): string {
   return [...total].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
 }
 
-/** What a worker without spans of its own, or one that is gone, did: as its events tell it. */
+/** The run of a worker that writes no spans or is gone, from its events. */
 function unreportedRun(
   facts: AttemptFacts,
   self: TraceParent,
@@ -185,7 +185,7 @@ function unreportedRun(
 ): SpanRecord[] {
   const expected = reportedMs !== undefined && facts.workerFeatures.includes(TRACING_FEATURE);
   if (expected || facts.startedMs === undefined || facts.endedMs === undefined) return [];
-  // The news of a start may have come with the first phase's.
+  // The start may have been reported with the first phase.
   const startMs = Math.min(facts.startedMs, ...phases.map((phase) => phase.startMs));
   const endMs = Math.max(startMs, reportedMs ?? Math.max(facts.endedMs, committedMs));
   const attributes = { ...describe(facts), [MUSTER.reported]: "scheduler" };

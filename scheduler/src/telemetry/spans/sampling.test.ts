@@ -6,7 +6,7 @@ import { createSampler } from "./sampler.ts";
 import { readSampling } from "./sampling.ts";
 import { DECIDED } from "./tracing.ts";
 
-it("the sampler's variables are read, and every fault is told", () => {
+it("the sampler's variables are read, and every fault is reported", () => {
   const faults: string[] = [];
   assert.deepEqual(readSampling({}, faults), { name: "parentbased_always_on", ratio: 1 });
   const one = { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.01" };

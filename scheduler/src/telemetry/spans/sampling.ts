@@ -1,4 +1,4 @@
-/** Which traces begin here, as `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` say. */
+/** Which traces begin here, by `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. */
 export interface Sampling {
   readonly name: (typeof SAMPLERS)[number];
   /** For the samplers that have one; 0 to 1. */
@@ -15,7 +15,7 @@ const SAMPLERS = [
 ] as const;
 
 /**
- * Reads the standard variables; unset, every trace is recorded whose producer does not say otherwise.
+ * Reads the standard variables; unset, every trace is recorded that its producer does not exclude.
  *
  * @param faults Gets what is wrong.
  */

@@ -23,7 +23,7 @@ it("later attempts and delayed runs have traces of their own", () => {
   assert.match(delayed?.traceId ?? "", /^[0-9a-f]{32}$/);
 });
 
-it("ids below an attempt are those that docs/tracing.md tells workers to use", () => {
+it("ids below an attempt are those that docs/tracing.md gives to workers", () => {
   const parent = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", sampled: true };
   const digits = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
   const run = childOf(parent, "run");

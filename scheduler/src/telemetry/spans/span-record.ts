@@ -1,6 +1,6 @@
 import type { TraceParent } from "@muster/common/trace-context";
 
-/** A span whose whole story is known when it is written. Times are milliseconds since the epoch. */
+/** A span that is complete when it is written. Times are milliseconds since the epoch. */
 export interface SpanRecord {
   readonly name: string;
   readonly kind: "internal" | "client" | "consumer";

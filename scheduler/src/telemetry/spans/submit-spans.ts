@@ -36,7 +36,7 @@ const METHOD = "muster.v1.TaskService/SubmitTasks";
 
 /**
  * The spans of one call that submits tasks: one for each trace that its tasks belong to, and most calls
- * belong to one. A trace that its producer does not sample costs nothing but the look at its flag.
+ * belong to one. A trace that its producer does not sample costs nothing but the check of its flag.
  */
 export class SubmitSpans {
   readonly #tasks: readonly NewTask[];

@@ -18,7 +18,7 @@ export const DECIDED = createContextKey("muster: sampled");
 
 /** Writes spans. Without an exporter it only passes the producers' context on. */
 export interface Tracing {
-  /** False: nothing is recorded, and nobody need gather what would be. */
+  /** False: no span is recorded, so that callers need not collect attributes. */
   readonly enabled: boolean;
   /**
    * Accepts tasks within the span of their submit.

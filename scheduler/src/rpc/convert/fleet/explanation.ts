@@ -27,7 +27,7 @@ export function fromExplanation({
       ...(since ? { since: timestampFromDate(since) } : {}),
       evidence: evidence.slice(0, MAX_EVIDENCE).map(({ key, value, source, ageMs }) => ({
         key: bounded(key),
-        // The end of an output says why the process ended.
+        // The end of an output shows why the process ended.
         value: key === "log_tail" ? boundedEnd(value) : bounded(value),
         source,
         ...(ageMs === undefined ? {} : { age: durationFromMs(Math.max(0, Math.round(ageMs))) }),

@@ -37,7 +37,7 @@ export function fittedTask(task: TaskRecord, attempts: Attempts | undefined, max
   const message = fromTask(task, attempts?.kept, attempts?.omitted);
   const room = maxBytes - ENVELOPE_BYTES;
   for (const { field, cut } of CUTS) {
-    // What the first tells too high is measured.
+    // The estimate is too high: measure before cutting.
     if (mostBytes(message) <= room || toBinary(TaskSchema, message).byteLength <= room) break;
     const before = mostBytes(message);
     cut(message);

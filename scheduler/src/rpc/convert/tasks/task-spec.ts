@@ -137,7 +137,7 @@ function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "ru
       const fault = timestampFault(value);
       if (fault !== undefined) report("run_time", fault);
       const at = Number(value.seconds) * 1_000 + value.nanos / 1e6;
-      // What has passed means now; Postgres knows no moments before 4713 BC.
+      // A time in the past means now; PostgreSQL has no moments before 4713 BC.
       return { delayMs: undefined, runAtMs: Math.max(0, at) };
     }
     default:

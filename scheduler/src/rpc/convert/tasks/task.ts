@@ -25,7 +25,7 @@ const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
   cancelled: TaskState.CANCELLED,
 };
 
-/** Domain name of a state; undefined for one that this version does not know. */
+/** Domain name of a state; undefined for a state of a newer version. */
 export function toTaskState(state: TaskState): DomainTaskState | undefined {
   return (Object.keys(TASK_STATES) as DomainTaskState[]).find((name) => TASK_STATES[name] === state);
 }

@@ -31,7 +31,7 @@ export interface FittedPage<T, M> {
 }
 
 /**
- * As many of the first `limit` as fit into a message, at least one: a page may be shorter than what was asked for.
+ * As many of the first `limit` as fit into a message, at least one: a page may be shorter than requested.
  *
  * @param found More than `limit` when there is a further page.
  */

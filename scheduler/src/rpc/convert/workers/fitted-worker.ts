@@ -30,7 +30,7 @@ const CUTS: readonly { readonly field: string; readonly cut: (worker: Worker) =>
 export function fittedWorker(worker: Worker, maxBytes: number): Worker {
   for (const { field, cut } of CUTS) {
     const before = mostBytes(worker);
-    // What the first tells too high is measured.
+    // The estimate is too high: measure before cutting.
     if (before <= maxBytes || toBinary(WorkerSchema, worker).byteLength <= maxBytes) break;
     cut(worker);
     if (mostBytes(worker) < before) worker.omittedFields.push(field);
@@ -42,7 +42,7 @@ function dropAttributes({ startupPhases, launch }: Worker): void {
   for (const phase of [...startupPhases, ...(launch?.startupPhases ?? [])]) phase.attributes = {};
 }
 
-/** The last one says how the start ended. */
+/** The last phase shows how the start ended. */
 function cutPhases({ startupPhases, launch }: Worker): void {
   for (const phases of [startupPhases, launch?.startupPhases ?? []])
     phases.splice(0, Math.max(0, phases.length - KEPT));

@@ -9,7 +9,7 @@ import { storable } from "../values/text.ts";
 import { durationFromMs, toMs } from "../values/time.ts";
 import { MAX_NAME, MAX_RESOURCES, MAX_SLOTS, MAX_TEXT } from "./limits.ts";
 
-/** Nested phases of one attempt that are stuck at once; the outermost say it all. */
+/** Nested stuck phases kept of one attempt, the outermost. */
 const MAX_STUCK_PHASES = 8;
 
 const MAX_COUNTERS = 256;

@@ -29,7 +29,7 @@ const MAX_LABEL_TEXT = 256;
 
 const MAX_QUEUES = 1_000;
 
-/** What startup phases of a hello say in all: a dozen phases of a few lines take some KB. */
+/** Size of all startup phases of a hello: a dozen phases of a few lines take some KB. */
 const MAX_PHASE_BYTES = 256 * 1_024;
 
 /**

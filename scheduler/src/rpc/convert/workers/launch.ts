@@ -86,7 +86,7 @@ const MAX_COMMAND = 4_096;
 
 const MAX_POOL = 256;
 
-/** Longest end of a process's output that is kept, in characters; the protocol says bytes. */
+/** Longest end of a process's output that is kept, in characters; the protocol counts bytes. */
 const MAX_LOG_TAIL = 65_536;
 
 /** `WORKER_REGISTER_TIMEOUT_S` of a worker that sets none. */

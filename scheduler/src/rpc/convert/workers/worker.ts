@@ -25,7 +25,7 @@ const WORKER_STATES: Readonly<Record<DomainWorkerState, WorkerState>> = {
   refused: WorkerState.REFUSED,
 };
 
-/** Domain name of a worker's state; undefined for one that this version does not know. */
+/** Domain name of a worker's state; undefined for a state of a newer version. */
 export function toWorkerState(state: WorkerState): DomainWorkerState | undefined {
   return (Object.keys(WORKER_STATES) as DomainWorkerState[]).find((name) => WORKER_STATES[name] === state);
 }
@@ -39,7 +39,7 @@ export function fromWorkerState(state: DomainWorkerState): WorkerState {
  * A worker in protobuf.
  *
  * @param now The database's clock.
- * @param silentAfterMs A supervisor that was not heard of for this long is silent.
+ * @param silentAfterMs A supervisor without a report for this long is silent.
  */
 export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: number) {
   const { hello, launch } = worker;
