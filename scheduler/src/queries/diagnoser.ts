@@ -190,8 +190,8 @@ function unanswered(part: string, why: string): Check {
   return {
     name: `${part}.read`,
     status: "failed",
-    summary: `the look at ${part} did not end: ${why}`,
+    summary: `the check of ${part} did not end: ${why}`,
     evidence: [],
-    remedy: "look at the scheduler's log, and at what its statements wait for (pg_stat_activity)",
+    remedy: "check the scheduler's log and what its statements wait for (pg_stat_activity)",
   };
 }

@@ -36,7 +36,7 @@ interface QueueSum extends Depth {
 
 /** The queues that need attention most, and the sums over all of them. */
 export async function queueOverviews(
-  facts: FleetFacts,
+  facts: Pick<FleetFacts, "queues" | "classes">,
   limit: number,
 ): Promise<{ total: Depth; entries: QueueOverview[] }> {
   const total = { ready: 0, scheduled: 0, active: 0 };

@@ -30,12 +30,14 @@ export interface WorkerListFilter {
   readonly limit: number;
 }
 
+type WorkerListStore = Pick<Store, "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker">;
+
 /** Reads the list of workers and single workers. */
 export class WorkerList {
-  readonly #store: Store;
+  readonly #store: WorkerListStore;
   readonly #fleet: Pick<FleetView, "activeCount">;
 
-  constructor({ store, fleet }: { store: Store; fleet: Pick<FleetView, "activeCount"> }) {
+  constructor({ store, fleet }: { store: WorkerListStore; fleet: Pick<FleetView, "activeCount"> }) {
     this.#store = store;
     this.#fleet = fleet;
   }

@@ -1,18 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { FailureSchema, HeartbeatSchema, HelloSchema, TaskResultSchema } from "@muster/protocol";
-import fc from "fast-check";
+import { HelloSchema } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
-import { toAttemptKey } from "../tasks/attempt-report.ts";
-import { toResult } from "../tasks/result.ts";
-import { toCount } from "../values/numbers.ts";
-import { storable } from "../values/text.ts";
-import { toMs } from "../values/time.ts";
-import { toHeartbeat } from "./heartbeat.ts";
 import { toRegistration } from "./hello.ts";
 
-const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };
 const UUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
 
 function refusal(run: () => unknown): Refusal {
@@ -25,7 +17,7 @@ function refusal(run: () => unknown): Refusal {
   throw new assert.AssertionError({ message: "it was not refused" });
 }
 
-describe("a worker's messages", () => {
+describe("a worker's hello", () => {
   const hello = (fields: MessageInitShape<typeof HelloSchema> = {}) =>
     create(HelloSchema, {
       protocolVersion: 1,
@@ -99,71 +91,6 @@ describe("a worker's messages", () => {
           loadableResources: texts(1_000, 256),
         }),
       ),
-    );
-  });
-
-  it("hold nothing that Postgres or JSON cannot, whatever was sent", () => {
-    const beat = toHeartbeat(
-      create(HeartbeatSchema, {
-        sequence: 2n ** 63n - 1n,
-        slotCount: 2 ** 31 - 1,
-        cpuUsage: Number.NaN,
-        rssBytes: -(2n ** 63n),
-        eventLoopAge: { seconds: 2n ** 62n, nanos: -1 },
-        running: [{ attemptId: "a\0", phase: "\0", progress: Number.POSITIVE_INFINITY }],
-        counters: { "\0": 2n ** 62n },
-        resources: ["\0"],
-        pauseReason: "\0",
-      }),
-    );
-    const text = JSON.stringify(beat);
-    assert.ok(!text.includes("\\u0000") && !text.includes("null"), text);
-    assert.ok(Number.isSafeInteger(beat.sequence) && Number.isSafeInteger(beat.rssBytes));
-    assert.ok(Number.isSafeInteger(beat.loopAgeMs));
-    assert.equal(beat.slots, 10_000);
-  });
-
-  it("end an attempt as a failure when they break the contract", () => {
-    const result = (outcome: NonNullable<MessageInitShape<typeof TaskResultSchema>["outcome"]>) =>
-      toResult(create(TaskResultSchema, { attemptId: "t-1.1", outcome }), LIMITS).outcome;
-    const large = result({ case: "succeeded", value: { output: new Uint8Array(51) } });
-    assert.equal(large.kind === "failed" && large.failure.code, "RESULT_TOO_LARGE");
-    const none = result({ case: undefined });
-    assert.equal(none.kind === "failed" && none.failure.code, "INVALID_RESULT");
-    const odd = result({
-      case: "failed",
-      value: create(FailureSchema, {
-        code: "not a code",
-        message: "m\0",
-        retryAfter: { seconds: -5n, nanos: 0 },
-      }),
-    });
-    assert.deepEqual(odd, {
-      kind: "failed",
-      failure: { class: "retryable", code: "HANDLER_ERROR", message: "m\u{FFFD}", retryAfterMs: 0 },
-    });
-    const cut = result({ case: "failed", value: { code: "C", message: `${"x".repeat(4_095)}\u{1F600}` } });
-    assert.ok(cut.kind === "failed" && cut.failure.message.isWellFormed());
-    assert.equal(refusal(() => toAttemptKey("t-1")).reason, "INVALID_MESSAGE");
-  });
-
-  it("have lengths of time and counts within bounds", () => {
-    assert.equal(toMs(undefined), undefined);
-    assert.equal(
-      toMs(create(HeartbeatSchema, { eventLoopAge: { seconds: 1n, nanos: 499_999 } }).eventLoopAge),
-      1_000,
-    );
-    fc.assert(
-      fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (value) => {
-        assert.ok(Number.isSafeInteger(toCount(value)));
-        if (value > -(2n ** 53n) && value < 2n ** 53n) assert.equal(toCount(value), Number(value));
-      }),
-    );
-    fc.assert(
-      fc.property(fc.string({ unit: "binary" }), fc.nat(50), (text, max) => {
-        const stored = storable(text, max);
-        assert.ok(stored.length <= max && stored.isWellFormed() && !stored.includes("\0"));
-      }),
     );
   });
 });
