@@ -11,7 +11,7 @@ import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { Reports } from "./attempts/worker-report-handler.ts";
-import { Handover } from "./claiming/assignment-sender.ts";
+import { AssignmentSender } from "./claiming/assignment-sender.ts";
 import { Dispatcher } from "./claiming/dispatcher.ts";
 import { UnknownOutcomes } from "./claiming/indeterminate-statements.ts";
 import { Peers } from "./claiming/peers.ts";
@@ -91,20 +91,20 @@ export function createDispatch(options: {
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
   const lapsed = new LapsedAttempts({ store, clock, log });
-  const handover = new Handover({ classes, lapsed, registry, clock, log, waits, traces });
+  const sender = new AssignmentSender({ classes, lapsed, registry, clock, log, waits, traces });
   const unknown = new UnknownOutcomes({
     store,
     registry,
     clock,
     log,
-    send: (unsent) => handover.sendFound(unsent),
+    send: (unsent) => sender.sendFoundAssignments(unsent),
   });
   const dispatcher = new Dispatcher({
     store,
     schedulerId,
     classes,
     matcher: new Matcher(classes, clock),
-    handover,
+    sender,
     unknown,
     clock,
     log,
@@ -173,7 +173,7 @@ export function createDispatch(options: {
     schedulerId,
     classes,
     dispatcher,
-    handover,
+    sender,
     unknown,
     peers,
     counters,

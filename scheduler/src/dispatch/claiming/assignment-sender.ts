@@ -12,16 +12,16 @@ import type { OutgoingAssignment } from "../sessions/link.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 
-/** Hands attempts that the store has given to a session over to its worker. */
-export class Handover {
-  readonly #parts: HandoverParts;
+/** Sends the attempts that the store has assigned to sessions to their workers. */
+export class AssignmentSender {
+  readonly #parts: AssignmentSenderParts;
 
-  constructor(parts: HandoverParts) {
+  constructor(parts: AssignmentSenderParts) {
     this.#parts = parts;
   }
 
   /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
-  send(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+  sendAssignments(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     const { classes, lapsed, waits, registry, clock, traces, log } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
     for (const { attempt, session: planned } of claimed) {
@@ -52,17 +52,16 @@ export class Handover {
   }
 
   /** Sends attempts that were found in the store, beyond what was planned. */
-  sendFound(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
+  sendFoundAssignments(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     for (const { attempt, session } of found) {
       const taskClass = this.#parts.classes.get(attempt.classId)?.taskClass;
       session.reserve(taskClass?.type ?? "", taskClass?.alone);
     }
-    this.send(found);
+    this.sendAssignments(found);
   }
 }
 
-/** What handing over touches. */
-export interface HandoverParts {
+export interface AssignmentSenderParts {
   readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly clock: Clock;

@@ -8,7 +8,7 @@ import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class
 import { Line } from "../matching/class-queue.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
-import type { Handover } from "./assignment-sender.ts";
+import type { AssignmentSender } from "./assignment-sender.ts";
 import type { UnknownOutcomes } from "./indeterminate-statements.ts";
 
 /** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
@@ -48,7 +48,7 @@ export class Dispatcher {
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #matcher: Matcher;
-  readonly #handover: Handover;
+  readonly #sender: AssignmentSender;
   readonly #unknown: UnknownOutcomes;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -73,7 +73,7 @@ export class Dispatcher {
     schedulerId: string;
     classes: ClassIndex;
     matcher: Matcher;
-    handover: Handover;
+    sender: AssignmentSender;
     unknown: UnknownOutcomes;
     clock: Clock;
     log: Logger;
@@ -84,7 +84,7 @@ export class Dispatcher {
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#matcher = parts.matcher;
-    this.#handover = parts.handover;
+    this.#sender = parts.sender;
     this.#unknown = parts.unknown;
     this.#clock = parts.clock;
     this.#log = parts.log;
@@ -296,7 +296,7 @@ export class Dispatcher {
       else session.unreserve(entry.taskClass.type, entry.taskClass.alone);
     }
     if (won.length < plan.length) this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
-    this.#handover.send(won);
+    this.#sender.sendAssignments(won);
   }
 
   #decide(plan: readonly Planned[]): void {

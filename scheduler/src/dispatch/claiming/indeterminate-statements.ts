@@ -17,7 +17,7 @@ const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 
 /** An attempt that the store has given to a session and that nobody has sent to it. */
-export interface Unsent {
+export interface UnsentAssignment {
   readonly attempt: ClaimedAttempt;
   readonly session: Session;
 }
@@ -31,7 +31,7 @@ export class UnknownOutcomes {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #send: (unsent: readonly Unsent[]) => void;
+  readonly #send: (unsent: readonly UnsentAssignment[]) => void;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #sessionIds = new Set<number>();
   #looks = 0;
@@ -46,7 +46,7 @@ export class UnknownOutcomes {
     registry: Registry;
     clock: Clock;
     log: Logger;
-    send: (unsent: readonly Unsent[]) => void;
+    send: (unsent: readonly UnsentAssignment[]) => void;
   }) {
     this.#store = parts.store;
     this.#registry = parts.registry;
@@ -116,7 +116,7 @@ export class UnknownOutcomes {
   }
 
   /** What the store has given to these sessions and they do not hold. */
-  async #unknown(): Promise<Unsent[]> {
+  async #unknown(): Promise<UnsentAssignment[]> {
     const ids = [...this.#sessionIds].filter((id) => this.#registry.byId(id) !== undefined);
     if (ids.length === 0) return [];
     return (await this.#store.assignedTo(ids)).flatMap((attempt) => {

@@ -4,7 +4,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { InsertedTask, Store, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import type { Handover } from "../claiming/assignment-sender.ts";
+import type { AssignmentSender } from "../claiming/assignment-sender.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { UnknownOutcomes } from "../claiming/indeterminate-statements.ts";
 import type { Peers } from "../claiming/peers.ts";
@@ -31,7 +31,7 @@ export class Submitter {
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
-  readonly #handover: Handover;
+  readonly #sender: AssignmentSender;
   readonly #unknown: UnknownOutcomes;
   readonly #peers: Peers;
   readonly #counters: Counters;
@@ -45,7 +45,7 @@ export class Submitter {
     schedulerId: string;
     classes: ClassIndex;
     dispatcher: Dispatcher;
-    handover: Handover;
+    sender: AssignmentSender;
     unknown: UnknownOutcomes;
     peers: Peers;
     counters: Counters;
@@ -56,7 +56,7 @@ export class Submitter {
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
-    this.#handover = parts.handover;
+    this.#sender = parts.sender;
     this.#unknown = parts.unknown;
     this.#peers = parts.peers;
     this.#counters = parts.counters;
@@ -140,7 +140,7 @@ export class Submitter {
   }
 
   #spread(plan: readonly Planned[], inserted: readonly InsertedTask[]): void {
-    const direct: Parameters<Handover["send"]>[0][number][] = [];
+    const direct: Parameters<AssignmentSender["sendAssignments"]>[0][number][] = [];
     const waitingClasses = new Set<number>();
     plan.forEach(({ insert, session }, index) => {
       const { task, classId } = insert;
@@ -160,7 +160,7 @@ export class Submitter {
         this.#classes.enqueue({ id: row.id, classId, priority: task.priority });
       }
     });
-    this.#handover.send(direct);
+    this.#sender.sendAssignments(direct);
     if (waitingClasses.size === 0) return;
     this.#dispatcher.pump();
     this.#peers.hintWork([...waitingClasses]);
