@@ -5,7 +5,7 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
-import { Line } from "../matching/class-queue.ts";
+import { ClassQueue } from "../matching/class-queue.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
 import type { AssignmentSender } from "./assignment-sender.ts";
@@ -227,18 +227,18 @@ export class Dispatcher {
   #plan(search: Search): Planned[] {
     const plan: Planned[] = [];
     if (!search.isOpen) return plan;
-    const line = new Line(this.#servable(search));
-    for (let entry = line.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = line.first) {
+    const queue = new ClassQueue(this.#servable(search));
+    for (let entry = queue.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = queue.first) {
       const session = search.find(entry);
       const next = session && entry.window.shift();
       if (!session || !next) {
-        line.dropFirst();
+        queue.dropFirst();
         continue;
       }
       search.reserve(session, entry.taskClass);
       this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
-      line.requeueFirst();
+      queue.requeueFirst();
     }
     return plan;
   }

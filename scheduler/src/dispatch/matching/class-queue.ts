@@ -1,7 +1,7 @@
 import type { WindowEntry } from "../../domain/tasks/window.ts";
 
-/** What stands in line: something whose front may change after it was looked at first. */
-export interface Standing {
+/** What a queue ranks: something whose front may change after it was looked at first. */
+export interface Ranked {
   readonly window: { peek(): WindowEntry | undefined };
 }
 
@@ -15,11 +15,11 @@ interface Placed<T> {
  * thousand classes for every task of a claim would be a million comparisons a claim. A heap, because mostly
  * few of them are asked for: to sort 60,000 took 50 ms, to make the heap takes 2.
  */
-export class Line<T extends Standing> {
+export class ClassQueue<T extends Ranked> {
   /** Each goes before the two at twice its place. */
   readonly #heap: Placed<T>[] = [];
 
-  /** Leaves out what has nothing to give. */
+  /** Leaves out what has no task. */
   constructor(items: Iterable<T>) {
     for (const item of items) {
       const front = item.window.peek();
@@ -32,7 +32,7 @@ export class Line<T extends Standing> {
     return this.#heap[0]?.item;
   }
 
-  /** Everything that is still in line, in no order. */
+  /** Everything that is still in the queue, in no order. */
   *rest(): Iterable<T> {
     for (const { item } of this.#heap) yield item;
   }
@@ -46,7 +46,7 @@ export class Line<T extends Standing> {
     this.#sink(0);
   }
 
-  /** The first one can be given to nobody. */
+  /** No session can take the first one. */
   dropFirst(): void {
     const last = this.#heap.pop();
     if (last === undefined || this.#heap.length === 0) return;
