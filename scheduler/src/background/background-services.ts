@@ -85,7 +85,7 @@ export class Duties {
     });
     this.#classes = loop("classes", CLASSES_MS, () => refreshClasses(dispatch));
     const recovery = loop("recovery", leases.heartbeatMs, async () => {
-      await dispatch.ends.reap(() => judge.asOf());
+      await dispatch.terminator.reap(() => judge.asOf());
       await dispatch.launches.giveUp(() => judge.asOf());
     });
     this.#loops = [
@@ -223,8 +223,8 @@ async function refreshClasses({ classes, counters, dispatcher, traces }: Dispatc
 }
 
 async function pollOnce(store: Store, dispatch: Dispatch, schedulerId: string): Promise<void> {
-  const { classes, control, dispatcher, ends } = dispatch;
-  await control.runCommands(schedulerId, (sessionId) => ends.superseded(sessionId));
+  const { classes, control, dispatcher, terminator } = dispatch;
+  await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
   await classes.learn();
   classes.setPaused(await store.pausedQueues());
   dispatcher.lookAgain();

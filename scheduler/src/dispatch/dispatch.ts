@@ -29,7 +29,7 @@ import { ResourceKeeper } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { Sessions } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
-import { SessionEnds } from "./sessions/session-terminator.ts";
+import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { Submitter } from "./submission/submitter.ts";
 
 /** The parts that give out work and take its results, wired together. */
@@ -51,7 +51,7 @@ export interface Dispatch {
   readonly reports: Reports;
   readonly resources: ResourceKeeper;
   readonly sessions: Sessions;
-  readonly ends: SessionEnds;
+  readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
@@ -137,7 +137,7 @@ export function createDispatch(options: {
     lapsed,
     traces,
   });
-  const ends = new SessionEnds({
+  const terminator = new SessionTerminator({
     store,
     registry,
     classes,
@@ -156,7 +156,7 @@ export function createDispatch(options: {
     registry,
     classes,
     dispatcher,
-    ends,
+    terminator,
     committer,
     journal,
     clock,
@@ -167,7 +167,7 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
-  const launches = new Launches({ store, ends, journal, log, counters, leases });
+  const launches = new Launches({ store, terminator, journal, log, counters, leases });
   const submitter = new Submitter({
     store,
     schedulerId,
@@ -233,7 +233,7 @@ export function createDispatch(options: {
     reports,
     resources,
     sessions,
-    ends,
+    terminator,
     committer,
     signals,
     submitter,

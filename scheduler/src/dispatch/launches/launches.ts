@@ -13,8 +13,8 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Journal } from "../attempts/event-writer.ts";
 import type { LeaseSettings } from "../limits.ts";
-import type { SessionEnds } from "../sessions/session-terminator.ts";
-import { decideExit } from "../sessions/termination-reasons.ts";
+import type { SessionTerminator } from "../sessions/session-terminator.ts";
+import { decideProcessEnd } from "../sessions/termination-reasons.ts";
 
 /** Reports in one statement: as many as registrations. */
 const MAX_REPORT_BATCH = 200;
@@ -37,7 +37,7 @@ export type ReportedExit = Omit<LaunchExit, "judge">;
 /** What the launches work with. */
 export interface LaunchParts {
   readonly store: Store;
-  readonly ends: SessionEnds;
+  readonly terminator: SessionTerminator;
   readonly journal: Journal;
   readonly log: Logger;
   readonly counters: Counters;
@@ -95,7 +95,7 @@ export class Launches {
    * @throws DatabaseUnavailableError
    */
   async exit(report: ReportedExit): Promise<number> {
-    const { store, ends, log, counters } = this.#parts;
+    const { store, terminator, log, counters } = this.#parts;
     const { launchId, workerId, exit, phases, logTail } = report;
     const lastPhase = phases.at(-1)?.phase ?? "";
     const ended = await store.endLaunch({
@@ -127,7 +127,12 @@ export class Launches {
       else log.error(eventOf(reason), lines);
     }
     if (livingSessions.length === 0) return ended.requeued;
-    const requeued = await ends.processEnded(livingSessions, reason, exit.fatal, decideExit(reason, exit));
+    const requeued = await terminator.terminateForProcessEnd(
+      livingSessions,
+      reason,
+      exit.fatal,
+      decideProcessEnd(reason, exit),
+    );
     return store.addRequeued(launchId, requeued);
   }
 

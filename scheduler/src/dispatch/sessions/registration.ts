@@ -27,7 +27,7 @@ import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
-import type { SessionEnds } from "./session-terminator.ts";
+import type { SessionTerminator } from "./session-terminator.ts";
 import { contestedRefusal, supersededRefusal } from "./termination-reasons.ts";
 
 /** Registrations in one statement: a storm of 2,000 takes ten. */
@@ -89,12 +89,12 @@ export class Sessions {
   /** The session's stream ended. */
   async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
-    const { store, ends, log, registry, schedulerId, clock, leases } = this.#parts;
+    const { store, terminator, log, registry, schedulerId, clock, leases } = this.#parts;
     session.link = undefined;
-    ends.streamEnded(session);
+    terminator.noteStreamEnd(session);
     session.droppedAt = clock.monotonic();
     if (session.saidGoodbye) return;
-    if (session.fatal) return ends.end(session, "fatal");
+    if (session.fatal) return terminator.terminateSession(session, "fatal");
     log.warn("worker.suspect", {
       worker_id: session.workerId,
       reason,
@@ -179,7 +179,7 @@ export class Sessions {
     if (session.saidGoodbye) return;
     session.saidGoodbye = true;
     this.#parts.log.info("worker.goodbye", { worker_id: session.workerId, reason });
-    await this.#parts.ends.end(session, "finished");
+    await this.#parts.terminator.terminateSession(session, "finished");
   }
 
   /** Last words: its attempts are requeued at once. */
@@ -193,12 +193,12 @@ export class Sessions {
       exception_message: fatal.exceptionMessage,
       exit_code: fatal.exitCode,
     });
-    await this.#parts.ends.end(session, "fatal");
+    await this.#parts.terminator.terminateSession(session, "fatal");
   }
 
   /** Renews the leases of the sessions that have beaten since the last call, in one statement; answers when, by the database's clock. */
   async renew(): Promise<Date> {
-    const { store, ends, registry, schedulerId, leases, clock, counters, watch } = this.#parts;
+    const { store, terminator, registry, schedulerId, leases, clock, counters, watch } = this.#parts;
     const now = clock.monotonic();
     // The last beat of a stream that has dropped renews nothing: the grace runs from the drop.
     const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
@@ -213,8 +213,8 @@ export class Sessions {
     this.#renewing = renewing;
     const { at, lost } = await this.#renewed(renewing, beats.length);
     counters.heartbeatFailures += lost.length;
-    for (const id of lost) ends.leaseGone(id);
-    await ends.forgetMoved();
+    for (const id of lost) terminator.dropFenced(id);
+    await terminator.dropMoved();
     // What became ready or began to drain while the database was away.
     for (const session of registry.all()) if (session.startupUnwritten) await this.#recordStartup(session);
     return at;
@@ -330,7 +330,10 @@ export class Sessions {
     if (!old && registration.lastError === "" && hello.launchId === "") {
       for (const phase of phases) if (phase.outcome === "failed") this.#recordPhase(session, phase);
     }
-    await this.#parts.ends.supersede(opened.superseded, { sessionId: session.id, process: hello.host });
+    await this.#parts.terminator.terminateSuperseded(opened.superseded, {
+      sessionId: session.id,
+      process: hello.host,
+    });
     return { session, decisions: await this.#withCommitted(session, decisions) };
   }
 
@@ -361,7 +364,7 @@ export interface SessionParts {
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;
-  readonly ends: SessionEnds;
+  readonly terminator: SessionTerminator;
   /** For what a worker that comes back reports of its attempts. */
   readonly committer: ResultCommitter;
   readonly journal: Journal;

@@ -14,7 +14,7 @@ import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
-import { decideEnd, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
+import { decideTermination, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
 
 /** Sessions given up in one transaction. */
 const REAP_BATCH = 100;
@@ -25,8 +25,7 @@ const STREAM_END_MS = 500;
 /** Attempts that a log line names; all of them are counted. */
 const MAX_NAMED = 50;
 
-/** What the ends of sessions touch. */
-export interface SessionEndParts {
+export interface SessionTerminatorParts {
   readonly store: Store;
   readonly registry: Registry;
   readonly classes: ClassIndex;
@@ -42,16 +41,16 @@ export interface SessionEndParts {
 }
 
 /** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
-export class SessionEnds {
-  readonly #parts: SessionEndParts;
+export class SessionTerminator {
+  readonly #parts: SessionTerminatorParts;
   readonly #awaitingStreamEnd = new Map<Session, () => void>();
 
-  constructor(parts: SessionEndParts) {
+  constructor(parts: SessionTerminatorParts) {
     this.#parts = parts;
   }
 
   /** The session's stream is over; what waits for that goes on. */
-  streamEnded(session: Session): void {
+  noteStreamEnd(session: Session): void {
     this.#awaitingStreamEnd.get(session)?.();
   }
 
@@ -59,7 +58,7 @@ export class SessionEnds {
    * The process of these sessions ended, as its supervisor saw. What it had sent before counts; the rest is
    * requeued. Answers how many attempts were.
    */
-  async processEnded(
+  async terminateForProcessEnd(
     sessionIds: readonly number[],
     reason: string,
     fatal: FatalRecord | undefined,
@@ -75,9 +74,9 @@ export class SessionEnds {
       decide,
     );
     for (const row of gone) {
-      this.#gone(row, reason);
+      this.#recordTermination(row, reason);
       const session = registry.byId(row.sessionId);
-      if (session) this.#drop(session, lostRefusal(row.workerId));
+      if (session) this.#dropSession(session, lostRefusal(row.workerId));
     }
     return gone.flatMap(({ endedAttempts }) =>
       endedAttempts.filter(({ decision }) => decision.kind === "requeue"),
@@ -98,20 +97,20 @@ export class SessionEnds {
     const asOf = judgedAsOf();
     if (!asOf) return;
     for (;;) {
-      const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideEnd("lost"));
-      for (const session of gone) this.#gone(session, "lost");
+      const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideTermination("lost"));
+      for (const session of gone) this.#recordTermination(session, "lost");
       if (gone.length < REAP_BATCH) return;
     }
   }
 
   /** Another scheduler registered this session or a newer one of the worker. */
-  superseded(sessionId: number): void {
+  dropSuperseded(sessionId: number): void {
     const session = this.#parts.registry.byId(sessionId);
-    if (session) this.#drop(session, supersededRefusal(session.workerId));
+    if (session) this.#dropSession(session, supersededRefusal(session.workerId));
   }
 
   /** Ends sessions that a newer one of the same worker id, `by`, took the place of. */
-  async supersede(
+  async terminateSuperseded(
     sessions: readonly { sessionId: number; schedulerId: string }[],
     by: { readonly sessionId: number; readonly process: ProcessName },
   ): Promise<void> {
@@ -124,10 +123,10 @@ export class SessionEnds {
         reason: "superseded",
         fatal: undefined,
       })),
-      decideEnd("superseded"),
+      decideTermination("superseded"),
     );
     for (const session of gone) {
-      this.#gone(session, "superseded");
+      this.#recordTermination(session, "superseded");
       if (!session.tookFrom) continue;
       log.warn("worker.superseded", {
         worker_id: session.workerId,
@@ -147,32 +146,32 @@ export class SessionEnds {
   }
 
   /** The worker itself ended its session, with or without last words. */
-  async end(session: Session, reason: string): Promise<void> {
+  async terminateSession(session: Session, reason: string): Promise<void> {
     // What its last attempts did is written before they are endedAttempts, which ends their part of the record.
     await this.#parts.journal.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
-      decideEnd(reason),
+      decideTermination(reason),
     );
-    for (const row of gone) this.#gone(row, reason);
-    this.#drop(session, undefined);
+    for (const row of gone) this.#recordTermination(row, reason);
+    this.#dropSession(session, undefined);
   }
 
   /** The lease is another scheduler's or nobody's: whatever this session still does here is fenced. */
-  leaseGone(sessionId: number): void {
+  dropFenced(sessionId: number): void {
     const session = this.#parts.registry.byId(sessionId);
-    if (session) this.#drop(session, lostRefusal(session.workerId));
+    if (session) this.#dropSession(session, lostRefusal(session.workerId));
   }
 
   /** Sessions without a stream that have turned up elsewhere, or ended, are forgotten here. */
-  async forgetMoved(): Promise<void> {
+  async dropMoved(): Promise<void> {
     const { registry, store, schedulerId } = this.#parts;
     const away = [...registry.all()].filter((session) => session.link === undefined);
     if (away.length === 0) return;
     const holders = await store.leaseHolders(away.map(({ id }) => id));
     for (const session of away) {
       if (session.link === undefined && holders.get(session.id) !== schedulerId)
-        this.#drop(session, undefined);
+        this.#dropSession(session, undefined);
     }
   }
 
@@ -185,7 +184,7 @@ export class SessionEnds {
     this.#awaitingStreamEnd.delete(session);
   }
 
-  #gone(gone: GoneSession, reason: string): void {
+  #recordTermination(gone: GoneSession, reason: string): void {
     const { log, registry, committer, signals, leases, counters, traces } = this.#parts;
     counters.gone.add(reason);
     const known = registry.byId(gone.sessionId);
@@ -210,13 +209,13 @@ export class SessionEnds {
     }
     const session = registry.byId(gone.sessionId);
     if (!session || reason === "finished" || reason === "fatal") return;
-    this.#drop(
+    this.#dropSession(
       session,
       reason === "superseded" ? supersededRefusal(gone.workerId) : lostRefusal(gone.workerId),
     );
   }
 
-  #drop(session: Session, refusal: Refusal | undefined): void {
+  #dropSession(session: Session, refusal: Refusal | undefined): void {
     const { registry, classes } = this.#parts;
     registry.remove(session);
     classes.unsuit(session);

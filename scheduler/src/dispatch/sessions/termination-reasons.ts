@@ -13,7 +13,7 @@ import type { AttemptRow, DecideLost, EndedSession } from "../../store/store.ts"
 import { decideFor } from "../attempts/result-committer.ts";
 
 /** How a session ended, in words for its attempts. */
-const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
+const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
   lost: { requeueReason: "stale", how: "stopped answering" },
   fatal: { requeueReason: "fatal", how: "reported a fatal error and ended" },
   superseded: {
@@ -23,12 +23,12 @@ const ENDINGS: Readonly<Record<string, { requeueReason: string; how: string }>> 
 };
 
 /** Decides for the attempts of a session that ended for `reason`. */
-export function decideEnd(reason: string): DecideLost {
+export function decideTermination(reason: string): DecideLost {
   return (row, ended) => {
     // No task can have ended a process that lived when its id was taken.
-    const ending = ended.takenAlive ? undefined : ENDINGS[reason];
-    if (!ending) return decideFor(row, { kind: "released", reason });
-    const outcome = died(row, ended, ending.requeueReason, ending.how);
+    const termination = ended.takenAlive ? undefined : TERMINATIONS[reason];
+    if (!termination) return decideFor(row, { kind: "released", reason });
+    const outcome = died(row, ended, termination.requeueReason, termination.how);
     return decideFor(row, reason === "fatal" || ended.disconnected ? outcome : { ...outcome, silent: true });
   };
 }
@@ -49,7 +49,7 @@ function died(
 }
 
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
-export function decideExit(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
+export function decideProcessEnd(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
   return (row, ended) => {
     // A planned stop that took too long: as if the worker had released them itself.
     if (exit.stopRequested && !exit.outOfMemory) return decideFor(row, { kind: "released", reason: "drain" });
