@@ -60,7 +60,7 @@ describe("launches in the store", () => {
       logTail: `the end of ${workerId}`,
       restartInMs: undefined,
       endedForMs: 500,
-      judge: () => ({ reason, event: "worker.launch_failed", attributes: { reason } }),
+      classify: () => ({ reason, event: "worker.launch_failed", attributes: { reason } }),
       ...fields,
     };
   }

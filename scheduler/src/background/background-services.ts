@@ -6,7 +6,7 @@ import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { Watchdog } from "./attempt-watchdog.ts";
-import { Judge } from "./lease-expiry-guard.ts";
+import { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
 import { Loop } from "./loop.ts";
 import { loopStatuses } from "./loop-status.ts";
 import { monitorOnce } from "./monitor.ts";
@@ -50,7 +50,7 @@ export class Duties {
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
-  readonly #judge: Judge;
+  readonly #guard: LeaseExpiryGuard;
   #cancelWake: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
@@ -71,8 +71,8 @@ export class Duties {
     this.#config = config;
     this.#descriptors = parts.descriptors;
     this.#startedAt = clock.monotonic();
-    const judge = new Judge(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
-    this.#judge = judge;
+    const guard = new LeaseExpiryGuard(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
+    this.#guard = guard;
     const watchdog = new Watchdog({ dispatch, log, leases, settings: config.watch });
     const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
       new Loop({ name, intervalMs, runOnce, clock, log });
@@ -85,13 +85,13 @@ export class Duties {
     });
     this.#classes = loop("classes", CLASSES_MS, () => refreshClasses(dispatch));
     const recovery = loop("recovery", leases.heartbeatMs, async () => {
-      await dispatch.terminator.reap(() => judge.asOf());
-      await dispatch.launches.giveUp(() => judge.asOf());
+      await dispatch.terminator.reap(() => guard.expiryTime());
+      await dispatch.launches.giveUp(() => guard.expiryTime());
     });
     this.#loops = [
       loop("database", config.pollMs, onLook),
       loop("renew", leases.heartbeatMs, async () => {
-        const gap = judge.renewed(await dispatch.sessions.renew());
+        const gap = guard.noteRenewal(await dispatch.sessions.renew());
         if (gap !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gap) });
         // It judges as of this renewal: the sooner it does, the sooner a lost worker's tasks go on.
         recovery.wake();
@@ -161,7 +161,7 @@ export class Duties {
 
   /** The database went away, or is back. */
   databaseChanged(available: boolean): void {
-    this.#judge.databaseChanged(available);
+    this.#guard.databaseChanged(available);
   }
 
   /** Another scheduler may have left a command, paused a queue or made a class. */

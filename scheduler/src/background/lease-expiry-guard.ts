@@ -1,15 +1,14 @@
 import type { Clock } from "../clock.ts";
 
 /**
- * Decides when this scheduler may judge workers by their leases. A scheduler that was stopped or starved, or
- * whose database was away, could not renew the leases of its workers, nor register those that came back, so it
- * waits for a full lease. A full disk shows why both count: renewals are written in place and succeed, while a
- * registration needs room.
+ * Decides when an expired lease means a lost worker. A scheduler that was stopped or starved, or whose database was
+ * away, could not renew the leases of its workers, nor register those that came back, so it first grants them a full
+ * lease. A full disk shows why both count: renewals are written in place and succeed, while a registration needs room.
  *
- * It judges as of its last renewal, by the database's clock: however long a judgement is then on its way, it
- * counts no time in which this scheduler could not renew.
+ * Expiry is measured as of the last renewal, by the database's clock: time in which this scheduler could not renew
+ * never counts, however long the reaper's statement takes.
  */
-export class Judge {
+export class LeaseExpiryGuard {
   readonly #clock: Clock;
   readonly #leaseMs: number;
   readonly #maxGapMs: number;
@@ -27,8 +26,8 @@ export class Judge {
     this.#owedUntil = this.#lastTickAt + leaseMs;
   }
 
-  /** A renewal succeeded. Returns the gap when it was too long, milliseconds. @param at By the database's clock. */
-  renewed(at: Date): number | undefined {
+  /** Records a renewal. Returns the gap before it when that was too long, milliseconds. @param at By the database's clock. */
+  noteRenewal(at: Date): number | undefined {
     this.#lastRenewal = at;
     const now = this.#clock.monotonic();
     const gap = now - this.#lastTickAt;
@@ -44,8 +43,8 @@ export class Judge {
     this.#owedUntil = this.#clock.monotonic() + this.#leaseMs;
   }
 
-  /** The moment, by the database's clock, as of which expired leases mean something; undefined when they do not. */
-  asOf(): Date | undefined {
+  /** As of when a lease may be called expired, by the database's clock; undefined when none may be. */
+  expiryTime(): Date | undefined {
     const now = this.#clock.monotonic();
     const may = !this.#databaseAway && now >= this.#owedUntil && now - this.#lastTickAt <= this.#maxGapMs;
     return may ? this.#lastRenewal : undefined;

@@ -228,7 +228,7 @@ export interface LaunchExit extends Omit<LaunchReport, "ageMs"> {
   /** Since it ended, milliseconds. */
   readonly endedForMs: number;
   /** Decides why it is over, and what the timeline says of it. Pure. */
-  readonly judge: (registered: boolean) => {
+  readonly classify: (registered: boolean) => {
     readonly reason: LaunchEndReason;
     readonly event: string;
     readonly attributes: Readonly<Record<string, string>>;

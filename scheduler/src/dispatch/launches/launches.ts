@@ -31,8 +31,8 @@ const REPORTS_IN_LEASE = 3;
 /** Characters of the output's end that go into the scheduler's log: the last line or two. */
 const LOGGED_TAIL = 500;
 
-/** A report of an end before it is judged. */
-export type ReportedExit = Omit<LaunchExit, "judge">;
+/** A report of an end before it is classified. */
+export type ReportedExit = Omit<LaunchExit, "classify">;
 
 /** What the launches work with. */
 export interface LaunchParts {
@@ -100,7 +100,7 @@ export class Launches {
     const lastPhase = phases.at(-1)?.phase ?? "";
     const ended = await store.endLaunch({
       ...report,
-      judge: (registered) => {
+      classify: (registered) => {
         const reason = launchEndReason(exit, phases, registered);
         return {
           reason,
@@ -139,11 +139,11 @@ export class Launches {
   /**
    * Gives up launches that never registered and whose supervisor had fallen silent.
    *
-   * @param judgedAsOf As of when, by the database's clock; undefined when nothing may be judged.
+   * @param expiryTime As of when, by the database's clock; undefined when no lease may be called expired.
    */
-  async giveUp(judgedAsOf: () => Date | undefined): Promise<void> {
+  async giveUp(expiryTime: () => Date | undefined): Promise<void> {
     const { store, log } = this.#parts;
-    const asOf = judgedAsOf();
+    const asOf = expiryTime();
     if (!asOf) return;
     for (;;) {
       const silent = await store.giveUpLaunches(asOf, this.silentAfterMs, GIVE_UP_BATCH);

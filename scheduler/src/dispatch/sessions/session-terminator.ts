@@ -86,15 +86,15 @@ export class SessionTerminator {
   /**
    * Gives up sessions, of any scheduler, whose lease and grace were over, and requeues what they held.
    *
-   * @param judgedAsOf As of when, by the database's clock; undefined when nothing may be judged.
+   * @param expiryTime As of when, by the database's clock; undefined when no lease may be called expired.
    */
-  async reap(judgedAsOf: () => Date | undefined): Promise<void> {
-    if (!judgedAsOf()) return;
+  async reap(expiryTime: () => Date | undefined): Promise<void> {
+    if (!expiryTime()) return;
     const { store, leases, journal } = this.#parts;
     // What the lost ones' attempts did comes before their requeue.
     await journal.flush();
     // That may have taken as long as it liked.
-    const asOf = judgedAsOf();
+    const asOf = expiryTime();
     if (!asOf) return;
     for (;;) {
       const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideTermination("lost"));

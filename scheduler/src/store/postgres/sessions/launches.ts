@@ -144,7 +144,7 @@ export async function reportLaunches(
 /** Writes the end of a launch, once; the same answer for every later report. */
 export async function endLaunch(db: Database, report: LaunchExit): Promise<LaunchEnded> {
   const sessions = await db.cold<{ id: number; living: boolean }>(SESSIONS, [report.launchId]);
-  const { reason, event, attributes } = report.judge(sessions.length > 0);
+  const { reason, event, attributes } = report.classify(sessions.length > 0);
   const [written] = await db.cold<{ ended: number }>(EXIT, [
     report.launchId,
     report.workerId,
