@@ -1,7 +1,7 @@
 // Composition root of a scheduler: makes its parts, starts them, and stops them in order.
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { announceLeaseMs, Duties } from "./background/background-services.ts";
+import { announceLeaseMs, BackgroundServices } from "./background/background-services.ts";
 import { DatabaseWatch } from "./background/database-watch.ts";
 import { Census } from "./background/fleet-stats.ts";
 import { measureLevels, SeenLabels } from "./background/gauges.ts";
@@ -110,7 +110,7 @@ export async function startScheduler(options: {
       resourceWarnMs: config.resourceWarnMs,
     },
     maxLabelSets: config.metricLabelSets,
-    onScheduled: (delayMs) => duties.wakeIn(delayMs),
+    onScheduled: (delayMs) => background.wakeIn(delayMs),
     tracing: telemetry.tracing,
   });
   const database = new DatabaseWatch({
@@ -119,11 +119,11 @@ export async function startScheduler(options: {
     log,
     onChange: (available) => {
       updateServing();
-      duties.databaseChanged(available);
+      background.databaseChanged(available);
       if (available) dispatch.committer.tryNow();
     },
   });
-  const duties = new Duties({
+  const background = new BackgroundServices({
     descriptors: () => descriptors.use,
     config,
     store,
@@ -138,7 +138,7 @@ export async function startScheduler(options: {
   });
   const health = new Health({
     database,
-    loops: duties.loops,
+    loops: background.loops,
     clock,
     stopping: stopping.signal,
     listeners: () => ({
@@ -160,7 +160,7 @@ export async function startScheduler(options: {
         census,
         dispatch,
         database,
-        loops: duties.loops,
+        loops: background.loops,
         clock,
         watch: config.watch,
         seen,
@@ -182,7 +182,7 @@ export async function startScheduler(options: {
       silentAfterMs: dispatch.launches.silentAfterMs,
       schedulerId: id,
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
-      pollAgeMs: () => duties.pollAgeMs(),
+      pollAgeMs: () => background.pollAgeMs(),
       watch: config.watch,
       acceptDeadlineMs: config.leases.acceptDeadlineMs,
     });
@@ -193,7 +193,7 @@ export async function startScheduler(options: {
       log,
       scheduler,
       settings: config.settings,
-      status: () => duties.status(),
+      status: () => background.status(),
       announceMs: announceLeaseMs(config),
     });
     const overview = new OverviewSource({ ...dispatch, store, scheduler });
@@ -258,17 +258,17 @@ export async function startScheduler(options: {
     throw error;
   }
   const { grpc, http } = started;
-  duties.start();
+  background.start();
   store.listen(
     (hint) => {
       if (hint.kind === "work") {
-        if (!dispatch.classes.use(hint.classIds)) duties.pollSoon();
+        if (!dispatch.classes.use(hint.classIds)) background.pollSoon();
         else dispatch.dispatcher.lookAgain(hint.classIds.length > 0 ? hint.classIds : undefined);
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
-        duties.pollSoon();
+        background.pollSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
-    () => duties.lookSoon(),
+    () => background.lookSoon(),
   );
   log.info("scheduler.started", {
     scheduler_id: id,
@@ -306,7 +306,7 @@ export async function startScheduler(options: {
     dispatch.committer.stop();
     dispatch.sessions.closeAll();
     await Promise.all([grpc.stop(Math.min(limit.leftMs, 2_000)), http.stop(Math.min(limit.leftMs, 2_000))]);
-    await limit.within("loops", duties.stop());
+    await limit.within("loops", background.stop());
     await limit.within("refusals", dispatch.rejectedWorkers.stop());
     await limit.within("events", dispatch.journal.stop());
     await limit.within("traces", dispatch.traces.stop());

@@ -41,7 +41,7 @@ export function announceLeaseMs({ leases }: Pick<Config, "leases">): number {
 }
 
 /** Everything the scheduler does by itself, again and again. */
-export class Duties {
+export class BackgroundServices {
   readonly #loops: readonly Loop[];
   readonly #waker: Loop;
   readonly #poll: Loop;

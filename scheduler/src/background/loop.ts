@@ -3,10 +3,10 @@ import { isAbsence } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { isTold } from "../telemetry/metrics/growing.ts";
 
-/** A duty that fails again and again waits for longer and longer, up to this or its interval, milliseconds. */
+/** A service that keeps failing waits for longer and longer, up to this or its interval, milliseconds. */
 const LAST_WAIT_MS = 5_000;
 
-/** A periodic duty. */
+/** A background service and its interval. */
 export interface LoopOptions {
   readonly name: string;
   readonly intervalMs: number;
