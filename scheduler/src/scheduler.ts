@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { announceLeaseMs, BackgroundServices } from "./background/background-services.ts";
 import { DatabaseWatch } from "./background/database-watch.ts";
-import { Census } from "./background/fleet-stats.ts";
-import { measureLevels, SeenLabels } from "./background/gauges.ts";
+import { FleetStats } from "./background/fleet-stats.ts";
+import { measureGauges, SeenLabels } from "./background/gauges.ts";
 import { type Clock, holding, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config/config.ts";
 import { Descriptors } from "./descriptors.ts";
@@ -150,14 +150,14 @@ export async function startScheduler(options: {
   });
   const calls = new Calls(log, dispatch.counters);
   const updateServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
-  const census = new Census({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
+  const fleetStats = new FleetStats({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
   const seen = new SeenLabels();
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,
     database: measures,
-    levels: () =>
-      measureLevels({
-        census,
+    gauges: () =>
+      measureGauges({
+        fleetStats,
         dispatch,
         database,
         loops: background.loops,

@@ -8,23 +8,23 @@ import { Slices } from "../slices.ts";
 import type { ClassDepth, Store, WorkerCount } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
-/** Whoever asks again within this gets the same answer, milliseconds. */
+/** A read within this gets the same answer, milliseconds. */
 const FRESH_MS = 2_000;
 
-/** A census that took long is not repeated before so many times its duration: 5 % of one connection at most. */
+/** A count that took long is not repeated before so many times its duration: 5 % of one connection at most. */
 const REST_FACTOR = 20;
 
-/** Whoever asks waits for a new one no longer than this and then gets the one before, milliseconds. */
+/** A read waits for a new count no longer than this, and then gets the one before, milliseconds. */
 const WAIT_MS = 1_000;
 
-/** Older numbers say nothing any more, milliseconds. */
+/** Counts older than this are not used, milliseconds. */
 const STALE_MS = 120_000;
 
 /** Workers of other schedulers looked at in search of one that suits a waiting class. */
 const MAX_FLEET = 2_000;
 
 /** What the whole database holds, whichever scheduler is asked. */
-export interface Counted {
+export interface FleetSnapshot {
   readonly classes: readonly ClassDepth[];
   readonly workers: readonly WorkerCount[];
   /** Ids of the classes that have claimable tasks and no worker that could be given one, now or when it is free. */
@@ -34,8 +34,8 @@ export interface Counted {
 /** A worker removed by one of these is busy, not missing. */
 const PASSING: ReadonlySet<Filter> = new Set(["paused", "slots"]);
 
-/** Counts tasks and workers when asked, and no more often than the database can easily bear. */
-export class Census {
+/** Counts tasks and workers for the gauges, and takes at most 5 % of one connection. */
+export class FleetStats {
   readonly #parts: {
     store: Store;
     classes: ClassIndex;
@@ -43,7 +43,7 @@ export class Census {
     clock: Clock;
     log: Logger;
   };
-  #last: { readonly counted: Counted; readonly at: number } | undefined;
+  #last: { readonly snapshot: FleetSnapshot; readonly at: number } | undefined;
   #running: Promise<void> | undefined;
   #restUntil = Number.NEGATIVE_INFINITY;
 
@@ -52,7 +52,7 @@ export class Census {
   }
 
   /** The newest count there is within a second; undefined when the database has long been away. Never rejects. */
-  async look(): Promise<Counted | undefined> {
+  async read(): Promise<FleetSnapshot | undefined> {
     const { clock } = this.#parts;
     if (clock.monotonic() >= this.#restUntil) {
       this.#running ??= this.#run().finally(() => {
@@ -65,15 +65,15 @@ export class Census {
       done.abort();
     }
     const last = this.#last;
-    return last && clock.monotonic() - last.at < STALE_MS ? last.counted : undefined;
+    return last && clock.monotonic() - last.at < STALE_MS ? last.snapshot : undefined;
   }
 
   async #run(): Promise<void> {
     const { clock, log } = this.#parts;
     const began = clock.monotonic();
     try {
-      const counted = await this.#count();
-      this.#last = { counted, at: clock.monotonic() };
+      const snapshot = await this.#count();
+      this.#last = { snapshot, at: clock.monotonic() };
     } catch (error) {
       // The database's absence is told once, by the watch on it.
       if (!isAbsence(error)) log.error("census.failed", { error });
@@ -83,7 +83,7 @@ export class Census {
     }
   }
 
-  async #count(): Promise<Counted> {
+  async #count(): Promise<FleetSnapshot> {
     const { store } = this.#parts;
     const [classes, workers] = await Promise.all([store.depths(), store.countWorkers()]);
     await this.#parts.classes.load(classes.map(({ classId }) => classId));

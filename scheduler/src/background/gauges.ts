@@ -4,10 +4,10 @@ import { stuckAttempt } from "../dispatch/attempts/missing-attempts.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { Slices } from "../slices.ts";
-import type { Levels, TaskLevels } from "../telemetry/metrics/metrics.ts";
+import type { Gauges, TaskGauges } from "../telemetry/metrics/metrics.ts";
 import { TASK_STATES, WORKER_STATES } from "../telemetry/metrics/metrics.ts";
 import type { DatabaseWatch } from "./database-watch.ts";
-import type { Census, Counted } from "./fleet-stats.ts";
+import type { FleetSnapshot, FleetStats } from "./fleet-stats.ts";
 import type { Loop } from "./loop.ts";
 
 /** Pools that are told apart, and phases likewise; the rest share `other`. */
@@ -19,9 +19,9 @@ export class SeenLabels {
   readonly phases = new Set<string>();
 }
 
-/** What the gauges show now. */
-export async function measureLevels(parts: {
-  census: Census;
+/** Measures what the gauges show. */
+export async function measureGauges(parts: {
+  fleetStats: FleetStats;
   dispatch: Dispatch;
   database: DatabaseWatch;
   loops: readonly Loop[];
@@ -29,9 +29,9 @@ export async function measureLevels(parts: {
   watch: WatchSettings;
   seen: SeenLabels;
   descriptors: { readonly use: DescriptorUse };
-}): Promise<Levels> {
-  const { census, dispatch, database, loops, clock, watch, seen, descriptors } = parts;
-  const counted = await census.look();
+}): Promise<Gauges> {
+  const { fleetStats, dispatch, database, loops, clock, watch, seen, descriptors } = parts;
+  const snapshot = await fleetStats.read();
   const { user, system } = process.cpuUsage();
   const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
   const now = clock.monotonic();
@@ -43,9 +43,9 @@ export async function measureLevels(parts: {
   }
   for (const phase of stuck.keys()) seen.phases.add(phase);
   return {
-    database: counted && {
-      tasks: await taskLevels(dispatch, counted),
-      workers: workerLevels(counted, seen.pools),
+    database: snapshot && {
+      tasks: await taskGauges(dispatch, snapshot),
+      workers: workerGauges(snapshot, seen.pools),
     },
     databaseUp: database.unavailable === undefined,
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
@@ -65,35 +65,35 @@ export async function measureLevels(parts: {
 }
 
 /** Sums by queue and type; those that were measured before and have no open task are at 0. */
-async function taskLevels(
+async function taskGauges(
   { counters }: Dispatch,
-  { classes, unserved }: Counted,
-): Promise<Iterable<TaskLevels>> {
+  { classes, unserved }: FleetSnapshot,
+): Promise<Iterable<TaskGauges>> {
   const slices = new Slices();
-  const levels = new Map<unknown, Writable<TaskLevels>>();
-  const of = (measures: { queue: string; type: string }): Writable<TaskLevels> => {
-    const known = levels.get(measures);
+  const gauges = new Map<unknown, Writable<TaskGauges>>();
+  const of = (measures: { queue: string; type: string }): Writable<TaskGauges> => {
+    const known = gauges.get(measures);
     if (known) return known;
     const { queue, type } = measures;
     const counts = { queued: 0, scheduled: 0, assigned: 0, running: 0 };
     const made = { queue, type, counts, oldestQueuedS: 0, unserved: 0 };
-    levels.set(measures, made);
+    gauges.set(measures, made);
     return made;
   };
   for (const { classId, ready, scheduled, active, running, oldestReadyAgeMs } of classes) {
-    const level = of(counters.classes.of(classId));
+    const gauge = of(counters.classes.of(classId));
     const now = { queued: ready, scheduled, assigned: active - running, running };
-    for (const state of TASK_STATES) level.counts[state] += now[state];
-    level.oldestQueuedS = Math.max(level.oldestQueuedS, (oldestReadyAgeMs ?? 0) / 1_000);
-    if (unserved.has(classId)) level.unserved += ready;
+    for (const state of TASK_STATES) gauge.counts[state] += now[state];
+    gauge.oldestQueuedS = Math.max(gauge.oldestQueuedS, (oldestReadyAgeMs ?? 0) / 1_000);
+    if (unserved.has(classId)) gauge.unserved += ready;
     if (slices.isOver) await slices.next();
   }
   for (const measures of counters.classes.all()) of(measures);
-  return levels.values();
+  return gauges.values();
 }
 
 /** Every state of every pool that there ever was, so that one whose last worker went shows 0. */
-function workerLevels({ workers }: Counted, seen: Set<string>) {
+function workerGauges({ workers }: FleetSnapshot, seen: Set<string>) {
   const pools = new Map<string, Map<string, number>>();
   const of = (pool: string) => {
     const name = pools.has(pool) || pools.size < MAX_VALUES ? pool : "other";

@@ -31,7 +31,7 @@ describe("lease expiry guard", () => {
     assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
   });
 
-  it("owes them another one after it was starved itself, and tells for how long it was", () => {
+  it("owes them another one after it was starved itself, and reports for how long it was", () => {
     const { guard, time } = guardAt();
     for (let n = 0; n < 20; n++) {
       time.now += 100;

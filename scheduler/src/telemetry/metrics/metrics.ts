@@ -19,7 +19,7 @@ export const WORKER_STATES = [
 ] as const;
 
 /** Open tasks of a queue and type. */
-export interface TaskLevels {
+export interface TaskGauges {
   readonly queue: string;
   readonly type: string;
   readonly counts: Readonly<Record<(typeof TASK_STATES)[number], number>>;
@@ -30,11 +30,11 @@ export interface TaskLevels {
 }
 
 /** What the gauges show. */
-export interface Levels {
+export interface Gauges {
   /** Of the whole database; undefined while that does not answer. */
   readonly database:
     | {
-        readonly tasks: Iterable<TaskLevels>;
+        readonly tasks: Iterable<TaskGauges>;
         readonly workers: Iterable<{ readonly pool: string; readonly state: string; readonly count: number }>;
       }
     | undefined;
@@ -54,17 +54,17 @@ export interface Levels {
  * Declares every metric of the scheduler. Names are as Prometheus shows them, so that OpenTelemetry and
  * `/metrics` agree.
  *
- * @param sources.levels Asked once a collection.
+ * @param sources.gauges Asked once a collection.
  */
 export function declareMetrics(
   meter: Meter,
   histograms: HistogramProducer,
-  sources: { counters: Counters; database: DatabaseMeasures; levels: () => Promise<Levels> },
+  sources: { counters: Counters; database: DatabaseMeasures; gauges: () => Promise<Gauges> },
 ): void {
-  const { counters, database, levels } = sources;
+  const { counters, database, gauges } = sources;
   declareCounters(meter, counters, database);
   declareHistograms(histograms, counters, database);
-  declareGauges(meter, database, levels);
+  declareGauges(meter, database, gauges);
 }
 
 function declareCounters(meter: Meter, counters: Counters, database: DatabaseMeasures): void {
@@ -182,7 +182,7 @@ function declareHistograms(
   });
 }
 
-function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => Promise<Levels>): void {
+function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => Promise<Gauges>): void {
   const gauge = (name: string, description: string) => meter.createObservableGauge(name, { description });
   const tasks = gauge("muster_tasks", "Open tasks of the whole database; the same on every scheduler.");
   const oldest = gauge(
@@ -221,7 +221,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, levels: () => P
 
   meter.addBatchObservableCallback(
     async (result) => {
-      const now = await levels();
+      const now = await gauges();
       if (now.database) {
         for (const { queue, type, counts, oldestQueuedS, unserved: count } of now.database.tasks) {
           for (const state of TASK_STATES) result.observe(tasks, counts[state], { queue, type, state });
