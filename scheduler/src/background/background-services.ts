@@ -102,7 +102,7 @@ export class BackgroundServices {
         dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
       }),
       loop("deadlines", Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2), () =>
-        dispatch.reports.checkDeadlines(),
+        dispatch.reportHandler.checkDeadlines(),
       ),
       loop("watchdog", leases.heartbeatMs / 2, () => watchdog.runOnce()),
       this.#waker,

@@ -10,7 +10,7 @@ import { Journal } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { TaskControl } from "./attempts/task-control.ts";
-import { Reports } from "./attempts/worker-report-handler.ts";
+import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { AssignmentSender } from "./claiming/assignment-sender.ts";
 import { Dispatcher } from "./claiming/dispatcher.ts";
 import { UnknownOutcomes } from "./claiming/indeterminate-statements.ts";
@@ -48,7 +48,7 @@ export interface Dispatch {
   readonly queueViews: QueueViews;
   readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
-  readonly reports: Reports;
+  readonly reportHandler: WorkerReportHandler;
   readonly resources: ResourceKeeper;
   readonly sessions: Sessions;
   readonly terminator: SessionTerminator;
@@ -125,7 +125,7 @@ export function createDispatch(options: {
     journal,
     onScheduled,
   });
-  const reports = new Reports({
+  const reportHandler = new WorkerReportHandler({
     registry,
     classes,
     committer,
@@ -207,7 +207,7 @@ export function createDispatch(options: {
     store,
     classes,
     registry,
-    reports,
+    reportHandler,
     dispatcher,
     peers,
     signals,
@@ -230,7 +230,7 @@ export function createDispatch(options: {
     queueViews,
     rejectedWorkers,
     registry,
-    reports,
+    reportHandler,
     resources,
     sessions,
     terminator,

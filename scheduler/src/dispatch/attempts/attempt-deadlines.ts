@@ -3,7 +3,7 @@ import { type HardTimeout, passedTimeout, timeoutInWords } from "../../domain/ta
 import { Repeats } from "../../domain/tasks/watchdog.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 import { watchOf } from "./missing-attempts.ts";
-import { type ReportParts, STALL_MS } from "./worker-report-handler.ts";
+import { STALL_MS, type WorkerReportParts } from "./worker-report-handler.ts";
 
 /** How long a handler may take to unwind before the worker calls it slow. */
 export const CANCEL_GRACE_MS = 10_000;
@@ -19,9 +19,9 @@ const UNANSWERED = "left the last assignment unanswered";
 
 /** The deadlines of what workers hold: takes back what is not accepted in time, ends what passed a hard timeout. */
 export class AttemptDeadlines {
-  readonly #parts: ReportParts;
+  readonly #parts: WorkerReportParts;
 
-  constructor(parts: ReportParts) {
+  constructor(parts: WorkerReportParts) {
     this.#parts = parts;
   }
 

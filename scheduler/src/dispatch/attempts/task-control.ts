@@ -7,7 +7,7 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import type { ResourceKeeper } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import type { Reports } from "./worker-report-handler.ts";
+import type { WorkerReportHandler } from "./worker-report-handler.ts";
 
 /** Cancels and retries tasks, wherever they are, and drains workers. */
 export class TaskControl {
@@ -19,14 +19,17 @@ export class TaskControl {
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
-    const { store, signals, reports, classes, counters, traces } = this.#parts;
+    const { store, signals, reportHandler, classes, counters, traces } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
     if (result?.outcome === "cancelled") {
       await classes.load([result.classId]);
       counters.finished(result.classId, "cancelled");
       traces.endedInQueue([taskId]);
     }
-    if (result?.outcome === "asked" && !reports.cancel(result.sessionId, result.attempt, reason)) {
+    if (
+      result?.outcome === "asked" &&
+      !reportHandler.requestCancel(result.sessionId, result.attempt, reason)
+    ) {
       await this.#command(result.sessionId, "cancel", {
         task_id: String(taskId),
         epoch: String(result.attempt.epoch),
@@ -62,11 +65,11 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, reports, registry, resources } = this.#parts;
+    const { store, reportHandler, registry, resources } = this.#parts;
     for (const { sessionId, kind, body } of await store.takeCommands(schedulerId)) {
       if (kind === "cancel") {
         const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
-        reports.cancel(sessionId, key, body.reason ?? "");
+        reportHandler.requestCancel(sessionId, key, body.reason ?? "");
       } else if (kind === "drain") {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
@@ -93,7 +96,7 @@ export interface TaskControlParts {
   readonly store: Store;
   readonly classes: ClassIndex;
   readonly registry: Registry;
-  readonly reports: Reports;
+  readonly reportHandler: WorkerReportHandler;
   readonly dispatcher: Dispatcher;
   readonly peers: Peers;
   readonly signals: TaskSignals;

@@ -40,16 +40,16 @@ const OWN_NAMES = new Set([
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
 
 /** What workers report of attempts, and the deadlines that hold for them. */
-export class Reports {
-  readonly #parts: ReportParts;
+export class WorkerReportHandler {
+  readonly #parts: WorkerReportParts;
   readonly #deadlines: AttemptDeadlines;
 
-  constructor(parts: ReportParts) {
+  constructor(parts: WorkerReportParts) {
     this.#parts = parts;
     this.#deadlines = new AttemptDeadlines(parts);
   }
 
-  accepted(session: Session, keys: readonly AttemptKey[]): void {
+  handleAccepted(session: Session, keys: readonly AttemptKey[]): void {
     const now = this.#parts.clock.monotonic();
     for (const key of keys) {
       const attempt = this.#current(session, key, "accept");
@@ -70,16 +70,16 @@ export class Reports {
   }
 
   /** Their handlers have been called. */
-  started(session: Session, keys: readonly AttemptKey[]): void {
+  handleStarted(session: Session, keys: readonly AttemptKey[]): void {
     const now = this.#parts.clock.monotonic();
     for (const key of keys) {
-      if (this.#after(session, key, () => this.started(session, [key]))) continue;
+      if (this.#after(session, key, () => this.handleStarted(session, [key]))) continue;
       const attempt = this.#current(session, key, "start");
       if (attempt) this.#started(session, attempt, now);
     }
   }
 
-  rejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
+  handleRejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
     const { committer, log, classes, clock, traces } = this.#parts;
     const attempt = this.#current(session, key, "reject");
     if (!attempt || attempt.committing) return;
@@ -100,8 +100,8 @@ export class Reports {
     void committer.endAttempt(session, attempt, { kind: "released", reason: `rejected_${reason}` });
   }
 
-  event(session: Session, event: ReportedEvent): void {
-    if (this.#after(session, event.key, () => this.event(session, event))) return;
+  handleEvent(session: Session, event: ReportedEvent): void {
+    if (this.#after(session, event.key, () => this.handleEvent(session, event))) return;
     const attempt = this.#current(session, event.key, "event");
     if (!attempt || event.sequence <= attempt.sequence) return;
     attempt.sequence = event.sequence;
@@ -132,7 +132,7 @@ export class Reports {
     else if (change === "recovered") log.info(`task.${phase}.recovered`, facts());
   }
 
-  progress(session: Session, key: AttemptKey, progress: AttemptProgress): void {
+  handleProgress(session: Session, key: AttemptKey, progress: AttemptProgress): void {
     const attempt = this.#current(session, key, "progress");
     if (!attempt) return;
     const now = this.#parts.clock.monotonic();
@@ -141,16 +141,16 @@ export class Reports {
     this.#parts.journal.touch(session, attempt);
   }
 
-  output(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
+  handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;
     watchOf(attempt).progressAt = this.#parts.clock.monotonic();
     this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 
-  results(session: Session, results: readonly ReportedResult[]): void {
+  handleResults(session: Session, results: readonly ReportedResult[]): void {
     const known = results.filter(
-      (result) => !this.#after(session, result.key, () => this.results(session, [result])),
+      (result) => !this.#after(session, result.key, () => this.handleResults(session, [result])),
     );
     this.#parts.committer.commitResults(
       session,
@@ -159,7 +159,7 @@ export class Reports {
   }
 
   /** Asks a worker of this scheduler to stop an attempt; false when the session is not here or down. */
-  cancel(sessionId: number, key: AttemptKey, reason: string): boolean {
+  requestCancel(sessionId: number, key: AttemptKey, reason: string): boolean {
     const session = this.#parts.registry.byId(sessionId);
     const attempt = session?.attempts.get(key.taskId);
     if (!session || attempt?.epoch !== key.epoch) return false;
@@ -217,8 +217,7 @@ export class Reports {
   }
 }
 
-/** What the reports work with. */
-export interface ReportParts {
+export interface WorkerReportParts {
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;

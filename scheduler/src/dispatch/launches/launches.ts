@@ -16,7 +16,7 @@ import type { LeaseSettings } from "../limits.ts";
 import type { SessionTerminator } from "../sessions/session-terminator.ts";
 import { decideProcessEnd } from "../sessions/termination-reasons.ts";
 
-/** Reports in one statement: as many as registrations. */
+/** WorkerReportHandler in one statement: as many as registrations. */
 const MAX_REPORT_BATCH = 200;
 
 /** Launches given up in one statement. */
@@ -25,7 +25,7 @@ const GIVE_UP_BATCH = 100;
 /** Waiting processes that are logged one by one; more start at a time only in an outage, which one line shows as well. */
 const MAX_MONITORED = 20;
 
-/** Reports that fit into a lease, like heartbeats. */
+/** WorkerReportHandler that fit into a lease, like heartbeats. */
 const REPORTS_IN_LEASE = 3;
 
 /** Characters of the output's end that go into the scheduler's log: the last line or two. */

@@ -9,7 +9,7 @@ import {
   type WorkerMessage,
 } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
-import type { Reports } from "../../dispatch/attempts/worker-report-handler.ts";
+import type { WorkerReportHandler } from "../../dispatch/attempts/worker-report-handler.ts";
 import type { LeaseSettings, SizeLimits } from "../../dispatch/limits.ts";
 import type {
   OutgoingAssignment,
@@ -56,7 +56,7 @@ const MAX_FRAME_SHARE = 0.5;
 export interface WorkerStreamParts {
   readonly sessions: Sessions;
   readonly rejector: StreamRejector;
-  readonly reports: Reports;
+  readonly reportHandler: WorkerReportHandler;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
@@ -231,18 +231,18 @@ class WorkerStream implements WorkerLink {
   }
 
   #handle(session: Session, { kind }: WorkerMessage | ResultsFrame): void {
-    const { sessions, reports, sizes, counters } = this.#parts;
+    const { sessions, reportHandler, sizes, counters } = this.#parts;
     switch (kind.case) {
       case "heartbeat":
         sessions.heartbeat(session, toHeartbeat(kind.value));
         this.#send({ case: "heartbeatAck", value: { sequence: kind.value.sequence } });
         return;
       case "taskAccepted":
-        reports.accepted(session, kind.value.attemptIds.map(toAttemptKey));
-        return reports.started(session, kind.value.startedAttemptIds.map(toAttemptKey));
+        reportHandler.handleAccepted(session, kind.value.attemptIds.map(toAttemptKey));
+        return reportHandler.handleStarted(session, kind.value.startedAttemptIds.map(toAttemptKey));
       case "taskRejected": {
         const { attemptId, reason, detail } = kind.value;
-        return reports.rejected(
+        return reportHandler.handleRejected(
           session,
           toAttemptKey(attemptId),
           toRejection(reason),
@@ -251,7 +251,7 @@ class WorkerStream implements WorkerLink {
       }
       case "taskEvent": {
         const { attemptId, sequence, name, attributes } = kind.value;
-        return reports.event(session, {
+        return reportHandler.handleEvent(session, {
           key: toAttemptKey(attemptId),
           sequence: toCount(sequence),
           name: storable(name, 200),
@@ -259,16 +259,20 @@ class WorkerStream implements WorkerLink {
         });
       }
       case "taskProgress":
-        return reports.progress(session, toAttemptKey(kind.value.attemptId), toProgress(kind.value.progress));
+        return reportHandler.handleProgress(
+          session,
+          toAttemptKey(kind.value.attemptId),
+          toProgress(kind.value.progress),
+        );
       case "taskOutput":
-        return reports.output(
+        return reportHandler.handleOutput(
           session,
           toAttemptKey(kind.value.attemptId),
           toCount(kind.value.sequence),
           kind.value.data,
         );
       case "taskResults":
-        return reports.results(
+        return reportHandler.handleResults(
           session,
           kind.value.results.map((result) => toResult(result, sizes)),
         );
