@@ -308,7 +308,7 @@ export async function startScheduler(options: {
     await Promise.all([grpc.stop(Math.min(limit.leftMs, 2_000)), http.stop(Math.min(limit.leftMs, 2_000))]);
     await limit.within("loops", background.stop());
     await limit.within("refusals", dispatch.rejectedWorkers.stop());
-    await limit.within("events", dispatch.journal.stop());
+    await limit.within("events", dispatch.eventWriter.stop());
     await limit.within("traces", dispatch.traces.stop());
     try {
       await limit.within("sign-off", store.retire(id));

@@ -173,7 +173,7 @@ export class Watchdog {
     name: string,
     attributes: Readonly<Record<string, string>>,
   ): void {
-    this.#parts.dispatch.journal.event({
+    this.#parts.dispatch.eventWriter.appendEvent({
       name,
       taskId: attempt.taskId,
       epoch: attempt.epoch,
@@ -185,7 +185,7 @@ export class Watchdog {
 
   #workerEvent(session: Session, name: string, attributes: Readonly<Record<string, string>>): void {
     const { id: sessionId, workerId } = session;
-    this.#parts.dispatch.journal.event({ name, sessionId, workerId, attributes });
+    this.#parts.dispatch.eventWriter.appendEvent({ name, sessionId, workerId, attributes });
   }
 }
 

@@ -6,7 +6,7 @@ import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
-import { Journal } from "./attempts/event-writer.ts";
+import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
 import { TaskControl } from "./attempts/task-control.ts";
@@ -42,7 +42,7 @@ export interface Dispatch {
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
   readonly followers: TaskFollowers;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly launches: Launches;
   readonly peers: Peers;
   readonly queueViews: QueueViews;
@@ -111,8 +111,8 @@ export function createDispatch(options: {
     counters,
     traces,
   });
-  const journal = new Journal({ store, clock, log, signals });
-  const rejectedWorkers = new RejectedWorkers({ store, journal, clock, log, counters, schedulerId });
+  const eventWriter = new EventWriter({ store, clock, log, signals });
+  const rejectedWorkers = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId });
   const committer = new ResultCommitter({
     store,
     clock,
@@ -122,14 +122,14 @@ export function createDispatch(options: {
     signals,
     peers,
     traces,
-    journal,
+    eventWriter,
     onScheduled,
   });
   const reportHandler = new WorkerReportHandler({
     registry,
     classes,
     committer,
-    journal,
+    eventWriter,
     clock,
     log,
     counters,
@@ -142,7 +142,7 @@ export function createDispatch(options: {
     registry,
     classes,
     committer,
-    journal,
+    eventWriter,
     signals,
     clock,
     log,
@@ -158,7 +158,7 @@ export function createDispatch(options: {
     dispatcher,
     terminator,
     committer,
-    journal,
+    eventWriter,
     clock,
     log,
     counters,
@@ -167,7 +167,7 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
-  const launches = new Launches({ store, terminator, journal, log, counters, leases });
+  const launches = new Launches({ store, terminator, eventWriter, log, counters, leases });
   const submitter = new Submitter({
     store,
     schedulerId,
@@ -196,7 +196,7 @@ export function createDispatch(options: {
     fleet,
     backlog,
     peers,
-    journal,
+    eventWriter,
     clock,
     log,
     schedulerId,
@@ -224,7 +224,7 @@ export function createDispatch(options: {
     dispatcher,
     fleet,
     followers,
-    journal,
+    eventWriter,
     launches,
     peers,
     queueViews,

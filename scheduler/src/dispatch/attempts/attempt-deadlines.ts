@@ -81,7 +81,7 @@ export class AttemptDeadlines {
     { phase, limitMs, elapsedMs }: HardTimeout,
     now: number,
   ): void {
-    const { journal, log, traces } = this.#parts;
+    const { eventWriter, log, traces } = this.#parts;
     const watch = watchOf(attempt);
     const { least, most } = OUTLIVED_EVERY_MS;
     watch.outlived ??= new Repeats(now, Math.min(most, Math.max(least, limitMs)));
@@ -93,7 +93,7 @@ export class AttemptDeadlines {
       over_ms: String(Math.round(elapsedMs - limitMs)),
       warning: String(watch.outlived.count),
     };
-    journal.event({
+    eventWriter.appendEvent({
       name: "task.timed_out",
       taskId: attempt.taskId,
       epoch: attempt.epoch,

@@ -31,7 +31,7 @@ const MAX_BATCH = 1_000;
  * Writes what workers tell of running attempts (accepted, started, phase, progress, events, output) in
  * batches, behind the stream.
  */
-export class Journal {
+export class EventWriter {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -57,13 +57,13 @@ export class Journal {
     this.#signals = parts.signals;
   }
 
-  /** The attempt has unwritten news. */
-  touch(session: Session, attempt: Attempt): void {
+  /** Writes the attempt's state with the next batch. */
+  writeAttempt(session: Session, attempt: Attempt): void {
     this.#dirty.set(attempt, session);
     this.#arm(FLUSH_AFTER_MS);
   }
 
-  event(event: NewEvent): void {
+  appendEvent(event: NewEvent): void {
     if (this.#events.length >= MAX_EVENTS) {
       const oldest = this.#events.shift();
       if (oldest) this.#count(oldest.event, -1);
@@ -74,7 +74,7 @@ export class Journal {
     this.#arm(FLUSH_AFTER_MS);
   }
 
-  output(chunk: OutputChunk): void {
+  appendOutput(chunk: OutputChunk): void {
     this.#chunks.push(chunk);
     this.#chunkBytes += chunk.data.byteLength;
     this.#count(chunk, 1);

@@ -14,7 +14,7 @@ import type { TaskSignals } from "../following/task-signals.ts";
 import type { ResultAck } from "../sessions/link.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import type { Journal } from "./event-writer.ts";
+import type { EventWriter } from "./event-writer.ts";
 import { HeldResults } from "./held-results.ts";
 import { lastProgress } from "./progress.ts";
 
@@ -60,7 +60,7 @@ export class ResultCommitter {
   readonly #signals: TaskSignals;
   readonly #peers: Peers;
   readonly #traces: AttemptTraces;
-  readonly #journal: Journal;
+  readonly #eventWriter: EventWriter;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<readonly Ending[], PendingCommit[]>;
   readonly #stopping = new AbortController();
@@ -76,7 +76,7 @@ export class ResultCommitter {
     signals: TaskSignals;
     peers: Peers;
     traces: AttemptTraces;
-    journal: Journal;
+    eventWriter: EventWriter;
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
@@ -87,7 +87,7 @@ export class ResultCommitter {
     this.#signals = parts.signals;
     this.#peers = parts.peers;
     this.#traces = parts.traces;
-    this.#journal = parts.journal;
+    this.#eventWriter = parts.eventWriter;
     this.#onScheduled = parts.onScheduled;
     this.#held = new HeldResults({
       write: (requests) => this.#write(requests),
@@ -309,7 +309,7 @@ export class ResultCommitter {
   }
 
   async #write(requests: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
-    await this.#journal.flushEventsOf(requests.map(({ key }) => key.taskId));
+    await this.#eventWriter.flushEventsOf(requests.map(({ key }) => key.taskId));
     return this.#store.commitResults(requests);
   }
 }

@@ -9,7 +9,7 @@ import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
 import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import type { Journal } from "./event-writer.ts";
+import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import { notePhaseEvent, watchOf } from "./missing-attempts.ts";
 import { notePhase, noteProgress } from "./progress.ts";
@@ -65,7 +65,7 @@ export class WorkerReportHandler {
       attempt.acceptedAt = now;
       this.#parts.counters.assignLatency.record((now - attempt.sentAt) / 1_000);
       attempt.unwritten.accept = true;
-      this.#parts.journal.touch(session, attempt);
+      this.#parts.eventWriter.writeAttempt(session, attempt);
     }
   }
 
@@ -105,7 +105,7 @@ export class WorkerReportHandler {
     const attempt = this.#current(session, event.key, "event");
     if (!attempt || event.sequence <= attempt.sequence) return;
     attempt.sequence = event.sequence;
-    const { clock, journal, log, traces } = this.#parts;
+    const { clock, eventWriter, log, traces } = this.#parts;
     if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
     if (OWN_NAMES.has(event.name)) return;
     const [, phase, change] = PHASE_EVENT.exec(event.name) ?? [];
@@ -113,7 +113,7 @@ export class WorkerReportHandler {
       this.#phase(session, attempt, phase, change);
       notePhaseEvent(attempt, phase, change, event.attributes, clock.monotonic());
     }
-    journal.event({
+    eventWriter.appendEvent({
       name: event.name,
       taskId: attempt.taskId,
       epoch: attempt.epoch,
@@ -138,14 +138,14 @@ export class WorkerReportHandler {
     const now = this.#parts.clock.monotonic();
     noteProgress(attempt, progress, now);
     watchOf(attempt).progressAt = now;
-    this.#parts.journal.touch(session, attempt);
+    this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;
     watchOf(attempt).progressAt = this.#parts.clock.monotonic();
-    this.#parts.journal.output({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
+    this.#parts.eventWriter.appendOutput({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 
   handleResults(session: Session, results: readonly ReportedResult[]): void {
@@ -179,7 +179,7 @@ export class WorkerReportHandler {
     if (attempt.startedAt !== undefined) return;
     attempt.startedAt = now;
     attempt.unwritten.accept = true;
-    this.#parts.journal.touch(session, attempt);
+    this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
@@ -190,7 +190,7 @@ export class WorkerReportHandler {
     attempt.phase = entered ? phase : undefined;
     attempt.phaseAt = this.#parts.clock.monotonic();
     attempt.unwritten.phase = true;
-    this.#parts.journal.touch(session, attempt);
+    this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   /** Goes on when it is known whether an attempt that lapsed is the session's after all; false when that is no question. */
@@ -221,7 +221,7 @@ export interface WorkerReportParts {
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;

@@ -11,12 +11,12 @@ import type { StartupPhaseRecord } from "../../domain/workers/worker.ts";
 import type { LaunchExit, LaunchReport, LaunchReported, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { SessionTerminator } from "../sessions/session-terminator.ts";
 import { decideProcessEnd } from "../sessions/termination-reasons.ts";
 
-/** WorkerReportHandler in one statement: as many as registrations. */
+/** Reports in one statement: as many as registrations. */
 const MAX_REPORT_BATCH = 200;
 
 /** Launches given up in one statement. */
@@ -25,7 +25,7 @@ const GIVE_UP_BATCH = 100;
 /** Waiting processes that are logged one by one; more start at a time only in an outage, which one line shows as well. */
 const MAX_MONITORED = 20;
 
-/** WorkerReportHandler that fit into a lease, like heartbeats. */
+/** Reports that fit into a lease, like heartbeats. */
 const REPORTS_IN_LEASE = 3;
 
 /** Characters of the output's end that go into the scheduler's log: the last line or two. */
@@ -38,7 +38,7 @@ export type ReportedExit = Omit<LaunchExit, "classify">;
 export interface LaunchParts {
   readonly store: Store;
   readonly terminator: SessionTerminator;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly log: Logger;
   readonly counters: Counters;
   readonly leases: LeaseSettings;
@@ -184,9 +184,9 @@ export class Launches {
   }
 
   #phase({ launchId, workerId }: LaunchReport, phase: StartupPhaseRecord): void {
-    const { journal, log } = this.#parts;
+    const { eventWriter, log } = this.#parts;
     const elapsed = Math.round(phase.elapsedMs);
-    journal.event({
+    eventWriter.appendEvent({
       name: "worker.startup.phase",
       workerId,
       attributes: {

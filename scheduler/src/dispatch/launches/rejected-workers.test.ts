@@ -5,7 +5,7 @@ import { NO_CLAIMS, type RejectedStream } from "../../domain/workers/rejected-wo
 import type { RejectedWorkerWrite, Store } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import { RejectedWorkers } from "./rejected-workers.ts";
 
 /** A clock that stands still until it is told to go on; its timers then go off in order. */
@@ -53,12 +53,12 @@ function setUp() {
       forgotten.push(...workers.map(({ workerId }) => workerId));
     },
   };
-  const journal: Pick<Journal, "event"> = { event: (event) => void events.push(event) };
+  const eventWriter: Pick<EventWriter, "appendEvent"> = { appendEvent: (event) => void events.push(event) };
   const log = {
     ...silentLogger,
     warn: (event: string, fields = {}) => void lines.push({ event, ...fields }),
   };
-  const rejected = new RejectedWorkers({ store, journal, clock, log, counters, schedulerId: "s" });
+  const rejected = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId: "s" });
   return { rejected, batches, forgotten, lines, events, state, counters, pass };
 }
 

@@ -5,7 +5,7 @@ import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isTold } from "../../telemetry/metrics/growing.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 
 /** The first refusal is written at once; while more come, a batch of them this often. */
 const FLUSH_EVERY_MS = 100;
@@ -225,7 +225,7 @@ export class RejectedWorkers {
     const attributes = Object.fromEntries(
       Object.entries(facts).map(([name, value]) => [name, String(value)]),
     );
-    this.#parts.journal.event({ name: "worker.refused", workerId, attributes });
+    this.#parts.eventWriter.appendEvent({ name: "worker.refused", workerId, attributes });
   }
 }
 
@@ -236,7 +236,7 @@ function keyOf({ workerId, code, peer }: RejectedStream): string {
 /** What it works with. */
 export interface RejectedWorkersParts {
   readonly store: Pick<Store, "recordRejectedWorkers" | "forgetRejectedWorkers">;
-  readonly journal: Pick<Journal, "event">;
+  readonly eventWriter: Pick<EventWriter, "appendEvent">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;

@@ -1,24 +1,24 @@
 import type { Clock } from "../../clock.ts";
 import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Session } from "../sessions/session.ts";
 
 /** What the news are told to. */
 export interface ResourceNewsParts {
   readonly clock: Clock;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly log: Logger;
 }
 
 /** Says which resources that a session was asked for are loaded now, and which could not be loaded. */
 export function tellResources(
-  { clock, journal, log }: ResourceNewsParts,
+  { clock, eventWriter, log }: ResourceNewsParts,
   session: Session,
   before: HeartbeatRecord | undefined,
 ): void {
   const tell = (name: string, attributes: Readonly<Record<string, string>>) =>
-    journal.event({ name, sessionId: session.id, workerId: session.workerId, attributes });
+    eventWriter.appendEvent({ name, sessionId: session.id, workerId: session.workerId, attributes });
   for (const [resource, { since }] of session.asks) {
     if (!session.resources.has(resource)) continue;
     session.asks.delete(resource);

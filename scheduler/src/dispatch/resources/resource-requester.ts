@@ -4,7 +4,7 @@ import { names } from "../../domain/explain/fleet.ts";
 import { planResource, type ResourcePlan, type Want } from "../../domain/workers/resource-plan.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Peers } from "../claiming/peers.ts";
 import { type Backlog, shownCount } from "../matching/backlog.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -47,7 +47,7 @@ export interface ResourceKeeperParts {
   readonly fleet: FleetView;
   readonly backlog: Backlog;
   readonly peers: Peers;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly clock: Clock;
   readonly log: Logger;
   readonly schedulerId: string;
@@ -99,14 +99,14 @@ export class ResourceKeeper {
 
   /** Asks a worker of this scheduler. False when it is not here or its stream is down. */
   ask(sessionId: number, resource: string, waiting: number): boolean {
-    const { registry, clock, journal } = this.#parts;
+    const { registry, clock, eventWriter } = this.#parts;
     const session = registry.byId(sessionId);
     if (!session?.link) return false;
     const now = clock.monotonic();
     const before = session.asks.get(resource);
     session.asks.set(resource, { since: before?.since ?? now, at: now, count: (before?.count ?? 0) + 1 });
     session.link.prepare(resource, waiting);
-    journal.event({
+    eventWriter.appendEvent({
       name: "resource.requested",
       sessionId,
       workerId: session.workerId,
@@ -244,7 +244,7 @@ export class ResourceKeeper {
   }
 
   #warn(want: Want, plan: ResourcePlan, watch: Watch, now: number): void {
-    const { log, journal, warnMs } = this.#parts;
+    const { log, eventWriter, warnMs } = this.#parts;
     watch.nextWarningAt = now + watch.warnWaitMs;
     watch.warnWaitMs = Math.min(watch.warnWaitMs * 2, warnMs * MAX_WARN_GROWTH);
     // When some have it, only those that were asked are missed.
@@ -270,7 +270,7 @@ export class ResourceKeeper {
       ...(errors.length > 0 ? { errors } : {}),
       line,
     });
-    journal.event({
+    eventWriter.appendEvent({
       name: "resource.not_loaded",
       attributes: {
         resource: want.resource,

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptRow } from "../../store/store.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Attempt, Session } from "./session.ts";
@@ -18,7 +18,7 @@ export interface AttemptDecision {
 export interface ReconcileParts {
   readonly classes: ClassIndex;
   readonly clock: Clock;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly committer: ResultCommitter;
 }
 
@@ -114,6 +114,6 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     watch: undefined,
   };
   session.hold(attempt, false);
-  if (attempt.unwritten.accept) parts.journal.touch(session, attempt);
+  if (attempt.unwritten.accept) parts.eventWriter.writeAttempt(session, attempt);
   return attempt;
 }

@@ -15,7 +15,7 @@ import type { Renewal, SessionOpen, SessionOpened, Store } from "../../store/sto
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import { noteBeat, verdictOf } from "../attempts/missing-attempts.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
@@ -161,11 +161,11 @@ export class Sessions {
   }
 
   async draining(session: Session, reason: string): Promise<void> {
-    const { log, journal } = this.#parts;
+    const { log, eventWriter } = this.#parts;
     if (session.draining) return;
     session.draining = true;
     log.info("worker.draining", { worker_id: session.workerId, reason, attempts: session.attempts.size });
-    journal.event({
+    eventWriter.appendEvent({
       name: "worker.draining",
       sessionId: session.id,
       workerId: session.workerId,
@@ -221,12 +221,12 @@ export class Sessions {
   }
 
   #recordPhase({ id, workerId }: Session, phase: StartupPhaseRecord): void {
-    const { log, journal } = this.#parts;
+    const { log, eventWriter } = this.#parts;
     const elapsedMs = Math.round(phase.elapsedMs);
     const outcome = phase.outcome || "ok";
     const detail = phase.detail ? { detail: phase.detail } : {};
     const attributes = { ...phase.attributes, phase: phase.phase, outcome, elapsed_ms: String(elapsedMs) };
-    journal.event({
+    eventWriter.appendEvent({
       name: "worker.startup.phase",
       sessionId: id,
       workerId,
@@ -367,7 +367,7 @@ export interface SessionParts {
   readonly terminator: SessionTerminator;
   /** For what a worker that comes back reports of its attempts. */
   readonly committer: ResultCommitter;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;

@@ -7,7 +7,7 @@ import type { DecideLost, GoneSession, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
-import type { Journal } from "../attempts/event-writer.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
@@ -30,7 +30,7 @@ export interface SessionTerminatorParts {
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;
-  readonly journal: Journal;
+  readonly eventWriter: EventWriter;
   readonly signals: TaskSignals;
   readonly clock: Clock;
   readonly log: Logger;
@@ -64,11 +64,11 @@ export class SessionTerminator {
     fatal: FatalRecord | undefined,
     decide: DecideLost,
   ): Promise<number> {
-    const { store, registry, committer, journal, clock } = this.#parts;
+    const { store, registry, committer, eventWriter, clock } = this.#parts;
     const here = sessionIds.flatMap((id) => registry.byId(id) ?? []);
     await Promise.all(here.map((session) => this.#streamEnd(session)));
     await Promise.race([committer.idle(), clock.sleep(STREAM_END_MS)]);
-    await journal.flush();
+    await eventWriter.flush();
     const gone = await store.endSessions(
       sessionIds.map((sessionId) => ({ sessionId, reason, fatal })),
       decide,
@@ -90,9 +90,9 @@ export class SessionTerminator {
    */
   async reap(expiryTime: () => Date | undefined): Promise<void> {
     if (!expiryTime()) return;
-    const { store, leases, journal } = this.#parts;
+    const { store, leases, eventWriter } = this.#parts;
     // What the lost ones' attempts did comes before their requeue.
-    await journal.flush();
+    await eventWriter.flush();
     // That may have taken as long as it liked.
     const asOf = expiryTime();
     if (!asOf) return;
@@ -148,7 +148,7 @@ export class SessionTerminator {
   /** The worker itself ended its session, with or without last words. */
   async terminateSession(session: Session, reason: string): Promise<void> {
     // What its last attempts did is written before they are endedAttempts, which ends their part of the record.
-    await this.#parts.journal.flush();
+    await this.#parts.eventWriter.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
       decideTermination(reason),
