@@ -25,7 +25,7 @@ import { ClassIndex } from "./matching/class-index.ts";
 import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
-import { ResourceKeeper } from "./resources/resource-requester.ts";
+import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { Sessions } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
@@ -49,7 +49,7 @@ export interface Dispatch {
   readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;
-  readonly resources: ResourceKeeper;
+  readonly resources: ResourceRequester;
   readonly sessions: Sessions;
   readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
@@ -189,7 +189,7 @@ export function createDispatch(options: {
     clock,
     intervalMs: intervals.queueViewMs,
   });
-  const resources = new ResourceKeeper({
+  const resources = new ResourceRequester({
     store,
     classes,
     registry,

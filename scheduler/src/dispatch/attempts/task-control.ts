@@ -4,7 +4,7 @@ import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import type { ResourceKeeper } from "../resources/resource-requester.ts";
+import type { ResourceRequester } from "../resources/resource-requester.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { WorkerReportHandler } from "./worker-report-handler.ts";
@@ -74,7 +74,7 @@ export class TaskControl {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
       } else if (kind === "prepare") {
-        resources.ask(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
+        resources.requestResource(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
       } else superseded(sessionId);
     }
   }
@@ -101,6 +101,6 @@ export interface TaskControlParts {
   readonly peers: Peers;
   readonly signals: TaskSignals;
   readonly counters: Counters;
-  readonly resources: ResourceKeeper;
+  readonly resources: ResourceRequester;
   readonly traces: AttemptTraces;
 }

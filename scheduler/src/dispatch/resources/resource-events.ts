@@ -4,27 +4,26 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Session } from "../sessions/session.ts";
 
-/** What the news are told to. */
-export interface ResourceNewsParts {
+export interface ResourceEventParts {
   readonly clock: Clock;
   readonly eventWriter: EventWriter;
   readonly log: Logger;
 }
 
-/** Says which resources that a session was asked for are loaded now, and which could not be loaded. */
-export function tellResources(
-  { clock, eventWriter, log }: ResourceNewsParts,
+/** Records which resources that a session was asked for are loaded now, and which could not be loaded. */
+export function recordResourceEvents(
+  { clock, eventWriter, log }: ResourceEventParts,
   session: Session,
   before: HeartbeatRecord | undefined,
 ): void {
-  const tell = (name: string, attributes: Readonly<Record<string, string>>) =>
+  const append = (name: string, attributes: Readonly<Record<string, string>>) =>
     eventWriter.appendEvent({ name, sessionId: session.id, workerId: session.workerId, attributes });
   for (const [resource, { since }] of session.asks) {
     if (!session.resources.has(resource)) continue;
     session.asks.delete(resource);
     const afterMs = Math.round(clock.monotonic() - since);
     log.info("resource.loaded", { resource, worker_id: session.workerId, after_ms: afterMs });
-    tell("resource.loaded", { resource, after_ms: String(afterMs) });
+    append("resource.loaded", { resource, after_ms: String(afterMs) });
   }
   const states = session.lastBeat?.resourceStates ?? [];
   if (states.length === 0) return;
@@ -32,6 +31,6 @@ export function tellResources(
   for (const { resource, state, failures, error } of states) {
     if (state !== "failed" || failures <= (known.get(resource)?.failures ?? 0)) continue;
     log.warn("resource.failed", { resource, worker_id: session.workerId, failures, error });
-    tell("resource.failed", { resource, failures: String(failures), error });
+    append("resource.failed", { resource, failures: String(failures), error });
   }
 }

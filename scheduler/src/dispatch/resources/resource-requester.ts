@@ -18,10 +18,10 @@ const RETRY_SHARE = 1 / 6;
 /** Warnings of one resource come at intervals that double up to this many times the first. */
 const MAX_WARN_GROWTH = 30;
 
-/** Resources looked after in one run; with thousands of workers it bounds a run to some 10 ms. */
+/** Resources handled in one run; with thousands of workers it bounds a run to some 10 ms. */
 const MAX_WANTS = 50;
 
-/** Longest wait before a resource that some have is looked after again. */
+/** Longest wait before a resource that some have is handled again. */
 const SATISFIED_LOOK_MS = 5_000;
 
 /** A lead is held for this many runs, and at least this long. */
@@ -35,12 +35,11 @@ interface Watch {
   nextLookAt: number;
   nextWarningAt: number;
   warnWaitMs: number;
-  /** That nobody can be asked was said. */
-  saidNobody: boolean;
+  /** `resource.unavailable` was logged. */
+  unavailableLogged: boolean;
 }
 
-/** What the keeper works with. */
-export interface ResourceKeeperParts {
+export interface ResourceRequesterParts {
   readonly store: Store;
   readonly classes: ClassIndex;
   readonly registry: Registry;
@@ -58,16 +57,15 @@ export interface ResourceKeeperParts {
 }
 
 /**
- * Has workers load what waiting tasks require. One scheduler decides for all (a lead in the store), and asks
- * the workers of the others through them. Costs nothing while no class with resources exists.
+ * Requests the resources that waiting tasks require from workers. One scheduler decides for all (a lead in the store), and asks * the workers of other schedulers through them. Costs nothing while no class with resources exists.
  */
-export class ResourceKeeper {
-  readonly #parts: ResourceKeeperParts;
+export class ResourceRequester {
+  readonly #parts: ResourceRequesterParts;
   readonly #watches = new Map<string, Watch>();
-  /** Asks that went to other schedulers and show in no beat yet, by session and resource. */
+  /** Requests sent through other schedulers that no heartbeat shows yet, by session and resource. */
   readonly #sentElsewhere = new Map<string, number>();
 
-  constructor(parts: ResourceKeeperParts) {
+  constructor(parts: ResourceRequesterParts) {
     this.#parts = parts;
   }
 
@@ -85,7 +83,7 @@ export class ResourceKeeper {
     const due = this.#due(wants);
     if (due.length === 0) return;
     const members = await this.#fleet();
-    for (const want of due) await this.#tend(want, members);
+    for (const want of due) await this.#request(want, members);
   }
 
   /** The wants whose turn it is, the largest first. */
@@ -98,7 +96,7 @@ export class ResourceKeeper {
   }
 
   /** Asks a worker of this scheduler. False when it is not here or its stream is down. */
-  ask(sessionId: number, resource: string, waiting: number): boolean {
+  requestResource(sessionId: number, resource: string, waiting: number): boolean {
     const { registry, clock, eventWriter } = this.#parts;
     const session = registry.byId(sessionId);
     if (!session?.link) return false;
@@ -158,7 +156,7 @@ export class ResourceKeeper {
     );
   }
 
-  async #tend(want: Want, members: readonly FleetMember[]): Promise<void> {
+  async #request(want: Want, members: readonly FleetMember[]): Promise<void> {
     const { clock, warnMs } = this.#parts;
     const { resource } = want;
     const retryMs = warnMs * RETRY_SHARE;
@@ -167,9 +165,9 @@ export class ResourceKeeper {
     const watch = this.#watch(resource, plan, now);
     const asked: FleetMember[] = [];
     for (const member of plan.ask) if (await this.#send(want, member, retryMs, now)) asked.push(member);
-    if (asked.length > 0) this.#sayAsked(want, plan, asked);
-    else if (plan.have.length + plan.asked.length === 0 && !watch.saidNobody)
-      this.#sayNobody(want, plan, watch);
+    if (asked.length > 0) this.#logRequested(want, plan, asked);
+    else if (plan.have.length + plan.asked.length === 0 && !watch.unavailableLogged)
+      this.#logUnavailable(want, plan, watch);
     if (now >= watch.nextWarningAt) this.#warn(want, plan, watch, now);
     // Where some have it, whether more should is no matter of a second.
     const satisfied = asked.length === 0 && plan.have.length > 0;
@@ -193,7 +191,7 @@ export class ResourceKeeper {
       nextLookAt: now,
       nextWarningAt: since + warnMs,
       warnWaitMs: warnMs,
-      saidNobody: false,
+      unavailableLogged: false,
     };
     this.#watches.set(resource, watch);
     return watch;
@@ -202,7 +200,7 @@ export class ResourceKeeper {
   async #send(want: Want, member: FleetMember, retryMs: number, now: number): Promise<boolean> {
     const { store } = this.#parts;
     const { sessionId, schedulerId } = member.record;
-    if (!member.elsewhere) return this.ask(sessionId, want.resource, want.waiting);
+    if (!member.elsewhere) return this.requestResource(sessionId, want.resource, want.waiting);
     const key = `${sessionId} ${want.resource}`;
     const sentAt = this.#sentElsewhere.get(key);
     if (sentAt !== undefined && now - sentAt < retryMs) return false;
@@ -215,7 +213,7 @@ export class ResourceKeeper {
     return true;
   }
 
-  #sayAsked(want: Want, plan: ResourcePlan, asked: readonly FleetMember[]): void {
+  #logRequested(want: Want, plan: ResourcePlan, asked: readonly FleetMember[]): void {
     const having =
       plan.have.length === 0
         ? "no worker has"
@@ -230,10 +228,10 @@ export class ResourceKeeper {
     });
   }
 
-  #sayNobody(want: Want, plan: ResourcePlan, watch: Watch): void {
+  #logUnavailable(want: Want, plan: ResourcePlan, watch: Watch): void {
     // Where no worker would do even with it, the resource is not what is in the way.
     if (plan.lack.length === 0) return;
-    watch.saidNobody = true;
+    watch.unavailableLogged = true;
     this.#parts.log.warn("resource.unavailable", {
       resource: want.resource,
       types: typesOf(want),

@@ -21,7 +21,7 @@ import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import { tellResources } from "../resources/resource-events.ts";
+import { recordResourceEvents } from "../resources/resource-events.ts";
 import { keptBeat } from "./fleet-view.ts";
 import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
@@ -146,7 +146,7 @@ export class Sessions {
       });
       dispatcher.pump();
     }
-    tellResources(this.#parts, session, before);
+    recordResourceEvents(this.#parts, session, before);
   }
 
   async startupPhase(session: Session, phase: StartupPhaseRecord): Promise<void> {
