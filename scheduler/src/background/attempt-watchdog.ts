@@ -1,4 +1,4 @@
-import { isUnlisted, stuckAttempt, watchOf } from "../dispatch/attempts/missing-attempts.ts";
+import { isUnlisted, stuckAttempt, watchOf } from "../dispatch/attempts/attempt-watch.ts";
 import { STALL_MS } from "../dispatch/attempts/worker-report-handler.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { LeaseSettings } from "../dispatch/limits.ts";
@@ -15,12 +15,12 @@ import type { Logger } from "../telemetry/logs/logger.ts";
  * are blocked. It acts in one case only: a worker that lists what it runs and leaves an accepted attempt
  * out for a whole lease does not have it; nobody would ever end it, so it is taken back, fenced.
  */
-export class Watchdog {
-  readonly #parts: WatchdogParts;
+export class AttemptWatchdog {
+  readonly #parts: AttemptWatchdogParts;
   readonly #blocked = new WeakMap<Session, { readonly repeats: Repeats; ms: number }>();
-  readonly #silent = new WeakSet<Session>();
+  readonly #listsNothing = new WeakSet<Session>();
 
-  constructor(parts: WatchdogParts) {
+  constructor(parts: AttemptWatchdogParts) {
     this.#parts = parts;
   }
 
@@ -69,9 +69,9 @@ export class Watchdog {
     const { log, leases } = this.#parts;
     const watch = watchOf(attempt);
     if (!session.listsAttempts) {
-      // A worker that never lists anything may be a simple one; it is said once.
-      if (watch.unlistedBeats < 3 || this.#silent.has(session)) return;
-      this.#silent.add(session);
+      // A worker that never lists anything may be a simple one: log it once.
+      if (watch.unlistedBeats < 3 || this.#listsNothing.has(session)) return;
+      this.#listsNothing.add(session);
       log.warn("worker.lists_nothing", { worker_id: session.workerId, sdk: session.hello.sdk });
       return;
     }
@@ -83,7 +83,7 @@ export class Watchdog {
     const forMs = now - (watch.unlistedSince ?? now);
     // Never without a warning before, however late this round is.
     if (watch.unlisted && forMs >= leases.leaseMs) {
-      this.#takeBack(session, attempt, forMs, now);
+      this.#requeueForgotten(session, attempt, forMs, now);
       return;
     }
     watch.unlisted ??= new Repeats(now, leases.leaseMs);
@@ -97,7 +97,7 @@ export class Watchdog {
     log.warn("task.unlisted", { ...this.#who(session, attempt), ...facts });
   }
 
-  #takeBack(session: Session, attempt: Attempt, forMs: number, now: number): void {
+  #requeueForgotten(session: Session, attempt: Attempt, forMs: number, now: number): void {
     const { log, dispatch } = this.#parts;
     // Others first: this one would forget it again.
     session.stall(now, "forgot an attempt that it had accepted", STALL_MS.first, STALL_MS.last);
@@ -134,7 +134,7 @@ export class Watchdog {
     const { settings, log } = this.#parts;
     // A worker that watches the phase tells of it by itself, once.
     const verdict = attempt.startedAt === undefined ? undefined : stuckAttempt(attempt, settings, now);
-    const stuck = verdict?.by === "scheduler" && !watchedThere(attempt) ? verdict : undefined;
+    const stuck = verdict?.by === "scheduler" && !isWatchedByWorker(attempt) ? verdict : undefined;
     const known = attempt.watch?.stuck;
     if (known && known.phase !== stuck?.phase) {
       watchOf(attempt).stuck = undefined;
@@ -189,8 +189,7 @@ export class Watchdog {
   }
 }
 
-/** What the watchdog works with. */
-export interface WatchdogParts {
+export interface AttemptWatchdogParts {
   readonly dispatch: Dispatch;
   readonly log: Logger;
   readonly leases: LeaseSettings;
@@ -198,6 +197,6 @@ export interface WatchdogParts {
 }
 
 /** True when the worker's own watchdog watches the phase that the attempt is in. */
-function watchedThere({ watch }: Attempt): boolean {
-  return watch?.said?.warnAfterMs !== undefined && watch.said.phase !== "";
+function isWatchedByWorker({ watch }: Attempt): boolean {
+  return watch?.listed?.warnAfterMs !== undefined && watch.listed.phase !== "";
 }

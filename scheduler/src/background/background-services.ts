@@ -5,7 +5,7 @@ import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
-import { Watchdog } from "./attempt-watchdog.ts";
+import { AttemptWatchdog } from "./attempt-watchdog.ts";
 import { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
 import { Loop } from "./loop.ts";
 import { loopStatuses } from "./loop-status.ts";
@@ -73,7 +73,7 @@ export class BackgroundServices {
     this.#startedAt = clock.monotonic();
     const guard = new LeaseExpiryGuard(clock, leases.leaseMs, leases.heartbeatMs * STARVED_AFTER_BEATS);
     this.#guard = guard;
-    const watchdog = new Watchdog({ dispatch, log, leases, settings: config.watch });
+    const watchdog = new AttemptWatchdog({ dispatch, log, leases, settings: config.watch });
     const loop = (name: string, intervalMs: number, runOnce: () => Promise<void> | void) =>
       new Loop({ name, intervalMs, runOnce, clock, log });
 

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { DescriptorUse } from "../descriptors.ts";
-import { stuckAttempt } from "../dispatch/attempts/missing-attempts.ts";
+import { stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { Slices } from "../slices.ts";

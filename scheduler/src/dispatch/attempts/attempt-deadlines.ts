@@ -2,7 +2,7 @@ import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { type HardTimeout, passedTimeout, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
 import { Repeats } from "../../domain/tasks/watchdog.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
-import { watchOf } from "./missing-attempts.ts";
+import { watchOf } from "./attempt-watch.ts";
 import { STALL_MS, type WorkerReportParts } from "./worker-report-handler.ts";
 
 /** How long a handler may take to unwind before the worker calls it slow. */

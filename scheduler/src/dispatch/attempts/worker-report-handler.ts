@@ -9,9 +9,9 @@ import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
 import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
+import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
-import { notePhaseEvent, watchOf } from "./missing-attempts.ts";
 import { notePhase, noteProgress } from "./progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 

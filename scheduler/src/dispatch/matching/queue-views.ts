@@ -20,8 +20,8 @@ const MAX_SESSIONS = 500;
 /** While only the depths change, views of one worker come at growing intervals up to this many times the first. */
 const MAX_GROWTH = 12;
 
-/** What was last said to a session, or found not worth saying. Times are monotonic milliseconds. */
-interface Said {
+/** The view that a session was sent last, or that was left out because it had not changed. Times are monotonic milliseconds. */
+interface SentView {
   at: number;
   waitMs: number;
   /** Kinds and filters. */
@@ -44,13 +44,13 @@ export interface QueueViewParts {
 }
 
 /**
- * Tells idle workers what waits and why none of it is theirs. Costs nothing while nobody is idle, one bounded
- * count an interval while somebody is, and a message only when the picture has changed.
+ * Sends idle workers what waits and why none of it may run there. Costs nothing while no worker is idle, one bounded
+ * count an interval otherwise, and a message only when the view has changed.
  */
 export class QueueViews {
   readonly #parts: QueueViewParts;
   /** By session uuid, which a reconnect keeps. */
-  readonly #said = new Map<string, Said>();
+  readonly #sent = new Map<string, SentView>();
 
   constructor(parts: QueueViewParts) {
     this.#parts = parts;
@@ -59,7 +59,7 @@ export class QueueViews {
   /** Serves the idle workers whose turn it is. @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { registry, backlog, clock, intervalMs } = this.#parts;
-    if (this.#said.size > 2 * registry.size + MAX_SESSIONS) this.#forgetGone();
+    if (this.#sent.size > 2 * registry.size + MAX_SESSIONS) this.#forgetGone();
     const due: Session[] = [];
     for (const session of registry.all()) {
       if (due.length >= MAX_SESSIONS) break;
@@ -70,18 +70,18 @@ export class QueueViews {
     const waiting = this.#waiting(counts);
     for (const session of due) {
       // It may have been given something meanwhile.
-      if (session.link && session.outstanding === 0) this.#tell(session, waiting);
+      if (session.link && session.outstanding === 0) this.#send(session, waiting);
     }
   }
 
   #forgetGone(): void {
-    for (const uuid of this.#said.keys()) if (!this.#parts.registry.byUuid(uuid)) this.#said.delete(uuid);
+    for (const uuid of this.#sent.keys()) if (!this.#parts.registry.byUuid(uuid)) this.#sent.delete(uuid);
   }
 
   #isDue(session: Session, now: number): boolean {
     if (!session.ready || session.draining || session.outstanding > 0) return false;
-    const said = this.#said.get(session.uuid);
-    return said === undefined || now - said.at >= said.waitMs;
+    const sent = this.#sent.get(session.uuid);
+    return sent === undefined || now - sent.at >= sent.waitMs;
   }
 
   #waiting(counts: ReadonlyMap<number, number>): { taskClass: TaskClass; ready: number }[] {
@@ -91,24 +91,24 @@ export class QueueViews {
     });
   }
 
-  #tell(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): void {
+  #send(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): void {
     const { clock, intervalMs } = this.#parts;
     const entries = this.#entries(session, waiting);
     const shape = entries
       .map(({ queue, type, removedBy: filter }) => `${queue} ${type} ${filter}`)
       .join("\n");
     const text = entries.map(({ ready, detail }) => `${ready} ${detail}`).join("\n") + shape;
-    const before = this.#said.get(session.uuid);
+    const before = this.#sent.get(session.uuid);
     // An empty view ends one that was not.
-    const news = text !== (before?.text ?? "");
+    const changed = text !== (before?.text ?? "");
     const waitMs =
       before === undefined || shape !== before.shape
         ? intervalMs
-        : news
+        : changed
           ? Math.min(before.waitMs * 2, intervalMs * MAX_GROWTH)
           : before.waitMs;
-    this.#said.set(session.uuid, { at: clock.monotonic(), waitMs, shape, text });
-    if (news) session.link?.queueView(entries);
+    this.#sent.set(session.uuid, { at: clock.monotonic(), waitMs, shape, text });
+    if (changed) session.link?.queueView(entries);
   }
 
   /** The largest first; classes that differ only in their requirements and are removed alike are one. */

@@ -15,7 +15,7 @@ import {
 } from "../../domain/workers/worker.ts";
 import { Slices } from "../../slices.ts";
 import type { Store } from "../../store/store.ts";
-import { verdictOf } from "../attempts/missing-attempts.ts";
+import { verdictOf } from "../attempts/attempt-watch.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";

@@ -15,8 +15,8 @@ import type { Renewal, SessionOpen, SessionOpened, Store } from "../../store/sto
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
+import { noteBeat, verdictOf } from "../attempts/attempt-watch.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
-import { noteBeat, verdictOf } from "../attempts/missing-attempts.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { LeaseSettings } from "../limits.ts";

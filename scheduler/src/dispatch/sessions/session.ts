@@ -10,7 +10,7 @@ import type {
   WorkerHello,
 } from "../../domain/workers/worker.ts";
 import type { Assigned } from "../../telemetry/spans/attempt-spans.ts";
-import type { AttemptWatch } from "../attempts/missing-attempts.ts";
+import type { AttemptWatch } from "../attempts/attempt-watch.ts";
 import type { WorkerLink } from "./link.ts";
 
 /** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */

@@ -8,13 +8,13 @@ import type { Attempt, Session } from "../sessions/session.ts";
 /** Beats in a row that must leave an attempt out before that means something. */
 export const UNLISTED_BEATS = 3;
 
-/** What the watchdogs know of an attempt. Times are monotonic milliseconds of this scheduler. */
+/** What is known of an attempt's movement. Times are monotonic milliseconds of this scheduler. */
 export interface AttemptWatch {
   /** Last progress or output. */
   progressAt: number | undefined;
-  /** What the last beat says of it. */
-  said: RunningRecord | undefined;
-  saidAt: number;
+  /** Its entry in the last heartbeat. */
+  listed: RunningRecord | undefined;
+  listedAt: number;
   /** Phases whose `stuck` event came and whose end or recovery did not, in the order of the events. */
   readonly reported: Map<string, ReportedStuck>;
   /** Beats in a row that did not list it, and when the first of them came. */
@@ -39,8 +39,8 @@ export interface ReportedStuck {
 export function watchOf(attempt: Attempt): AttemptWatch {
   attempt.watch ??= {
     progressAt: undefined,
-    said: undefined,
-    saidAt: 0,
+    listed: undefined,
+    listedAt: 0,
     reported: new Map(),
     unlistedBeats: 0,
     unlistedSince: undefined,
@@ -81,10 +81,10 @@ export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): 
     // What it has not accepted yet, or has given a result for, it need not list.
     if (attempt.acceptedAt === undefined || attempt.committing) continue;
     const watch = watchOf(attempt);
-    const said = listed.get(formatAttemptId(attempt));
-    if (said) {
-      watch.said = said;
-      watch.saidAt = now;
+    const entry = listed.get(formatAttemptId(attempt));
+    if (entry) {
+      watch.listed = entry;
+      watch.listedAt = now;
       watch.unlistedBeats = 0;
       watch.unlistedSince = undefined;
     } else {
@@ -109,17 +109,17 @@ function noteLingering(session: Session, beat: HeartbeatRecord, now: number): vo
 /** Everything known of a running attempt's movement. */
 export function signsOf(attempt: Attempt, now: number): Signs {
   const { watch } = attempt;
-  const said = watch?.said;
-  const sinceSaid = now - (watch?.saidAt ?? now);
-  const saidPhase = attempt.phase === undefined && said?.phase ? said.phase : undefined;
-  const saidProgress = said?.progressAgeMs === undefined ? undefined : said.progressAgeMs + sinceSaid;
+  const listed = watch?.listed;
+  const sinceListed = now - (watch?.listedAt ?? now);
+  const listedPhase = attempt.phase === undefined && listed?.phase ? listed.phase : undefined;
+  const listedProgress = listed?.progressAgeMs === undefined ? undefined : listed.progressAgeMs + sinceListed;
   const progress = watch?.progressAt === undefined ? undefined : now - watch.progressAt;
   return {
     runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
-    phase: attempt.phase ?? saidPhase,
-    phaseAgeMs: saidPhase === undefined ? now - attempt.phaseAt : (said?.phaseAgeMs ?? 0) + sinceSaid,
-    progressAgeMs: least(saidProgress, progress),
-    warnAfterMs: said?.warnAfterMs,
+    phase: attempt.phase ?? listedPhase,
+    phaseAgeMs: listedPhase === undefined ? now - attempt.phaseAt : (listed?.phaseAgeMs ?? 0) + sinceListed,
+    progressAgeMs: least(listedProgress, progress),
+    warnAfterMs: listed?.warnAfterMs,
     reported: reportedOf(watch, now),
   };
 }
@@ -127,7 +127,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
 /** Whether an attempt that its worker runs is stuck. */
 export function stuckAttempt(attempt: Attempt, settings: WatchSettings, now: number): Stuck | undefined {
   if (attempt.acceptedAt === undefined || attempt.committing) return undefined;
-  if (attempt.watch?.said?.resultPending) return undefined;
+  if (attempt.watch?.listed?.resultPending) return undefined;
   return stuckOf(signsOf(attempt, now), attempt.options?.watchdogs, settings);
 }
 
@@ -160,12 +160,12 @@ export function isUnlisted(session: Session, { watch, committing, acceptedAt }: 
 
 function reportedOf(watch: AttemptWatch | undefined, now: number): StuckPhaseRecord[] {
   if (!watch) return [];
-  const { said, saidAt } = watch;
-  if (said?.stuckPhases && said.stuckPhases.length > 0) {
-    return said.stuckPhases.map((stuck) => ({
+  const { listed, listedAt } = watch;
+  if (listed?.stuckPhases && listed.stuckPhases.length > 0) {
+    return listed.stuckPhases.map((stuck) => ({
       phase: stuck.phase,
-      ageMs: stuck.ageMs + now - saidAt,
-      stillMs: stuck.stillMs + now - saidAt,
+      ageMs: stuck.ageMs + now - listedAt,
+      stillMs: stuck.stillMs + now - listedAt,
       warnAfterMs: stuck.warnAfterMs,
     }));
   }
