@@ -13,7 +13,7 @@ import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { AssignmentSender } from "./claiming/assignment-sender.ts";
 import { Dispatcher } from "./claiming/dispatcher.ts";
-import { UnknownOutcomes } from "./claiming/indeterminate-statements.ts";
+import { IndeterminateStatements } from "./claiming/indeterminate-statements.ts";
 import { Peers } from "./claiming/peers.ts";
 import { TaskFollowers } from "./following/task-followers.ts";
 import { TaskSignals } from "./following/task-signals.ts";
@@ -92,7 +92,7 @@ export function createDispatch(options: {
   const traces = new AttemptTraces({ store, tracing, classes, clock, log });
   const lapsed = new LapsedAttempts({ store, clock, log });
   const sender = new AssignmentSender({ classes, lapsed, registry, clock, log, waits, traces });
-  const unknown = new UnknownOutcomes({
+  const indeterminate = new IndeterminateStatements({
     store,
     registry,
     clock,
@@ -105,7 +105,7 @@ export function createDispatch(options: {
     classes,
     matcher: new Matcher(classes, clock),
     sender,
-    unknown,
+    indeterminate,
     clock,
     log,
     counters,
@@ -174,7 +174,7 @@ export function createDispatch(options: {
     classes,
     dispatcher,
     sender,
-    unknown,
+    indeterminate,
     peers,
     counters,
     clock,

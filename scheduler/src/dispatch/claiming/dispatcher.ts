@@ -9,7 +9,7 @@ import { ClassQueue } from "../matching/class-queue.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
 import type { AssignmentSender } from "./assignment-sender.ts";
-import type { UnknownOutcomes } from "./indeterminate-statements.ts";
+import type { IndeterminateStatements } from "./indeterminate-statements.ts";
 
 /** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
 const MAX_CLAIM = 1_000;
@@ -49,7 +49,7 @@ export class Dispatcher {
   readonly #classes: ClassIndex;
   readonly #matcher: Matcher;
   readonly #sender: AssignmentSender;
-  readonly #unknown: UnknownOutcomes;
+  readonly #indeterminate: IndeterminateStatements;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -74,7 +74,7 @@ export class Dispatcher {
     classes: ClassIndex;
     matcher: Matcher;
     sender: AssignmentSender;
-    unknown: UnknownOutcomes;
+    indeterminate: IndeterminateStatements;
     clock: Clock;
     log: Logger;
     counters: Counters;
@@ -85,7 +85,7 @@ export class Dispatcher {
     this.#classes = parts.classes;
     this.#matcher = parts.matcher;
     this.#sender = parts.sender;
-    this.#unknown = parts.unknown;
+    this.#indeterminate = parts.indeterminate;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
@@ -145,7 +145,7 @@ export class Dispatcher {
   /** Gives out nothing more; resolves when the claims under way have been sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#unknown.stop();
+    this.#indeterminate.stop();
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
@@ -270,7 +270,7 @@ export class Dispatcher {
     const begun = { at: this.#clock.monotonic() };
     this.#claimsBegan.add(begun);
     try {
-      claimed = await this.#unknown.watch(
+      claimed = await this.#indeterminate.watch(
         this.#store.claim(
           plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
           this.#schedulerId,
@@ -280,7 +280,7 @@ export class Dispatcher {
       this.#decide(plan);
       this.#giveBack(plan);
       if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-        this.#unknown.add(plan.map(({ session }) => session));
+        this.#indeterminate.add(plan.map(({ session }) => session));
       }
       throw error;
     } finally {

@@ -6,7 +6,7 @@ import type { ClaimedAttempt, Store } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Registry } from "../sessions/registry.ts";
 import { Session } from "../sessions/session.ts";
-import { UnknownOutcomes } from "./indeterminate-statements.ts";
+import { IndeterminateStatements } from "./indeterminate-statements.ts";
 
 const ATTEMPT = { taskId: 7, epoch: 1, classId: 1, sessionId: 3 } as ClaimedAttempt;
 
@@ -33,7 +33,7 @@ function setUp(looks: readonly { readonly sees: readonly ClaimedAttempt[]; reado
       return [...sees];
     },
   };
-  const unknown = new UnknownOutcomes({
+  const unknown = new IndeterminateStatements({
     store: store as Store,
     registry,
     log: { ...silentLogger, error: (_, fields) => void errors.push(fields?.error) },

@@ -16,17 +16,17 @@ const WAITS_MS = [0, 250, 1_000, 4_000, 16_000];
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 
-/** An attempt that the store has given to a session and that nobody has sent to it. */
+/** An attempt that the store has assigned to a session and that was not sent to its worker. */
 export interface UnsentAssignment {
   readonly attempt: ClaimedAttempt;
   readonly session: Session;
 }
 
 /**
- * Claims and inserts whose connection broke: what they gave to sessions, if they were committed, nobody was told of.
- * It is found in the store and sent as it would have been.
+ * Claims and inserts whose connection broke before their answer: they may have been committed.
+ * What they assigned is then found in the store and sent as usual.
  */
-export class UnknownOutcomes {
+export class IndeterminateStatements {
   readonly #store: Store;
   readonly #registry: Registry;
   readonly #clock: Clock;
@@ -55,7 +55,7 @@ export class UnknownOutcomes {
     this.#send = parts.send;
   }
 
-  /** Keeps a statement that gives tasks to sessions in view until it is answered. */
+  /** Tracks a statement that assigns tasks to sessions until it is answered. */
   watch<T>(statement: Promise<T>): Promise<T> {
     const answered = Promise.allSettled([statement]);
     this.#underWay.add(answered);
@@ -63,7 +63,7 @@ export class UnknownOutcomes {
     return statement;
   }
 
-  /** A statement that would have given tasks to these sessions broke. */
+  /** The connection of a statement that assigns tasks to these sessions broke. */
   add(sessions: Iterable<Session>): void {
     for (const { id } of sessions) this.#sessionIds.add(id);
     if (this.#sessionIds.size === 0) return;
@@ -71,7 +71,7 @@ export class UnknownOutcomes {
     this.#rest.abort();
     if (this.#looking) return;
     this.#looking = true;
-    void this.#lookAgainAndAgain();
+    void this.#lookRepeatedly();
   }
 
   /** Looks nothing up any more. */
@@ -80,7 +80,7 @@ export class UnknownOutcomes {
     this.#rest.abort();
   }
 
-  async #lookAgainAndAgain(): Promise<void> {
+  async #lookRepeatedly(): Promise<void> {
     for (let wait = WAITS_MS[0]; wait !== undefined; wait = WAITS_MS[this.#looks]) {
       this.#rest = new AbortController();
       await this.#clock.sleep(wait, this.#rest.signal);
@@ -95,13 +95,13 @@ export class UnknownOutcomes {
 
   async #look(): Promise<void> {
     try {
-      const found = await this.#unknown();
+      const found = await this.#findUnsent();
       this.#failures = 0;
       if (found.length === 0) return;
       // Some may be of statements that are answered in this moment; after these answers they are known, or have ended.
       await Promise.all(this.#underWay);
       const before = new Map(found.map(({ attempt }) => [attempt.taskId, attempt.epoch]));
-      const unsent = (await this.#unknown()).filter(
+      const unsent = (await this.#findUnsent()).filter(
         ({ attempt }) => before.get(attempt.taskId) === attempt.epoch,
       );
       if (unsent.length > 0) this.#send(unsent);
@@ -115,8 +115,8 @@ export class UnknownOutcomes {
     }
   }
 
-  /** What the store has given to these sessions and they do not hold. */
-  async #unknown(): Promise<UnsentAssignment[]> {
+  /** What the store has assigned to these sessions and they do not hold. */
+  async #findUnsent(): Promise<UnsentAssignment[]> {
     const ids = [...this.#sessionIds].filter((id) => this.#registry.byId(id) !== undefined);
     if (ids.length === 0) return [];
     return (await this.#store.assignedTo(ids)).flatMap((attempt) => {

@@ -6,7 +6,7 @@ import type { InsertedTask, Store, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AssignmentSender } from "../claiming/assignment-sender.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
-import type { UnknownOutcomes } from "../claiming/indeterminate-statements.ts";
+import type { IndeterminateStatements } from "../claiming/indeterminate-statements.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "../sessions/session.ts";
@@ -32,7 +32,7 @@ export class Submitter {
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
   readonly #sender: AssignmentSender;
-  readonly #unknown: UnknownOutcomes;
+  readonly #indeterminate: IndeterminateStatements;
   readonly #peers: Peers;
   readonly #counters: Counters;
   readonly #clock: Clock;
@@ -46,7 +46,7 @@ export class Submitter {
     classes: ClassIndex;
     dispatcher: Dispatcher;
     sender: AssignmentSender;
-    unknown: UnknownOutcomes;
+    indeterminate: IndeterminateStatements;
     peers: Peers;
     counters: Counters;
     clock: Clock;
@@ -57,7 +57,7 @@ export class Submitter {
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
     this.#sender = parts.sender;
-    this.#unknown = parts.unknown;
+    this.#indeterminate = parts.indeterminate;
     this.#peers = parts.peers;
     this.#counters = parts.counters;
     this.#clock = parts.clock;
@@ -93,7 +93,7 @@ export class Submitter {
     const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
     let inserted: InsertedTask[];
     try {
-      inserted = await this.#unknown.watch(
+      inserted = await this.#indeterminate.watch(
         this.#store.insertTasks(
           plan.map(({ insert }) => insert),
           this.#schedulerId,
@@ -134,7 +134,7 @@ export class Submitter {
       if (session) touched.add(session);
     }
     if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
-      this.#unknown.add(touched);
+      this.#indeterminate.add(touched);
       this.#dispatcher.lookAgain(plan.map(({ insert }) => insert.classId));
     }
   }
