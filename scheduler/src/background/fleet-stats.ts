@@ -75,7 +75,7 @@ export class FleetStats {
       const snapshot = await this.#count();
       this.#last = { snapshot, at: clock.monotonic() };
     } catch (error) {
-      // The database's absence is told once, by the watch on it.
+      // The database watch logs the database's absence.
       if (!isAbsence(error)) log.error("census.failed", { error });
     } finally {
       const now = clock.monotonic();

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { isAbsence } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
-import { isTold } from "../telemetry/metrics/growing.ts";
+import { isLogDue } from "../telemetry/metrics/growing.ts";
 
 /** A service that keeps failing waits for longer and longer, up to this or its interval, milliseconds. */
 const LAST_WAIT_MS = 5_000;
@@ -95,8 +95,8 @@ export class Loop {
       this.#lastError = undefined;
       this.#failures = 0;
     } catch (error) {
-      // The database's absence is told once, by the watch on it.
-      if (!isAbsence(error) && isTold(++this.#failures))
+      // The database watch logs the database's absence.
+      if (!isAbsence(error) && isLogDue(++this.#failures))
         log.error("loop.failed", { loop: name, error, failures: this.#failures });
       this.#lastError = error;
     } finally {

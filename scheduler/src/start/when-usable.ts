@@ -2,7 +2,7 @@ import { type Clock, holding } from "../clock.ts";
 import { conditionRemedy, isLasting } from "../domain/database/database-condition.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
-import { isTold } from "../telemetry/metrics/growing.ts";
+import { isLogDue } from "../telemetry/metrics/growing.ts";
 
 /** First and longest wait between tries, milliseconds; each wait is twice the one before. */
 const FIRST_WAIT_MS = 250;
@@ -34,7 +34,7 @@ export async function whenUsable<T>(
       const remedy = conditionRemedy(error.condition);
       if (isLasting(error.condition))
         throw new DatabaseUnavailableError(`${error.message}; ${remedy}`, false, error, error.condition);
-      if (isTold(tries)) {
+      if (isLogDue(tries)) {
         log.warn("scheduler.waiting_for_database", {
           waited_ms: Math.round(clock.monotonic() - startedAt),
           tries,

@@ -7,7 +7,7 @@ import type { TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptFacts } from "../../domain/tasks/trace.ts";
 import type { ClaimedAttempt, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import {
   type Assigned,
   type Ended,
@@ -168,7 +168,7 @@ export class AttemptTraces {
         if (fact) this.#tracing.write(await this.#spans(fact, ended));
       }
     } catch (error) {
-      if (isTold(++this.#failures))
+      if (isLogDue(++this.#failures))
         this.#log.warn("traces.not_written", { attempts: batch.length, failures: this.#failures, error });
       // Anything but a database that is away would fail again.
       if (!(error instanceof DatabaseUnavailableError)) return true;

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 import { sift } from "./sift.ts";
@@ -130,22 +130,22 @@ export class EventWriter {
     const events = this.#events.splice(0, MAX_BATCH);
     const chunks = this.#takeChunks();
     // Each by itself: writing again what was written would be worse than a late line.
-    const [touched, told, put] = await Promise.all([
+    const [touched, appended, put] = await Promise.all([
       this.#written(touches, (rows) => this.#store.touch(rows.map(({ touch }) => touch))),
       this.#written(events, (rows) => this.#store.appendEvents(this.#aged(rows))),
       this.#written(chunks, (rows) => this.#store.appendOutput(rows)),
     ]);
-    for (const { event } of [...told.done, ...told.lost]) this.#count(event, -1);
+    for (const { event } of [...appended.done, ...appended.lost]) this.#count(event, -1);
     for (const chunk of [...put.done, ...put.lost]) this.#count(chunk, -1);
     for (const { attempt } of touched.done) this.#signals.changed(attempt.taskId);
     for (const chunk of put.done) this.#signals.changed(chunk.taskId);
-    const kept = touched.kept.length + told.kept.length + put.kept.length;
+    const kept = touched.kept.length + appended.kept.length + put.kept.length;
     if (kept > 0) {
       for (const { attempt, session, touch } of touched.kept) this.#putBack(attempt, session, touch);
-      this.#events.unshift(...told.kept);
+      this.#events.unshift(...appended.kept);
       this.#chunks.unshift(...put.kept);
       this.#chunkBytes += bytesOf(put.kept);
-      this.#failed(kept, touched.error ?? told.error ?? put.error);
+      this.#failed(kept, touched.error ?? appended.error ?? put.error);
       return;
     }
     this.#failures = 0;
@@ -164,8 +164,8 @@ export class EventWriter {
   #failed(kept: number, error: unknown): void {
     this.#failures++;
     const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);
-    // The database's absence is told once, by the watch on it.
-    if (!isAbsence(error) && isTold(this.#failures))
+    // The database watch logs the database's absence.
+    if (!isAbsence(error) && isLogDue(this.#failures))
       this.#log.error("journal.write_failed", { error, rows: kept, failures: this.#failures });
     this.#arm(waitMs);
   }

@@ -4,7 +4,7 @@ import { formatAttemptId } from "../../domain/ids.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import { sift } from "./sift.ts";
 
 /** Waits between tries, doubling up to the last, milliseconds. */
@@ -76,7 +76,7 @@ export class HeldResults {
         for (const { reject } of group) reject(error);
         return;
       }
-      if (isTold(tries)) {
+      if (isLogDue(tries)) {
         this.#log.error("results.held", {
           attempt_ids: group.slice(0, MAX_NAMED).map(({ request }) => formatAttemptId(request.key)),
           count: group.length,

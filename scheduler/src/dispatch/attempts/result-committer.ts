@@ -7,7 +7,7 @@ import type { AttemptMetrics } from "../../domain/tasks/task.ts";
 import type { CommitRequest, CommitResult, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
@@ -300,7 +300,7 @@ export class ResultCommitter {
         // Work is given out again for these places when their results are stored: until then they fill up memory.
         for (const { session, attempt } of endings) session.occupyAgain(attempt, asText(error));
         if (mayBeOfRows(error)) return this.#held.hold(requests, error);
-        if (isTold(failures))
+        if (isLogDue(failures))
           this.#log.warn("results.waiting_for_database", { count: requests.length, failures, error });
         await this.#clock.sleep(wait, AbortSignal.any([this.#stopping.signal, this.#wake.signal]));
         wait = Math.min(wait * 2, LAST_WAIT_MS);

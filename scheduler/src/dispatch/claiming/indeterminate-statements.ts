@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
 import type { ClaimedAttempt, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 
@@ -107,7 +107,7 @@ export class IndeterminateStatements {
       if (unsent.length > 0) this.#send(unsent);
     } catch (error) {
       this.#failures++;
-      if (!isAbsence(error) && isTold(this.#failures))
+      if (!isAbsence(error) && isLogDue(this.#failures))
         this.#log.error("dispatch.resolve_failed", { error, failures: this.#failures });
       this.#looks = 0;
       const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10), LAST_RETRY_MS);

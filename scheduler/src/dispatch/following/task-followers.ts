@@ -101,7 +101,7 @@ export class TaskFollowers {
         for (const { seen, wake } of part) if (changed.has(seen.taskId)) wake();
       }
     } catch (error) {
-      // The database's absence is told once, by the watch on it; they are looked for again.
+      // The database watch logs the database's absence; they are looked for again.
       if (!isAbsence(error)) log.error("followers.look_failed", { error });
     }
     this.#armed = false;

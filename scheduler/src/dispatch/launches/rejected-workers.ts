@@ -4,7 +4,7 @@ import { peerHost, type RejectedStream } from "../../domain/workers/rejected-wor
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import { isTold } from "../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 
 /** The first refusal is written at once; while more come, a batch of them this often. */
@@ -146,7 +146,7 @@ export class RejectedWorkers {
       counters.rejectionsDropped += evicted;
       if (evicted > 0) log.warn("worker.refusals_evicted", { count: evicted, kept: MAX_KEPT });
     } catch (error) {
-      if (!isAbsence(error) && isTold(++this.#failures))
+      if (!isAbsence(error) && isLogDue(++this.#failures))
         log.error("worker.refusals_not_recorded", {
           error,
           count: pending.size,

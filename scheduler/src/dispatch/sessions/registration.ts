@@ -93,7 +93,7 @@ export class Sessions {
     session.link = undefined;
     terminator.noteStreamEnd(session);
     session.droppedAt = clock.monotonic();
-    if (session.saidGoodbye) return;
+    if (session.goodbyeReceived) return;
     if (session.fatal) return terminator.terminateSession(session, "fatal");
     log.warn("worker.suspect", {
       worker_id: session.workerId,
@@ -176,8 +176,8 @@ export class Sessions {
 
   /** Planned end: what it still held is given back without blame. */
   async goodbye(session: Session, reason: string): Promise<void> {
-    if (session.saidGoodbye) return;
-    session.saidGoodbye = true;
+    if (session.goodbyeReceived) return;
+    session.goodbyeReceived = true;
     this.#parts.log.info("worker.goodbye", { worker_id: session.workerId, reason });
     await this.#parts.terminator.terminateSession(session, "finished");
   }

@@ -133,7 +133,7 @@ export class Session implements Candidate {
   /** Its beats have listed an attempt, so that one they leave out means something. */
   listsAttempts = false;
   fatal: FatalRecord | undefined;
-  saidGoodbye = false;
+  goodbyeReceived = false;
   /** When it came to hold nothing (monotonic); undefined while it holds something. */
   idleSince: number | undefined;
   /** What it was asked to load and has not loaded, by resource. */

@@ -63,9 +63,9 @@ export function stuckOf(
   watchdogs: TaskWatchdogs | undefined,
   settings: WatchSettings,
 ): Stuck | undefined {
-  const [told] = signs.reported;
-  if (told) {
-    const { phase, ageMs, stillMs, warnAfterMs } = told;
+  const [reported] = signs.reported;
+  if (reported) {
+    const { phase, ageMs, stillMs, warnAfterMs } = reported;
     return { phase, elapsedMs: ageMs, stillMs, warnAfterMs, by: "worker" };
   }
   const { phase, phaseAgeMs, progressAgeMs, runAgeMs } = signs;

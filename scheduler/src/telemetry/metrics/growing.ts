@@ -4,6 +4,6 @@
  *
  * @param count Failures so far, the last one included.
  */
-export function isTold(count: number): boolean {
+export function isLogDue(count: number): boolean {
   return count > 0 && (count & (count - 1)) === 0;
 }

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { Clock } from "../../../clock.ts";
-import { isTold } from "../../../telemetry/metrics/growing.ts";
+import { isLogDue } from "../../../telemetry/metrics/growing.ts";
 import type { Hint } from "../../store.ts";
 
 /** Waits between attempts to listen again, doubling up to the last: readiness waits for it. */
@@ -65,7 +65,7 @@ export class Listener {
     let failures = 0;
     const failed = (error: unknown) => {
       failures += 1;
-      if (!signal.aborted && isTold(failures))
+      if (!signal.aborted && isLogDue(failures))
         onError(error instanceof Error ? error : new Error(String(error)));
     };
     while (!signal.aborted) {
