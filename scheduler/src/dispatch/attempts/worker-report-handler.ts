@@ -1,3 +1,4 @@
+import { AttemptDeadlines, CANCEL_GRACE_MS } from "../../background/deadlines.ts";
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
@@ -7,7 +8,6 @@ import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
-import { AttemptDeadlines, CANCEL_GRACE_MS } from "./attempt-deadlines.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
 import type { EventWriter } from "./event-writer.ts";

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../clock.ts";
 
 /**
  * Decides when an expired lease means a lost worker. A scheduler that was stopped or starved, or whose database was

@@ -1,9 +1,9 @@
-import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import { type HardTimeout, passedTimeout, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
-import { Repeats } from "../../domain/tasks/watchdog.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
-import { watchOf } from "./attempt-watch.ts";
-import { STALL_MS, type WorkerReportParts } from "./worker-report-handler.ts";
+import { watchOf } from "../dispatch/attempts/attempt-watch.ts";
+import { STALL_MS, type WorkerReportParts } from "../dispatch/attempts/worker-report-handler.ts";
+import type { Attempt, Session } from "../dispatch/sessions/session.ts";
+import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
+import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/hard-timeout.ts";
+import { Repeats } from "../domain/tasks/watchdog.ts";
 
 /** How long a handler may take to unwind before the worker calls it slow. */
 export const CANCEL_GRACE_MS = 10_000;

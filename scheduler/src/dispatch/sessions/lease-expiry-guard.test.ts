@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
 
 const LEASE = 1_000;
