@@ -119,7 +119,7 @@ export async function startScheduler(options: {
     log,
     onChange: (available) => {
       updateServing();
-      background.databaseChanged(available);
+      dispatch.expiryGuard.databaseChanged(available);
       if (available) dispatch.committer.tryNow();
     },
   });

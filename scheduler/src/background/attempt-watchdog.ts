@@ -1,7 +1,6 @@
 import { isUnlisted, stuckAttempt, watchOf } from "../dispatch/attempts/attempt-watch.ts";
-import { STALL_MS } from "../dispatch/attempts/worker-report-handler.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
-import type { LeaseSettings } from "../dispatch/limits.ts";
+import { ACCEPT_STALL_MS, type LeaseSettings } from "../dispatch/limits.ts";
 import type { Attempt, Session } from "../dispatch/sessions/session.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import { forgottenByWorker } from "../domain/tasks/outcome.ts";
@@ -100,7 +99,7 @@ export class AttemptWatchdog {
   #requeueForgotten(session: Session, attempt: Attempt, forMs: number, now: number): void {
     const { log, dispatch } = this.#parts;
     // Others first: this one would forget it again.
-    session.stall(now, "forgot an attempt that it had accepted", STALL_MS.first, STALL_MS.last);
+    session.stall(now, "forgot an attempt that it had accepted", ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
     log.warn("task.forgotten", { ...this.#who(session, attempt), unlisted_ms: Math.round(forMs) });
     session.link?.revoke({ taskId: attempt.taskId, epoch: attempt.epoch }, "forgotten");
     void dispatch.committer.endAttempt(session, attempt, {

@@ -1,12 +1,12 @@
+import type { Clock } from "../clock.ts";
 import { watchOf } from "../dispatch/attempts/attempt-watch.ts";
-import { STALL_MS, type WorkerReportParts } from "../dispatch/attempts/worker-report-handler.ts";
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import { ACCEPT_STALL_MS, CANCEL_GRACE_MS, type LeaseSettings } from "../dispatch/limits.ts";
 import type { Attempt, Session } from "../dispatch/sessions/session.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/hard-timeout.ts";
 import { Repeats } from "../domain/tasks/watchdog.ts";
-
-/** How long a handler may take to unwind before the worker calls it slow. */
-export const CANCEL_GRACE_MS = 10_000;
+import type { Logger } from "../telemetry/logs/logger.ts";
 
 /**
  * A handler that outlives its hard timeout is reported at once, and 2, 6, 14, ... times this or the timeout later, within
@@ -14,18 +14,19 @@ export const CANCEL_GRACE_MS = 10_000;
  */
 const OUTLIVED_EVERY_MS = { least: 1_000, most: 5_000 };
 
-/** Why a session that did not answer is given nothing. */
+/** Why a session that did not answer gets no assignments. */
 const UNANSWERED = "left the last assignment unanswered";
 
-/** The deadlines of what workers hold: takes back what is not accepted in time, ends what passed a hard timeout. */
-export class AttemptDeadlines {
-  readonly #parts: WorkerReportParts;
+/** Requeues assignments that are not accepted in time, and cancels attempts that passed a hard timeout. */
+export class Deadlines {
+  readonly #parts: DeadlineParts;
 
-  constructor(parts: WorkerReportParts) {
+  constructor(parts: DeadlineParts) {
     this.#parts = parts;
   }
 
-  check(): void {
+  /** Checks every attempt of the sessions connected here. */
+  runOnce(): void {
     const now = this.#parts.clock.monotonic();
     for (const session of this.#parts.registry.all()) {
       if (!session.link) continue;
@@ -41,14 +42,14 @@ export class AttemptDeadlines {
     const { leases, log, committer, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
-    session.stall(now, UNANSWERED, STALL_MS.first, STALL_MS.last);
+    session.stall(now, UNANSWERED, ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
     log.warn("task.unaccepted", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
       ...traces.fields(attempt),
       waited_ms: Math.round(now - attempt.sentAt),
     });
-    // Told to let go when the task is assigned again: until then it may still accept.
+    // Its worker may still accept it until the task is assigned again; then it is revoked.
     const { lapsed } = this.#parts;
     void committer.endAttempt(session, attempt, { kind: "unaccepted" }).then(({ applied }) => {
       if (applied) lapsed.add(session, attempt);
@@ -109,4 +110,15 @@ export class AttemptDeadlines {
       ...facts,
     });
   }
+}
+
+export interface DeadlineParts {
+  readonly registry: Pick<Dispatch["registry"], "all">;
+  readonly committer: Pick<Dispatch["committer"], "endAttempt">;
+  readonly lapsed: Pick<Dispatch["lapsed"], "add">;
+  readonly eventWriter: Pick<Dispatch["eventWriter"], "appendEvent">;
+  readonly traces: Pick<Dispatch["traces"], "fields">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly log: Pick<Logger, "warn">;
+  readonly leases: Pick<LeaseSettings, "acceptDeadlineMs">;
 }

@@ -1,3 +1,4 @@
+import type { Launches } from "../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
@@ -13,10 +14,39 @@ const MAX_NAMED = 20;
 const MAX_TYPES = 20;
 
 /**
- * One line that sums up what is going on, and a warning that names what is stuck; silent when nothing is
- * going on. The numbers are the database's: every scheduler says the same.
+ * Logs one line that sums up the fleet's work, warns of stuck tasks by name, and lists the launches that have not
+ * registered. Logs nothing while there is neither work nor a worker. The numbers are the database's: every scheduler
+ * logs the same.
  */
-export async function monitorOnce(store: Store, classes: ClassIndex, log: Logger): Promise<void> {
+export class Monitor {
+  readonly #parts: MonitorParts;
+
+  constructor(parts: MonitorParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws DatabaseUnavailableError */
+  async runOnce(): Promise<void> {
+    const { store, classes, log, launches } = this.#parts;
+    await logSummary(store, classes, log);
+    await launches.monitor();
+  }
+}
+
+export interface MonitorParts {
+  readonly store: MonitorStore;
+  readonly classes: Pick<ClassIndex, "load" | "get">;
+  readonly log: Pick<Logger, "info" | "warn" | "debug" | "debugEnabled">;
+  readonly launches: Pick<Launches, "monitor">;
+}
+
+type MonitorStore = Pick<Store, "depths" | "fleetCounts" | "stuckAttempts">;
+
+async function logSummary(
+  store: MonitorStore,
+  classes: MonitorParts["classes"],
+  log: MonitorParts["log"],
+): Promise<void> {
   const [depths, fleet, stuck] = await Promise.all([
     store.depths(),
     store.fleetCounts(),

@@ -27,10 +27,15 @@ import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
+import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
+import { LeaseReaper } from "./sessions/lease-reaper.ts";
 import { Sessions } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { Submitter } from "./submission/submitter.ts";
+
+/** A renewal that comes this many heartbeats late counts as starved. */
+const STARVED_AFTER_HEARTBEATS = 3;
 
 /** The parts that give out work and take its results, wired together. */
 export interface Dispatch {
@@ -41,11 +46,14 @@ export interface Dispatch {
   readonly clock: Clock;
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
+  readonly expiryGuard: LeaseExpiryGuard;
   readonly followers: TaskFollowers;
+  readonly lapsed: LapsedAttempts;
   readonly eventWriter: EventWriter;
   readonly launches: Launches;
   readonly peers: Peers;
   readonly queueViews: QueueViews;
+  readonly reaper: LeaseReaper;
   readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;
@@ -133,7 +141,6 @@ export function createDispatch(options: {
     clock,
     log,
     counters,
-    leases,
     lapsed,
     traces,
   });
@@ -167,7 +174,13 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
+  const expiryGuard = new LeaseExpiryGuard(
+    clock,
+    leases.leaseMs,
+    leases.heartbeatMs * STARVED_AFTER_HEARTBEATS,
+  );
   const launches = new Launches({ store, terminator, eventWriter, log, counters, leases });
+  const reaper = new LeaseReaper({ store, leases, eventWriter, terminator, launches, expiryGuard });
   const submitter = new Submitter({
     store,
     schedulerId,
@@ -222,12 +235,15 @@ export function createDispatch(options: {
     counters,
     clock,
     dispatcher,
+    expiryGuard,
     fleet,
     followers,
+    lapsed,
     eventWriter,
     launches,
     peers,
     queueViews,
+    reaper,
     rejectedWorkers,
     registry,
     reportHandler,

@@ -1,10 +1,9 @@
-import { AttemptDeadlines, CANCEL_GRACE_MS } from "../../background/deadlines.ts";
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
-import type { LeaseSettings } from "../limits.ts";
+import { CANCEL_GRACE_MS } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
@@ -15,9 +14,7 @@ import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import { notePhase, noteProgress } from "./progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 
-/** A session that lets an assignment lie is given nothing for so long: at first, and at most when it goes on. */
-export const STALL_MS = { first: 15_000, last: 300_000 };
-/** The same for one that has no place for it. */
+/** A session that rejects an assignment gets none for so long: the first time, and at most when it goes on. */
 const NO_SLOT_STALL_MS = { first: 250, last: 5_000 };
 
 /** A lifecycle signal of an attempt. */
@@ -39,14 +36,12 @@ const OWN_NAMES = new Set([
 ]);
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
 
-/** What workers report of attempts, and the deadlines that hold for them. */
+/** Handles what workers report of their attempts: acceptance, start, phases, progress, output and results. */
 export class WorkerReportHandler {
   readonly #parts: WorkerReportParts;
-  readonly #deadlines: AttemptDeadlines;
 
   constructor(parts: WorkerReportParts) {
     this.#parts = parts;
-    this.#deadlines = new AttemptDeadlines(parts);
   }
 
   handleAccepted(session: Session, keys: readonly AttemptKey[]): void {
@@ -170,11 +165,6 @@ export class WorkerReportHandler {
     return true;
   }
 
-  /** Takes back what was not accepted in time, and ends what ran beyond its hard timeout. */
-  checkDeadlines(): void {
-    this.#deadlines.check();
-  }
-
   #started(session: Session, attempt: Attempt, now: number): void {
     if (attempt.startedAt !== undefined) return;
     attempt.startedAt = now;
@@ -225,7 +215,6 @@ export interface WorkerReportParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
-  readonly leases: LeaseSettings;
   readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
 }

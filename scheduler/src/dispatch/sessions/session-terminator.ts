@@ -16,9 +16,6 @@ import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 import { decideTermination, lostRefusal, supersededRefusal } from "./termination-reasons.ts";
 
-/** Sessions given up in one transaction. */
-const REAP_BATCH = 100;
-
 /** How long the end of a process waits for the end of its stream: the network between may be slower than the supervisor's. */
 const STREAM_END_MS = 500;
 
@@ -74,33 +71,13 @@ export class SessionTerminator {
       decide,
     );
     for (const row of gone) {
-      this.#recordTermination(row, reason);
+      this.recordTermination(row, reason);
       const session = registry.byId(row.sessionId);
       if (session) this.#dropSession(session, lostRefusal(row.workerId));
     }
     return gone.flatMap(({ endedAttempts }) =>
       endedAttempts.filter(({ decision }) => decision.kind === "requeue"),
     ).length;
-  }
-
-  /**
-   * Gives up sessions, of any scheduler, whose lease and grace were over, and requeues what they held.
-   *
-   * @param expiryTime As of when, by the database's clock; undefined when no lease may be called expired.
-   */
-  async reap(expiryTime: () => Date | undefined): Promise<void> {
-    if (!expiryTime()) return;
-    const { store, leases, eventWriter } = this.#parts;
-    // What the lost ones' attempts did comes before their requeue.
-    await eventWriter.flush();
-    // That may have taken as long as it liked.
-    const asOf = expiryTime();
-    if (!asOf) return;
-    for (;;) {
-      const gone = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideTermination("lost"));
-      for (const session of gone) this.#recordTermination(session, "lost");
-      if (gone.length < REAP_BATCH) return;
-    }
   }
 
   /** Another scheduler registered this session or a newer one of the worker. */
@@ -126,7 +103,7 @@ export class SessionTerminator {
       decideTermination("superseded"),
     );
     for (const session of gone) {
-      this.#recordTermination(session, "superseded");
+      this.recordTermination(session, "superseded");
       if (!session.tookFrom) continue;
       log.warn("worker.superseded", {
         worker_id: session.workerId,
@@ -153,7 +130,7 @@ export class SessionTerminator {
       [{ sessionId: session.id, reason, fatal: session.fatal }],
       decideTermination(reason),
     );
-    for (const row of gone) this.#recordTermination(row, reason);
+    for (const row of gone) this.recordTermination(row, reason);
     this.#dropSession(session, undefined);
   }
 
@@ -184,7 +161,8 @@ export class SessionTerminator {
     this.#awaitingStreamEnd.delete(session);
   }
 
-  #recordTermination(gone: GoneSession, reason: string): void {
+  /** Records a session that ended in the store: log, counters, its attempts, and its stream here. */
+  recordTermination(gone: GoneSession, reason: string): void {
     const { log, registry, committer, signals, leases, counters, traces } = this.#parts;
     counters.gone.add(reason);
     const known = registry.byId(gone.sessionId);

@@ -1,0 +1,27 @@
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { Logger } from "../telemetry/logs/logger.ts";
+
+/** Renews the leases of the workers that sent a heartbeat since the last run. */
+export class LeaseRenewer {
+  readonly #parts: LeaseRenewerParts;
+
+  constructor(parts: LeaseRenewerParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws DatabaseUnavailableError */
+  async runOnce(): Promise<void> {
+    const { sessions, expiryGuard, log, onRenewed } = this.#parts;
+    const gapMs = expiryGuard.noteRenewal(await sessions.renew());
+    if (gapMs !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gapMs) });
+    onRenewed();
+  }
+}
+
+export interface LeaseRenewerParts {
+  readonly sessions: Pick<Dispatch["sessions"], "renew">;
+  readonly expiryGuard: Pick<Dispatch["expiryGuard"], "noteRenewal">;
+  readonly log: Pick<Logger, "warn">;
+  /** Called after each renewal: leases expire as of it, so the reaper can run now. */
+  readonly onRenewed: () => void;
+}

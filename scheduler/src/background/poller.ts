@@ -1,0 +1,34 @@
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { Store } from "../store/store.ts";
+
+/**
+ * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
+ * paused queues, and tasks that can be claimed.
+ */
+export class Poller {
+  readonly #parts: PollerParts;
+
+  constructor(parts: PollerParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws DatabaseUnavailableError */
+  async runOnce(): Promise<void> {
+    const { store, schedulerId, control, terminator, classes, dispatcher, traces } = this.#parts;
+    await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
+    await classes.learn();
+    classes.setPaused(await store.pausedQueues());
+    dispatcher.lookAgain();
+    traces.lookAtWaits();
+  }
+}
+
+export interface PollerParts {
+  readonly store: Pick<Store, "pausedQueues">;
+  readonly schedulerId: string;
+  readonly control: Pick<Dispatch["control"], "runCommands">;
+  readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
+  readonly classes: Pick<Dispatch["classes"], "learn" | "setPaused">;
+  readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
+  readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
+}

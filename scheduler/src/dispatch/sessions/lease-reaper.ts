@@ -1,0 +1,52 @@
+import type { Store } from "../../store/store.ts";
+import type { EventWriter } from "../attempts/event-writer.ts";
+import type { Launches } from "../launches/launches.ts";
+import type { LeaseSettings } from "../limits.ts";
+import type { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
+import type { SessionTerminator } from "./session-terminator.ts";
+import { decideTermination } from "./termination-reasons.ts";
+
+/** Sessions terminated in one transaction. */
+const REAP_BATCH = 100;
+
+/**
+ * Terminates sessions, of any scheduler, whose lease and grace are over, and requeues their attempts; then launches
+ * whose supervisor has stopped reporting.
+ */
+export class LeaseReaper {
+  readonly #parts: LeaseReaperParts;
+
+  constructor(parts: LeaseReaperParts) {
+    this.#parts = parts;
+  }
+
+  /** Does nothing while the guard lets no lease expire. @throws DatabaseUnavailableError */
+  async runOnce(): Promise<void> {
+    await this.#reapSessions();
+    await this.#parts.launches.giveUp(() => this.#parts.expiryGuard.expiryTime());
+  }
+
+  async #reapSessions(): Promise<void> {
+    const { store, leases, eventWriter, terminator, expiryGuard } = this.#parts;
+    if (!expiryGuard.expiryTime()) return;
+    // The events of a lost session's attempts come before their requeue.
+    await eventWriter.flush();
+    // The flush may have taken long enough that no lease may expire any more.
+    const asOf = expiryGuard.expiryTime();
+    if (!asOf) return;
+    for (;;) {
+      const reaped = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideTermination("lost"));
+      for (const session of reaped) terminator.recordTermination(session, "lost");
+      if (reaped.length < REAP_BATCH) return;
+    }
+  }
+}
+
+export interface LeaseReaperParts {
+  readonly store: Pick<Store, "reapSessions">;
+  readonly leases: Pick<LeaseSettings, "graceMs">;
+  readonly eventWriter: Pick<EventWriter, "flush">;
+  readonly terminator: Pick<SessionTerminator, "recordTermination">;
+  readonly launches: Pick<Launches, "giveUp">;
+  readonly expiryGuard: Pick<LeaseExpiryGuard, "expiryTime">;
+}
