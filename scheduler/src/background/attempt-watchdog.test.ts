@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
+import { madeSession } from "../dispatch/testing/made-session.ts";
+import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import type { HeartbeatRecord } from "../domain/workers/worker.ts";
+import { AttemptWatchdog } from "./attempt-watchdog.ts";
+
+const LEASE_MS = 1_000;
+
+function setUp() {
+  const revoked: number[] = [];
+  const session = madeSession({
+    types: { t: 0 },
+    slots: 2,
+    link: { revoke: ({ taskId }) => void revoked.push(taskId) },
+  });
+  const { log, events } = recordedLog();
+  const ended: string[] = [];
+  const time = { now: 0 };
+  const dispatch = {
+    clock: { monotonic: () => time.now },
+    registry: { all: () => [session] },
+    eventWriter: { appendEvent: () => undefined },
+    committer: {
+      endAttempt: async (
+        _: unknown,
+        attempt: Parameters<typeof session.startCommit>[0],
+        { kind }: { kind: string },
+      ) => {
+        session.startCommit(attempt);
+        ended.push(`${kind} ${attempt.taskId}`);
+        return { applied: true };
+      },
+    },
+  } as unknown as Dispatch;
+  const settings = { stuckAfterMs: 0, unstartedAfterMs: 500, phasesMs: {} };
+  const watchdog = new AttemptWatchdog({ dispatch, log, leases: { leaseMs: LEASE_MS } as never, settings });
+  const runAt = (now: number) => {
+    time.now = now;
+    watchdog.runOnce();
+  };
+  return { session, runAt, ended, revoked, events };
+}
+
+const beat = (listed: readonly string[], loopAgeMs = 0): HeartbeatRecord =>
+  ({
+    running: listed.map((attemptId) => ({ attemptId, phase: "", resultPending: false, revoked: false })),
+    loopAgeMs,
+    resources: [],
+  }) as unknown as HeartbeatRecord;
+
+describe("attempt watchdog", () => {
+  it("requeues an attempt that heartbeats leave out for a lease, and warns before", () => {
+    const { session, runAt, ended, revoked, events } = setUp();
+    session.hold(madeAttempt({ acceptedAt: 0, startedAt: 0 }), false);
+    session.hold(madeAttempt({ taskId: 2, acceptedAt: 0, startedAt: 0 }), false);
+    for (const now of [10, 20, 30]) noteBeat(session, beat(["t-2.1"]), now);
+    runAt(40);
+    assert.deepEqual([events, ended], [["task.unlisted"], []]);
+    runAt(10 + LEASE_MS);
+    assert.deepEqual([ended, revoked], [["lost 1"], [1]]);
+    assert.ok(session.acceptStalledUntil > 10 + LEASE_MS, "others get the task first");
+  });
+
+  it("warns of an attempt that was accepted and does not start", () => {
+    const { session, runAt, ended, events } = setUp();
+    session.hold(madeAttempt({ acceptedAt: 0 }), false);
+    runAt(499);
+    assert.deepEqual(events, []);
+    runAt(500);
+    runAt(501);
+    assert.deepEqual([events, ended], [["task.unstarted"], []]);
+  });
+
+  it("warns of a blocked main loop, and logs when it runs again", () => {
+    const { session, runAt, events } = setUp();
+    session.lastBeat = beat([], 60_000);
+    runAt(60_000);
+    session.lastBeat = beat([]);
+    runAt(60_001);
+    assert.deepEqual(events, ["worker.loop_blocked", "worker.loop_unblocked"]);
+  });
+});

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Poller } from "./poller.ts";
+
+test("a poll reads commands, classes and paused queues before it looks for work", async () => {
+  const calls: string[] = [];
+  await new Poller({
+    schedulerId: "s-1",
+    control: {
+      runCommands: async (schedulerId, superseded) => {
+        calls.push(`commands of ${schedulerId}`);
+        superseded(7);
+      },
+    },
+    terminator: { dropSuperseded: (id) => void calls.push(`superseded ${id}`) },
+    classes: {
+      learn: async () => void calls.push("learn"),
+      setPaused: (queues) => {
+        calls.push(`paused ${queues.join()}`);
+        return true;
+      },
+    },
+    store: { pausedQueues: async () => ["slow"] },
+    dispatcher: { lookAgain: () => void calls.push("look again") },
+    traces: { lookAtWaits: () => void calls.push("waits") },
+  }).runOnce();
+  assert.deepEqual(calls, [
+    ...["commands of s-1", "superseded 7", "learn", "paused slow", "look again", "waits"],
+  ]);
+});
