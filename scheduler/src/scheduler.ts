@@ -150,7 +150,7 @@ export async function startScheduler(options: {
   });
   const calls = new Calls(log, dispatch.counters);
   const updateServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
-  const fleetStats = new FleetStats({ store, classes: dispatch.classes, peers: dispatch.peers, clock, log });
+  const fleetStats = new FleetStats({ ...dispatch, store, clock, log });
   const seen = new SeenLabels();
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { Admission } from "../dispatch/admission/admission.ts";
 import type { Peers } from "../dispatch/claiming/peers.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { isAbsence } from "../domain/errors.ts";
@@ -36,18 +37,12 @@ const PASSING: ReadonlySet<Filter> = new Set(["paused", "slots"]);
 
 /** Counts tasks and workers for the gauges, and takes at most 5 % of one connection. */
 export class FleetStats {
-  readonly #parts: {
-    store: Store;
-    classes: ClassIndex;
-    peers: Peers;
-    clock: Clock;
-    log: Logger;
-  };
+  readonly #parts: FleetStatsParts;
   #last: { readonly snapshot: FleetSnapshot; readonly at: number } | undefined;
   #running: Promise<void> | undefined;
   #restUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: { store: Store; classes: ClassIndex; peers: Peers; clock: Clock; log: Logger }) {
+  constructor(parts: FleetStatsParts) {
     this.#parts = parts;
   }
 
@@ -91,13 +86,13 @@ export class FleetStats {
   }
 
   async #unserved(depths: readonly ClassDepth[]): Promise<ReadonlySet<number>> {
-    const { classes, peers } = this.#parts;
+    const { classes, admission, peers } = this.#parts;
     const slices = new Slices();
     const missing: TaskClass[] = [];
     for (const { classId, ready } of depths) {
       if (slices.isOver) await slices.next();
       const entry = ready > 0 ? classes.get(classId) : undefined;
-      if (!entry || classes.isPaused(entry.taskClass.queue)) continue;
+      if (!entry || !admission.admits(entry.taskClass)) continue;
       if (!entry.suited.some((session) => serves(entry.taskClass, session))) missing.push(entry.taskClass);
     }
     if (missing.length === 0 || peers.count === 0) return new Set(missing.map(({ id }) => id));
@@ -151,4 +146,13 @@ function toCandidate(record: WorkerRecord, now: Date): Candidate {
     resources: new Set(heartbeat?.resources ?? hello.resources),
     credit: 1,
   };
+}
+
+export interface FleetStatsParts {
+  readonly store: Store;
+  readonly classes: ClassIndex;
+  readonly admission: Admission;
+  readonly peers: Peers;
+  readonly clock: Clock;
+  readonly log: Logger;
 }

@@ -15,6 +15,8 @@ test("a poll reads commands, classes and paused queues before it looks for work"
     terminator: { dropSuperseded: (id) => void calls.push(`superseded ${id}`) },
     classes: {
       learn: async () => void calls.push("learn"),
+    },
+    pausedQueues: {
       setPaused: (queues) => {
         calls.push(`paused ${queues.join()}`);
         return true;

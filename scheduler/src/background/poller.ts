@@ -14,10 +14,11 @@ export class Poller {
 
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
-    const { store, schedulerId, control, terminator, classes, dispatcher, traces } = this.#parts;
+    const { store, schedulerId, control, terminator, classes, pausedQueues, dispatcher, traces } =
+      this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
-    classes.setPaused(await store.pausedQueues());
+    pausedQueues.setPaused(await store.pausedQueues());
     dispatcher.lookAgain();
     traces.lookAtWaits();
   }
@@ -28,7 +29,8 @@ export interface PollerParts {
   readonly schedulerId: string;
   readonly control: Pick<Dispatch["control"], "runCommands">;
   readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
-  readonly classes: Pick<Dispatch["classes"], "learn" | "setPaused">;
+  readonly classes: Pick<Dispatch["classes"], "learn">;
+  readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
 }

@@ -5,6 +5,8 @@ import type { Logger } from "../telemetry/logs/logger.ts";
 import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
+import { Admission } from "./admission/admission.ts";
+import { PausedQueues } from "./admission/paused-queues.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
@@ -39,6 +41,7 @@ const STARVED_AFTER_HEARTBEATS = 3;
 
 /** The parts that give out work and take its results, wired together. */
 export interface Dispatch {
+  readonly admission: Admission;
   readonly backlog: Backlog;
   readonly classes: ClassIndex;
   readonly control: TaskControl;
@@ -51,6 +54,7 @@ export interface Dispatch {
   readonly lapsed: LapsedAttempts;
   readonly eventWriter: EventWriter;
   readonly launches: Launches;
+  readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueViews: QueueViews;
   readonly reaper: LeaseReaper;
@@ -93,11 +97,13 @@ export function createDispatch(options: {
   const peers = new Peers(store, clock, log);
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock);
+  const pausedQueues = new PausedQueues();
+  const admission = new Admission([pausedQueues]);
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
   const waits = new Waits(clock, counters);
-  const traces = new AttemptTraces({ store, tracing, classes, clock, log });
+  const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({ store, clock, log });
   const sender = new AssignmentSender({ classes, lapsed, registry, clock, log, waits, traces });
   const indeterminate = new IndeterminateStatements({
@@ -111,6 +117,7 @@ export function createDispatch(options: {
     store,
     schedulerId,
     classes,
+    admission,
     matcher: new Matcher(classes, clock),
     sender,
     indeterminate,
@@ -123,6 +130,7 @@ export function createDispatch(options: {
   const rejectedWorkers = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId });
   const committer = new ResultCommitter({
     store,
+    admission,
     clock,
     log,
     counters,
@@ -197,6 +205,7 @@ export function createDispatch(options: {
   const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({
     classes,
+    admission,
     registry,
     backlog,
     clock,
@@ -205,6 +214,7 @@ export function createDispatch(options: {
   const resources = new ResourceRequester({
     store,
     classes,
+    admission,
     registry,
     fleet,
     backlog,
@@ -229,6 +239,7 @@ export function createDispatch(options: {
     traces,
   });
   return {
+    admission,
     backlog,
     classes,
     control,
@@ -241,6 +252,7 @@ export function createDispatch(options: {
     lapsed,
     eventWriter,
     launches,
+    pausedQueues,
     peers,
     queueViews,
     reaper,

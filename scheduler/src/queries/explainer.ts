@@ -1,4 +1,6 @@
 import type { Clock } from "../clock.ts";
+import type { Admission } from "../dispatch/admission/admission.ts";
+import type { PausedQueues } from "../dispatch/admission/paused-queues.ts";
 import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import { type Backlog, shownCount } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
@@ -50,6 +52,8 @@ const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
 /** Parts that the explainer uses. */
 export interface ExplainerParts {
   readonly store: Store;
+  readonly admission: Admission;
+  readonly pausedQueues: PausedQueues;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;
@@ -158,7 +162,9 @@ export class Explainer {
     const counts = await backlog.read(BACKLOG_AGE_MS);
     const waiting = [...counts].flatMap(([classId, ready]): WaitingClass[] => {
       const taskClass = classes.get(classId)?.taskClass;
-      return taskClass ? [{ taskClass, ready, queuePaused: classes.isPaused(taskClass.queue) }] : [];
+      return taskClass
+        ? [{ taskClass, ready, queuePaused: this.#parts.pausedQueues.isPaused(taskClass.queue) }]
+        : [];
     });
     const contests = await store.listContests({
       workerId: record.workerId,
@@ -248,13 +254,13 @@ export class Explainer {
 
   /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */
   async #behind(candidate: Candidate): Promise<WaitingClass[]> {
-    const { classes, backlog, clock } = this.#parts;
+    const { classes, admission, backlog, clock } = this.#parts;
     if (candidate.credit > 0) return [];
     const now = clock.monotonic();
     return [...(await backlog.read(BACKLOG_AGE_MS))]
       .flatMap(([id, ready]): WaitingClass[] => {
         const entry = classes.get(id);
-        if (!entry || ready === 0 || classes.isPaused(entry.taskClass.queue)) return [];
+        if (!entry || ready === 0 || !admission.admits(entry.taskClass)) return [];
         if (removedBy(entry.taskClass, candidate, now) !== "slots") return [];
         return entry.log.read(now).found ? [] : [{ taskClass: entry.taskClass, ready }];
       })
@@ -378,7 +384,7 @@ export class Explainer {
   }
 
   #queueFromMemory(name: string, outage: Reason): Explanation {
-    const state = this.#parts.classes.isPaused(name) ? "paused" : "unknown";
+    const state = this.#parts.pausedQueues.isPaused(name) ? "paused" : "unknown";
     return { subject: `queue:${name}`, state, reasons: [outage] };
   }
 

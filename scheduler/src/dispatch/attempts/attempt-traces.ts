@@ -18,6 +18,7 @@ import {
 } from "../../telemetry/spans/attempt-spans.ts";
 import { attemptContext, startsTrace } from "../../telemetry/spans/span-ids.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import { WaitHistory } from "../matching/wait-log.ts";
 
@@ -69,13 +70,20 @@ export class AttemptTraces {
   #timer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(parts: { store: Store; tracing: Tracing; classes: ClassIndex; clock: Clock; log: Logger }) {
+  constructor(parts: {
+    store: Store;
+    tracing: Tracing;
+    classes: ClassIndex;
+    admission: Admission;
+    clock: Clock;
+    log: Logger;
+  }) {
     this.enabled = parts.tracing.enabled;
     this.#store = parts.store;
     this.#tracing = parts.tracing;
     this.#clock = parts.clock;
     this.#log = parts.log;
-    this.#waits = new WaitHistory(parts.classes, parts.clock);
+    this.#waits = new WaitHistory(parts.classes, parts.admission, parts.clock);
   }
 
   /** Headers of an assignment: the task's own, with the context that its worker is to continue. */

@@ -8,6 +8,7 @@ import type { CommitRequest, CommitResult, Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
@@ -53,6 +54,7 @@ export interface ReportedResult {
  */
 export class ResultCommitter {
   readonly #store: Store;
+  readonly #admission: Pick<Admission, "release">;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -69,6 +71,7 @@ export class ResultCommitter {
 
   constructor(parts: {
     store: Store;
+    admission: Pick<Admission, "release">;
     clock: Clock;
     log: Logger;
     counters: Counters;
@@ -80,6 +83,7 @@ export class ResultCommitter {
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
+    this.#admission = parts.admission;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
@@ -163,6 +167,7 @@ export class ResultCommitter {
 
   /** Follows up on an attempt's end that is committed. */
   afterCommit(attempt: AttemptKey & { readonly classId: number }, decision: OutcomeDecision): void {
+    this.#admission.release(attempt);
     if (decision.kind === "requeue") {
       this.#log.info("task.requeued", {
         attempt_id: formatAttemptId(attempt),

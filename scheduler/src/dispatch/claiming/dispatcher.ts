@@ -3,6 +3,7 @@ import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
 import type { ClaimedAttempt, Store, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
 import { ClassQueue } from "../matching/class-queue.ts";
@@ -47,6 +48,7 @@ export class Dispatcher {
   readonly #store: Store;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
+  readonly #admission: Admission;
   readonly #matcher: Matcher;
   readonly #sender: AssignmentSender;
   readonly #indeterminate: IndeterminateStatements;
@@ -72,6 +74,7 @@ export class Dispatcher {
     store: Store;
     schedulerId: string;
     classes: ClassIndex;
+    admission: Admission;
     matcher: Matcher;
     sender: AssignmentSender;
     indeterminate: IndeterminateStatements;
@@ -83,6 +86,7 @@ export class Dispatcher {
     this.#store = parts.store;
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
+    this.#admission = parts.admission;
     this.#matcher = parts.matcher;
     this.#sender = parts.sender;
     this.#indeterminate = parts.indeterminate;
@@ -106,8 +110,7 @@ export class Dispatcher {
       });
     }
     for (const entry of this.#classes.alone) {
-      if (entry.window.size > 0 && !this.#classes.isPaused(entry.taskClass.queue))
-        this.#matcher.keepFree(entry);
+      if (entry.window.size > 0 && this.#admission.admits(entry.taskClass)) this.#matcher.keepFree(entry);
     }
     const search = this.#matcher.search();
     if (!search.isOpen) this.#lookAtAll(search);
@@ -183,7 +186,7 @@ export class Dispatcher {
   reserveForNew(classId: number): Session | undefined {
     const entry = this.#classes.get(classId);
     if (!entry || this.#stopped || entry.mayHaveMore || entry.window.size > 0) return undefined;
-    if (this.#classes.isPaused(entry.taskClass.queue)) return undefined;
+    if (!this.#admission.admits(entry.taskClass)) return undefined;
     const session = this.#matcher.find(entry);
     session?.reserve(entry.taskClass.type);
     return session;
@@ -247,8 +250,7 @@ export class Dispatcher {
   *#servable(search: Search): Iterable<ClassEntry> {
     const types = this.#classes.size > MANY_CLASSES ? search.openTypes(this.#classes.size) : undefined;
     for (const entry of this.#classes.all()) {
-      if (types?.has(entry.taskClass.type) === false || this.#classes.isPaused(entry.taskClass.queue))
-        continue;
+      if (types?.has(entry.taskClass.type) === false || !this.#admission.admits(entry.taskClass)) continue;
       yield entry;
     }
   }
@@ -259,7 +261,7 @@ export class Dispatcher {
     if (began < this.#nextLookAt) return;
     for (const entry of this.#classes.all()) {
       if (entry.window.size === 0 && !entry.mayHaveMore) continue;
-      if (!this.#classes.isPaused(entry.taskClass.queue)) search.find(entry);
+      if (this.#admission.admits(entry.taskClass)) search.find(entry);
     }
     const now = this.#clock.monotonic();
     this.#nextLookAt = now + (now - began) * LOOK_REST_FACTOR;

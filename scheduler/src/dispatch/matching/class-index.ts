@@ -64,7 +64,6 @@ export class ClassIndex {
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, ClassEntry>();
   readonly #alone = new Set<ClassEntry>();
-  readonly #pausedQueues = new Set<string>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
   /** Named by somebody and not in memory: read with the next look. */
@@ -207,20 +206,6 @@ export class ClassIndex {
   /** True when a class requires resources. */
   get needResources(): boolean {
     return this.#withResources > 0;
-  }
-
-  isPaused(queue: string): boolean {
-    return this.#pausedQueues.has(queue);
-  }
-
-  /** Takes over which queues are paused; true when that changed. */
-  setPaused(queues: readonly string[]): boolean {
-    const same =
-      queues.length === this.#pausedQueues.size && queues.every((name) => this.#pausedQueues.has(name));
-    if (same) return false;
-    this.#pausedQueues.clear();
-    for (const name of queues) this.#pausedQueues.add(name);
-    return true;
   }
 
   /** Works out which classes a session suits, when it comes. */

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { systemClock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import { Admission } from "../admission/admission.ts";
+import { PausedQueues } from "../admission/paused-queues.ts";
 import type { QueueViewEntry } from "../sessions/link.ts";
 import { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
@@ -25,7 +27,7 @@ describe("what idle workers are told", () => {
   let now: number;
   let reads: number;
   let counts: Map<number, number>;
-  let paused: Set<string>;
+  let paused: PausedQueues;
   let registry: Registry;
   let views: QueueViews;
   let seen: { worker: string; entries: readonly QueueViewEntry[] }[];
@@ -34,13 +36,12 @@ describe("what idle workers are told", () => {
     now = 0;
     reads = 0;
     counts = new Map();
-    paused = new Set();
+    paused = new PausedQueues();
     seen = [];
     registry = new Registry();
     views = new QueueViews({
       classes: {
         get: (id) => CLASSES.flatMap((each) => (each.id === id ? [{ taskClass: each }] : []))[0],
-        isPaused: (queue) => paused.has(queue),
       },
       registry,
       backlog: {
@@ -49,6 +50,7 @@ describe("what idle workers are told", () => {
           return Promise.resolve(counts);
         },
       },
+      admission: new Admission([paused]),
       clock: { ...systemClock, monotonic: () => now },
       intervalMs: INTERVAL_MS,
     });
@@ -105,7 +107,7 @@ describe("what idle workers are told", () => {
         detail: "it may run them; none was assigned to it yet",
       },
     ]);
-    paused.add("default");
+    paused.setPaused(["default"]);
     await run(INTERVAL_MS);
     assert.equal(seen[1]?.entries.find(({ type }) => type === "tts")?.removedBy, "queue_paused");
   });

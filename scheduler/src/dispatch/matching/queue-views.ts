@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { whyRemoved } from "../../domain/explain/removed.ts";
 import { largest } from "../../domain/largest.ts";
 import { removedBy, type TaskClass } from "../../domain/matching/match.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { QueueViewEntry } from "../sessions/link.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
@@ -32,10 +33,8 @@ interface SentView {
 
 /** What the views are made from. */
 export interface QueueViewParts {
-  readonly classes: {
-    get(id: number): Pick<ClassEntry, "taskClass"> | undefined;
-    isPaused(queue: string): boolean;
-  };
+  readonly classes: { get(id: number): Pick<ClassEntry, "taskClass"> | undefined };
+  readonly admission: Pick<Admission, "holdReason">;
   readonly registry: Registry;
   readonly backlog: Pick<Backlog, "read">;
   readonly clock: Clock;
@@ -113,23 +112,23 @@ export class QueueViews {
 
   /** The largest first; classes that differ only in their requirements and are removed alike are one. */
   #entries(session: Session, waiting: readonly { taskClass: TaskClass; ready: number }[]): QueueViewEntry[] {
-    const { classes, clock } = this.#parts;
+    const { classes, admission, clock } = this.#parts;
     const now = clock.monotonic();
     const kinds = new Map<
       string,
       { queue: string; type: string; ready: number; removedBy: string; detail: string }
     >();
     for (const { taskClass, ready } of waiting) {
-      const paused = classes.isPaused(taskClass.queue);
       const filter = removedBy(taskClass, session, now);
-      const name = filter ?? (paused ? "queue_paused" : "");
+      const hold = filter === undefined ? admission.holdReason(taskClass) : undefined;
+      const name = filter ?? hold?.name ?? "";
       const key = `${taskClass.queue} ${taskClass.type} ${name}`;
       const kind = kinds.get(key);
       if (kind) {
         kind.ready += ready;
         continue;
       }
-      const detail = name === "queue_paused" ? "the queue is paused" : whyRemoved(taskClass, session, filter);
+      const detail = hold?.detail ?? whyRemoved(taskClass, session, filter);
       kinds.set(key, { queue: taskClass.queue, type: taskClass.type, ready, removedBy: name, detail });
     }
     for (const [classId, count] of session.takeLostRaces()) {

@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { waitCode } from "../../domain/explain/wait-code.ts";
 import type { WaitReason } from "../../domain/tasks/trace.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
 
 /** Changes remembered per class. */
@@ -13,13 +14,15 @@ const LOOK_REST_FACTOR = 20;
 /** Why the tasks of each class waited, from when on: the matcher's verdict as it changed. */
 export class WaitHistory {
   readonly #classes: ClassIndex;
+  readonly #admission: Admission;
   readonly #clock: Clock;
   readonly #byClass = new Map<number, WaitReason[]>();
   #lookedAt = Number.NEGATIVE_INFINITY;
   #everyMs = LOOK_EVERY_MS;
   #later = false;
 
-  constructor(classes: ClassIndex, clock: Clock) {
+  constructor(classes: ClassIndex, admission: Admission, clock: Clock) {
+    this.#admission = admission;
     this.#classes = classes;
     this.#clock = clock;
   }
@@ -57,9 +60,11 @@ export class WaitHistory {
   }
 
   #note(entry: ClassEntry, changes: WaitReason[]): void {
-    const { id, queue } = entry.taskClass;
+    const { id } = entry.taskClass;
     const code =
-      entry.window.size === 0 ? "" : waitCode(entry.log.read(this.#lookedAt), this.#classes.isPaused(queue));
+      entry.window.size === 0
+        ? ""
+        : waitCode(entry.log.read(this.#lookedAt), this.#admission.holdReason(entry.taskClass)?.code);
     if (changes.at(-1)?.code === code) return;
     changes.push({ sinceMs: this.#clock.now(), code });
     if (changes.length > MAX_CHANGES) changes.shift();

@@ -4,6 +4,7 @@ import { names } from "../../domain/explain/fleet.ts";
 import { planResource, type ResourcePlan, type Want } from "../../domain/workers/resource-plan.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Peers } from "../claiming/peers.ts";
 import { type Backlog, shownCount } from "../matching/backlog.ts";
@@ -42,6 +43,7 @@ interface Watch {
 export interface ResourceRequesterParts {
   readonly store: Store;
   readonly classes: ClassIndex;
+  readonly admission: Admission;
   readonly registry: Registry;
   readonly fleet: FleetView;
   readonly backlog: Backlog;
@@ -114,14 +116,14 @@ export class ResourceRequester {
   }
 
   #wants(counts: ReadonlyMap<number, number>): Want[] {
-    const { classes } = this.#parts;
+    const { classes, admission } = this.#parts;
     const wants = new Map<
       string,
       { resource: string; classes: Want["classes"][number][]; waiting: number }
     >();
     for (const [id, count] of counts) {
       const taskClass = classes.get(id)?.taskClass;
-      if (!taskClass || classes.isPaused(taskClass.queue)) continue;
+      if (!taskClass || !admission.admits(taskClass)) continue;
       for (const resource of taskClass.requirements.resources) {
         const want = wants.get(resource) ?? { resource, classes: [], waiting: 0 };
         want.classes.push(taskClass);

@@ -8,10 +8,10 @@ function record(nearest: Filter | undefined, lookedAt = 1) {
 }
 
 it("the code names what keeps the nearest worker away", () => {
-  assert.equal(waitCode(record(undefined, 0), false), "NO_WORKERS");
-  assert.equal(waitCode(record("slots"), false), "ALL_SLOTS_BUSY");
-  assert.equal(waitCode(record("labels"), false), "NO_WORKER_MATCHES_LABELS");
-  assert.equal(waitCode(record("type"), false), "NO_WORKER_FOR_TYPE");
-  assert.equal(waitCode(record(undefined), false), "DISPATCH_DELAYED");
-  assert.equal(waitCode(record(undefined), true), "QUEUE_PAUSED");
+  assert.equal(waitCode(record(undefined, 0), undefined), "NO_WORKERS");
+  assert.equal(waitCode(record("slots"), undefined), "ALL_SLOTS_BUSY");
+  assert.equal(waitCode(record("labels"), undefined), "NO_WORKER_MATCHES_LABELS");
+  assert.equal(waitCode(record("type"), undefined), "NO_WORKER_FOR_TYPE");
+  assert.equal(waitCode(record(undefined), undefined), "DISPATCH_DELAYED");
+  assert.equal(waitCode(record(undefined), "QUEUE_PAUSED"), "QUEUE_PAUSED");
 });

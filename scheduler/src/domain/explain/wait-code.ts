@@ -14,12 +14,16 @@ const CODES: Readonly<Record<Filter, string>> = {
   type: "NO_WORKER_FOR_TYPE",
 };
 
-/** The reason code of a class that waits, as its explanation would name it first. */
+/**
+ * The reason code of a class that waits, as its explanation would name it first.
+ *
+ * @param heldBack Code of the admission rule that holds the class back; undefined when it is admitted.
+ */
 export function waitCode(
   record: Pick<MatchRecord, "lookedAt" | "found" | "nearest">,
-  queuePaused: boolean,
+  heldBack: string | undefined,
 ): string {
-  if (queuePaused) return "QUEUE_PAUSED";
+  if (heldBack !== undefined) return heldBack;
   if (record.lookedAt === 0) return "NO_WORKERS";
   return record.nearest === undefined ? "DISPATCH_DELAYED" : CODES[record.nearest];
 }

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { quoted } from "@muster/common/text";
 import type { EventSchema, FleetService, QueueSchema, WatchEventsResponseSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
+import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
@@ -58,6 +59,7 @@ const MAX_TYPES = 50;
 export interface FleetServiceParts {
   readonly store: Store;
   readonly classes: ClassIndex;
+  readonly pausedQueues: PausedQueues;
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
@@ -255,9 +257,9 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 /** Gives the matcher the list of paused queues. */
 export async function refreshPaused({
   store,
-  classes,
-}: Pick<FleetServiceParts, "store" | "classes">): Promise<boolean> {
-  return classes.setPaused(await store.pausedQueues());
+  pausedQueues,
+}: Pick<FleetServiceParts, "store" | "pausedQueues">): Promise<boolean> {
+  return pausedQueues.setPaused(await store.pausedQueues());
 }
 
 /** Events of one row, which names many tasks, stay together: a page goes on after a row. */

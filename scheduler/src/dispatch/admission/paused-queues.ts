@@ -1,0 +1,28 @@
+import type { TaskClass } from "../../domain/matching/match.ts";
+import type { AdmissionRule, HoldReason } from "./admission.ts";
+
+const PAUSED: HoldReason = Object.freeze({
+  code: "QUEUE_PAUSED",
+  name: "queue_paused",
+  detail: "the queue is paused",
+});
+
+/** Holds back the classes of paused queues. The database has the truth; the poller brings it here. */
+export class PausedQueues implements AdmissionRule {
+  #names: ReadonlySet<string> = new Set();
+
+  isPaused(queue: string): boolean {
+    return this.#names.has(queue);
+  }
+
+  /** Takes over which queues are paused; true when that changed. */
+  setPaused(queues: readonly string[]): boolean {
+    if (queues.length === this.#names.size && queues.every((name) => this.#names.has(name))) return false;
+    this.#names = new Set(queues);
+    return true;
+  }
+
+  holdReason({ queue }: TaskClass): HoldReason | undefined {
+    return this.#names.size > 0 && this.#names.has(queue) ? PAUSED : undefined;
+  }
+}
