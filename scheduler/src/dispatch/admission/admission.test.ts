@@ -24,7 +24,8 @@ describe("admission", () => {
     const released: number[] = [];
     let running = 1;
     const oneAtATime: AdmissionRule = {
-      holdReason: () => (running > 0 ? { code: "QUEUE_PAUSED", name: "busy", detail: "one runs" } : undefined),
+      holdReason: () =>
+        running > 0 ? { code: "QUEUE_PAUSED", name: "busy", detail: "one runs" } : undefined,
       release: ({ taskId }) => {
         running--;
         released.push(taskId);
