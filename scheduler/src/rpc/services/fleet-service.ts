@@ -30,7 +30,8 @@ import { durationFault, MAX_MS, timestampFromDate, toMs } from "../convert/value
 import { fittedWorker } from "../convert/workers/fitted-worker.ts";
 import { fromLaunch } from "../convert/workers/launch.ts";
 import { fromRejectedWorker, withRejections } from "../convert/workers/rejected-worker.ts";
-import { fromWorker, toWorkerState } from "../convert/workers/worker.ts";
+import { fromWorker } from "../convert/workers/worker.ts";
+import { toWorkerState } from "../convert/workers/worker-state.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import {

@@ -5,7 +5,7 @@ import { formatTaskId } from "../../../domain/ids.ts";
 import type { WorkerOverview } from "../../../queries/launch-lines.ts";
 import type { Overview, TaskOverview } from "../../../queries/overview.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
-import { fromWorkerState } from "../workers/worker.ts";
+import { fromWorkerState } from "../workers/worker-state.ts";
 import { fromQueue } from "./queue.ts";
 
 /** An overview in protobuf. */

@@ -25,7 +25,7 @@ import { storable, storableEnd } from "../values/text.ts";
 import { durationFault, durationFromMs, MAX_MS, timestampFromDate, toMs } from "../values/time.ts";
 import { MAX_PHASES, MAX_TEXT } from "./limits.ts";
 import { fromStartupPhase, toFatal, toStartupPhase } from "./startup.ts";
-import { fromWorkerState } from "./worker.ts";
+import { fromWorkerState } from "./worker-state.ts";
 
 /** A launch in protobuf. @param now The database's clock. @param silentAfterMs See Launches.silentAfterMs. */
 export function fromLaunch(

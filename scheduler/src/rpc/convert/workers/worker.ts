@@ -1,39 +1,13 @@
-// A worker and its state in protobuf, and the state back.
+// A worker in protobuf.
 
 import { create } from "@bufbuild/protobuf";
-import { WorkerSchema, WorkerState } from "@muster/protocol";
-import {
-  type WorkerState as DomainWorkerState,
-  hasRegistered,
-  type WorkerRecord,
-  workerState,
-} from "../../../domain/workers/worker.ts";
+import { WorkerSchema } from "@muster/protocol";
+import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { fromHeartbeat } from "./heartbeat.ts";
 import { fromLaunch } from "./launch.ts";
 import { fromStartupPhase } from "./startup.ts";
-
-const WORKER_STATES: Readonly<Record<DomainWorkerState, WorkerState>> = {
-  launching: WorkerState.LAUNCHING,
-  connecting: WorkerState.CONNECTING,
-  registered: WorkerState.REGISTERED,
-  ready: WorkerState.READY,
-  draining: WorkerState.DRAINING,
-  suspect: WorkerState.SUSPECT,
-  lost: WorkerState.LOST,
-  gone: WorkerState.GONE,
-  refused: WorkerState.REFUSED,
-};
-
-/** Domain name of a worker's state; undefined for a state of a newer version. */
-export function toWorkerState(state: WorkerState): DomainWorkerState | undefined {
-  return (Object.keys(WORKER_STATES) as DomainWorkerState[]).find((name) => WORKER_STATES[name] === state);
-}
-
-/** A worker's state in protobuf. */
-export function fromWorkerState(state: DomainWorkerState): WorkerState {
-  return WORKER_STATES[state];
-}
+import { fromWorkerState } from "./worker-state.ts";
 
 /**
  * A worker in protobuf.
@@ -46,7 +20,7 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
   return create(WorkerSchema, {
     id: worker.workerId,
     sessionId: worker.sessionUuid,
-    state: WORKER_STATES[workerState(worker, now)],
+    state: fromWorkerState(workerState(worker, now)),
     goneReason: worker.goneReason ?? "",
     pool: hello.pool || (launch?.pool ?? ""),
     labels: { ...hello.labels },
