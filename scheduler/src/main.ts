@@ -8,6 +8,7 @@ import { type Scheduler, startScheduler } from "./scheduler.ts";
 import { shown } from "./start/addresses.ts";
 import { isStop, migrate, type OpenDatabase, openDatabase } from "./start/database.ts";
 import { onHangup, onStopSignals, onUncaughtErrors } from "./start/signals.ts";
+import { startFailure } from "./start/start-failure.ts";
 import { whenUsable } from "./start/when-usable.ts";
 import { type OpenLog, openLogger } from "./telemetry/logs/logger.ts";
 import { VERSION } from "./version.ts";
@@ -128,7 +129,7 @@ async function withConfig(
   try {
     return await run(config, opened);
   } catch (error) {
-    log.error("scheduler.failed", { error });
+    log.error("scheduler.failed", { error: startFailure(error) });
     const hint = error instanceof Refusal ? ` (${error.reason})` : "";
     process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}${hint}\n`);
     return EXIT_FAILED;

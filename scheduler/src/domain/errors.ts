@@ -104,3 +104,43 @@ export function isAbsence(error: unknown): boolean {
     !(error instanceof StatementTimeoutError || error instanceof StatementRefusedError)
   );
 }
+
+/**
+ * What keeps a scheduler from starting and an operator can change: a taken port, a certificate that cannot be read. The
+ * message is one sentence with the remedy.
+ */
+export class OperatorError extends Error {
+  override readonly name = "OperatorError";
+}
+
+/**
+ * A port that cannot be opened.
+ *
+ * @param address `host:port`. @param protocol What is served there. @param flag The setting of the address.
+ */
+export function listenError(
+  address: string,
+  protocol: string,
+  flag: string,
+  cause: Error & { readonly code?: string },
+): OperatorError {
+  return new OperatorError(
+    `cannot listen on ${address} for ${protocol}: ${cause.message}; ${listenRemedy(cause.code)}, or choose another address with ${flag}`,
+    { cause },
+  );
+}
+
+function listenRemedy(code: string | undefined): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "stop the program that uses the port";
+    case "EADDRNOTAVAIL":
+      return "use an address of this machine";
+    case "EACCES":
+      return "ports below 1024 need the capability CAP_NET_BIND_SERVICE";
+    case "ENOTFOUND":
+      return "use a host name that resolves";
+    default:
+      return "check the address";
+  }
+}

@@ -7,6 +7,7 @@ import { FleetService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config/config.ts";
 import type { Descriptors } from "../descriptors.ts";
+import { listenError } from "../domain/errors.ts";
 import { certificateProblem, handshakeProblem } from "../rpc/connections/handshakes.ts";
 import { contextOf, type ListenerParts, peerOf } from "../rpc/connections/listener.ts";
 import { outliveResets } from "../rpc/connections/resets.ts";
@@ -183,12 +184,8 @@ async function listen(
   server.on("connect", (_request, socket) => socket.end(NO_TUNNELS));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {
-      reject(
-        new Error(
-          `cannot listen on ${host}:${port} for HTTP: ${error.message}. Free the port or choose another with --http-addr`,
-          { cause: error },
-        ),
-      );
+      const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+      reject(listenError(shown, "HTTP", "--http-addr", error));
     });
     server.listen(port, host, resolve);
   });

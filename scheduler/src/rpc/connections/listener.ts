@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Address } from "../../config/config.ts";
 import type { Descriptors } from "../../descriptors.ts";
-import { Refusal } from "../../domain/errors.ts";
+import { listenError, Refusal } from "../../domain/errors.ts";
 import { ConnectionRejector } from "./connection-rejector.ts";
 import { certificateProblem, handshakeProblem, type RejectedConnections } from "./handshakes.ts";
 import { outliveResets } from "./resets.ts";
@@ -117,12 +117,7 @@ async function listening(server: NetServer, { host, port }: Address): Promise<vo
   const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {
-      reject(
-        new Error(
-          `cannot listen on ${shown} for gRPC: ${error.message}. Free the port or choose another with --grpc-addr`,
-          { cause: error },
-        ),
-      );
+      reject(listenError(shown, "gRPC", "--grpc-addr", error));
     });
     server.listen(port, host, resolve);
   });

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import type { Config } from "../../config/config.ts";
+import { OperatorError } from "../../domain/errors.ts";
 import { span } from "../../domain/explain/reason.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 
@@ -128,7 +129,7 @@ async function load(files: Files): Promise<TlsMaterial> {
   const certificate = parsed(() => new X509Certificate(cert), files.certFile, "a certificate in PEM");
   const privateKey = parsed(() => createPrivateKey(key), files.keyFile, "a private key in PEM");
   if (!certificate.checkPrivateKey(privateKey))
-    throw new Error(
+    throw new OperatorError(
       `the certificate in ${files.certFile} and the private key in ${files.keyFile} do not belong together; write both from the same issue`,
     );
   if (ca !== undefined)
@@ -146,7 +147,7 @@ async function read(path: string, flag: string): Promise<Buffer> {
     return await readFile(path);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`${flag}: ${path} cannot be read: ${why}`, { cause: error });
+    throw new OperatorError(`${flag}: ${path} cannot be read: ${why}`, { cause: error });
   }
 }
 
@@ -155,7 +156,7 @@ function parsed<T>(parse: () => T, path: string, what: string): T {
     return parse();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} does not hold ${what}: ${why}`, { cause: error });
+    throw new OperatorError(`${path} does not hold ${what}: ${why}`, { cause: error });
   }
 }
 

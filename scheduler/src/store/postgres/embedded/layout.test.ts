@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { inspect, layoutOf } from "./layout.ts";
+import { inspect, layoutOf, makeFolders, unusable } from "./layout.ts";
 
 const folders: string[] = [];
 after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
@@ -74,6 +74,37 @@ describe("a look at a data folder", () => {
       const before = await readdir(layout.dataDir, { recursive: true });
       await assert.rejects(inspect(layout), { name: "EmbeddedPostgresError", code, message });
       assert.deepEqual(await readdir(layout.dataDir, { recursive: true }), before);
+    });
+  }
+});
+
+describe("a data folder that cannot be used", () => {
+  it("below a file: names the file", async () => {
+    const { dataDir } = await folderWith("letter.txt");
+    const file = join(dataDir, "letter.txt");
+    await assert.rejects(makeFolders(join(file, "deep", "data")), {
+      code: "FOLDER_UNUSABLE",
+      message: new RegExp(
+        `ENOTDIR.*; ${file} is a file where a folder is needed: move it away, or choose another`,
+      ),
+    });
+  });
+
+  for (const [code, remedy] of [
+    [
+      "EACCES",
+      /; give the folder to the user who runs the scheduler \((uid \d+|this user)\), or choose another/,
+    ],
+    ["EPERM", /; give the folder to the user who runs the scheduler/],
+    ["ENOENT", /; the folder or a folder above it disappeared, or is a link .*: create that folder, or/],
+    ["EROFS", /; the file system is read-only: mount it writable, or/],
+    ["ENOSPC", /; free some space there, or/],
+    ["EIO", /; check the folder and its file system, or/],
+  ] as const) {
+    it(`${code}: says what to do about it, and nothing else`, () => {
+      const { message } = unusable("/data", "use", Object.assign(new Error(`${code}: it failed`), { code }));
+      assert.match(message, remedy);
+      assert.equal(message.match(/give the folder/g)?.length ?? 0, /EACCES|EPERM/.test(code) ? 1 : 0);
     });
   }
 });

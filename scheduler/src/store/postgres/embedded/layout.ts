@@ -1,4 +1,5 @@
 import type { Stats } from "node:fs";
+import { statSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { saysFull } from "./disk-space.ts";
@@ -179,16 +180,43 @@ export async function makeFolders(folder: string): Promise<void> {
   }
 }
 
-/** A failed system call on the data folder, said in a way that helps. */
+/** A failed system call on the data folder, as an error with a remedy. */
 export function unusable(path: string, action: string, cause: unknown): EmbeddedPostgresError {
   if (cause instanceof EmbeddedPostgresError) return cause;
-  const who = process.getuid ? `uid ${process.getuid()}` : "this user";
-  const remedy = saysFull(cause)
-    ? "Free some space there"
-    : `Give the folder to the user who runs the scheduler (${who})`;
   return new EmbeddedPostgresError(
     "FOLDER_UNUSABLE",
-    `Cannot ${action} ${path}: ${messageOf(cause)}. ${remedy}, or choose another data folder.`,
+    `Cannot ${action} ${path}: ${messageOf(cause)}; ${remedyFor(path, cause)}, or choose another data folder.`,
     { cause },
   );
+}
+
+/** What to change at the data folder, by the code of the failed system call. */
+function remedyFor(path: string, cause: unknown): string {
+  if (saysFull(cause)) return "free some space there";
+  switch (systemErrorCode(cause)) {
+    case "EACCES":
+    case "EPERM":
+      return `give the folder to the user who runs the scheduler (${process.getuid ? `uid ${process.getuid()}` : "this user"})`;
+    case "ENOTDIR":
+    case "EEXIST":
+      return `${firstFile(path) ?? "a part of the path"} is a file where a folder is needed: move it away`;
+    case "ENOENT":
+      return "the folder or a folder above it disappeared, or is a link to a folder that does not exist: create that folder";
+    case "EROFS":
+      return "the file system is read-only: mount it writable";
+    case "ENAMETOOLONG":
+      return "use a shorter path";
+    case "ELOOP":
+      return "its symbolic links form a loop: remove one of them";
+    default:
+      return "check the folder and its file system";
+  }
+}
+
+/** The first part of a path, from its root, that is not a folder. */
+function firstFile(path: string): string | undefined {
+  const above = dirname(path) === path ? undefined : firstFile(dirname(path));
+  if (above !== undefined) return above;
+  const facts = statSync(path, { throwIfNoEntry: false });
+  return facts?.isDirectory() === false ? path : undefined;
 }
