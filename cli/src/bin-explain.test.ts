@@ -104,7 +104,7 @@ test("a follower that has nothing to show yet outlives a scheduler that goes awa
     fleet: {
       listEvents() {
         lists += 1;
-        // It is reached and reads an empty feed; then nobody answers, and then something has happened.
+        // The feed is empty at first; then calls fail; then there is an event.
         if (lists <= 2) return { events: [] };
         if (lists <= 4) throw new Refusal(status.UNAVAILABLE, "", "away");
         return { events: [{ id: 1n, name: "queue.paused", time: noon(1), attributes: { queue: "q" } }] };

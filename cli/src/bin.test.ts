@@ -238,9 +238,9 @@ test("3: not found", async () => {
     remedy: "`muster tasks` lists those that are kept",
     violations: [],
   });
-  const why = await runMuster(["why", "nobody"], { env });
+  const why = await runMuster(["why", "unknown"], { env });
   assert.equal(why.exitCode, 3);
-  assert.match(why.stderr, /^error: no task, worker or queue has the id "nobody"$/m);
+  assert.match(why.stderr, /^error: no task, worker or queue has the id "unknown"$/m);
 });
 
 const TASK_ENDED = `error: t-1 has ended (TASK_ALREADY_ENDED)

@@ -1,12 +1,12 @@
 /** The only file of this package that reads clocks and sets timers. */
 export interface Clock {
-  /** Wall clock in milliseconds since the epoch; only shown, and compared with what is shown. */
+  /** Wall clock in milliseconds since 1970, for display only. */
   now(): number;
-  /** Monotonic milliseconds; only differences mean anything. */
+  /** Monotonic milliseconds, for differences. */
   monotonic(): number;
-  /** Runs `callback` once after `delayMs`; the answer cancels it. Never keeps the process alive. */
+  /** Runs `callback` once after `delayMs`. Returns the cancel function. Does not keep the process alive. */
   after(delayMs: number, callback: () => void): () => void;
-  /** The time of day where the person is, `14:03:07`. */
+  /** The local time of day, `14:03:07`. */
   timeOfDay(): string;
   /** Resolves after `delayMs`, or as soon as `signal` aborts; keeps the process alive until then. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;

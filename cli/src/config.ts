@@ -15,15 +15,15 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
-/** How long one call may take by default; the answer of a scheduler that is well takes milliseconds. */
+/** Default timeout of a call; a healthy scheduler answers within milliseconds. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** What Node's timers take: 24.8 days. */
+/** Maximum of Node's timers: 24.8 days. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const CONNECTION_GROUP = "Connection:";
 
-/** Adds the options that every command which talks to a scheduler understands. */
+/** Adds the connection options, which every command that calls a scheduler has. */
 export function addConnectionOptions(command: Command): Command {
   const options = [
     new Option(
@@ -40,9 +40,9 @@ export function addConnectionOptions(command: Command): Command {
   return command;
 }
 
-/** Where to call and how long to wait for an answer. */
+/** Address and timeout of calls. */
 export interface CallConfig {
-  /** For `new Client`: what is not here comes from the environment, then from its defaults. */
+  /** For `new Client`: a missing value comes from the environment, then from the client's defaults. */
   readonly connection: ConnectionOptions;
   readonly timeoutMs: number;
 }
@@ -75,14 +75,14 @@ export function callConfig(command: Command, env: Environment): CallConfig {
   };
 }
 
-/** PEM text of the TLS that a connection will use; undefined for plain text. */
+/** PEM texts of a TLS connection. */
 export interface Pem {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }
 
-/** The TLS of a connection, as the client will work it out. @throws CliError (usage) as `callConfig`. */
+/** The TLS that the client will use; undefined for plain text. @throws CliError (usage) as `callConfig`. */
 export function pemOf({ tls }: ConnectionOptions, env: Environment): Pem | undefined {
   const text = (value: string | Uint8Array | undefined) =>
     typeof value === "string" || value === undefined ? value : Buffer.from(value).toString("utf8");

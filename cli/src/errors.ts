@@ -1,10 +1,10 @@
 import type { ExitCode } from "./exit-codes.ts";
 
-/** A failure that is ready to be shown: what went wrong, what to do, and how the process ends. */
+/** A failure with its remedy and the exit code of the process. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly exitCode: ExitCode;
-  /** What a person can do about it; empty when the message says all. */
+  /** What to do about it; empty when the message says it. */
   readonly remedy: string;
   /** Stable code for programs, for example `TASK_FAILED`; empty when there is none. */
   readonly reason: string;

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 
-/** What the process says when it ends; the numbers are part of the CLI's contract. */
+/** The exit codes, which are part of the CLI's contract. */
 export const ExitCode = {
   DONE: 0,
   FAILED: 1,

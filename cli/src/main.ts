@@ -4,7 +4,7 @@ import { processEnvironment } from "./config.ts";
 import { processIo } from "./io/io.ts";
 import { run } from "./run.ts";
 
-/** Runs the command line `argv` (without node and script) on the process's own streams; answers the exit code. */
+/** Runs the command line `argv` (without node and script) on the process's streams; returns the exit code. */
 export function main(argv: readonly string[], env: Environment = processEnvironment()): Promise<number> {
   return run(argv, processIo(env));
 }

@@ -46,7 +46,7 @@ export function createProgram(io: Io, setExitCode: (code: number) => void): Comm
     .description("Run the Muster scheduler, submit tasks, and ask why something is not moving.")
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help; `muster COMMAND --help` has examples")
-    // Options after a command are the command's; `serve` hands all of its to the scheduler.
+    // Options after a command belong to the command; `serve` passes all of them to the scheduler.
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
@@ -56,12 +56,12 @@ export function createProgram(io: Io, setExitCode: (code: number) => void): Comm
       getErrHelpWidth: () => io.stderr.columns,
       getOutHasColors: () => io.stdout.colors.isColorSupported,
       getErrHasColors: () => io.stderr.colors.isColorSupported,
-      // `main` says what went wrong, in the form that was asked for.
+      // `run` writes errors, as text or JSON.
       outputError: () => {},
     })
     .configureHelp({
       styleTitle: (title) => io.stdout.colors.bold(title),
-      // Without `[options]`, which every command has: the room is needed for what they do.
+      // Without `[options]`, which every command has: the space is needed for the summary.
       subcommandTerm: (command) =>
         [command.name(), ...command.registeredArguments.map(humanReadableArgument)].join(" "),
     })

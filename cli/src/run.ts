@@ -6,8 +6,8 @@ import type { Io } from "./io/io.ts";
 import { createProgram } from "./program.ts";
 
 /**
- * Runs the command line `argv` (without node and script) and answers the exit code. Never throws for
- * what a command ran into: that is reported on stderr, as JSON when `--json` was asked for.
+ * Runs the command line `argv` (without node and script) and returns the exit code. An error of a command is reported on
+ * stderr, as JSON with `--json`, and not thrown.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode: number = ExitCode.DONE;
@@ -37,7 +37,7 @@ function usageError(error: CommanderError, argv: readonly string[], program: Com
   });
 }
 
-/** The command that a command line means, `muster queue pause`: as far as its words are known. */
+/** The command of a command line, for example `muster queue pause`, up to its last known word. */
 function commandOf(argv: readonly string[], program: Command): string {
   let command = program;
   const words = ["muster"];

@@ -21,7 +21,7 @@ try {
   for (const { name, tail } of fleet.children) say(`\nLast lines of ${name}:\n${tail()}`);
   process.exitCode = 1;
 } finally {
-  // What still follows a task would dial a scheduler that is gone for ever.
+  // A task that is still watched would redial a scheduler that has ended.
   interrupted.abort(new Error("the demo has ended"));
   await fleet.stop();
   await otel.stop();
@@ -87,11 +87,11 @@ async function demo(): Promise<number> {
     await misspelled.cancel("the demo has shown its explanation");
   }
 
-  /** A page's task that is so now, or the next one that becomes so. */
-  function taskThat(suits: (task: Task) => boolean): Promise<Task> {
+  /** The first page task that matches, now or after a change. */
+  function taskThat(matches: (task: Task) => boolean): Promise<Task> {
     const { promise, resolve, reject } = Promise.withResolvers<Task>();
     const look = () => {
-      const found = [...latest.values()].find(suits);
+      const found = [...latest.values()].find(matches);
       if (found) resolve(found);
     };
     changed.addEventListener("task", look);

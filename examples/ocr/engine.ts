@@ -52,8 +52,8 @@ export class EngineError extends Error {
 }
 
 /**
- * A loaded recognition engine in a thread of its own, for one request at a time. Recognition is one long computation
- * that listens to nobody, so ending the thread is the only way to stop it; an engine that was stopped stays stopped.
+ * A loaded recognition engine in its own thread, for one request at a time. Recognition is one long computation that
+ * cannot be cancelled, so stopping it ends the thread; an engine that was stopped stays stopped.
  */
 export class Engine {
   readonly #thread: Worker;

@@ -6,12 +6,12 @@ import { callConfig } from "../config.ts";
 import type { Io } from "../io/io.ts";
 import { CallError } from "./failure-report.ts";
 
-/** A connection to the scheduler for the length of one command. */
-export interface Session {
+/** A client of the scheduler that lives as long as one command. */
+export interface ApiSession {
   readonly client: Client;
   readonly tasks: Client["tasks"];
   readonly fleet: Client["fleet"];
-  /** For calls with one answer: the time after which they are given up. */
+  /** Options of unary calls: the timeout. */
   readonly call: CallOptions;
 }
 
@@ -20,10 +20,10 @@ export interface Session {
  *
  * @throws CallError for a call that failed, OptionsError for a bad address, and what `body` throws.
  */
-export async function withSession<T>(
+export async function withApiSession<T>(
   command: Command,
   io: Io,
-  body: (session: Session) => Promise<T>,
+  body: (session: ApiSession) => Promise<T>,
 ): Promise<T> {
   const { connection, timeoutMs } = callConfig(command, io.env);
   const client = new Client(connection);
@@ -39,8 +39,8 @@ export async function withSession<T>(
 }
 
 /**
- * With several addresses, makes the client settle on one that answers: it moves on when a call finds an
- * address unavailable, but repeats no call, which for a submit would not be safe.
+ * With several addresses, makes the client choose one that answers. The client changes the address when a call finds it
+ * unavailable, but does not repeat the call, which would not be safe for a submit.
  */
 async function findLiving({ addresses, fleet }: Client, timeoutMs: number): Promise<void> {
   for (let left = addresses.length - 1; left > 0; left -= 1) {
@@ -48,13 +48,13 @@ async function findLiving({ addresses, fleet }: Client, timeoutMs: number): Prom
       await fleet.listQueues({ pageSize: 1 }, { timeoutMs });
       return;
     } catch (error) {
-      // Any other refusal is an answer; the command's own call tells it.
+      // Any other error is an answer; the command's own call reports it.
       if (!(error instanceof MusterError && error.transient)) return;
     }
   }
 }
 
-/** The answer of a call, or `undefined` when the scheduler does not know what was asked for. */
+/** The answer of a call, or `undefined` when the status is NOT_FOUND. */
 export async function unlessNotFound<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;
@@ -64,7 +64,7 @@ export async function unlessNotFound<T>(call: Promise<T>): Promise<T | undefined
   }
 }
 
-/** The answer of a look before a call, or `undefined` when it gives none: the call itself says what is wrong. */
+/** The answer of a check before the actual call, or `undefined` when it fails: the actual call reports the error. */
 export async function unlessRefused<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;
@@ -74,7 +74,7 @@ export async function unlessRefused<T>(call: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** A field that every valid answer has. @throws MusterError when the scheduler left it out. */
+/** A field that every valid answer has. @throws MusterError when it is missing. */
 export function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) {
     throw new MusterError(`the scheduler answered without ${what}`, { code: Code.Internal });

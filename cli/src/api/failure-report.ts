@@ -6,7 +6,7 @@ import { ExitCode, exitCodeOf } from "../exit-codes.ts";
 import type { Screen } from "../io/io.ts";
 import { oneLine, printable } from "../output/text.ts";
 
-/** What is said about a failure, to people as text and to programs as JSON. */
+/** A failure as the CLI reports it, as text or as JSON. */
 export interface FailureReport {
   readonly exitCode: ExitCode;
   /** gRPC status in its written form, for example `NOT_FOUND`; empty when no call failed. */
@@ -20,13 +20,13 @@ export interface FailureReport {
   readonly violations: readonly { readonly field: string; readonly description: string }[];
 }
 
-/** A call to the scheduler that failed, with where it went. */
+/** A failed call with the addresses that were tried. */
 export class CallError extends Error {
   override readonly name = "CallError";
   override readonly cause: MusterError;
-  /** Addresses that the client knows. */
+  /** The addresses of the client. */
   readonly addresses: readonly string[];
-  /** How long an answer was waited for. */
+  /** Timeout of the call. */
   readonly timeoutMs: number;
 
   constructor(cause: MusterError, addresses: readonly string[], timeoutMs: number) {
@@ -37,7 +37,7 @@ export class CallError extends Error {
   }
 }
 
-/** Describes whatever ended a command. */
+/** The report of the error that ended a command. */
 export function describeFailure(error: unknown): FailureReport {
   if (error instanceof CliError) {
     const { exitCode, message, remedy } = error;
@@ -92,7 +92,7 @@ function describeCall({ cause, addresses, timeoutMs }: CallError): FailureReport
 function callMessage(cause: MusterError, at: string, timeoutMs: number): string {
   if (cause.reason === ClientReason.WRONG_ADDRESS) return cause.summary;
   if (cause.code === Code.Unavailable && cause.reason === "") {
-    // The client says at which address; what a proxy says does not.
+    // The client's message has the address; a proxy's message does not.
     if (cause.remedy !== "") return cause.summary;
     return `no scheduler answers at ${at}: ${cause.summary || "no connection"}`;
   }
@@ -103,7 +103,7 @@ function callMessage(cause: MusterError, at: string, timeoutMs: number): string 
   return `${inCommands(cause.message) || "the scheduler gave no message"} (${stable})`;
 }
 
-/** The scheduler speaks of its API; in a shell its calls are commands. */
+/** Messages of the scheduler name API calls; the CLI names its commands instead. */
 const COMMANDS: Readonly<Record<string, string>> = {
   GetTask: "`muster task ID`",
   ListTasks: "`muster tasks`",
@@ -130,7 +130,7 @@ function inCommands(message: string): string {
   });
 }
 
-/** What to do with the CLI; a scheduler's message speaks of its API. */
+/** Remedies in terms of CLI commands, by reason. */
 const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
   [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",

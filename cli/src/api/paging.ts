@@ -5,10 +5,10 @@ export interface Page<T> {
   readonly nextPageToken: string;
 }
 
-/** The largest page that a scheduler gives. */
+/** The scheduler's maximum page size. */
 const MAX_PAGE_SIZE = 1000;
 
-/** Asks for pages until `limit` items are there or the list is at its end. */
+/** Fetches pages until there are `limit` items or the list ends. */
 export async function takePages<T>(
   limit: number,
   firstToken: string,

@@ -9,32 +9,32 @@ import { failureText } from "../output/task-view.ts";
 import { oneLine } from "../output/text.ts";
 import type { WaitDisplay } from "../output/wait-display.ts";
 import { createWaitDisplay } from "../output/wait-display.ts";
-import type { Session } from "./api-session.ts";
+import type { ApiSession } from "./api-session.ts";
 
-/** Before the first look at why a task is not done: longer than a short task takes. */
+/** Delay of the first explanation request: longer than a short task takes. */
 const FIRST_LOOK_MS = 1500;
-/** Between two looks. */
+/** Interval between explanation requests. */
 const NEXT_LOOK_MS = 10_000;
 
-/** How a task is waited for. */
+/** Options of a wait. */
 export interface WaitSettings {
-  /** Nothing is shown. */
+  /** Shows nothing. */
   readonly quiet: boolean;
   /** Longest wait in milliseconds; undefined means without limit. */
   readonly limitMs: number | undefined;
 }
 
-/** What goes as it should is no news. */
+/** Reasons that are not shown, because the task is progressing. */
 const QUIET_CODES: readonly string[] = ["RUNNING", "AWAITING_ACCEPT", "RESULT_PENDING"];
 
 /**
- * Shows a task's way on stderr until it has ended, and answers it with its output. When it does not get
- * on, says why, as `muster why` does.
+ * Shows the progress of a task on stderr until it has ended, and returns it with its output. When the task is not
+ * progressing, shows the reason, as `muster why` does.
  *
  * @throws CliError (interrupted) at Ctrl-C and (wait timed out) after the limit, MusterError when the scheduler refuses.
  */
 export async function awaitTask(
-  session: Session,
+  session: ApiSession,
   id: string,
   io: Io,
   { quiet, limitMs }: WaitSettings,
@@ -71,8 +71,8 @@ export async function awaitTask(
   }
 }
 
-/** The error for a wait that ended before the task did, with why the task has not. */
-async function notEnded(session: Session, id: string, limitMs: number): Promise<CliError> {
+/** The error for a wait that timed out, with the reason why the task has not ended. */
+async function notEnded(session: ApiSession, id: string, limitMs: number): Promise<CliError> {
   const { text } = await explainBriefly(session, id);
   return new CliError(
     `${id} has not ended within ${formatDuration(limitMs)}${text === "" ? "" : `: ${text}`}`,
@@ -85,15 +85,15 @@ async function notEnded(session: Session, id: string, limitMs: number): Promise<
 }
 
 interface BriefReason {
-  /** Of the explanation, or of the call that failed; empty when there is nothing to say. */
+  /** Code of the explanation or of the failed call; empty when there is none. */
   readonly code: string;
   readonly text: string;
-  /** What is added while the wait goes on. */
+  /** Suffix while the wait continues. */
   readonly more: string;
 }
 
-/** Why a task is not done: its first reason, or why that cannot be asked. */
-async function explainBriefly({ tasks, call }: Session, id: string): Promise<BriefReason> {
+/** The first reason why a task is not done, or the error of the request. */
+async function explainBriefly({ tasks, call }: ApiSession, id: string): Promise<BriefReason> {
   try {
     const { explanation } = await tasks.explainTask({ taskId: id }, call);
     const reason = explanation?.reasons[0];
@@ -129,8 +129,8 @@ export function badEnd(task: Task): CliError | undefined {
   );
 }
 
-/** Asks now and then why the task is not done, and shows each answer that is news. */
-function lookIntoDelay(session: Session, id: string, io: Io, display: WaitDisplay): () => void {
+/** Requests an explanation at intervals and shows each new reason. */
+function lookIntoDelay(session: ApiSession, id: string, io: Io, display: WaitDisplay): () => void {
   let stopped = false;
   let shown = "";
   const look = async (): Promise<void> => {

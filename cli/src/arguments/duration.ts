@@ -6,8 +6,8 @@ const PATTERN = new RegExp(
 );
 
 /**
- * Milliseconds of a duration as people write it: `90s`, `5m`, `1h30m`, `1.5h`, `250ms`, `2d`. Units go
- * from large to small, each at most once; a bare number is refused, because its unit would be a guess.
+ * Milliseconds of a duration: `90s`, `5m`, `1h30m`, `1.5h`, `250ms`, `2d`. Units go from large to small,
+ * each at most once. A number without a unit is refused.
  *
  * @throws RangeError with what was wrong and an example.
  */
@@ -15,7 +15,7 @@ export function parseDuration(text: string): number {
   const groups = PATTERN.exec(text.trim())?.groups;
   const parts = Object.entries(UNITS).map(([unit, ms]) => ({ amount: groups?.[unit], ms }));
   if (groups === undefined || parts.every(({ amount }) => amount === undefined)) {
-    // A zero in any unit is rarely what is wanted, and often refused.
+    // No hint for zero: it is rarely meant, and often refused.
     const hint =
       /^\d+(\.\d+)?$/.test(text.trim()) && Number(text) > 0
         ? `${text.trim()}s or ${text.trim()}m`
@@ -25,7 +25,7 @@ export function parseDuration(text: string): number {
   return Math.round(parts.reduce((sum, { amount, ms }) => sum + Number(amount ?? 0) * ms, 0));
 }
 
-/** A duration for people, to two units: `0.25 s`, `4.2 s`, `1 min 12 s`, `1 h 5 min`, `3 d 2 h`. */
+/** A readable duration of at most two units: `0.25 s`, `4.2 s`, `1 min 12 s`, `1 h 5 min`, `3 d 2 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${(Math.max(0, ms) / 1000).toFixed(2)} s`;
   if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
@@ -38,7 +38,7 @@ export function formatDuration(ms: number): string {
   return join(Math.floor(hours / 24), "d", hours % 24, "h");
 }
 
-/** How long ago something was, to one unit: `now`, `12 s ago`, `3 min ago`; ahead of now: `in 5 min`. */
+/** An age of one unit: `now`, `12 s ago`, `3 min ago`; for a time in the future `in 5 min`. */
 export function formatAge(ms: number): string {
   const seconds = Math.floor(Math.abs(ms) / 1000);
   if (seconds < 1) return "now";

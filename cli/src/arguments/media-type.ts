@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 
-/** What people hand to workers most; anything else goes as `application/octet-stream` or by option. */
+/** Common payloads; anything else is `application/octet-stream` or given by option. */
 const BY_EXTENSION: Readonly<Record<string, string>> = {
   ".json": "application/json",
   ".png": "image/png",
@@ -28,7 +28,7 @@ const BY_EXTENSION: Readonly<Record<string, string>> = {
   ".gz": "application/gzip",
 };
 
-/** Media type by the file's name; `application/octet-stream` for a name that says nothing. */
+/** Media type by the file's name; `application/octet-stream` for an unknown extension. */
 export function guessMediaType(path: string): string {
   return BY_EXTENSION[extname(path).toLowerCase()] ?? "application/octet-stream";
 }
@@ -39,7 +39,7 @@ export function isJson(mediaType: string): boolean {
   return essence === "application/json" || essence.endsWith("+json");
 }
 
-/** True for what a terminal can show: JSON, XML and `text/...`. */
+/** True for types that a terminal can show: JSON, XML and `text/...`. */
 export function isText(mediaType: string): boolean {
   const essence = essenceOf(mediaType);
   return (

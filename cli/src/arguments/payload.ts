@@ -3,10 +3,10 @@ import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import { guessMediaType, isJson } from "./media-type.ts";
 
-/** Where reading ends: what has no end, a device for instance, must not fill the memory. */
+/** Reading stops here: an endless input, such as a device, must not fill the memory. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
-/** The input of a task with its media type. */
+/** A task's input with its media type. */
 export interface Payload {
   readonly bytes: Uint8Array;
   readonly contentType: string;
@@ -18,7 +18,7 @@ export interface Payload {
  * - `-`: standard input, `@file`: the file's bytes, anything else: the argument itself.
  *
  * The media type is `contentType` when given, by the file's name for a file, and `application/json`
- * otherwise. What claims to be JSON must parse; it is sent as it was written, without a byte-order mark.
+ * otherwise. A JSON payload must parse; it is sent unchanged, except that a byte-order mark is removed.
  *
  * @throws CliError (usage) when the file cannot be read or the JSON does not parse.
  */
@@ -63,8 +63,8 @@ function checked(bytes: Uint8Array, contentType: string, source: string): Payloa
 }
 
 /**
- * JSON in UTF-8 without a byte-order mark, with which editors and shells of some systems begin every file; PowerShell
- * redirects in UTF-16, which its mark tells.
+ * JSON in UTF-8 without the byte-order mark that some editors and shells write. PowerShell redirects in UTF-16, which
+ * is recognized by its mark.
  */
 function unmarked(bytes: Uint8Array): Uint8Array {
   const [first, second, third] = bytes;

@@ -4,25 +4,25 @@ import { ExitCode } from "../exit-codes.ts";
 /** What an id may name. */
 export type SubjectKind = "task" | "worker" | "queue";
 
-/** An id with what it may be the id of. */
+/** An id and the kind of thing that it may name. */
 export interface Subject {
   readonly kind: SubjectKind;
   readonly id: string;
 }
 
 /**
- * Where to look for what the user named, in order: `worker:gpu-7` first as a worker; then, because ids
- * may hold colons themselves, and for a bare id, as a whole among all kinds.
+ * The lookups for a user's argument, in order. `worker:gpu-7` is first looked up as a worker. Then, because ids may
+ * contain colons, the whole text is looked up among all kinds, as for a bare id.
  */
 export function candidates(text: string, kinds: readonly SubjectKind[]): Subject[] {
-  const said = kinds.find((kind) => text.startsWith(`${kind}:`));
+  const prefix = kinds.find((kind) => text.startsWith(`${kind}:`));
   return [
-    ...(said === undefined ? [] : [{ kind: said, id: text.slice(said.length + 1) }]),
+    ...(prefix === undefined ? [] : [{ kind: prefix, id: text.slice(prefix.length + 1) }]),
     ...kinds.map((kind) => ({ kind, id: text })),
   ];
 }
 
-/** Nothing has this id. */
+/** The error for an id that names nothing. */
 export function nothingNamed(text: string, kinds: readonly SubjectKind[]): CliError {
   return new CliError(`no ${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)} has the id "${text}"`, {
     exitCode: ExitCode.NOT_FOUND,

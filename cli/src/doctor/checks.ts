@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Check, Evidence } from "@muster/protocol";
 import { CheckSchema, CheckStatus } from "@muster/protocol";
 
-/** What the command line itself found. */
+/** A result of the CLI's own checks. */
 export interface Finding {
   readonly name: string;
   readonly status: CheckStatus;
@@ -11,7 +11,7 @@ export interface Finding {
   readonly evidence?: readonly Pick<Evidence, "key" | "value">[];
 }
 
-/** A finding as the scheduler's checks are. */
+/** A finding in the form of the scheduler's checks. */
 export function toCheck({ name, status, summary, remedy = "", evidence = [] }: Finding): Check {
   return create(CheckSchema, {
     name,
@@ -22,7 +22,7 @@ export function toCheck({ name, status, summary, remedy = "", evidence = [] }: F
   });
 }
 
-/** True for what makes the command fail. */
+/** True for a result that makes the command fail. */
 export function isWrong({ status }: Pick<Check, "status">): boolean {
   return status === CheckStatus.WARNING || status === CheckStatus.FAILED;
 }

@@ -7,23 +7,23 @@ import { CheckStatus } from "@muster/protocol";
 import type { Pem } from "../config.ts";
 import type { Finding } from "./checks.ts";
 
-/** Each try gives up after this; an answer from a machine that is well takes milliseconds. */
+/** Timeout of each step; a healthy machine answers within milliseconds. */
 const TRY_MS = 3_000;
 
-/** Most of a probe's answer that is read. */
+/** Maximum length of a probe's answer that is read. */
 const MAX_BODY = 16_384;
 
-/** What was tried at an address that gave no diagnosis. */
+/** An address that gave no diagnosis. */
 export interface Target {
   readonly host: string;
   readonly port: number;
   /** PEM certificates to trust; undefined when TLS was not asked for. */
   readonly tls: Pem | undefined;
-  /** Where probes are answered, `host:port`. */
+  /** Address of the probes, `host:port`. */
   readonly http: string;
 }
 
-/** Looks from the outside, step by step, at a scheduler that gave no diagnosis. */
+/** Checks the connection to a scheduler step by step: name, port, TLS, HTTP probes. */
 export async function probe(target: Target): Promise<Finding[]> {
   const resolved = await resolve(target);
   if (resolved.status === CheckStatus.FAILED) return [resolved];
@@ -69,7 +69,7 @@ async function openPort({ host, port }: Target): Promise<Finding> {
   };
 }
 
-/** Whether the port wants TLS, and whether it takes ours. */
+/** Whether the port uses TLS, and whether the handshake succeeds. */
 async function handshake({ host, port, tls }: Target): Promise<Finding> {
   const name = "connection.tls";
   const servername = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
@@ -104,7 +104,7 @@ async function handshake({ host, port, tls }: Target): Promise<Finding> {
   };
 }
 
-/** What to do about a handshake that failed, by what OpenSSL and Node say of it. */
+/** Cause and remedy of a failed handshake, by the codes of OpenSSL and Node. */
 function whyNoTls(error: Failure, host: string): { summary: string; remedy: string } {
   const { code, message } = error;
   if (code === "CERT_HAS_EXPIRED") {
@@ -156,7 +156,7 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_SIGNATURE_FAILURE",
 ]);
 
-/** What an HTTP/2 server without TLS answers to a client's hello is no TLS record; some hang up. */
+/** Errors of a handshake with a server that does not use TLS. */
 const NO_TLS =
   /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|wrong version number|packet length too long|ECONNRESET|before secure TLS/i;
 
@@ -199,7 +199,7 @@ function answerOf(url: string, tls: Target["tls"]): Promise<{ ok: boolean; text:
   });
 }
 
-/** The checks that a probe's body says are not well. */
+/** The failed checks in the body of a probe. */
 function wrongIn(body: string): string {
   try {
     const report: unknown = JSON.parse(body);
@@ -220,16 +220,16 @@ interface Dialled {
   destroy(): unknown;
 }
 
-/** Why a connection does not stand. */
+/** Why a connection failed. */
 interface Failure {
   readonly message: string;
-  /** Node's or OpenSSL's name of it; empty when it has none. */
+  /** Code of Node or OpenSSL; empty when there is none. */
   readonly code: string;
-  /** Names in the certificate, where those are what is wrong. */
+  /** Names of the certificate, when they do not match. */
   readonly names?: string;
 }
 
-/** Undefined when the connection stands; otherwise why not. */
+/** Undefined when the connection succeeded. */
 function dial(start: (done: (error: Failure | undefined) => void) => Dialled): Promise<Failure | undefined> {
   return new Promise((resolve) => {
     const done = (error: Failure | undefined): void => {
@@ -241,7 +241,7 @@ function dial(start: (done: (error: Failure | undefined) => void) => Dialled): P
       done({
         message: messageOf(error),
         code: "code" in error ? String(error.code) : "",
-        // Node's message leaves out the names of another kind than what was dialled.
+        // Node's message omits names of another kind than the dialled one.
         names: "cert" in error ? String(Object(error.cert).subjectaltname ?? "") : "",
       }),
     );

@@ -1,28 +1,28 @@
 import type { Event } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
-import type { Session } from "../api/api-session.ts";
+import type { ApiSession } from "../api/api-session.ts";
 import type { Clock } from "../clock.ts";
 import type { Filter } from "./filter.ts";
 import { EVERYTHING, firstEvents, inOrder, oldestFirst } from "./filter.ts";
 import { Outages } from "./outages.ts";
 
-/** Between two looks at an empty feed, and before a call or stream that broke; what happens meanwhile comes then. */
+/** Delay before the next read of an empty feed, and before a retry. */
 const AGAIN_MS = 1000;
 
-/** Where events go, and the words on why none come. */
+/** Receives the events and the reasons of outages. */
 export interface Show {
   event(event: Event): void;
   outage(why: string): void;
 }
 
 /**
- * Shows the latest `limit` events, then every new one, for as long as the process lives. A scheduler that
- * goes away is waited for, once it has been reached; nothing is lost and nothing shown twice.
+ * Shows the latest `limit` events, then every new one, until the process ends. After the first answer it retries during
+ * outages. No event is lost or shown twice.
  *
  * @throws MusterError when the scheduler cannot be reached at first, or refuses.
  */
 export async function followEvents(
-  session: Session,
+  session: ApiSession,
   filter: Filter,
   limit: number,
   show: Show,
@@ -31,7 +31,7 @@ export async function followEvents(
   await firstEvents(session, EVERYTHING, 1);
   const outages = new Outages();
 
-  /** Does it until it is done, across outages. */
+  /** Retries across outages. */
   async function untilDone<T>(what: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -54,12 +54,13 @@ export async function followEvents(
     }
     for (const event of start.older) shown.add(keyOf(event));
     if (start.place > 0n) break;
-    // An empty feed has no place to go on from; what it gets meanwhile is in the next list.
+    // An empty feed has no position to continue from; new events are in the next list.
     await clock.sleep(AGAIN_MS);
     start = await untilDone(() => startOf(session, filter, Infinity));
   }
 
-  // A task's regular life is in its record, and only parts of it in the feed: each change is a reason to read it.
+  // The regular events of a task come from its record and only partly from the feed: each event in the feed
+  // triggers a read of the record.
   const showLife = async (): Promise<void> => {
     const { items } = await firstEvents(session, filter, Infinity);
     for (const event of oldestFirst(filter, items)) {
@@ -88,9 +89,9 @@ export async function followEvents(
   }
 }
 
-/** What following a task's life needs of the follower. */
+/** The parts of the follower that `followLife` uses. */
 interface LifeParts {
-  /** Shows what is in the record and was not shown yet, in order. */
+  /** Shows the events of the record that were not shown yet, in order. */
   readonly showLife: () => Promise<void>;
   readonly untilDone: <T>(what: () => Promise<T>) => Promise<T>;
   readonly outages: Outages;
@@ -98,12 +99,12 @@ interface LifeParts {
   readonly clock: Clock;
 }
 
-/** A step that is in the record alone comes within this after one that is in the feed, or with the next one. */
+/** Delay of the second read after an event in the feed: some events are only in the record. */
 const LIFE_MS = 1000;
 
 /** Shows a task's record: reads it at each change in the feed, and again a second later. */
 async function followLife(
-  session: Session,
+  session: ApiSession,
   filter: Filter,
   place: bigint,
   { showLife, untilDone, outages, show, clock }: LifeParts,
@@ -111,7 +112,7 @@ async function followLife(
   let afterEventId = place;
   const later = (): void => {
     showLife().catch((error: unknown) => {
-      // The stream, or the next change, meets the same trouble and says it.
+      // The stream, or the next read, reports the same error.
       if (!(error instanceof MusterError)) throw error;
     });
   };
@@ -131,25 +132,25 @@ async function followLife(
   }
 }
 
-/** Where following begins. */
+/** The start position of following. */
 interface Start {
-  /** What is recorded, oldest first. */
+  /** Recorded events, oldest first. */
   readonly events: readonly Event[];
-  /** What is recorded as well, and older than what was asked for. */
+  /** Recorded events that are older than the requested ones. */
   readonly older: readonly Event[];
-  /** Place in the feed from which the stream goes on; 0 when nothing is in it. */
+  /** Position in the feed from which the stream continues; 0 when the feed is empty. */
   readonly place: bigint;
-  /** Those of `events` that the stream may bring as well. */
+  /** Those of `events` that the stream may repeat. */
   readonly since: readonly Event[];
 }
 
-async function startOf(session: Session, filter: Filter, limit: number): Promise<Start> {
+async function startOf(session: ApiSession, filter: Filter, limit: number): Promise<Start> {
   if (filter === EVERYTHING) {
     const events = oldestFirst(filter, (await firstEvents(session, filter, limit)).items);
     return { events, older: [], place: latestId(events), since: [] };
   }
-  // Events of one subject come oldest first, so that the latest are known only at the end. What comes between
-  // the place and the second list is in the stream too; what is in the first list is not.
+  // Events of one subject come oldest first, so the latest are known only at the end. Events between the position
+  // and the second list are in the stream, too; events of the first list are not.
   const before = new Set((await firstEvents(session, filter, Infinity)).items.map(keyOf));
   const [newest] = (await firstEvents(session, EVERYTHING, 1)).items;
   const { items } = await firstEvents(session, filter, Infinity);
@@ -163,8 +164,8 @@ async function startOf(session: Session, filter: Filter, limit: number): Promise
 }
 
 /**
- * What makes an event itself. A task's regular life is read from its row and has no place in the feed then
- * (id 0); each step of it comes once to an attempt.
+ * The identity of an event. The regular events of a task are read from its row and have no position in the feed
+ * (id 0); each of them occurs once for an attempt.
  */
 function keyOf({ id, name, taskId, attemptId }: Event): string {
   const regular = taskId !== "" && (LIFE.has(name) || name.startsWith("requeued:"));
@@ -175,7 +176,7 @@ const LIFE: ReadonlySet<string> = new Set([
   ...["created", "assigned", "accepted", "started", "succeeded", "failed", "cancelled"],
 ]);
 
-/** The feed's place after these: they are in the order of their times, which is not quite that of the feed. */
+/** The highest position of these events, which are in the order of their times, not of the feed. */
 function latestId(events: readonly Event[]): bigint {
   return events.reduce((latest, { id }) => (id > latest ? id : latest), 0n);
 }

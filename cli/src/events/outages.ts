@@ -1,8 +1,8 @@
 import { Code } from "@connectrpc/connect";
 import { MusterError } from "@muster/worker/client";
 
-/** How a call or stream ends whose scheduler was killed or stood still; a bug of the scheduler looks the same. */
-const WORDLESS_CODES: ReadonlySet<Code> = new Set([
+/** Statuses of a call whose scheduler was killed or stopped; a bug of the scheduler looks the same. */
+const BROKEN_CALL_CODES: ReadonlySet<Code> = new Set([
   Code.Aborted,
   Code.Canceled,
   Code.DataLoss,
@@ -11,28 +11,28 @@ const WORDLESS_CODES: ReadonlySet<Code> = new Set([
   Code.Unknown,
 ]);
 
-/** Ends of that kind in a row, without an answer between them, after which it is taken for a bug. */
-const MAX_WORDLESS = 5;
+/** Failures with these statuses in a row, without an answer between them, after which they count as a bug. */
+const MAX_BROKEN_CALLS = 5;
 
-/** Tells a scheduler that is away for a while from one that refuses. */
+/** Distinguishes an outage of the scheduler from a permanent error. */
 export class Outages {
-  #wordless = 0;
+  #brokenCalls = 0;
 
   /** The scheduler answers. */
   over(): void {
-    this.#wordless = 0;
+    this.#brokenCalls = 0;
   }
 
   /**
-   * Why something failed that may be tried again.
+   * The reason of a failure that may be retried.
    *
-   * @throws the error itself when it is a verdict of the scheduler, or no failure of a call at all.
+   * @throws the error itself when it is permanent or not a failed call.
    */
   explain(error: unknown): string {
     if (!(error instanceof MusterError)) throw error;
-    const wordless = error.reason === "" && WORDLESS_CODES.has(error.code);
-    if (wordless) this.#wordless += 1;
-    if (error.transient || (wordless && this.#wordless <= MAX_WORDLESS)) {
+    const broken = error.reason === "" && BROKEN_CALL_CODES.has(error.code);
+    if (broken) this.#brokenCalls += 1;
+    if (error.transient || (broken && this.#brokenCalls <= MAX_BROKEN_CALLS)) {
       return `the connection broke: ${error.message}`;
     }
     throw error;

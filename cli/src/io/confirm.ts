@@ -2,18 +2,18 @@ import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 import type { Io } from "./io.ts";
 
-/** Something that is asked before it is done. */
+/** A question before an unusual action. */
 export interface Question {
-  /** One sentence without a full stop: what is unusual. */
+  /** What is unusual, one sentence without a full stop. */
   readonly what: string;
-  /** What is done on yes, for example `run it again`. */
+  /** The action, for example `run it again`. */
   readonly action: string;
-  /** The command that does it without a question. */
+  /** The command that does it without the question. */
   readonly command: string;
 }
 
 /**
- * Asks on a terminal; without one refuses, with the command that does it.
+ * Asks on a terminal. Without a terminal it refuses and names the command that needs no answer.
  *
  * @throws CliError (refused) unless the answer is yes.
  */

@@ -6,12 +6,12 @@ import type { Environment } from "../config.ts";
 import { ExitCode } from "../exit-codes.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
-/** Functions that paint text; they leave it alone where colours are off. */
+/** Functions that colour text; they return it unchanged where colours are off. */
 export type Colors = ReturnType<typeof createColors>;
 
-/** Somewhere to write: a terminal or a pipe. */
+/** An output: a terminal or a pipe. */
 export interface Screen {
-  /** True for a terminal: text is for a person then, and for a program otherwise. */
+  /** True for a terminal, where output is readable; a pipe gets machine-readable output. */
   readonly isTTY: boolean;
   /** Characters in a line. */
   readonly columns: number;
@@ -24,26 +24,26 @@ export type StopSignal = "SIGTERM" | "SIGINT" | "SIGHUP";
 
 const STOP_SIGNALS: readonly StopSignal[] = ["SIGTERM", "SIGINT", "SIGHUP"];
 
-/** Everything a command touches outside itself, save the scheduler. */
+/** All that a command uses besides the scheduler: streams, environment, clock, signals. */
 export interface Io {
   readonly stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean };
   readonly stdout: Screen & { readonly stream: NodeJS.WritableStream };
   readonly stderr: Screen & { readonly stream: NodeJS.WritableStream };
   readonly env: Environment;
   readonly clock: Clock;
-  /** Calls back at the first Ctrl-C instead of ending the process; the answer takes it back. */
+  /** Calls back at the first Ctrl-C instead of ending the process. Returns the undo. */
   onInterrupt(callback: () => void): () => void;
-  /** Takes the terminal over; only when stdout is one. */
+  /** Takes exclusive control of the terminal; stdout must be one. */
   openTerminal(): Terminal;
-  /** Calls back at every request to stop (SIGTERM, SIGINT, SIGHUP) instead of ending the process; the answer takes it back. */
+  /** Calls back at every SIGTERM, SIGINT and SIGHUP instead of ending the process. Returns the undo. */
   onStop(callback: (signal: StopSignal) => void): () => void;
   /** From now on the process does not end when its stdout or stderr cannot be written any more. */
   ignorePipeErrors(): void;
 }
 
 /**
- * The process's own streams and clock. The process ends with 0 when whoever reads its stdout leaves
- * (`muster tasks | head -1`), and with 1 when it cannot be written (its disk is full), unless `ignorePipeErrors` was
+ * The process's own streams and clock. The process ends with 0 when the reader of its stdout closes it
+ * (`muster tasks | head -1`), and with 1 when stdout cannot be written (its disk is full), unless `ignorePipeErrors` was
  * called.
  */
 export function processIo(env: Environment): Io {
@@ -54,7 +54,7 @@ export function processIo(env: Environment): Io {
     if (endsWithReader) process.exit(left ? ExitCode.DONE : ExitCode.FAILED);
   });
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
-    // Nothing is left to say it with.
+    // No output is left for a message.
     if (error.code !== "EPIPE" && endsWithReader) process.exit(ExitCode.FAILED);
   });
   return {
@@ -80,7 +80,7 @@ export function processIo(env: Environment): Io {
   };
 }
 
-/** Whether a terminal may be painted: not with `NO_COLOR` set to anything (https://no-color.org). */
+/** Whether to colour a terminal: not when `NO_COLOR` is set (https://no-color.org). */
 export function wantsColors(isTTY: boolean, env: Environment): boolean {
   return isTTY && !env.NO_COLOR && env.TERM !== "dumb";
 }

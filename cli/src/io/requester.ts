@@ -1,6 +1,6 @@
 import { userInfo } from "node:os";
 
-/** Who asks, when nobody said: the user's name, or `muster` where the system has no name for the user. */
+/** The default requester of a change: the user's name, or `muster` where the system has no name for the user. */
 export function requester(): string {
   try {
     return userInfo().username;

@@ -1,18 +1,18 @@
 import type { ReadStream, WriteStream } from "node:tty";
 
-/** A terminal that a command has to itself. */
+/** A terminal under the exclusive control of a command. */
 export interface Terminal {
-  /** For what draws over what it drew before. */
+  /** The output, for redrawing. */
   readonly stream: NodeJS.WritableStream;
   size(): { readonly columns: number; readonly rows: number };
   /** Calls back with each key as the terminal sends it. */
   onKey(callback: (key: string) => void): void;
   onResize(callback: () => void): void;
-  /** Calls back when the process is told to end. */
+  /** Calls back at SIGINT, SIGTERM and SIGHUP. */
   onEnd(callback: () => void): void;
-  /** Takes everything off the screen. */
+  /** Clears the screen. */
   wipe(): void;
-  /** Gives the terminal back as it was. Safe to call twice. */
+  /** Restores the terminal. Safe to call twice. */
   close(): void;
 }
 
@@ -22,7 +22,7 @@ const WIPE = "\u001b[2J\u001b[H";
 
 const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Takes a terminal over: a screen of its own, no cursor, keys as they are pressed. */
+/** Switches a terminal to the alternate screen, without a cursor, with raw key input. */
 export function openTerminal(input: ReadStream, output: WriteStream): Terminal {
   const undo: (() => void)[] = [];
   let open = true;
@@ -33,7 +33,7 @@ export function openTerminal(input: ReadStream, output: WriteStream): Terminal {
     output.write(LEAVE);
   };
   output.write(ENTER);
-  // However the process ends, the shell gets its screen back.
+  // Restores the shell's screen however the process ends.
   process.on("exit", close);
   undo.push(() => process.off("exit", close));
   if (input.isTTY) {

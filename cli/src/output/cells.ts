@@ -6,20 +6,20 @@ import { formatAge, formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
 import type { Cell } from "./table.ts";
 
-/** A moment: how long ago for a person, ISO 8601 for a program; empty when unset. */
+/** A time: its age on a terminal, ISO 8601 when piped; empty when unset. */
 export function ageCell(time: Timestamp | undefined, now: number): Cell {
   if (time === undefined) return { text: "" };
   return { text: formatAge(now - timestampMs(time)), plain: timestampDate(time).toISOString() };
 }
 
-/** A moment with both its age and its time, for a person who looks at one thing; `undefined` when unset. */
+/** A time with its age, for views of one item; `undefined` when unset. */
 export function momentCell(time: Timestamp | undefined, now: number): Cell | undefined {
   if (time === undefined) return undefined;
   const iso = timestampDate(time).toISOString();
   return { text: `${formatAge(now - timestampMs(time))} (${iso})`, plain: iso };
 }
 
-/** A length of time: `1 min 12 s` for a person, milliseconds for a program. */
+/** A duration: `1 min 12 s` on a terminal, milliseconds when piped. */
 export function durationCell(duration: Duration | undefined): Cell {
   if (duration === undefined) return { text: "" };
   const ms = durationMs(duration);
@@ -44,12 +44,12 @@ export function taskStateCell({ state, detail }: Pick<Task, "state" | "detail">,
   return { text: enumName(TaskState, state), paint: taskPaint(state, detail, colors) };
 }
 
-/** A worker's state, coloured; of a gone one how it ended. */
+/** A worker's state, coloured. */
 export function workerStateCell({ state, paused }: Pick<Worker, "state" | "paused">, colors: Colors): Cell {
   return { text: enumName(WorkerState, state), paint: workerPaint(state, paused, colors) };
 }
 
-/** How far a task is, in a word or two: `inference 40%`, `12/30`; empty when it says nothing. */
+/** Progress in short form: `inference 40%`, `12/30`; empty when there is none. */
 export function progressText({ phase, progress }: Pick<Task, "phase" | "progress">): string {
   const share = progress?.fraction === undefined ? "" : `${Math.floor(progress.fraction * 100)}%`;
   const count =

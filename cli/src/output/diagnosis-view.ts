@@ -17,7 +17,7 @@ const STATUS_WIDTH = 8;
 const NAME_WIDTH = 23;
 const WIDEST = 110;
 
-/** Shows what was looked at, the configuration, and in the end what is wrong. */
+/** Shows the checks, the settings, and a summary of the faults. */
 export function writeDiagnosis(diagnosis: Diagnosis, { stdout }: Io, allSettings: boolean): void {
   const { checks } = diagnosis;
   const settings = diagnosis.settings.filter(({ source }) => allSettings || source !== "default");

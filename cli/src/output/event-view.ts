@@ -10,8 +10,8 @@ const WIDE_NAME_WIDTH = 34;
 const WIDE = 110;
 
 /**
- * Writes one event as a line. For a person: local time, name, whom it is about, facts, cut to the
- * terminal. For a program: id, ISO time, name, task, attempt, worker, facts; with tabs between them.
+ * Writes one event as a line. On a terminal: local time, name, subject, facts, cut to its width. Piped: id, ISO time,
+ * name, task, attempt, worker, facts, separated by tabs.
  */
 export function writeEvent(event: Event, screen: Screen): void {
   const facts = labelsText(event.attributes);
@@ -30,7 +30,7 @@ export function writeEvent(event: Event, screen: Screen): void {
   const rest = [about, facts].map(oneLine).filter(Boolean).join("  ");
   const paint = alarm(event.name) === "bad" ? red : alarm(event.name) === "warn" ? yellow : bold;
   const room = Math.max(screen.columns - when.length - nameWidth - 4, 20);
-  // What belongs to a longer name stands below it, in its column.
+  // The rest of an event with a longer name goes to the next line, in its column.
   const gap = name.length <= nameWidth ? "  " : `\n${" ".repeat(when.length + nameWidth + 4)}`;
   screen.write(`${dim(when)}  ${paint(name)}${rest === "" ? "" : `${gap}${cut(rest, room)}`}\n`);
 }
@@ -40,7 +40,7 @@ function alarm(name: string): "bad" | "warn" | "none" {
   return /(stuck|suspect|requeued:.*|draining)$/.test(name) ? "warn" : "none";
 }
 
-/** `11-22 03:46:56.123` by the person's own clock. */
+/** `11-22 03:46:56.123` in local time. */
 function localTime(time: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const date = `${two(time.getMonth() + 1)}-${two(time.getDate())}`;

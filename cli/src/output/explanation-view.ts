@@ -10,7 +10,7 @@ const INDENT = "  ";
 /** Lines longer than this are hard to read, however wide the terminal is. */
 const WIDEST = 100;
 
-/** Shows why something stands where it stands. It is prose, so a program gets the same lines unwrapped. */
+/** Shows an explanation. Piped, the same lines are not wrapped. */
 export function writeExplanation(explanation: Explanation, { stdout, clock }: Io): void {
   const { bold } = stdout.colors;
   const now = clock.now();
@@ -39,7 +39,7 @@ function evidenceLines(evidence: readonly Evidence[], columns: number): string[]
     const origin = [source, age === undefined ? "" : formatAge(durationMs(age))].filter(Boolean).join(", ");
     const from = origin === "" ? "" : `  (${oneLine(origin)})`;
     const name = oneLine(key).padEnd(width);
-    // Tracebacks and the end of an output are read line by line.
+    // Tracebacks and output have several lines.
     if (!value.trim().includes("\n")) {
       if (columns === Number.POSITIVE_INFINITY) return `${name}  ${oneLine(value)}${from}`;
       const indent = INDENT + " ".repeat(width + 2);

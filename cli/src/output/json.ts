@@ -3,8 +3,8 @@ import { toJson } from "@bufbuild/protobuf";
 import type { Screen } from "../io/io.ts";
 
 /**
- * Writes a message as protobuf JSON: one document, in lines on a terminal. Fields that have their
- * default value are there too, so that a program finds lists and counts in every answer.
+ * Writes a message as one protobuf JSON document, indented on a terminal. Fields with their default value are
+ * included, so that a program finds lists and counts in every answer.
  */
 export function writeJson<S extends DescMessage>(screen: Screen, schema: S, message: MessageShape<S>): void {
   const document = toJson(schema, message, { alwaysEmitImplicit: true });

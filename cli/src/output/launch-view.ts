@@ -5,7 +5,7 @@ import { momentCell } from "./cells.ts";
 import type { Cell } from "./table.ts";
 import { oneLine } from "./text.ts";
 
-/** How a launch ended, in a few words: `killed: SIGKILL`, `launch_failed: exit code 3`. */
+/** How a launch ended, in short form: `killed: SIGKILL`, `launch_failed: exit code 3`. */
 export function exitText(exit: LaunchExit): string {
   const how =
     exit.startError ||
@@ -15,7 +15,7 @@ export function exitText(exit: LaunchExit): string {
   return how === "" ? exit.reason : `${exit.reason}: ${oneLine(how)}`;
 }
 
-/** What is shown of a worker's launch. */
+/** The fields of a worker's launch. */
 export function launchFields(launch: Launch, now: number): [string, Cell | string | undefined][] {
   const { exit, registerTimeLeft } = launch;
   const runDuration = exit?.runDuration && ` after ${formatDuration(durationMs(exit.runDuration))}`;

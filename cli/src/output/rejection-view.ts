@@ -13,7 +13,7 @@ export function refusalText(refusal: WorkerRefusal, now: number): string {
   return `${code} ${often}${when} from ${peer}`;
 }
 
-/** The same with what the worker was told. */
+/** The same with the message that the worker received. */
 export function refusalLine(refusal: WorkerRefusal, now: number): string {
   return `${refusalText(refusal, now)}: ${refusal.message}`;
 }

@@ -4,9 +4,8 @@ import type { Io } from "../io/io.ts";
 import { formatBytes, printable } from "./text.ts";
 
 /**
- * Writes the result of a succeeded task to stdout. For a program: its bytes as they are, text with a
- * final line feed. For a person: JSON in lines, text without control characters, and of anything else
- * only how much there is.
+ * Writes the result of a succeeded task to stdout. Piped: its bytes unchanged, text with a final line feed. On a
+ * terminal: indented JSON, text without control characters, and for other types only the size.
  */
 export function writeResult(task: Task, { stdout, stderr }: Io): void {
   const { output } = task;
@@ -32,8 +31,8 @@ export function writeResult(task: Task, { stdout, stderr }: Io): void {
 }
 
 /**
- * JSON in lines; as it is when it is not JSON after all, or has numbers with more digits than a double
- * keeps: those would change.
+ * Indented JSON. The text is returned unchanged when it is not JSON, or has numbers with more digits than a double
+ * keeps, which would change.
  */
 function readable(text: string, contentType: string): string {
   if (!isJson(contentType) || /\d{16}/.test(text)) return text;

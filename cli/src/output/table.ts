@@ -2,18 +2,18 @@ import Table from "cli-table3";
 import type { Colors, Screen } from "../io/io.ts";
 import { oneLine, wrap } from "./text.ts";
 
-/** What stands in one place of a table. */
+/** One cell of a table. */
 export interface Cell {
-  /** For a person; cleaned before it is shown. */
+  /** Text on a terminal; control characters are removed. */
   readonly text: string;
-  /** For a program, when it differs: a time in ISO 8601, a number without unit. */
+  /** Text when piped, if it differs: a time in ISO 8601, a number without unit. */
   readonly plain?: string;
   /** Colour on a terminal. */
   readonly paint?: (text: string) => string;
 }
 
 /**
- * A column. When the terminal is too narrow, `first` columns lose their ends first, then all that shrink.
+ * A column. On a narrow terminal `first` columns are cut first, then all that shrink.
  */
 export interface Column {
   readonly title: string;
@@ -23,7 +23,7 @@ export interface Column {
 
 const GAP = 2;
 const NARROWEST = 6;
-/** As far as `first` columns give before the others must. */
+/** Width to which `first` columns shrink before the others do. */
 const NARROW = 12;
 
 const NO_BORDERS = {
@@ -45,8 +45,8 @@ const NO_BORDERS = {
 };
 
 /**
- * Writes rows as an aligned table with a head on a terminal; for a program as lines of tab-separated
- * values without a head. Nothing is written when there are no rows.
+ * Writes rows as an aligned table with a header on a terminal, and as tab-separated lines without a header when piped.
+ * Without rows nothing is written.
  */
 export function writeTable(
   screen: Screen,
@@ -66,7 +66,7 @@ function separated(rows: readonly (readonly Cell[])[]): string {
   return rows.map((row) => `${row.map((cell) => oneLine(cell.plain ?? cell.text)).join("\t")}\n`).join("");
 }
 
-/** Rows as an aligned table with a head, line by line; columns that may shrink do until it fits into `width`. */
+/** Lines of an aligned table with a header; columns shrink until it fits into `width`. */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
@@ -94,7 +94,7 @@ export function tableLines(
     .map((line) => line.trimEnd());
 }
 
-/** Takes from the widest column that may shrink until the table fits, or nothing is left to take. */
+/** Shrinks the widest column that may shrink until the table fits or no column can shrink. */
 export function fitWidths(natural: readonly number[], columns: readonly Column[], width: number): number[] {
   const widths = [...natural];
   const total = (): number => widths.reduce((sum, each) => sum + each + GAP, -GAP);
@@ -112,7 +112,7 @@ export function fitWidths(natural: readonly number[], columns: readonly Column[]
   return widths;
 }
 
-/** Writes what belongs to one thing: `name  value` aligned on a terminal, tab-separated otherwise. */
+/** Writes the fields of one item: `name  value`, aligned on a terminal, tab-separated when piped. */
 export function writeFields(
   screen: Screen,
   fields: readonly (readonly [string, Cell | string | undefined])[],

@@ -15,7 +15,7 @@ import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
 import { cut, formatBytes, oneLine, printable } from "./text.ts";
 
-/** Characters of a result or payload that a look at a task shows. */
+/** Characters of a result or payload that are shown. */
 const EXCERPT = 400;
 
 const ATTEMPT_COLUMNS = [
@@ -27,7 +27,7 @@ const ATTEMPT_COLUMNS = [
   { title: "FAILURE", shrink: "last" },
 ] as const;
 
-/** Shows all that is known of one task. */
+/** Shows one task with all its fields. */
 export function writeTask(task: Task, { stdout, clock }: Io): void {
   const now = clock.now();
   const { colors } = stdout;
@@ -90,12 +90,12 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
 }
 
-/** The one line about why a task failed. */
+/** The failure of a task in one line. */
 export function failureText({ failure }: Pick<Task, "failure">): string {
   if (failure === undefined) return "";
   const name =
     failure.failureClass === FailureClass.UNSPECIFIED ? "" : enumName(FailureClass, failure.failureClass);
-  // The code NON_RETRYABLE of the class non_retryable is said once.
+  // The code NON_RETRYABLE of the class non_retryable is shown once.
   const kind = name === "" || name === failure.code.toLowerCase() ? "" : ` (${name})`;
   return oneLine(`${failure.code}${kind} ${failure.message}`);
 }

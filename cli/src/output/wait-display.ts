@@ -7,12 +7,12 @@ import type { Io } from "../io/io.ts";
 import { enumName, progressText } from "./cells.ts";
 import { cut, oneLine, wrap } from "./text.ts";
 
-/** Shows on stderr how a task gets on. */
+/** Shows the progress of a task on stderr. */
 export interface WaitDisplay {
   update(task: Task): void;
-  /** Says something beside the progress. */
+  /** Shows a message beside the progress. */
   note(text: string): void;
-  /** Takes the bar away; nothing may be shown afterwards. */
+  /** Removes the bar; nothing may be shown afterwards. */
   end(): void;
 }
 
@@ -40,7 +40,7 @@ function barDisplay({ stderr, clock }: Io): WaitDisplay {
     stream: stderr.stream,
     clearOnComplete: true,
     forceRedraw: true,
-    // The CLI answers Ctrl-C itself.
+    // The CLI handles Ctrl-C itself.
     gracefulExit: false,
     format: () => {
       const prefix = fraction === undefined ? "" : `${drawBar(fraction)} `;
@@ -57,8 +57,8 @@ function barDisplay({ stderr, clock }: Io): WaitDisplay {
       bar.update(Math.round((fraction ?? 0) * BAR_STEPS));
     },
     note(message) {
-      // Over the bar's line, which is drawn again below.
-      // The bar switches the terminal's own wrapping off, so that a longer line would lose its end.
+      // Overwrites the bar's line; the bar is redrawn below. The bar disables the terminal's wrapping, so a longer
+      // line would be cut.
       const lines = wrap(message, stderr.columns, " ".repeat(WAITING.length + 1)).trimStart();
       stderr.write(`\r\u001b[K${yellow(WAITING)} ${lines}\n`);
     },
@@ -69,7 +69,7 @@ function barDisplay({ stderr, clock }: Io): WaitDisplay {
   };
 }
 
-/** Lines are not for watching: one when something other than the progress changed, else one a second. */
+/** Without a terminal: a line at each change other than progress, else one a second. */
 const LINE_EVERY_MS = 1000;
 
 function lineDisplay({ stderr, clock }: Io): WaitDisplay {
@@ -110,7 +110,7 @@ export function progressLine(task: Task): string {
   return oneLine(parts.filter((part) => part !== "").join(" "));
 }
 
-/** Share done, 0 to 1; `undefined` when the handler says nothing that makes a share. */
+/** Completed fraction, 0 to 1; `undefined` when the handler reported none. */
 export function shareDone({ progress }: Pick<Task, "progress">): number | undefined {
   if (progress === undefined) return undefined;
   if (progress.fraction !== undefined) return Math.min(1, Math.max(0, progress.fraction));

@@ -25,7 +25,7 @@ const RUNNING_COLUMNS = [
   { title: "NOTE", shrink: "last" },
 ] as const;
 
-/** Shows all that is known of one worker. */
+/** Shows one worker with all its fields. */
 export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
   const now = clock.now();
   const { colors } = stdout;
@@ -52,7 +52,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["connected", momentCell(worker.connectTime, now)],
     ["last heartbeat", momentCell(worker.heartbeatTime, now)],
     ["gone", momentCell(worker.goneTime, now)],
-    ...(worker.lastHeartbeat === undefined ? [] : beatFields(worker.lastHeartbeat)),
+    ...(worker.lastHeartbeat === undefined ? [] : heartbeatFields(worker.lastHeartbeat)),
     ...(worker.launch === undefined ? [] : launchFields(worker.launch, now)),
     ["fatal", worker.fatal && { text: fatalText(worker.fatal), paint: colors.red }],
     ...(stdout.isTTY
@@ -60,22 +60,25 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
       : worker.running.map((attempt): [string, string] => ["running", runningText(attempt)])),
     ...(stdout.isTTY
       ? []
-      : settled(worker.startupPhases).map((phase): [string, string] => ["startup", phaseText(phase)])),
+      : completedPhases(worker.startupPhases).map((phase): [string, string] => [
+          "startup",
+          phaseText(phase),
+        ])),
   ]);
   if (!stdout.isTTY) return;
   if (worker.running.length > 0) stdout.write("\n");
   writeTable(stdout, RUNNING_COLUMNS, worker.running.map(runningRow));
   if (worker.startupPhases.length > 0) stdout.write("\n");
-  writeTable(stdout, PHASE_COLUMNS, settled(worker.startupPhases).map(phaseRow));
+  writeTable(stdout, PHASE_COLUMNS, completedPhases(worker.startupPhases).map(phaseRow));
   const traceback = worker.fatal?.traceback ?? "";
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
   const tail = worker.launch?.exit?.logTail ?? "";
   if (tail !== "") stdout.write(`\n${colors.dim("last output")}\n${printable(tail).trimEnd()}\n`);
 }
 
-function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
-  const age = beat.eventLoopAge;
-  const p99 = beat.eventLoopDelayP99;
+function heartbeatFields(heartbeat: Heartbeat): [string, Cell | undefined][] {
+  const age = heartbeat.eventLoopAge;
+  const p99 = heartbeat.eventLoopDelayP99;
   return [
     [
       "event loop ran",
@@ -85,8 +88,11 @@ function beatFields(beat: Heartbeat): [string, Cell | undefined][] {
       },
     ],
     ["loop delay p99", p99 && durationCell(p99)],
-    ["cpu", { text: `${Math.round(beat.cpuUsage * 100)}% of one core`, plain: String(beat.cpuUsage) }],
-    ["memory", { text: formatBytes(Number(beat.rssBytes)), plain: String(beat.rssBytes) }],
+    [
+      "cpu",
+      { text: `${Math.round(heartbeat.cpuUsage * 100)}% of one core`, plain: String(heartbeat.cpuUsage) },
+    ],
+    ["memory", { text: formatBytes(Number(heartbeat.rssBytes)), plain: String(heartbeat.rssBytes) }],
   ];
 }
 
@@ -126,8 +132,8 @@ function noteText({ cancelling, resultPending, revoked }: RunningAttempt): strin
   return resultPending ? "result waits for its acknowledgement" : "";
 }
 
-/** Without the starts of phases whose end follows: connecting ends with the registration. */
-function settled(phases: readonly StartupPhase[]): StartupPhase[] {
+/** Startup phases without the start of a phase whose end follows; connecting ends with the registration. */
+function completedPhases(phases: readonly StartupPhase[]): StartupPhase[] {
   return phases.filter(({ phase, outcome }, at) => {
     if (outcome !== "started") return true;
     const end = phase === "scheduler_connecting" ? "registered" : phase;

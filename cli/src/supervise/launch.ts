@@ -13,20 +13,20 @@ import { Child } from "./process/child.ts";
 import { MemoryWatch } from "./process/memory-watch.ts";
 import type { ExitMessage, LaunchMessage } from "./reporter.ts";
 
-/** How much of the output's end is reported. */
+/** Reported part of the end of the output. */
 const TAIL_BYTES = 64 * 1024;
 
-/** Longest line that is looked at: a `worker.fatal` with its 64 KiB of traceback, escaped, and room. */
+/** Longest line that is parsed: a `worker.fatal` with its escaped traceback of 64 KiB, and reserve. */
 const MAX_LINE_BYTES = 256 * 1024;
 
-/** How often the cgroup of the process is looked up; a container runtime may move it after its start. */
-const LOOK_EVERY_MS = 200;
+/** Interval at which the cgroup of the process is read; a container runtime may move it after its start. */
+const MEMORY_INTERVAL_MS = 200;
 
-/** Exit codes of a command that cannot be started, as shells have them. */
+/** Exit codes of shells for a command that cannot be started. */
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
-/** What every launch of a supervisor has in common. */
+/** What all launches of a supervisor share. */
 export interface LaunchOptions {
   readonly command: readonly string[];
   readonly env: Environment;
@@ -38,9 +38,9 @@ export interface LaunchOptions {
   readonly stderr: NodeJS.WritableStream;
   readonly redactor: Redactor;
   readonly clock: Clock;
-  /** Called when the launch has news for the scheduler. */
-  readonly onNews: () => void;
-  /** Where the output is kept besides; undefined for nowhere. */
+  /** Called when the launch has a change to report. */
+  readonly onChange: () => void;
+  /** The log file of the output; undefined for none. */
   readonly file: OutputFile | undefined;
 }
 
@@ -55,7 +55,7 @@ export class Launch {
   readonly #lines = { stdout: new Lines(MAX_LINE_BYTES), stderr: new Lines(MAX_LINE_BYTES) };
   readonly #log: WorkerLog;
   readonly #memory: MemoryWatch;
-  #lookedAtMs = 0;
+  #memoryReadAtMs = 0;
   #stopRequested = false;
 
   /** @param number 1 for the first start. */
@@ -81,22 +81,22 @@ export class Launch {
       onOutput: (chunk, from) => this.#take(chunk, from),
     });
     this.#memory = new MemoryWatch(this.child.pid);
-    this.#look();
+    this.#readMemory();
   }
 
-  /** How it stands. */
+  /** The current report. */
   describe(): LaunchMessage {
-    this.#look();
+    this.#readMemory();
     return this.#message();
   }
 
-  /** Passes a request to stop on. */
+  /** Passes a stop signal to the process. */
   stop(signal: NodeJS.Signals): void {
     this.#stopRequested = true;
     this.child.stop(signal);
   }
 
-  /** Waits for the end; answers what to tell of it. */
+  /** Waits for the end; resolves with the exit report. */
   async end(): Promise<LaunchOutcome> {
     const ended = await this.child.ended;
     for (const from of ["stdout", "stderr"] as const) {
@@ -165,13 +165,13 @@ export class Launch {
   #take(chunk: Uint8Array, from: "stdout" | "stderr"): void {
     this.#tail.push(chunk);
     this.#options.file?.push(chunk, from);
-    let news = false;
-    for (const line of this.#lines[from].push(chunk)) news = this.#log.take(line) || news;
-    this.#look();
-    if (news) this.#options.onNews();
+    let changed = false;
+    for (const line of this.#lines[from].push(chunk)) changed = this.#log.take(line) || changed;
+    this.#readMemory();
+    if (changed) this.#options.onChange();
   }
 
-  /** The kernel kills with SIGKILL, V8 aborts; a wrapper between them and us may say it by its exit code. */
+  /** The kernel sends SIGKILL, V8 aborts; a wrapper process may report either by its exit code. */
   #memoryEvidence({ code, signal }: ChildEnd): string | undefined {
     const killed = this.#memory.evidence();
     if (killed !== undefined && !this.#stopRequested) return killed;
@@ -179,14 +179,18 @@ export class Launch {
     return crashed && this.#log.heapFull !== "" ? `the runtime reported: ${this.#log.heapFull}` : undefined;
   }
 
-  #look(): void {
+  #readMemory(): void {
     const nowMs = this.#options.clock.monotonic();
-    if (this.child.pid === 0 || (this.#lookedAtMs > 0 && nowMs - this.#lookedAtMs < LOOK_EVERY_MS)) return;
-    this.#lookedAtMs = nowMs;
+    if (
+      this.child.pid === 0 ||
+      (this.#memoryReadAtMs > 0 && nowMs - this.#memoryReadAtMs < MEMORY_INTERVAL_MS)
+    )
+      return;
+    this.#memoryReadAtMs = nowMs;
     this.#memory.look();
   }
 
-  /** Masking a secret may make the text longer. */
+  /** The end of the output with secrets masked; a mask may be longer than its secret, so it is cut again. */
   #logTail(): string {
     const text = new OutputTail(TAIL_BYTES);
     text.push(Buffer.from(this.#options.redactor.text(this.#tail.text())));
@@ -199,7 +203,7 @@ export interface LaunchOutcome {
   readonly failed: boolean;
   readonly startError: NodeJS.ErrnoException | undefined;
   readonly ranForMs: number;
-  /** With what a supervisor exits that ends with it. */
+  /** Exit code of a supervisor that ends with this launch. */
   readonly exitCode: number;
   readonly message: ExitMessage;
 }

@@ -1,4 +1,4 @@
-/** Every event name of the log of `muster run` with its level, or levels; docs/logs.md says what they mean, and a test compares. */
+/** The log events of `muster run` with their levels. docs/logs.md documents them; a test compares both. */
 export const LOG_EVENTS = {
   "launch.ended": "info, error",
   "launch.log_file": "warn",
@@ -11,5 +11,5 @@ export const LOG_EVENTS = {
   "launch.stopping": "info",
 } as const;
 
-/** What may be logged: nothing that the catalogue lacks compiles. */
+/** An event of the catalogue; the compiler refuses others. */
 export type LogEvent = keyof typeof LOG_EVENTS;

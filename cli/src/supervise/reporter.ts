@@ -6,29 +6,29 @@ import { MusterError } from "@muster/worker/client";
 import type { Clock } from "../clock.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 
-/** One call; a scheduler that is well answers within milliseconds. */
+/** Timeout of a call; a healthy scheduler answers within milliseconds. */
 const CALL_TIMEOUT_MS = 5_000;
 
-/** Waits between tries while the scheduler is away, doubling up to the last. */
+/** Delays between retries while the scheduler is unavailable, doubling from the first to the last. */
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 
-/** How often a launch is reported when the scheduler has not said. */
+/** Report interval until the scheduler has sent its own. */
 const DEFAULT_INTERVAL_MS = 5_000;
 
-/** Share of the interval after which the next report is sent, so that it is there in time. */
+/** Fraction of the interval after which the next report is sent, so that it arrives in time. */
 const INTERVAL_SHARE = 0.8;
 
-/** With nothing to report the loop sleeps until it is woken. */
+/** Sleep of the loop without anything to report; a change wakes it. */
 const IDLE_MS = 60_000;
 
-/** Ends kept while the scheduler is away: an hour of a crash loop at its fastest, and more than a day at its slowest. */
+/** Exit reports that are kept while the scheduler is unavailable: a crash loop of an hour to more than a day. */
 const MAX_EXITS = 100;
 
-/** A launch as it stands. */
+/** The report of a running launch. */
 export type LaunchMessage = Omit<MessageInitShape<typeof ReportLaunchRequestSchema>, "age" | "$typeName">;
 
-/** The end of a launch. */
+/** The exit report of a launch. */
 export type ExitMessage = Omit<
   MessageInitShape<typeof ReportExitRequestSchema>,
   "exitAge" | "restartDelay" | "$typeName"
@@ -41,8 +41,8 @@ interface Exit {
 }
 
 /**
- * Tells the scheduler about launches over a connection of its own. Nothing here waits for the scheduler but
- * this loop: what cannot be delivered is kept and tried again.
+ * Reports launches to the scheduler over its own connection. Only this loop waits for the scheduler: reports that cannot
+ * be delivered are kept and retried.
  */
 export class Reporter {
   readonly #client: Client;
@@ -67,32 +67,32 @@ export class Reporter {
     this.#done = this.#loop();
   }
 
-  /** Ends that have not been delivered. */
+  /** Exit reports that have not been delivered. */
   get pending(): number {
     return this.#exits.length;
   }
 
-  /** A process was started; `describe` says how it stands at any later moment. */
+  /** A process was started; `describe` returns its current report. */
   launched(describe: () => LaunchMessage): void {
     this.#launch = describe;
     this.#launchedAtMs = this.#clock.monotonic();
     this.changed();
   }
 
-  /** The launch has news. */
+  /** The launch has a change to report. */
   changed(): void {
     this.#dirty = true;
-    this.#poke();
+    this.#wakeLoop();
   }
 
-  /** The process ended; `restartInMs` says when it is started again, if it is. */
+  /** The process ended; `restartInMs` is the delay of the restart, if there is one. */
   ended(message: ExitMessage, restartInMs: number | undefined): void {
     const nowMs = this.#clock.monotonic();
     this.#launch = undefined;
     this.#dirty = false;
     if (this.#exits.length >= MAX_EXITS) {
       const dropped = this.#exits.shift();
-      this.#log.say(
+      this.#log.write(
         "warn",
         "launch.report.dropped",
         "too many exit reports wait for the scheduler: the oldest is dropped",
@@ -103,33 +103,33 @@ export class Reporter {
     }
     const restartAtMs = restartInMs === undefined ? undefined : nowMs + restartInMs;
     this.#exits.push({ message, endedAtMs: nowMs, restartAtMs });
-    this.#poke();
+    this.#wakeLoop();
   }
 
-  /** It is not started again after all. */
+  /** The announced restart does not take place. */
   notRestarted(message: ExitMessage): void {
     const waiting = this.#exits.find((exit) => exit.message.launchId === message.launchId);
     if (waiting) waiting.restartAtMs = undefined;
     else this.#exits.push({ message, endedAtMs: this.#clock.monotonic(), restartAtMs: undefined });
-    this.#poke();
+    this.#wakeLoop();
   }
 
-  /** Delivers what waits, for at most `timeoutMs`. */
+  /** Delivers pending reports, for at most `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
-    this.#poke();
+    this.#wakeLoop();
     const over = new AbortController();
     await Promise.race([this.#done, this.#clock.sleep(timeoutMs, over.signal)]);
     over.abort();
     if (this.#exits.length > 0) {
-      this.#log.say(
+      this.#log.write(
         "error",
         "launch.report.undelivered",
         `${this.#exits.length} ${this.#exits.length === 1 ? "exit report" : "exit reports"} could not be delivered to the scheduler within ${timeoutMs / 1000} s`,
         { launch_ids: this.#exits.map(({ message }) => message.launchId) },
       );
       this.#exits = [];
-      this.#poke();
+      this.#wakeLoop();
     }
     this.#client.close();
   }
@@ -157,7 +157,7 @@ export class Reporter {
     } catch (error) {
       return this.#failed(error, exit);
     }
-    if (this.#away) this.#log.say("info", "launch.report.resumed", "the scheduler accepts reports again");
+    if (this.#away) this.#log.write("info", "launch.report.resumed", "the scheduler accepts reports again");
     this.#away = false;
     this.#retryMs = 0;
     return "more";
@@ -175,9 +175,9 @@ export class Reporter {
       { ...exit.message, ...restart, exitAge },
       { timeoutMs: CALL_TIMEOUT_MS },
     );
-    // What changed while it was under way is told by another call.
+    // A change during the call is reported by another call.
     if (exit.restartAtMs === restartAtMs) this.#exits = this.#exits.filter((other) => other !== exit);
-    this.#log.say(
+    this.#log.write(
       "info",
       "launch.reported",
       `the exit was reported to the scheduler; ${requeuedCount} ${requeuedCount === 1 ? "attempt was" : "attempts were"} requeued`,
@@ -206,15 +206,15 @@ export class Reporter {
     }
   }
 
-  /** Whatever goes wrong with a report, the process that it is about must not suffer. */
+  /** A failed report must not affect the supervised process. */
   #failed(error: unknown, exit: Exit | undefined): "failed" {
     const message = error instanceof Error ? error.message : String(error);
     const reason = error instanceof MusterError ? error.reason : "";
-    // It would be refused every time.
+    // The scheduler would refuse it every time.
     const final = !(error instanceof MusterError) || reason === "INVALID_REQUEST";
     if (!this.#away || final) {
       const then = final ? "this one is dropped" : "they are kept and retried";
-      this.#log.say(
+      this.#log.write(
         "warn",
         "launch.report.failed",
         `the scheduler at ${this.#client.addresses.join(", ")} accepts no reports: ${message}; ${then}`,
@@ -233,8 +233,8 @@ export class Reporter {
     return this.#reportedAtMs + this.#intervalMs * INTERVAL_SHARE - this.#clock.monotonic();
   }
 
-  /** While the scheduler is away, news do not shorten the wait; a close does. */
-  #poke(): void {
+  /** Wakes the loop. While the scheduler is unavailable, only a close shortens the delay. */
+  #wakeLoop(): void {
     if (!this.#away || this.#closing) this.#wake.abort();
   }
 }

@@ -5,15 +5,15 @@ import type { LogEvent } from "./log-events.ts";
 /** Severity of a line. */
 export type Level = "info" | "warn" | "error";
 
-/** What the supervisor itself has to say, apart from the output that it passes on. */
+/** The supervisor's own log, apart from the output that it passes through. */
 export interface SupervisorLog {
-  say(level: Level, event: LogEvent, message: string, fields?: Readonly<Record<string, unknown>>): void;
+  write(level: Level, event: LogEvent, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
 /**
- * Lines on `screen`: for people on a terminal, one JSON object a line elsewhere, like those of workers.
+ * Writes to `screen`: readable lines on a terminal, otherwise one JSON object a line, like workers do.
  *
- * @param keep Takes every line as JSON as well.
+ * @param keep Receives every line as JSON, too.
  */
 export function supervisorLog(
   screen: Screen,
@@ -21,7 +21,7 @@ export function supervisorLog(
   keep: (line: string) => void = () => undefined,
 ): SupervisorLog {
   return {
-    say(level, event, message, fields = {}) {
+    write(level, event, message, fields = {}) {
       const time = new Date(clock.now()).toISOString();
       const line = `${JSON.stringify({ ...fields, level, time, event, msg: message })}\n`;
       keep(line);

@@ -21,17 +21,17 @@ export interface SuperviseOptions
   > {
   readonly restart: RestartPolicy;
   readonly timings: RestartTimings;
-  /** Where the output of the process and what is said of it are kept as well. */
+  /** The log file for the output of the process and the supervisor's lines. */
   readonly logFile: OutputFileOptions | undefined;
-  /** How long the last reports may hold the supervisor's own end up, milliseconds. */
+  /** Time allowed for the last reports before the supervisor exits, milliseconds. */
   readonly reportTimeoutMs: number;
 }
 
-/** Runs the command, again and again if it must, until it ends for good; answers the exit code of its last run. */
+/** Runs the command and restarts it as configured; resolves with the exit code of the last run. */
 export async function supervise(options: SuperviseOptions, client: Client, io: Io): Promise<number> {
   const file =
     options.logFile &&
-    openFile(options.logFile, (message) => log.say("warn", "launch.log_file", message, { path }));
+    openFile(options.logFile, (message) => log.write("warn", "launch.log_file", message, { path }));
   const path = options.logFile?.path;
   const log = supervisorLog(io.stderr, io.clock, (line) => file?.line(line));
   const reporter = new Reporter(client, io.clock, log);
@@ -39,27 +39,27 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
   const streams = outputs(io);
   let current: Launch | undefined;
   const onStop = (signal: StopSignal): void => {
-    log.say(
+    log.write(
       "info",
       "launch.stopping",
       `${signal}: passed to the worker; a second signal kills it within 2 s`,
       { signal },
     );
     stopping.abort();
-    // A terminal that is closed is no reason to die without a word.
+    // A closed terminal (SIGHUP) drains the worker like SIGTERM.
     current?.stop(signal === "SIGHUP" ? "SIGTERM" : signal);
   };
   const stopListening = io.onStop(onStop);
-  // The output's reader may leave; the worker goes on.
+  // The reader of the output may close it; the worker continues.
   io.ignorePipeErrors();
   try {
     let ends = 0;
     for (let number = 1; ; number++) {
-      current = new Launch({ ...options, ...streams, file, onNews: () => reporter.changed() }, number);
+      current = new Launch({ ...options, ...streams, file, onChange: () => reporter.changed() }, number);
       const launch = current;
       if (launch.child.pid !== 0) {
         reporter.launched(() => launch.describe());
-        log.say("info", "launch.started", `${options.workerId} started as pid ${launch.child.pid}`, {
+        log.write("info", "launch.started", `${options.workerId} started as pid ${launch.child.pid}`, {
           worker_id: options.workerId,
           launch_id: launch.id,
           pid: launch.child.pid,
@@ -70,11 +70,11 @@ export async function supervise(options: SuperviseOptions, client: Client, io: I
       current = undefined;
       const decision = decideRestart(options.restart, options.timings, outcome, ends);
       ends = decision.ends;
-      // A command that never could be started is mistyped; one that could before may come back.
-      const hopeless = outcome.startError !== undefined && number === 1;
-      const delayMs = stopping.signal.aborted || hopeless ? undefined : decision.delayMs;
+      // A command that could never be started is mistyped; after a successful start a retry makes sense.
+      const cannotStart = outcome.startError !== undefined && number === 1;
+      const delayMs = stopping.signal.aborted || cannotStart ? undefined : decision.delayMs;
       reporter.ended(outcome.message, delayMs);
-      sayEnd(log, options.workerId, outcome, delayMs);
+      logEnd(log, options.workerId, outcome, delayMs);
       if (delayMs === undefined) return outcome.exitCode;
       await io.clock.sleep(delayMs, stopping.signal);
       if (stopping.signal.aborted) {
@@ -102,7 +102,7 @@ function openFile(options: OutputFileOptions, onFault: (message: string) => void
   }
 }
 
-/** Where a launch's output goes. A worker writes JSON into the pipe that it has; on a terminal a person reads it. */
+/** The outputs of a launch. A worker writes JSON into its pipe; on a terminal the lines are formatted for reading. */
 function outputs({ stdout, stderr, clock }: Io): Pick<LaunchOptions, "stdout" | "stderr" | "clock"> {
   if (!stdout.isTTY) return { stdout: stdout.stream, stderr: stderr.stream, clock };
   const pretty = prettyLines(stdout.colors);
@@ -110,7 +110,7 @@ function outputs({ stdout, stderr, clock }: Io): Pick<LaunchOptions, "stdout" | 
   return { stdout: pretty, stderr: stderr.stream, clock };
 }
 
-function sayEnd(
+function logEnd(
   log: SupervisorLog,
   workerId: string,
   { message, exitCode, startError, ranForMs, failed }: LaunchOutcome,
@@ -124,7 +124,7 @@ function sayEnd(
         : `exited with code ${exitCode}`;
   const memory = message.outOfMemory ? ` because memory ran out (${message.outOfMemoryEvidence})` : "";
   const next = delayMs === undefined ? "" : `; restarting it in ${formatDuration(delayMs)}`;
-  log.say(
+  log.write(
     failed ? "error" : "info",
     "launch.ended",
     `${workerId} ${how} after ${formatDuration(ranForMs)}${memory}${next}`,

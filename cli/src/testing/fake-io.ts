@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import pc from "picocolors";
 import type { Io, Screen } from "../io/io.ts";
 
-/** The moment at which a fake clock stands: 2026-01-02 03:04:05 UTC. */
+/** The constant time of a fake clock: 2026-01-02 03:04:05 UTC. */
 export const FAKE_NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 /** A terminal (or pipe) in memory. */
@@ -13,13 +13,13 @@ export interface FakeIo extends Io {
   err(): string;
   /** Presses Ctrl-C. */
   interrupt(): void;
-  /** Lets the timer that was set last go off. */
+  /** Fires the timer that was set last. */
   fire(): void;
   /** Resolves when a timer is set. */
   timerSet(): Promise<void>;
 }
 
-/** An Io whose streams are kept in memory and whose clock stands still. */
+/** An Io with streams in memory and a constant clock. */
 export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; columns?: number } = {}): FakeIo {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
@@ -43,7 +43,7 @@ export function fakeIo({ isTTY = false, columns = 80 }: { isTTY?: boolean; colum
       monotonic: () => 0,
       after(_delayMs, callback) {
         timer = callback;
-        for (const tell of waiting.splice(0)) tell();
+        for (const resolve of waiting.splice(0)) resolve();
         return () => {
           if (timer === callback) timer = undefined;
         };

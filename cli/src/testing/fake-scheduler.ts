@@ -30,13 +30,13 @@ export type Answers<S extends DescService> = {
 
 type Awaitable<T> = T | Promise<T>;
 
-/** What came with a request. */
+/** Metadata of a request. */
 export interface CallFacts {
   /** The `authorization` header; empty when there was none. */
   readonly authorization: string;
 }
 
-/** How a fake refuses: a status with the details that a scheduler sends. */
+/** An error of a fake: a status with the details that a scheduler sends. */
 export class Refusal extends Error {
   readonly code: status;
   readonly reason: string;
@@ -55,7 +55,7 @@ export class Refusal extends Error {
   }
 }
 
-/** A gRPC server that answers as it is told; a method without an answer is UNIMPLEMENTED. */
+/** A gRPC server with given answers; a method without an answer is UNIMPLEMENTED. */
 export interface FakeScheduler extends AsyncDisposable {
   /** `127.0.0.1:port`. */
   readonly address: string;
@@ -116,7 +116,7 @@ function streaming(output: DescMessage, answer: Answer): handleServerStreamingCa
       const messages = answer(call.request, facts) as AsyncIterable<MessageInitShape<DescMessage>>;
       for await (const message of messages) {
         if (call.cancelled) return;
-        // A turn of the event loop for each: an endless stream must let the others in.
+        // One turn of the event loop for each message: an endless stream must not block the others.
         const turned = setImmediate();
         if (!call.write(create(output, message))) {
           await Promise.race([once(call, "drain"), once(call, "cancelled")]);

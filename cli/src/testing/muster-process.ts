@@ -14,7 +14,7 @@ export interface Ended {
 /** A running program; disposing kills it. */
 export interface MusterProcess extends AsyncDisposable {
   readonly ended: Promise<Ended>;
-  /** Resolves when stdout has held `text`; rejects when the program ends before. */
+  /** Resolves when stdout contains `text`; rejects when the program ends before. */
   sawStdout(text: string): Promise<void>;
   /** The same for stderr. */
   sawStderr(text: string): Promise<void>;
@@ -58,8 +58,8 @@ export function startMuster(
       };
       stream.on("data", look);
       look();
-      ended.then(({ exitCode, stderr: said }) => {
-        reject(new Error(`muster ended with ${exitCode} before it said "${text}":\n${said}`));
+      ended.then(({ exitCode, stderr: output }) => {
+        reject(new Error(`muster ended with ${exitCode} before it wrote "${text}":\n${output}`));
       }, reject);
     });
   return {

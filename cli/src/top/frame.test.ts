@@ -161,7 +161,7 @@ describe("a frame of muster top", () => {
 });
 
 describe("rows of a screen", () => {
-  it("are shared in turns, and nobody gets more than it has", () => {
+  it("are shared in turns, and no section gets more than it has", () => {
     assert.deepEqual(shareRows([1, 10, 3, 0], 8), [1, 4, 3, 0]);
     assert.deepEqual(shareRows([5, 5], 1), [1, 0]);
     assert.deepEqual(shareRows([1, 1], 100), [1, 1]);

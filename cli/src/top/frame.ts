@@ -10,20 +10,20 @@ import { type Cell, type Column, tableLines } from "../output/table.ts";
 import { cut, oneLine } from "../output/text.ts";
 import { shareRows } from "./layout.ts";
 
-/** What a frame is drawn from. */
+/** The content of a frame. */
 export interface View {
   /** Undefined until the first answer. */
   readonly overview: Overview | undefined;
-  /** Why the last question was not answered; undefined when it was. */
+  /** Error of the last request; undefined when it succeeded. */
   readonly failure: string | undefined;
-  /** Since the last answer, or since the start when there was none, milliseconds. */
+  /** Milliseconds since the last answer, or since the start without one. */
   readonly silentMs: number;
-  /** Where is asked. */
+  /** Addresses of the scheduler. */
   readonly address: string;
-  /** The time of day, for a person. */
+  /** The local time of day. */
   readonly time: string;
   readonly columns: number;
-  /** Undefined: as many as there is to say. */
+  /** Undefined: no limit. */
   readonly rows: number | undefined;
   readonly colors: Colors;
   /** Shown in the last line; empty for none. */
@@ -33,9 +33,9 @@ export interface View {
 interface Section {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly Cell[])[];
-  /** Said when there are no rows. */
+  /** Shown when there are no rows. */
   readonly none: string;
-  /** How many there are in all. */
+  /** Number of all entries. */
   readonly total: number;
 }
 
@@ -49,7 +49,7 @@ const STATE_ORDER = [
   WorkerState.LAUNCHING,
 ] as const;
 
-/** Rows that a frame without a height shows of each section. */
+/** Rows of each section in a frame without a height. */
 const ROWS_UNBOUND = 10;
 
 const QUEUE_COLUMNS = [
@@ -84,7 +84,7 @@ const FAILURE_COLUMNS = [
   { title: "MESSAGE", shrink: "last" },
 ] as const;
 
-/** One frame, line by line, none wider than the terminal and no more than fit. Pure. */
+/** The lines of a frame, cut to the size of the terminal. Pure. */
 export function renderFrame(view: View): string[] {
   const { overview, columns, rows, colors, help } = view;
   const top = [
@@ -99,7 +99,7 @@ export function renderFrame(view: View): string[] {
   return fill([...top, ...body(sections, columns, room, colors)], foot, rows);
 }
 
-/** The last line stands at the bottom of the screen, and nothing goes over its edge. */
+/** Puts the last line at the bottom of the screen and cuts what does not fit. */
 function fill(lines: readonly string[], foot: readonly string[], rows: number | undefined): string[] {
   if (rows === undefined) return [...lines, ...foot];
   const room = Math.max(0, rows - foot.length);
@@ -107,7 +107,7 @@ function fill(lines: readonly string[], foot: readonly string[], rows: number | 
   return [...lines.slice(0, room), ...gap, ...foot];
 }
 
-/** Sections under each other, each with its head and a gap before it. */
+/** Sections one below the other, each with a blank line and its header. */
 function body(
   sections: readonly Section[],
   columns: number,
@@ -116,9 +116,9 @@ function body(
 ): string[] {
   let full = sections.filter(({ rows }) => rows.length > 0);
   let empty = sections.filter(({ rows }) => rows.length === 0);
-  // A full section costs its gap, its head and a row; the empty ones share a gap.
+  // A section with rows needs a blank line, its header and a row; the empty ones share a blank line.
   const least = (): number => full.length * 3 + (empty.length > 0 ? empty.length + 1 : 0);
-  // On a low screen what is empty goes first, then the sections from the end.
+  // On a small screen the empty sections are omitted first, then the sections from the end.
   while (room !== undefined && least() > room && full.length + empty.length > 0) {
     if (empty.length > 0) empty = empty.slice(0, -1);
     else full = full.slice(0, -1);
@@ -152,7 +152,7 @@ function title({ overview, address, time, columns, colors }: View): string {
   return `${colors.bold(text)}${" ".repeat(Math.max(2, columns - text.length - time.length))}${colors.dim(time)}`;
 }
 
-/** Parts one after the other, as many as fit. */
+/** As many parts as fit into the width. */
 function joined(parts: readonly Cell[], columns: number): string {
   let room = columns;
   return parts

@@ -1,9 +1,9 @@
 /**
- * How many rows each section gets: every section that has rows gets one, then one more each in turn until the
- * room or the rows are used up.
+ * The number of rows of each section: every section with rows gets one, then one more in turn until the space or the rows
+ * are used up.
  *
- * @param wanted Rows that each section has.
- * @param room Rows that there are for all.
+ * @param wanted Rows of each section.
+ * @param room Rows for all sections.
  */
 export function shareRows(wanted: readonly number[], room: number): number[] {
   const given = wanted.map(() => 0);

@@ -23,19 +23,19 @@ interface Options {
   readonly json?: true;
 }
 
-/** Clocks further apart than this make times that are shown misleading. */
+/** Clocks that differ by more make the shown times misleading. */
 const SKEW_MS = 2_000;
 
-/** What one address had to say. */
+/** The result of one address. */
 interface Visit {
   readonly address: string;
   readonly findings: readonly Finding[];
   readonly diagnosis: Diagnosis | undefined;
-  /** How the command ends if no other address does better. */
+  /** Exit code of the command if no other address answers. */
   readonly exitCode: ExitCode;
 }
 
-/** `muster doctor`: looks at everything and says what is wrong. */
+/** `muster doctor`: checks the installation and reports what is wrong. */
 export function addDoctor(
   program: Command,
   io: Io,
@@ -130,18 +130,18 @@ async function unanswered(
   error: MusterError,
   { connection, timeoutMs, http, io }: VisitOptions,
 ): Promise<{ findings: Finding[]; exitCode: ExitCode }> {
-  const said = describeFailure(new CallError(error, [address], timeoutMs));
+  const failure = describeFailure(new CallError(error, [address], timeoutMs));
   const exitCode = exitCodeOf(error.code);
   const finding: Finding = {
     name: "connection.scheduler",
     status: CheckStatus.FAILED,
-    summary: said.message,
-    remedy: said.remedy,
+    summary: failure.message,
+    remedy: failure.remedy,
   };
-  // It spoke: what it said is the finding.
-  const spoke =
+  // A scheduler answered: its answer is the finding.
+  const answered =
     error.reason !== "" || error.code === Code.Unimplemented || error.code === Code.Unauthenticated;
-  if (spoke) return { findings: [finding], exitCode };
+  if (answered) return { findings: [finding], exitCode };
   const { host, port } = splitAddress(address);
   const tried = await probe({
     host,
@@ -157,14 +157,14 @@ async function unanswered(
       hangs
         ? {
             ...finding,
-            summary: `${said.message}, although its port is open: the process is stopped or hangs, or it is not a scheduler`,
+            summary: `${failure.message}, although its port is open: the process is stopped or hangs, or it is not a scheduler`,
             remedy:
               "check the process (state T in `ps` means stopped) and its log; restarting a scheduler loses no work",
           }
         : finding,
       ...tried,
     ],
-    // Whatever the call ended with: what kept it from arriving counts.
+    // A connection that failed counts more than the status of the call.
     exitCode: reached ? exitCode : ExitCode.UNREACHABLE,
   };
 }

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { EventSchema, ListEventsResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import type { Session } from "../../api/api-session.ts";
-import { unlessNotFound, withSession } from "../../api/api-session.ts";
+import type { ApiSession } from "../../api/api-session.ts";
+import { unlessNotFound, withApiSession } from "../../api/api-session.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import type { SubjectKind } from "../../arguments/subject.ts";
 import { candidates, nothingNamed } from "../../arguments/subject.ts";
@@ -52,14 +52,14 @@ Examples:
 }
 
 async function showEvents(id: string | undefined, options: Options, command: Command, io: Io): Promise<void> {
-  await withSession(command, io, async (session) => {
+  await withApiSession(command, io, async (session) => {
     const filter = id === undefined ? EVERYTHING : await findFilter(session, id);
     if (options.follow) await followEvents(session, filter, options.limit, showOn(io, options), io.clock);
     else await list(session, filter, options, io);
   });
 }
 
-async function list(session: Session, filter: Filter, options: Options, io: Io): Promise<void> {
+async function list(session: ApiSession, filter: Filter, options: Options, io: Io): Promise<void> {
   const page = await firstEvents(session, filter, options.limit);
   const events = oldestFirst(filter, page.items);
   if (options.json) {
@@ -88,7 +88,7 @@ function showOn(io: Io, { json }: Options): Show {
   };
 }
 
-async function findFilter({ tasks, fleet, call }: Session, text: string): Promise<Filter> {
+async function findFilter({ tasks, fleet, call }: ApiSession, text: string): Promise<Filter> {
   for (const { kind, id } of candidates(text, KINDS)) {
     const found =
       kind === "task"

@@ -1,7 +1,7 @@
 import type { Overview } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
-import { present, withSession } from "../../api/api-session.ts";
+import { present, withApiSession } from "../../api/api-session.ts";
 import { CallError, describeFailure } from "../../api/failure-report.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
@@ -20,19 +20,19 @@ const DEFAULT_INTERVAL_MS = 2_000;
 const MIN_INTERVAL_MS = 250;
 const MAX_INTERVAL_MS = 3_600_000;
 
-/** A screen that stands still for longer says since when: the time in it is drawn this often. */
+/** Interval at which the time on the screen is redrawn. */
 const TICK_MS = 1_000;
 
-/** A question that is not answered for so long is asked again; the screen says so meanwhile. */
+/** Timeout of a request; the screen shows that it failed, and the next one follows. */
 const ANSWER_MS = 5_000;
 
-/** Entries of a list; more do not fit on any screen. */
+/** Maximum entries of a list; more do not fit on a screen. */
 const MAX_ENTRIES = 100;
 
 const CTRL_C = "\u0003";
 const CTRL_D = "\u0004";
 
-/** `muster top`: the fleet, drawn again and again. */
+/** `muster top`: a live view of the fleet. */
 export function addTop(program: Command, io: Io): void {
   const command = program
     .command("top")
@@ -53,7 +53,7 @@ async function showTop(options: Options, command: Command, io: Io): Promise<void
 }
 
 async function showOnce(command: Command, io: Io): Promise<void> {
-  const { address, overview } = await withSession(command, io, async ({ client, fleet, call }) => ({
+  const { address, overview } = await withApiSession(command, io, async ({ client, fleet, call }) => ({
     address: client.addresses.join(", "),
     overview: present((await fleet.getOverview({}, call)).overview, "an overview"),
   }));
@@ -71,7 +71,7 @@ async function showOnce(command: Command, io: Io): Promise<void> {
   io.stdout.write(`${lines.map((line) => line.trimEnd()).join("\n")}\n`);
 }
 
-/** What is known of the fleet, and how the last question went. */
+/** The last answer, and the result of the last request. */
 interface Known {
   overview: Overview | undefined;
   failure: string | undefined;
@@ -86,7 +86,7 @@ async function watch(options: Options, command: Command, io: Io): Promise<void> 
   let terminal: Terminal | undefined;
   const { createLogUpdate } = await import("log-update");
   try {
-    // Before the first answer a verdict is an error like any other command's; the screen is not taken yet.
+    // A permanent error of the first request ends the command before the terminal is switched.
     await ask(client, known, Math.min(timeoutMs, ANSWER_MS), over.signal, io);
     terminal = io.openTerminal();
     const screen = terminal;
@@ -124,7 +124,7 @@ async function watch(options: Options, command: Command, io: Io): Promise<void> 
   }
 }
 
-/** Asks once. What passes by itself is kept to be shown; before the first answer a verdict is thrown. */
+/** One request. A transient failure is kept for the screen; a permanent one before the first answer is thrown. */
 async function ask(
   client: Client,
   known: Known,
@@ -155,7 +155,7 @@ function viewOf(known: Known, client: Client, terminal: Terminal, io: Io): View 
     address: client.addresses.join(", "),
     time: io.clock.timeOfDay(),
     columns,
-    // The cursor rests below the frame; one more line would push the first off the screen.
+    // The cursor is below the frame; one more line would scroll the first one off the screen.
     rows: rows - 1,
     colors: io.stdout.colors,
     help: "q quits   muster why ID explains   muster doctor checks everything",

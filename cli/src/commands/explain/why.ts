@@ -1,8 +1,8 @@
 import type { Explanation } from "@muster/protocol";
 import { ExplanationSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import type { Session } from "../../api/api-session.ts";
-import { present, unlessNotFound, withSession } from "../../api/api-session.ts";
+import type { ApiSession } from "../../api/api-session.ts";
+import { present, unlessNotFound, withApiSession } from "../../api/api-session.ts";
 import type { Subject, SubjectKind } from "../../arguments/subject.ts";
 import { candidates, nothingNamed } from "../../arguments/subject.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -16,7 +16,7 @@ interface Options {
 
 const KINDS: readonly SubjectKind[] = ["task", "worker", "queue"];
 
-/** `muster why ID`: explains why something stands where it stands. */
+/** `muster why ID`: explains the state of a task, worker or queue. */
 export function addWhy(program: Command, io: Io): void {
   const command = program
     .command("why")
@@ -41,7 +41,7 @@ Examples:
 }
 
 async function explain(text: string, options: Options, command: Command, io: Io): Promise<void> {
-  const explanation = await withSession(command, io, async (session) => {
+  const explanation = await withApiSession(command, io, async (session) => {
     for (const subject of candidates(text, KINDS)) {
       const found = await unlessNotFound(ask(session, subject));
       if (found !== undefined) return found;
@@ -52,7 +52,7 @@ async function explain(text: string, options: Options, command: Command, io: Io)
   else writeExplanation(explanation, io);
 }
 
-async function ask({ tasks, fleet, call }: Session, { kind, id }: Subject): Promise<Explanation> {
+async function ask({ tasks, fleet, call }: ApiSession, { kind, id }: Subject): Promise<Explanation> {
   switch (kind) {
     case "task":
       return present((await tasks.explainTask({ taskId: id }, call)).explanation, "an explanation");

@@ -1,7 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { WorkerSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, withSession } from "../../api/api-session.ts";
+import { present, withApiSession } from "../../api/api-session.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -16,7 +16,7 @@ interface Options {
   readonly json?: true;
 }
 
-/** `muster drain WORKER`: lets a worker finish and end. */
+/** `muster drain WORKER`: asks a worker to finish its attempts and exit. */
 export function addDrain(program: Command, io: Io): void {
   const command = program
     .command("drain")
@@ -43,7 +43,7 @@ async function drainWorker(id: string, options: Options, command: Command, io: I
     reason: options.reason ?? requester(),
     ...(options.within === undefined ? {} : { timeout: durationFromMs(options.within) }),
   };
-  const worker = await withSession(command, io, async ({ fleet, call }) =>
+  const worker = await withApiSession(command, io, async ({ fleet, call }) =>
     present((await fleet.drainWorker(request, call)).worker, "a worker"),
   );
   if (options.json) writeJson(io.stdout, WorkerSchema, worker);

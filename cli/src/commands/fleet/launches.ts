@@ -3,7 +3,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Launch } from "@muster/protocol";
 import { ListLaunchesResponseSchema, WorkerState } from "@muster/protocol";
 import type { Command } from "commander";
-import { withSession } from "../../api/api-session.ts";
+import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { formatDuration } from "../../arguments/duration.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
@@ -64,7 +64,7 @@ Examples:
 }
 
 async function listLaunches(options: Options, command: Command, io: Io): Promise<void> {
-  const page = await withSession(command, io, ({ fleet, call }) =>
+  const page = await withApiSession(command, io, ({ fleet, call }) =>
     takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
       const request = { pageSize, pageToken, workerId: options.worker ?? "", pool: options.pool ?? "" };
       const response = await fleet.listLaunches(request, call);
@@ -101,7 +101,7 @@ function row(launch: Launch, io: Io): (Cell | string)[] {
   ];
 }
 
-/** How it ended, or what it waits for. */
+/** How the launch ended, or the startup phase that it is in. */
 function detailText(launch: Launch): string {
   if (launch.exit !== undefined) return exitText(launch.exit);
   const silent = launch.supervisorSilent ? ["supervisor silent"] : [];

@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { QueueSchema } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
-import { present, type Session, withSession } from "../../api/api-session.ts";
+import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
@@ -49,10 +49,10 @@ export function addQueue(program: Command, io: Io): void {
 }
 
 async function pauseQueue(name: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
-  // Whoever finds it paused at night must know whom to ask, whatever the reason says.
+  // The user's name is always recorded: an operator who finds the queue paused must know whom to ask.
   const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
   const request = { queue: name, reason };
-  const queue = await withSession(command, io, async (session) => {
+  const queue = await withApiSession(command, io, async (session) => {
     const known = options.yes || (await isKnown(session, name));
     const paused = present((await session.fleet.pauseQueue(request, session.call)).queue, "a queue");
     if (!known) warnUnknown(name, io);
@@ -65,8 +65,8 @@ async function pauseQueue(name: string, options: PauseOptions, command: Command,
     );
 }
 
-/** False only for a queue of which the scheduler says that there is none. */
-async function isKnown({ fleet, call }: Session, queue: string): Promise<boolean> {
+/** False only when the scheduler answers that the queue does not exist. */
+async function isKnown({ fleet, call }: ApiSession, queue: string): Promise<boolean> {
   try {
     await fleet.explainQueue({ queue }, call);
     return true;
@@ -82,8 +82,8 @@ function warnUnknown(name: string, { stderr }: Io): void {
 }
 
 async function resumeQueue(name: string, options: ResumeOptions, command: Command, io: Io): Promise<void> {
-  const queue = await withSession(command, io, async ({ fleet, call }) => {
-    // A name that is mistyped would leave the queue that was meant paused, and make another one.
+  const queue = await withApiSession(command, io, async ({ fleet, call }) => {
+    // Resuming a mistyped name would create a queue and leave the intended one paused.
     await fleet.explainQueue({ queue: name }, call);
     return present((await fleet.resumeQueue({ queue: name }, call)).queue, "a queue");
   });

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Queue } from "@muster/protocol";
 import { ListQueuesResponseSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import { withSession } from "../../api/api-session.ts";
+import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -55,7 +55,7 @@ Examples:
 }
 
 async function listQueues(options: Options, command: Command, io: Io): Promise<void> {
-  const page = await withSession(command, io, ({ fleet, call }) =>
+  const page = await withApiSession(command, io, ({ fleet, call }) =>
     takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
       const response = await fleet.listQueues({ pageSize, pageToken }, call);
       return { items: response.queues, nextPageToken: response.nextPageToken };
@@ -76,7 +76,7 @@ async function listQueues(options: Options, command: Command, io: Io): Promise<v
   hintMore(io, page);
 }
 
-/** Names of the types, and how many are left out. */
+/** Names of the types, and the number of omitted ones. */
 function typesText({ taskTypes, taskTypeCount }: Queue): string {
   const left = Number(taskTypeCount) - taskTypes.length;
   return [...taskTypes.map(({ taskType }) => taskType), ...(left > 0 ? [`+${left} more`] : [])].join(" ");

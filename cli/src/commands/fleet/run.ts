@@ -27,18 +27,18 @@ interface Options {
   readonly logFileKeep: number;
 }
 
-/** As the scheduler's own `--log-file`. */
+/** The same as for the scheduler's `--log-file`. */
 const DEFAULT_LOG_FILE_MB = 100;
 const DEFAULT_LOG_FILES = 10;
 
-/** A worker's own defaults, for the times that are derived from them. */
+/** Defaults of the worker, from which timeouts are derived. */
 const DEFAULT_REGISTER_TIMEOUT_S = 90;
 const DEFAULT_DRAIN_TIMEOUT_S = 30;
 
 /** A worker that was asked to stop needs its drain timeout, then up to 2 s for handlers and 5 s for results. */
 const AFTER_DRAIN_MS = 10_000;
 
-/** A container's runtime leaves 10 s by default from SIGTERM to SIGKILL. */
+/** Container runtimes wait 10 s by default between SIGTERM and SIGKILL. */
 const REPORT_TIMEOUT_MS = 8_000;
 
 const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
@@ -126,7 +126,7 @@ async function runCommand(
   const { connection } = callConfig(command, io.env);
   const client = new Client(connection);
   const env = childEnvironment(command, io.env, client.addresses);
-  const workerId = options.workerId ?? (io.env.WORKER_ID || madeUpId());
+  const workerId = options.workerId ?? (io.env.WORKER_ID || generatedId());
   if (!WORKER_ID.test(workerId)) {
     throw new CliError(`the worker id "${workerId}" does not match ${WORKER_ID.source}`, {
       exitCode: ExitCode.USAGE,
@@ -162,7 +162,7 @@ async function runCommand(
   return supervise(supervised, client, io);
 }
 
-/** The environment with what was said by options; what the variables say is the worker's own business. */
+/** The environment with the connection options added; variables that are set stay unchanged. */
 function childEnvironment(command: Command, env: Environment, addresses: readonly string[]): Environment {
   const given = command.optsWithGlobals<{ scheduler?: string; token?: string; tlsCa?: string }>();
   return {
@@ -173,15 +173,15 @@ function childEnvironment(command: Command, env: Environment, addresses: readonl
   };
 }
 
-/** The same for every start of this supervisor, so that a worker that is started again keeps its name. */
-function madeUpId(): string {
+/** A generated worker id. It is kept across restarts by this supervisor. */
+function generatedId(): string {
   const host = hostname()
     .replaceAll(/[^A-Za-z0-9._-]/g, "-")
     .replace(/^[^A-Za-z0-9]+/, "");
   return `${host.slice(0, 80) || "worker"}-${process.pid}-${randomBytes(3).toString("hex")}`;
 }
 
-/** A worker that finds its own variable wrong says so and ends; here its default serves. */
+/** Seconds of a worker's variable. The worker itself reports an invalid value; here the default applies. */
 function secondsOf(value: string | undefined, fallback: number): number {
   const seconds = Number(value || fallback);
   return (Number.isFinite(seconds) && seconds >= 0 ? seconds : fallback) * 1000;

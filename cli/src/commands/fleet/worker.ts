@@ -1,6 +1,6 @@
 import { WorkerSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, withSession } from "../../api/api-session.ts";
+import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { writeJson } from "../../output/json.ts";
@@ -29,7 +29,7 @@ export function addWorker(program: Command, io: Io): void {
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const worker = await withSession(command, io, async ({ fleet, call }) =>
+  const worker = await withApiSession(command, io, async ({ fleet, call }) =>
     present((await fleet.getWorker({ workerId: id }, call)).worker, "a worker"),
   );
   if (options.json) writeJson(io.stdout, WorkerSchema, worker);

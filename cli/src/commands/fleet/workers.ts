@@ -3,7 +3,7 @@ import type { Worker } from "@muster/protocol";
 import { ListWorkersResponseSchema, WorkerState } from "@muster/protocol";
 import type { Command } from "commander";
 import { Option } from "commander";
-import { withSession } from "../../api/api-session.ts";
+import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -34,7 +34,7 @@ const COLUMNS = [
   { title: "HEARTBEAT" },
 ] as const;
 
-/** Everything but what has ended for good: a lost worker is news. */
+/** All states except `gone`. A lost worker is listed, because it needs attention. */
 const LIVING = Object.values(WorkerState).filter(
   (state) => state !== WorkerState.UNSPECIFIED && state !== WorkerState.GONE,
 );
@@ -75,7 +75,7 @@ Examples:
 
 async function listWorkers(options: Options, command: Command, io: Io): Promise<void> {
   const states = options.all ? [] : (options.state ?? LIVING);
-  const page = await withSession(command, io, ({ fleet, call }) =>
+  const page = await withApiSession(command, io, ({ fleet, call }) =>
     takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
       const request = { pageSize, pageToken, states, pool: options.pool ?? "" };
       const response = await fleet.listWorkers(request, call);
@@ -110,7 +110,7 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
   ];
 }
 
-/** How a gone worker ended, why one was refused or takes no work, or which startup phase one is in. */
+/** How a worker ended, why it was refused or is paused, or its startup phase. */
 function detailText(worker: Worker, now: number): string {
   const [refusal] = worker.refusals;
   if (worker.state === WorkerState.REFUSED && refusal) return refusalText(refusal, now);

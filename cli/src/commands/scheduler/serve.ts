@@ -3,7 +3,7 @@ import type { Environment } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { wrap } from "../../output/text.ts";
 
-/** What became of a command that runs the scheduler in this process. */
+/** Runs the scheduler in this process; resolves with the exit code. */
 type Run = (argv: readonly string[]) => Promise<number>;
 
 /** `muster serve`, `muster dev`, `muster migrate`: the scheduler in this process. */
@@ -14,7 +14,7 @@ export function addServe(program: Command, io: Io, setExitCode: (code: number) =
       .summary(summary)
       .description(description)
       .addHelpText("after", help)
-      // Every option belongs to the scheduler, --help too: it knows them all.
+      // Every option, --help included, belongs to the scheduler.
       .helpOption(false)
       .allowUnknownOption()
       .passThroughOptions()
@@ -61,7 +61,7 @@ const SERVE_HELP = `
 Examples:
   $ DATABASE_URL=postgres://db.internal/muster muster serve`;
 
-/** What the command is for, then the scheduler's own options, which all three commands take. */
+/** The command's description, then the scheduler's settings, which all three commands take. */
 async function writeHelp(command: Command, help: string, { stdout }: Io): Promise<void> {
   const { describeSettings } = await import("@muster/scheduler");
   const title = (text: string): string => stdout.colors.bold(text);
@@ -74,7 +74,7 @@ async function writeHelp(command: Command, help: string, { stdout }: Io): Promis
 }
 
 async function runScheduler(argv: readonly string[], io: Io, env: Environment): Promise<number> {
-  // Loaded here, so that no other command pays for the scheduler's start.
+  // Imported here: other commands need not load the scheduler.
   const scheduler = await import("@muster/scheduler");
   io.ignorePipeErrors();
   return scheduler.runScheduler(argv, env);

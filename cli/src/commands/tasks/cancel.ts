@@ -1,6 +1,6 @@
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, withSession } from "../../api/api-session.ts";
+import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
@@ -35,7 +35,7 @@ Examples:
 
 async function cancelTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
   const reason = options.reason ?? requester();
-  const task = await withSession(command, io, async ({ tasks, call }) =>
+  const task = await withApiSession(command, io, async ({ tasks, call }) =>
     present((await tasks.cancelTask({ taskId: id, reason }, call)).task, "a task"),
   );
   if (options.json) {

@@ -1,6 +1,6 @@
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, type Session, unlessRefused, withSession } from "../../api/api-session.ts";
+import { type ApiSession, present, unlessRefused, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { confirm } from "../../io/confirm.ts";
 import type { Io } from "../../io/io.ts";
@@ -34,7 +34,7 @@ Examples:
 }
 
 async function retryTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const task = await withSession(command, io, async (session) => {
+  const task = await withApiSession(command, io, async (session) => {
     if (!options.yes) await confirmSucceeded(session, id, io);
     return present((await session.tasks.retryTask({ taskId: id }, session.call)).task, "a task");
   });
@@ -42,8 +42,8 @@ async function retryTask(id: string, options: Options, command: Command, io: Io)
   else io.stdout.write(`${task.id} is queued again\n`);
 }
 
-/** A task whose work is done is not run twice by mistake. */
-async function confirmSucceeded({ tasks, call }: Session, id: string, io: Io): Promise<void> {
+/** Asks before a succeeded task is run again. */
+async function confirmSucceeded({ tasks, call }: ApiSession, id: string, io: Io): Promise<void> {
   const task = await unlessRefused(tasks.getTask({ taskId: id }, call));
   if (task?.task?.state !== TaskState.SUCCEEDED) return;
   const question = {

@@ -3,7 +3,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, type Session, withSession } from "../../api/api-session.ts";
+import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument, collect, keyValue, wholeNumber } from "../../arguments/parse.ts";
@@ -15,7 +15,7 @@ import { writeJson } from "../../output/json.ts";
 import { writeResult } from "../../output/result.ts";
 import { oneLine } from "../../output/text.ts";
 
-/** How long a collector that does not answer may hold the command up, milliseconds. */
+/** Time allowed for the export of the trace, milliseconds. */
 const EXPORT_MS = 2_000;
 
 interface Options {
@@ -107,7 +107,7 @@ async function submit(
   io: Io,
 ): Promise<void> {
   const payload = await readPayload(argumentText, options.contentType, io.stdin);
-  // Loaded here, so that no other command waits for it.
+  // Imported here: other commands need not load it.
   const { startOtel } = await import("@muster/worker/otel");
   const otel = await startOtel({
     serviceName: "muster-cli",
@@ -116,14 +116,14 @@ async function submit(
       io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace was exported: ${why}`)}\n`),
   });
   try {
-    await withSession(command, io, (session) => submitIn(session, type, payload, options, io));
+    await withApiSession(command, io, (session) => submitIn(session, type, payload, options, io));
   } finally {
     await otel.stop(EXPORT_MS);
   }
 }
 
 async function submitIn(
-  session: Session,
+  session: ApiSession,
   type: string,
   payload: Payload,
   options: Options,
@@ -183,7 +183,7 @@ function writeSubmitted(submitted: SubmittedTask, io: Io): void {
   io.stderr.write(`${io.stderr.colors.dim(`\`muster task ${submitted.taskId}\` shows it`)}\n`);
 }
 
-/** The work is done, but a secondary step failed. */
+/** A secondary step of a succeeded task failed. */
 function noteWarning({ step, code, message }: Warning, { stderr }: Io): void {
   stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(`${step}: ${code} ${message}`)}\n`);
 }

@@ -1,6 +1,6 @@
 import { TaskSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
-import { present, withSession } from "../../api/api-session.ts";
+import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
@@ -37,7 +37,7 @@ Examples:
 }
 
 async function showTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
-  const task = await withSession(command, io, async ({ tasks, call }) =>
+  const task = await withApiSession(command, io, async ({ tasks, call }) =>
     present((await tasks.getTask({ taskId: id }, call)).task, "a task"),
   );
   if (options.json) {

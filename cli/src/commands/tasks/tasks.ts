@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Task } from "@muster/protocol";
 import { ListTasksResponseSchema, TaskState } from "@muster/protocol";
 import type { Command } from "commander";
-import { withSession } from "../../api/api-session.ts";
+import { withApiSession } from "../../api/api-session.ts";
 import { takePages } from "../../api/paging.ts";
 import { enumChoices, enumNames, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -72,7 +72,7 @@ Examples:
 }
 
 async function listTasks(options: Options, command: Command, io: Io): Promise<void> {
-  const page = await withSession(command, io, ({ tasks, call }) =>
+  const page = await withApiSession(command, io, ({ tasks, call }) =>
     takePages(options.limit, options.pageToken ?? "", async (pageSize, pageToken) => {
       const response = await tasks.listTasks(
         {
@@ -121,7 +121,7 @@ function row(task: Task, io: Io): (Cell | string)[] {
   ];
 }
 
-/** What a person wants beside the state: progress, when it goes on, or how it ended. */
+/** The detail beside the state: progress, the time of the next start, or how the task ended. */
 function detailText(task: Task, now: number): string {
   const progress = task.state === TaskState.RUNNING ? progressText(task) : "";
   if (task.state === TaskState.QUEUED && task.runTime !== undefined) {

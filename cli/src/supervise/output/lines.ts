@@ -1,8 +1,8 @@
 const LINE_FEED = 0x0a;
 
 /**
- * Takes a stream of bytes apart into lines. A line that is longer than `maxBytes` is passed over: nothing
- * that is looked for is as long, and a program may write for ever without ending a line.
+ * Splits a stream of bytes into lines. A line longer than `maxBytes` is skipped: no expected line is that long, and a
+ * program may write an endless line.
  */
 export class Lines {
   readonly #maxBytes: number;

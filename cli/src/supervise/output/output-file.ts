@@ -1,6 +1,6 @@
 import { RollingFile } from "@muster/common/rolling-file";
 
-/** Where the output of a worker's process is kept. */
+/** The log file for the output of a worker's process. */
 export interface OutputFileOptions {
   readonly path: string;
   readonly maxBytes: number;
@@ -8,18 +8,18 @@ export interface OutputFileOptions {
   readonly keep: number;
 }
 
-/** A line that is longer is written in pieces, between which the other stream may write. */
+/** A longer line is written in pieces, between which the other stream may write. */
 const MAX_HELD_BYTES = 256 * 1024;
 
 const LINE_FEED = 0x0a;
 
-/** Both streams of a process in one file that is turned over by size; lines of one never tear lines of the other. */
+/** Writes both streams of a process to one rotated file, in whole lines. */
 export class OutputFile {
   readonly #file: RollingFile;
   readonly #held: Record<"stdout" | "stderr", Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
 
   /**
-   * @param onFault Told when it can no longer be written, and when it can again.
+   * @param onFault Called when the file can no longer be written, and when it can again.
    * @throws Error when the file cannot be opened.
    */
   constructor(options: OutputFileOptions, onFault: (message: string) => void) {
@@ -39,12 +39,12 @@ export class OutputFile {
     this.#held[from] = Buffer.from(bytes.subarray(whole));
   }
 
-  /** A line of the supervisor itself, or of its own making; ends with a line feed. */
+  /** A line of the supervisor; ends with a line feed. */
   line(text: string): void {
     this.#file.write(text);
   }
 
-  /** What was begun and will not be ended: the process is gone. */
+  /** Writes incomplete last lines: the process has ended. */
   endLines(): void {
     for (const from of ["stdout", "stderr"] as const) {
       if (this.#held[from].length > 0) this.#file.write(Buffer.concat([this.#held[from], Buffer.from("\n")]));

@@ -1,4 +1,4 @@
-/** Keeps the end of a stream of bytes, in memory of a fixed size. */
+/** Keeps the last bytes of a stream in a ring buffer. */
 export class OutputTail {
   readonly #ring: Buffer;
   #written = 0;
@@ -20,8 +20,8 @@ export class OutputTail {
   }
 
   /**
-   * What is kept, as text of at most as many bytes: what is not UTF-8 shows as U+FFFD, NUL too because no
-   * database stores it, and half a character at the beginning is left out.
+   * The kept bytes as text of at most the same size. Invalid UTF-8 becomes U+FFFD, and so does NUL, which PostgreSQL
+   * does not store. A partial character at the start is omitted.
    */
   text(): string {
     const size = this.#ring.length;

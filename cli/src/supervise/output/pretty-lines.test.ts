@@ -5,7 +5,7 @@ import { prettyLine, prettyLines } from "./pretty-lines.ts";
 
 const plain = pc.createColors(false);
 
-test("a log line in JSON is a line for people; anything else stays as it is", () => {
+test("a JSON log line is formatted for reading; other lines stay unchanged", () => {
   const line =
     '{"level":"warn","time":"2026-01-02T03:04:05.678Z","worker_id":"w","pid":5,"event":"task.failed","run_ms":3,"code":"NO","msg":"task failed"}';
   assert.equal(prettyLine(line, plain), "03:04:05.678 WARN task failed task.failed run_ms=3 code=NO");

@@ -3,10 +3,10 @@ import { StringDecoder } from "node:string_decoder";
 import type { Colors } from "../../io/io.ts";
 import { oneLine } from "../../output/text.ts";
 
-/** A longer line is passed on as it is: it is no log line. */
+/** A longer line is not a log line and is passed on unchanged. */
 const MAX_LINE = 64 * 1024;
 
-/** Facts of the process, which are the same in every line. */
+/** Fields that are the same in every line. */
 const SAME = new Set([
   "level",
   "time",
@@ -23,8 +23,8 @@ const SAME = new Set([
 ]);
 
 /**
- * Log lines in JSON, which a worker writes as soon as its output is no terminal, as lines for a person; anything else
- * as it is.
+ * Formats JSON log lines, which a worker writes when its output is not a terminal, for reading. Other lines stay
+ * unchanged.
  */
 export function prettyLines(colors: Colors): Transform {
   const decoder = new StringDecoder("utf8");
@@ -34,7 +34,7 @@ export function prettyLines(colors: Colors): Transform {
       const lines = `${held}${decoder.write(chunk)}`.split("\n");
       held = lines.pop() ?? "";
       let text = lines.map((line) => `${prettyLine(line, colors)}\n`).join("");
-      // What is begun is shown at once unless it may become a log line.
+      // A partial line is shown at once unless it may become a log line.
       if (held !== "" && (!held.startsWith("{") || held.length > MAX_LINE)) {
         text += held;
         held = "";
@@ -47,7 +47,7 @@ export function prettyLines(colors: Colors): Transform {
   });
 }
 
-/** A line as it is shown to a person. */
+/** A line formatted for reading. */
 export function prettyLine(line: string, colors: Colors): string {
   const fields = logFields(line);
   if (fields === undefined) return line;

@@ -3,13 +3,13 @@ import { isSecret } from "./secret-names.ts";
 
 const MASK = "[redacted]";
 
-/** A value shorter than this may be an ordinary word, and masking it everywhere would only confuse. */
+/** A shorter value may be an ordinary word and is not masked. */
 const MIN_SECRET = 8;
 
-/** A value shorter than this is masked as a word of its own only: as a part of others it may be chance. */
+/** A shorter value is masked only as a whole word: within a word it may be a coincidence. */
 const MIN_ANYWHERE = 16;
 
-/** Takes secrets out of text that leaves the machine: the values of variables that hold secrets, and what looks like one. */
+/** Masks secrets in text that leaves the machine: values of secret variables, and patterns such as bearer tokens. */
 export class Redactor {
   readonly #values: readonly string[];
 
@@ -19,11 +19,11 @@ export class Redactor {
       if (isSecret(name, value) && value.length >= MIN_SECRET) return [value];
       return passwordOf(value);
     });
-    // Longer ones first: one may be part of another.
+    // Longer values first: one may be part of another.
     this.#values = [...new Set(values)].sort((a, b) => b.length - a.length);
   }
 
-  /** A command line, each argument as it was given, quoted where it has spaces. */
+  /** A command line with masked secrets; arguments with spaces are quoted. */
   command(argv: readonly string[]): string {
     const shown = argv.map((argument, at) => {
       const before = argv[at - 1] ?? "";
@@ -56,7 +56,7 @@ function passwordOf(value: string): string[] {
   return password.length >= MIN_SECRET ? [password] : [];
 }
 
-/** A text as a regular expression that matches it and nothing else. */
+/** A regular expression that matches exactly this text. */
 function escaped(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
 }

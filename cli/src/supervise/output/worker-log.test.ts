@@ -10,7 +10,7 @@ function read(text: string): WorkerLog {
   return log;
 }
 
-test("reads phases, dial errors and last words from JSON lines, whoever wrote them", () => {
+test("reads phases, dial errors and crash reports from JSON lines of any worker", () => {
   const log = read(
     [
       "plain text",
@@ -44,7 +44,7 @@ test("reads phases, dial errors and last words from JSON lines, whoever wrote th
   });
 });
 
-test("reads the lines for people as well, coloured or not", () => {
+test("reads pretty lines, too, with and without colours", () => {
   const log = read(
     [
       "[06:41:00.123] \u001b[32mINFO\u001b[39m: startup phase boot",

@@ -1,4 +1,4 @@
-/** A startup phase as a log line tells it. */
+/** A startup phase in a log line. */
 export interface LoggedPhase {
   readonly phase: string;
   readonly outcome: string;
@@ -7,21 +7,21 @@ export interface LoggedPhase {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** Last words as a log line tells them. */
+/** A crash report in a log line. */
 export interface LoggedFatal {
   readonly phase: string;
   readonly exceptionClass: string;
   readonly exceptionMessage: string;
   readonly traceback: string;
   readonly exitCode: number;
-  /** Empty when the worker could not tell whose handler raised it. */
+  /** Empty when the worker does not know the attempt. */
   readonly attemptId: string;
 }
 
 /** Phases kept of one launch; a worker has a dozen. */
 const MAX_PHASES = 200;
 
-/** Fields of a phase's line that are told elsewhere. */
+/** Fields of a phase's line that are reported elsewhere. */
 const KNOWN = new Set(
   "level time event phase outcome elapsed_ms detail worker_id pid uid gid cwd msg hostname name v".split(" "),
 );
@@ -32,15 +32,15 @@ const MAX_VALUE = 1_024;
 /** Longest time that a startup phase can be reached after, milliseconds: a year. */
 const MAX_ELAPSED_MS = 366 * 86_400_000;
 
-/** What V8 says before it aborts because its heap is full. */
+/** V8's message before it aborts because its heap is full. */
 const HEAP_FULL = /heap out of memory|FATAL ERROR: .*llocation failed/;
 
 /** `    phase: "boot"`, as pino-pretty writes a field below its line. */
 const PRETTY_FIELD = /^ {4}([A-Za-z_]+): (.*)$/;
 
 /**
- * Reads what a worker's log says about its startup and its end: JSON lines, and those for people (by
- * pino-pretty). Anything else is none of its business.
+ * Reads startup phases and crash reports from a worker's log: JSON lines, and lines of pino-pretty. Other lines are
+ * ignored.
  */
 export class WorkerLog {
   readonly #phases: LoggedPhase[] = [];
@@ -50,7 +50,7 @@ export class WorkerLog {
   #heapFull = "";
   #pretty: Map<string, unknown> | undefined;
 
-  /** @param now Milliseconds since the process was started, for lines that do not say. */
+  /** @param now Milliseconds since the process was started, for lines without a time. */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -63,17 +63,17 @@ export class WorkerLog {
     return this.#fatal;
   }
 
-  /** Why the last dial failed; empty when none has. */
+  /** Error of the last failed dial; empty when there was none. */
   get lastError(): string {
     return this.#lastError;
   }
 
-  /** The line by which the runtime said that its heap is full; empty when it has not. */
+  /** The runtime's line about a full heap; empty when there was none. */
   get heapFull(): string {
     return this.#heapFull;
   }
 
-  /** Takes a line; true when it said something new. */
+  /** Reads a line; true when it had new information. */
   take(line: string): boolean {
     if (HEAP_FULL.test(line)) this.#heapFull ||= line.trim().slice(0, MAX_VALUE);
     if (line.startsWith("{")) return this.#flushPretty() || this.#json(line);
@@ -84,7 +84,7 @@ export class WorkerLog {
     return false;
   }
 
-  /** No more lines come. */
+  /** Ends the log. */
   end(): boolean {
     return this.#flushPretty();
   }
@@ -96,7 +96,7 @@ export class WorkerLog {
   }
 
   #json(line: string): boolean {
-    // Most lines are of other things, and parsing costs.
+    // Most lines are irrelevant, and parsing is expensive.
     if (!line.includes('"worker.')) return false;
     const value = parsed(line);
     return typeof value === "object" && value !== null ? this.#entry({ ...value }) : false;
@@ -147,7 +147,7 @@ export class WorkerLog {
 
 const TIMED_OUT = "startup_timeout_unregistered";
 
-/** A number from 0 to `max`, or a text that is one; anything else that a line may hold is undefined. */
+/** A number from 0 to `max`, or its text; undefined for anything else. */
 function within(value: unknown, max: number): number | undefined {
   const number = typeof value === "string" && value !== "" ? Number(value) : value;
   return typeof number === "number" && number >= 0 && number <= max ? number : undefined;
@@ -158,7 +158,7 @@ function text(value: unknown): string {
   return typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 }
 
-/** The JSON value of a text; the text itself when it is none. */
+/** The JSON value of a text; the text itself when it is not JSON. */
 function parsed(line: string): unknown {
   try {
     return JSON.parse(line);

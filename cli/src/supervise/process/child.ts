@@ -11,11 +11,11 @@ export interface ChildEnd {
   readonly signal: NodeJS.Signals | null;
   /** Why it could not be started; undefined when it ran. */
   readonly startError: NodeJS.ErrnoException | undefined;
-  /** Processes that it left behind had to be killed. */
+  /** Processes that it left in its group had to be killed. */
   readonly killedOthers: boolean;
 }
 
-/** Where the output of a process goes besides the screen. */
+/** What a child process runs and where its output goes. */
 export interface ChildOptions {
   readonly command: readonly string[];
   readonly env: Environment;
@@ -23,30 +23,30 @@ export interface ChildOptions {
   readonly stderr: NodeJS.WritableStream;
   readonly onOutput: (chunk: Uint8Array, from: "stdout" | "stderr") => void;
   readonly clock: Clock;
-  /** How long a process that was asked to stop may take before it is killed, milliseconds. */
+  /** Time between the stop signal and SIGKILL, milliseconds. */
   readonly stopTimeoutMs: number;
 }
 
-/** After a second request to stop the process has this long. */
+/** Time that is left after a second stop signal. */
 const SECOND_SIGNAL_MS = 2_000;
 
-/** Output that is still on its way after the end is waited for this long. */
+/** Time allowed for output that arrives after the end. */
 const DRAIN_OUTPUT_MS = 1_000;
 
-/** How often the rest of a group is looked at. */
+/** Poll interval of the remaining process group. */
 const GROUP_POLL_MS = 50;
 
-/** After SIGKILL a group is gone within this, unless the kernel holds on to a process. */
+/** Time after SIGKILL within which a group ends, unless a process is blocked in the kernel. */
 const KILLED_MS = 2_000;
 
 /**
- * A process in a group of its own: a Ctrl-C of the terminal reaches it only through its supervisor, and what
- * it leaves behind is found.
+ * A process in its own process group. Ctrl-C of the terminal reaches it only through its supervisor, and the processes
+ * that it leaves behind can be found.
  */
 export class Child {
   /** 0 when it could not be started. */
   readonly pid: number;
-  /** Resolves when it and every process of its group are gone. Never rejects. */
+  /** Resolves when the process and its group have ended. Never rejects. */
   readonly ended: Promise<ChildEnd>;
   readonly #process: ChildProcess;
   readonly #options: ChildOptions;
@@ -69,7 +69,7 @@ export class Child {
     this.ended = this.#end();
   }
 
-  /** Asks it to stop: passes the signal on, and kills its group when it takes too long. */
+  /** Sends the signal, and kills the group when the process takes too long. */
   stop(signal: NodeJS.Signals): void {
     if (!this.#running) return;
     this.#stops += 1;
@@ -84,7 +84,7 @@ export class Child {
     const closed = new Promise<void>((resolve) => void this.#process.once("close", () => resolve()));
     const end = await new Promise<Omit<ChildEnd, "killedOthers">>((resolve) => {
       this.#process.once("error", (startError) => {
-        // Also told when a signal could not be sent; the process runs then.
+        // This event also reports a signal that could not be sent; the process runs then.
         if (this.pid === 0) resolve({ code: null, signal: null, startError });
       });
       this.#process.once("exit", (code, signal) => resolve({ code, signal, startError: undefined }));
@@ -96,13 +96,13 @@ export class Child {
     const late = new AbortController();
     await Promise.race([closed, this.#options.clock.sleep(DRAIN_OUTPUT_MS, late.signal)]);
     late.abort();
-    // What escaped the group may hold the pipes open, and with them this process.
+    // A process that left the group may keep the pipes open, and with them this process.
     this.#process.stdout?.destroy();
     this.#process.stderr?.destroy();
     return { ...end, killedOthers };
   }
 
-  /** What the process left behind in its group is asked to stop, then killed. */
+  /** Sends SIGTERM to the rest of the group, then SIGKILL. */
   async #endGroup(): Promise<boolean> {
     if (!groupRuns(this.pid)) return false;
     const { clock, stopTimeoutMs } = this.#options;
@@ -122,11 +122,11 @@ export class Child {
     return true;
   }
 
-  /** Passes output through as it comes, no faster than it is taken; dropped when nobody reads any more. */
+  /** Passes output through with back-pressure; drops it when the reader has closed. */
   #pass(from: NodeJS.ReadableStream | null, to: NodeJS.WritableStream, name: "stdout" | "stderr"): void {
     if (from === null) return;
     from.on("error", () => {
-      // The pipe broke: the process's end says the rest.
+      // The pipe broke; the end of the process follows.
     });
     let waiting = false;
     const resume = (): void => {

@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
 
-/** Where the kernel counts the processes that it killed because a cgroup's memory ran out. */
+/** The kernel's counter of processes that were killed because a cgroup ran out of memory. */
 interface Counter {
   readonly file: string;
   readonly before: number;
 }
 
 /**
- * Watches whether the kernel kills for memory in the cgroup of a process. Where there are no cgroups, or
- * none that may be read, it never says anything.
+ * Detects out-of-memory kills in the cgroup of a process. Without readable cgroups it has no evidence.
  */
 export class MemoryWatch {
   readonly #pid: number;
@@ -23,7 +22,7 @@ export class MemoryWatch {
     this.#sys = roots.sys ?? "/sys/fs/cgroup";
   }
 
-  /** Looks which cgroup the process is in: call it at the start and now and then, because it may be moved. */
+  /** Reads the cgroup of the process. Call it at the start and at intervals, because the process may be moved. */
   look(): void {
     for (const file of this.#candidates()) {
       if (this.#counters.has(file)) return;
@@ -34,7 +33,7 @@ export class MemoryWatch {
     }
   }
 
-  /** What says that the kernel killed in its cgroup since; undefined when nothing does. */
+  /** The evidence of a kill in its cgroup since then; undefined when there is none. */
   evidence(): string | undefined {
     for (const { file, before } of this.#counters.values()) {
       const now = killsIn(file);
@@ -65,7 +64,7 @@ function killsIn(file: string): number | undefined {
   return count === undefined ? undefined : Number(count);
 }
 
-/** Text of a file of the kernel's; undefined when it is not there or not ours to read. */
+/** Text of a file of the kernel; undefined when it does not exist or is not readable. */
 function read(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");

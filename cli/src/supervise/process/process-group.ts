@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { platform } from "node:os";
 
-/** Sends a signal to every process of a group. Nothing happens when the group is gone. */
+/** Sends a signal to every process of a group; a group that has ended is ignored. */
 export function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
@@ -10,7 +10,7 @@ export function signalGroup(group: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Whether a process of the group still runs; a dead one that nobody has waited for does not count. */
+/** Whether a process of the group still runs. Zombies do not count. */
 export function groupRuns(group: number): boolean {
   try {
     process.kill(-group, 0);
@@ -21,12 +21,12 @@ export function groupRuns(group: number): boolean {
   return platform() !== "linux" || livingMembers(group) > 0;
 }
 
-/** Orphans whose new parent never waits, as in a container without an init, stay in the table as zombies. */
+/** Counts running processes: in a container without an init, orphans stay in the process table as zombies. */
 function livingMembers(group: number): number {
   return readdirSync("/proc").filter((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      // After the name in brackets, which may hold anything: state, parent, group.
+      // After the name in brackets, which may contain any character: state, parent, group.
       const stat = readFileSync(`/proc/${name}/stat`, "utf8");
       const [state, , pgrp] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       return Number(pgrp) === group && state !== "Z" && state !== "X";
