@@ -1,14 +1,14 @@
 export { reapAsProcessOne } from "@muster/common/process-one";
+export {
+  type EmbeddedPostgres,
+  EmbeddedPostgresError,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from "@muster/embedded-postgres";
 export { type Address, type Config, ConfigError, loadConfig } from "./config/config.ts";
 export { describeSettings } from "./config/settings.ts";
 export { runMigrate, runScheduler } from "./main.ts";
 export { type Scheduler, startScheduler } from "./scheduler.ts";
-export {
-  type EmbeddedPostgres,
-  type EmbeddedPostgresOptions,
-  startEmbeddedPostgres,
-} from "./store/postgres/embedded/embedded.ts";
-export { EmbeddedPostgresError } from "./store/postgres/embedded/errors.ts";
 export { migrateDatabase, openPostgresStore } from "./store/postgres/postgres-store.ts";
 export type { Store } from "./store/store.ts";
 export { type Logger, silentLogger } from "./telemetry/logs/logger.ts";

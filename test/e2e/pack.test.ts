@@ -12,6 +12,7 @@ import { ROOT, runTool, type ToolRun } from "../support/repo/checks.ts";
 const PACKAGES = [
   { folder: "gen", name: "@muster/protocol" },
   { folder: "packages/common", name: "@muster/common" },
+  { folder: "packages/embedded-postgres", name: "@muster/embedded-postgres" },
   { folder: "scheduler", name: "@muster/scheduler" },
   { folder: "worker-sdk", name: "@muster/worker" },
   { folder: "cli", name: "@muster/cli" },

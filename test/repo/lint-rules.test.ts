@@ -39,10 +39,16 @@ const CASES: readonly Case[] = [
     allowed: "scheduler/src/telemetry/task.ts",
   },
   {
-    rule: "common-stands-alone",
+    rule: "packages-stand-alone",
     code: 'import "@muster/protocol";',
     forbidden: "packages/common/src/text.ts",
     allowed: "worker-sdk/src/text.ts",
+  },
+  {
+    rule: "packages-stand-alone",
+    code: 'import type { Store } from "@muster/scheduler";',
+    forbidden: "packages/embedded-postgres/src/server/server.ts",
+    allowed: "test/support/scheduler.ts",
   },
   {
     rule: "packages-by-name",
@@ -121,6 +127,12 @@ const CASES: readonly Case[] = [
     code: 'import pg from "pg";',
     forbidden: "scheduler/src/store/store.ts",
     allowed: "scheduler/src/store/postgres/database.ts",
+  },
+  {
+    rule: "pg-in-postgres-store",
+    code: 'import { Client } from "pg";',
+    forbidden: "packages/common/src/clock.ts",
+    allowed: "packages/embedded-postgres/src/bring-up.ts",
   },
   {
     rule: "pg-in-postgres-store",

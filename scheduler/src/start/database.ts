@@ -1,9 +1,13 @@
 // The database of a scheduler: the embedded PostgreSQL when none is named, and the migrations.
+
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import {
+  type EmbeddedPostgres,
+  EmbeddedPostgresError,
+  startEmbeddedPostgres,
+} from "@muster/embedded-postgres";
 import type { Config } from "../config/config.ts";
-import { type EmbeddedPostgres, startEmbeddedPostgres } from "../store/postgres/embedded/embedded.ts";
-import { EmbeddedPostgresError } from "../store/postgres/embedded/errors.ts";
 import { migrateDatabase } from "../store/postgres/postgres-store.ts";
 import type { MigrationReport } from "../store/postgres/schema/migrate.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";

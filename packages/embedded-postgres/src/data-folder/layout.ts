@@ -2,8 +2,8 @@ import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { EmbeddedPostgresError, messageOf, systemErrorCode } from "../errors.ts";
 import { saysFull } from "./disk-space.ts";
-import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
 
 /** Where everything is inside a data folder. */
 export interface Layout {

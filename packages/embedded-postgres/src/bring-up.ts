@@ -1,18 +1,18 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
-import { findBinaries } from "./binaries.ts";
-import { type ClusterRequest, createCluster, resetPassword, roleName } from "./cluster.ts";
-import { withDiskSpace } from "./disk-space.ts";
+import { withDiskSpace } from "./data-folder/disk-space.ts";
+import { checkMajorVersion, inspect, layoutOf } from "./data-folder/layout.ts";
+import { type FolderLock, lockFolder } from "./data-folder/lock.ts";
+import { readOrMakePassword } from "./data-folder/password.ts";
+import { place } from "./data-folder/placement.ts";
 import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
-import { checkMajorVersion, inspect, layoutOf } from "./layout.ts";
-import { type FolderLock, lockFolder } from "./lock.ts";
 import type { ReadyFacts, StartOrder } from "./messages.ts";
-import { readOrMakePassword } from "./password.ts";
-import { place } from "./placement.ts";
-import { clearEarlierPostmaster } from "./postmaster.ts";
-import type { Exit } from "./run.ts";
-import { type Server, startServer } from "./server.ts";
+import { findBinaries } from "./server/binaries.ts";
+import { type ClusterRequest, createCluster, resetPassword, roleName } from "./server/cluster.ts";
+import { clearEarlierPostmaster } from "./server/postmaster.ts";
+import { type Server, startServer } from "./server/server.ts";
+import type { Exit } from "./system/run.ts";
 
 /** The database that the scheduler finds in an embedded PostgreSQL. */
 const databaseName = "muster";

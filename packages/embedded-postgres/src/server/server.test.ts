@@ -5,9 +5,9 @@ import { createServer, type Server as TcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { layoutOf } from "../data-folder/layout.ts";
+import { startEmbeddedPostgres } from "../embedded-postgres.ts";
 import { findBinaries } from "./binaries.ts";
-import { startEmbeddedPostgres } from "./embedded.ts";
-import { layoutOf } from "./layout.ts";
 import { type ServerRequest, startServer } from "./server.ts";
 
 describe("a server's port", () => {

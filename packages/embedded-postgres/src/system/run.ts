@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { EmbeddedPostgresError, messageOf, systemErrorCode } from "./errors.ts";
+import { EmbeddedPostgresError, messageOf, systemErrorCode } from "../errors.ts";
 
 /** A user of this machine that root lends its rights away to. */
 export interface Account {

@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from "node:child_process";
 import { isAbsolute, parse } from "node:path";
 import { createInterface } from "node:readline";
 import { settlesWithin } from "./clock.ts";
+import { layoutOf } from "./data-folder/layout.ts";
 import { EmbeddedPostgresError, messageOf } from "./errors.ts";
-import { layoutOf } from "./layout.ts";
 import { isFromGuardian, type ReadyFacts, type ToGuardian, toError } from "./messages.ts";
-import { FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS, stopPostmaster } from "./postmaster.ts";
-import type { Exit } from "./run.ts";
+import { FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS, stopPostmaster } from "./server/postmaster.ts";
+import type { Exit } from "./system/run.ts";
 
 /** How an embedded PostgreSQL is started. */
 export interface EmbeddedPostgresOptions {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { chown, mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { initPasswordFile, initPrefix, type Layout, statOf, unusable } from "../data-folder/layout.ts";
+import { syncFolder } from "../data-folder/password.ts";
+import { EmbeddedPostgresError } from "../errors.ts";
+import { type Account, type RunResult, run } from "../system/run.ts";
 import type { Binaries } from "./binaries.ts";
-import { EmbeddedPostgresError } from "./errors.ts";
-import { initPasswordFile, initPrefix, type Layout, statOf, unusable } from "./layout.ts";
-import { syncFolder } from "./password.ts";
-import { type Account, type RunResult, run } from "./run.ts";
 
 /** The only role of an embedded PostgreSQL, its superuser. */
 export const roleName = "muster";

@@ -1,10 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
+import { pollFor, settlesWithin } from "../clock.ts";
+import { EmbeddedPostgresError } from "../errors.ts";
+import { type Account, type Exit, follow, start } from "../system/run.ts";
 import type { Binaries } from "./binaries.ts";
-import { pollFor, settlesWithin } from "./clock.ts";
-import { EmbeddedPostgresError } from "./errors.ts";
 import { clearEarlierPostmaster, FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS } from "./postmaster.ts";
-import { type Account, type Exit, follow, start } from "./run.ts";
 
 /** What {@link startServer} needs to know. */
 export interface ServerRequest {

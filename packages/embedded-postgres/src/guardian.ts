@@ -6,7 +6,7 @@
 import { type BringUpContext, bringUp, type Database } from "./bring-up.ts";
 import { settlesWithin } from "./clock.ts";
 import { type FromGuardian, failed, isToGuardian, type StartOrder } from "./messages.ts";
-import { FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS } from "./postmaster.ts";
+import { FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS } from "./server/postmaster.ts";
 
 /** The longest that stopping the database may take. */
 const STOP_MS = FAST_SHUTDOWN_MS + IMMEDIATE_SHUTDOWN_MS;

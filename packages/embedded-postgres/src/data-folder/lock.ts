@@ -1,9 +1,9 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
-import { pollFor } from "./clock.ts";
-import { EmbeddedPostgresError, systemErrorCode } from "./errors.ts";
+import { pollFor } from "../clock.ts";
+import { EmbeddedPostgresError, systemErrorCode } from "../errors.ts";
+import { describeProcess } from "../system/processes.ts";
 import { type Layout, unusable } from "./layout.ts";
-import { describeProcess } from "./processes.ts";
 
 /** The right to use a data folder. It ends with the process that has it, however that ends. */
 export interface FolderLock {

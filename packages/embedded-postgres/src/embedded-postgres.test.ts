@@ -19,9 +19,13 @@ import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { Client } from "pg";
 import { pollFor } from "./clock.ts";
-import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./embedded.ts";
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from "./embedded-postgres.ts";
 import { EmbeddedPostgresError } from "./errors.ts";
-import { describeProcess } from "./processes.ts";
+import { describeProcess } from "./system/processes.ts";
 
 const root = process.getuid?.() === 0;
 
@@ -98,7 +102,7 @@ async function failure(promise: Promise<unknown>, code: string): Promise<Embedde
 
 /** A scheduler of its own process group: starts a database, says which, and on SIGINT uses it before it stops it. */
 const scheduler = `
-  import { startEmbeddedPostgres } from ${JSON.stringify(new URL("./embedded.ts", import.meta.url).href)};
+  import { startEmbeddedPostgres } from ${JSON.stringify(new URL("./embedded-postgres.ts", import.meta.url).href)};
   import { Client } from ${JSON.stringify(import.meta.resolve("pg"))};
   const [dataDir, stateRoot] = process.argv.slice(1);
   const database = await startEmbeddedPostgres({ dataDir, stateRoot, log: () => {} });

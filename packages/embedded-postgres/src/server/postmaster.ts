@@ -1,8 +1,8 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { pollFor } from "./clock.ts";
-import { EmbeddedPostgresError, systemErrorCode } from "./errors.ts";
-import { describeProcess, servesCluster } from "./processes.ts";
+import { pollFor } from "../clock.ts";
+import { EmbeddedPostgresError, systemErrorCode } from "../errors.ts";
+import { describeProcess, servesCluster } from "../system/processes.ts";
 
 /** A fast shutdown writes a checkpoint: seconds, on a slow disk with much to write. */
 export const FAST_SHUTDOWN_MS = 30_000;

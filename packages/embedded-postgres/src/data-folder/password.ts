@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { systemErrorCode } from "./errors.ts";
+import { systemErrorCode } from "../errors.ts";
 import { type Layout, unusable } from "./layout.ts";
 
 /** A data folder's password. */

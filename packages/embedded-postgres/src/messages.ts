@@ -3,7 +3,7 @@ import {
   type EmbeddedPostgresErrorCode,
   embeddedPostgresErrorCodes,
 } from "./errors.ts";
-import type { Exit } from "./run.ts";
+import type { Exit } from "./system/run.ts";
 
 /** The order that a guardian works on; it takes one in its life. */
 export interface StartOrder {

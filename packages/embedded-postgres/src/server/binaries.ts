@@ -1,9 +1,9 @@
 import { chmod, cp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
-import { EmbeddedPostgresError, messageOf } from "./errors.ts";
-import { makeFolders, statOf, unusable } from "./layout.ts";
-import { type Account, run } from "./run.ts";
+import { makeFolders, statOf, unusable } from "../data-folder/layout.ts";
+import { EmbeddedPostgresError, messageOf } from "../errors.ts";
+import { type Account, run } from "../system/run.ts";
 
 /** The programs of PostgreSQL, and their version. */
 export interface Binaries {

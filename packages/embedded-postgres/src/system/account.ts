@@ -1,4 +1,4 @@
-import { EmbeddedPostgresError, messageOf } from "./errors.ts";
+import { EmbeddedPostgresError, messageOf } from "../errors.ts";
 import { type Account, run } from "./run.ts";
 
 /** macOS brings such a user under its second name. */

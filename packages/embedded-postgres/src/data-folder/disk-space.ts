@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import { EmbeddedPostgresError, type EmbeddedPostgresErrorCode, messageOf } from "./errors.ts";
+import { EmbeddedPostgresError, type EmbeddedPostgresErrorCode, messageOf } from "../errors.ts";
 
 /** As the system, SQLite (which locks the folder) and PostgreSQL say it. */
 const NO_SPACE = /No space left on device|Disk quota exceeded|ENOSPC|EDQUOT|database or disk is full/i;

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { chmod, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { postgresAccount } from "./account.ts";
-import { EmbeddedPostgresError, systemErrorCode } from "./errors.ts";
+import { EmbeddedPostgresError, systemErrorCode } from "../errors.ts";
+import { postgresAccount } from "../system/account.ts";
+import { type Account, run } from "../system/run.ts";
 import { inspect, layoutOf, makeFolders, statOf, unusable } from "./layout.ts";
-import { type Account, run } from "./run.ts";
 
 /** Where the data really is, and whom PostgreSQL runs as. */
 export interface Placement {

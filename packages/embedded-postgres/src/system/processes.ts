@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { systemErrorCode } from "./errors.ts";
+import { systemErrorCode } from "../errors.ts";
 import { run } from "./run.ts";
 
 /** A living process. */
