@@ -187,14 +187,14 @@ describe("store: claim and touch", () => {
     assert.deepEqual(stranded, [], "every held task's session has a lease, so that it can be reaped");
   });
 
-  it("writes news of the current attempt only", async () => {
+  it("writes reports of the current attempt only", async () => {
     const { store } = fixture;
     const sessionId = await fixture.session();
-    const [taskId, bystander] = await fixture.submit("news", 2);
+    const [taskId, bystander] = await fixture.submit("reports", 2);
     const first = await fixture.claimOne(taskId ?? 0, sessionId);
     await store.commitResults([commitRequest(first, { kind: "released", reason: "drain" })]);
     const second = await fixture.claimOne(taskId ?? 0, sessionId);
-    const news = (epoch: number, phase: string) => ({
+    const report = (epoch: number, phase: string) => ({
       key: { taskId: taskId ?? 0, epoch },
       acceptAgeMs: 5,
       startAgeMs: 2,
@@ -202,12 +202,12 @@ describe("store: claim and touch", () => {
       phaseAgeMs: 1,
       progress: { fraction: 0.5, message: "half" },
     });
-    await store.touch([news(first.epoch, "stale"), news(99, "future")]);
+    await store.touch([report(first.epoch, "stale"), report(99, "future")]);
     const untouched = await store.getTask(taskId ?? 0);
     assert.equal(untouched?.state, "assigned");
     assert.equal(untouched?.phase, undefined);
     assert.equal(untouched?.progress, undefined);
-    await store.touch([news(second.epoch, "model_load")]);
+    await store.touch([report(second.epoch, "model_load")]);
     const touched = await store.getTask(taskId ?? 0);
     assert.equal(touched?.state, "running");
     assert.equal(touched?.phase, "model_load");
@@ -215,7 +215,7 @@ describe("store: claim and touch", () => {
     assert.ok(touched?.acceptTime && touched.startTime && touched.acceptTime <= touched.startTime);
     assert.ok((touched.assignTime ?? new Date(0)) <= touched.acceptTime);
     await store.touch([
-      { ...news(second.epoch, ""), acceptAgeMs: undefined, startAgeMs: undefined, progress: undefined },
+      { ...report(second.epoch, ""), acceptAgeMs: undefined, startAgeMs: undefined, progress: undefined },
     ]);
     const left = await store.getTask(taskId ?? 0);
     assert.equal(left?.phase, undefined);

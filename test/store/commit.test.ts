@@ -164,11 +164,11 @@ describe("store: commit results", () => {
     assert.ok(kept?.assignTime && kept.acceptTime && kept.startTime && kept.endTime);
   });
 
-  it("keeps no news of an attempt as later than its end", async () => {
+  it("dates no report of an attempt after its end", async () => {
     const { store, db } = fixture;
     const sessionId = await fixture.session();
     for (const outcome of [SUCCEEDED, failed()]) {
-      const [taskId = 0] = await fixture.submit("late-news");
+      const [taskId = 0] = await fixture.submit("late-report");
       const attempt = await fixture.claimOne(taskId, sessionId);
       const later = "now() + interval '1 hour'";
       await db.query(`update task set accept_time = ${later}, start_time = ${later} where id = $1`, [taskId]);

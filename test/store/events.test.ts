@@ -130,7 +130,7 @@ describe("store: events, partitions, leadership", () => {
     await foreign.release();
   });
 
-  it("tells every attempt of a batch with its own epoch, whether they are alike or not", async () => {
+  it("reads every attempt of a batch with its own epoch, whether they are alike or not", async () => {
     const { store } = fixture;
     const sessionId = await fixture.session("epochs");
     const [first, second, third] = await fixture.submit("epochs", 3);
@@ -269,7 +269,7 @@ describe("store: events, partitions, leadership", () => {
     );
   });
 
-  it("tells every listener, on every store, what was notified", async () => {
+  it("notifies every listener, on every store", async () => {
     const { store } = fixture;
     const other = fixture.another();
     const heard: string[] = [];

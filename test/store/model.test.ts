@@ -23,7 +23,7 @@ describe("store: model with concurrent clients", () => {
 
   for (let run = 0; run < RUNS; run++) {
     const seed = (SEED + run * 7_919) >>> 0;
-    it(`agrees with what its clients were told (MODEL_SEED=${seed})`, async () => {
+    it(`agrees with the answers that its clients got (MODEL_SEED=${seed})`, async () => {
       const stores = [fixture.store, fixture.another()];
       const classIds = [await fixture.classOf(`a${run}`), await fixture.classOf(`b${run}`)];
       const model = new StoreModel(fixture.db, stores, classIds);

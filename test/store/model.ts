@@ -46,7 +46,7 @@ const OPERATIONS = {
   reap: 2,
 } as const;
 
-/** What the clients of a store were told, to be compared with what it holds. */
+/** The answers that the clients of a store got, to be compared with its contents. */
 export class StoreModel {
   readonly tasks = new Map<number, ModelTask>();
   readonly counts = new Map<string, number>();
@@ -151,7 +151,7 @@ export class StoreModel {
       const attempt = random.pick(this.#known);
       if (!attempt) return;
       const epoch = random.chance(0.5) ? attempt.epoch + random.int(1, 3) : Math.max(0, attempt.epoch - 1);
-      // Only what nobody was ever given: a true report of that epoch may come from another client.
+      // Only epochs that were never assigned: a true report of another one may come from another client.
       if (this.tasks.get(attempt.taskId)?.handedOut.has(epoch)) return;
       const request = commitRequest({ ...attempt, epoch }, randomOutcome(random));
       const [result] = await store.commitResults([request]);

@@ -48,7 +48,7 @@ describe("refusals in the store", () => {
     assert.deepEqual(found[0]?.claims.types, ["ocr"]);
   });
 
-  it("one machine with made-up names pushes nobody else's out", async () => {
+  it("one machine with invented names displaces no rows of others", async () => {
     const [store] = stores;
     await store.recordRejectedWorkers([row("honest", { peerHost: "10.0.0.9", lastAgeMs: 60_000 })], "s", 50);
     for (let round = 0; round < 4; round++) {
@@ -74,7 +74,7 @@ describe("refusals in the store", () => {
       (await store.listRejectedWorkers(undefined)).map(({ workerId, code }) => `${workerId} ${code}`),
       ["w VERSION_MISMATCH", "other BAD_TOKEN"],
     );
-    assert.deepEqual(await store.listRejectedWorkers("nobody"), []);
+    assert.deepEqual(await store.listRejectedWorkers("unknown-worker"), []);
     await fixture.db.query(
       "update worker_refusal set last_time = now() - interval '3 days' where worker_id = 'w'",
     );

@@ -132,7 +132,7 @@ describe("T9: roles that may not do everything", () => {
     assert.equal(made?.owner, owner.name);
   });
 
-  it("nobody drops or makes partitions through a function who may not write rows", async () => {
+  it("a role that may not write rows drops and creates no partitions through a function", async () => {
     await db.query(`create schema muster authorization ${owner.name}`);
     await migrateDatabase(owner.url);
     await owner.query(`grant usage on schema muster to ${server.name}`);

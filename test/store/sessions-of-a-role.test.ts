@@ -112,7 +112,7 @@ describe("T11, T42: sessions of a role with settings of its own", () => {
     await hint;
   });
 
-  it("are in nobody's way with 40001: 400 submits at once from two schedulers", async () => {
+  it("cause no 40001: 400 submits at once from two schedulers", async () => {
     const two = [open(), open()];
     const made = await Promise.all(
       two.map((store) =>

@@ -296,7 +296,7 @@ describe("store: sessions", () => {
     }
   });
 
-  it("does not reap a worker that returns or beats in the same moment as it is judged", async () => {
+  it("does not reap a worker that returns or sends a heartbeat at the same moment", async () => {
     const { store, db } = fixture;
     const other = fixture.another();
     for (let round = 0; round < 20; round++) {
@@ -314,7 +314,7 @@ describe("store: sessions", () => {
       const task = await store.getTask(taskId ?? 0);
       const lease = (await store.leaseHolders([sessionId])).get(sessionId);
       const record = await store.getWorker(`phoenix-${round}`);
-      // Whichever came first: a session that is told that it lives has a lease, and holds what it was told.
+      // Whichever came first: a session that is answered as living has a lease, and holds the attempts of the answer.
       assert.equal(lease !== undefined, record?.goneTime === undefined, `round ${round}`);
       if (lease === undefined) assert.ok(reaped);
       const reported = opened?.attempts.some((attempt) => attempt.taskId === taskId) ?? false;
@@ -324,7 +324,7 @@ describe("store: sessions", () => {
     }
   });
 
-  it("ends sessions with their reason and last words, once", async () => {
+  it("ends sessions with their reason and fatal error, once", async () => {
     const { store } = fixture;
     const sessionId = await fixture.session("fatal");
     const bystander = await fixture.session("fatal-bystander");
@@ -372,6 +372,6 @@ describe("store: sessions", () => {
     const filter = { pool, living: undefined, beforeId: undefined, limit: 10 };
     assert.equal((await store.listWorkers(filter)).length, 1);
     assert.equal((await store.listWorkers({ ...filter, living: false })).length, 0);
-    assert.equal(await store.getWorker("nobody"), undefined);
+    assert.equal(await store.getWorker("unknown-worker"), undefined);
   });
 });

@@ -1,3 +1,4 @@
+/** Brings up an embedded PostgreSQL in the guardian: folder, cluster, server, database. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -14,26 +15,26 @@ import { clearEarlierPostmaster } from "./server/postmaster.ts";
 import { type Server, startServer } from "./server/server.ts";
 import type { Exit } from "./system/run.ts";
 
-/** The database that the scheduler finds in an embedded PostgreSQL. */
+/** The database that the scheduler uses. */
 const databaseName = "muster";
 
-/** A database that takes connections, and how to end it. */
+/** A database that accepts connections. */
 export interface Database {
   facts: ReadyFacts;
   exited: Promise<Exit>;
-  /** Stops the server and gives the data folder free. */
+  /** Stops the server and releases the data folder. */
   stop(): Promise<void>;
 }
 
-/** What {@link bringUp} needs to know besides the order. */
+/** What {@link bringUp} needs besides the order. */
 export interface BringUpContext {
   log: (line: string) => void;
   signal: AbortSignal;
 }
 
 /**
- * From an order to a database that takes connections. Whatever fails, nothing is left running and the folder
- * is not locked.
+ * Starts a database by an order, until it accepts connections. After a failure no process is left and the folder is
+ * not locked.
  *
  * @throws EmbeddedPostgresError of every code but those of the scheduler's side, or the signal's reason
  */
@@ -61,7 +62,7 @@ async function bringUpIn(
   try {
     const { hasCluster, leftovers } = await inspect(layout);
     for (const name of leftovers) {
-      // Retried: the initdb of a killed guardian may still be at work in there, and fails with its folder.
+      // Retried: the initdb of a killed guardian may still write into the folder, and fails once it is gone.
       log(`removing ${join(dataDir, name)}, which an interrupted initdb has left`);
       await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     }
@@ -116,7 +117,7 @@ function databaseOf(
   };
 }
 
-/** Asked at each start: a first start may have been interrupted just before. */
+/** Checked at each start: a first start may have been interrupted before it. */
 async function createDatabase(server: Server, password: string, passwordFile: string): Promise<void> {
   const client = new Client({
     host: "127.0.0.1",

@@ -1,8 +1,10 @@
-// Not the scheduler's clock: its timers let the process end, and a guardian whose scheduler was killed has
-// nothing but such a wait to keep it alive until the database has stopped.
+/**
+ * Timers of the guardian, which keep its process alive. The timers of the scheduler's clock do not, and a guardian whose
+ * scheduler was killed has only such a wait to stay alive until the database has stopped.
+ */
 import { setTimeout as timer } from "node:timers/promises";
 
-/** How often and for how long {@link pollFor} asks, in milliseconds. */
+/** Interval and bound of {@link pollFor}, in milliseconds. */
 export interface PollOptions {
   everyMs: number;
   withinMs: number;
@@ -10,8 +12,8 @@ export interface PollOptions {
 }
 
 /**
- * Asks until there is an answer, and resolves with it, or with undefined when none came in time. For what
- * cannot be waited for: the end of a process that is not our child, a lock's release.
+ * Calls `ask` until it has an answer, and resolves with it, or with undefined when none came in time. For events without
+ * a notification: the end of a process that is not a child, the release of a lock.
  *
  * @throws the signal's reason, when it is aborted in the meantime
  */

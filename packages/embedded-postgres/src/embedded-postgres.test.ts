@@ -183,7 +183,7 @@ describe("a database of the scheduler's own", () => {
     await second.stop();
   });
 
-  it("stops once, however often it is told, and leaves no process", async () => {
+  it("stops once, however often stop() is called, and leaves no process", async () => {
     const database = await start();
     const client = new Client({ connectionString: database.url });
     await client.connect();

@@ -1,3 +1,4 @@
+/** Starts an embedded PostgreSQL from the scheduler, through a guardian process. */
 import { type ChildProcess, fork } from "node:child_process";
 import { isAbsolute, parse } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,26 +9,26 @@ import { isFromGuardian, type ReadyFacts, type ToGuardian, toError } from "./mes
 import { FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS, stopPostmaster } from "./server/postmaster.ts";
 import type { Exit } from "./system/run.ts";
 
-/** How an embedded PostgreSQL is started. */
+/** Options of an embedded PostgreSQL. */
 export interface EmbeddedPostgresOptions {
   /** Where the data is kept from run to run, absolute. Created when missing; never emptied. */
   dataDir: string;
   /** The port to listen on, on 127.0.0.1 only. Default: a free one, another at each start. */
   port?: number;
-  /** Gets each line that PostgreSQL or its guardian says. */
+  /** Called with each log line of PostgreSQL and of its guardian. */
   log: (line: string) => void;
-  /** Ends the start; without effect on a database that has started. */
+  /** Cancels the start; without effect once the database has started. */
   signal?: AbortSignal;
   /**
-   * Where root keeps data and programs that the account of PostgreSQL cannot reach at their own place
-   * (below /root, for example). Default: `/var/lib/muster`.
+   * The folder for data and programs of root that PostgreSQL's account cannot reach at their own place (below /root, for
+   * example). Default: `/var/lib/muster`.
    */
   stateRoot?: string;
 }
 
-/** A PostgreSQL of the scheduler's own, with an empty or a kept database named `muster`. */
+/** A running PostgreSQL with a database named `muster`, empty or kept from an earlier run. */
 export interface EmbeddedPostgres {
-  /** For `pg`, with the password in it. */
+  /** Connection URL, with the password. */
   url: string;
   /** The data folder in use; see `stateRoot` for when it is not the wanted one. */
   dataDir: string;
@@ -36,12 +37,12 @@ export interface EmbeddedPostgres {
   version: string;
   /** The process id of PostgreSQL (the postmaster). */
   pid: number;
-  /** The process id of the guardian, which has to outlive the scheduler by a moment. */
+  /** The process id of the guardian, which ends shortly after the scheduler. */
   guardianPid: number;
   /**
-   * Settles when the database is gone, and never rejects: code 0 after `stop()`; how PostgreSQL ended when it
-   * did so by itself (code 0 as well, when somebody else told it to stop); how the guardian ended when that was
-   * killed, after which PostgreSQL has been told to stop as well, and `stop()` waits for it.
+   * Resolves when the database has ended, and never rejects: with code 0 after `stop()`; with the exit of PostgreSQL when
+   * it ended by itself (code 0 too, when another program stopped it); with the exit of the guardian when that was killed.
+   * PostgreSQL is then being stopped as well, and `stop()` waits for it.
    */
   exited: Promise<Exit>;
   /**
@@ -53,18 +54,17 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-/** A little longer than the guardian itself waits before it ends PostgreSQL by force. */
+/** Longer than the guardian waits before it ends PostgreSQL by force. */
 const GUARDIAN_STOP_MS = FAST_SHUTDOWN_MS + IMMEDIATE_SHUTDOWN_MS + 10_000;
 
-/** `exited` is not held up for longer by a PostgreSQL that outlives its guardian. */
+/** `exited` waits no longer than this for a PostgreSQL that outlives its guardian. */
 const LEFT_BEHIND_MS = 2_000;
 
 /**
- * Starts PostgreSQL on a data folder, in the care of a guardian process: the database stops when `stop()` is
- * called, and also when this process ends in any other way. A database that was left by killed processes is
- * stopped and recovered first.
+ * Starts PostgreSQL on a data folder, under a guardian process: the database stops when `stop()` is called, and also when
+ * this process ends in any other way. A database that killed processes left running is stopped and recovered first.
  *
- * @throws EmbeddedPostgresError; `code` says why, the message what to do
+ * @throws EmbeddedPostgresError; `code` is the cause, the message has the remedy
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   check(options);
@@ -104,42 +104,42 @@ function forkGuardian(options: EmbeddedPostgresOptions): ChildProcess {
     import.meta.url,
   );
   return fork(program, [], {
-    // A session of its own: a Ctrl-C in the terminal is for the scheduler, which drains before it stops us.
+    // A session of its own: a Ctrl-C in the terminal reaches only the scheduler, which drains before it stops PostgreSQL.
     detached: true,
     cwd: parse(options.dataDir).root,
-    // node:sqlite warns on Node 22. What else this process was started with is not meant for the guardian.
+    // node:sqlite warns on Node 22. Other options of this process are not passed on to the guardian.
     execArgv: ["--disable-warning=ExperimentalWarning"],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
 }
 
 interface GuardianEnd extends Exit {
-  /** The last lines of its standard error: why Node itself gave up, when it did. */
-  words: string;
+  /** The last lines of its standard error: they have the cause when Node itself failed. */
+  lastLines: string;
   /** Set when the process could not even be started. */
   error?: Error;
 }
 
-/** Settles when the process has ended and its last message was delivered. */
+/** Resolves when the process has ended and its last message was delivered. */
 function followGuardian(guardian: ChildProcess): Promise<GuardianEnd> {
-  const words: string[] = [];
+  const lines: string[] = [];
   if (guardian.stderr) {
     createInterface({ input: guardian.stderr }).on("line", (line) => {
-      words.push(line);
-      if (words.length > 20) words.shift();
+      lines.push(line);
+      if (lines.length > 20) lines.shift();
     });
   }
   return new Promise((resolve) => {
-    // Only "spawn failed" and "send failed" end up here; the second comes with "close".
+    // Only "spawn failed" and "send failed" are emitted here; the second comes with "close".
     guardian.on("error", (error) => {
-      if (guardian.pid === undefined) resolve({ code: null, signal: null, words: "", error });
+      if (guardian.pid === undefined) resolve({ code: null, signal: null, lastLines: "", error });
     });
-    guardian.once("close", (code, signal) => resolve({ code, signal, words: words.join(" | ") }));
+    guardian.once("close", (code, signal) => resolve({ code, signal, lastLines: lines.join(" | ") }));
   });
 }
 
-function tell(guardian: ChildProcess, message: ToGuardian): void {
-  // The guardian may have ended a moment ago; "close" tells that, and the error event is listened to.
+function send(guardian: ChildProcess, message: ToGuardian): void {
+  // The guardian may have just ended; "close" reports that, and the error event has a listener.
   if (guardian.connected) guardian.send(message);
 }
 
@@ -156,9 +156,9 @@ async function becomeReady(
     else if (message.type === "ready") outcome.resolve(message);
     else if (message.type === "failed") outcome.resolve(toError(message));
   });
-  const stop = () => tell(guardian, { type: "stop" });
+  const stop = () => send(guardian, { type: "stop" });
   signal?.addEventListener("abort", stop);
-  tell(guardian, {
+  send(guardian, {
     type: "start",
     dataDir: options.dataDir,
     port: options.port,
@@ -190,8 +190,8 @@ function guardianFailed(end: GuardianEnd): EmbeddedPostgresError {
     : `ended with ${end.code ?? end.signal}`;
   return new EmbeddedPostgresError(
     "GUARDIAN_FAILED",
-    `The guardian of PostgreSQL ${how} before the database was ready${end.words && ` (${end.words})`}. ` +
-      `Start again: a database that it may have left is recovered.`,
+    `The guardian of PostgreSQL ${how} before the database was ready${end.lastLines && ` (${end.lastLines})`}. ` +
+      `Start again: a database that it may have left running is recovered.`,
     end.error && { cause: end.error },
   );
 }
@@ -222,7 +222,7 @@ function handle(
   });
   let stopping: Promise<void> | undefined;
   const stop = async () => {
-    tell(guardian, { type: "stop" });
+    send(guardian, { type: "stop" });
     if (!(await settlesWithin(closed, GUARDIAN_STOP_MS))) {
       options.log(`the guardian of PostgreSQL (pid ${guardian.pid}) does not stop; ending it`);
       guardian.kill("SIGKILL");

@@ -1,13 +1,13 @@
 /**
- * Why an embedded PostgreSQL could not be started. The message of the error says what to do.
+ * Causes why an embedded PostgreSQL could not be started. The message of the error has the remedy.
  *
  * - `INVALID_OPTION`: an argument is out of its range.
  * - `UNSUPPORTED_PLATFORM`: there is no embedded PostgreSQL for this operating system or processor.
  * - `BINARIES_UNUSABLE`: the programs of PostgreSQL are missing, incomplete or do not run here.
- * - `NO_ACCOUNT`: root asked, and no other account is there, could be made or may be used.
- * - `FOLDER_UNREACHABLE`: the account that runs PostgreSQL cannot pass a parent of the data folder.
+ * - `NO_ACCOUNT`: the scheduler runs as root, and no other account exists, could be created or may be used.
+ * - `FOLDER_UNREACHABLE`: the account that runs PostgreSQL cannot enter a parent of the data folder.
  * - `FOLDER_UNUSABLE`: the data folder cannot be created, read or written.
- * - `DISK_FULL`: there is no room on the disk of the data folder.
+ * - `DISK_FULL`: the disk of the data folder is full.
  * - `FOREIGN_FILES`: the folder holds files that are not Muster's; nothing was touched.
  * - `WRONG_OWNER`: the data belongs to another user.
  * - `VERSION_MISMATCH`: the data is of another major version of PostgreSQL.
@@ -17,9 +17,9 @@
  * - `PORT_TAKEN`: another program listens on the port.
  * - `PASSWORD_REJECTED`: the password file does not hold the password of this data.
  * - `INIT_FAILED`: `initdb` failed.
- * - `START_FAILED`: PostgreSQL ended, or gave no sign of life, before it was ready.
- * - `GUARDIAN_FAILED`: the process that looks after PostgreSQL ended unexpectedly.
- * - `ABORTED`: the caller's signal ended the start.
+ * - `START_FAILED`: PostgreSQL ended, or did not become ready in time.
+ * - `GUARDIAN_FAILED`: the guardian process of PostgreSQL ended unexpectedly.
+ * - `ABORTED`: the caller's signal cancelled the start.
  */
 export const embeddedPostgresErrorCodes = [
   "INVALID_OPTION",
@@ -49,7 +49,7 @@ export type EmbeddedPostgresErrorCode = (typeof embeddedPostgresErrorCodes)[numb
 /** The only error that starting an embedded PostgreSQL rejects with. */
 export class EmbeddedPostgresError extends Error {
   override readonly name = "EmbeddedPostgresError";
-  /** Why, for programs. */
+  /** The cause, for programs. */
   readonly code: EmbeddedPostgresErrorCode;
 
   constructor(code: EmbeddedPostgresErrorCode, message: string, options?: ErrorOptions) {

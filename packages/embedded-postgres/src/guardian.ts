@@ -1,7 +1,7 @@
 /**
- * The program that looks after an embedded PostgreSQL, as a child process of the scheduler. It exists so that
- * the database stops cleanly however the scheduler ends: the kernel closes the channel between the two even
- * on SIGKILL, and that is the order to stop. It takes one `start` and one `stop` message.
+ * The guardian of an embedded PostgreSQL, a child process of the scheduler. It stops the database cleanly however the
+ * scheduler ends: the kernel closes the channel between the two even on SIGKILL, and a closed channel means stop. It
+ * handles one `start` and one `stop` message.
  */
 import { type BringUpContext, bringUp, type Database } from "./bring-up.ts";
 import { settlesWithin } from "./clock.ts";
@@ -15,13 +15,13 @@ const ending = new AbortController();
 let database: Database | undefined;
 let working: Promise<number> | undefined;
 
-// Whatever is created here is the data's owner's business alone, save where a mode says otherwise.
+// Files created here are accessible to their owner alone, except where a mode is given.
 process.umask(0o077);
 
-/** Resolves when the message is on its way, or there is nobody left to read it. */
+/** Resolves when the message is sent, or the channel is closed. */
 function report(message: FromGuardian): Promise<void> {
   return new Promise((resolve) => {
-    // A channel that breaks in this moment fires "disconnect", which ends the guardian in order.
+    // A channel that breaks now emits "disconnect", which stops the guardian in order.
     if (process.send && process.connected) process.send(message, () => resolve());
     else resolve();
   });
@@ -61,7 +61,7 @@ process.on("message", (message: unknown) => {
 });
 process.on("disconnect", () => ending.abort());
 
-/** A fault of the guardian itself must not leave the database behind. */
+/** A fault of the guardian itself must not leave the database running. */
 async function crash(error: unknown): Promise<void> {
   await report(failed(error));
   ending.abort();
@@ -71,8 +71,8 @@ async function crash(error: unknown): Promise<void> {
 }
 process.on("uncaughtException", (error) => void crash(error));
 
-// It has a session of its own, so that Ctrl-C reaches the scheduler alone; whoever signals it all the same
-// (a service manager that signals all processes) has told the scheduler, too, which still needs its database.
+// The guardian has a session of its own, so that Ctrl-C reaches the scheduler alone. A service manager that signals all
+// processes signals the scheduler too, which still needs its database: so signals are ignored.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
     void report({ type: "log", line: `the guardian ignores ${signal}: it stops with its scheduler` });
@@ -80,6 +80,6 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 }
 
 if (!process.send) {
-  process.stderr.write("This program is started by Muster's scheduler, which tells it what to do.\n");
+  process.stderr.write("This program is started by Muster's scheduler; do not run it by hand.\n");
   process.exitCode = 2;
 }

@@ -1,3 +1,4 @@
+/** Messages between the scheduler and the guardian of its PostgreSQL. */
 import {
   EmbeddedPostgresError,
   type EmbeddedPostgresErrorCode,
@@ -5,7 +6,7 @@ import {
 } from "./errors.ts";
 import type { Exit } from "./system/run.ts";
 
-/** The order that a guardian works on; it takes one in its life. */
+/** The order to start a database; a guardian handles one. */
 export interface StartOrder {
   type: "start";
   /** The wanted data folder, absolute. */
@@ -14,17 +15,17 @@ export interface StartOrder {
   port?: number | undefined;
   /** The process that uses the database. */
   schedulerPid: number;
-  /** Where root keeps what cannot stay where it was wanted. */
+  /** The folder for data of root that cannot be at the wanted place. */
   stateRoot: string;
 }
 
-/** What the scheduler tells its guardian. A closed channel means stop, too. */
+/** A message to the guardian. A closed channel means stop, too. */
 export type ToGuardian = StartOrder | { type: "stop" };
 
-/** A database that takes connections. */
+/** The database accepts connections. */
 export interface ReadyFacts {
   url: string;
-  /** The folder in use, which differs from the wanted one when that is out of the account's reach. */
+  /** The folder in use, which differs from the wanted one when the account cannot reach that. */
   dataDir: string;
   port: number;
   version: string;
@@ -32,7 +33,7 @@ export interface ReadyFacts {
   pid: number;
 }
 
-/** What a guardian tells its scheduler. */
+/** A message from the guardian. */
 export type FromGuardian =
   | { type: "log"; line: string }
   | ({ type: "ready" } & ReadyFacts)
@@ -40,8 +41,8 @@ export type FromGuardian =
   | ({ type: "exited" } & Exit);
 
 /**
- * Tells the channel's messages from others: another library in the parent may send its own.
- * Both ends are the same release, so that the type alone decides.
+ * True for a message of this channel; another library in the parent may send its own. Both ends are the same release, so
+ * the type alone decides.
  */
 export function isToGuardian(value: unknown): value is ToGuardian {
   return hasType(value) && (value.type === "start" || value.type === "stop");
@@ -57,7 +58,7 @@ function hasType(value: unknown): value is { type: unknown } {
   return typeof value === "object" && value !== null && "type" in value;
 }
 
-/** An error as a message. What is not an `EmbeddedPostgresError` is a fault of the guardian itself. */
+/** An error as a message. An error of another class is a fault of the guardian itself. */
 export function failed(error: unknown): FromGuardian {
   if (error instanceof EmbeddedPostgresError)
     return { type: "failed", code: error.code, message: error.message };

@@ -1,25 +1,26 @@
+/** Recognises a full disk behind the failure of a start. */
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EmbeddedPostgresError, type EmbeddedPostgresErrorCode, messageOf } from "../errors.ts";
 
-/** As the system, SQLite (which locks the folder) and PostgreSQL say it. */
+/** Messages of the system, of SQLite (which locks the folder) and of PostgreSQL. */
 const NO_SPACE = /No space left on device|Disk quota exceeded|ENOSPC|EDQUOT|database or disk is full/i;
 
-/** With less, nothing can be started, however the failure is worded. */
+/** With less free space no start succeeds, whatever its message is. */
 const NONE_BYTES = 1024 ** 2;
 
-/** Failures that a full disk may be behind without being named. */
+/** Failures that a full disk may cause without naming it. */
 const MAY_BE_SPACE: readonly EmbeddedPostgresErrorCode[] = ["FOLDER_UNUSABLE", "INIT_FAILED", "START_FAILED"];
 
-/** What a new cluster takes, about. */
+/** The size of a new cluster, about. */
 const NEW_CLUSTER_MB = 60;
 
-/** True for an error that says that nothing more fits. */
+/** True for an error whose message names a full disk. */
 export function saysFull(error: unknown): boolean {
   return NO_SPACE.test(messageOf(error));
 }
 
-/** The error of a start that failed, told as a full disk when it is one. */
+/** The error of a failed start, as `DISK_FULL` when the disk is full. */
 export async function withDiskSpace(error: unknown, dataDir: string): Promise<unknown> {
   const free = await freeBytes(dataDir);
   const message = messageOf(error);
@@ -34,14 +35,14 @@ export async function withDiskSpace(error: unknown, dataDir: string): Promise<un
   );
 }
 
-/** Of the folder's file system, or of the nearest parent that is there; undefined when it cannot be asked. */
+/** Free bytes of the folder's file system, or of that of its nearest existing parent; undefined when unknown. */
 async function freeBytes(folder: string): Promise<number | undefined> {
   for (let at = folder; ; at = dirname(at)) {
     try {
       const { bavail, bsize } = await statfs(at);
       return bavail * bsize;
     } catch {
-      // It is not there yet.
+      // The folder does not exist yet.
       if (dirname(at) === at) return undefined;
     }
   }

@@ -1,3 +1,4 @@
+/** The files of a data folder, and the checks that it belongs to Muster. */
 import type { Stats } from "node:fs";
 import { statSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
@@ -5,7 +6,7 @@ import { dirname, join } from "node:path";
 import { EmbeddedPostgresError, messageOf, systemErrorCode } from "../errors.ts";
 import { saysFull } from "./disk-space.ts";
 
-/** Where everything is inside a data folder. */
+/** The paths inside a data folder. */
 export interface Layout {
   dataDir: string;
   /** PostgreSQL's own folder. It appears whole, by a rename, when initdb has succeeded. */
@@ -14,7 +15,7 @@ export interface Layout {
   password: string;
   /** Locked by the guardian for as long as it lives. */
   lock: string;
-  /** Who holds the lock, for the message to whoever wants it too. */
+  /** The holder of the lock, for the message of the next start. */
   holder: string;
 }
 
@@ -29,7 +30,7 @@ export function layoutOf(dataDir: string): Layout {
   };
 }
 
-/** The prefix of the folders in which initdb works; one that is found at a start is of an interrupted initdb. */
+/** The prefix of the folders in which initdb works; one that exists at a start is of an interrupted initdb. */
 export const initPrefix = "init-";
 
 /** The file in such a folder that gives initdb the password. */
@@ -38,14 +39,14 @@ export const initPasswordFile = "password";
 const ours =
   /^(cluster|password|password\.new|lock|lock-journal|holder\.json|holder\.json\.new|init-[0-9a-f]{12})$/;
 
-/** What an empty folder may hold: a fresh volume has the first, version control and desktops the others. */
+/** Files that an empty folder may hold: a fresh volume has the first, version control and desktops the others. */
 const harmless = new Set(["lost+found", ".gitignore", ".gitkeep", ".DS_Store"]);
 
-/** Everything that PostgreSQL 14 to 18 puts at the top of a cluster. */
+/** Every file and folder that PostgreSQL 14 to 18 creates at the top of a cluster. */
 const clusterEntry =
   /^(PG_VERSION|base|global|pg_[a-z_]+|pg_(hba|ident)\.conf|postgresql(\.auto)?\.conf(\.tmp)?|postmaster\.(pid|opts)|current_logfiles|backup_(label|manifest)(\.old)?|tablespace_map(\.old)?)$/;
 
-/** What a data folder holds. */
+/** The contents of a data folder. */
 export interface Contents {
   /** True when there is a cluster to start. */
   hasCluster: boolean;
@@ -54,7 +55,7 @@ export interface Contents {
 }
 
 /**
- * Looks at a data folder, and changes nothing.
+ * Reads the contents of a data folder, and changes nothing.
  *
  * @throws EmbeddedPostgresError `FOREIGN_FILES`, `DAMAGED_CLUSTER`, or `FOLDER_UNUSABLE` when it cannot be read
  */
@@ -165,8 +166,8 @@ export async function statOf(path: string): Promise<Stats | undefined> {
 }
 
 /**
- * Creates a folder with its missing parents. Those that root creates are open to everyone's passage, whatever
- * the umask: another account has to get through.
+ * Creates a folder with its missing parents. Every account may enter those that root creates, whatever the umask:
+ * PostgreSQL's account has to pass them.
  */
 export async function makeFolders(folder: string): Promise<void> {
   if (await statOf(folder)) return;

@@ -1,3 +1,4 @@
+/** Locks a data folder for one guardian, and waits for the guardian of an ended scheduler. */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { pollFor } from "../clock.ts";
@@ -5,12 +6,12 @@ import { EmbeddedPostgresError, systemErrorCode } from "../errors.ts";
 import { describeProcess } from "../system/processes.ts";
 import { type Layout, unusable } from "./layout.ts";
 
-/** The right to use a data folder. It ends with the process that has it, however that ends. */
+/** The lock of a data folder. The kernel releases it when its process ends, however that ends. */
 export interface FolderLock {
   release(): void;
 }
 
-/** Who has the lock: a guardian, and the scheduler that it works for. */
+/** The holder of the lock: a guardian, and its scheduler. */
 interface Holder {
   guardianPid: number;
   schedulerPid: number;
@@ -23,17 +24,17 @@ interface Holder {
  */
 const PREVIOUS_GUARDIAN_MS = 50_000;
 
-/** Between taking the lock and saying who has it lie a few milliseconds; a holder unknown for longer is foreign. */
+/** Between taking the lock and writing its holder pass a few milliseconds; a holder unknown for longer is foreign. */
 const UNKNOWN_HOLDER_MS = 3_000;
 
 /**
- * Locks the data folder for the guardian of `schedulerPid`. Waits when the present holder's scheduler has
- * ended, since that holder is on its way out.
+ * Locks the data folder for the guardian of `schedulerPid`. Waits when the scheduler of the present holder has ended,
+ * since that holder is stopping.
  *
- * Node has no `flock`. SQLite's lock on an empty file is the one lock of the standard library that the kernel
- * drops with its holder; nothing is ever written to the file.
+ * Node has no `flock`. SQLite's lock on an empty file is the only lock of the standard library that the kernel releases
+ * with its holder; nothing is ever written to the file.
  *
- * @throws EmbeddedPostgresError `ALREADY_RUNNING`, or `FOLDER_UNUSABLE` when the file cannot be made
+ * @throws EmbeddedPostgresError `ALREADY_RUNNING`, or `FOLDER_UNUSABLE` when the file cannot be created
  */
 export async function lockFolder(
   layout: Layout,
@@ -106,12 +107,12 @@ async function writeHolder(layout: Layout, schedulerPid: number): Promise<void> 
     schedulerPid,
     schedulerStarted: scheduler?.started ?? "",
   };
-  // By a rename, so that nobody reads half of it.
+  // By a rename, so that no reader gets a part of it.
   await writeFile(`${layout.holder}.new`, `${JSON.stringify(holder)}\n`);
   await rename(`${layout.holder}.new`, layout.holder);
 }
 
-/** The holder by the file, unless that is of an earlier one: the file outlives whoever wrote it. */
+/** The holder from the file, unless the file is of an earlier holder: it outlives its writer. */
 async function livingHolder(layout: Layout): Promise<Holder | undefined> {
   let text: string;
   try {
@@ -129,7 +130,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // A file that somebody has edited tells as little as a missing one, which the caller reports.
+    // An edited file is treated as a missing one, which the caller reports.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }

@@ -1,3 +1,4 @@
+/** The password of a data folder: read, or created. */
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -7,11 +8,11 @@ import { type Layout, unusable } from "./layout.ts";
 /** A data folder's password. */
 export interface Password {
   value: string;
-  /** True when there was none, so that an existing cluster does not know it. */
+  /** True when it was created now, so that an existing cluster has another one. */
   isNew: boolean;
 }
 
-/** Reads the password of a data folder, or makes one of 192 random bits, mode 0600 and safely on the disk. */
+/** Reads the password of a data folder, or creates one of 192 random bits, mode 0600 and synced to the disk. */
 export async function readOrMakePassword(layout: Layout): Promise<Password> {
   try {
     const value = (await readFile(layout.password, "utf8")).trim();

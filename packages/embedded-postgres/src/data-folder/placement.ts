@@ -1,3 +1,4 @@
+/** Chooses the data folder, and the account that PostgreSQL runs as. */
 import { createHash } from "node:crypto";
 import { chmod, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -6,18 +7,18 @@ import { postgresAccount } from "../system/account.ts";
 import { type Account, run } from "../system/run.ts";
 import { inspect, layoutOf, makeFolders, statOf, unusable } from "./layout.ts";
 
-/** Where the data really is, and whom PostgreSQL runs as. */
+/** The data folder in use, and the account that PostgreSQL runs as. */
 export interface Placement {
   dataDir: string;
-  /** Undefined: as ourselves. */
+  /** Undefined: the account of this process. */
   account: Account | undefined;
 }
 
-/** What {@link place} needs to know. */
+/** What {@link place} needs. */
 export interface PlacementRequest {
   /** The wanted data folder, absolute. */
   wanted: string;
-  /** Where root keeps data that the account cannot reach at the wanted place. */
+  /** The folder for data of root that the account cannot reach at the wanted place. */
   stateRoot: string;
   log: (line: string) => void;
   signal: AbortSignal;
@@ -26,10 +27,10 @@ export interface PlacementRequest {
 /**
  * Chooses and creates the data folder.
  *
- * An ordinary user gets the wanted one. Root cannot run PostgreSQL, and the account that can often cannot
- * pass /root, where a checkout is likely to be: the data is then kept below `stateRoot`, under a name made of
- * the wanted path, so that every start finds it again. Data that exists already decides: it is used where it
- * is and as its owner, or the start fails, but never does a second, empty database appear beside it.
+ * An ordinary user gets the wanted folder. Root cannot run PostgreSQL, and the account that can often cannot enter /root,
+ * where a checkout is likely to be: then the data is kept below `stateRoot`, under a name derived from the wanted path, so
+ * that every start finds it again. Existing data has priority: it is used at its place and as its owner, or the start
+ * fails. A second, empty database is never created beside it.
  *
  * @throws EmbeddedPostgresError `FOLDER_UNREACHABLE`, `FOLDER_UNUSABLE`, `WRONG_OWNER`, `NO_ACCOUNT`
  */
@@ -83,7 +84,7 @@ async function resolved(path: string): Promise<string> {
   }
 }
 
-/** A name that people recognise, and that no two folders share. */
+/** A readable name that no two folders share. */
 function nameFor(path: string): string {
   const readable = path
     .replace(/[^A-Za-z0-9]+/g, "-")
@@ -111,7 +112,7 @@ async function refuseOthersCluster(dataDir: string, signal: AbortSignal): Promis
   );
 }
 
-/** The folders from the root to the data folder that are there already, save the data folder when it is ours. */
+/** The existing folders from the root to the data folder, without the data folder when it belongs to this user. */
 async function existingPath(dataDir: string): Promise<string[]> {
   const path: string[] = [];
   for (let folder = dirname(dataDir); ; folder = dirname(folder)) {
@@ -123,7 +124,7 @@ async function existingPath(dataDir: string): Promise<string[]> {
   return path;
 }
 
-/** Asked of the system in the account's name, since modes are not all that decides (ACLs, mounts). */
+/** Tested as the account, since modes alone do not decide (ACLs, mounts). */
 async function firstUnreachable(
   folders: string[],
   account: Account,
@@ -140,7 +141,7 @@ async function firstUnreachable(
   throw new Error(`Cannot find out which folders the user ${account.name} may enter: ${output}`);
 }
 
-/** Creates the data folder; one that root has is opened for passage, once it is certain that it is Muster's. */
+/** Creates the data folder; every account may enter one of root, once it is certain that it is Muster's. */
 async function makeFolder(dataDir: string): Promise<void> {
   await inspect(layoutOf(dataDir));
   await makeFolders(dataDir);

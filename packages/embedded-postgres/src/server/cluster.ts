@@ -1,3 +1,4 @@
+/** Creates a cluster with initdb, and resets a lost password. */
 import { randomBytes } from "node:crypto";
 import { chown, mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +11,7 @@ import type { Binaries } from "./binaries.ts";
 /** The only role of an embedded PostgreSQL, its superuser. */
 export const roleName = "muster";
 
-/** What both functions here work on. */
+/** What both functions need. */
 export interface ClusterRequest {
   layout: Layout;
   binaries: Binaries;
@@ -20,16 +21,16 @@ export interface ClusterRequest {
   signal: AbortSignal;
 }
 
-/** initdb takes 0.6 s on a fast disk; this is for the slowest. */
+/** initdb takes 0.6 s on a fast disk; this bound is for the slowest. */
 const INITDB_MS = 180_000;
 
 /**
- * Creates the cluster. initdb works in a folder of its own, which takes the cluster's name when it is
- * complete: an interrupted initdb can therefore not be mistaken for a cluster, nor one that still runs after
- * its guardian was killed get in the way of the next.
+ * Creates the cluster. initdb works in a folder of its own, which is renamed to the cluster's name when it is complete: so
+ * an interrupted initdb is never mistaken for a cluster, and one that still runs after its guardian was killed does not
+ * disturb the next.
  *
- * UTF8 and PostgreSQL's own C.UTF-8, so that order and case are the same on every machine, whatever its libc
- * and ICU.
+ * The encoding is UTF8 and the locale PostgreSQL's own C.UTF-8, so that order and case are the same on every machine,
+ * whatever its libc and ICU.
  *
  * @throws EmbeddedPostgresError `INIT_FAILED`, `FOLDER_UNUSABLE`
  */
@@ -58,7 +59,7 @@ export async function createCluster(request: ClusterRequest): Promise<void> {
     ];
     const result = await run(binaries.initdb, flags, { account, timeoutMs: INITDB_MS, signal });
     if (result.code !== 0) throw initFailed(layout, result);
-    // An empty folder of that name is all that can be in the way: `inspect` has looked.
+    // Only an empty folder can have that name: `inspect` has checked it.
     if (await statOf(layout.cluster)) await rmdir(layout.cluster);
     await rename(fresh, layout.cluster);
     await syncFolder(layout.dataDir);
@@ -80,8 +81,8 @@ function initFailed(layout: Layout, result: RunResult): EmbeddedPostgresError {
 }
 
 /**
- * Gives the role a new password in PostgreSQL's single-user mode, which asks for none: for a data folder
- * whose password file is lost. Whoever may do this owns the data anyway.
+ * Sets a new password of the role in PostgreSQL's single-user mode, which needs none, for a data folder whose password
+ * file is lost. Only the owner of the data can do this.
  *
  * @throws EmbeddedPostgresError `START_FAILED`
  */
@@ -94,7 +95,7 @@ export async function resetPassword(request: ClusterRequest): Promise<void> {
     timeoutMs: INITDB_MS,
     signal,
   });
-  // In this mode a failed statement does not show in the exit code.
+  // In this mode the exit code does not show a failed statement.
   if (result.code === 0 && !/^(.* )?(ERROR|FATAL|PANIC): /m.test(result.output)) return;
   // The next start must try again.
   await rm(layout.password, { force: true });

@@ -1,20 +1,20 @@
+/** Finds and stops a PostgreSQL that an earlier, killed guardian left running. */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pollFor } from "../clock.ts";
 import { EmbeddedPostgresError, systemErrorCode } from "../errors.ts";
 import { describeProcess, servesCluster } from "../system/processes.ts";
 
-/** A fast shutdown writes a checkpoint: seconds, on a slow disk with much to write. */
+/** A fast shutdown writes a checkpoint, which takes seconds on a slow disk. */
 export const FAST_SHUTDOWN_MS = 30_000;
 
 /** An immediate shutdown writes nothing. */
 export const IMMEDIATE_SHUTDOWN_MS = 10_000;
 
 /**
- * Makes sure that no earlier PostgreSQL works in the folder: one that was left running because its guardian
- * was killed is stopped, a pid file left by one that has ended is removed when PostgreSQL itself would not
- * (the pid is another program's by now, or the file is empty). The caller holds the folder's lock, so nobody
- * who uses such a PostgreSQL is left.
+ * Ensures that no earlier PostgreSQL works in the folder. One that was left running because its guardian was killed is
+ * stopped. A pid file of one that has ended is removed where PostgreSQL itself would not (the pid is now of another
+ * program, or the file is empty). The caller holds the folder's lock, so no scheduler uses such a PostgreSQL.
  *
  * @throws EmbeddedPostgresError `ORPHAN_SURVIVES`
  */
@@ -40,7 +40,7 @@ async function readPostmasterPid(cluster: string): Promise<number | "unreadable"
     return pid > 0 ? pid : undefined;
   };
   try {
-    // A server that starts this instant creates the file and fills it a moment later.
+    // A server that is just starting creates the file and fills it a moment later.
     return (await pollFor(read, { everyMs: 50, withinMs: 500 })) ?? "unreadable";
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
@@ -49,8 +49,8 @@ async function readPostmasterPid(cluster: string): Promise<number | "unreadable"
 }
 
 /**
- * Stops a PostgreSQL that is not our child: a fast shutdown, then an immediate one, after which the next
- * start recovers from the log.
+ * Stops a PostgreSQL that is not a child process: a fast shutdown, then an immediate one, after which the next start
+ * recovers from the write-ahead log.
  *
  * @throws EmbeddedPostgresError `ORPHAN_SURVIVES`
  */
@@ -76,7 +76,7 @@ function signalProcess(pid: number, name: "SIGINT" | "SIGQUIT"): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    // It ended in between, which is what was wanted.
+    // It has ended in between, as wanted.
     if (systemErrorCode(error) !== "ESRCH") throw error;
   }
 }

@@ -1,3 +1,4 @@
+/** Starts and stops the PostgreSQL server. */
 import type { ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
 import { pollFor, settlesWithin } from "../clock.ts";
@@ -6,7 +7,7 @@ import { type Account, type Exit, follow, start } from "../system/run.ts";
 import type { Binaries } from "./binaries.ts";
 import { clearEarlierPostmaster, FAST_SHUTDOWN_MS, IMMEDIATE_SHUTDOWN_MS } from "./postmaster.ts";
 
-/** What {@link startServer} needs to know. */
+/** What {@link startServer} needs. */
 export interface ServerRequest {
   binaries: Binaries;
   account: Account | undefined;
@@ -19,7 +20,7 @@ export interface ServerRequest {
   signal: AbortSignal;
 }
 
-/** A PostgreSQL that takes connections. */
+/** A PostgreSQL that accepts connections. */
 export interface Server {
   pid: number;
   port: number;
@@ -28,15 +29,15 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** Everything here is said on the command line, so that a changed postgresql.conf cannot undo it. */
+/** Settings given on the command line, so that a changed postgresql.conf does not override them. */
 const settings = [
-  // Nobody but this machine's processes, and of these only who has the password.
+  // Only processes of this machine connect, and only with the password.
   "listen_addresses=127.0.0.1",
   "unix_socket_directories=",
   "password_encryption=scram-sha-256",
-  // A scheduler keeps up to 28; others of the machine may share this database.
+  // A scheduler opens up to 28 connections; other schedulers of the machine may share this database.
   "max_connections=200",
-  // Nothing replicates from here; its launcher would only wait, and report its end as a failure.
+  // Nothing is replicated, and the launcher would report its own end as a failure.
   "max_logical_replication_workers=0",
   // A task that was acknowledged survives a loss of power.
   "fsync=on",
@@ -45,12 +46,12 @@ const settings = [
   "autovacuum=on",
   "timezone=UTC",
   "log_timezone=UTC",
-  // The messages are read here, and are only in this language the ones that are expected.
+  // This package parses the messages, which are the expected ones in this language alone.
   "lc_messages=C",
   "log_destination=stderr",
   "logging_collector=off",
   "log_min_messages=warning",
-  // Statements hold payloads, and the scheduler logs what fails.
+  // Statements hold payloads, and the scheduler logs failed ones itself.
   "log_min_error_statement=panic",
   "log_checkpoints=off",
   "log_line_prefix=[%p] ",
@@ -59,15 +60,15 @@ const settings = [
 /** Recovery after a crash replays up to 1 GB of log: a minute on a slow disk. */
 const START_MS = 180_000;
 
-/** Nobody meets a port that is taken in between this often by chance. */
+/** After this many ports that were taken in between, it is not by chance. */
 const PORT_ATTEMPTS = 5;
 
-/** The children of a killed postmaster see within a second that it has gone; a long query may see it later. */
+/** The children of a killed postmaster end within a second; one with a long query may end later. */
 const CHILDREN_MS = 15_000;
 
 /**
- * Starts the server, again where that helps: on another port when somebody took the free one in between; when
- * a server whose guardian was killed showed itself only now; when the children of a killed one are still there.
+ * Starts the server, and tries again where that helps: on another port when another program took the free one in between;
+ * when a server whose guardian was killed appeared only now; when children of a killed one still run.
  *
  * @throws EmbeddedPostgresError `PORT_TAKEN`, `START_FAILED`, `ORPHAN_SURVIVES`
  */
@@ -92,7 +93,7 @@ export async function startServer(request: ServerRequest): Promise<Server> {
   return server;
 }
 
-/** A start that failed: for which reason, and what the server said. */
+/** A failed start: its cause, and the server's log. */
 interface Failure {
   reason: "port" | "earlier-server" | "other";
   lines: string[];
@@ -151,7 +152,7 @@ async function stopChild(child: ChildProcess, exited: Promise<Exit>): Promise<vo
   await exited;
 }
 
-/** A port that is free now; the system hands out others for a while before it repeats one. */
+/** A port that is free now; the system assigns many others before it repeats one. */
 async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -179,7 +180,7 @@ function portTaken(port: number, request: ServerRequest): EmbeddedPostgresError 
 function startFailed(request: ServerRequest, failure: Failure | undefined): EmbeddedPostgresError {
   return new EmbeddedPostgresError(
     "START_FAILED",
-    `PostgreSQL did not start on ${request.cluster}: ${failure?.lines.slice(-8).join(" | ") || "it said nothing"}. ` +
+    `PostgreSQL did not start on ${request.cluster}: ${failure?.lines.slice(-8).join(" | ") || "it logged nothing"}. ` +
       `The data is left as it is.`,
   );
 }

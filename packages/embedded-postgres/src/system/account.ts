@@ -1,12 +1,13 @@
+/** The account that runs PostgreSQL when the scheduler runs as root. */
 import { EmbeddedPostgresError, messageOf } from "../errors.ts";
 import { type Account, run } from "./run.ts";
 
-/** macOS brings such a user under its second name. */
+/** Names of the account; macOS has a user `_postgres` of its own. */
 const names = process.platform === "darwin" ? ["_postgres", "postgres"] : ["postgres"];
 
 /**
- * The account that PostgreSQL runs as when the scheduler runs as root: the user `postgres`, made when missing
- * as a system user who cannot log in. initdb needs a user with a name; a bare number does not do.
+ * The account that PostgreSQL runs as when the scheduler runs as root: the user `postgres`, created when
+ * missing as a system user without a login. initdb needs a user with a name; a number alone is not enough.
  *
  * @throws EmbeddedPostgresError `NO_ACCOUNT`
  */
@@ -17,7 +18,7 @@ export async function postgresAccount(log: (line: string) => void, signal: Abort
   for (const [command, args] of creators) {
     try {
       const { code, output } = await run(command, args, { timeoutMs: 30_000, signal });
-      // Whatever the tool says: another scheduler may have made the user a moment before.
+      // Whatever the exit code is: another scheduler may have created the user a moment before.
       const made = await findAccount(signal);
       if (made) {
         log("created the system user postgres: PostgreSQL refuses to run as root");
@@ -39,7 +40,7 @@ export async function postgresAccount(log: (line: string) => void, signal: Abort
 
 const home = "/var/lib/postgresql";
 
-/** The ways to make the user: with a group of its own, with the group that is there already, on BusyBox. */
+/** Commands that create the user: with a group of its own, with the existing group, on BusyBox. */
 const creators: [string, string[]][] = [
   [
     "useradd",
@@ -71,7 +72,7 @@ async function findAccount(signal: AbortSignal): Promise<Account | undefined> {
   return undefined;
 }
 
-/** Undefined for a user that is not there, which `id` reports by its exit code. */
+/** Undefined for a missing user, which `id` reports by its exit code. */
 async function idOf(flag: "-u" | "-g", name: string, signal: AbortSignal): Promise<number | undefined> {
   const { code, output } = await run("id", [flag, name], { timeoutMs: 30_000, signal });
   const id = Number.parseInt(output, 10);

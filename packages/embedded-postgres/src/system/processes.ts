@@ -1,3 +1,4 @@
+/** Reads facts of processes that are not children. */
 import { readFile, stat } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
 import { run } from "./run.ts";
@@ -6,11 +7,11 @@ import { run } from "./run.ts";
 export interface ProcessFacts {
   /** The name of its program. */
   program: string;
-  /** When it started, in the system's own form: with the pid it tells a process from a later one. */
+  /** Its start time, in the system's own form: with the pid it identifies the process. */
   started: string;
 }
 
-/** The facts of a process, or undefined when it has ended; one that only waits to be reaped has ended. */
+/** The facts of a process, or undefined when it has ended; a zombie has ended. */
 export async function describeProcess(pid: number): Promise<ProcessFacts | undefined> {
   if (process.platform !== "linux") return describeByPs(pid);
   let line: string;
@@ -45,11 +46,11 @@ export async function servesCluster(pid: number, cluster: string): Promise<boole
     return output.includes(cluster);
   }
   try {
-    // A server makes the data folder its own; comparing inodes holds for a renamed folder as well.
+    // The working directory of a server is its data folder; comparing inodes covers a renamed folder too.
     const [own, wanted] = await Promise.all([stat(`/proc/${pid}/cwd`), stat(cluster)]);
     return own.dev === wanted.dev && own.ino === wanted.ino;
   } catch (error) {
-    // EACCES: another user's process. A server of this folder runs as its owner, who may look.
+    // EACCES: another user's process. A server of this folder runs as its owner, whose processes are readable.
     if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? "")) return false;
     throw error;
   }

@@ -1,8 +1,9 @@
+/** Runs programs of PostgreSQL in a fixed environment, as another account where needed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { EmbeddedPostgresError, messageOf, systemErrorCode } from "../errors.ts";
 
-/** A user of this machine that root lends its rights away to. */
+/** A user of this machine that root runs programs as. */
 export interface Account {
   name: string;
   uid: number;
@@ -15,9 +16,9 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-/** What {@link run} needs to know besides the command. */
+/** What {@link run} needs besides the command. */
 export interface RunOptions {
-  /** Whom to run as; undefined: as ourselves. */
+  /** The account to run as; undefined: that of this process. */
   account?: Account | undefined;
   /** Written to the program's standard input, which is then closed. */
   input?: string;
@@ -34,7 +35,7 @@ export interface RunResult extends Exit {
 }
 
 /**
- * PostgreSQL reads PG*, LC_* and TZ from its environment; a fixed one makes its messages (which we read) and
+ * PostgreSQL reads PG*, LC_* and TZ from its environment. A fixed environment makes its messages, which are parsed, and
  * its defaults the same on every machine, and keeps the scheduler's secrets out of another user's process.
  */
 const environment = {
@@ -44,9 +45,9 @@ const environment = {
 };
 
 /**
- * Starts a program in the fixed environment, with `/` as its folder: the account may not be allowed into ours.
+ * Starts a program in the fixed environment, with `/` as its working directory: the account may have no access to that of this process.
  *
- * @throws EmbeddedPostgresError `NO_ACCOUNT` when the system does not let us run as the account, and the
+ * @throws EmbeddedPostgresError `NO_ACCOUNT` when the system does not allow to run as the account, and the
  * system's own error when the program cannot be started
  */
 export async function start(
@@ -91,8 +92,8 @@ export function follow(child: ChildProcess, onLine: (line: string) => void): Pro
 }
 
 /**
- * Runs a program to its end. An abort or the timeout ends it with SIGTERM, which PostgreSQL's tools clean up
- * on; the promise settles when it has really gone.
+ * Runs a program to its end. An abort or the timeout ends it with SIGTERM, on which PostgreSQL's tools clean up; the
+ * promise settles when the process has ended.
  *
  * @throws what {@link start} throws; the signal's reason when it was aborted; START_FAILED on the timeout
  */
@@ -104,7 +105,7 @@ export async function run(command: string, args: string[], options: RunOptions):
   const end = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   const kill = () => child.kill("SIGTERM");
   end.addEventListener("abort", kill);
-  // A program that ends without reading its input is judged by its exit code, not by the broken pipe.
+  // For a program that ends without reading its input, the exit code decides, not the broken pipe.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(options.input);
   const exit = await follow(child, (line) => {
@@ -116,7 +117,7 @@ export async function run(command: string, args: string[], options: RunOptions):
   if (timeout.aborted && exit.code !== 0) {
     throw new EmbeddedPostgresError(
       "START_FAILED",
-      `${command} did not end within ${options.timeoutMs / 1000} s and was stopped. Its last words: ` +
+      `${command} did not end within ${options.timeoutMs / 1000} s and was stopped. Its last lines: ` +
         `${lines.slice(-3).join(" | ") || "none"}. See whether the disk is slow or full, then start again.`,
     );
   }

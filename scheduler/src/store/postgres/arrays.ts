@@ -1,7 +1,7 @@
 /**
- * Arrays as statement parameters, in PostgreSQL's binary format: text arrays cost quoting on one side and
- * parsing on the other, and double the size of every byte string. A column without a single value is null,
- * which `unnest` beside longer arrays spreads as nulls.
+ * Encodes statement parameters: arrays in PostgreSQL's binary format, and JSON. Text arrays cost quoting on one side and
+ * parsing on the other, and double the size of every byte string. An array with nulls alone is sent as null, which
+ * `unnest` beside longer arrays extends with nulls.
  */
 
 type Values<T> = readonly (T | null | undefined)[];
@@ -70,7 +70,7 @@ function fixed<T>(
   return varying(oid, values, () => width, write);
 }
 
-// Loops count: with iterators, an eighth of all that a scheduler allocated in a drain was their results.
+// Index loops on purpose: with iterators, their result objects were an eighth of what a scheduler allocated under load.
 function varying<T>(
   oid: number,
   values: Values<T>,
@@ -113,4 +113,9 @@ function empty(oid: number): Buffer {
   const buffer = Buffer.alloc(12);
   buffer.writeInt32BE(oid, 8);
   return buffer;
+}
+
+/** JSON text of a value for a jsonb parameter, or null. */
+export function jsonParam(value: unknown): string | null {
+  return value === undefined || value === null ? null : JSON.stringify(value);
 }

@@ -1,17 +1,17 @@
 import pg from "pg";
 import type { DatabaseAddress } from "./database-url.ts";
 
-/** SCRAM bound to the TLS channel: who sits between client and server cannot pass it on. */
+/** SCRAM bound to the TLS channel: a proxy between client and server cannot relay it. */
 const BOUND = "SCRAM-SHA-256-PLUS";
 
-/** The kind of connection that a URL asks for. */
+/** The class of connection that a URL needs. */
 export function clientOf({ channelBinding }: Pick<DatabaseAddress, "channelBinding">): typeof pg.Client {
   return channelBinding === "require" ? BoundClient : pg.Client;
 }
 
 /**
- * Logs in with SCRAM that is bound to the TLS channel, or not at all. The driver takes that kind when the server offers
- * it, and would take a weaker one when it does not: here the connection ends before anything of the password is sent.
+ * Logs in with SCRAM bound to the TLS channel, or not at all. The driver alone would use a weaker method when the server
+ * does not offer it; here the connection ends before anything of the password is sent.
  */
 class BoundClient extends pg.Client {
   constructor(config?: string | pg.ClientConfig) {
@@ -25,7 +25,7 @@ class BoundClient extends pg.Client {
       connection.emit("error", error);
       connection.stream.destroy();
     };
-    // The driver's own listeners come later, when it connects.
+    // The driver adds its own listeners later, when it connects.
     connection.on("authenticationCleartextPassword", () => refuse("the server asks for the plain password"));
     connection.on("authenticationMD5Password", () => refuse("the server asks for an MD5 password"));
     connection.on("authenticationSASL", ({ mechanisms }: { mechanisms: readonly string[] }) => {

@@ -1,6 +1,6 @@
 import type { DatabaseCondition } from "../../../domain/database/database-condition.ts";
 
-// What is not listed here is still the database's matter: the lists only give it words.
+// Codes that are not listed are still errors of the database; the lists only choose the message.
 
 /** By SQLSTATE. */
 const STATES: Readonly<Record<string, DatabaseCondition>> = {
@@ -37,7 +37,7 @@ const STATES: Readonly<Record<string, DatabaseCondition>> = {
   XX002: "damaged",
 };
 
-/** By the system's and Node's code. */
+/** By the code of the operating system or of Node. */
 const SYSTEM: Readonly<Record<string, DatabaseCondition>> = {
   EAI_AGAIN: "unknown_host",
   ENOTFOUND: "unknown_host",
@@ -64,13 +64,13 @@ const MESSAGES: readonly (readonly [RegExp, DatabaseCondition])[] = [
   [/Query read timeout|timeout expired|timeout exceeded when trying to connect/i, "silent"],
 ];
 
-/** The server's own words when a file cannot be made or grown. */
+/** The server's message when a file cannot be created or extended. */
 const NO_SPACE = /No space left on device|Disk quota exceeded/i;
 
-/** PgBouncer's answer to a parameter that it neither knows nor ignores; its SQLSTATE is that of many other errors. */
+/** PgBouncer's error for an unsupported parameter; many other errors have the same SQLSTATE. */
 const STARTUP_PARAMETER = /unsupported startup parameter/i;
 
-/** Which of the conditions an error stands for. @param code SQLSTATE or a system's code; empty when there is none. */
+/** The condition of an error. @param code SQLSTATE or a system's code; empty when there is none. */
 export function conditionOf(code: string, message: string): DatabaseCondition {
   if (NO_SPACE.test(message) || code === "ENOSPC" || code === "EDQUOT") return "disk_full";
   if (STARTUP_PARAMETER.test(message)) return "startup_parameter";
@@ -87,7 +87,7 @@ export function conditionOf(code: string, message: string): DatabaseCondition {
   return MESSAGES.find(([pattern]) => pattern.test(message))?.[1] ?? "unreachable";
 }
 
-/** True for the five letters and digits of an SQLSTATE, which system codes like EPERM are not taken for. */
+/** True for an SQLSTATE, five letters and digits; false for system codes like EPERM. */
 export function isSqlState(code: string): boolean {
   return /^[0-9A-Z]{5}$/.test(code) && (/[0-9]/.test(code) || !code.startsWith("E"));
 }

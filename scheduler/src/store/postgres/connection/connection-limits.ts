@@ -1,7 +1,7 @@
 import type { ConnectionLimit } from "../../../domain/database/connection-limits.ts";
 import { quoted } from "../schema/rights.ts";
 
-/** An answer to `CONNECTION_LIMITS`; null for a limit that does not apply. */
+/** The row of `CONNECTION_LIMITS`; null for a limit that does not apply. */
 export interface LimitsRow {
   role: string;
   database: string;
@@ -13,7 +13,7 @@ export interface LimitsRow {
   server_used: number;
 }
 
-/** Asks for the limits. Superusers are free of those of role and database. */
+/** Reads the limits. Those of role and database do not apply to superusers. */
 export const CONNECTION_LIMITS = {
   name: "connection-limits",
   text: `select r.rolname as role, current_database() as database,
@@ -27,7 +27,7 @@ export const CONNECTION_LIMITS = {
     from pg_roles r, pg_database d where r.rolname = session_user and d.datname = current_database()`,
 };
 
-/** The limits in an answer to `CONNECTION_LIMITS`. */
+/** The limits in the row of `CONNECTION_LIMITS`. */
 export function limitsOf(found: LimitsRow | undefined): ConnectionLimit[] {
   if (found === undefined) return [];
   const role = quoted(found.role);

@@ -4,22 +4,22 @@ import { Transport } from "./encryption.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** A server that takes longer to let a connection in is as good as away. */
+/** A server that takes longer to accept a connection counts as unreachable. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** PostgreSQL cuts the name off behind this. */
+/** PostgreSQL truncates the name to this length. */
 const MAX_NAME_BYTES = 63;
 
-/** Of a name that the URL gives: the rest is for what tells Muster's sessions apart. */
+/** Bytes of the URL's own name that are kept: the rest identifies Muster's session. */
 const MAX_GIVEN_BYTES = 20;
 
-/** How connections to one database are made. */
+/** The options with which connections to one database are opened. */
 export class ConnectionTarget {
   readonly address: DatabaseAddress;
   readonly transport: Transport;
 
   /**
-   * @param env Where the variables of libpq are looked up when the URL does not say.
+   * @param env The variables of libpq, for what the URL does not set.
    * @throws DatabaseUrlError when the URL cannot be used, or a file that it names cannot be read.
    */
   constructor(url: string, env: Env = {}) {
@@ -28,24 +28,24 @@ export class ConnectionTarget {
   }
 
   /**
-   * For the driver.
+   * Options for the driver.
    *
-   * @param owner Whose connection it is, `muster HOST-PID-RANDOM`.
-   * @param purpose What it is for: `hot`, `cold`, `listen`, `migrate`.
+   * @param owner The owner of the connection, `muster HOST-PID-RANDOM`.
+   * @param purpose Its use: `hot`, `cold`, `listen`, `migrate`.
    */
   config(owner: string, purpose: string): pg.ClientConfig {
     const { hostAddress, port, user, password, database, options, applicationName } = this.address;
-    // TLS goes on to check the name.
+    // TLS still checks the name.
     const host = hostAddress ?? this.address.host;
     const { connectTimeoutMs, keepAlive, keepAliveIdleMs, channelBinding, encryption } = this.address;
     return {
-      // What is left out is looked up by the driver in the variables of libpq.
+      // For missing options the driver reads the variables of libpq.
       ...(host === undefined ? {} : { host }),
       ...(port === undefined ? {} : { port }),
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
       ...(database === undefined ? {} : { database }),
-      // Settings of Muster's own are set after the start of the session: poolers refuse them before it.
+      // Muster's own settings are set after the start of the session: poolers refuse them in the startup packet.
       ...(options === undefined ? {} : { options }),
       application_name: sessionName(owner, applicationName, purpose),
       connectionTimeoutMillis: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
@@ -60,8 +60,8 @@ export class ConnectionTarget {
 
 /**
  * A session's `application_name`: `muster HOST-PID-RANDOM hot`, or `muster HOST-PID-RANDOM (NAME) hot` with the
- * name that the URL gives. Schedulers know each other's sessions by its first and last word, so a host's name
- * that is too long loses its own end.
+ * name that the URL gives. Schedulers identify each other's sessions by its first and last word, so a host name
+ * that is too long is truncated.
  */
 export function sessionName(owner: string, given: string | undefined, purpose: string): string {
   const name = given ? ` (${ascii(given).slice(0, MAX_GIVEN_BYTES)})` : "";

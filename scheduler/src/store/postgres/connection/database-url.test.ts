@@ -45,7 +45,7 @@ describe("T11: a database's URL", () => {
       [odd.user, odd.password, odd.database],
       ["we/ird@us:er", "p@s/s%#wörd", "my data/base?"],
     );
-    // As people write them: what is unambiguous is taken.
+    // Common spellings: what is unambiguous is accepted.
     assert.equal(parseDatabaseUrl("postgres://u:100%@h/m").password, "100%");
     assert.equal(parseDatabaseUrl("postgres://u:a@b:c%zz@h/m").password, "a@b:c%zz");
   });
@@ -66,7 +66,7 @@ describe("T11: a database's URL", () => {
       /^the parameter "sslmod" is not known; did you mean sslmode\?$/,
     ],
     [
-      "a parameter of nobody",
+      "an unknown parameter",
       "postgres://h/m?colour=red",
       /^the parameter "colour" is not known: allowed are host, port, /,
     ],

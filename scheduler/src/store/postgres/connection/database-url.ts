@@ -1,16 +1,20 @@
+/** Parses a database URL as libpq does, with every fault that it has. */
 import { isIP } from "node:net";
-import { closestNames } from "@muster/common/closest-names";
+import {
+  CHANNEL_BINDINGS,
+  type ChannelBinding,
+  checkParameters,
+  shown,
+  VARIABLES,
+} from "./url-parameters.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** How much of TLS is asked for, as libpq names it. */
+/** The TLS modes of libpq. */
 export const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-const CHANNEL_BINDINGS = ["disable", "prefer", "require"] as const;
-export type ChannelBinding = (typeof CHANNEL_BINDINGS)[number];
-
-/** TLS as the URL asks for it; files are paths. */
+/** The TLS settings of a URL; files are paths. */
 export interface EncryptionRequest {
   readonly mode: SslMode;
   /** Authorities that are trusted; `system` for those of the machine. */
@@ -21,15 +25,15 @@ export interface EncryptionRequest {
   readonly revoked: string | undefined;
   readonly minVersion: string | undefined;
   readonly maxVersion: string | undefined;
-  /** TLS from the first byte, without asking first. */
+  /** TLS from the first byte, without an SSLRequest. */
   readonly direct: boolean;
 }
 
-/** What a database's URL says. Undefined parts fall to the variables `PGHOST`, `PGUSER` and so on, as in libpq. */
+/** The parts of a database URL. For undefined parts the driver reads `PGHOST`, `PGUSER` and so on, as libpq does. */
 export interface DatabaseAddress {
   /** A name, an address, or the folder of a Unix socket. */
   readonly host: string | undefined;
-  /** Dialled in place of the host, whose name TLS goes on to check. */
+  /** Dialled in place of the host, whose name TLS still checks. */
   readonly hostAddress: string | undefined;
   readonly port: number | undefined;
   readonly user: string | undefined;
@@ -57,81 +61,12 @@ export class DatabaseUrlError extends Error {
   }
 }
 
-/** Parameters that are understood. */
-const KNOWN = [
-  ...["host", "port", "dbname", "user", "password", "options", "application_name"],
-  ...["fallback_application_name", "client_encoding", "connect_timeout", "keepalives", "keepalives_idle"],
-  ...["target_session_attrs", "gssencmode", "channel_binding", "ssl", "sslmode", "sslrootcert", "sslcert"],
-  ...["sslkey", "sslpassword", "sslcrl", "sslsni", "sslcompression", "sslnegotiation", "sslcertmode"],
-  ...["load_balance_hosts", "replication", "hostaddr"],
-  ...["ssl_min_protocol_version", "ssl_max_protocol_version"],
-];
-
-/** Parameters of libpq that Muster cannot honour, and what to do instead. */
-const REFUSED: Readonly<Record<string, string>> = {
-  keepalives_interval: "set it in the system (net.ipv4.tcp_keepalive_intvl)",
-  keepalives_count: "set it in the system (net.ipv4.tcp_keepalive_probes)",
-  tcp_user_timeout: "set it at the server (tcp_user_timeout)",
-  passfile: "the variable PGPASSFILE names the file",
-  service: "write host, user and database into the URL",
-  requirepeer: "leave it out",
-  require_auth: "set the method in the server's pg_hba.conf",
-  krbsrvname: "Kerberos is not supported: use a password or a client certificate",
-  gsslib: "Kerberos is not supported: use a password or a client certificate",
-  gssdelegation: "Kerberos is not supported: use a password or a client certificate",
-  sslcrldir: "name one file with sslcrl",
-  sslkeylogfile: "leave it out",
-  requiressl: "write sslmode=require",
-  min_protocol_version: "leave it out",
-  max_protocol_version: "leave it out",
-  scram_client_key: "give the password",
-  scram_server_key: "give the password",
-  ...Object.fromEntries(
-    ["oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"].map((name) => [
-      name,
-      "OAuth is not supported: use a password or a client certificate",
-    ]),
-  ),
-  ...Object.fromEntries(
-    ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path"].map(
-      (name) => [name, "Muster sets it for each of its sessions: leave it out"],
-    ),
-  ),
-};
-
 const ENCODE = "a / ? # or @ in the user name or the password is written %2F %3F %23 or %40";
 
-const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
-
-/** Variables of libpq that stand in for a parameter; the driver looks up the host, the user and the like by itself. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  hostaddr: "PGHOSTADDR",
-  application_name: "PGAPPNAME",
-  connect_timeout: "PGCONNECT_TIMEOUT",
-  client_encoding: "PGCLIENTENCODING",
-  channel_binding: "PGCHANNELBINDING",
-  gssencmode: "PGGSSENCMODE",
-  target_session_attrs: "PGTARGETSESSIONATTRS",
-  load_balance_hosts: "PGLOADBALANCEHOSTS",
-  require_auth: "PGREQUIREAUTH",
-  requirepeer: "PGREQUIREPEER",
-  service: "PGSERVICE",
-  sslmode: "PGSSLMODE",
-  sslnegotiation: "PGSSLNEGOTIATION",
-  sslrootcert: "PGSSLROOTCERT",
-  sslcert: "PGSSLCERT",
-  sslkey: "PGSSLKEY",
-  sslcertmode: "PGSSLCERTMODE",
-  sslcrl: "PGSSLCRL",
-  sslcrldir: "PGSSLCRLDIR",
-  ssl_min_protocol_version: "PGSSLMINPROTOCOLVERSION",
-  ssl_max_protocol_version: "PGSSLMAXPROTOCOLVERSION",
-};
-
 /**
- * Takes a database's URL apart as libpq does.
+ * Parses a database URL as libpq does.
  *
- * @param env Where the variables of libpq (`PGSSLMODE` and so on) are looked up when the URL does not say.
+ * @param env The variables of libpq (`PGSSLMODE` and so on), for what the URL does not set.
  * @throws DatabaseUrlError with every fault.
  */
 export function parseDatabaseUrl(url: string, env: Env = {}): DatabaseAddress {
@@ -165,10 +100,10 @@ export function parseDatabaseUrl(url: string, env: Env = {}): DatabaseAddress {
     user: parameters.get("user") ?? (decoded(colon < 0 ? login : login.slice(0, colon)) || undefined),
     password: parameters.get("password") ?? (colon < 0 ? undefined : decoded(login.slice(colon + 1))),
     database: parameters.get("dbname") ?? (decoded(path) || undefined),
-    // Written as a form does, a plus sign is a space; no setting's value needs one.
+    // In a form-encoded URL a plus sign is a space; no setting's value needs one.
     options: given("options")?.replaceAll("+", " "),
     applicationName: given("application_name") ?? given("fallback_application_name"),
-    // Of libpq: zero waits without a bound, which no connection of Muster does.
+    // Zero has no bound in libpq; every connection of Muster has one.
     connectTimeoutMs: seconds("connect_timeout") || undefined,
     keepAlive: given("keepalives") !== "0",
     keepAliveIdleMs: seconds("keepalives_idle") || undefined,
@@ -198,7 +133,7 @@ function parametersOf(query: string, faults: string[]): Map<string, string> {
     const equals = part.indexOf("=");
     const name = decoded(equals < 0 ? part : part.slice(0, equals));
     if (equals < 0) faults.push(`the parameter ${shown(name)} has no value`);
-    // A plus sign is one, as in libpq: only percent signs mean something.
+    // As in libpq, a plus sign stays a plus sign: only percent signs are decoded.
     parameters.set(name, decoded(part.slice(equals + 1)));
   }
   return parameters;
@@ -219,53 +154,17 @@ function hostPort(
   }
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/s.exec(authority);
   if (!match) {
-    faults.push(`its host and port cannot be told apart: an IPv6 address is written [::1], and ${ENCODE}`);
+    faults.push(`its host and port cannot be separated: an IPv6 address is written [::1], and ${ENCODE}`);
     return { host: undefined, port: undefined };
   }
   const portText = parameters.get("port") ?? match[3] ?? "";
   const port = Number(portText);
   if (portText !== "" && !(/^\d{1,5}$/.test(portText) && port >= 1 && port <= 65_535)) {
-    // What stands there may be a part of a password.
+    // The text may be a part of a password, so the message leaves it out.
     faults.push(`its port is not a number between 1 and 65535; ${ENCODE}`);
   }
   const host = parameters.get("host") ?? decoded(match[1] ?? match[2] ?? "");
   return { host: host || undefined, port: portText === "" ? undefined : port };
-}
-
-function checkParameters(parameters: ReadonlyMap<string, string>, faults: string[]): void {
-  for (const name of parameters.keys()) {
-    if (KNOWN.includes(name)) continue;
-    const instead = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
-    const near = closestNames(name, [...KNOWN, ...Object.keys(REFUSED)]);
-    if (instead !== undefined) faults.push(`the parameter ${name} is not supported: ${instead}`);
-    else
-      faults.push(
-        `the parameter ${shown(name)} is not known${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : `: allowed are ${KNOWN.join(", ")}`}`,
-      );
-  }
-  const oneOf = (name: string, allowed: readonly string[], why = "") => {
-    const value = parameters.get(name);
-    if (value !== undefined && !allowed.includes(value))
-      faults.push(`${name}=${shown(value)} is not supported: allowed is ${allowed.join(", ")}${why}`);
-  };
-  oneOf("client_encoding", ["UTF8", "utf8", "UTF-8", "utf-8", "auto"]);
-  oneOf("keepalives", ["0", "1"]);
-  oneOf("gssencmode", ["disable", "prefer"], " (Kerberos is not supported)");
-  oneOf("channel_binding", CHANNEL_BINDINGS);
-  oneOf("load_balance_hosts", ["disable"], " (Muster connects to one address, which leads to the primary)");
-  oneOf("replication", ["false", "off", "no", "0"]);
-  oneOf("sslcertmode", ["allow"], " (leave sslcert and sslkey out to send no certificate)");
-  oneOf(
-    "target_session_attrs",
-    ["any", "read-write", "primary"],
-    " (a scheduler writes, and calls a database that takes no writes unavailable)",
-  );
-  oneOf("ssl", ["true"], " (sslmode says how much)");
-  oneOf("sslcompression", ["0"]);
-  oneOf("sslsni", ["1"]);
-  oneOf("sslnegotiation", ["postgres", "direct"]);
-  oneOf("ssl_min_protocol_version", TLS_VERSIONS);
-  oneOf("ssl_max_protocol_version", TLS_VERSIONS);
 }
 
 function hostAddress(given: string | undefined, faults: string[]): string | undefined {
@@ -281,9 +180,9 @@ function sslMode(
 ): SslMode {
   const system = given("sslrootcert") === "system";
   const text = given("sslmode") ?? (given("ssl") === "true" ? "require" : system ? "verify-full" : undefined);
-  // Plain first and TLS when the server insists: libpq's `prefer` would encrypt what a local server offers.
+  // Plain first, TLS when the server requires it: libpq's default `prefer` would encrypt connections to a local server.
   const asked = SSL_MODES.find((each) => each === (text ?? "allow"));
-  // Only TLS has a channel to bind to.
+  // Channel binding needs TLS.
   const mode = binding === "require" && (asked === "allow" || asked === "prefer") ? "require" : asked;
   if (binding === "require" && mode === "disable")
     faults.push("channel_binding=require needs TLS, and sslmode=disable forbids it");
@@ -297,18 +196,14 @@ function sslMode(
   return mode ?? "require";
 }
 
-/** Percent signs that are no code stand for themselves: passwords have them. */
+/** Percent signs that begin no code are kept: passwords have them. */
 function decoded(text: string): string {
   return text.replace(/(?:%[0-9a-f]{2})+/gi, (codes) => {
     try {
       return decodeURIComponent(codes);
     } catch {
-      // Not UTF-8, so it is no code either.
+      // Not UTF-8, so not a code.
       return codes;
     }
   });
-}
-
-function shown(text: string): string {
-  return `"${text.length > 64 ? `${[...text].slice(0, 63).join("")}…` : text}"`;
 }

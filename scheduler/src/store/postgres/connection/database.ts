@@ -1,23 +1,16 @@
-import pg from "pg";
+/** Runs statements and transactions, with retries, timing, and errors that name the cause. */
+import type pg from "pg";
 import { type Clock, holding } from "../../../clock.ts";
-import {
-  type ConnectionShortage,
-  LEAST_CONNECTIONS,
-  shortageOf,
-} from "../../../domain/database/connection-limits.ts";
+import { type ConnectionShortage, LEAST_CONNECTIONS } from "../../../domain/database/connection-limits.ts";
 import { DatabaseUnavailableError, StatementRefusedError } from "../../../domain/errors.ts";
 import type { DatabaseMeasures, PoolName } from "../../../telemetry/metrics/database-measures.ts";
 import { missingRights } from "../schema/rights.ts";
-import { clientOf } from "./channel-binding.ts";
-import type { ConnectionTarget } from "./connection.ts";
-import { CONNECTION_LIMITS, type LimitsRow, limitsOf } from "./connection-limits.ts";
-import { codeOf, isConflict, poisonsConnection, translateError } from "./errors.ts";
-import { ANSWER_TIMEOUT_MS, openSession } from "./open-session.ts";
-import { requireOwnSessions, SharedSessionError, saysShared } from "./pooler.ts";
-import { READ_MARK, SESSIONS, setUp } from "./session-settings.ts";
-import { TYPES } from "./types.ts";
+import { codeOf, errorCode, isConflict, poisonsConnection, translateError } from "./errors.ts";
+import { checkSessions, SharedSessionError, saysShared } from "./pooler.ts";
+import { ConnectionPools, type PoolOptions } from "./pools.ts";
+import { READ_MARK } from "./session-settings.ts";
 
-/** A named statement: prepared once a connection. */
+/** A named statement: prepared once for each connection. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
@@ -28,60 +21,27 @@ export interface Runner {
   run<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]>;
 }
 
-/** How the pools are set up. */
-export interface DatabaseOptions {
-  readonly target: ConnectionTarget;
-  /** Whose sessions they are; see `sessionName`. */
-  readonly applicationName: string;
-  /** Connections for the batched pipelines. */
-  readonly hotConnections: number;
-  /** Connections for everything else; one more, to listen, is outside the pools. */
-  readonly coldConnections: number;
+/** Options of a database: its pools, and how long statements are tried again. */
+export interface DatabaseOptions extends PoolOptions {
   /** How long one read or fenced write is tried again when the database is away, milliseconds. */
   readonly retryForMs: number;
 }
 
 const INSUFFICIENT_PRIVILEGE = "42501";
-const TOO_MANY_CONNECTIONS = "53300";
 
-/** Connections outside the pools. */
-const LISTENERS = 1;
-
-/** While a limit leaves less than the pools may open, it is looked at this often. */
-const LIMITS_EVERY_MS = 10_000;
-
-/** How long closing waits for the server to hang up. */
-const GOODBYE_MS = 1_000;
-
-/** Two pools on one database: hot, with pinned plans, and cold, for reads and transactions. */
+/** One database: statements on its hot and its cold pool. */
 export class Database {
-  readonly #hot: pg.Pool;
-  readonly #cold: pg.Pool;
+  readonly #pools: ConnectionPools;
   readonly #options: DatabaseOptions;
   readonly #clock: Clock;
   readonly #measures: DatabaseMeasures | undefined;
-  /** What has been asked and not been answered, the oldest first. */
+  /** Statements without an answer, the oldest first. */
   readonly #underWay = new Set<{ readonly sinceMs: number }>();
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
   #lastFailureMs = Number.NEGATIVE_INFINITY;
-  /** By connection: the mark of its session, and the generation it was opened in. */
-  readonly #sessions = new WeakMap<pg.ClientBase, { readonly mark: string; readonly generation: number }>();
-  /** Connections of an earlier one are not used again. */
-  #generation = 1;
-  /** Why sessions are taken to be shared with others; undefined while they are ours. */
+  /** The evidence that a pooler shares sessions; undefined while there is none. */
   #shared: SharedSessionError | undefined;
-  /** Connections of the pools, with when each has ended. */
-  readonly #open = new Map<pg.ClientBase, Promise<void>>();
-  /** How many they are. */
-  readonly #established = { hot: 0, cold: 0 };
-  #closing = false;
-  /** A connection was refused because of a limit. */
-  #lacksConnections = false;
-  /** When the limits of connections are looked at again, in the clock's monotonic milliseconds. */
-  #limitsDueMs = Number.POSITIVE_INFINITY;
-  /** Connections outside the pools that are open. */
-  listeners = 0;
-  /** What was said when a statement was refused for want of a right; undefined while none is. */
+  /** The message of a statement that was refused for a missing right; undefined while none is. */
   #lacksRights: string | undefined;
   readonly #onRenewed = new Set<() => void>();
 
@@ -94,38 +54,37 @@ export class Database {
     this.#options = options;
     this.#clock = clock;
     this.#measures = measures;
-    this.#hot = this.#pool("hot", options.hotConnections, onIdleError);
-    this.#cold = this.#pool("cold", options.coldConnections, onIdleError);
+    this.#pools = new ConnectionPools(options, clock, onIdleError, measures);
   }
 
-  /** For how long the oldest statement under way has not been answered, milliseconds. */
+  /** Age of the oldest statement without an answer, milliseconds. */
   get oldestStatementMs(): number {
     const [oldest] = this.#underWay;
     return oldest === undefined ? 0 : this.#clock.monotonic() - oldest.sinceMs;
   }
 
-  /** When a statement or transaction was last done, in the clock's monotonic milliseconds; -Infinity before the first. */
+  /** When a statement or transaction last succeeded, in the clock's monotonic milliseconds; -Infinity before the first. */
   get lastAnswerMs(): number {
     return this.#lastAnswerMs;
   }
 
-  /** When a statement or transaction last failed for the database's sake, likewise. */
+  /** When a statement or transaction last failed because of the database, likewise. */
   get lastFailureMs(): number {
     return this.#lastFailureMs;
   }
 
   /**
-   * Asks a session that was opened earlier, and makes sure that it is ours alone.
+   * Selects columns in a session that was opened earlier, and checks that no pooler shares the session.
    *
-   * @param columns What is asked, as SQL.
-   * @throws DatabaseUnavailableError when a pooler lends sessions out for a transaction at a time, or when a right
-   *   is lacking that a statement needed.
+   * @param columns The columns, as SQL.
+   * @throws DatabaseUnavailableError when a pooler in transaction mode shares sessions, when connection limits leave too
+   *   few connections, or when a right is missing that a statement needed.
    */
   async askOwnSession<R extends pg.QueryResultRow>(columns: string): Promise<R> {
-    if (this.#shared) await this.#lookAgain();
+    if (this.#shared) await this.#checkAgain();
     return this.#withClient("cold", async (client) => {
-      if (this.#lacksConnections || this.#clock.monotonic() >= this.#limitsDueMs) {
-        const shortage = await this.#fitLimits(client);
+      if (this.#pools.areLimitsDue) {
+        const shortage = await this.#pools.fitLimits(client);
         if (shortage !== undefined && shortage.left < LEAST_CONNECTIONS)
           throw new DatabaseUnavailableError(
             `${shortage.says}: ${shortage.remedy}`,
@@ -133,7 +92,7 @@ export class Database {
             undefined,
             "too_many_connections",
           );
-        this.#lacksConnections = false;
+        this.#pools.lacksConnections = false;
       }
       if (this.#lacksRights !== undefined) {
         const missing = await missingRights(client);
@@ -150,65 +109,53 @@ export class Database {
         `select ${READ_MARK}, ${columns}`,
       );
       const [row] = rows;
-      if (!row || row.mark !== this.#sessions.get(client)?.mark)
+      if (!row || row.mark !== this.#pools.markOf(client))
         throw this.#becomesShared(`server process ${row?.pid} has not the session of its connection`);
       return row;
     });
   }
 
   /**
-   * Asks whether role, database and server let as many connections in as the pools may open. Undefined when they do;
-   * when they leave fewer than a scheduler needs, `askOwnSession` fails until they leave enough.
+   * The limit of role, database or server that allows fewer connections than the pools may open; undefined for none.
+   * When it allows fewer than a scheduler needs, `askOwnSession` fails until it allows enough.
    */
   async connectionShortage(): Promise<ConnectionShortage | undefined> {
-    const shortage = await this.#withClient("cold", (client) => this.#fitLimits(client));
-    this.#lacksConnections ||= shortage !== undefined && shortage.left < LEAST_CONNECTIONS;
+    const shortage = await this.#withClient("cold", (client) => this.#pools.fitLimits(client));
+    this.#pools.lacksConnections ||= shortage !== undefined && shortage.left < LEAST_CONNECTIONS;
     return shortage;
   }
 
-  /** Opens the connections of the pipelines: the cold pool must not leave them none. What fails is told later. */
-  async openHot(): Promise<void> {
-    const opened = await Promise.allSettled(
-      Array.from({ length: this.#options.hotConnections }, () => this.#connect("hot")),
-    );
-    for (const each of opened) if (each.status === "fulfilled") each.value.release();
+  /** Opens the hot connections before cold ones can take their place. */
+  openHot(): Promise<void> {
+    return this.#pools.openHot();
   }
 
-  /** Asks for the limits of connections, and makes the cold pool do with what they leave. */
-  async #fitLimits(client: pg.ClientBase): Promise<ConnectionShortage | undefined> {
-    const { hotConnections, coldConnections } = this.#options;
-    const most = hotConnections + coldConnections + LISTENERS;
-    const { rows } = await client.query<LimitsRow>({ ...CONNECTION_LIMITS });
-    const own = this.#hot.totalCount + this.#cold.totalCount + this.listeners;
-    const shortage = shortageOf(limitsOf(rows[0]), { own, most }, most);
-    const left = Math.max(shortage?.left ?? most, LEAST_CONNECTIONS);
-    this.#hot.options.max = hotConnections;
-    this.#cold.options.max = left - hotConnections - LISTENERS;
-    this.#limitsDueMs = shortage ? this.#clock.monotonic() + LIMITS_EVERY_MS : Number.POSITIVE_INFINITY;
-    return shortage;
+  /** Connections outside the pools that are open; they count against the connection limits. */
+  set listeners(count: number) {
+    this.#pools.listeners = count;
   }
 
-  /** Calls back when connections were given up, because sessions had been shared: those outside the pools are stale too. */
+  /** Calls back when connections were closed because sessions had been shared: those outside the pools are stale too. */
   onRenewed(renew: () => void): void {
     this.#onRenewed.add(renew);
   }
 
-  /** Runs a statement of the pipelines. Never tried again: the caller knows what a second try means. */
+  /** Runs a statement on the hot pool, once: the caller decides whether a second try is safe. */
   hot<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
     return this.#once("hot", statement, values);
   }
 
-  /** Runs a statement of the pipelines that is harmless to run twice; tried again for a bounded time. */
+  /** Runs an idempotent statement on the hot pool; tried again for a bounded time. */
   hotRetrying<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
     return this.retrying(() => this.#once<R>("hot", statement, values));
   }
 
-  /** Runs a read, or a write that is harmless to run twice; tried again for a bounded time. */
+  /** Runs a read or an idempotent write on the cold pool; tried again for a bounded time. */
   cold<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
     return this.retrying(() => this.#once<R>("cold", statement, values));
   }
 
-  /** Runs a write of the cold pool once. */
+  /** Runs a statement on the cold pool once. */
   coldOnce<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
     return this.#once("cold", statement, values);
   }
@@ -230,7 +177,7 @@ export class Database {
     return this.#measured("cold", () => this.#transactionOnce(fn, "rollback"));
   }
 
-  /** Tries `fn` again while the database is away or a conflict strikes, up to the configured time. */
+  /** Runs `fn` again while the database is away or transactions conflict, up to the configured time. */
   async retrying<T>(fn: () => Promise<T>): Promise<T> {
     const deadline = this.#clock.monotonic() + this.#options.retryForMs;
     for (let wait = 25; ; wait = Math.min(wait * 2, 1_000)) {
@@ -249,54 +196,8 @@ export class Database {
     return holding(() => this.#clock.sleep(ms));
   }
 
-  /** Closes every connection; what they say from now on is of no interest. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    const ended = Promise.all([this.#hot.end(), this.#cold.end()]).then(() =>
-      Promise.all(this.#open.values()),
-    );
-    // A frozen server neither answers nor hangs up.
-    const goodbye = new AbortController();
-    await Promise.race([ended, this.#clock.sleep(GOODBYE_MS, goodbye.signal)]);
-    goodbye.abort();
-  }
-
-  #pool(purpose: PoolName, max: number, onError: (error: Error) => void): pg.Pool {
-    const pool = new pg.Pool({
-      Client: clientOf(this.#options.target.address),
-      ...this.#options.target.config(this.#options.applicationName, purpose),
-      query_timeout: ANSWER_TIMEOUT_MS,
-      types: TYPES,
-      max,
-      // Those of the pipelines stay, so that the others cannot take their place.
-      min: purpose === "hot" ? max : 0,
-      idleTimeoutMillis: 60_000,
-      onConnect: async (client) => {
-        const mark = await setUp(client, SESSIONS[purpose]);
-        this.#sessions.set(client, { mark, generation: this.#generation });
-      },
-    });
-    pool.on("error", (error) => {
-      if (!this.#closing) onError(error);
-    });
-    this.#measures?.pools.set(purpose, () => ({
-      open: pool.totalCount,
-      idle: pool.idleCount,
-      waiting: pool.waitingCount,
-    }));
-    // A checked-out client reports a dropped connection both as an event and to the query under way; the
-    // query's error is the one that is handled, but an event without a listener would end the process.
-    pool.on("connect", (client) => {
-      client.on("error", () => undefined);
-      const ended = new Promise<void>((resolve) => client.once("end", resolve));
-      this.#open.set(client, ended);
-      this.#established[purpose] += 1;
-      void ended.then(() => {
-        this.#open.delete(client);
-        this.#established[purpose] -= 1;
-      });
-    });
-    return pool;
+  close(): Promise<void> {
+    return this.#pools.close();
   }
 
   async #once<R extends pg.QueryResultRow>(
@@ -310,10 +211,10 @@ export class Database {
     });
   }
 
-  /** Lends a connection for one statement. */
+  /** Runs `work` on a connection of a pool. */
   async #withClient<T>(name: PoolName, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return this.#measured(name, async () => {
-      const client = await this.#connect(name);
+      const client = await this.#pools.connect(name);
       let failure: unknown;
       try {
         return await work(client);
@@ -326,42 +227,18 @@ export class Database {
     });
   }
 
-  /** A connection of the present generation. */
-  async #connect(name: PoolName): Promise<pg.PoolClient> {
-    const pool = name === "hot" ? this.#hot : this.#cold;
-    const { transport } = this.#options.target;
-    let waited = false;
-    for (;;) {
-      try {
-        const client = await pool.connect();
-        if (this.#sessions.get(client)?.generation === this.#generation) return client;
-        client.release(true);
-      } catch (error) {
-        const refused = codeOf(error) === TOO_MANY_CONNECTIONS;
-        this.#lacksConnections ||= refused;
-        const established = this.#established[name];
-        // Until the limits are looked at, what finds no connection waits for one that the pool has.
-        if (refused && established > 0 && !waited) {
-          pool.options.max = established;
-          waited = true;
-        } else if (transport.changes(error)) pool.options.ssl = transport.encryption;
-        else throw translateError(error, false);
-      }
-    }
-  }
-
-  /** Names the commands that give the role what a statement lacked; undefined for any other error. */
+  /** The error with the commands that grant the missing right; undefined for any other error. */
   async #missingRight(client: pg.ClientBase, error: unknown): Promise<StatementRefusedError | undefined> {
     if (codeOf(error) !== INSUFFICIENT_PRIVILEGE || error instanceof DatabaseUnavailableError)
       return undefined;
-    const said = translateError(error, true);
-    const words = said instanceof Error ? said.message : String(said);
-    this.#lacksRights = words;
+    const translated = translateError(error, true);
+    const message = translated instanceof Error ? translated.message : String(translated);
+    this.#lacksRights = message;
     // When the rights cannot be read, the error of the statement itself is reported, without its GRANT commands.
     const missing = await missingRights(client).catch(() => undefined);
     return missing === undefined
       ? undefined
-      : new StatementRefusedError(`${words}; ${missing}`, false, error, "no_permission");
+      : new StatementRefusedError(`${message}; ${missing}`, false, error, "no_permission");
   }
 
   #translated(error: unknown): unknown {
@@ -370,14 +247,14 @@ export class Database {
       : translateError(error, true);
   }
 
-  /** From now on every look is a thorough one, until sessions are ours again. */
+  /** From now on every `askOwnSession` checks new connections, until sessions are not shared any more. */
   #becomesShared(evidence: string, cause?: unknown): DatabaseUnavailableError {
     this.#shared = new SharedSessionError(evidence);
     return new DatabaseUnavailableError(this.#shared.message, false, cause ?? this.#shared, "pooler");
   }
 
-  /** Two new connections tell for certain; when sessions are ours again, all others are made anew. */
-  async #lookAgain(): Promise<void> {
+  /** Checks two new connections; when their sessions are not shared, all other connections are renewed. */
+  async #checkAgain(): Promise<void> {
     try {
       await checkSessions(this.#options.target, this.#options.applicationName);
     } catch (error) {
@@ -385,7 +262,7 @@ export class Database {
       throw translateError(error, false);
     }
     this.#shared = undefined;
-    this.#generation += 1;
+    this.#pools.renew();
     for (const renew of this.#onRenewed) renew();
   }
 
@@ -411,9 +288,9 @@ export class Database {
     fn: (tx: Runner) => Promise<T>,
     end: "commit" | "rollback" = "commit",
   ): Promise<T> {
-    const client = await this.#connect("cold");
+    const client = await this.#pools.connect("cold");
     let broken = false;
-    // What `fn` throws by itself is not the database's.
+    // An error that `fn` throws by itself is not one of the database.
     let answer: unknown;
     const ask = async (query: pg.QueryConfig) => {
       try {
@@ -441,44 +318,12 @@ export class Database {
   }
 }
 
-/** SQLSTATE, else the system's or the driver's code. */
-function errorCode(error: unknown): string {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if ("code" in at && typeof at.code === "string") return at.code;
-  }
-  return error instanceof DatabaseUnavailableError ? "UNAVAILABLE" : "UNKNOWN";
-}
-
-/**
- * Opens two connections and looks whether each has a session of its own.
- *
- * @throws SharedSessionError when they have not.
- */
-export async function checkSessions(
-  target: ConnectionTarget,
-  owner: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  const options = signal ? { signal } : {};
-  const first = await openSession(target, owner, "cold", options);
-  try {
-    const second = await openSession(target, owner, "cold", options);
-    try {
-      await requireOwnSessions(first, second);
-    } finally {
-      await second.end();
-    }
-  } finally {
-    await first.end();
-  }
-}
-
 async function rolledBack(client: pg.PoolClient): Promise<boolean> {
   try {
     await client.query("rollback");
     return true;
   } catch {
-    // The caller is told of the first error and drops the connection.
+    // The caller gets the first error and drops the connection.
     return false;
   }
 }

@@ -8,10 +8,10 @@ import {
 } from "node:tls";
 import { type DatabaseAddress, DatabaseUrlError, type EncryptionRequest } from "./database-url.ts";
 
-/** TLS as the driver takes it; false for none. */
+/** The driver's TLS options; false for none. */
 export type Encryption = ConnectionOptions | false;
 
-/** Whether connections are encrypted, which `allow` and `prefer` leave to what the server says. */
+/** Whether connections are encrypted; with `allow` and `prefer` the server's answer decides. */
 export class Transport {
   readonly #request: EncryptionRequest;
   readonly #tls: ConnectionOptions;
@@ -34,7 +34,7 @@ export class Transport {
     return this.#encrypted ? this.#tls : false;
   }
 
-  /** True when the other way is allowed and the error says that it is needed: connect once more then. */
+  /** True when the error asks for the other choice and the mode allows it: the caller connects once more. */
   changes(error: unknown): boolean {
     if (!(error instanceof Error)) return false;
     const other = this.#encrypted
@@ -46,7 +46,7 @@ export class Transport {
   }
 }
 
-/** @param name Of the server, when what is dialled is an address beside it. */
+/** @param name The server's name, when an address is dialled instead of it. */
 function tlsOptions(request: EncryptionRequest, name: string | undefined): ConnectionOptions {
   const { mode, rootCert, cert, key, keyPassword, revoked, minVersion, maxVersion } = request;
   if (mode === "disable") return {};
@@ -56,7 +56,7 @@ function tlsOptions(request: EncryptionRequest, name: string | undefined): Conne
     ...(keyPassword === undefined ? {} : { passphrase: keyPassword }),
     ...(minVersion === undefined ? {} : { minVersion: minVersion as "TLSv1.2" }),
     ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as "TLSv1.3" }),
-    // The authority vouches for the server, whatever its name is.
+    // The certificate is checked, the name in it is not.
     ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
     ...(name !== undefined && mode === "verify-full"
       ? {
@@ -98,7 +98,7 @@ function readAgain(
       try {
         read();
       } catch {
-        // Caught in the middle of being replaced: what was read last goes on, and the server judges it.
+        // The file is being replaced: the one read last is used again, and the server decides on it.
       }
       return known;
     },

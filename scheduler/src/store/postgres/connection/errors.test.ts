@@ -64,7 +64,7 @@ const AWAY: readonly (readonly [Error, DatabaseCondition])[] = [
   [new Error("Connection terminated unexpectedly"), "unreachable"],
   [new Error("timeout exceeded when trying to connect"), "silent"],
   [new Error("Query read timeout"), "silent"],
-  [new Error("nobody has heard of this"), "unreachable"],
+  [new Error("an error without a code"), "unreachable"],
 ];
 
 /** Answers to one statement: the database is there, and others may work. */
@@ -128,7 +128,7 @@ describe("errors of the database", () => {
       assert.ok(translated instanceof StatementRefusedError, error.message);
       assert.equal(translated.condition, condition, error.message);
       assert.ok(!translated.outcomeUnknown, "the server said that it was not applied");
-      assert.ok(!isAbsence(translated), "nobody else tells of it");
+      assert.ok(!isAbsence(translated), "no other part reports it");
       assert.equal(codeOf(translated), codeOf(error));
     }
     assert.ok(translateError(answered("57014"), true) instanceof StatementTimeoutError);

@@ -7,15 +7,15 @@ import {
 } from "../../../domain/errors.ts";
 import { conditionOf, isSqlState } from "./conditions.ts";
 
-/** Our own timeout, or somebody's pg_cancel_backend. */
+/** Muster's own timeout, or an administrator's pg_cancel_backend. */
 const QUERY_CANCELED = "57014";
 
-/** Conflicts between transactions: nothing was applied, and trying again is right. */
+/** Conflicts between transactions: nothing was applied, and a second try is correct. */
 const CONFLICT_STATES = new Set(["40001", "40P01"]);
 
 /**
- * What only the values of a row can cause: class 22 without what a setting or a sequence causes as well
- * (22023, 2200H). A code that is missing here costs a wait; one too many would cost a result.
+ * Errors that only the values of a row can cause: class 22 without those that a setting or a sequence causes too
+ * (22023, 2200H). A missing code costs a wait; one too many would cost a result.
  */
 const DATA_STATES = new Set([
   ...["22000", "22001", "22003", "22004", "22007", "22008", "2200B", "2200C", "2200D", "2200F", "2200G"],
@@ -24,18 +24,18 @@ const DATA_STATES = new Set([
   ...["2203D", "2203E", "2203F", "2203G", "22P01", "22P02", "22P03", "22P05"],
 ]);
 
-/** States that say for certain that the statement was not applied, whatever sent them. */
+/** SQLSTATEs that prove that the statement was not applied, whatever sent them. */
 const NOT_APPLIED_STATES = new Set([
   ...["25006", "25P02", "25P03", "28000", "28P01", "3D000", "53300", QUERY_CANCELED, "57P03"],
 ]);
 
-/** Of the whole database, although a statement was refused: each other that writes meets the same. */
+/** Errors of the whole database, although one statement was refused: every other write fails in the same way. */
 const OF_ALL_STATEMENTS: ReadonlySet<DatabaseCondition> = new Set([
   ...(["disk_full", "read_only", "starting", "too_many_connections", "login_refused"] as const),
   ...(["password_refused", "no_database", "session_ended", "unreachable"] as const),
 ]);
 
-/** Conditions of a statement after which the connection is as good as before. */
+/** Conditions of a statement that leave the connection usable. */
 const SPARES_CONNECTION: ReadonlySet<DatabaseCondition> = new Set([
   ...(["disk_full", "out_of_memory", "no_permission", "locked", "schema", "refused"] as const),
 ]);
@@ -66,14 +66,14 @@ export function poisonsConnection(error: unknown): boolean {
   if (!isOfDatabase(error)) return false;
   const code = codeOf(error);
   if (!isSqlState(code) || isFatal(error)) return true;
-  // A plan that no longer fits its tables is made anew on another connection.
+  // A plan that no longer fits its tables is prepared again on another connection.
   if (code === "0A000") return true;
   return !SPARES_CONNECTION.has(conditionOf(code, messageOf(error)));
 }
 
 /**
- * Turns what `pg` throws into the domain's words. The rule is that an error is the database's: an error of a row's data
- * is an `UnstorableError`; only a conflict and a fault of this program come back unchanged.
+ * Translates an error of `pg` into one of the domain. By default it is an error of the database; one of a row's data is
+ * an `UnstorableError`; a conflict and a fault of this program are returned unchanged.
  *
  * @param sent True when a statement was under way, so that its outcome may be unknown.
  */
@@ -96,7 +96,7 @@ function kindOf(error: unknown, code: string, condition: DatabaseCondition, sent
   return answered && !OF_ALL_STATEMENTS.has(condition) ? StatementRefusedError : DatabaseUnavailableError;
 }
 
-/** Nothing of the statement was applied. */
+/** True when it is certain that nothing of the statement was applied. */
 function isCertain(error: unknown, code: string): boolean {
   return (
     NOT_APPLIED_STATES.has(code) ||
@@ -113,13 +113,13 @@ function isOfDatabase(error: unknown): boolean {
   return !isFault && !(error instanceof ReferenceError) && error.name !== "AssertionError";
 }
 
-/** FATAL and PANIC end the session. What is not known as ERROR counts as they do, which is the safer mistake. */
+/** FATAL and PANIC end the session. An unknown severity counts as one of them, which is the safer mistake. */
 function isFatal(error: unknown): boolean {
   const severity = textOf(error, "severity");
   return severity !== undefined && !ERROR_WORDS.has(severity);
 }
 
-/** SQLSTATE or the system's or driver's code, of the first of several tries too; empty when there is none. */
+/** SQLSTATE, else the code of the system or the driver, of the first of several tries; empty when there is none. */
 export function codeOf(error: unknown): string {
   const own = textOf(error, "code");
   if (own !== undefined) return own;
@@ -130,7 +130,7 @@ export function codeOf(error: unknown): string {
   return "";
 }
 
-/** Dials of several addresses of one name fail together, without a message of their own. */
+/** The failed dials of all addresses of a name are one error without a message. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "")
     return error.errors
@@ -148,4 +148,12 @@ function textOf(error: unknown, field: "code" | "severity" | "constraint" | "col
 
 function hasText(error: unknown, field: "constraint" | "column"): boolean {
   return (textOf(error, field) ?? "") !== "";
+}
+
+/** The label of an error in the metrics: SQLSTATE, else the code of the system or the driver. */
+export function errorCode(error: unknown): string {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+  }
+  return error instanceof DatabaseUnavailableError ? "UNAVAILABLE" : "UNKNOWN";
 }

@@ -3,15 +3,15 @@ import { clientOf } from "./channel-binding.ts";
 import type { ConnectionTarget } from "./connection.ts";
 import { SESSIONS, STATEMENT_TIMEOUT_MS, setUp } from "./session-settings.ts";
 
-/** A server that hangs does not enforce its own timeout. */
+/** The client's own timeout: a frozen server does not enforce its statement timeout. */
 export const ANSWER_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 5_000;
 
 /**
  * Opens a session outside the pools.
  *
- * @param options.bounded False for statements that may take as long as they take.
- * @param options.signal Ends the opening.
- * @throws What the driver throws when there is none.
+ * @param options.bounded False for statements without a timeout.
+ * @param options.signal Stops the attempt to connect.
+ * @throws The driver's error when no session can be opened.
  */
 export async function openSession(
   target: ConnectionTarget,

@@ -8,10 +8,10 @@ import { WriteTrial } from "./write-trial.ts";
 
 const READ_ONLY = "current_setting('transaction_read_only') = 'on' as read_only";
 
-/** Longer than statements of Muster wait for each other; within it callers are told. */
+/** Longer than statements of Muster wait for each other, and shorter than callers wait for an answer. */
 const LOCKED_AFTER_MS = 2_000;
 
-/** Tells whether the database can be used. */
+/** Checks whether the database can be used. */
 export class Probe {
   readonly #db: Database;
   readonly #clock: Clock;
@@ -32,11 +32,11 @@ export class Probe {
    */
   async once(): Promise<void> {
     const { read_only: readOnly } = await this.#db.askOwnSession<{ read_only: boolean }>(READ_ONLY);
-    // After a fail-over the old primary, or a replica, still answers reads.
+    // After a failover the old primary, or a replica, still answers reads.
     if (readOnly) {
       throw new DatabaseUnavailableError(DATABASE_CONDITIONS.read_only.says, false, undefined, "read_only");
     }
-    // It answers, and yet a table that somebody locks stops everything else.
+    // The probe succeeds although another program's lock on a table stops every other statement.
     const lock = await this.#locks.look(LOCKED_AFTER_MS, this.#clock.monotonic());
     if (lock) throw new DatabaseLockedError(lock);
     // Only a write shows a full disk, a lost privilege or a missing partition.

@@ -1,17 +1,17 @@
 import { randomBytes } from "node:crypto";
 import type pg from "pg";
 
-/** Bounds every statement: a stuck one must not hold a pipeline for ever. Half of the default lease. */
+/** Bounds every statement: a stuck one must not block its connection forever. Half of the default lease. */
 export const STATEMENT_TIMEOUT_MS = 15_000;
 
 /** Settings of the server for a session, by name. */
 export type SessionSettings = Readonly<Record<string, string>>;
 
 /**
- * What every session of Muster relies on, whatever is set for the role, the database or the server. Set after the
- * session's start: PgBouncer refuses `options` in the startup packet unless it is told to ignore them.
+ * Settings that every session of Muster relies on, whatever is set for the role, the database or the server. They are
+ * set after the session's start: PgBouncer refuses `options` in the startup packet unless it is configured to ignore them.
  *
- * `default_transaction_read_only` is left as it is: it is set to keep writers away, and then it means Muster too.
+ * `default_transaction_read_only` is left as it is: an operator who sets it means to keep Muster from writing too.
  */
 const EVERY_SESSION: SessionSettings = {
   search_path: "muster,public",
@@ -21,7 +21,7 @@ const EVERY_SESSION: SessionSettings = {
   default_transaction_deferrable: "off",
   row_security: "on",
   client_min_messages: "warning",
-  // As the driver reads and writes values.
+  // The formats that the driver reads and writes.
   datestyle: "ISO",
   intervalstyle: "postgres",
   timezone: "UTC",
@@ -29,7 +29,7 @@ const EVERY_SESSION: SessionSettings = {
   extra_float_digits: "1",
   array_nulls: "on",
   transform_null_equals: "off",
-  // Statements look tasks up in indexes; a scan of a big table is the server's last resort.
+  // Statements find tasks through indexes; the server scans a big table only when there is no other way.
   enable_indexscan: "on",
   enable_indexonlyscan: "on",
   enable_bitmapscan: "on",
@@ -47,11 +47,11 @@ const BOUNDED: SessionSettings = {
   idle_in_transaction_session_timeout: String(STATEMENT_TIMEOUT_MS),
 };
 
-/** For migrations, which take as long as they take. */
+/** For migrations and listening, which have no bound. */
 const UNBOUNDED: SessionSettings = { statement_timeout: "0", idle_in_transaction_session_timeout: "0" };
 
-// The hot statements look tasks up by primary key. Statistics taken on a young table make the planner
-// choose scans and hash joins, which measured 3.5 times slower; their plans are therefore pinned.
+// The hot statements find tasks by primary key. With statistics of a small table the planner chooses scans and hash
+// joins, which measured 3.5 times slower; so their plans are pinned.
 const PINNED_PLANS: SessionSettings = {
   enable_seqscan: "off",
   enable_hashjoin: "off",
@@ -65,7 +65,7 @@ const FREE_PLANS: SessionSettings = {
   plan_cache_mode: "auto",
 };
 
-/** What a connection is used for. */
+/** The settings by the use of a connection. */
 export const SESSIONS = {
   hot: { ...EVERY_SESSION, ...BOUNDED, ...PINNED_PLANS },
   cold: { ...EVERY_SESSION, ...BOUNDED, ...FREE_PLANS },
@@ -73,14 +73,14 @@ export const SESSIONS = {
   migrate: { ...EVERY_SESSION, ...UNBOUNDED, ...FREE_PLANS },
 } as const satisfies Record<string, SessionSettings>;
 
-/** The setting that a session is recognised by. */
+/** The setting that identifies a session. */
 const MARK = "muster.session";
 
-/** The mark of the session that answers, and the server process behind it. */
+/** The mark of a session, and its server process. */
 export const READ_MARK = `pg_backend_pid() as pid, coalesce(current_setting('${MARK}', true), '') as mark`;
 
 /**
- * Sets a fresh session up.
+ * Sets up a fresh session.
  *
  * @returns Its mark: a session that shows another one is not the one that was set up.
  */
@@ -90,14 +90,14 @@ export async function setUp(client: pg.ClientBase, settings: SessionSettings): P
     ([name, value]) => `set_config('${name}', '${value}', false)`,
   );
   await client.query(
-    // The last is known from PostgreSQL 17 on.
+    // transaction_timeout exists since PostgreSQL 17.
     `select ${calls.join(", ")};
      select set_config('transaction_timeout', '0', false) where current_setting('server_version_num')::int >= 170000`,
   );
   return mark;
 }
 
-/** Writes a new mark into the session and tells who answered. */
+/** Writes a new mark into the session, and returns it with the server process. */
 export async function mark(client: pg.ClientBase): Promise<{ pid: number; mark: string }> {
   const value = randomBytes(9).toString("hex");
   const { rows } = await client.query<{ pid: number }>(

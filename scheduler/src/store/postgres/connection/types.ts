@@ -3,7 +3,7 @@ import pg from "pg";
 /** Type oids of pg_type.dat, which never change. */
 const OID = { int8: 20, int2Array: 1005, int4Array: 1007, int8Array: 1016, float8Array: 1022 };
 
-/** How values arrive: the driver's own parser of arrays goes by the character, for any type and any depth. */
+/** Parsers of values. The driver's own array parser reads character by character, for any type and any depth. */
 export const TYPES = new pg.TypeOverrides();
 TYPES.setTypeParser(OID.int8, toSafeInteger);
 TYPES.setTypeParser(OID.int8Array, (text) => elements(text).map(toSafeInteger));
@@ -16,7 +16,7 @@ function elements(text: string): string[] {
 
 function toNumber(text: string): number {
   const value = Number(text);
-  if (Number.isNaN(value)) throw new RangeError(`${text} stands in an array of numbers`);
+  if (Number.isNaN(value)) throw new RangeError(`an array of numbers from the database holds ${text}`);
   return value;
 }
 

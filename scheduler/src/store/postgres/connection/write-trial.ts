@@ -2,10 +2,10 @@ import type { Clock } from "../../../clock.ts";
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import type { Database, Statement } from "./database.ts";
 
-/** How often a database that seems well is tried. */
+/** Interval of trials while no fault is known. */
 const EVERY_MS = 5_000;
 
-/** A table that somebody locks is told of by others; the trial does not wait for it. */
+/** A locked table is reported by other checks; the trial does not wait for it. */
 const LOCK_TIMEOUT = "500ms";
 
 const SETTINGS: Statement = {
@@ -14,15 +14,15 @@ const SETTINGS: Statement = {
            set_config('lock_timeout', $1, true)`,
 };
 
-// Rows of tables find room in pages that are there already; a file that is new and gone again afterwards asks the disk
-// itself. It is 400 kB: the largest results of most tasks.
+// Rows may fit into existing pages of a table, so a new file, which is removed afterwards, tests the disk itself. It has
+// 400 kB: as much as the largest results of most tasks.
 const ROOM: Statement = {
   name: "trial-room",
   text: "select count(*) from generate_series(1, 20000)",
 };
 
 // Every table and every verb of a submit, a claim, a result and their record. Rows are rolled back; where none is needed,
-// the privilege alone is asked for. Ids below zero are nobody's, and take none from the sequences.
+// the privilege alone is tested. Ids below zero belong to no row, and take none from the sequences.
 const WRITES: Statement = {
   name: "trial-writes",
   text: `with filler as materialized (
@@ -53,10 +53,10 @@ const WRITES: Statement = {
   select 1 from filler`,
 };
 
-/** Lines of 32 letters: enough to need a new page of every table that is written to. */
+/** Lines of 32 letters: enough to need a new page in every written table. */
 const FILLER_LINES = 1_000;
 
-/** Writes what a scheduler writes, and takes it back. */
+/** Writes what a scheduler writes, and rolls it back. */
 export class WriteTrial {
   readonly #db: Database;
   readonly #clock: Clock;
@@ -69,7 +69,7 @@ export class WriteTrial {
   }
 
   /**
-   * Tries every five seconds, and at each call while something is the matter: a statement or the last trial has failed.
+   * Runs a trial every five seconds, and at each call after a statement or the last trial has failed.
    *
    * @throws DatabaseUnavailableError when the disk is full, a privilege or a partition is missing, or the like.
    */
@@ -93,7 +93,7 @@ export class WriteTrial {
   }
 }
 
-/** Whatever refuses a row that is right is the database's matter. */
+/** The rows of the trial are valid, so every refusal is an error of the database. */
 function unusable(error: unknown): DatabaseUnavailableError {
   const message = error instanceof Error ? error.message : String(error);
   return new DatabaseUnavailableError(`the database refuses a write: ${message}`, false, error, "refused");

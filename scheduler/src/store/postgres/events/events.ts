@@ -1,6 +1,7 @@
+/** Appends events, and reads them of a task, of a worker, and as a feed. */
 import type { EventRecord, NewEvent } from "../../store.ts";
+import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
-import { jsonParam } from "../rows.ts";
 
 const APPEND: Statement = {
   name: "event-append",
@@ -40,13 +41,13 @@ const LAST_OF_WORKER: Statement = {
 export const BATCH_COLUMNS = `array_agg(id), case when min(epoch) = max(epoch) then min(epoch) end,
     case when min(epoch) <> max(epoch) then array_agg(epoch) end`;
 
-// Takes rows that name many tasks apart. The limit counts rows of the table, each of which stands for one
-// batch, so a page may hold more events than asked for; none is lost between pages.
+// Expands rows that name many tasks. The limit counts rows of the table, each of which is one batch, so a page may hold
+// more events than requested; none is lost between pages.
 const EXPANDED = `select e.id, e.time, e.name, coalesce(d.task_id, e.task_id) as task_id,
     coalesce(d.epoch, e.epoch) as epoch, e.worker_id, e.attributes
     from e left join lateral unnest(e.task_ids, e.epochs) with ordinality as d(task_id, epoch, ord) on true`;
 
-/** Events that one answer holds at most, unless a single row stands for more. */
+/** The most events in one answer, unless a single row has more. */
 const MAX_EXPANDED = 10_000;
 
 const WITHIN = (rows: string, order: string) => `e as (
@@ -68,10 +69,9 @@ const AFTER: Statement = {
   ${EXPANDED} order by e.id, d.ord`,
 };
 
-// Ids are given out before they are committed, so a transaction under way may hold some below the newest
-// that can be seen; a reader that went past them would never see them. Every writer has its lock on the table before
-// its first event id, and keeps it to its end, so none of those is missing in `writers`, whatever its role; and a
-// transaction of somebody else, that writes other tables, is not among them.
+// Ids are drawn before they are committed, so a transaction under way may hold ids below the newest visible one; a
+// reader that went past them would never read them. Every writer locks the table before it draws its first event id, and
+// until its end, so `writers` has all of them, whatever their role; transactions that write other tables are not in it.
 const WRITERS = `array(select distinct virtualtransaction from pg_locks
     where locktype = 'relation' and relation = 'event'::regclass and mode = 'RowExclusiveLock' and granted
       and database = (select oid from pg_database where datname = current_database())
@@ -82,10 +82,10 @@ const FRONTIER: Statement = {
 };
 const STILL_WRITING: Statement = { name: "event-still-writing", text: `select ${WRITERS} as writers` };
 
-/** Wait between two looks at the writers under way: about the length of a batch. */
+/** Wait between two reads of the writers under way: about the length of a batch. */
 const WRITER_WAIT_MS = 5;
 
-/** Longest wait for them: statements are cut off at 15 s. */
+/** Longest wait for them: statements time out after 15 s. */
 const WRITER_LIMIT_MS = 20_000;
 
 const LAST: Statement = { name: "event-last", text: "select coalesce(max(id), 0) as id from event" };
@@ -114,7 +114,7 @@ export async function appendEvents(db: Database, events: readonly NewEvent[]): P
   ]);
 }
 
-/** What was recorded of one task apart from its regular life, oldest first. */
+/** Events of one task that its own row does not record, oldest first. */
 export async function taskEvents(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
   return (await db.cold<EventColumns>(OF_TASK, [taskId, limit])).map(toEvent);
 }
@@ -156,7 +156,7 @@ export async function recentEvents(
 
 /**
  * The feed after a position, oldest first. Waits for the writers whose events may belong before the newest
- * one, so that a reader who goes on from the last event misses none.
+ * one, so that a reader that continues from the last event misses none.
  */
 export async function eventsAfter(db: Database, afterId: number, limit: number): Promise<EventRecord[]> {
   const [frontier] = await db.cold<{ id: number; writers: string[] }>(FRONTIER, []);

@@ -43,7 +43,7 @@ describe("a notification's hint", () => {
 });
 
 describe("a listener whose database is away", () => {
-  it("tells of it at growing intervals", async () => {
+  it("reports it at growing intervals", async () => {
     const told: number[] = [];
     let tries = 0;
     const all = Promise.withResolvers<void>();

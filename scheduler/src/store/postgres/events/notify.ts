@@ -1,18 +1,20 @@
+/** Sends hints by NOTIFY, and listens for them. */
 import type pg from "pg";
 import type { Clock } from "../../../clock.ts";
 import { isLogDue } from "../../../telemetry/metrics/growing.ts";
-import type { Hint } from "../../store.ts";
+import type { Hint } from "../../schedulers.ts";
+import type { Database, Statement } from "../connection/database.ts";
 
 /** Waits between attempts to listen again, doubling up to the last: readiness waits for it. */
 const FIRST_WAIT_MS = 100;
 const LAST_WAIT_MS = 1_000;
 
-/** How long the server gets to end the session, milliseconds: a frozen one never does. */
+/** How long closing waits for the server, milliseconds: a frozen one never answers. */
 const GOODBYE_MS = 1_000;
 
 /**
- * Listens on the channel `muster` until closed, on a connection of its own that is made again when it
- * drops. Notifications are hints: whoever acts on them also polls.
+ * Listens on the channel `muster` until closed, on a connection of its own that is opened again when it drops.
+ * Notifications are hints: every receiver also polls.
  */
 export class Listener {
   readonly #open: (signal: AbortSignal) => Promise<pg.Client>;
@@ -28,9 +30,9 @@ export class Listener {
   }
 
   /**
-   * @param onConnected Called after every (re)connect: what was notified meanwhile is lost, so look again.
+   * @param onConnected Called after every (re)connect: notifications in between are lost, so the caller polls.
    * @param onError Called with connection errors, at growing intervals while one follows another.
-   * @param onChange Told when it begins and ends to listen.
+   * @param onChange Called when listening begins and ends.
    */
   start(
     onHint: (hint: Hint) => void,
@@ -41,7 +43,7 @@ export class Listener {
     this.#done = this.#loop(onHint, onConnected, onError, onChange);
   }
 
-  /** Ends the session under way; another one is opened soon. */
+  /** Ends the session; the loop opens another one. */
   async renew(): Promise<void> {
     await this.#client?.end();
   }
@@ -95,7 +97,14 @@ export class Listener {
   }
 }
 
-/** A hint from its text; undefined for what a newer version may send. */
+const NOTIFY: Statement = { name: "notify", text: "select pg_notify('muster', $1)" };
+
+/** Sends a hint to all schedulers of the database. */
+export async function notify(db: Database, hint: Hint): Promise<void> {
+  await db.cold(NOTIFY, [JSON.stringify(hint)]);
+}
+
+/** A hint from its text; undefined for one that only a newer version defines. */
 export function parseHint(payload: string | undefined): Hint | undefined {
   const value = parsed(payload);
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
@@ -112,7 +121,7 @@ export function parseHint(payload: string | undefined): Hint | undefined {
   return undefined;
 }
 
-/** Anybody may notify the channel: what is no JSON is no hint. */
+/** Any role may notify the channel: a payload that is not JSON is not a hint. */
 function parsed(payload: string | undefined): unknown {
   if (!payload?.startsWith("{")) return undefined;
   try {

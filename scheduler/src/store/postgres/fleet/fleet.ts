@@ -1,3 +1,4 @@
+/** Reads workers and launches as one list: sessions, launches, or both. */
 import type {
   ExitRecord,
   LaunchEndReason,
@@ -70,7 +71,7 @@ const WAITING: Statement = {
     where s.id is null and a.end_time is null order by a.id limit $1`,
 };
 
-// The newest session speaks for its launch.
+// A launch is read with its newest session.
 const LAUNCHES: Statement = {
   name: "launch-list",
   text: `select ${WORKER_COLUMNS} from launch a
@@ -191,7 +192,7 @@ export async function leaseHolders(
 function toWorker(row: WorkerColumns): WorkerRecord {
   const launch = row.launch_row === null ? undefined : toLaunch(row);
   if (row.id === null) {
-    if (!launch) throw new Error("a row of the workers has neither a session nor a launch");
+    if (!launch) throw new Error("a row of the list of workers has neither a session nor a launch");
     return unregistered(launch);
   }
   return {
@@ -209,7 +210,7 @@ function toWorker(row: WorkerColumns): WorkerRecord {
     disconnected: row.disconnected,
     heartbeat: row.heartbeat ?? undefined,
     goneTime: row.gone_time ?? undefined,
-    // What was only seen to fall silent is known better by a supervisor that saw it end.
+    // The supervisor that saw the process end has a better reason than the lost heartbeat.
     goneReason:
       (row.gone_reason === "lost" && launch?.end?.exit && launch.end.reason) ||
       (row.gone_reason ?? undefined),
@@ -243,7 +244,7 @@ function toLaunch(row: LaunchColumns): LaunchRecord {
   };
 }
 
-/** What is known of a process that has never registered. */
+/** The record of a process that has never registered. */
 function unregistered(launch: LaunchRecord): WorkerRecord {
   const { rowId, workerId, pool, id, hostname, pid, phases, launchTime, end } = launch;
   return {

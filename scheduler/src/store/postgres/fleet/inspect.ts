@@ -1,8 +1,9 @@
+/** Reads the state of the database and of the schedulers for `muster doctor`. */
 import type { DatabaseReport, SchedulerReport, SchedulerStatus } from "../../../domain/reports.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { loadMigrations, migrationName } from "../schema/migrate.ts";
 
-/** A lock that is waited for longer than this is worth a word. */
+/** Waits for a lock are reported after this. */
 const BLOCKED_AFTER_MS = 1_000;
 
 const SERVER: Statement = {
@@ -16,7 +17,7 @@ const SERVER: Statement = {
     (select extract(epoch from now() - min(create_time))::float8 * 1000 from command) as command_age_ms`,
 };
 
-// Another role's transactions have no times for a role without pg_read_all_stats; they are then left out.
+// Without pg_read_all_stats, transactions of other roles have no times; they are left out.
 const TRANSACTION: Statement = {
   name: "inspect-transaction",
   text: `select pid, application_name as application, coalesce(state, '') as state,
@@ -58,7 +59,7 @@ const SCHEDULERS: Statement = {
     from scheduler order by start_time limit 1000`,
 };
 
-/** What the database says of itself. */
+/** The state of the database. */
 export async function inspectDatabase(db: Database): Promise<DatabaseReport> {
   interface Server {
     version: string;
@@ -72,7 +73,7 @@ export async function inspectDatabase(db: Database): Promise<DatabaseReport> {
     command_age_ms: number | null;
   }
   const [server] = await db.coldOnce<Server>(SERVER, []);
-  if (!server) throw new Error("the database said nothing of itself");
+  if (!server) throw new Error(`the statement ${SERVER.name} returned no row`);
   const [transaction] = await db.coldOnce<{
     pid: number;
     application: string;
@@ -120,7 +121,7 @@ export async function inspectDatabase(db: Database): Promise<DatabaseReport> {
   };
 }
 
-/** Every scheduler that the database knows: the living, and those that ended without a word within the hour. */
+/** The living schedulers, and those that ended within the hour without signing off. */
 export async function listSchedulers(db: Database): Promise<SchedulerReport[]> {
   interface Row {
     id: string;

@@ -1,7 +1,8 @@
+/** Finds the locks of other programs that statements of Muster wait for. */
 import type { DatabaseLock } from "../../../domain/database/database-lock.ts";
 import type { Database, Statement } from "../connection/database.ts";
 
-/** SQL that is true for a scheduler's pools: among themselves they never wait for long. */
+/** SQL that is true for sessions of a scheduler's pools, which never wait long for each other. */
 const isScheduler = (application: string) =>
   `(${application} like 'muster % hot' or ${application} like 'muster % cold')`;
 
@@ -43,15 +44,15 @@ interface Found {
   readonly transaction: string | null;
 }
 
-/** What somebody else holds, a table or a row, that statements have waited for, for at least `afterMs`. */
+/** A lock of another program, on a table or a row, that statements have waited for, for at least `afterMs`. */
 export async function foreignLock(db: Database, afterMs: number): Promise<DatabaseLock | undefined> {
   return (await find(db, afterMs, true))?.lock;
 }
 
-/** Knows whether somebody else holds a table that statements need; a row holds up what shares a batch with it at most. */
+/** Checks whether another program locks a table that statements need; a locked row delays at most its own batch. */
 export class LockWatch {
   readonly #db: Database;
-  /** The holder that was found last, and its transaction. */
+  /** The holder found last, and its transaction. */
   #found: (Found & { readonly atMs: number }) | undefined;
 
   constructor(db: Database) {
@@ -59,8 +60,8 @@ export class LockWatch {
   }
 
   /**
-   * What statements have waited for, for at least `afterMs`. Once found it is told of for as long as its
-   * holder's transaction is seen to be open: between the timeout of one statement and the next try nobody waits.
+   * The lock that statements have waited for, for at least `afterMs`. Once found it is reported for as long as its
+   * holder's transaction is open: between the timeout of one statement and the next try no statement waits.
    */
   async look(afterMs: number, nowMs: number): Promise<DatabaseLock | undefined> {
     const found = await find(this.#db, afterMs, false);
@@ -78,7 +79,7 @@ export class LockWatch {
 }
 
 async function find(db: Database, afterMs: number, rowsToo: boolean): Promise<Found | undefined> {
-  // Nobody waits for longer than the oldest statement under way.
+  // No wait is longer than the age of the oldest statement under way.
   if (db.oldestStatementMs < afterMs) return undefined;
   const [row] = await db.coldOnce<{
     waiting_count: number;

@@ -1,6 +1,8 @@
+/** Reads counts of the fleet and its stuck attempts for the monitor. */
 import type { Stuck } from "../../../domain/tasks/watchdog.ts";
 import type { FleetCounts, StuckAttempts } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { ACTIVE } from "../task-states.ts";
 
 // A worker declares its GPUs with the label `gpus` (how many) or `gpu` (which one: then it has one).
 const COUNTS: Statement = {
@@ -17,8 +19,8 @@ const COUNTS: Statement = {
                   when s.hello -> 'labels' ? 'gpu' then 1 else 0 end as gpus) g`,
 };
 
-// Whoever holds a worker's stream leaves its verdict with the beat, so the numbers are those of all
-// schedulers. Verdicts on attempts that have ended since are passed over.
+// The scheduler that holds a worker's stream stores its verdict with the heartbeat, so the numbers are those of all
+// schedulers. Verdicts on attempts that have ended since are skipped.
 const STUCK: Statement = {
   name: "monitor-stuck",
   text: `select s.worker_id, t.id as task_id, t.epoch, c.queue, c.type, v.value as verdict, count(*) over () as total,
@@ -26,7 +28,7 @@ const STUCK: Statement = {
     from session_lease l
     join worker_session s on s.id = l.session_id
     cross join lateral jsonb_path_query(l.heartbeat, '$.verdict.stuck[*]') as v(value)
-    join task t on t.id = (v.value ->> 'taskId')::bigint and t.epoch = (v.value ->> 'epoch')::int and t.state in (1, 2)
+    join task t on t.id = (v.value ->> 'taskId')::bigint and t.epoch = (v.value ->> 'epoch')::int and t.state in ${ACTIVE}
     join task_class c on c.id = t.class_id
    order by (v.value ->> 'elapsedMs')::float8 desc limit $1`,
 };

@@ -1,42 +1,44 @@
+/** Reads the fleet for `muster top`: groups of workers, workers, running tasks, failures. */
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../../../domain/reports.ts";
 import type { Progress } from "../../../domain/tasks/task.ts";
 import type { WorkerState } from "../../../domain/workers/worker.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { ACTIVE, STATE } from "../task-states.ts";
 
 // The same cases as `workerState` in domain/workers/worker.ts.
-const STATE = `case when l.disconnected or l.lease_until < now() then 'suspect' when s.draining then 'draining'
+const WORKER_STATE = `case when l.disconnected or l.lease_until < now() then 'suspect' when s.draining then 'draining'
     when s.ready then 'ready' else 'registered' end`;
 const SLOTS = "coalesce(nullif((l.heartbeat ->> 'slots')::int, 0), (s.hello ->> 'slots')::int)";
-const ACTIVE = "coalesce(h.count, 0)";
-// Heartbeats are seconds old, so what is held is counted where it is written.
+const HELD_COUNT = "coalesce(h.count, 0)";
+// Heartbeats are seconds old, so attempts in flight are counted in the table of tasks.
 const held = (ids: string, counts: string) =>
   `left join unnest(${ids}::bigint[], ${counts}::int[]) as h(session_id, count) on h.session_id = s.id`;
 
 const HELD: Statement = {
   name: "overview-held",
-  text: "select session_id as id, count(*)::int as count from task where state in (1, 2) group by session_id",
+  text: `select session_id as id, count(*)::int as count from task where state in ${ACTIVE} group by session_id`,
 };
 const PAUSED = "coalesce((l.heartbeat ->> 'paused')::boolean, false)";
 
-// Workers of one deployment are alike, so ten thousand of them make a handful of groups.
+// Workers of one deployment are alike, so ten thousand of them are a few groups.
 const GROUPS: Statement = {
   name: "overview-groups",
   text: `select s.hello -> 'types' as types, s.hello -> 'queues' as queues, s.hello -> 'labels' as labels,
     coalesce(l.heartbeat -> 'resources', s.hello -> 'resources') as resources, s.hello ->> 'sdk' as sdk,
-    ${STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${ACTIVE}) as active
+    ${WORKER_STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${HELD_COUNT}) as active
     from session_lease l join worker_session s on s.id = l.session_id ${held("$1", "$2")}
    where s.gone_time is null
    group by 1, 2, 3, 4, 5, 6, 7 limit 10000`,
 };
 
-// The living by how bad they are, then the busiest; and those that ended badly within the hour.
+// Living workers by severity, then by load; and those that ended badly within the hour.
 const WORKERS: Statement = {
   name: "overview-workers",
   text: `with living as (
-    select s.worker_id, ${STATE} as state, '' as gone_reason, '' as fatal,
+    select s.worker_id, ${WORKER_STATE} as state, '' as gone_reason, '' as fatal,
            case when ${PAUSED} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') else '' end as pause_reason,
-           coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${ACTIVE} as active, ${SLOTS} as slots,
+           coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, ${SLOTS} as slots,
            s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
      where s.gone_time is null),
@@ -57,8 +59,9 @@ const WORKERS: Statement = {
    limit $1`,
 };
 
-// Whether an attempt is stuck is decided by `stuckOf` at the scheduler that holds the worker's stream, and stored with the
-// worker's heartbeat. Reads the whole open table, as the depths do: for people, not more often than the caller's cache.
+// The scheduler that holds the worker's stream decides with `stuckOf` whether an attempt is stuck, and stores the verdict
+// with the worker's heartbeat. Reads the whole open table, as the depths do: for interactive use, and not more often than
+// the caller's cache allows.
 const RUNNING: Statement = {
   name: "overview-running",
   text: `with verdict as (
@@ -68,7 +71,7 @@ const RUNNING: Statement = {
     select t.id, t.epoch, t.class_id, t.session_id, coalesce(t.phase, '') as phase, t.progress,
            extract(epoch from now() - coalesce(t.phase_time, t.start_time, t.accept_time, t.assign_time))::float8 * 1000
              as age_ms
-      from task t where t.state in (1, 2)),
+      from task t where t.state in ${ACTIVE}),
   active as (
     select *, (id, epoch) in (select id, epoch from verdict) as stuck from aged)
   select a.id, a.class_id, coalesce(s.worker_id, '') as worker_id, a.phase, a.progress, a.age_ms, a.stuck,
@@ -83,7 +86,7 @@ const FAILURES: Statement = {
   text: `select f.id, f.class_id, coalesce(s.worker_id, '') as worker_id, coalesce(f.phase, '') as phase,
     extract(epoch from now() - f.finish_time)::float8 * 1000 as age_ms, f.detail,
     coalesce(f.failure ->> 'code', '') as code, coalesce(f.failure ->> 'message', '') as message
-    from (select * from task_finished where state = 4 and finish_time > now() - interval '1 hour'
+    from (select * from task_finished where state = ${STATE.failed} and finish_time > now() - interval '1 hour'
            order by finish_time desc limit $1) f
     left join worker_session s on s.id = f.session_id
    order by f.finish_time desc`,
@@ -92,7 +95,7 @@ const FAILURES: Statement = {
 const FAILURE_COUNT: Statement = {
   name: "overview-failure-count",
   text: `select count(*) as count
-    from (select from task_finished where state = 4 and finish_time > now() - interval '1 hour' limit 10000) f`,
+    from (select from task_finished where state = ${STATE.failed} and finish_time > now() - interval '1 hour' limit 10000) f`,
 };
 
 interface GroupColumns extends Omit<WorkerGroup, "types"> {

@@ -1,6 +1,8 @@
+/** Reads queues with their depths, and pauses and resumes them. */
 import { Slices } from "../../../slices.ts";
 import type { ClassDepth, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { ACTIVE, STATE } from "../task-states.ts";
 
 const QUEUES: Statement = {
   name: "queue-list",
@@ -33,11 +35,11 @@ const SET_PAUSED: Statement = {
   select q.* from q, n`,
 };
 
-const COUNTS = `count(*) filter (where state = 0 and wake_time is null) as ready,
-         count(*) filter (where state = 0 and wake_time is not null) as scheduled,
-         count(*) filter (where state in (1, 2)) as active,
-         count(*) filter (where state = 2) as running,
-         extract(epoch from now() - min(coalesce(ready_time, create_time)) filter (where state = 0 and wake_time is null))::float8 * 1000
+const COUNTS = `count(*) filter (where state = ${STATE.queued} and wake_time is null) as ready,
+         count(*) filter (where state = ${STATE.queued} and wake_time is not null) as scheduled,
+         count(*) filter (where state in ${ACTIVE}) as active,
+         count(*) filter (where state = ${STATE.running}) as running,
+         extract(epoch from now() - min(coalesce(ready_time, create_time)) filter (where state = ${STATE.queued} and wake_time is null))::float8 * 1000
            as oldest_ms`;
 
 const DEPTHS: Statement = {
@@ -45,7 +47,7 @@ const DEPTHS: Statement = {
   text: `select class_id, ${COUNTS} from task group by class_id`,
 };
 
-// Counted and cut here: with 60,000 types in one queue a row for each took the scheduler longer than PostgreSQL.
+// Counted and limited in SQL: with 60,000 types in one queue, a row for each took the scheduler longer than PostgreSQL.
 const DESCRIBE: Statement = {
   name: "queue-describe",
   text: `with q as (
@@ -100,7 +102,7 @@ export async function pausedQueues(db: Database): Promise<string[]> {
   return (await db.cold<{ name: string }>(PAUSED, [])).map(({ name }) => name);
 }
 
-/** Queues by name with what is in them. Reads their open tasks: for people, not for loops. */
+/** Queues by name with their depths. Reads their open tasks: for interactive use, not for services. */
 export async function queueDepths(
   db: Database,
   filter: { name?: string; afterName?: string | undefined; limit: number; maxTypes: number },
@@ -122,7 +124,7 @@ export async function queueDepths(
   }));
 }
 
-/** Pauses a queue, or resumes it when there is no reason; made when it does not exist. */
+/** Pauses a queue, or resumes it when there is no reason; creates a missing one. */
 export async function setQueuePaused(
   db: Database,
   name: string,
@@ -133,7 +135,7 @@ export async function setQueuePaused(
   return toQueue(row);
 }
 
-/** Counts of the open tasks by class. Reads the whole open table: for people and the monitor, not for loops. */
+/** Depths by class. Reads the whole open table: for interactive use and the monitor, not for faster services. */
 export async function depths(db: Database): Promise<ClassDepth[]> {
   interface Row {
     class_id: number;

@@ -1,3 +1,4 @@
+/** Writes and reads schedulers: announcements, leader leases, and commands between schedulers. */
 import type { Announcement, Command, SchedulerRow } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 
@@ -20,9 +21,8 @@ const RETIRE: Statement = {
     delete from scheduler where id = $1`,
 };
 
-// Nobody will take the commands of a scheduler that has ended: its sessions are given up or turn up
-// elsewhere, where what was asked is read with the task. The row of one that ended without a word stays for an
-// hour: `muster doctor` names it.
+// Commands to a scheduler that has ended are never taken: its sessions end or move to another scheduler, which reads
+// the request with the task. The row of one that ended without signing off is kept for an hour: `muster doctor` lists it.
 const FORGET: Statement = {
   name: "scheduler-forget",
   text: `with dead as (delete from scheduler where lease_until < now() - interval '1 hour' returning id),
@@ -31,8 +31,8 @@ const FORGET: Statement = {
      where not exists (select from scheduler s where s.id = c.scheduler_id and s.lease_until >= now())`,
 };
 
-// The term grows whenever the lead changes hands, so that a leader that slept through its lease is fenced. The
-// lead of a scheduler that is known to have died is free before its lease: retention's lasts for hours.
+// The term grows with every new leader, so that a leader that stalled past its lease is fenced. The lease of a scheduler
+// that is known to have died is free before it expires: the one of retention lasts for hours.
 const LEAD: Statement = {
   name: "leader-lead",
   text: `insert into leader (name, scheduler_id, term, lease_until)
@@ -57,7 +57,7 @@ const TAKE: Statement = {
   text: "delete from command where scheduler_id = $1 returning id, session_id, kind, body",
 };
 
-/** Says that this scheduler lives for another `leaseMs`. */
+/** Announces that this scheduler lives for another `leaseMs`. */
 export async function announce(db: Database, scheduler: Announcement, leaseMs: number): Promise<void> {
   await db.cold(ANNOUNCE, [
     scheduler.id,
@@ -73,17 +73,17 @@ export function otherSchedulers(db: Database, selfId: string): Promise<Scheduler
   return db.cold<{ id: string; address: string }>(OTHERS, [selfId]);
 }
 
-/** Takes a scheduler that stops off the list and frees what it leads. */
+/** Deletes a scheduler that stops, and frees its leader leases. */
 export async function retire(db: Database, id: string): Promise<void> {
   await db.cold(RETIRE, [id]);
 }
 
-/** Forgets schedulers that have ended and what was left for them. */
+/** Deletes schedulers that have ended, and the commands for them. */
 export async function forgetDead(db: Database): Promise<void> {
   await db.cold(FORGET, []);
 }
 
-/** Takes or keeps the lead of `name`; false when another holds it. */
+/** Takes or renews the leader lease of `name`; false when another scheduler holds it. */
 export async function lead(
   db: Database,
   name: string,
@@ -93,7 +93,7 @@ export async function lead(
   return (await db.cold(LEAD, [name, schedulerId, leaseMs])).length > 0;
 }
 
-/** Leaves a command for the scheduler that holds a session. Handled twice it is harmless. */
+/** Stores a command for the scheduler that holds a session. Commands are idempotent. */
 export async function sendCommand(db: Database, schedulerId: string, command: Command): Promise<void> {
   const hint = JSON.stringify({ kind: "command", schedulerId });
   await db.cold(SEND, [schedulerId, command.sessionId, command.kind, JSON.stringify(command.body), hint]);

@@ -1,9 +1,10 @@
+/** Counts living workers by pool and state. */
 import type { WorkerCount } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 
-// By the leases: every living session has one, and those that have ended, kept for days, have none; and by the
-// launches that have not ended (a partial index holds just these) and never had a session. The states are those of
-// domain/workers/worker.ts, in the same order.
+// Counts leases, since every living session has one and ended sessions, kept for days, have none; and launches that have
+// not ended (a partial index holds just these) and have no session. The states are those of domain/workers/worker.ts, in
+// the same order.
 const COUNT: Statement = {
   name: "worker-counts",
   text: `select coalesce(s.hello ->> 'pool', '') as pool,

@@ -1,14 +1,14 @@
 import type pg from "pg";
 
-/** Functions that not every role may call on every server. */
+/** Functions that some servers allow only to some roles. */
 const MAY_ASK = `select has_function_privilege('pg_control_system()', 'EXECUTE') as system,
     has_function_privilege('pg_control_checkpoint()', 'EXECUTE') as timeline`;
 
 /**
- * Begins another incarnation when this database is a copy of the one it was, so that ids do not repeat.
+ * Begins a new incarnation when this database is a copy of an earlier one, so that ids do not repeat.
  *
- * @param place What tells the files of an embedded database from a copy of them.
- * @returns The number that ids are larger than from now on; undefined when it is the same database as before.
+ * @param place Identifies the files of an embedded database; a copy of them has another value.
+ * @returns The number that all new ids exceed; undefined when it is the same database as before.
  */
 export async function beginIncarnation(
   client: pg.ClientBase,

@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import pg from "pg";
 import type { ConnectionTarget } from "../connection/connection.ts";
-import { checkSessions } from "../connection/database.ts";
 import { translateError } from "../connection/errors.ts";
 import { openSession } from "../connection/open-session.ts";
-import { SharedSessionError } from "../connection/pooler.ts";
+import { checkSessions, SharedSessionError } from "../connection/pooler.ts";
 import { beginIncarnation } from "./incarnation.ts";
 import { lockMigrations, type MigrationWait } from "./migration-lock.ts";
 import { MissingRightsError, missingRights, quoted } from "./rights.ts";
@@ -19,21 +18,21 @@ export interface Migration {
   readonly checksum: string;
 }
 
-/** What `migrate` did. */
+/** The result of `migrate`. */
 export interface MigrationReport {
   readonly applied: readonly string[];
   readonly version: number;
-  /** The number that ids are larger than from now on; undefined unless the database is a copy of another. */
+  /** The number that all new ids exceed; undefined unless the database is a copy of another. */
   readonly idsBeyond: number | undefined;
 }
 
-/** How a migration goes about it. */
+/** Options of a migration. */
 export interface MigrationOptions {
-  /** Ends it; what is under way is rolled back by the database. */
+  /** Ends it; the database rolls back the migration under way. */
   readonly signal?: AbortSignal;
-  /** Told while another session holds the lock, at growing intervals. */
+  /** Called while another session holds the lock, at growing intervals. */
   readonly onWait?: (wait: MigrationWait) => void;
-  /** What tells the files of an embedded database from a copy of them. */
+  /** Identifies the files of an embedded database; a copy of them has another value. */
   readonly place?: string;
 }
 
@@ -45,7 +44,7 @@ export class SchemaMismatchError extends Error {
   override readonly name = "SchemaMismatchError";
 }
 
-/** How its session calls itself: `muster migrate`. */
+/** `application_name` of its session. */
 const OWNER = "muster";
 const FOLDER = new URL("../../../../migrations/", import.meta.url);
 const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
@@ -60,7 +59,7 @@ const TABLE_OWNER = `select current_user as role, pg_get_userbyid(relowner) as o
     pg_has_role(relowner, 'MEMBER') as may_become
     from pg_class where oid = 'muster.migration'::regclass`;
 
-/** The migrations that this program brings, in order. */
+/** The migrations of this program, in order. */
 export async function loadMigrations(folder: URL = FOLDER): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => FILE_NAME.test(file)).sort();
   return Promise.all(
@@ -77,7 +76,7 @@ export async function loadMigrations(folder: URL = FOLDER): Promise<Migration[]>
  * at a time.
  *
  * @throws SchemaMismatchError when the database is newer or an applied migration differs.
- * @throws MissingRightsError when the role may not do what is to be done, now or as a scheduler.
+ * @throws MissingRightsError when the role lacks rights for the migrations, or for a scheduler.
  * @throws SharedSessionError when a pooler shares sessions.
  * @throws DatabaseUnavailableError when the database cannot be reached.
  */
@@ -90,7 +89,7 @@ export async function migrate(
   const giveUp = () => void client?.end();
   signal?.addEventListener("abort", giveUp, { once: true });
   try {
-    // A lock that a pooler gives to another session would admit everybody.
+    // Through a pooler, the lock could belong to another session and would exclude no other migrator.
     await checkSessions(target, OWNER, signal);
     client = await openSession(target, OWNER, "migrate", { bounded: false, ...(signal ? { signal } : {}) });
     await lockMigrations(client, onWait, signal);
@@ -121,7 +120,7 @@ export async function migrate(
   }
 }
 
-/** Makes the schema when it is not there, and makes sure that the role may use it. */
+/** Creates the schema when it is missing, and checks that the role may use it. */
 async function prepareSchema(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{
     role: string;
@@ -151,7 +150,7 @@ async function prepareSchema(client: pg.Client): Promise<void> {
   if (missing !== undefined) throw new MissingRightsError(missing);
 }
 
-/** What is made belongs to whoever made the rest, also when a superuser migrates. */
+/** New tables belong to the owner of the others, also when a superuser migrates. */
 async function becomeOwner(client: pg.Client, pending: readonly Migration[]): Promise<void> {
   const { rows } = await client.query<{ role: string; owner: string; may_become: boolean }>(TABLE_OWNER);
   const [state] = rows;

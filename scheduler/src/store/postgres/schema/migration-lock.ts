@@ -9,11 +9,11 @@ const LOCK_HALVES = [Math.floor(LOCK_KEY / 2 ** 32), LOCK_KEY % 2 ** 32];
 
 const TRY_EVERY_MS = 200;
 
-/** Another migrator is done within it. */
+/** Enough for another migrator to finish. */
 const FIRST_WORD_MS = 1_000;
 const LAST_WAIT_MS = 60_000;
 
-/** Who is waited for. */
+/** The session that holds the lock. */
 export interface MigrationWait {
   readonly waitedMs: number;
   readonly holderPid: number | undefined;
@@ -31,7 +31,7 @@ const HOLDER = `select a.pid, coalesce(a.application_name, '') as application, c
      and l.database = (select oid from pg_database where datname = current_database())
    limit 1`;
 
-/** Takes the lock for as long as the session lasts; told of who holds it after a second, then at waits that double. */
+/** Takes the lock until the session ends; reports the holder after a second, then at waits that double. */
 export async function lockMigrations(
   client: pg.Client,
   onWait: (wait: MigrationWait) => void,

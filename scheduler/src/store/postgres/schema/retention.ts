@@ -1,16 +1,16 @@
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
 
-/** Days for which partitions are made ahead. */
+/** Days ahead for which partitions are created. */
 const PARTITIONS_AHEAD_DAYS = 7;
 
 /**
- * While it waits for a lock that a backup or a long query holds, a statement that makes or drops a partition
- * keeps everybody behind it waiting: it waits for less than anybody would feel.
+ * While a statement that creates or drops a partition waits for the lock of a backup or a long query, all later
+ * statements on the table wait behind it. So it gives up after this short wait.
  */
 const LOCK_TIMEOUT = "500ms";
 
-/** Statements under way are over by the next try; a backup is still there. */
+/** By the next try, ordinary statements have ended; a backup has not. */
 const TRIES = 3;
 const PAUSE_MS = 1_000;
 
@@ -44,14 +44,13 @@ const DROP_ROWS = [
   olderThan("launch", "end_time"),
 ];
 
-/** Makes the partitions of the coming days; false when a lock was in the way of one that is missing. */
+/** Creates the partitions of the coming days; false when a lock prevented a missing one. */
 export async function ensurePartitions(db: Database): Promise<boolean> {
   return (await unlessLocked(db, ENSURE_PARTITIONS, PARTITIONS_AHEAD_DAYS)) !== undefined;
 }
 
 /**
- * Drops what is older than `keepDays`; answers how many partitions went, undefined when a lock was in the way
- * of them.
+ * Drops rows older than `keepDays`; returns the number of dropped partitions, undefined when a lock prevented it.
  */
 export async function dropOld(db: Database, keepDays: number): Promise<number | undefined> {
   const rows = await unlessLocked<{ dropped: number }>(db, DROP_PARTITIONS, keepDays);
@@ -66,7 +65,7 @@ async function unlessLocked<R extends object>(
 ): Promise<R[] | undefined> {
   for (let tries = 1; ; tries++) {
     try {
-      // Harmless to run twice.
+      // Same effect when it runs twice.
       return await db.retrying(() =>
         db.transaction(async (tx) => {
           await tx.run(SET_LOCK_TIMEOUT, [LOCK_TIMEOUT]);

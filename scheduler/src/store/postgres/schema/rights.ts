@@ -1,12 +1,12 @@
 import type pg from "pg";
 
-/** What a scheduler reads and writes; rows of partitions are reached by their parents. */
+/** The tables that a scheduler reads and writes; partitions are accessed through their parents. */
 export const TABLES = [
   ...["queue", "task_class", "scheduler", "leader", "worker_session", "session_lease", "command", "task"],
   ...["task_finished", "task_attempt", "task_key", "event", "task_output", "launch", "worker_refusal"],
 ];
 
-/** Beyond so many tables one command for all of them is what is meant. */
+/** When rights on more tables are missing, one command grants them on all. */
 const NAMED_TABLES = 2;
 
 const LACKING = `
@@ -38,12 +38,12 @@ const LACKING = `
 
 const OWNER = `select current_user as role, pg_get_userbyid(nspowner) as owner from pg_namespace where nspname = 'muster'`;
 
-/** The role may not do what a scheduler does. */
+/** The role lacks a right that a scheduler needs. */
 export class MissingRightsError extends Error {
   override readonly name = "MissingRightsError";
 }
 
-/** What the role lacks in the schema, as a sentence with the commands that give it; undefined when nothing. */
+/** The rights that the role lacks in the schema, as a sentence with the commands that grant them; undefined for none. */
 export async function missingRights(client: pg.ClientBase): Promise<string | undefined> {
   const { rows } = await client.query<{ command: string; tables: number }>(LACKING, [TABLES]);
   if (rows.length === 0) return undefined;
@@ -58,7 +58,7 @@ export async function missingRights(client: pg.ClientBase): Promise<string | und
   return `the role ${quoted(role)} lacks rights in the schema muster: run as ${quoted(owner)}, which owns it, or as a superuser: ${commands.join("; ")}`;
 }
 
-/** A name as SQL writes it. */
+/** A name, quoted for SQL. */
 export function quoted(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }

@@ -3,7 +3,7 @@ import { loadMigrations } from "./migrate.ts";
 
 const APPLIED: Statement = { name: "migrations-applied", text: "select number from migration" };
 
-/** Migrations that this program needs and the database has not: one restored from an old backup lacks some. */
+/** Migrations that this program needs and the database lacks, as after a restore from an old backup. */
 export async function missingMigrations(db: Database): Promise<string[]> {
   const known = await loadMigrations();
   const rows = await db.coldOnce<{ number: number }>(APPLIED, []);

@@ -1,3 +1,4 @@
+/** Contested worker ids: two living processes that register with the same one. */
 import {
   CONTEST_WINDOW_MS,
   type Contest,
@@ -9,7 +10,7 @@ import {
 import type { SessionOpen } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 
-/** Takeovers of a worker id from a living process within the window; the newest sessions are looked at. */
+/** Takeovers of a worker id from a living process within the window, among its newest 50 sessions. */
 function takeoversOf(workerId: string): string {
   return `select count(*)::int as takeovers, extract(epoch from now() - max(r.gone_time))::float8 * 1000 as held_ms
          from (select gone_time, superseded_by from worker_session where worker_id = ${workerId}
@@ -22,7 +23,7 @@ const TENURE = `least(${LAST_TENURE_MS}, ${FIRST_TENURE_MS} * power(2, least(t.t
 
 /**
  * Part of a statement that registers `input`: those of it whose worker id a living process keeps for now. A
- * session that is registered already only reconnects, and a process that drains is glad of a successor.
+ * session that is registered already only reconnects, and a draining process gives way to a successor.
  */
 export const CONTESTED = `  contested as materialized (
     select d.uuid, h.id as holder_id, h.host, t.takeovers, t.held_ms, ${TENURE} - t.held_ms as left_ms
@@ -58,7 +59,7 @@ const CONTESTS: Statement = {
    order by s.challenge_time desc limit $3`,
 };
 
-/** A registration as the statement answers it; `host` and what follows are null unless it has to wait. */
+/** The row of a registration; `host` and the columns after it are null unless it has to wait. */
 export interface ContestedColumns {
   /** The new session, or the holder's. */
   id: number;
@@ -75,7 +76,7 @@ export function toContested({ host, takeovers, held_ms, left_ms }: ContestedColu
   return { holder: processOf(host), takeovers: takeovers ?? 0, heldMs: held_ms ?? 0, leftMs: left_ms ?? 0 };
 }
 
-/** Keeps, with the holders' sessions, which processes were made to wait. */
+/** Stores with the holders' sessions which processes were made to wait. */
 export async function noteChallengers(
   db: Database,
   rows: readonly ContestedColumns[],
@@ -90,7 +91,7 @@ export async function noteChallengers(
   ]);
 }
 
-/** Fights over worker ids, of one worker or of all, in which a process was made to wait within `withinMs`. */
+/** Contested worker ids, of one worker or of all, for which a process was made to wait within `withinMs`. */
 export async function listContests(
   db: Database,
   options: { workerId: string | undefined; withinMs: number; limit: number },

@@ -1,10 +1,11 @@
+/** Writes launches of worker processes as their supervisors report them, and ends silent ones. */
 import type { LaunchEndReason, Served } from "../../../domain/workers/launch.ts";
 import type { LaunchEnded, LaunchExit, LaunchReport, LaunchReported, SilentLaunch } from "../../store.ts";
+import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
-import { jsonParam } from "../rows.ts";
 
-// Phases only grow; reports that overtake each other must not take any back. An exit is the last word. What
-// was given up because its supervisor was silent is taken up again.
+// Phases only grow; reports that arrive out of order must not remove any. An exit is final. A launch that was ended
+// because its supervisor was silent is opened again.
 const REPORT: Statement = {
   name: "launch-report",
   text: `with d as (
@@ -59,7 +60,7 @@ const EXIT: Statement = {
   select count(*)::int as ended from ended`,
 };
 
-// A supervisor that is told to stop does not start it again after all: the one thing a later report may change.
+// A supervisor that stops will not start it again: the only change that a later report may make.
 const ENDED: Statement = {
   name: "launch-ended",
   text: `update launch set restart_time = case when $2::float8 is null then null else restart_time end
@@ -96,7 +97,7 @@ const GIVE_UP: Statement = {
     from ended where unregistered`,
 };
 
-// The newest sessions speak for a pool: it has no index, and what served long ago says little of the next start.
+// A pool is represented by its newest sessions: it has no index, and old sessions predict little of the next start.
 const SERVED: Statement = {
   name: "launch-served",
   text: `select distinct on (worker_id) worker_id, pool, types, queues from (
@@ -110,7 +111,7 @@ const SERVED: Statement = {
     order by worker_id, id desc`,
 };
 
-/** Takes reports of launches, the latest of each; tells what each brought. */
+/** Writes reports of launches, the latest of each; returns what each changed. */
 export async function reportLaunches(
   db: Database,
   reports: readonly LaunchReport[],
@@ -141,7 +142,7 @@ export async function reportLaunches(
   });
 }
 
-/** Writes the end of a launch, once; the same answer for every later report. */
+/** Writes the end of a launch, once; every later report gets the same answer. */
 export async function endLaunch(db: Database, report: LaunchExit): Promise<LaunchEnded> {
   const sessions = await db.cold<{ id: number; living: boolean }>(SESSIONS, [report.launchId]);
   const { reason, event, attributes } = report.classify(sessions.length > 0);
@@ -198,13 +199,13 @@ export async function servedBefore(
   }));
 }
 
-/** Adds attempts that were requeued because of a launch's end; answers the sum. */
+/** Adds attempts that were requeued because of a launch's end; returns the sum. */
 export async function addRequeued(db: Database, launchId: string, count: number): Promise<number> {
   const [row] = await db.cold<{ requeued: number }>(REQUEUED, [launchId, count]);
   return row?.requeued ?? count;
 }
 
-/** Ends launches without a living session whose supervisor had been silent for so long by `asOf`; answers those that never registered. */
+/** Ends launches without a living session whose supervisor had been silent for so long by `asOf`; returns those that never registered. */
 export async function giveUpLaunches(
   db: Database,
   asOf: Date,

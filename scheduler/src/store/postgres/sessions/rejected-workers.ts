@@ -1,3 +1,4 @@
+/** Keeps a bounded list of rejected workers. */
 import type {
   RejectedClaims,
   RejectedWorker,
@@ -23,7 +24,7 @@ const RECORD: Statement = {
            last_time = greatest(r.last_time, excluded.last_time), count = r.count + excluded.count`,
 };
 
-// The machine with the most rows loses its oldest first: one that makes up names cannot push others out.
+// The machine with the most rows loses its oldest first: one that invents names cannot displace the rows of others.
 const EVICT: Statement = {
   name: "refusal-evict",
   text: `with ranked as (
@@ -74,7 +75,7 @@ interface RejectedWorkerRow {
   holder: "itself" | "another" | null;
 }
 
-/** Adds to what is known, and drops what is over `keep` rows; returns how many were dropped. */
+/** Adds rejections, and drops the rows over `keep`; returns the number of dropped rows. */
 export async function recordRejectedWorkers(
   db: Database,
   rejected: readonly RejectedWorkerWrite[],
@@ -97,7 +98,7 @@ export async function recordRejectedWorkers(
   return (await db.cold(EVICT, [keep])).length;
 }
 
-/** Forgets what was held against workers until they were registered, `ageMs` ago. */
+/** Deletes rejections of workers from before their registration, `ageMs` ago. */
 export async function forgetRejectedWorkers(
   db: Database,
   workers: readonly { workerId: string; ageMs: number }[],

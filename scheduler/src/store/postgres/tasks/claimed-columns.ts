@@ -1,6 +1,7 @@
+/** Reads many claimed attempts as arrays, one for each column, instead of a row each. */
 import type { RequeueCounts, TaskOptions } from "../../../domain/tasks/task.ts";
 import type { ClaimedAttempt } from "../../store.ts";
-import { DEFAULT_CONTENT_TYPE } from "../rows.ts";
+import { DEFAULT_CONTENT_TYPE } from "./task-columns.ts";
 
 /**
  * Payloads above this size come in a row of their own: those of a row are one value, which arrives in hexadecimal, and
@@ -8,10 +9,13 @@ import { DEFAULT_CONTENT_TYPE } from "../rows.ts";
  */
 const MAX_SHARED_BYTES = 8_192;
 
+/** Columns that are null for most tasks. */
+const SPARSE = ["options", "cancel_reason", "content_type", "headers", "requeue_counts"] as const;
+
 /**
  * Claimed attempts, an array for each column: a row for each, of a dozen values, costs the server, the driver and the
- * garbage collector more than the claim itself. What most tasks lack is told by task id for those that have it; an
- * aggregate looks its types up once, where a JSON array for each row took 9 us of the server's time. The query names
+ * garbage collector more than the claim itself. Columns that are null for most tasks are JSON objects by task id; an
+ * aggregate resolves its types once, where a JSON array for each row took 9 us of the server's time. The query names
  * the claimed rows `c`.
  */
 export const SELECT_CLAIMED = `select array_agg(c.id) as ids, array_agg(c.epoch) as epochs,
@@ -19,11 +23,9 @@ export const SELECT_CLAIMED = `select array_agg(c.id) as ids, array_agg(c.epoch)
     array_agg(c.attempt_count) as attempt_counts, array_agg(c.oom_count) as oom_counts,
     array_agg(c.since_creation_us) as since_creation_us,
     array_agg(octet_length(c.payload)) as sizes, string_agg(c.payload, '') as payloads,
-    ${["options", "cancel_reason", "content_type", "headers", "requeue_counts"]
-      .map(
-        (column) => `json_object_agg(c.id, c.${column}) filter (where c.${column} is not null) as ${column}`,
-      )
-      .join(", ")}
+    ${SPARSE.map(
+      (column) => `json_object_agg(c.id, c.${column}) filter (where c.${column} is not null) as ${column}`,
+    ).join(", ")}
   from c group by case when octet_length(c.payload) > ${MAX_SHARED_BYTES} then c.id end`;
 
 /** Values of the tasks that have one, by task id. */
@@ -47,7 +49,7 @@ export interface ClaimedColumns {
   requeue_counts: Sparse<RequeueCounts>;
 }
 
-/** The attempts of an answer, freshly given out. Their payloads look into one buffer. */
+/** The attempts of a row, freshly assigned. Their payloads are views of one buffer. */
 export function claimedAttempts(columns: ClaimedColumns): ClaimedAttempt[] {
   const { ids, epochs, class_ids, session_ids, attempt_counts, oom_counts, since_creation_us } = columns;
   const { sizes, payloads, options, cancel_reason, content_type, headers, requeue_counts } = columns;

@@ -1,3 +1,4 @@
+/** Reads and creates task classes. */
 import { createHash } from "node:crypto";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import type { Requirements } from "../../../domain/tasks/task.ts";
@@ -12,7 +13,7 @@ interface ClassColumns {
   alone: boolean;
 }
 
-// In the order of the keys, and of the names of queues: schedulers that make the same ones cannot deadlock.
+// In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
 const INSERT = {
   name: "class-insert",
   text: `insert into task_class (key, queue, type, labels, resources)
@@ -47,7 +48,7 @@ const BY_ID = {
   text: "select id, queue, type, labels, resources, alone from task_class where id = any($1::int[]) order by id",
 };
 
-// From one class to the next in the index: it costs by the number of classes with open tasks, not by that of the tasks.
+// A loose index scan, from one class to the next: its cost grows with the classes that have open tasks, not with the tasks.
 const OPEN = {
   name: "class-open",
   text: `with recursive open as (
@@ -60,7 +61,7 @@ const OPEN = {
 
 const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id from task_class" };
 
-// An update that changes nothing answers the row that was there before.
+// An update that changes nothing returns the existing row.
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
@@ -74,7 +75,7 @@ const ALONE = {
   select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
 
-/** The class of each wanted combination, in order; missing ones (and their queues) are made. */
+/** The class of each wanted combination, in order; missing ones (and their queues) are created. */
 export async function resolveClasses(
   db: Database,
   wanted: readonly { queue: string; type: string; requirements: Requirements }[],
@@ -93,7 +94,7 @@ export async function resolveClasses(
   return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
 }
 
-/** Classes that were made after the one with this id. */
+/** Classes that were created after the one with this id. */
 export async function classesAfter(db: Database, id: number): Promise<TaskClass[]> {
   return (await db.cold<ClassColumns>(AFTER, [id])).map(toClass);
 }
@@ -108,13 +109,13 @@ export async function openClassIds(db: Database): Promise<number[]> {
   return (await db.cold<{ class_id: number }>(OPEN, [])).map((row) => row.class_id);
 }
 
-/** The classes with open tasks, and the newest id of all; what is made meanwhile is newer, or among the open. */
+/** The classes with open tasks, and the newest id of all; a class created meanwhile is newer, or among the open ones. */
 export async function openClasses(db: Database): Promise<{ lastId: number; classes: TaskClass[] }> {
   const [last] = await db.cold<{ id: number }>(LAST, []);
   return { lastId: last?.id ?? 0, classes: await classesById(db, await openClassIds(db)) };
 }
 
-/** The classes beside these in which tasks run alone, made where they are missing. */
+/** For each class the one in which its tasks run alone; missing ones are created. */
 export async function aloneClasses(
   run: Runner["run"],
   classIds: readonly number[],

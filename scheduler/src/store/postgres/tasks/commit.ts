@@ -1,15 +1,17 @@
+/** Commits the ends of attempts: finishes and requeues, with the check of a commit of unknown outcome. */
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import { formatAttemptId } from "../../../domain/ids.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
-import { boolArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
+import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
-import { happenedAt, jsonParam, stateNumber, untilNow } from "../rows.ts";
+import { happenedAt, untilNow } from "../moments.ts";
+import { ACTIVE, STATE } from "../task-states.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 
-// An attempt that ends without ending its task leaves a row of its own; the task is freed of its owner in
-// the same statement. As when a task ends, none of its news is kept as later than that.
+// An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
+// statement. As when a task ends, none of its reports is kept as later than that.
 const REQUEUE: Statement = {
   name: "task-requeue",
   text: `with old as (
@@ -20,11 +22,11 @@ const REQUEUE: Statement = {
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[], $10::text[], $11::int[])
         as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id)
-      join task t on t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
+      join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
        for update of t),
   freed as (
     update task t
-       set state = 0, session_id = null, assign_time = null, accept_time = null, start_time = null,
+       set state = ${STATE.queued}, session_id = null, assign_time = null, accept_time = null, start_time = null,
            phase = null, phase_time = null, progress = null,
            ready_time = now(), wake_time = case when old.delay_ms > 0 then now() + old.delay_ms * interval '1 ms' end,
            attempt_count = t.attempt_count - case when old.costs then 0 else 1 end,
@@ -50,24 +52,24 @@ const REQUEUE: Statement = {
   except select id, epoch from old`,
 };
 
-// An attempt that another scheduler ended meanwhile ended in another way.
+// An attempt that another scheduler ended meanwhile has another outcome.
 const COMMITTED: Statement = {
   name: "commit-in-doubt",
   text: `select d.id, d.epoch
-    from unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[]) as d(id, epoch, state, said)
+    from unnest($1::bigint[], $2::int[], $3::smallint[], $4::text[]) as d(id, epoch, state, detail)
     where exists (select from task_finished f
-                   where f.id = d.id and f.epoch = d.epoch and f.state = d.state and f.detail = d.said)
+                   where f.id = d.id and f.epoch = d.epoch and f.state = d.state and f.detail = d.detail)
        or exists (select from task_attempt a
-                   where a.task_id = d.id and a.epoch = d.epoch and d.state is null and a.outcome = d.said)`,
+                   where a.task_id = d.id and a.epoch = d.epoch and d.state is null and a.outcome = d.detail)`,
 };
 
-/** Ends that may be committed although no answer came: until they are answered, however often they are tried. */
+/** Ends that may be committed although no answer came, until one try is answered. */
 const inDoubt = new WeakSet<CommitRequest>();
 
 /**
- * Applies the ends of attempts, and answers in the order of the input. When a try's outcome is unknown, the next one,
- * within this call or in a later one with the same requests, finds the attempts gone; they were applied if what is stored
- * says the same of them.
+ * Applies the ends of attempts, and returns results in the order of the input. When a try's outcome is unknown, the next one,
+ * within this call or in a later one with the same requests, finds the attempts gone; they were applied if the stored
+ * outcome is the same.
  */
 export async function commitResults(
   db: Database,
@@ -77,7 +79,7 @@ export async function commitResults(
     try {
       return await commitResultsWith((statement, values) => db.hot(statement, values), requests);
     } catch (error) {
-      // Two statements make up a batch, so the first may be committed whatever became of the second.
+      // A batch may be two statements, so the first may be committed although the second failed.
       if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
         for (const request of requests) inDoubt.add(request);
       throw error;
@@ -88,8 +90,8 @@ export async function commitResults(
   const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
     int8Array(doubtful.map(({ key }) => key.taskId)),
     int4Array(doubtful.map(({ key }) => key.epoch)),
-    int2Array(doubtful.map((each) => (isFinish(each) ? stateNumber(each.decision.state) : null))),
-    textArray(doubtful.map(({ decision }) => said(decision))),
+    int2Array(doubtful.map((each) => (isFinish(each) ? STATE[each.decision.state] : null))),
+    textArray(doubtful.map(({ decision }) => storedDetail(decision))),
   ]);
   const committed = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id, epoch })));
   return requests.map(({ key }, index) =>
@@ -97,12 +99,12 @@ export async function commitResults(
   );
 }
 
-/** What is stored of an end. */
-function said(decision: OutcomeDecision): string {
+/** The detail or outcome that is stored with an end. */
+function storedDetail(decision: OutcomeDecision): string {
   return decision.kind === "finish" ? decision.detail : `requeued:${decision.reason}`;
 }
 
-/** Applies the ends of attempts, each only while its attempt is current; answers in the order of the input. */
+/** Applies the ends of attempts, each only while its attempt is current; results are in the order of the input. */
 export async function commitResultsWith(
   run: Runner["run"],
   requests: readonly CommitRequest[],

@@ -1,68 +1,55 @@
+/** The statement that ends tasks: the hot path of results. */
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest } from "../../store.ts";
-import { byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
+import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
-import { DEFAULT_CONTENT_TYPE, happenedAt, jsonParam, stateNumber, untilNow } from "../rows.ts";
+import { happenedAt, untilNow } from "../moments.ts";
+import { ACTIVE, STATE } from "../task-states.ts";
+import { DEFAULT_CONTENT_TYPE, KEPT_BY_END } from "./task-columns.ts";
 
 /** An attempt that ends its task. */
 export type Finish = CommitRequest & { decision: Extract<OutcomeDecision, { kind: "finish" }> };
 
-/** What moves from the open task to the ended one as it is. */
-const MOVED = [
-  ...["id", "class_id", "priority", "attempt_count", "oom_count", "epoch", "session_id", "create_time"],
-  ...[
-    "assign_time",
-    "cancel_time",
-    "phase",
-    "progress",
-    "cancel_reason",
-    "unique_key",
-    "content_type",
-    "headers",
-  ],
-  ...["options", "payload"],
-];
-
-/** What every end tells, and what only some do. */
-const TOLD = {
+/** Parameters of every end, and those that are null for most. */
+const BASE_COLUMNS = {
   types: "$1::bigint[], $2::int[], $3::bytea[], $4::float8[], $5::float8[], $6::float8[], $7::bigint[]",
   names: "id, epoch, output, accept_age, start_age, run_ms, peak_rss_bytes",
 };
-const TOLD_BY_SOME = {
+const OPTIONAL_COLUMNS = {
   types: "$8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]",
   names: "state, detail, output_content_type, failure, warnings, metrics, progress",
 };
 
-// All that only some ends tell, in the statement for all and, as constants, in the one for plain successes, which spares
-// the server six columns a row: 0.7 of 8 us.
-const OF_ALL = {
+// The parts in which the two statements differ. The optional columns are parameters in the statement for all ends, and
+// constants in the one for plain successes, which saves the server six columns a row: 0.7 of 8 us.
+const GENERIC_END = {
   // The last progress may be written after the end, and then be lost.
   progress: `case when d.progress is null then t.progress when d.progress = '' then null
       else (d.progress::jsonb - 'ageMs')
            || jsonb_build_object('at', now() - (d.progress::jsonb ->> 'ageMs')::float8 * interval '1 ms') end as progress`,
-  types: `${TOLD.types}, ${TOLD_BY_SOME.types}`,
-  names: `${TOLD.names}, ${TOLD_BY_SOME.names}`,
+  types: `${BASE_COLUMNS.types}, ${OPTIONAL_COLUMNS.types}`,
+  names: `${BASE_COLUMNS.names}, ${OPTIONAL_COLUMNS.names}`,
   returning: `, d.state as end_state, d.detail, d.output_content_type, d.warnings::jsonb as warnings,
-      d.metrics::jsonb as metrics, coalesce(d.failure::jsonb, case when d.state = 4 then t.failure end) as failure`,
+      d.metrics::jsonb as metrics, coalesce(d.failure::jsonb, case when d.state = ${STATE.failed} then t.failure end) as failure`,
   columns: "state, detail, output_content_type, failure, warnings, metrics",
   values: "end_state, detail, output_content_type, failure, warnings, metrics",
-  event: "case end_state when 3 then 'succeeded' when 4 then 'failed' else 'cancelled' end",
+  event: `case end_state when ${STATE.succeeded} then 'succeeded' when ${STATE.failed} then 'failed' else 'cancelled' end`,
   grouped: "group by end_state",
 };
-const OF_PLAIN: typeof OF_ALL = {
-  ...TOLD,
+const PLAIN_SUCCESS: typeof GENERIC_END = {
+  ...BASE_COLUMNS,
   progress: "t.progress",
   returning: "",
   columns: "state, detail",
-  values: "3, 'succeeded'",
+  values: `${STATE.succeeded}, 'succeeded'`,
   event: "'succeeded'",
   grouped: "having count(*) > 0",
 };
 
-// One statement fences, ends, archives and records a batch. It answers what was not ended: mostly nothing, and then it
-// does not look for it (0.8 us a task). News of an attempt that were written again after a broken connection are dated
-// by their second try, which may lie after the end: none is kept as later than that.
+// One statement fences, ends, archives and records a batch. It returns the attempts that it did not end: mostly none,
+// and then it does not search for them (0.8 us a task). Reports of an attempt that were written again after a broken
+// connection are dated by their second try, which may be after the end: none is kept as later than that.
 function finishText({
   types,
   names,
@@ -72,16 +59,16 @@ function finishText({
   values,
   event,
   grouped,
-}: typeof OF_ALL): string {
+}: typeof GENERIC_END): string {
   return `with gone as (
     delete from task t
      using unnest(${types}) as d(${names})
-     where t.id = d.id and t.epoch = d.epoch and t.state in (1, 2)
-    returning ${MOVED.map((column) => (column === "progress" ? progress : `t.${column}`)).join(", ")}, t.accept_time, t.start_time,
+     where t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
+    returning ${KEPT_BY_END.map((column) => (column === "progress" ? progress : `t.${column}`)).join(", ")}, t.accept_time, t.start_time,
       d.output, d.accept_age, d.start_age, d.run_ms, d.peak_rss_bytes${returning}),
   fin as (
-    insert into task_finished (${MOVED.join(", ")}, accept_time, start_time, output, run_ms, peak_rss_bytes, ${columns})
-    select ${MOVED.join(", ")},
+    insert into task_finished (${KEPT_BY_END.join(", ")}, accept_time, start_time, output, run_ms, peak_rss_bytes, ${columns})
+    select ${KEPT_BY_END.join(", ")},
       ${untilNow(`coalesce(accept_time, ${happenedAt("accept_age", "assign_time")})`)},
       ${untilNow(`coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")})`)},
       output, run_ms, peak_rss_bytes, ${values}
@@ -94,12 +81,12 @@ function finishText({
    where (select count(*) from gone) < cardinality($1::bigint[])`;
 }
 
-const FINISH: Statement = { name: "task-finish", text: finishText(OF_ALL) };
-const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(OF_PLAIN) };
+const FINISH: Statement = { name: "task-finish", text: finishText(GENERIC_END) };
+const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(PLAIN_SUCCESS) };
 
 /** The statement that ends these tasks, each only while its attempt is current, with its parameters. */
 export function finishStatement(requests: readonly Finish[]): { statement: Statement; params: unknown[] } {
-  const told = [
+  const base = [
     int8Array(requests.map(({ key }) => key.taskId)),
     int4Array(requests.map(({ key }) => key.epoch)),
     byteaArray(requests.map(({ decision }) => decision.output)),
@@ -108,11 +95,11 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
     float8Array(requests.map(({ decision }) => decision.metrics?.runMs)),
     int8Array(requests.map(({ decision }) => decision.metrics?.peakRssBytes)),
   ];
-  if (requests.every(isPlain)) return { statement: FINISH_PLAIN, params: told };
+  if (requests.every(isPlain)) return { statement: FINISH_PLAIN, params: base };
   const column = <T>(pick: (decision: Finish["decision"]) => T) =>
     requests.map(({ decision }) => pick(decision));
-  const toldBySome = [
-    int2Array(column(({ state }) => stateNumber(state))),
+  const optional = [
+    int2Array(column(({ state }) => STATE[state])),
     textArray(column(({ detail }) => detail)),
     textArray(
       column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
@@ -126,10 +113,10 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
     ),
     textArray(requests.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ];
-  return { statement: FINISH, params: [...told, ...toldBySome] };
+  return { statement: FINISH, params: [...base, ...optional] };
 }
 
-/** A success that tells nothing besides its JSON and what it cost. */
+/** A success with nothing but its JSON output and its run time and memory. */
 function isPlain({ decision, progress }: Finish): boolean {
   const { state, detail, outputContentType, failure, warnings, metrics } = decision;
   return (

@@ -1,6 +1,8 @@
+/** Appends and reads incremental output, and finds the followed tasks that changed. */
 import type { OutputChunk, SeenTask } from "../../store.ts";
 import { int4Array, int8Array, textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { STATE } from "../task-states.ts";
 
 const APPEND: Statement = {
   name: "output-append",
@@ -8,7 +10,7 @@ const APPEND: Statement = {
     select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bytea[])`,
 };
 
-// The length of what is stored out of line is known without reading it.
+// PostgreSQL knows the length of a value that is stored out of line without reading it.
 const AFTER: Statement = {
   name: "output-after",
   text: `select task_id, epoch, sequence, data
@@ -21,19 +23,19 @@ const AFTER: Statement = {
    order by epoch, sequence`,
 };
 
-// A row is written anew by every change, and then has the number of another transaction. A task that has ended has no
-// row here any more.
+// Every change writes a new version of the row, with the number of another transaction. A task that has ended has no
+// row here.
 const CHANGED: Statement = {
   name: "task-changed",
   text: `select d.id
     from unnest($1::bigint[], $2::text[], $3::int[], $4::bigint[]) as d(id, version, epoch, sequence)
     left join task t on t.id = d.id
    where t.xmin::text is distinct from d.version
-      or ($5 and t.state = 2 and exists (
+      or ($5 and t.state = ${STATE.running} and exists (
            select from task_output o where o.task_id = d.id and (o.epoch, o.sequence) > (d.epoch, d.sequence)))`,
 };
 
-/** Keeps chunks of incremental output. */
+/** Stores chunks of incremental output. */
 export async function appendOutput(db: Database, chunks: readonly OutputChunk[]): Promise<void> {
   await db.cold(APPEND, [
     chunks.map(({ taskId }) => taskId),
@@ -67,7 +69,7 @@ export async function outputAfter(
     .map((row) => ({ taskId: row.task_id, epoch: row.epoch, sequence: row.sequence, data: row.data }));
 }
 
-/** Ids of the tasks that are no longer as they were seen. */
+/** Ids of the tasks that changed since they were read. */
 export async function changedTasks(
   db: Database,
   seen: readonly SeenTask[],

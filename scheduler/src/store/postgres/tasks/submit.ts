@@ -1,33 +1,70 @@
+/** The statement that inserts tasks: the hot path of submits. */
 import type { NewTask } from "../../../domain/tasks/task.ts";
 import type { InsertedTask, TaskInsert } from "../../store.ts";
-import { byteaArray, float8Array, int2Array, int4Array, int8Array, textArray } from "../arrays.ts";
+import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import type { Database } from "../connection/database.ts";
 import { livingSessions } from "../locks.ts";
-import { DEFAULT_CONTENT_TYPE, jsonParam } from "../rows.ts";
+import { STATE } from "../task-states.ts";
+import { DEFAULT_CONTENT_TYPE } from "./task-columns.ts";
 
-// A session that has ended is given nothing: its task is inserted as queued.
+/** A column that is inserted as the producer gave it. `type` is that of the parameter, `cast` that of the column. */
+interface GivenColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly cast?: string;
+  readonly values: (tasks: readonly TaskInsert[]) => Buffer | null;
+}
+
+// A field that producers set is one line here.
+const GIVEN: readonly GivenColumn[] = [
+  { name: "unique_key", type: "text", values: texts((task) => task.uniqueKey) },
+  {
+    name: "content_type",
+    type: "text",
+    values: texts((task) => (task.contentType === DEFAULT_CONTENT_TYPE ? null : task.contentType)),
+  },
+  { name: "headers", type: "text", cast: "::jsonb", values: texts((task) => jsonParam(task.headers)) },
+  { name: "options", type: "text", cast: "::jsonb", values: texts((task) => jsonParam(task.options)) },
+  {
+    name: "payload",
+    type: "bytea",
+    values: (tasks) => byteaArray(tasks.map(({ task }) => task.payload)),
+  },
+];
+
+function texts(pick: (task: NewTask) => string | null | undefined): GivenColumn["values"] {
+  return (tasks) => textArray(tasks.map(({ task }) => pick(task)));
+}
+
+/** Parameters before those of the given columns; see `params`. */
+const PLACING = ["int", "smallint", "bigint", "float8", "float8", "float8"];
+const PLACING_NAMES = "class_id, priority, session_id, delay_ms, run_at_ms, queue_wait_ms";
+const TYPES = [...PLACING, ...GIVEN.map(({ type }) => type)];
+const GIVEN_NAMES = GIVEN.map(({ name }) => name).join(", ");
+const SESSION_IDS = "$3";
+const SCHEDULER_ID = `$${TYPES.length + 1}`;
+
+// No task is assigned to a session that has ended: it is inserted as queued.
 const INPUT = `(
     select class_id, priority, case when session_id in (select session_id from living) then session_id end as session_id,
-           delay_ms, run_at_ms, queue_wait_ms, unique_key, content_type, headers, options, payload, ord
-      from unnest($1::int[], $2::smallint[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::text[],
-                  $8::text[], $9::text[], $10::text[], $11::bytea[]) with ordinality
-        as i(class_id, priority, session_id, delay_ms, run_at_ms, queue_wait_ms, unique_key, content_type, headers,
-             options, payload, ord)
+           delay_ms, run_at_ms, queue_wait_ms, ${GIVEN_NAMES}, ord
+      from unnest(${TYPES.map((type, index) => `$${index + 1}::${type}[]`).join(", ")}) with ordinality
+        as i(${PLACING_NAMES}, ${GIVEN_NAMES}, ord)
     offset 0)`;
 
-// A wait of zero or a time that has passed means now.
+// A delay of zero and a time in the past mean now.
 const WAKE = `case when d.delay_ms > 0 then now() + d.delay_ms * interval '1 ms'
     when to_timestamp(d.run_at_ms / 1000) > now() then to_timestamp(d.run_at_ms / 1000) end`;
 const DEADLINE = `coalesce(${WAKE}, now()) + d.queue_wait_ms * interval '1 ms'`;
 
 const COLUMNS = `class_id, priority, state, attempt_count, epoch, session_id, assign_time, wake_time, start_deadline,
-    unique_key, content_type, headers, options, payload`;
+    ${GIVEN_NAMES}`;
 const VALUES = `d.class_id, d.priority,
-    case when d.session_id is null then 0 else 1 end,
+    case when d.session_id is null then ${STATE.queued} else ${STATE.assigned} end,
     case when d.session_id is null then 0 else 1 end,
     case when d.session_id is null then 0 else 1 end,
     d.session_id, case when d.session_id is null then null else now() end, ${WAKE}, ${DEADLINE},
-    d.unique_key, d.content_type, d.headers::jsonb, d.options::jsonb, d.payload`;
+    ${GIVEN.map(({ name, cast = "" }) => `d.${name}${cast}`).join(", ")}`;
 
 const EVENTS = `event_created as (
     insert into event (name, task_ids) select 'created', array_agg(id) from ins having count(*) > 0),
@@ -35,20 +72,20 @@ const EVENTS = `event_created as (
     insert into event (name, task_ids, epoch)
     select 'assigned', array_agg(id), 1 from ins where session_id is not null having count(*) > 0)`;
 
-// Ids are given in the order of the input, so the ids returned are sorted into that order.
+// Ids are numbered in the order of the input, so sorting the returned ids restores that order.
 const INSERT = {
   name: "task-insert",
-  text: `with ${livingSessions("$3", "$12")},
+  text: `with ${livingSessions(SESSION_IDS, SCHEDULER_ID)},
   ins as (
     insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} d order by d.ord returning id, session_id),
   ${EVENTS}
   select id, session_id is not null as assigned from ins order by id`,
 };
 
-// Keys are taken in their own order, so that batches with the same keys cannot deadlock.
+// Keys are inserted in their own order, so that batches with the same keys cannot deadlock.
 const INSERT_KEYED = {
   name: "task-insert-keyed",
-  text: `with ${livingSessions("$3", "$12")},
+  text: `with ${livingSessions(SESSION_IDS, SCHEDULER_ID)},
   d as materialized (
     select i.*, nextval(pg_get_serial_sequence('task', 'id')) as id
       from (select * from ${INPUT} d order by ord) i),
@@ -130,10 +167,6 @@ function params(tasks: readonly TaskInsert[]): unknown[] {
     float8Array(column((task) => task.delayMs)),
     float8Array(column((task) => task.runAtMs)),
     float8Array(column((task) => task.options?.timeouts?.queueWaitMs)),
-    textArray(column((task) => task.uniqueKey)),
-    textArray(column((task) => (task.contentType === DEFAULT_CONTENT_TYPE ? null : task.contentType))),
-    textArray(column((task) => jsonParam(task.headers))),
-    textArray(column((task) => jsonParam(task.options))),
-    byteaArray(column((task) => task.payload)),
+    ...GIVEN.map(({ values }) => values(tasks)),
   ];
 }

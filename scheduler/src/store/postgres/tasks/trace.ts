@@ -1,10 +1,12 @@
+/** Reads the facts of attempts for their traces. */
 import type { AttemptKey } from "../../../domain/ids.ts";
 import type { AttemptFacts, TaskTrace } from "../../../domain/tasks/trace.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { STATE } from "../task-states.ts";
 
 const epochMs = (time: string) => `extract(epoch from ${time})::float8 * 1000`;
 
-// An attempt stands in task_attempt when it ended without ending its task, else in the task's own row. A task
+// An attempt is in task_attempt when it ended without ending its task, else in the task's own row. A task
 // that ended and was retried by hand waits from then on; one that was requeued waits from the attempt before.
 const FACTS: Statement = {
   name: "attempt-facts",
@@ -16,7 +18,7 @@ const FACTS: Statement = {
       from task where id = any($1)
     union all
     select id, class_id, epoch, create_time, options, session_id, attempt_count, assign_time, accept_time, start_time,
-           finish_time, detail, case when state = 4 then failure end
+           finish_time, detail, case when state = ${STATE.failed} then failure end
       from task_finished where id = any($1)),
   f as (
     select d.ord, d.id, case d.epoch when 0 then t.epoch + 1 else d.epoch end as epoch, t.class_id, t.create_time, t.options -> 'trace' as trace,
@@ -69,7 +71,7 @@ interface Row {
   ended: number | null;
 }
 
-/** What became of these attempts, in their order; undefined for those whose task is not traced. */
+/** The facts of these attempts, in their order; undefined for those whose task is not traced. */
 export async function attemptFacts(
   db: Database,
   keys: readonly AttemptKey[],

@@ -1,0 +1,87 @@
+/** The role of the store that writes what workers report of attempts. */
+import type { AttemptKey } from "../domain/ids.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { Progress, RequeueCounts, TaskOptions } from "../domain/tasks/task.ts";
+import type { AttemptFacts } from "../domain/tasks/trace.ts";
+
+/** An attempt as the dispatcher needs it to run and end it. */
+export interface AttemptRow {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly classId: number;
+  readonly sessionId: number;
+  readonly attemptCount: number;
+  readonly outOfMemoryCount: number;
+  readonly requeueCounts: RequeueCounts | undefined;
+  readonly options: TaskOptions | undefined;
+  readonly cancelReason: string | undefined;
+  readonly accepted: boolean;
+  /** Since it was assigned, milliseconds. */
+  readonly ageMs: number;
+  /** The named phase it is in, as it was last written. */
+  readonly phase?: string | undefined;
+  readonly phaseAgeMs?: number | undefined;
+  /** Since its handler was called, as it was last written; undefined when it was not, or is not read. */
+  readonly startAgeMs?: number | undefined;
+  /** Highest recorded number of its worker's events; 0 when there is none. */
+  readonly sequence?: number;
+}
+
+/** A report of a running attempt, written in batches. Ages are milliseconds before the write. */
+export interface AttemptTouch {
+  readonly key: AttemptKey;
+  readonly acceptAgeMs: number | undefined;
+  readonly startAgeMs: number | undefined;
+  readonly phase: string | undefined;
+  readonly phaseAgeMs: number | undefined;
+  /** Null clears it. */
+  readonly progress: Omit<Progress, "at"> | null | undefined;
+}
+
+/** The end of an attempt, to be applied only while the attempt is the task's current one. */
+export interface CommitRequest {
+  readonly key: AttemptKey;
+  readonly decision: OutcomeDecision;
+  readonly acceptAgeMs: number | undefined;
+  readonly startAgeMs: number | undefined;
+  /** The class in which the task runs alone from now on. */
+  readonly aloneClassId?: number | undefined;
+  /** The last progress, which may not have been written; null when it belongs to an earlier step. */
+  readonly progress?: LastProgress | null | undefined;
+}
+
+/** Progress with its age before the write, milliseconds. */
+export interface LastProgress extends Omit<Progress, "at"> {
+  readonly ageMs: number;
+}
+
+/** The result of a commit request. */
+export interface CommitResult {
+  /** True when applied; false when another attempt is current or the task has ended. */
+  readonly applied: boolean;
+}
+
+/** A chunk of incremental output. */
+export interface OutputChunk {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly data: Uint8Array;
+}
+
+/** Reports and results of attempts: the second half of the hot path, in batches. */
+export interface AttemptStore {
+  touch(touches: readonly AttemptTouch[]): Promise<void>;
+  /** Ends attempts, each only while it is its task's current one; answers in the order of the requests. */
+  commitResults(requests: readonly CommitRequest[]): Promise<CommitResult[]>;
+  /** Those of the attempts whose own result is committed: a second copy of it is not late. */
+  committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]>;
+  /** Returns a requeued attempt to the session that held it; false when its task was assigned again or has ended. */
+  retake(key: AttemptKey, sessionId: number): Promise<boolean>;
+  appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
+  /**
+   * Facts of these attempts for their traces, in their order; undefined for tasks that are not traced. Epoch 0 asks
+   * for the end of a task in the queue, as the attempt that it waited for.
+   */
+  attemptFacts(keys: readonly AttemptKey[]): Promise<(AttemptFacts | undefined)[]>;
+}

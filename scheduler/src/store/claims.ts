@@ -1,0 +1,46 @@
+/** The role of the store that puts tasks into the queue and assigns them to sessions. */
+import type { NewTask } from "../domain/tasks/task.ts";
+import type { AttemptRow } from "./attempts.ts";
+import type { WaitingTask } from "./classes.ts";
+
+/** A task to insert; assigned to a session in the same statement when `assignTo` is set. */
+export interface TaskInsert {
+  readonly task: NewTask;
+  readonly classId: number;
+  readonly assignTo: number | undefined;
+}
+
+/** The result of an insert. */
+export interface InsertedTask {
+  readonly id: number;
+  /** True when `uniqueKey` was taken: `id` is the earlier task's, and nothing was inserted or assigned. */
+  readonly duplicate: boolean;
+  /** True when it was assigned to the wanted session; false when that session has ended. */
+  readonly assigned: boolean;
+}
+
+/** A freshly claimed attempt with what its worker needs. */
+export interface ClaimedAttempt extends AttemptRow {
+  /** From the task's creation to the claim, milliseconds; undefined when the assignment is sent once more. */
+  readonly sinceCreationMs: number | undefined;
+  readonly payload: Uint8Array;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+}
+
+/** Submits and claims: the first half of the hot path, in batches, and the timers of the queue. */
+export interface ClaimStore {
+  /** @param schedulerId Only sessions of this scheduler are assigned tasks; of any by default. */
+  insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
+  /** @param schedulerId As for `insertTasks`. */
+  claim(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<ClaimedAttempt[]>;
+  /** All attempts in state assigned of these sessions: resolves a claim of unknown outcome. */
+  assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
+  /** Makes tasks claimable whose wake time has passed; returns them. */
+  wakeDue(limit: number): Promise<WaitingTask[]>;
+  /** Fails tasks that did not start by their deadline; returns them. */
+  failOverdue(limit: number): Promise<{ readonly id: number; readonly classId: number }[]>;
+}

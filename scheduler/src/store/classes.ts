@@ -1,0 +1,38 @@
+/** The role of the store that reads and makes task classes, and reads the tasks that wait in them. */
+import type { TaskClass } from "../domain/matching/match.ts";
+import type { Requirements } from "../domain/tasks/task.ts";
+
+/** A task that waits in a class, as the task window holds it. */
+export interface WaitingTask {
+  readonly id: number;
+  readonly classId: number;
+  readonly priority: number;
+}
+
+/** A place in the order of a class: what comes before it (higher priority, or lower id) is skipped. */
+export interface Floor {
+  readonly priority: number;
+  readonly id: number;
+}
+
+/** Classes of tasks, and the tasks that wait in them. */
+export interface ClassStore {
+  /** The classes of these triples, in their order; missing ones are made. */
+  resolveClasses(
+    wanted: readonly { queue: string; type: string; requirements: Requirements }[],
+  ): Promise<TaskClass[]>;
+  classesAfter(id: number): Promise<TaskClass[]>;
+  classesById(ids: readonly number[]): Promise<TaskClass[]>;
+  /** The classes with open tasks, and the id of the newest class of all. */
+  openClasses(): Promise<{ readonly lastId: number; readonly classes: TaskClass[] }>;
+  /** Ids of the classes with open tasks, whatever these wait for. */
+  openClassIds(): Promise<number[]>;
+  /** @param floors Where to begin, for the class at the same place; at the front by default. */
+  waitingTasks(
+    classIds: readonly number[],
+    limitPerClass: number,
+    floors?: readonly (Floor | undefined)[],
+  ): Promise<WaitingTask[]>;
+  /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
+  countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
+}

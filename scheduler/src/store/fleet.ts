@@ -1,0 +1,55 @@
+/** The role of the store that reads the workers of all schedulers, and what they run. */
+import type { AttemptKey } from "../domain/ids.ts";
+import type { FleetReport } from "../domain/reports.ts";
+import type { Stuck } from "../domain/tasks/watchdog.ts";
+import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
+
+/** Filters of a listing of workers; undefined lets everything through. */
+export interface WorkerFilter {
+  readonly pool: string | undefined;
+  readonly living: boolean | undefined;
+  readonly beforeId: number | undefined;
+  readonly limit: number;
+  /** Leaves out the workers of this scheduler. */
+  readonly exceptScheduler?: string;
+}
+
+/** Living workers of a pool in a state. */
+export interface WorkerCount {
+  readonly pool: string;
+  readonly state: WorkerState;
+  readonly count: number;
+}
+
+/** Counts of the living workers of all schedulers. */
+export interface FleetCounts {
+  readonly workers: number;
+  readonly ready: number;
+  /** GPUs that they declare, and those of workers that run something. */
+  readonly gpus: number;
+  readonly busyGpus: number;
+}
+
+/** Attempts that last too long, of all schedulers. */
+export interface StuckAttempts {
+  /** All of them; `attempts` holds the longest. */
+  readonly count: number;
+  readonly attempts: readonly (AttemptKey & {
+    readonly queue: string;
+    readonly type: string;
+    readonly workerId: string;
+    readonly stuck: Stuck;
+  })[];
+}
+
+/** The fleet: workers of all schedulers. */
+export interface FleetStore {
+  listWorkers(filter: WorkerFilter): Promise<WorkerRecord[]>;
+  /** By worker id (its newest session) or session uuid. */
+  getWorker(id: string): Promise<WorkerRecord | undefined>;
+  countWorkers(): Promise<WorkerCount[]>;
+  fleetCounts(): Promise<FleetCounts>;
+  stuckAttempts(limit: number): Promise<StuckAttempts>;
+  /** Lists of at most `limit`. */
+  fleetReport(limit: number): Promise<FleetReport>;
+}

@@ -1,0 +1,61 @@
+/** The roles of the store that this folder implements: schedulers, queues and the fleet. */
+import type { FleetStore } from "../../fleet.ts";
+import type { QueueStore } from "../../queues.ts";
+import type { SchedulerStore } from "../../schedulers.ts";
+import type { Database } from "../connection/database.ts";
+import { notify } from "../events/notify.ts";
+import { getWorker, listWorkers } from "./fleet.ts";
+import { listSchedulers } from "./inspect.ts";
+import { fleetCounts, stuckAttempts } from "./monitor.ts";
+import { fleetReport } from "./overview.ts";
+import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./queues.ts";
+import {
+  announce,
+  forgetDead,
+  lead,
+  otherSchedulers,
+  retire,
+  sendCommand,
+  takeCommands,
+} from "./schedulers.ts";
+import { countWorkers } from "./worker-counts.ts";
+
+/** @param listen Listens for hints on a connection of its own. */
+export function schedulerStore(db: Database, listen: SchedulerStore["listen"]): SchedulerStore {
+  return {
+    announce: (scheduler, leaseMs) => announce(db, scheduler, leaseMs),
+    otherSchedulers: async (selfId) => {
+      await forgetDead(db);
+      return otherSchedulers(db, selfId);
+    },
+    listSchedulers: () => listSchedulers(db),
+    retire: (id) => retire(db, id),
+    lead: (name, id, leaseMs) => lead(db, name, id, leaseMs),
+    sendCommand: (id, command) => sendCommand(db, id, command),
+    takeCommands: (id) => takeCommands(db, id),
+    notify: (hint) => notify(db, hint),
+    listen,
+  };
+}
+
+export function queueStore(db: Database): QueueStore {
+  return {
+    listQueues: () => listQueues(db),
+    getQueue: (name) => getQueue(db, name),
+    pausedQueues: () => pausedQueues(db),
+    setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
+    queueDepths: (filter) => queueDepths(db, filter),
+    depths: () => depths(db),
+  };
+}
+
+export function fleetStore(db: Database): FleetStore {
+  return {
+    listWorkers: (filter) => listWorkers(db, filter),
+    getWorker: (id) => getWorker(db, id),
+    countWorkers: () => countWorkers(db),
+    fleetCounts: () => fleetCounts(db),
+    stuckAttempts: (limit) => stuckAttempts(db, limit),
+    fleetReport: (limit) => fleetReport(db, limit),
+  };
+}

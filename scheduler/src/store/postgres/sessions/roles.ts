@@ -1,0 +1,40 @@
+/** The roles of the store that this folder implements: sessions and launches. */
+import type { LaunchStore } from "../../launches.ts";
+import type { SessionStore } from "../../sessions.ts";
+import type { Database } from "../connection/database.ts";
+import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
+import { listContests } from "./contests.ts";
+import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
+import { disconnect, renewLeases } from "./leases.ts";
+import { openSessions, recordStartup } from "./registration.ts";
+import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
+import { endSessions, reapSessions } from "./termination.ts";
+
+export function sessionStore(db: Database): SessionStore {
+  return {
+    openSessions: (opens, schedulerId, leaseMs) => openSessions(db, opens, schedulerId, leaseMs),
+    recordStartup: (id, phases, ready, draining) => recordStartup(db, id, phases, ready, draining),
+    renewLeases: (heartbeats, schedulerId, leaseMs) => renewLeases(db, heartbeats, schedulerId, leaseMs),
+    disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
+    endSessions: (ends, decide) => endSessions(db, ends, decide),
+    reapSessions: (asOf, graceMs, limit, decide) => reapSessions(db, asOf, graceMs, limit, decide),
+    leaseHolders: (ids) => leaseHolders(db, ids),
+    listContests: (options) => listContests(db, options),
+    recordRejectedWorkers: (rejected, schedulerId, keep) =>
+      recordRejectedWorkers(db, rejected, schedulerId, keep),
+    forgetRejectedWorkers: (workers) => forgetRejectedWorkers(db, workers),
+    listRejectedWorkers: (workerId) => listRejectedWorkers(db, workerId),
+  };
+}
+
+export function launchStore(db: Database): LaunchStore {
+  return {
+    reportLaunches: (reports) => reportLaunches(db, reports),
+    endLaunch: (exit) => endLaunch(db, exit),
+    addRequeued: (launchId, count) => addRequeued(db, launchId, count),
+    giveUpLaunches: (asOf, silentMs, limit) => giveUpLaunches(db, asOf, silentMs, limit),
+    waitingLaunches: (limit) => waitingLaunches(db, limit),
+    listLaunches: (filter) => listLaunches(db, filter),
+    servedBefore: (launches) => servedBefore(db, launches),
+  };
+}

@@ -1,0 +1,175 @@
+/** Ends sessions, by request or because their lease and grace ran out, with the attempts that they held. */
+import { formatAttemptId } from "../../../domain/ids.ts";
+import type { ProcessName } from "../../../domain/workers/contest.ts";
+import type { AttemptRow, DecideLost, GoneSession, SessionEnd } from "../../store.ts";
+import { jsonParam } from "../arrays.ts";
+import type { Database, Runner, Statement } from "../connection/database.ts";
+import { type AttemptColumns, toAttemptRow } from "../tasks/attempt-columns.ts";
+import { aloneClasses } from "../tasks/classes.ts";
+import { commitResultsWith } from "../tasks/commit.ts";
+import { processOf } from "./contests.ts";
+import { HELD_LOCKED } from "./held.ts";
+
+const TAKE_EXPIRED: Statement = {
+  name: "session-take-expired",
+  text: `delete from session_lease l
+   where l.session_id in (
+     select session_id from session_lease
+      where lease_until < $1::timestamptz - $2::float8 * interval '1 ms'
+      order by lease_until limit $3 for update skip locked)
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected`,
+};
+
+const TAKE: Statement = {
+  name: "session-take",
+  text: `delete from session_lease l
+   where l.session_id in (
+     select session_id from session_lease where session_id = any($1::bigint[]) order by session_id for update)
+  returning l.session_id, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms, l.disconnected,
+    (not l.disconnected and l.lease_until > now()) as alive`,
+};
+
+const MARK_GONE: Statement = {
+  name: "session-mark-gone",
+  text: `with gone as (
+    update worker_session s set gone_time = now(), gone_reason = d.reason, fatal = coalesce(d.fatal::jsonb, s.fatal),
+           superseded_by = case when not s.draining then d.by end
+      from unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[])
+        as d(id, reason, fatal, silent_ms, held, by)
+     where s.id = d.id and s.gone_time is null
+    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
+      case when s.superseded_by is not null then s.hello -> 'host' end as took_from),
+  ev as (
+    insert into event (name, session_id, worker_id, attributes)
+    select case when gone_reason = 'lost' then 'worker.lost' when gone_reason = 'fatal' then 'worker.fatal'
+                else 'worker.gone' end, id, worker_id,
+           jsonb_strip_nulls(jsonb_build_object('reason', gone_reason, 'exception_class', fatal ->> 'exceptionClass',
+             'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase',
+             'silent_ms', silent_ms, 'held', nullif(held, '')))
+      from gone)
+  select id, worker_id, scheduler_id, took_from from gone`,
+};
+
+/** Ends sessions and requeues or ends what they held, in one transaction. */
+export function endSessions(
+  db: Database,
+  ends: readonly SessionEnd[],
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  return db.transaction(async (tx) => {
+    const taken = await tx.run<TakenColumns>(TAKE, [ends.map(({ sessionId }) => sessionId)]);
+    const byId = new Map(ends.map((end) => [end.sessionId, end]));
+    return endTaken(
+      tx,
+      taken,
+      (id) => byId.get(id) ?? { sessionId: id, reason: "lost", fatal: undefined },
+      decide,
+    );
+  });
+}
+
+/**
+ * Ends sessions whose lease had ended more than the grace before `asOf`, which is earlier than now: after a network
+ * stall this statement may overtake renewals that the stall delayed. Safe from several schedulers at once: each expired
+ * lease is taken by one.
+ */
+export function reapSessions(
+  db: Database,
+  asOf: Date,
+  graceMs: number,
+  limit: number,
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  return db.transaction(async (tx) => {
+    const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
+    return endTaken(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
+  });
+}
+
+interface TakenColumns {
+  session_id: number;
+  silent_ms: number;
+  disconnected: boolean;
+  /** Its stream was connected and its lease not expired. Missing in the query of expired leases. */
+  alive?: boolean;
+}
+
+interface GoneColumns {
+  id: number;
+  worker_id: string;
+  scheduler_id: string;
+  took_from: ProcessName | null;
+}
+
+async function endTaken(
+  tx: Runner,
+  taken: readonly TakenColumns[],
+  endOf: (sessionId: number) => SessionEnd,
+  decide: DecideLost,
+): Promise<GoneSession[]> {
+  if (taken.length === 0) return [];
+  const ids = taken.map((row) => row.session_id);
+  const ends = ids.map(endOf);
+  const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
+  const heldBy = Map.groupBy(held, ({ sessionId }) => sessionId);
+  const gone = await tx.run<GoneColumns>(MARK_GONE, [
+    ids,
+    ends.map(({ reason }) => reason),
+    ends.map(({ fatal }) => jsonParam(fatal)),
+    taken.map((row) => row.silent_ms),
+    ids.map((id) => namesOf(heldBy.get(id) ?? [])),
+    ends.map(({ by }, index) => (taken[index]?.alive ? (by ?? null) : null)),
+  ]);
+  const names = new Map(gone.map((row) => [row.id, row.worker_id]));
+  const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
+  const ended = new Map(
+    ends.map(({ sessionId, fatal }, index) => [
+      sessionId,
+      {
+        workerId: names.get(sessionId) ?? `session ${sessionId}`,
+        fatal,
+        held: heldBy.get(sessionId) ?? [],
+        takenAlive: takenAlive.has(sessionId),
+        disconnected: taken[index]?.disconnected ?? false,
+      },
+    ]),
+  );
+  const decided = held.flatMap((row) => {
+    const session = ended.get(row.sessionId);
+    return session ? [{ row, decision: decide(row, session) }] : [];
+  });
+  const alone = decided.filter(({ decision }) => decision.kind === "requeue" && decision.alone);
+  const aloneIds =
+    alone.length > 0
+      ? await aloneClasses(tx.run, [...new Set(alone.map(({ row }) => row.classId))])
+      : undefined;
+  await commitResultsWith(
+    tx.run,
+    decided.map(({ row, decision }) => ({
+      key: { taskId: row.taskId, epoch: row.epoch },
+      decision,
+      acceptAgeMs: undefined,
+      startAgeMs: undefined,
+      aloneClassId: decision.kind === "requeue" && decision.alone ? aloneIds?.get(row.classId) : undefined,
+    })),
+  );
+  const silent = new Map(taken.map((row) => [row.session_id, row.silent_ms]));
+  return gone.map((row) => ({
+    sessionId: row.id,
+    workerId: row.worker_id,
+    schedulerId: row.scheduler_id,
+    endedAttempts: decided.filter(({ row: attempt }: { row: AttemptRow }) => attempt.sessionId === row.id),
+    silentMs: silent.get(row.id) ?? 0,
+    tookFrom: row.took_from ? processOf(row.took_from) : undefined,
+  }));
+}
+
+/** Attempts that an event lists; a worker has few, and the rest is counted. */
+const MAX_NAMED = 50;
+
+function namesOf(held: readonly AttemptRow[]): string {
+  const named = held.slice(0, MAX_NAMED).map(formatAttemptId);
+  return held.length > MAX_NAMED
+    ? `${named.join(", ")} and ${held.length - MAX_NAMED} more`
+    : named.join(", ");
+}

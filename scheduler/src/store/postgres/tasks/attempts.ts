@@ -1,0 +1,79 @@
+/** Reads the attempts of a task that ended without ending it, and whether a result is committed. */
+import type { AttemptKey } from "../../../domain/ids.ts";
+import type { Failure } from "../../../domain/tasks/failure.ts";
+import type { Attempts } from "../../../domain/tasks/task.ts";
+import { int4Array, int8Array } from "../arrays.ts";
+import type { Database, Statement } from "../connection/database.ts";
+import { STATE } from "../task-states.ts";
+
+/** Attempts that are read: the first and the last of a task that was tried a thousand times. */
+const FIRST_ATTEMPTS = 20;
+const LAST_ATTEMPTS = 80;
+
+/** Characters of an attempt's traceback that are read: an attempt is one of up to a hundred in a message. */
+const ATTEMPT_TRACEBACK = 4_096;
+
+const ATTEMPTS: Statement = {
+  name: "task-attempts",
+  text: `with a as (
+    (select * from task_attempt where task_id = $1 order by epoch limit ${FIRST_ATTEMPTS})
+    union
+    (select * from task_attempt where task_id = $1 order by epoch desc limit ${LAST_ATTEMPTS}))
+  select a.epoch, a.number, a.outcome, a.assign_time, a.accept_time, a.start_time, a.end_time, s.worker_id,
+         case when length(a.failure ->> 'traceback') > ${ATTEMPT_TRACEBACK}
+              then jsonb_set(a.failure, '{traceback}',
+                to_jsonb(left(a.failure ->> 'traceback', ${ATTEMPT_TRACEBACK}) || E'\n(' ||
+                  length(a.failure ->> 'traceback') - ${ATTEMPT_TRACEBACK} || ' more characters are left out)'))
+              else a.failure end as failure,
+         (select count(*) from task_attempt where task_id = $1) as total
+    from a left join worker_session s on s.id = a.session_id
+   order by a.epoch`,
+};
+
+/** Attempts that ended without ending the task: of many the first and the last. */
+export async function countedAttempts(db: Database, id: number): Promise<Attempts> {
+  interface Row {
+    epoch: number;
+    number: number;
+    outcome: string;
+    failure: Failure | null;
+    assign_time: Date | null;
+    accept_time: Date | null;
+    start_time: Date | null;
+    end_time: Date;
+    worker_id: string | null;
+    total: number;
+  }
+  const rows = await db.cold<Row>(ATTEMPTS, [id]);
+  const omitted = (rows[0]?.total ?? 0) - rows.length;
+  const kept = rows.map((row) => ({
+    epoch: row.epoch,
+    number: row.number,
+    workerId: row.worker_id ?? undefined,
+    outcome: row.outcome,
+    failure: row.failure ?? undefined,
+    assignTime: row.assign_time ?? undefined,
+    acceptTime: row.accept_time ?? undefined,
+    startTime: row.start_time ?? undefined,
+    endTime: row.end_time,
+  }));
+  return { kept, omitted };
+}
+
+// An attempt that the scheduler ended (its worker was lost, or it timed out) has no result of its own.
+const COMMITTED: Statement = {
+  name: "task-committed",
+  text: `select d.id, d.epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+   where exists (select from task_finished f where f.id = d.id and f.epoch = d.epoch and (f.state = ${STATE.succeeded}
+           or f.state = ${STATE.failed} and f.failure ->> 'class' in ('retryable', 'non_retryable')))
+      or exists (select from task_attempt a where a.task_id = d.id and a.epoch = d.epoch and a.outcome = 'requeued:retry')`,
+};
+
+/** Those of the attempts whose own result is committed. */
+export async function committedResults(db: Database, keys: readonly AttemptKey[]): Promise<AttemptKey[]> {
+  const rows = await db.cold<{ id: number; epoch: number }>(COMMITTED, [
+    int8Array(keys.map(({ taskId }) => taskId)),
+    int4Array(keys.map(({ epoch }) => epoch)),
+  ]);
+  return rows.map(({ id, epoch }) => ({ taskId: id, epoch }));
+}

@@ -1,0 +1,63 @@
+/** The roles of the store that this folder implements: classes, claims, attempts and tasks. */
+import type { AttemptStore } from "../../attempts.ts";
+import type { ClaimStore } from "../../claims.ts";
+import type { ClassStore } from "../../classes.ts";
+import type { TaskStore } from "../../tasks.ts";
+import type { Database } from "../connection/database.ts";
+import { committedResults, countedAttempts } from "./attempts.ts";
+import { cancelTask, retryTask } from "./cancel-retry.ts";
+import { assignedTo, claim, retake, touch } from "./claim.ts";
+import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
+import { commitResults } from "./commit.ts";
+import { appendOutput, changedTasks, outputAfter } from "./output.ts";
+import { followedTask, getTask, listTasks } from "./read.ts";
+import { insertTasks } from "./submit.ts";
+import { attemptFacts } from "./trace.ts";
+import { countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
+
+export function classStore(db: Database): ClassStore {
+  return {
+    resolveClasses: (wanted) => resolveClasses(db, wanted),
+    classesAfter: (id) => classesAfter(db, id),
+    classesById: (ids) => classesById(db, ids),
+    openClasses: () => openClasses(db),
+    openClassIds: () => openClassIds(db),
+    waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
+    countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
+  };
+}
+
+export function claimStore(db: Database): ClaimStore {
+  return {
+    insertTasks: (tasks, schedulerId) => insertTasks(db, tasks, schedulerId),
+    claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
+    assignedTo: (sessionIds) => assignedTo(db, sessionIds),
+    wakeDue: (limit) => wakeDue(db, limit),
+    failOverdue: (limit) => failOverdue(db, limit),
+  };
+}
+
+export function attemptStore(db: Database): AttemptStore {
+  return {
+    touch: (touches) => touch(db, touches),
+    commitResults: (requests) => commitResults(db, requests),
+    committedResults: (keys) => committedResults(db, keys),
+    retake: (key, sessionId) => retake(db, key, sessionId),
+    appendOutput: (chunks) => appendOutput(db, chunks),
+    attemptFacts: (keys) => attemptFacts(db, keys),
+  };
+}
+
+export function taskStore(db: Database): TaskStore {
+  return {
+    getTask: (id) => getTask(db, id),
+    getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
+    countedAttempts: (id) => countedAttempts(db, id),
+    listTasks: (filter) => listTasks(db, filter),
+    cancelTask: (id, reason) => cancelTask(db, id, reason),
+    retryTask: (id) => retryTask(db, id),
+    outputAfter: (taskId, after, limit, maxBytes) => outputAfter(db, taskId, after, limit, maxBytes),
+    followedTask: (id) => followedTask(db, id),
+    changedTasks: (seen, withOutput) => changedTasks(db, seen, withOutput),
+  };
+}

@@ -1,0 +1,57 @@
+/** The role of the store that reads queues with their depths, and pauses and resumes them. */
+
+/** A queue's own row. */
+export interface QueueRow {
+  readonly name: string;
+  readonly pauseTime: Date | undefined;
+  readonly pauseReason: string | undefined;
+}
+
+/** A queue with its depth. */
+export interface QueueDepth extends QueueRow {
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+  readonly oldestReadyAgeMs: number | undefined;
+  /** Number of its task types; `types` holds those with the most ready tasks. */
+  readonly typeCount: number;
+  readonly types: readonly TypeDepth[];
+}
+
+/** Depth of one task type in a queue. */
+export interface TypeDepth {
+  readonly type: string;
+  readonly ready: number;
+  readonly scheduled: number;
+  readonly active: number;
+}
+
+/** Depth of one class. */
+export interface ClassDepth {
+  readonly classId: number;
+  readonly ready: number;
+  readonly scheduled: number;
+  /** Assigned and running. */
+  readonly active: number;
+  /** Those of them that their worker has accepted. */
+  readonly running: number;
+  readonly oldestReadyAgeMs: number | undefined;
+}
+
+/** Queues and their depths. */
+export interface QueueStore {
+  listQueues(): Promise<QueueRow[]>;
+  getQueue(name: string): Promise<QueueRow | undefined>;
+  /** Names of the queues that are paused. */
+  pausedQueues(): Promise<string[]>;
+  /** Pauses a queue for this reason; resumes it when the reason is undefined. */
+  setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
+  /** Queues by name, after `afterName` or only `name`, each with its `maxTypes` largest types. */
+  queueDepths(filter: {
+    name?: string;
+    afterName?: string | undefined;
+    limit: number;
+    maxTypes: number;
+  }): Promise<QueueDepth[]>;
+  depths(): Promise<ClassDepth[]>;
+}

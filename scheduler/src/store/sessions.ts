@@ -1,0 +1,128 @@
+/** The role of the store that keeps worker sessions, their leases, and the worker streams that were rejected. */
+import type { AttemptKey } from "../domain/ids.ts";
+import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
+import type { Contest, Contested, ProcessName } from "../domain/workers/contest.ts";
+import type { RejectedStream, RejectedWorker } from "../domain/workers/rejected-worker.ts";
+import type {
+  FatalRecord,
+  HeartbeatRecord,
+  StartupPhaseRecord,
+  WorkerHello,
+} from "../domain/workers/worker.ts";
+import type { AttemptRow } from "./attempts.ts";
+
+/** A worker's registration. */
+export interface SessionOpen {
+  readonly uuid: string;
+  readonly workerId: string;
+  readonly hello: WorkerHello;
+  readonly phases: readonly StartupPhaseRecord[];
+  readonly ready: boolean;
+  readonly draining: boolean;
+  /** Attempts that the worker reports as in flight. */
+  readonly inFlight: readonly AttemptKey[];
+}
+
+/** The result of a registration. */
+export interface SessionOpened {
+  /** Another living process has the worker id and keeps it for now: nothing was registered, and the rest is empty. */
+  readonly contested?: Contested | undefined;
+  readonly sessionId: number;
+  /** Attempts that are the session's: the worker's in-flight ones, and those it does not have yet. */
+  readonly attempts: readonly AttemptRow[];
+  /** Living sessions of the same worker id but the newest, which may be another than this: they are superseded. */
+  readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
+}
+
+/** A renewal of leases. */
+export interface Renewal {
+  /** When, by the database's clock. */
+  readonly at: Date;
+  /** Sessions whose lease is no longer held by the scheduler that renewed. */
+  readonly lost: readonly number[];
+}
+
+/** A session that was ended, with what it held. */
+export interface GoneSession {
+  readonly sessionId: number;
+  readonly workerId: string;
+  readonly schedulerId: string;
+  readonly endedAttempts: readonly { readonly row: AttemptRow; readonly decision: OutcomeDecision }[];
+  /** Since its last heartbeat, milliseconds. */
+  readonly silentMs: number;
+  /** Its process, when that was alive and another one took its worker id. */
+  readonly tookFrom?: ProcessName | undefined;
+}
+
+/** Why a session ends. */
+export interface SessionEnd {
+  readonly sessionId: number;
+  /** The session that takes its place, when it is superseded. */
+  readonly by?: number;
+  readonly reason: string;
+  readonly fatal: FatalRecord | undefined;
+}
+
+/** A session that ended, as the decision on its attempts needs it. */
+export interface EndedSession {
+  readonly workerId: string;
+  readonly fatal: FatalRecord | undefined;
+  /** All that it held. */
+  readonly held: readonly AttemptRow[];
+  /** It lived, and another process took its worker id. */
+  readonly takenAlive: boolean;
+  /** Its stream had ended, as it does when a process dies. */
+  readonly disconnected: boolean;
+}
+
+/** Decides how an attempt ends whose session ended. Pure. */
+export type DecideLost = (row: AttemptRow, ended: EndedSession) => OutcomeDecision;
+
+/** Rejected streams of one worker id from one machine, to be added to those known. Ages are milliseconds before the write. */
+export interface RejectedWorkerWrite extends RejectedStream {
+  readonly peerHost: string;
+  readonly count: number;
+  readonly firstAgeMs: number;
+  readonly lastAgeMs: number;
+}
+
+/** Sessions of workers, their leases, and rejected workers. */
+export interface SessionStore {
+  openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
+  recordStartup(
+    sessionId: number,
+    phases: readonly StartupPhaseRecord[],
+    ready: boolean,
+    draining: boolean,
+  ): Promise<void>;
+  /** Renews leases; returns the time, and the sessions whose lease another scheduler holds or that have ended. */
+  renewLeases(
+    heartbeats: readonly { sessionId: number; beat: HeartbeatRecord }[],
+    schedulerId: string,
+    leaseMs: number,
+  ): Promise<Renewal>;
+  /** After a dropped stream: the lease ends now, the grace begins. */
+  disconnect(sessionId: number, schedulerId: string): Promise<void>;
+  endSessions(ends: readonly SessionEnd[], decide: DecideLost): Promise<GoneSession[]>;
+  /** Ends sessions whose lease had ended more than the grace before `asOf`, and requeues what they held. */
+  reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
+  /** Which scheduler holds each session's lease; sessions without a lease are missing. */
+  leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
+  /** Contested worker ids, of one worker or of all, for which a process was made to wait within `withinMs`. */
+  listContests(options: {
+    workerId: string | undefined;
+    withinMs: number;
+    limit: number;
+  }): Promise<Contest[]>;
+
+  /** Adds them, keeps at most `keep` rows in all, and returns how many others were dropped for it. */
+  recordRejectedWorkers(
+    rejected: readonly RejectedWorkerWrite[],
+    schedulerId: string,
+    keep: number,
+  ): Promise<number>;
+  /** These workers were admitted `ageMs` ago: earlier rejections no longer count. */
+  forgetRejectedWorkers(workers: readonly { workerId: string; ageMs: number }[]): Promise<void>;
+  /** Of one worker or of all, the latest first; at most 2,000. */
+  listRejectedWorkers(workerId: string | undefined): Promise<RejectedWorker[]>;
+}
