@@ -3,7 +3,7 @@ import type { DatabaseAvailability, DatabaseOutage } from "../domain/database/av
 import { conditionRemedy, type DatabaseCondition } from "../domain/database/database-condition.ts";
 import { type DatabaseLock, DatabaseLockedError } from "../domain/database/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { MaintenanceStore } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /** A database that answers nothing for this long while it is asked is called unavailable, milliseconds. */
@@ -14,7 +14,7 @@ const ANSWER_WITHIN_MS = 1_000;
  * callers from waiting for one that is away.
  */
 export class DatabaseWatch implements DatabaseAvailability {
-  readonly #store: Pick<Store, "probe" | "lastAnswerMs">;
+  readonly #store: Pick<MaintenanceStore, "probe" | "lastAnswerMs">;
   readonly #clock: Clock;
   readonly #log: Pick<Logger, "error" | "info">;
   readonly #onChange: (available: boolean) => void;
@@ -32,7 +32,7 @@ export class DatabaseWatch implements DatabaseAvailability {
 
   /** @param parts.onChange Told of every change. */
   constructor(parts: {
-    store: Pick<Store, "probe" | "lastAnswerMs">;
+    store: Pick<MaintenanceStore, "probe" | "lastAnswerMs">;
     clock: Clock;
     log: Pick<Logger, "error" | "info">;
     onChange: (available: boolean) => void;

@@ -6,7 +6,7 @@ import { isAbsence } from "../domain/errors.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import { type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
-import type { ClassDepth, Store, WorkerCount } from "../store/store.ts";
+import type { ClassDepth, FleetStore, MaintenanceStore, QueueStore, WorkerCount } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /** A read within this gets the same answer, milliseconds. */
@@ -149,7 +149,7 @@ function toCandidate(record: WorkerRecord, now: Date): Candidate {
 }
 
 export interface FleetStatsParts {
-  readonly store: Store;
+  readonly store: QueueStore & FleetStore & MaintenanceStore;
   readonly classes: ClassIndex;
   readonly admission: Admission;
   readonly peers: Peers;

@@ -4,7 +4,7 @@ import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
 import { type MonitorFacts, monitorLine } from "../domain/monitor-line.ts";
 import { Slices } from "../slices.ts";
-import type { Store } from "../store/store.ts";
+import type { FleetStore, QueueStore } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 
 /** Stuck tasks that are named; all of them are counted. */
@@ -40,7 +40,7 @@ export interface MonitorParts {
   readonly launches: Pick<Launches, "monitor">;
 }
 
-type MonitorStore = Pick<Store, "depths" | "fleetCounts" | "stuckAttempts">;
+type MonitorStore = Pick<QueueStore & FleetStore, "depths" | "fleetCounts" | "stuckAttempts">;
 
 async function logSummary(
   store: MonitorStore,

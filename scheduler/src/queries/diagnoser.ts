@@ -10,7 +10,14 @@ import { workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { CONTEST_NEWS_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import type { Store } from "../store/store.ts";
+import type {
+  FleetStore,
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SchedulerStore,
+  SessionStore,
+} from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { readFleet } from "./fleet-facts.ts";
 
@@ -37,7 +44,7 @@ export interface Diagnosis {
 }
 
 export interface DiagnoserParts {
-  readonly store: Store;
+  readonly store: FleetStore & LaunchStore & MaintenanceStore & QueueStore & SchedulerStore & SessionStore;
   readonly classes: ClassIndex;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;

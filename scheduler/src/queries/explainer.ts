@@ -27,7 +27,18 @@ import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
-import type { SchedulerRow, Store } from "../store/store.ts";
+import type {
+  ClassStore,
+  EventStore,
+  FleetStore,
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SchedulerRow,
+  SchedulerStore,
+  SessionStore,
+  TaskStore,
+} from "../store/store.ts";
 import { explainWithRejections } from "./rejected-workers.ts";
 
 /** Workers that have gone and are read to find one that could have run a task. */
@@ -51,7 +62,15 @@ const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
 
 /** Parts that the explainer uses. */
 export interface ExplainerParts {
-  readonly store: Store;
+  readonly store: ClassStore &
+    EventStore &
+    FleetStore &
+    LaunchStore &
+    MaintenanceStore &
+    QueueStore &
+    SchedulerStore &
+    SessionStore &
+    TaskStore;
   readonly admission: Admission;
   readonly pausedQueues: PausedQueues;
   readonly classes: ClassIndex;

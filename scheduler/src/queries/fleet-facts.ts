@@ -4,7 +4,7 @@ import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { Slices } from "../slices.ts";
-import type { QueueRow, Store } from "../store/store.ts";
+import type { FleetStore, MaintenanceStore, QueueRow, QueueStore, SessionStore } from "../store/store.ts";
 
 /** The fleet as the database and the matcher have it at one moment. */
 export interface FleetFacts {
@@ -18,7 +18,11 @@ export interface FleetFacts {
 }
 
 /** Reads them; lists have at most `limit` entries. */
-export async function readFleet(store: Store, classes: ClassIndex, limit: number): Promise<FleetFacts> {
+export async function readFleet(
+  store: FleetStore & MaintenanceStore & QueueStore & SessionStore,
+  classes: ClassIndex,
+  limit: number,
+): Promise<FleetFacts> {
   const [now, report, depths, queues, rejected] = await Promise.all([
     store.databaseTime(),
     store.fleetReport(limit),

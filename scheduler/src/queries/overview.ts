@@ -7,7 +7,14 @@ import type { TaskClass } from "../domain/matching/match.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
-import type { Store } from "../store/store.ts";
+import type {
+  FleetStore,
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SchedulerStore,
+  SessionStore,
+} from "../store/store.ts";
 import { type FleetFacts, readFleet } from "./fleet-facts.ts";
 import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
 import { type QueueOverview, queueOverviews } from "./queue-overviews.ts";
@@ -119,7 +126,7 @@ export class OverviewSource {
 }
 
 export interface OverviewParts {
-  readonly store: Store;
+  readonly store: FleetStore & LaunchStore & MaintenanceStore & QueueStore & SchedulerStore & SessionStore;
   readonly classes: ClassIndex;
   readonly clock: Clock;
   readonly scheduler: { readonly id: string; readonly version: string };

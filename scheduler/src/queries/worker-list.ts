@@ -3,7 +3,7 @@
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
-import type { Store } from "../store/store.ts";
+import type { FleetStore, MaintenanceStore, SessionStore } from "../store/store.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
 /** A worker with what was refused in its name, the latest first. */
@@ -30,7 +30,10 @@ export interface WorkerListFilter {
   readonly limit: number;
 }
 
-type WorkerListStore = Pick<Store, "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker">;
+type WorkerListStore = Pick<
+  FleetStore & MaintenanceStore & SessionStore,
+  "databaseTime" | "listWorkers" | "listRejectedWorkers" | "getWorker"
+>;
 
 /** Reads the list of workers and single workers. */
 export class WorkerList {

@@ -5,7 +5,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 import type { AttemptFacts } from "../../domain/tasks/trace.ts";
-import type { ClaimedAttempt, Store } from "../../store/store.ts";
+import type { AttemptStore, ClaimedAttempt, EventStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import {
@@ -55,7 +55,7 @@ type Traceable = AttemptKey & { readonly options: TaskOptions | undefined };
  */
 export class AttemptTraces {
   readonly enabled: boolean;
-  readonly #store: Store;
+  readonly #store: AttemptStore & EventStore;
   readonly #tracing: Tracing;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -71,7 +71,7 @@ export class AttemptTraces {
   #writing: Promise<void> = Promise.resolve();
 
   constructor(parts: {
-    store: Store;
+    store: AttemptStore & EventStore;
     tracing: Tracing;
     classes: ClassIndex;
     admission: Admission;

@@ -1,7 +1,7 @@
 import { ChurnMap } from "@muster/common/churn-map";
 import type { Clock } from "../../clock.ts";
 import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
-import type { AttemptTouch, NewEvent, OutputChunk, Store } from "../../store/store.ts";
+import type { AttemptStore, AttemptTouch, EventStore, NewEvent, OutputChunk } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
@@ -32,7 +32,7 @@ const MAX_BATCH = 1_000;
  * batches, behind the stream.
  */
 export class EventWriter {
-  readonly #store: Store;
+  readonly #store: EventStore & AttemptStore;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signals: TaskSignals;
@@ -50,7 +50,7 @@ export class EventWriter {
   /** Writes in a row that failed. */
   #failures = 0;
 
-  constructor(parts: { store: Store; clock: Clock; log: Logger; signals: TaskSignals }) {
+  constructor(parts: { store: EventStore & AttemptStore; clock: Clock; log: Logger; signals: TaskSignals }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;

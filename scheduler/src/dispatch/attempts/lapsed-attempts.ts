@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { Store } from "../../store/store.ts";
+import type { AttemptStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 
@@ -19,11 +19,11 @@ const REASON = "accept_deadline";
  * their results for as long as nobody else has been assigned the task: the epoch in the statement decides.
  */
 export class LapsedAttempts {
-  readonly #parts: { store: Store; clock: Clock; log: Logger };
+  readonly #parts: { store: AttemptStore; clock: Clock; log: Logger };
   readonly #byTask = new Map<number, { readonly session: Session; readonly attempt: Attempt }>();
   readonly #taking = new Map<string, Promise<void>>();
 
-  constructor(parts: { store: Store; clock: Clock; log: Logger }) {
+  constructor(parts: { store: AttemptStore; clock: Clock; log: Logger }) {
     this.#parts = parts;
   }
 

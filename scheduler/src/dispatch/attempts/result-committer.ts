@@ -4,7 +4,7 @@ import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
-import type { CommitRequest, CommitResult, Store } from "../../store/store.ts";
+import type { AttemptStore, CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
@@ -53,7 +53,7 @@ export interface ReportedResult {
  * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
  */
 export class ResultCommitter {
-  readonly #store: Store;
+  readonly #store: AttemptStore;
   readonly #admission: Pick<Admission, "release">;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -70,7 +70,7 @@ export class ResultCommitter {
   #wake = new AbortController();
 
   constructor(parts: {
-    store: Store;
+    store: AttemptStore;
     admission: Pick<Admission, "release">;
     clock: Clock;
     log: Logger;

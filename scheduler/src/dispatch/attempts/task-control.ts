@@ -1,4 +1,4 @@
-import type { Store } from "../../store/store.ts";
+import type { SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
@@ -93,7 +93,7 @@ export class TaskControl {
 
 /** What the control works with. */
 export interface TaskControlParts {
-  readonly store: Store;
+  readonly store: TaskStore & SessionStore & SchedulerStore;
   readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;

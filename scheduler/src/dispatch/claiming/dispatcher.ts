@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
-import type { ClaimedAttempt, Store, WaitingTask } from "../../store/store.ts";
+import type { ClaimedAttempt, ClaimStore, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -45,7 +45,7 @@ interface Planned {
  * that may change the plan calls `pump`; polling calls it too, so a lost wake-up costs a poll interval.
  */
 export class Dispatcher {
-  readonly #store: Store;
+  readonly #store: ClaimStore;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #admission: Admission;
@@ -71,7 +71,7 @@ export class Dispatcher {
   #lastError: unknown;
 
   constructor(parts: {
-    store: Store;
+    store: ClaimStore;
     schedulerId: string;
     classes: ClassIndex;
     admission: Admission;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import type { ClaimedAttempt, Store } from "../../store/store.ts";
+import type { ClaimedAttempt, ClaimStore } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Registry } from "../sessions/registry.ts";
 import { Session } from "../sessions/session.ts";
@@ -24,7 +24,7 @@ function setUp(looks: readonly { readonly sees: readonly ClaimedAttempt[]; reado
   const errors: unknown[] = [];
   const over = Promise.withResolvers<void>();
   let look = 0;
-  const store: Pick<Store, "assignedTo"> = {
+  const store: Pick<ClaimStore, "assignedTo"> = {
     async assignedTo(ids) {
       assert.deepEqual(ids, [3]);
       const { sees, before } = looks[look] ?? { sees: [] };
@@ -34,7 +34,7 @@ function setUp(looks: readonly { readonly sees: readonly ClaimedAttempt[]; reado
     },
   };
   const unknown = new IndeterminateStatements({
-    store: store as Store,
+    store: store as ClaimStore,
     registry,
     log: { ...silentLogger, error: (_, fields) => void errors.push(fields?.error) },
     clock: {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
-import type { ClaimedAttempt, Store } from "../../store/store.ts";
+import type { ClaimedAttempt, ClaimStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { Registry } from "../sessions/registry.ts";
@@ -27,7 +27,7 @@ export interface UnsentAssignment {
  * What they assigned is then found in the store and sent as usual.
  */
 export class IndeterminateStatements {
-  readonly #store: Store;
+  readonly #store: ClaimStore;
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -42,7 +42,7 @@ export class IndeterminateStatements {
   #stopped = false;
 
   constructor(parts: {
-    store: Store;
+    store: ClaimStore;
     registry: Registry;
     clock: Clock;
     log: Logger;

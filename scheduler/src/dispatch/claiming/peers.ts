@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Store } from "../../store/store.ts";
+import type { SchedulerStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 
 /** Hints of new work are sent at most this often: each takes a global lock in Postgres at commit. */
@@ -13,14 +13,14 @@ const MAX_HINTS = 20;
 
 /** The other schedulers on this database, and what they are told. */
 export class Peers {
-  readonly #store: Store;
+  readonly #store: SchedulerStore;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #classIds = new Set<number>();
   #others = 0;
   #pending = false;
 
-  constructor(store: Store, clock: Clock, log: Logger) {
+  constructor(store: SchedulerStore, clock: Clock, log: Logger) {
     this.#store = store;
     this.#clock = clock;
     this.#log = log;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
-import type { SeenTask, Store } from "../../store/store.ts";
+import type { SeenTask, TaskStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "./task-signals.ts";
@@ -26,7 +26,7 @@ export interface Follower {
  */
 export class TaskFollowers {
   readonly #parts: {
-    readonly store: Store;
+    readonly store: TaskStore;
     readonly signals: TaskSignals;
     readonly peers: Peers;
     readonly clock: Clock;
@@ -36,7 +36,7 @@ export class TaskFollowers {
   #armed = false;
 
   constructor(parts: {
-    store: Store;
+    store: TaskStore;
     signals: TaskSignals;
     peers: Peers;
     clock: Clock;

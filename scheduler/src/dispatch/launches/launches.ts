@@ -8,7 +8,13 @@ import {
   registerTimeLeftMs,
 } from "../../domain/workers/launch.ts";
 import type { StartupPhaseRecord } from "../../domain/workers/worker.ts";
-import type { LaunchExit, LaunchReport, LaunchReported, Store } from "../../store/store.ts";
+import type {
+  LaunchExit,
+  LaunchReport,
+  LaunchReported,
+  LaunchStore,
+  MaintenanceStore,
+} from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
@@ -36,7 +42,7 @@ export type ReportedExit = Omit<LaunchExit, "classify">;
 
 /** What the launches work with. */
 export interface LaunchParts {
-  readonly store: Store;
+  readonly store: LaunchStore & MaintenanceStore;
   readonly terminator: SessionTerminator;
   readonly eventWriter: EventWriter;
   readonly log: Logger;

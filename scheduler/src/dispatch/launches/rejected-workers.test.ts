@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { NO_CLAIMS, type RejectedStream } from "../../domain/workers/rejected-worker.ts";
-import type { RejectedWorkerWrite, Store } from "../../store/store.ts";
+import type { RejectedWorkerWrite, SessionStore } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
@@ -43,7 +43,7 @@ function setUp() {
   const events: unknown[] = [];
   const state = { away: false };
   const counters = new Counters();
-  const store: Pick<Store, "recordRejectedWorkers" | "forgetRejectedWorkers"> = {
+  const store: Pick<SessionStore, "recordRejectedWorkers" | "forgetRejectedWorkers"> = {
     recordRejectedWorkers: async (rows) => {
       if (state.away) throw new DatabaseUnavailableError("away", false, undefined);
       batches.push(rows);

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { isAbsence, UnstorableError } from "../../domain/errors.ts";
 import { peerHost, type RejectedStream } from "../../domain/workers/rejected-worker.ts";
-import type { Store } from "../../store/store.ts";
+import type { SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
@@ -235,7 +235,7 @@ function keyOf({ workerId, code, peer }: RejectedStream): string {
 
 /** What it works with. */
 export interface RejectedWorkersParts {
-  readonly store: Pick<Store, "recordRejectedWorkers" | "forgetRejectedWorkers">;
+  readonly store: Pick<SessionStore, "recordRejectedWorkers" | "forgetRejectedWorkers">;
   readonly eventWriter: Pick<EventWriter, "appendEvent">;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { Store } from "../../store/store.ts";
+import type { ClassStore } from "../../store/store.ts";
 import type { ClassIndex } from "./class-index.ts";
 
 /** Tasks counted of a class; beyond it there are "at least so many", which is all that a person asks. */
@@ -7,14 +7,14 @@ export const BACKLOG_LIMIT = 10_000;
 
 /** How many tasks of each class could start now, counted in the store and kept for a moment. */
 export class Backlog {
-  readonly #store: Store;
+  readonly #store: ClassStore;
   readonly #classes: ClassIndex;
   readonly #clock: Clock;
   #counts: ReadonlyMap<number, number> = new Map();
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<ReadonlyMap<number, number>> | undefined;
 
-  constructor(parts: { store: Store; classes: ClassIndex; clock: Clock }) {
+  constructor(parts: { store: ClassStore; classes: ClassIndex; clock: Clock }) {
     this.#store = parts.store;
     this.#classes = parts.classes;
     this.#clock = parts.clock;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import type { Store } from "../../store/store.ts";
+import type { ClassStore } from "../../store/store.ts";
 import { ClassIndex, FORGOTTEN_AFTER_MS } from "./class-index.ts";
 
 const NONE = { labels: {}, resources: [] };
@@ -12,7 +12,7 @@ function madeStore() {
   const open = new Set<number>();
   const time = { now: 0 };
   const store: Pick<
-    Store,
+    ClassStore,
     "resolveClasses" | "classesAfter" | "classesById" | "openClasses" | "openClassIds" | "waitingTasks"
   > = {
     async resolveClasses(wanted) {
@@ -39,7 +39,7 @@ function madeStore() {
     sleep: () => Promise.resolve(),
     after: () => () => undefined,
   };
-  return { classes, open, time, index: () => new ClassIndex(store as Store, clock) };
+  return { classes, open, time, index: () => new ClassIndex(store as ClassStore, clock) };
 }
 
 const ids = (index: ClassIndex) => Array.from(index.all(), ({ taskClass }) => taskClass.id);

@@ -4,7 +4,7 @@ import { MatchLog } from "../../domain/matching/match-log.ts";
 import type { Requirements } from "../../domain/tasks/task.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
-import type { Floor, Store, WaitingTask } from "../../store/store.ts";
+import type { ClassStore, Floor, WaitingTask } from "../../store/store.ts";
 import type { Session } from "../sessions/session.ts";
 
 /**
@@ -58,7 +58,7 @@ export interface ClassEntry {
  * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
  */
 export class ClassIndex {
-  readonly #store: Store;
+  readonly #store: ClassStore;
   readonly #clock: Clock;
   readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
@@ -74,7 +74,7 @@ export class ClassIndex {
   /** Classes that require resources. */
   #withResources = 0;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: ClassStore, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
   }

@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { names } from "../../domain/explain/fleet.ts";
 import { planResource, type ResourcePlan, type Want } from "../../domain/workers/resource-plan.ts";
-import type { Store } from "../../store/store.ts";
+import type { MaintenanceStore, SchedulerStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
@@ -41,7 +41,7 @@ interface Watch {
 }
 
 export interface ResourceRequesterParts {
-  readonly store: Store;
+  readonly store: SchedulerStore & MaintenanceStore;
   readonly classes: ClassIndex;
   readonly admission: Admission;
   readonly registry: Registry;

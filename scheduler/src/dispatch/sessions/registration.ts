@@ -11,7 +11,7 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
 } from "../../domain/workers/worker.ts";
-import type { Renewal, SessionOpen, SessionOpened, Store } from "../../store/store.ts";
+import type { AttemptStore, Renewal, SessionOpen, SessionOpened, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
@@ -360,7 +360,7 @@ export class Sessions {
 
 /** What the sessions work with. */
 export interface SessionParts {
-  readonly store: Store;
+  readonly store: SessionStore & AttemptStore;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;

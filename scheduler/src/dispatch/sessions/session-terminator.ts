@@ -3,7 +3,7 @@ import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import { type ProcessName, processInWords } from "../../domain/workers/contest.ts";
 import type { FatalRecord } from "../../domain/workers/worker.ts";
-import type { DecideLost, GoneSession, Store } from "../../store/store.ts";
+import type { DecideLost, GoneSession, SchedulerStore, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
@@ -23,7 +23,7 @@ const STREAM_END_MS = 500;
 const MAX_NAMED = 50;
 
 export interface SessionTerminatorParts {
-  readonly store: Store;
+  readonly store: SessionStore & SchedulerStore;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;

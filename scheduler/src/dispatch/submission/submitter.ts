@@ -2,7 +2,7 @@ import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
-import type { InsertedTask, Store, TaskInsert } from "../../store/store.ts";
+import type { ClaimStore, InsertedTask, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { AssignmentSender } from "../claiming/assignment-sender.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
@@ -27,7 +27,7 @@ interface Call {
  * suits is inserted as already given to it, which spares the claim and its notification.
  */
 export class Submitter {
-  readonly #store: Store;
+  readonly #store: ClaimStore;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
@@ -41,7 +41,7 @@ export class Submitter {
 
   /** @param parts.onScheduled Told of the wait of every task that may not start at once. */
   constructor(parts: {
-    store: Store;
+    store: ClaimStore;
     schedulerId: string;
     classes: ClassIndex;
     dispatcher: Dispatcher;

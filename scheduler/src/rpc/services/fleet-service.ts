@@ -17,7 +17,16 @@ import type { Diagnoser } from "../../queries/diagnoser.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type { OverviewSource } from "../../queries/overview.ts";
 import { type ListedWorker, positionAfter, type WorkerList } from "../../queries/worker-list.ts";
-import type { EventRecord, Store } from "../../store/store.ts";
+import type {
+  EventRecord,
+  EventStore,
+  FleetStore,
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SessionStore,
+  TaskStore,
+} from "../../store/store.ts";
 import { fromDiagnosis } from "../convert/fleet/diagnosis.ts";
 import { fromEvent } from "../convert/fleet/event.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
@@ -58,7 +67,13 @@ const MAX_TYPES = 50;
 
 /** Parts that FleetService uses. */
 export interface FleetServiceParts {
-  readonly store: Store;
+  readonly store: EventStore &
+    FleetStore &
+    LaunchStore &
+    MaintenanceStore &
+    QueueStore &
+    SessionStore &
+    TaskStore;
   readonly classes: ClassIndex;
   readonly pausedQueues: PausedQueues;
   readonly dispatcher: Dispatcher;
@@ -307,7 +322,10 @@ async function* watchEvents(
   }
 }
 
-async function taskTimeline(store: Store, id: string): Promise<MessageInitShape<typeof EventSchema>[]> {
+async function taskTimeline(
+  store: TaskStore & EventStore,
+  id: string,
+): Promise<MessageInitShape<typeof EventSchema>[]> {
   const taskId = parseTaskId(id);
   const task = taskId === undefined ? undefined : await store.getTask(taskId);
   if (!task) throw taskNotFound(id);
@@ -333,11 +351,11 @@ function requireQueueName(queue: string): string {
 }
 
 /** What was refused in a worker's name, the latest first. */
-async function refusalsOf(store: Store, workerId: string): Promise<RejectedWorker[]> {
+async function refusalsOf(store: SessionStore, workerId: string): Promise<RejectedWorker[]> {
   return workerId === "" ? [] : store.listRejectedWorkers(storable(workerId, 256));
 }
 
-async function requireWorker(store: Store, id: string): Promise<WorkerRecord> {
+async function requireWorker(store: FleetStore, id: string): Promise<WorkerRecord> {
   const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
   throw workerNotFound(id);

@@ -10,7 +10,7 @@ import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
 import { schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { Store } from "../../store/store.ts";
+import type { TaskStore } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
@@ -29,7 +29,7 @@ const MAX_LISTED_BYTES = 64 * 1024;
 
 /** Parts that TaskService uses. */
 export interface TaskServiceParts {
-  readonly store: Store;
+  readonly store: TaskStore;
   readonly submitter: Submitter;
   readonly control: TaskControl;
   readonly followers: TaskFollowers;
@@ -130,7 +130,7 @@ function requireId(taskId: string): number {
   return id;
 }
 
-async function requireTask(store: Store, taskId: string): Promise<TaskRecord> {
+async function requireTask(store: TaskStore, taskId: string): Promise<TaskRecord> {
   const task = await store.getTask(requireId(taskId));
   if (!task) throw taskNotFound(taskId);
   return task;

@@ -3,7 +3,7 @@ import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import { hasEnded, type TaskRecord } from "../../domain/tasks/task.ts";
-import type { OutputChunk, Store } from "../../store/store.ts";
+import type { OutputChunk, TaskStore } from "../../store/store.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
 import { timestampFromMs } from "../convert/values/time.ts";
 
@@ -13,7 +13,7 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** What following a task needs. */
 export interface WatchTaskParts {
-  readonly store: Store;
+  readonly store: TaskStore;
   readonly followers: TaskFollowers;
   readonly clock: Clock;
   readonly pageBytes: number;
