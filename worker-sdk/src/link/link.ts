@@ -46,7 +46,7 @@ export class Link {
     this.#clock = clock;
     this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
     this.#delay.enable();
-    this.#watch = new LinkWatch(clock.monotonicMs(), (silentMs) => {
+    this.#watch = new LinkWatch(clock.monotonicMs(), process.uptime() * 1_000, (silentMs) => {
       if (!this.#expectEnd) listener.hung(silentMs);
     });
     this.#tick();
