@@ -18,7 +18,8 @@ describe("a task's way through scheduler and worker", () => {
   });
 
   after(async () => {
-    client.close();
+    // Undefined when a start failed; the rest must be ended all the same.
+    client?.close();
     await killAll();
     await db.drop();
   });
