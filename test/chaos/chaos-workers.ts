@@ -31,6 +31,8 @@ export class ChaosWorkers {
   readonly troubles: Trouble[] = [];
   /** Every process that was started. */
   readonly started: Program[] = [];
+  /** Processes that a fault killed. */
+  readonly killedPids = new Set<number>();
   /** Workers that did not become ready. */
   readonly surprises: string[] = [];
   readonly #slots: WorkerSlot[] = [];
@@ -94,7 +96,7 @@ export class ChaosWorkers {
   async #inject(fault: Exclude<WorkerFault, { kind: "worker_cut" }>, slot: WorkerSlot): Promise<void> {
     switch (fault.kind) {
       case "worker_kill":
-        await slot.program?.end("SIGKILL");
+        await this.#kill(slot.program);
         await delay(fault.downMs);
         return this.#startUntilReady(slot);
       case "worker_stop": {
@@ -113,12 +115,18 @@ export class ChaosWorkers {
         const first = slot.program;
         const second = this.#start(slot);
         await delay(fault.forMs);
-        await Promise.all([first?.end("SIGTERM"), second.end("SIGKILL")]);
+        await Promise.all([first?.end("SIGTERM"), this.#kill(second)]);
         return this.#startUntilReady(slot);
       }
       default:
         throw new TypeError(`unknown fault ${JSON.stringify(fault satisfies never)}`);
     }
+  }
+
+  async #kill(program: Program | undefined): Promise<void> {
+    if (!program) return;
+    this.killedPids.add(program.pid);
+    await program.end("SIGKILL");
   }
 
   #start(slot: WorkerSlot): Program {
@@ -154,7 +162,9 @@ export class ChaosWorkers {
         return;
       }
       const { code, signal } = await program.ended;
-      if (code === REGISTER_TIMED_OUT) continue;
+      // One whose connection's thread cannot be ended kills itself, and logs that it does.
+      if (code === REGISTER_TIMED_OUT || program.lines.some(({ event }) => event === "worker.killed"))
+        continue;
       this.surprises.push(`${slot.id} ended before it was ready (${code ?? signal}):\n${program.tail()}`);
       return;
     }

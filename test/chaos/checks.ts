@@ -31,8 +31,10 @@ export interface Findings {
   readonly doubleOutcomes: number;
   /** Results that their workers had, of tasks that have not ended. */
   readonly frozenResults: number;
-  /** Tasks that failed although their work was done. */
+  /** Tasks that failed although their work cannot fail. */
   readonly failedWork: number;
+  /** Tasks that ended as POISONED, rightly: faults of this run killed their process while they ran, three times. */
+  readonly poisonedByKills: number;
   readonly fencedOutcomes: number;
   readonly unexcusedReruns: number;
   readonly disorder: number;
@@ -57,6 +59,9 @@ interface RequeueRow extends Record<string, unknown> {
   worker_id: string | null;
 }
 
+/** Deaths of its process after which a task ends as POISONED. */
+const DEATHS = 3;
+
 /**
  * Checks a run after quiescence: what the client received against what the store has and what the workers
  * wrote down.
@@ -67,7 +72,11 @@ export async function check(
   db: Pick<TestDatabase, "query">,
   accepted: readonly Accepted[],
   runs: readonly Run[],
-  { troubles, outages }: { troubles: readonly Trouble[]; outages: readonly Outage[] },
+  {
+    troubles,
+    outages,
+    killedPids,
+  }: { troubles: readonly Trouble[]; outages: readonly Outage[]; killedPids: ReadonlySet<number> },
   silenceMs: number,
   livingWorkers: number,
 ): Promise<Findings> {
@@ -123,7 +132,13 @@ export async function check(
   }
 
   const kind = new Map(accepted.map(({ taskId, type }) => [taskId, type]));
-  const failed = finished.filter(({ id, state }) => state === 4 && kind.get(id) === "work");
+  const struck = struckByKills(runs, killedPids);
+  const poisoned = finished.filter(
+    ({ id, detail }) => detail === "POISONED" && (struck.get(id) ?? 0) >= DEATHS,
+  );
+  const failed = finished.filter(
+    (row) => row.state === 4 && kind.get(row.id) === "work" && !poisoned.includes(row),
+  );
   for (const { id, detail } of failed) violations.push(`${id} failed (${detail}), and its work cannot fail`);
   const open = await db.query<{ attempt: string }>("select 't-' || id || '.' || epoch as attempt from task");
   const done = new Set(runs.filter(({ what }) => what === "end").map(({ attempt }) => attempt));
@@ -156,12 +171,24 @@ export async function check(
     doubleOutcomes,
     frozenResults: frozen.length,
     failedWork: failed.length,
+    poisonedByKills: poisoned.length,
     fencedOutcomes,
     unexcusedReruns,
     disorder,
     leaks,
     violations,
   };
+}
+
+/** Runs of each task that a fault of this run ended by killing their process. */
+function struckByKills(runs: readonly Run[], killedPids: ReadonlySet<number>): ReadonlyMap<string, number> {
+  const ended = new Set(runs.filter(({ what }) => what === "end").map(({ attempt }) => attempt));
+  const struck = new Map<string, number>();
+  for (const { what, attempt, task, pid } of runs) {
+    if (what !== "begin" || ended.has(attempt) || !killedPids.has(pid)) continue;
+    struck.set(task, (struck.get(task) ?? 0) + 1);
+  }
+  return struck;
 }
 
 /** True when both schedulers were away at the same moment: no lease could be renewed then. */

@@ -63,6 +63,10 @@ export class Fleet {
     return this.#workers.troubles;
   }
 
+  get killedPids(): ReadonlySet<number> {
+    return this.#workers.killedPids;
+  }
+
   get outages(): readonly Outage[] {
     return this.#schedulers.outages;
   }
