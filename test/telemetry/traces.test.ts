@@ -105,7 +105,7 @@ describe("traces of tasks", () => {
       const response = await fetch(`${fleet.scheduler.http}/muster.v1.TaskService/SubmitTasks`, {
         method: "POST",
         headers: { "content-type": "application/json", ...headers(traceparent) },
-        body: JSON.stringify({ tasks: [{ type: "work", payload: btoa("{}"), ...spec(traceparent) }] }),
+        body: JSON.stringify({ tasks: [{ taskType: "work", payload: btoa("{}"), ...spec(traceparent) }] }),
       });
       const { tasks } = (await response.json()) as { tasks: { taskId: string }[] };
       const taskId = tasks[0]?.taskId ?? "";
@@ -245,7 +245,7 @@ describe("without an endpoint", () => {
     const response = await fetch(`${fleet.scheduler.http}/muster.v1.TaskService/SubmitTasks`, {
       method: "POST",
       headers: { "content-type": "application/json", traceparent },
-      body: JSON.stringify({ tasks: [{ type: "work", payload: btoa("{}") }] }),
+      body: JSON.stringify({ tasks: [{ taskType: "work", payload: btoa("{}") }] }),
     });
     const { tasks } = (await response.json()) as { tasks: { taskId: string }[] };
     assert.deepEqual(await fleet.client.handle(tasks[0]?.taskId ?? "").result(), { traceparent });

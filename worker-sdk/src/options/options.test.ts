@@ -91,6 +91,6 @@ test("every fault is reported at once, with the source and the value, and no sec
 });
 
 test("Hello's version is the package's", () => {
-  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
   assert.deepEqual([SDK_NAME, SDK_VERSION], [manifest.name, manifest.version]);
 });

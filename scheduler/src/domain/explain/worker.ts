@@ -111,7 +111,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
         ? `how the oldest of them stands: muster why ${unnamed.attemptId.split(".")[0]}; a worker that names in its heartbeats what it runs can be watched`
         : "nothing to do",
     });
-  } else if (lingering === 0 || candidate.credit > 0) {
+  } else if (lingering === 0 || (candidate.credit > 0 && waiting.some(({ ready }) => ready > 0))) {
     const reason = idle(member, waiting, now);
     reasons.push({
       ...reason,
