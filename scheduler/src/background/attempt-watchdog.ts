@@ -12,7 +12,7 @@ import type { Logger } from "../telemetry/logs/logger.ts";
  * The scheduler's own watch over what its workers hold. It warns, again and again at growing intervals, of
  * attempts that last too long without a word, that were accepted and do not start, and of main loops that
  * are blocked. It acts in one case only: a worker that lists what it runs and leaves an accepted attempt
- * out for a whole lease does not have it; nobody would ever end it, so it is taken back, fenced.
+ * out for a whole lease does not have it; nothing would ever end it, so it is requeued and fenced.
  */
 export class AttemptWatchdog {
   readonly #parts: AttemptWatchdogParts;
@@ -131,7 +131,7 @@ export class AttemptWatchdog {
 
   #checkStuck(session: Session, attempt: Attempt, now: number): void {
     const { settings, log } = this.#parts;
-    // A worker that watches the phase tells of it by itself, once.
+    // A worker that watches the phase reports it by itself, once.
     const verdict = attempt.startedAt === undefined ? undefined : stuckAttempt(attempt, settings, now);
     const stuck = verdict?.by === "scheduler" && !isWatchedByWorker(attempt) ? verdict : undefined;
     const known = attempt.watch?.stuck;

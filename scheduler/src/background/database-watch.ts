@@ -30,7 +30,7 @@ export class DatabaseWatch implements DatabaseAvailability {
   /** Aborts when the database goes away. */
   #present = new AbortController();
 
-  /** @param parts.onChange Told of every change. */
+  /** @param parts.onChange Called at every change. */
   constructor(parts: {
     store: Pick<MaintenanceStore, "probe" | "lastAnswerMs">;
     clock: Clock;
@@ -116,7 +116,7 @@ export class DatabaseWatch implements DatabaseAvailability {
     );
   }
 
-  /** Resolves when the silence that is known of now would have lasted a second. */
+  /** Resolves when the silence so far would have lasted a second. */
   async #late(answered: AbortSignal): Promise<void> {
     await this.#clock.sleep(Math.max(0, this.#silenceLeftMs()), answered);
     // A process that was busy or stopped for that long has not read yet what has arrived meanwhile.

@@ -10,7 +10,7 @@ import type { DatabaseWatch } from "./database-watch.ts";
 import type { FleetSnapshot, FleetStats } from "./fleet-stats.ts";
 import type { Loop } from "./loop.ts";
 
-/** Pools that are told apart, and phases likewise; the rest share `other`. */
+/** Most pools with a label of their own, and most phases; the rest share `other`. */
 const MAX_VALUES = 100;
 
 /** Labels that a gauge has had: one that is not measured again would keep its last value for ever. */

@@ -39,7 +39,7 @@ import { Submitter } from "./submission/submitter.ts";
 /** A renewal that comes this many heartbeats late counts as starved. */
 const STARVED_AFTER_HEARTBEATS = 3;
 
-/** The parts that give out work and take its results, wired together. */
+/** The parts that assign tasks and commit their results, wired together. */
 export interface Dispatch {
   readonly admission: Admission;
   readonly backlog: Backlog;
@@ -74,8 +74,8 @@ export interface Dispatch {
 
 /**
  * @param options.maxLabelSets Pairs of queue and type that are measured apart.
- * @param options.onScheduled Told of the wait of every task that may not start at once, milliseconds.
- * @param options.intervals How often idle workers are told what waits, resources are looked after, and after
+ * @param options.onScheduled Called with the wait of every task that may not start at once, milliseconds.
+ * @param options.intervals How often waiting tasks are sent to idle workers, resources are requested, and after
  * how long one that is not loaded is warned of, milliseconds.
  */
 export function createDispatch(options: {

@@ -97,7 +97,7 @@ export function mayBeOfRows(error: unknown): boolean {
   return !(error instanceof DatabaseUnavailableError) || error instanceof StatementRefusedError;
 }
 
-/** True for the database's absence, which the watch on it tells once for all. */
+/** True for the database's absence, which its watch logs once for all. */
 export function isAbsence(error: unknown): boolean {
   return (
     error instanceof DatabaseUnavailableError &&

@@ -24,7 +24,7 @@ export interface DatabaseReport {
   /** False when a row of tomorrow would land in no partition of its own. */
   readonly partitionsAhead: boolean;
   readonly replicas: readonly { readonly name: string; readonly lagBytes: number }[];
-  /** Commands to schedulers that nobody has taken yet. */
+  /** Commands to schedulers that were not taken yet. */
   readonly oldestCommandAgeMs: number | undefined;
 }
 
@@ -62,7 +62,7 @@ export interface SchedulerStatus {
   readonly wallTime: number;
   /** File descriptors of its process; unset in a report of a release before it. */
   readonly descriptors?: { readonly used: number; readonly limit: number | undefined };
-  /** Heartbeat, lease, grace and accept deadline, for people. */
+  /** Heartbeat, lease, grace and accept deadline, in words. */
   readonly timings: string;
 }
 

@@ -119,7 +119,7 @@ export class AttemptTraces {
     this.#add(attempt, { assigned, reportedMs, committedMs: now });
   }
 
-  /** Tasks ended without being given out once more. */
+  /** Tasks that ended without another assignment. */
   endedInQueue(taskIds: readonly number[]): void {
     if (!this.enabled) return;
     for (const taskId of taskIds) this.#add({ taskId, epoch: 0 }, undefined);

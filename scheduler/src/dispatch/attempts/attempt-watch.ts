@@ -5,7 +5,7 @@ import type { BeatVerdict, HeartbeatRecord, RunningRecord } from "../../domain/w
 import type { LeaseSettings } from "../limits.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 
-/** Beats in a row that must leave an attempt out before that means something. */
+/** Consecutive heartbeats that must omit an attempt before it counts as missing. */
 export const UNLISTED_BEATS = 3;
 
 /** What is known of an attempt's movement. Times are monotonic milliseconds of this scheduler. */
@@ -17,7 +17,7 @@ export interface AttemptWatch {
   listedAt: number;
   /** Phases whose `stuck` event came and whose end or recovery did not, in the order of the events. */
   readonly reported: Map<string, ReportedStuck>;
-  /** Beats in a row that did not list it, and when the first of them came. */
+  /** Consecutive heartbeats that did not list it, and when the first of them arrived. */
   unlistedBeats: number;
   unlistedSince: number | undefined;
   /** What this scheduler has reported of it by itself. */
@@ -94,7 +94,7 @@ export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): 
   }
 }
 
-/** What was revoked occupies its slot for as long as the beats list it. */
+/** A revoked attempt occupies its slot for as long as the heartbeats list it. */
 function noteLingering(session: Session, beat: HeartbeatRecord, now: number): void {
   if (session.lingering.size > 0) {
     const listed = new Set(beat.running.map(({ attemptId }) => attemptId));
@@ -152,7 +152,7 @@ export function verdictOf(
   return stuck.length + unlisted.length > 0 ? { stuck, unlisted } : undefined;
 }
 
-/** True when the worker, which does list what it runs, has left the attempt out of several beats. */
+/** True when the worker lists what it runs, and has omitted the attempt from several heartbeats. */
 export function isUnlisted(session: Session, { watch, committing, acceptedAt }: Attempt): boolean {
   if (!session.listsAttempts || committing || acceptedAt === undefined) return false;
   return watch !== undefined && watch.unlistedBeats >= UNLISTED_BEATS;

@@ -8,7 +8,7 @@ import type { TaskSignals } from "../following/task-signals.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 import { sift } from "./sift.ts";
 
-/** News of running attempts is written at most this late; a task that ends sooner needs no write of its own. */
+/** Longest delay before events of running attempts are written; a task that ends sooner needs no write of its own. */
 const FLUSH_AFTER_MS = 50;
 
 /** Waits after the database was found away or refused something, doubling up to the last, milliseconds. */

@@ -11,12 +11,12 @@ const MAX_LAPSED = 10_000;
 /** Wait before a database that is away is asked again, milliseconds. */
 const RETRY_MS = 500;
 
-/** Why a worker is told to let go of what it did not accept in time. */
+/** Reason of the revocation of an attempt that its worker did not accept in time. */
 const REASON = "accept_deadline";
 
 /**
  * Attempts that were not accepted in time. Their tasks wait again, and their workers may still accept them or report
- * their results for as long as nobody else has been assigned the task: the epoch in the statement decides.
+ * their results until the task is assigned to another worker: the epoch in the statement decides.
  */
 export class LapsedAttempts {
   readonly #parts: { store: AttemptStore; clock: Clock; log: Logger };
@@ -34,7 +34,7 @@ export class LapsedAttempts {
     if (this.#byTask.size > MAX_LAPSED && oldest !== undefined) this.assignedAgain(oldest);
   }
 
-  /** The task has been assigned to somebody: the worker that did not answer is told to let go. */
+  /** The task has been assigned again: the attempt of the worker that did not answer is revoked. */
   assignedAgain(taskId: number): void {
     const lapsed = this.#byTask.get(taskId);
     if (!lapsed) return;

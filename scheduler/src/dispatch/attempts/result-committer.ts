@@ -186,7 +186,7 @@ export class ResultCommitter {
     this.#log.info("task.failed", { attempt_id: formatAttemptId(attempt), detail, code: failure?.code });
   }
 
-  /** A requeued task can run again: here if somebody is free, and the other schedulers are told. */
+  /** A requeued task can run again: here when a slot is free, and the other schedulers get a hint. */
   #requeued(taskId: number, classId: number, decision: Extract<OutcomeDecision, { kind: "requeue" }>): void {
     this.#counters.outcome(classId, decision);
     if (decision.delayMs > 0) {
@@ -302,7 +302,7 @@ export class ResultCommitter {
         return await this.#write(requests);
       } catch (error) {
         if (this.#stopping.signal.aborted) throw error;
-        // Work is given out again for these places when their results are stored: until then they fill up memory.
+        // These places are assigned again when their results are stored: until then the results occupy memory.
         for (const { session, attempt } of endings) session.occupyAgain(attempt, asText(error));
         if (mayBeOfRows(error)) return this.#held.hold(requests, error);
         if (isLogDue(failures))

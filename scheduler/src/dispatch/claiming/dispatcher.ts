@@ -24,9 +24,9 @@ const MANY_CLASSES = 1_000;
 /** A look at every class is not repeated before so many times its duration. */
 const LOOK_REST_FACTOR = 20;
 
-/** How the giving out itself does. Ages are milliseconds. */
+/** Liveness of the dispatch loop. Ages are milliseconds. */
 export interface DispatchPulse {
-  /** Since everything was last given out that could be. */
+  /** Since the last time that everything assignable was assigned. */
   readonly ranAgeMs: number | undefined;
   /** For how long a claim has been under way. */
   readonly claimingMs: number | undefined;
@@ -96,7 +96,7 @@ export class Dispatcher {
     this.#traces = parts.traces;
   }
 
-  /** Gives out what can be given out; cheap when nothing can. Never throws. */
+  /** Assigns what can be assigned; cheap when nothing can. Never throws. */
   pump(): void {
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
       const plan = this.#plan(this.#matcher.search());
@@ -128,7 +128,7 @@ export class Dispatcher {
     );
   }
 
-  /** How the giving out itself does, for explanations. Ages are milliseconds. */
+  /** Liveness of the dispatch loop, for explanations. Ages are milliseconds. */
   get pulse(): DispatchPulse {
     const now = this.#clock.monotonic();
     const [oldest] = this.#claimsBegan;
@@ -152,7 +152,7 @@ export class Dispatcher {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
-  /** Looks at every class again: something may have become claimable that this scheduler was not told of. */
+  /** Checks every class again: tasks may have become claimable without a hint to this scheduler. */
   lookAgain(classIds?: readonly number[]): void {
     if (classIds) {
       this.#use(classIds);
@@ -181,7 +181,7 @@ export class Dispatcher {
 
   /**
    * A session that may be given a new task of the class in the statement that inserts it, with a place kept
-   * for it; undefined when something older waits, the queue is paused or nobody has credit.
+   * for it; undefined when something older waits, the queue is paused or no worker has credit.
    */
   reserveForNew(classId: number): Session | undefined {
     const entry = this.#classes.get(classId);
@@ -211,7 +211,7 @@ export class Dispatcher {
     this.#underWay.add(tracked);
   }
 
-  /** Classes whose window runs low although more may wait and somebody could take it. */
+  /** Classes whose window runs low although more may wait and a worker could take it. */
   #worthRefilling(search: Search): ClassEntry[] {
     const entries: ClassEntry[] = [];
     // A session is kept free for a task that runs alone, once it is known that there is one.

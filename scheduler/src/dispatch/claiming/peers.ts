@@ -11,7 +11,7 @@ const CLASSES_A_HINT = 500;
 /** Notifications in a row. */
 const MAX_HINTS = 20;
 
-/** The other schedulers on this database, and what they are told. */
+/** The other schedulers on this database, and the hints that are sent to them. */
 export class Peers {
   readonly #store: SchedulerStore;
   readonly #clock: Clock;
@@ -35,7 +35,7 @@ export class Peers {
     this.#others = others;
   }
 
-  /** Tells the others, if there are any, that tasks of these classes wait. Never throws. */
+  /** Sends the others, if there are any, a hint that tasks of these classes wait. Never throws. */
   hintWork(classIds: readonly number[]): void {
     if (this.#others === 0) return;
     for (const id of classIds) this.#classIds.add(id);

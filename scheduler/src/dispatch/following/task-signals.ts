@@ -1,4 +1,4 @@
-/** Tells watchers that a task may have changed; they read the store for what it is now. */
+/** Signals to watchers that a task may have changed; they read its state from the store. */
 export class TaskSignals {
   readonly #watchers = new Map<number, Set<() => void>>();
 

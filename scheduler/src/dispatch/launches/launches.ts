@@ -89,7 +89,7 @@ export class Launches {
         start_number: facts.startNumber,
       });
     }
-    // A registered worker's stream tells its phases.
+    // A registered worker reports its phases on its stream.
     if (registered) return;
     for (const phase of phases.slice(knownPhases)) this.#phase(report, phase);
   }

@@ -23,7 +23,7 @@ const MAX_PENDING = 1_000;
 /** Rows kept in the database. */
 const MAX_KEPT = 1_000;
 
-/** The same refusal is told in log and feed once in this time, with how often it was repeated. */
+/** The same rejection is logged, and written to the feed, once in this time, with the count of repetitions. */
 const REPORT_EVERY_MS = 60_000;
 
 /** Most different refusals told at once, and how many more each second. */
@@ -165,7 +165,7 @@ export class RejectedWorkers {
     return true;
   }
 
-  /** A try of unknown outcome may count twice; a count that is too high misleads nobody. */
+  /** A try of unknown outcome may count twice; a count that is too high does no harm. */
   #putBack(cleared: ReadonlyMap<string, number>, pending: ReadonlyMap<string, Pending>): void {
     this.#cleared = new Map([...cleared, ...this.#cleared]);
     const later = this.#pending;

@@ -43,7 +43,7 @@ export class Backlog {
   }
 }
 
-/** `125`, or `10000+` when nobody has counted further. */
+/** `125`, or `10000+` when more were not counted. */
 export function shownCount(count: number): string {
   return count >= BACKLOG_LIMIT ? `${BACKLOG_LIMIT}+` : String(count);
 }

@@ -13,7 +13,7 @@ import type { Session } from "../sessions/session.ts";
  */
 export const WINDOW_SIZE = 2_000;
 
-/** Ids are given out before they are committed: classes may turn up this far below the newest one. */
+/** Sequences assign ids before the commit: a class may appear this far below the newest one. */
 const LATE_CLASSES = 1_000;
 
 /** New classes in one statement: more would hold others up that make the same. */
@@ -66,7 +66,7 @@ export class ClassIndex {
   readonly #alone = new Set<ClassEntry>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
-  /** Named by somebody and not in memory: read with the next look. */
+  /** Named in a hint and not in memory: read with the next refresh. */
   readonly #missing = new Set<number>();
   /** Of the forgotten, those that a look at the newest classes would bring back. */
   readonly #forgotten = new Set<number>();
@@ -261,7 +261,7 @@ export class ClassIndex {
   /**
    * Reads the front of the queue again for these classes.
    *
-   * @param isPlanned True for ids that are being given out already.
+   * @param isPlanned True for ids that are being assigned already.
    */
   async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
     if (entries.length === 0) return;

@@ -70,7 +70,7 @@ export class Matcher {
 export class Search {
   readonly #sessions: Iterable<Session>;
   readonly #now: number;
-  /** Who was open when somebody was looked for first: mostly nothing waits. */
+  /** Workers that were open at the first search: mostly nothing waits. */
   #open: readonly Session[] | undefined;
   /** How many of those have not been filled since. */
   #left = 0;
@@ -114,7 +114,7 @@ export class Search {
     return undefined;
   }
 
-  /** Whether `find` would find somebody; whose turn it is stays as it is. */
+  /** Whether `find` would find a worker; the round-robin position does not move. */
   has(entry: ClassEntry): boolean {
     const { turn } = entry;
     const session = this.find(entry);

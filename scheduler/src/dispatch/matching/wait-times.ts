@@ -5,7 +5,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 const MAX_WOKEN = 10_000;
 
 /**
- * Measures how long tasks wait to be given out. A task waits from its creation, and one that waited for a
+ * Measures how long tasks wait for their assignment. A task waits from its creation, and one that waited for a
  * time or a retry from when that came: the time before is not the queue's.
  */
 export class Waits {

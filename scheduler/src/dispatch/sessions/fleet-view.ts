@@ -23,7 +23,7 @@ import type { Session } from "./session.ts";
 /** Workers of other schedulers that are looked at. */
 const MAX_ELSEWHERE = 10_000;
 
-/** Attempts of one worker that other schedulers are told of, the oldest. */
+/** Most attempts of one worker that are written for other schedulers, the oldest. */
 const MAX_SEEN = 20;
 
 /** What the view works with. */
@@ -47,7 +47,7 @@ export class FleetView {
     this.#parts = parts;
   }
 
-  /** This scheduler's workers. @param now What the records' times are told by. */
+  /** This scheduler's workers. @param now The clock of the records' times. */
   own(now: Date): FleetMember[] {
     return [...this.#parts.registry.all()].map((session) => this.#ownMember(session, now));
   }
@@ -114,7 +114,7 @@ export class FleetView {
         Math.max(beatAge - leases.leaseMs, monotonic - (session.droppedAt ?? Number.POSITIVE_INFINITY)),
       ),
       disconnected: session.link === undefined,
-      // The ages in a beat are told as of the beat.
+      // The ages in a heartbeat are as of the heartbeat.
       heartbeat: keptBeat(session, monotonic, verdictOf(session, watch, leases, session.lastBeatAt)),
       goneTime: undefined,
       goneReason: undefined,
@@ -153,7 +153,7 @@ export function keptBeat(
   return session.lastBeat && { ...session.lastBeat, seen: seenOf(session, now), verdict };
 }
 
-/** What the other schedulers are told of a session beyond its beat. @param now Monotonic. */
+/** What is written for the other schedulers of a session, beyond its heartbeat. @param now Monotonic. */
 function seenOf(session: Session, now: number): SeenRecord {
   const types: Record<string, number> = {};
   for (const [type, { active }] of session.types) if (active > 0) types[type] = active;

@@ -22,7 +22,7 @@ export interface ResultAck {
   readonly stale: boolean;
 }
 
-/** Waiting tasks of one kind as an idle worker is told of them. */
+/** Waiting tasks of one kind, as they are sent to an idle worker. */
 export interface QueueViewEntry {
   readonly queue: string;
   readonly type: string;

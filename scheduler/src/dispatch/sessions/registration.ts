@@ -182,7 +182,7 @@ export class Sessions {
     await this.#parts.terminator.terminateSession(session, "finished");
   }
 
-  /** Last words: its attempts are requeued at once. */
+  /** Its fatal report: its attempts are requeued at once. */
   async fatal(session: Session, fatal: FatalRecord): Promise<void> {
     if (session.fatal) return;
     session.fatal = fatal;

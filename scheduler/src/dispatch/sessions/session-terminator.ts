@@ -122,7 +122,7 @@ export class SessionTerminator {
     }
   }
 
-  /** The worker itself ended its session, with or without last words. */
+  /** The worker itself ended its session, with or without a fatal report. */
   async terminateSession(session: Session, reason: string): Promise<void> {
     // What its last attempts did is written before they are endedAttempts, which ends their part of the record.
     await this.#parts.eventWriter.flush();
@@ -134,7 +134,7 @@ export class SessionTerminator {
     this.#dropSession(session, undefined);
   }
 
-  /** The lease is another scheduler's or nobody's: whatever this session still does here is fenced. */
+  /** The lease belongs to another scheduler or is gone: whatever this session still does here is fenced. */
   dropFenced(sessionId: number): void {
     const session = this.#parts.registry.byId(sessionId);
     if (session) this.#dropSession(session, lostRefusal(session.workerId));

@@ -102,7 +102,7 @@ export class Session implements Candidate {
   readonly hello: WorkerHello;
   /** By task id: a session never holds two attempts of one task. */
   readonly attempts = new ChurnMap<number, Attempt>();
-  /** What it was told to let go of and may still run, by attempt id. */
+  /** Revoked attempts whose handlers may still run, by attempt id. */
   readonly lingering = new Map<string, Lingering>();
   resources: ReadonlySet<string>;
   /** Undefined while the stream is down. */
@@ -116,7 +116,7 @@ export class Session implements Candidate {
   slots: number;
   /** Attempts that are being claimed for it. */
   reserved = 0;
-  /** Until then (monotonic) it is given nothing, because it let an assignment lie or had no place for one. */
+  /** Until then (monotonic) nothing is assigned to it, because it did not accept an assignment or had no place for one. */
   acceptStalledUntil = 0;
   /** Why, as a verb phrase with the worker as its subject. */
   stallReason = "";
@@ -130,7 +130,7 @@ export class Session implements Candidate {
   beatUnwritten = false;
   /** Its startup phases or its state are not in the store as they are here. */
   startupUnwritten = false;
-  /** Its beats have listed an attempt, so that one they leave out means something. */
+  /** Its heartbeats have listed an attempt, so that one that they omit counts as missing. */
   listsAttempts = false;
   fatal: FatalRecord | undefined;
   goodbyeReceived = false;
@@ -243,7 +243,7 @@ export class Session implements Candidate {
     if (attempt.alone) this.#aloneCount--;
   }
 
-  /** The database has not taken the attempt's end: nothing new is given out for its place until it has. */
+  /** The database has not taken the attempt's end: its place is not assigned again until it has. */
   occupyAgain(attempt: Attempt, why: string): void {
     if (this.attempts.get(attempt.taskId) === attempt && attempt.committing && attempt.heldUp === undefined) {
       this.#committingCount--;

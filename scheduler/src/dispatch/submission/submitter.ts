@@ -24,7 +24,7 @@ interface Call {
 
 /**
  * Accepts tasks: calls that arrive together are inserted in one statement, and a task that a free worker
- * suits is inserted as already given to it, which spares the claim and its notification.
+ * suits is inserted as already assigned to it, which spares the claim and its notification.
  */
 export class Submitter {
   readonly #store: ClaimStore;
@@ -39,7 +39,7 @@ export class Submitter {
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<Call, InsertedTask[]>;
 
-  /** @param parts.onScheduled Told of the wait of every task that may not start at once. */
+  /** @param parts.onScheduled Called with the wait of every task that may not start at once. */
   constructor(parts: {
     store: ClaimStore;
     schedulerId: string;
@@ -121,7 +121,7 @@ export class Submitter {
   }
 
   #assignIfFree({ task, classId }: { task: NewTask; classId: number }): Planned {
-    // A key may turn out to be taken, and a delayed task must wait: neither can be given out blindly.
+    // A key may turn out to be taken, and a delayed task must wait: neither can be assigned in advance.
     const direct = task.uniqueKey === undefined && task.delayMs === undefined && task.runAtMs === undefined;
     const session = direct ? this.#dispatcher.reserveForNew(classId) : undefined;
     return { insert: { task, classId, assignTo: session?.id }, session };

@@ -4,7 +4,7 @@ export interface ConditionWords {
   readonly remedy: string;
 }
 
-/** Every condition of a database that is told in words of its own. */
+/** Every condition of a database that has a text of its own. */
 export const DATABASE_CONDITIONS = {
   unreachable: {
     says: "PostgreSQL cannot be reached",
@@ -118,7 +118,7 @@ export function conditionRemedy(condition: DatabaseCondition): string {
   return DATABASE_CONDITIONS[condition].remedy;
 }
 
-/** Conditions that a later try does not end: somebody has to change the configuration or the database. */
+/** Conditions that a later try does not end: the configuration or the database has to be changed. */
 const LASTING: ReadonlySet<DatabaseCondition> = new Set([
   "password_refused",
   "no_database",

@@ -1,7 +1,7 @@
 import { DatabaseUnavailableError } from "../errors.ts";
 import { agree, type Evidence, HAS, plural, type Reason, span } from "../explain/reason.ts";
 
-/** What somebody else holds in the database that Muster waits for. */
+/** A lock of another session in the database that Muster waits for. */
 export interface DatabaseLock {
   /** Statements of Muster that wait. */
   readonly waitingCount: number;
@@ -22,7 +22,7 @@ export interface LockHolder {
   readonly ageMs: number | undefined;
 }
 
-/** The database answers, but somebody holds a table that Muster's statements need. */
+/** The database answers, but another session locks a table that Muster's statements need. */
 export class DatabaseLockedError extends DatabaseUnavailableError {
   readonly lock: DatabaseLock;
 

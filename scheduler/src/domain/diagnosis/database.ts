@@ -35,7 +35,7 @@ export const DATABASE_CHECKS = [
   "database.commands",
 ] as const;
 
-/** What is told of a database that answers and takes no writes. */
+/** The check of a database that answers and takes no writes. */
 const OF_WRITES: ReadonlySet<DatabaseCondition> = new Set(["disk_full", "read_only", "no_permission"]);
 
 /** A database that cannot be used. */

@@ -58,12 +58,12 @@ function moreOf(revoked: boolean, attemptId: string, member: FleetMember): strin
     : `; whether the oldest moves: muster why ${attemptId.split(".")[0]}`;
 }
 
-/** What a cause is told with. */
+/** What a cause is explained with. */
 export interface CauseContext {
   readonly evidence: readonly Evidence[];
   readonly since: Date;
   readonly now: Date;
-  /** Nobody got further through the filters; else these are further workers that would do. */
+  /** No worker passed more filters; else these are further workers that would do. */
   readonly first: boolean;
 }
 

@@ -1,7 +1,7 @@
 import { type Contest, processInWords } from "../workers/contest.ts";
 import { plural, type Reason, span } from "./reason.ts";
 
-/** A fight in which nobody had to wait for this long is over: a process that waits asks every 15 s. */
+/** A contest in which no process had to wait for this long is over: a process that waits asks every 15 s. */
 export const CONTEST_NEWS_MS = 60_000;
 
 /** What to do about two processes with one worker id. */

@@ -2,9 +2,9 @@ import type { FleetMember } from "./fleet.ts";
 import { names } from "./fleet.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 
-/** How giving out itself does. Ages are milliseconds; undefined where it is not known. */
+/** Liveness of the dispatch loop. Ages are milliseconds; undefined where it is not known. */
 export interface DispatchFacts {
-  /** Since this scheduler last gave out all that could be given out. */
+  /** Since this scheduler last assigned everything that could be assigned. */
   readonly ranAgeMs: number | undefined;
   /** For how long its claim has been under way. */
   readonly claimingMs: number | undefined;

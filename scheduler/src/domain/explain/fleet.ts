@@ -28,13 +28,13 @@ export interface FleetMember {
 
 /** How far a worker is with a resource that it lacks. Ages are milliseconds. */
 export interface ResourceFact {
-  /** Since it was first asked for; undefined when nobody asked. */
+  /** Since it was first asked for; undefined when no request was sent. */
   readonly askedAgeMs: number | undefined;
   readonly askCount: number;
   readonly state: ResourceStateRecord | undefined;
 }
 
-/** Names for people: the first five, and how many more. */
+/** Names in a sentence: the first five, and how many more. */
 export function names(members: readonly FleetMember[]): string {
   const shown = members.slice(0, 5).map(({ candidate }) => candidate.workerId);
   return members.length > 5 ? `${shown.join(", ")} and ${members.length - 5} more` : shown.join(", ");

@@ -4,7 +4,7 @@ import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { ActiveFacts, Holder } from "./task.ts";
 
-/** `AWAITING_ACCEPT`: given out and not answered, with what is left until it is taken back. */
+/** `AWAITING_ACCEPT`: assigned and not answered, with the time left until it is requeued. */
 export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFacts, worker: string): Reason {
   const waitedMs = ageOf(task.assignTime, now);
   const leftMs = acceptDeadlineMs - waitedMs;
@@ -72,7 +72,7 @@ export function cancelling(
   };
 }
 
-/** `LOOP_BLOCKED`: the holder beats from its own thread while its main loop does not turn. */
+/** `LOOP_BLOCKED`: the holder sends heartbeats from its own thread while its main loop does not turn. */
 export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): Reason {
   const { record } = holder;
   const { workerId: worker } = record;

@@ -157,7 +157,7 @@ function brief(code: ReasonCode, summary: string, since: Date, evidence: readonl
   };
 }
 
-/** What becomes of a worker that has ended, after what is told of its end: nothing, or its next start. */
+/** What follows the end of a worker, in words: nothing, or its next start. */
 export function restart(
   { end, startNumber, hostname }: LaunchRecord,
   now: Date,

@@ -10,7 +10,7 @@ export interface Outage {
   /** What the last try said. */
   readonly error: string;
   readonly condition: DatabaseCondition;
-  /** Set when it answers and somebody holds a lock on it. */
+  /** Set when it answers and another session holds a lock. */
   readonly lock: DatabaseLock | undefined;
   /** Attempts that this scheduler's workers run meanwhile, and the workers connected. */
   readonly runningCount: number;
@@ -19,7 +19,7 @@ export interface Outage {
   readonly waitingCount: number;
 }
 
-/** Nothing is given out, taken in or judged while the database cannot be used; what runs goes on. */
+/** Nothing is assigned, accepted or given up while the database cannot be used; what runs goes on. */
 export function databaseUnavailable(outage: Outage): Reason {
   const { since, awayMs, error, condition, lock, runningCount, workerCount, waitingCount } = outage;
   return {

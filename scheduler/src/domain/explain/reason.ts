@@ -25,7 +25,7 @@ export interface Explanation {
   readonly reasons: readonly Reason[];
 }
 
-/** A length of time for people: `340 ms`, `12 s`, `3 min`, `2.5 h`, `4 days`. */
+/** A length of time in words: `340 ms`, `12 s`, `3 min`, `2.5 h`, `4 days`. */
 export function span(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 120_000) return `${trim(ms / 1_000)} s`;

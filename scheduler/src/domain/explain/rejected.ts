@@ -8,7 +8,7 @@ const RECENT_MS = 24 * 3_600_000;
 /** Refused workers named in an explanation. */
 const MAX_NAMED = 5;
 
-/** Codes of waiting tasks that a worker at the door might have changed. */
+/** Codes of waiting tasks that a rejected worker might have changed. */
 const OPEN_TO_WORKERS: ReadonlySet<ReasonCode> = new Set(["NO_WORKERS", "NO_WORKER_FOR_TYPE"]);
 
 const WORDS: Readonly<Record<RejectionCode, string>> = {

@@ -75,7 +75,7 @@ function namesOfResources(members: readonly FleetMember[]): string[] {
   ]);
 }
 
-/** How far a worker is with a resource that it lacks, for people. */
+/** How far a worker is with a resource that it lacks, in words. */
 export function progress({ asks, record }: FleetMember, resource: string): string {
   const fact = asks.get(resource);
   const state = fact?.state;

@@ -13,7 +13,7 @@ const OWN_FACTS = new Set(["elapsed_ms", "warn_after_s", "still_ms", "warning", 
 /** Attempts named in the evidence of a worker. */
 const MAX_NAMED = 20;
 
-/** A stuck attempt with the event that told of it, if one did. */
+/** A stuck attempt with the event that reported it, if there is one. */
 export type StuckTask = Stuck & { readonly event: TimelineEvent | undefined };
 
 /**

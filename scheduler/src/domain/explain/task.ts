@@ -22,7 +22,7 @@ export interface Holder {
   readonly held?: readonly SeenAttempt[];
 }
 
-/** What the explanation of a task that was given out rests on. */
+/** What the explanation of an assigned task rests on. */
 export interface ActiveFacts {
   readonly task: TaskRecord;
   readonly holder: Holder | undefined;
@@ -37,7 +37,7 @@ export interface ActiveFacts {
   readonly now: Date;
 }
 
-/** Why a task that was given out stands where it stands. */
+/** Why an assigned task does not move. */
 export function explainActive(facts: ActiveFacts): Reason[] {
   const { task, holder, now } = facts;
   const age = (since: Date | undefined) => (since ? now.getTime() - since.getTime() : 0);
@@ -169,7 +169,7 @@ function poisoned(
   };
 }
 
-/** A handler that waits for what waits for its own slot keeps it for ever; who waits for whom only the handler knows. */
+/** A handler that waits for a task that waits for the same slot keeps it for ever; only the handler has that knowledge. */
 function waitsBehind(behind: readonly WaitingClass[], worker: string): string {
   const [largest] = behind;
   if (!largest) return "";

@@ -36,7 +36,7 @@ export interface WaitingFacts {
   readonly now: Date;
 }
 
-/** Why a queued task is not given out, the most important reason first; never empty. */
+/** Why a queued task is not assigned, the most important reason first; never empty. */
 export function explainWaiting(facts: WaitingFacts): Reason[] {
   const { task, now, queuePause } = facts;
   const reasons: Reason[] = [];
@@ -139,7 +139,7 @@ interface ReasonContext {
   readonly facts: WaitingFacts;
   readonly evidence: readonly Evidence[];
   readonly since: Date;
-  /** Nobody got further through the filters; else these are further workers that would do. */
+  /** No worker passed more filters; else these are further workers that would do. */
   readonly first: boolean;
 }
 
@@ -207,7 +207,7 @@ function reasonOf(
 /** Of a worker of another scheduler, which alone knows. */
 const DEFAULT_STALL_MS = 15_000;
 
-/** They let an assignment lie, or had no place for one, and are given nothing for a while. */
+/** They did not accept an assignment, or had no place for one, and nothing is assigned to them for a while. */
 function stalled(members: readonly FleetMember[], evidence: readonly Evidence[], since: Date): Reason {
   const why = members.map(({ candidate }) => candidate.stallReason || "left the last assignment unanswered");
   const stallMs = Math.min(...members.map(({ candidate }) => candidate.stallMs || DEFAULT_STALL_MS));
@@ -312,7 +312,7 @@ function matchEvidence(
   return evidence;
 }
 
-/** How to start a worker that would do, for people who have never started one. */
+/** How to start a worker that would do, for users who have never started one. */
 function startWorker({ queue, type, requirements }: TaskClass, address: string): string {
   const labels = Object.entries(requirements.labels).map(([name, value]) => `${name}=${value}`);
   const needs = [

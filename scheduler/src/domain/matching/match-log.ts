@@ -8,13 +8,13 @@ export interface MatchRecord {
   readonly found: boolean;
   /** Workers removed by each filter, with one of them as the example. */
   readonly removed: ReadonlyMap<Filter, { readonly count: number; readonly example: string }>;
-  /** Since the look; undefined when nobody has looked yet. */
+  /** Since the look; undefined before the first one. */
   readonly ageMs: number | undefined;
   /** Since a look last found a worker; undefined when none ever did. */
   readonly foundAgeMs: number | undefined;
-  /** The removing filter that is nearest to being lifted; undefined when one was found or nobody is there. */
+  /** The removing filter that is nearest to being lifted; undefined when one was found or no worker is connected. */
   readonly nearest: Filter | undefined;
-  /** For how long looks that found nobody have ended at that filter. */
+  /** For how long searches without a result have ended at that filter. */
   readonly nearestAgeMs: number;
 }
 
@@ -105,7 +105,7 @@ export class MatchLog {
     this.#foundAt = now;
   }
 
-  /** A search that can tell without a look at all of them found nobody. */
+  /** A search that need not look at all of them found no worker. */
   missed(): void {
     this.#found = false;
   }

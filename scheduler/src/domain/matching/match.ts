@@ -30,7 +30,7 @@ export interface Candidate {
   readonly runsAlone?: boolean;
   /** Until then (monotonic) it is kept free for a task that must run alone; 0 or absent when it is not. */
   readonly keptFreeUntil?: number;
-  /** Until then (monotonic) it is given nothing, because it let an assignment lie; 0 or absent when it did not. */
+  /** Until then (monotonic) nothing is assigned to it, because it did not accept an assignment; else 0 or absent. */
   readonly acceptStalledUntil?: number;
   /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
   readonly stallReason?: string;
@@ -67,7 +67,7 @@ export type Filter = (typeof FILTERS)[number];
  * What can never change without a new registration is asked first, so that explanations name the
  * lasting cause.
  *
- * @param now Monotonic milliseconds of the candidate's scheduler; without it nobody counts as stalled.
+ * @param now Monotonic milliseconds of the candidate's scheduler; without it no worker counts as stalled.
  */
 export function removedBy(
   taskClass: TaskClass,

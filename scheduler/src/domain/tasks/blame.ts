@@ -42,7 +42,7 @@ export function blameOf(
   if (held.some((other) => formatAttemptId(other) === named))
     return formatAttemptId(attempt) === named ? "named" : "innocent";
   const started = held.filter(({ startAgeMs }) => startAgeMs !== undefined);
-  // A worker that tells of no start may have started all that it accepted.
+  // A worker that reports no start may have started all that it accepted.
   const ran = started.length > 0 ? started : held.filter(({ accepted }) => accepted);
   if (!ran.some((other) => formatAttemptId(other) === formatAttemptId(attempt))) return "innocent";
   return ran.length === 1 ? "lone" : "suspect";

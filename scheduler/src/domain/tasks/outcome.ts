@@ -38,7 +38,7 @@ export interface AttemptFacts {
   /** Requeues before this attempt that count against the task. */
   readonly counts: RequeueCounts | undefined;
   readonly retry: RetryPolicy | undefined;
-  /** Set when somebody asked for the task's cancellation. */
+  /** Set when the task's cancellation was requested. */
   readonly cancelReason: string | undefined;
 }
 

@@ -1,7 +1,7 @@
 import type { AttemptRecord, TaskRecord } from "./task.ts";
 import { hasEnded } from "./task.ts";
 
-/** An event of a task as people see it. */
+/** An event of a task as the timeline shows it. */
 export interface TimelineEvent {
   /** Position in the feed; 0 for what is read from the task's own row. */
   readonly id: number;

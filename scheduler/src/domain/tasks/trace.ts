@@ -2,7 +2,7 @@
 export interface TaskTrace {
   /** `traceparent` of the span that accepted the task: parent of the first attempt, linked from later ones. */
   readonly parent: string;
-  /** Set for a task that was told to start later, in milliseconds since the epoch: it has a trace of its own. */
+  /** Set for a task that was scheduled for later, in milliseconds since the epoch: it has a trace of its own. */
   readonly dueMs?: number;
 }
 

@@ -50,7 +50,7 @@ export class WaitingWindow {
     return before;
   }
 
-  /** The next id to give out. */
+  /** The next id to assign. */
   peek(): WindowEntry | undefined {
     for (const priority of this.#priorities) {
       const id = this.#byPriority.get(priority)?.[0];

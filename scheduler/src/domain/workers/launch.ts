@@ -48,7 +48,7 @@ export type LaunchEndReason =
 export interface LaunchEnd {
   readonly time: Date;
   readonly reason: LaunchEndReason;
-  /** Undefined when nobody saw it end. */
+  /** Undefined when its end was not observed. */
   readonly exit: ExitRecord | undefined;
   /** When the supervisor means to start it again. */
   readonly restartTime: Date | undefined;

@@ -1,10 +1,10 @@
-/** Why a worker's stream was refused, as operators are told. */
+/** Why a worker's stream was rejected, as operators see it. */
 export const REJECTION_CODES = ["BAD_TOKEN", "VERSION_MISMATCH", "INVALID_HELLO", "HELLO_TIMEOUT"] as const;
 
 /** One of them. */
 export type RejectionCode = (typeof REJECTION_CODES)[number];
 
-/** What a refused peer said of itself. Nobody has verified it. */
+/** What a rejected peer claimed about itself. It is not verified. */
 export interface RejectedClaims {
   /** 0 when its hello did not arrive. */
   readonly protocolVersion: number;
@@ -33,7 +33,7 @@ export interface RejectedStream {
   /** `unknown@HOST` when it did not say who it is. */
   readonly workerId: string;
   readonly code: RejectionCode;
-  /** What it was told. */
+  /** The message that it received. */
   readonly message: string;
   /** `address:port`. */
   readonly peer: string;

@@ -77,7 +77,7 @@ export interface StartupPhaseRecord {
 export interface BeatVerdict {
   /** Attempts that last too long. */
   readonly stuck: readonly (Stuck & AttemptKey)[];
-  /** Accepted attempts that the worker's beats leave out: for how long, and when they are taken back. */
+  /** Accepted attempts that the worker's heartbeats omit: for how long, and when they are requeued. */
   readonly unlisted: readonly (AttemptKey & { readonly forMs: number; readonly takenBackInMs: number })[];
 }
 
@@ -183,7 +183,7 @@ const PREPARE_RESOURCE = "prepare_resource";
 /** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
 export const LOOP_BLOCKED_MS = 1_000;
 
-/** A worker process's last words. */
+/** A worker process's fatal report. */
 export interface FatalRecord {
   readonly phase: string;
   readonly exceptionClass: string;
@@ -204,7 +204,7 @@ export type WorkerState =
   | "suspect"
   | "lost"
   | "gone"
-  /** Sent away at the door; it has no session and no record. */
+  /** Rejected at registration; it has no session and no record. */
   | "refused";
 
 /**
