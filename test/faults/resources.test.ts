@@ -106,7 +106,10 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     const handle = await fleet.client.submit("llm", {}, { queue, requires: { resources: ["model:none"] } });
     const { reason } = await fleet.taskReason(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS);
     assert.match(reason.summary, /bare lacks it and cannot be asked/);
-    assert.match(reason.remedy, /start a worker that has it .*worker\.resources\.register\("model:none", \{ load \}\)/);
+    assert.match(
+      reason.remedy,
+      /start a worker that has it .*worker\.resources\.register\("model:none", \{ load \}\)/,
+    );
     const line = await fleet.scheduler.program.line(
       "resource.unavailable",
       ({ resource }) => resource === "model:none",
