@@ -9,10 +9,6 @@ import { killAll } from "../support/programs/program.ts";
 /** No call holds the scheduler's loop for longer, milliseconds of processor time. */
 const TURN_MS = 50;
 
-/** Two answers are written in one turn: 35 to 64 ms of it were measured on two cores under load. */
-const LARGE = new Set(["metrics", "ListEvents of a task"]);
-const LARGE_TURN_MS = 100;
-
 const WORKERS = 2_000;
 const CLASSES = 5_000;
 const FINISHED = 100_000;
@@ -179,9 +175,6 @@ describe("T39: a large database", () => {
         }
       },
     };
-    assert.deepEqual(
-      await longTurns(fleet.scheduler.program, calls, (name) => (LARGE.has(name) ? LARGE_TURN_MS : TURN_MS)),
-      [],
-    );
+    assert.deepEqual(await longTurns(fleet.scheduler.program, calls, () => TURN_MS), []);
   });
 });
