@@ -40,7 +40,7 @@ export function holdProcess(): () => void {
   return () => clearInterval(timer);
 }
 
-/** Keeps the process alive until `work` is done; see `holdProcess`. For waits that somebody's promise depends on. */
+/** Keeps the process alive until `work` is done; see `holdProcess`. For waits that a caller's promise depends on. */
 export async function holding<T>(work: () => Promise<T>): Promise<T> {
   const letGo = holdProcess();
   try {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { madeAttempt } from "../testing/made-attempt.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { Attempt, Session } from "./session.ts";
 
@@ -11,32 +12,7 @@ function session(slots: number, prefetch: number): Session {
 }
 
 function attempt(taskId: number, type: string): Attempt {
-  return {
-    taskId,
-    epoch: 1,
-    classId: 1,
-    type,
-    attemptCount: 1,
-    outOfMemoryCount: 0,
-    requeueCounts: undefined,
-    alone: false,
-    options: undefined,
-    cancelReason: undefined,
-    sentAt: 0,
-    assigned: undefined,
-    acceptedAt: undefined,
-    startedAt: undefined,
-    phase: undefined,
-    phaseAt: 0,
-    progress: undefined,
-    unwritten: { accept: false, phase: false, progress: false },
-    sequence: 0,
-    committing: false,
-    heldUp: undefined,
-    reported: false,
-    timedOut: undefined,
-    watch: undefined,
-  };
+  return madeAttempt({ taskId, type });
 }
 
 const steps = fc.array(
