@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { openPostgresStore, type Store } from "@muster/scheduler";
-import { decideOutcome, type Outcome, workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
+import { workerLost } from "../../scheduler/src/domain/tasks/outcome.ts";
 import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
-import type { AttemptRow, ClaimedAttempt, CommitRequest } from "../../scheduler/src/store/store.ts";
+import type { AttemptRow, ClaimedAttempt } from "../../scheduler/src/store/store.ts";
+import { commitRequest, NO_REQUIREMENTS, newTask } from "../../scheduler/src/store/testing/made-rows.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
+
+export * from "../../scheduler/src/store/testing/made-rows.ts";
 
 /** A lease that no test outlives. */
 export const LONG_MS = 600_000;
@@ -95,25 +98,6 @@ export async function openFixture(): Promise<StoreFixture> {
   };
 }
 
-export const NO_REQUIREMENTS = { labels: {}, resources: [] } as const;
-
-export function newTask(fields: Partial<NewTask> = {}): NewTask {
-  return {
-    queue: "default",
-    type: "echo",
-    requirements: NO_REQUIREMENTS,
-    payload: Buffer.from("{}"),
-    contentType: "application/json",
-    headers: undefined,
-    priority: 0,
-    delayMs: undefined,
-    runAtMs: undefined,
-    uniqueKey: undefined,
-    options: undefined,
-    ...fields,
-  };
-}
-
 export function sessionOpen(workerId: string, uuid: string = randomUUID()) {
   return {
     uuid,
@@ -161,37 +145,6 @@ export const BEAT: HeartbeatRecord = {
   pauseReason: "",
   counters: {},
 };
-
-export const SUCCEEDED: Extract<Outcome, { kind: "succeeded" }> = {
-  kind: "succeeded",
-  output: Buffer.from('"done"'),
-  contentType: "application/json",
-  warnings: [],
-};
-
-export function failed(failureClass: "retryable" | "non_retryable" | "out_of_memory" = "retryable"): Outcome {
-  return { kind: "failed", failure: { class: failureClass, code: "BROKE", message: "it broke" } };
-}
-
-/** What the scheduler would ask the store to write for this end of an attempt. */
-export function commitRequest(row: AttemptRow, outcome: Outcome): CommitRequest {
-  return {
-    key: { taskId: row.taskId, epoch: row.epoch },
-    decision: decideOutcome(
-      {
-        attemptCount: row.attemptCount,
-        outOfMemoryCount: row.outOfMemoryCount,
-        counts: row.requeueCounts,
-        retry: row.options?.retry,
-        cancelReason: row.cancelReason,
-      },
-      outcome,
-      0,
-    ),
-    acceptAgeMs: 1,
-    startAgeMs: 1,
-  };
-}
 
 /** What becomes of the attempts of a session that is gone. */
 export function decideLost(row: AttemptRow, { workerId }: { readonly workerId: string }) {

@@ -1,0 +1,147 @@
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { AttemptStore, AttemptTouch, CommitRequest, CommitResult, OutputChunk } from "../store.ts";
+import type { MemoryTables, OpenRow } from "./memory-tables.ts";
+
+/** A fake of the role that writes reports and results of attempts, in memory; facts for traces are left out. */
+export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
+  readonly #tables: MemoryTables;
+  readonly #inDoubt = new WeakSet<CommitRequest>();
+
+  constructor(tables: MemoryTables) {
+    this.#tables = tables;
+  }
+
+  /** The answer to these requests was lost: the next commit of the same ones finds out whether they were applied. */
+  loseAnswer(requests: readonly CommitRequest[]): void {
+    for (const request of requests) this.#inDoubt.add(request);
+  }
+
+  async touch(touches: readonly AttemptTouch[]): Promise<void> {
+    const now = this.#tables.clock.now();
+    for (const { key, acceptAgeMs, startAgeMs, phase, progress } of touches) {
+      const row = this.#current(key);
+      if (!row) continue;
+      if (acceptAgeMs !== undefined) row.state = "running";
+      row.acceptedAt ??= momentOf(now, acceptAgeMs, row.assignedAt);
+      row.startedAt ??= momentOf(now, startAgeMs, row.assignedAt, row.acceptedAt);
+      if (phase !== undefined) row.phase = phase === "" ? undefined : phase;
+      if (progress !== undefined) row.progress = progress ?? undefined;
+    }
+  }
+
+  async commitResults(requests: readonly CommitRequest[]): Promise<CommitResult[]> {
+    const stale = new Set<string>();
+    for (const kind of ["finish", "requeue"]) {
+      const ended = new Set<string>();
+      for (const request of requests) {
+        if (request.decision.kind !== kind) continue;
+        const id = formatAttemptId(request.key);
+        const row = this.#current(request.key);
+        if (row) {
+          this.#end(row, request);
+          ended.add(id);
+        } else if (!ended.has(id)) stale.add(id);
+      }
+    }
+    return requests.map((request) => ({
+      applied:
+        !stale.has(formatAttemptId(request.key)) || (this.#inDoubt.has(request) && this.#isStored(request)),
+    }));
+  }
+
+  async committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]> {
+    return keys.filter(({ taskId, epoch }) => {
+      const ended = this.#tables.ended.get(taskId);
+      if (ended?.epoch === epoch) {
+        const { class: failureClass } = ended.failure ?? {};
+        if (ended.state === "succeeded") return true;
+        return ended.state === "failed" && (failureClass === "retryable" || failureClass === "non_retryable");
+      }
+      return this.#priorOutcome({ taskId, epoch }) === "requeued:retry";
+    });
+  }
+
+  async retake({ taskId, epoch }: AttemptKey, sessionId: number): Promise<boolean> {
+    const row = this.#tables.open.get(taskId);
+    if (row?.epoch !== epoch || !this.#tables.lives(sessionId, undefined)) return false;
+    if (row.state !== "queued" && row.sessionId !== sessionId) return false;
+    const now = this.#tables.clock.now();
+    if (row.state === "queued") row.attemptCount++;
+    row.state = "running";
+    row.sessionId = sessionId;
+    row.wakeAt = undefined;
+    row.acceptedAt ??= now;
+    row.assignedAt ??= now;
+    this.#tables.attempts = this.#tables.attempts.filter(
+      (each) => each.taskId !== taskId || each.epoch !== epoch,
+    );
+    return true;
+  }
+
+  async appendOutput(chunks: readonly OutputChunk[]): Promise<void> {
+    this.#tables.output.push(...chunks);
+  }
+
+  /** The row of an attempt that is its task's current one. */
+  #current({ taskId, epoch }: AttemptKey): OpenRow | undefined {
+    const row = this.#tables.open.get(taskId);
+    return row?.epoch === epoch && row.state !== "queued" ? row : undefined;
+  }
+
+  #end(row: OpenRow, { key, decision, progress, aloneClassId }: CommitRequest): void {
+    const { open, ended, attempts } = this.#tables;
+    if (decision.kind === "finish") {
+      open.delete(row.id);
+      ended.set(row.id, {
+        ...row,
+        state: decision.state,
+        detail: decision.detail,
+        output: decision.output,
+        failure: decision.failure ?? (decision.state === "failed" ? row.failure : undefined),
+        progress: progress === undefined ? row.progress : (progress ?? undefined),
+      });
+      return;
+    }
+    attempts.push({ ...key, outcome: storedDetail(decision) });
+    const { delayMs, costsAttempt, outOfMemory, failure, counts } = decision;
+    row.state = "queued";
+    row.sessionId = undefined;
+    row.assignedAt = undefined;
+    row.acceptedAt = undefined;
+    row.startedAt = undefined;
+    row.phase = undefined;
+    row.progress = undefined;
+    row.wakeAt = delayMs > 0 ? this.#tables.clock.now() + delayMs : undefined;
+    if (!costsAttempt) row.attemptCount--;
+    if (outOfMemory) row.outOfMemoryCount++;
+    row.failure = failure ?? row.failure;
+    row.classId = aloneClassId ?? row.classId;
+    if (counts)
+      row.requeueCounts = { ...row.requeueCounts, [counts]: (row.requeueCounts?.[counts] ?? 0) + 1 };
+  }
+
+  /** Whether the attempt's stored end is the wanted one. */
+  #isStored({ key, decision }: CommitRequest): boolean {
+    if (decision.kind === "requeue") return this.#priorOutcome(key) === storedDetail(decision);
+    const ended = this.#tables.ended.get(key.taskId);
+    return ended?.epoch === key.epoch && ended.state === decision.state && ended.detail === decision.detail;
+  }
+
+  #priorOutcome({ taskId, epoch }: AttemptKey): string | undefined {
+    return this.#tables.attempts.find((each) => each.taskId === taskId && each.epoch === epoch)?.outcome;
+  }
+}
+
+function storedDetail(decision: OutcomeDecision): string {
+  return decision.kind === "finish" ? decision.detail : `requeued:${decision.reason}`;
+}
+
+/** A moment from its age; never before the moments that it follows. */
+function momentOf(
+  now: number,
+  ageMs: number | undefined,
+  ...follows: readonly (number | undefined)[]
+): number | undefined {
+  return ageMs === undefined ? undefined : Math.max(now - ageMs, ...follows.map((each) => each ?? 0));
+}

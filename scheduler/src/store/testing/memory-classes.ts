@@ -1,0 +1,96 @@
+import type { TaskClass } from "../../domain/matching/match.ts";
+import type { Requirements } from "../../domain/tasks/task.ts";
+import type { ClassStore, Floor, WaitingTask } from "../store.ts";
+import type { MemoryTables, OpenRow } from "./memory-tables.ts";
+
+/** A fake of the classes' role, in memory. */
+export class MemoryClasses implements ClassStore {
+  readonly #tables: MemoryTables;
+
+  constructor(tables: MemoryTables) {
+    this.#tables = tables;
+  }
+
+  async resolveClasses(
+    wanted: readonly { queue: string; type: string; requirements: Requirements }[],
+  ): Promise<TaskClass[]> {
+    const { classes } = this.#tables;
+    return wanted.map(({ queue, type, requirements }) => {
+      const key = keyOf({ queue, type, requirements });
+      const known = classes.find((each) => !each.alone && keyOf(each) === key);
+      if (known) return known;
+      const made = { id: classes.length + 1, queue, type, requirements };
+      classes.push(made);
+      return made;
+    });
+  }
+
+  async classesAfter(id: number): Promise<TaskClass[]> {
+    return this.#tables.classes.filter((each) => each.id > id);
+  }
+
+  async classesById(ids: readonly number[]): Promise<TaskClass[]> {
+    return this.#tables.classes.filter((each) => ids.includes(each.id));
+  }
+
+  async openClasses(): Promise<{ lastId: number; classes: TaskClass[] }> {
+    return {
+      lastId: this.#tables.classes.at(-1)?.id ?? 0,
+      classes: await this.classesById(await this.openClassIds()),
+    };
+  }
+
+  async openClassIds(): Promise<number[]> {
+    const ids = new Set(Array.from(this.#tables.open.values(), ({ classId }) => classId));
+    return [...ids].sort((a, b) => a - b);
+  }
+
+  async waitingTasks(
+    classIds: readonly number[],
+    limitPerClass: number,
+    floors: readonly (Floor | undefined)[] = [],
+  ): Promise<WaitingTask[]> {
+    return classIds.flatMap((classId, index) => {
+      const floor = floors[index];
+      return this.#waiting(classId)
+        .filter(
+          ({ priority, id }) =>
+            !floor || priority < floor.priority || (priority === floor.priority && id >= floor.id),
+        )
+        .slice(0, limitPerClass);
+    });
+  }
+
+  async countWaiting(
+    classIds: readonly number[],
+    limitPerClass: number,
+  ): Promise<ReadonlyMap<number, number>> {
+    const counts = new Map<number, number>();
+    for (const classId of classIds) {
+      const count = Math.min(limitPerClass, this.#waiting(classId).length);
+      if (count > 0) counts.set(classId, count);
+    }
+    return counts;
+  }
+
+  /** Highest priority first, then the oldest. */
+  #waiting(classId: number): WaitingTask[] {
+    const rows = Array.from(this.#tables.open.values()).filter(
+      (row) => row.classId === classId && isReady(row),
+    );
+    return rows
+      .map(({ id, task }) => ({ id, classId, priority: task.priority }))
+      .sort((a, b) => b.priority - a.priority || a.id - b.id);
+  }
+}
+
+/** Whether the task can be claimed. */
+export function isReady({ state, wakeAt }: OpenRow): boolean {
+  return state === "queued" && wakeAt === undefined;
+}
+
+/** The order of labels and resources does not matter. */
+function keyOf({ queue, type, requirements }: Omit<TaskClass, "id">): string {
+  const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([queue, type, labels, [...requirements.resources].sort()]);
+}

@@ -1,0 +1,47 @@
+import { MemoryAttempts } from "./memory-attempts.ts";
+import { MemoryClaims } from "./memory-claims.ts";
+import { MemoryClasses } from "./memory-classes.ts";
+import type { MemoryTables } from "./memory-tables.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
+
+/** The fakes as the conformance cases and unit tests use them: the roles on shared tables. */
+export function memoryStore(tables: MemoryTables) {
+  return {
+    classes: new MemoryClasses(tables),
+    claims: new MemoryClaims(tables),
+    attempts: new MemoryAttempts(tables),
+  };
+}
+
+/** The fakes under the conformance cases. */
+export function memoryUnderTest(tables: MemoryTables, pass: (ms: number) => Promise<void>): StoreUnderTest {
+  return {
+    ...memoryStore(tables),
+    openSession: async (schedulerId) => tables.openSession(schedulerId),
+    endSession: async (sessionId) => tables.endSession(sessionId),
+    async task(taskId) {
+      const open = tables.open.get(taskId);
+      const ended = tables.ended.get(taskId);
+      const row = open ?? ended;
+      if (!row) return undefined;
+      return {
+        state: row.state,
+        detail: ended?.detail,
+        epoch: row.epoch,
+        attemptCount: row.attemptCount,
+        outOfMemoryCount: row.outOfMemoryCount,
+        classId: row.classId,
+        sessionId: row.sessionId,
+        failureCode: row.failure?.code,
+        phase: open?.phase,
+        progressMessage: row.progress?.message,
+        sleeps: open?.wakeAt !== undefined,
+        priorOutcomes: tables.attempts.filter((each) => each.taskId === taskId).map(({ outcome }) => outcome),
+      };
+    },
+    async passWait(taskId) {
+      const { wakeAt, startDeadline } = tables.open.get(taskId) ?? {};
+      await pass((wakeAt ?? startDeadline ?? 0) + 1 - tables.clock.now());
+    },
+  };
+}

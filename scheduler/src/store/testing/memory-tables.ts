@@ -1,0 +1,94 @@
+import type { Clock } from "../../clock.ts";
+import type { TaskClass } from "../../domain/matching/match.ts";
+import type { Failure } from "../../domain/tasks/failure.ts";
+import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
+import type { OutputChunk } from "../store.ts";
+
+/** A task that has not ended. Times are milliseconds since the epoch. */
+export interface OpenRow {
+  readonly id: number;
+  classId: number;
+  readonly task: NewTask;
+  state: OpenState;
+  epoch: number;
+  attemptCount: number;
+  outOfMemoryCount: number;
+  requeueCounts: RequeueCounts | undefined;
+  sessionId: number | undefined;
+  wakeAt: number | undefined;
+  readonly startDeadline: number | undefined;
+  readonly createdAt: number;
+  assignedAt: number | undefined;
+  acceptedAt: number | undefined;
+  startedAt: number | undefined;
+  phase: string | undefined;
+  progress: Omit<Progress, "at"> | undefined;
+  failure: Failure | undefined;
+}
+
+/** A task that has ended, with what it was. */
+export interface EndedRow extends Omit<OpenRow, "state"> {
+  readonly state: EndState;
+  readonly detail: string;
+  readonly output: Uint8Array | undefined;
+}
+
+/** An attempt that ended without ending its task. */
+export interface PriorAttempt {
+  readonly taskId: number;
+  readonly epoch: number;
+  readonly outcome: string;
+}
+
+/**
+ * The tables that the fakes of the store's roles share, in memory. Every statement of a fake is applied at once and
+ * whole, as a transaction; faults are put in between by `withFaults`.
+ */
+export class MemoryTables {
+  readonly clock: Clock;
+  readonly classes: TaskClass[] = [];
+  readonly open = new Map<number, OpenRow>();
+  readonly ended = new Map<number, EndedRow>();
+  attempts: PriorAttempt[] = [];
+  /** Id of the task that took each unique key, by queue and key. */
+  readonly keys = new Map<string, number>();
+  /** Scheduler that holds the lease of each living session. */
+  readonly sessions = new Map<number, string>();
+  readonly output: OutputChunk[] = [];
+  #lastTaskId = 0;
+  #lastSessionId = 0;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  nextTaskId(): number {
+    return ++this.#lastTaskId;
+  }
+
+  /** Registers a session; returns its id. */
+  openSession(schedulerId: string): number {
+    this.sessions.set(++this.#lastSessionId, schedulerId);
+    return this.#lastSessionId;
+  }
+
+  /** Ends a session that holds nothing: what becomes of attempts is not this fake's. */
+  endSession(sessionId: number): void {
+    for (const row of this.open.values()) {
+      if (row.sessionId === sessionId) throw new Error(`session ${sessionId} still holds task ${row.id}`);
+    }
+    this.sessions.delete(sessionId);
+  }
+
+  /** Whether a task may be assigned to the session by this scheduler; by any when it is undefined. */
+  lives(sessionId: number, schedulerId: string | undefined): boolean {
+    const holder = this.sessions.get(sessionId);
+    return holder !== undefined && (schedulerId === undefined || holder === schedulerId);
+  }
+
+  classOf(id: number): TaskClass {
+    const found = this.classes.find((each) => each.id === id);
+    if (!found) throw new Error(`there is no class ${id}`);
+    return found;
+  }
+}

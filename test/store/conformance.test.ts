@@ -1,0 +1,55 @@
+import { after, before, describe } from "node:test";
+import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
+import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
+import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
+import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
+import { decideLost, openFixture, type StoreFixture } from "./fixture.ts";
+
+describe("store: the roles on PostgreSQL pass the cases that their fakes pass", () => {
+  let fixture: StoreFixture;
+  let test: StoreUnderTest;
+  const opened = () => test;
+
+  before(async () => {
+    fixture = await openFixture();
+    test = underTest(fixture);
+  });
+  after(() => fixture.close());
+
+  testClasses(opened);
+  testClaims(opened);
+  testAttempts(opened);
+});
+
+function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
+  return {
+    classes: store,
+    claims: store,
+    attempts: store,
+    openSession: (schedulerId) => session(undefined, { schedulerId }),
+    endSession: async (sessionId) => {
+      await store.endSessions([{ sessionId, reason: "finished", fatal: undefined }], decideLost);
+    },
+    async task(taskId) {
+      const task = await store.getTask(taskId);
+      if (!task) return undefined;
+      const { state, detail, epoch, attemptCount, outOfMemoryCount, classId, sessionId, phase } = task;
+      const outcomes = (await store.getAttempts(taskId)).map(({ outcome }) => outcome);
+      return {
+        ...{ state, detail, epoch, attemptCount, outOfMemoryCount, classId, sessionId, phase },
+        failureCode: task.failure?.code,
+        progressMessage: task.progress?.message,
+        sleeps: task.runTime !== undefined && task.state === "queued",
+        priorOutcomes: outcomes,
+      };
+    },
+    passWait: async (taskId) => {
+      const past = "now() - interval '1 ms'";
+      await db.query(
+        `update task set wake_time = case when wake_time is not null then ${past} end,
+                         start_deadline = case when start_deadline is not null then ${past} end where id = $1`,
+        [taskId],
+      );
+    },
+  };
+}
