@@ -149,7 +149,9 @@ function toCandidate(record: WorkerRecord, now: Date): Candidate {
 }
 
 export interface FleetStatsParts {
-  readonly store: QueueStore & FleetStore & MaintenanceStore;
+  readonly store: Pick<QueueStore, "depths"> &
+    Pick<FleetStore, "countWorkers" | "listWorkers"> &
+    Pick<MaintenanceStore, "databaseTime">;
   readonly classes: ClassIndex;
   readonly admission: Admission;
   readonly peers: Peers;

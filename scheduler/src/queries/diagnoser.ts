@@ -10,16 +10,9 @@ import { workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { CONTEST_NEWS_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import type {
-  FleetStore,
-  LaunchStore,
-  MaintenanceStore,
-  QueueStore,
-  SchedulerStore,
-  SessionStore,
-} from "../store/store.ts";
+import type { LaunchStore, MaintenanceStore, SchedulerStore, SessionStore } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
-import { readFleet } from "./fleet-facts.ts";
+import { type FleetFactsStore, readFleet } from "./fleet-facts.ts";
 
 /** A part that takes longer is reported as a finding. */
 const PART_WITHIN_MS = 3_000;
@@ -44,7 +37,11 @@ export interface Diagnosis {
 }
 
 export interface DiagnoserParts {
-  readonly store: FleetStore & LaunchStore & MaintenanceStore & QueueStore & SchedulerStore & SessionStore;
+  readonly store: FleetFactsStore &
+    Pick<LaunchStore, "listLaunches"> &
+    Pick<MaintenanceStore, "inspect"> &
+    Pick<SchedulerStore, "announce" | "listSchedulers"> &
+    Pick<SessionStore, "listContests">;
   readonly classes: ClassIndex;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;

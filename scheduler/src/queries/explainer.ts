@@ -62,15 +62,15 @@ const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
 
 /** Parts that the explainer uses. */
 export interface ExplainerParts {
-  readonly store: ClassStore &
-    EventStore &
-    FleetStore &
-    LaunchStore &
-    MaintenanceStore &
-    QueueStore &
-    SchedulerStore &
-    SessionStore &
-    TaskStore;
+  readonly store: Pick<ClassStore, "waitingTasks"> &
+    Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
+    Pick<FleetStore, "getWorker" | "listWorkers"> &
+    Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
+    Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
+    Pick<QueueStore, "getQueue"> &
+    Pick<SchedulerStore, "otherSchedulers"> &
+    Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
+    Pick<TaskStore, "getAttempts" | "getTask">;
   readonly admission: Admission;
   readonly pausedQueues: PausedQueues;
   readonly classes: ClassIndex;

@@ -6,6 +6,12 @@ import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { Slices } from "../slices.ts";
 import type { FleetStore, MaintenanceStore, QueueRow, QueueStore, SessionStore } from "../store/store.ts";
 
+/** The statements that read the facts of the fleet. */
+export type FleetFactsStore = Pick<FleetStore, "fleetReport"> &
+  Pick<MaintenanceStore, "databaseTime"> &
+  Pick<QueueStore, "depths" | "listQueues"> &
+  Pick<SessionStore, "listRejectedWorkers">;
+
 /** The fleet as the database and the matcher have it at one moment. */
 export interface FleetFacts {
   readonly report: FleetReport;
@@ -19,7 +25,7 @@ export interface FleetFacts {
 
 /** Reads them; lists have at most `limit` entries. */
 export async function readFleet(
-  store: FleetStore & MaintenanceStore & QueueStore & SessionStore,
+  store: FleetFactsStore,
   classes: ClassIndex,
   limit: number,
 ): Promise<FleetFacts> {

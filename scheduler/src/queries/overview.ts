@@ -7,15 +7,8 @@ import type { TaskClass } from "../domain/matching/match.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
-import type {
-  FleetStore,
-  LaunchStore,
-  MaintenanceStore,
-  QueueStore,
-  SchedulerStore,
-  SessionStore,
-} from "../store/store.ts";
-import { type FleetFacts, readFleet } from "./fleet-facts.ts";
+import type { LaunchStore, SchedulerStore } from "../store/store.ts";
+import { type FleetFacts, type FleetFactsStore, readFleet } from "./fleet-facts.ts";
 import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
 import { type QueueOverview, queueOverviews } from "./queue-overviews.ts";
 
@@ -126,7 +119,9 @@ export class OverviewSource {
 }
 
 export interface OverviewParts {
-  readonly store: FleetStore & LaunchStore & MaintenanceStore & QueueStore & SchedulerStore & SessionStore;
+  readonly store: FleetFactsStore &
+    Pick<LaunchStore, "listLaunches" | "waitingLaunches"> &
+    Pick<SchedulerStore, "listSchedulers">;
   readonly classes: ClassIndex;
   readonly clock: Clock;
   readonly scheduler: { readonly id: string; readonly version: string };

@@ -8,9 +8,19 @@ import type { Logger } from "../telemetry/logs/logger.ts";
 /** A read of the schema that takes longer failed, milliseconds. */
 const SCHEMA_WITHIN_MS = 2_000;
 
+/** The statements with which a scheduler starts. */
+type PreparedStore = Pick<
+  Store,
+  "announce" | "connectionShortage" | "ensurePartitions" | "openHot" | "otherSchedulers"
+>;
+
 /** Makes partitions, opens the connections of the hot path, announces this scheduler and reads the classes. */
 export async function prepareDatabase(
-  { store, dispatch, log }: { store: Store; dispatch: Pick<Dispatch, "peers" | "classes">; log: Logger },
+  {
+    store,
+    dispatch,
+    log,
+  }: { store: PreparedStore; dispatch: Pick<Dispatch, "peers" | "classes">; log: Logger },
   scheduler: { id: string; address: string; version: string },
   { announceLeaseMs, maxConnections }: { announceLeaseMs: number; maxConnections: number },
 ): Promise<void> {
@@ -38,7 +48,10 @@ export async function prepareDatabase(
 }
 
 /** Migrations that the database lacks. @throws Error when it does not answer in time: the database loop must not hang. */
-export async function readMissingMigrations(store: Store, clock: Clock): Promise<readonly string[]> {
+export async function readMissingMigrations(
+  store: Pick<Store, "missingMigrations">,
+  clock: Clock,
+): Promise<readonly string[]> {
   const done = new AbortController();
   const late = clock.sleep(SCHEMA_WITHIN_MS, done.signal).then(() => "late" as const);
   const first = await Promise.race([store.missingMigrations(), late]).finally(() => done.abort());

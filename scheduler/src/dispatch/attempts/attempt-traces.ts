@@ -45,6 +45,9 @@ interface Pending {
   readonly ended: Ended | undefined;
 }
 
+/** The statements that read what spans need. */
+type TraceStore = Pick<AttemptStore, "attemptFacts"> & Pick<EventStore, "taskEvents">;
+
 /** An attempt as it may be traced. */
 type Traceable = AttemptKey & { readonly options: TaskOptions | undefined };
 
@@ -55,7 +58,7 @@ type Traceable = AttemptKey & { readonly options: TaskOptions | undefined };
  */
 export class AttemptTraces {
   readonly enabled: boolean;
-  readonly #store: AttemptStore & EventStore;
+  readonly #store: TraceStore;
   readonly #tracing: Tracing;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -71,7 +74,7 @@ export class AttemptTraces {
   #writing: Promise<void> = Promise.resolve();
 
   constructor(parts: {
-    store: AttemptStore & EventStore;
+    store: TraceStore;
     tracing: Tracing;
     classes: ClassIndex;
     admission: Admission;

@@ -27,12 +27,15 @@ const MAX_OUTPUT_BATCH_BYTES = 4 * 1024 * 1024;
 /** Most rows in one statement. */
 const MAX_BATCH = 1_000;
 
+/** The statements that write reports of running attempts. */
+type EventWriterStore = Pick<EventStore, "appendEvents"> & Pick<AttemptStore, "touch" | "appendOutput">;
+
 /**
  * Writes what workers tell of running attempts (accepted, started, phase, progress, events, output) in
  * batches, behind the stream.
  */
 export class EventWriter {
-  readonly #store: EventStore & AttemptStore;
+  readonly #store: EventWriterStore;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signals: TaskSignals;
@@ -50,7 +53,7 @@ export class EventWriter {
   /** Writes in a row that failed. */
   #failures = 0;
 
-  constructor(parts: { store: EventStore & AttemptStore; clock: Clock; log: Logger; signals: TaskSignals }) {
+  constructor(parts: { store: EventWriterStore; clock: Clock; log: Logger; signals: TaskSignals }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;

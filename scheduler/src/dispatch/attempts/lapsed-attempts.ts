@@ -19,11 +19,11 @@ const REASON = "accept_deadline";
  * their results until the task is assigned to another worker: the epoch in the statement decides.
  */
 export class LapsedAttempts {
-  readonly #parts: { store: AttemptStore; clock: Clock; log: Logger };
+  readonly #parts: { store: Pick<AttemptStore, "retake">; clock: Clock; log: Logger };
   readonly #byTask = new Map<number, { readonly session: Session; readonly attempt: Attempt }>();
   readonly #taking = new Map<string, Promise<void>>();
 
-  constructor(parts: { store: AttemptStore; clock: Clock; log: Logger }) {
+  constructor(parts: { store: Pick<AttemptStore, "retake">; clock: Clock; log: Logger }) {
     this.#parts = parts;
   }
 

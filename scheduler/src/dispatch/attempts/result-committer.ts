@@ -53,7 +53,7 @@ export interface ReportedResult {
  * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
  */
 export class ResultCommitter {
-  readonly #store: AttemptStore;
+  readonly #store: Pick<AttemptStore, "commitResults">;
   readonly #admission: Pick<Admission, "release">;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -70,7 +70,7 @@ export class ResultCommitter {
   #wake = new AbortController();
 
   constructor(parts: {
-    store: AttemptStore;
+    store: Pick<AttemptStore, "commitResults">;
     admission: Pick<Admission, "release">;
     clock: Clock;
     log: Logger;

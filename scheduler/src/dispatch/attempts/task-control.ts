@@ -93,7 +93,9 @@ export class TaskControl {
 
 /** What the control works with. */
 export interface TaskControlParts {
-  readonly store: TaskStore & SessionStore & SchedulerStore;
+  readonly store: Pick<TaskStore, "cancelTask" | "retryTask"> &
+    Pick<SessionStore, "leaseHolders"> &
+    Pick<SchedulerStore, "sendCommand" | "takeCommands">;
   readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;

@@ -45,7 +45,7 @@ interface Planned {
  * that may change the plan calls `pump`; polling calls it too, so a lost wake-up costs a poll interval.
  */
 export class Dispatcher {
-  readonly #store: ClaimStore;
+  readonly #store: Pick<ClaimStore, "claim">;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #admission: Admission;
@@ -71,7 +71,7 @@ export class Dispatcher {
   #lastError: unknown;
 
   constructor(parts: {
-    store: ClaimStore;
+    store: Pick<ClaimStore, "claim">;
     schedulerId: string;
     classes: ClassIndex;
     admission: Admission;

@@ -27,7 +27,7 @@ export interface UnsentAssignment {
  * What they assigned is then found in the store and sent as usual.
  */
 export class IndeterminateStatements {
-  readonly #store: ClaimStore;
+  readonly #store: Pick<ClaimStore, "assignedTo">;
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -42,7 +42,7 @@ export class IndeterminateStatements {
   #stopped = false;
 
   constructor(parts: {
-    store: ClaimStore;
+    store: Pick<ClaimStore, "assignedTo">;
     registry: Registry;
     clock: Clock;
     log: Logger;

@@ -13,14 +13,14 @@ const MAX_HINTS = 20;
 
 /** The other schedulers on this database, and the hints that are sent to them. */
 export class Peers {
-  readonly #store: SchedulerStore;
+  readonly #store: Pick<SchedulerStore, "notify">;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #classIds = new Set<number>();
   #others = 0;
   #pending = false;
 
-  constructor(store: SchedulerStore, clock: Clock, log: Logger) {
+  constructor(store: Pick<SchedulerStore, "notify">, clock: Clock, log: Logger) {
     this.#store = store;
     this.#clock = clock;
     this.#log = log;

@@ -26,7 +26,7 @@ export interface Follower {
  */
 export class TaskFollowers {
   readonly #parts: {
-    readonly store: TaskStore;
+    readonly store: Pick<TaskStore, "changedTasks">;
     readonly signals: TaskSignals;
     readonly peers: Peers;
     readonly clock: Clock;
@@ -36,7 +36,7 @@ export class TaskFollowers {
   #armed = false;
 
   constructor(parts: {
-    store: TaskStore;
+    store: Pick<TaskStore, "changedTasks">;
     signals: TaskSignals;
     peers: Peers;
     clock: Clock;

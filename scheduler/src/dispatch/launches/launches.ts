@@ -42,7 +42,7 @@ export type ReportedExit = Omit<LaunchExit, "classify">;
 
 /** What the launches work with. */
 export interface LaunchParts {
-  readonly store: LaunchStore & MaintenanceStore;
+  readonly store: LaunchStore & Pick<MaintenanceStore, "databaseTime">;
   readonly terminator: SessionTerminator;
   readonly eventWriter: EventWriter;
   readonly log: Logger;

@@ -7,14 +7,14 @@ export const BACKLOG_LIMIT = 10_000;
 
 /** How many tasks of each class could start now, counted in the store and kept for a moment. */
 export class Backlog {
-  readonly #store: ClassStore;
+  readonly #store: Pick<ClassStore, "countWaiting">;
   readonly #classes: ClassIndex;
   readonly #clock: Clock;
   #counts: ReadonlyMap<number, number> = new Map();
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<ReadonlyMap<number, number>> | undefined;
 
-  constructor(parts: { store: ClassStore; classes: ClassIndex; clock: Clock }) {
+  constructor(parts: { store: Pick<ClassStore, "countWaiting">; classes: ClassIndex; clock: Clock }) {
     this.#store = parts.store;
     this.#classes = parts.classes;
     this.#clock = parts.clock;

@@ -41,7 +41,7 @@ interface Watch {
 }
 
 export interface ResourceRequesterParts {
-  readonly store: SchedulerStore & MaintenanceStore;
+  readonly store: Pick<SchedulerStore, "lead" | "sendCommand"> & Pick<MaintenanceStore, "databaseTime">;
   readonly classes: ClassIndex;
   readonly admission: Admission;
   readonly registry: Registry;

@@ -14,7 +14,7 @@ import {
   workerState,
 } from "../../domain/workers/worker.ts";
 import { Slices } from "../../slices.ts";
-import type { Store } from "../../store/store.ts";
+import type { FleetStore } from "../../store/store.ts";
 import { verdictOf } from "../attempts/attempt-watch.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { Registry } from "./registry.ts";
@@ -28,7 +28,7 @@ const MAX_SEEN = 20;
 
 /** What the view works with. */
 export interface FleetViewParts {
-  readonly store: Store;
+  readonly store: Pick<FleetStore, "listWorkers">;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly schedulerId: string;

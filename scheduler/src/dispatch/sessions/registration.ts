@@ -360,7 +360,8 @@ export class Sessions {
 
 /** What the sessions work with. */
 export interface SessionParts {
-  readonly store: SessionStore & AttemptStore;
+  readonly store: Pick<SessionStore, "disconnect" | "openSessions" | "recordStartup" | "renewLeases"> &
+    Pick<AttemptStore, "committedResults">;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;

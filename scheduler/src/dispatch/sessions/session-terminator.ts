@@ -23,7 +23,7 @@ const STREAM_END_MS = 500;
 const MAX_NAMED = 50;
 
 export interface SessionTerminatorParts {
-  readonly store: SessionStore & SchedulerStore;
+  readonly store: Pick<SessionStore, "endSessions" | "leaseHolders"> & Pick<SchedulerStore, "sendCommand">;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;

@@ -27,7 +27,7 @@ interface Call {
  * suits is inserted as already assigned to it, which spares the claim and its notification.
  */
 export class Submitter {
-  readonly #store: ClaimStore;
+  readonly #store: Pick<ClaimStore, "insertTasks">;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
@@ -41,7 +41,7 @@ export class Submitter {
 
   /** @param parts.onScheduled Called with the wait of every task that may not start at once. */
   constructor(parts: {
-    store: ClaimStore;
+    store: Pick<ClaimStore, "insertTasks">;
     schedulerId: string;
     classes: ClassIndex;
     dispatcher: Dispatcher;

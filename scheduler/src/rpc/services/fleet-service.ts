@@ -68,12 +68,12 @@ const MAX_TYPES = 50;
 /** Parts that FleetService uses. */
 export interface FleetServiceParts {
   readonly store: EventStore &
-    FleetStore &
-    LaunchStore &
-    MaintenanceStore &
-    QueueStore &
-    SessionStore &
-    TaskStore;
+    Pick<FleetStore, "getWorker"> &
+    Pick<LaunchStore, "listLaunches"> &
+    Pick<MaintenanceStore, "databaseTime"> &
+    Pick<QueueStore, "listQueues" | "pausedQueues" | "queueDepths" | "setQueuePaused"> &
+    Pick<SessionStore, "listRejectedWorkers"> &
+    Pick<TaskStore, "getAttempts" | "getTask">;
   readonly classes: ClassIndex;
   readonly pausedQueues: PausedQueues;
   readonly dispatcher: Dispatcher;
@@ -323,7 +323,7 @@ async function* watchEvents(
 }
 
 async function taskTimeline(
-  store: TaskStore & EventStore,
+  store: Pick<TaskStore, "getAttempts" | "getTask"> & Pick<EventStore, "taskEvents">,
   id: string,
 ): Promise<MessageInitShape<typeof EventSchema>[]> {
   const taskId = parseTaskId(id);
@@ -351,11 +351,14 @@ function requireQueueName(queue: string): string {
 }
 
 /** What was refused in a worker's name, the latest first. */
-async function refusalsOf(store: SessionStore, workerId: string): Promise<RejectedWorker[]> {
+async function refusalsOf(
+  store: Pick<SessionStore, "listRejectedWorkers">,
+  workerId: string,
+): Promise<RejectedWorker[]> {
   return workerId === "" ? [] : store.listRejectedWorkers(storable(workerId, 256));
 }
 
-async function requireWorker(store: FleetStore, id: string): Promise<WorkerRecord> {
+async function requireWorker(store: Pick<FleetStore, "getWorker">, id: string): Promise<WorkerRecord> {
   const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
   throw workerNotFound(id);

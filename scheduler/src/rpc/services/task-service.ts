@@ -21,7 +21,7 @@ import { storable } from "../convert/values/text.ts";
 import { timestampFromMs } from "../convert/values/time.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
-import { watchTask } from "../streams/watch-task.ts";
+import { type WatchTaskParts, watchTask } from "../streams/watch-task.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
@@ -29,7 +29,7 @@ const MAX_LISTED_BYTES = 64 * 1024;
 
 /** Parts that TaskService uses. */
 export interface TaskServiceParts {
-  readonly store: TaskStore;
+  readonly store: Pick<TaskStore, "countedAttempts" | "listTasks"> & WatchTaskParts["store"];
   readonly submitter: Submitter;
   readonly control: TaskControl;
   readonly followers: TaskFollowers;
@@ -130,7 +130,7 @@ function requireId(taskId: string): number {
   return id;
 }
 
-async function requireTask(store: TaskStore, taskId: string): Promise<TaskRecord> {
+async function requireTask(store: Pick<TaskStore, "getTask">, taskId: string): Promise<TaskRecord> {
   const task = await store.getTask(requireId(taskId));
   if (!task) throw taskNotFound(taskId);
   return task;

@@ -13,7 +13,7 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** What following a task needs. */
 export interface WatchTaskParts {
-  readonly store: TaskStore;
+  readonly store: Pick<TaskStore, "followedTask" | "getTask" | "outputAfter">;
   readonly followers: TaskFollowers;
   readonly clock: Clock;
   readonly pageBytes: number;
