@@ -33,7 +33,7 @@ export class WakeUp {
   }
 
   async #failOverdue(): Promise<void> {
-    const { store, classes, signals, counters, traces } = this.#parts;
+    const { store, admission, classes, signals, counters, traces } = this.#parts;
     for (;;) {
       const failed = await store.failOverdue(SWEEP_BATCH);
       await classes.load(failed.map(({ classId }) => classId));
@@ -41,6 +41,10 @@ export class WakeUp {
         signals.changed(id);
         counters.finished(classId, "failed");
       }
+      admission.endWaits(
+        failed.map(({ id }) => id),
+        "overdue_in_queue",
+      );
       traces.endedInQueue(failed.map(({ id }) => id));
       if (failed.length < SWEEP_BATCH) return;
     }
@@ -49,6 +53,7 @@ export class WakeUp {
 
 export interface WakeUpParts {
   readonly store: Pick<Store, "wakeDue" | "failOverdue">;
+  readonly admission: Pick<Dispatch["admission"], "endWaits">;
   readonly waits: Pick<Dispatch["waits"], "woken">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "enqueue">;
   readonly signals: Pick<Dispatch["signals"], "changed">;

@@ -7,6 +7,7 @@ import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { Admission } from "./admission/admission.ts";
 import { PausedQueues } from "./admission/paused-queues.ts";
+import type { AdmissionRule } from "./admission/rule.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
@@ -74,6 +75,7 @@ export interface Dispatch {
 
 /**
  * @param options.maxLabelSets Pairs of queue and type that are measured apart.
+ * @param options.rules Admission rules beside paused queues.
  * @param options.onScheduled Called with the wait of every task that may not start at once, milliseconds.
  * @param options.intervals How often waiting tasks are sent to idle workers, resources are requested, and after
  * how long one that is not loaded is warned of, milliseconds.
@@ -89,6 +91,7 @@ export function createDispatch(options: {
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
   onScheduled: (delayMs: number) => void;
   tracing: Tracing;
+  rules?: readonly AdmissionRule[] | undefined;
 }): Dispatch {
   const { store, clock, log, leases, watch, schedulerId, maxLabelSets, intervals, onScheduled, tracing } =
     options;
@@ -98,14 +101,17 @@ export function createDispatch(options: {
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock);
   const pausedQueues = new PausedQueues();
-  const admission = new Admission([pausedQueues]);
+  const admission = new Admission([pausedQueues, ...(options.rules ?? [])], {
+    clock,
+    onFreed: () => dispatcher.pump(),
+  });
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
-  const lapsed = new LapsedAttempts({ store, clock, log });
-  const sender = new AssignmentSender({ classes, lapsed, registry, clock, log, waits, traces });
+  const lapsed = new LapsedAttempts({ store, admission, classes, registry, clock, log });
+  const sender = new AssignmentSender({ classes, admission, lapsed, registry, clock, log, waits, traces });
   const indeterminate = new IndeterminateStatements({
     store,
     registry,
@@ -154,6 +160,7 @@ export function createDispatch(options: {
   });
   const terminator = new SessionTerminator({
     store,
+    admission,
     registry,
     classes,
     committer,
@@ -168,6 +175,7 @@ export function createDispatch(options: {
   });
   const sessions = new Sessions({
     store,
+    admission,
     registry,
     classes,
     dispatcher,
@@ -228,6 +236,7 @@ export function createDispatch(options: {
   });
   const control = new TaskControl({
     store,
+    admission,
     classes,
     registry,
     reportHandler,

@@ -18,11 +18,11 @@ import { type Explanation, plural, type Reason } from "../domain/explain/reason.
 import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
-import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
+import { explainWaiting, type HeldBack, readyTime } from "../domain/explain/waiting.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
-import { type Candidate, removedBy } from "../domain/matching/match.ts";
+import { type Candidate, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
@@ -325,6 +325,7 @@ export class Explainer {
       taskClass,
       lastAttempt: attempts.at(-1),
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
+      heldBack: this.#heldBack(task, taskClass, now),
       fleet: [...fleet.own(now), ...elsewhere],
       match: entry?.log.read(monotonicNow),
       monotonicNow,
@@ -340,6 +341,19 @@ export class Explainer {
     return complete.map((reason) =>
       reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
     );
+  }
+
+  /** Whether a task's queue is paused is read from the database; of the other rules this scheduler's memory has the record. */
+  #heldBack(task: TaskRecord, taskClass: TaskClass, now: Date): HeldBack | undefined {
+    const { admission, clock } = this.#parts;
+    const { id, classId, priority } = task;
+    const hold = admission.holdOf({ id, classId, priority }, taskClass);
+    if (!hold || hold.reason.code === "QUEUE_PAUSED") return undefined;
+    const { reason, heldAt } = hold;
+    return {
+      ...reason,
+      since: heldAt === undefined ? undefined : new Date(now.getTime() - (clock.monotonic() - heldAt)),
+    };
   }
 
   /**
@@ -388,7 +402,8 @@ export class Explainer {
       const reasons = [outage, heldMeanwhile(held, member.candidate.workerId)];
       return { subject, state: "running", reasons };
     }
-    const waits = [...this.#parts.classes.all()].find(({ window }) => window.has(id));
+    const { admission, classes } = this.#parts;
+    const waits = admission.isHeld(id) || [...classes.all()].some(({ window }) => window.has(id));
     if (!waits) return { subject, state: "unknown", reasons: [outage] };
     return { subject, state: "queued", reasons: [outage] };
   }

@@ -1,43 +1,58 @@
+/** Decides which classes and tasks may be assigned now, and counts what the admitted ones hold until they end. */
+import type { Clock } from "../../clock.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import type { WaitingTask } from "../../store/store.ts";
+import { HeldTasks, type Hold } from "./held-tasks.ts";
+import type { ReleasePath, WaitEnd } from "./release-path.ts";
+import type { AdmissionRule, HoldReason, TaskRule } from "./rule.ts";
 
-/** Why no task of a class may be assigned now, whichever workers suit it. */
-export interface HoldReason {
-  /** Code of the explanation's reason. */
-  readonly code: "QUEUE_PAUSED";
-  /** Name in the views that idle workers get, beside the names of the matcher's filters. */
-  readonly name: string;
-  /** The same in words. */
-  readonly detail: string;
-}
-
-/** A rule that may hold tasks back although a worker suits them, such as a paused queue. */
-export interface AdmissionRule {
-  /** Why the class is held back now; undefined when the rule admits it. Asked once a class and search, never per task. */
-  holdReason(taskClass: TaskClass): HoldReason | undefined;
-  /** An attempt has ended and its end is committed, whichever way: what the rule counted for it is free. */
-  release?(attempt: AttemptKey & { readonly classId: number }): void;
+/** An attempt that holds what its rules acquired for it. */
+interface Holding {
+  readonly epoch: number;
+  readonly classId: number;
+  readonly rules: readonly TaskRule[];
 }
 
 /**
- * Decides which classes may be assigned now. Everything that assigns tasks or explains why they wait asks here, so that a
- * further rule is one more entry of the list.
+ * Everything that assigns tasks or explains why they wait asks here, so that a further rule is one more entry of the
+ * list. What a rule acquires is released exactly once: a ledger names what is held, and a release of anything else does
+ * nothing. A class that no task rule concerns has no entry in it.
  */
 export class Admission {
   readonly #rules: readonly AdmissionRule[];
-  readonly #releasing: readonly AdmissionRule[];
+  readonly #taskRules: readonly TaskRule[];
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #onFreed: () => void;
+  readonly #held = new HeldTasks();
+  readonly #heldClasses = new Map<number, Hold>();
+  /** Tasks in claims under way. */
+  readonly #claiming = new Map<number, Omit<Holding, "epoch">>();
+  /** Attempts by task: one of a task is current. */
+  readonly #holdings = new Map<number, Holding>();
+  #freed = false;
 
-  constructor(rules: readonly AdmissionRule[]) {
+  /** @param parts.onFreed Called soon after something was released while tasks are held back. */
+  constructor(
+    rules: readonly AdmissionRule[],
+    parts: { readonly clock: Pick<Clock, "monotonic">; readonly onFreed: () => void },
+  ) {
     this.#rules = rules;
-    this.#releasing = rules.filter(({ release }) => release !== undefined);
+    this.#taskRules = rules.flatMap(({ tasks }) => tasks ?? []);
+    this.#clock = parts.clock;
+    this.#onFreed = parts.onFreed;
   }
 
   /** The reason of the first rule that holds the class back; undefined when all admit it. */
   holdReason(taskClass: TaskClass): HoldReason | undefined {
     for (const rule of this.#rules) {
       const reason = rule.holdReason(taskClass);
-      if (reason) return reason;
+      if (!reason) continue;
+      if (this.#heldClasses.get(taskClass.id)?.reason.code !== reason.code)
+        this.#heldClasses.set(taskClass.id, { reason, heldAt: this.#clock.monotonic() });
+      return reason;
     }
+    if (this.#heldClasses.size > 0) this.#heldClasses.delete(taskClass.id);
     return undefined;
   }
 
@@ -45,8 +60,134 @@ export class Admission {
     return this.holdReason(taskClass) === undefined;
   }
 
-  /** Called at every committed end of an attempt; costs nothing while no rule counts attempts. */
-  release(attempt: AttemptKey & { readonly classId: number }): void {
-    for (const rule of this.#releasing) rule.release?.(attempt);
+  /** True when a rule decides about this class task by task. */
+  asksTasks(taskClass: TaskClass): boolean {
+    if (this.#taskRules.length === 0) return false;
+    return this.#taskRules.some((rule) => rule.concerns(taskClass));
   }
+
+  /**
+   * Why the task is held back, as its rule answers now; undefined when no rule holds it back. Without `heldAt` the task
+   * was not reached yet: it waits behind others.
+   */
+  holdOf(
+    task: WaitingTask,
+    taskClass: TaskClass,
+  ): { reason: HoldReason; heldAt: number | undefined } | undefined {
+    const ofClass = this.holdReason(taskClass);
+    const reason = ofClass ?? this.#taskReason(task, taskClass);
+    if (!reason) return undefined;
+    const known = ofClass ? this.#heldClasses.get(taskClass.id) : this.#held.get(task.id);
+    return { reason, heldAt: known?.reason.code === reason.code ? known.heldAt : undefined };
+  }
+
+  /** Why the longest held task of the class is held back; undefined when none is. */
+  firstHoldOf(classId: number): Hold | undefined {
+    return this.#held.size === 0 ? undefined : this.#held.firstOf(classId);
+  }
+
+  /** True when the task is held back, outside of its class's window. */
+  isHeld(taskId: number): boolean {
+    return this.#held.size > 0 && this.#held.isParked(taskId);
+  }
+
+  /** True when so many tasks of the class are held back that it is not searched for others. */
+  isFull(classId: number): boolean {
+    return this.#held.size > 0 && this.#held.isFull(classId);
+  }
+
+  /** Acquires for a task that is about to be claimed; false when a rule holds it back: then it is parked. */
+  tryAcquire(task: WaitingTask, taskClass: TaskClass): boolean {
+    const reason = this.#taskReason(task, taskClass);
+    if (reason) {
+      this.#held.park(task, reason, this.#clock.monotonic());
+      return false;
+    }
+    this.#held.forget(task.id);
+    const rules = this.#concerning(taskClass);
+    this.#claiming.set(task.id, { classId: task.classId, rules });
+    acquire(rules, { taskId: task.id, classId: task.classId });
+    return true;
+  }
+
+  /** The claim did not get the task. */
+  notClaimed(taskId: number, path: "claim_lost" | "claim_failed" | "session_dropped"): void {
+    if (this.#claiming.size === 0) return;
+    const claiming = this.#claiming.get(taskId);
+    if (!claiming) return;
+    this.#claiming.delete(taskId);
+    this.#free(taskId, claiming, path);
+  }
+
+  /** A session of this scheduler holds the attempt: claimed, found in the database, taken over or taken back. */
+  hold({ taskId, epoch }: AttemptKey, taskClass: TaskClass | undefined): void {
+    if (this.#taskRules.length === 0 || !taskClass) return;
+    const before = this.#holdings.get(taskId);
+    if (before && before.epoch >= epoch) return;
+    const claiming = this.#claiming.get(taskId);
+    const rules = claiming?.rules ?? this.#concerning(taskClass);
+    if (rules.length === 0) return;
+    this.#claiming.delete(taskId);
+    this.#holdings.set(taskId, { epoch, classId: taskClass.id, rules });
+    if (before) this.#free(taskId, before, "overtaken");
+    if (!claiming) acquire(rules, { taskId, classId: taskClass.id });
+  }
+
+  /** An attempt ended, or is no longer of a session of this scheduler. Does nothing for one that holds nothing. */
+  release({ taskId, epoch }: AttemptKey, path: ReleasePath): void {
+    if (this.#holdings.size === 0) return;
+    const holding = this.#holdings.get(taskId);
+    if (holding?.epoch !== epoch) return;
+    this.#holdings.delete(taskId);
+    this.#free(taskId, holding, path);
+  }
+
+  /** Tasks ended while they waited. A claim of one that is under way finds that by itself. */
+  endWaits(taskIds: readonly number[], path: WaitEnd): void {
+    if (this.#held.size === 0) return;
+    for (const taskId of taskIds) {
+      const held = this.#held.get(taskId);
+      if (!held) continue;
+      this.#held.forget(taskId);
+      for (const rule of this.#taskRules) rule.endWait?.({ taskId, classId: held.task.classId }, path);
+    }
+  }
+
+  /** Has every held task decided anew: what its rule rests on may have changed. */
+  lookAgain(): void {
+    this.#freed = true;
+  }
+
+  /** Held tasks to be put back into the windows of their classes, since the last call. */
+  takeFreed(): readonly WaitingTask[] {
+    if (!this.#freed) return NONE;
+    this.#freed = false;
+    return this.#held.size === 0 ? NONE : this.#held.unpark();
+  }
+
+  #taskReason(task: WaitingTask, taskClass: TaskClass): HoldReason | undefined {
+    for (const rule of this.#taskRules) {
+      const reason = rule.concerns(taskClass) ? rule.holdReason(task, taskClass) : undefined;
+      if (reason) return reason;
+    }
+    return undefined;
+  }
+
+  #concerning(taskClass: TaskClass): readonly TaskRule[] {
+    return this.#taskRules.filter((rule) => rule.concerns(taskClass));
+  }
+
+  #free(taskId: number, { classId, rules }: Omit<Holding, "epoch">, path: ReleasePath): void {
+    for (const rule of rules) rule.release({ taskId, classId }, path);
+    if (this.#freed || this.#held.size === 0) return;
+    this.#freed = true;
+    // Not here: whoever releases is in the middle of its own change.
+    queueMicrotask(this.#onFreed);
+  }
+}
+
+const NONE: readonly WaitingTask[] = Object.freeze([]);
+
+function acquire(rules: readonly TaskRule[], acquired: { taskId: number; classId: number }): void {
+  for (const rule of rules) rule.acquire(acquired);
 }

@@ -1,5 +1,6 @@
+/** The admission rule of paused queues. */
 import type { TaskClass } from "../../domain/matching/match.ts";
-import type { AdmissionRule, HoldReason } from "./admission.ts";
+import type { AdmissionRule, HoldReason } from "./rule.ts";
 
 const PAUSED: HoldReason = Object.freeze({
   code: "QUEUE_PAUSED",

@@ -3,6 +3,9 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Admission } from "../admission/admission.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
+import type { Registry } from "../sessions/registry.ts";
 import type { Attempt, Session } from "../sessions/session.ts";
 
 /** Attempts kept; the oldest are revoked beyond it. */
@@ -19,11 +22,11 @@ const REASON = "accept_deadline";
  * their results until the task is assigned to another worker: the epoch in the statement decides.
  */
 export class LapsedAttempts {
-  readonly #parts: { store: Pick<AttemptStore, "retake">; clock: Clock; log: Logger };
+  readonly #parts: LapsedAttemptsParts;
   readonly #byTask = new Map<number, { readonly session: Session; readonly attempt: Attempt }>();
   readonly #taking = new Map<string, Promise<void>>();
 
-  constructor(parts: { store: Pick<AttemptStore, "retake">; clock: Clock; log: Logger }) {
+  constructor(parts: LapsedAttemptsParts) {
     this.#parts = parts;
   }
 
@@ -56,7 +59,7 @@ export class LapsedAttempts {
   }
 
   async #take(session: Session, attempt: Attempt): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { admission, classes, registry, clock, log } = this.#parts;
     const fields = { worker_id: session.workerId, attempt_id: formatAttemptId(attempt) };
     if (!(await this.#retake(session, attempt, fields)) || session.attempts.has(attempt.taskId)) {
       this.#revoke(session, attempt);
@@ -64,6 +67,8 @@ export class LapsedAttempts {
     }
     const now = clock.monotonic();
     log.info("task.accepted_late", { ...fields, late_ms: Math.round(now - attempt.sentAt) });
+    // The end of a session that was dropped meanwhile has taken its attempts with it.
+    if (registry.byId(session.id)) admission.hold(attempt, classes.get(attempt.classId)?.taskClass);
     session.hold({ ...attempt, acceptedAt: now, committing: false, reported: false }, false);
     session.endStall();
   }
@@ -94,4 +99,13 @@ export class LapsedAttempts {
     const reason = "it was not accepted in time";
     session.linger({ key, type: attempt.type, since: this.#parts.clock.monotonic(), reason });
   }
+}
+
+export interface LapsedAttemptsParts {
+  readonly store: Pick<AttemptStore, "retake">;
+  readonly admission: Pick<Admission, "hold">;
+  readonly classes: Pick<ClassIndex, "get">;
+  readonly registry: Pick<Registry, "byId">;
+  readonly clock: Clock;
+  readonly log: Logger;
 }

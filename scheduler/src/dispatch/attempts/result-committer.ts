@@ -167,7 +167,7 @@ export class ResultCommitter {
 
   /** Follows up on an attempt's end that is committed. */
   afterCommit(attempt: AttemptKey & { readonly classId: number }, decision: OutcomeDecision): void {
-    this.#admission.release(attempt);
+    this.#admission.release(attempt, decision.kind === "requeue" ? "requeued" : "finished");
     if (decision.kind === "requeue") {
       this.#log.info("task.requeued", {
         attempt_id: formatAttemptId(attempt),
@@ -252,7 +252,10 @@ export class ResultCommitter {
       if (applied) {
         this.#applied(attempt, request.decision);
         this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
-      } else this.#counters.stale.add("result");
+      } else {
+        this.#admission.release(attempt, "stale");
+        this.#counters.stale.add("result");
+      }
       // What the scheduler concluded by itself answers nothing that the worker sent.
       if (attempt.reported) acks.push({ key: request.key, stale: !applied });
       this.#signals.changed(attempt.taskId);

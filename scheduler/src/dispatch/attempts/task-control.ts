@@ -1,5 +1,6 @@
 import type { SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
@@ -19,10 +20,11 @@ export class TaskControl {
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
-    const { store, signals, reportHandler, classes, counters, traces } = this.#parts;
+    const { store, admission, signals, reportHandler, classes, counters, traces } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
     if (result?.outcome === "cancelled") {
       await classes.load([result.classId]);
+      admission.endWaits([taskId], "cancelled_in_queue");
       counters.finished(result.classId, "cancelled");
       traces.endedInQueue([taskId]);
     }
@@ -96,6 +98,7 @@ export interface TaskControlParts {
   readonly store: Pick<TaskStore, "cancelTask" | "retryTask"> &
     Pick<SessionStore, "leaseHolders"> &
     Pick<SchedulerStore, "sendCommand" | "takeCommands">;
+  readonly admission: Pick<Admission, "endWaits">;
   readonly classes: ClassIndex;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;

@@ -4,6 +4,7 @@ import type { TaskClass } from "../../domain/matching/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/retry.ts";
 import type { ClaimedAttempt } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
 import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
@@ -22,7 +23,7 @@ export class AssignmentSender {
 
   /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
   sendAssignments(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
-    const { classes, lapsed, waits, registry, clock, traces, log } = this.#parts;
+    const { classes, admission, lapsed, waits, registry, clock, traces, log } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
     for (const { attempt, session: planned } of claimed) {
       const entry = classes.get(attempt.classId);
@@ -30,7 +31,11 @@ export class AssignmentSender {
       lapsed.assignedAgain(attempt.taskId);
       waits.claimed(attempt, attempt.sinceCreationMs);
       // The worker may have come back on a new stream while the claim was under way.
-      const session = registry.byId(planned.id) ?? planned;
+      const current = registry.byId(planned.id);
+      // The end of a session that was dropped meanwhile has taken its attempts with it.
+      if (current) admission.hold(attempt, entry.taskClass);
+      else admission.notClaimed(attempt.taskId, "session_dropped");
+      const session = current ?? planned;
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
       const held = toAttempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
@@ -63,6 +68,7 @@ export class AssignmentSender {
 
 export interface AssignmentSenderParts {
   readonly classes: ClassIndex;
+  readonly admission: Pick<Admission, "hold" | "notClaimed">;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
+import type { WindowEntry } from "../../domain/tasks/window.ts";
 import type { ClaimedAttempt, ClaimStore, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -98,6 +99,7 @@ export class Dispatcher {
 
   /** Assigns what can be assigned; cheap when nothing can. Never throws. */
   pump(): void {
+    for (const task of this.#admission.takeFreed()) this.#classes.get(task.classId)?.window.add(task);
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
       const plan = this.#plan(this.#matcher.search());
       if (plan.length === 0) {
@@ -120,7 +122,7 @@ export class Dispatcher {
     if (low.length === 0) return;
     this.#refilling = true;
     this.#track(
-      this.#classes.refill(low, (id) => this.#planned.has(id)),
+      this.#classes.refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id)),
       () => {
         this.#refilling = false;
         for (const id of this.#decided.splice(0)) this.#planned.delete(id);
@@ -162,6 +164,7 @@ export class Dispatcher {
       }
     } else {
       for (const entry of this.#classes.all()) this.#classes.lookAgain(entry);
+      this.#admission.lookAgain();
     }
     this.pump();
   }
@@ -186,7 +189,9 @@ export class Dispatcher {
   reserveForNew(classId: number): Session | undefined {
     const entry = this.#classes.get(classId);
     if (!entry || this.#stopped || entry.mayHaveMore || entry.window.size > 0) return undefined;
-    if (!this.#admission.admits(entry.taskClass)) return undefined;
+    // A rule for tasks decides by the task's id, which a new one gets with its insert.
+    if (!this.#admission.admits(entry.taskClass) || this.#admission.asksTasks(entry.taskClass))
+      return undefined;
     const session = this.#matcher.find(entry);
     session?.reserve(entry.taskClass.type);
     return session;
@@ -222,6 +227,7 @@ export class Dispatcher {
     for (const entry of this.#servable(search)) {
       if (entry.taskClass.alone && entry.window.size === 0) continue;
       if (!entry.mayHaveMore || entry.window.size > WINDOW_SIZE / 4) continue;
+      if (this.#admission.isFull(entry.taskClass.id)) continue;
       if (search.has(entry)) entries.push(entry);
     }
     return entries;
@@ -233,7 +239,7 @@ export class Dispatcher {
     const queue = new ClassQueue(this.#servable(search));
     for (let entry = queue.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = queue.first) {
       const session = search.find(entry);
-      const next = session && entry.window.shift();
+      const next = session && this.#next(entry);
       if (!session || !next) {
         queue.dropFirst();
         continue;
@@ -244,6 +250,20 @@ export class Dispatcher {
       queue.requeueFirst();
     }
     return plan;
+  }
+
+  /** Takes the first task of the class that no rule holds back. */
+  #next(entry: ClassEntry): WindowEntry | undefined {
+    const { taskClass, window } = entry;
+    if (!this.#admission.asksTasks(taskClass)) return window.shift();
+    while (!this.#admission.isFull(taskClass.id)) {
+      const next = window.shift();
+      if (!next) return undefined;
+      // It is being claimed already; whether it waits afterwards is read then.
+      if (this.#planned.has(next.id)) entry.mayHaveMore = true;
+      else if (this.#admission.tryAcquire({ ...next, classId: taskClass.id }, taskClass)) return next;
+    }
+    return undefined;
   }
 
   /** Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. */
@@ -281,6 +301,7 @@ export class Dispatcher {
     } catch (error) {
       this.#decide(plan);
       this.#giveBack(plan);
+      for (const { task } of plan) this.#admission.notClaimed(task.id, "claim_failed");
       if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
         this.#indeterminate.add(plan.map(({ session }) => session));
       }
@@ -311,7 +332,10 @@ export class Dispatcher {
   /** Another scheduler, a cancellation or a retry was faster. */
   #lost(lost: readonly Planned[]): void {
     this.#counters.acquireConflicts += lost.length;
-    for (const { session, entry } of lost) session.loseRace(entry.taskClass.id);
+    for (const { task, session, entry } of lost) {
+      session.loseRace(entry.taskClass.id);
+      this.#admission.notClaimed(task.id, "claim_lost");
+    }
     if (!this.#log.debugEnabled) return;
     this.#log.debug("task.lost_race", {
       tasks: lost.slice(0, 20).map(({ task, session }) => `t-${task.id} for ${session.workerId}`),

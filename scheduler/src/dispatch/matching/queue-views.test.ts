@@ -50,7 +50,7 @@ describe("what idle workers are told", () => {
           return Promise.resolve(counts);
         },
       },
-      admission: new Admission([paused]),
+      admission: new Admission([paused], { clock: systemClock, onFreed: () => undefined }),
       clock: { ...systemClock, monotonic: () => now },
       intervalMs: INTERVAL_MS,
     });

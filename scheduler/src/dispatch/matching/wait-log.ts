@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import type { ReasonCode } from "../../domain/explain/codes.ts";
 import { waitCode } from "../../domain/explain/wait-code.ts";
 import type { WaitReason } from "../../domain/tasks/trace.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -54,16 +55,19 @@ export class WaitHistory {
     this.#lookedAt = this.#clock.monotonic();
     for (const entry of this.#classes.all()) {
       const changes = this.#byClass.get(entry.taskClass.id);
-      if (entry.window.size > 0 || (changes?.at(-1)?.code ?? "") !== "") this.#note(entry, changes ?? []);
+      const held = this.#admission.firstHoldOf(entry.taskClass.id)?.reason.code;
+      if (entry.window.size > 0 || held || (changes?.at(-1)?.code ?? "") !== "")
+        this.#note(entry, held, changes ?? []);
     }
     this.#everyMs = Math.max(LOOK_EVERY_MS, (this.#clock.monotonic() - this.#lookedAt) * LOOK_REST_FACTOR);
   }
 
-  #note(entry: ClassEntry, changes: WaitReason[]): void {
+  /** @param held Code of the rule that holds back the class's first task. */
+  #note(entry: ClassEntry, held: ReasonCode | undefined, changes: WaitReason[]): void {
     const { id } = entry.taskClass;
     const code =
       entry.window.size === 0
-        ? ""
+        ? (held ?? "")
         : waitCode(entry.log.read(this.#lookedAt), this.#admission.holdReason(entry.taskClass)?.code);
     if (changes.at(-1)?.code === code) return;
     changes.push({ sinceMs: this.#clock.now(), code });

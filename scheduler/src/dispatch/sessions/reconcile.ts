@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptRow } from "../../store/store.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -16,6 +17,7 @@ export interface AttemptDecision {
 
 /** What the reconciliation works with. */
 export interface ReconcileParts {
+  readonly admission: Pick<Admission, "hold" | "release">;
   readonly classes: ClassIndex;
   readonly clock: Clock;
   readonly eventWriter: EventWriter;
@@ -64,6 +66,10 @@ export function reconcile(
     void parts.committer.endAttempt(session, attempt, { kind: "released", reason: "unreceived" });
   }
   giveBackUnsent(parts, session, old, new Set(byTask.keys()));
+  for (const attempt of old?.attempts.values() ?? []) {
+    if (session.attempts.get(attempt.taskId)?.epoch !== attempt.epoch)
+      parts.admission.release(attempt, "not_resumed");
+  }
   return decisions;
 }
 
@@ -83,7 +89,7 @@ function giveBackUnsent(
 }
 
 function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Session | undefined): Attempt {
-  const { classes, clock } = parts;
+  const { admission, classes, clock } = parts;
   const known = old?.attempts.get(row.taskId);
   const now = clock.monotonic();
   const attempt: Attempt = {
@@ -113,6 +119,7 @@ function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Se
     timedOut: known?.timedOut,
     watch: undefined,
   };
+  admission.hold(attempt, classes.get(row.classId)?.taskClass);
   session.hold(attempt, false);
   if (attempt.unwritten.accept) parts.eventWriter.writeAttempt(session, attempt);
   return attempt;

@@ -14,6 +14,7 @@ import type {
 import type { AttemptStore, Renewal, SessionOpen, SessionOpened, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { noteBeat, verdictOf } from "../attempts/attempt-watch.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
@@ -362,6 +363,7 @@ export class Sessions {
 export interface SessionParts {
   readonly store: Pick<SessionStore, "disconnect" | "openSessions" | "recordStartup" | "renewLeases"> &
     Pick<AttemptStore, "committedResults">;
+  readonly admission: Admission;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;

@@ -6,6 +6,7 @@ import type { FatalRecord } from "../../domain/workers/worker.ts";
 import type { DecideLost, GoneSession, SchedulerStore, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
@@ -24,6 +25,7 @@ const MAX_NAMED = 50;
 
 export interface SessionTerminatorParts {
   readonly store: Pick<SessionStore, "endSessions" | "leaseHolders"> & Pick<SchedulerStore, "sendCommand">;
+  readonly admission: Pick<Admission, "release">;
   readonly registry: Registry;
   readonly classes: ClassIndex;
   readonly committer: ResultCommitter;
@@ -194,7 +196,8 @@ export class SessionTerminator {
   }
 
   #dropSession(session: Session, refusal: Refusal | undefined): void {
-    const { registry, classes } = this.#parts;
+    const { admission, registry, classes } = this.#parts;
+    for (const attempt of session.attempts.values()) admission.release(attempt, "session_dropped");
     registry.remove(session);
     classes.unsuit(session);
     const { link } = session;

@@ -22,6 +22,8 @@ export interface WaitingFacts {
   /** Its last try, when it had one. */
   readonly lastAttempt: AttemptRecord | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
+  /** The admission rule that holds the task back, other than a paused queue; undefined when none does. */
+  readonly heldBack?: HeldBack | undefined;
   readonly fleet: readonly FleetMember[];
   /** What the matcher of this scheduler last saw; undefined when it does not know the class. */
   readonly match: MatchRecord | undefined;
@@ -34,6 +36,16 @@ export interface WaitingFacts {
   readonly address: string;
   /** The database's clock. */
   readonly now: Date;
+}
+
+/** An admission rule that holds a task back. */
+export interface HeldBack {
+  readonly code: ReasonCode;
+  readonly detail: string;
+  /** Undefined when the task was not reached yet. */
+  readonly since: Date | undefined;
+  readonly evidence?: readonly Evidence[];
+  readonly remedy?: string;
 }
 
 /** Why a queued task is not assigned, the most important reason first; never empty. */
@@ -53,6 +65,16 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
         { key: "pause_reason", value: queuePause.reason, source: "database" },
       ],
       remedy: `resume it when the reason is gone: muster queue resume ${task.queue}`,
+    });
+  }
+  const { heldBack } = facts;
+  if (heldBack) {
+    reasons.push({
+      code: heldBack.code,
+      summary: heldBack.detail,
+      since: heldBack.since,
+      evidence: heldBack.evidence ?? [],
+      remedy: heldBack.remedy ?? "it is assigned by itself when the rule admits it",
     });
   }
   const held = reasons.length > 0;
