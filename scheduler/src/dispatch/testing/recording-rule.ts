@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import type { AdmissionPath, ReleasePath } from "../admission/release-path.ts";
 import type { Acquired, AdmissionRule, HoldReason, TaskRule } from "../admission/rule.ts";
 
@@ -18,6 +19,7 @@ export class RecordingRule implements AdmissionRule {
   most = 0;
   limit: number;
   readonly #counts = new Map<number, number>();
+  readonly #changes = new EventEmitter();
   #total = 0;
 
   /** @param options.types Types of tasks that it counts; all by default. */
@@ -28,7 +30,7 @@ export class RecordingRule implements AdmissionRule {
       holdReason: () => (this.#total >= this.limit ? FULL : undefined),
       acquire: (acquired) => this.#acquire(acquired),
       release: (acquired, path) => this.#release(acquired, path),
-      endWait: ({ taskId }, path) => void this.released.push({ taskId, path }),
+      endWait: ({ taskId }, path) => this.#record(taskId, path),
     };
   }
 
@@ -50,10 +52,16 @@ export class RecordingRule implements AdmissionRule {
     return this.#total;
   }
 
+  /** Resolves with the next acquire or release. */
+  async changed(signal: AbortSignal): Promise<void> {
+    await once(this.#changes, "change", { signal });
+  }
+
   #acquire({ taskId }: Acquired): void {
     this.#counts.set(taskId, this.held(taskId) + 1);
     this.#total++;
     this.most = Math.max(this.most, this.#total);
+    this.#changes.emit("change");
   }
 
   #release({ taskId }: Acquired, path: ReleasePath): void {
@@ -62,6 +70,11 @@ export class RecordingRule implements AdmissionRule {
     if (count === 1) this.#counts.delete(taskId);
     else this.#counts.set(taskId, count - 1);
     this.#total--;
+    this.#record(taskId, path);
+  }
+
+  #record(taskId: number, path: AdmissionPath): void {
     this.released.push({ taskId, path });
+    this.#changes.emit("change");
   }
 }

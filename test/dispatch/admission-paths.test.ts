@@ -1,0 +1,436 @@
+/** Walks through every path on which an attempt ends or is given back, and compares what admission counts. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { WakeUp } from "../../scheduler/src/background/wake-up.ts";
+import { ADMISSION_PATHS, type AdmissionPath } from "../../scheduler/src/dispatch/admission/release-path.ts";
+import { decideTermination } from "../../scheduler/src/dispatch/sessions/termination-reasons.ts";
+import { DatabaseUnavailableError } from "../../scheduler/src/domain/errors.ts";
+import type { Store } from "../../scheduler/src/store/store.ts";
+import { failed, openFixture, type StoreFixture, SUCCEEDED } from "../store/fixture.ts";
+import { TestDispatch } from "./dispatch-fixture.ts";
+
+/** Two schedulers on one database, in which nothing waits and no worker is registered. */
+interface Walk {
+  readonly store: Store;
+  readonly a: TestDispatch;
+  readonly b: TestDispatch;
+}
+
+interface Path {
+  readonly name: string;
+  /** How the task left, each time that it did. */
+  readonly paths: readonly AdmissionPath[];
+  readonly limit?: number;
+  /** Answers the task whose paths are compared. */
+  readonly walk: (walk: Walk) => Promise<number>;
+}
+
+const RELEASED = { kind: "released", reason: "drain" } as const;
+
+/** The attempt ends the task in the database without this scheduler. */
+async function endElsewhere(store: Store, taskId: number): Promise<void> {
+  const task = (await store.getTask(taskId)) ?? assert.fail(`there is no task ${taskId}`);
+  const key = { taskId, epoch: task.epoch };
+  const decision = { kind: "finish", state: "succeeded", detail: "" } as const;
+  const [result] = await store.commitResults([{ key, decision, acceptAgeMs: 1, startAgeMs: 1 }]);
+  assert.ok(result?.applied);
+}
+
+const PATHS: readonly Path[] = [
+  {
+    name: "a success",
+    paths: ["finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a failure that is not tried again",
+    paths: ["finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      worker.report(await worker.accept(), failed("non_retryable"));
+      return id;
+    },
+  },
+  {
+    name: "a cancellation of a running task",
+    paths: ["finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const key = await worker.accept();
+      assert.equal(await a.dispatch.control.cancel(id, "no longer needed"), "asked");
+      worker.report(key, { kind: "cancelled", message: "" });
+      return id;
+    },
+  },
+  {
+    name: "a failure that is tried again, with its backoff",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      worker.report(await worker.accept(), failed());
+      return id;
+    },
+  },
+  {
+    name: "a retry of a task that ended",
+    paths: ["finished", "finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      worker.report(await worker.accept(), failed("non_retryable"));
+      await a.until(({ released }) => released.length === 1);
+      assert.equal(await a.dispatch.control.retry(id), "queued");
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "an attempt that its worker released, and that runs again",
+    paths: ["requeued", "finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      worker.report(await worker.accept(), RELEASED);
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "an assignment that its worker rejected",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const { key } = await worker.assigned();
+      a.dispatch.reportHandler.handleRejected(worker.session, key, "unknown_type", "");
+      return id;
+    },
+  },
+  {
+    name: "an assignment that was not accepted in time, accepted late after all",
+    paths: ["requeued", "finished"],
+    walk: async ({ a }) => {
+      const { committer, lapsed, reportHandler } = a.dispatch;
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const { key } = await worker.assigned();
+      const attempt = worker.session.attempts.get(id) ?? assert.fail("not held");
+      worker.session.draining = true;
+      const { applied } = await committer.endAttempt(worker.session, attempt, { kind: "unaccepted" });
+      assert.ok(applied);
+      assert.equal(a.rule.held(id), 0);
+      lapsed.add(worker.session, attempt);
+      reportHandler.handleAccepted(worker.session, [key]);
+      await a.until(({ total }) => total === 1);
+      worker.report(key, SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "the goodbye of a worker that holds an attempt",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await worker.goodbye();
+      return id;
+    },
+  },
+  {
+    name: "the fatal report of a worker",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await a.dispatch.sessions.fatal(worker.session, {
+        phase: "work",
+        exceptionClass: "E",
+        exceptionMessage: "",
+        exitCode: 1,
+      } as never);
+      return id;
+    },
+  },
+  {
+    name: "a newer process of the same worker id",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await worker.drop();
+      await a.connect("w", { slots: 0 });
+      return id;
+    },
+  },
+  {
+    name: "a lost worker, reaped here",
+    paths: ["requeued"],
+    walk: async ({ a, store }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await worker.drop();
+      const later = new Date((await store.databaseTime()).getTime() + 600_000);
+      const reaped = await store.reapSessions(later, 0, 10, decideTermination("lost"));
+      for (const gone of reaped) a.dispatch.terminator.recordTermination(gone, "lost");
+      return id;
+    },
+  },
+  {
+    name: "a lost worker, reaped by another scheduler",
+    paths: ["session_dropped"],
+    walk: async ({ a, b, store }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await worker.drop();
+      const later = new Date((await store.databaseTime()).getTime() + 600_000);
+      const reaped = await store.reapSessions(later, 0, 10, decideTermination("lost"));
+      for (const gone of reaped) b.dispatch.terminator.recordTermination(gone, "lost");
+      assert.equal(a.rule.held(id), 1, "this scheduler has not heard of it");
+      await a.dispatch.terminator.dropMoved();
+      return id;
+    },
+  },
+  {
+    name: "a lost worker whose task is assigned again before its scheduler noticed",
+    paths: ["overtaken", "finished"],
+    walk: async ({ a, store }) => {
+      const lost = await a.connect("w-lost");
+      const id = await a.submit();
+      await lost.accept();
+      await lost.drop();
+      const later = new Date((await store.databaseTime()).getTime() + 600_000);
+      await store.reapSessions(later, 0, 10, decideTermination("lost"));
+      const other = await a.connect("w-other");
+      a.dispatch.dispatcher.lookAgain();
+      const key = await other.accept();
+      await a.dispatch.terminator.dropMoved();
+      assert.equal(a.rule.held(id), 1, "the drop of the old session released the new attempt");
+      other.report(key, SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a session that moved to another scheduler with its attempt",
+    paths: ["session_dropped"],
+    walk: async ({ a, b }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const key = await worker.accept();
+      await worker.drop();
+      const moved = await b.connect("w", { uuid: worker.uuid, inFlight: [key] });
+      assert.equal(b.rule.held(id), 1, "the other scheduler counts it");
+      await a.dispatch.terminator.dropMoved();
+      assert.equal(a.rule.held(id), 0);
+      moved.report(key, SUCCEEDED);
+      await b.until(({ total }) => total === 0);
+      assert.deepEqual(b.rule.released, [{ taskId: id, path: "finished" }]);
+      return id;
+    },
+  },
+  {
+    name: "a session that ended while an attempt was claimed for it",
+    paths: ["session_dropped"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const dropped = Promise.withResolvers<void>();
+      a.nextClaim = async (claim) => {
+        const claimed = await claim();
+        await a.dispatch.terminator.terminateSession(worker.session, "finished");
+        dropped.resolve();
+        return claimed;
+      };
+      const id = await a.submit();
+      await dropped.promise;
+      return id;
+    },
+  },
+  {
+    name: "a reconnect with the attempt",
+    paths: ["finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const key = await worker.accept();
+      await worker.drop();
+      const again = await a.connect("w", { uuid: worker.uuid, inFlight: [key] });
+      assert.equal(a.rule.held(id), 1);
+      assert.deepEqual(a.rule.released, []);
+      again.report(key, SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a reconnect of a worker that never received the assignment",
+    paths: ["requeued"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.assigned();
+      await worker.drop();
+      await a.connect("w", { uuid: worker.uuid, slots: 0 });
+      return id;
+    },
+  },
+  {
+    name: "a reconnect without the attempt, which ended elsewhere",
+    paths: ["not_resumed"],
+    walk: async ({ a, store }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      await worker.accept();
+      await worker.drop();
+      await endElsewhere(store, id);
+      await a.connect("w", { uuid: worker.uuid });
+      return id;
+    },
+  },
+  {
+    name: "a result of an attempt that ended elsewhere",
+    paths: ["stale"],
+    walk: async ({ a, store }) => {
+      const worker = await a.connect("w");
+      const id = await a.submit();
+      const key = await worker.accept();
+      await endElsewhere(store, id);
+      worker.report(key, SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a claim that another scheduler won",
+    paths: ["claim_lost"],
+    walk: async ({ a, b, store }) => {
+      const worker = await b.connect("w-other", { slots: 0 });
+      await a.connect("w");
+      a.nextClaim = async (claim) => {
+        const waiting = await store.waitingTasks([await classId(store)], 1);
+        await store.claim([{ taskId: waiting[0]?.id ?? 0, sessionId: worker.session.id }]);
+        return claim();
+      };
+      return a.submit();
+    },
+  },
+  {
+    name: "a claim that the database refused, tried again",
+    paths: ["claim_failed", "finished"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      a.nextClaim = () => Promise.reject(new Error("the disk is full"));
+      const id = await a.submit();
+      await a.until(({ released }) => released.length === 1);
+      a.dispatch.dispatcher.lookAgain();
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a claim that was committed and whose answer did not arrive",
+    // It went back into the window, and the second claim of it finds it assigned.
+    paths: ["claim_failed", "finished", "claim_lost"],
+    walk: async ({ a }) => {
+      const worker = await a.connect("w");
+      a.nextClaim = async (claim) => {
+        await claim();
+        throw new DatabaseUnavailableError("the connection broke", true, undefined);
+      };
+      const id = await a.submit();
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
+    },
+  },
+  {
+    name: "a cancellation of a task that is held back",
+    paths: ["cancelled_in_queue"],
+    limit: 0,
+    walk: async ({ a }) => {
+      await a.connect("w");
+      const id = await a.submit();
+      assert.ok(a.dispatch.admission.isHeld(id));
+      assert.equal(await a.dispatch.control.cancel(id, "no longer needed"), "cancelled");
+      assert.ok(!a.dispatch.admission.isHeld(id));
+      return id;
+    },
+  },
+  {
+    name: "a start deadline that passes while the task is held back",
+    paths: ["overdue_in_queue"],
+    limit: 0,
+    walk: async ({ a, store }) => {
+      await a.connect("w");
+      const id = await a.submit({ options: { timeouts: { queueWaitMs: 1 } } });
+      assert.ok(a.dispatch.admission.isHeld(id));
+      const wakeUp = new WakeUp({ ...a.dispatch, store });
+      // The deadline is a millisecond away by the database's clock.
+      while (a.dispatch.admission.isHeld(id)) await wakeUp.runOnce();
+      return id;
+    },
+  },
+];
+
+async function classId(store: Store): Promise<number> {
+  const [ids] = [[...(await store.openClassIds())]];
+  return ids[0] ?? assert.fail("no class has an open task");
+}
+
+describe("what admission counts", () => {
+  let fixture: StoreFixture;
+
+  before(async () => {
+    fixture = await openFixture();
+  });
+
+  after(() => fixture.close());
+
+  async function start(limit?: number): Promise<Walk> {
+    const walk = {
+      store: fixture.store,
+      a: new TestDispatch(fixture.store, "a", limit),
+      b: new TestDispatch(fixture.store, "b"),
+    };
+    await walk.a.dispatch.classes.learn();
+    await walk.b.dispatch.classes.learn();
+    return walk;
+  }
+
+  /** Ends the sessions and tasks of a walk, so that the next one finds none. */
+  async function clear({ a, b }: Walk): Promise<void> {
+    await Promise.all([a.stop(), b.stop()]);
+    for (const table of ["task", "session_lease", "worker_session"])
+      await fixture.db.query(`delete from muster.${table}`);
+  }
+
+  for (const { name, paths, limit, walk } of PATHS) {
+    it(`is released on the path of ${name}`, async () => {
+      const parts = await start(limit);
+      const { a, b } = parts;
+      try {
+        const id = await walk(parts);
+        await a.until(({ released }) => released.length >= paths.length);
+        await a.stop();
+        assert.deepEqual(new Set(a.rule.released.map(({ taskId }) => taskId)), new Set([id]));
+        assert.deepEqual(a.rule.released.map(({ path }) => path).sort(), [...paths].sort());
+        assert.deepEqual([a.rule.total, b.rule.total], [0, 0]);
+      } finally {
+        await clear(parts);
+      }
+    });
+  }
+
+  it("has a walk for every path", () => {
+    const walked = new Set(PATHS.flatMap(({ paths }) => paths));
+    assert.deepEqual([...walked].sort(), Object.keys(ADMISSION_PATHS).sort());
+  });
+});
