@@ -5,6 +5,7 @@ import { argv, env, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { dropDatabase, TEMPLATE_VARIABLE } from "../support/database/postgres.ts";
 import { createTemplate, startServer } from "../support/database/server.ts";
+import { findCollector } from "../support/telemetry/collector-program.ts";
 
 /** Unit tests beside the sources, then everything that needs processes and a database. */
 const PATTERNS = [
@@ -25,6 +26,8 @@ const wanted = argv.slice(2);
 const files = (wanted.length > 0 ? wanted : PATTERNS).flatMap((pattern) =>
   globSync(pattern, { exclude: (path) => path.includes("node_modules") || path.includes("dist") }),
 );
+// Before the tests: compiling takes both cores for minutes, and more than a test's time limit.
+if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
 // One server for the suite, a database for each test that asks; a server named outside is used as it is.
 const server = env.TEST_DATABASE_URL ? undefined : await startServer();
 const databaseUrl = env.TEST_DATABASE_URL ?? server?.url ?? "";

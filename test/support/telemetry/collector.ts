@@ -1,8 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { env } from "node:process";
+import { join } from "node:path";
 import { within } from "../fleet/fleet.ts";
 import { ROOT } from "../repo/checks.ts";
 import { freePort } from "./prometheus.ts";
@@ -12,21 +11,6 @@ const CONFIG = join(ROOT, "deploy", "otel-collector", "config.yaml");
 
 /** Spans of a trace are kept together for this long before it is decided whether they go on. */
 const DECISION_WAIT = "1s";
-
-/**
- * Finds an OpenTelemetry collector with the contrib distribution's parts. No registry has one to download, so it is
- * used where it is installed.
- *
- * @returns The program, or why there is none, for the test's `skip`.
- */
-export function findCollector(): { readonly program: string } | string {
-  const folders = (env.PATH ?? "").split(delimiter);
-  const names = ["otelcol-contrib", "otelcol"];
-  const program = names
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find((path) => existsSync(path));
-  return program ? { program } : `${names.join(" or ")} is not on the PATH`;
-}
 
 /** Refuses what the collector does not understand. @throws Error with what it says. */
 export function validateConfiguration(program: string): void {
