@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { settled } from "../../testing/manual-clock.ts";
+import type { OutgoingAssignment } from "../sessions/link.ts";
+import { HotPath } from "../testing/hot-path.ts";
+import { madeSession } from "../testing/made-session.ts";
+
+describe("assignment sender", () => {
+  let hot: HotPath;
+
+  beforeEach(() => {
+    hot = new HotPath();
+  });
+
+  it("sends each worker one frame, in the order in which its tasks were planned", async () => {
+    await hot.poll();
+    hot.worker({ slots: 3 });
+    hot.worker({ slots: 3 });
+    await hot.waiting(6);
+    await hot.poll();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1 t-3.1 t-5.1", "w-2 assign t-2.1 t-4.1 t-6.1"]);
+  });
+
+  it("sends what the worker needs: the payload as it was submitted, and which of how many attempts it is", async () => {
+    const given = {
+      payload: Buffer.from([0, 255]),
+      contentType: "image/png",
+      headers: { traceparent: "x" },
+      options: { timeouts: { runMs: 7 } },
+    };
+    await hot.waiting(1, given);
+    await hot.poll();
+    const worker = hot.worker({ ready: false });
+    const sent: OutgoingAssignment[] = [];
+    assert.ok(worker.link);
+    worker.link = { ...worker.link, unreadCount: 0, assign: (assignments) => void sent.push(...assignments) };
+    worker.startupDone = true;
+    await hot.poll();
+    const { key, type, queue, attemptNumber, maxAttempts, ...rest } = sent[0] ?? assert.fail();
+    assert.deepEqual([key, type, queue], [{ taskId: 1, epoch: 1 }, "echo", "default"]);
+    assert.deepEqual([attemptNumber, maxAttempts], [1, 4], "3 retries by default");
+    assert.deepEqual({ ...rest }, { ...given, resources: [] });
+  });
+
+  it("sends on the stream on which the worker came back while the claim was under way", async () => {
+    await hot.waiting(1);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    const before = hot.worker();
+    await settled();
+    const sent: string[] = [];
+    const now = madeSession({
+      id: before.id,
+      types: { echo: 0 },
+      link: { assign: () => void sent.push("now") },
+    });
+    hot.dispatch.registry.add(now);
+    claim();
+    await settled();
+    assert.deepEqual([hot.sent, sent], [[], ["now"]]);
+    assert.deepEqual([now.attempts.size, before.attempts.size], [1, 0]);
+    assert.equal(now.credit, 0, "its slot is occupied, although no place was kept there");
+  });
+
+  it("keeps an assignment for a worker whose stream dropped while the claim was under way", async () => {
+    await hot.waiting(1);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    const worker = hot.worker();
+    await settled();
+    worker.link = undefined;
+    claim();
+    await settled();
+    assert.deepEqual(hot.sent, []);
+    assert.equal(worker.attempts.get(1)?.epoch, 1);
+    assert.equal(hot.tables.open.get(1)?.state, "assigned");
+  });
+
+  it("does not send an attempt that the worker got meanwhile by its registration", async () => {
+    await hot.waiting(1);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    const before = hot.worker();
+    await settled();
+    const sent: string[] = [];
+    const now = madeSession({
+      id: before.id,
+      types: { echo: 0 },
+      link: { assign: () => void sent.push("now") },
+    });
+    hot.dispatch.registry.add(now);
+    now.attempts.set(1, {} as never);
+    claim();
+    await settled();
+    assert.deepEqual([hot.sent, sent], [[], []]);
+  });
+});

@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { SUCCEEDED } from "../../store/testing/made-rows.ts";
+import { settled } from "../../testing/manual-clock.ts";
+import { WINDOW_SIZE } from "../matching/class-index.ts";
+import { HotPath } from "../testing/hot-path.ts";
+
+type Wanted = readonly { readonly taskId: number; readonly sessionId: number }[];
+
+describe("dispatcher", () => {
+  let hot: HotPath;
+
+  beforeEach(() => {
+    hot = new HotPath();
+  });
+
+  /** Ids of the tasks of each claim so far. */
+  const claims = () =>
+    hot.faults.callsOf("claim").map(([wanted]) => (wanted as Wanted).map(({ taskId }) => taskId));
+
+  it("claims in one statement and sends in one frame: highest priority first, then oldest", async () => {
+    const [first, second] = await hot.waiting(2);
+    const [urgent] = await hot.waiting(1, { priority: 5 });
+    const [low] = await hot.waiting(1, { priority: -1 });
+    await hot.poll();
+    hot.worker({ slots: 10 });
+    await settled();
+    assert.deepEqual(claims(), [[urgent, first, second, low]]);
+    assert.deepEqual(hot.sent, [`w-1 assign t-${urgent}.1 t-${first}.1 t-${second}.1 t-${low}.1`]);
+  });
+
+  it("takes the oldest of all classes first", async () => {
+    const [a] = await hot.waiting(1, { type: "a" });
+    const [b] = await hot.waiting(1, { type: "b" });
+    const [c] = await hot.waiting(1, { type: "a" });
+    await hot.poll();
+    hot.worker({ types: { a: 0, b: 0 }, slots: 10 });
+    await settled();
+    assert.deepEqual(claims(), [[a, b, c]]);
+  });
+
+  it("sends nothing before the claim is answered", async () => {
+    await hot.waiting(1);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    const worker = hot.worker();
+    await hot.clock.pass(60_000);
+    assert.deepEqual(hot.sent, []);
+    assert.equal(worker.credit, 0, "its place is kept");
+    claim();
+    await settled();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
+  });
+
+  it("has two claims under way at most, and each task in one of them", async () => {
+    const ids = await hot.waiting(4);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    for (let n = 0; n < 4; n++) {
+      hot.worker();
+      await hot.poll();
+    }
+    assert.deepEqual(claims(), [[ids[0]], [ids[1]]]);
+    claim();
+    await settled();
+    assert.deepEqual(claims().flat(), ids);
+    assert.equal(hot.sent.length, 4);
+  });
+
+  it("claims at most 1,000 in a statement", async () => {
+    await hot.waiting(1_500);
+    await hot.poll();
+    hot.worker({ slots: 1_500 });
+    await settled();
+    assert.deepEqual(hot.batchSizes("claim"), [1_000, 500]);
+  });
+
+  it("gives a worker its slots and prefetch, and a further task for each that ends", async () => {
+    await hot.waiting(5);
+    await hot.poll();
+    const worker = hot.worker({ slots: 2, prefetch: 1 });
+    await settled();
+    assert.deepEqual(hot.takeSent(), ["w-1 assign t-1.1 t-2.1 t-3.1"]);
+    await hot.poll();
+    assert.deepEqual(hot.takeSent(), []);
+    hot.report(worker, [2], SUCCEEDED);
+    await settled();
+    assert.deepEqual(hot.takeSent().toSorted(), ["w-1 ack t-2.1", "w-1 assign t-4.1"]);
+  });
+
+  it("keeps to the limit of a type", async () => {
+    await hot.waiting(3, { type: "few" });
+    await hot.poll();
+    hot.worker({ types: { few: 2 }, slots: 10 });
+    await settled();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1 t-2.1"]);
+  });
+
+  it("spreads tasks over workers, and fills free slots before prefetch", async () => {
+    await hot.poll();
+    hot.worker({ prefetch: 2 });
+    hot.worker({ prefetch: 2 });
+    await hot.waiting(3);
+    await hot.poll();
+    const [one = "", other = ""] = hot.sent.toSorted();
+    assert.match(one, /^w-1 assign t-\d\.1/);
+    assert.match(other, /^w-2 assign t-\d\.1/);
+  });
+
+  it("assigns nothing of a paused queue until it is resumed", async () => {
+    await hot.waiting(1, { queue: "default" });
+    hot.dispatch.pausedQueues.setPaused(["default"]);
+    await hot.poll();
+    hot.worker();
+    await hot.poll();
+    assert.deepEqual(hot.batchSizes("claim"), []);
+    hot.dispatch.pausedQueues.setPaused([]);
+    hot.dispatch.dispatcher.pump();
+    await settled();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
+  });
+
+  describe("window", () => {
+    for (const { claimed, reads } of [
+      { claimed: 490, reads: 1 },
+      { claimed: 500, reads: 2 },
+    ])
+      it(`of which ${claimed + 1_000} of ${WINDOW_SIZE} tasks are taken has been read ${reads} times`, async () => {
+        await hot.waiting(WINDOW_SIZE + 100);
+        await hot.poll();
+        hot.faults.hold("claim");
+        hot.worker({ slots: claimed });
+        await settled();
+        hot.faults.hold("waitingTasks");
+        hot.worker({ slots: 1_000 });
+        hot.worker({ slots: 10 });
+        await settled();
+        assert.deepEqual(hot.batchSizes("claim"), [claimed, 1_000]);
+        assert.equal(hot.batchSizes("waitingTasks").length, reads);
+      });
+
+    it("is read from the first task of the last read, and from the front after a poll", async () => {
+      const ids = await hot.waiting(WINDOW_SIZE + 100);
+      await hot.poll();
+      const worker = hot.worker({ slots: WINDOW_SIZE + 1 });
+      await settled();
+      const floors = () =>
+        hot.faults.callsOf("waitingTasks").map((args) => (args[2] as readonly unknown[])[0]);
+      const first = { id: ids[0], classId: 1, priority: 0 };
+      assert.deepEqual(floors().slice(0, 2), [undefined, first]);
+      assert.equal(worker.attempts.size, WINDOW_SIZE + 1);
+      hot.worker({ slots: 200 });
+      await hot.poll();
+      assert.equal(floors().at(-1), undefined);
+    });
+
+    it("does not take back what is being claimed while it is read", async () => {
+      await hot.waiting(2);
+      await hot.poll();
+      const claim = hot.faults.hold("claim");
+      hot.worker();
+      await hot.poll();
+      hot.worker({ slots: 5 });
+      await hot.poll();
+      claim();
+      await hot.poll();
+      assert.deepEqual(claims().flat().toSorted(), [1, 2]);
+      assert.deepEqual(hot.sent.toSorted(), ["w-1 assign t-1.1", "w-2 assign t-2.1"]);
+    });
+
+    it("is read again with the next poll when the read failed", async () => {
+      await hot.waiting(1);
+      await hot.dispatch.classes.learn();
+      hot.faults.failOnce("waitingTasks", new DatabaseUnavailableError("away", false, undefined));
+      hot.worker();
+      await settled();
+      assert.deepEqual(hot.sent, []);
+      hot.dispatch.dispatcher.pump();
+      await settled();
+      assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
+    });
+  });
+
+  describe("claim", () => {
+    it("that another scheduler won gives the place back, and counts it", async () => {
+      await hot.waiting(2);
+      await hot.poll();
+      const claim = hot.faults.hold("claim");
+      const worker = hot.worker();
+      await settled();
+      const other = hot.tables.openSession("other");
+      await hot.store.claims.claim([{ taskId: 1, sessionId: other }], "other");
+      claim();
+      await settled();
+      assert.deepEqual(hot.sent, [`${worker.workerId} assign t-2.1`]);
+      assert.equal(hot.dispatch.counters.acquireConflicts, 1);
+      assert.equal(worker.credit, 0);
+    });
+
+    it("for a session that moved to another scheduler assigns nothing", async () => {
+      await hot.waiting(1);
+      await hot.poll();
+      const claim = hot.faults.hold("claim");
+      const worker = hot.worker();
+      hot.tables.sessions.set(worker.id, "other");
+      claim();
+      await settled();
+      assert.equal(hot.tables.open.get(1)?.state, "queued");
+      assert.deepEqual(hot.sent, []);
+      assert.equal(worker.reserved, 0);
+    });
+
+    it("that failed gives places and tasks back, and the next poll repeats it", async () => {
+      await hot.waiting(2);
+      await hot.poll();
+      hot.faults.away = true;
+      const worker = hot.worker({ slots: 2 });
+      await settled();
+      assert.equal(worker.credit, 2);
+      assert.deepEqual(hot.logged, [], "the database watch logs its absence");
+      assert.match(hot.dispatch.dispatcher.pulse.lastError ?? "", /away/);
+      const tries = claims().length;
+      await hot.clock.pass(60_000);
+      assert.equal(claims().length, tries, "it does not repeat it by itself");
+      hot.faults.away = false;
+      hot.dispatch.dispatcher.pump();
+      await settled();
+      assert.deepEqual(hot.sent, ["w-1 assign t-1.1 t-2.1"]);
+      assert.equal(hot.dispatch.dispatcher.pulse.lastError, undefined);
+    });
+
+    it("that failed for another reason is logged", async () => {
+      await hot.waiting(1);
+      await hot.poll();
+      hot.faults.failOnce("claim", new TypeError("x is not a function"));
+      hot.worker();
+      await settled();
+      assert.deepEqual(hot.logged, ["dispatch.failed"]);
+    });
+
+    it("whose answer was lost is looked up, and its tasks are sent once", async () => {
+      await hot.waiting(2);
+      await hot.poll();
+      hot.faults.loseAnswerOnce("claim");
+      const worker = hot.worker({ slots: 2 });
+      await hot.clock.pass(60_000);
+      await hot.poll();
+      assert.deepEqual(hot.sent, ["w-1 assign t-1.1 t-2.1"]);
+      assert.equal(worker.credit, 0);
+      assert.deepEqual(
+        [1, 2].map((id) => hot.tables.open.get(id)?.epoch),
+        [1, 1],
+      );
+    });
+
+    it("whose connection broke before it was applied is repeated", async () => {
+      await hot.waiting(1);
+      await hot.poll();
+      hot.faults.failOnce("claim", new DatabaseUnavailableError("broke", true, undefined));
+      hot.worker();
+      await hot.poll();
+      assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
+    });
+  });
+
+  it("assigns nothing more after its stop, which waits for the claims under way", async () => {
+    await hot.waiting(2);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    hot.worker();
+    await settled();
+    let stopped = false;
+    const stop = hot.dispatch.dispatcher.stop().then(() => {
+      stopped = true;
+    });
+    await settled();
+    assert.equal(stopped, false);
+    hot.worker();
+    claim();
+    await stop;
+    await hot.poll();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
+  });
+
+  it("reads a class that is not in memory when a task of it can run", async () => {
+    await hot.poll();
+    hot.worker();
+    const [id = 0] = await hot.waiting(1);
+    const classId = hot.tables.open.get(id)?.classId ?? 0;
+    hot.dispatch.dispatcher.enqueue({ id, classId, priority: 0 });
+    await settled();
+    assert.deepEqual(hot.sent, [`w-1 assign t-${id}.1`]);
+  });
+});
