@@ -17,6 +17,15 @@ const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 /** Charged for a task besides its payload, so that 2,000 small tasks fill a batch. */
 const TASK_WEIGHT = 4_096;
 
+/** A call that was refused apart from the others of its batch. */
+class RefusedCall {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 interface Call {
   readonly tasks: readonly { readonly task: NewTask; readonly classId: number }[];
   readonly bytes: number;
@@ -37,7 +46,7 @@ export class Submitter {
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #onScheduled: (delayMs: number) => void;
-  readonly #batcher: Batcher<Call, InsertedTask[]>;
+  readonly #batcher: Batcher<Call, InsertedTask[] | RefusedCall>;
 
   /** @param parts.onScheduled Called with the wait of every task that may not start at once. */
   constructor(parts: {
@@ -81,7 +90,9 @@ export class Submitter {
       bytes += task.payload.byteLength + TASK_WEIGHT;
       return { task, classId: taskClass.id };
     });
-    return this.#batcher.add({ tasks: classed, bytes });
+    const answer = await this.#batcher.add({ tasks: classed, bytes });
+    if (answer instanceof RefusedCall) throw answer.error;
+    return answer;
   }
 
   /** Resolves when every accepted call has been answered. */
@@ -89,7 +100,7 @@ export class Submitter {
     return this.#batcher.idle();
   }
 
-  async #flush(calls: readonly Call[]): Promise<InsertedTask[][]> {
+  async #flush(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {
     const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
     let inserted: InsertedTask[];
     try {
@@ -114,10 +125,16 @@ export class Submitter {
     });
   }
 
-  async #oneByOne(calls: readonly Call[]): Promise<InsertedTask[][]> {
-    const outputs: InsertedTask[][] = [];
-    for (const call of calls) outputs.push(...(await this.#flush([call])));
-    return outputs;
+  async #oneByOne(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {
+    const answers: (InsertedTask[] | RefusedCall)[] = [];
+    for (const call of calls) {
+      try {
+        answers.push(...(await this.#flush([call])));
+      } catch (error) {
+        answers.push(new RefusedCall(error));
+      }
+    }
+    return answers;
   }
 
   #assignIfFree({ task, classId }: { task: NewTask; classId: number }): Planned {

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { DatabaseUnavailableError, UnstorableError } from "../../domain/errors.ts";
+import type { TaskInsert } from "../../store/store.ts";
+import { settled } from "../../testing/manual-clock.ts";
+import { HotPath } from "../testing/hot-path.ts";
+
+const MIB = 1024 * 1024;
+
+describe("submitter", () => {
+  let hot: HotPath;
+
+  beforeEach(async () => {
+    hot = new HotPath();
+    await hot.poll();
+  });
+
+  const inserts = () => hot.faults.callsOf("insertTasks").map(([rows]) => rows as readonly TaskInsert[]);
+
+  /** A class that is known and in which nothing waits: only then is a new task assigned with its insert. */
+  async function knownClass(): Promise<void> {
+    await hot.submit();
+    const worker = hot.worker();
+    await settled();
+    const [taskId = 0] = worker.attempts.keys();
+    hot.report(worker, [taskId], { kind: "cancelled", message: "" });
+    worker.draining = true;
+    await hot.poll();
+    hot.takeSent();
+  }
+
+  it("answers after the commit with the ids of each call, in its order", async () => {
+    const insert = hot.faults.hold("insertTasks");
+    let answered = false;
+    const calls = Promise.all([hot.submit(2), hot.submit(1)]).finally(() => {
+      answered = true;
+    });
+    await hot.clock.pass(60_000);
+    assert.equal(answered, false);
+    insert();
+    const ids = (await calls).map((rows) => rows.map(({ id }) => id));
+    assert.deepEqual(ids, [[1, 2], [3]]);
+  });
+
+  it("inserts a call at once, and those that arrive meanwhile together", async () => {
+    await hot.submit();
+    const insert = hot.faults.hold("insertTasks");
+    const first = hot.submit();
+    await settled();
+    assert.deepEqual(hot.batchSizes("insertTasks"), [1, 1]);
+    const others = Array.from({ length: 5 }, () => hot.submit(2));
+    await settled();
+    assert.deepEqual(hot.batchSizes("insertTasks"), [1, 1]);
+    insert();
+    await Promise.all([first, ...others]);
+    assert.deepEqual(hot.batchSizes("insertTasks"), [1, 1, 10]);
+  });
+
+  it("puts at most 8 MiB of payload in an insert, and no more than about 2,000 tasks", async () => {
+    await hot.submit();
+    const sizes = async (calls: () => Promise<unknown>[]) => {
+      const before = hot.batchSizes("insertTasks").length;
+      await Promise.all(calls());
+      return hot.batchSizes("insertTasks").slice(before);
+    };
+    const payload = Buffer.alloc(3 * MIB);
+    assert.deepEqual(await sizes(() => Array.from({ length: 3 }, () => hot.submit(1, { payload }))), [2, 1]);
+    assert.deepEqual(await sizes(() => Array.from({ length: 3 }, () => hot.submit(1_000))), [2_000, 1_000]);
+    assert.deepEqual(await sizes(() => [hot.submit(1, { payload: Buffer.alloc(9 * MIB) })]), [1], "alone");
+  });
+
+  it("assigns a task that a free worker suits with its insert, and sends it after the commit", async () => {
+    await knownClass();
+    const worker = hot.worker();
+    const claims = hot.batchSizes("claim").length;
+    const insert = hot.faults.hold("insertTasks");
+    const submit = hot.submit();
+    await hot.clock.pass(1_000);
+    assert.equal(inserts().at(-1)?.[0]?.assignTo, worker.id);
+    assert.equal(worker.credit, 0, "its place is kept");
+    assert.deepEqual(hot.sent, []);
+    insert();
+    const [row] = await submit;
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${row?.id}.1`]);
+    assert.equal(hot.batchSizes("claim").length, claims, "no claim");
+  });
+
+  it("assigns with the insert up to the credit of the workers, and the rest waits", async () => {
+    await knownClass();
+    hot.worker({ slots: 2 });
+    await hot.submit(3);
+    assert.deepEqual(
+      inserts()
+        .at(-1)
+        ?.map(({ assignTo }) => assignTo !== undefined),
+      [true, true, false],
+    );
+    await hot.poll();
+    assert.equal(hot.sent.length, 1);
+  });
+
+  for (const [what, fields] of Object.entries({
+    "a unique key": { uniqueKey: "k" },
+    "a delay": { delayMs: 1_000 },
+    "a time": { runAtMs: 1 },
+  })) {
+    it(`does not assign a task with ${what} with its insert`, async () => {
+      await knownClass();
+      hot.worker();
+      await hot.submit(1, fields);
+      assert.equal(inserts().at(-1)?.[0]?.assignTo, undefined);
+    });
+  }
+
+  it("does not let a new task overtake one that waits", async () => {
+    await knownClass();
+    const [older] = await hot.submit(1);
+    await settled();
+    const claim = hot.faults.hold("claim");
+    const insert = hot.faults.hold("insertTasks");
+    const submit = hot.submit();
+    await settled();
+    const worker = hot.worker({ slots: 1 });
+    insert();
+    await submit;
+    claim();
+    await settled();
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${older?.id}.1`]);
+  });
+
+  it("does not assign to a paused queue with the insert", async () => {
+    await knownClass();
+    hot.dispatch.pausedQueues.setPaused(["default"]);
+    hot.worker();
+    await hot.submit();
+    assert.equal(inserts().at(-1)?.[0]?.assignTo, undefined);
+    assert.deepEqual(hot.sent, []);
+  });
+
+  it("gives the place back when the session ended before the insert, and another worker gets the task", async () => {
+    await knownClass();
+    const gone = hot.worker();
+    hot.tables.endSession(gone.id);
+    const [row] = await hot.submit();
+    await settled();
+    assert.deepEqual(hot.sent, []);
+    assert.equal(gone.reserved, 0);
+    gone.draining = true;
+    const next = hot.worker();
+    await hot.poll();
+    assert.deepEqual(hot.sent, [`${next.workerId} assign t-${row?.id}.1`]);
+  });
+
+  it("answers the earlier task for a taken key, counts it, and assigns nothing for it", async () => {
+    const [first] = await hot.submit(1, { uniqueKey: "k" });
+    const submitted = hot.dispatch.counters.submitted;
+    const [second] = await hot.submit(1, { uniqueKey: "k" });
+    assert.deepEqual(second, { id: first?.id, duplicate: true, assigned: false });
+    assert.deepEqual([hot.dispatch.counters.duplicates, hot.dispatch.counters.submitted], [1, submitted]);
+    hot.worker({ slots: 5 });
+    await hot.poll();
+    assert.deepEqual(hot.sent, [`w-1 assign t-${first?.id}.1`]);
+  });
+
+  it("schedules what may not start at once for its time", async () => {
+    hot.worker({ slots: 5 });
+    await hot.submit(1, { delayMs: 5_000 });
+    await hot.submit(1, { runAtMs: hot.clock.now() + 7_000 });
+    await hot.submit(1, { runAtMs: 1 });
+    assert.deepEqual(hot.scheduled, [5_000, 7_000, 0]);
+    await settled();
+    assert.equal(hot.sent.length, 0);
+  });
+
+  it("hints other schedulers at what waits, and not at what is assigned", async () => {
+    hot.dispatch.peers.count = 1;
+    await hot.submit();
+    await hot.clock.pass(20);
+    assert.deepEqual(hot.hints, [[1]]);
+    hot.worker({ slots: 5 });
+    await hot.poll();
+    await hot.submit();
+    await hot.clock.pass(20);
+    assert.deepEqual(hot.hints, [[1]]);
+  });
+
+  it("rejects the call whose task is refused, and accepts the others of the batch", async () => {
+    await hot.submit();
+    hot.faults.refuseRows("insertTasks", ({ task }: TaskInsert) =>
+      task.contentType === "bad" ? new UnstorableError("not storable") : undefined,
+    );
+    const [one, bad, other] = await Promise.allSettled([
+      hot.submit(2),
+      hot.submit(1, { contentType: "bad" }),
+      hot.submit(1),
+    ]);
+    assert.deepEqual([one?.status, bad?.status, other?.status], ["fulfilled", "rejected", "fulfilled"]);
+    assert.equal(hot.tables.open.size, 4);
+    assert.deepEqual(hot.batchSizes("insertTasks").slice(1), [4, 2, 1, 1]);
+  });
+
+  it("rejects all calls when the database is away, gives the places back, and does not repeat them", async () => {
+    await knownClass();
+    const worker = hot.worker({ slots: 2 });
+    const before = inserts().length;
+    hot.faults.away = true;
+    const calls = await Promise.allSettled([hot.submit(), hot.submit()]);
+    assert.ok(
+      calls.every((call) => call.status === "rejected" && call.reason instanceof DatabaseUnavailableError),
+    );
+    assert.equal(inserts().length, before + 1);
+    assert.equal(worker.credit, 2);
+    hot.faults.away = false;
+    await hot.clock.pass(60_000);
+    assert.equal(hot.tables.open.size, 0);
+  });
+
+  it("sends what an insert assigned whose answer was lost, once, although the call is rejected", async () => {
+    await knownClass();
+    const worker = hot.worker({ slots: 2 });
+    hot.faults.loseAnswerOnce("insertTasks");
+    await assert.rejects(hot.submit(2), { outcomeUnknown: true });
+    await hot.clock.pass(60_000);
+    const [two, three] = [...hot.tables.open.keys()];
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${two}.1 t-${three}.1`]);
+    assert.equal(worker.credit, 0);
+  });
+
+  it("finds what waits after an insert whose answer was lost", async () => {
+    await knownClass();
+    hot.faults.loseAnswerOnce("insertTasks");
+    await assert.rejects(hot.submit());
+    const worker = hot.worker();
+    await settled();
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${[...hot.tables.open.keys()][0]}.1`]);
+  });
+});
