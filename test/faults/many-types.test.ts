@@ -10,7 +10,7 @@ import { killAll } from "../support/programs/program.ts";
 const TYPES = 60_000;
 
 /** No call holds the scheduler's loop for longer, milliseconds of processor time. */
-const TURN_MS = 100;
+const TURN_MS = 50;
 
 /** The largest message that a client takes by default. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -56,6 +56,7 @@ async function logSummary(
   const sums = { ready: 0, scheduled: 0, active: 0 };
   const byType = new Map<string, number>();
   await classes.load(depths.map(({ classId }) => classId));
+  await slices.next();
   for (const { classId, ready, scheduled, active } of depths) {
     sums.ready += ready;
     sums.scheduled += scheduled;
@@ -64,6 +65,7 @@ async function logSummary(
     if (ready > 0) byType.set(type, (byType.get(type) ?? 0) + ready);
     if (slices.isOver) await slices.next();
   }
+  await slices.next();
   const total: MonitorFacts = {
     ...fleet,
     queue: sums.ready,
