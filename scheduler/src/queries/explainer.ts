@@ -18,7 +18,8 @@ import { type Explanation, plural, type Reason } from "../domain/explain/reason.
 import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
-import { explainWaiting, type HeldBack, readyTime } from "../domain/explain/waiting.ts";
+import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
+import type { HeldBack } from "../domain/explain/waiting-facts.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";

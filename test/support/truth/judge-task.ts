@@ -1,6 +1,6 @@
 import type { Explanation, Reason } from "@muster/protocol";
+import { type Context, factOf, sinceMs } from "./context.ts";
 import type { TaskFact } from "./facts.ts";
-import { type Context, factOf, sinceMs } from "./judge.ts";
 
 /** Codes that a task may have in each state, beside `DATABASE_UNAVAILABLE`. */
 const WAITING = [

@@ -1,6 +1,6 @@
 import type { Explanation } from "@muster/protocol";
+import { type Context, heldBy, sinceMs } from "./context.ts";
 import type { SessionFact } from "./facts.ts";
-import { type Context, heldBy, sinceMs } from "./judge.ts";
 
 const LIVING: ReadonlySet<string> = new Set(["registered", "ready", "draining", "suspect"]);
 

@@ -8,8 +8,9 @@ import {
   ReasonSchema,
   WorkerSchema,
 } from "@muster/protocol";
+import type { Kind, Look, SaidCheck } from "./context.ts";
 import type { Facts, QueueFact, SessionFact, TaskFact } from "./facts.ts";
-import { judge, type Kind, type Look, type SaidCheck } from "./judge.ts";
+import { judge } from "./judge.ts";
 import { readCommands } from "./words.ts";
 
 const NOW = Date.parse("2025-06-01T12:00:00Z");

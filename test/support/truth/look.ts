@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { CheckStatus, type Explanation } from "@muster/protocol";
 import { type Client, MusterError } from "@muster/worker/client";
+import type { Look } from "./context.ts";
 import { type FactReader, processState, type TaskFact } from "./facts.ts";
-import { type Contradiction, judge, type Look } from "./judge.ts";
+import { type Contradiction, judge } from "./judge.ts";
 import { readCommands } from "./words.ts";
 
 /** Subjects of each kind that one look asks for: the open tasks first, then the ones that ended last. */

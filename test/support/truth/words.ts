@@ -3,15 +3,7 @@ import { join } from "node:path";
 import type { Reason } from "@muster/protocol";
 import { SETTINGS } from "../../../scheduler/src/config/settings.ts";
 import { ROOT } from "../repo/checks.ts";
-import { type Context, sinceMs } from "./judge.ts";
-
-/** What remedies may name. */
-export interface Commands {
-  /** `why`, `queue resume`, ... */
-  readonly names: ReadonlySet<string>;
-  /** `--stuck-after`, ... of the CLI and the scheduler. */
-  readonly flags: ReadonlySet<string>;
-}
+import { type Commands, type Context, sinceMs } from "./context.ts";
 
 let commands: Commands | undefined;
 

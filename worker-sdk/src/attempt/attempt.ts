@@ -1,14 +1,13 @@
 import { cutWellFormed } from "@muster/common/text";
-import type { Clock } from "../clock.ts";
 import { TimedOutError } from "../errors.ts";
-import type { Link } from "../link/link.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
-import type { Logger, TaskLog } from "../logging/logger.ts";
+import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
+import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
+import type { Deadline } from "./deadlines.ts";
 import { toCode } from "./failure/classify.ts";
 import { isBytes } from "./json-form.ts";
 import type { PhaseWatchdog } from "./phase-watchdog.ts";
@@ -17,16 +16,6 @@ import { ProgressThrottle } from "./progress.ts";
 
 /** Largest output chunk of one message. */
 const MAX_CHUNK_BYTES = 64 * 1024;
-
-/** What an attempt needs of its worker. */
-export interface AttemptHost {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
-  readonly log: Logger;
-  /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
-  warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
-}
 
 /** Why a handler was asked to stop. */
 export interface StopRequest {

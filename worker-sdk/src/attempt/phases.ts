@@ -1,7 +1,7 @@
 import type { AssignmentMessage, PhaseEnd } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
-import type { AttemptHost } from "./attempt.ts";
+import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { classNameOf, toCode } from "./failure/classify.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AttemptHost } from "./attempt.ts";
+import type { AttemptHost } from "./attempt-host.ts";
 import { ProgressThrottle } from "./progress.ts";
 
 function reporter() {

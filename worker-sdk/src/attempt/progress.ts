@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { cutWellFormed } from "@muster/common/text";
-import type { AttemptHost } from "./attempt.ts";
+import type { AttemptHost } from "./attempt-host.ts";
 import type { ProgressCount } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 

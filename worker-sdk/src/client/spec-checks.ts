@@ -1,6 +1,6 @@
 /** Checks the numbers of a task's options before they are encoded, where a bad one would fail without its name. */
 import { OptionsError } from "../options/options-error.ts";
-import type { SubmitSpec } from "./task-spec.ts";
+import type { SubmitSpec } from "./submit-spec.ts";
 
 /** Longest delay or limit that a scheduler takes, in seconds: 366 days. */
 const MAX_S = 31_622_400;

@@ -1,4 +1,4 @@
-import type { AttemptHost } from "../attempt/attempt.ts";
+import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { Runner } from "../attempt/runner.ts";

@@ -1,5 +1,5 @@
 import { plural, type Reason, span } from "./reason.ts";
-import type { WaitingFacts } from "./waiting.ts";
+import type { WaitingFacts } from "./waiting-facts.ts";
 
 /** `ACCEPT_TIMED_OUT`: its last assignment was not accepted in time; undefined when that was not how it came back. */
 export function acceptTimedOut({ task, lastAttempt, now }: WaitingFacts): Reason | undefined {

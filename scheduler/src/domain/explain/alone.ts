@@ -1,6 +1,6 @@
 import type { FleetMember } from "./fleet.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
-import type { WaitingFacts } from "./waiting.ts";
+import type { WaitingFacts } from "./waiting-facts.ts";
 
 /** `RUNS_ALONE`: a task that may have ended processes has one for itself, and that keeps it, or others, waiting. */
 export function runsAlone(

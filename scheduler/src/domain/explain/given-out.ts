@@ -1,8 +1,8 @@
 import { formatAttemptId } from "../ids.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
+import type { ActiveFacts, Holder } from "./active-facts.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
-import type { ActiveFacts, Holder } from "./task.ts";
 
 /** `AWAITING_ACCEPT`: assigned and not answered, with the time left until it is requeued. */
 export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFacts, worker: string): Reason {

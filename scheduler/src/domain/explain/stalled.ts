@@ -2,8 +2,8 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
 import { type Stuck, stuckOf } from "../tasks/watchdog.ts";
 import { type BeatVerdict, LOOP_BLOCKED_MS, type RunningRecord } from "../workers/worker.ts";
+import type { ActiveFacts } from "./active-facts.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
-import type { ActiveFacts } from "./task.ts";
 
 const PHASE_EVENT = /^task\.(.+)\.(started|completed|failed|stuck|recovered)$/;
 

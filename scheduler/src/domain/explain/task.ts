@@ -2,40 +2,14 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { remedyFor } from "../remedy.ts";
 import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
-import type { TimelineEvent } from "../tasks/timeline.ts";
-import type { WatchSettings } from "../tasks/watchdog.ts";
-import { LOOP_BLOCKED_MS, type SeenAttempt, type WorkerRecord, type WorkerState } from "../workers/worker.ts";
+import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
+import type { ActiveFacts } from "./active-facts.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
 import type { WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 import { timingOut } from "./timing-out.ts";
-
-/** The holder of an attempt, when it is known. */
-export interface Holder {
-  readonly record: WorkerRecord;
-  readonly state: WorkerState;
-  /** Until it is given up, milliseconds, while it does not answer. */
-  readonly graceLeftMs?: number | undefined;
-  /** What it holds, as its scheduler sees it. */
-  readonly held?: readonly SeenAttempt[];
-}
-
-/** What the explanation of an assigned task rests on. */
-export interface ActiveFacts {
-  readonly task: TaskRecord;
-  readonly holder: Holder | undefined;
-  /** The latest recorded events of the task, oldest first. */
-  readonly events: readonly TimelineEvent[];
-  readonly watch: WatchSettings;
-  /** Waiting tasks that only a slot of its worker's kind lets start, while none is free; the largest class first. */
-  readonly behind?: readonly WaitingClass[];
-  /** An assignment that is not answered within this is taken back. */
-  readonly acceptDeadlineMs: number;
-  /** The database's clock. */
-  readonly now: Date;
-}
 
 /** Why an assigned task does not move. */
 export function explainActive(facts: ActiveFacts): Reason[] {

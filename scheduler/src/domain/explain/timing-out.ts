@@ -1,9 +1,9 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { passedTimeout } from "../tasks/hard-timeout.ts";
 import type { RunningRecord } from "../workers/worker.ts";
+import type { ActiveFacts } from "./active-facts.ts";
 import { processOf } from "./given-out.ts";
 import { type Reason, span } from "./reason.ts";
-import type { ActiveFacts } from "./task.ts";
 
 /** `TIMING_OUT`: a hard timeout is over, and the handler has not returned. */
 export function timingOut(

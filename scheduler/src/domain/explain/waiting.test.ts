@@ -6,7 +6,8 @@ import type { DispatchFacts } from "./delayed.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { Reason } from "./reason.ts";
-import { explainWaiting, type WaitingFacts } from "./waiting.ts";
+import { explainWaiting } from "./waiting.ts";
+import type { WaitingFacts } from "./waiting-facts.ts";
 
 const DISPATCH: DispatchFacts = {
   ranAgeMs: 10,

@@ -1,4 +1,4 @@
-import type { FatalRecord, StartupPhaseRecord } from "./worker.ts";
+import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
 /** What a supervisor says of a start. */
 export interface LaunchFacts {

@@ -1,6 +1,9 @@
 import type { AttemptKey } from "../ids.ts";
 import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
+import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
+
+export type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
 /** A worker as kept in the store; live facts come from the scheduler that holds its stream. */
 export interface WorkerRecord {
@@ -61,16 +64,6 @@ export interface HostRecord {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly runtime: string;
-}
-
-/** A phase of a worker's startup. */
-export interface StartupPhaseRecord {
-  readonly phase: string;
-  readonly outcome: string;
-  /** Since the process started, milliseconds. */
-  readonly elapsedMs: number;
-  readonly detail: string;
-  readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** What the scheduler that holds the worker's stream makes of its attempts. */
@@ -182,17 +175,6 @@ const PREPARE_RESOURCE = "prepare_resource";
 
 /** A main loop that has not turned for this long is called blocked: 100 times the delay of a busy one. */
 export const LOOP_BLOCKED_MS = 1_000;
-
-/** A worker process's fatal report. */
-export interface FatalRecord {
-  readonly phase: string;
-  readonly exceptionClass: string;
-  readonly exceptionMessage: string;
-  readonly traceback: string;
-  readonly exitCode: number;
-  /** Attempt whose handler raised it; undefined when the worker could not tell. */
-  readonly attemptId?: string;
-}
 
 /** States of a worker; derived, never self-reported. */
 export type WorkerState =

@@ -1,0 +1,16 @@
+/** The parts of a worker that an attempt uses. */
+import type { Clock } from "../clock.ts";
+import type { Link } from "../link/link.ts";
+import type { AssignmentMessage } from "../link/messages.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { Deadlines } from "./deadlines.ts";
+
+/** What an attempt needs of its worker. */
+export interface AttemptHost {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
+  readonly log: Logger;
+  /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
+  warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
+}

@@ -1,0 +1,89 @@
+/** What a producer gives with a task. */
+
+/**
+ * When a failed attempt is followed by another.
+ *
+ * @example
+ * ```ts
+ * await client.submit("ocr.page", page, { retry: { maxRetries: 5, exponential: { initialS: 1, jitter: 0.2 } } });
+ * ```
+ */
+export interface RetryOptions {
+  /** Attempts after the first one, 0 to 1000. @default 3 */
+  readonly maxRetries?: number;
+  /**
+   * Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default the scheduler's
+   */
+  readonly delaysS?: readonly number[];
+  /** A delay that grows with every retry. Excludes `delaysS`. @default the scheduler's */
+  readonly exponential?: {
+    /** First delay in seconds, more than 0. */
+    readonly initialS: number;
+    /** Factor from one delay to the next, 1 to 100. @default 2 */
+    readonly factor?: number;
+    /** Longest delay in seconds. @default 3600 */
+    readonly maxS?: number;
+    /** Share of the delay that is random, 0 to 1. @default 0 */
+    readonly jitter?: number;
+  };
+  /** Retries after the worker ran out of memory, 0 to 1000. @default 1 */
+  readonly maxOutOfMemory?: number;
+}
+
+/**
+ * Options of a submit.
+ *
+ * @example
+ * ```ts
+ * await client.submit("ocr.page", page, { queue: "nightly", priority: 10, timeouts: { runS: 600 } });
+ * ```
+ */
+export interface SubmitOptions {
+  /** Queue of the task. @default `default` */
+  readonly queue?: string;
+  /** Priority, an integer from -1000 to 1000; higher runs first. @default 0 */
+  readonly priority?: number;
+  /** Earliest start, in seconds after the submit, up to 366 days. Excludes `runTime`. @default 0 */
+  readonly delayS?: number;
+  /** Earliest start, by the clock of the scheduler. Excludes `delayS`. @default now */
+  readonly runTime?: Date;
+  /** Key of which a queue has one task at most; a later submit returns a handle of that task. @default none */
+  readonly uniqueKey?: string;
+  /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
+  readonly contentType?: string;
+  /** Headers, passed to the worker unchanged. @default none */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Labels and resources that a worker must have to run the task. @default none */
+  readonly requires?: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly resources?: readonly string[];
+  };
+  /** Retry policy. @default 3 retries with the scheduler's delays */
+  readonly retry?: RetryOptions;
+  /** Hard timeouts in seconds, more than 0 and up to 366 days. @default none */
+  readonly timeouts?: {
+    /** Longest wait for a worker; then the task fails. */
+    readonly queueWaitS?: number;
+    /** Longest run of an attempt; then it is aborted and fails. */
+    readonly runS?: number;
+    /** Longest phase of an attempt, by the name of the phase. */
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
+  /**
+   * Thresholds of the soft watchdogs in seconds, which warn and end nothing; 0 means never. @default the scheduler's
+   */
+  readonly watchdogs?: {
+    /** Longest time without a phase, progress or output. */
+    readonly runS?: number;
+    /** Longest phase, by the name of the phase. */
+    readonly phasesS?: Readonly<Record<string, number>>;
+  };
+}
+
+/** One task of `Client.submitMany`. */
+export interface SubmitSpec extends SubmitOptions {
+  /** Task type. */
+  readonly type: string;
+  /** Input: bytes are sent as they are, anything else as JSON; `undefined` becomes `null`. */
+  readonly payload?: unknown;
+}
