@@ -189,15 +189,43 @@ export type WorkerState =
   /** Rejected at registration; it has no session and no record. */
   | "refused";
 
+/** Facts that decide the state of a living session. */
+export interface LivingFacts {
+  readonly disconnected: boolean;
+  readonly leaseOver: boolean;
+  readonly draining: boolean;
+  readonly ready: boolean;
+}
+
+/** States of a living session, each with the facts of which one suffices; the first that applies is the state. */
+export const LIVING_STATES = [
+  { state: "suspect", facts: ["disconnected", "leaseOver"] },
+  { state: "draining", facts: ["draining"] },
+  { state: "ready", facts: ["ready"] },
+] as const satisfies readonly { state: WorkerState; facts: readonly (keyof LivingFacts)[] }[];
+
+/** State of a living session to which no fact applies. */
+export const OTHER_LIVING_STATE = "registered" satisfies WorkerState;
+
+/** State of an ended session. */
+export function endedState(goneReason: string | undefined): WorkerState {
+  return goneReason === "lost" ? "lost" : "gone";
+}
+
 /**
  * Derives the state from what was received and when.
  *
  * @param now The database's clock, like the record's times.
  */
 export function workerState(record: WorkerRecord, now: Date): WorkerState {
-  if (record.goneTime) return record.goneReason === "lost" ? "lost" : "gone";
+  if (record.goneTime) return endedState(record.goneReason);
   if (!hasRegistered(record)) return isConnecting(record.launch?.phases ?? []) ? "connecting" : "launching";
-  if (record.disconnected || (record.leaseUntil && record.leaseUntil < now)) return "suspect";
-  if (record.draining) return "draining";
-  return record.ready ? "ready" : "registered";
+  const facts: LivingFacts = {
+    disconnected: record.disconnected,
+    leaseOver: record.leaseUntil !== undefined && record.leaseUntil < now,
+    draining: record.draining,
+    ready: record.ready,
+  };
+  const first = LIVING_STATES.find((each) => each.facts.some((fact) => facts[fact]));
+  return first?.state ?? OTHER_LIVING_STATE;
 }

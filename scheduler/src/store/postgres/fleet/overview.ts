@@ -1,14 +1,28 @@
 /** Reads the fleet for `muster top`: groups of workers, workers, running tasks, failures. */
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../../../domain/reports.ts";
 import type { Progress } from "../../../domain/tasks/task.ts";
-import type { WorkerState } from "../../../domain/workers/worker.ts";
+import {
+  endedState,
+  LIVING_STATES,
+  type LivingFacts,
+  OTHER_LIVING_STATE,
+  type WorkerState,
+} from "../../../domain/workers/worker.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 
-// The same cases as `workerState` in domain/workers/worker.ts.
-const WORKER_STATE = `case when l.disconnected or l.lease_until < now() then 'suspect' when s.draining then 'draining'
-    when s.ready then 'ready' else 'registered' end`;
+/** The facts of which `workerState` derives the state, of a session `s` with its lease `l`. */
+const FACTS: Readonly<Record<keyof LivingFacts, string>> = {
+  disconnected: "l.disconnected",
+  leaseOver: "l.lease_until < now()",
+  draining: "s.draining",
+  ready: "s.ready",
+};
+const CASES = LIVING_STATES.map(
+  ({ state, facts }) => `when ${facts.map((fact) => FACTS[fact]).join(" or ")} then '${state}'`,
+);
+const WORKER_STATE = `case ${CASES.join(" ")} else '${OTHER_LIVING_STATE}' end`;
 const SLOTS = "coalesce(nullif((l.heartbeat ->> 'slots')::int, 0), (s.hello ->> 'slots')::int)";
 const HELD_COUNT = "coalesce(h.count, 0)";
 // Heartbeats are seconds old, so attempts in flight are counted in the table of tasks.
@@ -43,7 +57,7 @@ const WORKERS: Statement = {
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
      where s.gone_time is null),
   ended as (
-    select s.worker_id, case when s.gone_reason = 'lost' then 'lost' else 'gone' end as state, s.gone_reason,
+    select s.worker_id, null as state, s.gone_reason,
            coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
            '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as slots, s.hello ->> 'pool' as pool,
            extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms
@@ -53,7 +67,7 @@ const WORKERS: Statement = {
        and not exists (select from worker_session n where n.worker_id = s.worker_id and n.id > s.id)
      order by s.gone_time desc limit $1)
   select * from (select * from living union all select * from ended) w
-   order by case when state = 'suspect' then 0 when state in ('lost', 'gone') then 1 when loop_age_ms >= 1000 then 2
+   order by case when state = 'suspect' then 0 when state is null then 1 when loop_age_ms >= 1000 then 2
                  when pause_reason <> '' then 3 when state = 'draining' then 4 when state = 'registered' then 5 else 6 end,
             active desc, worker_id
    limit $1`,
@@ -104,7 +118,8 @@ interface GroupColumns extends Omit<WorkerGroup, "types"> {
 
 interface WorkerColumns {
   worker_id: string;
-  state: WorkerState;
+  /** Null for an ended session. */
+  state: WorkerState | null;
   gone_reason: string;
   fatal: string;
   pause_reason: string;
@@ -168,7 +183,7 @@ export async function fleetReport(db: Database, limit: number): Promise<FleetRep
 function toWorkerLine(row: WorkerColumns): WorkerLine {
   return {
     workerId: row.worker_id,
-    state: row.state,
+    state: row.state ?? endedState(row.gone_reason),
     goneReason: row.gone_reason,
     fatal: row.fatal,
     pauseReason: row.pause_reason,
