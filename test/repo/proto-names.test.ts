@@ -4,9 +4,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { DescEnum, DescField, DescFile, DescMessage, DescMethod } from "@bufbuild/protobuf";
+import { FAILURE_CODE, NAME, WORKER_ID } from "@muster/common/name-forms";
 import * as protocol from "@muster/protocol";
-import { FAILURE_CODE } from "../../scheduler/src/domain/tasks/failure.ts";
-import { NAME, WORKER_ID } from "../../scheduler/src/rpc/convert/values/names.ts";
 import { ROOT } from "../support/repo/checks.ts";
 import { type Case, RESERVED_WORDS, type ReservedWords } from "./reserved-words.ts";
 
@@ -127,7 +126,7 @@ function inCase(snake: string, wanted: Case): string {
 }
 
 describe("forms of names in the protos' comments", () => {
-  it("are those that the scheduler checks: failure code, task type, worker id, launch id", async () => {
+  it("are those that the code checks: failure code, task type, worker id, launch id", async () => {
     const protos = await Promise.all(
       ["failure", "task", "worker_service"].map((name) =>
         readFile(join(ROOT, "proto", "muster", "v1", `${name}.proto`), "utf8"),

@@ -1,3 +1,4 @@
+import { PHASE_NAME } from "@muster/common/name-forms";
 import type { AssignmentMessage, PhaseEnd } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
@@ -5,8 +6,6 @@ import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions } from "./context.ts";
 import type { Deadline } from "./deadlines.ts";
 import { classNameOf, toCode } from "./failure/classify.ts";
-
-const PHASE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** Phases of one attempt that are timed; a handler that opens more keeps its events but not its timings. */
 const MAX_TIMINGS = 1000;

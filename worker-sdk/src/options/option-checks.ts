@@ -1,8 +1,6 @@
+import { NAME } from "@muster/common/name-forms";
 import type { Environment } from "./connection-options.ts";
 import { OptionsError } from "./options-error.ts";
-
-/** Allowed task types and queue names. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 
 /** Reads a number from the option, else the variable, else the default; a fault is added to `faults`. */
 export function numberSetting(

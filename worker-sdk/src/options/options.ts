@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { WORKER_ID } from "@muster/common/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
@@ -60,8 +61,6 @@ export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
   ["model_load", 60],
   ["inference", 60],
 ]);
-
-const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 
 /** Checks every option. @throws OptionsError with every fault at once. */
 export function compileOptions<Inputs>(

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { WORKER_ID } from "@muster/common/name-forms";
 import { Client } from "@muster/worker/client";
 import type { Command } from "commander";
 import { Option } from "commander";
@@ -40,8 +41,6 @@ const AFTER_DRAIN_MS = 10_000;
 
 /** Container runtimes wait 10 s by default between SIGTERM and SIGKILL. */
 const REPORT_TIMEOUT_MS = 8_000;
-
-const WORKER_ID = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 
 /** `muster run -- COMMAND`: starts a worker process and reports how it starts and ends. */
 export function addRun(program: Command, io: Io, setExitCode: (code: number) => void): void {

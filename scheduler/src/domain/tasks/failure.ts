@@ -25,6 +25,3 @@ export const MAX_FAILURE_MESSAGE = 4096;
 
 /** Longest `Failure.traceback` kept, in characters. */
 export const MAX_FAILURE_TRACEBACK = 65_536;
-
-/** Form of a failure code. */
-export const FAILURE_CODE = /^[A-Z][A-Z0-9_]{0,63}$/;

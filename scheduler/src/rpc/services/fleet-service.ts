@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import type { EventSchema, FleetService, QueueSchema, WatchEventsResponseSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
@@ -33,7 +34,6 @@ import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromOverview } from "../convert/fleet/overview.ts";
 import { fromQueue } from "../convert/fleet/queue.ts";
 import { fitPage } from "../convert/values/message-size.ts";
-import { NAME, NAME_RULE } from "../convert/values/names.ts";
 import { storable } from "../convert/values/text.ts";
 import { durationFault, MAX_MS, timestampFromDate, toMs } from "../convert/values/time.ts";
 import { fittedWorker } from "../convert/workers/fitted-worker.ts";

@@ -1,4 +1,5 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { WORKER_ID } from "@muster/common/name-forms";
 import { type Hello, PROTOCOL_VERSION, type SchedulerMessage, type WorkerMessage } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { RejectedWorkers } from "../../dispatch/launches/rejected-workers.ts";
@@ -9,7 +10,6 @@ import {
   type RejectedClaims,
   rejectionCode,
 } from "../../domain/workers/rejected-worker.ts";
-import { WORKER_ID } from "../convert/values/names.ts";
 import { storable } from "../convert/values/text.ts";
 import { Malformed } from "../server/bridge.ts";
 import { toGrpcError } from "../server/errors.ts";

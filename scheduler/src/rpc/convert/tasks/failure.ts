@@ -1,10 +1,10 @@
+import { FAILURE_CODE } from "@muster/common/name-forms";
 // A failure in protobuf, and back.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { FailureClass, type Failure as FailureMessage, type FailureSchema } from "@muster/protocol";
 import {
   type FailureClass as DomainFailureClass,
-  FAILURE_CODE,
   type Failure,
   MAX_FAILURE_MESSAGE,
   MAX_FAILURE_TRACEBACK,

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { FAILURE_CODE } from "@muster/common/name-forms";
 import { FailureSchema, TaskResultSchema } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
-import { FAILURE_CODE, type FailureClass } from "../../../domain/tasks/failure.ts";
+import type { FailureClass } from "../../../domain/tasks/failure.ts";
 import { toAttemptKey } from "./attempt-report.ts";
 import { fromFailure, toFailure } from "./failure.ts";
 import { toResult } from "./result.ts";

@@ -1,11 +1,11 @@
 // A task that a producer submits, checked.
 
+import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import type { TaskSpec } from "@muster/protocol";
 import type { SizeLimits } from "../../../dispatch/limits.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
 import type { NewTask } from "../../../domain/tasks/task.ts";
-import { NAME, NAME_RULE } from "../values/names.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { NAME, WORKER_ID } from "@muster/common/name-forms";
 import { HeartbeatSchema } from "@muster/protocol";
 import fc from "fast-check";
-import { NAME, WORKER_ID } from "./names.ts";
 import { toCount } from "./numbers.ts";
 import { storable } from "./text.ts";
 import { toMs } from "./time.ts";

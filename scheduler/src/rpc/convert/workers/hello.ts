@@ -1,5 +1,6 @@
 // A worker's registration from its Hello, checked.
 
+import { NAME, WORKER_ID, WORKER_ID_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import { type Hello, PROTOCOL_VERSION } from "@muster/protocol";
 import type { Registration } from "../../../dispatch/sessions/registration.ts";
@@ -7,7 +8,6 @@ import { Refusal, type Violation } from "../../../domain/errors.ts";
 import { parseAttemptId } from "../../../domain/ids.ts";
 import { invalidHello } from "../../../domain/refusals.ts";
 import { mostBytes } from "../values/message-size.ts";
-import { NAME, WORKER_ID, WORKER_ID_RULE } from "../values/names.ts";
 import { toCount } from "../values/numbers.ts";
 import { storable } from "../values/text.ts";
 import { MAX_ATTRIBUTES, MAX_NAME, MAX_PHASES, MAX_RESOURCES, MAX_SLOTS, MAX_TEXT } from "./limits.ts";

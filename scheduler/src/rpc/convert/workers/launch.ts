@@ -2,6 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import { NAME, NAME_RULE, WORKER_ID, WORKER_ID_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import type {
   LaunchExitSchema,
@@ -20,7 +21,6 @@ import {
 } from "../../../domain/workers/launch.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import type { LaunchReport } from "../../../store/store.ts";
-import { NAME, NAME_RULE, WORKER_ID, WORKER_ID_RULE } from "../values/names.ts";
 import { storable, storableEnd } from "../values/text.ts";
 import { durationFault, durationFromMs, MAX_MS, timestampFromDate, toMs } from "../values/time.ts";
 import { MAX_PHASES, MAX_TEXT } from "./limits.ts";
