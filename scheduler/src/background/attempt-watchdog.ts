@@ -1,7 +1,8 @@
-import { isUnlisted, stuckAttempt, watchOf } from "../dispatch/attempts/attempt-watch.ts";
+import type { Attempt } from "../dispatch/attempts/attempt.ts";
+import { isUnlisted, stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { ACCEPT_STALL_MS, type LeaseSettings } from "../dispatch/limits.ts";
-import type { Attempt, Session } from "../dispatch/sessions/session.ts";
+import type { Session } from "../dispatch/sessions/session.ts";
 import { formatAttemptId, formatTaskId } from "../domain/ids.ts";
 import { forgottenByWorker } from "../domain/tasks/outcome.ts";
 import { Repeats, type WatchSettings } from "../domain/tasks/watchdog.ts";
@@ -31,7 +32,7 @@ export class AttemptWatchdog {
       if (!session.link) continue;
       this.#checkLoop(session, now);
       for (const attempt of session.attempts.values()) {
-        if (attempt.committing || attempt.acceptedAt === undefined) continue;
+        if (!attempt.isOpen || attempt.acceptedAt === undefined) continue;
         this.#checkListed(session, attempt, now);
         this.#checkStarted(session, attempt, now);
         this.#checkStuck(session, attempt, now);
@@ -66,7 +67,7 @@ export class AttemptWatchdog {
 
   #checkListed(session: Session, attempt: Attempt, now: number): void {
     const { log, leases } = this.#parts;
-    const watch = watchOf(attempt);
+    const watch = attempt.ensureWatch();
     if (!session.listsAttempts) {
       // A worker that never lists anything may be a simple one: log it once.
       if (watch.unlistedBeats < 3 || this.#listsNothing.has(session)) return;
@@ -115,7 +116,7 @@ export class AttemptWatchdog {
     if (startedAt !== undefined || settings.unstartedAfterMs <= 0) return;
     const waitedMs = now - acceptedAt;
     if (waitedMs < settings.unstartedAfterMs) return;
-    const watch = watchOf(attempt);
+    const watch = attempt.ensureWatch();
     watch.unstarted ??= new Repeats(now, settings.unstartedAfterMs);
     if (!watch.unstarted.due(now)) return;
     const started = [...session.attempts.values()].filter((other) => other.startedAt !== undefined).length;
@@ -136,13 +137,13 @@ export class AttemptWatchdog {
     const stuck = verdict?.by === "scheduler" && !isWatchedByWorker(attempt) ? verdict : undefined;
     const known = attempt.watch?.stuck;
     if (known && known.phase !== stuck?.phase) {
-      watchOf(attempt).stuck = undefined;
+      attempt.ensureWatch().stuck = undefined;
       const name = `task.${known.phase || "run"}.recovered` as const;
       this.#taskEvent(session, attempt, name, { reported_by: "scheduler" });
       log.info(name, { ...this.#who(session, attempt), reported_by: "scheduler" });
     }
     if (!stuck) return;
-    const watch = watchOf(attempt);
+    const watch = attempt.ensureWatch();
     watch.stuck ??= { phase: stuck.phase, repeats: new Repeats(now, stuck.warnAfterMs) };
     if (!watch.stuck.repeats.due(now)) return;
     const facts = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Attempt } from "../dispatch/sessions/session.ts";
+import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";

@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
-import { watchOf } from "../dispatch/attempts/attempt-watch.ts";
+import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { ACCEPT_STALL_MS, CANCEL_GRACE_MS, type LeaseSettings } from "../dispatch/limits.ts";
-import type { Attempt, Session } from "../dispatch/sessions/session.ts";
+import type { Session } from "../dispatch/sessions/session.ts";
 import { type AttemptKey, formatAttemptId } from "../domain/ids.ts";
 import { type HardTimeout, passedTimeout, timeoutInWords } from "../domain/tasks/hard-timeout.ts";
 import { Repeats } from "../domain/tasks/watchdog.ts";
@@ -31,7 +31,7 @@ export class Deadlines {
     for (const session of this.#parts.registry.all()) {
       if (!session.link) continue;
       for (const attempt of session.attempts.values()) {
-        if (attempt.committing) continue;
+        if (!attempt.isOpen) continue;
         if (attempt.acceptedAt === undefined) this.#checkAccept(session, attempt, now);
         else this.#checkRun(session, attempt, now);
       }
@@ -60,7 +60,7 @@ export class Deadlines {
     if (!attempt.options?.timeouts) return;
     const passed = passedTimeout(
       {
-        runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+        runAgeMs: now - attempt.runsSince,
         phase: attempt.phase,
         phaseAgeMs: now - attempt.phaseAt,
       },
@@ -69,7 +69,7 @@ export class Deadlines {
     if (!passed) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     if (!attempt.timedOut) {
-      attempt.timedOut = passed;
+      attempt.timeOut(passed);
       session.link?.cancel(key, `${timeoutInWords(passed)} is over`, CANCEL_GRACE_MS, true);
     }
     this.#reportOutlived(session, attempt, key, passed, now);
@@ -83,7 +83,7 @@ export class Deadlines {
     now: number,
   ): void {
     const { eventWriter, log, traces } = this.#parts;
-    const watch = watchOf(attempt);
+    const watch = attempt.ensureWatch();
     const { least, most } = OUTLIVED_EVERY_MS;
     watch.outlived ??= new Repeats(now, Math.min(most, Math.max(least, limitMs)));
     if (!watch.outlived.due(now)) return;

@@ -1,56 +1,14 @@
 import { formatAttemptId, parseAttemptId } from "../../domain/ids.ts";
-import type { Repeats, Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../../domain/tasks/watchdog.ts";
+import type { Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../../domain/tasks/watchdog.ts";
 import { stuckOf } from "../../domain/tasks/watchdog.ts";
-import type { BeatVerdict, HeartbeatRecord, RunningRecord } from "../../domain/workers/worker.ts";
+import type { BeatVerdict, HeartbeatRecord } from "../../domain/workers/worker.ts";
 import type { LeaseSettings } from "../limits.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Attempt } from "./attempt.ts";
+import type { AttemptWatch } from "./watch-record.ts";
 
 /** Consecutive heartbeats that must omit an attempt before it counts as missing. */
 export const UNLISTED_BEATS = 3;
-
-/** What is known of an attempt's movement. Times are monotonic milliseconds of this scheduler. */
-export interface AttemptWatch {
-  /** Last progress or output. */
-  progressAt: number | undefined;
-  /** Its entry in the last heartbeat. */
-  listed: RunningRecord | undefined;
-  listedAt: number;
-  /** Phases whose `stuck` event came and whose end or recovery did not, in the order of the events. */
-  readonly reported: Map<string, ReportedStuck>;
-  /** Consecutive heartbeats that did not list it, and when the first of them arrived. */
-  unlistedBeats: number;
-  unlistedSince: number | undefined;
-  /** What this scheduler has reported of it by itself. */
-  stuck: { readonly phase: string; readonly repeats: Repeats } | undefined;
-  unstarted: Repeats | undefined;
-  unlisted: Repeats | undefined;
-  /** Its handler has not returned although a hard timeout is over. */
-  outlived: Repeats | undefined;
-}
-
-/** A `stuck` event of a worker. */
-export interface ReportedStuck {
-  readonly elapsedMs: number;
-  readonly warnAfterMs: number;
-  readonly at: number;
-}
-
-/** The attempt's watch, made at first use: most attempts end before anybody looks. */
-export function watchOf(attempt: Attempt): AttemptWatch {
-  attempt.watch ??= {
-    progressAt: undefined,
-    listed: undefined,
-    listedAt: 0,
-    reported: new Map(),
-    unlistedBeats: 0,
-    unlistedSince: undefined,
-    stuck: undefined,
-    unstarted: undefined,
-    unlisted: undefined,
-    outlived: undefined,
-  };
-  return attempt.watch;
-}
 
 /** A worker's event of a phase: `stuck` stands until the phase recovers or ends. */
 export function notePhaseEvent(
@@ -63,7 +21,7 @@ export function notePhaseEvent(
   if (change === "stuck") {
     const elapsedMs = Number(attributes.elapsed_ms);
     const warnAfterMs = Number(attributes.warn_after_s) * 1_000;
-    watchOf(attempt).reported.set(phase, {
+    attempt.ensureWatch().reported.set(phase, {
       elapsedMs: Number.isFinite(elapsedMs) ? elapsedMs : now - attempt.phaseAt,
       warnAfterMs: Number.isFinite(warnAfterMs) ? warnAfterMs : 0,
       at: now,
@@ -79,8 +37,8 @@ export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): 
   const listed = new Map(beat.running.map((running) => [running.attemptId, running]));
   for (const attempt of session.attempts.values()) {
     // What it has not accepted yet, or has given a result for, it need not list.
-    if (attempt.acceptedAt === undefined || attempt.committing) continue;
-    const watch = watchOf(attempt);
+    if (attempt.acceptedAt === undefined || !attempt.isOpen) continue;
+    const watch = attempt.ensureWatch();
     const entry = listed.get(formatAttemptId(attempt));
     if (entry) {
       watch.listed = entry;
@@ -115,7 +73,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
   const listedProgress = listed?.progressAgeMs === undefined ? undefined : listed.progressAgeMs + sinceListed;
   const progress = watch?.progressAt === undefined ? undefined : now - watch.progressAt;
   return {
-    runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+    runAgeMs: now - attempt.runsSince,
     phase: attempt.phase ?? listedPhase,
     phaseAgeMs: listedPhase === undefined ? now - attempt.phaseAt : (listed?.phaseAgeMs ?? 0) + sinceListed,
     progressAgeMs: least(listedProgress, progress),
@@ -126,7 +84,7 @@ export function signsOf(attempt: Attempt, now: number): Signs {
 
 /** Whether an attempt that its worker runs is stuck. */
 export function stuckAttempt(attempt: Attempt, settings: WatchSettings, now: number): Stuck | undefined {
-  if (attempt.acceptedAt === undefined || attempt.committing) return undefined;
+  if (attempt.acceptedAt === undefined || !attempt.isOpen) return undefined;
   if (attempt.watch?.listed?.resultPending) return undefined;
   return stuckOf(signsOf(attempt, now), attempt.options?.watchdogs, settings);
 }
@@ -153,8 +111,8 @@ export function verdictOf(
 }
 
 /** True when the worker lists what it runs, and has omitted the attempt from several heartbeats. */
-export function isUnlisted(session: Session, { watch, committing, acceptedAt }: Attempt): boolean {
-  if (!session.listsAttempts || committing || acceptedAt === undefined) return false;
+export function isUnlisted(session: Session, { watch, isOpen, acceptedAt }: Attempt): boolean {
+  if (!session.listsAttempts || !isOpen || acceptedAt === undefined) return false;
   return watch !== undefined && watch.unlistedBeats >= UNLISTED_BEATS;
 }
 

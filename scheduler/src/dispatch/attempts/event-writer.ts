@@ -5,7 +5,8 @@ import type { AttemptStore, AttemptTouch, EventStore, NewEvent, OutputChunk } fr
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Attempt } from "./attempt.ts";
 import { sift } from "./sift.ts";
 
 /** Longest delay before events of running attempts are written; a task that ends sooner needs no write of its own. */
@@ -224,32 +225,17 @@ export class EventWriter {
     for (const [attempt, session] of this.#dirty) {
       this.#dirty.delete(attempt);
       // Its end carries the same facts.
-      if (attempt.committing) continue;
-      const { accept, phase, progress } = attempt.unwritten;
-      attempt.unwritten = { accept: false, phase: false, progress: false };
-      taken.push({
-        attempt,
-        session,
-        touch: {
-          key: { taskId: attempt.taskId, epoch: attempt.epoch },
-          acceptAgeMs: accept ? age(now, attempt.acceptedAt) : undefined,
-          startAgeMs: accept ? age(now, attempt.startedAt) : undefined,
-          phase: phase ? (attempt.phase ?? "") : undefined,
-          phaseAgeMs: phase ? now - attempt.phaseAt : undefined,
-          progress: progress ? attempt.progress : undefined,
-        },
-      });
+      if (!attempt.isOpen) continue;
+      taken.push({ attempt, session, touch: attempt.takeTouch(now) });
       if (taken.length >= MAX_BATCH) break;
     }
     return taken;
   }
 
   #putBack(attempt: Attempt, session: Session, touch: AttemptTouch): void {
-    attempt.unwritten = {
-      accept: attempt.unwritten.accept || touch.acceptAgeMs !== undefined,
-      phase: attempt.unwritten.phase || touch.phase !== undefined,
-      progress: attempt.unwritten.progress || touch.progress !== undefined,
-    };
+    // Its end carries the same facts.
+    if (!attempt.isOpen) return;
+    attempt.putBack(touch);
     this.#dirty.set(attempt, session);
   }
 }
@@ -265,8 +251,4 @@ interface Written<T> {
 
 function bytesOf(chunks: readonly OutputChunk[]): number {
   return chunks.reduce((sum, { data }) => sum + data.byteLength, 0);
-}
-
-function age(now: number, at: number | undefined): number | undefined {
-  return at === undefined ? undefined : now - at;
 }

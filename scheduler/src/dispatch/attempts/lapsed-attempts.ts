@@ -6,7 +6,8 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Registry } from "../sessions/registry.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Attempt } from "./attempt.ts";
 
 /** Attempts kept; the oldest are revoked beyond it. */
 const MAX_LAPSED = 10_000;
@@ -69,7 +70,7 @@ export class LapsedAttempts {
     log.info("task.accepted_late", { ...fields, late_ms: Math.round(now - attempt.sentAt) });
     // The end of a session that was dropped meanwhile has taken its attempts with it.
     if (registry.byId(session.id)) admission.hold(attempt, classes.get(attempt.classId)?.taskClass);
-    session.hold({ ...attempt, acceptedAt: now, committing: false, reported: false }, false);
+    session.hold(attempt.retaken(now), false);
     session.endStall();
   }
 

@@ -13,11 +13,11 @@ import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { ResultAck } from "../sessions/link.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { EventWriter } from "./event-writer.ts";
 import { HeldResults } from "./held-results.ts";
-import { lastProgress } from "./progress.ts";
 
 /** Most results in one statement; the figures are beside the largest claim. */
 const MAX_BATCH = 1_000;
@@ -116,9 +116,9 @@ export class ResultCommitter {
       if (attempt?.epoch !== key.epoch) {
         const before = session.committed.size > 0 && session.committed.delete(formatAttemptId(key));
         (before ? again : stale).push(key);
-      } else if (!attempt.committing) {
-        attempt.reported = true;
-        endings.push(this.#begin(session, attempt, outcome, metrics));
+      } else if (attempt.isOpen) {
+        session.startCommit(attempt, true);
+        endings.push(this.#ending(session, attempt, outcome, metrics));
       }
       // A second copy of a result that is being committed: the first one's acknowledgement answers both.
       else if (!attempt.reported) stale.push(key);
@@ -143,7 +143,8 @@ export class ResultCommitter {
     outcome: Outcome,
     metrics?: AttemptMetrics,
   ): Promise<CommitResult> {
-    const [result] = await this.#commit([this.#begin(session, attempt, outcome, metrics)]);
+    session.startCommit(attempt);
+    const [result] = await this.#commit([this.#ending(session, attempt, outcome, metrics)]);
     return result ?? { applied: false };
   }
 
@@ -199,15 +200,14 @@ export class ResultCommitter {
     this.#signals.changed(taskId);
   }
 
-  #begin(session: Session, attempt: Attempt, outcome: Outcome, metrics: AttemptMetrics | undefined): Ending {
-    session.startCommit(attempt);
+  #ending(session: Session, attempt: Attempt, outcome: Outcome, metrics: AttemptMetrics | undefined): Ending {
     const now = this.#clock.monotonic();
     const request = {
       key: { taskId: attempt.taskId, epoch: attempt.epoch },
       decision: withMetrics(decideFor(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
-      progress: lastProgress(attempt, now),
+      progress: attempt.lastProgress(now),
     };
     return { session, attempt, request, at: now };
   }

@@ -6,12 +6,13 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { CANCEL_GRACE_MS } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Registry } from "../sessions/registry.ts";
-import type { Attempt, AttemptProgress, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import { notePhaseEvent, watchOf } from "./attempt-watch.ts";
+import { notePhaseEvent } from "./attempt-watch.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
-import { notePhase, noteProgress } from "./progress.ts";
+import type { AttemptProgress } from "./phase-progress.ts";
 import type { ReportedResult, ResultCommitter } from "./result-committer.ts";
 
 /** A session that rejects an assignment gets none for so long: the first time, and at most when it goes on. */
@@ -57,9 +58,8 @@ export class WorkerReportHandler {
       }
       session.endStall();
       if (attempt.acceptedAt !== undefined) continue;
-      attempt.acceptedAt = now;
+      attempt.accept(now);
       this.#parts.counters.assignLatency.record((now - attempt.sentAt) / 1_000);
-      attempt.unwritten.accept = true;
       this.#parts.eventWriter.writeAttempt(session, attempt);
     }
   }
@@ -77,7 +77,7 @@ export class WorkerReportHandler {
   handleRejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
     const { committer, log, classes, clock, traces } = this.#parts;
     const attempt = this.#current(session, key, "reject");
-    if (!attempt || attempt.committing) return;
+    if (!attempt?.isOpen) return;
     log.warn("task.rejected", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
@@ -99,7 +99,7 @@ export class WorkerReportHandler {
     if (this.#after(session, event.key, () => this.handleEvent(session, event))) return;
     const attempt = this.#current(session, event.key, "event");
     if (!attempt || event.sequence <= attempt.sequence) return;
-    attempt.sequence = event.sequence;
+    attempt.noteSequence(event.sequence);
     const { clock, eventWriter, log, traces } = this.#parts;
     if (event.name === "task.started") this.#started(session, attempt, clock.monotonic());
     if (OWN_NAMES.has(event.name)) return;
@@ -131,15 +131,15 @@ export class WorkerReportHandler {
     const attempt = this.#current(session, key, "progress");
     if (!attempt) return;
     const now = this.#parts.clock.monotonic();
-    noteProgress(attempt, progress, now);
-    watchOf(attempt).progressAt = now;
+    attempt.noteProgress(progress, now);
+    attempt.ensureWatch().progressAt = now;
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;
-    watchOf(attempt).progressAt = this.#parts.clock.monotonic();
+    attempt.ensureWatch().progressAt = this.#parts.clock.monotonic();
     this.#parts.eventWriter.appendOutput({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 
@@ -158,7 +158,7 @@ export class WorkerReportHandler {
     const session = this.#parts.registry.byId(sessionId);
     const attempt = session?.attempts.get(key.taskId);
     if (!session || attempt?.epoch !== key.epoch) return false;
-    attempt.cancelReason = reason;
+    attempt.requestCancel(reason);
     // Without a stream the worker may already be another scheduler's.
     if (!session.link) return false;
     session.link.cancel(key, reason, CANCEL_GRACE_MS, false);
@@ -167,19 +167,15 @@ export class WorkerReportHandler {
 
   #started(session: Session, attempt: Attempt, now: number): void {
     if (attempt.startedAt !== undefined) return;
-    attempt.startedAt = now;
-    attempt.unwritten.accept = true;
+    attempt.start(now);
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   #phase(session: Session, attempt: Attempt, phase: string, change: string): void {
     if (change === "stuck" || change === "recovered") return;
-    const entered = change === "started";
-    notePhase(attempt, phase, entered);
-    if (!entered && attempt.phase !== phase) return;
-    attempt.phase = entered ? phase : undefined;
-    attempt.phaseAt = this.#parts.clock.monotonic();
-    attempt.unwritten.phase = true;
+    const now = this.#parts.clock.monotonic();
+    if (change === "started") attempt.beginPhase(phase, now);
+    else if (!attempt.endPhase(phase, now)) return;
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
@@ -228,7 +224,7 @@ function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Cl
   if (attempt.cancelReason !== undefined) return result;
   const now = clock.monotonic();
   const ages = {
-    runAgeMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
+    runAgeMs: now - attempt.runsSince,
     phase: undefined,
     phaseAgeMs: 0,
   };

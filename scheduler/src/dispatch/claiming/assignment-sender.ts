@@ -1,17 +1,17 @@
 import type { Clock } from "../../clock.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
-import type { TaskClass } from "../../domain/matching/match.ts";
 import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/retry.ts";
 import type { ClaimedAttempt } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
+import { Attempt } from "../attempts/attempt.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
 import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
 import type { Waits } from "../matching/wait-times.ts";
 import type { OutgoingAssignment } from "../sessions/link.ts";
 import type { Registry } from "../sessions/registry.ts";
-import type { Attempt, Session } from "../sessions/session.ts";
+import type { Session } from "../sessions/session.ts";
 
 /** Sends the attempts that the store has assigned to sessions to their workers. */
 export class AssignmentSender {
@@ -37,7 +37,7 @@ export class AssignmentSender {
       else admission.notClaimed(attempt.taskId, "session_dropped");
       const session = current ?? planned;
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
-      const held = toAttempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
+      const held = new Attempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
       if (log.debugEnabled) {
         log.debug("task.assigned", {
@@ -75,40 +75,6 @@ export interface AssignmentSenderParts {
   readonly waits: Waits;
   readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
-}
-
-function toAttempt(
-  claimed: ClaimedAttempt,
-  { type, alone = false }: TaskClass,
-  now: number,
-  assigned: Attempt["assigned"],
-): Attempt {
-  return {
-    taskId: claimed.taskId,
-    epoch: claimed.epoch,
-    classId: claimed.classId,
-    type,
-    attemptCount: claimed.attemptCount,
-    outOfMemoryCount: claimed.outOfMemoryCount,
-    requeueCounts: claimed.requeueCounts,
-    alone,
-    options: claimed.options,
-    cancelReason: claimed.cancelReason,
-    sentAt: now,
-    assigned,
-    acceptedAt: undefined,
-    startedAt: undefined,
-    phase: undefined,
-    phaseAt: now,
-    progress: undefined,
-    unwritten: { accept: false, phase: false, progress: false },
-    sequence: 0,
-    committing: false,
-    heldUp: undefined,
-    reported: false,
-    timedOut: undefined,
-    watch: undefined,
-  };
 }
 
 function toAssignment(

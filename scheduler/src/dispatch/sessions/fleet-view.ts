@@ -191,8 +191,8 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
           : attempt.acceptedAt !== undefined
             ? "accepted"
             : "assigned",
-      ageMs: now - (attempt.startedAt ?? attempt.acceptedAt ?? attempt.sentAt),
-      resultPending: attempt.committing,
+      ageMs: now - attempt.runsSince,
+      resultPending: !attempt.isOpen,
       ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
     }),
   );

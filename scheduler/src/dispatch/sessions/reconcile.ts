@@ -2,10 +2,14 @@ import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptRow } from "../../store/store.ts";
 import type { Admission } from "../admission/admission.ts";
+import { Attempt } from "../attempts/attempt.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import type { Attempt, Session } from "./session.ts";
+import type { Session } from "./session.ts";
+
+/** Of an attempt whose class was not read: its type is not counted. */
+const UNKNOWN_CLASS = { type: "" };
 
 /** What to do with an attempt that the worker says it holds. */
 export interface AttemptDecision {
@@ -81,46 +85,20 @@ function giveBackUnsent(
   read: ReadonlySet<number>,
 ): void {
   for (const attempt of old?.attempts.values() ?? []) {
-    if (attempt.committing || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
-    const copy = { ...attempt };
+    if (!attempt.isOpen || attempt.acceptedAt !== undefined || read.has(attempt.taskId)) continue;
+    const copy = attempt.unanswered();
     session.hold(copy, false);
     void parts.committer.endAttempt(session, copy, { kind: "released", reason: "unreceived" });
   }
 }
 
 function adopt(parts: ReconcileParts, session: Session, row: AttemptRow, old: Session | undefined): Attempt {
-  const { admission, classes, clock } = parts;
+  const { admission, classes, clock, eventWriter } = parts;
+  const taskClass = classes.get(row.classId)?.taskClass;
   const known = old?.attempts.get(row.taskId);
-  const now = clock.monotonic();
-  const attempt: Attempt = {
-    taskId: row.taskId,
-    epoch: row.epoch,
-    classId: row.classId,
-    type: classes.get(row.classId)?.taskClass.type ?? "",
-    attemptCount: row.attemptCount,
-    outOfMemoryCount: row.outOfMemoryCount,
-    requeueCounts: row.requeueCounts,
-    alone: classes.get(row.classId)?.taskClass.alone ?? false,
-    options: row.options,
-    cancelReason: row.cancelReason,
-    sentAt: now,
-    assigned: known?.assigned,
-    acceptedAt: known?.acceptedAt ?? now,
-    startedAt: known?.startedAt ?? (row.startAgeMs === undefined ? undefined : now - row.startAgeMs),
-    phase: known ? known.phase : row.phase,
-    phaseAt: known?.phaseAt ?? now - (row.phaseAgeMs ?? 0),
-    progress: known?.progress,
-    unwritten: { accept: !row.accepted, phase: false, progress: false },
-    // What the worker sends again and another scheduler has recorded is not recorded twice.
-    sequence: Math.max(known?.sequence ?? 0, row.sequence ?? 0),
-    committing: false,
-    heldUp: undefined,
-    reported: false,
-    timedOut: known?.timedOut,
-    watch: undefined,
-  };
-  admission.hold(attempt, classes.get(row.classId)?.taskClass);
+  const attempt = Attempt.resumed(row, taskClass ?? UNKNOWN_CLASS, known, clock.monotonic());
+  admission.hold(attempt, taskClass);
   session.hold(attempt, false);
-  if (attempt.unwritten.accept) parts.eventWriter.writeAttempt(session, attempt);
+  if (!row.accepted) eventWriter.writeAttempt(session, attempt);
   return attempt;
 }

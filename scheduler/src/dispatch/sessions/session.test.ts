@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { Attempt } from "../attempts/attempt.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import { madeSession } from "../testing/made-session.ts";
-import type { Attempt, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 const TYPES = ["a", "b", "unknown"] as const;
 
@@ -111,7 +112,7 @@ describe("a session's credit", () => {
 
   it("does not let go of a newer attempt of the same task", () => {
     const subject = session(2, 0);
-    const [old, current] = [attempt(1, "a"), { ...attempt(1, "a"), epoch: 2 }];
+    const [old, current] = [attempt(1, "a"), madeAttempt({ type: "a", epoch: 2 })];
     subject.hold(current, false);
     subject.release(old, 0);
     assert.equal(subject.attempts.get(1), current);

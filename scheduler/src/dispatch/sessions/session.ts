@@ -1,74 +1,14 @@
 import { ChurnMap } from "@muster/common/churn-map";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { Candidate, TypeCapacity } from "../../domain/matching/match.ts";
-import type { HardTimeout } from "../../domain/tasks/hard-timeout.ts";
-import type { RequeueCounts, TaskOptions } from "../../domain/tasks/task.ts";
 import type {
   FatalRecord,
   HeartbeatRecord,
   StartupPhaseRecord,
   WorkerHello,
 } from "../../domain/workers/worker.ts";
-import type { Assigned } from "../../telemetry/spans/attempt-spans.ts";
-import type { AttemptWatch } from "../attempts/attempt-watch.ts";
+import type { Attempt } from "../attempts/attempt.ts";
 import type { WorkerLink } from "./link.ts";
-
-/** An attempt that a session holds. Times are monotonic milliseconds of this scheduler. */
-export interface Attempt {
-  readonly taskId: number;
-  readonly epoch: number;
-  readonly classId: number;
-  readonly type: string;
-  readonly attemptCount: number;
-  readonly outOfMemoryCount: number;
-  readonly requeueCounts: RequeueCounts | undefined;
-  /** It must have the process for itself. */
-  readonly alone: boolean;
-  readonly options: TaskOptions | undefined;
-  cancelReason: string | undefined;
-  readonly sentAt: number;
-  /** For its trace; undefined when it has none, and when it was not this scheduler that gave it out. */
-  readonly assigned: Assigned | undefined;
-  acceptedAt: number | undefined;
-  startedAt: number | undefined;
-  phase: string | undefined;
-  phaseAt: number;
-  /** Null when it was cleared: a phase has begun after the one that it was of. */
-  progress: AttemptProgress | null | undefined;
-  /** When it came; undefined while there is none. */
-  progressAt?: number;
-  /** Of what it is: the innermost phase that was open when it came; undefined for the whole attempt. */
-  progressOf?: OpenPhase | undefined;
-  /** Phases that have begun and not ended, the innermost last; undefined before the first. */
-  openPhases?: OpenPhase[];
-  /** What has not been written yet. */
-  unwritten: { accept: boolean; phase: boolean; progress: boolean };
-  /** Highest number of the worker's events seen. */
-  sequence: number;
-  /** Its result has arrived and is being committed; the slot counts as free unless the database has not taken it. */
-  committing: boolean;
-  /** Why the database has not taken its end so far; undefined when it was not refused. */
-  heldUp: string | undefined;
-  /** Its worker has sent a result, so a commit is acknowledged. */
-  reported: boolean;
-  /** The hard timeout that has asked for its end. */
-  timedOut: HardTimeout | undefined;
-  /** What the soft watchdogs know of it. */
-  watch: AttemptWatch | undefined;
-}
-
-/** A named phase under way. */
-export interface OpenPhase {
-  readonly phase: string;
-}
-
-/** Progress as the worker reports it. */
-export interface AttemptProgress {
-  readonly fraction?: number;
-  readonly done?: number;
-  readonly total?: number;
-  readonly message: string;
-}
 
 /** An attempt that is no longer the session's while its worker may still run it: it occupies a slot. */
 export interface Lingering {
@@ -224,8 +164,13 @@ export class Session implements Candidate {
     if (alone) this.#aloneCount--;
   }
 
-  /** Takes an attempt in; `reserved` when a place was kept for it. */
+  /**
+   * Takes an attempt in; `reserved` when a place was kept for it. An older attempt of the task ends: it was requeued,
+   * and the answer to its commit has not arrived.
+   */
   hold(attempt: Attempt, reserved: boolean): void {
+    const older = this.attempts.get(attempt.taskId);
+    if (older) this.#end(older);
     if (reserved) this.reserved--;
     else {
       this.#count(attempt.type, 1);
@@ -235,9 +180,13 @@ export class Session implements Candidate {
     this.idleSince = undefined;
   }
 
-  /** The attempt's result has arrived: its place is free although the result is not committed yet. */
-  startCommit(attempt: Attempt): void {
-    attempt.committing = true;
+  /**
+   * The attempt's end is being written: its place is free although that is not committed yet.
+   *
+   * @param reported Its worker has sent a result.
+   */
+  startCommit(attempt: Attempt, reported = false): void {
+    attempt.startCommit(reported);
     this.#committingCount++;
     this.#count(attempt.type, -1);
     if (attempt.alone) this.#aloneCount--;
@@ -245,11 +194,12 @@ export class Session implements Candidate {
 
   /** The database has not taken the attempt's end: its place is not assigned again until it has. */
   occupyAgain(attempt: Attempt, why: string): void {
-    if (this.attempts.get(attempt.taskId) === attempt && attempt.committing && attempt.heldUp === undefined) {
+    if (attempt.state === "ended") return;
+    if (attempt.state === "committing") {
       this.#committingCount--;
       this.#count(attempt.type, 1);
     }
-    attempt.heldUp = why;
+    attempt.holdUp(why);
   }
 
   /** Forgets an attempt. @param now Monotonic milliseconds. */
@@ -257,9 +207,7 @@ export class Session implements Candidate {
     if (this.attempts.get(attempt.taskId) !== attempt) return;
     this.attempts.delete(attempt.taskId);
     if (this.attempts.size + this.lingering.size === 0) this.idleSince = now;
-    if (attempt.committing && attempt.heldUp === undefined) this.#committingCount--;
-    else this.#count(attempt.type, -1);
-    if (attempt.alone && !attempt.committing) this.#aloneCount--;
+    this.#end(attempt);
   }
 
   /**
@@ -313,6 +261,13 @@ export class Session implements Candidate {
   /** It turned out to have no handler for the type. */
   forgetType(type: string): void {
     this.types.delete(type);
+  }
+
+  #end(attempt: Attempt): void {
+    if (attempt.state === "committing") this.#committingCount--;
+    else this.#count(attempt.type, -1);
+    if (attempt.alone && attempt.isOpen) this.#aloneCount--;
+    attempt.end();
   }
 
   #count(type: string, change: number): void {

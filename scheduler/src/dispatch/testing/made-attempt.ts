@@ -1,32 +1,33 @@
-import type { Attempt } from "../sessions/session.ts";
+import type { TaskClass } from "../../domain/matching/match.ts";
+import { type AssignedRow, Attempt } from "../attempts/attempt.ts";
+
+/** What is particular about an attempt that a test makes. */
+interface AttemptPlan extends Partial<AssignedRow>, Partial<Pick<TaskClass, "type" | "alone">> {
+  /** When its worker accepted it; undefined when it has not. */
+  readonly acceptedAt?: number;
+  /** When its handler was called; undefined when it was not. */
+  readonly startedAt?: number;
+}
 
 /** An attempt as an assignment at moment 0 makes it: task 1, epoch 1, type `t`, with what the test gives. */
-export function madeAttempt(given: Partial<Attempt> = {}): Attempt {
-  return {
-    taskId: 1,
-    epoch: 1,
-    classId: 1,
-    type: "t",
-    attemptCount: 1,
-    outOfMemoryCount: 0,
-    requeueCounts: undefined,
-    alone: false,
-    options: undefined,
-    cancelReason: undefined,
-    sentAt: 0,
-    assigned: undefined,
-    acceptedAt: undefined,
-    startedAt: undefined,
-    phase: undefined,
-    phaseAt: 0,
-    progress: undefined,
-    unwritten: { accept: false, phase: false, progress: false },
-    sequence: 0,
-    committing: false,
-    heldUp: undefined,
-    reported: false,
-    timedOut: undefined,
-    watch: undefined,
-    ...given,
-  };
+export function madeAttempt({ type = "t", alone, acceptedAt, startedAt, ...row }: AttemptPlan = {}): Attempt {
+  const attempt = new Attempt(
+    {
+      taskId: 1,
+      epoch: 1,
+      classId: 1,
+      attemptCount: 1,
+      outOfMemoryCount: 0,
+      requeueCounts: undefined,
+      options: undefined,
+      cancelReason: undefined,
+      ...row,
+    },
+    { type, ...(alone === undefined ? {} : { alone }) },
+    0,
+    undefined,
+  );
+  if (acceptedAt !== undefined) attempt.accept(acceptedAt);
+  if (startedAt !== undefined) attempt.start(startedAt);
+  return attempt;
 }

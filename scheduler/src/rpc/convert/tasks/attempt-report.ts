@@ -2,7 +2,7 @@
 
 import { quoted } from "@muster/common/text";
 import { type Progress, RejectionReason } from "@muster/protocol";
-import type { AttemptProgress } from "../../../dispatch/sessions/session.ts";
+import type { AttemptProgress } from "../../../dispatch/attempts/phase-progress.ts";
 import { type AttemptKey, parseAttemptId } from "../../../domain/ids.ts";
 import { invalidMessage } from "../../../domain/refusals.ts";
 import { toCount, toFraction } from "../values/numbers.ts";
