@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
+import { madeBeat } from "../dispatch/testing/made-beat.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
 import type { HeartbeatRecord } from "../domain/workers/worker.ts";
@@ -46,18 +47,20 @@ function setUp() {
 }
 
 const beat = (listed: readonly string[], loopAgeMs = 0): HeartbeatRecord =>
-  ({
-    running: listed.map((attemptId) => ({ attemptId, phase: "", resultPending: false, revoked: false })),
+  madeBeat({
+    running: listed.map((attemptId) => ({ attemptId, phase: "", phaseAgeMs: 0, resultPending: false })),
     loopAgeMs,
-    resources: [],
-  }) as unknown as HeartbeatRecord;
+  });
 
 describe("attempt watchdog", () => {
   it("requeues an attempt that heartbeats leave out for a lease, and warns before", () => {
     const { session, runAt, ended, revoked, events } = setUp();
     session.hold(madeAttempt({ acceptedAt: 0, startedAt: 0 }), false);
     session.hold(madeAttempt({ taskId: 2, acceptedAt: 0, startedAt: 0 }), false);
-    for (const now of [10, 20, 30]) noteBeat(session, beat(["t-2.1"]), now);
+    for (const now of [10, 20, 30]) {
+      session.noteHeartbeat(beat(["t-2.1"]), now);
+      noteBeat(session, beat(["t-2.1"]), now);
+    }
     runAt(40);
     assert.deepEqual([events, ended], [["task.unlisted"], []]);
     runAt(10 + LEASE_MS);
@@ -77,9 +80,9 @@ describe("attempt watchdog", () => {
 
   it("warns of a blocked main loop, and logs when it runs again", () => {
     const { session, runAt, events } = setUp();
-    session.lastBeat = beat([], 60_000);
+    session.noteHeartbeat(beat([], 60_000), 60_000);
     runAt(60_000);
-    session.lastBeat = beat([]);
+    session.noteHeartbeat(beat([]), 60_001);
     runAt(60_001);
     assert.deepEqual(events, ["worker.loop_blocked", "worker.loop_unblocked"]);
   });

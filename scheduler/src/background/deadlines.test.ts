@@ -77,7 +77,7 @@ describe("deadlines", () => {
 
   it("leave the attempts of a session without a stream to its lease", () => {
     const { runAt, session, ended } = setUp(madeAttempt());
-    session.link = undefined;
+    session.drop(0);
     runAt(ACCEPT_MS);
     assert.deepEqual(ended, []);
   });

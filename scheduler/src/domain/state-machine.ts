@@ -33,3 +33,21 @@ export class ImpossibleTransition extends Error {
     this.transition = transition;
   }
 }
+
+/**
+ * The state that follows the transition.
+ *
+ * @param subject What is to change, as a noun, and its id: for the error.
+ * @throws ImpossibleTransition
+ */
+export function nextState<State extends string, Transition extends string>(
+  machine: StateMachine<State, Transition>,
+  state: State,
+  transition: Transition,
+  subject: string,
+  id: string,
+): State {
+  const next = machine.transitions[transition][state];
+  if (next === undefined) throw new ImpossibleTransition(machine, `${subject} ${id}`, state, transition);
+  return next;
+}

@@ -31,7 +31,6 @@ export function notePhaseEvent(
 
 /** Takes what a beat says of the session's attempts, and notes which it leaves out. */
 export function noteBeat(session: Session, beat: HeartbeatRecord, now: number): void {
-  if (beat.running.length > 0) session.listsAttempts = true;
   noteLingering(session, beat, now);
   if (session.attempts.size === 0) return;
   const listed = new Map(beat.running.map((running) => [running.attemptId, running]));

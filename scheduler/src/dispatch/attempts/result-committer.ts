@@ -114,8 +114,7 @@ export class ResultCommitter {
     for (const { key, outcome, metrics } of results) {
       const attempt = session.attempts.get(key.taskId);
       if (attempt?.epoch !== key.epoch) {
-        const before = session.committed.size > 0 && session.committed.delete(formatAttemptId(key));
-        (before ? again : stale).push(key);
+        (session.takeCommitted(key) ? again : stale).push(key);
       } else if (attempt.isOpen) {
         session.startCommit(attempt, true);
         endings.push(this.#ending(session, attempt, outcome, metrics));

@@ -4,6 +4,7 @@ import { systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { ClaimedAttempt, ClaimStore } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
+import { Attempt } from "../attempts/attempt.ts";
 import { Registry } from "../sessions/registry.ts";
 import { Session } from "../sessions/session.ts";
 import { IndeterminateStatements } from "./indeterminate-statements.ts";
@@ -47,7 +48,7 @@ function setUp(looks: readonly { readonly sees: readonly ClaimedAttempt[]; reado
     send: (unsent) => {
       for (const { attempt } of unsent) {
         sent.push(attempt.taskId);
-        session.attempts.set(attempt.taskId, attempt as never);
+        session.hold(new Attempt(attempt, { type: "t" }, 0, undefined), false);
       }
     },
   });

@@ -5,6 +5,7 @@ import { LASTING_FILTERS, removedBy } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import type { Session } from "../sessions/session.ts";
+import { madeBeat } from "../testing/made-beat.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { ClassEntry } from "./class-index.ts";
 import { Search } from "./matcher.ts";
@@ -27,9 +28,13 @@ type Plan = typeof plans extends fc.Arbitrary<infer T> ? T : never;
 
 function session({ types, limit, paused, stalled, ...plan }: Plan, id: number): Session {
   const made = madeSession({ ...plan, id, types: Object.fromEntries(types.map((type) => [type, limit])) });
-  if (paused) made.pauseReason = "by its program";
-  if (stalled) made.acceptStalledUntil = NOW + 1;
+  if (paused) pause(made, "by its program");
+  if (stalled) made.stall(NOW, "left it unanswered", 1, 1);
   return made;
+}
+
+function pause(one: Session, pauseReason: string): void {
+  one.noteHeartbeat(madeBeat({ paused: true, pauseReason }), 0);
 }
 
 function entries(sessions: readonly Session[]): ClassEntry[] {
@@ -144,7 +149,7 @@ describe("a search for many classes", () => {
     new Search(sessions, NOW + 249).find(entry);
     const later = entry.log.read(NOW + 249);
     assert.deepEqual([later.ageMs, later.foundAgeMs, later.nearestAgeMs], [249, 149, 249], "as of before");
-    for (const one of sessions) one.pauseReason = "for the night";
+    for (const one of sessions) pause(one, "for the night");
     new Search(sessions, NOW + 250).find(entry);
     assert.deepEqual([...entry.log.read(NOW + 260).removed.keys()], ["paused"]);
     assert.equal(entry.log.read(NOW + 260).nearestAgeMs, 10);

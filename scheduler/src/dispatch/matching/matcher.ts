@@ -42,7 +42,7 @@ export class Matcher {
     const { keptFree } = entry;
     if (keptFree && keptFree.keptFreeUntil > now && this.#classes.has(keptFree)) {
       if (removedBy(entry.taskClass, keptFree, now) === "alone") {
-        keptFree.keptFreeUntil = now + KEPT_FREE_MS;
+        keptFree.keepFree(now + KEPT_FREE_MS);
         return;
       }
     }
@@ -52,7 +52,7 @@ export class Matcher {
       if (!least || session.outstanding < least.outstanding) least = session;
     }
     entry.keptFree = least;
-    if (least) least.keptFreeUntil = now + KEPT_FREE_MS;
+    least?.keepFree(now + KEPT_FREE_MS);
   }
 
   /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */

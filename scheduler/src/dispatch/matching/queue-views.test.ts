@@ -77,7 +77,7 @@ describe("what idle workers are told", () => {
     counts.set(2, 5);
     join(1).reserve("llm");
     const draining = join(2);
-    draining.draining = true;
+    draining.drain();
     assert.deepEqual([await run(INTERVAL_MS), reads], [0, 0]);
   });
 

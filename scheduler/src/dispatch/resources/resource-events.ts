@@ -20,7 +20,7 @@ export function recordResourceEvents(
     eventWriter.appendEvent({ name, sessionId: session.id, workerId: session.workerId, attributes });
   for (const [resource, { since }] of session.asks) {
     if (!session.resources.has(resource)) continue;
-    session.asks.delete(resource);
+    session.dropAsk(resource);
     const afterMs = Math.round(clock.monotonic() - since);
     log.info("resource.loaded", { resource, worker_id: session.workerId, after_ms: afterMs });
     append("resource.loaded", { resource, after_ms: String(afterMs) });

@@ -102,9 +102,7 @@ export class ResourceRequester {
     const { registry, clock, eventWriter } = this.#parts;
     const session = registry.byId(sessionId);
     if (!session?.link) return false;
-    const now = clock.monotonic();
-    const before = session.asks.get(resource);
-    session.asks.set(resource, { since: before?.since ?? now, at: now, count: (before?.count ?? 0) + 1 });
+    session.noteAsk(resource, clock.monotonic());
     session.link.prepare(resource, waiting);
     eventWriter.appendEvent({
       name: "resource.requested",
@@ -144,7 +142,7 @@ export class ResourceRequester {
     }
     for (const session of this.#parts.registry.all()) {
       for (const resource of session.asks.keys()) {
-        if (!wanted.has(resource) && !isLoading(session, resource)) session.asks.delete(resource);
+        if (!wanted.has(resource) && !isLoading(session, resource)) session.dropAsk(resource);
       }
     }
   }

@@ -91,9 +91,8 @@ export class Sessions {
   async closed(session: Session, link: WorkerLink, reason: string): Promise<void> {
     if (session.link !== link) return;
     const { store, terminator, log, registry, schedulerId, clock, leases } = this.#parts;
-    session.link = undefined;
+    session.drop(clock.monotonic());
     terminator.noteStreamEnd(session);
-    session.droppedAt = clock.monotonic();
     if (session.goodbyeReceived) return;
     if (session.fatal) return terminator.terminateSession(session, "fatal");
     log.warn("worker.suspect", {
@@ -118,11 +117,9 @@ export class Sessions {
     const { classes, clock, counters, dispatcher, log } = this.#parts;
     counters.heartbeats++;
     const before = session.lastBeat;
-    session.lastBeat = beat;
-    session.lastBeatAt = clock.monotonic();
-    session.beatUnwritten = true;
     const wasPaused = session.pauseReason !== undefined;
     const lingering = session.lingering.size;
+    session.noteHeartbeat(beat, clock.monotonic());
     noteBeat(session, beat, session.lastBeatAt);
     if (session.lingering.size < lingering) dispatcher.pump();
     if (log.debugEnabled) {
@@ -134,17 +131,13 @@ export class Sessions {
         paused: beat.paused,
       });
     }
-    session.pauseReason = beat.paused ? beat.pauseReason || "paused" : undefined;
     if (wasPaused && !beat.paused) dispatcher.pump();
-    if (beat.slots > 0) session.slots = beat.slots;
     const loaded = new Set(beat.resources);
     if (
       loaded.size !== session.resources.size ||
       beat.resources.some((name) => !session.resources.has(name))
     ) {
-      classes.change(session, () => {
-        session.resources = loaded;
-      });
+      classes.change(session, () => session.setResources(loaded));
       dispatcher.pump();
     }
     recordResourceEvents(this.#parts, session, before);
@@ -154,8 +147,8 @@ export class Sessions {
     const { dispatcher } = this.#parts;
     const ready = phase.phase === "ready" && !session.startupDone;
     if (session.phases.length >= MAX_PHASES && !ready) return;
-    session.phases.push(phase);
-    if (ready) session.startupDone = true;
+    session.notePhase(phase);
+    if (ready) session.finishStartup();
     this.#recordPhase(session, phase);
     if (ready) dispatcher.pump();
     await this.#recordStartup(session);
@@ -164,7 +157,7 @@ export class Sessions {
   async draining(session: Session, reason: string): Promise<void> {
     const { log, eventWriter } = this.#parts;
     if (session.draining) return;
-    session.draining = true;
+    session.drain();
     log.info("worker.draining", { worker_id: session.workerId, reason, attempts: session.attempts.size });
     eventWriter.appendEvent({
       name: "worker.draining",
@@ -178,7 +171,7 @@ export class Sessions {
   /** Planned end: what it still held is given back without blame. */
   async goodbye(session: Session, reason: string): Promise<void> {
     if (session.goodbyeReceived) return;
-    session.goodbyeReceived = true;
+    session.noteGoodbye();
     this.#parts.log.info("worker.goodbye", { worker_id: session.workerId, reason });
     await this.#parts.terminator.terminateSession(session, "finished");
   }
@@ -186,7 +179,7 @@ export class Sessions {
   /** Its fatal report: its attempts are requeued at once. */
   async fatal(session: Session, fatal: FatalRecord): Promise<void> {
     if (session.fatal) return;
-    session.fatal = fatal;
+    session.noteFatal(fatal);
     this.#parts.log.error("worker.fatal", {
       worker_id: session.workerId,
       phase: fatal.phase,
@@ -207,7 +200,7 @@ export class Sessions {
       const beat = keptBeat(session, now, verdictOf(session, watch, leases, now));
       return beat ? [{ sessionId: session.id, beat }] : [];
     });
-    for (const session of beating) session.beatUnwritten = false;
+    for (const session of beating) session.takeBeat();
     // Asked even when there is nothing to renew: only a database that answers makes this scheduler a judge of
     // the leases that other schedulers may have been unable to renew.
     const renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
@@ -238,7 +231,7 @@ export class Sessions {
   }
 
   async #recordStartup(session: Session): Promise<void> {
-    session.startupUnwritten = false;
+    session.noteStartupWritten(true);
     try {
       await this.#parts.store.recordStartup(
         session.id,
@@ -247,7 +240,7 @@ export class Sessions {
         session.draining,
       );
     } catch (error) {
-      session.startupUnwritten = error instanceof DatabaseUnavailableError;
+      session.noteStartupWritten(!(error instanceof DatabaseUnavailableError));
       throw error;
     }
   }
@@ -266,9 +259,10 @@ export class Sessions {
     const refusal = schedulerStopping("workerStream");
     for (const session of this.#parts.registry.all()) {
       const { link } = session;
+      if (!link) continue;
       // No longer the session's stream: its end is not the worker's doing, and the lease runs on.
-      session.link = undefined;
-      link?.close(refusal);
+      session.detach();
+      link.close(refusal);
     }
   }
 
@@ -302,6 +296,7 @@ export class Sessions {
       ready,
       draining,
       link,
+      asks: old?.asks,
       now: clock.monotonic(),
     });
     const decisions = reconcile(this.#parts, {
@@ -314,7 +309,6 @@ export class Sessions {
       registry.remove(old);
       classes.unsuit(old);
     }
-    for (const [resource, ask] of old?.asks ?? []) session.asks.set(resource, ask);
     registry.add(session);
     classes.suit(session);
     log.info(old || registration.lastError ? "worker.reconnected" : "worker.registered", {
@@ -343,18 +337,17 @@ export class Sessions {
     const missing = decisions.filter(({ keep }) => !keep).map(({ key }) => key);
     if (missing.length === 0) return decisions;
     const committed = await this.#parts.store.committedResults(missing);
-    for (const key of committed) session.committed.add(formatAttemptId(key));
+    for (const key of committed) session.noteCommitted(key);
+    const ids = new Set(committed.map(formatAttemptId));
     return decisions.map((decision) =>
-      session.committed.has(formatAttemptId(decision.key))
-        ? { ...decision, keep: true, reason: "" }
-        : decision,
+      ids.has(formatAttemptId(decision.key)) ? { ...decision, keep: true, reason: "" } : decision,
     );
   }
 
   /** Ends the stream that a newer one of the same session takes the place of; the session itself goes on. */
   #replace(old: Session): void {
     const { link } = old;
-    old.link = undefined;
+    old.replace();
     link?.close(supersededRefusal(old.workerId));
   }
 }

@@ -196,12 +196,14 @@ export class SessionTerminator {
   }
 
   #dropSession(session: Session, refusal: Refusal | undefined): void {
+    // Its worker's Goodbye, its supervisor and its lease may end it at the same time, and a new stream replace it.
+    if (session.isOver) return;
     const { admission, registry, classes } = this.#parts;
     for (const attempt of session.attempts.values()) admission.release(attempt, "session_dropped");
     registry.remove(session);
     classes.unsuit(session);
     const { link } = session;
-    session.link = undefined;
+    session.end();
     if (refusal) link?.close(refusal);
   }
 }

@@ -1,140 +1,164 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Attempt } from "../attempts/attempt.ts";
-import { madeAttempt } from "../testing/made-attempt.ts";
+import { ImpossibleTransition } from "../../domain/state-machine.ts";
+import {
+  INTAKE_MACHINE,
+  type IntakeState,
+  STREAM_MACHINE,
+  type StreamState,
+  type StreamTransition,
+} from "../../domain/workers/session-machine.ts";
+import { madeBeat } from "../testing/made-beat.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { Session } from "./session.ts";
 
-const TYPES = ["a", "b", "unknown"] as const;
+const STREAM_STEPS: Readonly<Record<StreamTransition, (session: Session) => void>> = {
+  drop: (session) => session.drop(7),
+  detach: (session) => session.detach(),
+  replace: (session) => session.replace(),
+  end: (session) => session.end(),
+};
 
-function session(slots: number, prefetch: number): Session {
-  return madeSession({ types: { a: 0, b: 2 }, slots, prefetch });
+/** The states that follow `drop`, `detach`, `replace` and `end`; "-" where the transition is impossible. */
+const STREAM: Readonly<Record<StreamState, string>> = {
+  connected: "dropped detached replaced ended",
+  dropped: "- - replaced ended",
+  detached: "- - replaced ended",
+  replaced: "- - - -",
+  ended: "- - - -",
+};
+const STREAM_WAYS: Readonly<Record<StreamState, readonly StreamTransition[]>> = {
+  connected: [],
+  dropped: ["drop"],
+  detached: ["detach"],
+  replaced: ["replace"],
+  ended: ["end"],
+};
+
+/** The states that follow `finishStartup` and `drain`. */
+const INTAKE: Readonly<Record<IntakeState, readonly [string, string]>> = {
+  starting: ["ready", "drainingInStartup"],
+  ready: ["-", "draining"],
+  drainingInStartup: ["draining", "-"],
+  draining: ["-", "-"],
+};
+
+function inIntake(state: IntakeState): Session {
+  const ready = state === "ready" || state === "draining";
+  const session = madeSession({ types: {}, ready, draining: state.startsWith("draining") });
+  assert.equal(session.intake, state);
+  return session;
 }
 
-function attempt(taskId: number, type: string): Attempt {
-  return madeAttempt({ taskId, type });
+function thrownBy(act: () => void): unknown {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
-const steps = fc.array(
-  fc.record({
-    what: fc.constantFrom(
-      ...([
-        "reserve",
-        "unreserve",
-        "hold",
-        "adopt",
-        "startCommit",
-        "holdUp",
-        "release",
-        "releaseTwice",
-      ] as const),
-    ),
-    type: fc.constantFrom(...TYPES),
-    pick: fc.nat(),
-  }),
-  { maxLength: 120 },
-);
+describe("a session", () => {
+  for (const [state, expected] of Object.entries(STREAM) as [StreamState, string][]) {
+    it(`whose stream is ${state} takes the transitions of the table, and no other`, () => {
+      for (const [index, after] of expected.split(" ").entries()) {
+        const session = madeSession({ types: {} });
+        for (const way of STREAM_WAYS[state]) STREAM_STEPS[way](session);
+        const [name, step] = Object.entries(STREAM_STEPS)[index] ?? assert.fail();
+        const error = thrownBy(() => step(session));
+        if (after === "-") {
+          assert.ok(error instanceof ImpossibleTransition, name);
+          assert.deepEqual([error.machine, error.state, error.transition], ["stream", state, name]);
+        } else assert.equal(error, undefined);
+        assert.equal(session.stream, after === "-" ? state : after);
+        assert.equal(session.link, undefined, "only a live stream is written to");
+        assert.equal(session.droppedAt, session.stream === "dropped" || state === "dropped" ? 7 : undefined);
+        assert.equal(session.isOver, session.stream === "replaced" || session.stream === "ended");
+      }
+    });
+  }
 
-describe("a session's credit", () => {
-  it("is slots and prefetch less what it holds, in every sequence of what may happen", () => {
+  for (const [state, after] of Object.entries(INTAKE) as [IntakeState, readonly [string, string]][]) {
+    it(`that is ${state} takes the transitions of the table, and no other`, () => {
+      const steps = [
+        ["finishStartup", (session: Session) => session.finishStartup()],
+        ["drain", (session: Session) => session.drain()],
+      ] as const;
+      for (const [index, [name, step]] of steps.entries()) {
+        const session = inIntake(state);
+        const error = thrownBy(() => step(session));
+        if (after[index] === "-") {
+          assert.ok(error instanceof ImpossibleTransition, name);
+          assert.equal(session.intake, state);
+        } else assert.equal(session.intake, after[index]);
+      }
+    });
+  }
+
+  it("is assigned tasks only while its startup is over and its stream is live, in every sequence", () => {
+    const names = ["finishStartup", "drain", "drop", "detach", "replace", "end"] as const;
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 5 }),
-        fc.integer({ min: 0, max: 3 }),
-        steps,
-        (slots, prefetch, list) => {
-          const subject = session(slots, prefetch);
-          const reserved: string[] = [];
-          const held: Attempt[] = [];
-          const committing: Attempt[] = [];
-          let nextId = 1;
-          for (const { what, type, pick } of list) {
-            const one = <T>(items: T[]): T | undefined =>
-              items.splice(pick % Math.max(1, items.length), 1)[0];
-            if (what === "reserve" && subject.credit > 0) {
-              subject.reserve(type);
-              reserved.push(type);
-            } else if (what === "unreserve") {
-              const kept = one(reserved);
-              if (kept !== undefined) subject.unreserve(kept);
-            } else if (what === "hold") {
-              const kept = one(reserved);
-              if (kept === undefined) continue;
-              const taken = attempt(nextId++, kept);
-              subject.hold(taken, true);
-              held.push(taken);
-            } else if (what === "adopt") {
-              if (subject.credit <= 0) continue;
-              const adopted = attempt(nextId++, type);
-              subject.hold(adopted, false);
-              held.push(adopted);
-            } else if (what === "startCommit") {
-              const ending = one(held);
-              if (!ending) continue;
-              if (ending.heldUp !== undefined) {
-                held.push(ending);
-                continue;
-              }
-              subject.startCommit(ending);
-              committing.push(ending);
-            } else if (what === "holdUp") {
-              const stuck = one(committing);
-              if (!stuck) continue;
-              subject.occupyAgain(stuck, "the disk is full");
-              subject.occupyAgain(stuck, "the disk is still full");
-              // Its place is taken as that of one that runs, until it is released.
-              held.push(stuck);
-            } else {
-              const over = one(pick % 2 === 0 ? committing : held);
-              if (!over) continue;
-              subject.release(over, 0);
-              if (what === "releaseTwice") subject.release(over, 0);
-            }
-            assert.equal(subject.outstanding, reserved.length + held.length);
-            assert.equal(subject.credit, slots + prefetch - reserved.length - held.length);
-            // A place that was given away before the database refused its result is taken twice until that is stored.
-            if (held.every(({ heldUp }) => heldUp === undefined))
-              assert.ok(subject.credit >= 0, "never more than it was asked for");
-            assert.equal(subject.hasFreeSlot, reserved.length + held.length < slots);
-            assert.equal(subject.attempts.size, held.length + committing.length);
-            for (const name of ["a", "b"]) {
-              const mine =
-                reserved.filter((each) => each === name).length +
-                held.filter((each) => each.type === name).length;
-              assert.equal(subject.types.get(name)?.active, mine, `attempts of type ${name}`);
-            }
-          }
-        },
-      ),
+      fc.property(fc.array(fc.constantFrom(...names), { maxLength: 12 }), (list) => {
+        const session = madeSession({ types: {}, ready: false });
+        let over = false;
+        for (const name of list) {
+          const { stream, intake } = session;
+          const isIntake = name === "finishStartup" || name === "drain";
+          const next = isIntake
+            ? INTAKE_MACHINE.transitions[name][intake]
+            : STREAM_MACHINE.transitions[name][stream];
+          const error = thrownBy(() => (name === "drop" ? session.drop(1) : session[name]()));
+          assert.equal(error === undefined, next !== undefined, `${name} while ${stream} and ${intake}`);
+          if (over) assert.equal(session.stream, stream, "a session that is over stays so");
+          over = session.isOver;
+          assert.equal(session.ready, session.startupDone && session.stream === "connected");
+          assert.equal(session.link === undefined, session.stream !== "connected");
+        }
+      }),
     );
   });
 
-  it("does not let go of a newer attempt of the same task", () => {
-    const subject = session(2, 0);
-    const [old, current] = [attempt(1, "a"), madeAttempt({ type: "a", epoch: 2 })];
-    subject.hold(current, false);
-    subject.release(old, 0);
-    assert.equal(subject.attempts.get(1), current);
-    assert.equal(subject.outstanding, 1);
+  it("takes from a heartbeat whether it is paused, its slots and whether it lists attempts", () => {
+    const session = madeSession({ types: {}, slots: 3 });
+    session.noteHeartbeat(madeBeat({ paused: true }), 5);
+    assert.deepEqual(
+      [session.pauseReason, session.slots, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
+      ["paused", 3, false, true, 5],
+    );
+    session.takeBeat();
+    const running = [{ attemptId: "t-1.1", phase: "", phaseAgeMs: 0, resultPending: false }];
+    session.noteHeartbeat(madeBeat({ slots: 2, running }), 6);
+    session.noteHeartbeat(madeBeat(), 7);
+    assert.deepEqual(
+      [session.pauseReason, session.slots, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
+      [undefined, 2, true, true, 7],
+    );
   });
 
-  it("is ready only when its startup is finished and its stream is live", () => {
-    const subject = session(1, 0);
-    const { link } = subject;
-    assert.equal(subject.ready, true);
-    subject.link = undefined;
-    assert.equal(subject.ready, false);
-    subject.link = link;
-    subject.startupDone = false;
-    assert.equal(subject.ready, false);
+  it("is stalled for longer each time, up to the last wait, until it accepts in time", () => {
+    const session = madeSession({ types: {} });
+    const waits = [0, 0, 0].map(() => {
+      session.stall(100, "left it unanswered", 10, 30);
+      return session.acceptStalledUntil - 100;
+    });
+    assert.deepEqual(waits, [10, 20, 30]);
+    session.endStall();
+    assert.equal(session.acceptStalledUntil, 0);
+    session.stall(100, "left it unanswered", 10, 30);
+    assert.equal(session.acceptStalledUntil, 110);
   });
 
-  it("reads no limit as none", () => {
-    const subject = session(1, 0);
-    assert.equal(subject.types.get("a")?.limit, Number.POSITIVE_INFINITY);
-    assert.equal(subject.types.get("b")?.limit, 2);
-    subject.forgetType("b");
-    assert.equal(subject.types.has("b"), false);
+  it("keeps what it was asked to load with the first moment, and a committed result for one copy", () => {
+    const session = madeSession({ types: {} });
+    session.noteAsk("model:x", 1);
+    session.noteAsk("model:x", 4);
+    assert.deepEqual([...session.asks], [["model:x", { since: 1, at: 4, count: 2 }]]);
+    session.dropAsk("model:x");
+    assert.equal(session.asks.size, 0);
+    const key = { taskId: 1, epoch: 1 };
+    session.noteCommitted(key);
+    assert.deepEqual([session.takeCommitted(key), session.takeCommitted(key)], [true, false]);
   });
 });

@@ -42,7 +42,7 @@ export interface Candidate {
 export interface TypeCapacity {
   /** Most attempts at once; Infinity when only the slots bound it. */
   readonly limit: number;
-  active: number;
+  readonly active: number;
 }
 
 /** The filters in the order in which they are applied; the first that removes a worker is its reason. */

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { Attempt } from "../attempts/attempt.ts";
+import { madeAttempt } from "../testing/made-attempt.ts";
+import { SessionPlaces } from "./session-places.ts";
+
+const TYPES = ["a", "b", "unknown"] as const;
+
+function places(slots: number, prefetch: number): SessionPlaces {
+  const types = [
+    { type: "a", concurrency: 0 },
+    { type: "b", concurrency: 2 },
+  ];
+  return new SessionPlaces({ types, slots, prefetch }, 0);
+}
+
+/** A kept place. */
+interface Reserved {
+  readonly type: string;
+  readonly alone: boolean;
+}
+
+/** What a session should hold, kept by the simplest means. */
+class Model {
+  readonly reserved: Reserved[] = [];
+  readonly held: Attempt[] = [];
+  readonly committing: Attempt[] = [];
+  readonly lingering: { readonly id: string; readonly type: string }[] = [];
+  /** Attempts that are over; none of them may change. */
+  readonly ended: Attempt[] = [];
+
+  occupants(type?: string): number {
+    return [...this.reserved, ...this.held, ...this.lingering].filter(
+      (each) => type === undefined || each.type === type,
+    ).length;
+  }
+}
+
+const ACTIONS = [
+  "reserve",
+  "unreserve",
+  "hold",
+  "adopt",
+  "holdNewer",
+  "startCommit",
+  "holdUp",
+  "release",
+  "releaseTwice",
+  "linger",
+  "letGo",
+] as const;
+
+const steps = fc.array(
+  fc.record({
+    what: fc.constantFrom(...ACTIONS),
+    type: fc.constantFrom(...TYPES),
+    alone: fc.boolean(),
+    pick: fc.nat(),
+  }),
+  { maxLength: 150 },
+);
+
+describe("a session's places", () => {
+  it("are what it holds, in every sequence of what may happen, and each is freed once", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 0, max: 3 }),
+        steps,
+        (slots, prefetch, list) => {
+          const subject = places(slots, prefetch);
+          const model = new Model();
+          let nextId = 1;
+          for (const { what, type, alone, pick } of list) {
+            act(subject, model, { what, type, alone, pick, id: nextId++ });
+            assertAgree(subject, model, slots, prefetch);
+          }
+          for (const { type, alone } of model.reserved.splice(0)) subject.unreserve(type, alone);
+          for (const over of [...model.held.splice(0), ...model.committing.splice(0)]) {
+            subject.release(over, 9);
+            model.ended.push(over);
+          }
+          for (const { id } of model.lingering.splice(0)) subject.letGo(id, 9);
+          assertAgree(subject, model, slots, prefetch);
+          assert.equal(subject.runsAlone, false);
+        },
+      ),
+    );
+  });
+
+  it("are not freed by an attempt that a newer one of its task has replaced", () => {
+    const subject = places(2, 0);
+    const old = madeAttempt({ type: "a" });
+    const current = madeAttempt({ type: "a", epoch: 2 });
+    subject.hold(old, false);
+    subject.startCommit(old);
+    subject.hold(current, false);
+    assert.equal(old.state, "ended");
+    subject.occupyAgain(old, "the disk is full");
+    subject.release(old, 0);
+    assert.equal(subject.attempts.get(1), current);
+    assert.equal(subject.outstanding, 1);
+    subject.release(current, 0);
+    assert.deepEqual([subject.outstanding, subject.types.get("a")?.active], [0, 0]);
+  });
+
+  it("have the type limits of the worker, and none for a limit of 0", () => {
+    const subject = places(1, 0);
+    assert.equal(subject.types.get("a")?.limit, Number.POSITIVE_INFINITY);
+    assert.equal(subject.types.get("b")?.limit, 2);
+    subject.forgetType("b");
+    assert.equal(subject.types.has("b"), false);
+  });
+
+  it("are idle from the moment at which the last attempt, revoked ones too, is gone", () => {
+    const subject = places(2, 0);
+    const attempt = madeAttempt({ type: "a" });
+    subject.hold(attempt, false);
+    subject.linger({ key: { taskId: 2, epoch: 1 }, type: "", since: 1, reason: "revoked" });
+    subject.release(attempt, 5);
+    assert.equal(subject.idleSince, undefined);
+    subject.letGo("t-2.1", 6);
+    assert.equal(subject.idleSince, 6);
+  });
+});
+
+/** Does it to both, when it may happen. */
+function act(
+  subject: SessionPlaces,
+  model: Model,
+  step: { what: (typeof ACTIONS)[number]; type: string; alone: boolean; pick: number; id: number },
+): void {
+  const { what, type, alone, pick, id } = step;
+  const take = <T>(items: T[]): T | undefined => items.splice(pick % Math.max(1, items.length), 1)[0];
+  const { reserved, held, committing, lingering, ended } = model;
+  if (what === "reserve" && subject.credit > 0) {
+    subject.reserve(type, alone);
+    reserved.push({ type, alone });
+  } else if (what === "unreserve") {
+    const kept = take(reserved);
+    if (kept) subject.unreserve(kept.type, kept.alone);
+  } else if (what === "hold") {
+    const kept = take(reserved);
+    if (!kept) return;
+    const attempt = madeAttempt({ ...kept, taskId: id });
+    subject.hold(attempt, true);
+    held.push(attempt);
+  } else if (what === "adopt" && subject.credit > 0) {
+    const attempt = madeAttempt({ type, alone, taskId: id });
+    subject.hold(attempt, false);
+    held.push(attempt);
+  } else if (what === "holdNewer") {
+    // Its task was requeued and claimed again before the answer to its commit arrived.
+    const older = take(pick % 2 === 0 ? committing : held);
+    if (!older) return;
+    const newer = madeAttempt({ type: older.type, alone, taskId: older.taskId, epoch: older.epoch + 1 });
+    subject.hold(newer, false);
+    held.push(newer);
+    ended.push(older);
+  } else if (what === "startCommit") {
+    const open = held.filter(({ isOpen }) => isOpen);
+    const ending = open[pick % Math.max(1, open.length)];
+    if (!ending) return;
+    subject.startCommit(ending, true);
+    held.splice(held.indexOf(ending), 1);
+    committing.push(ending);
+  } else if (what === "holdUp") {
+    const stuck = take(committing);
+    if (!stuck) return;
+    subject.occupyAgain(stuck, "the disk is full");
+    subject.occupyAgain(stuck, "the disk is still full");
+    assert.equal(stuck.heldUp, "the disk is still full");
+    held.push(stuck);
+  } else if (what === "release" || what === "releaseTwice") {
+    const over = take(pick % 2 === 0 ? committing : held);
+    if (!over) return;
+    subject.release(over, 0);
+    if (what === "releaseTwice") subject.release(over, 0);
+    ended.push(over);
+  } else if (what === "linger") {
+    const key = { taskId: id, epoch: 1 };
+    subject.linger({ key, type, since: 0, reason: "revoked" });
+    subject.linger({ key, type, since: 1, reason: "twice" });
+    lingering.push({ id: `t-${id}.1`, type });
+  } else if (what === "letGo") {
+    const over = take(lingering);
+    if (!over) return;
+    subject.letGo(over.id, 0);
+    subject.letGo(over.id, 0);
+  }
+}
+
+function assertAgree(subject: SessionPlaces, model: Model, slots: number, prefetch: number): void {
+  const { reserved, held, committing, lingering, ended } = model;
+  const occupants = model.occupants();
+  assert.equal(subject.outstanding, occupants);
+  assert.equal(subject.credit, slots + prefetch - occupants);
+  assert.equal(subject.hasFreeSlot, occupants < slots);
+  assert.equal(subject.occupied, occupants > 0);
+  assert.equal(subject.attempts.size, held.length + committing.length);
+  assert.equal(subject.lingering.size, lingering.length);
+  for (const name of ["a", "b"]) {
+    assert.equal(subject.types.get(name)?.active, model.occupants(name), `attempts of type ${name}`);
+  }
+  const aloneHere = reserved.some(({ alone }) => alone) || held.some(({ alone, isOpen }) => alone && isOpen);
+  assert.equal(subject.runsAlone, aloneHere);
+  assert.equal(subject.idleSince === undefined, subject.attempts.size + lingering.length > 0);
+  for (const attempt of ended) assert.equal(attempt.state, "ended");
+}

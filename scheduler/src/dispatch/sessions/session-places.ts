@@ -1,0 +1,213 @@
+/** The places of a session: slots, prefetch, what occupies them, and the credit that is left. */
+import { ChurnMap } from "@muster/common/churn-map";
+import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { TypeCapacity } from "../../domain/matching/match.ts";
+import type { Attempt } from "../attempts/attempt.ts";
+
+/** An attempt that is no longer the session's while its worker may still run it: it occupies a slot. */
+export interface Lingering {
+  readonly key: AttemptKey;
+  /** Empty when this scheduler does not know it. */
+  readonly type: string;
+  /** Since when it is no longer the session's, monotonic milliseconds. */
+  readonly since: number;
+  /** Why it is not. */
+  readonly reason: string;
+}
+
+/** The attempts of a session, to read. */
+export type HeldAttempts = Pick<ChurnMap<number, Attempt>, "get" | "has" | "size" | "values">;
+
+/** A type's capacity, whose use this file counts. */
+interface CountedCapacity extends TypeCapacity {
+  active: number;
+}
+
+/** What occupies a session. Each attempt takes one place, and frees it once: at its commit, or when it is released. */
+export class SessionPlaces {
+  readonly #attempts = new ChurnMap<number, Attempt>();
+  readonly #lingering = new Map<string, Lingering>();
+  readonly #types: Map<string, CountedCapacity>;
+  readonly #prefetch: number;
+  #slots: number;
+  /** Attempts that are being claimed for it. */
+  #reserved = 0;
+  #committingCount = 0;
+  /** Attempts that must have the process for themselves, held and reserved. */
+  #aloneCount = 0;
+  #idleSince: number | undefined;
+
+  /** @param now Monotonic milliseconds. */
+  constructor(
+    {
+      types,
+      slots,
+      prefetch,
+    }: {
+      readonly types: readonly { readonly type: string; readonly concurrency: number }[];
+      readonly slots: number;
+      readonly prefetch: number;
+    },
+    now: number,
+  ) {
+    this.#types = new Map(
+      types.map(({ type, concurrency }) => [
+        type,
+        { limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY, active: 0 },
+      ]),
+    );
+    this.#slots = slots;
+    this.#prefetch = prefetch;
+    this.#idleSince = now;
+  }
+
+  /** By task id: a session never holds two attempts of one task. */
+  get attempts(): HeldAttempts {
+    return this.#attempts;
+  }
+
+  /** Revoked attempts whose handlers may still run, by attempt id. */
+  get lingering(): ReadonlyMap<string, Lingering> {
+    return this.#lingering;
+  }
+
+  get types(): ReadonlyMap<string, TypeCapacity> {
+    return this.#types;
+  }
+
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /** When it came to hold nothing (monotonic); undefined while it holds something. */
+  get idleSince(): number | undefined {
+    return this.#idleSince;
+  }
+
+  /** Attempts it may be given now: slots plus prefetch, less what it holds and is about to be given. */
+  get credit(): number {
+    return this.#slots + this.#prefetch - this.outstanding;
+  }
+
+  /** True when an attempt given now would start at once. */
+  get hasFreeSlot(): boolean {
+    return this.#slots > this.outstanding;
+  }
+
+  /** Attempts that occupy it, those being claimed and those whose handlers outlive a revocation among them. */
+  get outstanding(): number {
+    return this.#attempts.size - this.#committingCount + this.#reserved + this.#lingering.size;
+  }
+
+  get occupied(): boolean {
+    return this.outstanding > 0;
+  }
+
+  get runsAlone(): boolean {
+    return this.#aloneCount > 0;
+  }
+
+  /** The worker changed how many attempts it runs at once. */
+  setSlots(slots: number): void {
+    this.#slots = slots;
+  }
+
+  /** It turned out to have no handler for the type. */
+  forgetType(type: string): void {
+    this.#types.delete(type);
+  }
+
+  /** Keeps a place for an attempt that is about to be claimed; `alone` when it must have the process for itself. */
+  reserve(type: string, alone = false): void {
+    this.#reserved++;
+    this.#count(type, 1);
+    if (alone) this.#aloneCount++;
+  }
+
+  /** Gives a kept place back. */
+  unreserve(type: string, alone = false): void {
+    this.#reserved--;
+    this.#count(type, -1);
+    if (alone) this.#aloneCount--;
+  }
+
+  /**
+   * Takes an attempt in; `reserved` when a place was kept for it. An older attempt of the task ends: it was requeued,
+   * and the answer to its commit has not arrived.
+   */
+  hold(attempt: Attempt, reserved: boolean): void {
+    const older = this.#attempts.get(attempt.taskId);
+    if (older) this.#end(older);
+    if (reserved) this.#reserved--;
+    else {
+      this.#count(attempt.type, 1);
+      if (attempt.alone) this.#aloneCount++;
+    }
+    this.#attempts.set(attempt.taskId, attempt);
+    this.#idleSince = undefined;
+  }
+
+  /**
+   * The attempt's end is being written: its place is free although that is not committed yet.
+   *
+   * @param reported Its worker has sent a result.
+   */
+  startCommit(attempt: Attempt, reported = false): void {
+    attempt.startCommit(reported);
+    this.#committingCount++;
+    this.#count(attempt.type, -1);
+    if (attempt.alone) this.#aloneCount--;
+  }
+
+  /** The database has not taken the attempt's end: its place is not assigned again until it has. */
+  occupyAgain(attempt: Attempt, why: string): void {
+    if (attempt.state === "ended") return;
+    if (attempt.state === "committing") {
+      this.#committingCount--;
+      this.#count(attempt.type, 1);
+    }
+    attempt.holdUp(why);
+  }
+
+  /** Forgets an attempt. @param now Monotonic milliseconds. */
+  release(attempt: Attempt, now: number): void {
+    if (this.#attempts.get(attempt.taskId) !== attempt) return;
+    this.#attempts.delete(attempt.taskId);
+    this.#noteIdle(now);
+    this.#end(attempt);
+  }
+
+  /** Its worker may still run an attempt that is no longer its own: the slot is taken until a heartbeat omits it. */
+  linger(lingering: Lingering): void {
+    const id = formatAttemptId(lingering.key);
+    if (this.#lingering.has(id)) return;
+    this.#lingering.set(id, lingering);
+    this.#count(lingering.type, 1);
+    this.#idleSince = undefined;
+  }
+
+  /** The worker has let go of it. @param now Monotonic milliseconds. */
+  letGo(id: string, now: number): void {
+    const known = this.#lingering.get(id);
+    if (!known) return;
+    this.#lingering.delete(id);
+    this.#count(known.type, -1);
+    this.#noteIdle(now);
+  }
+
+  #end(attempt: Attempt): void {
+    if (attempt.state === "committing") this.#committingCount--;
+    else this.#count(attempt.type, -1);
+    if (attempt.alone && attempt.isOpen) this.#aloneCount--;
+    attempt.end();
+  }
+
+  #noteIdle(now: number): void {
+    if (this.#attempts.size + this.#lingering.size === 0) this.#idleSince = now;
+  }
+
+  #count(type: string, change: number): void {
+    const capacity = this.#types.get(type);
+    if (capacity) capacity.active += change;
+  }
+}
