@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
+import { ATTEMPT_MACHINE } from "../../scheduler/src/domain/tasks/attempt-machine.ts";
 import { ROOT, runTool } from "../support/repo/checks.ts";
 
 const DOCS = [
@@ -32,6 +33,20 @@ describe("the documents", () => {
     const text = await readFile(join(ROOT, "docs", "operations.md"), "utf8");
     for (const setting of settings)
       assert.ok(text.includes(setting.trimEnd()), `operations.md lacks:\n${setting}`);
+  });
+
+  it("draw every transition of an attempt that changes its state, and no other", async () => {
+    const text = await readFile(join(ROOT, "docs", "concepts.md"), "utf8");
+    const section = text.slice(text.indexOf("\n## Attempt\n"), text.indexOf("\n## Epoch\n"));
+    const drawn = [...section.matchAll(/^ {2}(\w+) --> (\w+): (\w+)$/gm)].map(([, from, to, name]) =>
+      [name, from, to].join(" "),
+    );
+    const known = Object.entries(ATTEMPT_MACHINE.transitions).flatMap(([name, states]) =>
+      Object.entries(states)
+        .filter(([from, to]) => from !== to)
+        .map(([from, to]) => [name, from, to].join(" ")),
+    );
+    assert.deepEqual(drawn.sort(), known.sort());
   });
 
   it("link to files that exist", async () => {
