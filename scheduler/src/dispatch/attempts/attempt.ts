@@ -118,7 +118,7 @@ export class Attempt {
     return copy;
   }
 
-  /** The same attempt after its late acceptance: its task was requeued and assigned to nobody else. */
+  /** The same attempt after its late acceptance: its task was requeued and not assigned again. */
   retaken(now: number): Attempt {
     const copy = this.#copy();
     copy.#state = this.#startedAt === undefined ? "accepted" : "running";

@@ -260,7 +260,7 @@ export class Session extends SessionPlaces implements Candidate {
     this.#beatUnwritten = false;
   }
 
-  /** Which resources its worker has loaded: what classes it suits depends on them. */
+  /** The resources that its worker has loaded. The classes that it is matched with depend on them. */
   setResources(resources: ReadonlySet<string>): void {
     this.#resources = resources;
   }
