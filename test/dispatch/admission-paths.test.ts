@@ -123,7 +123,7 @@ const PATHS: readonly Path[] = [
       const id = await a.submit();
       const { key } = await worker.assigned();
       const attempt = worker.session.attempts.get(id) ?? assert.fail("not held");
-      worker.session.draining = true;
+      worker.session.drain();
       const { applied } = await committer.endAttempt(worker.session, attempt, { kind: "unaccepted" });
       assert.ok(applied);
       assert.equal(a.rule.held(id), 0);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import { decideTermination } from "../../scheduler/src/dispatch/sessions/termination-reasons.ts";
+import { madeBeat } from "../../scheduler/src/dispatch/testing/made-beat.ts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
 import { Explainer } from "../../scheduler/src/queries/explainer.ts";
 import { failed, openFixture, type StoreFixture, SUCCEEDED } from "../store/fixture.ts";
@@ -71,11 +72,11 @@ describe("a rule that holds back single tasks", () => {
     assert.equal(reason.remedy, "end one of them");
     assert.ok(reason.since && reason.since >= before, "it is held back since it could have been assigned");
     // A task that the search has not reached is explained by what its rule answers now.
-    worker.session.draining = true;
+    worker.session.noteHeartbeat(madeBeat({ paused: true }), a.dispatch.clock.monotonic());
     const later = await a.submit();
     const [latest] = (await explainer(a).task(later))?.reasons ?? [];
     assert.equal(latest?.remedy, "end one of them");
-    worker.session.draining = false;
+    worker.session.noteHeartbeat(madeBeat(), a.dispatch.clock.monotonic());
     worker.report(key, SUCCEEDED);
     worker.report(await worker.accept(), SUCCEEDED);
     worker.report(await worker.accept(), SUCCEEDED);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
-import { madeBeat } from "../dispatch/testing/made-beat.ts";
+import { madeBeat, madeRunning } from "../dispatch/testing/made-beat.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
 import type { HeartbeatRecord } from "../domain/workers/worker.ts";
@@ -47,10 +47,7 @@ function setUp() {
 }
 
 const beat = (listed: readonly string[], loopAgeMs = 0): HeartbeatRecord =>
-  madeBeat({
-    running: listed.map((attemptId) => ({ attemptId, phase: "", phaseAgeMs: 0, resultPending: false })),
-    loopAgeMs,
-  });
+  madeBeat({ running: listed.map(madeRunning), loopAgeMs });
 
 describe("attempt watchdog", () => {
   it("requeues an attempt that heartbeats leave out for a lease, and warns before", () => {

@@ -9,7 +9,7 @@ import {
   type StreamState,
   type StreamTransition,
 } from "../../domain/workers/session-machine.ts";
-import { madeBeat } from "../testing/made-beat.ts";
+import { madeBeat, madeRunning } from "../testing/made-beat.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { Session } from "./session.ts";
 
@@ -128,8 +128,7 @@ describe("a session", () => {
       ["paused", 3, false, true, 5],
     );
     session.takeBeat();
-    const running = [{ attemptId: "t-1.1", phase: "", phaseAgeMs: 0, resultPending: false }];
-    session.noteHeartbeat(madeBeat({ slots: 2, running }), 6);
+    session.noteHeartbeat(madeBeat({ slots: 2, running: [madeRunning("t-1.1")] }), 6);
     session.noteHeartbeat(madeBeat(), 7);
     assert.deepEqual(
       [session.pauseReason, session.slots, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],

@@ -1,4 +1,4 @@
-import type { HeartbeatRecord } from "../../domain/workers/worker.ts";
+import type { HeartbeatRecord, RunningRecord } from "../../domain/workers/worker.ts";
 
 /** A heartbeat of an idle worker, with what the test gives. */
 export function madeBeat(given: Partial<HeartbeatRecord> = {}): HeartbeatRecord {
@@ -16,5 +16,18 @@ export function madeBeat(given: Partial<HeartbeatRecord> = {}): HeartbeatRecord 
     pauseReason: "",
     counters: {},
     ...given,
+  };
+}
+
+/** An attempt in a heartbeat, in no phase. */
+export function madeRunning(attemptId: string): RunningRecord {
+  return {
+    attemptId,
+    phase: "",
+    phaseAgeMs: 0,
+    progress: undefined,
+    progressAgeMs: undefined,
+    resultPending: false,
+    cancelling: false,
   };
 }
