@@ -232,7 +232,7 @@ describe("result committer", () => {
 
   it("acknowledges a second copy once more when the acknowledgement was lost with the stream", async () => {
     const { worker } = await busy(1);
-    worker.committed.add("t-9.1");
+    worker.noteCommitted({ taskId: 9, epoch: 1 });
     const copy = { key: { taskId: 9, epoch: 1 }, outcome: SUCCEEDED, metrics: undefined };
     hot.dispatch.committer.commitResults(worker, [copy]);
     hot.dispatch.committer.commitResults(worker, [copy]);
@@ -268,7 +268,7 @@ describe("result committer", () => {
   it("hints other schedulers at a task that can run again", async () => {
     const { worker, ids } = await busy(1);
     hot.dispatch.peers.count = 1;
-    worker.draining = true;
+    worker.drain();
     hot.report(worker, ids, RELEASED);
     await hot.clock.pass(20);
     assert.deepEqual(hot.hints, [[1]]);

@@ -3,6 +3,7 @@ import { beforeEach, describe, it } from "node:test";
 import { settled } from "../../testing/manual-clock.ts";
 import type { OutgoingAssignment } from "../sessions/link.ts";
 import { HotPath } from "../testing/hot-path.ts";
+import { madeAttempt } from "../testing/made-attempt.ts";
 import { madeSession } from "../testing/made-session.ts";
 
 describe("assignment sender", () => {
@@ -30,11 +31,8 @@ describe("assignment sender", () => {
     };
     await hot.waiting(1, given);
     await hot.poll();
-    const worker = hot.worker({ ready: false });
     const sent: OutgoingAssignment[] = [];
-    assert.ok(worker.link);
-    worker.link = { ...worker.link, unreadCount: 0, assign: (assignments) => void sent.push(...assignments) };
-    worker.startupDone = true;
+    hot.worker({ link: { assign: (assignments) => void sent.push(...assignments) } });
     await hot.poll();
     const { key, type, queue, attemptNumber, maxAttempts, ...rest } = sent[0] ?? assert.fail();
     assert.deepEqual([key, type, queue], [{ taskId: 1, epoch: 1 }, "echo", "default"]);
@@ -68,7 +66,7 @@ describe("assignment sender", () => {
     const claim = hot.faults.hold("claim");
     const worker = hot.worker();
     await settled();
-    worker.link = undefined;
+    worker.drop(0);
     claim();
     await settled();
     assert.deepEqual(hot.sent, []);
@@ -89,7 +87,7 @@ describe("assignment sender", () => {
       link: { assign: () => void sent.push("now") },
     });
     hot.dispatch.registry.add(now);
-    now.attempts.set(1, {} as never);
+    now.hold(madeAttempt(), false);
     claim();
     await settled();
     assert.deepEqual([hot.sent, sent], [[], []]);

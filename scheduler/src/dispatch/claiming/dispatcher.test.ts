@@ -208,7 +208,7 @@ describe("dispatcher", () => {
       await settled();
       assert.equal(hot.tables.open.get(1)?.state, "queued");
       assert.deepEqual(hot.sent, []);
-      assert.equal(worker.reserved, 0);
+      assert.equal(worker.outstanding, 0);
     });
 
     it("that failed gives places and tasks back, and the next poll repeats it", async () => {

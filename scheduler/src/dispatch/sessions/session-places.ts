@@ -16,7 +16,7 @@ export interface Lingering {
 }
 
 /** The attempts of a session, to read. */
-export type HeldAttempts = Pick<ChurnMap<number, Attempt>, "get" | "has" | "size" | "values">;
+export type HeldAttempts = Pick<ChurnMap<number, Attempt>, "get" | "has" | "keys" | "size" | "values">;
 
 /** A type's capacity, whose use this file counts. */
 interface CountedCapacity extends TypeCapacity {

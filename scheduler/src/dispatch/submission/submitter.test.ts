@@ -24,7 +24,7 @@ describe("submitter", () => {
     await settled();
     const [taskId = 0] = worker.attempts.keys();
     hot.report(worker, [taskId], { kind: "cancelled", message: "" });
-    worker.draining = true;
+    worker.drain();
     await hot.poll();
     hot.takeSent();
   }
@@ -144,8 +144,8 @@ describe("submitter", () => {
     const [row] = await hot.submit();
     await settled();
     assert.deepEqual(hot.sent, []);
-    assert.equal(gone.reserved, 0);
-    gone.draining = true;
+    assert.equal(gone.outstanding, 0);
+    gone.drain();
     const next = hot.worker();
     await hot.poll();
     assert.deepEqual(hot.sent, [`${next.workerId} assign t-${row?.id}.1`]);

@@ -58,7 +58,7 @@ export class HotPath {
   }
 
   /** A worker with a session of this scheduler; its types are `TYPE` without a limit unless they are given. */
-  worker(plan: Partial<Omit<SessionPlan, "id" | "link">> = {}): Session {
+  worker(plan: Partial<Omit<SessionPlan, "id">> = {}): Session {
     const id = this.tables.openSession(SELF);
     const send = (what: string) => void this.sent.push(`w-${id} ${what}`);
     const session = madeSession({
@@ -72,6 +72,7 @@ export class HotPath {
           for (const { key, stale } of acks) send(`${stale ? "stale" : "ack"} ${formatAttemptId(key)}`);
         },
         revoke: (key) => send(`revoke ${formatAttemptId(key)}`),
+        ...plan.link,
       },
     });
     this.dispatch.registry.add(session);
