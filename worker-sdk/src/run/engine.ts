@@ -26,7 +26,7 @@ import { OtelMetrics } from "../tracing/metrics.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { linkData } from "./link-data.ts";
-import { queueViewLine } from "./queue-view.ts";
+import { logLinkMessage } from "./link-log.ts";
 import { Startup } from "./startup.ts";
 
 /**
@@ -262,21 +262,12 @@ export class Engine {
         this.#welcomed(message);
         return;
       case "connecting":
-        this.#log.debug({ event: "worker.dialing", address: message.address });
-        return;
       case "disconnected":
-        this.#log.warn(
-          {
-            event: this.#registered ? "worker.disconnected" : "worker.dial.failed",
-            address: message.address,
-            error: message.error,
-            retry_in_ms: message.retryInMs,
-            ...(this.#registered ? {} : startFacts(this.#options)),
-          },
-          this.#registered
-            ? "no connection to the scheduler; dialling again"
-            : "dialling the scheduler failed",
-        );
+      case "queueView":
+      case "log":
+      case "serving":
+      case "ended":
+        logLinkMessage(this.#log, message, this.#registered ? undefined : startFacts(this.#options));
         return;
       case "acknowledged":
         this.#runner.acknowledged(message.attemptIds);
@@ -284,17 +275,7 @@ export class Engine {
       case "refused":
         if (message.stale) this.#runner.refused(message.attemptId);
         else this.#runner.acknowledged([message.attemptId]);
-        this.#log.warn(
-          {
-            event: "task.result.refused",
-            attempt_id: message.attemptId,
-            stale: message.stale,
-            detail: message.detail,
-          },
-          message.stale
-            ? "the result came too late: the attempt was no longer this worker's"
-            : "the result is not valid",
-        );
+        logLinkMessage(this.#log, message, undefined);
         return;
       case "drain":
         void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
@@ -311,26 +292,11 @@ export class Engine {
       case "releaseResource":
         void this.#loading.release(message.resource, message.reason);
         return;
-      case "queueView":
-        this.#log.debug(
-          { event: "worker.queue_view", entries: message.entries },
-          queueViewLine(message.entries),
-        );
-        return;
-      case "log":
-        this.#log[message.level]({ event: message.event, ...message.fields }, message.message);
-        return;
       case "verdict":
         this.fail("startup", new VerdictError(message.status, message.reason, message.message));
         return;
       case "superseded":
         this.fail("superseded", new SupersededError(message.message));
-        return;
-      case "serving":
-        this.#log.info(
-          { event: "worker.http.serving", http_addr: message.address },
-          `probes and metrics on http://${message.address}`,
-        );
         return;
       case "cannotServe":
         this.fail("startup", new HttpListenError(message.message));
@@ -345,15 +311,6 @@ export class Engine {
         this.fail("startup", error, "worker.startup_timeout_unregistered");
         return;
       }
-      case "ended":
-        if (message.unackedResults > 0) {
-          const fields = { event: "worker.results.unacknowledged", count: message.unackedResults };
-          this.#log.error(
-            fields,
-            "results were not acknowledged in time; tasks whose result was not stored run again",
-          );
-        }
-        return;
       default:
         message satisfies never;
     }

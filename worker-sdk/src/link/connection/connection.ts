@@ -1,7 +1,6 @@
 import type { Welcome } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";
-import type { Incoming } from "../codec/assignments-frame.ts";
 import { durationsMs, encode, resourceStates, startupPhase } from "../codec/wire.ts";
 import { Counters } from "../health/counters.ts";
 import { type HealthFacts, type HealthReport, liveness, readiness } from "../health/health.ts";
@@ -14,10 +13,10 @@ import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import type { SharedState } from "../shared.ts";
-import { controlMessageFor } from "./control-messages.ts";
 import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
 import { buildHello } from "./hello.ts";
+import { SchedulerMessages } from "./scheduler-messages.ts";
 import { Shutdown } from "./shutdown.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamEnd } from "./stream-end.ts";
@@ -43,6 +42,7 @@ export class Connection {
   readonly #heartbeats: HeartbeatSender;
   readonly #shutdown: Shutdown;
   readonly #fatal: FatalSender;
+  readonly #messages: SchedulerMessages;
   readonly #phases: StartupPhaseMessage[];
   #phasesSent = 0;
   #ready = false;
@@ -98,7 +98,7 @@ export class Connection {
         });
       },
       welcome: (welcome, stream, address) => this.#welcome(welcome, stream, address),
-      message: (message) => this.#receive(message),
+      message: (message) => this.#messages.receive(message),
       writable: () => this.#outbox.flush(),
       down: () => this.#down(),
       ended: (end) => this.#fatal.streamEnded(end),
@@ -120,6 +120,14 @@ export class Connection {
       registered: () => this.#dialer.registered,
       sendGoodbye: (reason) => this.#sendGoodbye(reason),
       end: () => this.#end(),
+    });
+    this.#messages = new SchedulerMessages({
+      attempts: this.#attempts,
+      inFlight: this.#inFlight,
+      heartbeats: this.#heartbeats,
+      counters: this.#counters,
+      shutdown: this.#shutdown,
+      emit,
     });
   }
 
@@ -244,14 +252,7 @@ export class Connection {
   }
 
   #welcome(welcome: Welcome, stream: Stream, address: string): void {
-    for (const decision of welcome.decisions) {
-      const { attemptId, keep, reason, cancelled } = decision;
-      if (!keep) this.#attempts.revoke(attemptId, reason || "not kept at reconnect");
-      else if (cancelled && this.#inFlight.get(attemptId)?.result === undefined) {
-        const message = { attemptId, reason: "cancelled while disconnected", graceMs: undefined };
-        this.#emit({ kind: "cancel", ...message, timedOut: false });
-      }
-    }
+    this.#messages.decided(welcome.decisions);
     if (this.#welcomed) this.#counters.add("reconnects");
     this.#emit({
       kind: "registered",
@@ -266,48 +267,6 @@ export class Connection {
     this.#sendPhases();
     this.#heartbeats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#shutdown.endWhenAcknowledged();
-  }
-
-  #receive({ kind }: Incoming): void {
-    switch (kind.case) {
-      case "heartbeatAck":
-        this.#heartbeats.answered();
-        return;
-      case "assignments":
-        this.#attempts.assignments(kind.value.assignments);
-        return;
-      case "cancelAttempt": {
-        const { attemptId, reason, grace, timedOut } = kind.value;
-        if (this.#inFlight.get(attemptId) === undefined) return;
-        this.#emit({ kind: "cancel", attemptId, reason, graceMs: msFromDuration(grace), timedOut });
-        return;
-      }
-      case "revokeAttempt":
-        this.#attempts.revoke(kind.value.attemptId, kind.value.reason);
-        return;
-      case "resultAcks": {
-        const notified: string[] = [];
-        for (const { attemptId, stale, invalid, detail } of kind.value.acks) {
-          const notify = this.#inFlight.get(attemptId)?.notify === true;
-          this.#attempts.forget(attemptId);
-          if (!stale && !invalid) {
-            if (notify) notified.push(attemptId);
-            continue;
-          }
-          this.#counters.add("results_refused");
-          this.#emit({ kind: "refused", attemptId, stale, detail });
-        }
-        if (notified.length > 0) this.#emit({ kind: "acknowledged", attemptIds: notified });
-        this.#shutdown.endWhenAcknowledged();
-        return;
-      }
-      default: {
-        const controlMessage = controlMessageFor(kind);
-        if (controlMessage !== undefined) this.#emit(controlMessage);
-        // A message of a newer scheduler, or a second Welcome.
-        else this.#counters.add("unknown_messages");
-      }
-    }
   }
 
   #sendPhases(): void {

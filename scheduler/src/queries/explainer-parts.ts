@@ -1,0 +1,69 @@
+/** The parts that the explainers of tasks, workers and queues share. */
+import type { Clock } from "../clock.ts";
+import type { Admission } from "../dispatch/admission/admission.ts";
+import type { PausedQueues } from "../dispatch/admission/paused-queues.ts";
+import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
+import type { Backlog } from "../dispatch/matching/backlog.ts";
+import type { ClassIndex } from "../dispatch/matching/class-index.ts";
+import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
+import type { Registry } from "../dispatch/sessions/registry.ts";
+import type { DatabaseAvailability } from "../domain/database/availability.ts";
+import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type {
+  ClassStore,
+  EventStore,
+  FleetStore,
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SchedulerStore,
+  SessionStore,
+  TaskStore,
+} from "../store/store.ts";
+
+/** A count this old is good enough for an explanation, milliseconds. */
+export const BACKLOG_AGE_MS = 500;
+
+/** Parts that the explainers use. */
+export interface ExplainerParts {
+  readonly store: Pick<ClassStore, "waitingTasks"> &
+    Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
+    Pick<FleetStore, "getWorker" | "listWorkers"> &
+    Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
+    Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
+    Pick<QueueStore, "getQueue"> &
+    Pick<SchedulerStore, "otherSchedulers"> &
+    Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
+    Pick<TaskStore, "getAttempts" | "getTask">;
+  readonly admission: Admission;
+  readonly pausedQueues: PausedQueues;
+  readonly classes: ClassIndex;
+  readonly dispatcher: Dispatcher;
+  readonly registry: Registry;
+  readonly fleet: FleetView;
+  readonly backlog: Backlog;
+  readonly clock: Clock;
+  readonly database: Pick<DatabaseAvailability, "run" | "outage">;
+  readonly schedulerId: string;
+  /** A supervisor without a report for this long is silent. */
+  readonly silentAfterMs: number;
+  /** Where workers connect, `host:port`. */
+  readonly address: () => string;
+  /** Since the polling loop last ran, milliseconds; undefined before its first run. */
+  readonly pollAgeMs: () => number | undefined;
+  readonly watch: WatchSettings;
+  readonly acceptDeadlineMs: number;
+}
+
+/**
+ * The database's clock, read once: the ages in memory are of the moment at which an explanation is made, and reads
+ * of a slow database come before it.
+ */
+export async function readDatabaseClock({
+  store,
+  clock,
+}: Pick<ExplainerParts, "store" | "clock">): Promise<() => Date> {
+  const read = await store.databaseTime();
+  const at = clock.monotonic();
+  return () => new Date(read.getTime() + clock.monotonic() - at);
+}

@@ -1,0 +1,144 @@
+/** Explains why a task stands where it stands. */
+import { allAttempts } from "../domain/explain/attempts.ts";
+import type { DispatchFacts } from "../domain/explain/delayed.ts";
+import type { Reason } from "../domain/explain/reason.ts";
+import { withRejected } from "../domain/explain/rejected.ts";
+import { withLaunches } from "../domain/explain/starting.ts";
+import { explainActive, explainEnded } from "../domain/explain/task.ts";
+import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
+import type { HeldBack } from "../domain/explain/waiting-facts.ts";
+import type { WaitingClass } from "../domain/explain/worker.ts";
+import { type Candidate, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
+import { hasRegistered, workerState } from "../domain/workers/worker.ts";
+import type { SchedulerRow } from "../store/store.ts";
+import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
+
+/** Workers that have gone and are read to find one that could have run a task. */
+const MAX_GONE = 200;
+
+/** A failed start is a reason for a waiting task for a day, unless the worker was started again. */
+const FAILED_LAUNCH_NEWS_MS = 24 * 3_600_000;
+const MAX_LAUNCHES = 100;
+
+/** Latest events that are read: those of open phases are among them. */
+const MAX_EVENTS = 200;
+
+export class TaskExplainer {
+  readonly #parts: ExplainerParts;
+
+  constructor(parts: ExplainerParts) {
+    this.#parts = parts;
+  }
+
+  /** The most important reason first; never empty. */
+  async reasons(task: TaskRecord): Promise<Reason[]> {
+    const { store, fleet, watch, acceptDeadlineMs } = this.#parts;
+    if (hasEnded(task.state))
+      return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
+    const clock = await readDatabaseClock(this.#parts);
+    if (task.state === "queued") return this.#waitingReasons(task, clock);
+    const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);
+    const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
+    const now = clock();
+    const holder =
+      record && (record.goneTime ? { record, state: workerState(record, now) } : fleet.member(record, now));
+    const behind = holder && "candidate" in holder ? await this.#behind(holder.candidate) : [];
+    return explainActive({ task, holder, events, behind, watch, acceptDeadlineMs, now });
+  }
+
+  /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */
+  async #behind(candidate: Candidate): Promise<WaitingClass[]> {
+    const { classes, admission, backlog, clock } = this.#parts;
+    if (candidate.credit > 0) return [];
+    const now = clock.monotonic();
+    return [...(await backlog.read(BACKLOG_AGE_MS))]
+      .flatMap(([id, ready]): WaitingClass[] => {
+        const entry = classes.get(id);
+        if (!entry || ready === 0 || !admission.admits(entry.taskClass)) return [];
+        if (removedBy(entry.taskClass, candidate, now) !== "slots") return [];
+        return entry.log.read(now).found ? [] : [{ taskClass: entry.taskClass, ready }];
+      })
+      .sort((a, b) => b.ready - a.ready);
+  }
+
+  async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
+    const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
+    await classes.load([task.classId]);
+    const taskClass =
+      classes.get(task.classId)?.taskClass ??
+      (await classes.resolve(task.queue, task.type, task.requirements));
+    const elsewhere = await fleet.elsewhere(databaseNow());
+    // Also of a task whose attempts cost it nothing.
+    const attempts = task.epoch > 0 ? await store.getAttempts(task.id) : [];
+    const able = [...fleet.own(databaseNow()), ...elsewhere].some(
+      ({ candidate }) => candidate.types.has(task.type) && candidate.queues.has(task.queue),
+    );
+    // Workers that have gone matter only when no living worker could run the task.
+    const gone = able
+      ? []
+      : await store.listWorkers({ pool: undefined, beforeId: undefined, living: false, limit: MAX_GONE });
+    const launching = await store.waitingLaunches(MAX_LAUNCHES);
+    const failed = await store.listLaunches({
+      workerId: undefined,
+      pool: undefined,
+      beforeId: undefined,
+      failedWithinMs: FAILED_LAUNCH_NEWS_MS,
+      limit: MAX_LAUNCHES,
+    });
+    const failures = failed.flatMap(({ launch }) => launch ?? []);
+    const served = await store.servedBefore([...launching, ...failures]);
+    const queue = await store.getQueue(task.queue);
+    const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
+    const rejected = able ? [] : await store.listRejectedWorkers(undefined);
+    // No await from here on: the match and the state of the workers are of one moment.
+    dispatcher.look(taskClass.id);
+    const now = databaseNow();
+    const entry = classes.get(taskClass.id);
+    const monotonicNow = clock.monotonic();
+    const reasons = explainWaiting({
+      task,
+      taskClass,
+      lastAttempt: attempts.at(-1),
+      queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
+      heldBack: this.#heldBack(task, taskClass, now),
+      fleet: [...fleet.own(now), ...elsewhere],
+      match: entry?.log.read(monotonicNow),
+      monotonicNow,
+      gone: gone.filter(hasRegistered),
+      dispatch: this.#dispatchFacts(entry?.window.rank(task), others),
+      address: address(),
+      now,
+    });
+    const launches = { launching, failed: failures, served };
+    const complete = withRejected(withLaunches(reasons, task, launches, now), task, rejected, now);
+    // What began before is a reason for this task since it has been ready.
+    const ready = readyTime({ task, now });
+    return complete.map((reason) =>
+      reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
+    );
+  }
+
+  /** Whether a task's queue is paused is read from the database; of the other rules this scheduler's memory has the record. */
+  #heldBack(task: TaskRecord, taskClass: TaskClass, now: Date): HeldBack | undefined {
+    const { admission, clock } = this.#parts;
+    const { id, classId, priority } = task;
+    const hold = admission.holdOf({ id, classId, priority }, taskClass);
+    if (!hold || hold.reason.code === "QUEUE_PAUSED") return undefined;
+    const { reason, heldAt } = hold;
+    return {
+      ...reason,
+      since: heldAt === undefined ? undefined : new Date(now.getTime() - (clock.monotonic() - heldAt)),
+    };
+  }
+
+  #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {
+    const { dispatcher, pollAgeMs } = this.#parts;
+    return {
+      ...dispatcher.pulse,
+      pollAgeMs: pollAgeMs(),
+      aheadCount,
+      otherSchedulers: new Set(others.map(({ id }) => id)),
+    };
+  }
+}

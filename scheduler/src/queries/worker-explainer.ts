@@ -1,0 +1,62 @@
+/** Explains what a worker does, or how it ended. */
+import { CONTEST_NEWS_MS, explainContest } from "../domain/explain/contested.ts";
+import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
+import type { Explanation } from "../domain/explain/reason.ts";
+import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
+import { hasRegistered, type WorkerRecord, workerState } from "../domain/workers/worker.ts";
+import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
+
+/** What is recorded when a session ends. */
+const END_EVENTS = ["worker.lost", "worker.fatal", "worker.gone"];
+
+export class WorkerExplainer {
+  readonly #parts: ExplainerParts;
+
+  constructor(parts: ExplainerParts) {
+    this.#parts = parts;
+  }
+
+  async explain(record: WorkerRecord): Promise<Explanation> {
+    const { store, fleet, classes, backlog } = this.#parts;
+    const clock = await readDatabaseClock(this.#parts);
+    const now = clock();
+    if (record.goneTime) {
+      const state = workerState(record, now);
+      const end = await store.lastWorkerEvent(record.workerId, record.sessionId, END_EVENTS);
+      const silentMs = end?.attributes.silent_ms;
+      const facts = {
+        silentMs: silentMs === undefined ? undefined : Number(silentMs),
+        held: end && (end.attributes.held ?? ""),
+      };
+      const reasons = explainExit(record, now) ?? explainSilence(record, now) ?? [explainGone(record, facts)];
+      return { subject: record.workerId, state, reasons };
+    }
+    if (record.launch && !hasRegistered(record)) {
+      const reason = explainLaunching(record.launch, now, this.#parts.silentAfterMs);
+      return { subject: record.workerId, state: workerState(record, now), reasons: [reason] };
+    }
+    await classes.learn();
+    const counts = await backlog.read(BACKLOG_AGE_MS);
+    const waiting = [...counts].flatMap(([classId, ready]): WaitingClass[] => {
+      const taskClass = classes.get(classId)?.taskClass;
+      return taskClass
+        ? [{ taskClass, ready, queuePaused: this.#parts.pausedQueues.isPaused(taskClass.queue) }]
+        : [];
+    });
+    const contests = await store.listContests({
+      workerId: record.workerId,
+      withinMs: CONTEST_NEWS_MS,
+      limit: 1,
+    });
+    const readAt = clock();
+    const member = fleet.member(record, readAt);
+    return {
+      subject: record.workerId,
+      state: member.state,
+      reasons: [
+        ...contests.map((contest) => explainContest(contest, readAt)),
+        ...explainLiving(member, waiting, readAt),
+      ],
+    };
+  }
+}
