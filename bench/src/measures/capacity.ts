@@ -5,7 +5,7 @@ import { fleetLoss } from "./fleet-loss.ts";
 import { fleetStorm } from "./fleet-storm.ts";
 import { growth } from "./growth.ts";
 import type { Measure } from "./measure.ts";
-import { sdkCost } from "./sdk-cost.ts";
+import { sdkCost } from "./sdk-cost/sdk-cost.ts";
 
 /** Measures of Muster alone: how much it holds, how deep it goes, what it costs, how it grows. */
 export const CAPACITY: readonly Measure[] = [

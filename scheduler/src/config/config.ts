@@ -6,7 +6,7 @@ import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { ConnectionTarget } from "../store/postgres/connection/connection.ts";
-import { DatabaseUrlError } from "../store/postgres/connection/database-url.ts";
+import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.ts";
 import { type Exports, readExports } from "../telemetry/exports.ts";
 import { LOG_LEVELS, type LogLevel } from "../telemetry/logs/logger.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";

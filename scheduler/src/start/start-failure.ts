@@ -1,8 +1,8 @@
 /** What the log keeps of the error that ended a scheduler: a stack only where the program itself is at fault. */
 import { EmbeddedPostgresError } from "@muster/embedded-postgres";
 import { DatabaseUnavailableError, OperatorError, Refusal } from "../domain/errors.ts";
-import { DatabaseUrlError } from "../store/postgres/connection/database-url.ts";
 import { SharedSessionError } from "../store/postgres/connection/pooler.ts";
+import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.ts";
 import { SchemaMismatchError } from "../store/postgres/schema/migrate.ts";
 import { MissingRightsError } from "../store/postgres/schema/rights.ts";
 

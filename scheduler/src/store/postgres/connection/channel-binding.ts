@@ -1,5 +1,5 @@
 import pg from "pg";
-import type { DatabaseAddress } from "./database-url.ts";
+import type { DatabaseAddress } from "./url/database-url.ts";
 
 /** SCRAM bound to the TLS channel: a proxy between client and server cannot relay it. */
 const BOUND = "SCRAM-SHA-256-PLUS";

@@ -1,6 +1,6 @@
 import type pg from "pg";
-import { type DatabaseAddress, parseDatabaseUrl } from "./database-url.ts";
 import { Transport } from "./encryption.ts";
+import { type DatabaseAddress, parseDatabaseUrl } from "./url/database-url.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -6,7 +6,7 @@ import {
   getCACertificates,
   type PeerCertificate,
 } from "node:tls";
-import { type DatabaseAddress, DatabaseUrlError, type EncryptionRequest } from "./database-url.ts";
+import { type DatabaseAddress, DatabaseUrlError, type EncryptionRequest } from "./url/database-url.ts";
 
 /** The driver's TLS options; false for none. */
 export type Encryption = ConnectionOptions | false;

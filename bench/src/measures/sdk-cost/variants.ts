@@ -1,5 +1,5 @@
 /** The variants of which the cost of the SDK is measured. */
-import type { StackPlan } from "../workers/stack.ts";
+import type { StackPlan } from "../../workers/stack.ts";
 
 /** What is switched or changed; the first one is what the others are compared with. */
 export interface Variant {
@@ -14,7 +14,7 @@ export interface Variant {
   readonly tracing?: boolean;
 }
 
-const WITHOUT_EVENTS = new URL("../sdk-cost/without-events.ts", import.meta.url).href;
+const WITHOUT_EVENTS = new URL("../../sdk-cost/without-events.ts", import.meta.url).href;
 
 /** In this order in the table. */
 export const VARIANTS: readonly Variant[] = [

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { startTraceSink, type TraceSink } from "../lab/trace-sink.ts";
-import { coreShare } from "../measured/usage.ts";
-import { figure } from "../report/table.ts";
-import { Stack } from "../workers/stack.ts";
-import { WorkerProcess } from "../workers/workers.ts";
-import type { Context, Measure } from "./measure.ts";
-import { reportSdkCost } from "./sdk-cost-report.ts";
-import { VARIANTS, type Variant } from "./sdk-cost-variants.ts";
+import { startTraceSink, type TraceSink } from "../../lab/trace-sink.ts";
+import { coreShare } from "../../measured/usage.ts";
+import { figure } from "../../report/table.ts";
+import { Stack } from "../../workers/stack.ts";
+import { WorkerProcess } from "../../workers/workers.ts";
+import type { Context, Measure } from "../measure.ts";
+import { reportSdkCost } from "./report.ts";
+import { VARIANTS, type Variant } from "./variants.ts";
 
 const PAYLOAD_BYTES = 100;
 const MIB = 1_048_576;

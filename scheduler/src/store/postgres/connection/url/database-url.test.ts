@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ConnectionTarget, sessionName } from "./connection.ts";
+import { ConnectionTarget, sessionName } from "../connection.ts";
 import { DatabaseUrlError, parseDatabaseUrl } from "./database-url.ts";
 
 function faultsOf(url: string, env: Record<string, string> = {}): readonly string[] {

@@ -1,8 +1,8 @@
-import type { Sample } from "../report/sample.ts";
-import { isMet, medianOf, runsOf, select, subjects } from "../report/select.ts";
-import { median } from "../report/statistics.ts";
-import { type Findings, figure, type Table, type Target } from "../report/table.ts";
-import { VARIANTS } from "./sdk-cost-variants.ts";
+import type { Sample } from "../../report/sample.ts";
+import { isMet, medianOf, runsOf, select, subjects } from "../../report/select.ts";
+import { median } from "../../report/statistics.ts";
+import { type Findings, figure, type Table, type Target } from "../../report/table.ts";
+import { VARIANTS } from "./variants.ts";
 
 /** What a switch may cost: the other side of it within 15 %. */
 const WITHIN = 0.15;
