@@ -4,7 +4,11 @@ import fc from "fast-check";
 import { systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError, StatementRefusedError, UnstorableError } from "../../domain/errors.ts";
 import type { CommitRequest, CommitResult } from "../../store/store.ts";
+import { Faults } from "../../store/testing/faults.ts";
+import { MemoryAttempts } from "../../store/testing/memory-attempts.ts";
+import { MemoryTables } from "../../store/testing/memory-tables.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import { HeldResults } from "./held-results.ts";
 
 const APPLIED: CommitResult = { applied: true };
@@ -92,4 +96,35 @@ describe("results that the database refused in their batch", () => {
     assert.deepEqual(stored.get(0), success(0));
     stop();
   });
+
+  for (const { count, waits } of [
+    { count: 1, waits: [200, 400, 800, 1_600, 3_200, 5_000, 5_000] },
+    { count: 2, waits: [0, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] },
+  ])
+    it(`are tried again, ${count} of them, after ${waits.join(", ")} ms, and at once when the cause may be gone`, async () => {
+      const clock = new ManualClock();
+      const tables = new MemoryTables(clock);
+      const faults = new Faults();
+      const { commitResults } = faults.wrap(new MemoryAttempts(tables));
+      let refusing = true;
+      faults.refuseRows("commitResults", () => (refusing ? refusal() : undefined));
+      const stopping = new AbortController().signal;
+      const held = new HeldResults({ clock, log: silentLogger, stopping, write: commitResults });
+      const ends = held.hold(
+        Array.from({ length: count }, (_, taskId) => success(taskId)),
+        refusal(),
+      );
+      const tries = () => faults.callsOf("commitResults").length;
+      for (const wait of waits) {
+        const before = tries();
+        if (wait > 0) await clock.pass(wait - 1);
+        assert.equal(tries(), before, `${wait - 1} ms`);
+        await clock.pass(wait > 0 ? 1 : 0);
+        assert.ok(tries() > before, `${wait} ms`);
+      }
+      refusing = false;
+      held.tryNow();
+      await Promise.all(ends);
+      await held.idle();
+    });
 });

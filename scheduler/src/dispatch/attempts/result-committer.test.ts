@@ -157,6 +157,21 @@ describe("result committer", () => {
     assert.deepEqual(hot.tables.ended.get(2)?.state, "succeeded", "with its own result");
   });
 
+  it("assigns the place of a refused result when it is stored, without a poll", async () => {
+    const { worker, ids } = await busy(1);
+    let refusing = true;
+    hot.faults.refuseRows("commitResults", () =>
+      refusing ? new StatementRefusedError("refused", false, undefined) : undefined,
+    );
+    hot.report(worker, ids, SUCCEEDED);
+    await settled();
+    await hot.waiting(1);
+    await hot.poll();
+    refusing = false;
+    await hot.clock.pass(5_000);
+    assert.deepEqual(hot.takeSent(), ["w-1 ack t-1.1", "w-1 assign t-2.1"]);
+  });
+
   it("fails a task whose result cannot be stored, and only that one", async () => {
     const { worker, ids } = await busy(3);
     hot.faults.refuseRows("commitResults", ({ key, decision }: CommitRequest) =>

@@ -92,4 +92,29 @@ describe("assignment sender", () => {
     await settled();
     assert.deepEqual([hot.sent, sent], [[], []]);
   });
+
+  it("revokes the attempt of a worker that did not accept in time when its task is assigned again", async () => {
+    await hot.waiting(1);
+    await hot.poll();
+    const slow = hot.worker();
+    await settled();
+    const attempt = slow.attempts.get(1);
+    assert.ok(attempt);
+    await hot.dispatch.committer.endAttempt(slow, attempt, { kind: "unaccepted" });
+    hot.dispatch.lapsed.add(slow, attempt);
+    slow.drain();
+    hot.worker();
+    await hot.poll();
+    assert.deepEqual(hot.sent, ["w-1 assign t-1.1", "w-1 revoke t-1.1", "w-2 assign t-1.2"]);
+  });
+
+  it("measures how long a task waited for its assignment", async () => {
+    const [id = 0] = await hot.waiting(1);
+    await hot.poll();
+    await hot.clock.pass(3_000);
+    hot.worker();
+    await settled();
+    const { waits } = hot.dispatch.counters.classes.of(hot.tables.open.get(id)?.classId ?? 0);
+    assert.deepEqual([waits.count, waits.sum], [1, 3]);
+  });
 });

@@ -169,6 +169,23 @@ describe("dispatcher", () => {
       assert.deepEqual(hot.sent.toSorted(), ["w-1 assign t-1.1", "w-2 assign t-2.1"]);
     });
 
+    it("does not take back what was claimed after it was read", async () => {
+      await hot.waiting(2);
+      await hot.poll();
+      const claim = hot.faults.hold("claim");
+      hot.worker();
+      await settled();
+      const answer = hot.faults.holdAnswers("waitingTasks");
+      const worker = hot.worker({ slots: 5 });
+      await hot.poll();
+      claim();
+      await settled();
+      answer();
+      await settled();
+      assert.deepEqual(claims(), [[1], [2]]);
+      assert.deepEqual([hot.dispatch.counters.acquireConflicts, worker.credit], [0, 4]);
+    });
+
     it("is read again with the next poll when the read failed", async () => {
       await hot.waiting(1);
       await hot.dispatch.classes.learn();

@@ -24,8 +24,8 @@ describe("submitter", () => {
     await settled();
     const [taskId = 0] = worker.attempts.keys();
     hot.report(worker, [taskId], { kind: "cancelled", message: "" });
-    worker.drain();
     await hot.poll();
+    worker.drain();
     hot.takeSent();
   }
 
@@ -112,6 +112,25 @@ describe("submitter", () => {
     });
   }
 
+  it("does not let a new task overtake one in the window, while two claims are under way", async () => {
+    await knownClass();
+    await hot.submit(3);
+    hot.faults.hold("claim");
+    for (let n = 0; n < 3; n++) hot.worker();
+    await settled();
+    await hot.submit();
+    assert.equal(inserts().at(-1)?.[0]?.assignTo, undefined);
+  });
+
+  it("does not let a new task overtake one that may wait in the store", async () => {
+    await knownClass();
+    hot.worker();
+    hot.faults.failOnce("waitingTasks", new DatabaseUnavailableError("away", false, undefined));
+    await hot.poll();
+    await hot.submit();
+    assert.equal(inserts().at(-1)?.[0]?.assignTo, undefined);
+  });
+
   it("does not let a new task overtake one that waits", async () => {
     await knownClass();
     const [older] = await hot.submit(1);
@@ -151,12 +170,40 @@ describe("submitter", () => {
     assert.deepEqual(hot.sent, [`${next.workerId} assign t-${row?.id}.1`]);
   });
 
+  it("does not assign to a session that moved to another scheduler before the insert", async () => {
+    await knownClass();
+    const moved = hot.worker();
+    hot.tables.sessions.set(moved.id, "other");
+    const [row] = await hot.submit();
+    assert.equal(row?.assigned, false);
+    assert.deepEqual(hot.sent, []);
+  });
+
+  it("puts a task that waits into the window: the next free worker gets it without a read", async () => {
+    await knownClass();
+    const reads = hot.batchSizes("waitingTasks").length;
+    const [row] = await hot.submit();
+    const insert = hot.faults.hold("waitingTasks");
+    const worker = hot.worker();
+    await settled();
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${row?.id}.1`]);
+    assert.equal(hot.batchSizes("waitingTasks").length, reads);
+    insert();
+  });
+
+  it("assigns at once what could not be assigned with its insert", async () => {
+    await knownClass();
+    const worker = hot.worker();
+    const [row] = await hot.submit(1, { uniqueKey: "at once" });
+    await settled();
+    assert.deepEqual(hot.sent, [`${worker.workerId} assign t-${row?.id}.1`]);
+  });
+
   it("answers the earlier task for a taken key, counts it, and assigns nothing for it", async () => {
     const [first] = await hot.submit(1, { uniqueKey: "k" });
-    const submitted = hot.dispatch.counters.submitted;
     const [second] = await hot.submit(1, { uniqueKey: "k" });
     assert.deepEqual(second, { id: first?.id, duplicate: true, assigned: false });
-    assert.deepEqual([hot.dispatch.counters.duplicates, hot.dispatch.counters.submitted], [1, submitted]);
+    assert.deepEqual([hot.dispatch.counters.duplicates, hot.dispatch.counters.submitted], [1, 1]);
     hot.worker({ slots: 5 });
     await hot.poll();
     assert.deepEqual(hot.sent, [`w-1 assign t-${first?.id}.1`]);

@@ -48,6 +48,25 @@ export class Faults {
     };
   }
 
+  /** Calls of the method are applied at once, and answered when the returned function is called. */
+  holdAnswers(method: string): () => void {
+    const gate = Promise.withResolvers<void>();
+    const rule: Rule = {
+      method,
+      once: false,
+      apply: async (_, run) => {
+        const answer = await run();
+        await gate.promise;
+        return answer;
+      },
+    };
+    this.#rules.push(rule);
+    return () => {
+      this.#rules = this.#rules.filter((each) => each !== rule);
+      gate.resolve();
+    };
+  }
+
   /** The next call of the method fails with `error`, and applies nothing. */
   failOnce(method: string, error: Error): void {
     this.#rules.push({ method, once: true, apply: () => Promise.reject(error) });
