@@ -1,96 +1,109 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import type { ClaimedAttempt, ClaimStore } from "../../store/store.ts";
+import { Faults } from "../../store/testing/faults.ts";
+import { commitRequest, NO_REQUIREMENTS, newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
+import { memoryStore } from "../../store/testing/memory-store.ts";
+import { MemoryTables } from "../../store/testing/memory-tables.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
-import { Attempt } from "../attempts/attempt.ts";
+import { ManualClock, settled } from "../../testing/manual-clock.ts";
 import { Registry } from "../sessions/registry.ts";
-import { Session } from "../sessions/session.ts";
+import { madeAttempt } from "../testing/made-attempt.ts";
+import { madeSession } from "../testing/made-session.ts";
 import { IndeterminateStatements } from "./indeterminate-statements.ts";
 
-const ATTEMPT = { taskId: 7, epoch: 1, classId: 1, sessionId: 3 } as ClaimedAttempt;
+/** Longer than all looks together. */
+const ALL_LOOKS_MS = 60_000;
 
-/** What each look at the store sees, by turns; `before` runs first. Waits take no time. */
-function setUp(looks: readonly { readonly sees: readonly ClaimedAttempt[]; readonly before?: () => void }[]) {
+function setUp() {
+  const clock = new ManualClock();
+  const tables = new MemoryTables(clock);
+  const store = memoryStore(tables);
+  const faults = new Faults();
   const registry = new Registry();
-  const hello = { queues: ["default"], types: [], labels: {}, resources: [], slots: 1, prefetch: 0 };
-  const session = new Session({
-    ...{ id: 3, uuid: "u", workerId: "w", hello, phases: [], ready: true, draining: false, now: 0 },
-    link: undefined,
-  } as never);
+  const session = madeSession({ id: tables.openSession("a"), types: { t: 0 }, slots: 10 });
   registry.add(session);
   const sent: number[] = [];
-  const waits: number[] = [];
   const errors: unknown[] = [];
-  const over = Promise.withResolvers<void>();
-  let look = 0;
-  const store: Pick<ClaimStore, "assignedTo"> = {
-    async assignedTo(ids) {
-      assert.deepEqual(ids, [3]);
-      const { sees, before } = looks[look] ?? { sees: [] };
-      look++;
-      before?.();
-      return [...sees];
-    },
-  };
+  const hold = (taskId: number) => session.hold(madeAttempt({ taskId, epoch: 1 }), false);
   const unknown = new IndeterminateStatements({
-    store: store as ClaimStore,
+    store: faults.wrap(store.claims),
     registry,
     log: { ...silentLogger, error: (_, fields) => void errors.push(fields?.error) },
-    clock: {
-      ...systemClock,
-      sleep: async (ms) => {
-        waits.push(ms);
-        if (ms === 16_000) setImmediate(() => setImmediate(over.resolve));
-      },
-    },
+    clock,
     send: (unsent) => {
       for (const { attempt } of unsent) {
         sent.push(attempt.taskId);
-        session.hold(new Attempt(attempt, { type: "t" }, 0, undefined), false);
+        hold(attempt.taskId);
       }
     },
   });
-  return { unknown, session, sent, waits, errors, over: over.promise };
+  /** A task that is assigned to the session in the store; returns its id. */
+  const assign = async () => {
+    const [made] = await store.classes.resolveClasses([
+      { queue: "default", type: "t", requirements: NO_REQUIREMENTS },
+    ]);
+    const insert = { task: newTask(), classId: made?.id ?? 0, assignTo: session.id };
+    const [row] = await store.claims.insertTasks([insert]);
+    return row?.id ?? 0;
+  };
+  return { unknown, clock, store, faults, session, sent, errors, hold, assign };
 }
 
 test("what is committed long after its connection broke is found, and sent once", async () => {
-  const seen = { sees: [ATTEMPT] };
-  const { unknown, session, sent, waits, over } = setUp([{ sees: [] }, { sees: [] }, seen, seen, seen, seen]);
+  const { unknown, clock, session, sent, assign } = setUp();
   unknown.add([session]);
-  await over;
-  assert.deepEqual(sent, [7]);
-  assert.deepEqual(waits, [0, 250, 1_000, 4_000, 16_000]);
+  await clock.pass(1_000);
+  const id = await assign();
+  await clock.pass(ALL_LOOKS_MS);
+  assert.deepEqual(sent, [id]);
+  assert.deepEqual(clock.slept, [0, 250, 1_000, 4_000, 16_000]);
 });
 
 test("what a statement under way answers meanwhile is not sent again, held or ended", async () => {
-  const seen = { sees: [ATTEMPT] };
+  const { unknown, clock, store, session, sent, hold, assign } = setUp();
+  const [held, ended] = [await assign(), await assign()];
   const answer = Promise.withResolvers<void>();
-  const { unknown, session, sent, over } = setUp([
-    { ...seen, before: () => setImmediate(answer.resolve) },
-    { sees: [] },
-  ]);
-  // Its answer was handed over, and the attempt has ended before the second look.
   void unknown.watch(answer.promise);
   unknown.add([session]);
-  await over;
+  await clock.pass(0);
+  assert.deepEqual(sent, [], "the answer may be on its way");
+  hold(held);
+  const row = (await store.claims.assignedTo([session.id])).find(({ taskId }) => taskId === ended);
+  assert.ok(row);
+  await store.attempts.commitResults([commitRequest(row, SUCCEEDED)]);
+  answer.resolve();
+  await clock.pass(ALL_LOOKS_MS);
   assert.deepEqual(sent, []);
 });
 
-test("a look that fails is repeated, and what breaks meanwhile begins the looks anew", async () => {
-  const gone = () => {
-    throw new DatabaseUnavailableError("away", false, undefined);
-  };
-  const again: { add: () => void } = { add: () => undefined };
-  const { unknown, session, waits, errors, over } = setUp([
-    { sees: [], before: gone },
-    { sees: [], before: () => again.add() },
-    { sees: [] },
-  ]);
-  again.add = () => unknown.add([session]);
+test("what a statement assigns between the two looks is left to its answer", async () => {
+  const { unknown, clock, session, sent, hold, assign } = setUp();
+  const lost = await assign();
+  const answer = Promise.withResolvers<void>();
+  void unknown.watch(answer.promise);
   unknown.add([session]);
-  await over;
-  assert.deepEqual(waits, [0, 250, 0, 0, 250, 1_000, 4_000, 16_000]);
-  assert.deepEqual(errors, [], "that the database is away is told elsewhere");
+  await clock.pass(0);
+  const fresh = await assign();
+  answer.resolve();
+  await settled();
+  assert.deepEqual(sent, [lost]);
+  hold(fresh);
+  await clock.pass(ALL_LOOKS_MS);
+  assert.deepEqual(sent, [lost]);
+});
+
+test("a look that fails is repeated, and what breaks meanwhile begins the looks anew", async () => {
+  const { unknown, clock, faults, session, errors } = setUp();
+  faults.failOnce("assignedTo", new DatabaseUnavailableError("away", false, undefined));
+  unknown.add([session]);
+  await clock.pass(0);
+  const answer = faults.holdAnswers("assignedTo");
+  await clock.pass(250);
+  unknown.add([session]);
+  answer();
+  await settled();
+  await clock.pass(ALL_LOOKS_MS);
+  assert.deepEqual(clock.slept, [0, 250, 0, 0, 250, 1_000, 4_000, 16_000]);
+  assert.deepEqual(errors, [], "the database watch logs its absence");
 });

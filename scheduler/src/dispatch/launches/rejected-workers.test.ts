@@ -5,38 +5,13 @@ import { NO_CLAIMS, type RejectedStream } from "../../domain/workers/rejected-wo
 import type { RejectedWorkerWrite, SessionStore } from "../../store/store.ts";
 import { silentLogger } from "../../telemetry/logs/logger.ts";
 import { Counters } from "../../telemetry/metrics/counters.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import { RejectedWorkers } from "./rejected-workers.ts";
 
-/** A clock that stands still until it is told to go on; its timers then go off in order. */
-function fakeClock() {
-  let now = 0;
-  let timers: { at: number; fn: () => void }[] = [];
-  return {
-    clock: {
-      now: () => now,
-      monotonic: () => now,
-      sleep: () => Promise.resolve(),
-      after(ms: number, fn: () => void) {
-        const timer = { at: now + ms, fn };
-        timers.push(timer);
-        return () => {
-          timers = timers.filter((each) => each !== timer);
-        };
-      },
-    },
-    async pass(ms: number) {
-      now += ms;
-      const due = timers.filter(({ at }) => at <= now);
-      timers = timers.filter(({ at }) => at > now);
-      for (const { fn } of due) fn();
-      await new Promise((resolve) => setImmediate(resolve));
-    },
-  };
-}
-
 function setUp() {
-  const { clock, pass } = fakeClock();
+  const clock = new ManualClock();
+  const pass = (ms: number) => clock.pass(ms);
   const batches: (readonly RejectedWorkerWrite[])[] = [];
   const forgotten: string[] = [];
   const lines: Readonly<Record<string, unknown>>[] = [];

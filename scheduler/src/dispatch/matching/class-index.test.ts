@@ -1,58 +1,40 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { TaskClass } from "../../domain/matching/match.ts";
-import type { ClassStore } from "../../store/store.ts";
+import { newTask } from "../../store/testing/made-rows.ts";
+import { memoryStore } from "../../store/testing/memory-store.ts";
+import { MemoryTables } from "../../store/testing/memory-tables.ts";
+import { ManualClock } from "../../testing/manual-clock.ts";
 import { ClassIndex, FORGOTTEN_AFTER_MS } from "./class-index.ts";
 
 const NONE = { labels: {}, resources: [] };
 
-/** The classes of a database, those with open tasks among them, and a clock that is set by hand. */
+/** Classes and tasks in memory, and a clock that the test moves. */
 function madeStore() {
-  const classes: TaskClass[] = [];
-  const open = new Set<number>();
-  const time = { now: 0 };
-  const store: Pick<
-    ClassStore,
-    "resolveClasses" | "classesAfter" | "classesById" | "openClasses" | "openClassIds" | "waitingTasks"
-  > = {
-    async resolveClasses(wanted) {
-      return wanted.map(({ queue, type, requirements }) => {
-        const known = classes.find((each) => each.queue === queue && each.type === type && !each.alone);
-        if (known) return known;
-        const made = { id: classes.length + 1, queue, type, requirements };
-        classes.push(made);
-        return made;
-      });
-    },
-    classesAfter: async (id) => classes.filter((each) => each.id > id),
-    classesById: async (ids) => classes.filter((each) => ids.includes(each.id)),
-    openClasses: async () => ({
-      lastId: classes.length,
-      classes: classes.filter(({ id }) => open.has(id)),
-    }),
-    openClassIds: async () => [...open],
-    waitingTasks: async () => [],
+  const clock = new ManualClock();
+  const tables = new MemoryTables(clock);
+  const store = memoryStore(tables);
+  return {
+    rows: tables.classes,
+    /** Moves the clock to a moment, monotonic milliseconds. */
+    passTo: (ms: number) => clock.pass(ms - clock.monotonic()),
+    /** Opens a task of the class. */
+    open: (classId: number) => store.claims.insertTasks([{ task: newTask(), classId, assignTo: undefined }]),
+    endAll: () => tables.open.clear(),
+    index: () => new ClassIndex(store.classes, clock),
   };
-  const clock = {
-    now: () => time.now,
-    monotonic: () => time.now,
-    sleep: () => Promise.resolve(),
-    after: () => () => undefined,
-  };
-  return { classes, open, time, index: () => new ClassIndex(store as ClassStore, clock) };
 }
 
 const ids = (index: ClassIndex) => Array.from(index.all(), ({ taskClass }) => taskClass.id);
 
 describe("T39: classes in which nothing is open for a day", () => {
   it("are forgotten, and read again with the next submit", async () => {
-    const { time, index } = madeStore();
+    const { passTo, index } = madeStore();
     const classes = index();
     await classes.learn();
     const first = await classes.resolve("q", "t", { labels: {}, resources: ["model"] });
-    time.now = FORGOTTEN_AFTER_MS - 1;
+    await passTo(FORGOTTEN_AFTER_MS - 1);
     assert.deepEqual(await classes.refresh(), []);
-    time.now = FORGOTTEN_AFTER_MS;
+    await passTo(FORGOTTEN_AFTER_MS);
     assert.deepEqual(await classes.refresh(), [first.id]);
     assert.deepEqual([classes.size, classes.needResources], [0, false]);
     // The newest classes are read with every poll: the forgotten do not come back by it.
@@ -63,32 +45,32 @@ describe("T39: classes in which nothing is open for a day", () => {
   });
 
   it("are kept while a task is open, waits for its time, or was submitted just now", async () => {
-    const { open, time, index } = madeStore();
+    const { open, endAll, passTo, index } = madeStore();
     const classes = index();
     const [held, used] = await classes.resolveAll([
       { queue: "q", type: "held", requirements: NONE },
       { queue: "q", type: "used", requirements: NONE },
     ]);
     assert.ok(held && used);
-    open.add(held.id);
-    time.now = FORGOTTEN_AFTER_MS;
+    await open(held.id);
+    await passTo(FORGOTTEN_AFTER_MS);
     await classes.resolve("q", "used", NONE);
     assert.deepEqual(await classes.refresh(), []);
     // The task ends: its class is kept for a day from when that was last looked at.
-    open.clear();
-    time.now = 2 * FORGOTTEN_AFTER_MS - 1;
+    endAll();
+    await passTo(2 * FORGOTTEN_AFTER_MS - 1);
     assert.deepEqual(await classes.refresh(), []);
-    time.now = 2 * FORGOTTEN_AFTER_MS;
+    await passTo(2 * FORGOTTEN_AFTER_MS);
     assert.deepEqual((await classes.refresh()).sort(), [held.id, used.id]);
   });
 
   it("are read again when another scheduler hints at them, or has a task in them that no hint told of", async () => {
-    const { classes: rows, open, time, index } = madeStore();
+    const { rows, open, passTo, index } = madeStore();
     const [one, two] = [index(), index()];
     await one.learn();
     const { id } = await one.resolve("q", "t", NONE);
     await two.learn();
-    time.now = FORGOTTEN_AFTER_MS;
+    await passTo(FORGOTTEN_AFTER_MS);
     await two.refresh();
     assert.deepEqual(ids(two), []);
     await one.resolve("q", "t", NONE);
@@ -97,10 +79,10 @@ describe("T39: classes in which nothing is open for a day", () => {
     assert.deepEqual(ids(two), [id]);
     assert.equal(two.use([id]), true);
 
-    time.now *= 3;
+    await passTo(3 * FORGOTTEN_AFTER_MS);
     await two.refresh();
     assert.deepEqual(ids(two), []);
-    open.add(id);
+    await open(id);
     await two.refresh();
     assert.deepEqual(ids(two), [id]);
     assert.equal(two.get(id)?.mayHaveMore, true);
@@ -108,7 +90,7 @@ describe("T39: classes in which nothing is open for a day", () => {
   });
 
   it("in which tasks run alone are forgotten by themselves, the class beside stays known by its name", async () => {
-    const { classes: rows, open, time, index } = madeStore();
+    const { rows, open, passTo, index } = madeStore();
     const classes = index();
     await classes.learn();
     const { id } = await classes.resolve("q", "t", NONE);
@@ -118,20 +100,20 @@ describe("T39: classes in which nothing is open for a day", () => {
       Array.from(classes.alone, ({ taskClass }) => taskClass.id),
       [id + 1],
     );
-    open.add(id);
-    time.now = FORGOTTEN_AFTER_MS;
+    await open(id);
+    await passTo(FORGOTTEN_AFTER_MS);
     assert.deepEqual(await classes.refresh(), [id + 1]);
     assert.deepEqual([...classes.alone], []);
-    open.add(id + 1);
+    await open(id + 1);
     await classes.refresh();
     assert.equal([...classes.alone].length, 1);
     assert.equal((await classes.resolve("q", "t", NONE)).id, id);
   });
 
   it("are not read at the start", async () => {
-    const { classes: rows, open, index } = madeStore();
+    const { rows, open, index } = madeStore();
     for (let id = 1; id <= 3_000; id++) rows.push({ id, queue: "q", type: `t${id}`, requirements: NONE });
-    open.add(7);
+    await open(7);
     const classes = index();
     await classes.learn();
     assert.ok(classes.get(7));
