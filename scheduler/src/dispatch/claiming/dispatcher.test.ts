@@ -169,6 +169,25 @@ describe("dispatcher", () => {
       assert.deepEqual(hot.sent.toSorted(), ["w-1 assign t-1.1", "w-2 assign t-2.1"]);
     });
 
+    it("is not read over and over while all that is read is being claimed", async () => {
+      await hot.waiting(WINDOW_SIZE + 100);
+      await hot.poll();
+      const claim = hot.faults.hold("claim");
+      hot.worker({ slots: 1_000 });
+      await settled();
+      const answer = hot.faults.holdAnswers("waitingTasks");
+      const worker = hot.worker({ slots: 1_100 });
+      await settled();
+      const next = hot.faults.holdAnswers("waitingTasks");
+      answer();
+      await settled();
+      assert.deepEqual([hot.batchSizes("claim"), hot.batchSizes("waitingTasks").length], [[1_000, 1_000], 2]);
+      next();
+      claim();
+      await settled();
+      assert.equal(worker.attempts.size, 1_100, "it is read again after a claim");
+    });
+
     it("does not take back what was claimed after it was read", async () => {
       await hot.waiting(2);
       await hot.poll();

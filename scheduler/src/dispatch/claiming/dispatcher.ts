@@ -67,6 +67,8 @@ export class Dispatcher {
   #decided: number[] = [];
   #claims = 0;
   #refilling = false;
+  /** The last read brought only what is being claimed: another one would, too, until a claim is answered. */
+  #readInVain = false;
   #stopped = false;
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
@@ -123,12 +125,16 @@ export class Dispatcher {
     const search = this.#matcher.search();
     if (!search.isOpen) this.#lookAtAll(search);
     this.#traces.lookAtWaits();
-    if (this.#refilling || this.#stopped) return;
+    if (this.#refilling || this.#readInVain || this.#stopped) return;
     const low = this.#worthRefilling(search);
     if (low.length === 0) return;
     this.#refilling = true;
     this.#track(
-      this.#classes.refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id)),
+      this.#classes
+        .refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id))
+        .then((added) => {
+          this.#readInVain = added === 0 && this.#claims === CLAIM_LANES;
+        }),
       () => {
         this.#refilling = false;
         for (const id of this.#decided.splice(0)) this.#planned.delete(id);
@@ -351,6 +357,7 @@ export class Dispatcher {
   }
 
   #decide(plan: readonly Planned[]): void {
+    this.#readInVain = false;
     for (const { task } of plan) {
       if (this.#refilling) this.#decided.push(task.id);
       else this.#planned.delete(task.id);

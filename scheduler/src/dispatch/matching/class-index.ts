@@ -262,9 +262,11 @@ export class ClassIndex {
    * Reads the front of the queue again for these classes.
    *
    * @param isPlanned True for ids that are being assigned already.
+   * @returns How many tasks the windows got.
    */
-  async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
-    if (entries.length === 0) return;
+  async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<number> {
+    if (entries.length === 0) return 0;
+    let added = 0;
     for (const entry of entries) {
       entry.mayHaveMore = false;
       this.#refilling.add(entry);
@@ -282,7 +284,7 @@ export class ClassIndex {
         counts.set(task.classId, count + 1);
         // The first one of each class, unless something turned up meanwhile.
         if (count === 0 && entry && this.#refilling.has(entry)) entry.floor = task;
-        if (!isPlanned(task.id)) entry?.window.add(task);
+        if (!isPlanned(task.id) && entry?.window.add(task)) added++;
       }
     } catch (error) {
       for (const entry of entries) entry.mayHaveMore = true;
@@ -291,6 +293,7 @@ export class ClassIndex {
     for (const entry of entries) {
       if ((counts.get(entry.taskClass.id) ?? 0) >= WINDOW_SIZE) entry.mayHaveMore = true;
     }
+    return added;
   }
 
   #forget(entry: ClassEntry): void {
