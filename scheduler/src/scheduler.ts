@@ -304,7 +304,7 @@ export async function startScheduler(options: {
     await limit.within("assignments", dispatch.dispatcher.stop());
     await limit.within("results", dispatch.committer.idle());
     dispatch.committer.stop();
-    dispatch.sessions.closeAll();
+    dispatch.liveness.closeStreams();
     await Promise.all([grpc.stop(Math.min(limit.leftMs, 2_000)), http.stop(Math.min(limit.leftMs, 2_000))]);
     await limit.within("loops", background.stop());
     await limit.within("refusals", dispatch.rejectedWorkers.stop());

@@ -152,7 +152,7 @@ const PATHS: readonly Path[] = [
       const worker = await a.connect("w");
       const id = await a.submit();
       await worker.accept();
-      await a.dispatch.sessions.fatal(worker.session, {
+      await a.dispatch.sessionReports.handleFatal(worker.session, {
         phase: "work",
         exceptionClass: "E",
         exceptionMessage: "",

@@ -154,7 +154,7 @@ export class TestWorker {
   async register(inFlight: readonly AttemptKey[], slots: number): Promise<void> {
     const open = sessionOpen(this.workerId, this.uuid);
     const registration = { ...open, hello: { ...open.hello, slots }, inFlight, lastError: "" };
-    this.#session = (await this.#dispatch.sessions.open(registration, this.#link)).session;
+    this.#session = (await this.#dispatch.registrar.register(registration, this.#link)).session;
     this.#dispatch.dispatcher.pump();
   }
 
@@ -178,10 +178,10 @@ export class TestWorker {
 
   /** Its stream ends without a goodbye. */
   drop(): Promise<void> {
-    return this.#dispatch.sessions.closed(this.session, this.#link, "the test ended it");
+    return this.#dispatch.liveness.streamEnded(this.session, this.#link, "the test ended it");
   }
 
   goodbye(): Promise<void> {
-    return this.#dispatch.sessions.goodbye(this.session, "done");
+    return this.#dispatch.sessionReports.handleGoodbye(this.session, "done");
   }
 }

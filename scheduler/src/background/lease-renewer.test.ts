@@ -13,7 +13,7 @@ for (const { gapMs, logged } of [
     const { log, events } = recordedLog();
     const calls: unknown[] = [];
     await new LeaseRenewer({
-      sessions: { renew: async () => AT },
+      liveness: { renewLeases: async () => AT },
       expiryGuard: {
         noteRenewal: (at) => {
           calls.push(at);
@@ -31,7 +31,7 @@ for (const { gapMs, logged } of [
 test("a renewal that failed lets nothing expire", async () => {
   const never = () => assert.fail("no renewal was made");
   const renewer = new LeaseRenewer({
-    sessions: { renew: () => Promise.reject(new Error("away")) },
+    liveness: { renewLeases: () => Promise.reject(new Error("away")) },
     expiryGuard: { noteRenewal: never },
     log: recordedLog().log,
     onRenewed: never,

@@ -11,15 +11,15 @@ export class LeaseRenewer {
 
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
-    const { sessions, expiryGuard, log, onRenewed } = this.#parts;
-    const gapMs = expiryGuard.noteRenewal(await sessions.renew());
+    const { liveness, expiryGuard, log, onRenewed } = this.#parts;
+    const gapMs = expiryGuard.noteRenewal(await liveness.renewLeases());
     if (gapMs !== undefined) log.warn("scheduler.starved", { gap_ms: Math.round(gapMs) });
     onRenewed();
   }
 }
 
 export interface LeaseRenewerParts {
-  readonly sessions: Pick<Dispatch["sessions"], "renew">;
+  readonly liveness: Pick<Dispatch["liveness"], "renewLeases">;
   readonly expiryGuard: Pick<Dispatch["expiryGuard"], "noteRenewal">;
   readonly log: Pick<Logger, "warn">;
   /** Called after each renewal: leases expire as of it, so the reaper can run now. */

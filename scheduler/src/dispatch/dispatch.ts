@@ -32,9 +32,12 @@ import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
 import { LeaseReaper } from "./sessions/lease-reaper.ts";
-import { Sessions } from "./sessions/registration.ts";
+import { Registrar } from "./sessions/registration.ts";
 import { Registry } from "./sessions/registry.ts";
+import { SessionLiveness } from "./sessions/session-liveness.ts";
+import { SessionReportHandler } from "./sessions/session-report-handler.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
+import { StartupRecorder } from "./sessions/startup-recorder.ts";
 import { Submitter } from "./submission/submitter.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
@@ -63,7 +66,9 @@ export interface Dispatch {
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;
   readonly resources: ResourceRequester;
-  readonly sessions: Sessions;
+  readonly registrar: Registrar;
+  readonly sessionReports: SessionReportHandler;
+  readonly liveness: SessionLiveness;
   readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
   readonly signals: TaskSignals;
@@ -173,22 +178,42 @@ export function createDispatch(options: {
     schedulerId,
     traces,
   });
-  const sessions = new Sessions({
+  const startup = new StartupRecorder({ store, eventWriter, log });
+  const registrar = new Registrar({
     store,
     admission,
     registry,
     classes,
-    dispatcher,
     terminator,
+    startup,
     committer,
     eventWriter,
+    clock,
+    log,
+    leases,
+    schedulerId,
+  });
+  const sessionReports = new SessionReportHandler({
+    classes,
+    dispatcher,
+    terminator,
+    startup,
+    eventWriter,
+    clock,
+    log,
+    counters,
+  });
+  const liveness = new SessionLiveness({
+    store,
+    registry,
+    terminator,
+    startup,
     clock,
     log,
     counters,
     leases,
     watch,
     schedulerId,
-    traces,
   });
   const expiryGuard = new LeaseExpiryGuard(
     clock,
@@ -269,7 +294,9 @@ export function createDispatch(options: {
     registry,
     reportHandler,
     resources,
-    sessions,
+    registrar,
+    sessionReports,
+    liveness,
     terminator,
     committer,
     signals,

@@ -5,9 +5,9 @@ import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Session } from "../sessions/session.ts";
 
 export interface ResourceEventParts {
-  readonly clock: Clock;
-  readonly eventWriter: EventWriter;
-  readonly log: Logger;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly eventWriter: Pick<EventWriter, "appendEvent">;
+  readonly log: Pick<Logger, "info" | "warn">;
 }
 
 /** Records which resources that a session was asked for are loaded now, and which could not be loaded. */

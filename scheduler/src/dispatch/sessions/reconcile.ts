@@ -19,13 +19,12 @@ export interface AttemptDecision {
   readonly cancelled: boolean;
 }
 
-/** What the reconciliation works with. */
 export interface ReconcileParts {
   readonly admission: Pick<Admission, "hold" | "release">;
-  readonly classes: ClassIndex;
-  readonly clock: Clock;
-  readonly eventWriter: EventWriter;
-  readonly committer: ResultCommitter;
+  readonly classes: Pick<ClassIndex, "get">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly eventWriter: Pick<EventWriter, "writeAttempt">;
+  readonly committer: Pick<ResultCommitter, "endAttempt">;
 }
 
 /** Keeps what both sides know of; gives back what the worker never received. */

@@ -1,3 +1,4 @@
+import type { WorkerHello } from "../../domain/workers/worker.ts";
 import type { WorkerLink } from "../sessions/link.ts";
 import { Session } from "../sessions/session.ts";
 
@@ -18,35 +19,40 @@ export interface SessionPlan {
   readonly link?: Partial<WorkerLink>;
 }
 
+/** A hello for the queue `default`. */
+export function madeHello(plan: Pick<SessionPlan, "types" | "slots" | "prefetch">): WorkerHello {
+  return {
+    sdk: "",
+    pool: "",
+    labels: {},
+    types: Object.entries(plan.types).map(([type, concurrency]) => ({ type, concurrency })),
+    queues: ["default"],
+    slots: plan.slots ?? 1,
+    prefetch: plan.prefetch ?? 0,
+    resources: [],
+    launchId: "",
+    features: [],
+    host: {
+      hostname: "",
+      pid: 0,
+      uid: undefined,
+      gid: undefined,
+      cwd: "",
+      cpus: 0,
+      memoryBytes: 0,
+      runtime: "",
+    },
+  };
+}
+
 /** A session as a registration makes it, in the queue `default`. */
 export function madeSession(plan: SessionPlan): Session {
-  const { id = 1, types, slots = 1, prefetch = 0, ready = true, draining = false, link } = plan;
+  const { id = 1, ready = true, draining = false, link } = plan;
   return new Session({
     id,
     uuid: `u${id}`,
     workerId: `w-${id}`,
-    hello: {
-      sdk: "",
-      pool: "",
-      labels: {},
-      types: Object.entries(types).map(([type, concurrency]) => ({ type, concurrency })),
-      queues: ["default"],
-      slots,
-      prefetch,
-      resources: [],
-      launchId: "",
-      features: [],
-      host: {
-        hostname: "",
-        pid: 0,
-        uid: undefined,
-        gid: undefined,
-        cwd: "",
-        cpus: 0,
-        memoryBytes: 0,
-        runtime: "",
-      },
-    },
+    hello: madeHello(plan),
     phases: [],
     ready,
     draining,

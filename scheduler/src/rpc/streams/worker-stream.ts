@@ -18,8 +18,10 @@ import type {
   WorkerLink,
 } from "../../dispatch/sessions/link.ts";
 import type { AttemptDecision } from "../../dispatch/sessions/reconcile.ts";
-import type { Sessions } from "../../dispatch/sessions/registration.ts";
+import type { Registrar } from "../../dispatch/sessions/registration.ts";
 import type { Session } from "../../dispatch/sessions/session.ts";
+import type { SessionLiveness } from "../../dispatch/sessions/session-liveness.ts";
+import type { SessionReportHandler } from "../../dispatch/sessions/session-report-handler.ts";
 import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { databaseUnavailable, invalidHello, invalidMessage } from "../../domain/refusals.ts";
@@ -54,7 +56,9 @@ const MAX_FRAME_SHARE = 0.5;
 
 /** Parts that a worker stream uses. */
 export interface WorkerStreamParts {
-  readonly sessions: Sessions;
+  readonly registrar: Pick<Registrar, "register">;
+  readonly liveness: Pick<SessionLiveness, "streamEnded">;
+  readonly sessionReports: SessionReportHandler;
   readonly rejector: StreamRejector;
   readonly reportHandler: WorkerReportHandler;
   readonly clock: Clock;
@@ -211,12 +215,12 @@ class WorkerStream implements WorkerLink {
   }
 
   async #register(hello: Hello): Promise<void> {
-    const { sessions, rejector, onWork } = this.#parts;
+    const { registrar, liveness, rejector, onWork } = this.#parts;
     try {
       const registration = toRegistration(hello);
-      const { session, decisions } = await sessions.open(registration, this);
+      const { session, decisions } = await registrar.register(registration, this);
       if (this.#over) {
-        await sessions.closed(session, this, "the connection was cut during the registration");
+        await liveness.streamEnded(session, this, "the connection was cut during the registration");
         return;
       }
       this.#session = session;
@@ -231,10 +235,10 @@ class WorkerStream implements WorkerLink {
   }
 
   #handle(session: Session, { kind }: WorkerMessage | ResultsFrame): void {
-    const { sessions, reportHandler, sizes, counters } = this.#parts;
+    const { sessionReports, reportHandler, sizes, counters } = this.#parts;
     switch (kind.case) {
       case "heartbeat":
-        sessions.heartbeat(session, toHeartbeat(kind.value));
+        sessionReports.handleHeartbeat(session, toHeartbeat(kind.value));
         this.#send({ case: "heartbeatAck", value: { sequence: kind.value.sequence } });
         return;
       case "taskAccepted":
@@ -277,13 +281,13 @@ class WorkerStream implements WorkerLink {
           kind.value.results.map((result) => toResult(result, sizes)),
         );
       case "startupPhase":
-        return this.#follow(sessions.startupPhase(session, toStartupPhase(kind.value)));
+        return this.#follow(sessionReports.handleStartupPhase(session, toStartupPhase(kind.value)));
       case "workerFatal":
-        return this.#follow(sessions.fatal(session, toFatal(kind.value)));
+        return this.#follow(sessionReports.handleFatal(session, toFatal(kind.value)));
       case "draining":
-        return this.#follow(sessions.draining(session, storable(kind.value.reason, 1_024)));
+        return this.#follow(sessionReports.handleDraining(session, storable(kind.value.reason, 1_024)));
       case "goodbye":
-        return this.#follow(sessions.goodbye(session, storable(kind.value.reason, 1_024)));
+        return this.#follow(sessionReports.handleGoodbye(session, storable(kind.value.reason, 1_024)));
       case "hello":
         throw invalidMessage("hello came twice on one stream; it is the first message only");
       default:
@@ -371,6 +375,6 @@ class WorkerStream implements WorkerLink {
     this.#over = true;
     this.#stopHelloTimer();
     if (!this.#session) return;
-    this.#follow(this.#parts.sessions.closed(this.#session, this, reason));
+    this.#follow(this.#parts.liveness.streamEnded(this.#session, this, reason));
   }
 }

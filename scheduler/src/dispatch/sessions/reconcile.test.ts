@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { AttemptKey } from "../../domain/ids.ts";
+import type { Outcome } from "../../domain/tasks/outcome.ts";
+import type { AttemptRow } from "../../store/store.ts";
+import type { Attempt } from "../attempts/attempt.ts";
+import { madeAttempt } from "../testing/made-attempt.ts";
+import { madeSession } from "../testing/made-session.ts";
+import { reconcile } from "./reconcile.ts";
+import type { Session } from "./session.ts";
+
+const NOW = 1_000;
+const HELD: AttemptKey = { taskId: 1, epoch: 3 };
+const UNKNOWN_REASON = "it was no longer the worker's when it reconnected";
+
+/** A row of the store: task 1, epoch 3, accepted, with what the test gives. */
+function row(given: Partial<AttemptRow> = {}): AttemptRow {
+  return {
+    ...HELD,
+    classId: 1,
+    sessionId: 1,
+    attemptCount: 2,
+    outOfMemoryCount: 0,
+    requeueCounts: undefined,
+    options: undefined,
+    cancelReason: undefined,
+    accepted: true,
+    ageMs: 50,
+    ...given,
+  };
+}
+
+function run(given: { inFlight?: readonly AttemptKey[]; rows?: readonly AttemptRow[]; old?: Session }) {
+  const session = madeSession({ types: { t: 0 }, slots: 4 });
+  const ended: { attempt: Attempt; outcome: Outcome }[] = [];
+  const written: Attempt[] = [];
+  const decisions = reconcile(
+    {
+      admission: { hold: () => undefined, release: () => undefined },
+      classes: {
+        get: (id) => (id === 1 ? ({ taskClass: { id, type: "t" } } as never) : undefined),
+      },
+      clock: { monotonic: () => NOW },
+      eventWriter: { writeAttempt: (_, attempt) => void written.push(attempt) },
+      committer: {
+        endAttempt: async (holder, attempt, outcome) => {
+          assert.equal(holder, session);
+          session.startCommit(attempt);
+          ended.push({ attempt, outcome });
+          return { applied: true };
+        },
+      },
+    },
+    { session, inFlight: given.inFlight ?? [], rows: given.rows ?? [], old: given.old },
+  );
+  return { session, decisions, ended, written };
+}
+
+/** The last stream of the worker, with attempts. */
+function lastStream(...attempts: Attempt[]): Session {
+  const old = madeSession({ types: { t: 0 }, slots: 4 });
+  for (const attempt of attempts) old.hold(attempt, false);
+  old.replace();
+  return old;
+}
+
+describe("reconciliation of a worker that registers", () => {
+  it("keeps an attempt that both sides have, as far as the store knows it", () => {
+    const { session, decisions, ended, written } = run({
+      inFlight: [HELD],
+      rows: [row({ phase: "load", phaseAgeMs: 30, startAgeMs: 40, sequence: 7 })],
+    });
+    assert.deepEqual(decisions, [{ key: HELD, keep: true, reason: "", cancelled: false }]);
+    const attempt = session.attempts.get(1);
+    assert.deepEqual(
+      [attempt?.state, attempt?.acceptedAt, attempt?.startedAt, attempt?.phase, attempt?.phaseAt],
+      ["running", NOW, NOW - 40, "load", NOW - 30],
+    );
+    assert.equal(attempt?.sequence, 7, "events that are recorded are not recorded twice");
+    assert.deepEqual([session.outstanding, ended, written], [1, [], []]);
+  });
+
+  it("takes over what it knows from the worker's last stream", () => {
+    const known = madeAttempt({ ...HELD, acceptedAt: 100, startedAt: 200 });
+    known.beginPhase("upload", 300);
+    known.noteProgress({ done: 5, message: "" }, 400);
+    known.noteSequence(9);
+    const { session } = run({
+      inFlight: [HELD],
+      rows: [row({ phase: "load", sequence: 4 })],
+      old: lastStream(known),
+    });
+    const attempt = session.attempts.get(1);
+    assert.notEqual(attempt, known);
+    assert.deepEqual(
+      [attempt?.acceptedAt, attempt?.startedAt, attempt?.phase, attempt?.progress?.done, attempt?.sequence],
+      [100, 200, "upload", 5, 9],
+    );
+  });
+
+  it("writes the acceptance of an attempt that the store has as assigned", () => {
+    const { session, written } = run({ inFlight: [HELD], rows: [row({ accepted: false })] });
+    assert.deepEqual(written, [session.attempts.get(1)]);
+    assert.equal(written[0]?.takeTouch(NOW + 5).acceptAgeMs, 5);
+  });
+
+  it("reports a cancel that was requested meanwhile", () => {
+    const { decisions, session } = run({ inFlight: [HELD], rows: [row({ cancelReason: "asked" })] });
+    assert.equal(decisions[0]?.cancelled, true);
+    assert.equal(session.attempts.get(1)?.cancelReason, "asked");
+  });
+
+  it("revokes what is no longer the worker's; its slot is taken until its handler returns", () => {
+    for (const rows of [[], [row({ epoch: 4 })]]) {
+      const { session, decisions, ended } = run({ inFlight: [HELD], rows });
+      assert.deepEqual(decisions, [
+        { key: HELD, keep: false, reason: "the attempt is no longer this worker's", cancelled: false },
+      ]);
+      assert.deepEqual(session.lingering.get("t-1.3"), {
+        key: HELD,
+        type: "",
+        since: NOW,
+        reason: UNKNOWN_REASON,
+      });
+      assert.equal(ended.length, rows.length, "the newer attempt never reached the worker");
+      assert.equal(session.outstanding, 1);
+    }
+  });
+
+  it("keeps the type, the time and the reason of what it revoked on the last stream", () => {
+    const old = lastStream();
+    old.linger({ key: HELD, type: "t", since: 10, reason: "it was not accepted in time" });
+    const { session } = run({ inFlight: [HELD], old });
+    assert.deepEqual(session.lingering.get("t-1.3"), {
+      key: HELD,
+      type: "t",
+      since: 10,
+      reason: "it was not accepted in time",
+    });
+    assert.equal(session.types.get("t")?.active, 1);
+  });
+
+  it("requeues what the store has assigned and the worker never received, at no cost", () => {
+    const { session, decisions, ended } = run({ rows: [row()] });
+    assert.deepEqual(decisions, []);
+    assert.deepEqual(
+      ended.map(({ attempt, outcome }) => [attempt.taskId, attempt.epoch, outcome]),
+      [[1, 3, { kind: "released", reason: "unreceived" }]],
+    );
+    assert.equal(session.outstanding, 0, "its place is free");
+  });
+
+  it("requeues what was sent to the last stream after the rows were read", () => {
+    const accepted = madeAttempt({ taskId: 11, acceptedAt: 5 });
+    const ending = madeAttempt({ taskId: 12 });
+    const read = madeAttempt({ ...HELD });
+    const unsent = madeAttempt({ taskId: 14 });
+    const old = lastStream(accepted, ending, read, unsent);
+    old.startCommit(ending);
+    const { session, ended } = run({ inFlight: [HELD], rows: [row()], old });
+    assert.deepEqual(
+      ended.map(({ attempt, outcome }) => [attempt.taskId, outcome.kind]),
+      [[14, "released"]],
+    );
+    assert.notEqual(ended[0]?.attempt, unsent, "the last stream's own record is left alone");
+    assert.deepEqual([...session.attempts.values()].map(({ taskId }) => taskId).sort(), [1, 14]);
+    assert.equal(session.outstanding, 1);
+  });
+
+  it("holds an attempt of a class that is not known, and counts no type for it", () => {
+    const { session } = run({ inFlight: [HELD], rows: [row({ classId: 99 })] });
+    assert.deepEqual([session.attempts.get(1)?.type, session.types.get("t")?.active], ["", 0]);
+    assert.equal(session.outstanding, 1);
+  });
+});
