@@ -113,6 +113,9 @@ export async function startScheduler(options: {
     onScheduled: (delayMs) => background.wakeIn(delayMs),
     tracing: telemetry.tracing,
   });
+  const { admission, backlog, classes, control, counters, dispatcher, fleet, followers, launches } = dispatch;
+  const { liveness, pausedQueues, peers, registrar, registry, rejectedWorkers, reportHandler } = dispatch;
+  const { sessionReports, submitter } = dispatch;
   const database = new DatabaseWatch({
     store,
     clock,
@@ -150,7 +153,7 @@ export async function startScheduler(options: {
   });
   const calls = new Calls(log, dispatch.counters);
   const updateServing = () => started.grpc?.setServing(health.readyAsKnown().ok);
-  const fleetStats = new FleetStats({ ...dispatch, store, clock, log });
+  const fleetStats = new FleetStats({ store, classes, admission, peers, clock, log });
   const seen = new SeenLabels();
   declareMetrics(telemetry.meter, histograms, {
     counters: dispatch.counters,
@@ -175,11 +178,9 @@ export async function startScheduler(options: {
     };
     await whenUsable(() => prepareDatabase({ store, dispatch, log }, scheduler, limits), waiting);
     const explainer = new Explainer({
-      ...dispatch,
-      store,
-      clock,
+      ...{ store, admission, pausedQueues, classes, dispatcher, registry, fleet, backlog, clock },
       database,
-      silentAfterMs: dispatch.launches.silentAfterMs,
+      silentAfterMs: launches.silentAfterMs,
       schedulerId: id,
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       pollAgeMs: () => background.pollAgeMs(),
@@ -187,22 +188,20 @@ export async function startScheduler(options: {
       acceptDeadlineMs: config.leases.acceptDeadlineMs,
     });
     const diagnoser = new Diagnoser({
-      ...dispatch,
-      store,
-      database,
-      log,
+      ...{ store, classes, clock, database, log },
       scheduler,
       settings: config.settings,
       status: () => background.status(),
       announceMs: announceLeaseMs(config),
     });
-    const overview = new OverviewSource({ ...dispatch, store, scheduler });
-    const workers = new WorkerList({ store, fleet: dispatch.fleet });
+    const overview = new OverviewSource({ store, classes, clock, scheduler });
+    const workers = new WorkerList({ store, fleet });
     const { watchHeartbeatMs, maxAgeMs, maxAgeGraceMs } = config.connections;
     const services = createServices(
       {
-        ...dispatch,
-        ...{ store, explainer, diagnoser, overview, workers },
+        ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
+        ...{ launches, submitter, followers, clock },
+        tracing: telemetry.tracing,
         sizes: config.sizes,
         pageBytes: config.sizes.maxMessageBytes / 2,
         watchLimits: {
@@ -238,8 +237,8 @@ export async function startScheduler(options: {
       handlers: services,
       stopping: stopping.signal,
       stream: {
-        ...dispatch,
-        rejector: new StreamRejector(dispatch.rejectedWorkers, clock),
+        ...{ registrar, liveness, sessionReports, reportHandler, clock, counters },
+        rejector: new StreamRejector(rejectedWorkers, clock),
         log,
         leases: config.leases,
         watch: config.watch,

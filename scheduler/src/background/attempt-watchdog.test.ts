@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
-import type { Dispatch } from "../dispatch/dispatch.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
 import { madeBeat, madeRunning } from "../dispatch/testing/made-beat.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
 import type { HeartbeatRecord } from "../domain/workers/worker.ts";
-import { AttemptWatchdog } from "./attempt-watchdog.ts";
+import { AttemptWatchdog, type AttemptWatchdogParts } from "./attempt-watchdog.ts";
 
 const LEASE_MS = 1_000;
 
@@ -21,24 +20,20 @@ function setUp() {
   const { log, events } = recordedLog();
   const ended: string[] = [];
   const time = { now: 0 };
-  const dispatch = {
+  const parts: Pick<AttemptWatchdogParts, "clock" | "registry" | "eventWriter" | "committer"> = {
     clock: { monotonic: () => time.now },
     registry: { all: () => [session] },
     eventWriter: { appendEvent: () => undefined },
     committer: {
-      endAttempt: async (
-        _: unknown,
-        attempt: Parameters<typeof session.startCommit>[0],
-        { kind }: { kind: string },
-      ) => {
+      endAttempt: async (_, attempt, { kind }) => {
         session.startCommit(attempt);
         ended.push(`${kind} ${attempt.taskId}`);
         return { applied: true };
       },
     },
-  } as unknown as Dispatch;
+  };
   const settings = { stuckAfterMs: 0, unstartedAfterMs: 500, phasesMs: {} };
-  const watchdog = new AttemptWatchdog({ dispatch, log, leases: { leaseMs: LEASE_MS } as never, settings });
+  const watchdog = new AttemptWatchdog({ ...parts, log, leases: { leaseMs: LEASE_MS }, settings });
   const runAt = (now: number) => {
     time.now = now;
     watchdog.runOnce();

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import { isUnlisted, stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
@@ -26,8 +27,8 @@ export class AttemptWatchdog {
 
   /** Looks once at everything that this scheduler's workers hold. */
   runOnce(): void {
-    const now = this.#parts.dispatch.clock.monotonic();
-    for (const session of this.#parts.dispatch.registry.all()) {
+    const now = this.#parts.clock.monotonic();
+    for (const session of this.#parts.registry.all()) {
       // What a dropped stream or a silent process means is for the lease to say.
       if (!session.link) continue;
       this.#checkLoop(session, now);
@@ -98,12 +99,12 @@ export class AttemptWatchdog {
   }
 
   #requeueForgotten(session: Session, attempt: Attempt, forMs: number, now: number): void {
-    const { log, dispatch } = this.#parts;
+    const { log, committer } = this.#parts;
     // Others first: this one would forget it again.
     session.stall(now, "forgot an attempt that it had accepted", ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
     log.warn("task.forgotten", { ...this.#who(session, attempt), unlisted_ms: Math.round(forMs) });
     session.link?.revoke({ taskId: attempt.taskId, epoch: attempt.epoch }, "forgotten");
-    void dispatch.committer.endAttempt(session, attempt, {
+    void committer.endAttempt(session, attempt, {
       kind: "lost",
       reason: "forgotten",
       failure: forgottenByWorker(session.workerId),
@@ -173,7 +174,7 @@ export class AttemptWatchdog {
     name: string,
     attributes: Readonly<Record<string, string>>,
   ): void {
-    this.#parts.dispatch.eventWriter.appendEvent({
+    this.#parts.eventWriter.appendEvent({
       name,
       taskId: attempt.taskId,
       epoch: attempt.epoch,
@@ -185,14 +186,17 @@ export class AttemptWatchdog {
 
   #workerEvent(session: Session, name: string, attributes: Readonly<Record<string, string>>): void {
     const { id: sessionId, workerId } = session;
-    this.#parts.dispatch.eventWriter.appendEvent({ name, sessionId, workerId, attributes });
+    this.#parts.eventWriter.appendEvent({ name, sessionId, workerId, attributes });
   }
 }
 
 export interface AttemptWatchdogParts {
-  readonly dispatch: Dispatch;
-  readonly log: Logger;
-  readonly leases: LeaseSettings;
+  readonly registry: Pick<Dispatch["registry"], "all">;
+  readonly committer: Pick<Dispatch["committer"], "endAttempt">;
+  readonly eventWriter: Pick<Dispatch["eventWriter"], "appendEvent">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly log: Pick<Logger, "info" | "warn">;
+  readonly leases: Pick<LeaseSettings, "leaseMs">;
   readonly settings: WatchSettings;
 }
 

@@ -54,6 +54,9 @@ export class BackgroundServices {
     onLook: () => Promise<void>;
   }) {
     const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
+    const { admission, classes, committer, control, counters, dispatcher, eventWriter } = dispatch;
+    const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, registry, signals } = dispatch;
+    const { terminator, traces, waits } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -62,28 +65,42 @@ export class BackgroundServices {
     const loop = (name: string, intervalMs: number, service: { runOnce(): Promise<void> | void }) =>
       new Loop({ name, intervalMs, runOnce: () => service.runOnce(), clock, log });
 
-    this.#waker = loop("wake", config.pollMs, new WakeUp({ ...dispatch, store }));
-    this.#poll = loop("poll", config.pollMs, new Poller({ ...dispatch, store, schedulerId: scheduler.id }));
-    this.#classes = loop("classes", CLASSES_MS, new ClassRefresher(dispatch));
+    const wakeUp = new WakeUp({
+      ...{ store, admission, waits, dispatcher, signals, peers, classes, counters, traces },
+    });
+    this.#waker = loop("wake", config.pollMs, wakeUp);
+    const poller = new Poller({
+      ...{ store, control, terminator, classes, pausedQueues, dispatcher, traces },
+      schedulerId: scheduler.id,
+    });
+    this.#poll = loop("poll", config.pollMs, poller);
+    const refresher = new ClassRefresher({ classes, counters, dispatcher, traces });
+    this.#classes = loop("classes", CLASSES_MS, refresher);
     const recovery = loop("recovery", leases.heartbeatMs, dispatch.reaper);
-    const renewer = new LeaseRenewer({ ...dispatch, log, onRenewed: () => recovery.wake() });
+    const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: () => recovery.wake() });
     const announcer = new Announcer({
       store,
       scheduler,
       status: () => this.status(),
       leaseMs: announceLeaseMs(config),
-      peers: dispatch.peers,
+      peers,
     });
     const { keepDays } = config;
     const retention = new Retention({ store, schedulerId: scheduler.id, keepDays, log });
     const deadlineCheckMs = Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2);
-    const watchdog = new AttemptWatchdog({ dispatch, log, leases, settings: config.watch });
+    const deadlines = new Deadlines({
+      ...{ registry, committer, lapsed, eventWriter, traces, clock, log, leases },
+    });
+    const watchdog = new AttemptWatchdog({
+      ...{ registry, committer, eventWriter, clock, log, leases },
+      settings: config.watch,
+    });
     this.#loops = [
       loop("database", config.pollMs, { runOnce: onLook }),
       loop("renew", leases.heartbeatMs, renewer),
       recovery,
       loop("announce", Math.max(1_000, leases.leaseMs / 3), announcer),
-      loop("deadlines", deadlineCheckMs, new Deadlines({ ...dispatch, log, leases })),
+      loop("deadlines", deadlineCheckMs, deadlines),
       loop("watchdog", leases.heartbeatMs / 2, watchdog),
       this.#waker,
       this.#poll,
@@ -92,7 +109,7 @@ export class BackgroundServices {
       loop("retention", RETENTION_MS, retention),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), dispatch.queueViews),
       loop("resources", config.pollMs, dispatch.resources),
-      loop("monitor", config.monitorMs, new Monitor({ ...dispatch, store, log })),
+      loop("monitor", config.monitorMs, new Monitor({ store, classes, launches, log })),
     ];
   }
 

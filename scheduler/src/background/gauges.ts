@@ -22,7 +22,7 @@ export class SeenLabels {
 /** Measures what the gauges show. */
 export async function measureGauges(parts: {
   fleetStats: FleetStats;
-  dispatch: Dispatch;
+  dispatch: Pick<Dispatch, "registry" | "counters">;
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
@@ -66,7 +66,7 @@ export async function measureGauges(parts: {
 
 /** Sums by queue and type; those that were measured before and have no open task are at 0. */
 async function taskGauges(
-  { counters }: Dispatch,
+  { counters }: Pick<Dispatch, "counters">,
   { classes, unserved }: FleetSnapshot,
 ): Promise<Iterable<TaskGauges>> {
   const slices = new Slices();

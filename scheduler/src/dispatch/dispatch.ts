@@ -75,7 +75,6 @@ export interface Dispatch {
   readonly submitter: Submitter;
   readonly waits: Waits;
   readonly traces: AttemptTraces;
-  readonly tracing: Tracing;
 }
 
 /**
@@ -303,6 +302,5 @@ export function createDispatch(options: {
     submitter,
     waits,
     traces,
-    tracing,
   };
 }
