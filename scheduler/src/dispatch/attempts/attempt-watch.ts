@@ -10,6 +10,11 @@ import type { AttemptWatch } from "./watch-record.ts";
 /** Consecutive heartbeats that must omit an attempt before it counts as missing. */
 export const UNLISTED_BEATS = 3;
 
+/** Progress or output of the attempt has arrived. @param now Monotonic milliseconds. */
+export function noteMovement(attempt: Attempt, now: number): void {
+  attempt.ensureWatch().progressAt = now;
+}
+
 /** A worker's event of a phase: `stuck` stands until the phase recovers or ends. */
 export function notePhaseEvent(
   attempt: Attempt,

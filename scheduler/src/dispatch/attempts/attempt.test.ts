@@ -126,6 +126,20 @@ describe("an attempt", () => {
     );
   });
 
+  it("is not written by others", () => {
+    const attempt = inState("assigned");
+    const before = facts(attempt);
+    assert.throws(() => {
+      // @ts-expect-error It is read-only.
+      attempt.acceptedAt = 1;
+    }, TypeError);
+    assert.throws(() => {
+      // @ts-expect-error It is read-only.
+      attempt.state = "ended";
+    }, TypeError);
+    assert.deepEqual(facts(attempt), before);
+  });
+
   it("gives what is not written once, and again when the write failed", () => {
     const attempt = inState("running");
     attempt.beginPhase("load", 3);

@@ -2,7 +2,10 @@
 import type { Repeats } from "../../domain/tasks/watchdog.ts";
 import type { RunningRecord } from "../../domain/workers/worker.ts";
 
-/** What is known of an attempt's movement. Times are monotonic milliseconds of this scheduler. */
+/**
+ * What is known of an attempt's movement. Times are monotonic milliseconds of this scheduler. The signals of the worker
+ * are written by `attempt-watch.ts`; each warning by the background service that sends it.
+ */
 export interface AttemptWatch {
   /** Last progress or output. */
   progressAt: number | undefined;

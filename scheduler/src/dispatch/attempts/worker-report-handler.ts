@@ -9,7 +9,7 @@ import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
-import { notePhaseEvent } from "./attempt-watch.ts";
+import { noteMovement, notePhaseEvent } from "./attempt-watch.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { LapsedAttempts } from "./lapsed-attempts.ts";
 import type { AttemptProgress } from "./phase-progress.ts";
@@ -132,14 +132,14 @@ export class WorkerReportHandler {
     if (!attempt) return;
     const now = this.#parts.clock.monotonic();
     attempt.noteProgress(progress, now);
-    attempt.ensureWatch().progressAt = now;
+    noteMovement(attempt, now);
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
   handleOutput(session: Session, key: AttemptKey, sequence: number, data: Uint8Array): void {
     const attempt = this.#current(session, key, "output");
     if (!attempt) return;
-    attempt.ensureWatch().progressAt = this.#parts.clock.monotonic();
+    noteMovement(attempt, this.#parts.clock.monotonic());
     this.#parts.eventWriter.appendOutput({ taskId: attempt.taskId, epoch: attempt.epoch, sequence, data });
   }
 

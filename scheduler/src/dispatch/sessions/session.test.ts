@@ -136,6 +136,20 @@ describe("a session", () => {
     );
   });
 
+  it("is not written by others", () => {
+    const session = madeSession({ types: { t: 0 } });
+    const { link } = session;
+    assert.throws(() => {
+      // @ts-expect-error It is read-only.
+      session.link = undefined;
+    }, TypeError);
+    assert.throws(() => {
+      // @ts-expect-error It is read-only.
+      session.slots = 9;
+    }, TypeError);
+    assert.deepEqual([session.link, session.slots], [link, 1]);
+  });
+
   it("is stalled for longer each time, up to the last wait, until it accepts in time", () => {
     const session = madeSession({ types: {} });
     const waits = [0, 0, 0].map(() => {
