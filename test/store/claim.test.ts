@@ -284,7 +284,7 @@ describe("store: claim and touch", () => {
     const ended = await store.getTask(overdue ?? 0);
     assert.equal(ended?.state, "failed");
     assert.equal(ended?.detail, "DEADLINE_BEFORE_START");
-    assert.equal(ended?.failure?.class, "timed_out");
+    assert.equal(ended?.failure?.failureClass, "timed_out");
     assert.equal((await store.getTask(running ?? 0))?.state, "assigned");
     assert.equal((await store.getTask(retried ?? 0))?.state, "queued");
     assert.equal((await store.getTask(patient ?? 0))?.state, "queued");

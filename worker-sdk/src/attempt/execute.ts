@@ -147,7 +147,7 @@ function passedTimeout(attempt: Attempt): Error | undefined {
 }
 
 function timedOut(reason: Error, traceback: string): Outcome {
-  return { kind: "failed", class: "timed_out", code: "TIMED_OUT", message: reason.message, traceback };
+  return { kind: "failed", failureClass: "timed_out", code: "TIMED_OUT", message: reason.message, traceback };
 }
 
 function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOptions): Outcome {
@@ -176,7 +176,7 @@ function tooLarge(bytes: number, maxBytes: number): Outcome {
 function refusal(code: string, message: string): Outcome {
   return {
     kind: "failed",
-    class: "non_retryable",
+    failureClass: "non_retryable",
     code,
     message: cutWellFormed(message, 4096),
     traceback: "",

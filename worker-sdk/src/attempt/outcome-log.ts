@@ -20,7 +20,7 @@ export function logOutcome(log: Logger, attempt: Attempt, outcome: Outcome, runM
       return;
     case "failed":
       log.info(
-        { ...fields, failure_class: outcome.class, code: outcome.code, error: outcome.message },
+        { ...fields, failure_class: outcome.failureClass, code: outcome.code, error: outcome.message },
         "task failed",
       );
       return;

@@ -124,7 +124,7 @@ export class Runner {
     if (waiting !== undefined) {
       const message = stop.reason.message;
       const outcome: Outcome = timedOut
-        ? { kind: "failed", class: "timed_out", code: "TIMED_OUT", message, traceback: "" }
+        ? { kind: "failed", failureClass: "timed_out", code: "TIMED_OUT", message, traceback: "" }
         : { kind: "cancelled", message };
       this.#report(waiting, outcome);
       return;

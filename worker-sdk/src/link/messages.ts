@@ -53,7 +53,7 @@ export type Outcome =
     }
   | {
       readonly kind: "failed";
-      readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
+      readonly failureClass: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
       readonly code: string;
       readonly message: string;
       readonly traceback: string;

@@ -142,7 +142,7 @@ function isReplaced({ decision }: CommitRequest): boolean {
 /** Ends an attempt whose end the database cannot store. */
 function unstorable({ key, acceptAgeMs, startAgeMs }: CommitRequest): CommitRequest {
   const failure: Failure = {
-    class: "non_retryable",
+    failureClass: "non_retryable",
     code: UNSTORABLE,
     message: "the worker sent a result that cannot be stored; the scheduler's log has the cause",
   };

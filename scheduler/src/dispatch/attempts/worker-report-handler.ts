@@ -236,6 +236,6 @@ function timedOutUnlessAsked(session: Session, result: ReportedResult, clock: Cl
   const message = `the attempt passed ${timeoutInWords(passed)} after ${Math.round(passed.elapsedMs)} ms${returned}`;
   return {
     ...result,
-    outcome: { kind: "failed", failure: { class: "timed_out", code: "TIMED_OUT", message } },
+    outcome: { kind: "failed", failure: { failureClass: "timed_out", code: "TIMED_OUT", message } },
   };
 }

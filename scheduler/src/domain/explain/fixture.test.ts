@@ -46,7 +46,7 @@ export const TASK: TaskRecord = {
   cancelTime: undefined,
   cancelReason: undefined,
 };
-export const BROKE = { class: "retryable", code: "BROKE", message: "it broke" } as const;
+export const BROKE = { failureClass: "retryable", code: "BROKE", message: "it broke" } as const;
 
 export const BEAT: HeartbeatRecord = {
   sequence: 1,

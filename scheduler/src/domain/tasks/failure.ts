@@ -3,7 +3,7 @@ export type FailureClass = "retryable" | "non_retryable" | "timed_out" | "out_of
 
 /** Why an attempt or a task failed. */
 export interface Failure {
-  readonly class: FailureClass;
+  readonly failureClass: FailureClass;
   /** Stable upper-case code. */
   readonly code: string;
   /** One sentence, safe to show. */

@@ -29,12 +29,12 @@ const CLASSES: readonly FailureClass[] = [
 
 const failures: fc.Arbitrary<Failure> = fc.record(
   {
-    class: fc.constantFrom(...CLASSES),
+    failureClass: fc.constantFrom(...CLASSES),
     code: fc.constantFrom("BROKE", "OTHER"),
     message: fc.string(),
     retryAfterMs: fc.integer({ min: 0, max: 1e9 }),
   },
-  { requiredKeys: ["class", "code", "message"] },
+  { requiredKeys: ["failureClass", "code", "message"] },
 );
 const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   fc.constant<Outcome>({ kind: "succeeded", output: new Uint8Array(), contentType: "", warnings: [] }),
@@ -53,7 +53,7 @@ const policies: fc.Arbitrary<RetryPolicy | undefined> = fc.option(
 );
 
 function failed(failureClass: FailureClass, more: Partial<Failure> = {}): Outcome {
-  return { kind: "failed", failure: { class: failureClass, code: "BROKE", message: "it broke", ...more } };
+  return { kind: "failed", failure: { failureClass, code: "BROKE", message: "it broke", ...more } };
 }
 
 describe("decision", () => {
@@ -90,7 +90,7 @@ describe("decision", () => {
           }
           assert.equal(
             decision.outOfMemory,
-            outcome.kind === "failed" && outcome.failure.class === "out_of_memory",
+            outcome.kind === "failed" && outcome.failure.failureClass === "out_of_memory",
           );
           if (decision.outOfMemory) assert.ok(!decision.costsAttempt, "the budgets are apart");
           if (!decision.costsAttempt) attemptCount--;
@@ -184,7 +184,7 @@ function checkFinish(
 }
 
 describe("deaths of processes", () => {
-  const failure = { class: "worker_lost", code: "WORKER_LOST", message: "w died" } as const;
+  const failure = { failureClass: "worker_lost", code: "WORKER_LOST", message: "w died" } as const;
 
   it("T24: a death costs only the task that is known to have brought it, and the third one ends that", () => {
     const after = (deaths: number, blame: "named" | "lone" | "suspect" | "innocent") => {

@@ -154,7 +154,7 @@ function decideFailure(
 ): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
-  switch (failure.class) {
+  switch (failure.failureClass) {
     case "non_retryable":
     case "timed_out":
       return { kind: "finish", state: "failed", detail: failure.code, failure };
@@ -171,12 +171,12 @@ function decideFailure(
       return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));
     }
     default:
-      return unreachable(failure.class);
+      return unreachable(failure.failureClass);
   }
 }
 
 function requeue(failure: Failure, reason: string, delayMs: number): OutcomeDecision {
-  const outOfMemory = failure.class === "out_of_memory";
+  const outOfMemory = failure.failureClass === "out_of_memory";
   return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
 }
 
@@ -202,13 +202,13 @@ export function workerLost(
   how: string,
   failureClass: FailureClass = "worker_lost",
 ): Failure {
-  return { class: failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
+  return { failureClass, code: "WORKER_LOST", message: `worker ${workerId} ${how}` };
 }
 
 /** The failure recorded for an attempt whose handler ended its worker's process. */
 export function endedProcess(workerId: string, fatal: FatalRecord): Failure {
   return {
-    class: "worker_lost",
+    failureClass: "worker_lost",
     code: codeOf(fatal.exceptionClass),
     message: `${fatal.exceptionMessage} (${fatal.exceptionClass}, which its handler did not catch; it ended the process of worker ${workerId})`,
     traceback: fatal.traceback,
@@ -229,7 +229,7 @@ function codeOf(exceptionClass: string): string {
 /** The failure recorded for an attempt that its living worker no longer knows of. */
 export function forgottenByWorker(workerId: string): Failure {
   return {
-    class: "worker_lost",
+    failureClass: "worker_lost",
     code: "FORGOTTEN_BY_WORKER",
     message: `worker ${workerId} accepted it, and its heartbeats no longer name it`,
   };

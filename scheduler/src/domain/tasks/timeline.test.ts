@@ -162,7 +162,7 @@ describe("a task's timeline", () => {
         state: "failed",
         detail: "RETRIES_EXHAUSTED",
         finishTime: at(5),
-        failure: { class: "retryable", code: "BROKE", message: "it broke" },
+        failure: { failureClass: "retryable", code: "BROKE", message: "it broke" },
       },
       [],
       [],

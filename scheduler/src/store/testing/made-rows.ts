@@ -31,7 +31,7 @@ export const SUCCEEDED: Extract<Outcome, { kind: "succeeded" }> = {
 };
 
 export function failed(failureClass: "retryable" | "non_retryable" | "out_of_memory" = "retryable"): Outcome {
-  return { kind: "failed", failure: { class: failureClass, code: "BROKE", message: "it broke" } };
+  return { kind: "failed", failure: { failureClass, code: "BROKE", message: "it broke" } };
 }
 
 /** What the scheduler would ask the store to write for this end of an attempt. */

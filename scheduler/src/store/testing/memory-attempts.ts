@@ -54,7 +54,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     return keys.filter(({ taskId, epoch }) => {
       const ended = this.#tables.ended.get(taskId);
       if (ended?.epoch === epoch) {
-        const { class: failureClass } = ended.failure ?? {};
+        const { failureClass } = ended.failure ?? {};
         if (ended.state === "succeeded") return true;
         return ended.state === "failed" && (failureClass === "retryable" || failureClass === "non_retryable");
       }

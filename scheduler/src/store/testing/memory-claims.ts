@@ -66,7 +66,7 @@ export class MemoryClaims implements ClaimStore {
         detail,
         output: undefined,
         failure: {
-          class: "timed_out",
+          failureClass: "timed_out",
           code: detail,
           message: "the task waited longer in the queue than its queue_wait timeout allows",
         },

@@ -5,7 +5,7 @@ import { NonRetryableError, RetryableError } from "../../errors.ts";
 import { classifyError, toCode } from "./classify.ts";
 
 function brief(error: unknown, ...rest: [Parameters<typeof classifyError>[1]?]) {
-  const { class: failureClass, code, message, retryAfterMs } = classifyError(error, rest[0]);
+  const { failureClass, code, message, retryAfterMs } = classifyError(error, rest[0]);
   return [failureClass, code, message, retryAfterMs];
 }
 
@@ -21,11 +21,14 @@ test("errors are retryable with a code of their own unless they say otherwise", 
 
 test("Node's codes decide what another attempt cannot change, and what was out of memory", () => {
   const withCode = (code: string) => Object.assign(new Error("e"), { code });
-  assert.equal(classifyError(withCode("ERR_INVALID_ARG_TYPE"), undefined).class, "non_retryable");
-  assert.equal(classifyError(withCode("ERR_WORKER_OUT_OF_MEMORY"), undefined).class, "out_of_memory");
-  assert.equal(classifyError(withCode("ECONNRESET"), undefined).class, "retryable");
-  assert.equal(classifyError(new RetryableError("again", { code: "EISDIR" }), undefined).class, "retryable");
-  assert.equal(classifyError(withCode("EISDIR"), () => ({ retryable: true })).class, "retryable");
+  assert.equal(classifyError(withCode("ERR_INVALID_ARG_TYPE"), undefined).failureClass, "non_retryable");
+  assert.equal(classifyError(withCode("ERR_WORKER_OUT_OF_MEMORY"), undefined).failureClass, "out_of_memory");
+  assert.equal(classifyError(withCode("ECONNRESET"), undefined).failureClass, "retryable");
+  assert.equal(
+    classifyError(new RetryableError("again", { code: "EISDIR" }), undefined).failureClass,
+    "retryable",
+  );
+  assert.equal(classifyError(withCode("EISDIR"), () => ({ retryable: true })).failureClass, "retryable");
 });
 
 test("the author's hook wins, and a hook that throws hides nothing", () => {

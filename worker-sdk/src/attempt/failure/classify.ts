@@ -7,7 +7,7 @@ import { handleThrownPromise } from "./thrown-promise.ts";
 
 /** A failure as it is reported. */
 export interface ClassifiedFailure {
-  readonly class: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
+  readonly failureClass: "retryable" | "non_retryable" | "timed_out" | "out_of_memory";
   readonly code: string;
   readonly message: string;
   readonly traceback: string;
@@ -36,7 +36,11 @@ export function classifyError(
   const retryAfterS =
     classification?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
   return {
-    class: classification ? (classification.retryable ? "retryable" : "non_retryable") : classOf(error),
+    failureClass: classification
+      ? classification.retryable
+        ? "retryable"
+        : "non_retryable"
+      : classOf(error),
     code: toCode(String(classification?.code ?? codeOf(error))),
     message: cutWellFormed(String(classification?.message ?? messageOf(error)), MAX_MESSAGE),
     traceback: tracebackOf(error),
@@ -92,7 +96,7 @@ function askClassifyOption(
   }
 }
 
-function classOf(error: unknown): ClassifiedFailure["class"] {
+function classOf(error: unknown): ClassifiedFailure["failureClass"] {
   if (isOf(error, RetryableError)) return "retryable";
   const code = codeOf(error);
   if (OUT_OF_MEMORY_NODE_CODES.has(code)) return "out_of_memory";

@@ -5,7 +5,7 @@ import { NonRetryableError } from "../../errors.ts";
 import { classifyError } from "./classify.ts";
 
 function reported(error: unknown) {
-  const { class: failureClass, code, message } = classifyError(error, undefined);
+  const { failureClass, code, message } = classifyError(error, undefined);
   return [failureClass, code, message];
 }
 

@@ -170,7 +170,7 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
       return {
         case: "failed",
         value: {
-          failureClass: FAILURE_CLASSES[outcome.class],
+          failureClass: FAILURE_CLASSES[outcome.failureClass],
           code,
           message,
           traceback,

@@ -193,7 +193,10 @@ export class AttemptReports {
   /** Keeps and sends an outcome. */
   result({ attemptId, outcome, cost, notify }: Extract<ToLink, { kind: "result" }>): void {
     this.#counters.add(`tasks_${outcome.kind}`);
-    if (outcome.kind === "failed" && (outcome.class === "retryable" || outcome.class === "out_of_memory"))
+    if (
+      outcome.kind === "failed" &&
+      (outcome.failureClass === "retryable" || outcome.failureClass === "out_of_memory")
+    )
       this.#counters.retries.add(outcome.code);
     const attempt = this.#current(attemptId);
     if (attempt === undefined) {

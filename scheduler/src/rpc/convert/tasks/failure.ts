@@ -28,7 +28,7 @@ const CLASSES_BY_NUMBER: ReadonlyMap<FailureClass, DomainFailureClass> = new Map
 /** A failure in protobuf. */
 export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSchema> {
   return {
-    failureClass: FAILURE_CLASSES[failure.class],
+    failureClass: FAILURE_CLASSES[failure.failureClass],
     code: failure.code,
     message: failure.message,
     traceback: failure.traceback ?? "",
@@ -43,7 +43,7 @@ export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSc
 export function toFailure(failure: FailureMessage): Failure {
   const retryAfterMs = toMs(failure.retryAfter);
   return {
-    class: CLASSES_BY_NUMBER.get(failure.failureClass) ?? "retryable",
+    failureClass: CLASSES_BY_NUMBER.get(failure.failureClass) ?? "retryable",
     code: FAILURE_CODE.test(failure.code) ? failure.code : "HANDLER_ERROR",
     message: storable(failure.message, MAX_FAILURE_MESSAGE),
     ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),

@@ -28,7 +28,7 @@ test("a result that breaks the contract ends its attempt as a failure", () => {
   });
   assert.deepEqual(odd, {
     kind: "failed",
-    failure: { class: "retryable", code: "HANDLER_ERROR", message: "m\u{FFFD}", retryAfterMs: 0 },
+    failure: { failureClass: "retryable", code: "HANDLER_ERROR", message: "m\u{FFFD}", retryAfterMs: 0 },
   });
   const cut = result({ case: "failed", value: { code: "C", message: `${"x".repeat(4_095)}\u{1F600}` } });
   assert.ok(cut.kind === "failed" && cut.failure.message.isWellFormed());
@@ -42,7 +42,7 @@ test("a failure of each class comes back as it was sent", () => {
   const classes: FailureClass[] = ["retryable", "non_retryable", "timed_out", "out_of_memory", "worker_lost"];
   for (const name of classes) {
     const failure = {
-      class: name,
+      failureClass: name,
       code: "BROKE",
       message: "it broke",
       traceback: "at read",

@@ -67,7 +67,7 @@ function toOutcome({ outcome }: TaskResult, limits: SizeLimits): Outcome {
       return {
         kind: "failed",
         failure: {
-          class: "non_retryable",
+          failureClass: "non_retryable",
           code: "INVALID_RESULT",
           message: "the worker sent a result without an outcome that this scheduler knows",
         },
@@ -95,7 +95,7 @@ function resultTooLarge(bytes: number, limit: number): Outcome {
   return {
     kind: "failed",
     failure: {
-      class: "non_retryable",
+      failureClass: "non_retryable",
       code: "RESULT_TOO_LARGE",
       message: `the result has ${bytes} bytes; at most ${limit} are allowed: store it elsewhere and return a reference`,
     },

@@ -1,10 +1,10 @@
 /** Reads the attempts of a task that ended without ending it, and whether a result is committed. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { Failure } from "../../../domain/tasks/failure.ts";
 import type { Attempts } from "../../../domain/tasks/task.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
+import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
 
 /** Attempts that are read: the first and the last of a task that was tried a thousand times. */
 const FIRST_ATTEMPTS = 20;
@@ -36,7 +36,7 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     epoch: number;
     number: number;
     outcome: string;
-    failure: Failure | null;
+    failure: StoredFailure | null;
     assign_time: Date | null;
     accept_time: Date | null;
     start_time: Date | null;
@@ -51,7 +51,7 @@ export async function countedAttempts(db: Database, id: number): Promise<Attempt
     number: row.number,
     workerId: row.worker_id ?? undefined,
     outcome: row.outcome,
-    failure: row.failure ?? undefined,
+    failure: fromStoredFailure(row.failure),
     assignTime: row.assign_time ?? undefined,
     acceptTime: row.accept_time ?? undefined,
     startTime: row.start_time ?? undefined,

@@ -8,6 +8,7 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
 import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
+import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
@@ -150,7 +151,7 @@ function requeueParams(requests: readonly Requeue[]): unknown[] {
     float8Array(column(({ delayMs }) => delayMs)),
     boolArray(column(({ costsAttempt }) => costsAttempt)),
     boolArray(column(({ outOfMemory }) => outOfMemory)),
-    textArray(column(({ failure }) => jsonParam(failure))),
+    textArray(column(({ failure }) => jsonParam(toStoredFailure(failure)))),
     float8Array(requests.map(({ acceptAgeMs }) => acceptAgeMs)),
     float8Array(requests.map(({ startAgeMs }) => startAgeMs)),
     textArray(column(({ counts }) => counts ?? null)),

@@ -6,6 +6,7 @@ import type { Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
+import { toStoredFailure } from "./failure-json.ts";
 import { DEFAULT_CONTENT_TYPE, KEPT_BY_END } from "./task-columns.ts";
 
 /** An attempt that ends its task. */
@@ -104,7 +105,7 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
     textArray(
       column(({ outputContentType: type }) => (!type || type === DEFAULT_CONTENT_TYPE ? null : type)),
     ),
-    textArray(column(({ failure }) => jsonParam(failure))),
+    textArray(column(({ failure }) => jsonParam(toStoredFailure(failure)))),
     textArray(column(({ warnings }) => (warnings && warnings.length > 0 ? jsonParam(warnings) : null))),
     textArray(
       column(({ metrics }) =>

@@ -1,5 +1,5 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
-import type { Failure, Warning } from "../../../domain/tasks/failure.ts";
+import type { Warning } from "../../../domain/tasks/failure.ts";
 import type {
   AttemptMetrics,
   Progress,
@@ -8,6 +8,7 @@ import type {
   TaskRecord,
 } from "../../../domain/tasks/task.ts";
 import { stateOf } from "../task-states.ts";
+import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
 
 /** Media type that is stored as null. */
 export const DEFAULT_CONTENT_TYPE = "application/json";
@@ -75,7 +76,7 @@ const COLUMNS = {
   payload: column<Buffer | null>("bytea", { kept: "task", body: true }),
   output_content_type: column<string | null>("text", { only: "task_finished" }),
   // Tracebacks of a page of tasks would be up to 200 MB.
-  failure: column<Failure | null>("jsonb", { listed: "t.failure - 'traceback'" }),
+  failure: column<StoredFailure | null>("jsonb", { listed: "t.failure - 'traceback'" }),
   warnings: column<Warning[] | null>("jsonb", {
     only: "task_finished",
     listed: `case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then null else t.warnings end`,
@@ -181,7 +182,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     progress: row.progress ? { ...row.progress, at: new Date(row.progress.at) } : undefined,
     output: row.output ?? undefined,
     outputContentType: row.output_content_type ?? DEFAULT_CONTENT_TYPE,
-    failure: row.failure ?? undefined,
+    failure: fromStoredFailure(row.failure),
     warnings: row.warnings ?? [],
     metrics: toMetrics(row),
     cancelTime: row.cancel_time ?? undefined,
