@@ -22,7 +22,10 @@ const PATTERNS = [
 /** Compiled code, by content and version of Node; beside what is installed, so that it goes with it. */
 const CODE_CACHE = fileURLToPath(new URL("../../node_modules/.cache/node", import.meta.url));
 
-const wanted = argv.slice(2);
+const isOption = (argument: string) => argument.startsWith("--");
+/** Of Node's test runner, such as `--test-update-snapshots`. */
+const options = argv.slice(2).filter(isOption);
+const wanted = argv.slice(2).filter((argument) => !isOption(argument));
 const files = (wanted.length > 0 ? wanted : PATTERNS).flatMap((pattern) =>
   globSync(pattern, { exclude: (path) => path.includes("node_modules") || path.includes("dist") }),
 );
@@ -42,6 +45,7 @@ try {
       // connections are enough for.
       `--test-concurrency=${Math.min(4, availableParallelism() + 1)}`,
       "--test-reporter=spec",
+      ...options,
       ...files,
     ],
     {

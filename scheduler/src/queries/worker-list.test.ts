@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { member } from "../domain/explain/fixture.test.ts";
+import { member } from "../domain/explain/testing/fixture.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
 import { type ListedWorker, type ListPosition, positionAfter, WorkerList } from "./worker-list.ts";

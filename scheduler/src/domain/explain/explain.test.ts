@@ -3,10 +3,10 @@ import { describe, it } from "node:test";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
 import type { WatchSettings } from "../tasks/watchdog.ts";
-import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, span } from "./reason.ts";
 import { explainActive, explainEnded } from "./task.ts";
+import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./testing/fixture.ts";
 import { explainGone, explainLiving } from "./worker.ts";
 
 const WATCH: WatchSettings = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ago, member, NOW } from "./fixture.test.ts";
 import { idle } from "./idle.ts";
+import { ago, member, NOW } from "./testing/fixture.ts";
 
 describe("a worker that holds nothing", () => {
   for (const [what, idleMs, connectedMs, sinceMs] of [

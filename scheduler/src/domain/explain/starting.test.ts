@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LaunchRecord, Served } from "../workers/launch.ts";
-import { ago, NOW, TASK } from "./fixture.test.ts";
 import type { Reason } from "./reason.ts";
 import { withLaunches } from "./starting.ts";
+import { ago, NOW, TASK } from "./testing/fixture.ts";
 
 const NOBODY: Reason = { code: "NO_WORKERS", summary: "", evidence: [], remedy: "" };
 const BUSY: Reason = { ...NOBODY, code: "ALL_SLOTS_BUSY" };

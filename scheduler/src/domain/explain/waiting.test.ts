@@ -3,9 +3,9 @@ import { describe, it } from "node:test";
 import { removedBy } from "../matching/match.ts";
 import { MatchLog, type MatchRecord } from "../matching/match-log.ts";
 import type { DispatchFacts } from "./delayed.ts";
-import { ago, BROKE, held, member, NOW, TASK } from "./fixture.test.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { Reason } from "./reason.ts";
+import { ago, BROKE, held, member, NOW, TASK } from "./testing/fixture.ts";
 import { explainWaiting } from "./waiting.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 

@@ -1,9 +1,9 @@
-import type { Candidate } from "../matching/match.ts";
-import type { TaskRecord } from "../tasks/task.ts";
-import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../workers/worker.ts";
-import type { FleetMember } from "./fleet.ts";
+import type { Candidate } from "../../matching/match.ts";
+import type { TaskRecord } from "../../tasks/task.ts";
+import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../../workers/worker.ts";
+import type { FleetMember } from "../fleet.ts";
 
-/** Facts that the tests of explanations share. */
+/** Facts that the tests of explanations share: a task, a heartbeat, a worker and a fixed time. */
 export const NOW = new Date("2025-06-01T12:00:00Z");
 export const ago = (ms: number) => new Date(NOW.getTime() - ms);
 

@@ -1,0 +1,355 @@
+/** Cases of the prose snapshot: tasks that wait. */
+import { withLock } from "../../database/database-lock.ts";
+import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts";
+import type { DispatchFacts } from "../delayed.ts";
+import type { FleetMember } from "../fleet.ts";
+import { databaseUnavailable } from "../outage.ts";
+import type { Reason } from "../reason.ts";
+import { withRejected } from "../rejected.ts";
+import { withLaunches } from "../starting.ts";
+import { explainWaiting } from "../waiting.ts";
+import type { WaitingFacts } from "../waiting-facts.ts";
+import { ago, BROKE, held, member, NOW, TASK } from "./fixture.ts";
+import { classOf, ended, launch, matched, type ProseCase } from "./prose-case.ts";
+
+/** A lock of another session. */
+export const LOCK = {
+  waitingCount: 2,
+  waitMs: 4_000,
+  holder: { pid: 4711, application: "psql", state: "idle in transaction", ageMs: 60_000 },
+};
+
+/** A database that is away. */
+export const OUTAGE = {
+  since: ago(12_000),
+  awayMs: 12_000,
+  error: "connect ECONNREFUSED 10.0.0.5:5432",
+  condition: "unreachable",
+  lock: undefined,
+  runningCount: 3,
+  workerCount: 2,
+  waitingCount: 40,
+} as const;
+
+const DISPATCH: DispatchFacts = {
+  ranAgeMs: 10,
+  claimingMs: undefined,
+  lastError: undefined,
+  pollAgeMs: 100,
+  aheadCount: 0,
+  otherSchedulers: new Set(),
+};
+
+function waiting(fleet: readonly FleetMember[], facts: Partial<WaitingFacts> = {}): Reason[] {
+  const task = facts.task ?? TASK;
+  return explainWaiting({
+    task,
+    taskClass: classOf(task),
+    lastAttempt: undefined,
+    queuePause: undefined,
+    fleet,
+    match: matched(fleet, classOf(task)),
+    monotonicNow: 0,
+    gone: [],
+    dispatch: DISPATCH,
+    address: "scheduler:7070",
+    now: NOW,
+    ...facts,
+  });
+}
+
+const delayed = (fleet: readonly FleetMember[], facts: Partial<DispatchFacts>, task = TASK) =>
+  waiting(fleet, { task, dispatch: { ...DISPATCH, ...facts } });
+
+const wants = (requirements: Partial<typeof TASK.requirements>) => ({
+  task: { ...TASK, requirements: { labels: {}, resources: [], ...requirements } },
+});
+
+const full = (more: Partial<FleetMember> = {}) => member({ candidate: { credit: 0 }, more });
+
+const attempt = (outcome: string, endMs: number) => ({
+  epoch: 2,
+  number: 2,
+  workerId: "w-1",
+  outcome,
+  failure: undefined,
+  assignTime: ago(endMs + 9_000),
+  acceptTime: undefined,
+  startTime: undefined,
+  endTime: ago(endMs),
+});
+
+const unaccepted = {
+  lastAttempt: attempt("requeued:unaccepted", 4_000),
+  task: { ...TASK, runTime: ago(-4_000), requeueCounts: { unaccepted: 2 } },
+};
+
+const refused: RejectedWorker = {
+  workerId: "w-8",
+  code: "BAD_TOKEN",
+  message: "no bearer token was sent",
+  peer: "10.0.0.7:40122",
+  claims: { ...NO_CLAIMS, types: ["ocr"] },
+  schedulerProtocolVersion: 3,
+  schedulerId: "s-1",
+  count: 4,
+  firstTime: ago(60_000),
+  lastTime: ago(10_000),
+  holder: "none",
+};
+
+const elsewhere = member({ record: { schedulerId: "s-2" }, more: { elsewhere: true, ageMs: 300 } });
+const gone = member({ id: "w-0", record: { goneTime: ago(180_000), goneReason: "lost" } }).record;
+const served = (queue: string) => [{ workerId: "w-9", pool: "", types: ["ocr"], queues: [queue] }];
+const asking = (state?: { state: "loading" | "failed"; ageMs: number; failures: number; error: string }) => ({
+  record: {
+    ...member().record,
+    hello: { ...member().record.hello, features: ["prepare_resource"] },
+  },
+  asks: new Map([
+    ["model:x", { askedAgeMs: 20_000, askCount: 2, state: state && { resource: "model:x", ...state } }],
+  ]),
+});
+
+const starts = (facts: Partial<Parameters<typeof withLaunches>[2]>): Reason[] =>
+  withLaunches(waiting([]), TASK, { launching: [], failed: [], served: [], ...facts }, NOW);
+
+export const WAITING_PROSE: readonly ProseCase[] = [
+  {
+    code: "SCHEDULED_FOR_LATER",
+    when: "its start time is in 2 min",
+    write: () => waiting([member()], { task: { ...TASK, runTime: ago(-120_000) } }),
+  },
+  {
+    code: "ACCEPT_TIMED_OUT",
+    when: "it waits before the next assignment",
+    write: () => waiting([member()], unaccepted),
+  },
+  {
+    code: "ACCEPT_TIMED_OUT",
+    when: "its wait is over",
+    write: () => waiting([full()], { ...unaccepted, task: { ...unaccepted.task, runTime: ago(1_000) } }),
+  },
+  {
+    code: "WAITING_FOR_RETRY",
+    when: "the backoff runs",
+    write: () =>
+      waiting([member()], {
+        lastAttempt: { ...attempt("failed", 10_000), failure: BROKE },
+        task: { ...TASK, runTime: ago(-30_000), attemptCount: 2, failure: BROKE },
+      }),
+  },
+  {
+    code: "QUEUE_PAUSED",
+    when: "for 30 s",
+    write: () => waiting([member()], { queuePause: { reason: "disk is full (by ana)", since: ago(30_000) } }),
+  },
+  { code: "NO_WORKERS", when: "none ever registered", write: () => waiting([]) },
+  { code: "NO_WORKERS", when: "the last one is gone", write: () => waiting([], { gone: [gone] }) },
+  {
+    code: "NO_WORKERS",
+    when: "workers were refused",
+    write: () =>
+      withRejected(
+        waiting([]),
+        TASK,
+        [refused, { ...refused, workerId: "w-7", code: "VERSION_MISMATCH" }],
+        NOW,
+      ),
+  },
+  {
+    code: "NO_WORKER_FOR_TYPE",
+    when: "the type is misspelt",
+    write: () => waiting([member()], { task: { ...TASK, type: "ocrr" } }),
+  },
+  {
+    code: "NO_WORKER_FOR_TYPE",
+    when: "the last worker with a handler is gone",
+    write: () => waiting([member({ candidate: { types: new Map() } })], { gone: [gone] }),
+  },
+  {
+    code: "NO_WORKER_FOR_TYPE",
+    when: "no worker takes from the queue",
+    write: () => waiting([member()], { task: { ...TASK, queue: "defualt" } }),
+  },
+  {
+    code: "NO_WORKER_MATCHES_LABELS",
+    when: "one label",
+    write: () =>
+      waiting(
+        [member({ candidate: { labels: { gpu: "a10" } } }), member({ id: "w-2" })],
+        wants({ labels: { gpu: "a100" } }),
+      ),
+  },
+  {
+    code: "NO_WORKER_MATCHES_LABELS",
+    when: "each label is on some worker",
+    write: () =>
+      waiting(
+        [
+          member({ candidate: { labels: { gpu: "a100" } } }),
+          member({ id: "w-2", candidate: { labels: { zone: "eu" } } }),
+        ],
+        wants({ labels: { gpu: "a100", zone: "eu" } }),
+      ),
+  },
+  {
+    code: "RESOURCE_NOT_LOADED",
+    when: "no worker can be asked",
+    write: () => waiting([member()], wants({ resources: ["model:x"] })),
+  },
+  {
+    code: "RESOURCE_NOT_LOADED",
+    when: "a worker was asked",
+    write: () => waiting([member({ more: asking() })], wants({ resources: ["model:x"] })),
+  },
+  {
+    code: "RESOURCE_NOT_LOADED",
+    when: "loading failed",
+    write: () =>
+      waiting(
+        [member({ more: asking({ state: "failed", ageMs: 3_000, failures: 2, error: "no memory left" }) })],
+        wants({ resources: ["model:x"] }),
+      ),
+  },
+  {
+    code: "WORKERS_STARTING",
+    when: "connected",
+    write: () =>
+      waiting([
+        member({ state: "registered", candidate: { ready: false }, record: { connectTime: ago(8_000) } }),
+      ]),
+  },
+  {
+    code: "WORKERS_STARTING",
+    when: "launched, never served before",
+    write: () => starts({ launching: [launch()] }),
+  },
+  {
+    code: "WORKERS_STARTING",
+    when: "launched, served the queue before",
+    write: () => starts({ launching: [launch()], served: served("default") }),
+  },
+  {
+    code: "WORKERS_STARTING",
+    when: "launched, served another queue before",
+    write: () => starts({ launching: [launch()], served: served("night") }),
+  },
+  {
+    code: "WORKERS_FAILED_TO_START",
+    when: "it exited",
+    write: () => starts({ failed: [launch({ end: ended("launch_failed") })], served: served("default") }),
+  },
+  {
+    code: "WORKERS_FAILED_TO_START",
+    when: "it served another queue before",
+    write: () => starts({ failed: [launch({ end: ended("launch_failed") })], served: served("night") }),
+  },
+  {
+    code: "WORKER_SUSPECT",
+    when: "the only worker",
+    write: () => waiting([member({ state: "suspect", candidate: { ready: false } })]),
+  },
+  {
+    code: "WORKERS_DRAINING",
+    when: "all workers",
+    write: () => waiting([member({ candidate: { draining: true } })]),
+  },
+  {
+    code: "WORKERS_DRAINING",
+    when: "others are busy",
+    write: () => waiting([full(), member({ id: "w-2", candidate: { draining: true } })]),
+  },
+  {
+    code: "WORKERS_PAUSED",
+    when: "by memory",
+    write: () => waiting([member({ candidate: { pauseReason: "memory: 97 % used" } })]),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "slots",
+    write: () => waiting([full({ held: [held("t-3.1", "inference", 90_000)] })]),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "a type's concurrency",
+    write: () => waiting([member({ candidate: { types: new Map([["ocr", { limit: 1, active: 1 }]]) } })]),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "a revoked attempt holds the oldest",
+    write: () =>
+      waiting([
+        full({
+          held: [{ ...held("t-3.1", "", 90_000), revoked: { forMs: 60_000, reason: "requeued:stale" } }],
+        }),
+      ]),
+  },
+  {
+    code: "RUNS_ALONE",
+    when: "a worker is reserved for it",
+    write: () =>
+      waiting(
+        [
+          member({
+            candidate: { occupied: true, keptFreeUntil: 10_000, credit: 1 },
+            more: { held: [held("t-3.1", "", 90_000)] },
+          }),
+        ],
+        { task: { ...TASK, alone: true, requeueCounts: { deaths: 2, silences: 1 } } },
+      ),
+  },
+  {
+    code: "RUNS_ALONE",
+    when: "its workers are reserved for others",
+    write: () =>
+      waiting([member({ candidate: { runsAlone: true }, more: { held: [held("t-3.1", "", 90_000)] } })]),
+  },
+  { code: "DATABASE_UNAVAILABLE", when: "unreachable", write: () => [databaseUnavailable(OUTAGE)] },
+  {
+    code: "DATABASE_UNAVAILABLE",
+    when: "locked",
+    write: () => [databaseUnavailable({ ...OUTAGE, error: "a lock", condition: "locked", lock: LOCK })],
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "its assignment is next",
+    write: () => delayed([member()], {}, { ...TASK, readyTime: ago(500) }),
+  },
+  { code: "DISPATCH_DELAYED", when: "for 60 s", write: () => delayed([member()], {}) },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "older tasks go first",
+    write: () => delayed([member()], { aheadCount: 12 }),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the claim waits",
+    write: () => delayed([member()], { claimingMs: 4_000 }),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the claim waits for a lock",
+    write: () => withLock(delayed([member()], { claimingMs: 4_000 }), LOCK),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the dispatch loop failed",
+    write: () => delayed([member()], { lastError: "out of shared memory" }),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the worker is at another scheduler",
+    write: () => delayed([elsewhere], { otherSchedulers: new Set(["s-2"]) }),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the other scheduler does not answer",
+    write: () => delayed([elsewhere], {}),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "the worker left an assignment unanswered",
+    write: () => waiting([member({ candidate: { acceptStalledUntil: 9_000 } })]),
+  },
+];
