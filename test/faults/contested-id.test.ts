@@ -78,9 +78,9 @@ describe("one worker id", () => {
     );
     const { reason } = await fleet.workerReason(id, "ID_CONTESTED", 2 * H);
     const named = logged("worker.id_contested", id).find(({ holder, waiting }) =>
-      [holder, waiting].every((name) => reason.summary.includes(String(name))),
+      [holder, waiting].every((name) => reason.evidence.some(({ value }) => value === String(name))),
     );
-    assert.ok(named, reason.summary);
+    assert.ok(named, JSON.stringify(reason.evidence));
     for (const name of [named.holder, named.waiting]) assert.match(String(name), /^process \d+ on \S+$/);
     const { stdout } = await runTool("node", [
       ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", fleet.scheduler.grpc],

@@ -242,8 +242,9 @@ describe("T11: options and a name of the URL's own", () => {
       const locker = await lockTable(fleet.db.url, "task");
       const submit = fleet.client.submit("gate", { gate: "/" }).catch(MusterError.from);
       const names = new RegExp(`held by process ${locker.pid} \\(${LOCKER}`);
-      const { reason } = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
-      assert.match(reason.summary, names);
+      await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS, {
+        evidence: { locked_by_pid: new RegExp(`^${locker.pid}$`), locked_by: new RegExp(`^${LOCKER}$`) },
+      });
       const ready = await fetch(`${fleet.scheduler.http}/readyz`);
       assert.equal(ready.status, 503);
       assert.match(await ready.text(), names);

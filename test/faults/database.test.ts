@@ -75,14 +75,8 @@ describe("F20: Postgres goes away and comes back", () => {
       ["DATABASE_UNAVAILABLE", "RUNNING"],
     );
     assert.equal(reported.explanation.state, "running");
-    assert.match(
-      reported.reason.summary,
-      /the database has been away for .+; 2 running tasks on 1 connected worker go on, .* submits are refused/,
-    );
     assertReason(reported.reason, {
-      summary: /; nothing is given out and submits are refused$/,
       evidence: { last_error: /./, running_tasks: /^2$/, connected_workers: /^1$/, away_ms: /^\d+$/ },
-      remedy: /^bring PostgreSQL back .*everything goes on by itself/,
     });
     const holder = await fleet.workerReason("away", "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.deepEqual(

@@ -30,8 +30,9 @@ describe("the last words of a worker", () => {
       fault(proxy);
       assert.equal((await worker.ended).code, 1);
       assert.ok(!worker.lines.some(({ event }) => event === "worker.fatal.unsent"), worker.tail());
-      const { reason } = await fleet.workerReason(id, "FATAL", 2 * H);
-      assert.match(reason.summary, /TypeError: thrown outside of every handler/);
+      await fleet.workerReason(id, "FATAL", 2 * H, {
+        evidence: { exception: /^TypeError: thrown outside of every handler$/ },
+      });
       const requeuedMs = await fleet.eventually(crash.id, "requeued:fatal", 2 * H);
       assert.ok(requeuedMs < L + G);
     });

@@ -59,10 +59,8 @@ describe("the scheduler dies and comes back", () => {
       assert.ok(tookMs < 10_000, `workers came back after ${tookMs} ms`);
       for (const { id } of handles)
         await fleet.taskReason(id, "RUNNING", H, {
-          summary: new RegExp(`^it has been running on ${queue}-\\d for [\\d.]+ m?s`),
           evidence: { worker: new RegExp(`^${queue}-\\d$`) },
           // Six more wait behind them.
-          remedy: /^nothing to do; it is watched(\. No slot is free on .* \d+ tasks? waits? for one .*)?$/,
         });
       gate.open();
       for (const handle of handles) assert.equal(Object(await handle.result()).attempt, 1);

@@ -65,21 +65,15 @@ describe("soft watchdogs", () => {
     assert.equal(facts.get("threshold_ms"), String(WARN));
     assert.equal(facts.get("loop_blocked"), "false");
     assert.ok(Number(facts.get("elapsed_ms")) >= WARN, facts.get("elapsed_ms"));
-    assert.match(reason.summary, /in model_load on f4 for .*more than 400 ms is called stuck/);
-    assert.match(reason.remedy, new RegExp(`not killed.*muster cancel ${handle.id}`));
     assertReason(reason, {
-      summary:
-        /^it has been in model_load on f4 for .+; no progress was reported; the worker's main loop turns$/,
       evidence: { worker: /^f4$/, reported_by: /worker|scheduler/, progress: /^no progress was reported$/ },
-      remedy:
-        /^it is warned about, not killed: look at the log of f4; to end it: muster cancel t-\d+; if .*WORKER_WARN_MODEL_LOAD_S|--warn-phases/,
+      commands: [`muster cancel ${handle.id}`],
     });
     // The worker's explanation names the task.
     const { reason: ofWorker } = await fleet.workerReason("f4", "STUCK_IN_PHASE", 2 * H);
     assertReason(ofWorker, {
-      summary: new RegExp(`^${handle.id}\\.1 has been in model_load for .+, more than 400 ms$`),
       evidence: { attempt: new RegExp(`^${handle.id}\\.1 in model_load for .+, threshold 400 ms$`) },
-      remedy: new RegExp(`not killed; .*muster why ${handle.id}`),
+      commands: [`muster why ${handle.id}`],
     });
 
     const [first, second, third] = await counted(handle.id, "task.model_load.stuck", 3);
@@ -201,7 +195,7 @@ describe("soft watchdogs", () => {
     const handle = await fleet.client.submit("mute", { gate: gate.path }, { queue: "mute" });
     const { reason } = await fleet.taskReason(handle.id, "STUCK_IN_PHASE", SILENT + 2 * H);
     assert.equal(evidence(reason).get("phase"), "none");
-    assert.match(reason.summary, /without naming a phase on mute/);
+    assert.equal(evidence(reason).get("worker"), "mute");
     await within("the overview and the diagnosis agree", SILENT + 2 * H, async () => {
       const { overview } = await fleet.client.fleet.getOverview({});
       const named = overview?.running.some(({ taskId, stuck }) => stuck && taskId === handle.id);

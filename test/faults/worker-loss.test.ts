@@ -96,9 +96,7 @@ describe("a worker is lost or silent", () => {
     ]);
     await fleet.workerReason("f2-sleeper", "IDLE_NO_WORK", 2 * H);
     await fleet.taskReason(handle.id, "SUCCEEDED", 0, {
-      summary: /^it succeeded on f2-other$/,
-      evidence: { attempt: /^t-\d+\.1 on f2-sleeper: requeued:stale \(WORKER_LOST: / },
-      remedy: /^nothing to do$/,
+      evidence: { attempt: /^t-\d+\.1 on f2-sleeper: requeued:stale \(WORKER_LOST: /, worker: /^f2-other$/ },
     });
   });
 
@@ -109,30 +107,21 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     // A loop counts as blocked after 1 s, or a busy one would.
     await fleet.workerReason("f3-blocked", "LOOP_BLOCKED", 1_000 + 3 * H, {
-      summary: new RegExp(
-        `^it is alive, but its main loop has been blocked for [\\d.]+ s in ${handle.id}\\.1, phase inference$`,
-      ),
       evidence: {
         event_loop_age_ms: /^\d{4,5}$/,
         attempt: new RegExp(`^${handle.id}\\.1 in inference for `),
+        process: new RegExp(`^pid ${blocked.pid} on `),
       },
-      remedy: new RegExp(
-        `^what it holds is left alone, .+ to a thread or a child process; .*stop the process \\(pid ${blocked.pid} on `,
-      ),
     });
     await fleet.taskReason(handle.id, "LOOP_BLOCKED", 3 * H, {
-      summary:
-        /^f3-blocked is alive, but its main loop has been blocked for [\d.]+ s in inference; the task is left alone and keeps its attempt$/,
       evidence: {
         event_loop_age_ms: /^\d{4,5}$/,
         phase: /^inference for [\d.]+ m?s$/,
         worker: /^f3-blocked$/,
         attempt: new RegExp(`^${handle.id}\\.1$`),
-        last_beat: /^beats go on from their own thread$/,
+        last_beat: /^\d{4}-.+Z$/,
+        process: new RegExp(`^pid ${blocked.pid} on `),
       },
-      remedy: new RegExp(
-        `^nothing is lost: .+move such work to a thread or a child process; .*stop the process \\(pid ${blocked.pid} on `,
-      ),
     });
     assert.deepEqual(await handle.result(), { worker: "f3-blocked" });
     assert.equal(fleet.runs(handle.id).length, 1);
@@ -150,14 +139,12 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(handle.id);
     await crasher.line("worker.fatal");
     const { afterMs } = await fleet.workerReason("f13-crasher", "FATAL", 2 * H, {
-      summary:
-        /^it reported TypeError: thrown outside of every handler in task and exited with 1; what it held was requeued at once: t-\d+\.1$/,
       evidence: {
+        exception: /^TypeError: thrown outside of every handler$/,
         traceback: /basic\.ts/,
         process: new RegExp(`^pid ${crasher.pid} on `),
         held: new RegExp(`^${handle.id}\\.1$`),
       },
-      remedy: /^fix the cause named in the traceback and start it again$/,
     });
     assert.ok(afterMs < 2 * H + 2_000);
     const requeuedMs = await fleet.eventually(handle.id, "requeued:fatal", 2 * H);
@@ -179,22 +166,19 @@ describe("a worker is lost or silent", () => {
     await fleet.ran(block.id);
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f28" });
     await fleet.taskReason(handle.id, "AWAITING_ACCEPT", H, {
-      summary:
-        /^it was given to f28-wedged .+ ago, which has not accepted it yet; it is taken back in .*m?s unless it is accepted by then$/,
       evidence: {
         worker: /^f28-wedged$/,
         attempt: new RegExp(`^${handle.id}\\.1$`),
         accept_deadline_ms: new RegExp(`^${FAST.acceptDeadlineMs}$`),
         taken_back_in_ms: /^\d+$/,
       },
-      remedy: /goes to another worker and costs no attempt; .*muster why f28-wedged$/,
+      commands: ["muster why f28-wedged"],
     });
     const requeuedMs = await fleet.eventually(handle.id, "requeued:unaccepted", FAST.acceptDeadlineMs);
     assert.ok(requeuedMs >= 0);
     await fleet.taskReason(handle.id, "DISPATCH_DELAYED", H, {
-      summary: /^f28-wedged could run it, but left the last assignment unanswered and is given nothing for/,
       evidence: { removed_by_unanswered: /^1 \(for example f28-wedged\)$/ },
-      remedy: /^it is offered again by itself within 15 s; .*\(muster why f28-wedged\)$/,
+      commands: ["muster why f28-wedged"],
     });
     await fleet.worker("f28-other", { queue: "f28" });
     await fleet.ran(handle.id);
@@ -232,9 +216,7 @@ describe("a worker is lost or silent", () => {
       await chatty.result();
       const handle = await fleet.client.submit("sleep", { ms: 2 * (L + G) }, { queue: id });
       const { reason } = await fleet.taskReason(handle.id, "RUNNING", H, {
-        summary: new RegExp(`^it has been running on ${id} for \\d+ ms`),
         evidence: { worker: new RegExp(`^${id}$`) },
-        remedy: /^nothing to do; it is watched$/,
       });
       const age = Date.now() - (reason.since ? timestampDate(reason.since).getTime() : 0);
       assert.ok(Math.abs(age) < 60_000, `since ${age} ms, as if by the worker's clock`);

@@ -1,7 +1,7 @@
 import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
+import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
-import { processOf } from "./given-out.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
@@ -47,6 +47,7 @@ export function allBusy(
       ...(held.length > 10
         ? [{ key: "busy_with", value: `${held.length - 10} more`, source: "matcher" }]
         : []),
+      ...(oldest?.revoked ? processEvidence(oldest.member) : []),
     ],
     remedy: `it starts when a slot is free and its turn has come; a handler that holds one and waits for this task's result keeps it for ever: for that, and for more at once, start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
@@ -137,6 +138,7 @@ export function noLabels(
         source: "matcher",
       })),
       ...others.slice(0, 10).map((each) => ({ key: `workers_with_${name}`, value: each, source: "matcher" })),
+      ...near.map((value) => ({ key: "nearest_label", value, source: "matcher" })),
     ],
     remedy: `${meant.length > 0 && single ? `submit it with ${meant[0]} if that is what was meant; or ` : ""}start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); or, if that is a mistake: muster cancel t-${taskId}, and submit it without`,
   };

@@ -1,6 +1,6 @@
 import { cutToEnd } from "@muster/common/text";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
-import { hasRegistered, type WorkerRecord } from "../workers/worker.ts";
+import { type FatalRecord, hasRegistered, type WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
@@ -56,7 +56,15 @@ export function explainSilence(record: WorkerRecord, now: Date): Reason[] | unde
       code: "LOST",
       summary: `its supervisor (${launch.supervisor} on ${launch.hostname}) has not been heard of for ${span(age(launch.reportTime, now))}, and it had not registered; ${lastPhase(launch, launch.end.time)}`,
       since: launch.end.time,
-      evidence: launchEvidence(launch, launch.end.time),
+      evidence: [
+        ...launchEvidence(launch, launch.end.time),
+        {
+          key: "supervisor",
+          value: `${launch.supervisor} on ${launch.hostname}`,
+          source: "launch",
+          ageMs: age(launch.reportTime, now),
+        },
+      ],
       remedy: `look whether ${launch.hostname} is up and its network whole; the process may still run, and counts again as soon as it registers or its supervisor speaks`,
     },
   ];
@@ -130,18 +138,25 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
       ];
     case "fatal": {
       if (!fatal) return [reason("EXITED", `it ${ran}${before}`, SEE_OUTPUT)];
-      const traceback = { key: "traceback", value: fatal.traceback, source: registered ? "event" : "launch" };
       const told = reason(
         "FATAL",
         `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase || "an unknown phase"}, and ${ran}${before}`,
         "fix the cause named in the traceback and start it again",
-        [traceback],
+        fatalEvidence(fatal, registered ? "event" : "launch"),
       );
       return registered ? [told] : [told, brief("LAUNCH_FAILED", `it ${ran}${before}`, since, [])];
     }
     default:
       return [reason("EXITED", `it ended in an orderly way: it ${ran}`, "nothing to do")];
   }
+}
+
+/** What a process reported before it ended, as facts. */
+export function fatalEvidence(fatal: FatalRecord, source: "event" | "launch"): Evidence[] {
+  return [
+    { key: "exception", value: `${fatal.exceptionClass}: ${fatal.exceptionMessage}`, source },
+    { key: "traceback", value: fatal.traceback, source },
+  ];
 }
 
 const SEE_OUTPUT = "its last output (log_tail) has the cause; fix that and start it again";
@@ -223,9 +238,12 @@ function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
   return [
     ...fact("exit_code", exit.exitCode === undefined ? undefined : String(exit.exitCode)),
     ...fact("signal", exit.signal),
+    ...fact("start_error", exit.startError),
     ...fact("out_of_memory", exit.outOfMemoryEvidence),
     ...fact("stop_requested", exit.stopRequested ? "true" : undefined),
     ...fact("ran_for", span(exit.ranForMs)),
+    ...fact("requeued_attempts", launch.end.requeued > 0 ? String(launch.end.requeued) : undefined),
+    ...fact("restart_time", launch.end.restartTime?.toISOString()),
     ...launchEvidence(launch, now),
     ...fact("log_tail", tailOf(launch.end.logTail ?? "")),
   ];

@@ -118,6 +118,8 @@ function evidence(rejection: RejectedWorker, ageMs: number): Evidence[] {
   const said = (key: string, value: string): Evidence[] =>
     value === "" ? [] : [{ key, value, source: "hello" }];
   return [
+    { key: "message", value: rejection.message, source: "database", ageMs },
+    { key: "registered_process", value: rejection.holder, source: "database" },
     { key: "refused_count", value: String(count), source: "database", ageMs },
     { key: "peer", value: peer, source: "database", ageMs },
     ...said("worker_protocol_version", claims.protocolVersion === 0 ? "" : String(claims.protocolVersion)),

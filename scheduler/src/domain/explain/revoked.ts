@@ -1,5 +1,5 @@
+import { processEvidence, processOf } from "./assigned.ts";
 import type { FleetMember } from "./fleet.ts";
-import { processOf } from "./given-out.ts";
 import { plural, type Reason, span } from "./reason.ts";
 
 /** Attempts named in the evidence. */
@@ -18,12 +18,15 @@ export function revokedRunning(member: FleetMember, now: Date): Reason[] {
       code: "REVOKED_RUNNING",
       summary: `${plural(revoked.length, "slot")} ${one ? "is" : "are"} held by ${one ? "the handler of an attempt that was" : "handlers of attempts that were"} revoked and ${one ? "has" : "have"} not returned: ${oldest.attemptId}, revoked ${span(oldest.forMs)} ago (${oldest.reason})`,
       since: new Date(now.getTime() - oldest.forMs),
-      evidence: revoked.slice(0, MAX_NAMED).map(({ attemptId, type, forMs, reason }) => ({
-        key: "revoked",
-        value: `${attemptId}${type ? ` (${type})` : ""} ${span(forMs)} ago: ${reason}`,
-        source: "heartbeat",
-        ageMs: member.ageMs,
-      })),
+      evidence: [
+        ...revoked.slice(0, MAX_NAMED).map(({ attemptId, type, forMs, reason }) => ({
+          key: "revoked",
+          value: `${attemptId}${type ? ` (${type})` : ""} ${span(forMs)} ago: ${reason}`,
+          source: "heartbeat",
+          ageMs: member.ageMs,
+        })),
+        ...processEvidence(member),
+      ],
       remedy: `a slot is free when its handler looks at ctx.signal or returns; what it returns is not kept. To free it now stop the process${processOf(member)}: what else it holds goes to other workers (muster drain ${member.candidate.workerId} first lets that end)`,
     },
   ];

@@ -4,7 +4,7 @@ import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
-import { awaitingAccept, cancelling, loopBlocked } from "./given-out.ts";
+import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import type { WaitingClass } from "./idle.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -82,7 +82,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
         ? `it succeeded on ${task.workerId}, with ${plural(task.warnings.length, "warning")}: ${task.warnings.map(({ step, message }) => `${step}: ${message}`).join("; ")}`
         : `it succeeded on ${task.workerId}`,
       since,
-      evidence,
+      evidence: [...evidence, { key: "worker", value: task.workerId ?? "none", source: "database" }],
       remedy: warned ? "the work is done; check the steps that failed" : "nothing to do",
     };
   }
@@ -91,7 +91,12 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       code: "CANCELLED",
       summary: `it was cancelled: ${task.cancelReason ?? "the handler ended it"}`,
       since,
-      evidence,
+      evidence: [
+        ...evidence,
+        ...(task.cancelReason === undefined
+          ? []
+          : [{ key: "cancel_reason", value: task.cancelReason, source: "database" }]),
+      ],
       remedy: `to run it after all: muster retry t-${task.id}`,
     };
   }
@@ -175,7 +180,15 @@ function runningReason(
     code: "RUNNING",
     summary: `it has been running on ${worker} for ${span(age(since))}${phase}${share}`,
     since,
-    evidence: [{ key: "worker", value: worker, source: "database" }, ...said],
+    evidence: [
+      { key: "worker", value: worker, source: "database" },
+      ...said,
+      ...behind.slice(0, 10).map(({ taskClass, ready }) => ({
+        key: "waiting_for_slot",
+        value: `${ready} ${taskClass.type} in ${taskClass.queue}`,
+        source: "matcher",
+      })),
+    ],
     remedy: `nothing to do; it is watched${waitsBehind(behind, worker)}`,
   };
 }

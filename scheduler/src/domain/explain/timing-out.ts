@@ -2,7 +2,7 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { passedTimeout } from "../tasks/hard-timeout.ts";
 import type { RunningRecord } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
-import { processOf } from "./given-out.ts";
+import { processEvidence, processOf } from "./assigned.ts";
 import { type Reason, span } from "./reason.ts";
 
 /** `TIMING_OUT`: a hard timeout is over, and the handler has not returned. */
@@ -35,6 +35,7 @@ export function timingOut(
         },
         { key: "timeout", value: passed.phase ?? "run", source: "database" },
         { key: "timeout_ms", value: String(passed.limitMs), source: "database" },
+        ...processEvidence(holder),
         { key: "elapsed_ms", value: String(Math.round(passed.elapsedMs)), source: "database" },
         ...(running
           ? [

@@ -181,7 +181,11 @@ function reasonOf(
         code: "NO_WORKER_FOR_TYPE",
         summary: `${plural(members.length, "worker")} can run ${task.type}, but none takes from queue ${task.queue}: ${agree(members.length, ["it takes", "they take"])} from ${list([...known])}${didYouMean(near)}`,
         since,
-        evidence,
+        evidence: [
+          ...evidence,
+          { key: "known_queues", value: list([...known].sort()), source: "matcher" },
+          ...near.map((value) => ({ key: "nearest_queue", value, source: "matcher" })),
+        ],
         remedy: `add ${task.queue} to a worker's queues; or, if the queue is a mistake: muster cancel t-${task.id}, and submit it to ${near[0] ?? [...known][0] ?? "another"}`,
       };
     }

@@ -1,9 +1,10 @@
 import { LOOP_BLOCKED_MS, type WorkerRecord } from "../workers/worker.ts";
+import { processEvidence, processOf } from "./assigned.ts";
 import type { ReasonCode } from "./codes.ts";
 import type { FleetMember } from "./fleet.ts";
-import { processOf } from "./given-out.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
+import { fatalEvidence } from "./launch.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
@@ -60,6 +61,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
           ageMs: beatAge,
         },
         ...heldFacts,
+        ...processEvidence(member),
       ],
       remedy: `what it holds is left alone, and nothing on it moves until the loop turns again. The handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(member)}, and what it holds is tried again elsewhere`,
     });
@@ -236,7 +238,7 @@ export function explainGone(
           ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}${heldAtEnd(end, "was requeued at once")}`
           : "it reported a fatal error",
         "fix the cause named in the traceback and start it again",
-        fatal ? [{ key: "traceback", value: fatal.traceback, source: "event" }] : [],
+        fatal ? fatalEvidence(fatal, "event") : [],
       );
     }
     case "superseded":

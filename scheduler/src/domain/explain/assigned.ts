@@ -55,13 +55,14 @@ export function cancelling(
       fact("attempt", formatAttemptId({ taskId: task.id, epoch: task.epoch }), "database"),
       fact("cancel_reason", reason, "database"),
       fact("cancel_requested_ms_ago", Math.round(ageOf(cancelTime, now)), "database"),
+      ...processEvidence(holder),
       ...(running
         ? [
             {
               key: "handler",
               value: running.cancelling
-                ? `told to stop, still running${phase}`
-                : `not told yet by its last heartbeat${phase ? `, running${phase}` : ""}`,
+                ? `asked to stop, still running${phase}`
+                : `not asked to stop as of its last heartbeat${phase ? `, running${phase}` : ""}`,
               source: "heartbeat",
               ageMs: ageOf(holder?.record.heartbeatTime, now),
             },
@@ -91,10 +92,17 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
       ...(running.phase ? [beat("phase", `${running.phase} for ${span(running.phaseAgeMs)}`)] : []),
       fact("worker", worker, "database"),
       beat("attempt", running.attemptId),
-      beat("last_beat", "beats go on from their own thread"),
+      ...(record.heartbeatTime ? [beat("last_beat", record.heartbeatTime.toISOString())] : []),
+      ...processEvidence(holder),
     ],
     remedy: `nothing is lost: its result lands when the loop turns again, but until then nothing else on ${worker} moves. Its handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(holder)}: the task is then tried again elsewhere`,
   };
+}
+
+/** The process to stop, as a fact; nothing where it is not known. */
+export function processEvidence(holder: { readonly record: WorkerRecord } | undefined): Evidence[] {
+  const host = holder?.record.hello.host;
+  return host && host.pid > 0 ? [fact("process", `pid ${host.pid} on ${host.hostname}`, "database")] : [];
 }
 
 /** ` (pid 4711 on gpu-7)`, or nothing where it is not known. */
