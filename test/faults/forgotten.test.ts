@@ -122,7 +122,7 @@ describe("workers that say nothing of what they accepted", () => {
     await new Promise((resolve) => setTimeout(resolve, L + 5 * H));
     // T32: it holds something although none of its heartbeats says so.
     const { reason } = await fleet.workerReason("simple", "BUSY", 0, {
-      evidence: { attempt: new RegExp(`^${attemptId}, accepted .+ ago; its heartbeats do not name it$`) },
+      evidence: { attempt: new RegExp(`^${attemptId}, accepted .+ ago; its heartbeats do not list it$`) },
       commands: [`muster why ${handle.id}`],
       since: false,
     });

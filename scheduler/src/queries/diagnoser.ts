@@ -8,7 +8,7 @@ import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
 import { workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
-import { CONTEST_NEWS_MS } from "../domain/explain/contested.ts";
+import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { LaunchStore, MaintenanceStore, SchedulerStore, SessionStore } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
@@ -144,7 +144,7 @@ export class Diagnoser {
     });
     const contests = await this.#parts.store.listContests({
       workerId: undefined,
-      withinMs: CONTEST_NEWS_MS,
+      withinMs: CONTEST_OVER_MS,
       limit: LIST_LIMIT,
     });
     return workChecks({

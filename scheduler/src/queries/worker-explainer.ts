@@ -1,5 +1,5 @@
 /** Explains what a worker does, or how it ended. */
-import { CONTEST_NEWS_MS, explainContest } from "../domain/explain/contested.ts";
+import { CONTEST_OVER_MS, explainContest } from "../domain/explain/contested.ts";
 import { explainExit, explainLaunching, explainSilence } from "../domain/explain/launch.ts";
 import type { Explanation } from "../domain/explain/reason.ts";
 import { explainGone, explainLiving, type WaitingClass } from "../domain/explain/worker.ts";
@@ -45,7 +45,7 @@ export class WorkerExplainer {
     });
     const contests = await store.listContests({
       workerId: record.workerId,
-      withinMs: CONTEST_NEWS_MS,
+      withinMs: CONTEST_OVER_MS,
       limit: 1,
     });
     const readAt = clock();

@@ -40,7 +40,7 @@ const SLIP = /\bundefined\b|\bNaN\b|\[object|\bnull\b|\$\{|Invalid Date/;
 const NOUNS =
   "task|worker|attempt|slot|queue|scheduler|statement|time|warning|migration|loop|replica|label|launch|version|handler|place|kind|refusal";
 const NUMBER = "(?<![\\d.:/-])(?<!\\bof (?:all )?)";
-const FILL = "(?: (?:more|older|running|connected|suited|supervised|ready|urgent))*";
+const FILL = "(?: (?:more|older|running|connected|eligible|supervised|ready|urgent))*";
 const PLURALS: readonly RegExp[] = [
   new RegExp(`${NUMBER}\\b1${FILL} (?:${NOUNS})s\\b`),
   new RegExp(

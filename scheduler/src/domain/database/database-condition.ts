@@ -1,4 +1,4 @@
-/** Why a database cannot be used, and what to do about it. Both are parts of sentences. */
+/** Every condition of a database that cannot be used, with its text and its remedy; both are parts of sentences. */
 export interface ConditionWords {
   readonly says: string;
   readonly remedy: string;
@@ -9,11 +9,11 @@ export const DATABASE_CONDITIONS = {
   unreachable: {
     says: "PostgreSQL cannot be reached",
     remedy:
-      "bring PostgreSQL back (does it run? can this host reach the address in DATABASE_URL? do firewall and network let it through?)",
+      "start PostgreSQL, or check that this host can reach the address in DATABASE_URL (firewall, network)",
   },
   silent: {
     says: "PostgreSQL does not answer",
-    remedy: "look at the load, the disk and the locks of PostgreSQL, and at the network to it",
+    remedy: "check the load, the disk and the locks of PostgreSQL, and the network to it",
   },
   unknown_host: {
     says: "the name of the database's host cannot be resolved",
@@ -21,7 +21,7 @@ export const DATABASE_CONDITIONS = {
   },
   starting: {
     says: "PostgreSQL is starting, stopping or recovering",
-    remedy: "wait until it has started; its log says what it does",
+    remedy: "wait until it has started; check its log if that takes long",
   },
   disk_full: {
     says: "the disk of the database is full",
@@ -48,7 +48,7 @@ export const DATABASE_CONDITIONS = {
   login_refused: {
     says: "PostgreSQL does not let the role log in",
     remedy:
-      "let the role log in again (alter role ... login), and look at its entry in pg_hba.conf and at `valid until`",
+      "let the role log in again (alter role ... login), and check its entry in pg_hba.conf and its `valid until`",
   },
   password_refused: {
     says: "PostgreSQL refuses the password",
@@ -71,11 +71,11 @@ export const DATABASE_CONDITIONS = {
   certificate: {
     says: "the encrypted connection to PostgreSQL cannot be made",
     remedy:
-      "look at the certificate of PostgreSQL (its dates, its names, its issuer) and at sslmode and sslrootcert in DATABASE_URL",
+      "check the certificate of PostgreSQL (dates, names, issuer), and sslmode and sslrootcert in DATABASE_URL",
   },
   pooler: {
     says: "the connection pooler or PostgreSQL reports an error of its own",
-    remedy: "look at the log of the pooler (PgBouncer, for example) and at the log of PostgreSQL",
+    remedy: "check the log of the pooler (for example PgBouncer) and the log of PostgreSQL",
   },
   startup_parameter: {
     says: "the connection pooler refuses a parameter of the connection",
@@ -85,40 +85,40 @@ export const DATABASE_CONDITIONS = {
   session_ended: {
     says: "PostgreSQL ended the session",
     remedy:
-      "nothing, if it happens once; if it goes on, look who ends sessions, and at the timeouts of the role and the database (idle_session_timeout, idle_in_transaction_session_timeout, transaction_timeout)",
+      "nothing, if it happens once; if it continues, find out who ends sessions, and check the timeouts of the role and the database (idle_session_timeout, idle_in_transaction_session_timeout, transaction_timeout)",
   },
   locked: {
-    says: "a lock in the database is not given in time",
-    remedy: "look who holds the lock (pg_locks, pg_prepared_xacts), and end it",
+    says: "a lock in the database is not released in time",
+    remedy: "find the holder of the lock (pg_locks, pg_prepared_xacts), and end it",
   },
   cancelled: {
     says: "a statement took longer than it may, or was cancelled",
     remedy:
-      "look at the load and the locks of PostgreSQL, and whether somebody cancels statements or has set a statement_timeout",
+      "check the load and the locks of PostgreSQL, and whether statements are cancelled by hand or by a statement_timeout",
   },
   schema: {
-    says: "tables of Muster are missing or are not as this program made them",
+    says: "tables of Muster are missing or were changed",
     remedy: "run `muster migrate`, or restore what was changed in the schema muster",
   },
   damaged: {
     says: "PostgreSQL cannot read or write its files",
-    remedy: "look at the disk of PostgreSQL and at its log; restore a backup if data is damaged",
+    remedy: "check the disk and the log of PostgreSQL; restore a backup if data is damaged",
   },
   refused: {
     says: "PostgreSQL refuses a statement",
-    remedy: "look at the message, and at PostgreSQL's log",
+    remedy: "read the message, and check the log of PostgreSQL",
   },
 } as const satisfies Readonly<Record<string, ConditionWords>>;
 
 /** One of the conditions. */
 export type DatabaseCondition = keyof typeof DATABASE_CONDITIONS;
 
-/** What to do about it. */
+/** The remedy of a condition. */
 export function conditionRemedy(condition: DatabaseCondition): string {
   return DATABASE_CONDITIONS[condition].remedy;
 }
 
-/** Conditions that a later try does not end: the configuration or the database has to be changed. */
+/** Conditions that do not end by themselves: the configuration or the database has to be changed. */
 const LASTING: ReadonlySet<DatabaseCondition> = new Set([
   "password_refused",
   "no_database",
@@ -129,7 +129,7 @@ const LASTING: ReadonlySet<DatabaseCondition> = new Set([
   "refused",
 ]);
 
-/** True when a start should end with the message instead of waiting. */
+/** True when the start of a scheduler fails with the message instead of waiting. */
 export function isLasting(condition: DatabaseCondition): boolean {
   return LASTING.has(condition);
 }

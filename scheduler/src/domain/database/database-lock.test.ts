@@ -12,17 +12,20 @@ const LOCK = {
 
 const reason = (code: ReasonCode): Reason => ({ code, summary: "it waits", evidence: [], remedy: "wait" });
 
-describe("a lock of somebody else", () => {
-  it("is told with who waits for how long, and for whom", () => {
+describe("a lock of another session", () => {
+  it("is described with the waiting statements, their time, and the holder", () => {
     assert.equal(
       describeLock(LOCK),
       "2 statements of Muster have waited for a lock, the first for 3.4 s, held by process 4711 (psql, idle in transaction, its transaction open for 60 s)",
     );
     assert.equal(new DatabaseLockedError(LOCK).message, describeLock(LOCK));
-    assert.equal(lockRemedy(LOCK.holder.pid), "end what holds the lock: select pg_terminate_backend(4711)");
+    assert.equal(
+      lockRemedy(LOCK.holder.pid),
+      "end the session that holds the lock: select pg_terminate_backend(4711)",
+    );
   });
 
-  it("is told without what the role may not see", () => {
+  it("is described without facts that the role may not read", () => {
     const hidden = { pid: 4711, application: "", state: "", ageMs: undefined };
     assert.match(
       describeLock({ ...LOCK, waitingCount: 1, holder: hidden }),
@@ -33,7 +36,7 @@ describe("a lock of somebody else", () => {
     assert.match(lockRemedy(undefined), /pg_prepared_xacts/);
   });
 
-  it("is added to what it may be behind, and to nothing else", () => {
+  it("is added to the reasons that it may cause, and to no other", () => {
     assert.ok(!mayBeLocked([reason("RUNNING")]));
     const reasons = [reason("RESULT_PENDING"), reason("WORKER_SUSPECT")];
     assert.ok(mayBeLocked(reasons));

@@ -22,7 +22,7 @@ export interface LockHolder {
   readonly ageMs: number | undefined;
 }
 
-/** The database answers, but another session locks a table that Muster's statements need. */
+/** The database answers, but a lock of another session blocks Muster's statements. */
 export class DatabaseLockedError extends DatabaseUnavailableError {
   readonly lock: DatabaseLock;
 
@@ -32,13 +32,13 @@ export class DatabaseLockedError extends DatabaseUnavailableError {
   }
 }
 
-/** Who waits for how long, and for whom. */
+/** The waiting statements, their time, and the holder, in words. */
 export function describeLock({ waitingCount, waitMs, holder }: DatabaseLock): string {
   const waits = `${plural(waitingCount, "statement")} of Muster ${agree(waitingCount, HAS)} waited for a lock, the first for ${span(waitMs)}`;
   return `${waits}, held by ${holder ? describeHolder(holder) : "a session that cannot be seen"}`;
 }
 
-/** The same as facts. */
+/** The same as evidence. */
 export function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Evidence[] {
   return [
     { key: "waiting_statements", value: String(waitingCount), source: "database", ageMs: waitMs },
@@ -51,30 +51,30 @@ export function lockEvidence({ waitingCount, waitMs, holder }: DatabaseLock): Ev
   ];
 }
 
-/** What to do about a lock. */
+/** The remedy for a lock. */
 export function lockRemedy(holderPid: number | undefined): string {
   return holderPid !== undefined
-    ? `end what holds the lock: select pg_terminate_backend(${holderPid})`
-    : "look for who holds the lock in pg_locks and pg_prepared_xacts, and end it";
+    ? `end the session that holds the lock: select pg_terminate_backend(${holderPid})`
+    : "find the holder of the lock in pg_locks and pg_prepared_xacts, and end it";
 }
 
-/** What a lock may hold up: a claim, a result. */
-const HELD_UP: readonly string[] = ["DISPATCH_DELAYED", "RESULT_PENDING"];
+/** Reasons that a lock may cause: it delays a claim or a commit. */
+const DELAYED_BY_LOCKS: readonly string[] = ["DISPATCH_DELAYED", "RESULT_PENDING"];
 
-/** True when a lock in the database may be behind one of the reasons. */
+/** True when a lock in the database may cause one of the reasons. */
 export function mayBeLocked(reasons: readonly Reason[]): boolean {
-  return reasons.some(({ code }) => HELD_UP.includes(code));
+  return reasons.some(({ code }) => DELAYED_BY_LOCKS.includes(code));
 }
 
-/** The reasons, with who holds the lock in those that it may be behind. */
+/** The reasons, with the holder of the lock in those that it may cause. */
 export function withLock(reasons: readonly Reason[], lock: DatabaseLock): Reason[] {
   return reasons.map((reason) =>
-    HELD_UP.includes(reason.code)
+    DELAYED_BY_LOCKS.includes(reason.code)
       ? {
           ...reason,
           summary: `${reason.summary}; ${describeLock(lock)}`,
           evidence: [...reason.evidence, ...lockEvidence(lock)],
-          remedy: `${lockRemedy(lock.holder?.pid)}; everything goes on by itself then`,
+          remedy: `${lockRemedy(lock.holder?.pid)}; Muster then continues by itself`,
         }
       : reason,
   );

@@ -1,7 +1,7 @@
 import { plural, type Reason, span } from "./reason.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 
-/** `ACCEPT_TIMED_OUT`: its last assignment was not accepted in time; undefined when that was not how it came back. */
+/** `ACCEPT_TIMED_OUT`: its last assignment was not accepted in time; undefined when it is queued for another reason. */
 export function acceptTimedOut({ task, lastAttempt, now }: WaitingFacts): Reason | undefined {
   const count = task.requeueCounts?.unaccepted ?? 0;
   if (count === 0 || lastAttempt?.outcome !== "requeued:unaccepted") return undefined;
@@ -9,13 +9,13 @@ export function acceptTimedOut({ task, lastAttempt, now }: WaitingFacts): Reason
   const waitMs = task.runTime ? task.runTime.getTime() - now.getTime() : 0;
   return {
     code: "ACCEPT_TIMED_OUT",
-    summary: `it was assigned and not accepted in time (${plural(count, "time")}), the last time by ${worker}; ${waitMs > 0 ? `it is assigned again in ${span(waitMs)}` : "it may be assigned again now"}`,
+    summary: `it was not accepted in time (${plural(count, "time")}), last by ${worker}; ${waitMs > 0 ? `it is assigned again in ${span(waitMs)}` : "it can be assigned again now"}`,
     since: lastAttempt.endTime,
     evidence: [
       { key: "unaccepted", value: String(count), source: "database" },
       { key: "worker", value: worker, source: "database" },
       ...(task.runTime ? [{ key: "run_time", value: task.runTime.toISOString(), source: "database" }] : []),
     ],
-    remedy: `another worker is asked where there is one, after growing waits, and no attempt is lost by it; a result that ${worker} sends before that counts. What keeps it from answering: muster why ${worker}`,
+    remedy: `run \`muster why ${worker}\` to see why it does not answer; the task goes to another worker if there is one, after growing waits, and uses up no attempt; a result that ${worker} sends until then counts`,
   };
 }

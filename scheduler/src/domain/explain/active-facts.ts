@@ -9,22 +9,22 @@ import type { WaitingClass } from "./idle.ts";
 export interface Holder {
   readonly record: WorkerRecord;
   readonly state: WorkerState;
-  /** Until it is given up, milliseconds, while it does not answer. */
+  /** Rest of its grace, milliseconds, while it does not answer. */
   readonly graceLeftMs?: number | undefined;
-  /** What it holds, as its scheduler sees it. */
+  /** Attempts that it holds, by the record of its scheduler. */
   readonly held?: readonly SeenAttempt[];
 }
 
-/** What the explanation of an assigned task rests on. */
+/** Facts for the explanation of an assigned task. */
 export interface ActiveFacts {
   readonly task: TaskRecord;
   readonly holder: Holder | undefined;
   /** The latest recorded events of the task, oldest first. */
   readonly events: readonly TimelineEvent[];
   readonly watch: WatchSettings;
-  /** Waiting tasks that only a slot of its worker's kind lets start, while none is free; the largest class first. */
+  /** Waiting tasks that need a slot of such a worker, while none is free; the largest class first. */
   readonly behind?: readonly WaitingClass[];
-  /** An assignment that is not answered within this is taken back. */
+  /** An assignment that is not answered within this is requeued. */
   readonly acceptDeadlineMs: number;
   /** The database's clock. */
   readonly now: Date;

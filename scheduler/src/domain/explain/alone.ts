@@ -2,7 +2,7 @@ import type { FleetMember } from "./fleet.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 
-/** `RUNS_ALONE`: a task that may have ended processes has one for itself, and that keeps it, or others, waiting. */
+/** `RUNS_ALONE`: the task runs in a process without other tasks, or its workers are reserved for such tasks. */
 export function runsAlone(
   { task, taskClass, monotonicNow }: WaitingFacts,
   members: readonly FleetMember[],
@@ -16,30 +16,30 @@ export function runsAlone(
     const one = members.length === 1;
     return {
       code: "RUNS_ALONE",
-      summary: `${plural(members.length, "worker")} that could run it ${one ? "is" : "are"} kept for tasks that run alone, because processes died or stopped answering while they ran${holding ? `: ${holding} on ${first ? nameOf(first) : "one"}` : ""}`,
+      summary: `${plural(members.length, "worker")} that could run it ${one ? "is" : "are"} reserved for tasks that run alone, because processes died or stopped answering while those tasks ran${holding ? `: ${holding} on ${first ? nameOf(first) : "one"}` : ""}`,
       since,
       evidence,
-      remedy: "it starts when those have ended; for more at once start more workers",
+      remedy: "it starts when those tasks have ended; to start it earlier, start another worker",
     };
   }
   const kept = members.find(({ candidate }) => (candidate.keptFreeUntil ?? 0) > monotonicNow);
   const [oldest] = (kept?.held ?? []).toSorted((a, b) => b.ageMs - a.ageMs);
   const waitsFor = kept
-    ? `${nameOf(kept)} takes nothing new for it and still holds ${plural(kept.held.length, "attempt")}${oldest ? `, ${oldest.attemptId} for ${span(oldest.ageMs)}` : ""}`
-    : `${plural(members.length, "worker")} that could run it hold${members.length === 1 ? "s" : ""} something`;
+    ? `${nameOf(kept)} is reserved for it and still holds ${plural(kept.held.length, "attempt")}${oldest ? `, ${oldest.attemptId} for ${span(oldest.ageMs)}` : ""}`
+    : `${plural(members.length, "worker")} that could run it hold${members.length === 1 ? "s" : ""} attempts`;
   const { deaths = 0, silences = 0 } = task.requeueCounts ?? {};
   const processes = (count: number, what: string) =>
     count > 0 ? [`${count} ${count === 1 ? "process" : "processes"} ${what} while it ran`] : [];
   const why = [...processes(deaths, "died"), ...processes(silences, "stopped answering")].join(" and ");
   return {
     code: "RUNS_ALONE",
-    summary: `${why}, so it runs alone in the next one; ${waitsFor}`,
+    summary: `${why}, so its next attempt runs alone in a process; ${waitsFor}`,
     since,
     evidence: [
       ...evidence,
       { key: "process_deaths", value: String(deaths), source: "database" },
       ...(silences > 0 ? [{ key: "process_silences", value: String(silences), source: "database" }] : []),
     ],
-    remedy: `it starts when a worker holds nothing; for that to be sooner start another worker. What the attempts before it came to: muster task t-${task.id}`,
+    remedy: `it starts when a worker holds no attempt; to start it earlier, start another worker; run \`muster task t-${task.id}\` to see how its earlier attempts ended`,
   };
 }

@@ -4,21 +4,21 @@ import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";
 import type { ActiveFacts, Holder } from "./active-facts.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
-/** `AWAITING_ACCEPT`: assigned and not answered, with the time left until it is requeued. */
+/** `AWAITING_ACCEPT`: assigned and not answered; has the time left until it is requeued. */
 export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFacts, worker: string): Reason {
   const waitedMs = ageOf(task.assignTime, now);
   const leftMs = acceptDeadlineMs - waitedMs;
   const beatTime = holder?.record.heartbeatTime;
   const fate =
     leftMs > 0
-      ? `it is taken back in ${span(leftMs)} unless it is accepted by then`
-      : `the deadline of ${span(acceptDeadlineMs)} is over, and it is about to be taken back`;
+      ? `it is requeued in ${span(leftMs)} unless it is accepted by then`
+      : `the accept deadline of ${span(acceptDeadlineMs)} is over, and it is about to be requeued`;
   const unaccepted = task.requeueCounts?.unaccepted ?? 0;
   const before =
-    unaccepted === 0 ? "" : `; it was not accepted in time before (${plural(unaccepted, "time")})`;
+    unaccepted === 0 ? "" : `; earlier assignments were not accepted in time (${plural(unaccepted, "time")})`;
   return {
     code: "AWAITING_ACCEPT",
-    summary: `it was given to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}${before}`,
+    summary: `it was assigned to ${worker} ${span(waitedMs)} ago, which has not accepted it yet; ${fate}${before}`,
     since: task.assignTime,
     evidence: [
       fact("worker", worker, "database"),
@@ -31,11 +31,11 @@ export function awaitingAccept({ task, holder, acceptDeadlineMs, now }: ActiveFa
         ? [{ ...fact("last_beat", beatTime.toISOString(), "heartbeat"), ageMs: ageOf(beatTime, now) }]
         : []),
     ],
-    remedy: `nothing to do: taken back, it goes to another worker and costs no attempt; what keeps this one from answering: muster why ${worker}`,
+    remedy: `nothing to do: a requeued task goes to another worker and uses up no attempt; run \`muster why ${worker}\` to see why this one does not answer`,
   };
 }
 
-/** `CANCELLING`: asked for, and the handler has not returned. */
+/** `CANCELLING`: a cancellation was requested, and the handler has not returned. */
 export function cancelling(
   task: TaskRecord,
   cancelTime: Date,
@@ -48,7 +48,7 @@ export function cancelling(
   const phase = running?.phase ? ` in ${running.phase}` : "";
   return {
     code: "CANCELLING",
-    summary: `its cancellation was asked for ${span(ageOf(cancelTime, now))} ago (${reason}) and the handler on ${worker} has not returned; it keeps its slot until it does`,
+    summary: `its cancellation was requested ${span(ageOf(cancelTime, now))} ago (${reason}) and the handler on ${worker} has not returned; it keeps its slot until it does`,
     since: cancelTime,
     evidence: [
       fact("worker", worker, "database"),
@@ -69,11 +69,11 @@ export function cancelling(
           ]
         : []),
     ],
-    remedy: `it ends by itself when the handler looks at ctx.signal. A handler that never does must be fixed; to end it now stop its process${processOf(holder)}: the task is then cancelled, and what else ${worker} holds is given to other workers (muster drain ${worker} first lets that end)`,
+    remedy: `it ends when the handler observes ctx.signal; fix a handler that does not. To end it now, stop its process${processOf(holder)}: the task is then cancelled, and the other attempts of ${worker} are requeued (run \`muster drain ${worker}\` first to let them finish)`,
   };
 }
 
-/** `LOOP_BLOCKED`: the holder sends heartbeats from its own thread while its main loop does not turn. */
+/** `LOOP_BLOCKED`: the holder sends heartbeats from its own thread while its main loop is blocked. */
 export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): Reason {
   const { record } = holder;
   const { workerId: worker } = record;
@@ -85,7 +85,7 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
   });
   return {
     code: "LOOP_BLOCKED",
-    summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}; the task is left alone and keeps its attempt`,
+    summary: `${worker} is alive, but its main loop has been blocked for ${span(loopAge)}${running.phase ? ` in ${running.phase}` : ""}; the task keeps its attempt`,
     since: new Date(now.getTime() - beatAge - loopAge),
     evidence: [
       beat("event_loop_age_ms", Math.round(loopAge)),
@@ -95,7 +95,7 @@ export function loopBlocked(holder: Holder, running: RunningRecord, now: Date): 
       ...(record.heartbeatTime ? [beat("last_beat", record.heartbeatTime.toISOString())] : []),
       ...processEvidence(holder),
     ],
-    remedy: `nothing is lost: its result lands when the loop turns again, but until then nothing else on ${worker} moves. Its handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(holder)}: the task is then tried again elsewhere`,
+    remedy: `move the computation of the handler to a thread or a child process: it blocks every task on ${worker}; its result is committed when the loop is free. If it never ends, stop the process${processOf(holder)}: the task is then tried again on another worker`,
   };
 }
 

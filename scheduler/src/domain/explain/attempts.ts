@@ -1,8 +1,8 @@
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 
-/** Every try of a task that has ended: those that did not end it, and the one that did. */
+/** Every attempt of an ended task: the earlier ones, and the one that ended it. */
 export function allAttempts(task: TaskRecord, earlier: readonly AttemptRecord[]): AttemptRecord[] {
-  // A task that ended in the queue has no last try.
+  // A task that ended in the queue has no last attempt.
   if (!task.assignTime || earlier.some(({ epoch }) => epoch === task.epoch)) return [...earlier];
   const {
     epoch,

@@ -5,7 +5,7 @@ import { type FleetMember, names } from "./fleet.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 
-/** Every place that suits is taken: by what, the oldest first. */
+/** `ALL_SLOTS_BUSY`: every slot that matches is taken; has the attempts that hold them, the oldest first. */
 export function allBusy(
   taskClass: TaskClass,
   busy: readonly FleetMember[],
@@ -16,7 +16,7 @@ export function allBusy(
     .flatMap((member) => member.held.map((attempt) => ({ ...attempt, member })))
     .sort((a, b) => b.ageMs - a.ageMs);
   const [oldest] = held;
-  // A type's own limit may be all that is in the way while slots are free.
+  // The concurrency limit of the type may be reached while slots are free.
   const limits = busy.flatMap(({ candidate }) => {
     const limit = candidate.types.get(taskClass.type)?.limit ?? Number.POSITIVE_INFINITY;
     return Number.isFinite(limit) ? [limit] : [];
@@ -25,16 +25,17 @@ export function allBusy(
   const places = byType
     ? limits.reduce((sum, limit) => sum + limit, 0)
     : busy.reduce((sum, { record }) => sum + (record.heartbeat?.slots ?? record.hello.slots), 0);
-  const what = byType
-    ? `place${places === 1 ? "" : "s"} for ${taskClass.type}`
-    : `slot${places === 1 ? "" : "s"}`;
+  const workers = plural(busy.length, "eligible worker");
+  const taken = byType
+    ? `${workers} ${agree(busy.length, ["runs", "run"])} as many ${taskClass.type} tasks as ${agree(busy.length, ["its", "their"])} concurrency allows (${places})`
+    : `${places === 1 ? "the only slot" : `all ${places} slots`} of ${workers} ${agree(places, IS)} busy`;
   const word = (attempt: (typeof held)[number]) =>
     attempt.revoked
-      ? `the handler of ${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId}, which was revoked ${span(attempt.revoked.forMs)} ago (${attempt.revoked.reason}) and has not returned`
+      ? `the handler of ${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId}, revoked ${span(attempt.revoked.forMs)} ago (${attempt.revoked.reason}), which has not returned`
       : `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
   return {
     code: "ALL_SLOTS_BUSY",
-    summary: `${places === 1 ? "the only" : `all ${places}`} ${what} of ${plural(busy.length, "suited worker")} ${places === 1 ? "is" : "are"} busy${oldest ? `; the oldest ${oldest.revoked ? "is held by" : "holds"} ${word(oldest)}` : ""}`,
+    summary: `${taken}${oldest ? `; held longest by ${word(oldest)}` : ""}`,
     since,
     evidence: [
       ...evidence,
@@ -49,17 +50,17 @@ export function allBusy(
         : []),
       ...(oldest?.revoked ? processEvidence(oldest.member) : []),
     ],
-    remedy: `it starts when a slot is free and its turn has come; a handler that holds one and waits for this task's result keeps it for ever: for that, and for more at once, start more workers or raise their concurrency (WORKER_MAX_CONCURRENCY)${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
+    remedy: `it starts when a slot is free and no older task is ahead; to start it earlier, start another worker or raise WORKER_MAX_CONCURRENCY; do this also if one of these handlers waits for the result of this task, because it never frees its slot${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
 }
 
 function moreOf(revoked: boolean, attemptId: string, member: FleetMember): string {
   return revoked
-    ? `; a handler that does not look at ctx.signal keeps its slot until it returns: to free the slot now stop the process of ${member.candidate.workerId}${processOf(member)}`
-    : `; whether the oldest moves: muster why ${attemptId.split(".")[0]}`;
+    ? `; to free the slot of the revoked attempt now, stop the process of ${member.candidate.workerId}${processOf(member)}`
+    : `; run \`muster why ${attemptId.split(".")[0]}\` to see whether the oldest one makes progress`;
 }
 
-/** What a cause is explained with. */
+/** Facts that the causes share. */
 export interface CauseContext {
   readonly evidence: readonly Evidence[];
   readonly since: Date;
@@ -68,7 +69,7 @@ export interface CauseContext {
   readonly first: boolean;
 }
 
-/** The workers that suit have not finished their startup, or do not answer. */
+/** `WORKERS_STARTING` or `WORKER_SUSPECT`: the eligible workers are starting, or do not answer. */
 export function starting(
   members: readonly FleetMember[],
   { evidence, since, now, first }: CauseContext,
@@ -80,10 +81,10 @@ export function starting(
     const left = suspect[0]?.graceLeftMs;
     return {
       code: "WORKER_SUSPECT",
-      summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it ${agree(suspect.length, ["does", "do"])} not answer: ${names(suspect)}; last beat ${age(suspect[0]?.record.heartbeatTime)} ago`,
+      summary: `${first ? `the ${suspect.length === 1 ? "worker" : "workers"}` : plural(suspect.length, "more worker")} that could run it ${agree(suspect.length, ["does", "do"])} not answer: ${names(suspect)}; last heartbeat ${age(suspect[0]?.record.heartbeatTime)} ago`,
       since,
       evidence,
-      remedy: `${one ? "it returns, or is" : "they return, or are"} given up ${left === undefined ? "when the grace is over" : `in ${span(left)}`} and what ${one ? "it holds" : "they hold"} is requeued; start another worker if it lasts; what is wrong: muster why ${suspect[0]?.candidate.workerId}`,
+      remedy: `wait: ${one ? "it reconnects, or its" : "they reconnect, or their"} attempts are requeued ${left === undefined ? "when the grace is over" : `in ${span(left)}`}; start another worker if it lasts; run \`muster why ${suspect[0]?.candidate.workerId}\` for the cause`,
     };
   }
   const phases = members.map(({ record, state }) => {
@@ -95,11 +96,11 @@ export function starting(
     summary: `${plural(members.length, "worker")} that could run it ${agree(members.length, IS)} starting: ${list(phases)}`,
     since,
     evidence,
-    remedy: `it is given out when one of them is ready; if a phase does not change, look at that worker: muster why ${members[0]?.candidate.workerId}`,
+    remedy: `it is assigned when one of them is ready; if a phase does not change, run \`muster why ${members[0]?.candidate.workerId}\``,
   };
 }
 
-/** Workers suit but for a label: what they have instead. */
+/** `NO_WORKER_MATCHES_LABELS`: workers match except for a label; has the values that they have. */
 export function noLabels(
   taskId: number,
   { type, queue, requirements }: TaskClass,
@@ -140,7 +141,7 @@ export function noLabels(
       ...others.slice(0, 10).map((each) => ({ key: `workers_with_${name}`, value: each, source: "matcher" })),
       ...near.map((value) => ({ key: "nearest_label", value, source: "matcher" })),
     ],
-    remedy: `${meant.length > 0 && single ? `submit it with ${meant[0]} if that is what was meant; or ` : ""}start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); or, if that is a mistake: muster cancel t-${taskId}, and submit it without`,
+    remedy: `start a worker with ${wanted.length === 1 ? "the label" : "the labels"} ${wanted.map(([key, each]) => `${key}=${each}`).join(", ")} (option labels); if a label is a mistake, run \`muster cancel t-${taskId}\` and submit the task ${meant.length > 0 && single ? `with ${meant[0]}` : "without it"}`,
   };
 }
 

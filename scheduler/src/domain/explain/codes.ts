@@ -199,7 +199,7 @@ export const WORKER_CODES = {
     means:
       "it ran out of memory, as its supervisor reported; shows the evidence, and its tasks are retried on their memory budget",
   },
-  EXITED: { means: "it ended in an orderly way, or with the exit code and last output shown" },
+  EXITED: { means: "it ended normally, or with the exit code and last output shown" },
   BAD_TOKEN: {
     means: "it was refused: it sent no token, or not this scheduler's; shows how often, when and from where",
   },

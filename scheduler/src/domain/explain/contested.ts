@@ -1,25 +1,25 @@
 import { type Contest, processInWords } from "../workers/contest.ts";
 import { plural, type Reason, span } from "./reason.ts";
 
-/** A contest in which no process had to wait for this long is over: a process that waits asks every 15 s. */
-export const CONTEST_NEWS_MS = 60_000;
+/** A contest is over when no process had to wait for this long: a waiting process asks every 15 s. */
+export const CONTEST_OVER_MS = 60_000;
 
 /** What to do about two processes with one worker id. */
 export const CONTEST_REMEDY =
-  "stop one of the two processes, or give each a WORKER_ID of its own. Until then the id goes back and forth after growing waits; what a takeover interrupts runs again and uses up no attempt";
+  "stop one of the two processes, or give each its own WORKER_ID; until then the id changes between them after growing waits, and the attempts that this interrupts run again and use up none";
 
-/** The fight in one sentence. @param now The database's clock. */
+/** The contest in one sentence. @param now The database's clock. */
 export function contestInWords(contest: Contest, now: Date): string {
   const { workerId, holder, other, waits, takeovers, askedTime } = contest;
   const asked = span(now.getTime() - askedTime.getTime());
   const second = waits
-    ? `${processInWords(other)} asked for the id ${asked} ago and has to wait`
-    : `had to wait for it until ${asked} ago, when ${processInWords(other)} still had it`;
+    ? `${processInWords(other)} asked for it ${asked} ago and waits`
+    : `took it from ${processInWords(other)} after it had waited until ${asked} ago`;
   const first = `${processInWords(holder)} has it`;
-  return `two living processes use the worker id ${workerId}: ${first}${waits ? "; " : ", and "}${second}. It went from one to another ${plural(takeovers, "time")} within 15 min`;
+  return `two living processes use the worker id ${workerId}: ${first}${waits ? "; " : ", and "}${second}; it changed between them ${plural(takeovers, "time")} within 15 min`;
 }
 
-/** Why work on a worker is interrupted again and again. @param now The database's clock. */
+/** `ID_CONTESTED`: two live processes use one worker id. @param now The database's clock. */
 export function explainContest(contest: Contest, now: Date): Reason {
   const { holder, other, waits, takeovers, askedTime } = contest;
   const ageMs = now.getTime() - askedTime.getTime();

@@ -21,10 +21,10 @@ export interface DispatchFacts {
 /** A task that could start and does not within this is called delayed. */
 const DISPATCH_NOTICE_MS = 2_000;
 
-/** A claim that takes longer than this is held up: it takes 1 to 20 ms. */
+/** A claim that takes longer than this is delayed: it takes 1 to 20 ms. */
 const SLOW_CLAIM_MS = 1_000;
 
-/** Why a task waits although a worker may be given it. */
+/** `DISPATCH_DELAYED`: why a task waits although a worker can take it. */
 export function delayed(
   {
     readyTime: since,
@@ -63,15 +63,15 @@ function cause(
   const { claimingMs = 0, lastError, aheadCount = 0, otherSchedulers } = dispatch;
   if (claimingMs >= SLOW_CLAIM_MS) {
     return {
-      summary: `${who}, but the database has held up the claim for ${span(claimingMs)}`,
+      summary: `${who}, but the claim has waited for PostgreSQL for ${span(claimingMs)}`,
       remedy:
-        "look for a lock or load there: select pid, state, wait_event, query from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0",
+        "find the lock or the load in PostgreSQL: select pid, state, wait_event, query from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0",
     };
   }
   if (lastError !== undefined) {
     return {
-      summary: `${who}, but giving out failed: ${lastError}`,
-      remedy: "it is tried again by itself; the scheduler's log has dispatch.failed with the details",
+      summary: `${who}, but the last assignment failed: ${lastError}`,
+      remedy: "check the scheduler's log for dispatch.failed; the scheduler tries again by itself",
     };
   }
   const elsewhere = fits.filter((member) => member.elsewhere);
@@ -79,24 +79,25 @@ function cause(
     const holder = elsewhere[0]?.record.schedulerId ?? "";
     const alive = otherSchedulers.has(holder);
     return {
-      summary: `${who}, held by scheduler ${holder}${alive ? `; it has waited ${span(waited)} for that one to take it` : ", which does not answer"}`,
+      summary: `${who}, connected to scheduler ${holder}, ${alive ? `which has not assigned it for ${span(waited)}` : "which does not answer"}`,
       remedy: alive
-        ? "it is given out at that scheduler's next poll; if it lasts, look at its log and /livez"
-        : `restart scheduler ${holder}; its workers go to another one within the reconnect grace`,
+        ? "it is assigned at that scheduler's next poll; if it lasts, check its log and /livez"
+        : `restart scheduler ${holder}; its workers reconnect to another scheduler within the reconnect grace`,
     };
   }
   if (aheadCount > 0) {
     return {
       summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind ${agree(aheadCount, ["goes", "go"])} first`,
-      remedy: "it is given out in its turn; for more at once start more workers",
+      remedy: "it is assigned in its turn; to start it earlier, start another worker",
     };
   }
   if (waited < DISPATCH_NOTICE_MS) {
-    return { summary: `it is about to be given out: ${who}`, remedy: "nothing to do unless it lasts" };
+    return { summary: `its assignment is next: ${who}`, remedy: "nothing to do unless it lasts" };
   }
   return {
-    summary: `${who}, and it has waited ${span(waited)}: more urgent tasks go first, or the scheduler is behind`,
-    remedy: "nothing to do unless it lasts; then look at the scheduler's log, /livez and the database's load",
+    summary: `${who}, and it has waited ${span(waited)}: more urgent tasks go first, or the scheduler is overloaded`,
+    remedy:
+      "nothing to do unless it lasts; then check the scheduler's log, /livez and the load of PostgreSQL",
   };
 }
 

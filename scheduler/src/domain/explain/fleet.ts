@@ -1,26 +1,26 @@
 import type { Candidate } from "../matching/match.ts";
 import type { ResourceStateRecord, SeenAttempt, WorkerRecord, WorkerState } from "../workers/worker.ts";
 
-/** A living worker as the matcher sees it, with what people want to know of it. */
+/** A living worker: the matcher's record of it, and the facts that explanations show. */
 export interface FleetMember {
   readonly record: WorkerRecord;
   readonly state: WorkerState;
   readonly candidate: Candidate;
-  /** Its stream is held by another scheduler, and what is known of it comes from the database. */
+  /** It is connected to another scheduler; its facts come from the database. */
   readonly elsewhere: boolean;
-  /** How old what is known of it is, milliseconds. */
+  /** Age of its facts, milliseconds. */
   readonly ageMs: number;
-  /** What occupies it. */
+  /** Attempts that occupy it. */
   readonly held: readonly SeenAttempt[];
-  /** What it was asked to load and has not loaded, by resource. */
+  /** Resources that it was asked to load and has not loaded. */
   readonly asks: ReadonlyMap<string, ResourceFact>;
-  /** Since it holds nothing, milliseconds; undefined when it holds something or that is not known. */
+  /** Time without attempts, milliseconds; undefined when it holds one or that is not known. */
   readonly idleMs: number | undefined;
-  /** Until it is given up, milliseconds, while it does not answer; undefined otherwise. */
+  /** Rest of its grace, milliseconds, while it does not answer; undefined otherwise. */
   readonly graceLeftMs: number | undefined;
-  /** How often it is to send a heartbeat, milliseconds. */
+  /** Its heartbeat interval, milliseconds. */
   readonly heartbeatMs: number;
-  /** Until it is given work again, because it left an assignment unanswered; undefined when it is not held back. */
+  /** Until it is assigned work again after an unanswered assignment, milliseconds; undefined when it is not stalled. */
   readonly stalledMs: number | undefined;
   /** Messages that it has not read yet; undefined where that is not known. */
   readonly unreadCount: number | undefined;

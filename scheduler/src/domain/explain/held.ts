@@ -3,65 +3,65 @@ import type { FleetMember } from "./fleet.ts";
 import { agree, type Evidence, plural, span } from "./reason.ts";
 
 /**
- * How an attempt stands at its worker. `unnamed`: accepted, and a later heartbeat leaves it out; `taken`: accepted since
- * the last heartbeat.
+ * State of an attempt at its worker. `unlisted`: accepted, and a later heartbeat does not list it; `taken`: accepted
+ * since the last heartbeat.
  */
-type Standing = "running" | "taken" | "unnamed" | "unaccepted" | "committing";
+type HeldState = "running" | "taken" | "unlisted" | "unaccepted" | "committing";
 
 /** An attempt that a worker holds, by the scheduler that assigned it and by the worker's last heartbeat. */
 export interface Held {
   readonly attemptId: string;
-  readonly standing: Standing;
+  readonly state: HeldState;
   readonly phase: string;
   readonly phaseAgeMs: number;
   /** Since it started, was accepted or was assigned, whichever came last. */
   readonly ageMs: number;
-  /** The heartbeat names it. */
-  readonly named: boolean;
+  /** The heartbeat lists it. */
+  readonly listed: boolean;
 }
 
 /** Attempts named in the evidence. */
 const MAX_NAMED = 20;
 
-/** What the worker holds, the oldest first; without what was revoked and lingers. @param beatAgeMs Age of its last heartbeat. */
+/** Attempts that the worker holds, the oldest first; without revoked ones. @param beatAgeMs Age of its last heartbeat. */
 export function heldBy({ held, record }: FleetMember, beatAgeMs: number): Held[] {
-  const named = new Map(record.heartbeat?.running.map((running) => [running.attemptId, running]));
+  const listed = new Map(record.heartbeat?.running.map((running) => [running.attemptId, running]));
   return held
     .filter(({ revoked }) => !revoked)
     .map((attempt) =>
-      standing(attempt, named.get(attempt.attemptId), beatAgeMs, record.heartbeat !== undefined),
+      heldState(attempt, listed.get(attempt.attemptId), beatAgeMs, record.heartbeat !== undefined),
     )
     .sort((a, b) => b.ageMs - a.ageMs);
 }
 
-function standing(
+function heldState(
   attempt: SeenAttempt,
-  named: RunningRecord | undefined,
+  listed: RunningRecord | undefined,
   beatAgeMs: number,
-  hasBeaten: boolean,
+  hasHeartbeat: boolean,
 ): Held {
   const { attemptId, stage, ageMs, resultPending } = attempt;
-  const phase = attempt.phase || named?.phase || "";
-  const phaseAgeMs = attempt.phase || !named?.phase ? attempt.phaseAgeMs : named.phaseAgeMs + beatAgeMs;
-  const base = { attemptId, phase, phaseAgeMs, ageMs, named: named !== undefined };
-  if (resultPending || named?.resultPending) return { ...base, standing: "committing" };
-  if (named || stage === undefined) return { ...base, standing: "running" };
-  if (stage === "assigned") return { ...base, standing: "unaccepted" };
-  if (hasBeaten && ageMs > beatAgeMs) return { ...base, standing: "unnamed" };
-  return { ...base, standing: stage === "started" ? "running" : "taken" };
+  const phase = attempt.phase || listed?.phase || "";
+  const phaseAgeMs = attempt.phase || !listed?.phase ? attempt.phaseAgeMs : listed.phaseAgeMs + beatAgeMs;
+  const base = { attemptId, phase, phaseAgeMs, ageMs, listed: listed !== undefined };
+  if (resultPending || listed?.resultPending) return { ...base, state: "committing" };
+  if (listed || stage === undefined) return { ...base, state: "running" };
+  if (stage === "assigned") return { ...base, state: "unaccepted" };
+  if (hasHeartbeat && ageMs > beatAgeMs) return { ...base, state: "unlisted" };
+  return { ...base, state: stage === "started" ? "running" : "taken" };
 }
 
-/** `it runs 2 attempts in 4 slots`, or what else they are. */
+/** `it runs 2 attempts in 4 slots`, or the state of each group of them. */
 export function holds(held: readonly Held[], count: number, slots: number): string {
-  const of = (wanted: Standing) => held.filter((attempt) => attempt.standing === wanted);
-  const [unnamed, unaccepted] = [of("unnamed"), of("unaccepted")];
+  const of = (wanted: HeldState) => held.filter((attempt) => attempt.state === wanted);
+  const [unlisted, unaccepted] = [of("unlisted"), of("unaccepted")];
   const [taken, committing] = [of("taken").length, of("committing").length];
-  const others = unnamed.length + unaccepted.length + taken + committing;
+  const others = unlisted.length + unaccepted.length + taken + committing;
   if (others === 0) return `it runs ${plural(count, "attempt")} in ${plural(slots, "slot")}`;
   const running = count - others;
   const parts = [
     ...(running > 0 ? [`${running} ${agree(running, ["runs", "run"])}`] : []),
-    ...oldestOf(unnamed, (first, age) => `accepted ${first} ${age} ago, which its heartbeats do not name`),
+    ...oldestOf(unlisted, (first, age) => `accepted ${first} ${age} ago, which its heartbeats do not list`),
     ...oldestOf(unaccepted, (first, age) => `was assigned ${first} ${age} ago and has not accepted it`),
     ...(taken > 0 ? [`accepted ${taken} since its last heartbeat`] : []),
     ...(committing > 0
@@ -80,34 +80,34 @@ function oldestOf(attempts: readonly Held[], word: (first: string, age: string) 
   return [`${word(first.attemptId, span(first.ageMs))}${more}`];
 }
 
-/** A fact for each of them. @param beatAgeMs Age of the heartbeat. */
+/** A fact for each attempt. @param beatAgeMs Age of the heartbeat. */
 export function heldEvidence(held: readonly Held[], beatAgeMs: number): Evidence[] {
   return held.slice(0, MAX_NAMED).map((attempt) => {
     const value = describe(attempt);
-    if (attempt.named) return { key: "attempt", value, source: "heartbeat", ageMs: beatAgeMs };
+    if (attempt.listed) return { key: "attempt", value, source: "heartbeat", ageMs: beatAgeMs };
     return { key: "attempt", value, source: "matcher" };
   });
 }
 
-function describe({ attemptId, standing: how, phase, phaseAgeMs, ageMs }: Held): string {
+function describe({ attemptId, state, phase, phaseAgeMs, ageMs }: Held): string {
   const where = phase ? ` in ${phase}` : "";
-  switch (how) {
+  switch (state) {
     case "running":
       return `${attemptId}${where} for ${span(phase ? phaseAgeMs : ageMs)}`;
     case "committing":
       return `${attemptId}, whose result is not committed yet`;
     case "taken":
       return `${attemptId}, accepted ${span(ageMs)} ago`;
-    case "unnamed":
-      return `${attemptId}, accepted ${span(ageMs)} ago; its heartbeats do not name it`;
+    case "unlisted":
+      return `${attemptId}, accepted ${span(ageMs)} ago; its heartbeats do not list it`;
     case "unaccepted":
       return `${attemptId}, assigned ${span(ageMs)} ago and not accepted`;
     default:
-      return how satisfies never;
+      return state satisfies never;
   }
 }
 
-/** `t-7.1 in inference`, the one that has been there for longest. */
+/** `t-7.1 in inference`, the oldest attempt. */
 export function oldestHeld(held: readonly Held[]): string {
   const [first] = held;
   return first ? `${first.attemptId}${first.phase ? ` in ${first.phase}` : ""}` : "unknown";

@@ -9,14 +9,14 @@ export interface WaitingClass {
   readonly taskClass: TaskClass;
   /** Tasks that could start now. */
   readonly ready: number;
-  /** True while its queue gives nothing out. */
+  /** True while its queue is paused. */
   readonly queuePaused?: boolean;
 }
 
 /** Kinds of tasks that one explanation lists. */
 const MAX_KINDS = 20;
 
-/** Why a worker that is ready holds nothing. @param now The database's clock. */
+/** Why a ready worker holds no attempt. @param now The database's clock. */
 export function idle(member: FleetMember, waiting: readonly WaitingClass[], now: Date): Reason {
   const { candidate, record } = member;
   // `now` may be older than the time at which idleness was measured: it is idle since it connected at the earliest.
@@ -28,15 +28,15 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
   if (open.length === 0) {
     return {
       code: "IDLE_NO_WORK",
-      summary: `it is ready and has held nothing${forHowLong}; nothing that could start now waits`,
+      summary: `it is ready and has held no attempt${forHowLong}; no task waits that could start now`,
       since,
       evidence: [{ key: "ready_tasks", value: "0", source: "database" }],
-      remedy: `nothing to do; submit work for it: muster submit ${candidate.types.keys().next().value ?? "a-type"}`,
+      remedy: `nothing to do; to submit a task for it, run \`muster submit ${candidate.types.keys().next().value ?? "TYPE"}\``,
     };
   }
-  // The scheduler that holds its stream says for how long it is held back; its clock is not needed for that.
+  // The scheduler that holds its stream reports the rest of the stall; its clock is not needed.
   const clock = member.stalledMs === undefined ? Number.POSITIVE_INFINITY : 0;
-  // What it is nearest to getting comes first: another type's thousand tasks say nothing about this worker.
+  // The class that passes the most filters comes first: a thousand tasks of another type do not concern this worker.
   const removed = open
     .map((entry) => ({ ...entry, filter: removedBy(entry.taskClass, stalled(member), clock) }))
     .sort((a, b) => nearness(a.filter) - nearness(b.filter) || b.ready - a.ready);
@@ -55,20 +55,20 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
       summary: `it is ready and holds nothing, and ${plural(mine, "task")} that it may run ${agree(mine, ["waits", "wait"])}: the next is about to be assigned to it, or to another worker that may run it`,
       since,
       evidence,
-      remedy: `nothing to do unless it lasts; then ask what waits: muster why queue:${next.taskClass.queue}`,
+      remedy: `nothing to do unless it lasts; then run \`muster why queue:${next.taskClass.queue}\``,
     };
   }
   const [first] = removed;
   return {
     code: "IDLE_NOT_ELIGIBLE",
-    summary: `${plural(total, "task", ["waits", "wait"])}, none for it: ${causes(removed)}`,
+    summary: `${plural(total, "task", ["waits", "wait"])}, and it can run none of them: ${causes(removed)}`,
     since,
     evidence,
     remedy: first ? remedyFor(first.filter, first.taskClass, member) : "nothing to do",
   };
 }
 
-/** As the matcher sees it: what another scheduler's clock counts is not in its record. */
+/** The matcher's candidate, with a stall that another scheduler's clock measures. */
 function stalled({ candidate, stalledMs }: FleetMember): Candidate {
   return stalledMs === undefined || candidate.acceptStalledUntil
     ? candidate
@@ -99,7 +99,7 @@ function remedyFor(
   const lacks = requirements.resources.filter((name) => !candidate.resources.has(name));
   switch (filter) {
     case undefined:
-      return `resume the queue when the reason is gone: muster queue resume ${queue}`;
+      return `run \`muster queue resume ${queue}\` when the reason is gone`;
     case "type":
       return `register a handler for ${type} on ${id}, or start a worker that has one`;
     case "queue":
@@ -110,15 +110,15 @@ function remedyFor(
         .join(", ")}`;
     case "resources":
       return lacks.every((name) => canLoad(record.hello, name))
-        ? `it can load ${lacks.join(", ")} and is asked to by itself when there is more work than others can do`
-        : `load ${lacks.join(", ")} on ${id}; a worker that registers worker.resources.register(NAME, { load }) is asked to by itself`;
+        ? `wait: it can load ${lacks.join(", ")}, and is asked to when the other workers cannot do all the work`
+        : `load ${lacks.join(", ")} on ${id}, or let it load on request: worker.resources.register(NAME, { load })`;
     case "unanswered":
     case "starting":
     case "draining":
     case "paused":
     case "slots":
     case "alone":
-      return "it takes them when that is over";
+      return "wait until that is over; it takes them then";
     default:
       return filter satisfies never;
   }

@@ -9,17 +9,17 @@ const SHOWN_TAIL_CHARS = 4_000;
 const SHOWN_TAIL_LINES = 30;
 
 /**
- * Why a process that was launched has not registered yet.
+ * `WAITING_FOR_CONNECTION` or `STARTUP_TIMEOUT`: why a launched process has not registered yet.
  *
  * @param now The database's clock.
- * @param silentAfterMs A supervisor that was not heard of for this long is silent.
+ * @param silentAfterMs A supervisor without a report for this long is silent.
  */
 export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs: number): Reason {
   const left = registerTimeLeftMs(launch, now);
   const silentMs = now.getTime() - launch.reportTime.getTime();
   const silent =
     silentMs > silentAfterMs
-      ? `; its supervisor has not been heard of for ${span(silentMs)}, so it may have ended meanwhile`
+      ? `; its supervisor has not reported for ${span(silentMs)}, so the process may have ended`
       : "";
   const evidence = [
     ...launchEvidence(launch, now),
@@ -34,8 +34,8 @@ export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs:
       since: launch.launchTime,
       evidence: [...evidence, { key: "register_time_left", value: span(left), source: "launch" }],
       remedy: launch.lastError
-        ? `its last dial failed with: ${launch.lastError}. Is that the scheduler's address, and does it listen where ${launch.hostname} can reach it?`
-        : "it registers by itself, or its time to register runs out and its exit is told here; look at its output if the phase does not change",
+        ? `check that it dials the scheduler's address and that ${launch.hostname} can reach it; its last dial failed with: ${launch.lastError}`
+        : "wait: it registers, or its exit is reported when its time is over; check its output if the phase does not change",
     };
   }
   return {
@@ -43,18 +43,18 @@ export function explainLaunching(launch: LaunchRecord, now: Date, silentAfterMs:
     summary: `it has not registered within ${span(launch.registerTimeoutMs)} and still runs: ${where}; ${lastPhase(launch, now)}${silent}`,
     since: new Date(launch.launchTime.getTime() + launch.registerTimeoutMs),
     evidence,
-    remedy: `a worker of the SDK ends by itself when its time is over, this process has not: look whether ${launch.command} is the worker, and what holds it up`,
+    remedy: `check whether ${launch.command} is the worker, and what blocks its startup: a worker of the SDK exits when its time is over, and this process has not`,
   };
 }
 
-/** Why a process that never registered counts as lost; undefined for any other end. */
+/** `LOST`: the process never registered, and its supervisor stopped reporting; undefined for any other end. */
 export function explainSilence(record: WorkerRecord, now: Date): Reason[] | undefined {
   const { launch } = record;
   if (!launch?.end || launch.end.exit || hasRegistered(record)) return undefined;
   return [
     {
       code: "LOST",
-      summary: `its supervisor (${launch.supervisor} on ${launch.hostname}) has not been heard of for ${span(age(launch.reportTime, now))}, and it had not registered; ${lastPhase(launch, launch.end.time)}`,
+      summary: `its supervisor (${launch.supervisor} on ${launch.hostname}) has not reported for ${span(age(launch.reportTime, now))}, and the process had not registered; ${lastPhase(launch, launch.end.time)}`,
       since: launch.end.time,
       evidence: [
         ...launchEvidence(launch, launch.end.time),
@@ -65,12 +65,12 @@ export function explainSilence(record: WorkerRecord, now: Date): Reason[] | unde
           ageMs: age(launch.reportTime, now),
         },
       ],
-      remedy: `look whether ${launch.hostname} is up and its network whole; the process may still run, and counts again as soon as it registers or its supervisor speaks`,
+      remedy: `check that ${launch.hostname} is up and its network works; the process may still run, and is listed again when it registers or its supervisor reports`,
     },
   ];
 }
 
-/** How a process ended that its supervisor saw end; undefined when none did. */
+/** How a supervised process ended; undefined when its supervisor did not report the end. */
 export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefined {
   const { launch, fatal } = record;
   const exit = launch?.end?.exit;
@@ -82,7 +82,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
   const again = restart(launch, now);
   const requeued =
     launch.end.requeued > 0
-      ? `; what it held (${plural(launch.end.requeued, "attempt")}) was requeued at once`
+      ? `; ${plural(launch.end.requeued, "attempt", ["was", "were"])} requeued at once`
       : "";
   const evidence = exitEvidence(launch, now);
   const since = record.goneTime ?? launch.end.time;
@@ -105,7 +105,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
             reason(
               "LAUNCH_FAILED",
               `its command ${how}`,
-              `check on ${launch.hostname} that the command exists and may be executed: ${launch.command}`,
+              `check on ${launch.hostname} that the command exists and is executable: ${launch.command}`,
             ),
           ]
         : [
@@ -117,7 +117,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
         reason(
           "STARTUP_TIMEOUT",
           `it could not register within ${span(launch.registerTimeoutMs)} and gave up: it ${ran}; ${lastPhase(launch, launch.end.time)}`,
-          `make sure that a scheduler listens at ${addressOf(launch) ?? "the address it dialled"} and that ${launch.hostname} can reach it; a wrong address is set right with MUSTER_SCHEDULER_ADDR`,
+          `check that a scheduler listens at ${addressOf(launch) ?? "the address it dialled"} and that ${launch.hostname} can reach it; set MUSTER_SCHEDULER_ADDR if the address is wrong`,
         ),
       ];
     case "oom_killed":
@@ -125,7 +125,7 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
         reason(
           "OOM_KILLED",
           `it ${ran}${before}`,
-          "give it more memory (the container's or cgroup's limit, or node's --max-old-space-size), or let it run fewer attempts at once",
+          "give it more memory (the container's or cgroup's limit, or node's --max-old-space-size), or lower WORKER_MAX_CONCURRENCY",
         ),
       ];
     case "killed":
@@ -138,16 +138,16 @@ export function explainExit(record: WorkerRecord, now: Date): Reason[] | undefin
       ];
     case "fatal": {
       if (!fatal) return [reason("EXITED", `it ${ran}${before}`, SEE_OUTPUT)];
-      const told = reason(
+      const first = reason(
         "FATAL",
         `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase || "an unknown phase"}, and ${ran}${before}`,
-        "fix the cause named in the traceback and start it again",
+        "fix the cause that the traceback shows, then start the worker again",
         fatalEvidence(fatal, registered ? "event" : "launch"),
       );
-      return registered ? [told] : [told, brief("LAUNCH_FAILED", `it ${ran}${before}`, since, [])];
+      return registered ? [first] : [first, brief("LAUNCH_FAILED", `it ${ran}${before}`, since, [])];
     }
     default:
-      return [reason("EXITED", `it ended in an orderly way: it ${ran}`, "nothing to do")];
+      return [reason("EXITED", `it ended normally: it ${ran}`, "nothing to do")];
   }
 }
 
@@ -159,9 +159,9 @@ export function fatalEvidence(fatal: FatalRecord, source: "event" | "launch"): E
   ];
 }
 
-const SEE_OUTPUT = "its last output (log_tail) has the cause; fix that and start it again";
+const SEE_OUTPUT = "read its last output (log_tail), fix the cause, then start the worker again";
 
-/** A second word for what the reason before it has told in full. */
+/** A short second reason; the first one has all the facts. */
 function brief(code: ReasonCode, summary: string, since: Date, evidence: readonly Evidence[]): Reason {
   return {
     code,
@@ -172,7 +172,7 @@ function brief(code: ReasonCode, summary: string, since: Date, evidence: readonl
   };
 }
 
-/** What follows the end of a worker, in words: nothing, or its next start. */
+/** The next start after the end of a worker, in words; empty when none is planned. */
 export function restart(
   { end, startNumber, hostname }: LaunchRecord,
   now: Date,
@@ -186,18 +186,18 @@ export function restart(
     };
   }
   return {
-    summary: `; its supervisor meant to start it again ${span(-left)} ago`,
+    summary: `; its supervisor was to start it again ${span(-left)} ago`,
     remedy:
       left < -60_000
-        ? `. It was not started again: look whether its supervisor on ${hostname} still runs`
+        ? `. It was not started again: check whether its supervisor on ${hostname} still runs`
         : "",
   };
 }
 
-/** How far its output says that it came, and how long ago. */
+/** The last startup phase in its output, with its age. */
 export function lastPhase({ phases, launchTime }: LaunchRecord, now: Date): string {
   const last = phases.at(-1);
-  if (!last) return "its output has named no startup phase";
+  if (!last) return "its output has no startup phase";
   const reached = age(launchTime, now) - last.elapsedMs;
   const failed = last.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : "";
   return `last phase ${last.phase}${failed}, ${span(Math.max(0, reached))} old`;
@@ -207,7 +207,7 @@ function process({ pid, hostname }: LaunchRecord): string {
   return `pid ${pid} on ${hostname || "an unknown host"}`;
 }
 
-/** Where its output says that it dialled. */
+/** The scheduler's address that it dialled, from its output. */
 function addressOf({ phases }: LaunchRecord): string | undefined {
   return phases.findLast(({ attributes }) => attributes.scheduler_addr)?.attributes.scheduler_addr;
 }
@@ -252,7 +252,7 @@ function exitEvidence(launch: LaunchRecord, now: Date): Evidence[] {
 function tailOf(text: string): string {
   const whole = text.trimEnd();
   const cut = cutToEnd(whole, SHOWN_TAIL_CHARS);
-  // Half a line at its beginning would only puzzle, unless it is all there is.
+  // A cut first line is dropped, unless it is the only one.
   const lines = (cut.length < whole.length ? cut.slice(cut.indexOf("\n") + 1) : cut).split("\n");
   return lines.slice(-SHOWN_TAIL_LINES).join("\n");
 }

@@ -3,28 +3,28 @@ import { type DatabaseLock, lockEvidence, lockRemedy } from "../database/databas
 import type { SeenAttempt } from "../workers/worker.ts";
 import { agree, plural, type Reason, span } from "./reason.ts";
 
-/** The database as the scheduler has it while it cannot be used. */
+/** The state of a scheduler while the database cannot be used. */
 export interface Outage {
   readonly since: Date;
   readonly awayMs: number;
-  /** What the last try said. */
+  /** Error of the last try. */
   readonly error: string;
   readonly condition: DatabaseCondition;
   /** Set when it answers and another session holds a lock. */
   readonly lock: DatabaseLock | undefined;
-  /** Attempts that this scheduler's workers run meanwhile, and the workers connected. */
+  /** Attempts that the workers of this scheduler run, and its connected workers. */
   readonly runningCount: number;
   readonly workerCount: number;
-  /** What waited in this scheduler's memory when the database went away. */
+  /** Tasks that waited in this scheduler's memory when the database became unavailable. */
   readonly waitingCount: number;
 }
 
-/** Nothing is assigned, accepted or given up while the database cannot be used; what runs goes on. */
+/** `DATABASE_UNAVAILABLE`: no task is assigned and no lease expires; running tasks continue. */
 export function databaseUnavailable(outage: Outage): Reason {
   const { since, awayMs, error, condition, lock, runningCount, workerCount, waitingCount } = outage;
   return {
     code: "DATABASE_UNAVAILABLE",
-    summary: `the database has ${lock || answers(condition) ? "not been usable" : "been away"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task")} on ${plural(workerCount, "connected worker")} ${agree(runningCount, ["goes", "go"])} on, ${agree(runningCount, ["its result is", "their results are"])} kept and committed when it is ${lock ? "free" : answers(condition) ? "usable" : "back"}; nothing is given out and submits are refused`,
+    summary: `PostgreSQL has been ${lock || answers(condition) ? "unusable" : "unavailable"} for ${span(awayMs)}: ${error}; ${plural(runningCount, "running task", ["continues", "continue"])} on ${plural(workerCount, "connected worker")}, and ${agree(runningCount, ["its result is", "their results are"])} committed when it is ${lock ? "unlocked" : answers(condition) ? "usable" : "back"}; no task is assigned, and submits are refused`,
     since,
     evidence: [
       { key: "last_error", value: error, source: "database", ageMs: 0 },
@@ -34,16 +34,16 @@ export function databaseUnavailable(outage: Outage): Reason {
       { key: "waiting_tasks_known", value: String(waitingCount), source: "matcher" },
       ...(lock ? lockEvidence(lock) : []),
     ],
-    remedy: `${lock ? lockRemedy(lock.holder?.pid) : conditionRemedy(condition)}; everything goes on by itself then, and no worker is given up before it has had a full lease`,
+    remedy: `${lock ? lockRemedy(lock.holder?.pid) : conditionRemedy(condition)}; Muster then continues by itself, and every worker gets a full lease before it can expire`,
   };
 }
 
-/** True when PostgreSQL is there. */
+/** True when PostgreSQL answers. */
 function answers(condition: DatabaseCondition): boolean {
   return ["disk_full", "read_only", "no_permission", "locked", "refused", "schema"].includes(condition);
 }
 
-/** What is known of an attempt without the database. */
+/** The state of an attempt as far as it is known without the database. */
 export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
   const evidence = [
     { key: "worker", value: workerId, source: "matcher" },
@@ -52,10 +52,10 @@ export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
   if (held.resultPending) {
     return {
       code: "RESULT_PENDING",
-      summary: `the handler on ${workerId} has returned; the result waits for the database to be committed`,
+      summary: `the handler on ${workerId} has returned; its result waits for PostgreSQL`,
       evidence,
       remedy:
-        "it is stored when the database can be used again, without a restart of anything; scheduler and worker keep it until then",
+        "restore PostgreSQL; scheduler and worker keep the result, and it is committed then without a restart",
     };
   }
   if (held.stage === "assigned") {
@@ -63,7 +63,7 @@ export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
       code: "AWAITING_ACCEPT",
       summary: `it was assigned to ${workerId} ${span(held.ageMs)} ago, which has not accepted it yet`,
       evidence,
-      remedy: "what becomes of it is decided when the database is back",
+      remedy: "restore PostgreSQL; it is accepted or requeued then",
     };
   }
   if (held.stage === "accepted") {
@@ -71,13 +71,13 @@ export function heldMeanwhile(held: SeenAttempt, workerId: string): Reason {
       code: "AWAITING_START",
       summary: `${workerId} accepted it ${span(held.ageMs)} ago and has not reported its start`,
       evidence,
-      remedy: `it starts there when a slot is free; if it lasts, look at the log of ${workerId}`,
+      remedy: `it starts there when a slot is free; if it lasts, check the log of ${workerId}`,
     };
   }
   return {
     code: "RUNNING",
-    summary: `it has been running on ${workerId} for ${span(held.ageMs)}${held.phase ? `, in ${held.phase} for ${span(held.phaseAgeMs)}` : ""}, and goes on`,
+    summary: `it has been running on ${workerId} for ${span(held.ageMs)}${held.phase ? `, in ${held.phase} for ${span(held.phaseAgeMs)}` : ""}, and continues`,
     evidence,
-    remedy: "nothing to do; its result lands when the database is back",
+    remedy: "nothing to do; its result is committed when PostgreSQL is back",
   };
 }

@@ -9,7 +9,7 @@ export interface Evidence {
   readonly ageMs?: number;
 }
 
-/** One cause with what it rests on and what to do. */
+/** One cause, with its evidence and the remedy. */
 export interface Reason {
   readonly code: ReasonCode;
   readonly summary: string;
@@ -18,7 +18,7 @@ export interface Reason {
   readonly remedy: string;
 }
 
-/** Why something stands where it stands, most important reason first. */
+/** Why a task, worker or queue is in its state, the most important reason first. */
 export interface Explanation {
   readonly subject: string;
   readonly state: string;

@@ -2,7 +2,7 @@ import type { RejectedWorker, RejectionCode } from "../workers/rejected-worker.t
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 
-/** Rejections older than this say nothing about why a task waits now. */
+/** Older rejections do not explain why a task waits now. */
 const RECENT_MS = 24 * 3_600_000;
 
 /** Refused workers named in an explanation. */
@@ -21,13 +21,13 @@ const WORDS: Readonly<Record<RejectionCode, string>> = {
 const WHO: Readonly<Record<RejectedWorker["holder"], string>> = {
   none: "it",
   itself: "it lost its stream, dialled again and",
-  another: "another process in its name",
+  another: "another process with its worker id",
 };
 
 const THEN: Readonly<Record<RejectedWorker["holder"], string>> = {
-  none: ". A worker that was never admitted exits with the verdict and does not dial again by itself",
+  none: "; a worker that was never registered exits with this error and does not dial again",
   itself:
-    ". It was admitted before, so it goes on dialling, and keeps its attempts until lease and grace are over",
+    "; it was registered before, so it dials again, and keeps its attempts until lease and grace have expired",
   another: "; the registered process is not affected",
 };
 
@@ -36,7 +36,7 @@ export function rejectionWords(code: RejectionCode): string {
   return WORDS[code];
 }
 
-/** Why streams in a worker's name were refused, the latest first. @param now The database's clock. */
+/** Why streams with a worker's id were refused, the latest first. @param now The database's clock. */
 export function explainRejections(rejected: readonly RejectedWorker[], now: Date): Reason[] {
   return rejected.map((rejection) => {
     const age = now.getTime() - rejection.lastTime.getTime();
@@ -64,7 +64,7 @@ export function remedyOf(rejection: RejectedWorker): string {
     case "INVALID_HELLO":
       return "fix what the message names in the worker's Hello; an SDK of Muster always sends a valid one";
     case "HELLO_TIMEOUT":
-      return "a worker sends its hello first; look whether the process hangs, or whether something else dials this port";
+      return "check whether the process hangs, or whether another program dials this port: a worker sends its Hello first";
     default: {
       const unknown: never = code;
       throw new TypeError(`unknown rejection ${String(unknown)}`);
@@ -73,8 +73,8 @@ export function remedyOf(rejection: RejectedWorker): string {
 }
 
 /**
- * The reasons of a waiting task, with the workers that would perhaps run it and were sent away: those of any
- * type when no worker is there, else those that said they have its type.
+ * The reasons of a waiting task, with the rejected workers that might have run it: those of any type when no worker is
+ * connected, else those that declared its type.
  */
 export function withRejected(
   reasons: readonly Reason[],
@@ -87,12 +87,12 @@ export function withRejected(
   );
   return reasons.map((reason) => {
     if (!OPEN_TO_WORKERS.has(reason.code)) return reason;
-    const suited =
+    const related =
       reason.code === "NO_WORKERS" ? recent : recent.filter(({ claims }) => claims.types.includes(task.type));
-    const [latest] = suited;
+    const [latest] = related;
     if (!latest) return reason;
-    const workers = new Map(suited.map((rejection) => [rejection.workerId, rejection]));
-    const codes = [...new Set(suited.map(({ code }) => rejectionWords(code)))].join(", ");
+    const workers = new Map(related.map((rejection) => [rejection.workerId, rejection]));
+    const codes = [...new Set(related.map(({ code }) => rejectionWords(code)))].join(", ");
     const one = workers.size === 1;
     const named = [...workers.keys()].slice(0, MAX_NAMED).join(", ");
     const more = workers.size > MAX_NAMED ? ` and ${workers.size - MAX_NAMED} more` : "";
@@ -108,26 +108,26 @@ export function withRejected(
           ageMs: now.getTime() - lastTime.getTime(),
         })),
       ],
-      remedy: `let the refused ${one ? "worker" : "workers"} in (${remedyOf(latest)}; muster why ${latest.workerId}), or ${reason.remedy}`,
+      remedy: `correct what the refused ${one ? "worker sends" : "workers send"} (${remedyOf(latest)}; run \`muster why ${latest.workerId}\` for details), or ${reason.remedy}`,
     };
   });
 }
 
 function evidence(rejection: RejectedWorker, ageMs: number): Evidence[] {
   const { claims, count, peer, schedulerId, schedulerProtocolVersion } = rejection;
-  const said = (key: string, value: string): Evidence[] =>
+  const claimed = (key: string, value: string): Evidence[] =>
     value === "" ? [] : [{ key, value, source: "hello" }];
   return [
     { key: "message", value: rejection.message, source: "database", ageMs },
     { key: "registered_process", value: rejection.holder, source: "database" },
     { key: "refused_count", value: String(count), source: "database", ageMs },
     { key: "peer", value: peer, source: "database", ageMs },
-    ...said("worker_protocol_version", claims.protocolVersion === 0 ? "" : String(claims.protocolVersion)),
+    ...claimed("worker_protocol_version", claims.protocolVersion === 0 ? "" : String(claims.protocolVersion)),
     { key: "scheduler_protocol_version", value: String(schedulerProtocolVersion), source: "database" },
     { key: "scheduler", value: schedulerId, source: "database" },
-    ...said("worker_sdk", claims.sdk),
-    ...said("host", claims.hostname),
-    ...said("pid", claims.pid === 0 ? "" : String(claims.pid)),
-    ...said("types", claims.types.join(", ")),
+    ...claimed("worker_sdk", claims.sdk),
+    ...claimed("host", claims.hostname),
+    ...claimed("pid", claims.pid === 0 ? "" : String(claims.pid)),
+    ...claimed("types", claims.types.join(", ")),
   ];
 }

@@ -1,5 +1,4 @@
 import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
-import { agree, IS, plural } from "./reason.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
 export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filter | undefined): string {
@@ -26,16 +25,14 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;
-      return full
-        ? `its ${plural(capacity.limit, "place")} for ${type} ${agree(capacity.limit, IS)} taken`
-        : "its slots are taken";
+      return full ? `its concurrency for ${type} (${capacity.limit}) is used up` : "its slots are taken";
     }
     case "alone":
       return taskClass.alone
-        ? "it holds something, and such a task runs alone"
-        : `it ${worker.runsAlone ? "runs a task alone" : "is kept free for a task that runs alone"}: one that may have ended processes`;
+        ? "it holds attempts, and such a task runs alone"
+        : `it ${worker.runsAlone ? "runs a task alone" : "is reserved for a task that runs alone"}, because processes died while that task ran`;
     case "unanswered":
-      return `it ${worker.stallReason || "left an assignment unanswered"} and is given nothing for a while`;
+      return `it ${worker.stallReason || "left an assignment unanswered"} and is assigned nothing for a while`;
     case undefined:
       return "it may run them; none was assigned to it yet";
     default:

@@ -5,13 +5,13 @@ import { type CauseContext, didYouMean } from "./causes.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, HAS, plural, type Reason, span } from "./reason.ts";
 
-/** Why tasks wait for a resource: who was asked, how long ago, how far each is. */
+/** `RESOURCE_NOT_LOADED`: the workers that were asked to load it, with the age and the progress of each request. */
 export function notLoaded(
   taskClass: TaskClass,
   members: readonly FleetMember[],
   { evidence, since, now, first }: CauseContext,
 ): Reason {
-  // The resource that most of them lack is the one to see to first.
+  // The resource that most of them lack comes first.
   const lacking = (resource: string) => members.filter(({ candidate }) => !candidate.resources.has(resource));
   const [resource = "", lack = []] =
     taskClass.requirements.resources
@@ -34,14 +34,14 @@ export function notLoaded(
   ];
   if (asked.length > 0) {
     parts.push(
-      `it was asked for ${span(askedAgeMs)} ago and ${names(asked)} ${agree(asked.length, HAS)} not loaded it yet`,
+      `it was requested ${span(askedAgeMs)} ago, and ${names(asked)} ${agree(asked.length, HAS)} not loaded it yet`,
     );
     if (worst && worstState) {
       parts.push(
         `loading failed on ${worst.candidate.workerId} ${worstState.failures === 1 ? "once" : `${worstState.failures} times`}: ${worstState.error}`,
       );
     }
-  } else if (able.length > 0) parts.push(`${names(able)} can load it and will be asked`);
+  } else if (able.length > 0) parts.push(`${names(able)} can load it, and the request is next`);
   else {
     const near = closestNames(resource, namesOfResources(members));
     parts.push(
@@ -67,7 +67,7 @@ export function notLoaded(
   };
 }
 
-/** What they have loaded, and what they say by its full name that they can load. */
+/** Resources that they have loaded, and those that they declare as loadable by full name. */
 function namesOfResources(members: readonly FleetMember[]): string[] {
   return members.flatMap(({ candidate, record }) => [
     ...candidate.resources,
@@ -75,7 +75,7 @@ function namesOfResources(members: readonly FleetMember[]): string[] {
   ]);
 }
 
-/** How far a worker is with a resource that it lacks, in words. */
+/** The progress of a worker with a resource that it lacks, in words. */
 export function progress({ asks, record }: FleetMember, resource: string): string {
   const fact = asks.get(resource);
   const state = fact?.state;
@@ -95,10 +95,10 @@ function remedy(
   const example = lack[0]?.candidate.workerId ?? "the worker";
   if (failed) {
     const id = failed.candidate.workerId;
-    return `fix what keeps ${id} from loading it (its log has worker.resource.failed with the traceback; muster why ${id}); it is asked again by itself, after growing waits`;
+    return `fix the error that ${id} reports while loading (worker.resource.failed in its log has the traceback); loading is requested again after growing waits`;
   }
   if (able.length > 0) {
-    return `it runs by itself once it is loaded; if that takes too long, look at the log of ${able[0]?.candidate.workerId ?? example}`;
+    return `wait until it is loaded; if that takes too long, check the log of ${able[0]?.candidate.workerId ?? example}`;
   }
   return `start a worker that has it (option resources: ["${resource}"]), or let ${example} load it on request: worker.resources.register("${resource}", { load })`;
 }

@@ -5,7 +5,7 @@ import { plural, type Reason, span } from "./reason.ts";
 /** Attempts named in the evidence. */
 const MAX_NAMED = 20;
 
-/** `REVOKED_RUNNING`: attempts that are no longer the worker's hold its slots, because their handlers have not returned. */
+/** `REVOKED_RUNNING`: handlers of revoked attempts have not returned and hold slots. */
 export function revokedRunning(member: FleetMember, now: Date): Reason[] {
   const revoked = member.held.flatMap((attempt) =>
     attempt.revoked ? [{ attemptId: attempt.attemptId, type: attempt.type, ...attempt.revoked }] : [],
@@ -16,7 +16,7 @@ export function revokedRunning(member: FleetMember, now: Date): Reason[] {
   return [
     {
       code: "REVOKED_RUNNING",
-      summary: `${plural(revoked.length, "slot")} ${one ? "is" : "are"} held by ${one ? "the handler of an attempt that was" : "handlers of attempts that were"} revoked and ${one ? "has" : "have"} not returned: ${oldest.attemptId}, revoked ${span(oldest.forMs)} ago (${oldest.reason})`,
+      summary: `${plural(revoked.length, "slot")} ${one ? "is" : "are"} held by ${one ? "the handler of a revoked attempt, which has" : "handlers of revoked attempts, which have"} not returned; the oldest is ${oldest.attemptId}, revoked ${span(oldest.forMs)} ago (${oldest.reason})`,
       since: new Date(now.getTime() - oldest.forMs),
       evidence: [
         ...revoked.slice(0, MAX_NAMED).map(({ attemptId, type, forMs, reason }) => ({
@@ -27,7 +27,7 @@ export function revokedRunning(member: FleetMember, now: Date): Reason[] {
         })),
         ...processEvidence(member),
       ],
-      remedy: `a slot is free when its handler looks at ctx.signal or returns; what it returns is not kept. To free it now stop the process${processOf(member)}: what else it holds goes to other workers (muster drain ${member.candidate.workerId} first lets that end)`,
+      remedy: `the slot is free when the handler observes ctx.signal or returns; its result is discarded. To free the slot now, stop the process${processOf(member)}: its other attempts are requeued (run \`muster drain ${member.candidate.workerId}\` first to let them finish)`,
     },
   ];
 }

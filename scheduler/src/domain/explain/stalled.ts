@@ -17,20 +17,19 @@ const MAX_NAMED = 20;
 export type StuckTask = Stuck & { readonly event: TimelineEvent | undefined };
 
 /**
- * Whether the task's attempt is stuck, by whichever knows first: the worker's events, the verdict of the
- * scheduler that holds the worker's stream, or the phase's threshold and the database's clock.
+ * The task's stuck attempt, by the first of these that reports it: the worker's events, the verdict of the scheduler that
+ * holds the worker's stream, the phase's threshold with the database's clock.
  */
 export function stuckTask(facts: ActiveFacts, running: RunningRecord | undefined): StuckTask | undefined {
   const { task, holder, watch, now } = facts;
   const events = facts.events.filter(({ epoch }) => epoch === task.epoch);
-  const told = [...openStuckEvents(events).values()];
-  const [first] = told;
+  const [first] = openStuckEvents(events).values();
   if (first) return fromEvent(first, now);
   const beatTime = holder?.record.heartbeatTime;
   const verdict = holder?.record.heartbeat?.verdict?.stuck.find(
     ({ taskId, epoch }) => taskId === task.id && epoch === task.epoch,
   );
-  // What happened since the beat was kept makes its verdict void.
+  // An event that is newer than the heartbeat invalidates its verdict.
   const moved = events.some(({ time }) => beatTime !== undefined && time > beatTime);
   if (verdict && !moved && (verdict.phase === "" || task.phase !== undefined)) {
     const later = ageOf(beatTime, now);
@@ -48,7 +47,7 @@ export function stuckTask(facts: ActiveFacts, running: RunningRecord | undefined
       warnAfterMs: sameBeat?.warnAfterMs,
       reported: [],
     },
-    // Silence is for the scheduler that hears everything of the worker.
+    // Only the scheduler that holds the worker's stream receives all its events.
     { ...task.options?.watchdogs, runMs: 0 },
     watch,
   );
@@ -65,17 +64,16 @@ export function stuckReason(
   const loopAge = holder?.record.heartbeat?.loopAgeMs ?? 0;
   const beatAge = ageOf(holder?.record.heartbeatTime, now);
   const blocked = loopAge >= LOOP_BLOCKED_MS;
-  const where = stuck.phase === "" ? "without naming a phase" : `in ${stuck.phase}`;
+  const where = stuck.phase === "" ? "without a phase" : `in ${stuck.phase}`;
   const progress = progressText(task.progress, running);
-  const still =
-    stuck.stillMs < stuck.elapsedMs ? `, ${span(stuck.stillMs)} of it without a sign of movement` : "";
+  const still = stuck.stillMs < stuck.elapsedMs ? `, ${span(stuck.stillMs)} of it without progress` : "";
   const loop = blocked
     ? `the worker's main loop has been blocked for ${span(loopAge)}`
-    : "the worker's main loop turns";
+    : "the worker's main loop is free";
   const since = new Date(now.getTime() - stuck.elapsedMs);
   return {
     code: "STUCK_IN_PHASE",
-    summary: `it has been ${where} on ${worker} for ${span(stuck.elapsedMs)}${still}; more than ${span(stuck.warnAfterMs)} is called stuck; ${progress}; ${loop}`,
+    summary: `it has been ${where} on ${worker} for ${span(stuck.elapsedMs)}${still}; the threshold is ${span(stuck.warnAfterMs)}; ${progress}; ${loop}`,
     since,
     evidence: [
       fact("phase", stuck.phase || "none", stuck.by === "worker" ? "event" : "database"),
@@ -101,7 +99,7 @@ export function resultPending(
   beatAgeMs: number,
   now: Date,
 ): Reason {
-  // Its age in the heartbeat is as of the heartbeat.
+  // The heartbeat has its age at the time of the heartbeat.
   const resultAgeMs = running?.resultAgeMs === undefined ? undefined : running.resultAgeMs + beatAgeMs;
   const long = resultAgeMs === undefined ? "" : ` ${span(resultAgeMs)} ago`;
   const beat = (key: string, value: string | number): Evidence => ({
@@ -110,7 +108,7 @@ export function resultPending(
   });
   return {
     code: "RESULT_PENDING",
-    summary: `the handler on ${worker} has returned${long}; the result waits to be committed${heldUp === undefined ? "" : `, because ${heldUp}`}`,
+    summary: `the handler on ${worker} ${long === "" ? "has returned" : `returned${long}`}; its result waits for its commit${heldUp === undefined ? "" : `, because ${heldUp}`}`,
     since: resultAgeMs === undefined ? undefined : new Date(now.getTime() - resultAgeMs),
     evidence: [
       beat("attempt", attemptId),
@@ -119,12 +117,12 @@ export function resultPending(
     ],
     remedy:
       heldUp === undefined
-        ? "it is stored with the next commit; if it lasts, look at the database: muster doctor"
-        : "fix what the error names: the result is kept, and its commit is retried at least every 5 s; muster doctor checks the database",
+        ? "wait for the next commit; if it lasts, run `muster doctor` to check the database"
+        : "fix what the error names: the result is kept, and its commit is retried at least every 5 s; run `muster doctor` to check the database",
   };
 }
 
-/** `MISSING_AT_WORKER`: its worker lives and does not know of it. */
+/** `MISSING_AT_WORKER`: its worker is alive, and its heartbeats do not list the attempt. */
 export function missingAtWorker(
   worker: string,
   attemptId: string,
@@ -136,27 +134,27 @@ export function missingAtWorker(
   const takenBackInMs = Math.max(0, unlisted.takenBackInMs - beatAgeMs);
   return {
     code: "MISSING_AT_WORKER",
-    summary: `${worker} lives and accepted it, but for ${span(forMs)} its heartbeats have not named it among what it runs`,
+    summary: `${worker} is alive and accepted it, but its heartbeats have not listed it for ${span(forMs)}`,
     since: new Date(now.getTime() - forMs),
     evidence: [
       { ...fact("attempt", attemptId, "heartbeat"), ageMs: beatAgeMs },
       { ...fact("unlisted_ms", Math.round(forMs), "heartbeat"), ageMs: beatAgeMs },
     ],
-    remedy: `it is taken back in ${span(takenBackInMs)} and given out again (requeued:forgotten) unless ${worker} names it; look for a fault in that worker`,
+    remedy: `look for a fault in ${worker}: it must list the attempt in its heartbeats, or the task is requeued in ${span(takenBackInMs)} (requeued:forgotten)`,
   };
 }
 
-/** What is wrong with the attempts of a worker, by the verdict that was kept with its beat. */
+/** Stuck and missing attempts of a worker, by the verdict that is stored with its heartbeat. */
 export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Date): Reason[] {
   const reasons: Reason[] = [];
   const [worst] = verdict.stuck.toSorted((a, b) => b.elapsedMs - a.elapsedMs);
   if (worst) {
     const elapsedMs = worst.elapsedMs + beatAgeMs;
     const more = verdict.stuck.length > 1 ? ` (and ${verdict.stuck.length - 1} more)` : "";
-    const where = worst.phase === "" ? "without naming a phase" : `in ${worst.phase}`;
+    const where = worst.phase === "" ? "without a phase" : `in ${worst.phase}`;
     reasons.push({
       code: "STUCK_IN_PHASE",
-      summary: `${formatAttemptId(worst)} has been ${where} for ${span(elapsedMs)}, more than ${span(worst.warnAfterMs)}${more}`,
+      summary: `${formatAttemptId(worst)} has been ${where} for ${span(elapsedMs)}, over its threshold of ${span(worst.warnAfterMs)}${more}`,
       since: new Date(now.getTime() - elapsedMs),
       evidence: verdict.stuck.slice(0, MAX_NAMED).map((stuck) => ({
         ...fact(
@@ -166,25 +164,25 @@ export function stalledAttempts(verdict: BeatVerdict, beatAgeMs: number, now: Da
         ),
         ageMs: beatAgeMs,
       })),
-      remedy: `it is warned about, not killed; \`muster why ${formatTaskId(worst.taskId)}\` has the facts`,
+      remedy: `run \`muster why ${formatTaskId(worst.taskId)}\` for the facts; the attempt is not killed`,
     });
   }
   const [missing] = verdict.unlisted;
   if (missing) {
     reasons.push({
       code: "MISSING_AT_WORKER",
-      summary: `it accepted ${plural(verdict.unlisted.length, "attempt")} that its heartbeats do not name, for example ${formatAttemptId(missing)} for ${span(missing.forMs + beatAgeMs)}`,
+      summary: `it accepted ${plural(verdict.unlisted.length, "attempt")} that its heartbeats do not list, for example ${formatAttemptId(missing)} for ${span(missing.forMs + beatAgeMs)}`,
       since: new Date(now.getTime() - missing.forMs - beatAgeMs),
       evidence: verdict.unlisted
         .slice(0, MAX_NAMED)
         .map((attempt) => ({ ...fact("attempt", formatAttemptId(attempt), "heartbeat"), ageMs: beatAgeMs })),
-      remedy: `${agree(verdict.unlisted.length, ["it is", "they are"])} taken back after a lease and assigned again unless it names ${agree(verdict.unlisted.length, ["it", "them"])}; look for a fault in this worker`,
+      remedy: `look for a fault in this worker: it must list ${agree(verdict.unlisted.length, ["the attempt", "the attempts"])} in its heartbeats, or ${agree(verdict.unlisted.length, ["it is", "they are"])} requeued after a lease`,
     });
   }
   return reasons;
 }
 
-/** `AWAITING_START`: accepted, and no start of its handler was reported; undefined when one was. */
+/** `AWAITING_START`: accepted, and the start of its handler is not reported; undefined when it is. */
 export function awaitingStart({ task, holder, watch, now }: ActiveFacts, worker: string): Reason | undefined {
   if (task.startTime !== undefined || task.acceptTime === undefined) return undefined;
   const waitedMs = ageOf(task.acceptTime, now);
@@ -204,12 +202,12 @@ export function awaitingStart({ task, holder, watch, now }: ActiveFacts, worker:
       fact("warn_after_ms", watch.unstartedAfterMs, "database"),
     ],
     remedy: late
-      ? `look at the log of ${worker}: it should start what it accepts when a slot is free; to run the task elsewhere, drain or stop that worker`
+      ? `check the log of ${worker}: it must start an accepted task when a slot is free; to run the task on another worker, stop ${worker}`
       : "it starts there when a slot is free",
   };
 }
 
-/** The latest `stuck` of each phase that neither recovered nor ended since, in the order of their coming. */
+/** The latest `stuck` of each phase that neither recovered nor ended since, in order of arrival. */
 function openStuckEvents(events: readonly TimelineEvent[]): Map<string, TimelineEvent> {
   const open = new Map<string, TimelineEvent>();
   for (const event of events) {
@@ -251,11 +249,11 @@ function contextOf(event: TimelineEvent, now: Date): Evidence[] {
 function remedyOf({ phase, by }: Stuck, worker: string, taskId: string): string {
   const longer =
     phase === ""
-      ? "if such tasks take this long, let the handler name its phases or report progress, or raise --stuck-after or the task's watchdogs"
+      ? "if such tasks take this long, let the handler report phases or progress, or raise --stuck-after or the task's watchdogs"
       : by === "worker"
         ? `if the phase may take this long, raise its threshold at the worker (warn: { ${phase}: seconds }, or WORKER_WARN_${phase.toUpperCase()}_S for the phases that have one)`
         : "if the phase may take this long, raise its threshold (--warn-phases, --stuck-after, or the task's watchdogs)";
-  return `it is warned about, not killed: look at the log of ${worker}; to end it: muster cancel ${taskId}; ${longer}`;
+  return `check the log of ${worker}; it is not killed: to end it, run \`muster cancel ${taskId}\`; ${longer}`;
 }
 
 function progressText(

@@ -11,7 +11,7 @@ import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
 import { timingOut } from "./timing-out.ts";
 
-/** Why an assigned task does not move. */
+/** Why an assigned task makes no progress. */
 export function explainActive(facts: ActiveFacts): Reason[] {
   const { task, holder, now } = facts;
   const age = (since: Date | undefined) => (since ? now.getTime() - since.getTime() : 0);
@@ -24,13 +24,13 @@ export function explainActive(facts: ActiveFacts): Reason[] {
     const left = holder.graceLeftMs === undefined ? "" : span(holder.graceLeftMs);
     reasons.push({
       code: "WORKER_SUSPECT",
-      summary: `${worker}, which holds it, does not answer; its last beat came ${span(silent)} ago${left ? `, and it is given up in ${left}` : ""}`,
+      summary: `${worker}, which holds it, does not answer; its last heartbeat came ${span(silent)} ago${left ? `, and its grace ends in ${left}` : ""}`,
       since: holder.record.heartbeatTime,
       evidence: [
         { key: "worker", value: worker, source: "heartbeat", ageMs: silent },
         ...(left ? [{ key: "grace_left", value: left, source: "database" }] : []),
       ],
-      remedy: `it returns, or ${left ? `in ${left}` : "when its grace ends"} the task is ${task.cancelTime ? "cancelled" : "given to another worker by itself"}; what is wrong with this one: muster why ${worker}`,
+      remedy: `wait: it reconnects, or ${left ? `in ${left}` : "when its grace ends"} the task is ${task.cancelTime ? "cancelled" : "requeued"}; run \`muster why ${worker}\` for the cause`,
     });
   }
   const heldUp = holder?.held?.find((attempt) => attempt.attemptId === attemptId)?.heldUp;
@@ -68,7 +68,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       : [
           {
             key: "unique_key",
-            value: `${task.uniqueKey}: a later submit with it is given this task and marked as a duplicate`,
+            value: `${task.uniqueKey}: a later submit with this key returns this task, marked as a duplicate`,
             source: "database",
           },
         ]),
@@ -83,7 +83,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
         : `it succeeded on ${task.workerId}`,
       since,
       evidence: [...evidence, { key: "worker", value: task.workerId ?? "none", source: "database" }],
-      remedy: warned ? "the work is done; check the steps that failed" : "nothing to do",
+      remedy: warned ? "check the steps that failed; the work itself is done" : "nothing to do",
     };
   }
   if (task.state === "cancelled") {
@@ -97,7 +97,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
           ? []
           : [{ key: "cancel_reason", value: task.cancelReason, source: "database" }]),
       ],
-      remedy: `to run it after all: muster retry t-${task.id}`,
+      remedy: `run \`muster retry t-${task.id}\` to run it again`,
     };
   }
   const failure = task.failure;
@@ -119,10 +119,10 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
   };
 }
 
-/** Ends of attempts that a process's death or silence brought. */
+/** Outcomes of attempts whose process died or stopped answering. */
 const DEATHS = new Set(["requeued:stale", "requeued:fatal", "requeued:exited", "requeued:oom_killed"]);
 
-/** `POISONED`: it ended process after process. */
+/** `POISONED`: processes died while it ran. */
 function poisoned(
   task: TaskRecord,
   attempts: readonly AttemptRecord[],
@@ -134,27 +134,29 @@ function poisoned(
   const id = formatTaskId(task.id);
   return {
     code: "POISONED",
-    summary: `${POISONED_AFTER} processes died while it ran, the last of them while nothing else did or by its own doing: ${list(workers)}; last ${last}`,
+    summary: `${POISONED_AFTER} processes died while it ran, the last one while it ran alone or as the worker reported: ${list(workers)}; last ${last}`,
     since: task.finishTime,
     evidence: [
       ...evidence,
       { key: "last_error", value: last, source: "database" },
       ...workers.slice(0, 20).map((value) => ({ key: "killed_process_of", value, source: "database" })),
     ],
-    remedy: `what each process said last: ${workers
+    remedy: `run ${workers
       .slice(0, 3)
-      .map((worker) => `muster why ${worker}`)
-      .join(", ")}; fix the handler or its input, then run \`muster retry ${id}\``,
+      .map((worker) => `\`muster why ${worker}\``)
+      .join(
+        ", ",
+      )} for the last output of each process; fix the handler or its input, then run \`muster retry ${id}\``,
   };
 }
 
-/** A handler that waits for a task that waits for the same slot keeps it for ever; only the handler has that knowledge. */
+/** A handler may wait for a task that waits for the handler's own slot; only the handler has that knowledge. */
 function waitsBehind(behind: readonly WaitingClass[], worker: string): string {
   const [largest] = behind;
   if (!largest) return "";
   const total = behind.reduce((sum, { ready }) => sum + ready, 0);
   const { type, queue } = largest.taskClass;
-  return `. No slot is free on ${worker}, and ${plural(total, "task", ["waits", "wait"])} for one (${largest.ready} ${type} in ${queue}): if its handler waits for the result of one of them, neither moves before another worker takes it; start one, or raise WORKER_MAX_CONCURRENCY`;
+  return `. No slot is free on ${worker}, and ${plural(total, "task", ["waits", "wait"])} for one (${largest.ready} ${type} in ${queue}): if its handler waits for the result of one of them, start another worker or raise WORKER_MAX_CONCURRENCY, or both wait forever`;
 }
 
 function runningReason(
@@ -189,6 +191,6 @@ function runningReason(
         source: "matcher",
       })),
     ],
-    remedy: `nothing to do; it is watched${waitsBehind(behind, worker)}`,
+    remedy: `nothing to do${waitsBehind(behind, worker)}`,
   };
 }

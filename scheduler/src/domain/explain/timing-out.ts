@@ -5,7 +5,7 @@ import type { ActiveFacts } from "./active-facts.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import { type Reason, span } from "./reason.ts";
 
-/** `TIMING_OUT`: a hard timeout is over, and the handler has not returned. */
+/** `TIMING_OUT`: a hard timeout has expired, and the handler has not returned. */
 export function timingOut(
   { task, holder, now }: ActiveFacts,
   worker: string,
@@ -24,7 +24,7 @@ export function timingOut(
   return [
     {
       code: "TIMING_OUT",
-      summary: `its ${what} of ${span(passed.limitMs)} passed ${span(overMs)} ago; the handler on ${worker} was asked to stop and has not returned; whatever it returns, the attempt ends as TIMED_OUT, and it keeps its slot until then`,
+      summary: `its ${what} of ${span(passed.limitMs)} expired ${span(overMs)} ago; the handler on ${worker} was asked to stop and has not returned; the attempt ends as TIMED_OUT whatever it returns, and keeps its slot until then`,
       since: new Date(now.getTime() - overMs),
       evidence: [
         { key: "worker", value: worker, source: "database" },
@@ -50,7 +50,7 @@ export function timingOut(
             ]
           : []),
       ],
-      remedy: `it ends when the handler looks at ctx.signal or returns. To end it now stop its process${processOf(holder)}: the attempt then counts as lost and is tried again if the retry policy allows it, and what else ${worker} holds goes to other workers (muster drain ${worker} first lets that end; muster cancel ${formatTaskId(task.id)} first prevents another attempt)`,
+      remedy: `it ends when the handler observes ctx.signal or returns. To end it now, stop its process${processOf(holder)}: the task is then tried again if its retry policy allows it, and the other attempts of ${worker} are requeued (run \`muster drain ${worker}\` first to let them finish, \`muster cancel ${formatTaskId(task.id)}\` first to prevent another attempt)`,
     },
   ];
 }

@@ -8,24 +8,24 @@ import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { Evidence } from "./reason.ts";
 
-/** What the explanation of a waiting task rests on. */
+/** Facts for the explanation of a waiting task. */
 export interface WaitingFacts {
   readonly task: TaskRecord;
   readonly taskClass: TaskClass;
-  /** Its last try, when it had one. */
+  /** Its last attempt, when it had one. */
   readonly lastAttempt: AttemptRecord | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
   /** The admission rule that holds the task back, other than a paused queue; undefined when none does. */
   readonly heldBack?: HeldBack | undefined;
   readonly fleet: readonly FleetMember[];
-  /** What the matcher of this scheduler last saw; undefined when it does not know the class. */
+  /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */
   readonly match: MatchRecord | undefined;
   /** Monotonic time of this scheduler, as the candidates count it. */
   readonly monotonicNow: number;
   /** Workers that have gone, newest first. */
   readonly gone: readonly WorkerRecord[];
   readonly dispatch: DispatchFacts;
-  /** Where workers connect. */
+  /** Address for workers. */
   readonly address: string;
   /** The database's clock. */
   readonly now: Date;

@@ -30,7 +30,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
         { key: "queue", value: task.queue, source: "database" },
         { key: "pause_reason", value: queuePause.reason, source: "database" },
       ],
-      remedy: `resume it when the reason is gone: muster queue resume ${task.queue}`,
+      remedy: `run \`muster queue resume ${task.queue}\` when the reason is gone`,
     });
   }
   const { heldBack } = facts;
@@ -50,7 +50,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
   return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
 }
 
-/** What would still hold the task back when its time has come or its queue goes on. */
+/** Reasons that remain when its time has come or its queue is resumed. */
 const BLOCKS: ReadonlySet<ReasonCode> = new Set([
   "NO_WORKERS",
   "NO_WORKER_FOR_TYPE",
@@ -67,7 +67,7 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
       summary: `the task is scheduled to start in ${span(wait)}, at ${runTime.toISOString()}`,
       since: task.createTime,
       evidence: [{ key: "run_time", value: runTime.toISOString(), source: "database" }],
-      remedy: `it starts by itself; to start it now: muster retry t-${task.id}`,
+      remedy: `it starts by itself; run \`muster retry t-${task.id}\` to start it now`,
     };
   }
   return {
@@ -81,7 +81,7 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
       { key: "error_message", value: failure.message, source: "database" },
       ...(lastAttempt?.workerId ? [{ key: "worker", value: lastAttempt.workerId, source: "database" }] : []),
     ],
-    remedy: `it runs again by itself; to run it now: muster retry t-${task.id}`,
+    remedy: `it runs again by itself; run \`muster retry t-${task.id}\` to run it now`,
   };
 }
 
@@ -90,7 +90,7 @@ function explainMatch(facts: WaitingFacts): Reason[] {
   if (fleet.length === 0) return [noWorkers(facts)];
   const groups = new Map<Filter | undefined, FleetMember[]>();
   for (const member of fleet) {
-    // Another scheduler's clock is not ours; it knows itself who left an assignment unanswered.
+    // Stalls are times of another scheduler's clock; that scheduler applies them itself.
     const filter = removedBy(
       taskClass,
       member.candidate,
@@ -105,7 +105,7 @@ function explainMatch(facts: WaitingFacts): Reason[] {
   if (fits) return [delayed({ ...facts, readyTime: readyTime(facts) }, fits, evidence)];
   const [nearest, ...further] = NEAREST_FIRST.filter((filter) => groups.has(filter));
   if (nearest === undefined) return [noWorkers(facts)];
-  // Lifting any of these would do; the others are what a worker of another kind lacks.
+  // Any of these may end by itself; the other filters need another worker.
   const also = further.filter((filter) => TRANSIENT.has(filter));
   return [nearest, ...also].map((filter) => {
     const since = filter === nearest ? nearestSince(facts, nearest) : readyTime(facts);
@@ -127,7 +127,7 @@ interface ReasonContext {
   readonly facts: WaitingFacts;
   readonly evidence: readonly Evidence[];
   readonly since: Date;
-  /** No worker passed more filters; else these are further workers that would do. */
+  /** No worker passed more filters; else these are further workers that may run it. */
   readonly first: boolean;
 }
 
@@ -155,7 +155,7 @@ function reasonOf(
           ...why.slice(0, 20).map((value) => ({ key: "paused", value, source: "heartbeat" })),
         ],
         remedy:
-          "it is given out when one of them takes work again, by itself when the pressure is gone; check what uses their memory or CPU, or start another worker",
+          "check what uses their memory or CPU, or start another worker; they take work again by themselves when the pressure is gone",
       };
     }
     case "draining":
@@ -166,7 +166,7 @@ function reasonOf(
           : `${plural(members.length, "more worker")} that could run it ${agree(members.length, IS)} draining: ${names(members)}`,
         since,
         evidence,
-        remedy: `to take their place, ${startWorker(taskClass, address)}`,
+        remedy: `${startWorker(taskClass, address)} to replace ${agree(members.length, ["it", "them"])}`,
       };
     case "starting":
       return starting(members, { evidence, since, now, first });
@@ -186,7 +186,7 @@ function reasonOf(
           { key: "known_queues", value: list([...known].sort()), source: "matcher" },
           ...near.map((value) => ({ key: "nearest_queue", value, source: "matcher" })),
         ],
-        remedy: `add ${task.queue} to a worker's queues; or, if the queue is a mistake: muster cancel t-${task.id}, and submit it to ${near[0] ?? [...known][0] ?? "another"}`,
+        remedy: `add ${task.queue} to the queues of a worker; if the queue is a mistake, run \`muster cancel t-${task.id}\` and submit the task to ${near[0] ?? [...known][0] ?? "another"}`,
       };
     }
     case "type":
@@ -196,19 +196,19 @@ function reasonOf(
   }
 }
 
-/** Of a worker of another scheduler, which alone knows. */
+/** Stall of a worker of another scheduler, whose own value is not known here. */
 const DEFAULT_STALL_MS = 15_000;
 
-/** They did not accept an assignment, or had no place for one, and nothing is assigned to them for a while. */
+/** `DISPATCH_DELAYED`: they did not accept an assignment, and nothing is assigned to them for a while. */
 function stalled(members: readonly FleetMember[], evidence: readonly Evidence[], since: Date): Reason {
   const why = members.map(({ candidate }) => candidate.stallReason || "left the last assignment unanswered");
   const stallMs = Math.min(...members.map(({ candidate }) => candidate.stallMs || DEFAULT_STALL_MS));
   return {
     code: "DISPATCH_DELAYED",
-    summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${agree(members.length, IS)} given nothing for a while`,
+    summary: `${names(members)} could run it, but ${[...new Set(why)].join(" or ")} and ${agree(members.length, IS)} assigned nothing for a while`,
     since,
     evidence,
-    remedy: `it is offered again by itself within ${span(stallMs)}; a worker that goes on like this must be restarted (muster why ${members[0]?.candidate.workerId})`,
+    remedy: `wait: assignments to it resume within ${span(stallMs)}; if it lasts, restart the worker (run \`muster why ${members[0]?.candidate.workerId}\` for the cause)`,
   };
 }
 
@@ -236,8 +236,8 @@ function noHandler(
     ],
     remedy:
       near.length > 0 && !last
-        ? `if ${task.type} is a mistake: muster cancel t-${task.id}, and submit it as ${near[0]}; otherwise ${startWorker(taskClass, address)}`
-        : `${startWorker(taskClass, address)}; or give it up: muster cancel t-${task.id}`,
+        ? `if ${task.type} is a mistake, run \`muster cancel t-${task.id}\` and submit the task as ${near[0]}; otherwise ${startWorker(taskClass, address)}`
+        : `${startWorker(taskClass, address)}; or run \`muster cancel t-${task.id}\``,
   };
 }
 
@@ -245,7 +245,7 @@ function noWorkers(facts: WaitingFacts): Reason {
   const { task, taskClass, gone, now, address } = facts;
   const [last] = gone;
   const goneAt = last?.goneTime;
-  const suited = gone.find(
+  const eligible = gone.find(
     ({ hello }) => hello.queues.includes(task.queue) && hello.types.some(({ type }) => type === task.type),
   );
   const seen = (record: WorkerRecord | undefined, goneTime: Date | undefined) =>
@@ -255,18 +255,18 @@ function noWorkers(facts: WaitingFacts): Reason {
   return {
     code: "NO_WORKERS",
     summary: last
-      ? `no worker is connected; the last one seen was ${seen(last, goneAt)}${suited && suited !== last ? `, the last one that could run it ${seen(suited, suited.goneTime)}` : ""}`
-      : "no worker is connected and none was ever seen",
+      ? `no worker is connected; the last one was ${seen(last, goneAt)}${eligible && eligible !== last ? `, the last one that could run it ${seen(eligible, eligible.goneTime)}` : ""}`
+      : "no worker is connected, and none has ever registered",
     since: goneAt ? laterOf(readyTime(facts), goneAt) : readyTime(facts),
     evidence: [
       { key: "workers", value: "0", source: "database" },
       ...(last ? [{ key: "last_worker", value: seen(last, goneAt), source: "database" }] : []),
     ],
-    remedy: `${startWorker(taskClass, address)}${last ? `; why the last one ended: muster why ${last.workerId}` : ""}`,
+    remedy: `${startWorker(taskClass, address)}${last ? `; run \`muster why ${last.workerId}\` to see why the last one ended` : ""}`,
   };
 }
 
-/** The matcher's own account, and what other schedulers' workers add to it. */
+/** The counts of this scheduler's matcher, and those of the workers of other schedulers. */
 function matchEvidence(
   { fleet, match }: WaitingFacts,
   groups: ReadonlyMap<Filter | undefined, readonly FleetMember[]>,
@@ -279,7 +279,7 @@ function matchEvidence(
   for (const filter of [...NEAREST_FIRST].reverse()) {
     const group = groups.get(filter);
     if (!group) continue;
-    // Of this scheduler's workers the matcher itself has counted; a search that found one stopped there.
+    // The matcher counted the workers of this scheduler; a search that finds a worker stops there.
     const own = match?.found ? undefined : match?.removed.get(filter);
     const others = group.filter((member) => member.elsewhere);
     const count = (own?.count ?? group.length - others.length) + others.length;
@@ -304,7 +304,7 @@ function matchEvidence(
   return evidence;
 }
 
-/** How to start a worker that would do, for users who have never started one. */
+/** How to start a worker for the class. */
 function startWorker({ queue, type, requirements }: TaskClass, address: string): string {
   const labels = Object.entries(requirements.labels).map(([name, value]) => `${name}=${value}`);
   const needs = [
@@ -315,7 +315,7 @@ function startWorker({ queue, type, requirements }: TaskClass, address: string):
   return `start a worker with ${needs.join(", ")} and MUSTER_SCHEDULER_ADDR=${address}`;
 }
 
-/** Since when the nearest filter has been the one: the matcher's account, where it speaks for the whole fleet. */
+/** Since when the nearest filter has been the cause; the matcher's time only when all workers are of this scheduler. */
 function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
   const { match, fleet, now } = facts;
   const ready = readyTime(facts);
@@ -323,7 +323,7 @@ function nearestSince(facts: WaitingFacts, nearest: Filter): Date {
   return laterOf(ready, new Date(now.getTime() - match.nearestAgeMs));
 }
 
-/** Since when the task has been ready to start; of one whose time has come and that was not woken yet, since its time. */
+/** Since when the task has been ready to start; of a scheduled one whose time has come, since that time. */
 export function readyTime({ task, now }: Pick<WaitingFacts, "task" | "now">): Date {
   return task.runTime && task.runTime <= now ? laterOf(task.readyTime, task.runTime) : task.readyTime;
 }

@@ -5,21 +5,21 @@ import type { FleetMember } from "./fleet.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { fatalEvidence } from "./launch.ts";
-import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
+import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
 import { stalledAttempts } from "./stalled.ts";
 
 export type { WaitingClass } from "./idle.ts";
 
-/** Why a living worker does what it does. @param now The database's clock. */
+/** Why a living worker is in its state. @param now The database's clock. */
 export function explainLiving(member: FleetMember, waiting: readonly WaitingClass[], now: Date): Reason[] {
   const { record, state, candidate } = member;
   const beat = record.heartbeat;
   const beatAge = record.heartbeatTime ? now.getTime() - record.heartbeatTime.getTime() : 0;
   const held = heldBy(member, beatAge);
   const heldFacts = [...heldEvidence(held, beatAge), ...lastHeartbeat(record, beatAge)];
-  // A list that another scheduler cut counts what it left out as well.
+  // Another scheduler shortens its list of attempts and reports their number.
   const lingering = member.held.filter(({ revoked }) => revoked).length;
   const count = Math.max(held.length, member.elsewhere ? (beat?.seen?.outstanding ?? 0) - lingering : 0);
   const slots = beat?.slots || record.hello.slots;
@@ -29,7 +29,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
     return [
       {
         code: "SUSPECT",
-        summary: `${record.disconnected ? "its stream dropped" : "its beats stopped"}; the last beat came ${span(beatAge)} ago${left ? `; it is given up in ${left}` : ""}`,
+        summary: `${record.disconnected ? "its stream dropped" : "its heartbeats stopped"}; the last heartbeat came ${span(beatAge)} ago${left ? `; its grace ends in ${left}` : ""}`,
         since: record.heartbeatTime,
         evidence: [
           ...heldFacts,
@@ -41,13 +41,13 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
           },
           ...supervisorEvidence(record, now),
         ],
-        remedy: `it returns by itself, or is given up ${left ? `in ${left}` : "when its grace is over"} and what it holds is requeued; look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives and reaches the scheduler`,
+        remedy: `check on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} runs and reaches the scheduler; it reconnects by itself, or its attempts are requeued ${left ? `in ${left}` : "when its grace is over"}`,
       },
     ];
   }
   const reasons: Reason[] = [];
   if (beat && beat.loopAgeMs >= LOOP_BLOCKED_MS) {
-    const inside = held.find(({ named, standing }) => named && standing === "running");
+    const inside = held.find((each) => each.listed && each.state === "running");
     const loopAge = beat.loopAgeMs;
     reasons.push({
       code: "LOOP_BLOCKED",
@@ -63,7 +63,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
         ...heldFacts,
         ...processEvidence(member),
       ],
-      remedy: `what it holds is left alone, and nothing on it moves until the loop turns again. The handler computes without yielding: move such work to a thread or a child process; if it never ends, stop the process${processOf(member)}, and what it holds is tried again elsewhere`,
+      remedy: `move the computation of the handler to a thread or a child process: it blocks every task on this worker; its attempts are not requeued. If it never ends, stop the process${processOf(member)}: its attempts are then tried again on other workers`,
     });
   }
   reasons.push(...revokedRunning(member, now));
@@ -79,38 +79,38 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       remedy:
         count === 0
           ? "nothing to do: it ends by itself"
-          : "nothing to do: it ends by itself when they end; what has not ended when its drain timeout (WORKER_DRAIN_TIMEOUT_S) passes goes to other workers and costs no attempt",
+          : "nothing to do: it ends when its attempts have ended; those that run after its drain timeout (WORKER_DRAIN_TIMEOUT_S) are requeued and use up no attempt",
     });
   } else if (state === "registered") {
     const last = record.phases.at(-1);
     reasons.push({
       code: "STARTING",
-      summary: `it is registered and still starting; its last phase is ${last?.phase ?? "unknown"}${last?.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : ""}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}`,
+      summary: `it is registered, and its startup is not finished; its last phase is ${last?.phase ?? "unknown"}${last?.outcome === "failed" ? ` (failed${last.detail ? `: ${last.detail}` : ""})` : ""}${last ? `, reached ${span(last.elapsedMs)} after its start` : ""}`,
       evidence: record.phases.map(({ phase, outcome, detail, elapsedMs }) => ({
         key: "phase",
         value: `${phase}${outcome && outcome !== "ok" ? ` ${outcome}` : ""} at ${span(elapsedMs)}${detail ? ` (${detail})` : ""}`,
         source: "event",
       })),
-      remedy: "it takes work when its startup ends; look at its log if the phase does not change",
+      remedy: "wait until its startup is finished; check its log if the phase does not change",
     });
   } else if (candidate.pauseReason !== undefined) {
     reasons.push({
       code: "PAUSED",
-      summary: `it asks for no new work: ${candidate.pauseReason}${count > 0 ? `; ${plural(count, "attempt")} it holds ${agree(count, ["goes", "go"])} on` : ""}${late}`,
+      summary: `it asks for no new work: ${candidate.pauseReason}${count > 0 ? `; ${plural(count, "attempt", ["continues", "continue"])}` : ""}${late}`,
       evidence: [
         { key: "pause_reason", value: candidate.pauseReason, source: "heartbeat", ageMs: beatAge },
         ...heldFacts,
       ],
-      remedy: "it takes work again by itself when the reason is gone; check what uses its memory or CPU",
+      remedy: "check what uses its memory or CPU; it takes work again by itself when the reason is gone",
     });
   } else if (count > 0) {
-    const unnamed = held.find(({ standing }) => standing === "unnamed" || standing === "unaccepted");
+    const unlisted = held.find((each) => each.state === "unlisted" || each.state === "unaccepted");
     reasons.push({
       code: "BUSY",
       summary: `${holds(held, count, slots)}${unread(member)}${late}`,
       evidence: heldFacts,
-      remedy: unnamed
-        ? `how the oldest of them stands: muster why ${unnamed.attemptId.split(".")[0]}; a worker that names in its heartbeats what it runs can be watched`
+      remedy: unlisted
+        ? `run \`muster why ${unlisted.attemptId.split(".")[0]}\` for the oldest of them; let the worker list its attempts in its heartbeats, so that the scheduler can watch them`
         : "nothing to do",
     });
   } else if (lingering === 0 || (candidate.credit > 0 && waiting.some(({ ready }) => ready > 0))) {
@@ -125,7 +125,7 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   return reasons;
 }
 
-/** A worker whose heartbeats are late is not suspect before its lease ends; what is known of it is old all the same. */
+/** A worker whose heartbeats are late is not suspect before its lease ends, but its facts are old. */
 function lateHeartbeat({ record, heartbeatMs }: FleetMember, beatAgeMs: number): string {
   if (beatAgeMs <= LATE_BEATS * heartbeatMs) return "";
   const due = `one is due every ${span(heartbeatMs)}`;
@@ -134,7 +134,7 @@ function lateHeartbeat({ record, heartbeatMs }: FleetMember, beatAgeMs: number):
   return `; its last heartbeat came ${span(beatAgeMs)} ago, and ${due}`;
 }
 
-/** Heartbeats late by less than one are ordinary. */
+/** A delay of less than one heartbeat interval is normal. */
 const LATE_BEATS = 2;
 
 function lastHeartbeat({ heartbeat, heartbeatTime }: WorkerRecord, ageMs: number): Evidence[] {
@@ -142,20 +142,20 @@ function lastHeartbeat({ heartbeat, heartbeatTime }: WorkerRecord, ageMs: number
   return [{ key: "last_heartbeat", value: heartbeatTime.toISOString(), source: "heartbeat", ageMs }];
 }
 
-/** One frame is under way now and then; a worker that reads has none waiting for longer. */
+/** One frame may be in flight; a worker that reads its stream has no more waiting. */
 function unread({ unreadCount = 0 }: FleetMember): string {
-  return unreadCount > 1 ? `; ${plural(unreadCount, "message")} to it wait until it reads its stream` : "";
+  return unreadCount > 1 ? `; it has not read ${plural(unreadCount, "message")} on its stream` : "";
 }
 
-/** What the supervisor of a worker that does not answer says of its process. */
+/** The last report of the supervisor of a worker that does not answer. */
 function supervisorEvidence({ launch }: WorkerRecord, now: Date): Evidence[] {
   if (!launch || launch.end) return [];
   const ageMs = Math.max(0, now.getTime() - launch.reportTime.getTime());
-  const value = `${launch.supervisor} on ${launch.hostname} says that pid ${launch.pid} runs`;
+  const value = `${launch.supervisor} on ${launch.hostname}: pid ${launch.pid} runs`;
   return [{ key: "supervisor", value, source: "launch", ageMs }];
 }
 
-/** What it was asked to load and has not loaded, which keeps tasks from it. */
+/** `RESOURCE_NOT_LOADED`: resources that it was asked to load and has not loaded. */
 function loading(member: FleetMember, now: Date): Reason[] {
   return [...member.asks].map(([resource, fact]) => {
     const ageMs = fact.askedAgeMs ?? fact.state?.ageMs ?? 0;
@@ -172,24 +172,24 @@ function loading(member: FleetMember, now: Date): Reason[] {
       ],
       remedy:
         fact.state?.state === "failed"
-          ? "fix the cause of the error; it is asked again by itself, after growing waits"
-          : "it takes such tasks once it is loaded; if that takes too long, look at its log",
+          ? "fix the cause of the error; loading is requested again after growing waits"
+          : "wait until it is loaded; if that takes too long, check its log",
     };
   });
 }
 
-/** What was recorded when a worker was given up. */
+/** The record of a worker's end. */
 export interface EndFacts {
-  /** Since its last beat, milliseconds. */
+  /** From its last heartbeat to its end, milliseconds. */
   readonly silentMs: number | undefined;
-  /** Attempts that it held, as text; undefined when the event of its end is not kept. */
+  /** Attempts that it held, as text; undefined when the event of its end is not stored. */
   readonly held: string | undefined;
 }
 
-/** What became of what it held; nothing where no event is kept that says so. */
+/** What happened to its attempts; empty when the event of its end is not stored. */
 function heldAtEnd({ held }: EndFacts, became: string): string {
   if (held === undefined) return "";
-  return held === "" ? "; it held nothing" : `; what it held ${became}: ${held}`;
+  return held === "" ? "; it held no attempt" : `; its attempts were ${became}: ${held}`;
 }
 
 /** How a worker ended. */
@@ -209,7 +209,7 @@ export function explainGone(
         : [
             {
               key: "last_beat",
-              value: `${new Date(since.getTime() - end.silentMs).toISOString()}, ${span(end.silentMs)} before it was given up`,
+              value: `${new Date(since.getTime() - end.silentMs).toISOString()}, ${span(end.silentMs)} before its end`,
               source: "database",
             },
           ]),
@@ -227,17 +227,17 @@ export function explainGone(
     case "lost":
       return reason(
         "LOST",
-        `it stopped answering${end.silentMs === undefined ? "" : `: its last beat came ${span(end.silentMs)} before it was given up`}; lease and grace ran out${heldAtEnd(end, "was requeued")}`,
-        `look on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} lives (kernel log: was it killed for memory?) and reaches the scheduler; it may register again at any time`,
+        `it stopped answering${end.silentMs === undefined ? "" : `: its last heartbeat came ${span(end.silentMs)} before its end`}; lease and grace expired${heldAtEnd(end, "requeued")}`,
+        `check on ${record.hello.host.hostname || "its host"} whether process ${record.hello.host.pid} runs (the kernel log shows a kill for memory) and reaches the scheduler; it may register again at any time`,
       );
     case "fatal": {
       const fatal = record.fatal;
       return reason(
         "FATAL",
         fatal
-          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}${heldAtEnd(end, "was requeued at once")}`
+          ? `it reported ${fatal.exceptionClass}: ${fatal.exceptionMessage} in ${fatal.phase} and exited with ${fatal.exitCode}${heldAtEnd(end, "requeued at once")}`
           : "it reported a fatal error",
-        "fix the cause named in the traceback and start it again",
+        "fix the cause that the traceback shows, then start the worker again",
         fatal ? fatalEvidence(fatal, "event") : [],
       );
     }
@@ -245,13 +245,9 @@ export function explainGone(
       return reason(
         "SUPERSEDED",
         "a newer process registered with the same worker id",
-        "give each process a worker id of its own (WORKER_ID) unless it was a replacement",
+        "give each process its own WORKER_ID, unless the newer one is a replacement",
       );
     default:
-      return reason(
-        "EXITED",
-        `it ended in an orderly way (${record.goneReason ?? "finished"})`,
-        "nothing to do",
-      );
+      return reason("EXITED", `it ended normally (${record.goneReason ?? "finished"})`, "nothing to do");
   }
 }

@@ -272,7 +272,7 @@ export const WORKER_PROSE: readonly ProseCase[] = [
   { code: "EXITED", when: "without a supervisor", write: () => [explainGone(gone("finished"))] },
   {
     code: "EXITED",
-    when: "in an orderly way",
+    when: "normally",
     write: exited("finished", ended("finished", { exitCode: 0 })),
   },
   { code: "EXITED", when: "with a code", write: exited("fatal", ended("fatal")) },
