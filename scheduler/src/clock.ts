@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 /** Time as the scheduler's parts see it; tests pass their own. */
 export interface Clock {
-  /** Wall clock, milliseconds since the epoch. For people only: nothing is decided by it. */
+  /** Wall clock, milliseconds since the epoch. Only for display: no decision depends on it. */
   now(): number;
   /** Monotonic milliseconds; only differences mean anything. */
   monotonic(): number;

@@ -91,7 +91,7 @@ export class AttemptWatchdog {
     if (!watch.unlisted.due(now)) return;
     const facts = {
       unlisted_ms: String(Math.round(forMs)),
-      beats: String(watch.unlistedBeats),
+      heartbeats: String(watch.unlistedBeats),
       taken_back_in_ms: String(Math.max(0, Math.round(leases.leaseMs - forMs))),
     };
     this.#taskEvent(session, attempt, "task.unlisted", facts);

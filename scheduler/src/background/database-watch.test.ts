@@ -57,7 +57,7 @@ describe("DatabaseWatch", () => {
 
 const never = () => new Promise<never>(() => undefined);
 
-/** A watch whose clock jumps to the end of every sleep, where `onSleep` is told the time. */
+/** A watch whose clock jumps to the end of every sleep and calls `onSleep` with the time. */
 function setUp(onSleep: (ms: number) => void) {
   const asked = { ms: 0, lastAnswerMs: Number.NEGATIVE_INFINITY };
   const clock: Clock = {

@@ -21,7 +21,7 @@ const WAIT_MS = 1_000;
 /** Counts older than this are not used, milliseconds. */
 const STALE_MS = 120_000;
 
-/** Workers of other schedulers looked at in search of one that suits a waiting class. */
+/** Workers of other schedulers that are searched for one that is eligible for a waiting class. */
 const MAX_FLEET = 2_000;
 
 /** What the whole database holds, whichever scheduler is asked. */
@@ -93,7 +93,7 @@ export class FleetStats {
       if (slices.isOver) await slices.next();
       const entry = ready > 0 ? classes.get(classId) : undefined;
       if (!entry || !admission.admits(entry.taskClass)) continue;
-      if (!entry.suited.some((session) => serves(entry.taskClass, session))) missing.push(entry.taskClass);
+      if (!entry.eligible.some((session) => serves(entry.taskClass, session))) missing.push(entry.taskClass);
     }
     if (missing.length === 0 || peers.count === 0) return new Set(missing.map(({ id }) => id));
     const others = byType(await this.#everyWorker());

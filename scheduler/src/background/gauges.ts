@@ -13,7 +13,7 @@ import type { Loop } from "./loop.ts";
 /** Most pools with a label of their own, and most phases; the rest share `other`. */
 const MAX_VALUES = 100;
 
-/** Labels that a gauge has had: one that is not measured again would keep its last value for ever. */
+/** Labels that a gauge has had: without a new measurement one would keep its last value. */
 export class SeenLabels {
   readonly pools = new Set<string>([""]);
   readonly phases = new Set<string>();

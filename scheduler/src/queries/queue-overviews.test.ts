@@ -10,7 +10,7 @@ function coverage(queue: string, type: string, fields: Partial<Coverage>): Cover
     active: 0,
     scheduled: 0,
     oldestReadyAgeMs: undefined,
-    suited: 1,
+    eligible: 1,
     freeSlots: 1,
     ...fields,
   };
@@ -25,8 +25,8 @@ test("queues that need attention come first: without a worker, then paused with 
       classes: [
         coverage("full", "a", { ready: 50, active: 10 }),
         coverage("paused", "a", { ready: 1 }),
-        coverage("unserved", "a", { ready: 2, suited: 0, oldestReadyAgeMs: 10 }),
-        coverage("unserved", "b", { ready: 1, suited: 0, oldestReadyAgeMs: 99 }),
+        coverage("unserved", "a", { ready: 2, eligible: 0, oldestReadyAgeMs: 10 }),
+        coverage("unserved", "b", { ready: 1, eligible: 0, oldestReadyAgeMs: 99 }),
         coverage("unserved", "c", { ready: 4 }),
       ],
     },

@@ -70,7 +70,7 @@ function addClass(queue: QueueSum, entry: Coverage): void {
   }
   const age = entry.oldestReadyAgeMs;
   if (age !== undefined) queue.oldestReadyAgeMs = Math.max(queue.oldestReadyAgeMs ?? 0, age);
-  if (entry.ready === 0 || entry.suited > 0) return;
+  if (entry.ready === 0 || entry.eligible > 0) return;
   queue.unservable += entry.ready;
   const { oldestUnservable } = queue;
   if (!oldestUnservable || (age ?? 0) > (oldestUnservable.oldestReadyAgeMs ?? 0))

@@ -93,6 +93,6 @@ test("a worker is found by its id with its attempts, or as rejected, or not at a
   const found = await list.get("w1");
   assert.equal(found?.kind === "session" && found.record.activeCount, 2);
   assert.equal((await list.get("a"))?.kind, "rejected");
-  assert.equal(await list.get("nobody"), undefined);
+  assert.equal(await list.get("unknown"), undefined);
   assert.equal(await list.get(""), undefined);
 });

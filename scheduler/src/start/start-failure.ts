@@ -6,7 +6,7 @@ import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.
 import { SchemaMismatchError } from "../store/postgres/schema/migrate.ts";
 import { MissingRightsError } from "../store/postgres/schema/rights.ts";
 
-/** Errors whose message tells an operator what to change. Anything else is a bug, which needs its stack. */
+/** Errors whose message has the remedy for an operator. Any other error is a bug, which needs its stack. */
 const OPERATOR_ERRORS = [
   OperatorError,
   Refusal,

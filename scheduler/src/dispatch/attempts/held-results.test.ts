@@ -90,7 +90,7 @@ describe("results that the database refused in their batch", () => {
     );
   });
 
-  it("are not changed by an error that nobody knows, however often it comes", async () => {
+  it("are not changed by an unknown error, however often it occurs", async () => {
     const { held, stored, stop } = setUp([{ kind: "refused", tries: 60 }]);
     await Promise.all(held.hold([success(0)], refusal()));
     assert.deepEqual(stored.get(0), success(0));

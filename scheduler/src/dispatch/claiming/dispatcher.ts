@@ -153,7 +153,7 @@ export class Dispatcher {
     };
   }
 
-  /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
+  /** Searches a worker for the class as an assignment would, so that the log of the class is current. */
   look(classId: number): void {
     const entry = this.#classes.get(classId);
     if (entry) this.#matcher.look(entry);

@@ -61,7 +61,7 @@ describe("refused streams", () => {
       ["10.0.0.7 BAD_TOKEN 500", "10.0.0.8 BAD_TOKEN 1", "10.0.0.7 VERSION_MISMATCH 1"],
     );
     assert.equal(batches.length, 1);
-    assert.equal(lines.length, 3, "each different one is told once");
+    assert.equal(lines.length, 3, "each distinct one is logged once");
     assert.equal(events.length, 3);
     assert.deepEqual(
       [...counters.refused],

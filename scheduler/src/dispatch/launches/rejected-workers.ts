@@ -233,7 +233,6 @@ function keyOf({ workerId, code, peer }: RejectedStream): string {
   return `${workerId}\n${code}\n${peerHost(peer)}`;
 }
 
-/** What it works with. */
 export interface RejectedWorkersParts {
   readonly store: Pick<SessionStore, "recordRejectedWorkers" | "forgetRejectedWorkers">;
   readonly eventWriter: Pick<EventWriter, "appendEvent">;

@@ -64,7 +64,7 @@ describe("T39: classes in which nothing is open for a day", () => {
     assert.deepEqual((await classes.refresh()).sort(), [held.id, used.id]);
   });
 
-  it("are read again when another scheduler hints at them, or has a task in them that no hint told of", async () => {
+  it("are read again after another scheduler's hint, or when it has a task in them without a hint", async () => {
     const { rows, open, passTo, index } = madeStore();
     const [one, two] = [index(), index()];
     await one.learn();

@@ -41,19 +41,19 @@ export interface ClassEntry {
    */
   floor: Floor | undefined;
   /** Sessions that the lasting filters (type, queue, labels, resources) let through. */
-  suited: Session[];
-  /** Where the next search among `suited` begins, so that work spreads. */
+  eligible: Session[];
+  /** Where the next search among `eligible` begins, so that work spreads. */
   turn: number;
-  /** The session that is kept free for it, when its tasks run alone. */
+  /** The session that is reserved for it, when its tasks run alone. */
   keptFree?: Session | undefined;
-  /** What the search among them saw. */
+  /** Record of the search among them. */
   readonly log: MatchLog;
   /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
   usedAt: number;
 }
 
 /**
- * Task classes in memory: what waits in each and which sessions suit it. Those in which nothing was open for a day
+ * Task classes in memory: the waiting tasks of each and its eligible sessions. Those in which nothing was open for a day
  * are forgotten. Their rows stay, and whatever names one that is not here makes it be read again: a submit, another
  * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
  */
@@ -208,14 +208,14 @@ export class ClassIndex {
     return this.#withResources > 0;
   }
 
-  /** Works out which classes a session suits, when it comes. */
-  suit(session: Session): void {
+  /** Adds a session to the classes that it is eligible for. */
+  addSession(session: Session): void {
     if (this.#sessions.has(session)) return;
     this.#sessions.add(session);
     for (const entry of this.#entries.values()) this.#join(entry, session);
   }
 
-  /** Changes what the lasting filters ask of a session, and works out anew which classes it suits. */
+  /** Makes a change that may affect the lasting filters, and updates the classes that the session is eligible for. */
   change(session: Session, change: () => void): void {
     if (!this.#sessions.has(session)) return change();
     const before = new Map<ClassEntry, Filter | undefined>();
@@ -228,8 +228,8 @@ export class ClassIndex {
     }
   }
 
-  /** Forgets a session. */
-  unsuit(session: Session): void {
+  /** Removes a session from all classes. */
+  removeSession(session: Session): void {
     if (!this.#sessions.delete(session)) return;
     for (const entry of this.#entries.values()) {
       this.#leave(entry, session, lastingFilter(entry.taskClass, session));
@@ -327,7 +327,7 @@ export class ClassIndex {
       window: new WaitingWindow(),
       mayHaveMore: true,
       floor: undefined,
-      suited: [],
+      eligible: [],
       turn: 0,
       log: new MatchLog(),
       usedAt: this.#clock.monotonic(),
@@ -342,12 +342,12 @@ export class ClassIndex {
   #join(entry: ClassEntry, session: Session): void {
     const filter = lastingFilter(entry.taskClass, session);
     if (filter) entry.log.joined(filter, session.workerId);
-    else entry.suited.push(session);
+    else entry.eligible.push(session);
   }
 
   #leave(entry: ClassEntry, session: Session, filter: Filter | undefined): void {
     if (!filter) {
-      entry.suited = entry.suited.filter((other) => other !== session);
+      entry.eligible = entry.eligible.filter((other) => other !== session);
       return;
     }
     entry.log.left(filter, session.workerId, () => {
@@ -359,7 +359,7 @@ export class ClassIndex {
   }
 }
 
-/** The filter that removes the session until it registers anew or loads something; undefined when it suits. */
+/** The filter that removes the session until it registers anew or loads something; undefined when it is eligible. */
 function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefined {
   const filter = removedBy(taskClass, session);
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;

@@ -25,7 +25,7 @@ test("a queue gives out everything in order of priority, then of id, whatever cl
   );
 });
 
-test("what can be given to nobody is passed over", () => {
+test("a class without an eligible worker is skipped", () => {
   const [one, two] = [{ window: new WaitingWindow() }, { window: new WaitingWindow() }];
   one.window.add({ id: 1, priority: 5 });
   two.window.add({ id: 2, priority: 0 });

@@ -41,7 +41,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
   return TYPES.map((type, id) => {
     const taskClass = { id, queue: "default", type, requirements: { labels: {}, resources: [] } };
     const log = new MatchLog();
-    const suited = sessions.filter((one) => {
+    const eligible = sessions.filter((one) => {
       const filter = removedBy(taskClass, one);
       if (filter === undefined || !LASTING_FILTERS.has(filter)) return true;
       log.joined(filter, one.workerId);
@@ -52,7 +52,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
       window: new WaitingWindow(),
       mayHaveMore: false,
       floor: undefined,
-      suited,
+      eligible,
       turn: 0,
       log,
       usedAt: 0,
@@ -61,7 +61,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
 }
 
 describe("a search for many classes", () => {
-  it("finds somebody whenever one session of all may be given the task, and nobody who may not", () => {
+  it("finds a session whenever one may take the task, and never one that may not", () => {
     const wishes = fc.array(fc.nat(TYPES.length - 1), { maxLength: 40 });
     fc.assert(
       fc.property(fc.array(plans, { maxLength: 12 }), wishes, (fleet, wanted) => {
@@ -128,7 +128,7 @@ describe("a search for many classes", () => {
     assert.equal(searchAll(NOW + 1), 100);
   });
 
-  it("looks at all that suit when nobody is found any more, and then four times a second", () => {
+  it("searches all eligible sessions when none is found any more, and then four times a second", () => {
     const full = { types: ["a"] as "a"[], slots: 1, prefetch: 0, limit: 0, ready: true, draining: false };
     const sessions = [1, 2].map((index) => session({ ...full, paused: false, stalled: false }, index));
     const [entry] = entries(sessions) as [ClassEntry];

@@ -5,15 +5,16 @@ import type { Session } from "../sessions/session.ts";
 import type { ClassEntry, ClassIndex } from "./class-index.ts";
 
 /**
- * Between two looks at every suited session of a class for which nobody is found, milliseconds: for each of them, and at
- * least. They serve the class's log alone, and cost up to 0.8 µs a session (4 ms for one class and 5,000 of them).
+ * Interval between two searches of all eligible sessions of a class without a free one, milliseconds: for each session,
+ * and at least. They serve only the log of the class, and cost up to 0.8 µs a session (4 ms for one class and 5,000 of
+ * them).
  */
 const LOOK_EVERY_MS = { session: 10, least: 250 };
 
-/** A session is kept free for so long after the last look; every poll looks. */
+/** A session stays reserved for this long after the last search; every poll searches. */
 const KEPT_FREE_MS = 10_000;
 
-/** Looks for sessions that may be given a task of a class, and keeps the classes' logs of it. */
+/** Finds sessions for the tasks of a class, and keeps the log of the searches. */
 export class Matcher {
   readonly #classes: ClassIndex;
   readonly #clock: Clock;
@@ -28,14 +29,14 @@ export class Matcher {
     return new Search(this.#classes.sessions, this.#clock.monotonic());
   }
 
-  /** Round robin among all that suit the class; a free slot comes before a place in the prefetch. */
+  /** Round robin among all eligible sessions; a free slot comes before a place in the prefetch. */
   find(entry: ClassEntry): Session | undefined {
-    return findSuited(entry, this.#clock.monotonic());
+    return findEligible(entry, this.#clock.monotonic());
   }
 
   /**
-   * Keeps a session free for a class whose tasks run alone: without that none would ever be empty where much waits. One
-   * at a time, the one that holds least; renewed for as long as something of the class waits.
+   * Reserves a session for a class whose tasks run alone: under load no session would ever be empty otherwise. One at a
+   * time, the one with the fewest attempts; renewed while tasks of the class wait.
    */
   keepFree(entry: ClassEntry): void {
     const now = this.#clock.monotonic();
@@ -47,7 +48,7 @@ export class Matcher {
       }
     }
     let least: Session | undefined;
-    for (const session of entry.suited) {
+    for (const session of entry.eligible) {
       if (session.runsAlone || removedBy(entry.taskClass, session, now) !== "alone") continue;
       if (!least || session.outstanding < least.outstanding) least = session;
     }
@@ -55,7 +56,7 @@ export class Matcher {
     least?.keepFree(now + KEPT_FREE_MS);
   }
 
-  /** Looks for a worker for the class as an assignment would, so that the class's log is of now. */
+  /** Searches a worker for the class as an assignment would, so that the log of the class is current. */
   look(entry: ClassEntry): void {
     const { turn } = entry;
     this.find(entry);
@@ -64,8 +65,8 @@ export class Matcher {
 }
 
 /**
- * A search for many classes at one moment. Mostly nobody is free, or a few are of a fleet of thousands: who is open at
- * all is found out once, and a class looks at those when they are fewer than its suited sessions.
+ * A search for many classes at one moment. Mostly no session, or a few of thousands, can take a task: these are collected
+ * once, and a class searches them when they are fewer than its eligible sessions.
  */
 export class Search {
   readonly #sessions: Iterable<Session>;
@@ -102,14 +103,14 @@ export class Search {
   find(entry: ClassEntry): Session | undefined {
     this.#open ??= this.#gather();
     if (this.#left > 0) {
-      if (entry.suited.length <= this.#open.length) return findSuited(entry, this.#now);
+      if (entry.eligible.length <= this.#open.length) return findEligible(entry, this.#now);
       const session = pick(entry, this.#open, this.#now);
       if (session) {
         entry.log.met(this.#now);
         return session;
       }
     }
-    if (isLookDue(entry, this.#now)) findSuited(entry, this.#now);
+    if (isLookDue(entry, this.#now)) findEligible(entry, this.#now);
     else entry.log.missed();
     return undefined;
   }
@@ -136,16 +137,16 @@ export class Search {
   }
 }
 
-function isLookDue({ suited, log }: ClassEntry, now: number): boolean {
+function isLookDue({ eligible, log }: ClassEntry, now: number): boolean {
   return (
-    suited.length === 0 ||
-    log.isDue(now, Math.max(LOOK_EVERY_MS.least, LOOK_EVERY_MS.session * suited.length))
+    eligible.length === 0 ||
+    log.isDue(now, Math.max(LOOK_EVERY_MS.least, LOOK_EVERY_MS.session * eligible.length))
   );
 }
 
-function findSuited(entry: ClassEntry, now: number): Session | undefined {
+function findEligible(entry: ClassEntry, now: number): Session | undefined {
   entry.log.begin(now);
-  const session = pick(entry, entry.suited, now, entry.log);
+  const session = pick(entry, entry.eligible, now, entry.log);
   entry.log.end(session !== undefined, now);
   return session;
 }

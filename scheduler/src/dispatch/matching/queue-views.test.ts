@@ -23,7 +23,7 @@ const CLASSES = [
   taskClass(4, "tts"),
 ];
 
-describe("what idle workers are told", () => {
+describe("the queue views of idle workers", () => {
   let now: number;
   let reads: number;
   let counts: Map<number, number>;
@@ -73,7 +73,7 @@ describe("what idle workers are told", () => {
     return seen.length - before;
   }
 
-  it("nothing is counted while nobody is idle", async () => {
+  it("nothing is counted while no worker is idle", async () => {
     counts.set(2, 5);
     join(1).reserve("llm");
     const draining = join(2);
@@ -126,7 +126,7 @@ describe("what idle workers are told", () => {
     counts.set(2, 1);
     assert.equal(await run(INTERVAL_MS * 100), 1);
     counts.clear();
-    assert.equal(await run(INTERVAL_MS), 1, "another kind is news after the first wait again");
+    assert.equal(await run(INTERVAL_MS), 1, "another kind is sent after the first wait again");
     assert.deepEqual(seen.at(-1)?.entries, []);
     assert.equal(await run(INTERVAL_MS), 0);
   });

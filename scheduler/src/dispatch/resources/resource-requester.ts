@@ -256,7 +256,7 @@ export class ResourceRequester {
     });
     const who =
       workers.length === 0
-        ? "no connected worker suits the tasks"
+        ? "no connected worker is eligible for the tasks"
         : `${workers.length === 1 ? "worker" : "workers"} ${names(missing)} still ${workers.length === 1 ? "lacks" : "lack"} it`;
     const line = `${want.resource} has been needed for ${Math.round(waitedMs / 1_000)} s by ${shownCount(want.waiting)} waiting tasks, but ${who}`;
     log.warn("resource.not_loaded", {

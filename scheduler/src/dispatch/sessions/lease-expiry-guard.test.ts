@@ -39,7 +39,7 @@ describe("lease expiry guard", () => {
     }
     assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
     time.now += 10_000;
-    assert.equal(guard.expiryTime(), undefined, "before it knows what their beats earned");
+    assert.equal(guard.expiryTime(), undefined, "before their heartbeats were renewed");
     assert.equal(guard.noteRenewal(databaseTime(time.now)), 10_000);
     assert.equal(guard.expiryTime(), undefined);
     for (let ms = 0; ms < LEASE; ms += 100) {
@@ -67,7 +67,7 @@ describe("lease expiry guard", () => {
     assert.deepEqual(guard.expiryTime(), databaseTime(time.now));
   });
 
-  it("measures as of its last renewal, not as of now", () => {
+  it("measures at its last renewal, not at the current time", () => {
     const { guard, time } = guardAt();
     for (let ms = 0; ms <= LEASE; ms += 100) {
       time.now += 100;

@@ -5,7 +5,7 @@ import { LeaseReaper } from "./lease-reaper.ts";
 
 const AT = new Date(1_000);
 
-/** A reaper whose guard gives the times in turn, the last one for ever, and whose store has so many expired sessions. */
+/** A reaper whose guard answers the times in turn and then repeats the last one, and whose store has that many expired sessions. */
 function setUp({ times, expired }: { times: readonly (Date | undefined)[]; expired: number }) {
   const calls: string[] = [];
   let left = expired;

@@ -47,8 +47,8 @@ function setUp(given: Partial<SessionOpened> = {}, committedIds: readonly number
     classes: {
       get: () => undefined,
       load: async () => undefined,
-      suit: (session) => void matched.add(session),
-      unsuit: (session) => void matched.delete(session),
+      addSession: (session) => void matched.add(session),
+      removeSession: (session) => void matched.delete(session),
     },
     terminator: { terminateSuperseded: async (...args) => void superseded.push(args) },
     startup: { recordPhase: (_, { phase }) => void phases.push(phase) },

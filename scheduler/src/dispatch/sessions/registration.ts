@@ -124,10 +124,10 @@ export class Registrar {
     const decisions = reconcile(this.#parts, { session, inFlight, rows, old });
     if (old) {
       registry.remove(old);
-      classes.unsuit(old);
+      classes.removeSession(old);
     }
     registry.add(session);
-    classes.suit(session);
+    classes.addSession(session);
     return { session, decisions };
   }
 
@@ -183,7 +183,7 @@ export interface RegistrarParts {
   readonly store: Pick<SessionStore, "openSessions"> & Pick<AttemptStore, "committedResults">;
   readonly admission: Pick<Admission, "hold" | "release">;
   readonly registry: Pick<Registry, "add" | "byUuid" | "remove">;
-  readonly classes: Pick<ClassIndex, "get" | "load" | "suit" | "unsuit">;
+  readonly classes: Pick<ClassIndex, "get" | "load" | "addSession" | "removeSession">;
   readonly terminator: Pick<SessionTerminator, "terminateSuperseded">;
   readonly startup: Pick<StartupRecorder, "recordPhase">;
   /** For attempts that the worker never received. */

@@ -17,8 +17,8 @@ function setUp(lost: readonly number[] = []) {
   const renewal = { hold: undefined as Promise<void> | undefined, fails: false };
   const liveness = new SessionLiveness({
     store: {
-      renewLeases: async (beats) => {
-        renewed.push(beats.map(({ sessionId }) => sessionId));
+      renewLeases: async (heartbeats) => {
+        renewed.push(heartbeats.map(({ sessionId }) => sessionId));
         await renewal.hold;
         if (renewal.fails) throw new Error("the database is away");
         return { at: AT, lost };

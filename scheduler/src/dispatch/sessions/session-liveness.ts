@@ -33,16 +33,16 @@ export class SessionLiveness {
     const now = clock.monotonic();
     // The last heartbeat of a stream that has dropped renews nothing: the grace runs from the drop.
     const beating = [...registry.all()].filter((session) => session.link && session.beatUnwritten);
-    const beats = beating.flatMap((session) => {
+    const heartbeats = beating.flatMap((session) => {
       const beat = keptBeat(session, now, verdictOf(session, watch, leases, now));
       return beat ? [{ sessionId: session.id, beat }] : [];
     });
     for (const session of beating) session.takeBeat();
     // Sent even when there is nothing to renew: only while the database answers may this scheduler expire the leases
     // that other schedulers may have been unable to renew.
-    const renewing = store.renewLeases(beats, schedulerId, leases.leaseMs);
+    const renewing = store.renewLeases(heartbeats, schedulerId, leases.leaseMs);
     this.#renewing = renewing;
-    const { at, lost } = await this.#renewed(renewing, beats.length);
+    const { at, lost } = await this.#renewed(renewing, heartbeats.length);
     counters.heartbeatFailures += lost.length;
     for (const id of lost) terminator.dropFenced(id);
     await terminator.dropMoved();
@@ -89,11 +89,11 @@ export class SessionLiveness {
     }
   }
 
-  async #renewed(renewing: Promise<Renewal>, beats: number): Promise<Renewal> {
+  async #renewed(renewing: Promise<Renewal>, count: number): Promise<Renewal> {
     try {
       return await renewing;
     } catch (error) {
-      this.#parts.counters.heartbeatFailures += beats;
+      this.#parts.counters.heartbeatFailures += count;
       throw error;
     }
   }

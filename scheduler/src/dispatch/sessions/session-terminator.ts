@@ -201,7 +201,7 @@ export class SessionTerminator {
     const { admission, registry, classes } = this.#parts;
     for (const attempt of session.attempts.values()) admission.release(attempt, "session_dropped");
     registry.remove(session);
-    classes.unsuit(session);
+    classes.removeSession(session);
     const { link } = session;
     session.end();
     if (refusal) link?.close(refusal);

@@ -32,8 +32,8 @@ interface Call {
 }
 
 /**
- * Accepts tasks: calls that arrive together are inserted in one statement, and a task that a free worker
- * suits is inserted as already assigned to it, which spares the claim and its notification.
+ * Accepts tasks: calls that arrive together are inserted in one statement. A task for which a worker is free is inserted
+ * as already assigned to it, which saves the claim and its notification.
  */
 export class Submitter {
   readonly #store: Pick<ClaimStore, "insertTasks">;

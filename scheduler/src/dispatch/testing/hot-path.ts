@@ -76,7 +76,7 @@ export class HotPath {
       },
     });
     this.dispatch.registry.add(session);
-    this.dispatch.classes.suit(session);
+    this.dispatch.classes.addSession(session);
     this.dispatch.dispatcher.pump();
     return session;
   }

@@ -78,10 +78,10 @@ describe("who could take what waits", () => {
       { ...GROUP, paused: true, slots: 8 },
     ];
     const [fits] = coverage([waiting("ocr", 1)], groups);
-    assert.deepEqual([fits?.suited, fits?.freeSlots], [6, 3]);
+    assert.deepEqual([fits?.eligible, fits?.freeSlots], [6, 3]);
     const none = [waiting("ocrr", 1), waiting("ocr", 1, "q"), waiting("ocr", 1, "default", { gpu: "a100" })];
     assert.deepEqual(
-      coverage(none, groups).map(({ suited }) => suited),
+      coverage(none, groups).map(({ eligible }) => eligible),
       [0, 0, 0],
     );
   });
@@ -122,7 +122,7 @@ describe("the checks of work", () => {
     );
     assert.match(
       look({}, waiting("ocr", 60_000)),
-      /^warning work\.delayed: ocr .* 3 slots that suit are free$/,
+      /^warning work\.delayed: ocr .* 3 eligible slots are free$/,
     );
     const pausedQueues = [{ name: "default", reason: "disk is full", since: ago(60_000) }];
     assert.match(

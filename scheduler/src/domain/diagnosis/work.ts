@@ -9,28 +9,28 @@ import { type Contest, processInWords } from "../workers/contest.ts";
 import type { RejectedWorker } from "../workers/rejected-worker.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
-/** A task without a worker is given this long: one may be starting for it. */
+/** A task without a worker is reported after this time: a worker may be starting. */
 const UNSERVED_MS = 5_000;
 
-/** With a free slot that suits, a task starts within milliseconds. */
+/** With a free eligible slot, a task starts within milliseconds. */
 const DELAYED_MS = 30_000;
 
-/** What was refused longer ago is history. */
+/** Older rejections are not reported. */
 const REFUSED_MS = 3_600_000;
 
-/** A handler that holds its main loop for so long computes without yielding. */
+/** A handler that blocks its main loop for this long computes without yielding. */
 const BLOCKED_MS = 30_000;
 
 /** Things named in one check. */
 const MAX_NAMED = 5;
 
-/** What the checks of work rest on. */
+/** Facts for the checks of tasks and workers. */
 export interface WorkFacts {
   readonly fleet: FleetReport;
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
   readonly rejected: readonly RejectedWorker[];
-  /** Supervised starts that ended badly within the hour and were not made good since; the latest first. */
+  /** Supervised starts that failed within the hour, without a later good one; the latest first. */
   readonly failedLaunches: readonly {
     readonly workerId: string;
     readonly reason: string;
@@ -43,7 +43,7 @@ export interface WorkFacts {
   readonly now: Date;
 }
 
-/** What stands still, and which workers are in trouble. */
+/** Checks of waiting and stuck tasks, and of workers with problems. */
 export function workChecks(facts: WorkFacts): Check[] {
   return [
     unserved(facts),
@@ -65,8 +65,8 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
   const name = "work.unserved";
   const asleep = new Set(pausedQueues.map((queue) => queue.name));
   const list = classes.filter(
-    ({ ready, suited, taskClass, oldestReadyAgeMs = 0 }) =>
-      ready > 0 && suited === 0 && oldestReadyAgeMs >= UNSERVED_MS && !asleep.has(taskClass.queue),
+    ({ ready, eligible, taskClass, oldestReadyAgeMs = 0 }) =>
+      ready > 0 && eligible === 0 && oldestReadyAgeMs >= UNSERVED_MS && !asleep.has(taskClass.queue),
   );
   const named = largest(list, MAX_NAMED, byAge);
   const [oldest] = named;
@@ -76,8 +76,8 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
   return found(
     "failed",
     name,
-    `${plural(total, "task", ["waits", "wait"])} for a worker that is not there; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
-    `muster why queue:${queue} names what is missing`,
+    `${plural(total, "task", ["waits", "wait"])} and no worker can run ${agree(total, ["it", "them"])}; the oldest, ${type} in queue ${queue}, has waited for ${span(oldest.oldestReadyAgeMs ?? 0)}`,
+    `run \`muster why queue:${queue}\` to see what is missing`,
     named.map(({ taskClass, ready, oldestReadyAgeMs }) => ({
       key: `${taskClass.queue}/${taskClass.type}`,
       value: `${ready} ready${requirements(taskClass.requirements)}`,
@@ -101,8 +101,8 @@ function delayed({ classes, pausedQueues }: WorkFacts): Check {
   return found(
     "warning",
     name,
-    `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "slot", ["that suits is", "that suit are"])} free`,
-    "a type's concurrency may hold it back (muster why queue:NAME); otherwise look at the schedulers' logs and loops",
+    `${type} in queue ${queue} has waited for ${span(first.oldestReadyAgeMs ?? 0)} although ${plural(first.freeSlots, "eligible slot", IS)} free`,
+    "run `muster why queue:NAME`: the concurrency of a type may be reached; otherwise check the logs and loops of the schedulers",
     named.map((each) =>
       fact(
         `${each.taskClass.queue}/${each.taskClass.type}`,
@@ -124,7 +124,7 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
     "note",
     name,
     `${plural(pausedQueues.length, "queue", IS)} paused: ${first.name} (${first.reason}) for ${span(now.getTime() - first.since.getTime())}`,
-    `muster queue resume ${first.name} when the reason is gone`,
+    `run \`muster queue resume ${first.name}\` when the reason is gone`,
     pausedQueues
       .slice(0, MAX_NAMED)
       .map((queue) => fact(queue.name, queue.reason, now.getTime() - queue.since.getTime())),
@@ -140,7 +140,7 @@ function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {
     "warning",
     name,
     `${plural(stuckCount, "task", IS)} stuck; the longest is t-${oldest.taskId} (${typeOf(oldest.classId)}) on ${oldest.workerId || "its worker"}, ${where} for ${span(oldest.ageMs)}`,
-    `muster why t-${oldest.taskId}; nothing is killed unless the task has a hard timeout`,
+    `run \`muster why t-${oldest.taskId}\`; it is not killed unless the task has a hard timeout`,
     running
       .slice(0, Math.min(stuckCount, MAX_NAMED))
       .map((task) =>
@@ -161,7 +161,7 @@ function failures({ fleet: { failureCount, failures: list }, typeOf }: WorkFacts
     "note",
     name,
     `${plural(failureCount, "task")} failed within the hour, the last ${span(latest.ageMs)} ago: t-${latest.taskId} (${typeOf(latest.classId)}) with ${latest.failureCode}`,
-    "muster tasks --state failed lists them",
+    "run `muster tasks --state failed` to list them",
     list
       .slice(0, MAX_NAMED)
       .map((task) =>
@@ -188,7 +188,7 @@ function silent({ fleet: { groups } }: WorkFacts): Check {
     "warning",
     name,
     `${suspects} of ${plural(total, "worker")} ${agree(suspects, ["does", "do"])} not answer`,
-    "muster workers --state suspect; they return, or their grace ends and their tasks are requeued by themselves",
+    "run `muster workers --state suspect` to list them; they reconnect, or their tasks are requeued when their grace ends",
   );
 }
 
@@ -196,12 +196,12 @@ function ended({ fleet: { workers } }: WorkFacts): Check {
   const name = "workers.ended";
   const list = workers.filter(({ goneReason }) => goneReason !== "");
   const [latest] = list;
-  if (!latest) return ok(name, "no worker ended badly within the hour");
+  if (!latest) return ok(name, "no worker failed within the hour");
   return found(
     "warning",
     name,
-    `${plural(list.length, "worker")} ended badly within the hour and ${agree(list.length, HAS)} not come back: ${latest.workerId} ${how(latest)} ${span(latest.silentMs ?? 0)} ago`,
-    `muster why ${latest.workerId}`,
+    `${plural(list.length, "worker")} failed within the hour and ${agree(list.length, HAS)} not reconnected: ${latest.workerId} ${how(latest)} ${span(latest.silentMs ?? 0)} ago`,
+    `run \`muster why ${latest.workerId}\` for the cause`,
     list
       .slice(0, MAX_NAMED)
       .map((worker) => fact("worker", `${worker.workerId} ${how(worker)}`, worker.silentMs)),
@@ -217,7 +217,7 @@ function blocked({ fleet: { workers } }: WorkFacts): Check {
     "warning",
     name,
     `the main loop of ${plural(list.length, "worker")} is blocked, of ${worst.workerId} for ${span(worst.loopAgeMs)}`,
-    `muster why ${worst.workerId} names the task and its phase; move such work to a thread`,
+    `run \`muster why ${worst.workerId}\` for the task and its phase; move the computation to a thread`,
     list.slice(0, MAX_NAMED).map(({ workerId, loopAgeMs }) => fact("worker", workerId, loopAgeMs)),
   );
 }
@@ -229,7 +229,7 @@ function refused({ rejected, now }: WorkFacts): Check {
   );
   const [latest] = recent;
   if (!latest) {
-    const old = rejected.length > 0 ? `; ${plural(rejected.length, "older refusal", IS)} remembered` : "";
+    const old = rejected.length > 0 ? `; ${plural(rejected.length, "older refusal", IS)} stored` : "";
     return ok(name, `no worker was refused within the hour${old}`);
   }
   const workers = new Set(recent.map(({ workerId }) => workerId));
@@ -237,7 +237,7 @@ function refused({ rejected, now }: WorkFacts): Check {
     "warning",
     name,
     `${plural(workers.size, "worker", ["was", "were"])} refused within the hour, ${latest.workerId} last, ${span(now.getTime() - latest.lastTime.getTime())} ago (${latest.code}: ${rejectionWords(latest.code)})`,
-    `${remedyOf(latest)}; muster workers --state refused lists them`,
+    `${remedyOf(latest)}; run \`muster workers --state refused\` to list them`,
     recent
       .slice(0, MAX_NAMED)
       .map(({ workerId, code, count, peer, lastTime }) =>
@@ -272,7 +272,7 @@ function contested({ contests, now }: WorkFacts): Check {
   );
 }
 
-/** Workers of several releases are ordinary; which ones they are is worth knowing. */
+/** Workers of several releases are normal; the check lists them. */
 function sdks({ fleet: { groups } }: WorkFacts): Check {
   const name = "versions.workers";
   const counts = new Map<string, number>();
@@ -296,7 +296,7 @@ function sdks({ fleet: { groups } }: WorkFacts): Check {
     "note",
     name,
     `workers run ${first[1].length} versions of ${first[0]}`,
-    "finish the upgrade of the workers when it suits",
+    "finish the upgrade of the workers",
     evidence,
   );
 }
@@ -308,8 +308,8 @@ function launches({ failedLaunches, now }: WorkFacts): Check {
   return found(
     "warning",
     name,
-    `${plural(failedLaunches.length, "supervised worker")} did not start or ended badly within the hour; ${latest.workerId} was the last, ${span(now.getTime() - latest.time.getTime())} ago (${latest.reason})`,
-    `muster why ${latest.workerId} has the cause and the last output`,
+    `${plural(failedLaunches.length, "supervised worker")} failed to start or to run within the hour; ${latest.workerId} was the last, ${span(now.getTime() - latest.time.getTime())} ago (${latest.reason})`,
+    `run \`muster why ${latest.workerId}\` for the cause and the last output`,
     failedLaunches
       .slice(0, MAX_NAMED)
       .map(({ workerId, reason, time }) => fact(workerId, reason, now.getTime() - time.getTime())),

@@ -1,7 +1,7 @@
 import type { WorkerGroup } from "../reports.ts";
 import { type Candidate, removedBy, type TaskClass } from "./match.ts";
 
-/** A class of tasks with what waits in it and who could take it. */
+/** A class with the number of its tasks and of the workers that could run them. */
 export interface Coverage {
   readonly taskClass: TaskClass;
   readonly ready: number;
@@ -9,8 +9,8 @@ export interface Coverage {
   readonly scheduled: number;
   /** How long the oldest ready task has waited; undefined when none is ready. */
   readonly oldestReadyAgeMs: number | undefined;
-  /** Living workers that suit, whatever they do at the moment. */
-  readonly suited: number;
+  /** Living workers that could run its tasks, busy or not. */
+  readonly eligible: number;
   /** Free slots of those that take work now. */
   readonly freeSlots: number;
 }
@@ -18,9 +18,9 @@ export interface Coverage {
 /** Filters that only another worker, or another task, can lift. */
 const LASTING: ReadonlySet<string | undefined> = new Set(["type", "queue", "labels", "resources"]);
 
-/** Who could take what waits, by the filters that assign work. */
+/** The workers that could run the waiting tasks, by the filters of the assignment. */
 export function coverage(
-  classes: readonly Omit<Coverage, "suited" | "freeSlots">[],
+  classes: readonly Omit<Coverage, "eligible" | "freeSlots">[],
   groups: readonly WorkerGroup[],
 ): Coverage[] {
   const index = new CoverageIndex(groups);
@@ -43,16 +43,16 @@ export class CoverageIndex {
     }
   }
 
-  /** The class with who suits it. */
-  of(entry: Omit<Coverage, "suited" | "freeSlots">): Coverage {
-    let suited = 0;
+  /** The class with its eligible workers. */
+  of(entry: Omit<Coverage, "eligible" | "freeSlots">): Coverage {
+    let eligible = 0;
     let freeSlots = 0;
     for (const { group, candidate } of this.#byType.get(entry.taskClass.type) ?? []) {
       if (LASTING.has(removedBy(entry.taskClass, candidate))) continue;
-      suited += group.workers;
+      eligible += group.workers;
       if (group.state === "ready" && !group.paused) freeSlots += Math.max(0, group.slots - group.active);
     }
-    return { ...entry, suited, freeSlots };
+    return { ...entry, eligible, freeSlots };
   }
 }
 

@@ -74,7 +74,7 @@ describe("matching", () => {
     assert.equal(removedBy(CLASS, { ...FIT, keptFreeUntil: 1_000 }, 1_000), undefined);
   });
 
-  it("lets a worker that was stalled through when that is over, or when nobody knows the time", () => {
+  it("passes a stalled worker when the stall is over, or when no time is given", () => {
     const stalled = spoil(["unanswered"]);
     assert.equal(removedBy(CLASS, stalled, 999), "unanswered");
     assert.equal(removedBy(CLASS, stalled, 1_000), undefined);
@@ -83,7 +83,7 @@ describe("matching", () => {
 });
 
 describe("the matcher's account", () => {
-  /** What the search does: lasting filters when a worker comes, the others at a look that finds nobody. */
+  /** As the search does: lasting filters at the registration, the others in a search without a result. */
   function look(log: MatchLog, workers: readonly Candidate[], now: number): void {
     log.begin(now);
     for (const worker of workers) {

@@ -28,7 +28,7 @@ describe("T24: whom a process's death is put down to", () => {
     ]);
   });
 
-  it("T24: all that were accepted, of a worker that tells of no start", () => {
+  it("T24: all accepted attempts, of a worker that reports no starts", () => {
     assert.deepEqual(blames([held(1), held(2), held(3, undefined, false)]), [
       "suspect",
       "suspect",

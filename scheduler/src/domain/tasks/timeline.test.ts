@@ -155,7 +155,7 @@ describe("a task's timeline", () => {
     );
   });
 
-  it("tells why a task failed with its end", () => {
+  it("has the cause of a failure with its end", () => {
     const [, end] = timeline(
       {
         ...TASK,

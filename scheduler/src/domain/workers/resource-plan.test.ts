@@ -139,7 +139,7 @@ describe("whom to ask for a resource", () => {
     assert.deepEqual(asks(9, [member("wide", { slots: 8 }), member("w2")]), ["w2", "wide"]);
   });
 
-  it("nobody, while those that have it or are loading it will do", () => {
+  it("no worker, while those that have or load it are enough", () => {
     const loading = member("loading", { asked: 100, state: { state: "loading" } });
     assert.deepEqual(asks(4, [loading, member("a")]), []);
     assert.deepEqual(asks(5, [loading, member("a")]), ["a"]);
@@ -170,7 +170,7 @@ describe("whom to ask for a resource", () => {
     assert.deepEqual(asks(1, [member("not", { loadable: ["xy"] })]), []);
   });
 
-  it("tells who has it, who lacks it and who was asked", () => {
+  it("has the workers that have it, that lack it and that were asked", () => {
     const fleet = [
       member("has", { loaded: ["x"] }),
       member("lacks"),

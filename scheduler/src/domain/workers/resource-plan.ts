@@ -17,11 +17,11 @@ export interface Want {
   readonly waiting: number;
 }
 
-/** Who has a wanted resource, who lacks it, and who is to be asked now. */
+/** The workers that have a wanted resource, that lack it, and that are asked now. */
 export interface ResourcePlan {
-  /** Workers that suit the tasks and have it. */
+  /** Eligible workers that have it. */
   readonly have: readonly FleetMember[];
-  /** Those that suit but for it. */
+  /** Workers that only lack this resource. */
   readonly lack: readonly FleetMember[];
   /** Of these, those that were asked. */
   readonly asked: readonly FleetMember[];
@@ -30,15 +30,15 @@ export interface ResourcePlan {
 }
 
 /**
- * Decides whom to ask for a resource: as many workers as the depth warrants, never the whole fleet for a
+ * Decides which workers to ask for a resource: as many workers as the depth warrants, never the whole fleet for a
  * handful of tasks. A worker that failed is asked again after a wait that doubles with each failure, one
  * that did not begin after `retryMs`.
  */
 export function planResource(want: Want, fleet: readonly FleetMember[], retryMs: number): ResourcePlan {
   const { resource } = want;
-  const suited = fleet.filter((member) => suits(want, member));
-  const have = suited.filter(({ candidate }) => candidate.resources.has(resource));
-  const lack = suited.filter(({ candidate }) => !candidate.resources.has(resource));
+  const eligible = fleet.filter((member) => isEligible(want, member));
+  const have = eligible.filter(({ candidate }) => candidate.resources.has(resource));
+  const lack = eligible.filter(({ candidate }) => !candidate.resources.has(resource));
   const asked = lack.filter(({ asks }) => asks.has(resource));
   const again = asked.filter((member) => isDue(member, resource, retryMs));
   const pending = asked.filter((member) => !again.includes(member) && !hasFailed(member, resource));
@@ -55,8 +55,8 @@ export function planResource(want: Want, fleet: readonly FleetMember[], retryMs:
   return { have, lack, asked, ask };
 }
 
-/** Ready, connected and right in everything but resources. */
-function suits({ classes }: Want, { candidate }: FleetMember): boolean {
+/** Ready, connected, and removed by no filter except resources, pause or slots. */
+function isEligible({ classes }: Want, { candidate }: FleetMember): boolean {
   if (!candidate.ready || candidate.draining) return false;
   return classes.some((taskClass) => {
     const filter = removedBy(taskClass, candidate);

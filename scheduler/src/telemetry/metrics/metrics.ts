@@ -221,24 +221,24 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
 
   meter.addBatchObservableCallback(
     async (result) => {
-      const now = await gauges();
-      if (now.database) {
-        for (const { queue, type, counts, oldestQueuedS, unserved: count } of now.database.tasks) {
+      const current = await gauges();
+      if (current.database) {
+        for (const { queue, type, counts, oldestQueuedS, unserved: count } of current.database.tasks) {
           for (const state of TASK_STATES) result.observe(tasks, counts[state], { queue, type, state });
           result.observe(oldest, oldestQueuedS, { queue, type });
           result.observe(unserved, count, { queue, type });
         }
-        for (const { pool, state, count } of now.database.workers)
+        for (const { pool, state, count } of current.database.workers)
           result.observe(workers, count, { pool, state });
       }
-      const phases: readonly (readonly [string, number])[] = [[OTHER, 0], ...now.stuck];
+      const phases: readonly (readonly [string, number])[] = [[OTHER, 0], ...current.stuck];
       for (const [phase, count] of phases) result.observe(stuck, count, { phase });
-      result.observe(streams, now.streams);
-      for (const { name, lastRunS, intervalS } of now.loops) {
+      result.observe(streams, current.streams);
+      for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
       }
-      result.observe(up, now.databaseUp ? 1 : 0);
+      result.observe(up, current.databaseUp ? 1 : 0);
       result.observe(listening, database.listening ? 1 : 0);
       for (const [pool, read] of database.pools) {
         const { open, idle, waiting: queued } = read();
@@ -250,10 +250,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
           result.observe(connections, count, { pool, state } as Attributes);
         result.observe(waiting, queued, { pool });
       }
-      result.observe(cpu, now.process.cpuS);
-      result.observe(rss, now.process.rssBytes);
-      result.observe(started, now.process.startedS);
-      const { used, limit } = now.process.descriptors;
+      result.observe(cpu, current.process.cpuS);
+      result.observe(rss, current.process.rssBytes);
+      result.observe(started, current.process.startedS);
+      const { used, limit } = current.process.descriptors;
       if (limit !== undefined) {
         result.observe(openFds, used);
         result.observe(maxFds, limit);
