@@ -1,11 +1,11 @@
-/** The interface of a rule that may hold tasks back although a worker suits them. */
+/** The interface of a rule that may hold tasks back although a worker is eligible. */
 import type { ReasonCode } from "../../domain/explain/codes.ts";
 import type { Evidence } from "../../domain/explain/reason.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import type { WaitingTask } from "../../store/store.ts";
 import type { ReleasePath, WaitEnd } from "./release-path.ts";
 
-/** Why a class or a task may not be assigned now, whichever workers suit it. */
+/** Why a class or a task may not be assigned now, although workers are eligible. */
 export interface HoldReason {
   /** Code of the explanation's reason. */
   readonly code: ReasonCode;

@@ -69,7 +69,7 @@ describe("submitter", () => {
     assert.deepEqual(await sizes(() => [hot.submit(1, { payload: Buffer.alloc(9 * MIB) })]), [1], "alone");
   });
 
-  it("assigns a task that a free worker suits with its insert, and sends it after the commit", async () => {
+  it("assigns a task with its insert when a worker is free, and sends it after the commit", async () => {
     await knownClass();
     const worker = hot.worker();
     const claims = hot.batchSizes("claim").length;
