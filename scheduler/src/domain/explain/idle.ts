@@ -31,7 +31,7 @@ export function idle(member: FleetMember, waiting: readonly WaitingClass[], now:
       summary: `it is ready and has held no attempt${forHowLong}; no task waits that could start now`,
       since,
       evidence: [{ key: "ready_tasks", value: "0", source: "database" }],
-      remedy: `nothing to do; to submit a task for it, run \`muster submit ${candidate.types.keys().next().value ?? "TYPE"}\``,
+      remedy: `nothing to do; to submit a task for it, run \`muster submit ${candidate.types.keys().next().value ?? "a-type"}\``,
     };
   }
   // The scheduler that holds its stream reports the rest of the stall; its clock is not needed.
