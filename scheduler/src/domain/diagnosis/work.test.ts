@@ -115,7 +115,7 @@ describe("the checks of work", () => {
     assert.equal(look({}, waiting("ocr", 2_000), waiting("other", 2_000)), "");
   });
 
-  it("find what waits for a worker that is not there, and what waits beside a free slot", () => {
+  it("find tasks without a worker, and tasks that wait although a slot is free", () => {
     assert.match(
       look({}, waiting("other", 60_000), waiting("ocr", 90_000, "nightly")),
       /^failed work\.unserved: 6 tasks wait .*ocr in queue nightly, has waited for 90 s$/,
@@ -144,7 +144,7 @@ describe("the checks of work", () => {
     );
   });
 
-  it("find workers that do not answer, ended badly, are blocked or were refused", () => {
+  it("find workers that do not answer, failed, are blocked or were refused", () => {
     const groups = [GROUP, { ...GROUP, state: "suspect", workers: 1 } as const];
     assert.match(look({ fleet: { groups } }), /^warning workers\.answering: 1 of 3 workers does not answer$/);
     const lost = { ...WORKER, state: "lost", goneReason: "lost", silentMs: 60_000 } as const;
@@ -163,7 +163,7 @@ describe("the checks of work", () => {
     const failedLaunches = [{ workerId: "gpu-7", reason: "startup_timeout", time: ago(30_000) }];
     assert.match(
       look({ failedLaunches }),
-      /^warning workers\.launches: 1 supervised worker did not start .*gpu-7 was the last, 30 s ago \(startup_timeout\)$/,
+      /^warning workers\.launches: 1 supervised worker .*gpu-7 was the last, 30 s ago \(startup_timeout\)$/,
     );
     const newer = { ...GROUP, sdk: "@muster/worker 0.2.0 typescript" };
     assert.match(look({ fleet: { groups: [GROUP, newer] } }), /^note versions\.workers: .*2 versions/);
