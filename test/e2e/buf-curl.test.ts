@@ -39,7 +39,7 @@ describe("buf curl, which knows nothing but the address", () => {
     assert.deepEqual(JSON.parse(Buffer.from(task.output, "base64").toString()), { from: "buf" });
   });
 
-  it("is told the reason of a refusal", async () => {
+  it("gets the reason of a refusal", async () => {
     const { code, stderr } = await run("muster.v1.TaskService/GetTask", "-d", '{"taskId": "t-9"}');
     assert.notEqual(code, 0);
     const { code: status, details } = JSON.parse(stderr.slice(stderr.indexOf("{")));

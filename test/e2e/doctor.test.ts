@@ -91,7 +91,7 @@ describe("muster doctor", () => {
     assert.ok(!text.includes(TOKEN) && (password === "" || !text.includes(password)), "a secret was shown");
   });
 
-  it("tells a wrong token, with 4, and a scheduler that is not there, with 5 and what was tried", async () => {
+  it("reports a wrong token with 4, and an unreachable scheduler with 5 and what was tried", async () => {
     const refused = await diagnosed(fleet.scheduler.grpc, [], "wrong");
     assert.equal(refused.code, 4);
     assert.match(check(refused.diagnosis, "connection.scheduler").summary, /INVALID_TOKEN/);
@@ -126,7 +126,7 @@ describe("muster doctor", () => {
     }
   });
 
-  it("finds work that nobody can run, work that is stuck, and workers at the door", async () => {
+  it("finds tasks without a worker, stuck tasks, and rejected workers", async () => {
     const gate = fleet.gate();
     const orphan = await fleet.client.submit("orphan", {}, { queue: "forgotten" });
     const held = await fleet.client.submit("gate", { gate: gate.path }, { watchdogs: { runS: 0.5 } });

@@ -159,7 +159,7 @@ describe("muster events over time", () => {
       shownBy(all).some(({ name, taskId }) => name === "succeeded" && taskId === next.id) ? true : undefined,
     );
     const seen = shownBy(all).map(word);
-    assert.equal(new Set(seen).size, seen.length, "something was told twice");
+    assert.equal(new Set(seen).size, seen.length, "an event was printed twice");
     assert.ok(worker.alive);
   });
 });

@@ -44,7 +44,7 @@ describe("log files", () => {
     await Promise.all(handles.map((handle) => handle.result()));
   }
 
-  it("the scheduler's is turned over by size, has every line of its output, and is bounded", async () => {
+  it("the scheduler's is rotated by size, has every line of its output, and is bounded", async () => {
     await fleet.worker("writes", { slots: 4 });
     const { program } = fleet.scheduler;
     while (Buffer.byteLength(program.stdout) < 8 * MAX_BYTES) await work();

@@ -23,7 +23,7 @@ describe("mistakes at the command line", () => {
 
   const muster = (...args: string[]) => runMuster(scheduler, args);
 
-  it("T36: pausing a queue that nobody knows warns, once", async () => {
+  it("T36: pausing an unknown queue warns once", async () => {
     const first = await muster("queue", "pause", "nope");
     assert.deepEqual(
       [first.code, first.stdout],
@@ -37,7 +37,7 @@ describe("mistakes at the command line", () => {
     assert.equal((await muster("queue", "pause", "other", "--yes")).stderr, "");
   });
 
-  it("T36: resuming a queue that nobody knows makes none", async () => {
+  it("T36: resuming an unknown queue creates none", async () => {
     const resumed = await muster("queue", "resume", "nightyl");
     assert.equal(resumed.code, 3, resumed.stderr);
     assert.match(resumed.stderr, /^error: .*nightyl.*\n {2}`muster queues` lists them/);
@@ -69,8 +69,8 @@ describe("mistakes at the command line", () => {
     await worker.end();
   });
 
-  it("T36: a wait for a type that nobody serves says why, and ends when it was told to", async () => {
-    const { code, stdout, stderr } = await muster("submit", "nobody.serves", "--wait-timeout", "3s");
+  it("T36: a wait for a type without a worker prints the reason, and ends at its timeout", async () => {
+    const { code, stdout, stderr } = await muster("submit", "unserved.type", "--wait-timeout", "3s");
     assert.deepEqual([code, stdout], [6, ""]);
     assert.match(stderr, /^t-\d+ queued ready\nwaiting: NO_WORKER\w*: .+ \(more: `muster why t-\d+`\)$/m);
     assert.match(stderr, /^error: t-\d+ has not ended within 3\.0 s: NO_WORKER/m);
@@ -112,7 +112,7 @@ describe("mistakes at the command line", () => {
     const usage = await muster("queue", "pause");
     assert.deepEqual([usage.code, /`muster queue pause --help`/.test(usage.stderr)], [2, true], usage.stderr);
     assert.match((await muster("top", "--interval", "0")).stderr, /for example 90s, 5m or 1h30m/);
-    const gone = await muster("worker", "nobody");
+    const gone = await muster("worker", "unknown");
     assert.doesNotMatch(gone.stderr, /ListWorkers/);
     assert.match(gone.stderr, /`muster workers`/);
     assert.match((await muster("why", "nothing")).stderr, /no task, worker or queue has the id "nothing"/);

@@ -51,7 +51,7 @@ describe("npm start, killed and started again", () => {
   });
 
   it("comes up when the database is left behind as well, and finishes the work", async () => {
-    // Nobody waits for the database that the killed scheduler leaves: the new start deals with it.
+    // The killed scheduler leaves its database running; the new start handles that.
     await served.program.end("SIGKILL");
     served = await serve(folder);
     await startTestWorker({ scheduler: served.grpc, id: "after-the-kill" });

@@ -148,7 +148,7 @@ describe("muster top", () => {
   it("draws until q, over a scheduler that goes away and comes back, and leaves the terminal as it was", async () => {
     const node = [execPath, ...execArgv.filter((arg) => !arg.startsWith("--test"))];
     const command = [...node, MAIN, "top", "--interval", "250ms", "--scheduler", fleet.scheduler.grpc];
-    // What the terminal says of itself afterwards tells whether it was given back.
+    // The state of the terminal afterwards shows whether it was restored.
     const child = spawn(
       "python3",
       [

@@ -40,7 +40,7 @@ describe("cancellation and drain", () => {
     await fleet.taskReason(handle.id, "CANCELLING", H, cancelling);
     const next = await fleet.client.submit("echo", "next", { queue: "f23" });
     // Well beyond the time in which a free slot is filled.
-    await within("the beats say so", 5 * H, async () => {
+    await within("a heartbeat lists it", 5 * H, async () => {
       const { running } = await fleet.workerState("f23");
       return running[0]?.cancelling ? true : undefined;
     });
@@ -145,7 +145,7 @@ describe("cancellation and drain", () => {
   });
 });
 
-/** Waits until a beat lists the attempt: what a worker holds is explained from its beats. */
+/** Waits until a heartbeat lists the attempt: explanations take a worker's attempts from its heartbeats. */
 async function heldByBeat(fleet: Fleet, workerId: string): Promise<void> {
   await within(`a beat of ${workerId} with its attempt`, 2 * H, async () =>
     (await fleet.workerState(workerId)).running.length > 0 ? true : undefined,

@@ -7,7 +7,7 @@ import { Fleet, type Gate, within } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 
-/** Callers are told within this that the database cannot be used. */
+/** Callers get an error within this when the database cannot be used. */
 const REPORTED_MS = 2_000;
 
 /** Everything has landed within this after the cause is gone. */

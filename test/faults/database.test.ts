@@ -12,7 +12,7 @@ import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
 
-/** Callers are told within this that the database is away. */
+/** Callers get an error within this when the database is away. */
 const REPORTED_MS = 2_000;
 
 /** Longer than lease, grace and every bounded retry together. */
@@ -34,7 +34,7 @@ describe("F20: Postgres goes away and comes back", () => {
     server = await startServer({ dataDir: folder });
     await migrateDatabase(server.url);
     fleet = await Fleet.start({
-      // The second one has no workers: it must not judge those of the first by leases that ran out meanwhile.
+      // The second one has no workers: it must not end those of the first whose leases expired meanwhile.
       schedulers: 2,
       database: { url: server.url, query: () => Promise.resolve([]), drop: () => Promise.resolve() },
     });
@@ -54,7 +54,7 @@ describe("F20: Postgres goes away and comes back", () => {
     server = await startServer({ dataDir: folder, port: server.postgres.port });
   }
 
-  it("stopped: callers are told, running tasks go on, and every result lands after", async () => {
+  it("stopped: callers get an error, running tasks continue, and every result is committed afterwards", async () => {
     const gate = fleet.gate();
     const waiting = fleet.gate();
     const handle = await fleet.client.submit("gate", { gate: gate.path });
@@ -166,7 +166,7 @@ describe("F20: the network to Postgres", () => {
     const handle = await fleet.client.submit("gate", { gate: gate.path });
     await fleet.eventually(handle.id, "started");
     proxy.freeze();
-    // Asked before anybody knows, it is answered as soon as somebody does.
+    // A call before the outage is detected is answered when it is detected.
     const { explanation } = await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);
     assert.deepEqual(
       explanation.reasons.map(({ code }) => code),

@@ -36,7 +36,7 @@ describe("T28: few file descriptors", () => {
     }
   }
 
-  it("are warned of at the start and at 80 %; probes answer, and refused workers are told why", async () => {
+  it("are warned of at the start and at 80 %; probes answer, and refused workers get the reason", async () => {
     const limited = await at.program.line("descriptors.limited");
     assert.equal(limited.limit, LIMIT);
     assert.ok(Number(limited.room) > 20);

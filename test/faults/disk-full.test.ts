@@ -11,7 +11,7 @@ import { Fleet, within } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
 
-/** The disk is full for this long, and told of within less. */
+/** The disk is full for this long, and reported within less. */
 const FULL_MS = 6_000;
 const REPORTED_MS = 4_000;
 
@@ -57,7 +57,7 @@ describe("T6: the disk of the database is full", { skip: typeof disk === "string
       })),
     );
     const cancelled = await client.submit("gate", { gate: other.path });
-    const queued = await client.submit("nobody-serves-this", {});
+    const queued = await client.submit("unserved-type", {});
     for (const { id } of [...handles, cancelled]) await fleet.eventually(id, "started");
     const mark = worker.mark();
 

@@ -28,7 +28,7 @@ describe("workers that say nothing of what they accepted", () => {
     await patient.stop();
   });
 
-  /** A worker of the queue whose beats name what `listed` holds. */
+  /** A worker of the queue whose heartbeats list the attempts in `listed`. */
   async function lister(queue: string, listed: Set<string>, at = fleet, options: RawWorkerOptions = {}) {
     const worker = await RawWorker.connect(at.scheduler.grpc, {
       workerId: queue,
@@ -47,7 +47,7 @@ describe("workers that say nothing of what they accepted", () => {
     return worker;
   }
 
-  it("an attempt that the beats of a living worker leave out is named, then taken back, fenced", async () => {
+  it("an attempt that the heartbeats of a living worker omit is reported, then requeued, fenced", async () => {
     const listed = new Set<string>();
     const worker = await lister("forgetful", listed);
     const [kept, lost] = await Promise.all(
@@ -109,7 +109,7 @@ describe("workers that say nothing of what they accepted", () => {
     worker.cut();
   });
 
-  it("T32: a worker that never names anything keeps what it has, and is told of once", async () => {
+  it("T32: a worker that never lists attempts keeps its own, and is reported once", async () => {
     const worker = await RawWorker.connect(fleet.scheduler.grpc, {
       workerId: "simple",
       hello: { queues: ["simple"] },

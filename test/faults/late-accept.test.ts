@@ -25,7 +25,7 @@ describe("T25: an acceptance that comes too late", () => {
     });
   }
 
-  it("T25: is taken while nobody else has been assigned the task, and its result counts", async () => {
+  it("T25: is taken while the task is not assigned to another worker, and its result counts", async () => {
     const worker = await silent("late", "late");
     const handle = await fleet.client.submit("echo", 1, { queue: "late" });
     const { attemptId } = await worker.assignment(handle.id);

@@ -7,7 +7,7 @@ import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
 
-/** A lock is told of when it has been waited for for two seconds, and the scheduler looks ten times a second. */
+/** A lock is reported after a wait of two seconds, and the scheduler checks ten times a second. */
 const REPORTED_MS = 3_000;
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
@@ -22,7 +22,7 @@ async function outlastLeases(locker: Locker): Promise<void> {
   });
 }
 
-describe("a lock that somebody else holds in the database", () => {
+describe("a lock of another session in the database", () => {
   let fleet: Fleet;
   let worker: Program;
   let locker: Locker | undefined;
@@ -48,10 +48,10 @@ describe("a lock that somebody else holds in the database", () => {
   }
 
   for (const table of ["task", "session_lease", "event"]) {
-    it(`on the table ${table}: everybody is told who holds it, and what runs goes on`, async () => {
+    it(`on the table ${table}: every answer has its holder, and running tasks continue`, async () => {
       const { gate, handle } = await running();
       locker = await lockTable(fleet.db.url, table);
-      // Something has to need the table; a worker's beats need its lease.
+      // A statement has to need the table; heartbeats of a worker need its lease.
       const submit = fleet.client
         .submit("gate", { gate: "/" }, { uniqueKey: "once" })
         .catch(MusterError.from);
@@ -122,7 +122,7 @@ describe("a lock that somebody else holds in the database", () => {
     );
   });
 
-  it("on a task's row: its result waits, and is told for whom; nothing is refused", async () => {
+  it("on a task's row: its result waits, its explanation has the holder, and nothing is refused", async () => {
     const { gate, handle } = await running();
     locker = await openTransaction(
       fleet.db.url,
@@ -149,7 +149,7 @@ describe("a lock that somebody else holds in the database", () => {
     assert.deepEqual(await handle.result(), { worker: "waiting", attempt: 1 });
   });
 
-  it("is told of for as long as it is held, also while no statement waits for it", async () => {
+  it("is reported for as long as it is held, also while no statement waits for it", async () => {
     const { gate, handle } = await running();
     locker = await lockTable(fleet.db.url, "task");
     await fleet.taskReason(handle.id, "DATABASE_UNAVAILABLE", REPORTED_MS);

@@ -73,7 +73,7 @@ describe("what the logs say of a night", () => {
     assert.equal(done.line, "MONITOR: GPUs: 0/3, Workers: 3/3, Queue: 0, Processing: 0, Stuck: 0");
   });
 
-  /** Why the task waits, once the beats of all three have told of what they hold. */
+  /** Why the task waits, once the heartbeats of all three list their attempts. */
   async function waiting(taskId: string): Promise<Reason> {
     const { value } = await within("three are known to be busy", 2 * H, async () => {
       const { reason } = await fleet.taskReason(taskId, "ALL_SLOTS_BUSY", 0);
@@ -127,7 +127,7 @@ describe("what the logs say of a night", () => {
     assert.deepEqual(await handle.result(), { worker: "night-other", attempt: 2 });
   });
 
-  it("a worker that is told to stop says that it did, and every line of its start has the same facts", async () => {
+  it("a worker that is asked to stop logs that it did, and every line of its start has the same facts", async () => {
     const worker = await fleet.worker("night-stop", { queue: "night-stop" });
     await (await fleet.client.submit("echo", 1, { queue: "night-stop" })).result();
     assert.equal((await worker.end()).code, 0);

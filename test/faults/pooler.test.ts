@@ -39,7 +39,7 @@ describe("T10: PgBouncer between scheduler and database", { skip }, () => {
     });
     after(() => fleet.stop());
 
-    it("is as good as none, and a change to transaction mode and back is told and survived", async () => {
+    it("works like a direct connection, and a change to transaction mode and back is reported and survived", async () => {
       await fleet.worker("pooled", { slots: 4 });
       const first = await fleet.client.submit("echo", { n: 1 });
       assert.ok(await first.result());

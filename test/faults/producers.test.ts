@@ -62,17 +62,17 @@ describe("producers and their schedulers", () => {
 
   it("a call of which nothing was sent goes on to the next address", async () => {
     const client = new Client({ scheduler: `127.0.0.1:1,${scheduler.grpc}` });
-    const { id } = await client.submit("nobody");
+    const { id } = await client.submit("unserved");
     assert.match(id, /^t-/);
     client.close();
     const nowhere = new Client({ scheduler: "127.0.0.1:1,127.0.0.1:2" });
-    await assert.rejects(nowhere.submit("nobody"), {
+    await assert.rejects(nowhere.submit("unserved"), {
       message: /^no scheduler answers at 127\.0\.0\.1:[12]: /,
     });
     nowhere.close();
   });
 
-  it("T17: a client at the HTTP address is told where gRPC is, by SDK, CLI and worker alike", async () => {
+  it("T17: a client at the HTTP address gets the address of gRPC, from SDK, CLI and worker alike", async () => {
     const http = new URL(scheduler.http).host;
     const failed = await produce(http, { PRODUCER_TIMEOUT_S: "10" }, () => undefined);
     const found = `${http} is the HTTP address; gRPC is at ${scheduler.grpc}`;

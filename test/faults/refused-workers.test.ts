@@ -97,7 +97,7 @@ describe("F10, F11: refused workers", () => {
     assert.ok(!everything.includes("not-the-token") && !everything.includes(TOKEN), "a token was logged");
   });
 
-  it("a task that nobody runs names the workers at the door; the right token lets them in and clears it", async () => {
+  it("a waiting task has the refused workers in its explanation; the right token clears it", async () => {
     const task = await fleet.client.submit("echo", "waits");
     const { reason } = await fleet.taskReason(task.id, "NO_WORKERS", REPORTED_MS);
     assertReason(reason, {
@@ -142,10 +142,10 @@ describe("F10, F11: refused workers", () => {
     assert.deepEqual(await task.result(), { worker: "mine", attempt: 1 });
     assert.ok(worker.alive);
     assert.ok(!worker.lines.some(({ event }) => event === "worker.disconnected"));
-    // When it has ended, what stands at the door comes first.
+    // After its end the rejection comes first.
     await worker.end();
     await verdict(await dialling("mine", "stolen"));
-    await within("the door is the news", REPORTED_MS, async () => {
+    await within("the rejection comes first", REPORTED_MS, async () => {
       const { explanation: why } = await fleet.client.fleet.explainWorker({ workerId: "mine" });
       return why?.reasons[0]?.code === "BAD_TOKEN" ? true : undefined;
     });

@@ -83,7 +83,7 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     );
   });
 
-  it("a resource that cannot be loaded is told with its error, and asked for again", async () => {
+  it("a resource that cannot be loaded is explained with its error, and requested again", async () => {
     await worker("fails", { "model:x": { failures: 3 } });
     const handle = await fleet.client.submit("llm", {}, { queue, ...MODEL });
     await within("the error is in its explanation", BOUND_MS, async () => {
@@ -103,7 +103,7 @@ describe("F19: tasks require a resource that no worker has loaded", () => {
     });
   });
 
-  it("nobody can be asked: told what to do", async () => {
+  it("no worker can load it: the explanation has the remedy", async () => {
     await worker("bare", {});
     const handle = await fleet.client.submit("llm", {}, { queue, requires: { resources: ["model:none"] } });
     await fleet.taskReason(handle.id, "RESOURCE_NOT_LOADED", BOUND_MS, {
@@ -211,7 +211,7 @@ describe("F19 with two schedulers", () => {
     });
     const handle = await fleet.client.submit("llm", {}, MODEL);
     await far.line("worker.resource.preparing");
-    const found = await within("the one without the worker tells of it", BOUND_MS, async () => {
+    const found = await within("the explanation of the scheduler without the worker", BOUND_MS, async () => {
       const { explanation } = await fleet.client.tasks.explainTask({ taskId: handle.id });
       return explanation?.reasons.find(
         (each) =>

@@ -17,7 +17,7 @@ describe("results, retries and keys", () => {
     await fleet.stop();
   });
 
-  it("F22: a result beyond the limit fails its task at once and nobody else's", async () => {
+  it("F22: a result beyond the limit fails its task at once and no other", async () => {
     const gate = fleet.gate();
     const neighbour = await fleet.client.submit("gate", { gate: gate.path });
     await fleet.ran(neighbour.id);

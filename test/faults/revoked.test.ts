@@ -31,7 +31,7 @@ describe("T26: handlers of revoked attempts hold their slots, and both sides kno
     proxy.heal();
     const back = await log.line("worker.reconnected", ({ worker_id }) => worker_id === "deaf");
     assert.equal(back.revoked, 1);
-    await within("its beats say so", G + L, async () => {
+    await within("a heartbeat lists it as revoked", G + L, async () => {
       const { running } = await fleet.workerState("deaf");
       return running.some(({ attemptId, revoked }) => attemptId === `${id}.1` && revoked) ? true : undefined;
     });
@@ -43,9 +43,11 @@ describe("T26: handlers of revoked attempts hold their slots, and both sides kno
       evidence: { revoked: new RegExp(`^${id}\\.1 `), process: new RegExp(`^pid ${worker.pid} on `) },
       commands: ["muster drain deaf"],
     });
-    const beats = async () => (await fleet.workerState("deaf")).lastHeartbeat?.sequence ?? 0n;
-    const seen = await beats();
-    await within("ten beats later", 60 * H, async () => ((await beats()) >= seen + 10n ? true : undefined));
+    const heartbeats = async () => (await fleet.workerState("deaf")).lastHeartbeat?.sequence ?? 0n;
+    const seen = await heartbeats();
+    await within("ten heartbeats later", 60 * H, async () =>
+      (await heartbeats()) >= seen + 10n ? true : undefined,
+    );
     const events = await fleet.events(id);
     assert.equal(events.filter((name) => name === "assigned").length, 1, events.join(" "));
     assert.deepEqual(fleet.runs(id).length, 1);

@@ -36,12 +36,12 @@ describe("a scheduler whose standard output takes no lines", () => {
 
   async function logged(path: string, event: string, program: Program): Promise<string> {
     for (const signal = AbortSignal.timeout(20_000); !signal.aborted; ) {
-      const news = Promise.withResolvers<void>();
-      const watcher = watch(folder, { signal }, () => news.resolve());
-      watcher.once("close", () => news.resolve());
+      const changed = Promise.withResolvers<void>();
+      const watcher = watch(folder, { signal }, () => changed.resolve());
+      watcher.once("close", () => changed.resolve());
       const lines = read(path);
       const line = lines.find((each) => each.includes(`"event":"${event}"`));
-      if (line === undefined) await Promise.race([news.promise, program.ended]);
+      if (line === undefined) await Promise.race([changed.promise, program.ended]);
       watcher.close();
       if (line !== undefined) return line;
       if (!program.alive) break;
@@ -75,7 +75,7 @@ describe("a scheduler whose standard output takes no lines", () => {
     await servesAndEnds(start("/dev/full", ["--log-format", "pretty"]));
   });
 
-  it("its pipe is full and nobody reads: it serves, and SIGTERM ends it", async () => {
+  it("its pipe is full and has no reader: it serves, and SIGTERM ends it", async () => {
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
     const fd = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);

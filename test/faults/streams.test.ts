@@ -131,7 +131,7 @@ describe("a worker's stream breaks", () => {
     const { afterMs } = await within("a new dial", 4 * H + DIAL_MS, () =>
       proxy.dials > dials ? true : undefined,
     );
-    assert.ok(afterMs >= 2 * H, "it dialled although its beats were answered");
+    assert.ok(afterMs >= 2 * H, "it dialled although its heartbeats were acknowledged");
     await worker.line("worker.disconnected", ({ error }) => /unanswered/.test(String(error)), {
       after: mark,
     });

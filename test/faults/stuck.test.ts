@@ -54,7 +54,7 @@ describe("soft watchdogs", () => {
     });
   }
 
-  it("F4: a handler that awaits for ever in model_load is called stuck, again and again, and left alone", async () => {
+  it("F4: a handler that never returns from model_load is reported stuck, again and again, and not killed", async () => {
     const gate = fleet.gate();
     const worker = await watched("f4");
     const handle = await fleet.client.submit("load", { gate: gate.path }, { queue: "f4" });
@@ -189,7 +189,7 @@ describe("soft watchdogs", () => {
     await handle.result();
   });
 
-  it("a handler that awaits for ever without a phase is found by the scheduler", async () => {
+  it("a handler that never returns, without a phase, is found by the scheduler", async () => {
     await watched("mute");
     const gate = fleet.gate();
     const handle = await fleet.client.submit("mute", { gate: gate.path }, { queue: "mute" });

@@ -82,7 +82,7 @@ describe("a worker under muster run starts", () => {
     assert.ok((await fleet.workerEvents("start-nowhere")).includes("worker.startup_timeout"));
   });
 
-  it("a worker that starts again is told with what it served before, and only to whom that helps", async () => {
+  it("a worker that starts again is explained by what it served before, and only where that helps", async () => {
     const pool = ["--pool", "start-again"];
     const before = await supervise(fleet, "start-again", { args: pool });
     assert.equal((await before.supervisor.end()).code, 0);
@@ -140,12 +140,12 @@ describe("a worker under muster run starts", () => {
     }
   });
 
-  it("F12: without a supervisor, a worker that was made tells its last words itself", async () => {
+  it("F12: without a supervisor, a worker that was created sends its fatal report itself", async () => {
     const broken = Program.start("broken", "../support/workers/broken.ts", {
       base: import.meta.url,
       env: { WHEN: "made", WORKER_ID: "start-throws-alone", MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
     });
-    // Its end waits until they are told.
+    // Its end waits until the report is sent.
     assert.equal((await broken.ended).code, 1);
     assert.ok(broken.lines.some(({ event }) => event === "worker.fatal"));
     await fleet.workerReason("start-throws-alone", "FATAL", 0, {

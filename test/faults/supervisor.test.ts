@@ -89,7 +89,7 @@ describe("the supervisor of a worker", () => {
     }
   });
 
-  it("killed itself: the worker finishes what it holds and ends, and the launch says since when nobody speaks for it", async () => {
+  it("killed itself: the worker finishes its attempts and ends, and the launch has the time of the last report", async () => {
     const gate = fleet.gate();
     const orphan = await supervise(fleet, "sup-orphan");
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "sup-orphan" });
@@ -106,7 +106,7 @@ describe("the supervisor of a worker", () => {
       const { goneReason } = await fleet.workerState("sup-orphan");
       return goneReason === "finished" || undefined;
     });
-    // Nobody will ever tell how the process ended; the launch does not stay open for it.
+    // The end of the process is never reported; the launch does not stay open for it.
     await within("the launch is over", L + G + 2 * H, async () => {
       const { launches } = await fleet.client.fleet.listLaunches({ workerId: "sup-orphan" });
       return launches[0]?.exit?.reason === "finished" || undefined;

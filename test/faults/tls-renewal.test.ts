@@ -161,7 +161,7 @@ describe("T29: certificates", () => {
     ["an expired one", "expired", /the client's certificate has expired/],
     ["one of another authority", "stranger", /not signed by an authority that this scheduler trusts/],
   ] as const) {
-    it(`a client with ${what} where one is asked for is told so, and logged`, async () => {
+    it(`a client with ${what} where one is required gets that error, and is logged`, async () => {
       const at = await scheduler("first", ["--tls-client-ca", file("ca.pem")]);
       const env: Record<string, string> = { MUSTER_TLS_CA: file("ca.pem") };
       if (client !== undefined) {

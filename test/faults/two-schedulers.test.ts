@@ -146,7 +146,7 @@ describe("two schedulers on one database", () => {
     await victim.end("SIGKILL");
     const line = await mover.line("worker.reconnected", () => true, { after: mark });
     assert.equal(line.server_id, one.id);
-    // Nobody saw the victim's stream drop: its lease runs out first.
+    // No scheduler observes the drop of the victim's stream: its lease expires first.
     await fleet.workerReason("victim", "LOST", 3_000 + 3_000 + 2 * H);
     await fleet.eventually(recovered.id, "requeued:stale", 0);
     gate.open();

@@ -21,7 +21,7 @@ describe("T31: 1,000 results are waited for", () => {
     await fleet.stop();
   });
 
-  it("costs no transactions for each, and each is told, whichever scheduler ends its task", async () => {
+  it("costs no transactions for each, and each gets its result, whichever scheduler ends its task", async () => {
     const [one, two] = fleet.schedulers;
     assert.ok(one && two);
     const client = new Client({ scheduler: one.grpc });
@@ -46,7 +46,7 @@ describe("T31: 1,000 results are waited for", () => {
     await within(`${WAITERS} waiting cost next to nothing`, 60_000, async () =>
       (await low()) && (await low()) ? true : undefined,
     );
-    // The worker is the other scheduler's: nothing tells the first one of its results.
+    // The worker is connected to the other scheduler: the first one does not receive its results.
     await fleet.worker("w", { scheduler: two.grpc, slots: 50 });
     assert.deepEqual(new Set(await results), new Set([7]));
     const handle = await client.submit("sleep", { ms: 300 });

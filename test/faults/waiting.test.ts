@@ -46,7 +46,7 @@ describe("tasks that wait say why, and what to do", () => {
     return { id, found };
   }
 
-  /** `muster why` as people read it, and that `--json` is the same. */
+  /** The text of `muster why`; fails unless `--json` has the same. */
   async function why(id: string): Promise<string> {
     const run = (...args: string[]) =>
       runTool("node", [

@@ -100,7 +100,7 @@ describe("a worker is lost or silent", () => {
     });
   });
 
-  it("F3: a blocked main loop is told apart from death, and the task is left alone", async () => {
+  it("F3: a blocked main loop is distinguished from a dead process, and the task keeps its attempt", async () => {
     const blocked = await fleet.worker("f3-blocked", { queue: "f3", slots: 1 });
     const blockMs = 3 * (L + G);
     const handle = await fleet.client.submit("block", { ms: blockMs }, { queue: "f3" });

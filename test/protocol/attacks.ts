@@ -106,7 +106,7 @@ export const ATTACKS = {
         if (n % 10 === 0) await pause(10);
       }
     } catch {
-      // It was shown the door; the status tells why.
+      // The stream was ended; the status has the reason.
     }
     return settle(worker, "hostile worker");
   },

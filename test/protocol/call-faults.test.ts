@@ -60,13 +60,13 @@ describe("protocol: faults of the scheduler's own", () => {
     );
   });
 
-  it("T1: of nobody's call end the process with 70 and a last line that names it", async () => {
+  it("T1: outside of every call end the process with 70 and a last line that has it", async () => {
     scheduler.program.kill("SIGWINCH");
     assert.deepEqual(await scheduler.program.ended, { code: 70, signal: null });
     const last = scheduler.program.lines.at(-1);
     assert.equal(last?.event, "scheduler.crashed");
     assert.equal(last?.level, "error");
-    assert.equal(Object(last?.error).message, "injected: nobody's");
+    assert.equal(Object(last?.error).message, "injected: outside of every call");
   });
 });
 

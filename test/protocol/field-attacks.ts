@@ -215,7 +215,7 @@ const VALUES = [
   "x".repeat(3_000),
 ];
 
-/** Request lines and headers that nobody sends. */
+/** Request lines and headers that no client sends. */
 export async function headersOfHttp(random: Random, target: TestScheduler): Promise<FieldAnswer[]> {
   const version = random.pick(["1.0", "1.1"]) ?? "1.1";
   const method = random.pick(["GET", "POST", "HEAD", "OPTIONS", "PUT"]) ?? "GET";

@@ -68,13 +68,13 @@ export class FuzzRun {
   }
 }
 
-/** Told of workers, as errors of theirs. */
+/** Errors of workers, which the scheduler logs. */
 const OF_WORKERS: ReadonlySet<unknown> = new Set([
   ...["worker.fatal", "worker.launch_failed", "worker.startup_timeout"],
   ...["worker.oom_killed", "worker.killed", "worker.exited"],
 ]);
 
-/** Error lines say that something of the scheduler's broke, save a worker's own last words. */
+/** Error lines are faults of the scheduler, except for fatal reports of workers. */
 export function isFault(line: LogLine): boolean {
   return line.level === "error" && !OF_WORKERS.has(line.event);
 }

@@ -14,7 +14,7 @@ import { CALLS, type Leaf, type LeafKind, lawful, leaves } from "./leaves.ts";
 const MAX = 2n ** 63n - 1n;
 const MIN = -(2n ** 63n);
 
-/** What nobody can mean, by kind of field. */
+/** Values without a meaning, by kind of field. */
 const WRONG: Readonly<Partial<Record<LeafKind, readonly unknown[]>>> = {
   Timestamp: [
     { seconds: 253_402_300_800n },

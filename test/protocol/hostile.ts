@@ -40,7 +40,7 @@ export interface Known {
   readonly texts: readonly string[];
 }
 
-/** A valid encoding of any message of the schema with values that nobody expects. */
+/** A valid encoding of any message of the schema with unexpected values. */
 export function hostileMessage<T extends DescMessage>(
   schema: T,
   random: Random,

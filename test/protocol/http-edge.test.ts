@@ -9,7 +9,7 @@ import { startTestScheduler, type TestScheduler } from "../support/programs/sche
 const CALL = "/muster.v1.TaskService/ListTasks";
 const TOKEN = "a-token";
 
-/** `Host` headers that name nobody. */
+/** `Host` headers without a host name. */
 const HOSTS = [
   "",
   "[",
@@ -56,7 +56,7 @@ describe("protocol: HTTP requests at the edge", () => {
     await db.drop();
   });
 
-  it("T3: a Host that names nobody is 400, with a token and without", async () => {
+  it("T3: a Host without a name is 400, with a token and without", async () => {
     for (const version of ["1.0", "1.1"]) {
       for (const host of HOSTS) {
         for (const method of ["POST", "GET"]) {

@@ -6,7 +6,7 @@ export type LeafKind = "string" | "int64" | "float" | "Duration" | "Timestamp" |
 
 /** A place in a message where a value stands, found by its descriptor. */
 export interface Leaf {
-  /** As people write it: `tasks[].retry_policy.exponential.factor`; `{}` is a map's value, `{key}` its key. */
+  /** Path in a request, for example `tasks[].retry_policy.exponential.factor`; `{}` is a map's value, `{key}` its key. */
   readonly path: string;
   readonly kind: LeafKind;
   /** The base with this value at this place, and nothing else added but what is around it. */

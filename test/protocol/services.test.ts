@@ -163,7 +163,7 @@ describe("protocol: health, reflection and Connect", () => {
     await worker.next("resultAcks");
   });
 
-  it("shows a worker that beats with impossible numbers, and goes on renewing the others", async () => {
+  it("shows a worker whose heartbeats have impossible numbers, and renews the others", async () => {
     const [odd, other] = [await RawWorker.connect(scheduler.grpc), await RawWorker.connect(scheduler.grpc)];
     odd.send({
       case: "heartbeat",
@@ -186,7 +186,7 @@ describe("protocol: health, reflection and Connect", () => {
       },
     });
     await odd.next("heartbeatAck", ({ sequence }) => sequence === 2n ** 63n - 1n);
-    // The beats are written when this one is: they go in one statement.
+    // All heartbeats are written when this one is: they go in one statement.
     const deadline = performance.now() + 10_000;
     for (;;) {
       const { worker } = await caller.call(FleetService.method.getWorker, { workerId: odd.workerId });

@@ -142,7 +142,7 @@ describe("protocol: the worker stream", () => {
     await worker.next("heartbeatAck", ({ sequence }) => sequence === 7n);
   });
 
-  it("acks every beat with its number, and tells its settings", async () => {
+  it("acknowledges every heartbeat with its number, and sends its settings", async () => {
     const worker = await connect({ beat: false });
     const welcome = await worker.next("welcome");
     assert.equal(

@@ -121,7 +121,7 @@ describe("protocol: SubmitStream", () => {
     }
   });
 
-  it("asks for the token, and tells the SDK's client so", async () => {
+  it("asks for the token; the SDK's client gets that error", async () => {
     const guarded = await startTestScheduler({ databaseUrl: db.url, env: { MUSTER_TOKEN: "secret" } });
     const wrong = await new RawSubmits(guarded.grpc, "guess").ended;
     assert.deepEqual([wrong.code, wrong.reason], [status.UNAUTHENTICATED, "INVALID_TOKEN"]);

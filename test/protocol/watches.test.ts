@@ -61,7 +61,7 @@ describe("protocol: watches through a proxy", { skip: "missing" in nginx && ngin
       await httpWatch(patient.http, watchEvents, {}),
       await httpWatch(patient.http, watchTask, { taskId: task.id }),
     ];
-    // Four beats take longer than the proxy waits.
+    // Four heartbeats take longer than the proxy waits.
     const heard = await Promise.all(watches.map((watch) => take(watch, 5)));
     for (const [n, messages] of heard.entries()) assert.equal(messages.length, 5, `watch ${n} was cut`);
     const [events = [], states = []] = heard;

@@ -66,7 +66,7 @@ const CASES: readonly Case[] = [
     rule: "store-by-its-interface",
     code: 'export type { Row } from "../store/postgres/rows.ts";',
     forbidden: "scheduler/src/background/monitor.ts",
-    allowed: "scheduler/src/telemetry/judge.ts",
+    allowed: "scheduler/src/telemetry/sampler.ts",
   },
   {
     rule: "store-by-its-interface",

@@ -27,7 +27,7 @@ before(async () => {
   workerAddress = String((await program.line("worker.http.serving")).http_addr);
   const failing = await fleet.client.submit("fail", {}, { retry: { maxRetries: 1, delaysS: [0] } });
   await assert.rejects(failing.result());
-  await fleet.client.submit("nobody-does-this", {});
+  await fleet.client.submit("unserved-type", {});
   scheduler = await Scrape.of(fleet.scheduler.http);
   worker = await Scrape.of(`http://${workerAddress}`);
 });
@@ -117,8 +117,8 @@ describe("Prometheus", { skip }, () => {
     );
     const [ready] = await server.query('max(muster_workers{state="ready"})');
     assert.equal(ready?.value, 1);
-    const [beats] = await server.query("worker_heartbeats_total");
-    assert.ok(beats && beats.value > 0);
+    const [heartbeats] = await server.query("worker_heartbeats_total");
+    assert.ok(heartbeats && heartbeats.value > 0);
   });
 
   it("answers every panel", async () => {
@@ -136,14 +136,14 @@ describe("Prometheus", { skip }, () => {
     }
   });
 
-  it("raises the alarm for tasks that nobody takes, and no other", async () => {
+  it("raises the alarm for tasks without a worker, and no other", async () => {
     await within("the alert is pending", 10_000, async () => {
       const { alerts } = Object(await server.api("alerts"));
       const raised = alerts.map(({ labels, state }: { labels: Record<string, string>; state: string }) =>
         [labels.alertname, labels.type ?? "", state].join(" "),
       );
       if (raised.length === 0) return undefined;
-      assert.deepEqual(raised, ["MusterNoReadyWorker nobody-does-this pending"]);
+      assert.deepEqual(raised, ["MusterNoReadyWorker unserved-type pending"]);
       return true;
     });
   });

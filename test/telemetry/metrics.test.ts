@@ -151,7 +151,7 @@ describe("the scheduler's metrics", () => {
     const hanging = await supervise(fleet, "hangs", { command: hangs, args: pool, waitReady: false });
     await log.line("worker.launched", ({ worker_id }) => worker_id === "hangs");
     await expect("a process that says nothing", { launching: 1 });
-    // Nobody answers there.
+    // No server listens there.
     const dialling = await supervise(fleet, "dials", {
       workerScheduler: "127.0.0.1:1",
       args: pool,
@@ -165,7 +165,7 @@ describe("the scheduler's metrics", () => {
     const healthy = await supervise(fleet, "healthy", { args: pool });
     await expect("one that is there", { launching: 1, connecting: 1, ready: 1 });
     for (const { supervisor } of [hanging, dialling, healthy]) await supervisor.end("SIGTERM");
-    await expect("nobody is left", {});
+    await expect("no worker is left", {});
   });
 
   it("never have more label sets than were asked for, and lose no task", async () => {

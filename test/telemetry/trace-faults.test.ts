@@ -72,7 +72,7 @@ describe("traces when something breaks", () => {
     assert.equal(second.links[1]?.spanId, lost.spanId);
   });
 
-  it("ends the attempt of a worker that crashed with its last words", async () => {
+  it("ends the attempt of a crashed worker with its fatal report", async () => {
     fleet = await Fleet.start({ env: receiver.env("scheduler") });
     await fleet.worker("crasher", { env: { ...receiver.env("crasher") } });
     const handle = await fleet.client.submit("crash", {});
@@ -108,7 +108,7 @@ describe("traces when something breaks", () => {
     assert.ok(first && second);
     const worker = await traced("w1", { scheduler: second.grpc });
     const gate = fleet.gate();
-    // Submitted at the first, given out by the second, committed by the second's successor.
+    // Submitted at the first, assigned by the second, committed by the second's successor.
     const handle = await fleet.client.submit("work", { gate: gate.path });
     await worker.line("handler.inferred");
     await second.program.end("SIGKILL");

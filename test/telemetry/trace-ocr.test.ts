@@ -90,7 +90,7 @@ describe("the trace of the OCR demo's pages", () => {
     assert.ok(sum >= whole * 0.5 - 500, `the phases last only ${sum} ms of the run's ${whole}`);
   }
 
-  it("tells of one whose worker was killed, and of its second run", async () => {
+  it("has one whose worker was killed, with its second run", async () => {
     const victim = await start("ocr-1");
     const page = await fleet.client.submit("ocr.page", image, PNG);
     await inInference(page);
@@ -108,7 +108,7 @@ describe("the trace of the OCR demo's pages", () => {
     assertPhases(again.spans, again.run, ["model_resolve", "model_load", "inference"]);
   });
 
-  it("tells of one that was tried again because its picture came late", async () => {
+  it("has one that was tried again because its picture came late", async () => {
     const page = await fleet.client.submit("ocr.page", { file: "late.png" }, { retry: { delaysS: [1] } });
     await worker.line("task.failed", ({ task_id }) => task_id === page.id);
     await copyFile(PAGE, join(pages, "late.part"));
@@ -138,7 +138,7 @@ describe("the trace of the OCR demo's pages", () => {
     );
   });
 
-  it("tells of one that was cancelled", async () => {
+  it("has one that was cancelled", async () => {
     const page = await fleet.client.submit("ocr.page", image, PNG);
     await inInference(page);
     await page.cancel("enough");
@@ -156,7 +156,7 @@ describe("the trace of the OCR demo's pages", () => {
     const links = receiver.spans.flatMap((span) => span.links);
     assert.equal(links.length, 4);
     for (const { traceId, spanId, kind } of links)
-      assert.ok(known.has(`${traceId}/${spanId}`), `${kind} links to a span that nobody exported`);
+      assert.ok(known.has(`${traceId}/${spanId}`), `${kind} links to a span that was not exported`);
   });
 });
 

@@ -46,7 +46,7 @@ describe("traces of tasks", () => {
     return { spans: receiver.trace(attempt.traceId), attempt };
   }
 
-  it("tells a task's whole life below the producer's span", async () => {
+  it("has a task's whole life below the producer's span", async () => {
     const cli = Programs.start("muster submit", "../../cli/bin/muster.js", {
       base: import.meta.url,
       args: ["submit", "work", "{}", "--scheduler", fleet.scheduler.grpc],

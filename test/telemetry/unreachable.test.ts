@@ -5,7 +5,7 @@ import { Fleet, within } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { exportTo } from "../support/telemetry/otlp.ts";
 
-/** Nobody listens there. */
+/** No server listens there. */
 const REFUSES = "http://127.0.0.1:1";
 
 /** Two exports of two seconds one after the other, at worst. */
@@ -37,11 +37,11 @@ describe("a collector that cannot be reached", { concurrency: true }, () => {
           how === "refuses" ? REFUSES : `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
         const cli = Program.start("muster submit", "../../cli/bin/muster.js", {
           base: import.meta.url,
-          args: ["submit", "nobody-does-this", "{}", "--scheduler", fleet.scheduler.grpc],
+          args: ["submit", "unserved-type", "{}", "--scheduler", fleet.scheduler.grpc],
           env: { ...exportTo(endpoint, "producer", protocol), OTEL_LOG_LEVEL: "" },
         });
         const { value: taskId } = await within("the task's id", 30_000, () => cli.stdout.trim() || undefined);
-        assert.equal((await fleet.task(taskId)).taskType, "nobody-does-this");
+        assert.equal((await fleet.task(taskId)).taskType, "unserved-type");
         await within("the command's end", HELD_UP_MS, () => (cli.alive ? undefined : true));
         assert.deepEqual(await cli.ended, { code: 0, signal: null });
         assert.match(cli.stderr, /^warning: no trace was exported: .*\n$/);
@@ -50,7 +50,7 @@ describe("a collector that cannot be reached", { concurrency: true }, () => {
     }
   }
 
-  it("costs a worker no task, and is told of once", async () => {
+  it("costs a worker no task, and is logged once", async () => {
     const env = {
       ...exportTo(REFUSES, "worker", "http/protobuf"),
       OTEL_EXPORTER_OTLP_TIMEOUT: "1000",

@@ -43,7 +43,7 @@ export interface FleetTotals {
   drops: number;
   /** Dials that were refused or timed out. */
   failedDials: number;
-  beats: number;
+  heartbeats: number;
   acks: number;
   /** Longest wait for the answer of a beat, milliseconds. */
   slowestAckMs: number;
@@ -64,7 +64,7 @@ export function emptyTotals(): FleetTotals {
     welcomes: 0,
     drops: 0,
     failedDials: 0,
-    beats: 0,
+    heartbeats: 0,
     acks: 0,
     slowestAckMs: 0,
     held: 0,
@@ -254,7 +254,7 @@ export class SimulatedWorker {
   #beat(): void {
     this.#sequence += 1n;
     this.#beatAt = performance.now();
-    this.#totals.beats++;
+    this.#totals.heartbeats++;
     this.#send({
       case: "heartbeat",
       value: {

@@ -79,7 +79,7 @@ const ADDED = [
   "welcomes",
   "drops",
   "failedDials",
-  "beats",
+  "heartbeats",
   "acks",
   "held",
   "revoked",

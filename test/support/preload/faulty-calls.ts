@@ -28,5 +28,5 @@ for (const { prototype } of [ServerWritableStreamImpl, ServerDuplexStreamImpl]) 
 }
 
 process.on("SIGWINCH", () => {
-  throw new Error("injected: nobody's");
+  throw new Error("injected: outside of every call");
 });

@@ -2,8 +2,8 @@ import { hostname } from "node:os";
 import { status } from "@grpc/grpc-js";
 import { Client, MusterError } from "@muster/worker/client";
 import type { TestScheduler } from "../programs/scheduler.ts";
+import type { Contradiction } from "./contradictions.ts";
 import { FactReader, isDatabaseError, processState } from "./facts.ts";
-import type { Contradiction } from "./judge.ts";
 import { describeContradictions, findContradictions } from "./look.ts";
 
 /** Looks at everything that the schedulers of one database say, against the database and the processes. */

@@ -1,4 +1,4 @@
-/** What the judges of tasks, workers and words are given, and what they read from it. */
+/** Input of the checks of tasks, workers and words, and how they read it. */
 import type { Explanation, Queue, Reason, Worker } from "@muster/protocol";
 import type { Facts, ProcessState, QueueFact, SessionFact, TaskFact } from "./facts.ts";
 
@@ -55,7 +55,7 @@ export interface Look {
   readonly settleMs: number;
 }
 
-/** What the judges of subjects work with: facts that hold for the whole look. */
+/** Facts that hold for the whole look. */
 export interface Context {
   readonly look: Look;
   readonly tasks: ReadonlyMap<string, TaskFact>;

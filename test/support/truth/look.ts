@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { CheckStatus, type Explanation } from "@muster/protocol";
 import { type Client, MusterError } from "@muster/worker/client";
 import type { Look } from "./context.ts";
+import { type Contradiction, contradictionsIn } from "./contradictions.ts";
 import { type FactReader, processState, type TaskFact } from "./facts.ts";
-import { type Contradiction, judge } from "./judge.ts";
 import { readCommands } from "./words.ts";
 
 /** Subjects of each kind that one look asks for: the open tasks first, then the ones that ended last. */
@@ -58,7 +58,7 @@ export async function findContradictions(parts: ContradictionSearch): Promise<Co
   ]);
   const after = await facts.read();
   for (const { id } of ended) judged.add(id);
-  return judge({
+  return contradictionsIn({
     before,
     after,
     processes,

@@ -66,7 +66,7 @@ const COMMAND = /\bmuster ([a-z]+)(?: (?:(?!--)([^\s;,)`]+)))?(?: (?!--)([^\s;,)
 const PLACEHOLDER = /^(?:[A-Z]+|queue:[A-Z]+|worker:[A-Z]+)$/;
 
 /** Sentences: no values of code, no wrong plurals, possible times, existing commands. */
-export function judgeWords(
+export function checkWords(
   context: Context,
   subject: string,
   reason: Pick<Reason, "code" | "summary" | "remedy" | "evidence" | "since">,
@@ -100,10 +100,10 @@ export function judgeWords(
   }
   if (/^nothing to do\b/.test(remedy) && !BY_ITSELF.has(code))
     add("nothing-to-do", subject, `${code}: ${remedy}`, "nothing happens by itself there");
-  judgeRemedy(context, subject, code, remedy);
+  checkRemedy(context, subject, code, remedy);
 }
 
-function judgeRemedy({ look, add }: Context, subject: string, code: string, remedy: string): void {
+function checkRemedy({ look, add }: Context, subject: string, code: string, remedy: string): void {
   for (const [flag] of remedy.matchAll(/(?<![\w-])--[a-z][a-z-]+/g)) {
     if (!look.commands.flags.has(flag) && flag !== "--max-old-space-size")
       add("command", subject, `${code}: ${remedy}`, `there is no option ${flag}`);

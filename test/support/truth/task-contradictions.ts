@@ -23,7 +23,7 @@ const CODES: Readonly<Record<string, readonly string[]>> = {
 const ROUNDING_MS = 5;
 
 /** What is said of a task against its row. */
-export function judgeTask(context: Context, task: TaskFact, { state, reasons }: Explanation): void {
+export function checkTask(context: Context, task: TaskFact, { state, reasons }: Explanation): void {
   const { add, look } = context;
   if (reasons.some(({ code }) => code === "DATABASE_UNAVAILABLE")) return;
   if (reasons.length === 0) add("words", task.id, "nothing at all", "an explanation has a reason at least");
@@ -35,8 +35,8 @@ export function judgeTask(context: Context, task: TaskFact, { state, reasons }: 
     const known = Object.values(CODES).some((codes) => codes.includes(reason.code));
     if (known && !allowed.includes(reason.code))
       add("code", task.id, says, `a task in state ${task.state} has none of that`);
-    judgeHolder(context, task, reason);
-    judgeSince(context, task, reason);
+    checkHolder(context, task, reason);
+    checkSince(context, task, reason);
     if (reason.code === "RUNNING" && task.startMs === null)
       add("started", task.id, says, "its row has no start_time");
     const attempt = `${task.id}.${task.epoch}`;
@@ -44,10 +44,10 @@ export function judgeTask(context: Context, task: TaskFact, { state, reasons }: 
     if (reason.code === "RUNNING" && notes && !look.called.has(attempt))
       add("started", task.id, says, `no handler was called for ${attempt}`);
   }
-  judgeSuspect(context, task, reasons);
+  checkSuspect(context, task, reasons);
 }
 
-function judgeHolder({ add }: Context, task: TaskFact, reason: Reason): void {
+function checkHolder({ add }: Context, task: TaskFact, reason: Reason): void {
   if (task.workerId === null || task.state === "queued") return;
   const worker = factOf(reason, "worker");
   if (worker !== undefined && worker !== task.workerId)
@@ -72,7 +72,7 @@ const MOMENTS: Readonly<Record<string, (task: TaskFact) => number | null>> = {
   ),
 };
 
-function judgeSince({ add }: Context, task: TaskFact, reason: Reason): void {
+function checkSince({ add }: Context, task: TaskFact, reason: Reason): void {
   const since = sinceMs(reason);
   if (since === undefined) return;
   const at = new Date(since).toISOString();
@@ -95,7 +95,7 @@ function judgeSince({ add }: Context, task: TaskFact, reason: Reason): void {
 }
 
 /** A holder that has not been heard of for longer than its lease is named, before and after. */
-function judgeSuspect({ sessions, look, add }: Context, task: TaskFact, reasons: readonly Reason[]): void {
+function checkSuspect({ sessions, look, add }: Context, task: TaskFact, reasons: readonly Reason[]): void {
   if (task.state !== "assigned" && task.state !== "running") return;
   const holder = [...sessions.values()].find(({ sessionId }) => sessionId === task.sessionId);
   if (!holder?.leaseUntilMs || holder.goneMs !== null) return;

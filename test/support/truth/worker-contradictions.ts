@@ -8,7 +8,7 @@ const LIVING: ReadonlySet<string> = new Set(["registered", "ready", "draining", 
 const WELL: ReadonlySet<string> = new Set(["IDLE_NO_WORK", "IDLE_NOT_ELIGIBLE", "DISPATCH_DELAYED", "BUSY"]);
 
 /** What is said of a worker against its row, its tasks and its process. */
-export function judgeWorker(context: Context, session: SessionFact, { state, reasons }: Explanation): void {
+export function checkWorker(context: Context, session: SessionFact, { state, reasons }: Explanation): void {
   const { add, look } = context;
   const { workerId } = session;
   if (reasons.some(({ code }) => code === "DATABASE_UNAVAILABLE")) return;
@@ -40,10 +40,10 @@ export function judgeWorker(context: Context, session: SessionFact, { state, rea
         );
     }
   }
-  judgeProcess(context, session, state, reasons);
+  checkProcess(context, session, state, reasons);
 }
 
-function judgeProcess(
+function checkProcess(
   { look, add }: Context,
   session: SessionFact,
   state: string,

@@ -1,9 +1,9 @@
 import type { Explanation, Queue, Worker } from "@muster/protocol";
 import { type Context, factOf, heldBy, type Kind, type Look, type SaidCheck } from "./context.ts";
 import type { Facts, SessionFact } from "./facts.ts";
-import { judgeTask } from "./judge-task.ts";
-import { judgeWorker } from "./judge-worker.ts";
-import { judgeWords } from "./words.ts";
+import { checkTask } from "./task-contradictions.ts";
+import { checkWords } from "./words.ts";
+import { checkWorker } from "./worker-contradictions.ts";
 
 /** A statement that the database or the processes deny. */
 export interface Contradiction {
@@ -17,7 +17,7 @@ export interface Contradiction {
 }
 
 /** Every contradiction. Only what did not change between `before` and `after` is judged. */
-export function judge(look: Look): Contradiction[] {
+export function contradictionsIn(look: Look): Contradiction[] {
   const found: Contradiction[] = [];
   const add = (kind: Kind, subject: string, says: string, but: string) =>
     found.push({ kind, subject, says, but });
@@ -32,19 +32,19 @@ export function judge(look: Look): Contradiction[] {
   const context: Context = { look, tasks, sessions, queues, add };
   for (const [id, explanation] of look.tasks) {
     const task = tasks.get(id);
-    if (task) judgeTask(context, task, explanation);
+    if (task) checkTask(context, task, explanation);
   }
   for (const [id, explanation] of look.workers) {
     const session = sessions.get(id);
-    if (session) judgeWorker(context, session, explanation);
+    if (session) checkWorker(context, session, explanation);
   }
-  for (const said of look.listedQueues) judgeListedQueue(context, said);
-  for (const said of look.listedWorkers) judgeListedWorker(context, said);
-  for (const [name, explanation] of look.queues) judgeQueue(context, name, explanation);
+  for (const said of look.listedQueues) checkListedQueue(context, said);
+  for (const said of look.listedWorkers) checkListedWorker(context, said);
+  for (const [name, explanation] of look.queues) checkQueue(context, name, explanation);
   for (const explanation of [...look.tasks.values(), ...look.workers.values(), ...look.queues.values()]) {
-    for (const reason of explanation.reasons) judgeWords(context, explanation.subject, reason);
+    for (const reason of explanation.reasons) checkWords(context, explanation.subject, reason);
   }
-  for (const check of look.checks) judgeCheck(context, check);
+  for (const check of look.checks) checkCheck(context, check);
   return found;
 }
 
@@ -67,7 +67,7 @@ function unchanged<T>(
   );
 }
 
-function judgeListedWorker(context: Context, { id, activeCount, goneReason }: Worker): void {
+function checkListedWorker(context: Context, { id, activeCount, goneReason }: Worker): void {
   const session = context.sessions.get(id);
   if (!session || session.goneMs !== null || goneReason !== "") return;
   const held = heldBy(context, session.sessionId);
@@ -76,7 +76,7 @@ function judgeListedWorker(context: Context, { id, activeCount, goneReason }: Wo
   context.add("count", id, `ListWorkers: ${activeCount} active`, but);
 }
 
-function judgeListedQueue({ queues, add }: Context, said: Queue): void {
+function checkListedQueue({ queues, add }: Context, said: Queue): void {
   const fact = queues.get(said.name);
   if (!fact) return;
   const subject = `queue:${said.name}`;
@@ -91,7 +91,7 @@ function judgeListedQueue({ queues, add }: Context, said: Queue): void {
     add("state", subject, `ListQueues: paused ${said.paused}`, `its pause_time is ${fact.pauseMs}`);
 }
 
-function judgeQueue(context: Context, name: string, { subject, state, reasons }: Explanation): void {
+function checkQueue(context: Context, name: string, { subject, state, reasons }: Explanation): void {
   const { look, queues, add } = context;
   const fact = queues.get(name);
   if (!fact || reasons.some(({ code }) => code === "DATABASE_UNAVAILABLE")) return;
@@ -121,10 +121,10 @@ function judgeQueue(context: Context, name: string, { subject, state, reasons }:
   }
 }
 
-function judgeCheck(context: Context, { name, ok, summary, remedy, evidence }: SaidCheck): void {
+function checkCheck(context: Context, { name, ok, summary, remedy, evidence }: SaidCheck): void {
   const { look, add } = context;
   const subject = `doctor ${name}`;
-  judgeWords(context, subject, { code: name, summary, remedy, evidence, since: undefined });
+  checkWords(context, subject, { code: name, summary, remedy, evidence, since: undefined });
   const stable = <T>(pick: (facts: Facts) => T): T | undefined => {
     const [a, b] = [pick(look.before), pick(look.after)];
     return JSON.stringify(a) === JSON.stringify(b) ? b : undefined;

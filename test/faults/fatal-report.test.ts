@@ -4,7 +4,7 @@ import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll } from "../support/programs/program.ts";
 
-describe("the last words of a worker", () => {
+describe("the fatal report of a worker", () => {
   let fleet: Fleet;
 
   before(async () => {
@@ -20,7 +20,7 @@ describe("the last words of a worker", () => {
     ["is cut", (proxy: FaultProxy) => proxy.cut()],
     ["hangs half-open", (proxy: FaultProxy) => proxy.freeze({ established: true })],
   ] as const) {
-    it(`are told on a fresh dial when the stream ${name} in the moment before`, async () => {
+    it(`arrives on a new stream when the stream ${name} just before`, async () => {
       await using proxy = await FaultProxy.start(fleet.scheduler.grpc);
       const id = `words-${name.replaceAll(" ", "-")}`;
       const worker = await fleet.worker(id, { queue: id, scheduler: proxy.address });
@@ -38,11 +38,11 @@ describe("the last words of a worker", () => {
     });
   }
 
-  it("stay in the log when nobody can be told, and the process ends all the same", async () => {
+  it("stays in the log when no scheduler can be reached, and the process ends all the same", async () => {
     await using proxy = await FaultProxy.start(fleet.scheduler.grpc);
-    const worker = await fleet.worker("words-nobody", { queue: "words-nobody", scheduler: proxy.address });
+    const worker = await fleet.worker("words-unsent", { queue: "words-unsent", scheduler: proxy.address });
     const gate = fleet.gate();
-    const crash = await fleet.client.submit("crash", { gate: gate.path }, { queue: "words-nobody" });
+    const crash = await fleet.client.submit("crash", { gate: gate.path }, { queue: "words-unsent" });
     await fleet.ran(crash.id);
     proxy.refuse();
     gate.open();
@@ -50,6 +50,6 @@ describe("the last words of a worker", () => {
     const [fatal] = worker.lines.filter(({ event }) => event === "worker.fatal");
     assert.match(String(fatal?.traceback), /basic\.ts/);
     assert.ok(worker.lines.some(({ event }) => event === "worker.fatal.unsent"));
-    await fleet.workerReason("words-nobody", "LOST", G + L + 2 * H);
+    await fleet.workerReason("words-unsent", "LOST", G + L + 2 * H);
   });
 });

@@ -9,8 +9,8 @@ import {
   WorkerSchema,
 } from "@muster/protocol";
 import type { Kind, Look, SaidCheck } from "./context.ts";
+import { contradictionsIn } from "./contradictions.ts";
 import type { Facts, QueueFact, SessionFact, TaskFact } from "./facts.ts";
-import { judge } from "./judge.ts";
 import { readCommands } from "./words.ts";
 
 const NOW = Date.parse("2025-06-01T12:00:00Z");
@@ -86,7 +86,7 @@ function kinds(scene: Scene): Kind[] {
   const { task = RUNNING, session = SESSION, queue = QUEUE, ofTask, ofWorker, ofQueue, check } = scene;
   const facts: Facts = { now: NOW, tasks: [task], sessions: [session], queues: [queue], otherWorkers: [] };
   const base = { name: "work.paused", ok: true, summary: "", remedy: "", evidence: [] };
-  const found = judge({
+  const found = contradictionsIn({
     before: { ...facts, ...scene.before },
     after: facts,
     processes: new Map([[1, "runs"]]),
@@ -172,7 +172,7 @@ describe("the truth check", () => {
     ["command", "a command that does not exist", said("running", { remedy: "muster explain t-1" })],
     ["command", "an option that does not exist", said("running", { remedy: "raise --stick-after" })],
     ["command", "a task that does not exist", said("running", { remedy: "muster why t-9" })],
-    ["command", "a worker that does not exist", said("running", { remedy: "muster why nobody" })],
+    ["command", "a worker that does not exist", said("running", { remedy: "muster why unknown" })],
     ["command", "a queue that does not exist", said("running", { remedy: "muster queue resume nope" })],
     [
       "command",
