@@ -2,9 +2,9 @@
 import { withLock } from "../../database/database-lock.ts";
 import type { AttemptRecord, TaskRecord } from "../../tasks/task.ts";
 import type { TimelineEvent } from "../../tasks/timeline.ts";
+import type { ActiveFacts } from "../active-facts.ts";
 import { heldMeanwhile } from "../outage.ts";
 import type { Reason } from "../reason.ts";
-import type { ActiveFacts } from "../active-facts.ts";
 import { explainActive, explainEnded } from "../task.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts";
 import { classOf, type ProseCase } from "./prose-case.ts";
