@@ -1,15 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import {
-  commitRequest,
-  decideLost,
-  failed,
-  newTask,
-  openFixture,
-  type StoreFixture,
-  SUCCEEDED,
-} from "./fixture.ts";
+import { commitRequest, decideLost, failed, newTask, openFixture, type StoreFixture } from "./fixture.ts";
 
 describe("store: claim and touch", () => {
   let fixture: StoreFixture;
@@ -18,37 +10,6 @@ describe("store: claim and touch", () => {
     fixture = await openFixture();
   });
   after(() => fixture.close());
-
-  it("shows the front of each class: priority first, then age; no sleeping or held tasks", async () => {
-    const { store } = fixture;
-    const classId = await fixture.classOf("front");
-    const otherId = await fixture.classOf("front-other");
-    const [low] = await fixture.submit("front", 1, { priority: -1 });
-    const [first, second] = await fixture.submit("front", 2);
-    const [urgent] = await fixture.submit("front", 1, { priority: 9 });
-    await fixture.submit("front", 1, { priority: 10, delayMs: 60_000 });
-    const [held] = await fixture.submit("front", 1, { priority: 11 });
-    await fixture.claimOne(held ?? 0, await fixture.session());
-    const [elsewhere] = await fixture.submit("front-other");
-    const waiting = await store.waitingTasks([classId, otherId], 3);
-    assert.deepEqual(
-      waiting.filter((task) => task.classId === classId).map(({ id }) => id),
-      [urgent, first, second],
-    );
-    assert.deepEqual(
-      waiting.filter((task) => task.classId === otherId).map(({ id }) => id),
-      [elsewhere],
-    );
-    const all = await store.waitingTasks([classId], 10);
-    assert.equal(all.at(-1)?.id, low);
-    for (const [index, floor] of all.entries()) {
-      const from = await store.waitingTasks([otherId, classId], 10, [undefined, floor]);
-      assert.deepEqual(
-        from.map(({ id }) => id),
-        [elsewhere, ...all.slice(index).map(({ id }) => id)],
-      );
-    }
-  });
 
   it("gives every task with its own payload, large ones too, headers, media type and options", async () => {
     const { store } = fixture;
@@ -103,20 +64,6 @@ describe("store: claim and touch", () => {
       assert.equal(attempt.accepted, false);
       assert.equal((await store.getTask(attempt.taskId))?.sessionId, attempt.sessionId);
     }
-  });
-
-  it("does not claim what is held, sleeps, has ended or never was", async () => {
-    const { store } = fixture;
-    const sessionId = await fixture.session();
-    const [held, ended] = await fixture.submit("unclaimable", 2);
-    const [sleeping] = await fixture.submit("unclaimable", 1, { delayMs: 60_000 });
-    const attempt = await fixture.claimOne(held ?? 0, await fixture.session());
-    await store.commitResults([commitRequest(await fixture.claimOne(ended ?? 0, sessionId), SUCCEEDED)]);
-    const ids = [held ?? 0, sleeping ?? 0, ended ?? 0, 2 ** 40];
-    assert.deepEqual(await store.claim(ids.map((taskId) => ({ taskId, sessionId }))), []);
-    const still = await store.getTask(held ?? 0);
-    assert.equal(still?.sessionId, attempt.sessionId);
-    assert.equal(still?.epoch, 1);
   });
 
   it("gives nothing to a session that has ended, neither by claim nor with the insert", async () => {

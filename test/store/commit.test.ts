@@ -198,23 +198,6 @@ describe("store: commit results", () => {
     }
   });
 
-  it("counts what costs an attempt, what does not, and deaths by memory apart", async () => {
-    const { store, db } = fixture;
-    const sessionId = await fixture.session();
-    const [taskId] = await fixture.submit("costs");
-    const run = async (outcome: Parameters<typeof commitRequest>[1]) => {
-      const attempt = await fixture.claimOne(taskId ?? 0, sessionId);
-      await store.commitResults([commitRequest(attempt, outcome)]);
-      await db.query("update task set wake_time = null where id = $1", [taskId]);
-      const task = await store.getTask(taskId ?? 0);
-      return [task?.epoch, task?.attemptCount, task?.outOfMemoryCount];
-    };
-    assert.deepEqual(await run({ kind: "released", reason: "drain" }), [1, 0, 0]);
-    assert.deepEqual(await run(failed("out_of_memory")), [2, 0, 1]);
-    assert.deepEqual(await run(failed()), [3, 1, 1]);
-    assert.equal((await store.getAttempts(taskId ?? 0)).length, 3);
-  });
-
   it("commits a batch of hundreds of all kinds", async () => {
     const { store } = fixture;
     const sessionId = await fixture.session();

@@ -1,3 +1,4 @@
+/** The clock of unit tests. */
 import type { Clock } from "../clock.ts";
 
 /** The wall clock when the monotonic one is at 0. */

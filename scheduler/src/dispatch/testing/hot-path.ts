@@ -48,7 +48,7 @@ export class HotPath {
       clock: this.clock,
       log: { ...silentLogger, info: keep, warn: keep, error: keep },
       leases: { heartbeatMs: 5_000, leaseMs: 15_000, graceMs: 15_000, acceptDeadlineMs: 10_000 },
-      watch: { runningWarnMs: 0, phaseStallMs: 0 } as never,
+      watch: { stuckAfterMs: 300_000, unstartedAfterMs: 60_000, phasesMs: {} },
       schedulerId: SELF,
       maxLabelSets: 10,
       intervals: { queueViewMs: 1_000, resourceMs: 1_000, resourceWarnMs: 60_000 },

@@ -1,3 +1,4 @@
+/** Injects faults between a store and its user. */
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 
 interface Rule {
@@ -8,9 +9,9 @@ interface Rule {
   readonly once: boolean;
 }
 
-/** Faults between a store and its user, as a database and its network have them. The store itself knows none. */
+/** Faults between a store and its user, as a database and its network have them. */
 export class Faults {
-  /** While it is true every call fails and applies nothing. */
+  /** While this is true, every call fails and applies nothing. */
   away = false;
   readonly #calls: { readonly method: string; readonly args: readonly unknown[] }[] = [];
   #rules: Rule[] = [];

@@ -1,3 +1,4 @@
+/** The fake of the role that writes reports and results of attempts. */
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptStore, AttemptTouch, CommitRequest, CommitResult, OutputChunk } from "../store.ts";
@@ -12,7 +13,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     this.#tables = tables;
   }
 
-  /** The answer to these requests was lost: the next commit of the same ones finds out whether they were applied. */
+  /** The answer to these requests was lost: the next commit of the same ones answers whether they were applied. */
   loseAnswer(requests: readonly CommitRequest[]): void {
     for (const request of requests) this.#inDoubt.add(request);
   }

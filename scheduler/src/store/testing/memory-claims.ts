@@ -1,3 +1,4 @@
+/** The fake of the role that submits and claims. */
 import type { ClaimedAttempt, ClaimStore, InsertedTask, TaskInsert, WaitingTask } from "../store.ts";
 import { isReady } from "./memory-classes.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";

@@ -1,3 +1,4 @@
+/** The fake of the role of task classes. */
 import type { TaskClass } from "../../domain/matching/match.ts";
 import type { Requirements } from "../../domain/tasks/task.ts";
 import type { ClassStore, Floor, WaitingTask } from "../store.ts";

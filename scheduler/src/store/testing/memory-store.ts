@@ -1,3 +1,4 @@
+/** Puts the fakes of the roles together on shared tables. */
 import { MemoryAttempts } from "./memory-attempts.ts";
 import { MemoryClaims } from "./memory-claims.ts";
 import { MemoryClasses } from "./memory-classes.ts";

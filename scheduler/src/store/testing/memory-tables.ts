@@ -1,3 +1,4 @@
+/** The tables that the fakes of the roles share. */
 import type { Clock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";

@@ -1,3 +1,4 @@
+/** What the conformance cases need of a store. */
 import type { AttemptStore, ClaimStore, ClassStore } from "../store.ts";
 
 /** What a store holds of a task, as far as the conformance cases compare it. */
