@@ -229,6 +229,16 @@ describe("the truth check", () => {
     assert.deepEqual(kinds({ ofQueue: said("paused", { code: "IDLE_NO_WORK" }) }), ["state"]);
     const listed = create(QueueSchema, { name: "default", readyCount: 1n, activeCount: 1n });
     assert.deepEqual(kinds({ look: { listedQueues: [listed] } }), ["count"]);
+    // A task that began and ended during the look may be in what was said.
+    const brief = { ...RUNNING, id: "t-2", state: "succeeded", createMs: NOW + 1, finishMs: NOW + 2 };
+    const after = {
+      now: NOW + 10,
+      tasks: [RUNNING, brief],
+      sessions: [SESSION],
+      queues: [QUEUE],
+      otherWorkers: [],
+    };
+    assert.deepEqual(kinds({ look: { listedQueues: [listed], after } }), []);
     const idle = create(WorkerSchema, { id: "w-1", activeCount: 0 });
     assert.deepEqual(kinds({ look: { listedWorkers: [idle] } }), ["count"]);
     const paused = create(QueueSchema, { name: "default", paused: true, activeCount: 1n });
