@@ -57,7 +57,7 @@ describe("npm run demo", () => {
       new RegExp(`${pages.length} of ${pages.length} pages are done, in ${pages.length + 1} attempts`),
     );
     assert.match(demo.stdout, /npx muster tasks/);
-    await nothingLeftOf(folder.path, 5_000);
+    await nothingLeftOf(folder.path);
 
     // The demo's data lies in .muster/demo, the scheduler's in .muster.
     await serve(folder, ["--data-dir", join(folder.path, ".muster")]);

@@ -5,14 +5,12 @@ import { type Check, CheckStatus, type Diagnosis, DiagnosisSchema } from "@muste
 import { migrateDatabase } from "@muster/scheduler";
 import { lockTable } from "../support/database/locker.ts";
 import { startServer, type TestServer } from "../support/database/server.ts";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { type Exit, killAll, Program } from "../support/programs/program.ts";
 import { startTestScheduler } from "../support/programs/scheduler.ts";
+import { until } from "../support/waits.ts";
 
 const TOKEN = "doctors-token";
-
-/** A check that finds something at once is given this long for the command to start on a busy machine. */
-const FOUND_MS = 60_000;
 
 async function doctor(scheduler: string, args: readonly string[] = [], token = TOKEN) {
   const program = Program.start("muster doctor", "../../cli/src/main.ts", {
@@ -57,7 +55,7 @@ describe("muster doctor", () => {
 
   /** Looks until the check is wrong; answers it. */
   async function finds(name: string, scheduler = fleet.scheduler.grpc): Promise<Check> {
-    const { value } = await within(`${name} is found`, FOUND_MS, async () => {
+    const value = await until(`${name} is found`, async () => {
       const { code, diagnosis } = await diagnosed(scheduler);
       const found = diagnosis.checks.find((each) => each.name === name);
       if (found?.status !== CheckStatus.WARNING && found?.status !== CheckStatus.FAILED) return undefined;
@@ -155,7 +153,7 @@ describe("muster doctor", () => {
         /^loop \w+ of .* last ran .* ago and is due every/,
       );
       // One is late before the others are.
-      await within("the loops that need the table are named", FOUND_MS, async () => {
+      await until("the loops that need the table are named", async () => {
         const { evidence } = await finds("loops.running");
         return evidence.some(({ value }) => /^(renew|recovery) of /.test(value)) ? true : undefined;
       });
@@ -197,7 +195,7 @@ describe("muster doctor without a database", () => {
 
   it("says that it is the database, and shows the configuration all the same", async () => {
     await server.postgres.stop();
-    const { value } = await within("the database is found away", FOUND_MS, async () => {
+    const value = await until("the database is found away", async () => {
       const found = await diagnosed(fleet.scheduler.grpc);
       return check(found.diagnosis, "database.reachable").status === CheckStatus.FAILED ? found : undefined;
     });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { until } from "../support/waits.ts";
 
 /** What a follower shows of an event. */
 interface Shown {
@@ -11,9 +12,6 @@ interface Shown {
   readonly taskId?: string;
   readonly attemptId?: string;
 }
-
-/** A follower dials again a second after its stream broke, and asks ten times a second. */
-const FOLLOWED_MS = 10_000;
 
 const EXIT_NOT_FOUND = 3;
 
@@ -66,7 +64,7 @@ describe("muster events over time", () => {
     const held = await fleet.client.submit("gate", { gate: gate.path });
     await fleet.ran(held.id);
     const one = follow(held.id);
-    await within("the one task is followed", FOLLOWED_MS, () => (shownBy(one).length > 0 ? true : undefined));
+    await until("the one task is followed", () => (shownBy(one).length > 0 ? true : undefined));
     const sleep = (count: number) =>
       fleet.client.submitMany(Array.from({ length: count }, () => ({ type: "sleep", payload: { ms: 5 } })));
     const before = await sleep(60);
@@ -79,14 +77,13 @@ describe("muster events over time", () => {
     gate.open();
     await held.result();
     await fleet.client.fleet.pauseQueue({ queue: "the-last-word", reason: "test over" });
-    await within(
+    await until(
       "the last event has come",
-      FOLLOWED_MS,
       () => (shownBy(all).some(({ name }) => name === "queue.paused") ? true : undefined),
       () => `: ${all.stderr}`,
     );
     assert.deepEqual(shownBy(all).map(word), (await recorded()).map(word));
-    await within("the task's last event has come", FOLLOWED_MS, () =>
+    await until("the task's last event has come", () =>
       shownBy(one).some(({ name }) => name === "succeeded") ? true : undefined,
     );
     const steps = shownBy(one).map(step);
@@ -119,7 +116,7 @@ describe("muster events over time", () => {
     const young = await fleet.client.submit("echo", "young", { queue: "kept" });
     await young.result();
     const all = follow();
-    await within("the young one is followed", FOLLOWED_MS, () =>
+    await until("the young one is followed", () =>
       shownBy(all).some(({ name, taskId }) => name === "succeeded" && taskId === young.id) ? true : undefined,
     );
     await fleet.scheduler.program.end();
@@ -155,7 +152,7 @@ describe("muster events over time", () => {
     // The feed goes on for who followed it across the drop.
     const next = await fleet.client.submit("echo", "next", { queue: "kept" });
     assert.equal(await next.result(), "next");
-    await within("the next one is followed", FOLLOWED_MS, () =>
+    await until("the next one is followed", () =>
       shownBy(all).some(({ name, taskId }) => name === "succeeded" && taskId === next.id) ? true : undefined,
     );
     const seen = shownBy(all).map(word);

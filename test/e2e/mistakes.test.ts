@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { within } from "../support/fleet/fleet.ts";
 import { runMuster } from "../support/programs/muster.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
+import { until } from "../support/waits.ts";
 
 describe("mistakes at the command line", () => {
   let database: TestDatabase;
@@ -86,9 +86,9 @@ describe("mistakes at the command line", () => {
       args: ["events", handle.id, "--follow", "--scheduler", scheduler.grpc],
     });
     const names = () => follower.stdout.split("\n").map((line) => line.split("\t")[2]);
-    await within("the start is shown", 5_000, () => (names().includes("started") ? true : undefined));
+    await until("the start is shown", () => (names().includes("started") ? true : undefined));
     await handle.cancel();
-    await within("the end is shown", 5_000, () => (names().includes("cancelled") ? true : undefined));
+    await until("the end is shown", () => (names().includes("cancelled") ? true : undefined));
     follower.kill("SIGKILL");
     client.close();
     const rows = follower.stdout

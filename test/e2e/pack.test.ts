@@ -209,7 +209,7 @@ describe("the packages, packed and installed in an empty project", () => {
 
     assert.equal(await stop(worker), 0);
     assert.equal(await stop(server), 0);
-    await nothingLeftOf(folder.path, 5_000);
+    await nothingLeftOf(folder.path);
   });
 
   /** The installed program, without this checkout's settings. */

@@ -66,6 +66,6 @@ describe("npm start, killed and started again", () => {
   it("leaves nothing running on SIGTERM", async () => {
     assert.notDeepEqual(processesOf(folder.path), []);
     assert.deepEqual(await served.program.end("SIGTERM"), { code: 0, signal: null });
-    await nothingLeftOf(folder.path, 5_000);
+    await nothingLeftOf(folder.path);
   });
 });

@@ -5,9 +5,10 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { WorkerState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { supervise } from "../support/programs/supervised.ts";
+import { until } from "../support/waits.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 
@@ -16,9 +17,6 @@ const IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty
 
 const ENTER_SCREEN = "\u001b[?1049h";
 const LEAVE_SCREEN = "\u001b[?1049l";
-
-/** A frame is drawn every second at least; the machine may be busy. */
-const SHOWN_MS = 10_000;
 
 describe("muster top", () => {
   let fleet: Fleet;
@@ -46,10 +44,10 @@ describe("muster top", () => {
     const lost = await fleet.worker("short-lived");
     await lost.end("SIGKILL");
     await fleet.workerReason("short-lived", "LOST", 5_000);
-    const overview = await within("the overview has it all", SHOWN_MS, async () => {
+    const overview = await until("the overview has it all", async () => {
       const response = await fleet.client.fleet.getOverview({ limit: 3 });
       return response.overview?.stuckCount === 1n ? response.overview : undefined;
-    }).then(({ value }) => value);
+    });
     assert.deepEqual(
       overview.queues.map(({ queue, unservableCount, unservableTaskType }) => [
         queue?.name,
@@ -114,7 +112,7 @@ describe("muster top", () => {
       waitReady: false,
     });
     await failing.supervisor.ended;
-    const { value: lines } = await within("both are shown", SHOWN_MS, async () => {
+    const lines = await until("both are shown", async () => {
       const once = Program.start("muster top", MAIN, {
         base: import.meta.url,
         args: ["top", "--scheduler", fleet.scheduler.grpc],
@@ -171,9 +169,8 @@ describe("muster top", () => {
       screen += chunk.toString();
     });
     const shows = (text: string, from = 0) =>
-      within(
+      until(
         `the screen shows "${text}"`,
-        SHOWN_MS,
         () => (screen.indexOf(text, from) >= 0 ? true : undefined),
         () => `:\n${screen.slice(-3_000)}`,
       );

@@ -3,9 +3,10 @@ import { kill } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { TaskFailedError } from "@muster/worker/client";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { supervise } from "../support/programs/supervised.ts";
+import { within } from "../support/waits.ts";
 
 /** From a death to the next start alone: the wait after two deaths, and the restart of a process. */
 const ALONE_MS = 15_000;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { TaskCancelledError } from "@muster/worker/client";
-import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 /** A handler that does not return when the drain timeout asks it to is given so long to do so after all. */
 const UNWIND_MS = 2_000;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, H, L } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { within } from "../support/waits.ts";
 
 /** How long a supervisor takes to start a process again. */
 const RESTART_MS = 1_000;

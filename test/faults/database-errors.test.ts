@@ -3,9 +3,10 @@ import { after, before, describe, it } from "node:test";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
 import pg from "pg";
 import { lockTable } from "../support/database/locker.ts";
-import { Fleet, type Gate, within } from "../support/fleet/fleet.ts";
+import { Fleet, type Gate } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 /** Callers get an error within this when the database cannot be used. */
 const REPORTED_MS = 2_000;

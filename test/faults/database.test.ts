@@ -7,10 +7,11 @@ import { migrateDatabase } from "@muster/scheduler";
 import { MusterError, type TaskHandle } from "@muster/worker/client";
 import { startServer, type TestServer } from "../support/database/server.ts";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { within } from "../support/waits.ts";
 
 /** Callers get an error within this when the database is away. */
 const REPORTED_MS = 2_000;

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { within } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
+import { until } from "../support/waits.ts";
 
 const LIMIT = 256;
 const WORKERS = 500;
@@ -62,7 +62,7 @@ describe("T28: few file descriptors", () => {
     assert.ok(used < LIMIT - 8, `${used} descriptors are open`);
     // The same over HTTP: connections that ask nothing must not keep a probe out.
     open(at.http, 200);
-    await within("a probe among idle connections", 5_000, async () =>
+    await until("a probe among idle connections", async () =>
       (await fetch(`${at.http}/livez`).catch(() => undefined))?.status === 200 ? true : undefined,
     );
     for (const socket of sockets.splice(0)) socket.destroy();

@@ -7,9 +7,10 @@ import { migrateDatabase } from "@muster/scheduler";
 import { MusterError } from "@muster/worker/client";
 import { startServer, type TestServer } from "../support/database/server.ts";
 import { SmallDisk } from "../support/database/small-disk.ts";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { within } from "../support/waits.ts";
 
 /** The disk is full for this long, and reported within less. */
 const FULL_MS = 6_000;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, H, L } from "../support/fleet/fleet.ts";
 import { cutAll, RawWorker, type RawWorkerOptions } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
+import { until, within } from "../support/waits.ts";
 
 /** After so long an accepted task that has not started is warned of. */
 const UNSTARTED = 500;
@@ -119,7 +120,9 @@ describe("workers that say nothing of what they accepted", () => {
     const log = fleet.scheduler.program;
     await log.line("worker.lists_nothing", ({ worker_id }) => worker_id === "simple");
     // Well beyond the moment at which a worker that names what it runs would lose it.
-    await new Promise((resolve) => setTimeout(resolve, L + 5 * H));
+    const beats = async () => (await fleet.workerState("simple")).lastHeartbeat?.sequence ?? 0n;
+    const seen = await beats();
+    await until("ten more heartbeats", async () => (await beats()) >= seen + 10n || undefined);
     // T32: it holds something although none of its heartbeats says so.
     const { reason } = await fleet.workerReason("simple", "BUSY", 0, {
       evidence: { attempt: new RegExp(`^${attemptId}, accepted .+ ago; its heartbeats do not list it$`) },

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
 import { TaskFailedError } from "@muster/worker/client";
-import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 describe("T27: an attempt that passed a hard timeout never succeeds", () => {
   let fleet: Fleet;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, it } from "node:test";
-import { Fleet, H, SLACK_MS } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
-/** A hung thread is noticed after 5 s, reported within 3, and ended within 1; the rest is for a busy machine. */
-const ENDED_MS = 9_000 + SLACK_MS;
+/** A hung thread is noticed after 5 s, reported within 3, and ended within 1. */
+const ENDED_MS = 9_000;
 
 /** Longer than that, as it is by default: else the lease expires before the report. */
 const LEASE_S = 15;
@@ -46,13 +47,11 @@ describe("T18: the connection's thread fails while the main loop goes on", () =>
       const gate = fleet.gate();
       const task = await fleet.client.submit("gate", { gate: gate.path }, { queue: id });
       await fleet.eventually(task.id, "started");
-      const began = performance.now();
       fault.open();
       if (signal) worker.kill(signal);
+      await within("the worker ends", ENDED_MS, () => (worker.alive ? undefined : true));
       const exit = await worker.ended;
-      const tookMs = performance.now() - began;
       assert.equal(exit.code, 1, worker.tail());
-      assert.ok(tookMs < ENDED_MS, `ended after ${Math.round(tookMs)} ms`);
       const fatal = fatalOf(worker);
       assert.equal(fatal.exception_class, "LinkError");
       assert.match(String(fatal.exception_message), says);
@@ -60,7 +59,7 @@ describe("T18: the connection's thread fails while the main loop goes on", () =>
       await fleet.workerReason(id, "FATAL", 2 * H, {
         evidence: { exception: says, held: new RegExp(`^${task.id}\\.1$`) },
       });
-      assert.ok((await fleet.eventually(task.id, "requeued:fatal", 2 * H)) < LEASE_S * 1_000);
+      await fleet.eventually(task.id, "requeued:fatal", 2 * H);
       gate.open();
       await fleet.worker(`${id}-2`, { queue: id });
       assert.deepEqual(await task.result(), { worker: `${id}-2`, attempt: 2 });

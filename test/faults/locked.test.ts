@@ -3,9 +3,10 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
 import { LOCKER, type Locker, lockTable, openTransaction } from "../support/database/locker.ts";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { within } from "../support/waits.ts";
 
 /** A lock is reported after a wait of two seconds, and the scheduler checks ten times a second. */
 const REPORTED_MS = 3_000;

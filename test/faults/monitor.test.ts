@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Reason } from "@muster/protocol";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { killAll, type LogLine } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 const TASKS = 200;
 

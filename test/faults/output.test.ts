@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type OutputChunk, type Task, TaskState } from "@muster/protocol";
 import type { TaskHandle, TaskUpdate } from "@muster/worker/client";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { until } from "../support/waits.ts";
 
 const CHUNK_BYTES = 65_536;
 
@@ -84,13 +85,12 @@ describe("output and progress reach whoever follows", () => {
   });
 
   async function running(handle: TaskHandle, phase: string): Promise<Task> {
-    const { value } = await within(`phase ${phase} of ${handle.id}`, 10_000, async () => {
+    return until(`phase ${phase} of ${handle.id}`, async () => {
       const task = await handle.get();
       return task.phase === phase && (phase !== "part_3" || task.progress?.doneCount === 3n)
         ? task
         : undefined;
     });
-    return value;
   }
 });
 

@@ -3,8 +3,9 @@ import { after, afterEach, beforeEach, describe, it } from "node:test";
 import { MusterError } from "@muster/worker/client";
 import { findPgBouncer, PgBouncer, type PoolMode } from "../support/database/pgbouncer.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 const program = findPgBouncer();
 const skip = typeof program === "string" ? program : false;

@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { until } from "../support/waits.ts";
 
 /** Whether this system lets the test make a process namespace, which is what makes process 1. */
 function mayUnshare(): boolean {
@@ -89,7 +90,7 @@ describe("process 1 of a container", { skip: mayUnshare() ? false : "unshare is 
       const [code] = await ended;
       assert.equal(code, 0, output);
       assert.match(output, /worker\.draining/);
-      await within("the goodbye", 2_000, async () =>
+      await until("the goodbye", async () =>
         (await fleet.workerEvents(id)).includes("worker.gone") ? true : undefined,
       );
     });
@@ -121,7 +122,7 @@ describe("process 1 of a container", { skip: mayUnshare() ? false : "unshare is 
     child.stdout?.on("data", (chunk: Buffer) => {
       output += chunk.toString();
     });
-    await within("the start", 15_000, () => (output.includes('"scheduler.started"') ? true : undefined));
+    await until("the start", () => (output.includes('"scheduler.started"') ? true : undefined));
     const [init = ""] = execFileSync("pgrep", ["-P", String(child.pid)])
       .toString()
       .split("\n");

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { type Reason, TaskState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
-import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
+import { within } from "../support/waits.ts";
 
 /** The fault table's bound. */
 const BOUND_MS = 1_000;

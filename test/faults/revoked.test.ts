@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { cutAll } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
+import { until, within } from "../support/waits.ts";
 
 describe("T26: handlers of revoked attempts hold their slots, and both sides know", () => {
   let fleet: Fleet;
@@ -45,9 +46,7 @@ describe("T26: handlers of revoked attempts hold their slots, and both sides kno
     });
     const heartbeats = async () => (await fleet.workerState("deaf")).lastHeartbeat?.sequence ?? 0n;
     const seen = await heartbeats();
-    await within("ten heartbeats later", 60 * H, async () =>
-      (await heartbeats()) >= seen + 10n ? true : undefined,
-    );
+    await until("ten heartbeats later", async () => ((await heartbeats()) >= seen + 10n ? true : undefined));
     const events = await fleet.events(id);
     assert.equal(events.filter((name) => name === "assigned").length, 1, events.join(" "));
     assert.deepEqual(fleet.runs(id).length, 1);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 /** A process that fails before it has registered dials for its report. */
 const REPORTED_MS = 5_000;

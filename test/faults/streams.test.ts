@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { busy, holderSuspect, lost, suspect } from "../support/fleet/expected-reasons.ts";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll } from "../support/programs/program.ts";
+import { until, within } from "../support/waits.ts";
 
 /** Longest wait before a first dial after a drop. */
 const DIAL_MS = 1_000;
@@ -160,7 +161,7 @@ describe("a worker's stream breaks", () => {
     const mark = worker.mark();
     proxy.heal();
     await worker.line("worker.reconnected", () => true, { after: mark });
-    await within("its result is refused", 2_000, () =>
+    await until("its result is refused", () =>
       worker.lines.find(
         ({ event }) =>
           event === "task.revoked" || event === "task.result.refused" || event === "worker.result.dropped",

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Check, CheckStatus, type Event, type Reason } from "@muster/protocol";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, H, within } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
+import { until, within } from "../support/waits.ts";
 
 /** Thresholds of the worker's and of the scheduler's watchdogs in these tests, milliseconds. */
 const WARN = 400;
@@ -40,11 +41,10 @@ describe("soft watchdogs", () => {
 
   /** Waits until the task has so many events of the name. */
   async function counted(taskId: string, name: string, count: number): Promise<Event[]> {
-    const { value } = await within(`${count} ${name} of ${taskId}`, 15_000, async () => {
+    return until(`${count} ${name} of ${taskId}`, async () => {
       const found = (await timeline(taskId)).filter((event) => event.name === name);
       return found.length >= count ? found : undefined;
     });
-    return value;
   }
 
   async function noLongerSays(taskId: string, code: string): Promise<void> {
@@ -165,7 +165,7 @@ describe("soft watchdogs", () => {
       { stop: stop.path, gate: gate.path },
       { queue: "steps" },
     );
-    await within("progress beyond three thresholds", 15_000, async () =>
+    await until("progress beyond three thresholds", async () =>
       Number((await fleet.task(handle.id)).progress?.doneCount ?? 0) * 50 > 3 * WARN ? true : undefined,
     );
     assert.ok(!(await fleet.events(handle.id)).includes("task.inference.stuck"));
@@ -262,12 +262,12 @@ it("with --stuck-after 0 nothing that names no phase is stuck, however long it r
          start_time = start_time - interval '1 day'`,
     );
     // The overview is made anew after what its cache holds has aged; the task then shows the day.
-    const overview = await within("the overview has the task's age", 5_000, async () => {
+    const overview = await until("the overview has the task's age", async () => {
       const answer = (await fleet.client.fleet.getOverview({})).overview;
       return Number(answer?.running[0]?.age?.seconds ?? 0) > 80_000 ? answer : undefined;
     });
-    assert.equal(overview.value.stuckCount, 0n);
-    assert.equal(overview.value.running[0]?.stuck, false);
+    assert.equal(overview.stuckCount, 0n);
+    assert.equal(overview.running[0]?.stuck, false);
     assert.equal((await stuckCheck(fleet)).status, CheckStatus.OK);
     const { explanation } = await fleet.client.tasks.explainTask({ taskId: held.id });
     assert.deepEqual(

@@ -4,10 +4,11 @@ import { kill } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { type Reason, WorkerState } from "@muster/protocol";
 import { lost } from "../support/fleet/expected-reasons.ts";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { makeCgroup } from "../support/programs/cgroup.ts";
 import { killAll } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
+import { within } from "../support/waits.ts";
 
 /** A machine under load may hold a heartbeat of 200 ms back for so long that the worker dials anew. */
 const FROM_LOAD: ReadonlySet<string> = new Set(["worker.suspect", "worker.reconnected"]);

@@ -4,9 +4,10 @@ import { after, before, describe, it } from "node:test";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type Reason, WorkerState } from "@muster/protocol";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, H, SLACK_MS, within } from "../support/fleet/fleet.ts";
+import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
+import { until, within } from "../support/waits.ts";
 
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:1";
@@ -205,12 +206,12 @@ describe("a worker under muster run starts", () => {
       args: ["--restart", "on-failure", "--restart-delay", "150ms", "--restart-max-delay", "1m"],
       waitReady: false,
     });
-    const ends = await within("four ends", 10_000, () => {
+    const ends = await until("four ends", () => {
       const said = looping.logged("launch.ended");
       return said.length >= 4 ? said : undefined;
     });
     assert.deepEqual(
-      ends.value.slice(0, 4).map(({ restart_in_ms }) => restart_in_ms),
+      ends.slice(0, 4).map(({ restart_in_ms }) => restart_in_ms),
       [150, 300, 600, 1_200],
     );
     await fleet.workerReason("start-loop", "LAUNCH_FAILED", 2 * H, { evidence: { restart_time: /Z$/ } });
@@ -219,7 +220,7 @@ describe("a worker under muster run starts", () => {
     assert.equal(launches.at(-1)?.startNumber, 1);
     looping.supervisor.kill("SIGTERM");
     assert.equal((await looping.supervisor.ended).code, 4);
-    await within("the restart is called off", H + SLACK_MS, async () => {
+    await within("the restart is called off", 2 * H, async () => {
       const { launch } = await fleet.workerState("start-loop");
       return launch?.exit && launch.exit.restartTime === undefined ? true : undefined;
     });

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { execPath, kill } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { WorkerState } from "@muster/protocol";
-import { Fleet, G, H, L, within } from "../support/fleet/fleet.ts";
+import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
+import { until, within } from "../support/waits.ts";
 
 describe("the supervisor of a worker", () => {
   let fleet: Fleet;
@@ -66,8 +67,8 @@ describe("the supervisor of a worker", () => {
       const { grpc, http, program } = other.scheduler;
       await program.end("SIGKILL");
       kill(away.pid(), "SIGKILL");
-      await within("the end is seen", 2_000, () => away.logged("launch.ended")[0]);
-      await within("the report fails", 2_000, () => away.logged("launch.report.failed")[0]);
+      await until("the end is seen", () => away.logged("launch.ended")[0]);
+      await until("the report fails", () => away.logged("launch.report.failed")[0]);
       assert.ok(away.supervisor.alive, "it gave its report up");
       await other.restart({ program, grpc, http, id: "" });
       assert.equal((await away.supervisor.ended).code, 137);
@@ -102,7 +103,7 @@ describe("the supervisor of a worker", () => {
     });
     gate.open();
     assert.deepEqual(await handle.result(), { worker: "sup-orphan", attempt: 1 });
-    await within("it is gone", 2_000, async () => {
+    await within("it is gone", L + G, async () => {
       const { goneReason } = await fleet.workerState("sup-orphan");
       return goneReason === "finished" || undefined;
     });
@@ -115,7 +116,7 @@ describe("the supervisor of a worker", () => {
 
   it("killed before its worker has registered: the launch is lost after lease and grace", async () => {
     const orphan = await supervise(fleet, "sup-early", {
-      command: [execPath, "-e", "setTimeout(() => {}, 8_000)"],
+      command: [execPath, "-e", "setTimeout(() => {}, 120_000)"],
       waitReady: false,
     });
     await fleet.scheduler.program.line("worker.launched", ({ worker_id: id }) => id === "sup-early");
@@ -129,16 +130,19 @@ describe("the supervisor of a worker", () => {
   });
 
   it("a worker that comes back after its launch was over is a worker again", async () => {
+    const gate = fleet.gate();
     // A session of its own escapes the group, as a daemon does.
+    const script = 'setsid "$@" & while [ ! -e "$GATE" ]; do sleep 0.1; done';
     const daemon = await supervise(fleet, "sup-daemon", {
-      command: ["sh", "-c", 'setsid "$@" & sleep 2; exit 0', "sh", ...workerCommand()],
-      env: { MUSTER_SUPERVISOR_PID: "" },
+      command: ["sh", "-c", script, "sh", ...workerCommand()],
+      env: { MUSTER_SUPERVISOR_PID: "", GATE: gate.path },
     });
+    gate.open();
     await daemon.supervisor.ended;
-    const back = await within("it is back", 3_000, async () => {
+    const back = await until("it is back", async () => {
       const worker = await fleet.workerState("sup-daemon");
       return worker.state === WorkerState.READY ? worker : undefined;
     });
-    kill(back.value.host?.pid ?? 0, "SIGKILL");
+    kill(back.host?.pid ?? 0, "SIGKILL");
   });
 });

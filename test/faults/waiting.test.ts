@@ -6,10 +6,11 @@ import { type Reason, WorkerState } from "@muster/protocol";
 import { Client } from "@muster/worker/client";
 import { openTransaction } from "../support/database/locker.ts";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
-import { Fleet, type FoundReason, within } from "../support/fleet/fleet.ts";
+import { Fleet, type FoundReason } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
 import { runTool } from "../support/repo/checks.ts";
+import { within } from "../support/waits.ts";
 
 /** A claim counts as delayed after this. */
 const SLOW_CLAIM_MS = 1_000;

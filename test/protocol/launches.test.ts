@@ -4,11 +4,11 @@ import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { FleetService, TaskService, TaskState, WorkerService, WorkerState } from "@muster/protocol";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
-import { within } from "../support/fleet/fleet.ts";
 import { RawCaller } from "../support/peers/raw-call.ts";
 import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
 import { FAST, startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
+import { until } from "../support/waits.ts";
 
 const { reportLaunch, reportExit } = WorkerService.method;
 
@@ -130,7 +130,7 @@ describe("protocol: what supervisors report", () => {
     const { assignments } = await raw.next("assignments");
     const attemptId = assignments[0]?.attemptId ?? "";
     raw.send({ case: "taskAccepted", value: { attemptIds: [attemptId] } });
-    await within("it runs", 2_000, async () => {
+    await until("it runs", async () => {
       const { task } = await one.call(TaskService.method.getTask, { taskId });
       return task?.state === TaskState.RUNNING ? true : undefined;
     });

@@ -8,6 +8,7 @@ import { RawCaller } from "../support/peers/raw-call.ts";
 import { cutAll, encodeWorkerMessage, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
 import { FAST, startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
+import { until } from "../support/waits.ts";
 
 const TOKEN = "conformance-token";
 
@@ -52,12 +53,10 @@ describe("protocol: the worker stream", () => {
 
   /** Waits until the task has ended, by the watch that callers use. */
   async function untilState(taskId: string, state: TaskState) {
-    const deadline = performance.now() + 15_000;
-    for (;;) {
+    return until(`${taskId} is in state ${state}`, async () => {
       const found = await task(taskId);
-      if (found.state === state) return found;
-      assert.ok(performance.now() < deadline, `${taskId} stays in state ${found.state}`);
-    }
+      return found.state === state ? found : undefined;
+    });
   }
 
   /** A type of its own, so that no other test's worker takes the task. */
@@ -358,12 +357,10 @@ describe("protocol: the worker stream", () => {
       value: { attemptId, progress: { fraction: 0.25, message: "page 1 of 4" } },
     });
     worker.send({ case: "taskOutput", value: { attemptId, sequence: 1n, data: Buffer.from("line\n") } });
-    const deadline = performance.now() + 10_000;
-    for (;;) {
+    await until("phase and progress are shown", async () => {
       const { phase, progress } = await task(taskId);
-      if (phase === "inference" && progress?.message === "page 1 of 4") break;
-      assert.ok(performance.now() < deadline, "phase and progress are shown");
-    }
+      return (phase === "inference" && progress?.message === "page 1 of 4") || undefined;
+    });
     worker.send({ case: "taskEvent", value: { attemptId, sequence: 2n, name: "task.inference.completed" } });
     worker.succeed(attemptId);
     await untilState(taskId, TaskState.SUCCEEDED);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { within } from "../support/fleet/fleet.ts";
+import { until } from "../support/waits.ts";
 import { BEAT, commitRequest, openFixture, type StoreFixture, SUCCEEDED } from "./fixture.ts";
 
 const TASKS = 3_000;
@@ -105,12 +105,11 @@ async function tableStats(
   table: string,
   complete: (stats: TableStats) => boolean,
 ): Promise<TableStats> {
-  const { value } = await within(`the statistics of ${table}`, 20_000, async () => {
+  return until(`the statistics of ${table}`, async () => {
     const [stats] = await db.query<TableStats>(
       "select seq_tup_read, n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd, idx_tup_fetch from pg_stat_user_tables where relname = $1",
       [table],
     );
     return stats && complete(stats) ? stats : undefined;
   });
-  return value;
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { Collector, validateConfiguration } from "../support/telemetry/collector.ts";
 import { findCollector } from "../support/telemetry/collector-program.ts";
 import { exportTo, OtlpReceiver } from "../support/telemetry/otlp.ts";
 import { findPrometheus, Prometheus } from "../support/telemetry/prometheus.ts";
 import { assertSteps, assertTree } from "../support/telemetry/trace-tree.ts";
+import { until } from "../support/waits.ts";
 
 const found = findCollector();
 const programs = findPrometheus();
@@ -71,9 +72,7 @@ describe("an OpenTelemetry collector with the configuration of deploy", { skip }
 
   it("T44: two workers of one service are two series of every metric in Prometheus", async () => {
     const expression = 'count(count by (instance) (worker_heartbeats_total{job="worker"})) == 2';
-    await within(expression, 20_000, async () =>
-      (await prometheus.query(expression)).length > 0 ? true : undefined,
-    );
+    await until(expression, async () => ((await prometheus.query(expression)).length > 0 ? true : undefined));
   });
 
   it("writes what it scrapes and what it is sent to Prometheus, by the names of a scrape", async () => {
@@ -83,7 +82,7 @@ describe("an OpenTelemetry collector with the configuration of deploy", { skip }
       'worker_heartbeats_total{job="worker"} > 0',
       'worker_retry_attempts_total{job="worker", code="ON_PURPOSE"} == 1',
     ]) {
-      await within(expression, 20_000, async () =>
+      await until(expression, async () =>
         (await prometheus.query(expression)).length > 0 ? true : undefined,
       );
     }

@@ -4,11 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { dashboards, metricsIn } from "../../deploy/grafana/build.ts";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { ROOT } from "../support/repo/checks.ts";
 import { findPrometheus, Prometheus, type PrometheusPrograms } from "../support/telemetry/prometheus.ts";
 import { Scrape } from "../support/telemetry/scrape.ts";
+import { until } from "../support/waits.ts";
 
 const PROMETHEUS = join(ROOT, "deploy", "prometheus");
 const RULES = join(PROMETHEUS, "muster.rules.yml");
@@ -112,7 +113,7 @@ describe("Prometheus", { skip }, () => {
   after(() => server?.stop());
 
   it("scrapes scheduler and worker", async () => {
-    await within("both targets are up", 10_000, async () =>
+    await until("both targets are up", async () =>
       (await server.query("up == 1")).length === 2 ? true : undefined,
     );
     const [ready] = await server.query('max(muster_workers{state="ready"})');
@@ -124,7 +125,7 @@ describe("Prometheus", { skip }, () => {
   it("answers every panel", async () => {
     // Rates need two scrapes of each.
     for (const metric of ["muster_worker_heartbeats_total", "worker_heartbeats_total"]) {
-      await within(`there is a rate of ${metric}`, 10_000, async () =>
+      await until(`there is a rate of ${metric}`, async () =>
         (await server.query(`rate(${metric}[10s]) > 0`)).length > 0 ? true : undefined,
       );
     }
@@ -137,7 +138,7 @@ describe("Prometheus", { skip }, () => {
   });
 
   it("raises the alarm for tasks without a worker, and no other", async () => {
-    await within("the alert is pending", 10_000, async () => {
+    await until("the alert is pending", async () => {
       const { alerts } = Object(await server.api("alerts"));
       const raised = alerts.map(({ labels, state }: { labels: Record<string, string>; state: string }) =>
         [labels.alertname, labels.type ?? "", state].join(" "),

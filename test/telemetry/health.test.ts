@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, credentials } from "@grpc/grpc-js";
 import { FleetService, TaskService, WorkerService } from "@muster/protocol";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
+import { within } from "../support/waits.ts";
 
 /** Status numbers of `grpc.health.v1`. */
 const SERVING = 1;

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { execPath } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { supervise } from "../support/programs/supervised.ts";
 import { Scrape } from "../support/telemetry/scrape.ts";
+import { within } from "../support/waits.ts";
 
 /** The contract's names, as a scrape has them. */
 const NAMES = [

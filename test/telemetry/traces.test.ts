@@ -193,7 +193,11 @@ describe("traces of tasks", () => {
 
   it("writes the run and its phases for a worker that does not", async () => {
     const plain = await fleet.worker("plain", { queue: "plain" });
-    const handle = await fleet.client.submit("stuck", { ms: 50 }, { queue: "plain" });
+    const gate = fleet.gate();
+    const handle = await fleet.client.submit("stuck", { gate: gate.path }, { queue: "plain" });
+    await fleet.eventually(handle.id, "task.model_load.started");
+    const heldAt = Date.now();
+    gate.open();
     await handle.result();
     const attempt = await receiver.attempt(`${handle.id}.1`);
     const spans = receiver.trace(attempt.traceId);
@@ -202,7 +206,10 @@ describe("traces of tasks", () => {
     assert.equal(run.service, "scheduler");
     assert.equal(run.attributes["muster.reported_by"], "scheduler");
     const phase = only(spans, "phase model_load", run);
-    assert.ok(phase.endMs - phase.startMs >= 45, `${phase.endMs - phase.startMs} ms`);
+    assert.ok(
+      phase.startMs <= heldAt && phase.endMs >= heldAt,
+      `at ${heldAt} it was held, and is dated ${phase.startMs} to ${phase.endMs}`,
+    );
     await plain.end();
   });
 

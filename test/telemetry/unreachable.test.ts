@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { Fleet, within } from "../support/fleet/fleet.ts";
+import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { exportTo } from "../support/telemetry/otlp.ts";
+import { within } from "../support/waits.ts";
 
 /** No server listens there. */
 const REFUSES = "http://127.0.0.1:1";

@@ -83,7 +83,8 @@ describe("a loop", () => {
     await reached(2);
     await Promise.all([loop.stop(), loop.stop()]);
     const stopped = runs();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    loop.wake();
+    await new Promise((resolve) => setImmediate(resolve));
     assert.equal(runs(), stopped);
     await end();
   });

@@ -3,9 +3,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getuid } from "node:process";
-import { within } from "../fleet/fleet.ts";
 import { type FoundPrograms, findPrograms } from "../repo/debian.ts";
 import { freePort } from "../telemetry/prometheus.ts";
+import { until } from "../waits.ts";
 
 /** PgBouncer on this machine. */
 export type PgBouncerProgram = FoundPrograms<"pgbouncer">;
@@ -105,9 +105,8 @@ export class PgBouncer {
       rmSync(folder, { recursive: true, force: true });
     };
     const says = (what: string, words: RegExp, after = 0) =>
-      within(
+      until(
         what,
-        15_000,
         async () => {
           if (child.exitCode !== null) throw new Error(`PgBouncer exited with ${child.exitCode}: ${said}`);
           return words.test(said.slice(after)) ? true : undefined;

@@ -7,20 +7,11 @@ import { afterEach, beforeEach } from "node:test";
 import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import { createDatabase, type TestDatabase } from "../database/postgres.ts";
-import { stalledMs } from "../programs/pressure.ts";
 import { beforeKillAll, type Program } from "../programs/program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "../programs/scheduler.ts";
 import { TruthCheck } from "../truth/check.ts";
+import { until, WAIT_MS, within } from "../waits.ts";
 import { assertReason, type ExpectedReason } from "./expected-reasons.ts";
-
-/** Added to every bound: a machine with two cores runs other tests at the same time. */
-export const SLACK_MS = 2_000;
-
-/** How often the API is asked while a test waits for it to say something. */
-const ASK_EVERY_MS = 25;
-
-/** Longest wait for what has no bound in the fault table. */
-const LIMIT_MS = 20_000;
 
 /** `FAST` by the letters of the fault table, milliseconds. */
 export const H = FAST.heartbeatMs;
@@ -155,12 +146,10 @@ export class Fleet {
 
   /** Resolves when the task's handler has been called `count` times. */
   async ran(taskId: string, count = 1): Promise<Run[]> {
-    return (
-      await within(`run ${count} of ${taskId}`, LIMIT_MS, () => {
-        const runs = this.runs(taskId);
-        return runs.length >= count ? runs : undefined;
-      })
-    ).value;
+    return until(`run ${count} of ${taskId}`, () => {
+      const runs = this.runs(taskId);
+      return runs.length >= count ? runs : undefined;
+    });
   }
 
   /** Names of the events of a task, after a check of their order. */
@@ -226,7 +215,7 @@ export class Fleet {
   }
 
   /** Waits for the task's event; answers how long it took. */
-  async eventually(taskId: string, name: string, boundMs = LIMIT_MS): Promise<number> {
+  async eventually(taskId: string, name: string, boundMs = WAIT_MS): Promise<number> {
     const { afterMs } = await within(`event ${name} of ${taskId}`, boundMs, async () =>
       (await this.events(taskId)).includes(name) ? true : undefined,
     );
@@ -297,37 +286,6 @@ export interface FoundReason {
   readonly reason: Reason;
   readonly explanation: Explanation;
   readonly afterMs: number;
-}
-
-/**
- * Asks until there is an answer; fails when it takes longer than the bound and the slack. Time for which processes of
- * this machine waited for a processor or a disk does not count.
- *
- * @param probe Answers undefined when it is not so yet.
- */
-export async function within<T>(
-  what: string,
-  boundMs: number,
-  probe: () => T | undefined | Promise<T | undefined>,
-  saw: () => string = () => "",
-): Promise<{ value: T; afterMs: number }> {
-  const began = performance.now();
-  const stalledBefore = stalledMs();
-  for (;;) {
-    const value = await probe();
-    const afterMs = performance.now() - began;
-    const allowedMs = boundMs + SLACK_MS;
-    const lostMs = afterMs > allowedMs ? Math.min(stalledMs() - stalledBefore, LIMIT_MS) : 0;
-    const isLate = afterMs > allowedMs + lostMs;
-    if (value !== undefined && !isLate) return { value, afterMs };
-    if (isLate) {
-      const found = value === undefined ? "not" : `only after ${Math.round(afterMs)} ms, not`;
-      throw new Error(
-        `${what}: ${found} within ${boundMs} ms (+ ${SLACK_MS} + ${Math.round(lostMs)} of load)${saw()}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
-  }
 }
 
 async function waitForReason(

@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { env } from "node:process";
-import { within } from "../fleet/fleet.ts";
 import { freePort } from "../telemetry/prometheus.ts";
+import { until } from "../waits.ts";
 
 /** Where Debian's package is unpacked; kept for the next run. */
 const UNPACKED = join(tmpdir(), "muster-nginx");
@@ -118,9 +118,8 @@ export async function startNginx(
   };
   try {
     for (const address of addresses.flatMap(({ grpc, http }) => [grpc, http]))
-      await within(
+      await until(
         "nginx listens",
-        15_000,
         async () => ((await answers(address)) ? true : undefined),
         () => said,
       );

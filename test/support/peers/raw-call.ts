@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@b
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { grpcMethodDefinition } from "@muster/protocol";
+import { WAIT_MS } from "../waits.ts";
 import { reasonOf } from "./raw-worker.ts";
 
 /** Answer of a unary call made with raw bytes. */
@@ -26,7 +27,7 @@ export class RawCaller {
   }
 
   /** Sends these bytes as the request; never rejects. */
-  bytes(method: DescMethod, request: Uint8Array, deadlineMs = 10_000): Promise<RawAnswer> {
+  bytes(method: DescMethod, request: Uint8Array, deadlineMs = WAIT_MS): Promise<RawAnswer> {
     return new Promise((resolve) => {
       this.#client.makeUnaryRequest(
         grpcMethodDefinition(method).path,

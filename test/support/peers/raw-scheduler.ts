@@ -14,9 +14,7 @@ import {
   StatusSchema,
   WorkerService,
 } from "@muster/protocol";
-
-/** Longest that a test waits for a message that must come; only a failing test lasts this long. */
-const WAIT_LIMIT_MS = 15_000;
+import { WAIT_MS } from "../waits.ts";
 
 /** Values of worker messages by kind. */
 type Values = {
@@ -252,8 +250,8 @@ function valueIf<K extends Kind>(message: WorkerMessage["kind"], kind: K): Value
 function limited<T>(promise: Promise<T>, what: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`waited ${WAIT_LIMIT_MS / 1000} s in vain for ${what}`)),
-      WAIT_LIMIT_MS,
+      () => reject(new Error(`waited ${WAIT_MS / 1000} s in vain for ${what}`)),
+      WAIT_MS,
     );
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });

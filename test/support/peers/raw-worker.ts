@@ -22,9 +22,7 @@ import {
   WorkerMessageSchema,
   WorkerService,
 } from "@muster/protocol";
-
-/** Longest wait for a message that must come; only a failing test lasts this long. */
-const WAIT_MS = 15_000;
+import { WAIT_MS } from "../waits.ts";
 
 type WorkerKind = NonNullable<MessageInitShape<typeof WorkerMessageSchema>["kind"]>;
 /** Values of the scheduler's messages by kind. */

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { WAIT_MS } from "../waits.ts";
 
 /** Processes of the test do not mention the folder by themselves; those that it starts do. */
 function isOf(pid: string, mark: string): boolean {
@@ -38,8 +39,8 @@ function commandLine(pid: string): string {
 }
 
 /** Waits until no process is left, or throws with those that are. They are not our children: only asking helps. */
-export async function nothingLeftOf(mark: string, withinMs = 15_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
+export async function nothingLeftOf(mark: string): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
   for (let left = processesOf(mark); left.length > 0; left = processesOf(mark)) {
     if (performance.now() > deadline) throw new Error(`still running:\n${left.join("\n")}`);
     await delay(50);

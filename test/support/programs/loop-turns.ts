@@ -1,4 +1,4 @@
-import { within } from "../fleet/fleet.ts";
+import { until } from "../waits.ts";
 import type { Program } from "./program.ts";
 
 /** For the environment of a scheduler whose turns are measured. */
@@ -43,7 +43,7 @@ export async function longTurns(
 async function longestTurn(program: Program): Promise<number> {
   const after = program.stdout.length;
   program.kill("SIGWINCH");
-  const { value } = await within("the longest turn", 20_000, () =>
+  const value = await until("the longest turn", () =>
     /^loop\.longest_turn ([\d.]+)$/m.exec(program.stdout.slice(after))?.at(1),
   );
   return Number(value);

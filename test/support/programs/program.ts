@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { WAIT_MS } from "../waits.ts";
 import { faultOfLine } from "./log-lines.ts";
-import { stalledMs } from "./pressure.ts";
 
 /** A JSON log line of a program under test. */
 export interface LogLine {
@@ -16,9 +16,6 @@ export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
-
-/** Longest wait for a signal that a test needs; a test fails with what it waited for, not by its timeout. */
-const WAIT_MS = 20_000;
 
 /** A real process under test: its log lines are the signals that tests wait for. */
 export class Program {
@@ -125,12 +122,9 @@ export class Program {
   ): Promise<LogLine> {
     const find = () => this.lines.slice(after).find((line) => line.event === event && fits(line));
     const deadline = performance.now() + withinMs;
-    const stalledBefore = stalledMs();
     for (let found = find(); ; found = find()) {
       if (found) return found;
-      // A machine that is under load starts programs several times slower.
-      const lostMs = performance.now() < deadline ? 0 : Math.min(stalledMs() - stalledBefore, withinMs);
-      const left = deadline + lostMs - performance.now();
+      const left = deadline - performance.now();
       if (left <= 0 || !this.alive) {
         const why = this.alive ? `within ${withinMs} ms` : `before it ended (${JSON.stringify(this.#exit)})`;
         throw new Error(`${this.name} did not log ${event} ${why}. Its last lines:\n${this.tail()}`);

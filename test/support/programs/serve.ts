@@ -36,6 +36,6 @@ export async function serve(folder: Folder, args: readonly string[] = []): Promi
     // A variable, so that every process of the tree has the folder's name in its environment.
     env: { DATABASE_URL: "", MUSTER_DATA_DIR: join(folder.path, "data") },
   });
-  const line = await program.line("scheduler.started", undefined, { withinMs: 60_000 });
+  const line = await program.line("scheduler.started");
   return { program, grpc: String(line.grpc_addr), http: `http://${String(line.http_addr)}` };
 }

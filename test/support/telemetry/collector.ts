@@ -2,8 +2,8 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { within } from "../fleet/fleet.ts";
 import { ROOT } from "../repo/checks.ts";
+import { until } from "../waits.ts";
 import { freePort } from "./prometheus.ts";
 
 /** What users start with. */
@@ -83,9 +83,8 @@ export class Collector {
       rmSync(folder, { recursive: true, force: true });
     };
     try {
-      await within(
+      await until(
         "the collector is ready",
-        15_000,
         () => {
           if (child.exitCode !== null)
             throw new Error(`the collector exited with ${child.exitCode}: ${said}`);

@@ -1,9 +1,6 @@
 import { MockOtlpServer, normalizeMetrics, normalizeTrace } from "@elastic/mockotlpserver";
-import { within } from "../fleet/fleet.ts";
+import { until } from "../waits.ts";
 import { exportTo, millis, type Protocol, type ReceivedSpan, shown } from "./otlp.ts";
-
-/** Longest wait for what is exported. */
-const ARRIVE_MS = 20_000;
 
 /** How often metrics are pushed; the standard's minute is too long for a test. */
 const PUSH_MS = 250;
@@ -58,7 +55,7 @@ export class ForeignReceiver {
   /** Waits until there is a span that fits. */
   async span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> {
     const there = () => `; there are\n${this.spans.map(shown).join("\n")}`;
-    return (await within(`span ${what}`, ARRIVE_MS, () => this.spans.find(fits), there)).value;
+    return until(`span ${what}`, () => this.spans.find(fits), there);
   }
 
   /** The points of a service's metric. */
@@ -79,14 +76,11 @@ export class ForeignReceiver {
       this.points(service, name)
         .filter((point) => Object.entries(labels).every(([key, value]) => point.labels[key] === value))
         .reduce((total, { value }) => total + value, 0);
-    return (
-      await within(
-        `${name} of ${service} reaches ${least}`,
-        ARRIVE_MS,
-        () => (sum() >= least ? sum() : undefined),
-        () => `; there are ${JSON.stringify(this.points(service, name))}`,
-      )
-    ).value;
+    return until(
+      `${name} of ${service} reaches ${least}`,
+      () => (sum() >= least ? sum() : undefined),
+      () => `; there are ${JSON.stringify(this.points(service, name))}`,
+    );
   }
 
   stop(): Promise<void> {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { within } from "../fleet/fleet.ts";
+import { until } from "../waits.ts";
 
 /** A span as it arrived, flattened. Times are milliseconds since the epoch. */
 export interface ReceivedSpan {
@@ -42,9 +42,6 @@ export interface ReceivedMetrics {
   readonly resourceSchemaUrl: string;
   readonly scopes: readonly { readonly schemaUrl: string; readonly names: readonly string[] }[];
 }
-
-/** Longest wait for spans to arrive. */
-const ARRIVE_MS = 15_000;
 
 const PROTOS = fileURLToPath(new URL("../../../third_party/opentelemetry-proto", import.meta.url));
 const definitions = loadSync(
@@ -135,18 +132,16 @@ export class OtlpReceiver {
 
   /** Waits until there is an export of metrics that fits. */
   async measured(what: string, fits: (metrics: ReceivedMetrics) => boolean): Promise<ReceivedMetrics> {
-    return (await within(`metrics ${what}`, ARRIVE_MS, () => this.metrics.find(fits))).value;
+    return until(`metrics ${what}`, () => this.metrics.find(fits));
   }
 
   /** Waits until there is a span that fits. */
   async span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan> {
-    const { value } = await within(
+    return until(
       `span ${what}`,
-      ARRIVE_MS,
       () => this.spans.find(fits),
       () => `; there are\n${this.spans.map(shown).join("\n")}`,
     );
-    return value;
   }
 
   /** Waits until the attempt's span, which is written last, is there. */

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { within } from "../fleet/fleet.ts";
 import { findPrograms } from "../repo/debian.ts";
+import { until } from "../waits.ts";
 
 /** Programs of Prometheus on this machine. */
 export interface PrometheusPrograms {
@@ -81,9 +81,8 @@ export class Prometheus {
     };
     const server = new Prometheus(`http://${address}`, end);
     try {
-      await within(
+      await until(
         "Prometheus is ready",
-        15_000,
         async () => {
           if (child.exitCode !== null) throw new Error(`Prometheus exited with ${child.exitCode}: ${said}`);
           const response = await fetch(`http://${address}/-/ready`).catch(() => undefined);

@@ -24,11 +24,12 @@ const worker = new Worker({
       const filler = bytes === undefined ? {} : { filler: randomBytes(Number(bytes) / 2).toString("hex") };
       return { worker: env.WORKER_ID, attempt: ctx.attempt.number, ...filler };
     },
-    /** Holds the main loop. */
+    /** Holds the main loop until the file `gate` exists, without a processor of its own for it. */
     block: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       return ctx.phase("inference", () => {
-        spin(ms(ctx.payload));
+        const { gate } = Object(ctx.payload);
+        while (!existsSync(String(gate))) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         return { worker: env.WORKER_ID };
       });
     },
@@ -46,10 +47,13 @@ const worker = new Worker({
       while (!existsSync(String(gate))) await delay(20);
       for (;;);
     },
-    /** Waits in a phase, deaf to cancellation. */
+    /** Waits in a phase until the file `gate` exists, deaf to cancellation. */
     stuck: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
-      await ctx.phase("model_load", () => delay(ms(ctx.payload)));
+      const { gate } = Object(ctx.payload);
+      await ctx.phase("model_load", async () => {
+        while (!existsSync(String(gate))) await delay(20);
+      });
       return {};
     },
     fail: (ctx) => {
@@ -105,6 +109,9 @@ const worker = new Worker({
   queues: (env.QUEUES ?? "default").split(","),
   labels: env.LABELS ? JSON.parse(env.LABELS) : {},
 });
+
+// A program that has started when the test wants a worker, however long that took.
+while (env.START_GATE && !existsSync(env.START_GATE)) await delay(20);
 
 await worker.run();
 
