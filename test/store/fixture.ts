@@ -5,6 +5,7 @@ import type { NewTask } from "../../scheduler/src/domain/tasks/task.ts";
 import type { HeartbeatRecord } from "../../scheduler/src/domain/workers/worker.ts";
 import type { AttemptRow, ClaimedAttempt } from "../../scheduler/src/store/store.ts";
 import { commitRequest, NO_REQUIREMENTS, newTask } from "../../scheduler/src/store/testing/made-rows.ts";
+import { cleanedUp, cleanUpLater } from "../support/clean-up.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 
 export * from "../../scheduler/src/store/testing/made-rows.ts";
@@ -49,11 +50,17 @@ export async function openFixture(): Promise<StoreFixture> {
       onConnectionError: () => undefined,
     });
     stores.push(store);
+    cleanUpLater(store, () => store.close());
     return store;
   };
   const store = another();
   const closeStores = async () => {
-    await Promise.all(stores.splice(0).map((each) => each.close()));
+    await Promise.all(
+      stores.splice(0).map((each) => {
+        cleanedUp(each);
+        return each.close();
+      }),
+    );
   };
   const classOf = async (type: string, queue = "default") => {
     const [made] = await store.resolveClasses([{ queue, type, requirements: NO_REQUIREMENTS }]);

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getuid } from "node:process";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { type FoundPrograms, findPrograms } from "../repo/debian.ts";
 import { freePort } from "../telemetry/prometheus.ts";
 import { until } from "../waits.ts";
@@ -100,10 +101,12 @@ export class PgBouncer {
     });
     const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const end = async () => {
+      cleanedUp(child);
       child.kill("SIGKILL");
       await exited;
       rmSync(folder, { recursive: true, force: true });
     };
+    cleanUpLater(child, end);
     const says = (what: string, words: RegExp, after = 0) =>
       until(
         what,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { env } from "node:process";
 import pg from "pg";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 
 /** A database of a test's own on the suite's server. */
 export interface TestDatabase {
@@ -28,15 +29,18 @@ export async function createDatabase({ migrated = true } = {}): Promise<TestData
   const url = withDatabase(admin, name);
   if (migrated && !template) await (await import("@muster/scheduler")).migrateDatabase(url);
   const open = openTestDatabase(url);
-  return {
+  const database: TestDatabase = {
     url,
     query: open.query,
     drop: async () => {
+      cleanedUp(database);
       await open.close();
       if (server) await server.remove();
       else await dropDatabase(admin, name);
     },
   };
+  cleanUpLater(database, database.drop);
+  return database;
 }
 
 /** Makes a database, empty or as a copy of another, and returns its name. */

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type EmbeddedPostgres, migrateDatabase, startEmbeddedPostgres } from "@muster/scheduler";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { createNamed, openTestDatabase, withDatabase } from "./postgres.ts";
 
 /** A PostgreSQL server of a test's own, which it may stop, kill and start again. */
@@ -26,15 +27,18 @@ export async function startServer(options: { dataDir?: string; port?: number } =
     log: () => undefined,
     stateRoot: join(parent, "state"),
   });
-  return {
+  const server: TestServer = {
     url: postgres.url,
     postgres,
     dataDir,
     remove: async () => {
+      cleanedUp(server);
       await postgres.stop();
       await rm(parent, { recursive: true, force: true });
     },
   };
+  cleanUpLater(server, server.remove);
+  return server;
 }
 
 /**

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach } from "node:test";
 import type { Event, Explanation, Reason, Task, Worker } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { createDatabase, type TestDatabase } from "../database/postgres.ts";
 import { beforeKillAll, type Program } from "../programs/program.ts";
 import { FAST, startTestScheduler, startTestWorker, type TestScheduler } from "../programs/scheduler.ts";
@@ -47,6 +48,7 @@ export class Fleet {
     });
     this.#truth = new TruthCheck({ url: db.url, token, runsFile: this.runsFile, heartbeatMs: H });
     open.add(this);
+    cleanUpLater(this, () => this.stop());
   }
 
   /**
@@ -233,6 +235,7 @@ export class Fleet {
   /** Drops the client and the database; call `killAll` before. */
   async stop(): Promise<void> {
     open.delete(this);
+    cleanedUp(this);
     this.client.close();
     await this.#truth.close();
     await this.db.drop();

@@ -1,4 +1,5 @@
 import { createServer, type Server, Socket } from "node:net";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 
 /** One forwarded connection: the peer that dialled, and our dial to the target. */
 interface Pair {
@@ -46,6 +47,7 @@ export class FaultProxy {
       proxy.#server.once("error", reject);
       proxy.#server.listen(0, "127.0.0.1", resolve);
     });
+    cleanUpLater(proxy, () => proxy.stop());
     return proxy;
   }
 
@@ -145,6 +147,7 @@ export class FaultProxy {
   }
 
   async stop(): Promise<void> {
+    cleanedUp(this);
     this.refuse();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }

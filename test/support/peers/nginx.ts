@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { env } from "node:process";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { freePort } from "../telemetry/prometheus.ts";
 import { until } from "../waits.ts";
 
@@ -112,10 +113,12 @@ export async function startNginx(
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const stop = async () => {
+    cleanedUp(child);
     child.kill("SIGTERM");
     await exited;
     rmSync(folder, { recursive: true, force: true });
   };
+  cleanUpLater(child, stop);
   try {
     for (const address of addresses.flatMap(({ grpc, http }) => [grpc, http]))
       await until(

@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@b
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { grpcMethodDefinition } from "@muster/protocol";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { WAIT_MS } from "../waits.ts";
 import { reasonOf } from "./raw-worker.ts";
 
@@ -24,6 +25,7 @@ export class RawCaller {
       "grpc.max_send_message_length": -1,
     });
     this.#token = token;
+    cleanUpLater(this, () => this.close());
   }
 
   /** Sends these bytes as the request; never rejects. */
@@ -80,6 +82,7 @@ export class RawCaller {
   }
 
   close(): void {
+    cleanedUp(this);
     this.#client.close();
   }
 

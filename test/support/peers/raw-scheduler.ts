@@ -14,6 +14,7 @@ import {
   StatusSchema,
   WorkerService,
 } from "@muster/protocol";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { WAIT_MS } from "../waits.ts";
 
 /** Values of worker messages by kind. */
@@ -73,6 +74,7 @@ export class RawScheduler {
         (error, port) => (error === null ? resolve(port) : reject(error)),
       );
     });
+    cleanUpLater(scheduler, () => scheduler.stop());
     return scheduler;
   }
 
@@ -95,6 +97,7 @@ export class RawScheduler {
 
   /** Ends every connection without a word. */
   stop(): void {
+    cleanedUp(this);
     this.#server.forceShutdown();
   }
 

@@ -22,6 +22,7 @@ import {
   WorkerMessageSchema,
   WorkerService,
 } from "@muster/protocol";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { WAIT_MS } from "../waits.ts";
 
 type WorkerKind = NonNullable<MessageInitShape<typeof WorkerMessageSchema>["kind"]>;
@@ -103,6 +104,7 @@ export class RawWorker {
       });
     });
     open.add(this);
+    cleanUpLater(this, () => this.cut());
   }
 
   /** Opens a stream, sends Hello and returns when the Welcome has come. */
@@ -237,6 +239,7 @@ export class RawWorker {
     this.#call.cancel();
     this.#client.close();
     open.delete(this);
+    cleanedUp(this);
   }
 
   #take(message: SchedulerMessage): void {

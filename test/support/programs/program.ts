@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { WAIT_MS } from "../waits.ts";
 import { faultOfLine } from "./log-lines.ts";
 
@@ -60,7 +61,11 @@ export class Program {
       });
     });
     running.add(this);
-    void this.ended.then(() => running.delete(this));
+    cleanUpLater(this, () => this.#killNow());
+    void this.ended.then(() => {
+      running.delete(this);
+      cleanedUp(this);
+    });
   }
 
   /** Starts a TypeScript file with this Node; `file` is relative to the caller's `base` (import.meta.url). */
@@ -107,6 +112,12 @@ export class Program {
     // A stopped process takes no other signal than SIGKILL.
     if (this.alive) this.#kill(signal);
     return this.ended;
+  }
+
+  #killNow(): Promise<Exit> {
+    // A stopped process ends at once, too.
+    this.#kill("SIGCONT");
+    return this.end("SIGKILL");
   }
 
   /** Position in the log, to wait only for what comes later. */

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { ROOT } from "../repo/checks.ts";
 import { until } from "../waits.ts";
 import { freePort } from "./prometheus.ts";
@@ -78,10 +79,12 @@ export class Collector {
     });
     const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const end = async () => {
+      cleanedUp(child);
       child.kill("SIGKILL");
       await exited;
       rmSync(folder, { recursive: true, force: true });
     };
+    cleanUpLater(child, end);
     try {
       await until(
         "the collector is ready",

@@ -1,4 +1,5 @@
 import { MockOtlpServer, normalizeMetrics, normalizeTrace } from "@elastic/mockotlpserver";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { until } from "../waits.ts";
 import { exportTo, millis, type Protocol, type ReceivedSpan, shown } from "./otlp.ts";
 
@@ -40,6 +41,7 @@ export class ForeignReceiver {
   static async start(): Promise<ForeignReceiver> {
     const receiver = new ForeignReceiver();
     await receiver.#server.start();
+    cleanUpLater(receiver, () => receiver.stop());
     return receiver;
   }
 
@@ -84,6 +86,7 @@ export class ForeignReceiver {
   }
 
   stop(): Promise<void> {
+    cleanedUp(this);
     return this.#server.close();
   }
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { loadPackageDefinition, Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { until } from "../waits.ts";
 
 /** A span as it arrived, flattened. Times are milliseconds since the epoch. */
@@ -119,9 +120,11 @@ export class OtlpReceiver {
       http.closeAllConnections();
       await new Promise<void>((resolve) => http.close(() => resolve()));
     };
-    return new OtlpReceiver(ports, close, (taker) => {
+    const receiver = new OtlpReceiver(ports, close, (taker) => {
       take = taker;
     });
+    cleanUpLater(receiver, close);
+    return receiver;
   }
 
   /** Variables of a process that exports here, soon after each span. */
@@ -160,6 +163,7 @@ export class OtlpReceiver {
   }
 
   stop(): Promise<void> {
+    cleanedUp(this);
     return this.#close();
   }
 }

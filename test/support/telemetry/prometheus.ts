@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { findPrograms } from "../repo/debian.ts";
 import { until } from "../waits.ts";
 
@@ -75,10 +76,12 @@ export class Prometheus {
     });
     const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const end = async () => {
+      cleanedUp(child);
       child.kill("SIGKILL");
       await exited;
       rmSync(folder, { recursive: true, force: true });
     };
+    cleanUpLater(child, end);
     const server = new Prometheus(`http://${address}`, end);
     try {
       await until(
