@@ -1,3 +1,4 @@
+import { HELLO } from "../../domain/testing/made-records.ts";
 import type { WorkerHello } from "../../domain/workers/worker.ts";
 import type { WorkerLink } from "../sessions/link.ts";
 import { Session } from "../sessions/session.ts";
@@ -22,26 +23,10 @@ export interface SessionPlan {
 /** A hello for the queue `default`. */
 export function madeHello(plan: Pick<SessionPlan, "types" | "slots" | "prefetch">): WorkerHello {
   return {
-    sdk: "",
-    pool: "",
-    labels: {},
+    ...HELLO,
     types: Object.entries(plan.types).map(([type, concurrency]) => ({ type, concurrency })),
-    queues: ["default"],
     slots: plan.slots ?? 1,
     prefetch: plan.prefetch ?? 0,
-    resources: [],
-    launchId: "",
-    features: [],
-    host: {
-      hostname: "",
-      pid: 0,
-      uid: undefined,
-      gid: undefined,
-      cwd: "",
-      cpus: 0,
-      memoryBytes: 0,
-      runtime: "",
-    },
   };
 }
 

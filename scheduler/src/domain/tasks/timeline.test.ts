@@ -1,50 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { madeTask } from "../testing/made-records.ts";
 import type { AttemptRecord, TaskRecord } from "./task.ts";
 import { type TimelineEvent, timeline } from "./timeline.ts";
 
 const at = (ms: number) => new Date(1_700_000_000_000 + ms);
 
-const TASK: TaskRecord = {
-  id: 7,
-  queue: "default",
-  type: "t",
-  requirements: { labels: {}, resources: [] },
-  state: "queued",
-  detail: undefined,
-  priority: 0,
-  payload: undefined,
-  contentType: "",
-  headers: {},
-  uniqueKey: undefined,
-  options: undefined,
-  attemptCount: 0,
-  outOfMemoryCount: 0,
-  requeueCounts: undefined,
-  classId: 1,
-  alone: false,
-  epoch: 0,
-  sessionId: undefined,
-  workerId: undefined,
-  createTime: at(0),
-  readyTime: at(0),
-  runTime: undefined,
-  assignTime: undefined,
-  acceptTime: undefined,
-  startTime: undefined,
-  finishTime: undefined,
-  phase: undefined,
-  phaseTime: undefined,
-  progress: undefined,
-  output: undefined,
-  outputContentType: "",
-  failure: undefined,
-  warnings: [],
-  metrics: undefined,
-  cancelTime: undefined,
-  cancelReason: undefined,
-};
+const TASK = madeTask({ createTime: at(0) });
 
 /** A task that was requeued `requeues` times and then ended or not, with clocks that lie. */
 const histories = fc.record({

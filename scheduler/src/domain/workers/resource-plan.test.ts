@@ -1,21 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { FleetMember } from "../explain/fleet.ts";
+import { HELLO } from "../testing/made-records.ts";
 import { planResource, type Want } from "./resource-plan.ts";
 import type { ResourceStateRecord } from "./worker.ts";
 
 const RETRY_MS = 10_000;
-
-const HOST = {
-  hostname: "",
-  pid: 0,
-  uid: undefined,
-  gid: undefined,
-  cwd: "",
-  cpus: 0,
-  memoryBytes: 0,
-  runtime: "",
-};
 
 interface Shape {
   readonly loaded?: readonly string[];
@@ -49,18 +39,11 @@ function member(workerId: string, shape: Shape = {}): FleetMember {
       workerId,
       schedulerId: "s",
       hello: {
-        sdk: "",
-        pool: "",
-        labels: {},
+        ...HELLO,
         types: [{ type, concurrency: 0 }],
-        queues: ["default"],
         slots,
-        prefetch: 0,
-        resources: [],
-        launchId: "",
         features: loadable === false ? [] : ["prepare_resource"],
         loadable: loadable === false ? [] : loadable,
-        host: HOST,
       },
       phases: [],
       ready: true,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { HELLO } from "../testing/made-records.ts";
 import { type WorkerRecord, workerState } from "./worker.ts";
 
 const NOW = new Date("2025-01-01T00:00:00Z");
@@ -10,28 +11,7 @@ const WORKER: WorkerRecord = {
   sessionUuid: "",
   workerId: "w",
   schedulerId: "s",
-  hello: {
-    sdk: "",
-    pool: "",
-    labels: {},
-    types: [],
-    queues: [],
-    slots: 1,
-    prefetch: 0,
-    resources: [],
-    launchId: "",
-    features: [],
-    host: {
-      hostname: "",
-      pid: 0,
-      uid: undefined,
-      gid: undefined,
-      cwd: "",
-      cpus: 0,
-      memoryBytes: 0,
-      runtime: "",
-    },
-  },
+  hello: HELLO,
   phases: [],
   ready: true,
   draining: false,

@@ -1,5 +1,5 @@
 import type { Candidate } from "../../matching/match.ts";
-import type { TaskRecord } from "../../tasks/task.ts";
+import { HELLO, madeTask } from "../../testing/made-records.ts";
 import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../../workers/worker.ts";
 import type { FleetMember } from "../fleet.ts";
 
@@ -7,45 +7,7 @@ import type { FleetMember } from "../fleet.ts";
 export const NOW = new Date("2025-06-01T12:00:00Z");
 export const ago = (ms: number) => new Date(NOW.getTime() - ms);
 
-export const TASK: TaskRecord = {
-  id: 7,
-  queue: "default",
-  type: "ocr",
-  requirements: { labels: {}, resources: [] },
-  state: "queued",
-  detail: undefined,
-  priority: 0,
-  payload: undefined,
-  contentType: "",
-  headers: {},
-  uniqueKey: undefined,
-  options: undefined,
-  attemptCount: 0,
-  outOfMemoryCount: 0,
-  requeueCounts: undefined,
-  classId: 1,
-  alone: false,
-  epoch: 0,
-  sessionId: undefined,
-  workerId: undefined,
-  createTime: ago(60_000),
-  readyTime: ago(60_000),
-  runTime: undefined,
-  assignTime: undefined,
-  acceptTime: undefined,
-  startTime: undefined,
-  finishTime: undefined,
-  phase: undefined,
-  phaseTime: undefined,
-  progress: undefined,
-  output: undefined,
-  outputContentType: "",
-  failure: undefined,
-  warnings: [],
-  metrics: undefined,
-  cancelTime: undefined,
-  cancelReason: undefined,
-};
+export const TASK = madeTask({ type: "ocr", createTime: ago(60_000) });
 export const BROKE = { failureClass: "retryable", code: "BROKE", message: "it broke" } as const;
 
 export const BEAT: HeartbeatRecord = {
@@ -87,28 +49,7 @@ export function member(
     sessionUuid: "",
     workerId,
     schedulerId: "s",
-    hello: {
-      sdk: "",
-      pool: "",
-      labels: {},
-      types: [{ type: "ocr", concurrency: 0 }],
-      queues: ["default"],
-      slots: 2,
-      prefetch: 0,
-      resources: [],
-      launchId: "",
-      features: [],
-      host: {
-        hostname: "",
-        pid: 0,
-        uid: undefined,
-        gid: undefined,
-        cwd: "",
-        cpus: 0,
-        memoryBytes: 0,
-        runtime: "",
-      },
-    },
+    hello: { ...HELLO, types: [{ type: "ocr", concurrency: 0 }], slots: 2 },
     phases: [],
     ready: true,
     draining: false,
