@@ -204,15 +204,15 @@ export class WorkerReportHandler {
 }
 
 export interface WorkerReportParts {
-  readonly registry: Registry;
-  readonly classes: ClassIndex;
-  readonly committer: ResultCommitter;
-  readonly eventWriter: EventWriter;
+  readonly registry: Pick<Registry, "byId">;
+  readonly classes: Pick<ClassIndex, "change">;
+  readonly committer: Pick<ResultCommitter, "commitResults" | "endAttempt">;
+  readonly eventWriter: Pick<EventWriter, "appendEvent" | "appendOutput" | "writeAttempt">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
-  readonly lapsed: LapsedAttempts;
-  readonly traces: AttemptTraces;
+  readonly lapsed: Pick<LapsedAttempts, "take">;
+  readonly traces: Pick<AttemptTraces, "fields">;
 }
 
 /** A run that passed a hard timeout failed by it, whatever its handler calls its end. */

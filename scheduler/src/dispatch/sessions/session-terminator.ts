@@ -26,17 +26,17 @@ const MAX_NAMED = 50;
 export interface SessionTerminatorParts {
   readonly store: Pick<SessionStore, "endSessions" | "leaseHolders"> & Pick<SchedulerStore, "sendCommand">;
   readonly admission: Pick<Admission, "release">;
-  readonly registry: Registry;
-  readonly classes: ClassIndex;
-  readonly committer: ResultCommitter;
-  readonly eventWriter: EventWriter;
-  readonly signals: TaskSignals;
+  readonly registry: Pick<Registry, "all" | "byId" | "remove">;
+  readonly classes: Pick<ClassIndex, "removeSession">;
+  readonly committer: Pick<ResultCommitter, "afterCommit" | "idle">;
+  readonly eventWriter: Pick<EventWriter, "flush">;
+  readonly signals: Pick<TaskSignals, "changed">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
-  readonly leases: LeaseSettings;
+  readonly leases: Pick<LeaseSettings, "graceMs" | "leaseMs">;
   readonly schedulerId: string;
-  readonly traces: AttemptTraces;
+  readonly traces: Pick<AttemptTraces, "ended">;
 }
 
 /** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
