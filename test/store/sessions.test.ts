@@ -353,6 +353,38 @@ describe("store: sessions", () => {
     assert.equal((await store.getWorker("fatal-bystander"))?.goneTime, undefined);
   });
 
+  it("keeps what a session held at its fatal error when the report is repeated on a new stream", async () => {
+    const { store, db } = fixture;
+    const uuid = randomUUID();
+    const open = () => store.openSessions([sessionOpen("reports-twice", uuid)], "a", LONG_MS);
+    const [opened] = await open();
+    const sessionId = opened?.sessionId ?? 0;
+    const [taskId] = await fixture.submit("reports-twice");
+    await fixture.claimOne(taskId ?? 0, sessionId);
+    const fatal = {
+      phase: "inference",
+      exceptionClass: "LinkError",
+      exceptionMessage: "the thread died",
+      traceback: "",
+      exitCode: 1,
+    };
+    await store.endSessions([{ sessionId, reason: "fatal", fatal }], decideLost);
+    assert.deepEqual((await open())[0]?.attempts, []);
+    const again = await store.endSessions([{ sessionId, reason: "fatal", fatal }], decideLost);
+    assert.deepEqual(
+      again.map(({ endedAttempts }) => endedAttempts),
+      [[]],
+    );
+    assert.equal((await store.getWorker("reports-twice"))?.goneReason, "fatal");
+    const events = await db.query<{ held: string }>(
+      "select attributes ->> 'held' as held from event where name = 'worker.fatal' and worker_id = 'reports-twice'",
+    );
+    assert.deepEqual(
+      events.map(({ held }) => held),
+      [`t-${taskId}.1`],
+    );
+  });
+
   it("records startup and finds workers by name, uuid, pool and life", async () => {
     const { store } = fixture;
     const uuid = randomUUID();

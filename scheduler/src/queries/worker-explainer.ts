@@ -25,7 +25,11 @@ export class WorkerExplainer {
       const end = await store.lastWorkerEvent(record.workerId, record.sessionId, END_EVENTS);
       const silentMs = end?.attributes.silent_ms;
       const facts = {
-        silentMs: silentMs === undefined ? undefined : Number(silentMs),
+        // A repeated fatal report ends the session later than its event was written.
+        silentMs:
+          end && silentMs !== undefined
+            ? Number(silentMs) + (record.goneTime.getTime() - end.time.getTime())
+            : undefined,
         held: end && (end.attributes.held ?? ""),
       };
       const reasons = explainExit(record, now) ?? explainSilence(record, now) ?? [explainGone(record, facts)];

@@ -49,7 +49,7 @@ export class EventWriter {
   #dropped = 0;
   #droppedChunks = 0;
   #timer: (() => void) | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
   #stopped = false;
   /** Writes in a row that failed. */
   #failures = 0;
@@ -91,10 +91,15 @@ export class EventWriter {
     this.#arm(FLUSH_AFTER_MS);
   }
 
-  /** Writes what is there now; when the database is away it is kept for later. */
-  flush(): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
+  /**
+   * Writes what is there now; when the database is away it is kept for later.
+   *
+   * @returns False when events or output were kept.
+   */
+  flush(): Promise<boolean> {
+    const written = this.#writing.then(() => this.#write());
+    this.#writing = written;
+    return written;
   }
 
   /**
@@ -103,12 +108,9 @@ export class EventWriter {
    * unwritten. When the database is away it gives up: the end cannot be written either.
    */
   async flushEventsOf(taskIds: readonly number[]): Promise<void> {
-    let left = Number.POSITIVE_INFINITY;
+    // What other tasks add meanwhile is written after what these have added.
     while (this.#unwritten.size > 0 && taskIds.some((id) => this.#unwritten.has(id))) {
-      const waiting = this.#events.length + this.#chunks.length;
-      if (waiting >= left) return;
-      left = waiting;
-      await this.flush();
+      if (!(await this.flush())) return;
     }
   }
 
@@ -129,7 +131,8 @@ export class EventWriter {
     });
   }
 
-  async #write(): Promise<void> {
+  /** @returns False when events or output were kept. */
+  async #write(): Promise<boolean> {
     const touches = this.#takeTouches();
     const events = this.#events.splice(0, MAX_BATCH);
     const chunks = this.#takeChunks();
@@ -150,7 +153,7 @@ export class EventWriter {
       this.#chunks.unshift(...put.kept);
       this.#chunkBytes += bytesOf(put.kept);
       this.#failed(kept, touched.error ?? appended.error ?? put.error);
-      return;
+      return appended.kept.length + put.kept.length === 0;
     }
     this.#failures = 0;
     if (this.#dropped > 0) {
@@ -162,6 +165,7 @@ export class EventWriter {
       this.#droppedChunks = 0;
     }
     if (this.#events.length > 0 || this.#chunks.length > 0 || this.#dirty.size > 0) this.#arm(0);
+    return true;
   }
 
   /** What is kept is tried again after a wait that grows. */

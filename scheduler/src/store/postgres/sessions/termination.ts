@@ -29,6 +29,8 @@ const TAKE: Statement = {
     (not l.disconnected and l.lease_until > now()) as alive`,
 };
 
+// A worker whose fatal report was not answered in time sends it again on a new stream, which opens the ended session once
+// more: its end and what it held stand in the event of the first report.
 const MARK_GONE: Statement = {
   name: "session-mark-gone",
   text: `with gone as (
@@ -36,8 +38,9 @@ const MARK_GONE: Statement = {
            superseded_by = case when not s.draining then d.by end
       from unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[])
         as d(id, reason, fatal, silent_ms, held, by)
+      join worker_session old on old.id = d.id
      where s.id = d.id and s.gone_time is null
-    returning s.id, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
+    returning s.id, d.reason = 'fatal' and d.held = '' and old.fatal is not null as reported, s.worker_id, s.scheduler_id, s.gone_reason, s.fatal, round(d.silent_ms)::text as silent_ms, d.held,
       case when s.superseded_by is not null then s.hello -> 'host' end as took_from),
   ev as (
     insert into event (name, session_id, worker_id, attributes)
@@ -46,7 +49,7 @@ const MARK_GONE: Statement = {
            jsonb_strip_nulls(jsonb_build_object('reason', gone_reason, 'exception_class', fatal ->> 'exceptionClass',
              'exception_message', fatal ->> 'exceptionMessage', 'phase', fatal ->> 'phase',
              'silent_ms', silent_ms, 'held', nullif(held, '')))
-      from gone)
+      from gone where not reported)
   select id, worker_id, scheduler_id, took_from from gone`,
 };
 
