@@ -1,3 +1,4 @@
+/** Connection settings of commands, from options and the environment. */
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "@muster/worker/client";
 import type { Command } from "commander";

@@ -1,3 +1,4 @@
+/** Errors of commands, with remedy and exit code. */
 import type { ExitCode } from "./exit-codes.ts";
 
 /** A failure with its remedy and the exit code of the process. */

@@ -1,3 +1,4 @@
+/** Counts the file descriptors of the process. */
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import type { Clock } from "./clock.ts";

@@ -1,3 +1,4 @@
+/** Divides long computations, so that other callbacks run in between. */
 import { systemClock } from "./clock.ts";
 
 /** Longest piece of work before other callbacks get their turn, milliseconds. */

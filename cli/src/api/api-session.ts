@@ -1,3 +1,4 @@
+/** A connection of one command to the scheduler. */
 import type { CallOptions } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { Client, MusterError } from "@muster/worker/client";

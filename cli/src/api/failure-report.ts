@@ -1,3 +1,4 @@
+/** Reports a failure of a command, as text or as JSON. */
 import { Code } from "@connectrpc/connect";
 import { ErrorReason } from "@muster/protocol";
 import { ClientReason, type MusterError, OptionsError } from "@muster/worker/client";

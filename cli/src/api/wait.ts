@@ -1,3 +1,4 @@
+/** Waits for a task and shows why it does not start. */
 import type { Task } from "@muster/protocol";
 import { TaskState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";

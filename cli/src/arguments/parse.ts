@@ -1,3 +1,4 @@
+/** Turns parsers of values into parsers of command-line arguments. */
 import { InvalidArgumentError } from "commander";
 
 /** Turns a parser that throws into one whose errors commander shows as wrong usage. */

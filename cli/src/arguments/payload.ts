@@ -1,3 +1,4 @@
+/** Reads a payload from the command line, a file or standard input. */
 import { createReadStream } from "node:fs";
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";

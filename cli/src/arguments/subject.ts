@@ -1,3 +1,4 @@
+/** Parses the id of a task, worker or queue. */
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 

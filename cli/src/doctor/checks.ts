@@ -1,3 +1,4 @@
+/** Checks that `muster doctor` makes without the scheduler. */
 import { create } from "@bufbuild/protobuf";
 import type { Check, Evidence } from "@muster/protocol";
 import { CheckSchema, CheckStatus } from "@muster/protocol";

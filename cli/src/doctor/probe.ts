@@ -1,3 +1,4 @@
+/** Probes the addresses of a scheduler for `muster doctor`. */
 import { lookup } from "node:dns/promises";
 import { get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";

@@ -1,3 +1,4 @@
+/** Filters of `muster events`. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@muster/protocol";
 import type { ApiSession } from "../api/api-session.ts";

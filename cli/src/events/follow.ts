@@ -1,3 +1,4 @@
+/** Follows the event feed across outages. */
 import type { Event } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import type { ApiSession } from "../api/api-session.ts";

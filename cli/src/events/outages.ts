@@ -1,3 +1,4 @@
+/** Recognises outages of the scheduler among errors. */
 import { Code } from "@connectrpc/connect";
 import { MusterError } from "@muster/worker/client";
 

@@ -1,3 +1,4 @@
+/** The streams of a command, and its colours. */
 import type { createColors } from "picocolors";
 import pc from "picocolors";
 import type { Clock } from "../clock.ts";

@@ -1,3 +1,4 @@
+/** Formats values for table cells. */
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationMs, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Task, Worker } from "@muster/protocol";

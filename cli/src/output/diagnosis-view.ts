@@ -1,3 +1,4 @@
+/** Shows a diagnosis as text. */
 import type { Check, Diagnosis, EffectiveSetting } from "@muster/protocol";
 import { CheckStatus } from "@muster/protocol";
 import { isWrong } from "../doctor/checks.ts";

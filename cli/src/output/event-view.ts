@@ -1,3 +1,4 @@
+/** Shows events as text. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@muster/protocol";
 import type { Screen } from "../io/io.ts";

@@ -1,3 +1,4 @@
+/** Shows an explanation as text. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Evidence, Explanation, Reason } from "@muster/protocol";
 import { formatAge } from "../arguments/duration.ts";

@@ -1,3 +1,4 @@
+/** Shows launches as text. */
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Launch, LaunchExit } from "@muster/protocol";
 import { formatDuration } from "../arguments/duration.ts";

@@ -1,3 +1,4 @@
+/** Shows rejections of workers as text. */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { WorkerRefusal } from "@muster/protocol";
 import { formatAge } from "../arguments/duration.ts";

@@ -1,3 +1,4 @@
+/** Aligns rows of a table. */
 import Table from "cli-table3";
 import type { Colors, Screen } from "../io/io.ts";
 import { oneLine, wrap } from "./text.ts";

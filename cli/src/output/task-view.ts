@@ -1,3 +1,4 @@
+/** Shows one task as text. */
 import type { Attempt, Task } from "@muster/protocol";
 import { FailureClass, TaskState } from "@muster/protocol";
 import { isText } from "../arguments/media-type.ts";

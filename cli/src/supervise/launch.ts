@@ -1,3 +1,4 @@
+/** Starts a worker's process, reports it to the scheduler, and reports its end. */
 import { randomUUID } from "node:crypto";
 import { constants, hostname } from "node:os";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";

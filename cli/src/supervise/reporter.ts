@@ -1,3 +1,4 @@
+/** Sends the reports of a supervisor to the scheduler. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import type { ReportExitRequestSchema, ReportLaunchRequestSchema } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** The log of a supervisor. */
 import type { Clock } from "../clock.ts";
 import type { Screen } from "../io/io.ts";
 import type { LogEvent } from "./log-events.ts";

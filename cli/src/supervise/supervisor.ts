@@ -1,3 +1,4 @@
+/** Runs a command, and restarts it when it ends. */
 import type { Client } from "@muster/worker/client";
 import { formatDuration } from "../arguments/duration.ts";
 import { CliError } from "../errors.ts";

@@ -1,3 +1,4 @@
+/** Streams and a clock for tests of commands. */
 import { PassThrough } from "node:stream";
 import pc from "picocolors";
 import type { Io, Screen } from "../io/io.ts";

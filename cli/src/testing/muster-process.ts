@@ -1,3 +1,4 @@
+/** Runs the real program in tests. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 

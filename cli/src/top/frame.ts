@@ -1,3 +1,4 @@
+/** Renders one frame of `muster top`. */
 import { stripVTControlCharacters } from "node:util";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { durationMs } from "@bufbuild/protobuf/wkt";

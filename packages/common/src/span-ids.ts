@@ -1,3 +1,4 @@
+/** An id generator that gives the next span chosen ids. */
 import { hash, randomBytes } from "node:crypto";
 
 /** Ids that the next span gets; a missing one is random. */

@@ -1,3 +1,4 @@
+/** Warns of attempts that make no progress, and requeues those that their worker does not list. */
 import type { Clock } from "../clock.ts";
 import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import { isUnlisted, stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";

@@ -1,3 +1,4 @@
+/** Starts and stops all background services. */
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import type { DescriptorUse } from "../descriptors.ts";

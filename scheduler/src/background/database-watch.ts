@@ -1,3 +1,4 @@
+/** Observes whether the database can be used. */
 import type { Clock } from "../clock.ts";
 import type { DatabaseAvailability, DatabaseOutage } from "../domain/database/availability.ts";
 import { conditionRemedy, type DatabaseCondition } from "../domain/database/database-condition.ts";

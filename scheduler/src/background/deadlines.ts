@@ -1,3 +1,4 @@
+/** Enforces the deadlines of attempts. */
 import type { Clock } from "../clock.ts";
 import type { Attempt } from "../dispatch/attempts/attempt.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";

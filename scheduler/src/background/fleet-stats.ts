@@ -1,3 +1,4 @@
+/** Counts tasks and workers of all schedulers for metrics and the monitor. */
 import type { Clock } from "../clock.ts";
 import type { Admission } from "../dispatch/admission/admission.ts";
 import type { Peers } from "../dispatch/claiming/peers.ts";

@@ -1,3 +1,4 @@
+/** The values of the gauges at a collection of metrics. */
 import type { Clock } from "../clock.ts";
 import type { DescriptorUse } from "../descriptors.ts";
 import { stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";

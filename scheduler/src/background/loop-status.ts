@@ -1,3 +1,4 @@
+/** The liveness of the background services. */
 import type { Clock } from "../clock.ts";
 import type { LoopStatus } from "../domain/reports.ts";
 import type { Loop } from "./loop.ts";

@@ -1,3 +1,4 @@
+/** Runs a service at an interval, with growing waits after failures. */
 import type { Clock } from "../clock.ts";
 import { isAbsence } from "../domain/errors.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";

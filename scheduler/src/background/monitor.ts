@@ -1,3 +1,4 @@
+/** Logs the monitor line and stuck tasks. */
 import type { Launches } from "../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { formatTaskId } from "../domain/ids.ts";

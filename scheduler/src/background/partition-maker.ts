@@ -1,3 +1,4 @@
+/** Creates the partitions of the coming days. */
 import type { Store } from "../store/store.ts";
 
 /** Time between two runs, milliseconds. */

@@ -1,3 +1,4 @@
+/** Deletes rows that are older than their retention. */
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 

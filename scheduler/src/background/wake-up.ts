@@ -1,3 +1,4 @@
+/** Makes tasks ready whose time has come, and fails those whose deadline has passed. */
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { Store } from "../store/store.ts";
 

@@ -1,3 +1,4 @@
+/** The settings that are in force, for the log and the CLI. */
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 
 /** A setting as the program runs with it. */

@@ -1,3 +1,4 @@
+/** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { Store } from "../store/store.ts";

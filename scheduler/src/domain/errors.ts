@@ -1,3 +1,4 @@
+/** Errors of the domain: refusals, and faults of the database. */
 import type { DatabaseCondition } from "./database/database-condition.ts";
 
 /** Kinds of refusal, one for each gRPC code that Muster answers with. */

@@ -1,3 +1,4 @@
+/** Reports on the database, the schedulers and the fleet, as the diagnosis reads them. */
 import type { ConnectionShortage } from "./database/connection-limits.ts";
 import type { Progress } from "./tasks/task.ts";
 import type { WorkerState } from "./workers/worker.ts";

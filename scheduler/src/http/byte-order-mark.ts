@@ -1,3 +1,4 @@
+/** Removes a byte order mark from a request's body. */
 import type { IncomingMessage } from "node:http";
 
 /** U+FEFF in UTF-8. */

@@ -1,3 +1,4 @@
+/** Serves the API as Connect calls. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HandlerContext, Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";

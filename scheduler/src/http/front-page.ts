@@ -1,3 +1,4 @@
+/** The page at `/`. */
 import type { DescService } from "@bufbuild/protobuf";
 import { VERSION } from "../version.ts";
 

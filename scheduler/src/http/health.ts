@@ -1,3 +1,4 @@
+/** `/livez` and `/readyz`. */
 import type { Clock } from "../clock.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 

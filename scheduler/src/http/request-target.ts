@@ -1,3 +1,4 @@
+/** Parses the target of a request. */
 import type { IncomingMessage } from "node:http";
 import { quoted } from "@muster/common/text";
 

@@ -1,3 +1,4 @@
+/** Reads the facts of the fleet for explanations. */
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { type Coverage, CoverageIndex } from "../domain/matching/coverage.ts";
 import type { TaskClass } from "../domain/matching/match.ts";

@@ -1,3 +1,4 @@
+/** Workers and launches as lines of an overview. */
 import { span } from "../domain/explain/reason.ts";
 import type { WorkerLine } from "../domain/reports.ts";
 import {

@@ -1,3 +1,4 @@
+/** Waits at the start until the database can be used. */
 import { type Clock, holding } from "../clock.ts";
 import { conditionRemedy, isLasting } from "../domain/database/database-condition.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";

@@ -1,3 +1,4 @@
+/** Reads which signals OpenTelemetry exports. */
 import { readSampling, type Sampling } from "./spans/sampling.ts";
 
 /** What leaves this process by OpenTelemetry, and how often. */

@@ -1,3 +1,4 @@
+/** Starts and stops the telemetry of the scheduler. */
 import { hostname } from "node:os";
 import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { SpanIds } from "@muster/common/span-ids";

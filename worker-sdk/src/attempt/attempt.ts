@@ -1,3 +1,4 @@
+/** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
 import { TimedOutError } from "../errors.ts";
 import type { AssignmentMessage } from "../link/messages.ts";

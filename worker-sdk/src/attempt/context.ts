@@ -1,3 +1,4 @@
+/** The context that a handler gets. */
 import type { TaskLog } from "../logging/logger.ts";
 
 /** Progress of a handler as a count. */

@@ -1,3 +1,4 @@
+/** Callbacks that are due at a moment, with one timer. */
 import type { Clock } from "../clock.ts";
 
 /** A callback that is due at a moment. */

@@ -1,3 +1,4 @@
+/** Runs a handler and determines the outcome. */
 import { cutWellFormed } from "@muster/common/text";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { runTimedOut } from "../errors.ts";

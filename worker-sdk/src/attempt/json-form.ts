@@ -1,3 +1,4 @@
+/** Finds parts of a value that JSON would change. */
 import { types } from "node:util";
 
 /** A part of a value that JSON would drop, empty or turn into null. */

@@ -1,3 +1,4 @@
+/** Reports phases that exceed their threshold. */
 import type { Clock } from "../clock.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 

@@ -1,3 +1,4 @@
+/** The phases of an attempt and their times. */
 import { PHASE_NAME } from "@muster/common/name-forms";
 import type { AssignmentMessage, PhaseEnd } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";

@@ -1,3 +1,4 @@
+/** Limits the rate of progress messages. */
 import { inspect } from "node:util";
 import { cutWellFormed } from "@muster/common/text";
 import type { AttemptHost } from "./attempt-host.ts";

@@ -1,3 +1,4 @@
+/** Runs the attempts that are assigned. */
 import { ChurnMap } from "@muster/common/churn-map";
 import { CancelledError, DrainError, RevokedError, runTimedOut, TimedOutError } from "../errors.ts";
 import type {

@@ -1,3 +1,4 @@
+/** Limits of calls. */
 import { systemClock } from "../clock.ts";
 import { checkSeconds } from "../options/option-checks.ts";
 

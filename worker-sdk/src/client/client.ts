@@ -1,3 +1,4 @@
+/** The client: submits tasks and follows them. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** The errors of the client. */
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Failure, Task } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** An HTTP/2 connection of the client. */
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { connect, constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";

@@ -1,3 +1,4 @@
+/** Collects tasks into shared calls. */
 import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, TaskSpec } from "@muster/protocol";
 import { MusterError } from "./errors.ts";

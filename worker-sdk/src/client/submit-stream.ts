@@ -1,3 +1,4 @@
+/** The stream of submits. */
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ClientDuplexStream, StatusObject } from "@grpc/grpc-js";

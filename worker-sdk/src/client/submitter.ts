@@ -1,3 +1,4 @@
+/** Submits tasks over one stream for each scheduler address. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { SubmittedTask, TaskService, TaskSpec } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** The handle of a submitted task. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { OutputChunk, Task, TaskService } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** The options of a task. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { RetryPolicy, TaskSpec } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Describes why no scheduler could be reached. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { readableDialError } from "../network/dial-error.ts";
 import { proxyFor } from "../network/proxy.ts";

@@ -1,3 +1,4 @@
+/** The main thread's side of the link. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Worker as Thread, TransferListItem } from "node:worker_threads";
 import { Worker as WorkerThread } from "node:worker_threads";

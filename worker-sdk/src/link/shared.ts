@@ -1,3 +1,5 @@
+/** Memory that the threads share. */
+
 const TICK = 0;
 const DELAY_P99 = 1;
 const HEAP_USED = 2;

@@ -1,3 +1,4 @@
+/** The entry of the link's thread. */
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { processAgeMs, systemClock, wallClockIso } from "../clock.ts";

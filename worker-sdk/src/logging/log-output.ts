@@ -1,3 +1,4 @@
+/** Writes log lines without blocking. */
 import { writeSync } from "node:fs";
 import { systemClock } from "../clock.ts";
 

@@ -1,3 +1,4 @@
+/** The logger of the SDK. */
 import { pino } from "pino";
 import { build as prettyStream } from "pino-pretty";
 import { LogOutput } from "./log-output.ts";

@@ -1,3 +1,4 @@
+/** Credentials of gRPC channels. */
 import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
 import type { TlsMaterial } from "../options/connection-options.ts";
 

@@ -1,3 +1,4 @@
+/** Shortens error texts of failed dials. */
 import { readableTlsProblem } from "./tls-problem.ts";
 
 /** Text of the gRPC library around the reason of a failed dial. */

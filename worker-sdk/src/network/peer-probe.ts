@@ -1,3 +1,4 @@
+/** Finds out what listens at an address. */
 import { get as getHttp } from "node:http";
 import { get as getHttps } from "node:https";
 import { connect as connectTcp, type Socket } from "node:net";

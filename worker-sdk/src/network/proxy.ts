@@ -1,3 +1,4 @@
+/** Proxies from the environment. */
 import { hostname, networkInterfaces } from "node:os";
 import { isLoopback, splitAddress } from "@muster/common/addresses";
 import type { Environment } from "../options/connection-options.ts";

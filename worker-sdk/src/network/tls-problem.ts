@@ -1,3 +1,5 @@
+/** Describes failed TLS handshakes. */
+
 const CERTIFICATE = "the scheduler's certificate";
 
 /** Causes of a failed TLS handshake by the texts of OpenSSL and Node. The first that matches counts. */

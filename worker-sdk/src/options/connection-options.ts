@@ -1,3 +1,4 @@
+/** Options of connections. */
 import { readFileSync } from "node:fs";
 import { env } from "node:process";
 

@@ -1,3 +1,4 @@
+/** Checks of option values. */
 import { NAME } from "@muster/common/name-forms";
 import type { Environment } from "./connection-options.ts";
 import { OptionsError } from "./options-error.ts";

@@ -1,3 +1,4 @@
+/** Checks the options of a worker. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { WORKER_ID } from "@muster/common/name-forms";

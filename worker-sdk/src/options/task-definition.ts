@@ -1,3 +1,4 @@
+/** The definition of a task type. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { TaskContext } from "../attempt/context.ts";
 

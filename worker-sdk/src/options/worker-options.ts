@@ -1,3 +1,4 @@
+/** The options of a worker. */
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { ConnectionOptions } from "./connection-options.ts";

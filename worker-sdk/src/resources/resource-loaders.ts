@@ -1,3 +1,4 @@
+/** Loaders of resources. */
 import { WorkerStartedError } from "../errors.ts";
 import { OptionsError } from "../options/options-error.ts";
 

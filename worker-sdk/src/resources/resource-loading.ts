@@ -1,3 +1,4 @@
+/** Loads a resource on request and records its state. */
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import type { Clock } from "../clock.ts";

@@ -1,3 +1,4 @@
+/** The API of a worker's resources. */
 import type { ResourceLoader, ResourceLoaders } from "./resource-loaders.ts";
 
 /**

@@ -1,3 +1,4 @@
+/** Runs a started worker: link, attempts, shutdown. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";

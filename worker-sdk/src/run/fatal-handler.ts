@@ -1,3 +1,4 @@
+/** Handles uncaught errors of the process. */
 import { cutWellFormed } from "@muster/common/text";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import type { FatalMessage } from "../link/messages.ts";

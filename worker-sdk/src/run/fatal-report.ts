@@ -1,3 +1,4 @@
+/** Builds a fatal report. */
 import { cutWellFormed } from "@muster/common/text";
 import { currentAttemptId } from "../attempt/attempt-scope.ts";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";

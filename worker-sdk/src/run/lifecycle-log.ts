@@ -1,3 +1,4 @@
+/** Logs the life of a worker. */
 import { processAgeMs } from "../clock.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { CompiledOptions } from "../options/options.ts";

@@ -1,3 +1,4 @@
+/** The data that the link's thread starts with. */
 import { randomUUID } from "node:crypto";
 import { availableParallelism, hostname, totalmem } from "node:os";
 import { processAgeMs } from "../clock.ts";

@@ -1,3 +1,4 @@
+/** Signals and the end of the program. */
 import { constants } from "node:os";
 import { classNameOf, messageOf, tracebackOf } from "../attempt/failure/classify.ts";
 import { settledWithin, systemClock } from "../clock.ts";

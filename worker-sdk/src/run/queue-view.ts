@@ -1,3 +1,4 @@
+/** Describes the queue view of an idle worker. */
 import type { QueueViewMessage } from "../link/messages.ts";
 
 /**

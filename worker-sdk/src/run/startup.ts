@@ -1,3 +1,4 @@
+/** The startup of a worker: preflight and its phases. */
 import { messageOf } from "../attempt/failure/classify.ts";
 import type { Clock } from "../clock.ts";
 import type { StartupPhaseMessage } from "../link/messages.ts";

@@ -1,3 +1,4 @@
+/** Ends the worker when its supervisor has ended. */
 import type { Clock } from "../clock.ts";
 import type { Environment } from "../options/connection-options.ts";
 

@@ -1,3 +1,4 @@
+/** Marks spans as failed. */
 import type { Span } from "@opentelemetry/api";
 import { SpanStatusCode } from "@opentelemetry/api";
 import { readThrown } from "../attempt/failure/thrown.ts";

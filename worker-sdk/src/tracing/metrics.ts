@@ -1,3 +1,4 @@
+/** Exports a worker's measurements. */
 import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { type BatchObservableResult, type Meter, metrics, type Observable } from "@opentelemetry/api";
 import { type Measures, WORKER_METRICS } from "../link/health/measures.ts";

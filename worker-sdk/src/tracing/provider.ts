@@ -1,3 +1,4 @@
+/** The tracer of the SDK. */
 import { SCHEMA_URL } from "@muster/common/messaging-span";
 import type { Tracer, TracerProvider } from "@opentelemetry/api";
 import { ProxyTracerProvider, trace } from "@opentelemetry/api";

@@ -1,3 +1,4 @@
+/** Contexts of W3C headers. */
 import { parseTraceparent } from "@muster/common/trace-context";
 import type { Context } from "@opentelemetry/api";
 import { ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api";

@@ -1,3 +1,4 @@
+/** The spans of a run. */
 import { messagingSpan } from "@muster/common/messaging-span";
 import { childSpanId } from "@muster/common/span-ids";
 import { isUnsampled } from "@muster/common/trace-context";

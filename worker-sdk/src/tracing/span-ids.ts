@@ -1,3 +1,4 @@
+/** The id generator for derived span ids. */
 import { SpanIds } from "@muster/common/span-ids";
 
 /**

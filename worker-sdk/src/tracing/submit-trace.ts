@@ -1,3 +1,4 @@
+/** The span of a submit. */
 import { messagingSpan } from "@muster/common/messaging-span";
 import type { Context, Span } from "@opentelemetry/api";
 import { context, SpanKind, TraceFlags, trace } from "@opentelemetry/api";

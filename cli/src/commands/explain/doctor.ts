@@ -1,3 +1,4 @@
+/** `muster doctor`: checks the connection, the database, the schedulers and the workers. */
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";

@@ -1,3 +1,4 @@
+/** `muster top`: shows the fleet on the whole screen. */
 import type { Overview } from "@muster/protocol";
 import { Client, MusterError } from "@muster/worker/client";
 import type { Command } from "commander";

@@ -1,3 +1,4 @@
+/** `muster run`: starts a worker and supervises its process. */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { WORKER_ID } from "@muster/common/name-forms";

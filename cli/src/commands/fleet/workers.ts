@@ -1,3 +1,4 @@
+/** `muster workers`: lists workers. */
 import { create } from "@bufbuild/protobuf";
 import type { Worker } from "@muster/protocol";
 import { ListWorkersResponseSchema, WorkerState } from "@muster/protocol";

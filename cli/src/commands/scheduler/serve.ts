@@ -1,3 +1,4 @@
+/** `muster serve`: runs a scheduler in this process. */
 import type { Command } from "commander";
 import type { Environment } from "../../config.ts";
 import type { Io } from "../../io/io.ts";

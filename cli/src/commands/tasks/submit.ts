@@ -1,3 +1,4 @@
+/** `muster submit TYPE`: submits a task. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";

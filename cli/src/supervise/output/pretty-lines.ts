@@ -1,3 +1,4 @@
+/** Formats the log lines of a worker for a terminal. */
 import { Transform } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { Colors } from "../../io/io.ts";

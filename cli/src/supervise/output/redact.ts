@@ -1,3 +1,4 @@
+/** Masks secrets. */
 import type { Environment } from "../../config.ts";
 import { isSecret } from "./secret-names.ts";
 

@@ -1,3 +1,4 @@
+/** Starts the process of a worker and observes its end. */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import type { Clock } from "../../clock.ts";

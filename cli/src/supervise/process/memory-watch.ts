@@ -1,3 +1,4 @@
+/** Finds out whether the kernel killed a process for its memory. */
 import { readFileSync } from "node:fs";
 
 /** The kernel's counter of processes that were killed because a cgroup ran out of memory. */

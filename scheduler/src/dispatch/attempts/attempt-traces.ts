@@ -1,3 +1,4 @@
+/** Writes the spans of ended attempts. */
 import { randomBytes } from "node:crypto";
 import { formatTraceparent, TRACEPARENT, TRACESTATE } from "@muster/common/trace-context";
 import type { Clock } from "../../clock.ts";

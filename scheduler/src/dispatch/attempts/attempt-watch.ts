@@ -1,3 +1,4 @@
+/** The watchdog's record of an attempt: warnings and missing heartbeats. */
 import { formatAttemptId, parseAttemptId } from "../../domain/ids.ts";
 import type { Signs, Stuck, StuckPhaseRecord, WatchSettings } from "../../domain/tasks/watchdog.ts";
 import { stuckOf } from "../../domain/tasks/watchdog.ts";

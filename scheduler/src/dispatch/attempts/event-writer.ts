@@ -1,3 +1,4 @@
+/** Collects events and writes them in batches. */
 import { ChurnMap } from "@muster/common/churn-map";
 import type { Clock } from "../../clock.ts";
 import { isAbsence, mayBeOfRows, UnstorableError } from "../../domain/errors.ts";

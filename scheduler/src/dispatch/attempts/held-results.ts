@@ -1,3 +1,4 @@
+/** Results that the database did not take, and their next tries. */
 import type { Clock } from "../../clock.ts";
 import { mayBeOfRows, UnstorableError } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";

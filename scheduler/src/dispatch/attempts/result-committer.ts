@@ -1,3 +1,4 @@
+/** Commits results in batches and acknowledges them. */
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { mayBeOfRows } from "../../domain/errors.ts";

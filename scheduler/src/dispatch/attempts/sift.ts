@@ -1,3 +1,4 @@
+/** Finds the rows that make a statement fail. */
 import { isAbsence } from "../../domain/errors.ts";
 
 /** So many rows in a row that are refused while none is taken say that it is not the rows. */

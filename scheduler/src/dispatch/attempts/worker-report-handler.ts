@@ -1,3 +1,4 @@
+/** Handles reports of workers: accepted, rejected, progress, results. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { passedAtResult, timeoutInWords } from "../../domain/tasks/hard-timeout.ts";

@@ -1,3 +1,4 @@
+/** Finds out whether statements with a lost answer were committed. */
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
 import type { ClaimedAttempt, ClaimStore } from "../../store/store.ts";

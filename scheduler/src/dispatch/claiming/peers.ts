@@ -1,3 +1,4 @@
+/** Sends hints of new work to other schedulers. */
 import type { Clock } from "../../clock.ts";
 import type { SchedulerStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";

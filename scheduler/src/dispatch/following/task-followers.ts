@@ -1,3 +1,4 @@
+/** Notifies callers that wait for tasks. */
 import type { Clock } from "../../clock.ts";
 import { isAbsence } from "../../domain/errors.ts";
 import type { SeenTask, TaskStore } from "../../store/store.ts";

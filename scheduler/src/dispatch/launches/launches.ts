@@ -1,3 +1,4 @@
+/** Records reports of supervisors. */
 import { Batcher } from "@muster/common/batcher";
 import { cutToEnd } from "@muster/common/text";
 import {

@@ -1,3 +1,4 @@
+/** Records rejected workers in batches. */
 import type { Clock } from "../../clock.ts";
 import { isAbsence, UnstorableError } from "../../domain/errors.ts";
 import { peerHost, type RejectedStream } from "../../domain/workers/rejected-worker.ts";

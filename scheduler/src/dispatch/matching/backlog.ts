@@ -1,3 +1,4 @@
+/** Counts the waiting tasks of classes. */
 import type { Clock } from "../../clock.ts";
 import type { ClassStore } from "../../store/store.ts";
 import type { ClassIndex } from "./class-index.ts";

@@ -1,3 +1,4 @@
+/** Task classes in memory, with their waiting tasks and eligible sessions. */
 import type { Clock } from "../../clock.ts";
 import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";

@@ -1,3 +1,4 @@
+/** Ranks classes by the task at their front. */
 import type { WindowEntry } from "../../domain/tasks/window.ts";
 
 /** What a queue ranks: something whose front may change after it was looked at first. */

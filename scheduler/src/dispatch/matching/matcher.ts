@@ -1,3 +1,4 @@
+/** Finds a session for a task of a class. */
 import type { Clock } from "../../clock.ts";
 import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import type { MatchLog } from "../../domain/matching/match-log.ts";

@@ -1,3 +1,4 @@
+/** Sends idle workers the waiting tasks, with the reason that they get none. */
 import type { Clock } from "../../clock.ts";
 import { whyRemoved } from "../../domain/explain/removed.ts";
 import { largest } from "../../domain/largest.ts";

@@ -1,3 +1,4 @@
+/** Measures how long tasks wait until they are claimed. */
 import type { Clock } from "../../clock.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 

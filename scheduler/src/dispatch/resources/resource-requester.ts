@@ -1,3 +1,4 @@
+/** Asks workers to load resources that waiting tasks need. */
 import type { Clock } from "../../clock.ts";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { names } from "../../domain/explain/fleet.ts";

@@ -1,3 +1,4 @@
+/** The living workers of all schedulers, for explanations and resource requests. */
 import type { Clock } from "../../clock.ts";
 import type { FleetMember, ResourceFact } from "../../domain/explain/fleet.ts";
 import { formatAttemptId } from "../../domain/ids.ts";

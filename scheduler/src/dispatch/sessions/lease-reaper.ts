@@ -1,3 +1,4 @@
+/** Terminates sessions whose lease has expired. */
 import type { Store } from "../../store/store.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { Launches } from "../launches/launches.ts";

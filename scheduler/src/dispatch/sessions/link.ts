@@ -1,3 +1,4 @@
+/** The interface of a worker's stream. */
 import type { Refusal } from "../../domain/errors.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";

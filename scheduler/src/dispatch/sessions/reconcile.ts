@@ -1,3 +1,4 @@
+/** Compares the attempts that a reconnected worker lists with those of the scheduler. */
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { AttemptRow } from "../../store/store.ts";

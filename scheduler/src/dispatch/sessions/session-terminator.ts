@@ -1,3 +1,4 @@
+/** Ends sessions and requeues their attempts. */
 import type { Clock } from "../../clock.ts";
 import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";

@@ -1,3 +1,4 @@
+/** Reasons for the end of a session, and their effect on its attempts. */
 import { Refusal } from "../../domain/errors.ts";
 import { plural, span } from "../../domain/explain/reason.ts";
 import { blameOf } from "../../domain/tasks/blame.ts";

@@ -1,3 +1,4 @@
+/** Inserts submitted tasks in batches. */
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";

@@ -1,3 +1,4 @@
+/** Locks of other sessions in the database, in words. */
 import { DatabaseUnavailableError } from "../errors.ts";
 import { agree, type Evidence, HAS, plural, type Reason, span } from "../explain/reason.ts";
 

@@ -1,3 +1,4 @@
+/** The form of a check of the diagnosis. */
 import type { Evidence } from "../explain/reason.ts";
 
 /** How a check ended: `note` is worth knowing, `warning` is wrong and survived, `failed` stops work. */

@@ -1,3 +1,4 @@
+/** Checks of the database. */
 import { LEAST_CONNECTIONS } from "../database/connection-limits.ts";
 import { conditionRemedy, type DatabaseCondition } from "../database/database-condition.ts";
 import { lockRemedy } from "../database/database-lock.ts";

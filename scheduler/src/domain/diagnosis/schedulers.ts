@@ -1,3 +1,4 @@
+/** Checks of the schedulers and their loops. */
 import { agree, plural, span } from "../explain/reason.ts";
 import type { LoopStatus, SchedulerReport } from "../reports.ts";
 import { type Check, fact, found, ok } from "./check.ts";

@@ -1,3 +1,4 @@
+/** Checks of tasks and workers. */
 import { cut } from "@muster/common/text";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";

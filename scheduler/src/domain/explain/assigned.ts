@@ -1,3 +1,4 @@
+/** Reasons of assigned tasks: not accepted, cancelling, main loop blocked. */
 import { formatAttemptId } from "../ids.ts";
 import type { TaskRecord } from "../tasks/task.ts";
 import type { RunningRecord, WorkerRecord } from "../workers/worker.ts";

@@ -1,3 +1,4 @@
+/** The attempts of an ended task. */
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 
 /** Every attempt of an ended task: the earlier ones, and the one that ended it. */

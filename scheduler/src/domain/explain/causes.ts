@@ -1,3 +1,4 @@
+/** Reasons of waiting tasks: busy slots, starting workers, labels. */
 import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
 import { processEvidence, processOf } from "./assigned.ts";

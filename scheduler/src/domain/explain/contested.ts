@@ -1,3 +1,4 @@
+/** `ID_CONTESTED`: two processes use one worker id. */
 import { type Contest, processInWords } from "../workers/contest.ts";
 import { plural, type Reason, span } from "./reason.ts";
 

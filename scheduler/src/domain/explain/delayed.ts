@@ -1,3 +1,4 @@
+/** `DISPATCH_DELAYED`: a task waits although a worker can take it. */
 import type { FleetMember } from "./fleet.ts";
 import { names } from "./fleet.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";

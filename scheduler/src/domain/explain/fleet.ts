@@ -1,3 +1,4 @@
+/** A living worker as explanations use it. */
 import type { Candidate } from "../matching/match.ts";
 import type { ResourceStateRecord, SeenAttempt, WorkerRecord, WorkerState } from "../workers/worker.ts";
 

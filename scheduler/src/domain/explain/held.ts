@@ -1,3 +1,4 @@
+/** The attempts of a worker and their states, in words. */
 import type { RunningRecord, SeenAttempt } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { agree, type Evidence, plural, span } from "./reason.ts";

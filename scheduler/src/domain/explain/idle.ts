@@ -1,3 +1,4 @@
+/** Reasons of a ready worker without attempts. */
 import { type Candidate, type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
 import { canLoad } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";

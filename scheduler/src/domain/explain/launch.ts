@@ -1,3 +1,4 @@
+/** Reasons of supervised workers: starting, failed, ended. */
 import { cutToEnd } from "@muster/common/text";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs } from "../workers/launch.ts";
 import { type FatalRecord, hasRegistered, type WorkerRecord } from "../workers/worker.ts";

@@ -1,3 +1,4 @@
+/** `DATABASE_UNAVAILABLE`, and reasons that need no database. */
 import { conditionRemedy, type DatabaseCondition } from "../database/database-condition.ts";
 import { type DatabaseLock, lockEvidence, lockRemedy } from "../database/database-lock.ts";
 import type { SeenAttempt } from "../workers/worker.ts";

@@ -1,3 +1,4 @@
+/** The form of explanations, and their words for times and numbers. */
 import type { ReasonCode } from "./codes.ts";
 
 /** One fact behind a reason. */

@@ -1,3 +1,4 @@
+/** Reasons of rejected workers, and their part in the reasons of waiting tasks. */
 import type { RejectedWorker, RejectionCode } from "../workers/rejected-worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";

@@ -1,3 +1,4 @@
+/** Why a filter removes a worker, in words. */
 import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */

@@ -1,3 +1,4 @@
+/** `REVOKED_RUNNING`: handlers of revoked attempts hold slots. */
 import { processEvidence, processOf } from "./assigned.ts";
 import type { FleetMember } from "./fleet.ts";
 import { plural, type Reason, span } from "./reason.ts";

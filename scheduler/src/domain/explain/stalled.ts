@@ -1,3 +1,4 @@
+/** Reasons of stuck, missing, unstarted and uncommitted attempts. */
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { TimelineEvent } from "../tasks/timeline.ts";
 import { type Stuck, stuckOf } from "../tasks/watchdog.ts";

@@ -1,3 +1,4 @@
+/** Launches among the reasons of a waiting task. */
 import type { TaskRecord } from "../tasks/task.ts";
 import { exitInWords, type LaunchRecord, registerTimeLeftMs, type Served } from "../workers/launch.ts";
 import type { ReasonCode } from "./codes.ts";

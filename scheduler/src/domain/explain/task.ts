@@ -1,3 +1,4 @@
+/** Explains assigned and ended tasks. */
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { remedyFor } from "../remedy.ts";
 import { POISONED_AFTER } from "../tasks/blame.ts";

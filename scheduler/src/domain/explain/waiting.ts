@@ -1,3 +1,4 @@
+/** Explains waiting tasks. */
 import { closestNames } from "@muster/common/closest-names";
 import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
 import type { WorkerRecord } from "../workers/worker.ts";

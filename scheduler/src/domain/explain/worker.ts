@@ -1,3 +1,4 @@
+/** Explains workers. */
 import { LOOP_BLOCKED_MS, type WorkerRecord } from "../workers/worker.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import type { ReasonCode } from "./codes.ts";

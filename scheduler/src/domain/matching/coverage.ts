@@ -1,3 +1,4 @@
+/** Counts the workers that could run the waiting tasks. */
 import type { WorkerGroup } from "../reports.ts";
 import { type Candidate, removedBy, type TaskClass } from "./match.ts";
 

@@ -1,3 +1,4 @@
+/** The record of searches for a worker, for explanations. */
 import { FILTERS, type Filter, NEAREST_FIRST } from "./match.ts";
 
 /** What the matcher last saw when it looked for a worker for a class. Ages are milliseconds. */

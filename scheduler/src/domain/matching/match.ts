@@ -1,3 +1,4 @@
+/** The filters that decide whether a worker may run a task. */
 import type { Requirements } from "../tasks/task.ts";
 
 /** Tasks that any worker would be matched with alike: one row per distinct queue, type and requirements. */

@@ -1,3 +1,4 @@
+/** Decides which task a dead process is attributed to. */
 import { type AttemptKey, formatAttemptId } from "../ids.ts";
 
 /** Deaths and silences of processes after which a task runs alone in its process. */

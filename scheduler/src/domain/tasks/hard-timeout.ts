@@ -1,3 +1,4 @@
+/** Hard timeouts of attempts. */
 import type { AttemptMetrics, Timeouts } from "./task.ts";
 
 /** A hard timeout of an attempt that is over. */

@@ -1,3 +1,4 @@
+/** Decides what the end of an attempt means for its task. */
 import type { FatalRecord } from "../workers/worker.ts";
 import { afterDeath, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";

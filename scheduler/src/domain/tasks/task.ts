@@ -1,3 +1,4 @@
+/** The fields of a task, its states and its attempts. */
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";

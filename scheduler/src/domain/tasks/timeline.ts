@@ -1,3 +1,4 @@
+/** The timeline of a task, from its events and attempts. */
 import type { AttemptRecord, TaskRecord } from "./task.ts";
 import { hasEnded } from "./task.ts";
 

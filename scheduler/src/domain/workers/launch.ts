@@ -1,3 +1,4 @@
+/** Launches: the starts of worker processes and their ends. */
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
 /** What a supervisor says of a start. */

@@ -1,3 +1,4 @@
+/** Decides which workers are asked to load a resource. */
 import type { FleetMember } from "../explain/fleet.ts";
 import { removedBy, type TaskClass } from "../matching/match.ts";
 import { canLoad } from "./worker.ts";

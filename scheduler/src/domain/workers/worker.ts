@@ -1,3 +1,4 @@
+/** The fields of a worker, its states and its heartbeat. */
 import type { AttemptKey } from "../ids.ts";
 import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";

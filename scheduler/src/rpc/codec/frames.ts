@@ -1,3 +1,4 @@
+/** Encodes the frequent messages to workers by hand. */
 import { toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {

@@ -1,3 +1,4 @@
+/** Decodes frequent results by hand. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import {

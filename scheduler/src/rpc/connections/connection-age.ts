@@ -1,3 +1,4 @@
+/** The age of a call's connection. */
 import type { ServerHttp2Session } from "node:http2";
 import type { Clock } from "../../clock.ts";
 

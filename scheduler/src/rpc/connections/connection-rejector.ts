@@ -1,3 +1,4 @@
+/** Refuses connections, and answers them with the reason. */
 import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { toBinary } from "@bufbuild/protobuf";

@@ -1,3 +1,4 @@
+/** Logs failed TLS handshakes. */
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import { peerHost } from "../../domain/workers/rejected-worker.ts";

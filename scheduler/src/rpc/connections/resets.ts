@@ -1,3 +1,4 @@
+/** Keeps resets of peers from ending the process. */
 import type { Server, Socket } from "node:net";
 
 /**

@@ -1,3 +1,4 @@
+/** Reads certificates again when their files change. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";

@@ -1,3 +1,4 @@
+/** Checks the bearer token. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Refusal } from "../../domain/errors.ts";
 

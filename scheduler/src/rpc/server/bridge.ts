@@ -1,3 +1,4 @@
+/** Connects service handlers to grpc-js. */
 import type { DescMessage, DescMethod, DescService, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import {

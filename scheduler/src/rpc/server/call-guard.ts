@@ -1,3 +1,4 @@
+/** An interceptor for every call of grpc-js. */
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from "@grpc/grpc-js";
 import { STATUS_DETAILS_TRAILER } from "@muster/protocol";
 import type { Calls, OpenCall } from "./calls.ts";

@@ -1,3 +1,4 @@
+/** The calls in progress, for the stop of the server. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";

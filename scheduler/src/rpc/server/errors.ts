@@ -1,3 +1,4 @@
+/** Converts errors to gRPC statuses. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata, type ServerErrorResponse } from "@grpc/grpc-js";

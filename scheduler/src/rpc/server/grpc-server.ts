@@ -1,3 +1,4 @@
+/** The gRPC server. */
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, type ServerInterceptor } from "@grpc/grpc-js";
 import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Wraps handlers with the check of the database. */
 import type { CallContext } from "./handlers.ts";
 
 type Unary = (request: never, context: CallContext) => Promise<unknown>;

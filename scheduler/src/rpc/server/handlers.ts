@@ -1,3 +1,4 @@
+/** The types of service handlers. */
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 
 /** Context of a call, the same for both servers. */

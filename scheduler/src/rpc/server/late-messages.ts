@@ -1,3 +1,4 @@
+/** Drops messages that arrive after the end of a call. */
 import type { Writable } from "node:stream";
 import { ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 

@@ -1,3 +1,4 @@
+/** Limits the size of answers and refusals. */
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { cut } from "@muster/common/text";

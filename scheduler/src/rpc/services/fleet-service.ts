@@ -1,3 +1,4 @@
+/** The handlers of FleetService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";

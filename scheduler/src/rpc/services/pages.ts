@@ -1,3 +1,4 @@
+/** Page sizes and page tokens. */
 import { quoted } from "@muster/common/text";
 import { Refusal } from "../../domain/errors.ts";
 import { invalidRequest } from "../../domain/refusals.ts";

@@ -1,3 +1,4 @@
+/** The handlers of TaskService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";

@@ -1,3 +1,4 @@
+/** The handlers of WorkerService. */
 import type { WorkerService } from "@muster/protocol";
 import type { Launches } from "../../dispatch/launches/launches.ts";
 import { durationFromMs } from "../convert/values/time.ts";

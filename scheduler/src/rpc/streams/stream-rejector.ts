@@ -1,3 +1,4 @@
+/** Rejects a worker's stream, and records which worker it was. */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { WORKER_ID } from "@muster/common/name-forms";
 import { type Hello, PROTOCOL_VERSION, type SchedulerMessage, type WorkerMessage } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** The stream of submits. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
 import {

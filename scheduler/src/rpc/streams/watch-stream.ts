@@ -1,3 +1,4 @@
+/** A stream of answers to a watcher. */
 import type { Clock } from "../../clock.ts";
 import { Refusal } from "../../domain/errors.ts";
 

@@ -1,3 +1,4 @@
+/** Sends a watcher the changes of a task. */
 import type { Clock } from "../../clock.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { Refusal } from "../../domain/errors.ts";

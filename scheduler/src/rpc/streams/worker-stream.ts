@@ -1,3 +1,4 @@
+/** The stream of a worker. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import {

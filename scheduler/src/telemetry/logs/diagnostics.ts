@@ -1,3 +1,4 @@
+/** Logs failures of OpenTelemetry's exporters. */
 import { cut } from "@muster/common/text";
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Clock } from "../../clock.ts";

@@ -1,3 +1,4 @@
+/** The logger. */
 import { RollingFile } from "@muster/common/rolling-file";
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import { systemClock } from "../../clock.ts";

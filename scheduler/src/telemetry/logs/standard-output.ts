@@ -1,3 +1,4 @@
+/** Writes log lines to standard output without blocking. */
 import { writeSync } from "node:fs";
 import type { Clock } from "../../clock.ts";
 

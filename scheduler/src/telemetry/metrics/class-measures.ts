@@ -1,3 +1,4 @@
+/** Measurements by task class. */
 import { Distribution, LONG_BUCKETS } from "./distribution.ts";
 import { OTHER } from "./tally.ts";
 

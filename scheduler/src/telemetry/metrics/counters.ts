@@ -1,3 +1,4 @@
+/** The counters of the scheduler. */
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
 import { Distribution, SHORT_BUCKETS } from "./distribution.ts";

@@ -1,3 +1,4 @@
+/** Measurements of the database connections. */
 import { Distribution, SHORT_BUCKETS } from "./distribution.ts";
 import { Tally } from "./tally.ts";
 

@@ -1,3 +1,4 @@
+/** Exports distributions as OpenTelemetry histograms. */
 import { SCHEMA_URL } from "@muster/common/messaging-span";
 import { type Attributes, type HrTime, ValueType } from "@opentelemetry/api";
 import { emptyResource } from "@opentelemetry/resources";

@@ -1,3 +1,4 @@
+/** Registers the scheduler's metrics. */
 import type { Attributes, Meter, ObservableResult } from "@opentelemetry/api";
 import { OUTCOMES } from "./class-measures.ts";
 import type { Counters } from "./counters.ts";

@@ -1,3 +1,4 @@
+/** Counts by label, with a limit of labels. */
 import { cut } from "@muster/common/text";
 /** What label values beyond a limit are called. */
 export const OTHER = "other";

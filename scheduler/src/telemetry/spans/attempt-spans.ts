@@ -1,3 +1,4 @@
+/** The spans of an attempt. */
 import { messagingSpan } from "@muster/common/messaging-span";
 import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";
 import { formatAttemptId, formatTaskId } from "../../domain/ids.ts";

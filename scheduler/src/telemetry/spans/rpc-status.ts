@@ -1,3 +1,4 @@
+/** The status of a call for its span. */
 import { DatabaseUnavailableError, Refusal, type RefusalKind, UnstorableError } from "../../domain/errors.ts";
 
 /** Name of each refusal's gRPC code. */

@@ -1,3 +1,4 @@
+/** The sampler of the scheduler's spans. */
 import type { Context } from "@opentelemetry/api";
 import {
   AlwaysOffSampler,

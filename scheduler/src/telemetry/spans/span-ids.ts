@@ -1,3 +1,4 @@
+/** Derives the ids of an attempt's spans. */
 import { createHash } from "node:crypto";
 import { childSpanId } from "@muster/common/span-ids";
 import { parseTraceparent, type TraceParent } from "@muster/common/trace-context";

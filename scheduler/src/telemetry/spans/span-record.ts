@@ -1,3 +1,4 @@
+/** A span that is complete when it is written. */
 import type { TraceParent } from "@muster/common/trace-context";
 
 /** A span that is complete when it is written. Times are milliseconds since the epoch. */

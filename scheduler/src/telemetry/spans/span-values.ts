@@ -1,3 +1,4 @@
+/** Converts span contexts and times to OpenTelemetry's types. */
 import type { TraceParent } from "@muster/common/trace-context";
 import { type Context, type HrTime, type SpanContext, TraceFlags, trace } from "@opentelemetry/api";
 

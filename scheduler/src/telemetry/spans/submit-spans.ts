@@ -1,3 +1,4 @@
+/** The spans of submits. */
 import { messagingSpan } from "@muster/common/messaging-span";
 import { parseTraceparent, TRACEPARENT, withCallContext } from "@muster/common/trace-context";
 import {

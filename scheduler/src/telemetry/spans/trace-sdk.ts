@@ -1,3 +1,4 @@
+/** Starts the OpenTelemetry SDK. */
 import type { SpanIds } from "@muster/common/span-ids";
 import type { Resource } from "@opentelemetry/resources";
 import type { IMetricReader } from "@opentelemetry/sdk-metrics";

@@ -1,3 +1,4 @@
+/** Starts spans of calls, and propagates their context. */
 import type { SpanIds } from "@muster/common/span-ids";
 import {
   context,

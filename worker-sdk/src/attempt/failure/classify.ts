@@ -1,3 +1,4 @@
+/** Converts a thrown value to a failure. */
 import { cutWellFormed } from "@muster/common/text";
 import { NonRetryableError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/task-definition.ts";

@@ -1,3 +1,4 @@
+/** Handles thrown promises. */
 import { types } from "node:util";
 
 /** Promises whose reason is again a promise are followed so far. */

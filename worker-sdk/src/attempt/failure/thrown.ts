@@ -1,3 +1,4 @@
+/** Describes any thrown value. */
 import { inspect, types } from "node:util";
 
 /** Inner errors of an AggregateError that are reported, and causes that are followed. */

@@ -1,3 +1,4 @@
+/** Decodes assignments by hand. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { Assignment, SchedulerMessage } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Encodes messages to the scheduler. */
 import { isUtf8 } from "node:buffer";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";

@@ -1,3 +1,4 @@
+/** The connection to the scheduler across reconnects. */
 import type { Welcome } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import { durationFromMs, msFromDuration } from "../../duration.ts";

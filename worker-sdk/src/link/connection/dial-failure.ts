@@ -1,3 +1,4 @@
+/** Describes a failed dial. */
 import { readableDialError } from "../../network/dial-error.ts";
 import { probePeer, type WrongPeer } from "../../network/peer-probe.ts";
 import { proxyFor } from "../../network/proxy.ts";

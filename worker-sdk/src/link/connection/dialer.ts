@@ -1,3 +1,4 @@
+/** Dials the scheduler, again after failures. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HelloSchema, Welcome } from "@muster/protocol";
 import { ErrorReason } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Sends a fatal report on a connection of its own. */
 import { create } from "@bufbuild/protobuf";
 import { RunningAttemptSchema } from "@muster/protocol";
 import { systemClock } from "../../clock.ts";

@@ -1,3 +1,4 @@
+/** Sends a fatal report until it is acknowledged. */
 import type { Clock } from "../../clock.ts";
 import { encode, startupPhase } from "../codec/wire.ts";
 import type { FatalMessage, StartupPhaseMessage } from "../messages.ts";

@@ -1,3 +1,4 @@
+/** Waits between the dials of a start. */
 import type { Random } from "../../network/backoff.ts";
 import { Backoff } from "../../network/backoff.ts";
 import { goesDirect } from "../../network/proxy.ts";

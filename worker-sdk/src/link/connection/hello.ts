@@ -1,3 +1,4 @@
+/** Builds the first message of a stream. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HelloSchema, RunningAttempt } from "@muster/protocol";
 import { PROTOCOL_VERSION } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Ends the connection: drain, Goodbye, end of the stream. */
 import type { Clock } from "../../clock.ts";
 
 /** Longest wait after Goodbye for the scheduler to end the stream. */

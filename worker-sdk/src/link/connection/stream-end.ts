@@ -1,3 +1,4 @@
+/** Interprets the end of a stream. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { StatusObject } from "@grpc/grpc-js";

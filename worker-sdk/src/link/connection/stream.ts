@@ -1,3 +1,4 @@
+/** One stream to the scheduler. */
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { Client, Metadata } from "@grpc/grpc-js";
 import { WorkerService } from "@muster/protocol";

@@ -1,3 +1,4 @@
+/** Counters of the worker's process. */
 import { Tally } from "./tally.ts";
 
 /** Totals since the process started. */

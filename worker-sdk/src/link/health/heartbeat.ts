@@ -1,3 +1,4 @@
+/** Builds heartbeats and observes their acknowledgements. */
 import type { Clock } from "../../clock.ts";
 
 /** Intervals without an acknowledgement after which the stream counts as dead. */

@@ -1,3 +1,4 @@
+/** The worker's HTTP server: health and metrics. */
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { HealthReport } from "./health.ts";

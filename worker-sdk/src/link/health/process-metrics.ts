@@ -1,3 +1,4 @@
+/** Measurements of the process: loop, CPU, memory. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HeartbeatSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";

@@ -1,3 +1,4 @@
+/** The reports of an attempt until they are acknowledged. */
 import { Deadlines } from "../../attempt/deadlines.ts";
 import type { Clock } from "../../clock.ts";
 import type { IncomingAssignment } from "../codec/assignments-frame.ts";

@@ -1,3 +1,4 @@
+/** The attempts that the worker holds. */
 import { create } from "@bufbuild/protobuf";
 import { ChurnMap } from "@muster/common/churn-map";
 import type { RunningAttempt } from "@muster/protocol";

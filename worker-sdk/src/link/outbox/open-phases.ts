@@ -1,3 +1,4 @@
+/** The open phases of attempts, with their watchdogs. */
 import type { Deadlines } from "../../attempt/deadlines.ts";
 import { PhaseWatchdog } from "../../attempt/phase-watchdog.ts";
 import type { Clock } from "../../clock.ts";

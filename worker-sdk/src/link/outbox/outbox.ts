@@ -1,3 +1,4 @@
+/** The messages to the scheduler until they are acknowledged. */
 import { ChurnMap } from "@muster/common/churn-map";
 import type { WorkerMessageKind } from "../codec/wire.ts";
 import { encode, encodeEvent, ResultsFrame } from "../codec/wire.ts";

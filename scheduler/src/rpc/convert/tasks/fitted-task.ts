@@ -1,3 +1,4 @@
+/** Shortens a task to the size of a message. */
 import { toBinary } from "@bufbuild/protobuf";
 import { TaskSchema } from "@muster/protocol";
 import type { Attempts, TaskRecord } from "../../../domain/tasks/task.ts";

@@ -1,3 +1,4 @@
+/** Shortens a worker to the size of a message. */
 import { toBinary } from "@bufbuild/protobuf";
 import { type Worker, WorkerSchema } from "@muster/protocol";
 import { mostBytes } from "../values/message-size.ts";

@@ -1,3 +1,4 @@
+/** Assigns errors of PostgreSQL to conditions. */
 import type { DatabaseCondition } from "../../../domain/database/database-condition.ts";
 
 // Codes that are not listed are still errors of the database; the lists only choose the message.

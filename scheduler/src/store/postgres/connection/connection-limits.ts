@@ -1,3 +1,4 @@
+/** Reads the connection limits of the server. */
 import type { ConnectionLimit } from "../../../domain/database/connection-limits.ts";
 import { quoted } from "../schema/rights.ts";
 

@@ -1,3 +1,4 @@
+/** Pools of connections to PostgreSQL. */
 import type pg from "pg";
 import { Transport } from "./encryption.ts";
 import { type DatabaseAddress, parseDatabaseUrl } from "./url/database-url.ts";

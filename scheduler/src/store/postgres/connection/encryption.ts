@@ -1,3 +1,4 @@
+/** TLS options of the connection to PostgreSQL. */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import {

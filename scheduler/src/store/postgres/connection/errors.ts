@@ -1,3 +1,4 @@
+/** Converts errors of the driver to errors of the domain. */
 import { DATABASE_CONDITIONS, type DatabaseCondition } from "../../../domain/database/database-condition.ts";
 import {
   DatabaseUnavailableError,

@@ -1,3 +1,4 @@
+/** Opens a session and applies its settings. */
 import type pg from "pg";
 import { clientOf } from "./channel-binding.ts";
 import type { ConnectionTarget } from "./connection.ts";

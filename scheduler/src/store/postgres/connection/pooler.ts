@@ -1,3 +1,4 @@
+/** Detects poolers that share sessions. */
 import type pg from "pg";
 import type { ConnectionTarget } from "./connection.ts";
 import { codeOf } from "./errors.ts";

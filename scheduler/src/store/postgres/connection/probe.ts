@@ -1,3 +1,4 @@
+/** Probes whether the database answers. */
 import type { Clock } from "../../../clock.ts";
 import { DATABASE_CONDITIONS } from "../../../domain/database/database-condition.ts";
 import { DatabaseLockedError } from "../../../domain/database/database-lock.ts";

@@ -1,3 +1,4 @@
+/** Settings of every session. */
 import { randomBytes } from "node:crypto";
 import type pg from "pg";
 

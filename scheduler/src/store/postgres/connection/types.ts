@@ -1,3 +1,4 @@
+/** Parsers of PostgreSQL's types. */
 import pg from "pg";
 
 /** Type oids of pg_type.dat, which never change. */

@@ -1,3 +1,4 @@
+/** Tries whether the database takes writes. */
 import type { Clock } from "../../../clock.ts";
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import type { Database, Statement } from "./database.ts";

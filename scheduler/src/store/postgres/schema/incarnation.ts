@@ -1,3 +1,4 @@
+/** Detects a database that was restored or replaced. */
 import type pg from "pg";
 
 /** Functions that some servers allow only to some roles. */

@@ -1,3 +1,4 @@
+/** Applies the migrations. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import pg from "pg";

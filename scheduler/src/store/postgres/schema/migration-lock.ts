@@ -1,3 +1,4 @@
+/** Lets one migrator at a time run. */
 import type pg from "pg";
 import { systemClock } from "../../../clock.ts";
 

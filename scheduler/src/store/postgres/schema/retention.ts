@@ -1,3 +1,4 @@
+/** Creates and drops partitions. */
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
 

@@ -1,3 +1,4 @@
+/** Checks the privileges of the role. */
 import type pg from "pg";
 
 /** The tables that a scheduler reads and writes; partitions are accessed through their parents. */

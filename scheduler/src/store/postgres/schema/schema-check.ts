@@ -1,3 +1,4 @@
+/** Compares the schema with the migrations of this program. */
 import type { Database, Statement } from "../connection/database.ts";
 import { loadMigrations } from "./migrate.ts";
 
