@@ -81,7 +81,7 @@ describe("one worker id", () => {
     const named = logged("worker.id_contested", id).find(({ holder, waiting }) =>
       [holder, waiting].every((name) => reason.evidence.some(({ value }) => value === String(name))),
     );
-    assert.ok(named, JSON.stringify(reason.evidence));
+    assert.ok(named, reason.evidence.map(({ value }) => value).join("; "));
     for (const name of [named.holder, named.waiting]) assert.match(String(name), /^process \d+ on \S+$/);
     const { stdout } = await runTool("node", [
       ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", fleet.scheduler.grpc],
