@@ -124,10 +124,10 @@ const PATHS: readonly Path[] = [
       const { key } = await worker.assigned();
       const attempt = worker.session.attempts.get(id) ?? assert.fail("not held");
       worker.session.drain();
-      const { applied } = await committer.endAttempt(worker.session, attempt, { kind: "unaccepted" });
-      assert.ok(applied);
+      const written = committer.endAttempt(worker.session, attempt, { kind: "unaccepted" });
+      lapsed.add(worker.session, attempt, written);
+      assert.ok((await written).applied);
       assert.equal(a.rule.held(id), 0);
-      lapsed.add(worker.session, attempt);
       reportHandler.handleAccepted(worker.session, [key]);
       await a.until(({ total }) => total === 1);
       worker.report(key, SUCCEEDED);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { openTransaction } from "../support/database/locker.ts";
 import { Fleet, H } from "../support/fleet/fleet.ts";
 import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
 import { killAll } from "../support/programs/program.ts";
@@ -43,6 +44,26 @@ describe("T25: an acceptance that comes too late", () => {
     const { attemptCount, attempts } = await fleet.task(handle.id);
     assert.deepEqual([attemptCount, attempts.length], [1, 0]);
     await fleet.scheduler.program.line("task.accepted_late", ({ attempt_id }) => attempt_id === attemptId);
+    assert.deepEqual(worker.all("revokeAttempt"), []);
+  });
+
+  it("T25: is taken while the requeue is being written, and so is its result", async () => {
+    const worker = await silent("writing", "writing");
+    const handle = await fleet.client.submit("echo", 1, { queue: "writing" });
+    const { attemptId } = await worker.assignment(handle.id);
+    const row = `select from task where id = ${handle.id.replace("t-", "")} for update`;
+    const locker = await openTransaction(fleet.db.url, row);
+    await fleet.scheduler.program.line("task.unaccepted", ({ attempt_id }) => attempt_id === attemptId);
+    worker.accept(attemptId);
+    worker.succeed(attemptId, "7");
+    const sequence = worker.beat();
+    await worker.next("heartbeatAck", (ack) => ack.sequence === sequence);
+    await locker.release();
+    const { acks } = await worker.next("resultAcks");
+    assert.deepEqual([acks[0]?.attemptId, acks[0]?.stale], [attemptId, false]);
+    assert.equal(await handle.result(), 7);
+    const { attemptCount, attempts } = await fleet.task(handle.id);
+    assert.deepEqual([attemptCount, attempts.length], [1, 0]);
     assert.deepEqual(worker.all("revokeAttempt"), []);
   });
 

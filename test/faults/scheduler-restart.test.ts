@@ -8,8 +8,8 @@ import { until, within } from "../support/waits.ts";
 
 const ONE_LIFE = ["created", "assigned", "accepted", "started", "succeeded"];
 
-/** A scheduler needs a second or two to start; the grace of these tests is longer. */
-const PATIENT = ["--lease", "10", "--reconnect-grace", "10"];
+/** A scheduler needs a second or two to start; the limits of these tests are longer, that of acceptances among them. */
+const PATIENT = ["--lease", "10", "--reconnect-grace", "10", "--accept-deadline", "10"];
 
 describe("the scheduler dies and comes back", () => {
   let fleet: Fleet;

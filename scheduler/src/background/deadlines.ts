@@ -15,12 +15,17 @@ import type { Logger } from "../telemetry/logs/logger.ts";
  */
 const OUTLIVED_EVERY_MS = { least: 1_000, most: 5_000 };
 
+/** After a longer gap between two checks this process did not run: what arrived meanwhile is not read yet. */
+const GAP_MS = 250;
+
 /** Why a session that did not answer gets no assignments. */
 const UNANSWERED = "left the last assignment unanswered";
 
 /** Requeues assignments that are not accepted in time, and cancels attempts that passed a hard timeout. */
 export class Deadlines {
   readonly #parts: DeadlineParts;
+  #checkedAt: number | undefined;
+  #behind = false;
 
   constructor(parts: DeadlineParts) {
     this.#parts = parts;
@@ -29,18 +34,28 @@ export class Deadlines {
   /** Checks every attempt of the sessions connected here. */
   runOnce(): void {
     const now = this.#parts.clock.monotonic();
+    const behind = this.#isBehind(now);
     for (const session of this.#parts.registry.all()) {
       if (!session.link) continue;
       for (const attempt of session.attempts.values()) {
         if (!attempt.isOpen) continue;
-        if (attempt.acceptedAt === undefined) this.#checkAccept(session, attempt, now);
-        else this.#checkRun(session, attempt, now);
+        if (attempt.acceptedAt === undefined) {
+          if (!behind) this.#checkAccept(session, attempt, now);
+        } else this.#checkRun(session, attempt, now);
       }
     }
   }
 
+  /** True when acceptances may have arrived that were not read; they are before the next check. */
+  #isBehind(now: number): boolean {
+    const gap = now - (this.#checkedAt ?? now);
+    this.#checkedAt = now;
+    this.#behind = gap > GAP_MS && !this.#behind;
+    return this.#behind;
+  }
+
   #checkAccept(session: Session, attempt: Attempt, now: number): void {
-    const { leases, log, committer, traces } = this.#parts;
+    const { leases, log, committer, lapsed, traces } = this.#parts;
     if (now - attempt.sentAt < leases.acceptDeadlineMs) return;
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     session.stall(now, UNANSWERED, ACCEPT_STALL_MS.first, ACCEPT_STALL_MS.last);
@@ -51,10 +66,7 @@ export class Deadlines {
       waited_ms: Math.round(now - attempt.sentAt),
     });
     // Its worker may still accept it until the task is assigned again; then it is revoked.
-    const { lapsed } = this.#parts;
-    void committer.endAttempt(session, attempt, { kind: "unaccepted" }).then(({ applied }) => {
-      if (applied) lapsed.add(session, attempt);
-    });
+    lapsed.add(session, attempt, committer.endAttempt(session, attempt, { kind: "unaccepted" }));
   }
 
   #checkRun(session: Session, attempt: Attempt, now: number): void {

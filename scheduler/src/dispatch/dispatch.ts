@@ -115,7 +115,12 @@ export function createDispatch(options: {
   );
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
-  const lapsed = new LapsedAttempts({ store, admission, classes, registry, clock, log });
+  const lapsed = new LapsedAttempts({
+    ...{ store, admission, classes, registry, clock, log },
+    giveBack: (session, attempt) => {
+      void committer.endAttempt(session, attempt, { kind: "released", reason: "unreceived" });
+    },
+  });
   const sender = new AssignmentSender({ classes, admission, lapsed, registry, clock, log, waits, traces });
   const indeterminate = new IndeterminateStatements({
     store,
@@ -187,6 +192,7 @@ export function createDispatch(options: {
     terminator,
     startup,
     committer,
+    lapsed,
     eventWriter,
     clock,
     log,

@@ -45,6 +45,7 @@ export class Attempt {
   readonly sentAt: number;
   /** For its trace; undefined when it has none, and when another scheduler assigned it. */
   readonly assigned: Assigned | undefined;
+  #heldSince: number;
   #state: AttemptState = ATTEMPT_MACHINE.initial;
   #cancelReason: string | undefined;
   #acceptedAt: number | undefined;
@@ -80,6 +81,7 @@ export class Attempt {
     this.alone = alone;
     this.options = row.options;
     this.sentAt = now;
+    this.#heldSince = now;
     this.assigned = assigned;
     this.#cancelReason = row.cancelReason;
     this.#phaseAt = now;
@@ -118,12 +120,21 @@ export class Attempt {
     return copy;
   }
 
-  /** The same attempt after its late acceptance: its task was requeued and not assigned again. */
+  /** The same attempt for a session whose worker has it: after a late acceptance, or on another stream. */
   retaken(now: number): Attempt {
     const copy = this.#copy();
     copy.#state = this.#startedAt === undefined ? "accepted" : "running";
-    copy.#acceptedAt = now;
+    copy.#heldSince = now;
+    if (this.#acceptedAt === undefined) {
+      copy.#acceptedAt = now;
+      copy.#acceptUnwritten = true;
+    }
     return copy;
+  }
+
+  /** When its session came to hold it: it was sent, taken back after a late acceptance, or brought along by a reconnect. */
+  get heldSince(): number {
+    return this.#heldSince;
   }
 
   get state(): AttemptState {

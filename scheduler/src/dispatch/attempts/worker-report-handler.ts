@@ -49,6 +49,7 @@ export class WorkerReportHandler {
   handleAccepted(session: Session, keys: readonly AttemptKey[]): void {
     const now = this.#parts.clock.monotonic();
     for (const key of keys) {
+      if (this.#parts.lapsed.isUndecided(key) && this.#parts.lapsed.take(session, key)) continue;
       const attempt = this.#current(session, key, "accept");
       if (!attempt && this.#parts.lapsed.take(session, key)) continue;
       if (!attempt) {
@@ -182,8 +183,9 @@ export class WorkerReportHandler {
 
   /** Goes on when it is known whether an attempt that lapsed is the session's after all; false when that is no question. */
   #after(session: Session, key: AttemptKey, go: () => void): boolean {
-    if (session.attempts.get(key.taskId)?.epoch === key.epoch) return false;
-    const taking = this.#parts.lapsed.take(session, key);
+    const { lapsed } = this.#parts;
+    if (session.attempts.get(key.taskId)?.epoch === key.epoch && !lapsed.isUndecided(key)) return false;
+    const taking = lapsed.take(session, key);
     void taking?.then(go);
     return taking !== undefined;
   }
@@ -212,7 +214,7 @@ export interface WorkerReportParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
-  readonly lapsed: Pick<LapsedAttempts, "take">;
+  readonly lapsed: Pick<LapsedAttempts, "isUndecided" | "take">;
   readonly traces: Pick<AttemptTraces, "fields">;
 }
 

@@ -100,9 +100,10 @@ describe("assignment sender", () => {
     await settled();
     const attempt = slow.attempts.get(1);
     assert.ok(attempt);
-    await hot.dispatch.committer.endAttempt(slow, attempt, { kind: "unaccepted" });
-    hot.dispatch.lapsed.add(slow, attempt);
     slow.drain();
+    const { committer, lapsed } = hot.dispatch;
+    lapsed.add(slow, attempt, committer.endAttempt(slow, attempt, { kind: "unaccepted" }));
+    await settled();
     hot.worker();
     await hot.poll();
     assert.deepEqual(hot.sent, ["w-1 assign t-1.1", "w-1 revoke t-1.1", "w-2 assign t-1.2"]);

@@ -30,7 +30,13 @@ function row(given: Partial<AttemptRow> = {}): AttemptRow {
   };
 }
 
-function run(given: { inFlight?: readonly AttemptKey[]; rows?: readonly AttemptRow[]; old?: Session }) {
+function run(given: {
+  inFlight?: readonly AttemptKey[];
+  rows?: readonly AttemptRow[];
+  readAt?: number;
+  old?: Session;
+  lapsed?: Attempt;
+}) {
   const session = madeSession({ types: { t: 0 }, slots: 4 });
   const ended: { attempt: Attempt; outcome: Outcome }[] = [];
   const written: Attempt[] = [];
@@ -41,6 +47,7 @@ function run(given: { inFlight?: readonly AttemptKey[]; rows?: readonly AttemptR
         get: (id) => (id === 1 ? ({ taskClass: { id, type: "t" } } as never) : undefined),
       },
       clock: { monotonic: () => NOW },
+      lapsed: { resume: (_, { epoch }) => (given.lapsed?.epoch === epoch ? given.lapsed : undefined) },
       eventWriter: { writeAttempt: (_, attempt) => void written.push(attempt) },
       committer: {
         endAttempt: async (holder, attempt, outcome) => {
@@ -51,7 +58,13 @@ function run(given: { inFlight?: readonly AttemptKey[]; rows?: readonly AttemptR
         },
       },
     },
-    { session, inFlight: given.inFlight ?? [], rows: given.rows ?? [], old: given.old },
+    {
+      session,
+      inFlight: given.inFlight ?? [],
+      rows: given.rows ?? [],
+      readAt: given.readAt ?? 0,
+      old: given.old,
+    },
   );
   return { session, decisions, ended, written };
 }
@@ -163,8 +176,59 @@ describe("reconciliation of a worker that registers", () => {
       [[14, "released"]],
     );
     assert.notEqual(ended[0]?.attempt, unsent, "the last stream's own record is left alone");
-    assert.deepEqual([...session.attempts.values()].map(({ taskId }) => taskId).sort(), [1, 14]);
-    assert.equal(session.outstanding, 1);
+    assert.deepEqual([...session.attempts.values()].map(({ taskId }) => taskId).sort(), [1, 11, 14]);
+    assert.equal(session.outstanding, 2);
+  });
+
+  it("keeps what the last stream's session came to hold after the rows were read, and its worker has", () => {
+    for (const known of [madeAttempt(HELD), madeAttempt({ ...HELD, acceptedAt: 5, startedAt: 6 })]) {
+      const { session, decisions, ended, written } = run({ inFlight: [HELD], old: lastStream(known) });
+      assert.deepEqual(decisions, [{ key: HELD, keep: true, reason: "", cancelled: false }]);
+      const attempt = session.attempts.get(1);
+      assert.notEqual(attempt, known, "the last stream's own record is left alone");
+      assert.deepEqual([attempt?.acceptedAt, attempt?.startedAt], [known.acceptedAt ?? NOW, known.startedAt]);
+      assert.deepEqual(written, known.acceptedAt === undefined ? [attempt] : []);
+      assert.deepEqual([session.lingering.size, ended], [0, []]);
+    }
+  });
+
+  it("keeps an accepted attempt that the worker's older list does not have", () => {
+    const { session, ended } = run({ old: lastStream(madeAttempt({ ...HELD, acceptedAt: 5 })) });
+    assert.deepEqual([session.attempts.get(1)?.state, ended], ["accepted", []]);
+  });
+
+  it("revokes what the last stream's session held before and the store no longer has", () => {
+    const known = madeAttempt({ ...HELD, acceptedAt: 5 });
+    const { session, decisions } = run({ inFlight: [HELD], old: lastStream(known), readAt: 10 });
+    assert.deepEqual([decisions[0]?.keep, session.attempts.size, session.lingering.size], [false, 0, 1]);
+  });
+
+  it("takes nothing from another attempt of the task on the last stream", () => {
+    const other = madeAttempt({ taskId: 1, epoch: 2, acceptedAt: 100, startedAt: 200 });
+    const { session } = run({ inFlight: [HELD], rows: [row()], old: lastStream(other) });
+    const attempt = session.attempts.get(1);
+    assert.deepEqual([attempt?.epoch, attempt?.acceptedAt, attempt?.startedAt], [3, NOW, undefined]);
+  });
+
+  it("gives back a newer attempt that was assigned after the rows were read, and revokes the older", () => {
+    const newer = madeAttempt({ taskId: 1, epoch: 4 });
+    const { session, decisions, ended } = run({ inFlight: [HELD], rows: [row()], old: lastStream(newer) });
+    assert.equal(decisions[0]?.keep, false);
+    assert.deepEqual(
+      ended.map(({ attempt, outcome }) => [attempt.epoch, outcome.kind]),
+      [[4, "released"]],
+    );
+    assert.equal(session.attempts.get(1)?.epoch, 4);
+  });
+
+  it("holds an attempt that was not accepted in time until it is known whether its worker keeps it", () => {
+    const lapsed = madeAttempt({ ...HELD, acceptedAt: 5 });
+    for (const rows of [[], [row({ accepted: false })]]) {
+      const { session, decisions, ended } = run({ inFlight: [HELD], rows, lapsed });
+      assert.deepEqual([decisions[0]?.keep, session.attempts.get(1), ended], [true, lapsed, []]);
+    }
+    const { session } = run({ inFlight: [HELD], rows: [row({ epoch: 4 })], lapsed });
+    assert.equal(session.lingering.size, 1, "its task was assigned again");
   });
 
   it("holds an attempt of a class that is not known, and counts no type for it", () => {

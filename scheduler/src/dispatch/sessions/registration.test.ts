@@ -53,6 +53,7 @@ function setUp(given: Partial<SessionOpened> = {}, committedIds: readonly number
     terminator: { terminateSuperseded: async (...args) => void superseded.push(args) },
     startup: { recordPhase: (_, { phase }) => void phases.push(phase) },
     committer: { endAttempt: async () => ({ applied: true }) },
+    lapsed: { resume: () => undefined },
     eventWriter: { writeAttempt: () => undefined },
     clock: { monotonic: () => 5 },
     log,

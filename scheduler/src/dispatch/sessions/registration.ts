@@ -8,6 +8,7 @@ import type { AttemptStore, SessionOpen, SessionOpened, SessionStore } from "../
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -76,13 +77,14 @@ export class Registrar {
   }
 
   async #register(registration: Registration, link: WorkerLink): Promise<Registered> {
-    const { registry, classes, terminator } = this.#parts;
+    const { registry, classes, clock, terminator } = this.#parts;
     const { uuid, hello } = registration;
+    const readAt = clock.monotonic();
     const opened = await this.#opener.add(registration);
     if (opened.contested) this.#refuseContested(registration, opened.contested);
     await classes.load(opened.attempts.map(({ classId }) => classId));
     const old = registry.byUuid(uuid);
-    const { session, decisions } = this.#admit(registration, opened, link, old);
+    const { session, decisions } = this.#admit(registration, { ...opened, readAt }, link, old);
     this.#logRegistered(registration, old !== undefined, decisions);
     this.#recordFailedStart(registration, session, old);
     await terminator.terminateSuperseded(opened.superseded, {
@@ -110,7 +112,7 @@ export class Registrar {
   /** Puts the session in the place of its older stream, all at once: nothing else runs in between. */
   #admit(
     { uuid, workerId, hello, phases, ready, draining, inFlight }: Registration,
-    { sessionId, attempts: rows }: SessionOpened,
+    { sessionId, attempts: rows, readAt }: SessionOpened & { readonly readAt: number },
     link: WorkerLink,
     old: Session | undefined,
   ): { session: Session; decisions: AttemptDecision[] } {
@@ -121,7 +123,7 @@ export class Registrar {
       asks: old?.asks,
       now: clock.monotonic(),
     });
-    const decisions = reconcile(this.#parts, { session, inFlight, rows, old });
+    const decisions = reconcile(this.#parts, { session, inFlight, rows, readAt, old });
     if (old) {
       registry.remove(old);
       classes.removeSession(old);
@@ -188,6 +190,7 @@ export interface RegistrarParts {
   readonly startup: Pick<StartupRecorder, "recordPhase">;
   /** For attempts that the worker never received. */
   readonly committer: Pick<ResultCommitter, "endAttempt">;
+  readonly lapsed: Pick<LapsedAttempts, "resume">;
   readonly eventWriter: Pick<EventWriter, "writeAttempt">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "info" | "warn">;
