@@ -17,8 +17,8 @@ describe("F10, F11: refused workers", () => {
   let fleet: Fleet;
 
   before(async () => {
-    // Nothing here waits for a lease, and a busy machine must not end one.
-    const patient = ["--lease", "20", "--reconnect-grace", "15"];
+    // Nothing here waits for a lease or a heartbeat, and a busy machine must not end one or miss the other.
+    const patient = ["--heartbeat", "2", "--lease", "20", "--reconnect-grace", "15"];
     fleet = await Fleet.start({ schedulers: 2, token: TOKEN, args: ["--hello-timeout", "0.4", ...patient] });
   });
   afterEach(() => cutAll());
