@@ -43,9 +43,10 @@ describe("npm run demo", () => {
     const phases = demo.stdout.match(/task t-\S+ on ocr-[12](?:, attempt 2)?: .*inference \d+ ms/g) ?? [];
     assert.equal(phases.length, pages.length);
     assert.match(demo.stdout, /model_resolve \d+ ms, model_load \d+ ms/);
+    // On a busy machine the worker is started again before the command has asked why it is gone.
     assert.match(
       demo.stdout,
-      /KILLED .*\n.*was killed by SIGKILL .* what it held \(1 attempt\) was requeued/,
+      /KILLED .*\n.*was killed by SIGKILL .* what it held \(1 attempt\) was requeued|WAITING_FOR_CONNECTION [\s\S]*start_number +2 /,
     );
     assert.match(
       demo.stdout,
