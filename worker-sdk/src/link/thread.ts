@@ -111,8 +111,8 @@ function boundDrain(inMs: number): void {
   });
 }
 
+// The first turn comes after the first dial has begun: until then main allows for a slow start.
 systemClock.every(TURN_MS, () => shared.linkTurned());
-shared.linkTurned();
 connection.start();
 
 if (data.http !== undefined) void serve(data.http);
