@@ -120,9 +120,9 @@ describe("workers that say nothing of what they accepted", () => {
     const log = fleet.scheduler.program;
     await log.line("worker.lists_nothing", ({ worker_id }) => worker_id === "simple");
     // Well beyond the moment at which a worker that names what it runs would lose it.
-    const beats = async () => (await fleet.workerState("simple")).lastHeartbeat?.sequence ?? 0n;
-    const seen = await beats();
-    await until("ten more heartbeats", async () => (await beats()) >= seen + 10n || undefined);
+    const heartbeats = async () => (await fleet.workerState("simple")).lastHeartbeat?.sequence ?? 0n;
+    const seen = await heartbeats();
+    await until("ten more heartbeats", async () => (await heartbeats()) >= seen + 10n || undefined);
     // T32: it holds something although none of its heartbeats says so.
     const { reason } = await fleet.workerReason("simple", "BUSY", 0, {
       evidence: { attempt: new RegExp(`^${attemptId}, accepted .+ ago; its heartbeats do not list it$`) },
