@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Failure, Task } from "@muster/protocol";
 import { BadRequestSchema, ERROR_DOMAIN, ErrorInfoSchema, RetryInfoSchema } from "@muster/protocol";
 import { msFromDuration } from "../duration.ts";
+import { wasRefused } from "./http2-connection.ts";
 
 /** A field that the scheduler refused. */
 export interface Violation {
@@ -138,11 +139,12 @@ export class MusterError extends Error {
 
 /**
  * The connection broke under the call: nothing was answered. The transport has Node's error as the cause then; one of
- * a single stream (ERR_HTTP2_STREAM_ERROR) is the peer's word on that call.
+ * a single stream (ERR_HTTP2_STREAM_ERROR) is the peer's answer to that call, unless it refused the stream.
  */
-function isBroken({ code, cause }: ConnectError): boolean {
+function isBroken(error: ConnectError): boolean {
+  const { code, cause } = error;
   if (!(cause instanceof Error && "code" in cause)) return false;
-  const isStreams = cause.code === "ERR_HTTP2_STREAM_ERROR";
+  const isStreams = cause.code === "ERR_HTTP2_STREAM_ERROR" && !wasRefused(error);
   return code === Code.Aborted || (code === Code.Internal && !isStreams);
 }
 

@@ -263,6 +263,17 @@ export function wasUnsent(failure: unknown): boolean {
   return typeof failure === "object" && failure !== null && unsent.has(failure);
 }
 
+/**
+ * True when the peer refused the call's stream: it has processed nothing of it (RFC 9113, 8.7). Connections that end
+ * because of their age do this to calls that were on their way.
+ */
+export function wasRefused(failure: unknown): boolean {
+  const cause = failure instanceof Error ? failure.cause : undefined;
+  if (!(cause instanceof Error && "code" in cause && cause.code === "ERR_HTTP2_STREAM_ERROR")) return false;
+  // Node has the HTTP/2 code in the message only.
+  return cause.message.includes("NGHTTP2_REFUSED_STREAM");
+}
+
 /** The error of a dial. Nothing was sent, so that a caller may always retry. */
 function notConnected(failure: unknown): ConnectError {
   if (failure instanceof ConnectError) return failure;

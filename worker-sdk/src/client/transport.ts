@@ -6,8 +6,11 @@ import { SubmitTasksRequestSchema, SubmitTasksResponseSchema } from "@muster/pro
 import type { Connection } from "../options/connection-options.ts";
 import { tracedSubmit } from "../tracing/submit-trace.ts";
 import { MusterError } from "./errors.ts";
-import { Http2Connection, wasUnsent } from "./http2-connection.ts";
+import { Http2Connection, wasRefused, wasUnsent } from "./http2-connection.ts";
 import { explainFailure } from "./unreachable.ts";
+
+/** How often a call is sent again whose stream was refused. */
+const MAX_REFUSALS = 3;
 
 /** A transport over every address of a connection, whose errors are MusterErrors. */
 export interface FailoverTransport extends Transport {
@@ -32,7 +35,8 @@ interface Endpoint {
 
 /**
  * Sends every call to one address until it is unavailable, then to the next one. A call of which nothing was sent is
- * sent to the next address; any other call is not repeated here, because only the caller knows whether that is safe.
+ * sent to the next address, and a call whose stream was refused is sent again; any other call is not repeated here,
+ * because only the caller knows whether that is safe.
  *
  * @param timeoutMs Default timeout of calls with one answer. Streams have none: pings check their connection instead.
  */
@@ -49,6 +53,7 @@ export function createFailoverTransport(connection: Connection, timeoutMs: numbe
     }: { name: string; limitMs: number | undefined; signal: AbortSignal | undefined; tries: number },
     call: (transport: Transport) => Promise<T>,
   ): Promise<T> => {
+    let refusals = 0;
     for (let left = tries; ; left -= 1) {
       const used = current;
       const endpoint = endpoints[used];
@@ -58,6 +63,11 @@ export function createFailoverTransport(connection: Connection, timeoutMs: numbe
       } catch (error) {
         if (signal?.aborted) throw MusterError.from(error);
         const failure = await explained(error, used, name, limitMs);
+        if (wasRefused(error) && refusals < MAX_REFUSALS && !closed) {
+          refusals += 1;
+          left += 1;
+          continue;
+        }
         if (left <= 1 || closed || !wasUnsent(error)) throw failure;
       }
     }
