@@ -105,7 +105,7 @@ if (scenario !== undefined) {
   await scenario();
 } else {
   test("heartbeats, re-dialling and finished results go on while a handler blocks the main loop", async () => {
-    using server = await RawScheduler.start({ heartbeatMs: 100 });
+    using server = await RawScheduler.start({ heartbeatMs: 400 });
     using program = new Program("blocking", { MUSTER_SCHEDULER_ADDR: server.address });
     const stream = await server.stream();
     await stream.next("startupPhase", ({ phase }) => phase === "ready");
