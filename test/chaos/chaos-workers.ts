@@ -31,8 +31,8 @@ export class ChaosWorkers {
   readonly troubles: Trouble[] = [];
   /** Every process that was started. */
   readonly started: Program[] = [];
-  /** Processes that a fault killed. */
-  readonly killedPids = new Set<number>();
+  /** When a fault killed a process, by its id; milliseconds of the wall clock. */
+  readonly killedPids = new Map<number, number>();
   /** Workers that did not become ready. */
   readonly surprises: string[] = [];
   readonly #slots: WorkerSlot[] = [];
@@ -125,7 +125,7 @@ export class ChaosWorkers {
 
   async #kill(program: Program | undefined): Promise<void> {
     if (!program) return;
-    this.killedPids.add(program.pid);
+    this.killedPids.set(program.pid, Date.now());
     await program.end("SIGKILL");
   }
 

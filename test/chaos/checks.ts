@@ -48,6 +48,7 @@ interface FinishedRow extends Record<string, unknown> {
   state: number;
   detail: string;
   epoch: number;
+  at: Date;
   attempt: string | null;
 }
 
@@ -76,13 +77,19 @@ export async function check(
     troubles,
     outages,
     killedPids,
-  }: { troubles: readonly Trouble[]; outages: readonly Outage[]; killedPids: ReadonlySet<number> },
+  }: {
+    troubles: readonly Trouble[];
+    outages: readonly Outage[];
+    /** When a fault killed a process, by its id. */
+    killedPids: ReadonlyMap<number, number>;
+  },
   silenceMs: number,
   livingWorkers: number,
 ): Promise<Findings> {
   const violations: string[] = [];
   const finished = await db.query<FinishedRow>(
-    `select 't-' || id as id, state, detail, epoch, convert_from(output, 'utf8')::jsonb ->> 'attempt' as attempt
+    `select 't-' || id as id, state, detail, epoch, finish_time as at,
+            convert_from(output, 'utf8')::jsonb ->> 'attempt' as attempt
        from task_finished`,
   );
   const byId = Map.groupBy(finished, ({ id }) => id);
@@ -132,7 +139,13 @@ export async function check(
   }
 
   const kind = new Map(accepted.map(({ taskId, type }) => [taskId, type]));
-  const struck = struckByKills(runs, killedPids);
+  const endTimes = new Map(
+    [
+      ...requeued.map(({ task_id, epoch, at }) => [`${task_id}.${epoch}`, at] as const),
+      ...finished.map(({ id, epoch, at }) => [`${id}.${epoch}`, at] as const),
+    ].map(([attempt, at]) => [attempt, at.getTime()]),
+  );
+  const struck = struckByKills(runs, killedPids, endTimes);
   const poisoned = finished.filter(
     ({ id, detail }) => detail === "POISONED" && (struck.get(id) ?? 0) >= DEATHS,
   );
@@ -180,12 +193,20 @@ export async function check(
   };
 }
 
-/** Runs of each task that a fault of this run ended by killing their process. */
-function struckByKills(runs: readonly Run[], killedPids: ReadonlySet<number>): ReadonlyMap<string, number> {
-  const ended = new Set(runs.filter(({ what }) => what === "end").map(({ attempt }) => attempt));
+/**
+ * Attempts of each task whose process a fault of this run killed before their end was stored. A handler may have returned
+ * already: then its result was lost with the process.
+ */
+function struckByKills(
+  runs: readonly Run[],
+  killedPids: ReadonlyMap<number, number>,
+  endTimes: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
   const struck = new Map<string, number>();
   for (const { what, attempt, task, pid } of runs) {
-    if (what !== "begin" || ended.has(attempt) || !killedPids.has(pid)) continue;
+    if (what !== "begin") continue;
+    const killed = killedPids.get(pid);
+    if (killed === undefined || killed > (endTimes.get(attempt) ?? Number.POSITIVE_INFINITY)) continue;
     struck.set(task, (struck.get(task) ?? 0) + 1);
   }
   return struck;

@@ -63,7 +63,7 @@ export class Fleet {
     return this.#workers.troubles;
   }
 
-  get killedPids(): ReadonlySet<number> {
+  get killedPids(): ReadonlyMap<number, number> {
     return this.#workers.killedPids;
   }
 
