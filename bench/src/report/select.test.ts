@@ -35,7 +35,7 @@ describe("samples", () => {
     assert.equal(runsOf(SAMPLES, { subject: "bare" }), 1);
   });
 
-  it("isMet nothing without a figure", () => {
+  it("are not met without a figure", () => {
     assert.equal(
       isMet(1, (value) => value < 2),
       true,
