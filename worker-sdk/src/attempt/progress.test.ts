@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AttemptHost } from "./attempt-host.ts";
-import { ProgressThrottle } from "./progress.ts";
+import { type ProgressHost, ProgressThrottle } from "./progress.ts";
 
 function reporter() {
   const sent: unknown[] = [];
-  const host = {
+  const host: ProgressHost = {
     clock: { monotonicMs: () => 0 },
-    deadlines: { remove: () => undefined },
+    deadlines: { add: () => assert.fail("a report waits"), remove: () => undefined },
     link: {
-      send: ({ done, total, fraction }: Record<string, unknown>) => sent.push({ done, total, fraction }),
+      send: (message) => {
+        assert.equal(message.kind, "progress");
+        const { done, total, fraction } = message;
+        sent.push({ done, total, fraction });
+      },
       flush: () => undefined,
     },
-  } as unknown as AttemptHost;
+  };
   const progress = new ProgressThrottle("t-1.1", host);
   return { sent, report: (...args: unknown[]) => Reflect.apply(progress.report, progress, args) };
 }

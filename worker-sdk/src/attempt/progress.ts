@@ -11,16 +11,23 @@ export const PROGRESS_INTERVAL_MS = 100;
 /** Longest progress message, in characters (limit of the protocol: 1 KiB). */
 const MAX_MESSAGE = 340;
 
+/** The parts of an attempt's host that progress needs. */
+export interface ProgressHost {
+  readonly clock: Pick<AttemptHost["clock"], "monotonicMs">;
+  readonly deadlines: Pick<AttemptHost["deadlines"], "add" | "remove">;
+  readonly link: Pick<AttemptHost["link"], "send" | "flush">;
+}
+
 /** Sends the progress of an attempt: the first report at once, then the latest of each interval. */
 export class ProgressThrottle {
   readonly #attemptId: string;
-  readonly #host: Pick<AttemptHost, "clock" | "deadlines" | "link">;
+  readonly #host: ProgressHost;
   #waiting: ProgressCount | { readonly fraction: number; readonly message?: string } | undefined;
   #deadline: Deadline | undefined;
   #sentMs = Number.NEGATIVE_INFINITY;
   #shed = 0;
 
-  constructor(attemptId: string, host: Pick<AttemptHost, "clock" | "deadlines" | "link">) {
+  constructor(attemptId: string, host: ProgressHost) {
     this.#attemptId = attemptId;
     this.#host = host;
   }
