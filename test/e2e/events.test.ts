@@ -65,14 +65,14 @@ describe("muster events over time", () => {
     await fleet.ran(held.id);
     const one = follow(held.id);
     await until("the one task is followed", () => (shownBy(one).length > 0 ? true : undefined));
-    const sleep = (count: number) =>
+    const submitShort = (count: number) =>
       fleet.client.submitMany(Array.from({ length: count }, () => ({ type: "sleep", payload: { ms: 5 } })));
-    const before = await sleep(60);
+    const before = await submitShort(60);
     await before[20]?.result();
     // In the middle of the work, with a task that outlives it.
     await fleet.scheduler.program.end("SIGKILL");
     await fleet.restart(fleet.scheduler, ["--reconnect-grace", "20", "--lease", "20"]);
-    const later = await sleep(20);
+    const later = await submitShort(20);
     await Promise.all([...before, ...later].map((handle) => handle.result()));
     gate.open();
     await held.result();
