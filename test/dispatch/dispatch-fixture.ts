@@ -4,6 +4,7 @@ import { systemClock } from "../../scheduler/src/clock.ts";
 import { createDispatch, type Dispatch } from "../../scheduler/src/dispatch/dispatch.ts";
 import type { OutgoingAssignment, WorkerLink } from "../../scheduler/src/dispatch/sessions/link.ts";
 import type { Session } from "../../scheduler/src/dispatch/sessions/session.ts";
+import { madeLink } from "../../scheduler/src/dispatch/testing/made-session.ts";
 import { RecordingRule } from "../../scheduler/src/dispatch/testing/recording-rule.ts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
 import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
@@ -125,8 +126,7 @@ export class TestWorker {
     this.#dispatch = dispatch;
     this.workerId = workerId;
     this.uuid = uuid;
-    const nothing = () => undefined;
-    this.#link = {
+    this.#link = madeLink({
       assign: (assignments) => {
         for (const assignment of assignments) {
           const next = this.#awaiting.shift();
@@ -134,16 +134,7 @@ export class TestWorker {
           else this.#received.push(assignment);
         }
       },
-      cancel: nothing,
-      revoke: nothing,
-      ackResults: nothing,
-      drain: nothing,
-      queueView: nothing,
-      prepare: nothing,
-      releaseResource: nothing,
-      close: nothing,
-      unreadCount: 0,
-    };
+    });
   }
 
   get session(): Session {

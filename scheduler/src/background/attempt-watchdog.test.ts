@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { noteBeat } from "../dispatch/attempts/attempt-watch.ts";
 import { madeAttempt } from "../dispatch/testing/made-attempt.ts";
-import { madeBeat, madeRunning } from "../dispatch/testing/made-beat.ts";
 import { madeSession } from "../dispatch/testing/made-session.ts";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import { madeBeat, madeRunning } from "../domain/testing/made-records.ts";
 import type { HeartbeatRecord } from "../domain/workers/worker.ts";
 import { AttemptWatchdog, type AttemptWatchdogParts } from "./attempt-watchdog.ts";
 

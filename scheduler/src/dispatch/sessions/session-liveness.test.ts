@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { madeBeat } from "../testing/made-beat.ts";
+import { madeBeat } from "../../domain/testing/made-records.ts";
 import { madeSession } from "../testing/made-session.ts";
 import { recordedLog } from "../testing/recorded-log.ts";
 import { Registry } from "./registry.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import { madeBeat } from "../testing/made-beat.ts";
+import { madeBeat } from "../../domain/testing/made-records.ts";
 import { madeSession } from "../testing/made-session.ts";
 import { recordedLog } from "../testing/recorded-log.ts";
 import { SessionReportHandler } from "./session-report-handler.ts";

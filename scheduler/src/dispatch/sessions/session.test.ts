@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ImpossibleTransition } from "../../domain/state-machine.ts";
+import { madeBeat, madeRunning } from "../../domain/testing/made-records.ts";
 import {
   INTAKE_MACHINE,
   type IntakeState,
@@ -9,7 +10,6 @@ import {
   type StreamState,
   type StreamTransition,
 } from "../../domain/workers/session-machine.ts";
-import { madeBeat, madeRunning } from "../testing/made-beat.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { Session } from "./session.ts";
 

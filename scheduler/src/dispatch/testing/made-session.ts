@@ -41,21 +41,26 @@ export function madeSession(plan: SessionPlan): Session {
     phases: [],
     ready,
     draining,
-    link: {
-      assign: nothing,
-      cancel: nothing,
-      revoke: nothing,
-      ackResults: nothing,
-      drain: nothing,
-      queueView: nothing,
-      prepare: nothing,
-      releaseResource: nothing,
-      close: nothing,
-      unreadCount: 0,
-      ...link,
-    },
+    link: madeLink(link),
     now: 0,
   });
 }
 
 function nothing(): void {}
+
+/** A stream that takes everything and answers nothing, with what the test gives. */
+export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
+  return {
+    assign: nothing,
+    cancel: nothing,
+    revoke: nothing,
+    ackResults: nothing,
+    drain: nothing,
+    queueView: nothing,
+    prepare: nothing,
+    releaseResource: nothing,
+    close: nothing,
+    unreadCount: 0,
+    ...given,
+  };
+}

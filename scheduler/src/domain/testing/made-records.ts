@@ -1,6 +1,6 @@
 /** Records of tasks and workers for tests. */
 import type { TaskRecord } from "../tasks/task.ts";
-import type { WorkerHello } from "../workers/worker.ts";
+import type { HeartbeatRecord, RunningRecord, WorkerHello } from "../workers/worker.ts";
 
 /** A queued task 7 of type `t` that was created and ready at `createTime`, with what the test gives. */
 export function madeTask({
@@ -72,3 +72,35 @@ export const HELLO: WorkerHello = {
     runtime: "",
   },
 };
+
+/** A heartbeat of an idle worker, with what the test gives. */
+export function madeBeat(given: Partial<HeartbeatRecord> = {}): HeartbeatRecord {
+  return {
+    sequence: 1,
+    slots: 0,
+    running: [],
+    loopAgeMs: 0,
+    loopDelayP99Ms: 0,
+    cpuUsage: 0,
+    rssBytes: 0,
+    heapUsedBytes: 0,
+    resources: [],
+    paused: false,
+    pauseReason: "",
+    counters: {},
+    ...given,
+  };
+}
+
+/** An attempt in a heartbeat, in no phase. */
+export function madeRunning(attemptId: string): RunningRecord {
+  return {
+    attemptId,
+    phase: "",
+    phaseAgeMs: 0,
+    progress: undefined,
+    progressAgeMs: undefined,
+    resultPending: false,
+    cancelling: false,
+  };
+}

@@ -1,6 +1,6 @@
 import type { Candidate } from "../../matching/match.ts";
-import { HELLO, madeTask } from "../../testing/made-records.ts";
-import type { HeartbeatRecord, WorkerRecord, WorkerState } from "../../workers/worker.ts";
+import { HELLO, madeBeat, madeRunning, madeTask } from "../../testing/made-records.ts";
+import type { WorkerRecord, WorkerState } from "../../workers/worker.ts";
 import type { FleetMember } from "../fleet.ts";
 
 /** Facts that the tests of explanations share: a task, a heartbeat, a worker and a fixed time. */
@@ -10,24 +10,10 @@ export const ago = (ms: number) => new Date(NOW.getTime() - ms);
 export const TASK = madeTask({ type: "ocr", createTime: ago(60_000) });
 export const BROKE = { failureClass: "retryable", code: "BROKE", message: "it broke" } as const;
 
-export const BEAT: HeartbeatRecord = {
-  sequence: 1,
-  slots: 2,
-  running: [],
-  loopAgeMs: 0,
-  loopDelayP99Ms: 0,
-  cpuUsage: 0,
-  rssBytes: 0,
-  heapUsedBytes: 0,
-  resources: [],
-  paused: false,
-  pauseReason: "",
-  counters: {},
-};
+export const BEAT = madeBeat({ slots: 2 });
 
 export function running(attemptId: string, phase: string, phaseAgeMs: number) {
-  const idle = { progress: undefined, progressAgeMs: undefined, resultPending: false, cancelling: false };
-  return { attemptId, phase, phaseAgeMs, ...idle };
+  return { ...madeRunning(attemptId), phase, phaseAgeMs };
 }
 
 export function held(attemptId: string, phase: string, phaseAgeMs: number) {
