@@ -21,11 +21,10 @@ export class ImpossibleTransition extends Error {
   readonly state: string;
   readonly transition: string;
 
-  /** @param subject What was to change, as a noun with its id. */
-  constructor(machine: StateMachine<string, string>, subject: string, state: string, transition: string) {
+  constructor(machine: StateMachine<string, string>, id: string, state: string, transition: string) {
     const allowed = Object.keys(machine.transitions[transition] ?? {});
     super(
-      `${subject} is ${state}: the transition "${transition}" is possible only while it is ` +
+      `${machine.name} ${id} is ${state}: the transition "${transition}" is possible only while it is ` +
         `${allowed.join(", ") || "in no state"}. This is a bug of Muster; report it with this message`,
     );
     this.machine = machine.name;
@@ -37,17 +36,18 @@ export class ImpossibleTransition extends Error {
 /**
  * The state that follows the transition.
  *
- * @param subject What is to change, as a noun, and its id: for the error.
+ * @param idOf Gives the id of what is to change, for the error: only then is it formatted.
+ * @param of What is to change.
  * @throws ImpossibleTransition
  */
-export function nextState<State extends string, Transition extends string>(
+export function nextState<State extends string, Transition extends string, Subject>(
   machine: StateMachine<State, Transition>,
   state: State,
   transition: Transition,
-  subject: string,
-  id: string,
+  idOf: (of: Subject) => string,
+  of: Subject,
 ): State {
   const next = machine.transitions[transition][state];
-  if (next === undefined) throw new ImpossibleTransition(machine, `${subject} ${id}`, state, transition);
+  if (next === undefined) throw new ImpossibleTransition(machine, idOf(of), state, transition);
   return next;
 }

@@ -1,7 +1,7 @@
 /** An attempt that a session holds, as a state machine: only the transitions here change it. */
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import { ImpossibleTransition } from "../../domain/state-machine.ts";
+import { nextState } from "../../domain/state-machine.ts";
 import {
   ATTEMPT_MACHINE,
   type AttemptState,
@@ -320,16 +320,7 @@ export class Attempt {
   }
 
   #step(transition: AttemptTransition): void {
-    const to = ATTEMPT_MACHINE.transitions[transition][this.#state];
-    if (to === undefined) {
-      throw new ImpossibleTransition(
-        ATTEMPT_MACHINE,
-        `attempt ${formatAttemptId(this)}`,
-        this.#state,
-        transition,
-      );
-    }
-    this.#state = to;
+    this.#state = nextState(ATTEMPT_MACHINE, this.#state, transition, formatAttemptId, this);
   }
 
   #setPhase(phase: string | undefined, now: number): void {

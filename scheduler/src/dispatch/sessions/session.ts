@@ -220,12 +220,12 @@ export class Session extends SessionPlaces implements Candidate {
 
   /** The worker's startup is over: it may be assigned tasks. */
   finishStartup(): void {
-    this.#intake = nextState(INTAKE_MACHINE, this.#intake, "finishStartup", "worker", this.workerId);
+    this.#intake = nextState(INTAKE_MACHINE, this.#intake, "finishStartup", workerIdOf, this);
   }
 
   /** The worker takes no more tasks. */
   drain(): void {
-    this.#intake = nextState(INTAKE_MACHINE, this.#intake, "drain", "worker", this.workerId);
+    this.#intake = nextState(INTAKE_MACHINE, this.#intake, "drain", workerIdOf, this);
   }
 
   notePhase(phase: StartupPhaseRecord): void {
@@ -322,7 +322,11 @@ export class Session extends SessionPlaces implements Candidate {
   }
 
   #endStream(transition: StreamTransition): void {
-    this.#stream = nextState(STREAM_MACHINE, this.#stream, transition, "the stream of worker", this.workerId);
+    this.#stream = nextState(STREAM_MACHINE, this.#stream, transition, workerIdOf, this);
     this.#link = undefined;
   }
+}
+
+function workerIdOf({ workerId }: Session): string {
+  return workerId;
 }
