@@ -99,7 +99,6 @@ describe("the packages, packed and installed in an empty project", () => {
 
   after(async () => {
     for (const child of [worker, server]) child?.kill("SIGKILL");
-    await nothingLeftOf(folder.path);
     await folder.remove();
   });
 

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { env } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { nothingLeftOf } from "../support/programs/left-behind.ts";
 import { killAll, Program } from "../support/programs/program.ts";
 import { type Folder, type Served, serve, temporaryFolder } from "../support/programs/serve.ts";
 import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
@@ -33,7 +32,6 @@ describe("the README's examples", () => {
 
   after(async () => {
     await killAll();
-    await nothingLeftOf(folder.path);
     await folder.remove();
   });
 

@@ -21,7 +21,6 @@ describe("npm start, killed and started again", () => {
 
   after(async () => {
     await killAll();
-    await nothingLeftOf(folder.path);
     await folder.remove();
   });
 

@@ -1,11 +1,13 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nothingLeftOf } from "./left-behind.ts";
 import { Program } from "./program.ts";
 
 /** A folder for one test. */
 export interface Folder {
   readonly path: string;
+  /** Removes it once no process is left that was started with it: PostgreSQL outlives a killed scheduler for a moment. */
   remove(): Promise<void>;
 }
 
@@ -13,7 +15,13 @@ export interface Folder {
 export async function temporaryFolder(): Promise<Folder> {
   const path = await mkdtemp(join(tmpdir(), "muster-e2e-"));
   await chmod(path, 0o711);
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  return {
+    path,
+    remove: async () => {
+      await nothingLeftOf(path);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
 }
 
 /** A scheduler as `npm start` runs it. */
