@@ -63,7 +63,7 @@ describe("mistakes at the command line", () => {
     assert.equal((await handle.get()).attempts.length, 1);
 
     const failing = await client.submit("refuse");
-    await failing.result().catch(() => undefined);
+    await assert.rejects(failing.result());
     assert.equal((await muster("retry", failing.id)).code, 0, "one that failed is not asked about");
     client.close();
     await worker.end();
