@@ -8,6 +8,7 @@ import type { FleetMember } from "./fleet.ts";
 import { plural, type Reason, span } from "./reason.ts";
 import { explainActive, explainEnded } from "./task.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./testing/fixture.ts";
+import { SILENT } from "./testing/made-facts.ts";
 import { explainGone, explainLiving } from "./worker.ts";
 
 const WATCH: WatchSettings = {
@@ -132,16 +133,7 @@ describe("the explanation of an assigned task", () => {
   });
 
   it("has the verdict of the scheduler that holds the worker, unless an event is newer", () => {
-    const silent = {
-      taskId: 7,
-      epoch: 2,
-      phase: "",
-      elapsedMs: 301_000,
-      stillMs: 301_000,
-      warnAfterMs: 300_000,
-      by: "scheduler" as const,
-    };
-    const heartbeat = { ...BEAT, verdict: { stuck: [silent], unlisted: [] } };
+    const heartbeat = { ...BEAT, verdict: { stuck: [SILENT], unlisted: [] } };
     const holder = member({ record: { heartbeat, heartbeatTime: ago(4_000) } });
     const [reason] = explain(active, holder);
     assert.equal(reason?.code, "STUCK_IN_PHASE");

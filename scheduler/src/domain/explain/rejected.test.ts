@@ -5,31 +5,13 @@ import { NO_CLAIMS, REJECTION_CODES, type RejectedWorker } from "../workers/reje
 import type { ReasonCode } from "./codes.ts";
 import type { Reason } from "./reason.ts";
 import { explainRejections, withRejected } from "./rejected.ts";
-
-const NOW = new Date("2026-01-02T12:00:00Z");
-const ago = (ms: number) => new Date(NOW.getTime() - ms);
-
-function rejection(fields: Partial<RejectedWorker> = {}): RejectedWorker {
-  return {
-    workerId: "w-1",
-    code: "BAD_TOKEN",
-    message: "no bearer token was sent",
-    peer: "10.0.0.7:40122",
-    claims: { ...NO_CLAIMS, types: ["ocr"] },
-    schedulerProtocolVersion: 3,
-    schedulerId: "s-1",
-    count: 4,
-    firstTime: ago(60_000),
-    lastTime: ago(10_000),
-    holder: "none",
-    ...fields,
-  };
-}
+import { ago, NOW } from "./testing/fixture.ts";
+import { rejected } from "./testing/made-facts.ts";
 
 describe("the explanation of a rejected worker", () => {
   it("has how often, when and from where it was refused, for each code", () => {
     for (const code of REJECTION_CODES) {
-      const [reason] = explainRejections([rejection({ code })], NOW);
+      const [reason] = explainRejections([rejected({ code })], NOW);
       assert.equal(reason?.code, code);
       assert.equal(factOf(reason, "refused_count"), "4");
       assert.equal(factOf(reason, "peer"), "10.0.0.7:40122");
@@ -38,9 +20,9 @@ describe("the explanation of a rejected worker", () => {
   });
 
   it("has which process of the id is registered", () => {
-    const [itself] = explainRejections([rejection({ holder: "itself" })], NOW);
+    const [itself] = explainRejections([rejected({ holder: "itself" })], NOW);
     assert.equal(factOf(itself, "registered_process"), "itself");
-    const [reason] = explainRejections([rejection({ holder: "another" })], NOW);
+    const [reason] = explainRejections([rejected({ holder: "another" })], NOW);
     assert.equal(factOf(reason, "registered_process"), "another");
   });
 });
@@ -50,11 +32,11 @@ describe("the explanation of a waiting task, with rejected workers", () => {
   const task = { type: "ocr" };
 
   it("names those that might have run it", () => {
-    const list = ["a", "b", "c", "d", "e", "f"].map((workerId) => rejection({ workerId }));
+    const list = ["a", "b", "c", "d", "e", "f"].map((workerId) => rejected({ workerId }));
     const [reason] = withRejected(
       [none("NO_WORKERS")],
       task,
-      [...list, rejection({ workerId: "a", code: "VERSION_MISMATCH" })],
+      [...list, rejected({ workerId: "a", code: "VERSION_MISMATCH" })],
       NOW,
     );
     assert.equal(reason?.evidence.length, 5);
@@ -63,13 +45,13 @@ describe("the explanation of a waiting task, with rejected workers", () => {
   it("leaves alone what a refused worker would not have changed", () => {
     const same = (code: ReasonCode, rejected: RejectedWorker[]) =>
       assert.deepEqual(withRejected([none(code)], task, rejected, NOW), [none(code)]);
-    same("ALL_SLOTS_BUSY", [rejection()]);
+    same("ALL_SLOTS_BUSY", [rejected()]);
     same("NO_WORKERS", []);
-    same("NO_WORKERS", [rejection({ lastTime: ago(90_000_000) })]);
-    same("NO_WORKERS", [rejection({ holder: "another" })]);
-    same("NO_WORKER_FOR_TYPE", [rejection({ claims: NO_CLAIMS })]);
-    const [reason] = withRejected([none("NO_WORKER_FOR_TYPE")], task, [rejection()], NOW);
-    assert.equal(factOf(reason, "refused_worker"), "w-1 BAD_TOKEN 4 times from 10.0.0.7:40122");
+    same("NO_WORKERS", [rejected({ lastTime: ago(90_000_000) })]);
+    same("NO_WORKERS", [rejected({ holder: "another" })]);
+    same("NO_WORKER_FOR_TYPE", [rejected({ claims: NO_CLAIMS })]);
+    const [reason] = withRejected([none("NO_WORKER_FOR_TYPE")], task, [rejected()], NOW);
+    assert.equal(factOf(reason, "refused_worker"), "w-8 BAD_TOKEN 4 times from 10.0.0.7:40122");
   });
 });
 

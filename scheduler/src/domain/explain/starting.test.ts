@@ -5,30 +5,14 @@ import type { LaunchRecord, Served } from "../workers/launch.ts";
 import type { Reason } from "./reason.ts";
 import { withLaunches } from "./starting.ts";
 import { ago, NOW, TASK } from "./testing/fixture.ts";
+import { launch } from "./testing/made-facts.ts";
 
 const NONE: Reason = { code: "NO_WORKERS", summary: "", evidence: [], remedy: "" };
 const BUSY: Reason = { ...NONE, code: "ALL_SLOTS_BUSY" };
 const LATER: Reason = { ...NONE, code: "SCHEDULED_FOR_LATER" };
 
-function launch(workerId: string, pool = "", end?: LaunchRecord["end"]): LaunchRecord {
-  const phase = { phase: "boot", outcome: "ok", elapsedMs: 1_000, detail: "", attributes: {} };
-  return {
-    rowId: 1,
-    id: workerId,
-    workerId,
-    pool,
-    phases: [phase],
-    launchTime: ago(10_000),
-    reportTime: NOW,
-    end,
-    command: "node worker.js",
-    hostname: "box",
-    pid: 7,
-    supervisor: "muster run",
-    startNumber: 1,
-    registerTimeoutMs: 90_000,
-    lastError: "",
-  };
+function launched(workerId: string, pool = "", end?: LaunchRecord["end"]): LaunchRecord {
+  return launch({ id: workerId, workerId, pool, end });
 }
 
 function served(workerId: string, pool: string, ...types: string[]): Served {
@@ -41,7 +25,7 @@ function explain(reason: Reason, launching: readonly LaunchRecord[], past: reado
 
 describe("launches as a reason to wait", () => {
   it("come first when no worker is connected", () => {
-    const [first, second] = explain(NONE, [launch("w-9")]);
+    const [first, second] = explain(NONE, [launched("w-9")]);
     assert.deepEqual([first?.code, second?.code], ["WORKERS_STARTING", "NO_WORKERS"]);
     assert.deepEqual(
       first?.evidence.map(({ key }) => key),
@@ -51,7 +35,12 @@ describe("launches as a reason to wait", () => {
 
   it("are ordered by what workers of the id or the pool served before, the likely ones first", () => {
     const past = [served("w-1", "gpu", "ocr"), served("w-2", "gpu", "llm")];
-    const launches = [launch("w-7"), launch("w-8", "gpu"), launch("w-1", "gpu"), launch("w-2", "gpu")];
+    const launches = [
+      launched("w-7"),
+      launched("w-8", "gpu"),
+      launched("w-1", "gpu"),
+      launched("w-2", "gpu"),
+    ];
     const [starting] = explain(NONE, launches, past);
     const facts = starting?.evidence.map(({ value }) => value) ?? [];
     assert.equal(facts.length, 3, "one that served other things is not among them");
@@ -63,24 +52,24 @@ describe("launches as a reason to wait", () => {
 
   it("come after the cause when workers of the id served other types or queues", () => {
     const past = [served("w-2", "gpu", "llm", "embed")];
-    const alone = explain(NONE, [launch("w-2", "gpu")], past);
+    const alone = explain(NONE, [launched("w-2", "gpu")], past);
     assert.deepEqual(
       alone.map(({ code }) => code),
       ["NO_WORKERS", "WORKERS_STARTING"],
     );
     assert.deepEqual(
-      explain(BUSY, [launch("w-2")], past),
+      explain(BUSY, [launched("w-2")], past),
       [BUSY],
       "left out while other workers are connected",
     );
-    const queue = explain(NONE, [launch("w-2")], [{ ...served("w-2", "", "ocr"), queues: ["night"] }]);
+    const queue = explain(NONE, [launched("w-2")], [{ ...served("w-2", "", "ocr"), queues: ["night"] }]);
     assert.equal(queue[1]?.code, "WORKERS_STARTING");
   });
 
   it("are left out where no further worker would help", () => {
-    assert.deepEqual(explain(LATER, [launch("w-9")]), [LATER]);
+    assert.deepEqual(explain(LATER, [launched("w-9")]), [LATER]);
     assert.deepEqual(
-      explain(BUSY, [launch("w-9")]).map(({ code }) => code),
+      explain(BUSY, [launched("w-9")]).map(({ code }) => code),
       ["ALL_SLOTS_BUSY", "WORKERS_STARTING"],
     );
   });
@@ -96,7 +85,7 @@ describe("launches as a reason to wait", () => {
       ranForMs: 2_000,
     };
     const over = { time: ago(5_000), reason: "launch_failed", restartTime: undefined, requeued: 0 } as const;
-    const failed = [launch("w-2", "", { ...over, exit, logTail: undefined })];
+    const failed = [launched("w-2", "", { ...over, exit, logTail: undefined })];
     const past = [served("w-2", "", "ocr")];
     const [first] = withLaunches([NONE], TASK, { launching: [], failed, served: past }, NOW);
     assert.equal(first?.code, "WORKERS_FAILED_TO_START");

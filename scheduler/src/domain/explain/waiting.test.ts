@@ -1,40 +1,11 @@
 /** Which reasons a waiting task has, in which order. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { Reason } from "./reason.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./testing/fixture.ts";
-import { matched } from "./testing/prose-case.ts";
-import { explainWaiting } from "./waiting.ts";
+import { DISPATCH, waiting } from "./testing/made-facts.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
-
-const DISPATCH: DispatchFacts = {
-  ranAgeMs: 10,
-  claimingMs: undefined,
-  lastError: undefined,
-  pollAgeMs: 100,
-  aheadCount: 0,
-  otherSchedulers: new Set(),
-};
-
-function waiting(fleet: readonly FleetMember[], facts: Partial<WaitingFacts> = {}): Reason[] {
-  const task = facts.task ?? TASK;
-  return explainWaiting({
-    task,
-    taskClass: { id: 1, queue: task.queue, type: task.type, requirements: task.requirements },
-    lastAttempt: undefined,
-    queuePause: undefined,
-    fleet,
-    match: matched(fleet),
-    monotonicNow: 0,
-    gone: [],
-    dispatch: DISPATCH,
-    address: "scheduler:7070",
-    now: NOW,
-    ...facts,
-  });
-}
 
 describe("the reason for which a task waits", () => {
   const cases: readonly (readonly [string, () => Reason[], string])[] = [

@@ -7,7 +7,8 @@ import { heldMeanwhile } from "../outage.ts";
 import type { Reason } from "../reason.ts";
 import { explainActive, explainEnded } from "../task.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts";
-import { classOf, type ProseCase } from "./prose-case.ts";
+import { classOf, SILENT } from "./made-facts.ts";
+import type { ProseCase } from "./prose-case.ts";
 import { LOCK } from "./waiting-prose.ts";
 
 const HOST = { hostname: "gpu-7", pid: 4711, uid: 0, gid: 0, cwd: "/", cpus: 8, memoryBytes: 0, runtime: "" };
@@ -50,16 +51,6 @@ const stuckEvent: TimelineEvent = {
   epoch: 2,
   workerId: "w-1",
   attributes: { elapsed_ms: "5000", warn_after_s: "5", warning: "1", model: "whisper" },
-};
-
-const silent = {
-  taskId: 7,
-  epoch: 2,
-  phase: "",
-  elapsedMs: 301_000,
-  stillMs: 301_000,
-  warnAfterMs: 300_000,
-  by: "scheduler" as const,
 };
 
 export const ASSIGNED_PROSE: readonly ProseCase[] = [
@@ -118,7 +109,7 @@ export const ASSIGNED_PROSE: readonly ProseCase[] = [
   {
     code: "STUCK_IN_PHASE",
     when: "without a phase, the main loop blocked",
-    write: () => active({}, beating({ loopAgeMs: 18_000, verdict: { stuck: [silent], unlisted: [] } })),
+    write: () => active({}, beating({ loopAgeMs: 18_000, verdict: { stuck: [SILENT], unlisted: [] } })),
   },
   {
     code: "MISSING_AT_WORKER",

@@ -1,16 +1,14 @@
 /** Cases of the prose snapshot: tasks that wait. */
 import { withLock } from "../../database/database-lock.ts";
-import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
 import type { Reason } from "../reason.ts";
 import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
-import { explainWaiting } from "../waiting.ts";
-import type { WaitingFacts } from "../waiting-facts.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./fixture.ts";
-import { classOf, ended, launch, matched, type ProseCase } from "./prose-case.ts";
+import { DISPATCH, ended, launch, rejected, waiting } from "./made-facts.ts";
+import type { ProseCase } from "./prose-case.ts";
 
 /** A lock of another session. */
 export const LOCK = {
@@ -30,33 +28,6 @@ export const OUTAGE = {
   workerCount: 2,
   waitingCount: 40,
 } as const;
-
-const DISPATCH: DispatchFacts = {
-  ranAgeMs: 10,
-  claimingMs: undefined,
-  lastError: undefined,
-  pollAgeMs: 100,
-  aheadCount: 0,
-  otherSchedulers: new Set(),
-};
-
-function waiting(fleet: readonly FleetMember[], facts: Partial<WaitingFacts> = {}): Reason[] {
-  const task = facts.task ?? TASK;
-  return explainWaiting({
-    task,
-    taskClass: classOf(task),
-    lastAttempt: undefined,
-    queuePause: undefined,
-    fleet,
-    match: matched(fleet, classOf(task)),
-    monotonicNow: 0,
-    gone: [],
-    dispatch: DISPATCH,
-    address: "scheduler:7070",
-    now: NOW,
-    ...facts,
-  });
-}
 
 const delayed = (fleet: readonly FleetMember[], facts: Partial<DispatchFacts>, task = TASK) =>
   waiting(fleet, { task, dispatch: { ...DISPATCH, ...facts } });
@@ -82,20 +53,6 @@ const attempt = (outcome: string, endMs: number) => ({
 const unaccepted = {
   lastAttempt: attempt("requeued:unaccepted", 4_000),
   task: { ...TASK, runTime: ago(-4_000), requeueCounts: { unaccepted: 2 } },
-};
-
-const refused: RejectedWorker = {
-  workerId: "w-8",
-  code: "BAD_TOKEN",
-  message: "no bearer token was sent",
-  peer: "10.0.0.7:40122",
-  claims: { ...NO_CLAIMS, types: ["ocr"] },
-  schedulerProtocolVersion: 3,
-  schedulerId: "s-1",
-  count: 4,
-  firstTime: ago(60_000),
-  lastTime: ago(10_000),
-  holder: "none",
 };
 
 const elsewhere = member({ record: { schedulerId: "s-2" }, more: { elsewhere: true, ageMs: 300 } });
@@ -153,7 +110,7 @@ export const WAITING_PROSE: readonly ProseCase[] = [
       withRejected(
         waiting([]),
         TASK,
-        [refused, { ...refused, workerId: "w-7", code: "VERSION_MISMATCH" }],
+        [rejected(), rejected({ workerId: "w-7", code: "VERSION_MISMATCH" })],
         NOW,
       ),
   },
