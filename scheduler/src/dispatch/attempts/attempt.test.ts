@@ -7,6 +7,7 @@ import {
   type AttemptState,
   type AttemptTransition,
 } from "../../domain/tasks/attempt-machine.ts";
+import { thrownBy } from "../../testing/thrown-by.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import type { Attempt } from "./attempt.ts";
 
@@ -195,12 +196,3 @@ describe("an attempt", () => {
     assert.equal(inState("started").unanswered().state, "started");
   });
 });
-
-function thrownBy(act: () => void): unknown {
-  try {
-    act();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
-}

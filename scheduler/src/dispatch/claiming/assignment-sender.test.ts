@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { settled } from "../../testing/manual-clock.ts";
 import type { OutgoingAssignment } from "../sessions/link.ts";
+import type { Session } from "../sessions/session.ts";
 import { HotPath } from "../testing/hot-path.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import { madeSession } from "../testing/made-session.ts";
@@ -12,6 +13,24 @@ describe("assignment sender", () => {
   beforeEach(() => {
     hot = new HotPath();
   });
+
+  /** A worker for which a task is being claimed; `claim` lets the database answer. */
+  async function claimUnderWay() {
+    await hot.waiting(1);
+    await hot.poll();
+    const claim = hot.faults.hold("claim");
+    const worker = hot.worker();
+    await settled();
+    return { worker, claim };
+  }
+
+  /** The session of the worker's next stream, and what is sent on it. */
+  function reconnected({ id }: Session) {
+    const sent: string[] = [];
+    const session = madeSession({ id, types: { echo: 0 }, link: { assign: () => void sent.push("now") } });
+    hot.dispatch.registry.add(session);
+    return { session, sent };
+  }
 
   it("sends each worker one frame, in the order in which its tasks were planned", async () => {
     await hot.poll();
@@ -41,18 +60,8 @@ describe("assignment sender", () => {
   });
 
   it("sends on the stream on which the worker came back while the claim was under way", async () => {
-    await hot.waiting(1);
-    await hot.poll();
-    const claim = hot.faults.hold("claim");
-    const before = hot.worker();
-    await settled();
-    const sent: string[] = [];
-    const now = madeSession({
-      id: before.id,
-      types: { echo: 0 },
-      link: { assign: () => void sent.push("now") },
-    });
-    hot.dispatch.registry.add(now);
+    const { worker: before, claim } = await claimUnderWay();
+    const { session: now, sent } = reconnected(before);
     claim();
     await settled();
     assert.deepEqual([hot.sent, sent], [[], ["now"]]);
@@ -61,11 +70,7 @@ describe("assignment sender", () => {
   });
 
   it("keeps an assignment for a worker whose stream dropped while the claim was under way", async () => {
-    await hot.waiting(1);
-    await hot.poll();
-    const claim = hot.faults.hold("claim");
-    const worker = hot.worker();
-    await settled();
+    const { worker, claim } = await claimUnderWay();
     worker.drop(0);
     claim();
     await settled();
@@ -75,18 +80,8 @@ describe("assignment sender", () => {
   });
 
   it("does not send an attempt that the worker got meanwhile by its registration", async () => {
-    await hot.waiting(1);
-    await hot.poll();
-    const claim = hot.faults.hold("claim");
-    const before = hot.worker();
-    await settled();
-    const sent: string[] = [];
-    const now = madeSession({
-      id: before.id,
-      types: { echo: 0 },
-      link: { assign: () => void sent.push("now") },
-    });
-    hot.dispatch.registry.add(now);
+    const { worker: before, claim } = await claimUnderWay();
+    const { session: now, sent } = reconnected(before);
     now.hold(madeAttempt(), false);
     claim();
     await settled();

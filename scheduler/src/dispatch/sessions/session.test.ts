@@ -10,6 +10,7 @@ import {
   type StreamState,
   type StreamTransition,
 } from "../../domain/workers/session-machine.ts";
+import { thrownBy } from "../../testing/thrown-by.ts";
 import { madeSession } from "../testing/made-session.ts";
 import type { Session } from "./session.ts";
 
@@ -49,15 +50,6 @@ function inIntake(state: IntakeState): Session {
   const session = madeSession({ types: {}, ready, draining: state.startsWith("draining") });
   assert.equal(session.intake, state);
   return session;
-}
-
-function thrownBy(act: () => void): unknown {
-  try {
-    act();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
 }
 
 describe("a session", () => {

@@ -8,7 +8,7 @@ import { databaseUnavailable } from "../outage.ts";
 import { explainRejections } from "../rejected.ts";
 import { explainGone, explainLiving } from "../worker.ts";
 import { ago, BEAT, held, member, NOW, running, TASK } from "./fixture.ts";
-import { classOf, ended, launch } from "./made-facts.ts";
+import { classOf, ended, launch, rejected } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 import { OUTAGE } from "./waiting-prose.ts";
 
@@ -50,20 +50,11 @@ const unregistered = { hello: { ...HELLO, types: [] }, sessionUuid: "" };
 const refused = (fields: Partial<RejectedWorker>) => () =>
   explainRejections(
     [
-      {
+      rejected({
         workerId: "w-1",
-        code: "BAD_TOKEN",
-        message: "no bearer token was sent",
-        peer: "10.0.0.7:40122",
         claims: { ...NO_CLAIMS, protocolVersion: 2, types: ["ocr"] },
-        schedulerProtocolVersion: 3,
-        schedulerId: "s-1",
-        count: 4,
-        firstTime: ago(60_000),
-        lastTime: ago(10_000),
-        holder: "none",
         ...fields,
-      },
+      }),
     ],
     NOW,
   );
