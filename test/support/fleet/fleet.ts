@@ -43,6 +43,7 @@ export class Fleet {
     this.schedulers.push(...schedulers);
     this.#token = token;
     this.client = new Client({
+      timeoutS: WAIT_MS / 1_000,
       scheduler: schedulers.map(({ grpc }) => grpc).join(","),
       ...(token === undefined ? {} : { token }),
     });
