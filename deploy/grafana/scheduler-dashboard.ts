@@ -184,6 +184,12 @@ export const SCHEDULER: Dashboard = {
           unit: "short",
           queries: [["muster_streams", "{{instance}}"]],
         },
+        {
+          title: "Paused workers",
+          kind: "timeseries",
+          unit: "short",
+          queries: [["sum by (by) (muster_paused_workers)", "{{by}}"]],
+        },
       ],
     },
     {

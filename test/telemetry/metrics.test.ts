@@ -27,6 +27,7 @@ const NAMES = [
   "muster_loop_last_run_timestamp_seconds",
   "muster_db_up",
   "muster_streams",
+  "muster_paused_workers",
 ];
 
 let fleet: Fleet;

@@ -43,10 +43,7 @@ test("prefetch, pause, drain and resources follow the scheduler", async () => {
   stream.send({ case: "prepareResource", value: { resource: "model:a" } });
   await stream.next("heartbeat", ({ resources }) => resources.includes("model:a"));
   stream.send({ case: "releaseResource", value: { resource: "model:a", reason: "room" } });
-  const seen = stream.received.length;
   stream.send({ case: "pause", value: { reason: "operator" } });
-  await stream.next("heartbeat", ({ paused }) => paused);
-  assert.ok(stream.received.length > seen);
   stream.assign("t-1.1", "t");
   assert.equal((await stream.next("taskRejected")).reason, RejectionReason.PAUSED);
   stream.send({ case: "resume", value: {} });

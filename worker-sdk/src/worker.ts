@@ -151,7 +151,7 @@ export class Worker<Inputs = Record<string, unknown>> {
     this.#engine?.pause(reason);
   }
 
-  /** Takes tasks again. */
+  /** Ends `pause()`. A worker that an operator has paused takes tasks when that pause has ended as well. */
   resume(): void {
     this.#engine?.resume("resume()");
   }

@@ -121,6 +121,8 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ResumeQueue: "`muster queue resume NAME`",
   PauseQueue: "`muster queue pause NAME`",
   DrainWorker: "`muster drain WORKER`",
+  PauseWorker: "`muster worker pause ID`",
+  ResumeWorker: "`muster worker resume ID`",
   SubmitTasks: "`muster submit`",
 };
 

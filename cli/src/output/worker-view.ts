@@ -40,6 +40,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
       { text: refusalLine(refusal, now), paint: colors.red },
     ]),
     ["paused", worker.paused ? { text: worker.pauseReason || "yes", paint: colors.yellow } : undefined],
+    ["paused since", momentCell(worker.operatorPause?.pauseTime, now)],
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.taskTypes.map(typeText).join(" ")],

@@ -36,7 +36,10 @@ export async function measureGauges(parts: {
   const { user, system } = process.cpuUsage();
   const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
   const now = clock.monotonic();
+  const paused = { operator: 0, worker: 0 };
   for (const session of dispatch.registry.all()) {
+    if (session.operatorPause) paused.operator++;
+    if (session.ownPauseReason !== undefined) paused.worker++;
     for (const attempt of session.attempts.values()) {
       const verdict = stuckAttempt(attempt, watch, now);
       if (verdict) addBounded(stuck, verdict.phase, 1);
@@ -51,6 +54,7 @@ export async function measureGauges(parts: {
     databaseUp: database.unavailable === undefined,
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
     stuck,
+    paused,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Poller } from "./poller.ts";
 
-test("a poll reads commands, classes and paused queues before it looks for work", async () => {
+test("a poll reads commands, classes, paused queues and workers before it looks for work", async () => {
   const calls: string[] = [];
   await new Poller({
     schedulerId: "s-1",
@@ -22,11 +22,13 @@ test("a poll reads commands, classes and paused queues before it looks for work"
         return true;
       },
     },
+    workerPauses: { refresh: async () => void calls.push("paused workers") },
     store: { pausedQueues: async () => ["slow"] },
     dispatcher: { lookAgain: () => void calls.push("look again") },
     traces: { lookAtWaits: () => void calls.push("waits") },
   }).runOnce();
   assert.deepEqual(calls, [
-    ...["commands of s-1", "superseded 7", "learn", "paused slow", "look again", "waits"],
+    ...["commands of s-1", "superseded 7", "learn", "paused slow", "paused workers"],
+    ...["look again", "waits"],
   ]);
 });

@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues, and tasks that can be claimed.
+ * paused queues and workers, and tasks that can be claimed.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -14,11 +14,21 @@ export class Poller {
 
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
-    const { store, schedulerId, control, terminator, classes, pausedQueues, dispatcher, traces } =
-      this.#parts;
+    const {
+      store,
+      schedulerId,
+      control,
+      terminator,
+      classes,
+      pausedQueues,
+      workerPauses,
+      dispatcher,
+      traces,
+    } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
+    await workerPauses.refresh();
     dispatcher.lookAgain();
     traces.lookAtWaits();
   }
@@ -31,6 +41,7 @@ export interface PollerParts {
   readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
   readonly classes: Pick<Dispatch["classes"], "learn">;
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
+  readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
 }

@@ -39,6 +39,7 @@ import { SessionLiveness } from "./sessions/session-liveness.ts";
 import { SessionReportHandler } from "./sessions/session-report-handler.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { StartupRecorder } from "./sessions/startup-recorder.ts";
+import { WorkerPauses } from "./sessions/worker-pauses.ts";
 import { Submitter } from "./submission/submitter.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
@@ -75,6 +76,7 @@ export interface Dispatch {
   readonly signals: TaskSignals;
   readonly submitter: Submitter;
   readonly waits: Waits;
+  readonly workerPauses: WorkerPauses;
   readonly traces: AttemptTraces;
 }
 
@@ -278,6 +280,7 @@ export function createDispatch(options: {
     resources,
     traces,
   });
+  const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
   return {
     admission,
     backlog,
@@ -308,6 +311,7 @@ export function createDispatch(options: {
     signals,
     submitter,
     waits,
+    workerPauses,
     traces,
   };
 }

@@ -41,7 +41,7 @@ export interface DiagnoserParts {
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
-    Pick<SessionStore, "listContests">;
+    Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;
@@ -154,6 +154,7 @@ export class Diagnoser {
       pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>
         pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
       ),
+      pausedWorkers: await this.#parts.store.pausedWorkers(),
       rejected: facts.rejected,
       failedLaunches: failed.flatMap(({ workerId, launch }) =>
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],

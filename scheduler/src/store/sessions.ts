@@ -2,6 +2,7 @@
 import type { AttemptKey } from "../domain/ids.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { Contest, Contested, ProcessName } from "../domain/workers/contest.ts";
+import type { OperatorPause } from "../domain/workers/operator-pause.ts";
 import type { RejectedStream, RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type {
   FatalRecord,
@@ -30,6 +31,8 @@ export interface SessionOpened {
   readonly sessionId: number;
   /** Attempts that are the session's: the worker's in-flight ones, and those it does not have yet. */
   readonly attempts: readonly AttemptRow[];
+  /** An operator has paused the worker id. */
+  readonly pause?: OperatorPause | undefined;
   /** Living sessions of the same worker id but the newest, which may be another than this: they are superseded. */
   readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
 }
@@ -86,6 +89,11 @@ export interface RejectedWorkerWrite extends RejectedStream {
   readonly lastAgeMs: number;
 }
 
+/** A worker id that an operator has paused. */
+export interface PausedWorker extends OperatorPause {
+  readonly workerId: string;
+}
+
 /** Sessions of workers, their leases, and rejected workers. */
 export interface SessionStore {
   openSessions(opens: readonly SessionOpen[], schedulerId: string, leaseMs: number): Promise<SessionOpened[]>;
@@ -108,6 +116,12 @@ export interface SessionStore {
   reapSessions(asOf: Date, graceMs: number, limit: number, decide: DecideLost): Promise<GoneSession[]>;
   /** Which scheduler holds each session's lease; sessions without a lease are missing. */
   leaseHolders(sessionIds: readonly number[]): Promise<ReadonlyMap<number, string>>;
+  /** Worker ids that operators have paused. */
+  pausedWorkers(): Promise<PausedWorker[]>;
+  /** Pauses a worker id, or gives its pause a new reason. */
+  pauseWorker(workerId: string, reason: string): Promise<void>;
+  /** Ends the pause of a worker id; false when it is not paused. */
+  resumeWorker(workerId: string, reason: string): Promise<boolean>;
   /** Contested worker ids, of one worker or of all, for which a process was made to wait within `withinMs`. */
   listContests(options: {
     workerId: string | undefined;

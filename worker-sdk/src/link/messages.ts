@@ -184,11 +184,15 @@ export type ToLink =
   | { readonly kind: "forget"; readonly attemptId: string }
   | { readonly kind: "resources"; readonly resources: readonly string[] }
   | { readonly kind: "resourceStates"; readonly states: readonly ResourceStateMessage[] }
-  | { readonly kind: "paused"; readonly paused: boolean; readonly reason: string }
+  /** The pause of a cause; without a reason it has ended. */
+  | { readonly kind: "paused"; readonly by: PauseCause; readonly reason: string | undefined }
   | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
   | { readonly kind: "fatal"; readonly fatal: FatalMessage }
   /** Flush the outbox for at most `flushMs`, send Goodbye, end. */
   | { readonly kind: "finish"; readonly reason: string; readonly flushMs: number };
+
+/** Who pauses a worker: its program, or an operator through the scheduler. */
+export type PauseCause = "program" | "operator";
 
 /** Link to main thread. */
 export type FromLink =
@@ -199,6 +203,8 @@ export type FromLink =
       readonly serverId: string;
       readonly first: boolean;
       readonly maxResultBytes: number;
+      /** Set while an operator has paused the worker. */
+      readonly pauseReason: string | undefined;
       readonly phaseWarningsMs: Readonly<Record<string, number>>;
     }
   | {

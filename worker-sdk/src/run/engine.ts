@@ -28,6 +28,7 @@ import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { linkData } from "./link-data.ts";
 import { logLinkMessage } from "./link-log.ts";
+import { Pauses } from "./pauses.ts";
 import { Startup } from "./startup.ts";
 
 /**
@@ -63,6 +64,7 @@ export class Engine {
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
   readonly #runner: Runner;
+  readonly #pauses: Pauses;
   readonly #loading: ResourceLoading;
   readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
@@ -131,6 +133,7 @@ export class Engine {
       classify: options.classify,
       maxResultBytes: this.#maxResultBytes,
     }));
+    this.#pauses = new Pauses({ runner: this.#runner, link: this.#link, log: this.#log });
     this.#ready.promise.catch(() => {
       // `ready` may be awaited late; a failure also ends the engine, and that is always awaited.
     });
@@ -160,16 +163,12 @@ export class Engine {
 
   /** Rejects new tasks until `resume`. */
   pause(reason: string): void {
-    this.#runner.setRejectReason("PAUSED");
-    this.#link.send({ kind: "paused", paused: true, reason });
-    this.#log.info({ event: "worker.paused", reason }, "worker paused");
+    this.#pauses.pause("program", reason);
   }
 
-  /** Takes tasks again. */
+  /** Takes tasks again, unless an operator has paused the worker. */
   resume(reason: string): void {
-    this.#runner.setRejectReason(undefined);
-    this.#link.send({ kind: "paused", paused: false, reason: "" });
-    this.#log.info({ event: "worker.resumed", reason }, "worker resumed");
+    this.#pauses.resume("program", reason);
   }
 
   /** Drains and ends. A second call waits for the first. */
@@ -282,10 +281,10 @@ export class Engine {
         void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
         return;
       case "pause":
-        this.pause(message.reason);
+        this.#pauses.pause("operator", message.reason);
         return;
       case "resume":
-        this.resume(message.reason);
+        this.#pauses.resume("operator", message.reason);
         return;
       case "prepareResource":
         void this.#loading.prepare(message.resource, message.waitingTasks);
@@ -321,6 +320,7 @@ export class Engine {
     this.#schedulerWarningsMs = message.phaseWarningsMs;
     if (message.maxResultBytes > 0) this.#maxResultBytes = message.maxResultBytes;
     const { address, serverId } = message;
+    this.#pauses.welcomed(message.pauseReason);
     if (!message.first) {
       this.#log.info({ event: "worker.reconnected", address, server_id: serverId }, "connected again");
       return;

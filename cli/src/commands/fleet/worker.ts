@@ -5,20 +5,22 @@ import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeWorker } from "../../output/worker-view.ts";
+import { addWorkerPause } from "./worker-pause.ts";
 
 interface Options {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker. */
+/** `muster worker ID`: shows one worker; `muster worker pause ID` and `muster worker resume ID`. */
 export function addWorker(program: Command, io: Io): void {
   const command = program
     .command("worker")
     .argument("<id>", "worker id (its newest session), or a session id")
-    .summary("show one worker: attempts, last heartbeat, startup")
+    .summary("show one worker, or pause and resume it")
     .description(
       "Shows one worker: its state, the attempts that it holds, its last heartbeat and its startup phases.",
     )
+    .helpCommand(false)
     .option("--json", "print the Worker as JSON")
     .addHelpText(
       "after",
@@ -26,6 +28,7 @@ export function addWorker(program: Command, io: Io): void {
     )
     .action((id: string, options: Options, self: Command) => showWorker(id, options, self, io));
   addConnectionOptions(command);
+  addWorkerPause(command, io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {

@@ -90,7 +90,8 @@ export class WorkerReportHandler {
     if (reason === "unknown_type") {
       // It would refuse every other one as well.
       classes.change(session, () => session.forgetType(attempt.type));
-    } else {
+    } else if (reason !== "paused" || session.pauseReason === undefined) {
+      // The pause of a worker that is known to be paused ends with a resume.
       const { first, last } = NO_SLOT_STALL_MS;
       session.stall(clock.monotonic(), `rejected the last assignment (${reason})`, first, last);
     }

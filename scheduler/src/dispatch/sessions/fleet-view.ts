@@ -4,6 +4,7 @@ import type { FleetMember, ResourceFact } from "../../domain/explain/fleet.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
 import type { Candidate } from "../../domain/matching/match.ts";
 import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import { ownPauseReason, pauseInWords } from "../../domain/workers/operator-pause.ts";
 import {
   type BeatVerdict,
   type HeartbeatRecord,
@@ -121,6 +122,7 @@ export class FleetView {
       goneReason: undefined,
       fatal: session.fatal,
       activeCount: session.attempts.size,
+      operatorPause: session.operatorPause,
     };
     const state = workerState(record, now);
     return {
@@ -221,7 +223,7 @@ function memberElsewhere(
   now: Date,
   { graceMs, heartbeatMs }: Pick<LeaseSettings, "heartbeatMs" | "graceMs">,
 ): FleetMember {
-  const { hello, heartbeat, heartbeatTime } = record;
+  const { hello, heartbeat, heartbeatTime, operatorPause } = record;
   const state = workerState(record, now);
   const ageMs = now.getTime() - (heartbeatTime ?? record.connectTime).getTime();
   const slots = heartbeat?.slots || hello.slots;
@@ -230,7 +232,7 @@ function memberElsewhere(
     workerId: record.workerId,
     ready: state === "ready" || state === "draining",
     draining: record.draining,
-    pauseReason: heartbeat?.paused ? heartbeat.pauseReason || "paused" : undefined,
+    pauseReason: pauseInWords(ownPauseReason(heartbeat, operatorPause), operatorPause),
     queues: new Set(hello.queues),
     types: new Map(
       hello.types.map(({ type, concurrency }) => [

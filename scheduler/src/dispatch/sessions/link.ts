@@ -40,6 +40,8 @@ export interface WorkerLink {
   revoke(key: AttemptKey, reason: string): void;
   ackResults(acks: readonly ResultAck[]): void;
   drain(reason: string, deadlineMs: number | undefined): void;
+  pause(reason: string): void;
+  resume(reason: string): void;
   queueView(entries: readonly QueueViewEntry[]): void;
   prepare(resource: string, waitingTasks: number): void;
   releaseResource(resource: string, reason: string): void;

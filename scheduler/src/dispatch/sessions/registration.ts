@@ -112,7 +112,7 @@ export class Registrar {
   /** Puts the session in the place of its older stream, all at once: nothing else runs in between. */
   #admit(
     { uuid, workerId, hello, phases, ready, draining, inFlight }: Registration,
-    { sessionId, attempts: rows, readAt }: SessionOpened & { readonly readAt: number },
+    { sessionId, attempts: rows, pause, readAt }: SessionOpened & { readonly readAt: number },
     link: WorkerLink,
     old: Session | undefined,
   ): { session: Session; decisions: AttemptDecision[] } {
@@ -120,6 +120,7 @@ export class Registrar {
     if (old) this.#replace(old);
     const session = new Session({
       ...{ id: sessionId, uuid, workerId, hello, phases, ready, draining, link },
+      operatorPause: pause,
       asks: old?.asks,
       now: clock.monotonic(),
     });

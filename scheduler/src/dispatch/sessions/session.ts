@@ -2,6 +2,7 @@
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { Candidate } from "../../domain/matching/match.ts";
 import { nextState } from "../../domain/state-machine.ts";
+import { type OperatorPause, ownPauseReason, pauseInWords } from "../../domain/workers/operator-pause.ts";
 import {
   INTAKE_MACHINE,
   type IntakeState,
@@ -50,6 +51,7 @@ export class Session extends SessionPlaces implements Candidate {
   #lastBeatAt: number;
   #beatUnwritten = false;
   #listsAttempts = false;
+  #operatorPause: OperatorPause | undefined;
   #pauseReason: string | undefined;
   #resources: ReadonlySet<string>;
   readonly #asks: Map<string, ResourceAsk>;
@@ -74,6 +76,7 @@ export class Session extends SessionPlaces implements Candidate {
     ready: boolean;
     draining: boolean;
     link: WorkerLink;
+    operatorPause?: OperatorPause | undefined;
     asks?: ReadonlyMap<string, ResourceAsk> | undefined;
     now: number;
   }) {
@@ -90,6 +93,7 @@ export class Session extends SessionPlaces implements Candidate {
     this.#link = init.link;
     this.#lastBeatAt = init.now;
     this.connectedAt = init.now;
+    this.setOperatorPause(init.operatorPause);
     if (init.ready) this.finishStartup();
     if (init.draining) this.drain();
   }
@@ -165,8 +169,18 @@ export class Session extends SessionPlaces implements Candidate {
     return this.#listsAttempts;
   }
 
+  /** Why it is assigned nothing: the worker's own reason, an operator's, or both. */
   get pauseReason(): string | undefined {
     return this.#pauseReason;
+  }
+
+  /** Why the worker itself asks for no new work. */
+  get ownPauseReason(): string | undefined {
+    return ownPauseReason(this.#lastBeat, this.#operatorPause);
+  }
+
+  get operatorPause(): OperatorPause | undefined {
+    return this.#operatorPause;
   }
 
   get resources(): ReadonlySet<string> {
@@ -250,9 +264,15 @@ export class Session extends SessionPlaces implements Candidate {
     this.#lastBeat = beat;
     this.#lastBeatAt = now;
     this.#beatUnwritten = true;
-    this.#pauseReason = beat.paused ? beat.pauseReason || "paused" : undefined;
+    this.#notePause();
     if (beat.slots > 0) this.setSlots(beat.slots);
     if (beat.running.length > 0) this.#listsAttempts = true;
+  }
+
+  /** An operator has paused its worker, or the pause has ended. */
+  setOperatorPause(pause: OperatorPause | undefined): void {
+    this.#operatorPause = pause;
+    this.#notePause();
   }
 
   /** Its last heartbeat is being written. */
@@ -319,6 +339,10 @@ export class Session extends SessionPlaces implements Candidate {
     const lost = this.#lostRaces;
     if (lost.size > 0) this.#lostRaces = new Map();
     return lost;
+  }
+
+  #notePause(): void {
+    this.#pauseReason = pauseInWords(this.ownPauseReason, this.#operatorPause);
   }
 
   #endStream(transition: StreamTransition): void {

@@ -16,6 +16,8 @@ export interface SessionPlan {
   /** True by default. */
   readonly ready?: boolean;
   readonly draining?: boolean;
+  /** When it connected (monotonic), 0 by default. */
+  readonly now?: number;
   /** What the scheduler is to do with the worker; what is not given does nothing. */
   readonly link?: Partial<WorkerLink>;
 }
@@ -32,7 +34,7 @@ export function madeHello(plan: Pick<SessionPlan, "types" | "slots" | "prefetch"
 
 /** A session as a registration makes it, in the queue `default`. */
 export function madeSession(plan: SessionPlan): Session {
-  const { id = 1, ready = true, draining = false, link } = plan;
+  const { id = 1, ready = true, draining = false, link, now = 0 } = plan;
   return new Session({
     id,
     uuid: `u${id}`,
@@ -42,7 +44,7 @@ export function madeSession(plan: SessionPlan): Session {
     ready,
     draining,
     link: madeLink(link),
-    now: 0,
+    now,
   });
 }
 
@@ -56,6 +58,8 @@ export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
     revoke: nothing,
     ackResults: nothing,
     drain: nothing,
+    pause: nothing,
+    resume: nothing,
     queueView: nothing,
     prepare: nothing,
     releaseResource: nothing,

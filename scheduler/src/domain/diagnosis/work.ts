@@ -7,6 +7,7 @@ import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
+import type { OperatorPause } from "../workers/operator-pause.ts";
 import type { RejectedWorker } from "../workers/rejected-worker.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
@@ -30,6 +31,8 @@ export interface WorkFacts {
   readonly fleet: FleetReport;
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
+  /** Workers that operators have paused. */
+  readonly pausedWorkers: readonly ({ readonly workerId: string } & OperatorPause)[];
   readonly rejected: readonly RejectedWorker[];
   /** Supervised starts that failed within the hour, without a later good one; the latest first. */
   readonly failedLaunches: readonly {
@@ -54,6 +57,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     failures(facts),
     silent(facts),
     ended(facts),
+    workersPaused(facts),
     blocked(facts),
     refused(facts),
     contested(facts),
@@ -129,6 +133,21 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
     pausedQueues
       .slice(0, MAX_NAMED)
       .map((queue) => fact(queue.name, queue.reason, now.getTime() - queue.since.getTime())),
+  );
+}
+
+function workersPaused({ pausedWorkers, now }: WorkFacts): Check {
+  const name = "workers.paused";
+  const [first] = [...pausedWorkers].sort((a, b) => a.since.getTime() - b.since.getTime());
+  if (!first) return ok(name, "no worker is paused by an operator");
+  return found(
+    "note",
+    name,
+    `${plural(pausedWorkers.length, "worker", IS)} paused by operators: ${first.workerId} (${first.reason}) for ${span(now.getTime() - first.since.getTime())}`,
+    `run \`muster worker resume ${first.workerId}\` when the reason is gone`,
+    pausedWorkers
+      .slice(0, MAX_NAMED)
+      .map(({ workerId, reason, since }) => fact(workerId, reason, now.getTime() - since.getTime())),
   );
 }
 

@@ -67,8 +67,8 @@ export const WAITING_CODES = {
     remedy: "start a worker to replace them",
   },
   WORKERS_PAUSED: {
-    means: "the workers that match have paused; shows why",
-    remedy: "check what uses their memory or CPU",
+    means: "the workers that match have paused, or an operator paused them; shows why and since when",
+    remedy: "check what uses their memory or CPU, or `muster worker resume ID`",
   },
   ALL_SLOTS_BUSY: { means: "all slots that match are taken; shows by what", remedy: "wait, or add workers" },
   RUNS_ALONE: {
@@ -185,7 +185,10 @@ export const WORKER_CODES = {
   STUCK_IN_PHASE: { means: "an attempt that it runs is stuck; shows which" },
   MISSING_AT_WORKER: { means: "it accepted attempts that its heartbeats do not list" },
   LOOP_BLOCKED: { means: "a handler blocks its main loop; heartbeats continue from their own thread" },
-  PAUSED: { means: "it asked for no new work" },
+  PAUSED: {
+    means:
+      "it asked for no new work, or an operator paused it; shows by whom, why and since when, both when both did",
+  },
   DRAINING: { means: "takes no new work, and ends when what it holds has ended" },
   SUSPECT: { means: "its stream dropped or its heartbeats stopped; the grace runs" },
   LOST: { means: "grace and lease expired; what it held was requeued" },

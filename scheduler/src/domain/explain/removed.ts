@@ -22,7 +22,7 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "draining":
       return "it is draining";
     case "paused":
-      return `it asks for no new work: ${worker.pauseReason}`;
+      return `it takes no new work: ${worker.pauseReason}`;
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;

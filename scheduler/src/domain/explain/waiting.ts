@@ -8,6 +8,7 @@ import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import type { ReasonCode } from "./codes.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
+import { workersPaused } from "./paused.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
@@ -145,20 +146,8 @@ function reasonOf(
       return runsAlone(facts, members, evidence, since);
     case "unanswered":
       return stalled(members, evidence, since);
-    case "paused": {
-      const why = members.map(({ candidate }) => `${candidate.workerId}: ${candidate.pauseReason}`);
-      return {
-        code: "WORKERS_PAUSED",
-        summary: `${plural(members.length, "worker")} could run it but ${agree(members.length, ["takes", "take"])} no new work now (${list(why)})`,
-        since,
-        evidence: [
-          ...evidence,
-          ...why.slice(0, 20).map((value) => ({ key: "paused", value, source: "heartbeat" })),
-        ],
-        remedy:
-          "check what uses their memory or CPU, or start another worker; they take work again by themselves when the pressure is gone",
-      };
-    }
+    case "paused":
+      return workersPaused(members, { evidence, since, now });
     case "draining":
       return {
         code: "WORKERS_DRAINING",

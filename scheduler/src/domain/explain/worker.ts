@@ -6,6 +6,7 @@ import type { FleetMember } from "./fleet.ts";
 import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { fatalEvidence } from "./launch.ts";
+import { paused } from "./paused.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
@@ -95,15 +96,8 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
       remedy: "wait until its startup is finished; check its log if the phase does not change",
     });
   } else if (candidate.pauseReason !== undefined) {
-    reasons.push({
-      code: "PAUSED",
-      summary: `it asks for no new work: ${candidate.pauseReason}${count > 0 ? `; ${plural(count, "attempt", ["continues", "continue"])}` : ""}${late}`,
-      evidence: [
-        { key: "pause_reason", value: candidate.pauseReason, source: "heartbeat", ageMs: beatAge },
-        ...heldFacts,
-      ],
-      remedy: "check what uses its memory or CPU; it takes work again by itself when the reason is gone",
-    });
+    const goesOn = count > 0 ? `; ${plural(count, "attempt", ["continues", "continue"])}` : "";
+    reasons.push(...paused(member, { now, more: `${goesOn}${late}`, evidence: heldFacts }));
   } else if (count > 0) {
     const unlisted = held.find((each) => each.state === "unlisted" || each.state === "unaccepted");
     reasons.push({

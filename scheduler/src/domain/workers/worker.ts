@@ -2,6 +2,7 @@
 import type { AttemptKey } from "../ids.ts";
 import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
+import type { OperatorPause } from "./operator-pause.ts";
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
 export type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
@@ -31,6 +32,8 @@ export interface WorkerRecord {
   readonly activeCount: number;
   /** How a supervisor started and ended its process, when one did. */
   readonly launch?: LaunchRecord | undefined;
+  /** An operator has paused it. */
+  readonly operatorPause?: OperatorPause | undefined;
 }
 
 /** True once its process has registered; before, only its launch is known. */

@@ -9,6 +9,7 @@ import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
+import type { WorkerPauses } from "../../dispatch/sessions/worker-pauses.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, schedulerStopping, taskNotFound, workerNotFound } from "../../domain/refusals.ts";
@@ -84,6 +85,7 @@ export interface FleetServiceParts {
   readonly diagnoser: Diagnoser;
   readonly overview: OverviewSource;
   readonly launches: Launches;
+  readonly workerPauses: Pick<WorkerPauses, "pause" | "resume">;
   readonly clock: Clock;
   /** About the largest message: a page ends before it. */
   readonly pageBytes: number;
@@ -93,7 +95,7 @@ export interface FleetServiceParts {
 
 /** Handlers of FleetService. */
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
-  const { store, control, explainer, launches, workers } = parts;
+  const { store, control, explainer, launches, workerPauses, workers } = parts;
   const shown = (worker: ListedWorker, now: Date) =>
     worker.kind === "rejected"
       ? fromRejectedWorker(worker.rejections)
@@ -101,6 +103,11 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
           fittedWorker(fromWorker(worker.record, now, launches.silentAfterMs), parts.pageBytes),
           worker.rejections,
         );
+  const describe = async (workerId: string) => {
+    const worker = await workers.get(workerId);
+    if (!worker) throw workerNotFound(workerId);
+    return shown(worker, await store.databaseTime());
+  };
   return {
     async listWorkers(request) {
       const limit = pageSize(request.pageSize, 50);
@@ -132,14 +139,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     async drainWorker({ workerId, reason, timeout }) {
       const fault = timeout && durationFault(timeout, MAX_MS);
       if (fault !== undefined) throw invalidRequest({ field: "timeout", description: fault });
-      const worker = await requireWorker(store, workerId);
-      if (worker.goneTime) {
-        throw new Refusal(
-          "precondition",
-          "WORKER_GONE",
-          `worker ${workerId} has already ended (${worker.goneReason})`,
-        );
-      }
+      const worker = await requireLiving(store, workerId);
       if (!hasRegistered(worker)) {
         throw new Refusal(
           "precondition",
@@ -148,9 +148,21 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
         );
       }
       await control.drain(worker.sessionId, storable(reason, 1_024) || "asked by an operator", toMs(timeout));
-      const drained = await workers.get(worker.workerId);
-      if (!drained) throw workerNotFound(workerId);
-      return { worker: shown(drained, await store.databaseTime()) };
+      return { worker: await describe(worker.workerId) };
+    },
+
+    async pauseWorker({ workerId, reason }) {
+      const worker = await requireLiving(store, workerId);
+      const given = storable(reason, 1_024) || "asked by an operator";
+      await workerPauses.pause(worker.workerId, given, worker.sessionId);
+      return { worker: await describe(worker.workerId) };
+    },
+
+    async resumeWorker({ workerId, reason }) {
+      const worker = await requireWorker(store, workerId);
+      const given = storable(reason, 1_024) || "asked by an operator";
+      await workerPauses.resume(worker.workerId, given, worker.sessionId);
+      return { worker: await describe(worker.workerId) };
     },
 
     async listQueues(request) {
@@ -363,4 +375,10 @@ async function requireWorker(store: Pick<FleetStore, "getWorker">, id: string): 
   const worker = id === "" ? undefined : await store.getWorker(storable(id, 256));
   if (worker) return worker;
   throw workerNotFound(id);
+}
+
+async function requireLiving(store: Pick<FleetStore, "getWorker">, id: string): Promise<WorkerRecord> {
+  const worker = await requireWorker(store, id);
+  if (!worker.goneTime) return worker;
+  throw new Refusal("precondition", "WORKER_GONE", `worker ${id} has already ended (${worker.goneReason})`);
 }

@@ -160,6 +160,14 @@ class WorkerStream implements WorkerLink {
     this.#send({ case: "drain", value: { reason, ...timeout } });
   }
 
+  pause(reason: string): void {
+    this.#send({ case: "pause", value: { reason } });
+  }
+
+  resume(reason: string): void {
+    this.#send({ case: "resume", value: { reason } });
+  }
+
   queueView(entries: readonly QueueViewEntry[]): void {
     this.#send({
       case: "queueView",
@@ -227,7 +235,7 @@ class WorkerStream implements WorkerLink {
       this.#session = session;
       this.#hello = undefined;
       rejector.admitted(session.workerId);
-      this.#send({ case: "welcome", value: this.#welcome(decisions) });
+      this.#send({ case: "welcome", value: this.#welcome(session, decisions) });
       this.#call.resume();
       onWork();
     } catch (error) {
@@ -303,7 +311,10 @@ class WorkerStream implements WorkerLink {
     });
   }
 
-  #welcome(decisions: readonly AttemptDecision[]): MessageInitShape<typeof WelcomeSchema> {
+  #welcome(
+    { operatorPause }: Session,
+    decisions: readonly AttemptDecision[],
+  ): MessageInitShape<typeof WelcomeSchema> {
     const { clock, leases, sizes, schedulerId, watch } = this.#parts;
     return {
       schedulerId,
@@ -323,6 +334,7 @@ class WorkerStream implements WorkerLink {
       maxResultBytes: BigInt(sizes.maxResultBytes),
       protocolVersion: PROTOCOL_VERSION,
       features: [...FEATURES],
+      ...(operatorPause ? { pause: { reason: operatorPause.reason } } : {}),
     };
   }
 

@@ -41,6 +41,8 @@ export interface Gauges {
     | undefined;
   readonly databaseUp: boolean;
   readonly streams: number;
+  /** Workers of this scheduler that take no new work, by who asks for it. */
+  readonly paused: Readonly<Record<"operator" | "worker", number>>;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -203,6 +205,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "Attempts of this scheduler's workers that are stuck in a phase.",
   );
   const streams = gauge("muster_streams", "Worker streams that this scheduler holds.");
+  const paused = gauge(
+    "muster_paused_workers",
+    "Workers of this scheduler that take no new work, by who asks for it: operator or worker; one paused by both counts twice.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -235,6 +241,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       const phases: readonly (readonly [string, number])[] = [[OTHER, 0], ...current.stuck];
       for (const [phase, count] of phases) result.observe(stuck, count, { phase });
       result.observe(streams, current.streams);
+      for (const [by, count] of Object.entries(current.paused)) result.observe(paused, count, { by });
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -261,8 +268,8 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       }
     },
     [
-      ...[tasks, oldest, unserved, workers, stuck, streams, lastRun, interval, up, listening, connections],
-      ...[waiting, cpu, rss, started, openFds, maxFds],
+      ...[tasks, oldest, unserved, workers, stuck, streams, paused, lastRun, interval, up, listening],
+      ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );
 }

@@ -9,7 +9,14 @@ import { HeartbeatSender } from "../health/heartbeat.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
-import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
+import type {
+  FromLink,
+  LinkData,
+  PauseCause,
+  ResourceStateMessage,
+  StartupPhaseMessage,
+  ToLink,
+} from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
@@ -51,7 +58,7 @@ export class Connection {
   #welcomed = false;
   #resources: readonly string[];
   #resourceStates: readonly ResourceStateMessage[] = [];
-  #paused = { paused: false, reason: "" };
+  readonly #pauses = new Map<PauseCause, string>();
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -227,9 +234,7 @@ export class Connection {
         this.#heartbeats.soon();
         return;
       case "paused":
-        if (message.paused) this.#counters.pauses.add(message.reason);
-        this.#paused = { paused: message.paused, reason: message.reason };
-        this.#heartbeats.soon();
+        this.#notePause(message.by, message.reason);
         return;
       case "draining":
         this.#attempts.draining = true;
@@ -261,6 +266,7 @@ export class Connection {
       serverId: welcome.schedulerId,
       first: !this.#welcomed,
       maxResultBytes: Number(welcome.maxResultBytes),
+      pauseReason: welcome.pause?.reason,
       phaseWarningsMs: durationsMs(welcome.phaseWarnings),
     });
     this.#welcomed = true;
@@ -294,8 +300,9 @@ export class Connection {
           slotCount: this.#data.slots,
           running: this.#inFlight.describe(this.#clock.monotonicMs()),
           resources: [...this.#resources],
-          paused: this.#paused.paused,
-          pauseReason: this.#paused.reason,
+          // The scheduler has the operator's pause itself.
+          paused: this.#pauses.has("program"),
+          pauseReason: this.#pauses.get("program") ?? "",
           counters: this.#counters.totals(),
           resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
         },
@@ -331,10 +338,19 @@ export class Connection {
       ready: this.#ready,
       lastPhase: this.lastPhase,
       draining: this.#attempts.draining,
-      paused: this.#paused.paused ? this.#paused.reason : undefined,
+      paused: [...this.#pauses.values()].join("; ") || undefined,
       loopAgeMs: this.#processMetrics.loopAgeMs,
       blockedLimitMs: this.#data.http?.blockedLimitMs ?? 0,
     };
+  }
+
+  #notePause(by: PauseCause, reason: string | undefined): void {
+    if (reason === undefined) this.#pauses.delete(by);
+    else {
+      this.#counters.pauses.add(by === "operator" ? by : reason);
+      this.#pauses.set(by, reason);
+    }
+    this.#heartbeats.soon();
   }
 
   #down(): void {

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker.proto.
  */
 export const file_muster_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI6ChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBSLaAQoMU3RhcnR1cFBoYXNlEg0KBXBoYXNlGAEgASgJEg8KB291dGNvbWUYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBCABKAkSOwoKYXR0cmlidXRlcxgFIAMoCzInLm11c3Rlci52MS5TdGFydHVwUGhhc2UuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIugGCgZXb3JrZXISCgoCaWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRITCgtnb25lX3JlYXNvbhgEIAEoCRIMCgRwb29sGAUgASgJEi0KBmxhYmVscxgGIAMoCzIdLm11c3Rlci52MS5Xb3JrZXIuTGFiZWxzRW50cnkSLwoKdGFza190eXBlcxgHIAMoCzIbLm11c3Rlci52MS5UYXNrVHlwZUNhcGFjaXR5Eg4KBnF1ZXVlcxgIIAMoCRISCgpzbG90X2NvdW50GAkgASgFEhQKDGFjdGl2ZV9jb3VudBgKIAEoBRIRCglyZXNvdXJjZXMYCyADKAkSIQoEaG9zdBgMIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxILCgNzZGsYDSABKAkSFAoMc2NoZWR1bGVyX2lkGA4gASgJEjAKDGNvbm5lY3RfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOaGVhcnRiZWF0X3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWdvbmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoOc3RhcnR1cF9waGFzZXMYEiADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEiwKDmxhc3RfaGVhcnRiZWF0GBMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdBIlCgVmYXRhbBgUIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIqCgdydW5uaW5nGBUgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0Eg4KBnBhdXNlZBgWIAEoCBIUCgxwYXVzZV9yZWFzb24YFyABKAkSKgoIcmVmdXNhbHMYHiADKAsyGC5tdXN0ZXIudjEuV29ya2VyUmVmdXNhbBIhCgZsYXVuY2gYHyABKAsyES5tdXN0ZXIudjEuTGF1bmNoEhYKDm9taXR0ZWRfZmllbGRzGCAgAygJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiuQIKDVdvcmtlclJlZnVzYWwSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSFQoNcmVmdXNhbF9jb3VudBgEIAEoAxIuCgpmaXJzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KF3dvcmtlcl9wcm90b2NvbF92ZXJzaW9uGAcgASgFEiIKGnNjaGVkdWxlcl9wcm90b2NvbF92ZXJzaW9uGAggASgFEgsKA3NkaxgJIAEoCRIQCghob3N0bmFtZRgKIAEoCRILCgNwaWQYCyABKAUSFAoMc2NoZWR1bGVyX2lkGAwgASgJItsDCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKAMSEgoKc2xvdF9jb3VudBgCIAEoBRIqCgdydW5uaW5nGAMgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0EjEKDmV2ZW50X2xvb3BfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCWNwdV91c2FnZRgGIAEoARIRCglyc3NfYnl0ZXMYByABKAMSFwoPaGVhcF91c2VkX2J5dGVzGAggASgDEhEKCXJlc291cmNlcxgJIAMoCRIOCgZwYXVzZWQYCiABKAgSFAoMcGF1c2VfcmVhc29uGAsgASgJEjQKCGNvdW50ZXJzGAwgAygLMiIubXVzdGVyLnYxLkhlYXJ0YmVhdC5Db3VudGVyc0VudHJ5EjEKD3Jlc291cmNlX3N0YXRlcxgQIAMoCzIYLm11c3Rlci52MS5SZXNvdXJjZVN0YXRlGi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKAAQoNUmVzb3VyY2VTdGF0ZRIQCghyZXNvdXJjZRgBIAEoCRIPCgdsb2FkaW5nGAIgASgIEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg1mYWlsdXJlX2NvdW50GAQgASgFEg0KBWVycm9yGAUgASgJIv4CCg5SdW5uaW5nQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg0KBXBoYXNlGAIgASgJEiwKCXBoYXNlX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCghwcm9ncmVzcxgEIAEoAUgAiAEBEi8KDHByb2dyZXNzX2FnZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5yZXN1bHRfcGVuZGluZxgGIAEoCBISCgpjYW5jZWxsaW5nGAcgASgIEi0KCndhcm5fYWZ0ZXIYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoMc3R1Y2tfcGhhc2VzGAkgAygLMhUubXVzdGVyLnYxLlN0dWNrUGhhc2USLQoKcmVzdWx0X2FnZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdyZXZva2VkGAsgASgIQgsKCV9wcm9ncmVzcyK3AQoKU3R1Y2tQaGFzZRINCgVwaGFzZRgBIAEoCRImCgNhZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJc3RhbGxfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCndhcm5fYWZ0ZXIYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNd2FybmluZ19jb3VudBgFIAEoBSKKAQoLV29ya2VyRmF0YWwSDQoFcGhhc2UYASABKAkSFwoPZXhjZXB0aW9uX2NsYXNzGAIgASgJEhkKEWV4Y2VwdGlvbl9tZXNzYWdlGAMgASgJEhEKCXRyYWNlYmFjaxgEIAEoCRIRCglleGl0X2NvZGUYBSABKAUSEgoKYXR0ZW1wdF9pZBgGIAEoCSKdBAoGTGF1bmNoEgoKAmlkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEAoIaG9zdG5hbWUYBSABKAkSCwoDcGlkGAYgASgFEhIKCnN1cGVydmlzb3IYByABKAkSFAoMc3RhcnRfbnVtYmVyGAggASgFEi8KC2xhdW5jaF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXBvcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRc3VwZXJ2aXNvcl9zaWxlbnQYCyABKAgSLwoOc3RhcnR1cF9waGFzZXMYDCADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEjMKEHJlZ2lzdGVyX3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoScmVnaXN0ZXJfdGltZV9sZWZ0GA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCnNlc3Npb25faWQYDyABKAkSJQoFc3RhdGUYECABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSIwoEZXhpdBgRIAEoCzIVLm11c3Rlci52MS5MYXVuY2hFeGl0EhIKCmxhc3RfZXJyb3IYEiABKAkimAMKCkxhdW5jaEV4aXQSDgoGcmVhc29uGAEgASgJEhYKCWV4aXRfY29kZRgCIAEoBUgAiAEBEg4KBnNpZ25hbBgDIAEoCRIVCg1vdXRfb2ZfbWVtb3J5GAQgASgIEh4KFm91dF9vZl9tZW1vcnlfZXZpZGVuY2UYBSABKAkSEwoLc3RhcnRfZXJyb3IYBiABKAkSEAoIbG9nX3RhaWwYByABKAkSLwoMcnVuX2R1cmF0aW9uGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZXN0YXJ0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnN0b3BfcmVxdWVzdGVkGAsgASgIEiUKBWZhdGFsGAwgASgLMhYubXVzdGVyLnYxLldvcmtlckZhdGFsEhYKDnJlcXVldWVkX2NvdW50GA0gASgFQgwKCl9leGl0X2NvZGUqlgIKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9MQVVOQ0hJTkcQARIbChdXT1JLRVJfU1RBVEVfQ09OTkVDVElORxACEhsKF1dPUktFUl9TVEFURV9SRUdJU1RFUkVEEAMSFgoSV09SS0VSX1NUQVRFX1JFQURZEAQSGQoVV09SS0VSX1NUQVRFX0RSQUlOSU5HEAUSGAoUV09SS0VSX1NUQVRFX1NVU1BFQ1QQBhIVChFXT1JLRVJfU1RBVEVfTE9TVBAHEhUKEVdPUktFUl9TVEFURV9HT05FEAgSGAoUV09SS0VSX1NUQVRFX1JFRlVTRUQQCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI6ChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBSLaAQoMU3RhcnR1cFBoYXNlEg0KBXBoYXNlGAEgASgJEg8KB291dGNvbWUYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBCABKAkSOwoKYXR0cmlidXRlcxgFIAMoCzInLm11c3Rlci52MS5TdGFydHVwUGhhc2UuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpoHCgZXb3JrZXISCgoCaWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRITCgtnb25lX3JlYXNvbhgEIAEoCRIMCgRwb29sGAUgASgJEi0KBmxhYmVscxgGIAMoCzIdLm11c3Rlci52MS5Xb3JrZXIuTGFiZWxzRW50cnkSLwoKdGFza190eXBlcxgHIAMoCzIbLm11c3Rlci52MS5UYXNrVHlwZUNhcGFjaXR5Eg4KBnF1ZXVlcxgIIAMoCRISCgpzbG90X2NvdW50GAkgASgFEhQKDGFjdGl2ZV9jb3VudBgKIAEoBRIRCglyZXNvdXJjZXMYCyADKAkSIQoEaG9zdBgMIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxILCgNzZGsYDSABKAkSFAoMc2NoZWR1bGVyX2lkGA4gASgJEjAKDGNvbm5lY3RfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOaGVhcnRiZWF0X3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWdvbmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoOc3RhcnR1cF9waGFzZXMYEiADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEiwKDmxhc3RfaGVhcnRiZWF0GBMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdBIlCgVmYXRhbBgUIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIqCgdydW5uaW5nGBUgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0Eg4KBnBhdXNlZBgWIAEoCBIUCgxwYXVzZV9yZWFzb24YFyABKAkSKgoIcmVmdXNhbHMYHiADKAsyGC5tdXN0ZXIudjEuV29ya2VyUmVmdXNhbBIhCgZsYXVuY2gYHyABKAsyES5tdXN0ZXIudjEuTGF1bmNoEhYKDm9taXR0ZWRfZmllbGRzGCAgAygJEjAKDm9wZXJhdG9yX3BhdXNlGCEgASgLMhgubXVzdGVyLnYxLk9wZXJhdG9yUGF1c2UaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCg1PcGVyYXRvclBhdXNlEg4KBnJlYXNvbhgBIAEoCRIuCgpwYXVzZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK5AgoNV29ya2VyUmVmdXNhbBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGVlchgDIAEoCRIVCg1yZWZ1c2FsX2NvdW50GAQgASgDEi4KCmZpcnN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3RfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHwoXd29ya2VyX3Byb3RvY29sX3ZlcnNpb24YByABKAUSIgoac2NoZWR1bGVyX3Byb3RvY29sX3ZlcnNpb24YCCABKAUSCwoDc2RrGAkgASgJEhAKCGhvc3RuYW1lGAogASgJEgsKA3BpZBgLIAEoBRIUCgxzY2hlZHVsZXJfaWQYDCABKAki2wMKCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoAxISCgpzbG90X2NvdW50GAIgASgFEioKB3J1bm5pbmcYAyADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSMQoOZXZlbnRfbG9vcF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoUZXZlbnRfbG9vcF9kZWxheV9wOTkYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJY3B1X3VzYWdlGAYgASgBEhEKCXJzc19ieXRlcxgHIAEoAxIXCg9oZWFwX3VzZWRfYnl0ZXMYCCABKAMSEQoJcmVzb3VyY2VzGAkgAygJEg4KBnBhdXNlZBgKIAEoCBIUCgxwYXVzZV9yZWFzb24YCyABKAkSNAoIY291bnRlcnMYDCADKAsyIi5tdXN0ZXIudjEuSGVhcnRiZWF0LkNvdW50ZXJzRW50cnkSMQoPcmVzb3VyY2Vfc3RhdGVzGBAgAygLMhgubXVzdGVyLnYxLlJlc291cmNlU3RhdGUaLwoNQ291bnRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIoABCg1SZXNvdXJjZVN0YXRlEhAKCHJlc291cmNlGAEgASgJEg8KB2xvYWRpbmcYAiABKAgSJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWZhaWx1cmVfY291bnQYBCABKAUSDQoFZXJyb3IYBSABKAki/gIKDlJ1bm5pbmdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSDQoFcGhhc2UYAiABKAkSLAoJcGhhc2VfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKCHByb2dyZXNzGAQgASgBSACIAQESLwoMcHJvZ3Jlc3NfYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlc3VsdF9wZW5kaW5nGAYgASgIEhIKCmNhbmNlbGxpbmcYByABKAgSLQoKd2Fybl9hZnRlchgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgxzdHVja19waGFzZXMYCSADKAsyFS5tdXN0ZXIudjEuU3R1Y2tQaGFzZRItCgpyZXN1bHRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jldm9rZWQYCyABKAhCCwoJX3Byb2dyZXNzIrcBCgpTdHVja1BoYXNlEg0KBXBoYXNlGAEgASgJEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCglzdGFsbF9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKd2Fybl9hZnRlchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg13YXJuaW5nX2NvdW50GAUgASgFIooBCgtXb3JrZXJGYXRhbBINCgVwaGFzZRgBIAEoCRIXCg9leGNlcHRpb25fY2xhc3MYAiABKAkSGQoRZXhjZXB0aW9uX21lc3NhZ2UYAyABKAkSEQoJdHJhY2ViYWNrGAQgASgJEhEKCWV4aXRfY29kZRgFIAEoBRISCgphdHRlbXB0X2lkGAYgASgJIp0ECgZMYXVuY2gSCgoCaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY29tbWFuZBgEIAEoCRIQCghob3N0bmFtZRgFIAEoCRILCgNwaWQYBiABKAUSEgoKc3VwZXJ2aXNvchgHIAEoCRIUCgxzdGFydF9udW1iZXIYCCABKAUSLwoLbGF1bmNoX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlcG9ydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFzdXBlcnZpc29yX3NpbGVudBgLIAEoCBIvCg5zdGFydHVwX3BoYXNlcxgMIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJyZWdpc3Rlcl90aW1lX2xlZnQYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKc2Vzc2lvbl9pZBgPIAEoCRIlCgVzdGF0ZRgQIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIjCgRleGl0GBEgASgLMhUubXVzdGVyLnYxLkxhdW5jaEV4aXQSEgoKbGFzdF9lcnJvchgSIAEoCSKYAwoKTGF1bmNoRXhpdBIOCgZyZWFzb24YASABKAkSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGc2lnbmFsGAMgASgJEhUKDW91dF9vZl9tZW1vcnkYBCABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgFIAEoCRITCgtzdGFydF9lcnJvchgGIAEoCRIQCghsb2dfdGFpbBgHIAEoCRIvCgxydW5fZHVyYXRpb24YCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlc3RhcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc3RvcF9yZXF1ZXN0ZWQYCyABKAgSJQoFZmF0YWwYDCABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSFgoOcmVxdWV1ZWRfY291bnQYDSABKAVCDAoKX2V4aXRfY29kZSqWAgoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0VSX1NUQVRFX0xBVU5DSElORxABEhsKF1dPUktFUl9TVEFURV9DT05ORUNUSU5HEAISGwoXV09SS0VSX1NUQVRFX1JFR0lTVEVSRUQQAxIWChJXT1JLRVJfU1RBVEVfUkVBRFkQBBIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBRIYChRXT1JLRVJfU1RBVEVfU1VTUEVDVBAGEhUKEVdPUktFUl9TVEFURV9MT1NUEAcSFQoRV09SS0VSX1NUQVRFX0dPTkUQCBIYChRXT1JLRVJfU1RBVEVfUkVGVVNFRBAJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The machine and process of a worker, as it says.
@@ -325,7 +325,7 @@ export type Worker = Message<"muster.v1.Worker"> & {
   paused: boolean;
 
   /**
-   * Why.
+   * Why: the worker's own reason, and the operator's.
    *
    * @generated from field: string pause_reason = 23;
    */
@@ -353,6 +353,13 @@ export type Worker = Message<"muster.v1.Worker"> & {
    * @generated from field: repeated string omitted_fields = 32;
    */
   omittedFields: string[];
+
+  /**
+   * Set while an operator has paused it (`PauseWorker`).
+   *
+   * @generated from field: muster.v1.OperatorPause operator_pause = 33;
+   */
+  operatorPause?: OperatorPause | undefined;
 };
 
 /**
@@ -361,6 +368,34 @@ export type Worker = Message<"muster.v1.Worker"> & {
  */
 export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 3);
+
+/**
+ * A pause of a worker by an operator.
+ *
+ * @generated from message muster.v1.OperatorPause
+ */
+export type OperatorPause = Message<"muster.v1.OperatorPause"> & {
+  /**
+   * Who paused it and why, as they said.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * When it was paused.
+   *
+   * @generated from field: google.protobuf.Timestamp pause_time = 2;
+   */
+  pauseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message muster.v1.OperatorPause.
+ * Use `create(OperatorPauseSchema)` to create a new message.
+ */
+export const OperatorPauseSchema: GenMessage<OperatorPause> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 4);
 
 /**
  * Streams of one worker id from one machine that were refused for one reason.
@@ -458,7 +493,7 @@ export type WorkerRefusal = Message<"muster.v1.WorkerRefusal"> & {
  * Use `create(WorkerRefusalSchema)` to create a new message.
  */
 export const WorkerRefusalSchema: GenMessage<WorkerRefusal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 4);
+  messageDesc(file_muster_v1_worker, 5);
 
 /**
  * A heartbeat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
@@ -530,7 +565,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
   resources: string[];
 
   /**
-   * True while it asks for no new work.
+   * True while it asks for no new work for reasons of its own; Pause does not count.
    *
    * @generated from field: bool paused = 10;
    */
@@ -564,7 +599,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 5);
+  messageDesc(file_muster_v1_worker, 6);
 
 /**
  * How far a worker is with a resource that it was asked to load.
@@ -613,7 +648,7 @@ export type ResourceState = Message<"muster.v1.ResourceState"> & {
  * Use `create(ResourceStateSchema)` to create a new message.
  */
 export const ResourceStateSchema: GenMessage<ResourceState> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 6);
+  messageDesc(file_muster_v1_worker, 7);
 
 /**
  * An attempt that a worker holds.
@@ -706,7 +741,7 @@ export type RunningAttempt = Message<"muster.v1.RunningAttempt"> & {
  * Use `create(RunningAttemptSchema)` to create a new message.
  */
 export const RunningAttemptSchema: GenMessage<RunningAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 7);
+  messageDesc(file_muster_v1_worker, 8);
 
 /**
  * A phase that lasts longer than its soft watchdog's threshold. A `task.<phase>.stuck` event was sent for it.
@@ -755,7 +790,7 @@ export type StuckPhase = Message<"muster.v1.StuckPhase"> & {
  * Use `create(StuckPhaseSchema)` to create a new message.
  */
 export const StuckPhaseSchema: GenMessage<StuckPhase> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 8);
+  messageDesc(file_muster_v1_worker, 9);
 
 /**
  * A fatal error, reported by the worker process before it ends.
@@ -812,7 +847,7 @@ export type WorkerFatal = Message<"muster.v1.WorkerFatal"> & {
  * Use `create(WorkerFatalSchema)` to create a new message.
  */
 export const WorkerFatalSchema: GenMessage<WorkerFatal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 9);
+  messageDesc(file_muster_v1_worker, 10);
 
 /**
  * One start of a worker process by a supervisor such as `muster run`, from the start to the end: also of a
@@ -953,7 +988,7 @@ export type Launch = Message<"muster.v1.Launch"> & {
  * Use `create(LaunchSchema)` to create a new message.
  */
 export const LaunchSchema: GenMessage<Launch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 10);
+  messageDesc(file_muster_v1_worker, 11);
 
 /**
  * How a launched process ended, as its supervisor saw it.
@@ -1059,7 +1094,7 @@ export type LaunchExit = Message<"muster.v1.LaunchExit"> & {
  * Use `create(LaunchExitSchema)` to create a new message.
  */
 export const LaunchExitSchema: GenMessage<LaunchExit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 11);
+  messageDesc(file_muster_v1_worker, 12);
 
 /**
  * The state of a worker, derived by the scheduler from what it received and when.

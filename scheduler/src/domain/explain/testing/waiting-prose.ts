@@ -223,6 +223,18 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     write: () => waiting([member({ candidate: { pauseReason: "memory: 97 % used" } })]),
   },
   {
+    code: "WORKERS_PAUSED",
+    when: "by an operator",
+    write: () =>
+      waiting([
+        member({
+          record: { operatorPause: { reason: "new driver (by ada)", since: ago(90_000) } },
+          candidate: { pauseReason: "paused by an operator: new driver (by ada)" },
+        }),
+        member({ id: "w-2", candidate: { pauseReason: "memory: 97 % used" } }),
+      ]),
+  },
+  {
     code: "ALL_SLOTS_BUSY",
     when: "slots",
     write: () => waiting([full({ held: [held("t-3.1", "inference", 90_000)] })]),

@@ -1,4 +1,5 @@
 /** Cases of the prose snapshot: workers. */
+import { ownPauseReason, pauseInWords } from "../../workers/operator-pause.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../../workers/rejected-worker.ts";
 import type { WorkerRecord } from "../../workers/worker.ts";
 import { explainContest } from "../contested.ts";
@@ -24,6 +25,14 @@ const living = (options: Options, ready = 0, requirements = TASK.requirements) =
   const record = { connectTime: ago(60_000), hello: HELLO, phases: PHASES, ...options.record };
   const taskClass = classOf({ ...TASK, requirements });
   return explainLiving(member({ ...options, record }), [{ taskClass, ready }], NOW);
+};
+
+const byOperator = (heartbeat = BEAT): Options => {
+  const operatorPause = { reason: "new driver (by ada)", since: ago(90_000) };
+  return {
+    record: { operatorPause, heartbeat },
+    candidate: { pauseReason: pauseInWords(ownPauseReason(heartbeat, operatorPause), operatorPause) },
+  };
 };
 
 const holding = (...attempts: FleetMember["held"]) => ({ more: { held: attempts } });
@@ -207,6 +216,16 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     when: "it holds an attempt",
     write: () =>
       living({ candidate: { pauseReason: "memory: 97 % used" }, ...holding(held("t-3.1", "", 5_000)) }),
+  },
+  {
+    code: "PAUSED",
+    when: "by an operator",
+    write: () => living(byOperator()),
+  },
+  {
+    code: "PAUSED",
+    when: "by an operator and by itself",
+    write: () => living(byOperator({ ...BEAT, paused: true, pauseReason: "memory: 97 % used" })),
   },
   { code: "DRAINING", when: "it holds nothing", write: () => living({ state: "draining" }) },
   {

@@ -2,8 +2,10 @@
 
 import { create } from "@bufbuild/protobuf";
 import { WorkerSchema } from "@muster/protocol";
+import { ownPauseReason, pauseInWords } from "../../../domain/workers/operator-pause.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
+import { timestampFromDate } from "../values/time.ts";
 import { fromHeartbeat } from "./heartbeat.ts";
 import { fromLaunch } from "./launch.ts";
 import { fromStartupPhase } from "./startup.ts";
@@ -16,7 +18,8 @@ import { fromWorkerState } from "./worker-state.ts";
  * @param silentAfterMs A supervisor without a report for this long is silent.
  */
 export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: number) {
-  const { hello, launch } = worker;
+  const { hello, launch, operatorPause } = worker;
+  const pauseReason = pauseInWords(ownPauseReason(worker.heartbeat, operatorPause), operatorPause);
   return create(WorkerSchema, {
     id: worker.workerId,
     sessionId: worker.sessionUuid,
@@ -48,8 +51,12 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
     ...optional("lastHeartbeat", worker.heartbeat && fromHeartbeat(worker.heartbeat)),
     ...optional("fatal", worker.fatal),
     running: worker.heartbeat ? fromHeartbeat(worker.heartbeat).running : [],
-    paused: worker.heartbeat?.paused ?? false,
-    pauseReason: worker.heartbeat?.pauseReason ?? "",
+    paused: pauseReason !== undefined,
+    pauseReason: pauseReason ?? "",
+    ...optional(
+      "operatorPause",
+      operatorPause && { reason: operatorPause.reason, pauseTime: timestampFromDate(operatorPause.since) },
+    ),
     ...optional("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });
 }

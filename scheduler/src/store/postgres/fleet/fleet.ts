@@ -19,7 +19,9 @@ const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id,
   s.connect_time, s.gone_time, s.gone_reason, s.fatal, l.lease_until, l.heartbeat_time, l.heartbeat,
   coalesce(l.disconnected, false) as disconnected, a.id as launch_row, a.launch_id, a.worker_id as launch_worker_id,
   a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.end_time,
-  a.end_reason, a.exit, a.restart_time, a.requeued, coalesce(s.id, a.id) as place`;
+  a.end_reason, a.exit, a.restart_time, a.requeued, coalesce(s.id, a.id) as place,
+  (select json_build_object('reason', p.reason, 'since', extract(epoch from p.pause_time) * 1000)
+     from worker_pause p where p.worker_id = s.worker_id and s.gone_time is null) as operator_pause`;
 
 const SESSIONS = `worker_session s left join session_lease l on l.session_id = s.id
     left join launch a on a.launch_id = s.launch_id`;
@@ -110,6 +112,7 @@ interface SessionColumns {
   heartbeat_time: Date | null;
   heartbeat: HeartbeatRecord | null;
   disconnected: boolean;
+  operator_pause: { reason: string; since: number } | null;
 }
 
 interface LaunchColumns {
@@ -217,6 +220,9 @@ function toWorker(row: WorkerColumns): WorkerRecord {
     fatal: row.fatal ?? launch?.end?.exit?.fatal,
     activeCount: row.heartbeat?.running.length ?? 0,
     launch,
+    ...(row.operator_pause
+      ? { operatorPause: { reason: row.operator_pause.reason, since: new Date(row.operator_pause.since) } }
+      : {}),
   };
 }
 

@@ -33,7 +33,8 @@ const HELD: Statement = {
   name: "overview-held",
   text: `select session_id as id, count(*)::int as count from task where state in ${ACTIVE} group by session_id`,
 };
-const PAUSED = "coalesce((l.heartbeat ->> 'paused')::boolean, false)";
+const OWN_PAUSE = "coalesce((l.heartbeat ->> 'paused')::boolean, false)";
+const PAUSED = `(${OWN_PAUSE} or exists (select from worker_pause p where p.worker_id = s.worker_id))`;
 
 // Workers of one deployment are alike, so ten thousand of them are a few groups.
 const GROUPS: Statement = {
@@ -51,7 +52,9 @@ const WORKERS: Statement = {
   name: "overview-workers",
   text: `with living as (
     select s.worker_id, ${WORKER_STATE} as state, '' as gone_reason, '' as fatal,
-           case when ${PAUSED} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') else '' end as pause_reason,
+           concat_ws('; ',
+             case when ${OWN_PAUSE} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') end,
+             (select 'by an operator: ' || p.reason from worker_pause p where p.worker_id = s.worker_id)) as pause_reason,
            coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, ${SLOTS} as slots,
            s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}

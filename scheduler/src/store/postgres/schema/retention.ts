@@ -38,11 +38,21 @@ const DROP_KEYS: Statement = {
       and not exists (select from task_finished f where f.id = k.task_id)`,
 };
 
+// A pause outlasts the worker's processes for as long as one of them is on record.
+const DROP_PAUSES: Statement = {
+  name: "drop-pauses",
+  text: `delete from worker_pause p
+    where p.pause_time < now() - $1::int * interval '1 day'
+      and not exists (select from worker_session s where s.worker_id = p.worker_id)
+      and not exists (select from launch a where a.worker_id = p.worker_id)`,
+};
+
 const DROP_ROWS = [
   DROP_KEYS,
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),
   olderThan("launch", "end_time"),
+  DROP_PAUSES,
 ];
 
 /** Creates the partitions of the coming days; false when a lock prevented a missing one. */

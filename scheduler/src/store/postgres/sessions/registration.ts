@@ -38,11 +38,11 @@ ${CONTESTED},
     select case when known then 'worker.reconnected' else 'worker.registered' end, id, worker_id,
            jsonb_build_object('scheduler_id', $7::text)
       from opened)
-  select id, uuid::text as uuid, known, null::jsonb as host, null::int as takeovers, null::float8 as held_ms,
-         null::float8 as left_ms
-    from opened
+  select o.id, o.uuid::text as uuid, o.known, null::jsonb as host, null::int as takeovers, null::float8 as held_ms,
+         null::float8 as left_ms, p.reason as pause_reason, p.pause_time
+    from opened o left join worker_pause p on p.worker_id = o.worker_id
    union all
-  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms from contested`,
+  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms, null, null from contested`,
 };
 
 // All but the newest: processes that register with one worker id at the same moment agree on which one stays.
@@ -68,6 +68,8 @@ const STARTUP: Statement = {
 
 interface OpenedColumns extends ContestedColumns {
   known: boolean;
+  pause_reason: string | null;
+  pause_time: Date | null;
 }
 
 /** Registers sessions, new or returning, and returns what each holds. */
@@ -103,6 +105,9 @@ export async function openSessions(
     return {
       sessionId: row.id,
       attempts: held.filter(({ sessionId }) => sessionId === row.id),
+      ...(row.pause_reason !== null && row.pause_time
+        ? { pause: { reason: row.pause_reason, since: row.pause_time } }
+        : {}),
       superseded: older
         .filter((session) => session.worker_id === workerId)
         .map((session) => ({ sessionId: session.id, schedulerId: session.scheduler_id })),

@@ -6,6 +6,7 @@ import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
 import { listContests } from "./contests.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
 import { disconnect, renewLeases } from "./leases.ts";
+import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
 import { endSessions, reapSessions } from "./termination.ts";
@@ -19,6 +20,9 @@ export function sessionStore(db: Database): SessionStore {
     endSessions: (ends, decide) => endSessions(db, ends, decide),
     reapSessions: (asOf, graceMs, limit, decide) => reapSessions(db, asOf, graceMs, limit, decide),
     leaseHolders: (ids) => leaseHolders(db, ids),
+    pausedWorkers: () => pausedWorkers(db),
+    pauseWorker: (workerId, reason) => pauseWorker(db, workerId, reason),
+    resumeWorker: (workerId, reason) => resumeWorker(db, workerId, reason),
     listContests: (options) => listContests(db, options),
     recordRejectedWorkers: (rejected, schedulerId, keep) =>
       recordRejectedWorkers(db, rejected, schedulerId, keep),
