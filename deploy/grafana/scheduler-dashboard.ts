@@ -188,7 +188,10 @@ export const SCHEDULER: Dashboard = {
           title: "Paused workers",
           kind: "timeseries",
           unit: "short",
-          queries: [["sum by (by) (muster_paused_workers)", "{{by}}"]],
+          queries: [
+            ["sum by (by) (muster_paused_workers)", "{{by}}"],
+            [`sum by (reason) (increase(muster_worker_pauses_total${RATE}))`, "began: {{reason}}"],
+          ],
         },
       ],
     },

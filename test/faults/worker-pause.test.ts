@@ -128,6 +128,7 @@ describe("an operator pauses a worker", () => {
     await atOne.fleet.pauseWorker({ workerId: "paused-3", reason: "until tomorrow" });
     first.kill("SIGTERM");
     await first.ended;
+    await fleet.workerReason("paused-3", "EXITED", BOUND_MS);
     await assert.rejects(atOne.fleet.pauseWorker({ workerId: "paused-3" }), /WORKER_GONE|already ended/);
     const waits = await atOne.submit("echo", 3, { queue: "paused-3" });
     await fleet.worker("paused-3", { queue: "paused-3", scheduler: two.grpc });

@@ -28,6 +28,7 @@ const NAMES = [
   "muster_db_up",
   "muster_streams",
   "muster_paused_workers",
+  "muster_worker_pauses_total",
 ];
 
 let fleet: Fleet;

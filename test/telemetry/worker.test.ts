@@ -11,6 +11,7 @@ const NAMES = [
   "worker_heartbeats_total",
   "worker_heartbeat_failures_total",
   "worker_pauses_total",
+  "worker_probe_failures_total",
   "worker_outbox_size",
   "worker_event_loop_delay_seconds",
   "worker_retry_attempts_total",

@@ -19,6 +19,7 @@ export {
   WorkerStoppedError,
 } from "./errors.ts";
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
+export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
 export { OptionsError } from "./options/options-error.ts";
 export {

@@ -114,9 +114,9 @@ function checkRemedy({ look, add }: Context, subject: string, code: string, reme
       add("command", subject, says, `there is no muster ${name}`);
       continue;
     }
-    const sub = name === "queue";
-    if (sub && !look.commands.names.has(`queue ${first}`))
-      add("command", subject, says, `there is no muster queue ${first}`);
+    const sub = name === "queue" || look.commands.names.has(`${name} ${first}`);
+    if (sub && !look.commands.names.has(`${name} ${first}`))
+      add("command", subject, says, `there is no muster ${name} ${first}`);
     const id = (sub ? second : first)?.replace(/[.:?]+$/, "");
     if (id === undefined || PLACEHOLDER.test(id)) continue;
     const but = idFault(look, name, id);

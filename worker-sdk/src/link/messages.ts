@@ -1,3 +1,4 @@
+import type { PressureLimits } from "../options/backpressure.ts";
 import type { TlsMaterial } from "../options/connection-options.ts";
 import type { Measures } from "./health/measures.ts";
 
@@ -186,6 +187,9 @@ export type ToLink =
   | { readonly kind: "resourceStates"; readonly states: readonly ResourceStateMessage[] }
   /** The pause of a cause; without a reason it has ended. */
   | { readonly kind: "paused"; readonly by: PauseCause; readonly reason: string | undefined }
+  /** What the probe returned: why the worker pauses, or undefined. */
+  | { readonly kind: "probed"; readonly reason: string | undefined }
+  | { readonly kind: "probeFailed" }
   | { readonly kind: "draining"; readonly reason: string; readonly deadlineMs: number }
   | { readonly kind: "fatal"; readonly fatal: FatalMessage }
   /** Flush the outbox for at most `flushMs`, send Goodbye, end. */
@@ -226,6 +230,8 @@ export type FromLink =
   | { readonly kind: "acknowledged"; readonly attemptIds: readonly string[] }
   | { readonly kind: "refused"; readonly attemptId: string; readonly stale: boolean; readonly detail: string }
   | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }
+  /** Why the measures of the thread pause the worker; undefined when none does. */
+  | { readonly kind: "pressure"; readonly reason: string | undefined }
   | { readonly kind: "pause"; readonly reason: string }
   | { readonly kind: "resume"; readonly reason: string }
   | { readonly kind: "prepareResource"; readonly resource: string; readonly waitingTasks: number }
@@ -271,6 +277,8 @@ export interface LinkData {
   readonly prefetch: number;
   readonly resources: readonly string[];
   readonly features: readonly string[];
+  /** Set when the worker pauses by its own measures. */
+  readonly pressure: PressureLimits | undefined;
   /** Resources that it can load on request; an empty list with the feature `prepare_resource` means every resource. */
   readonly loadable: readonly string[];
   readonly launchId: string;

@@ -30,6 +30,8 @@ export const LOG_EVENTS = {
   "worker.lingering": "warn",
   "worker.log.recovered": "warn",
   "worker.paused": "info",
+  "worker.probe.failed": "warn",
+  "worker.probe.recovered": "info",
   "worker.queue_view": "debug",
   "worker.reconnected": "info",
   "worker.resource.failed": "error",

@@ -6,6 +6,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
+import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
@@ -52,6 +53,7 @@ export interface CompiledOptions {
   readonly logLevel: LogLevel;
   readonly onFatal: ((fatal: FatalInfo) => void) | undefined;
   readonly http: HttpSettings | undefined;
+  readonly backpressure: CompiledBackpressure | undefined;
   /** Id that a launcher gave this process (`MUSTER_LAUNCH_ID`), or empty. */
   readonly launchId: string;
 }
@@ -102,6 +104,7 @@ export function compileOptions<Inputs>(
     logLevel: resolveLogLevel(options.logLevel, env, faults),
     onFatal: options.onFatal,
     http: resolveHttp(options.http, options.httpBlockedLimitS, env, faults),
+    backpressure: compileBackpressure(options.backpressure, faults),
     launchId: env.MUSTER_LAUNCH_ID ?? "",
   };
   if (faults.length > 0) throw new OptionsError("Worker", faults);

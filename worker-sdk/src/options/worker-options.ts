@@ -1,6 +1,7 @@
 /** The options of a worker. */
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
+import type { Backpressure } from "./backpressure.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import type { FailureClassification, TaskDefinitions } from "./task-definition.ts";
 
@@ -58,6 +59,11 @@ export interface WorkerOptions<Inputs = Record<string, unknown>> extends Connect
    * @default 0
    */
   readonly prefetch?: number;
+  /**
+   * When the worker pauses by itself: by processors, memory, the delay of its main loop, or a probe.
+   * @default never, and nothing is measured
+   */
+  readonly backpressure?: Backpressure;
   /**
    * Resources that are loaded from the start. `worker.resources` has the others.
    * @default none

@@ -29,6 +29,7 @@ import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
 import { linkData } from "./link-data.ts";
 import { logLinkMessage } from "./link-log.ts";
 import { Pauses } from "./pauses.ts";
+import { ProbeLoop } from "./probe-loop.ts";
 import { Startup } from "./startup.ts";
 
 /**
@@ -65,6 +66,7 @@ export class Engine {
   readonly #linkData: ReturnType<typeof linkData>;
   readonly #runner: Runner;
   readonly #pauses: Pauses;
+  readonly #probe: ProbeLoop | undefined;
   readonly #loading: ResourceLoading;
   readonly #metrics = new OtelMetrics();
   readonly #ready = Promise.withResolvers<void>();
@@ -134,6 +136,9 @@ export class Engine {
       maxResultBytes: this.#maxResultBytes,
     }));
     this.#pauses = new Pauses({ runner: this.#runner, link: this.#link, log: this.#log });
+    const probe = options.backpressure?.probe;
+    this.#probe = probe && new ProbeLoop({ probe, clock: systemClock, link: this.#link, log: this.#log });
+    this.#probe?.start();
     this.#ready.promise.catch(() => {
       // `ready` may be awaited late; a failure also ends the engine, and that is always awaited.
     });
@@ -186,6 +191,7 @@ export class Engine {
     logFatal(this.#log, fatal, { event, error, startFacts: startFacts(this.#options) });
     if (mustBeReported(error) && !this.#link.sendFatal(fatal, FATAL_FLUSH_MS)) this.#logUnsent();
     this.#loading.stop();
+    this.#probe?.stop();
     const inFlight = this.#runner.inFlightIds;
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
     this.#runner.abandon(error);
@@ -280,6 +286,9 @@ export class Engine {
       case "drain":
         void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
         return;
+      case "pressure":
+        this.#pauses.pressed(message.reason);
+        return;
       case "pause":
         this.#pauses.pause("operator", message.reason);
         return;
@@ -335,6 +344,7 @@ export class Engine {
     const endMs = systemClock.monotonicMs() + timeoutS * 1000;
     this.#runner.setRejectReason("DRAINING");
     this.#loading.stop();
+    this.#probe?.stop();
     this.#ready.reject(new WorkerStoppedError());
     this.#link.send({ kind: "draining", reason, deadlineMs: timeoutS * 1000 });
     const running = this.#runner.runningCount;

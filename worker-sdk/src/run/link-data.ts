@@ -55,6 +55,7 @@ export function linkData(
       // The scheduler writes the spans of runs for workers that do not.
       ...(isTracing() ? ["tracing"] : []),
     ],
+    pressure: options.backpressure?.limits,
     loadable: loaders.names,
     launchId: options.launchId,
     http: options.http,

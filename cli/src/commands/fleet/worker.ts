@@ -3,11 +3,17 @@ import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
+import { requester } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
+import { counted } from "../../output/text.ts";
 import { writeWorker } from "../../output/worker-view.ts";
-import { addWorkerPause } from "./worker-pause.ts";
 
 interface Options {
+  readonly json?: true;
+}
+
+interface PauseOptions {
+  readonly reason?: string;
   readonly json?: true;
 }
 
@@ -28,7 +34,7 @@ export function addWorker(program: Command, io: Io): void {
     )
     .action((id: string, options: Options, self: Command) => showWorker(id, options, self, io));
   addConnectionOptions(command);
-  addWorkerPause(command, io);
+  addPauses(command, io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
@@ -37,4 +43,56 @@ async function showWorker(id: string, options: Options, command: Command, io: Io
   );
   if (options.json) writeJson(io.stdout, WorkerSchema, worker);
   else writeWorker(worker, io);
+}
+
+function addPauses(worker: Command, io: Io): void {
+  const pause = worker
+    .command("pause")
+    .argument("<id>", "worker id, or a session id")
+    .summary("assign the worker no task until it is resumed")
+    .description(
+      "Assigns the worker no task until it is resumed. What it holds continues. The pause belongs to the worker id: it outlasts reconnects, restarts of the worker and of the scheduler.",
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Worker as JSON")
+    .addHelpText("after", '\nExamples:\n  $ muster worker pause gpu-7 --reason "the fan is loud"')
+    .action((id: string, options: PauseOptions, self: Command) => pauseWorker(id, options, self, io));
+  addConnectionOptions(pause);
+  const resume = worker
+    .command("resume")
+    .argument("<id>", "worker id, or a session id")
+    .summary("end a pause")
+    .description(
+      "Ends a pause. Resuming a worker that is not paused is harmless. A pause that the worker imposes on itself goes on.",
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Worker as JSON")
+    .addHelpText("after", "\nExamples:\n  $ muster worker resume gpu-7")
+    .action((id: string, options: PauseOptions, self: Command) => resumeWorker(id, options, self, io));
+  addConnectionOptions(resume);
+}
+
+async function pauseWorker(id: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
+  const request = { workerId: id, reason: signed(options.reason) };
+  const worker = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.pauseWorker(request, call)).worker, "a worker"),
+  );
+  if (options.json) writeJson(io.stdout, WorkerSchema, worker);
+  else io.stdout.write(`${worker.id} is paused; it holds ${counted(worker.activeCount, "attempt")}\n`);
+}
+
+async function resumeWorker(id: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
+  const request = { workerId: id, reason: signed(options.reason) };
+  const worker = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.resumeWorker(request, call)).worker, "a worker"),
+  );
+  if (options.json) writeJson(io.stdout, WorkerSchema, worker);
+  else if (worker.paused)
+    io.stdout.write(`${worker.id} is resumed, and still pauses itself: ${worker.pauseReason}\n`);
+  else io.stdout.write(`${worker.id} is resumed\n`);
+}
+
+/** The user's name is always recorded: an operator who finds the worker paused must know whom to ask. */
+function signed(reason: string | undefined): string {
+  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }

@@ -121,6 +121,7 @@ export class Registrar {
     const session = new Session({
       ...{ id: sessionId, uuid, workerId, hello, phases, ready, draining, link },
       operatorPause: pause,
+      ownPauseRecorded: old?.ownPauseRecorded,
       asks: old?.asks,
       now: clock.monotonic(),
     });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { madeBeat } from "../../domain/testing/made-records.ts";
+import { Tally } from "../../telemetry/metrics/tally.ts";
 import { madeSession } from "../testing/made-session.ts";
 import { recordedLog } from "../testing/recorded-log.ts";
 import { SessionReportHandler } from "./session-report-handler.ts";
@@ -16,6 +17,7 @@ function setUp(options: { ready?: boolean; failWith?: Error } = {}) {
   const written: unknown[] = [];
   const terminated: string[] = [];
   const seen = { pumps: 0, changes: 0 };
+  const workerPauses = new Tally(10);
   const eventWriter = { appendEvent: ({ name }: { name: string }) => void appended.push(name) };
   const startup = new StartupRecorder({
     store: {
@@ -40,9 +42,9 @@ function setUp(options: { ready?: boolean; failWith?: Error } = {}) {
     eventWriter,
     clock: { monotonic: () => 9 },
     log,
-    counters: { heartbeats: 0 },
+    counters: { heartbeats: 0, workerPauses },
   });
-  return { session, handler, seen, events, appended, written, terminated };
+  return { session, handler, seen, events, appended, written, terminated, workerPauses };
 }
 
 const phase = (name: string) => ({ phase: name, outcome: "ok", elapsedMs: 3, attributes: {} }) as never;
@@ -63,6 +65,18 @@ describe("a worker's report of itself", () => {
     assert.equal(runs({ resources: ["model:x"] }), 1);
     assert.equal(runs({ resources: ["model:x"] }), 0, "the same resources");
     assert.deepEqual([seen.changes, [...session.resources], session.lastBeatAt], [1, ["model:x"], 9]);
+  });
+
+  it("that it pauses is recorded and counted once, by what it measured, and so is the end", () => {
+    const { session, handler, appended, workerPauses } = setUp();
+    const pressures = [{ measure: "memory", detail: "97 %", value: 0.97, high: 0.9, low: 0.8, ageMs: 0 }];
+    for (const value of [0.97, 0.95])
+      handler.handleHeartbeat(session, madeBeat({ paused: true, pauseReason: `memory ${value}`, pressures }));
+    handler.handleHeartbeat(session, madeBeat({}));
+    handler.handleHeartbeat(session, madeBeat({ paused: true, pauseReason: "its program says so" }));
+    assert.deepEqual(appended, ["worker.paused", "worker.resumed", "worker.paused"]);
+    const counts = Object.fromEntries(workerPauses);
+    assert.deepEqual([counts.memory, counts.program], [1, 1]);
   });
 
   it("that a requested resource is loaded ends the request, and is recorded", () => {

@@ -41,7 +41,8 @@ export class SessionReportHandler {
         paused: beat.paused,
       });
     }
-    if (wasPaused && !beat.paused) dispatcher.pump();
+    if (wasPaused && session.pauseReason === undefined) dispatcher.pump();
+    if (session.ownPauseRecorded !== (session.ownPauseReason !== undefined)) this.#recordPause(session);
     const loaded = new Set(beat.resources);
     if (
       loaded.size !== session.resources.size ||
@@ -51,6 +52,22 @@ export class SessionReportHandler {
       dispatcher.pump();
     }
     recordResourceEvents(this.#parts, session, before);
+  }
+
+  /** It began to pause by itself, or takes work again. */
+  #recordPause(session: Session): void {
+    const { counters, eventWriter } = this.#parts;
+    const reason = session.ownPauseReason;
+    session.noteOwnPauseRecorded(reason !== undefined);
+    const measures = session.lastBeat?.pressures?.map(({ measure }) => measure) ?? [];
+    if (reason !== undefined)
+      for (const measure of measures.length > 0 ? measures : ["program"]) counters.workerPauses.add(measure);
+    eventWriter.appendEvent({
+      name: reason === undefined ? "worker.resumed" : "worker.paused",
+      sessionId: session.id,
+      workerId: session.workerId,
+      attributes: { by: "worker", ...(reason === undefined ? {} : { reason }) },
+    });
   }
 
   /** @throws DatabaseUnavailableError */
@@ -111,5 +128,5 @@ export interface SessionReportParts {
   readonly eventWriter: Pick<EventWriter, "appendEvent">;
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "debug" | "debugEnabled" | "info" | "warn" | "error">;
-  readonly counters: Pick<Counters, "heartbeats">;
+  readonly counters: Pick<Counters, "heartbeats" | "workerPauses">;
 }

@@ -53,6 +53,7 @@ export class Session extends SessionPlaces implements Candidate {
   #listsAttempts = false;
   #operatorPause: OperatorPause | undefined;
   #pauseReason: string | undefined;
+  #ownPauseRecorded: boolean;
   #resources: ReadonlySet<string>;
   readonly #asks: Map<string, ResourceAsk>;
   /** Attempts whose results were committed before its stream dropped, and whose acknowledgements got lost. */
@@ -77,6 +78,7 @@ export class Session extends SessionPlaces implements Candidate {
     draining: boolean;
     link: WorkerLink;
     operatorPause?: OperatorPause | undefined;
+    ownPauseRecorded?: boolean | undefined;
     asks?: ReadonlyMap<string, ResourceAsk> | undefined;
     now: number;
   }) {
@@ -93,6 +95,7 @@ export class Session extends SessionPlaces implements Candidate {
     this.#link = init.link;
     this.#lastBeatAt = init.now;
     this.connectedAt = init.now;
+    this.#ownPauseRecorded = init.ownPauseRecorded ?? false;
     this.setOperatorPause(init.operatorPause);
     if (init.ready) this.finishStartup();
     if (init.draining) this.drain();
@@ -177,6 +180,11 @@ export class Session extends SessionPlaces implements Candidate {
   /** Why the worker itself asks for no new work. */
   get ownPauseReason(): string | undefined {
     return ownPauseReason(this.#lastBeat, this.#operatorPause);
+  }
+
+  /** The event of its own pause is recorded, and that of its end is not. */
+  get ownPauseRecorded(): boolean {
+    return this.#ownPauseRecorded;
   }
 
   get operatorPause(): OperatorPause | undefined {
@@ -273,6 +281,10 @@ export class Session extends SessionPlaces implements Candidate {
   setOperatorPause(pause: OperatorPause | undefined): void {
     this.#operatorPause = pause;
     this.#notePause();
+  }
+
+  noteOwnPauseRecorded(recorded: boolean): void {
+    this.#ownPauseRecorded = recorded;
   }
 
   /** Its last heartbeat is being written. */

@@ -1,5 +1,6 @@
 /** Explains paused workers: who paused them, why and since when. */
 import { ownPauseReason } from "../workers/operator-pause.ts";
+import type { PressureRecord } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -9,13 +10,16 @@ const MAX_NAMED = 20;
 
 const PRESSURE = "check what uses its memory or CPU; it takes work again by itself when the reason is gone";
 
+const PROBE =
+  "check what its probe names and what uses its memory or CPU; it takes work again by itself when the reason is gone";
+
 /** `PAUSED`: one reason for the operator who paused it, one for the worker itself. @param more What follows the reason. */
 export function paused(
   member: FleetMember,
   { now, more, evidence }: { now: Date; more: string; evidence: readonly Evidence[] },
 ): Reason[] {
   const { record, ageMs, candidate } = member;
-  const { operatorPause } = record;
+  const { operatorPause, heartbeat } = record;
   const own = ownReason(member);
   const reasons: Reason[] = [];
   if (operatorPause) {
@@ -31,11 +35,18 @@ export function paused(
     });
   }
   if (own !== undefined) {
+    const pressures = heartbeat?.pressures ?? [];
+    const longestMs = pressures.length === 0 ? undefined : Math.max(...pressures.map((each) => each.ageMs));
     reasons.push({
       code: "PAUSED",
-      summary: `it asks for no new work: ${own}${more}`,
-      evidence: [{ key: "pause_reason", value: own, source: "heartbeat", ageMs }, ...evidence],
-      remedy: PRESSURE,
+      summary: `${longestMs === undefined ? "it asks for no new work" : `it has asked for no new work for ${span(longestMs + ageMs)}`}: ${own}${more}`,
+      since: longestMs === undefined ? undefined : new Date(now.getTime() - longestMs - ageMs),
+      evidence: [
+        { key: "pause_reason", value: own, source: "heartbeat", ageMs },
+        ...pressures.map((each) => measured(each, "", ageMs)),
+        ...evidence,
+      ],
+      remedy: pressures.some(({ measure }) => measure === "probe") ? PROBE : PRESSURE,
     });
   }
   return reasons;
@@ -67,7 +78,7 @@ export function workersPaused(
 }
 
 function causes(member: FleetMember, now: Date): Evidence[] {
-  const { operatorPause } = member.record;
+  const { operatorPause, heartbeat } = member.record;
   const { workerId } = member.candidate;
   const own = ownReason(member);
   const { ageMs } = member;
@@ -83,8 +94,30 @@ function causes(member: FleetMember, now: Date): Evidence[] {
       : []),
     ...(own === undefined
       ? []
-      : [{ key: "paused", value: `${workerId}: ${own}`, source: "heartbeat", ageMs }]),
+      : [
+          { key: "paused", value: `${workerId}: ${own}`, source: "heartbeat", ageMs },
+          ...(heartbeat?.pressures ?? []).map((each) => measured(each, `${workerId}: `, ageMs)),
+        ]),
   ];
+}
+
+/** Which measure, its value, both watermarks, since when. */
+function measured(
+  { measure, value, high, low, ageMs: pausedMs }: PressureRecord,
+  prefix: string,
+  ageMs: number,
+): Evidence {
+  const numbers = measure === "probe" ? "" : ` ${round(value)}, high ${round(high)}, low ${round(low)},`;
+  return {
+    key: "pressure",
+    value: `${prefix}${measure}${numbers} for ${span(pausedMs + ageMs)}`,
+    source: "heartbeat",
+    ageMs,
+  };
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
 }
 
 function ownReason({ record, candidate }: FleetMember): string | undefined {

@@ -110,6 +110,8 @@ export interface HeartbeatRecord {
   readonly resources: readonly string[];
   readonly paused: boolean;
   readonly pauseReason: string;
+  /** Measures for which it pauses by itself. */
+  readonly pressures?: readonly PressureRecord[];
   readonly counters: Readonly<Record<string, number>>;
   /** Resources that it is loading or failed to load. */
   readonly resourceStates?: readonly ResourceStateRecord[];
@@ -117,6 +119,18 @@ export interface HeartbeatRecord {
   readonly seen?: SeenRecord;
   /** What the scheduler made of the attempts when it kept this beat; undefined when nothing is wrong. */
   readonly verdict?: BeatVerdict | undefined;
+}
+
+/** A measure that has reached its high watermark and not yet fallen to the low one. */
+export interface PressureRecord {
+  /** `cpu`, `memory`, `loop_delay` or `probe`. */
+  readonly measure: string;
+  readonly detail: string;
+  readonly value: number;
+  readonly high: number;
+  readonly low: number;
+  /** Since the worker paused for it, milliseconds. */
+  readonly ageMs: number;
 }
 
 /** What a beat says of a resource that was asked for and is not loaded. */

@@ -11,6 +11,9 @@ const MAX_VALUES = 100;
 const REPORTS = ["accept", "reject", "event", "progress", "output", "result"];
 const RECOVERIES = ["stale", "fatal", "superseded", "unaccepted", "drain"];
 
+/** Why workers pause: their measures, and calls of their programs. */
+const PAUSES = ["cpu", "memory", "loop_delay", "probe", "program"];
+
 const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 
 /**
@@ -46,6 +49,8 @@ export class Counters {
   readonly assignLatency = new Distribution(SHORT_BUCKETS);
   /** Workers that ended before they were ready, by the reason of their end. */
   readonly launchFailures = new Tally(MAX_VALUES, LAUNCH_FAILURES);
+  /** Times that workers began to pause by themselves, by what they measured. */
+  readonly workerPauses = new Tally(MAX_VALUES, PAUSES);
   readonly classes: MeasuredClasses;
 
   /** @param classes What is measured by queue and type. */

@@ -118,6 +118,12 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
   );
   byLabel("muster_workers_gone_total", "Workers that ended, by reason.", "reason", counters.gone);
   byLabel(
+    "muster_worker_pauses_total",
+    "Times that workers began to pause by themselves, by what they measured.",
+    "reason",
+    counters.workerPauses,
+  );
+  byLabel(
     "muster_launch_failures_total",
     "Workers that ended before they were ready, by reason.",
     "reason",

@@ -9,17 +9,11 @@ import { HeartbeatSender } from "../health/heartbeat.ts";
 import { measureWorker } from "../health/measure-worker.ts";
 import { type Measures, prometheusText } from "../health/measures.ts";
 import { ProcessMetrics } from "../health/process-metrics.ts";
-import type {
-  FromLink,
-  LinkData,
-  PauseCause,
-  ResourceStateMessage,
-  StartupPhaseMessage,
-  ToLink,
-} from "../messages.ts";
+import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
 import { Outbox } from "../outbox/outbox.ts";
+import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
 import { Dialer } from "./dialer.ts";
 import { FatalSender } from "./fatal-sender.ts";
@@ -58,7 +52,7 @@ export class Connection {
   #welcomed = false;
   #resources: readonly string[];
   #resourceStates: readonly ResourceStateMessage[] = [];
-  readonly #pauses = new Map<PauseCause, string>();
+  readonly #pauses: PauseReports;
 
   constructor(data: LinkData, clock: Clock, shared: SharedState, emit: (message: FromLink) => void) {
     this.#data = data;
@@ -81,6 +75,14 @@ export class Connection {
       emit,
       freed: () => this.#heartbeats.soon(),
       types: new Set(data.types.map(({ type }) => type)),
+    });
+    this.#pauses = new PauseReports({
+      limits: data.pressure,
+      clock,
+      counters: this.#counters,
+      loopDelayMs: () => Math.max(shared.delayP99Ms, this.#processMetrics.loopAgeMs),
+      changed: () => this.#heartbeats.soon(),
+      emit,
     });
     this.#heartbeats = new HeartbeatSender(clock, {
       send: (sequence) => this.#sendHeartbeat(sequence),
@@ -234,7 +236,13 @@ export class Connection {
         this.#heartbeats.soon();
         return;
       case "paused":
-        this.#notePause(message.by, message.reason);
+        this.#pauses.note(message.by, message.reason);
+        return;
+      case "probed":
+        this.#pauses.probed(message.reason);
+        return;
+      case "probeFailed":
+        this.#counters.add("probe_failures");
         return;
       case "draining":
         this.#attempts.draining = true;
@@ -300,9 +308,7 @@ export class Connection {
           slotCount: this.#data.slots,
           running: this.#inFlight.describe(this.#clock.monotonicMs()),
           resources: [...this.#resources],
-          // The scheduler has the operator's pause itself.
-          paused: this.#pauses.has("program"),
-          pauseReason: this.#pauses.get("program") ?? "",
+          ...this.#pauses.inHeartbeat(),
           counters: this.#counters.totals(),
           resourceStates: resourceStates(this.#resourceStates, this.#clock.monotonicMs()),
         },
@@ -338,19 +344,10 @@ export class Connection {
       ready: this.#ready,
       lastPhase: this.lastPhase,
       draining: this.#attempts.draining,
-      paused: [...this.#pauses.values()].join("; ") || undefined,
+      paused: this.#pauses.inWords,
       loopAgeMs: this.#processMetrics.loopAgeMs,
       blockedLimitMs: this.#data.http?.blockedLimitMs ?? 0,
     };
-  }
-
-  #notePause(by: PauseCause, reason: string | undefined): void {
-    if (reason === undefined) this.#pauses.delete(by);
-    else {
-      this.#counters.pauses.add(by === "operator" ? by : reason);
-      this.#pauses.set(by, reason);
-    }
-    this.#heartbeats.soon();
   }
 
   #down(): void {

@@ -26,6 +26,7 @@ export function measureWorker(parts: {
     reconnects: counters.get("reconnects"),
     duplicates: counters.get("duplicate_assignments"),
     pauses: counters.pauses.counts(),
+    probeFailures: counters.get("probe_failures"),
     retries: counters.retries.counts(),
     shed: {
       progress: counters.get("progress_shed") + counters.get("progress_coalesced"),

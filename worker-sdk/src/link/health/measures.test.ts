@@ -11,6 +11,7 @@ const MEASURES: Measures = {
   heartbeatFailures: 0,
   reconnects: 0,
   duplicates: 0,
+  probeFailures: 0,
   pauses: { other: 0, 'a "quoted"\nreason\\': 1 },
   retries: { other: 0, ON_PURPOSE: 3 },
   shed: { progress: 0, output: 0, event: 0 },

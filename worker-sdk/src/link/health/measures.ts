@@ -12,6 +12,8 @@ export interface Measures {
   readonly duplicates: number;
   /** Pauses by reason. */
   readonly pauses: Readonly<Record<string, number>>;
+  /** Probes of the option `backpressure` that threw or did not return in time. */
+  readonly probeFailures: number;
   /** Attempts that failed and may be tried again, by code. */
   readonly retries: Readonly<Record<string, number>>;
   /** Messages left out for a slow peer, by kind. */
@@ -75,6 +77,12 @@ export const WORKER_METRICS: readonly WorkerMetric[] = [
     help: "Times the worker stopped taking work, by reason.",
     label: "reason",
     read: ({ pauses }) => pauses,
+  },
+  {
+    name: "worker_probe_failures_total",
+    kind: "counter",
+    help: "Probes of the option backpressure that threw or did not return in time.",
+    read: ({ probeFailures }) => probeFailures,
   },
   {
     name: "worker_outbox_size",

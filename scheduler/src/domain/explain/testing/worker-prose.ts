@@ -27,6 +27,16 @@ const living = (options: Options, ready = 0, requirements = TASK.requirements) =
   return explainLiving(member({ ...options, record }), [{ taskClass, ready }], NOW);
 };
 
+const PRESSED = {
+  ...BEAT,
+  paused: true,
+  pauseReason: "memory: 97 % of 2.0 GiB in use (pauses at 90 %, goes on at 70 %); the licence server is full",
+  pressures: [
+    { measure: "memory", detail: "", value: 0.9712, high: 0.9, low: 0.7, ageMs: 12_000 },
+    { measure: "probe", detail: "", value: 0, high: 0, low: 0, ageMs: 3_000 },
+  ],
+};
+
 const byOperator = (heartbeat = BEAT): Options => {
   const operatorPause = { reason: "new driver (by ada)", since: ago(90_000) };
   return {
@@ -216,6 +226,11 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     when: "it holds an attempt",
     write: () =>
       living({ candidate: { pauseReason: "memory: 97 % used" }, ...holding(held("t-3.1", "", 5_000)) }),
+  },
+  {
+    code: "PAUSED",
+    when: "by measures of its own",
+    write: () => living({ record: { heartbeat: PRESSED }, candidate: { pauseReason: PRESSED.pauseReason } }),
   },
   {
     code: "PAUSED",

@@ -14,6 +14,9 @@ const MAX_STUCK_PHASES = 8;
 
 const MAX_COUNTERS = 256;
 
+/** Measures kept of a heartbeat; a worker of this version has four. */
+const MAX_PRESSURES = 16;
+
 /** A heartbeat in protobuf. */
 export function fromHeartbeat(beat: HeartbeatRecord) {
   const running = beat.running.map((attempt) => ({
@@ -56,6 +59,10 @@ export function fromHeartbeat(beat: HeartbeatRecord) {
     resources: [...beat.resources],
     paused: beat.paused,
     pauseReason: beat.pauseReason,
+    pressures: (beat.pressures ?? []).map(({ ageMs, ...pressure }) => ({
+      ...pressure,
+      age: durationFromMs(Math.round(ageMs)),
+    })),
     counters: Object.fromEntries(Object.entries(beat.counters).map(([name, value]) => [name, BigInt(value)])),
   } satisfies MessageInitShape<typeof HeartbeatSchema>;
 }
@@ -86,12 +93,24 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
     })),
     loopAgeMs: toMs(beat.eventLoopAge) ?? 0,
     loopDelayP99Ms: toMs(beat.eventLoopDelayP99) ?? 0,
-    cpuUsage: Number.isFinite(beat.cpuUsage) ? beat.cpuUsage : 0,
+    cpuUsage: finite(beat.cpuUsage),
     rssBytes: toCount(beat.rssBytes),
     heapUsedBytes: toCount(beat.heapUsedBytes),
     resources: beat.resources.slice(0, MAX_RESOURCES).map((resource) => storable(resource, MAX_TEXT)),
     paused: beat.paused,
     pauseReason: storable(beat.pauseReason, MAX_TEXT),
+    ...(beat.pressures.length === 0
+      ? {}
+      : {
+          pressures: beat.pressures.slice(0, MAX_PRESSURES).map((pressure) => ({
+            measure: storable(pressure.measure, MAX_NAME),
+            detail: storable(pressure.detail, MAX_TEXT),
+            value: finite(pressure.value),
+            high: finite(pressure.high),
+            low: finite(pressure.low),
+            ageMs: toMs(pressure.age) ?? 0,
+          })),
+        }),
     counters: Object.fromEntries(
       Object.entries(beat.counters)
         .slice(0, MAX_COUNTERS)
@@ -105,4 +124,8 @@ export function toHeartbeat(beat: Heartbeat): HeartbeatRecord {
       error: storable(state.error, MAX_TEXT),
     })),
   };
+}
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : 0;
 }
