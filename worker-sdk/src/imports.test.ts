@@ -16,8 +16,8 @@ const added = Object.entries(listeners()).filter(([name, count]) => count !== (b
 console.log(JSON.stringify([added, timers()]));
 `;
 
-async function importing(entry: string): Promise<unknown> {
-  const flags = ["--conditions=muster-source", "--input-type=module", "--eval", PROBE, entry];
+async function importing(entry: string, probe = PROBE): Promise<unknown> {
+  const flags = ["--conditions=muster-source", "--input-type=module", "--eval", probe, entry];
   const { stdout } = await run(execPath, flags, { cwd: import.meta.dirname });
   return JSON.parse(stdout);
 }
@@ -27,6 +27,30 @@ for (const entry of ["@muster/worker", "@muster/worker/client", "@muster/worker/
     assert.deepEqual(await importing(entry), [[], 0]);
   });
 }
+
+/** Prints the packages that an import loads. */
+const LOADED = `
+import { registerHooks } from "node:module";
+const loaded = new Set();
+registerHooks({
+  load(url, context, next) {
+    loaded.add(/.*[/]node_modules[/]((?:@[^/]+[/])?[^/]+)/.exec(url)?.[1] ?? (url.startsWith("node:") ? url : ""));
+    return next(url, context);
+  },
+});
+await import(process.argv[1]);
+console.log(JSON.stringify([...loaded]));
+`;
+
+test("importing @muster/worker loads no gRPC: the connection's thread has its own, and a start takes half as long", async () => {
+  const loaded = await importing("@muster/worker", LOADED);
+  assert.ok(Array.isArray(loaded) && loaded.includes("pino"), String(loaded));
+  const dear = ["@grpc/grpc-js", "@bufbuild/protobuf", "pino-pretty", "node:http", "node:http2"];
+  assert.deepEqual(
+    dear.filter((each) => loaded.includes(each)),
+    [],
+  );
+});
 
 test("importing @muster/worker/init listens for errors, which it is for", async () => {
   assert.deepEqual(await importing("@muster/worker/init"), [[["uncaughtExceptionMonitor", 1]], 0]);

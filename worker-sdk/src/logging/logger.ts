@@ -1,6 +1,7 @@
 /** The logger of the SDK. */
+import { createRequire } from "node:module";
 import { pino } from "pino";
-import { build as prettyStream } from "pino-pretty";
+import type { PrettyStream } from "pino-pretty";
 import { LogOutput } from "./log-output.ts";
 
 /** Logger that the SDK writes to; a pino logger fits. Facts come first, then the message. */
@@ -68,19 +69,26 @@ export function createProgramLogger(level: LogLevel): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const destination = process.stdout.isTTY
-    ? prettyStream({
-        sync: true,
-        colorize: process.stdout.hasColors(),
-        translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
-        ignore: "worker_id,pid,uid,gid,cwd",
-        // One line an event: with one line a field a task takes thirty.
-        singleLine: true,
-      })
+    ? prettyOutput()
     : new LogOutput(1, (lost) =>
         log.warn({ event: "worker.log.recovered", lost_lines: lost }, "the log goes on"),
       );
   const log = withKeysOnce(pino(options, destination), {});
   return log;
+}
+
+/** Writes readable lines on standard output. Only a terminal needs the package: 30 modules at every start otherwise. */
+function prettyOutput(): PrettyStream {
+  // Not `import()`: an uncaught error is logged before the process can await anything.
+  const { build }: typeof import("pino-pretty") = createRequire(import.meta.url)("pino-pretty");
+  return build({
+    sync: true,
+    colorize: process.stdout.hasColors(),
+    translateTime: "SYS:yyyy-mm-dd'T'HH:MM:ss.lo",
+    ignore: "worker_id,pid,uid,gid,cwd",
+    // One line an event: with one line a field a task takes thirty.
+    singleLine: true,
+  });
 }
 
 /** Keys that the logger itself writes in every line. */

@@ -1,6 +1,7 @@
 /** Runs a started worker: link, attempts, shutdown. */
 import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
+import { messageOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
 import { Runner } from "../attempt/runner.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
@@ -13,7 +14,7 @@ import {
   VerdictError,
   WorkerStoppedError,
 } from "../errors.ts";
-import { dialFatal, type LastReport } from "../link/connection/fatal-dial.ts";
+import type { LastReport } from "../link/connection/fatal-dial.ts";
 import { Link } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
@@ -207,17 +208,24 @@ export class Engine {
 
   /** @param unreported What the link's thread cannot report any more. */
   async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
-    if (unreported !== undefined) {
-      const report = { ...unreported, ready: this.#isReady };
-      const took = await dialFatal(this.#linkData, report, FATAL_FLUSH_MS);
-      if (!took) this.#logUnsent();
-    }
+    if (unreported !== undefined) await this.#reportWithoutLink({ ...unreported, ready: this.#isReady });
     if (!(await this.#link.terminate()) && this.#linkData.program) {
       const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
       this.#log.warn(fields, "the connection's thread cannot be ended: the process is killed");
       process.kill(process.pid, "SIGKILL");
     }
     this.#ended.resolve(info);
+  }
+
+  /** Loads a gRPC client for this thread only now: it is 170 modules, and the link's thread has its own. */
+  async #reportWithoutLink(report: LastReport): Promise<void> {
+    try {
+      const { dialFatal } = await import("../link/connection/fatal-dial.ts");
+      if (!(await dialFatal(this.#linkData, report, FATAL_FLUSH_MS))) this.#logUnsent();
+    } catch (error) {
+      const fields = { event: "worker.fatal.unsent", error: messageOf(error) };
+      this.#log.warn(fields, "the report could not be sent to the scheduler");
+    }
   }
 
   #logUnsent(): void {

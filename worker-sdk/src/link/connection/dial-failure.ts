@@ -1,6 +1,6 @@
 /** Describes a failed dial. */
 import { readableDialError } from "../../network/dial-error.ts";
-import { probePeer, type WrongPeer } from "../../network/peer-probe.ts";
+import type { WrongPeer } from "../../network/peer-probe.ts";
 import { proxyFor } from "../../network/proxy.ts";
 import type { Environment } from "../../options/connection-options.ts";
 import type { LinkData } from "../messages.ts";
@@ -49,11 +49,22 @@ export class DialFailures {
   async #probe(address: string, found: (line: string) => void): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;
-    const wrong = await probePeer(address, this.#tls);
+    const wrong = await probe(address, this.#tls);
     this.#probing = false;
     if (wrong === undefined) return;
     this.#wrong.set(address, wrong);
     found(wrongLine(wrong));
+  }
+}
+
+/** Loads the probe when it is needed: Node's HTTP client takes a tenth of the start of this thread. */
+async function probe(address: string, tls: LinkData["tls"]): Promise<WrongPeer | undefined> {
+  try {
+    const { probePeer } = await import("../../network/peer-probe.ts");
+    return await probePeer(address, tls);
+  } catch {
+    // A process without free descriptors can load nothing: the line of the dial, which names that, stands.
+    return undefined;
   }
 }
 
