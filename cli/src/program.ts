@@ -1,23 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { Argument } from "commander";
 import { Command } from "commander";
-import { addDoctor } from "./commands/explain/doctor.ts";
-import { addEvents } from "./commands/explain/events.ts";
-import { addTop } from "./commands/explain/top.ts";
-import { addWhy } from "./commands/explain/why.ts";
-import { addDrain } from "./commands/fleet/drain.ts";
-import { addLaunches } from "./commands/fleet/launches.ts";
-import { addQueue } from "./commands/fleet/queue.ts";
-import { addQueues } from "./commands/fleet/queues.ts";
-import { addRun } from "./commands/fleet/run.ts";
-import { addWorker } from "./commands/fleet/worker.ts";
-import { addWorkers } from "./commands/fleet/workers.ts";
+import { COMMANDS } from "./commands/commands.ts";
 import { addServe } from "./commands/scheduler/serve.ts";
-import { addCancel } from "./commands/tasks/cancel.ts";
-import { addRetry } from "./commands/tasks/retry.ts";
-import { addSubmit } from "./commands/tasks/submit.ts";
-import { addTask } from "./commands/tasks/task.ts";
-import { addTasks } from "./commands/tasks/tasks.ts";
 import { addConnectionOptions } from "./config.ts";
 import type { Io } from "./io/io.ts";
 
@@ -40,8 +25,16 @@ Exit codes:
   5  scheduler unreachable
   6  --wait-timeout ended the wait`;
 
-/** The whole command line. Parsing throws CommanderError instead of ending the process. */
-export function createProgram(io: Io, setExitCode: (code: number) => void): Command {
+/**
+ * The program for the command line `argv`. Parsing throws CommanderError instead of ending the process.
+ *
+ * A command whose name is not in `argv` has no options and no action: its line of `--help` is all that can be used.
+ */
+export async function createProgram(
+  argv: readonly string[],
+  io: Io,
+  setExitCode: (code: number) => void,
+): Promise<Command> {
   const program = new Command("muster")
     .description("Run the Muster scheduler, submit tasks, and ask why something is not moving.")
     .version(packageVersion(), "-V, --version", "print the version")
@@ -74,25 +67,15 @@ export function createProgram(io: Io, setExitCode: (code: number) => void): Comm
     .addHelpText("after", AFTER);
   addConnectionOptions(program);
 
-  program.commandsGroup("Tasks:");
-  addSubmit(program, io);
-  addTasks(program, io);
-  addTask(program, io);
-  addCancel(program, io);
-  addRetry(program, io);
-  program.commandsGroup("Fleet:");
-  addWorkers(program, io);
-  addWorker(program, io);
-  addDrain(program, io);
-  addRun(program, io, setExitCode);
-  addLaunches(program, io);
-  addQueues(program, io);
-  addQueue(program, io);
-  program.commandsGroup("Explain:");
-  addWhy(program, io);
-  addEvents(program, io);
-  addTop(program, io);
-  addDoctor(program, io, setExitCode, packageVersion());
+  for (const [group, entries] of Object.entries(COMMANDS)) {
+    program.commandsGroup(group);
+    for (const { usage, summary, load } of entries) {
+      const [name = ""] = usage.split(" ");
+      const used = argv.includes(name);
+      const command = program.command(used ? name : usage).summary(summary);
+      if (used) (await load())(command, io, setExitCode, packageVersion());
+    }
+  }
   program.commandsGroup("Scheduler:");
   addServe(program, io, setExitCode);
   return program;

@@ -1,5 +1,4 @@
 import { type Command, CommanderError } from "commander";
-import { describeFailure, writeFailure } from "./api/failure-report.ts";
 import { CliError } from "./errors.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { Io } from "./io/io.ts";
@@ -11,13 +10,14 @@ import { createProgram } from "./program.ts";
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode: number = ExitCode.DONE;
-  const program = createProgram(io, (code) => {
+  const program = await createProgram(argv, io, (code) => {
     exitCode = code;
   });
   try {
     await program.parseAsync(argv, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.DONE;
+    const { describeFailure, writeFailure } = await import("./api/failure-report.ts");
     const report = describeFailure(
       error instanceof CommanderError ? usageError(error, argv, program) : error,
     );

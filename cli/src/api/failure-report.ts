@@ -3,9 +3,10 @@ import { Code } from "@connectrpc/connect";
 import { ErrorReason } from "@muster/protocol";
 import { ClientReason, type MusterError, OptionsError } from "@muster/worker/client";
 import { CliError } from "../errors.ts";
-import { ExitCode, exitCodeOf } from "../exit-codes.ts";
+import { ExitCode } from "../exit-codes.ts";
 import type { Screen } from "../io/io.ts";
 import { oneLine, printable } from "../output/text.ts";
+import { exitCodeOf } from "./status-exit-code.ts";
 
 /** A failure as the CLI reports it, as text or as JSON. */
 export interface FailureReport {

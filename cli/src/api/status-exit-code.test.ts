@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code } from "@connectrpc/connect";
-import { exitCodeOf } from "./exit-codes.ts";
+import { exitCodeOf } from "./status-exit-code.ts";
 
 test("every gRPC status has its exit code", () => {
   const byExitCode = Map.groupBy(

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Reason } from "@muster/protocol";
+import { COMMANDS } from "../../../cli/src/commands/commands.ts";
 import { SETTINGS } from "../../../scheduler/src/config/settings.ts";
 import { ROOT } from "../repo/checks.ts";
 import { type Commands, type Context, sinceMs } from "./context.ts";
@@ -11,7 +12,11 @@ let commands: Commands | undefined;
 export function readCommands(): Commands {
   if (commands) return commands;
   const folder = join(ROOT, "cli", "src", "commands");
-  const names = new Set<string>();
+  const names = new Set(
+    Object.values(COMMANDS)
+      .flat()
+      .map(({ usage }) => usage.replace(/ .*/, "")),
+  );
   const flags = new Set<string>();
   for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".ts")) continue;
@@ -19,11 +24,7 @@ export function readCommands(): Commands {
     const found = [...text.matchAll(/(?:\.command\(|\badd\(\s*)[`"]([a-z]+)/g)].flatMap(
       ([, name]) => name ?? [],
     );
-    const [first] = found;
-    for (const name of found) {
-      names.add(name);
-      if (first !== undefined) names.add(`${first} ${name}`);
-    }
+    for (const name of found) names.add(name).add(`${basename(file, ".ts")} ${name}`);
     for (const [flag] of text.matchAll(/--[a-z][a-z-]+/g)) flags.add(flag);
   }
   for (const setting of Object.values(SETTINGS)) {

@@ -9,11 +9,12 @@ import { Client, type ConnectionOptions, MusterError } from "@muster/worker/clie
 import type { Command } from "commander";
 import { present } from "../../api/api-session.ts";
 import { CallError, describeFailure } from "../../api/failure-report.ts";
+import { exitCodeOf } from "../../api/status-exit-code.ts";
 import { formatDuration } from "../../arguments/duration.ts";
 import { addConnectionOptions, callConfig, pemOf } from "../../config.ts";
 import { type Finding, isWrong, toCheck } from "../../doctor/checks.ts";
 import { probe } from "../../doctor/probe.ts";
-import { ExitCode, exitCodeOf } from "../../exit-codes.ts";
+import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { writeDiagnosis } from "../../output/diagnosis-view.ts";
 import { writeJson } from "../../output/json.ts";
@@ -37,15 +38,13 @@ interface Visit {
 }
 
 /** `muster doctor`: checks the installation and reports what is wrong. */
-export function addDoctor(
-  program: Command,
+export function defineDoctor(
+  command: Command,
   io: Io,
   setExitCode: (code: number) => void,
   version: string,
 ): void {
-  const command = program
-    .command("doctor")
-    .summary("check the database, clocks, background loops, versions and stuck work")
+  command
     .description(
       "Checks the connection, the database, clocks, schedulers and their background loops, versions, and stuck tasks and workers. Lists the settings that were set, with their source. Exit code 0: nothing is wrong; 1: a check found a fault; 4: the scheduler refused the call; 5: no scheduler could be reached, and each step of the connection is reported.",
     )

@@ -25,11 +25,9 @@ interface Options {
 const KINDS: readonly SubjectKind[] = ["task", "worker"];
 
 /** `muster events [ID]`: shows what happened. */
-export function addEvents(program: Command, io: Io): void {
-  const command = program
-    .command("events")
+export function defineEvents(command: Command, io: Io): void {
+  command
     .argument("[id]", "task or worker id; task:ID and worker:ID are unambiguous")
-    .summary("show the recorded events of a task, a worker or the whole fleet")
     .description(
       "Shows recorded events, oldest first: the first ones of a task or a worker, or without an id the latest ones of the fleet.",
     )

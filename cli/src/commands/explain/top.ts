@@ -34,10 +34,8 @@ const CTRL_C = "\u0003";
 const CTRL_D = "\u0004";
 
 /** `muster top`: a live view of the fleet. */
-export function addTop(program: Command, io: Io): void {
-  const command = program
-    .command("top")
-    .summary("watch queues, workers, stuck tasks and failures live")
+export function defineTop(command: Command, io: Io): void {
+  command
     .description(
       "Shows queues, workers, running tasks and recent failures, what needs attention first, and refreshes until q or Ctrl-C. While the scheduler does not answer, the last answer stays on the screen with its age. Piped, or with --once, prints one frame.",
     )

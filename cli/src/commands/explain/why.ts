@@ -17,11 +17,9 @@ interface Options {
 const KINDS: readonly SubjectKind[] = ["task", "worker", "queue"];
 
 /** `muster why ID`: explains the state of a task, worker or queue. */
-export function addWhy(program: Command, io: Io): void {
-  const command = program
-    .command("why")
+export function defineWhy(command: Command, io: Io): void {
+  command
     .argument("<id>", "task, worker or queue; task:ID, worker:ID and queue:NAME are unambiguous")
-    .summary("explain why a task, worker or queue is not moving")
     .description(
       "Explains the state of a task, worker or queue: each reason with its evidence and its remedy, the most important reason first.",
     )

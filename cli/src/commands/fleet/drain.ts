@@ -17,11 +17,9 @@ interface Options {
 }
 
 /** `muster drain WORKER`: asks a worker to finish its attempts and exit. */
-export function addDrain(program: Command, io: Io): void {
-  const command = program
-    .command("drain")
+export function defineDrain(command: Command, io: Io): void {
+  command
     .argument("<worker>", "worker id, or a session id")
-    .summary("ask a worker to finish its attempts and exit")
     .description(
       "Asks a worker to accept no new work, finish its attempts and exit. An attempt that is not finished in time is requeued and does not count.",
     )

@@ -36,10 +36,8 @@ const COLUMNS = [
 ] as const;
 
 /** `muster launches`: lists starts of worker processes. */
-export function addLaunches(program: Command, io: Io): void {
-  const command = program
-    .command("launches")
-    .summary("list starts of supervised workers, newest first")
+export function defineLaunches(command: Command, io: Io): void {
+  command
     .description(
       "Lists the starts of worker processes that a supervisor (`muster run`) reported, newest first: the startup phase that each reached, and how it ended.",
     )

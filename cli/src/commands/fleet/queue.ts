@@ -20,12 +20,8 @@ interface ResumeOptions {
 }
 
 /** `muster queue pause NAME` and `muster queue resume NAME`. */
-export function addQueue(program: Command, io: Io): void {
-  const queue = program
-    .command("queue")
-    .summary("pause or resume a queue")
-    .description("Pauses or resumes a queue. `muster queues` lists them.")
-    .helpCommand(false);
+export function defineQueue(queue: Command, io: Io): void {
+  queue.description("Pauses or resumes a queue. `muster queues` lists them.").helpCommand(false);
   const pause = queue
     .command("pause")
     .argument("<name>", "queue name; a queue that does not exist is created")

@@ -30,10 +30,8 @@ const COLUMNS = [
 ] as const;
 
 /** `muster queues`: lists queues. */
-export function addQueues(program: Command, io: Io): void {
-  const command = program
-    .command("queues")
-    .summary("list queues with their waiting and active tasks")
+export function defineQueues(command: Command, io: Io): void {
+  command
     .description(
       "Lists queues by name with the number of tasks that are ready to start, scheduled for later, and active (assigned to a worker or running).",
     )

@@ -44,15 +44,13 @@ const AFTER_DRAIN_MS = 10_000;
 const REPORT_TIMEOUT_MS = 8_000;
 
 /** `muster run -- COMMAND`: starts a worker process and reports how it starts and ends. */
-export function addRun(program: Command, io: Io, setExitCode: (code: number) => void): void {
+export function defineRun(command: Command, io: Io, setExitCode: (code: number) => void): void {
   const duration = (flag: string, help: string): Option =>
     new Option(flag, help).argParser(argument(parseDuration));
   const count = (flag: string, help: string, fallback: number): Option =>
     new Option(flag, help).argParser(wholeNumber(1, 1_000_000)).default(fallback);
-  const command = program
-    .command("run")
+  command
     .argument("<command...>", "the worker's command line, best after --")
-    .summary("start a worker process, supervise it, and report how it starts and ends")
     .description(
       "Starts a worker process, supervises it, and restarts it when it fails. The scheduler lists the worker from its first startup phase, before it connects, and receives a report of its end: exit code, signal, out-of-memory kill, and the last output.",
     )

@@ -18,11 +18,9 @@ interface PauseOptions {
 }
 
 /** `muster worker ID`: shows one worker; `muster worker pause ID` and `muster worker resume ID`. */
-export function addWorker(program: Command, io: Io): void {
-  const command = program
-    .command("worker")
+export function defineWorker(command: Command, io: Io): void {
+  command
     .argument("<id>", "worker id (its newest session), or a session id")
-    .summary("show one worker, or pause and resume it")
     .description(
       "Shows one worker: its state, the attempts that it holds, its last heartbeat and its startup phases.",
     )

@@ -41,10 +41,8 @@ const LIVING = Object.values(WorkerState).filter(
 );
 
 /** `muster workers`: lists workers. */
-export function addWorkers(program: Command, io: Io): void {
-  const command = program
-    .command("workers")
-    .summary("list workers, newest first")
+export function defineWorkers(command: Command, io: Io): void {
+  command
     .description(
       "Lists workers, newest first: the living ones, with --all also those that ended; then those that were refused at registration, with the reason and the count.",
     )

@@ -12,11 +12,9 @@ interface Options {
 }
 
 /** `muster cancel ID`: ends a task. */
-export function addCancel(program: Command, io: Io): void {
-  const command = program
-    .command("cancel")
+export function defineCancel(command: Command, io: Io): void {
+  command
     .argument("<id>", "task id")
-    .summary("cancel a queued task, or ask the worker to stop a running one")
     .description(
       "Cancels a queued task at once. For a running task, asks its worker to stop it. Repeating the command is harmless.",
     )

@@ -12,11 +12,9 @@ interface Options {
 }
 
 /** `muster retry ID`: runs a task again. */
-export function addRetry(program: Command, io: Io): void {
-  const command = program
-    .command("retry")
+export function defineRetry(command: Command, io: Io): void {
+  command
     .argument("<id>", "task id")
-    .summary("run an ended task again, or a waiting retry at once")
     .description(
       "Queues an ended task again with all its retries. A task that waits for a retry becomes ready at once.",
     )

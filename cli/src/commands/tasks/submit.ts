@@ -37,13 +37,11 @@ interface Options {
 }
 
 /** `muster submit TYPE [PAYLOAD]`: submits a task. */
-export function addSubmit(program: Command, io: Io): void {
+export function defineSubmit(command: Command, io: Io): void {
   const duration = argument(parseDuration);
-  const command = program
-    .command("submit")
+  command
     .argument("<type>", "task type: the name of its handler")
     .argument("[payload]", "JSON, @FILE for a file's content, or - for standard input")
-    .summary("submit a task; --wait waits for its result")
     .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.")
     .option("--queue <name>", "queue name; default: default")
     .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))

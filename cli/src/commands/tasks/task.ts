@@ -16,11 +16,9 @@ interface Options {
 }
 
 /** `muster task ID`: shows one task. */
-export function addTask(program: Command, io: Io): void {
-  const command = program
-    .command("task")
+export function defineTask(command: Command, io: Io): void {
+  command
     .argument("<id>", "task id, for example t-1042")
-    .summary("show one task with its attempts, payload and result")
     .description("Shows one task: its state, attempts, failure, payload and result.")
     .option("--result", "print only the result, unchanged")
     .option("--json", "print the Task as JSON, with payload and output in base64")

@@ -36,10 +36,8 @@ const COLUMNS = [
 ] as const;
 
 /** `muster tasks`: lists tasks. */
-export function addTasks(program: Command, io: Io): void {
-  const command = program
-    .command("tasks")
-    .summary("list tasks, newest first")
+export function defineTasks(command: Command, io: Io): void {
+  command
     .description("Lists tasks, newest first. A task must match all filters.")
     .option(
       "--state <state>",

@@ -1,0 +1,105 @@
+/** The commands that call the API, as `muster --help` lists them, and where each is defined. */
+import type { Command } from "commander";
+import type { Io } from "../io/io.ts";
+
+/** Adds its arguments, options, help texts and action to a command. */
+type Define = (command: Command, io: Io, setExitCode: (code: number) => void, version: string) => void;
+
+/** A command before it is defined. */
+export interface CommandEntry {
+  /** Its name and its arguments. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Loads its definition: with the client of the API that is 250 modules, more than half of the time of a start. */
+  readonly load: () => Promise<Define>;
+}
+
+/** The commands by their group in `muster --help`. */
+export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
+  "Tasks:": [
+    {
+      usage: "submit <type> [payload]",
+      summary: "submit a task; --wait waits for its result",
+      load: async () => (await import("./tasks/submit.ts")).defineSubmit,
+    },
+    {
+      usage: "tasks",
+      summary: "list tasks, newest first",
+      load: async () => (await import("./tasks/tasks.ts")).defineTasks,
+    },
+    {
+      usage: "task <id>",
+      summary: "show one task with its attempts, payload and result",
+      load: async () => (await import("./tasks/task.ts")).defineTask,
+    },
+    {
+      usage: "cancel <id>",
+      summary: "cancel a queued task, or ask the worker to stop a running one",
+      load: async () => (await import("./tasks/cancel.ts")).defineCancel,
+    },
+    {
+      usage: "retry <id>",
+      summary: "run an ended task again, or a waiting retry at once",
+      load: async () => (await import("./tasks/retry.ts")).defineRetry,
+    },
+  ],
+  "Fleet:": [
+    {
+      usage: "workers",
+      summary: "list workers, newest first",
+      load: async () => (await import("./fleet/workers.ts")).defineWorkers,
+    },
+    {
+      usage: "worker <id>",
+      summary: "show one worker, or pause and resume it",
+      load: async () => (await import("./fleet/worker.ts")).defineWorker,
+    },
+    {
+      usage: "drain <worker>",
+      summary: "ask a worker to finish its attempts and exit",
+      load: async () => (await import("./fleet/drain.ts")).defineDrain,
+    },
+    {
+      usage: "run <command...>",
+      summary: "start a worker process, supervise it, and report how it starts and ends",
+      load: async () => (await import("./fleet/run.ts")).defineRun,
+    },
+    {
+      usage: "launches",
+      summary: "list starts of supervised workers, newest first",
+      load: async () => (await import("./fleet/launches.ts")).defineLaunches,
+    },
+    {
+      usage: "queues",
+      summary: "list queues with their waiting and active tasks",
+      load: async () => (await import("./fleet/queues.ts")).defineQueues,
+    },
+    {
+      usage: "queue",
+      summary: "pause or resume a queue",
+      load: async () => (await import("./fleet/queue.ts")).defineQueue,
+    },
+  ],
+  "Explain:": [
+    {
+      usage: "why <id>",
+      summary: "explain why a task, worker or queue is not moving",
+      load: async () => (await import("./explain/why.ts")).defineWhy,
+    },
+    {
+      usage: "events [id]",
+      summary: "show the recorded events of a task, a worker or the whole fleet",
+      load: async () => (await import("./explain/events.ts")).defineEvents,
+    },
+    {
+      usage: "top",
+      summary: "watch queues, workers, stuck tasks and failures live",
+      load: async () => (await import("./explain/top.ts")).defineTop,
+    },
+    {
+      usage: "doctor",
+      summary: "check the database, clocks, background loops, versions and stuck work",
+      load: async () => (await import("./explain/doctor.ts")).defineDoctor,
+    },
+  ],
+};
