@@ -1,23 +1,14 @@
 import { spawn } from "node:child_process";
-import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { argv, env, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { dropDatabase, TEMPLATE_VARIABLE } from "../support/database/postgres.ts";
 import { createTemplate, startServer } from "../support/database/server.ts";
 import { findCollector } from "../support/telemetry/collector-program.ts";
+import { filesOf, isolatedTests } from "./test-files.ts";
 
-/** Unit tests beside the sources, then everything that needs processes and a database. */
-const PATTERNS = [
-  "gen/src/**/*.test.ts",
-  "packages/*/src/**/*.test.ts",
-  "scheduler/src/**/*.test.ts",
-  "worker-sdk/src/**/*.test.ts",
-  "cli/src/**/*.test.ts",
-  "examples/**/*.test.ts",
-  "bench/**/*.test.ts",
-  "test/**/*.test.ts",
-];
+/** A program that runs the unit tests which share a process. */
+const UNIT_TESTS = fileURLToPath(new URL("./unit-tests.ts", import.meta.url));
 
 /** Compiled code, by content and version of Node; beside what is installed, so that it goes with it. */
 const CODE_CACHE = fileURLToPath(new URL("../../node_modules/.cache/node", import.meta.url));
@@ -26,9 +17,7 @@ const isOption = (argument: string) => argument.startsWith("--");
 /** Of Node's test runner, such as `--test-update-snapshots`. */
 const options = argv.slice(2).filter(isOption);
 const wanted = argv.slice(2).filter((argument) => !isOption(argument));
-const files = (wanted.length > 0 ? wanted : PATTERNS).flatMap((pattern) =>
-  globSync(pattern, { exclude: (path) => path.includes("node_modules") || path.includes("dist") }),
-);
+const files = wanted.length > 0 ? filesOf(wanted) : [UNIT_TESTS, ...isolatedTests()];
 // Before the tests: compiling takes both cores for minutes, and more than a test's time limit.
 if (env.CI && files.some((file) => file.endsWith("collector.test.ts"))) findCollector();
 // One server for the suite, a database for each test that asks; a server named outside is used as it is.
