@@ -86,7 +86,7 @@ describe("store: claim and touch", () => {
     assert.equal((await store.waitingTasks([classId], 10)).length, 2);
   });
 
-  it("gives nothing to a session that has moved to another scheduler, neither by claim nor with the insert", async () => {
+  it("gives nothing to a session that has moved to another scheduler: no claim, no insert, no late acceptance", async () => {
     const { store } = fixture;
     const uuid = randomUUID();
     const sessionId = await fixture.session("mover", { uuid, schedulerId: "a" });
@@ -96,7 +96,14 @@ describe("store: claim and touch", () => {
       first.map(({ taskId }) => taskId),
       [here],
     );
+    const key = { taskId: here ?? 0, epoch: 1 };
+    const lapse = () => store.commitResults(first.map((row) => commitRequest(row, { kind: "unaccepted" })));
+    await lapse();
+    assert.equal(await store.retake(key, sessionId, "a"), true);
+    await lapse();
     assert.equal(await fixture.session("mover", { uuid, schedulerId: "b" }), sessionId);
+    assert.equal(await store.retake(key, sessionId, "a"), false);
+    assert.equal((await store.getTask(here ?? 0))?.state, "queued");
     assert.deepEqual(await store.claim([{ taskId: there ?? 0, sessionId }], "a"), []);
     const classId = await fixture.classOf("moved");
     const insert = { task: newTask({ type: "moved" }), classId, assignTo: sessionId };

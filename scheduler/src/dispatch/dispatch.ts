@@ -118,7 +118,7 @@ export function createDispatch(options: {
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
-    ...{ store, admission, classes, registry, clock, log },
+    ...{ store, admission, classes, registry, clock, log, schedulerId },
     giveBack: (session, attempt) => {
       void committer.endAttempt(session, attempt, { kind: "released", reason: "unreceived" });
     },

@@ -76,8 +76,13 @@ export interface AttemptStore {
   commitResults(requests: readonly CommitRequest[]): Promise<CommitResult[]>;
   /** Those of the attempts whose own result is committed: a second copy of it is not late. */
   committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]>;
-  /** Returns a requeued attempt to the session that held it; false when its task was assigned again or has ended. */
-  retake(key: AttemptKey, sessionId: number): Promise<boolean>;
+  /**
+   * Returns a requeued attempt to the session that held it; false when its task was assigned again or has ended, and
+   * when the session has ended or is no longer of this scheduler.
+   *
+   * @param schedulerId That asks; undefined for any.
+   */
+  retake(key: AttemptKey, sessionId: number, schedulerId?: string): Promise<boolean>;
   appendOutput(chunks: readonly OutputChunk[]): Promise<void>;
   /**
    * Facts of these attempts for their traces, in their order; undefined for tasks that are not traced. Epoch 0 asks

@@ -161,10 +161,10 @@ export class LapsedAttempts {
     attempt: Attempt,
     fields: { worker_id: string; attempt_id: string },
   ): Promise<boolean> {
-    const { store, clock, log } = this.#parts;
+    const { store, clock, log, schedulerId } = this.#parts;
     for (;;) {
       try {
-        return await store.retake({ taskId: attempt.taskId, epoch: attempt.epoch }, session.id);
+        return await store.retake({ taskId: attempt.taskId, epoch: attempt.epoch }, session.id, schedulerId);
       } catch (error) {
         if (!(error instanceof DatabaseUnavailableError) || this.#current(session).link === undefined) {
           log.warn("task.not_taken_late", { ...fields, error });
@@ -197,6 +197,7 @@ export interface LapsedAttemptsParts {
   readonly registry: Pick<Registry, "byId">;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly schedulerId: string;
   /** Requeues an attempt that the session's worker does not have. */
   readonly giveBack: (session: Session, attempt: Attempt) => void;
 }

@@ -166,6 +166,7 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     ]);
     const other = await test.openSession("a");
     await test.claims.claim([{ taskId: moved.taskId, sessionId: other }]);
+    assert.equal(await test.attempts.retake(kept, kept.sessionId, "another scheduler"), false);
     assert.equal(await test.attempts.retake(kept, kept.sessionId), true);
     assert.equal(await test.attempts.retake(kept, kept.sessionId), true, "a second time changes nothing");
     assert.equal(await test.attempts.retake(kept, other), false);

@@ -63,9 +63,9 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     });
   }
 
-  async retake({ taskId, epoch }: AttemptKey, sessionId: number): Promise<boolean> {
+  async retake({ taskId, epoch }: AttemptKey, sessionId: number, schedulerId?: string): Promise<boolean> {
     const row = this.#tables.open.get(taskId);
-    if (row?.epoch !== epoch || !this.#tables.lives(sessionId, undefined)) return false;
+    if (row?.epoch !== epoch || !this.#tables.lives(sessionId, schedulerId)) return false;
     if (row.state !== "queued" && row.sessionId !== sessionId) return false;
     const now = this.#tables.clock.now();
     if (row.state === "queued") row.attemptCount++;

@@ -44,7 +44,8 @@ const RETAKE: Statement = {
        set state = ${STATE.running}, session_id = l.session_id, wake_time = null, accept_time = coalesce(t.accept_time, now()),
            assign_time = coalesce(t.assign_time, now()),
            attempt_count = t.attempt_count + case when t.state = ${STATE.queued} then 1 else 0 end
-      from (select session_id from session_lease where session_id = $3 for share) l
+      from (select session_id from session_lease
+             where session_id = $3 and ($4::text is null or scheduler_id = $4) for share) l
      where t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
     returning t.id, t.epoch),
   gone as (
@@ -94,10 +95,16 @@ export async function claim(
 
 /**
  * Returns a requeued attempt to the session that held it, as accepted; false when its task was assigned again or has
- * ended, or the session has.
+ * ended, or when the session has ended or moved to another scheduler: that one read the attempts of the session before.
  */
-export async function retake(db: Database, key: AttemptKey, sessionId: number): Promise<boolean> {
-  return (await db.cold<{ id: number }>(RETAKE, [key.taskId, key.epoch, sessionId])).length > 0;
+export async function retake(
+  db: Database,
+  key: AttemptKey,
+  sessionId: number,
+  schedulerId: string | undefined,
+): Promise<boolean> {
+  const rows = await db.cold<{ id: number }>(RETAKE, [key.taskId, key.epoch, sessionId, schedulerId ?? null]);
+  return rows.length > 0;
 }
 
 /** Attempts that were assigned to these sessions and not accepted. */

@@ -42,7 +42,7 @@ export function attemptStore(db: Database): AttemptStore {
     touch: (touches) => touch(db, touches),
     commitResults: (requests) => commitResults(db, requests),
     committedResults: (keys) => committedResults(db, keys),
-    retake: (key, sessionId) => retake(db, key, sessionId),
+    retake: (key, sessionId, schedulerId) => retake(db, key, sessionId, schedulerId),
     appendOutput: (chunks) => appendOutput(db, chunks),
     attemptFacts: (keys) => attemptFacts(db, keys),
   };
