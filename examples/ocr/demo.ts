@@ -1,10 +1,10 @@
 import { type Task, TaskState } from "@muster/protocol";
-import { Client, type TaskHandle } from "@muster/worker/client";
+import { Client } from "@muster/worker/client";
 import { startOtel } from "@muster/worker/otel";
 import { createBoard } from "./board.ts";
 import { DemoFleet } from "./demo-fleet.ts";
 import { loadPages, type Page, report } from "./demo-pages.ts";
-import type { OcrResult } from "./worker.ts";
+import { PageTasks } from "./page-tasks.ts";
 
 const WORKERS = ["ocr-1", "ocr-2"];
 
@@ -17,8 +17,9 @@ const fleet = new DemoFleet({ say, signal: interrupted.signal });
 try {
   process.exitCode = await demo();
 } catch (error) {
-  say(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
   for (const { name, tail } of fleet.children) say(`\nLast lines of ${name}:\n${tail()}`);
+  // Below the lines of the programs, which would scroll it off the screen.
+  say(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 } finally {
   // A task that is still watched would redial a scheduler that has ended.
@@ -34,45 +35,42 @@ async function demo(): Promise<number> {
   await Promise.all(WORKERS.map((id) => fleet.startWorker(id)));
   using client = new Client({ scheduler: fleet.grpc });
   const pages = await loadPages();
-  say(`Submitting ${pages.length} pages ...\n`);
-  const handles = await client.submitMany<OcrResult>(
-    pages.map(({ image }) => ({ type: "ocr.page", payload: image, contentType: "image/png" })),
-  );
   const board = createBoard(pages.map(({ name }) => name));
   const show = (text: string) => board.log(text);
-  const latest = new Map<string, Task>();
-  const changed = new EventTarget();
-  const all = Promise.all(
-    handles.map((handle, index) =>
-      follow(handle, (task) => {
-        latest.set(task.id, task);
-        board.update(index, task);
-        changed.dispatchEvent(new Event("task"));
-      }),
-    ),
-  );
-  // `await all` below throws its error. Until then Node would report it as an unhandled rejection and end the demo.
-  all.catch(() => undefined);
+  const tasks = new PageTasks({
+    client,
+    signal: interrupted.signal,
+    onUpdate: (index, task) => board.update(index, task),
+  });
+  // The rest is submitted later: on a busy machine all pages could be done before the scheduler is killed.
+  const atFirst = Math.ceil(pages.length / 2);
+  show(`Submitting ${atFirst} of ${pages.length} pages ...\n`);
+  await tasks.submit(pages.slice(0, atFirst));
 
   await killWorker();
+  show(`--- Submitting the other ${pages.length - atFirst} pages ...\n`);
+  await tasks.submit(pages.slice(atFirst));
   await killScheduler();
   await askAboutMisspelledType();
-  const tasks = await all;
+  const ended = await tasks.allEnded();
   board.close();
-  const wrong = pages.filter((page, index) => !report(page, tasks[index], say));
-  sayWhatHappened(pages, tasks);
+  const wrong = pages.filter((page, index) => !report(page, ended[index], say));
+  sayWhatHappened(pages, ended);
   return wrong.length === 0 ? 0 : 1;
 
   async function killWorker(): Promise<void> {
-    const task = await taskThat((one) => inInference(one) && one.workerId === WORKERS[0]);
+    const task = await tasks.taskThat((one) => inInference(one) && one.workerId === WORKERS[0]);
     show(`\n--- Killing the process of ${task.workerId} (SIGKILL) while it works on ${task.id} ...`);
     fleet.killWorker(task.workerId);
-    await taskThat((one) => one.id === task.id && one.attemptId === task.attemptId && !inInference(one));
+    // An update may be left out: the page may be in its next attempt already.
+    await tasks.taskThat(
+      (one) => one.id === task.id && (one.attemptId !== task.attemptId || !inInference(one)),
+    );
     show(await fleet.cli("why", task.workerId));
   }
 
   async function killScheduler(): Promise<void> {
-    const task = await taskThat(inInference);
+    const task = await tasks.taskThat(inInference);
     show(`\n--- Killing the scheduler (SIGKILL) while ${task.workerId} works on ${task.id} ...`);
     await fleet.restartScheduler();
     const kept = await Promise.all(WORKERS.map((id) => fleet.whenReconnected(id)));
@@ -86,33 +84,10 @@ async function demo(): Promise<number> {
     show(await fleet.cli("why", misspelled.id));
     await misspelled.cancel("the demo has shown its explanation");
   }
-
-  /** The first page task that matches, now or after a change. */
-  function taskThat(matches: (task: Task) => boolean): Promise<Task> {
-    const { promise, resolve, reject } = Promise.withResolvers<Task>();
-    const look = () => {
-      const found = [...latest.values()].find(matches);
-      if (found) resolve(found);
-    };
-    changed.addEventListener("task", look);
-    all.then(
-      () => reject(new Error("every page was done before the fault could be shown")),
-      (error: unknown) => reject(error),
-    );
-    look();
-    return promise.finally(() => changed.removeEventListener("task", look));
-  }
 }
 
 function inInference({ state, phase }: Task): boolean {
   return state === TaskState.RUNNING && phase === "inference";
-}
-
-async function follow(handle: TaskHandle<OcrResult>, onUpdate: (task: Task) => void): Promise<Task> {
-  for await (const { task } of handle.watch({ signal: interrupted.signal })) {
-    onUpdate(task);
-  }
-  return handle.get();
 }
 
 function sayWhatHappened(pages: readonly Page[], tasks: readonly Task[]): void {

@@ -46,7 +46,7 @@ describe("npm run demo", () => {
     // On a busy machine the worker is started again before the command has asked why it is gone.
     assert.match(
       demo.stdout,
-      /KILLED .*\n.*was killed by SIGKILL .*; 1 attempt was requeued|WAITING_FOR_CONNECTION [\s\S]*start_number +2 /,
+      /KILLED .*\n.*was killed by SIGKILL .*; 1 attempt was requeued|WAITING_FOR_CONNECTION [\s\S]*start_number +2 |ocr-1 is ready\n/,
     );
     assert.match(
       demo.stdout,
