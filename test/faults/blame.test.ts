@@ -35,7 +35,7 @@ describe("T24: a process dies with several attempts", () => {
       Array.from({ length: 7 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
     );
     const culprit = await fleet.client.submit("leave", { gate: start.path }, { queue });
-    for (const { id } of [...innocent, culprit]) await fleet.ran(id);
+    for (const { id } of [...innocent, culprit]) await fleet.started(id);
     start.open();
     for (const { id } of innocent) await fleet.ran(id, 2);
     await fleet.taskReason(culprit.id, "RUNS_ALONE", ALONE_MS, { evidence: { process_deaths: /^[12]$/ } });
@@ -74,11 +74,7 @@ describe("T24: a process dies with several attempts", () => {
       Array.from({ length: 3 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
     );
     for (const round of [1, 2]) {
-      for (const { id } of handles) await fleet.ran(id, round);
-      await started(
-        fleet,
-        handles.map(({ id }) => id),
-      );
+      for (const { id } of handles) await fleet.started(id, round);
       kill(victim.pid(), "SIGKILL");
     }
     const runs = () => handles.filter(({ id }) => fleet.runs(id).length === 3);
@@ -100,14 +96,3 @@ describe("T24: a process dies with several attempts", () => {
     }
   });
 });
-
-/** Resolves when the scheduler has heard that these have started. */
-async function started(fleet: Fleet, ids: readonly string[]): Promise<void> {
-  for (const id of ids) {
-    await within(`${id} has started`, 5 * H, async () =>
-      (await fleet.events(id)).lastIndexOf("started") > (await fleet.events(id)).lastIndexOf("assigned")
-        ? true
-        : undefined,
-    );
-  }
-}

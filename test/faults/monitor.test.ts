@@ -43,7 +43,7 @@ describe("what the logs say of a night", () => {
       const after = marks[index] ?? 0;
       const { line } = await program.line(
         "monitor",
-        (entry) => entry.processing === 3 && entry.gpus_busy === 3,
+        (entry) => entry.processing === 3 && entry.gpus_busy === 3 && entry.workers_ready === 3,
         {
           after,
         },
@@ -66,7 +66,7 @@ describe("what the logs say of a night", () => {
     );
     const done = await one.program.line(
       "monitor",
-      (entry) => entry.processing === 0 && entry.gpus_busy === 0,
+      (entry) => entry.processing === 0 && entry.gpus_busy === 0 && entry.workers_ready === 3,
       {
         after: one.program.mark(),
       },
@@ -106,7 +106,7 @@ describe("what the logs say of a night", () => {
     const gate = fleet.gate();
     const victim = await fleet.worker("night-killed", { queue: "night-killed" });
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "night-killed" });
-    await fleet.ran(handle.id);
+    await fleet.started(handle.id);
     await victim.end("SIGKILL");
     const log = fleet.scheduler.program;
     const ofVictim = ({ worker_id }: LogLine) => worker_id === "night-killed";

@@ -25,7 +25,7 @@ describe("T26: handlers of revoked attempts hold their slots, and both sides kno
     const gate = fleet.gate();
     const worker = await fleet.worker("deaf", { queue: "deaf", slots: 1, scheduler: proxy.address });
     const { id } = await fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "deaf" });
-    await fleet.ran(id);
+    await fleet.started(id);
     proxy.refuse();
     const log = fleet.scheduler.program;
     await log.line("worker.lost", ({ worker_id }) => worker_id === "deaf");

@@ -56,9 +56,8 @@ describe("a worker's stream breaks", () => {
     const gate = fleet.gate();
     const worker = await fleet.worker(queue, { queue, scheduler: proxy.address });
     const handle = await fleet.client.submit("gate", { gate: gate.path, deaf }, { queue });
-    await fleet.ran(handle.id);
     // What the network then swallows must not be the acceptance: the deadline for it would rightly take the attempt back.
-    await fleet.eventually(handle.id, "started");
+    await fleet.started(handle.id);
     return { gate, worker, handle };
   }
 

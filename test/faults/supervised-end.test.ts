@@ -32,7 +32,7 @@ describe("a worker under muster run ends", () => {
     const gate = fleet.gate();
     const victim = await supervise(fleet, "end-killed");
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "end-killed" });
-    await fleet.ran(handle.id);
+    await fleet.started(handle.id);
     await fleet.worker("end-killed-other", { queue: "end-killed" });
     kill(victim.pid(), "SIGKILL");
     const { explanation } = await fleet.workerReason("end-killed", "KILLED", 2 * H);
@@ -184,7 +184,7 @@ describe("a worker under muster run ends", () => {
       { gate: gate.path, deaf: true },
       { queue: "end-stubborn" },
     );
-    await fleet.ran(handle.id);
+    await fleet.started(handle.id);
     stubborn.supervisor.kill("SIGTERM");
     assert.equal((await stubborn.supervisor.ended).code, 137);
     const worker = Number(readFileSync(pids.path, "utf8"));

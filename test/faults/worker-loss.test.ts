@@ -24,7 +24,7 @@ describe("a worker is lost or silent", () => {
     const gate = fleet.gate();
     const victim = await fleet.worker("f1-victim", { queue: "f1" });
     const handle = await fleet.client.submit("gate", { gate: gate.path }, { queue: "f1" });
-    await fleet.ran(handle.id);
+    await fleet.started(handle.id);
     await fleet.worker("f1-other", { queue: "f1" });
     await victim.end("SIGKILL");
     await fleet.workerReason("f1-victim", "LOST", G + L + 2 * H, lost(victim, `${handle.id}.1`));
@@ -69,7 +69,7 @@ describe("a worker is lost or silent", () => {
     const gate = fleet.gate();
     const sleeper = await fleet.worker("f2-sleeper", { queue: "f2" });
     const handle = await fleet.client.submit("gate", { gate: gate.path, deaf: true }, { queue: "f2" });
-    await fleet.ran(handle.id);
+    await fleet.started(handle.id);
     await fleet.worker("f2-other", { queue: "f2" });
     sleeper.kill("SIGSTOP");
     await fleet.workerReason("f2-sleeper", "SUSPECT", L + H, suspect(sleeper));

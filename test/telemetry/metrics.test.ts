@@ -121,7 +121,7 @@ describe("the scheduler's metrics", () => {
     for (let n = 0; n < 3; n++) await fleet.client.submit("echo", {}, { queue, uniqueKey: "once" });
     const gate = fleet.gate();
     const held = await fleet.client.submit("gate", { gate: gate.path }, { queue });
-    await fleet.ran(held.id);
+    await fleet.started(held.id);
     worker.kill("SIGKILL");
     await worker.ended;
     await fleet.eventually(held.id, "requeued:stale");

@@ -155,6 +155,18 @@ export class Fleet {
     });
   }
 
+  /**
+   * Resolves when a scheduler knows that the task's last run has started. The end of its worker then costs an attempt;
+   * before, the acceptance may be lost with the worker.
+   */
+  async started(taskId: string, count = 1): Promise<void> {
+    await this.ran(taskId, count);
+    await until(`${taskId} has started`, async () => {
+      const events = await this.events(taskId);
+      return events.lastIndexOf("started") > events.lastIndexOf("assigned") || undefined;
+    });
+  }
+
   /** Names of the events of a task, after a check of their order. */
   async events(taskId: string): Promise<string[]> {
     const { events } = await this.client.fleet.listEvents({ taskId, pageSize: 1_000 });
