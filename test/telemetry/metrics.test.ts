@@ -19,6 +19,7 @@ const NAMES = [
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",
   "muster_duplicate_skips_total",
+  "muster_unique_key_conflicts_total",
   "muster_workers",
   "muster_worker_heartbeats_total",
   "muster_worker_heartbeat_failures_total",
@@ -132,6 +133,8 @@ describe("the scheduler's metrics", () => {
     assert.equal(scrape.sum("muster_retry_attempts_total", { code: "ON_PURPOSE" }), 1);
     assert.equal(scrape.sum("muster_tasks_finished_total", { queue, type: "fail", outcome: "failed" }), 1);
     assert.equal(scrape.sum("muster_duplicate_skips_total"), 2);
+    assert.equal(scrape.sum("muster_unique_key_conflicts_total", { answer: "returned" }), 2);
+    assert.equal(scrape.sum("muster_unique_key_conflicts_total", { answer: "refused" }), 0);
     assert.equal(scrape.sum("muster_recovered_tasks_total", { reason: "stale" }), 1);
     assert.equal(scrape.sum("muster_workers_gone_total", { reason: "lost" }), 1);
     assert.ok(scrape.sum("muster_worker_heartbeats_total") > 2);

@@ -1,6 +1,9 @@
 // Refusals that several parts of the scheduler make: one place for their reason, words and retry delay.
 import { quoted } from "@muster/common/text";
 import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
+import { formatTaskId } from "./ids.ts";
+import type { KeyConflict } from "./tasks/key-plan.ts";
+import type { RefusedBecause } from "./tasks/unique-key.ts";
 
 /** What a stop of the scheduler interrupts, what the caller should do, and how long it should wait first. */
 const AFTER_STOP = {
@@ -19,6 +22,9 @@ const DATABASE_RETRY_MS = 1_000;
 
 /** A worker id is at most 128 characters. */
 const MAX_QUOTED = 140;
+
+/** More violations do not fit into an error, and are counted. */
+const MAX_KEY_VIOLATIONS = 50;
 
 /** `SCHEDULER_STOPPING`: the scheduler stops and takes no more calls. */
 export function schedulerStopping(interrupted: keyof typeof AFTER_STOP): Refusal {
@@ -50,6 +56,15 @@ export function taskNotFound(taskId: string): Refusal {
   );
 }
 
+/** `TASK_NOT_FOUND`: a unique key belongs to no task. */
+export function noTaskOfKey(queue: string, key: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "TASK_NOT_FOUND",
+    `no task of the queue ${quoted(queue, MAX_QUOTED)} has the unique key ${quoted(key, MAX_QUOTED)}; a key belongs to a queue, and ended tasks are kept for a limited time`,
+  );
+}
+
 /** `WORKER_NOT_FOUND`: no worker of this id registered or was refused. */
 export function workerNotFound(workerId: string): Refusal {
   return new Refusal(
@@ -74,4 +89,46 @@ export function invalidHello(message: string, violations: readonly Violation[] =
 /** `INVALID_MESSAGE`: a message on a stream is wrong. */
 export function invalidMessage(message: string): Refusal {
   return new Refusal("invalid", "INVALID_MESSAGE", message);
+}
+
+/** What a caller can do about a key that is held, by why its submit was refused. */
+const KEY_REMEDIES: Readonly<Record<RefusedBecause, string>> = {
+  asked: "wait until it frees the key, or submit with another one",
+  not_queued: "only a queued task can be replaced; wait until it frees the key, or submit with another one",
+  other_class:
+    "a replacement has the type and the requirements of the task; submit with the same ones, or with another key",
+};
+
+/** `UNIQUE_KEY_HELD`: unique keys of submitted tasks are held by other tasks. */
+export function uniqueKeysHeld(conflicts: readonly KeyConflict[]): Refusal {
+  const violations = conflicts
+    .slice(0, MAX_KEY_VIOLATIONS)
+    .map(({ index, key, holderId, holderIndex, holderState, why }): Violation => {
+      const holder =
+        holderIndex === undefined
+          ? `held by ${formatTaskId(holderId)}, which is ${holderState}`
+          : `that of tasks[${holderIndex}], too`;
+      return {
+        field: `tasks[${index}].unique_key`,
+        description: `${quoted(key, MAX_QUOTED)} is ${holder}: ${KEY_REMEDIES[why]}`,
+      };
+    });
+  const [first] = violations;
+  const more = conflicts.length > 1 ? ` (and ${conflicts.length - 1} more)` : "";
+  return new Refusal("precondition", "UNIQUE_KEY_HELD", `${first?.field} ${first?.description}${more}`, {
+    violations,
+    violationCount: conflicts.length,
+  });
+}
+
+/** `UNIQUE_KEY_HELD`: an ended task cannot be retried while another task holds its unique key. */
+export function retryKeyHeld(
+  taskId: number,
+  { key, holderId, holderState }: Pick<KeyConflict, "key" | "holderId" | "holderState">,
+): Refusal {
+  return new Refusal(
+    "precondition",
+    "UNIQUE_KEY_HELD",
+    `task ${formatTaskId(taskId)} cannot be retried: its unique key ${quoted(key, MAX_QUOTED)} is held by ${formatTaskId(holderId)}, which is ${holderState}; wait until it frees the key, or submit the work again with another one`,
+  );
 }

@@ -34,7 +34,7 @@ export interface ExplainerParts {
     Pick<QueueStore, "getQueue"> &
     Pick<SchedulerStore, "otherSchedulers"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
-    Pick<TaskStore, "getAttempts" | "getTask">;
+    Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;
   readonly admission: Admission;
   readonly pausedQueues: PausedQueues;
   readonly classes: ClassIndex;

@@ -34,8 +34,11 @@ export class TaskExplainer {
   /** The most important reason first; never empty. */
   async reasons(task: TaskRecord): Promise<Reason[]> {
     const { store, fleet, watch, acceptDeadlineMs } = this.#parts;
-    if (hasEnded(task.state))
-      return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)))];
+    if (hasEnded(task.state)) {
+      const { uniqueKey: key, queue } = task;
+      const keyOwner = key === undefined ? undefined : await store.keyOwner(queue, key);
+      return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)), keyOwner)];
+    }
     const clock = await readDatabaseClock(this.#parts);
     if (task.state === "queued") return this.#waitingReasons(task, clock);
     const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);

@@ -1,5 +1,5 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
-import type { NewTask } from "../domain/tasks/task.ts";
+import type { NewTask, TaskState } from "../domain/tasks/task.ts";
 import type { AttemptRow } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
 
@@ -13,10 +13,12 @@ export interface TaskInsert {
 /** The result of an insert. */
 export interface InsertedTask {
   readonly id: number;
-  /** True when `uniqueKey` was taken: `id` is the earlier task's, and nothing was inserted or assigned. */
+  /** True when `uniqueKey` was held and nothing was changed: `id` is the holder's. */
   readonly duplicate: boolean;
   /** True when it was assigned to the wanted session; false when that session has ended. */
   readonly assigned: boolean;
+  /** Only when `uniqueKey` was held by the task `id`: what became of this one, and the holder's state. */
+  readonly conflict?: { readonly outcome: "returned" | "replaced"; readonly state: TaskState };
 }
 
 /** A freshly claimed attempt with what its worker needs. */
@@ -30,7 +32,12 @@ export interface ClaimedAttempt extends AttemptRow {
 
 /** Submits and claims: the first half of the hot path, in batches, and the timers of the queue. */
 export interface ClaimStore {
-  /** @param schedulerId Only sessions of this scheduler are assigned tasks; of any by default. */
+  /**
+   * Inserts tasks in one transaction.
+   *
+   * @param schedulerId Only sessions of this scheduler are assigned tasks; of any by default.
+   * @throws UniqueKeyHeldError when tasks are refused for their unique keys; nothing was inserted.
+   */
   insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
   /** @param schedulerId As for `insertTasks`. */
   claim(

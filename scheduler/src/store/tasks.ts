@@ -1,6 +1,7 @@
 /** The role of the store that reads, follows, cancels and retries single tasks. */
 import type { AttemptKey } from "../domain/ids.ts";
 import type { AttemptRecord, Attempts, TaskRecord, TaskState } from "../domain/tasks/task.ts";
+import type { KeyHolder } from "../domain/tasks/unique-key.ts";
 import type { OutputChunk } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
 
@@ -37,11 +38,20 @@ export type CancelResult =
 export type RetryResult =
   | { readonly outcome: "queued"; readonly task: WaitingTask }
   | { readonly outcome: "active" }
+  /** It has ended, and another task holds its unique key. */
+  | {
+      readonly outcome: "key_held";
+      readonly key: string;
+      readonly holderId: number;
+      readonly holderState: TaskState;
+    }
   | undefined;
 
 /** Tasks, one at a time or as a list. */
 export interface TaskStore {
   getTask(id: number): Promise<TaskRecord | undefined>;
+  /** The task that a unique key of the queue belongs to; undefined when there is none, or its record is gone. */
+  keyOwner(queue: string, key: string): Promise<KeyHolder | undefined>;
   /** Of many the first and the last, with the beginning of their tracebacks. */
   getAttempts(id: number): Promise<AttemptRecord[]>;
   /** The same with the number that is left out. */

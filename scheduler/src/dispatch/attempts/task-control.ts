@@ -1,3 +1,4 @@
+import { retryKeyHeld } from "../../domain/refusals.ts";
 import type { SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -42,10 +43,18 @@ export class TaskControl {
     return result?.outcome;
   }
 
-  /** Queues an ended task, or one that waits for its time, to run now; undefined when there is none. */
+  /**
+   * Queues an ended task, or one that waits for its time, to run now; undefined when there is none.
+   *
+   * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key.
+   */
   async retry(taskId: number): Promise<"queued" | "active" | undefined> {
-    const { store, dispatcher, peers, signals } = this.#parts;
+    const { store, dispatcher, peers, signals, counters } = this.#parts;
     const result = await store.retryTask(taskId);
+    if (result?.outcome === "key_held") {
+      counters.keyConflicts.refused++;
+      throw retryKeyHeld(taskId, result);
+    }
     if (result?.outcome === "queued") {
       dispatcher.lookAgain([result.task.classId]);
       peers.hintWork([result.task.classId]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { DatabaseUnavailableError, UnstorableError } from "../../domain/errors.ts";
+import { DatabaseUnavailableError, Refusal, UnstorableError } from "../../domain/errors.ts";
 import type { TaskInsert } from "../../store/store.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath } from "../testing/hot-path.ts";
@@ -202,11 +202,77 @@ describe("submitter", () => {
   it("answers the earlier task for a taken key, counts it, and assigns nothing for it", async () => {
     const [first] = await hot.submit(1, { uniqueKey: "k" });
     const [second] = await hot.submit(1, { uniqueKey: "k" });
-    assert.deepEqual(second, { id: first?.id, duplicate: true, assigned: false });
-    assert.deepEqual([hot.dispatch.counters.duplicates, hot.dispatch.counters.submitted], [1, 1]);
+    assert.deepEqual([second?.id, second?.duplicate, second?.assigned], [first?.id, true, false]);
+    const { duplicates, submitted, keyConflicts } = hot.dispatch.counters;
+    assert.deepEqual([duplicates, submitted], [1, 1]);
+    assert.deepEqual(keyConflicts, { returned: 1, replaced: 0, refused: 0 });
     hot.worker({ slots: 5 });
     await hot.poll();
     assert.deepEqual(hot.sent, [`w-1 assign t-${first?.id}.1`]);
+  });
+
+  it("sends what a waiting task was replaced with, in the place of its new priority", async () => {
+    const unique = { uniqueKey: "k", options: { unique: { while: "queued" as const } } };
+    const [first] = await hot.submit(1, { priority: 1 });
+    const [replaced] = await hot.submit(1, unique);
+    const [again] = await hot.submit(1, { ...unique, priority: 2, onConflict: "replace" });
+    assert.deepEqual([again?.id, again?.conflict?.outcome], [replaced?.id, "replaced"]);
+    assert.equal(hot.dispatch.counters.submitted, 2);
+    hot.worker({ slots: 1 });
+    await settled();
+    assert.deepEqual(hot.sent, [`w-1 assign t-${replaced?.id}.1`], `and not t-${first?.id}`);
+    assert.equal(hot.tables.open.get(replaced?.id ?? 0)?.task.priority, 2);
+  });
+
+  it("waits for the new time of a task that was replaced", async () => {
+    const unique = { uniqueKey: "k", options: { unique: { while: "queued" as const } } };
+    const [task] = await hot.submit(1, unique);
+    await hot.submit(1, { ...unique, delayMs: 5_000, onConflict: "replace" });
+    assert.deepEqual(hot.scheduled, [5_000]);
+    hot.worker();
+    await settled();
+    assert.deepEqual(hot.sent, [], `t-${task?.id} has to wait`);
+  });
+
+  it("refuses the call whose key is held by its own positions, and inserts the others together", async () => {
+    const [holder] = await hot.submit(1, { uniqueKey: "held" });
+    const [one, refused, other] = await Promise.allSettled([
+      hot.submit(1, { uniqueKey: "a" }),
+      hot.submit(1, { uniqueKey: "held", onConflict: "refuse" }),
+      hot.submit(1, { uniqueKey: "b" }),
+    ]);
+    assert.deepEqual([one?.status, refused?.status, other?.status], ["fulfilled", "rejected", "fulfilled"]);
+    const reason = refused?.status === "rejected" ? refused.reason : undefined;
+    assert.ok(reason instanceof Refusal);
+    assert.deepEqual([reason.kind, reason.reason], ["precondition", "UNIQUE_KEY_HELD"]);
+    assert.deepEqual(reason.violations, [
+      {
+        field: "tasks[0].unique_key",
+        description: `"held" is held by t-${holder?.id}, which is queued: wait until it frees the key, or submit with another one`,
+      },
+    ]);
+    assert.deepEqual(hot.batchSizes("insertTasks").slice(-2), [3, 2]);
+    assert.equal(hot.dispatch.counters.keyConflicts.refused, 1);
+  });
+
+  it("names a holder of another call of the batch by the id that it gets", async () => {
+    const [one, two] = await Promise.allSettled([
+      hot.submit(1, { uniqueKey: "same" }),
+      hot.submit(1, { uniqueKey: "same", onConflict: "refuse" }),
+    ]);
+    assert.ok(one?.status === "fulfilled" && two?.status === "rejected" && two.reason instanceof Refusal);
+    assert.match(two.reason.message, new RegExp(`is held by t-${one.value[0]?.id}, which is queued`));
+    assert.ok(hot.tables.open.has(one.value[0]?.id ?? 0));
+    await assert.rejects(hot.submit(2, { uniqueKey: "twice", onConflict: "refuse" }), {
+      message: /^tasks\[1\]\.unique_key "twice" is that of tasks\[0\], too: /,
+    });
+  });
+
+  it("keeps tasks without a key in batches of their own", async () => {
+    await knownClass();
+    const before = hot.batchSizes("insertTasks").length;
+    await Promise.all([hot.submit(), hot.submit(1, { uniqueKey: "a" }), hot.submit()]);
+    assert.deepEqual(hot.batchSizes("insertTasks").slice(before).toSorted(), [1, 2]);
   });
 
   it("schedules what may not start at once for its time", async () => {

@@ -2,6 +2,8 @@
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { uniqueKeysHeld } from "../../domain/refusals.ts";
+import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { ClaimStore, InsertedTask, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -48,6 +50,8 @@ export class Submitter {
   readonly #clock: Clock;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<Call, InsertedTask[] | RefusedCall>;
+  /** Calls with unique keys: their transaction is longer, and they do not delay the others. */
+  readonly #keyed: Batcher<Call, InsertedTask[] | RefusedCall>;
 
   /** @param parts.onScheduled Called with the wait of every task that may not start at once. */
   constructor(parts: {
@@ -72,16 +76,20 @@ export class Submitter {
     this.#counters = parts.counters;
     this.#clock = parts.clock;
     this.#onScheduled = parts.onScheduled;
-    this.#batcher = new Batcher((calls) => this.#flush(calls), {
-      maxWeight: MAX_BATCH_BYTES,
-      weigh: (call) => call.bytes,
-    });
+    const batcher = () =>
+      new Batcher<Call, InsertedTask[] | RefusedCall>((calls) => this.#flush(calls), {
+        maxWeight: MAX_BATCH_BYTES,
+        weigh: (call) => call.bytes,
+      });
+    this.#batcher = batcher();
+    this.#keyed = batcher();
   }
 
   /**
    * Accepts valid tasks, all or none.
    *
    * @throws DatabaseUnavailableError
+   * @throws Refusal `UNIQUE_KEY_HELD`
    */
   async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
     const classes = await this.#classes.resolveAll(tasks);
@@ -91,14 +99,15 @@ export class Submitter {
       bytes += task.payload.byteLength + TASK_WEIGHT;
       return { task, classId: taskClass.id };
     });
-    const answer = await this.#batcher.add({ tasks: classed, bytes });
+    const keyed = tasks.some(({ uniqueKey }) => uniqueKey !== undefined);
+    const answer = await (keyed ? this.#keyed : this.#batcher).add({ tasks: classed, bytes });
     if (answer instanceof RefusedCall) throw answer.error;
     return answer;
   }
 
   /** Resolves when every accepted call has been answered. */
-  idle(): Promise<void> {
-    return this.#batcher.idle();
+  async idle(): Promise<void> {
+    await Promise.all([this.#batcher.idle(), this.#keyed.idle()]);
   }
 
   async #flush(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {
@@ -113,6 +122,7 @@ export class Submitter {
       );
     } catch (error) {
       this.#giveBack(plan, error);
+      if (error instanceof UniqueKeyHeldError) return this.#withoutRefused(calls, error.conflicts);
       if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;
       // One call's tasks may be what Postgres refuses: they must not take the others down.
       return this.#oneByOne(calls);
@@ -124,6 +134,42 @@ export class Submitter {
       start += call.tasks.length;
       return own;
     });
+  }
+
+  /** Refuses the calls whose keys are held, and inserts the others. */
+  async #withoutRefused(
+    calls: readonly Call[],
+    conflicts: readonly KeyConflict[],
+  ): Promise<(InsertedTask[] | RefusedCall)[]> {
+    const answers = new Map<Call, InsertedTask[] | RefusedCall>();
+    const [others, again]: [Call[], Call[]] = [[], []];
+    let start = 0;
+    for (const call of calls) {
+      const first = start;
+      start += call.tasks.length;
+      const isOwn = (index: number) => index >= first && index < start;
+      const inCall = (index: number) => index - first;
+      const own = conflicts
+        .filter(({ index }) => isOwn(index))
+        .map((each) => ({ ...each, index: inCall(each.index) }));
+      const refused = own.flatMap(({ holderIndex, ...conflict }) => {
+        if (holderIndex === undefined) return { ...conflict, holderIndex };
+        return isOwn(holderIndex) ? { ...conflict, holderIndex: inCall(holderIndex) } : [];
+      });
+      if (refused.length > 0) {
+        this.#counters.keyConflicts.refused += refused.length;
+        answers.set(call, new RefusedCall(uniqueKeysHeld(refused)));
+      } else (own.length === 0 ? others : again).push(call);
+    }
+    // The holder of a key may be of another call: it has its id, or is refused itself, when that call is answered.
+    for (const part of [others, again]) {
+      if (part.length === 0) continue;
+      const answered = await this.#flush(part);
+      part.forEach((call, index) => {
+        answers.set(call, answered[index] ?? []);
+      });
+    }
+    return calls.map((call) => answers.get(call) ?? []);
   }
 
   async #oneByOne(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {
@@ -163,11 +209,13 @@ export class Submitter {
     plan.forEach(({ insert, session }, index) => {
       const { task, classId } = insert;
       const row = inserted[index];
-      if (!row || row.duplicate) {
-        if (row) this.#counters.duplicates++;
+      if (!row) return;
+      if (row.conflict) this.#counters.keyConflicts[row.conflict.outcome]++;
+      else this.#counters.submitted++;
+      if (row.duplicate) {
+        this.#counters.duplicates++;
         return;
       }
-      this.#counters.submitted++;
       if (session && !row.assigned) session.unreserve(task.type);
       if (session && row.assigned) {
         direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });

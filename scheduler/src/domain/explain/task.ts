@@ -3,6 +3,7 @@ import { formatAttemptId, formatTaskId } from "../ids.ts";
 import { remedyFor } from "../remedy.ts";
 import { POISONED_AFTER } from "../tasks/blame.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
+import { holdsKey, type KeyHolder } from "../tasks/unique-key.ts";
 import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
@@ -56,8 +57,16 @@ export function explainActive(facts: ActiveFacts): Reason[] {
   return [unstarted ?? runningReason(facts, worker, age)];
 }
 
-/** How a task ended. */
-export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[]): Reason {
+/**
+ * How a task ended.
+ *
+ * @param keyOwner The task that its unique key belongs to; undefined when there is none.
+ */
+export function explainEnded(
+  task: TaskRecord,
+  attempts: readonly AttemptRecord[],
+  keyOwner?: KeyHolder,
+): Reason {
   const tries = attempts.map(
     (attempt) =>
       `${formatAttemptId({ taskId: task.id, epoch: attempt.epoch })} on ${attempt.workerId ?? "no worker"}: ${attempt.outcome}${attempt.failure ? ` (${attempt.failure.code}: ${attempt.failure.message})` : ""}`,
@@ -69,7 +78,7 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
       : [
           {
             key: "unique_key",
-            value: `${task.uniqueKey}: a later submit with this key returns this task, marked as a duplicate`,
+            value: `${task.uniqueKey}: ${keyText(task.id, keyOwner)}`,
             source: "database",
           },
         ]),
@@ -118,6 +127,14 @@ export function explainEnded(task: TaskRecord, attempts: readonly AttemptRecord[
     ],
     remedy: `${remedyFor(failure?.code, formatTaskId(task.id))}, then run \`muster retry t-${task.id}\``,
   };
+}
+
+/** What a later submit with the unique key of an ended task meets. */
+function keyText(taskId: number, owner: KeyHolder | undefined): string {
+  if (!owner || !holdsKey(owner)) return "free: a later submit with this key makes a new task";
+  return owner.id === taskId
+    ? "a later submit with this key returns this task, marked as a duplicate, or is refused where it asks for that"
+    : `held by ${formatTaskId(owner.id)}, which is ${owner.state}: a retry of this task is refused until it frees the key`;
 }
 
 /** Outcomes of attempts whose process died or stopped answering. */

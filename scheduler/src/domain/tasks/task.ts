@@ -2,6 +2,7 @@
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";
+import type { OnConflict, UniqueRule } from "./unique-rule.ts";
 import type { TaskWatchdogs } from "./watchdog.ts";
 
 /** States of a task that has not ended. */
@@ -34,6 +35,10 @@ export interface TaskOptions {
   /** Set by the scheduler for a task whose trace is recorded. */
   readonly trace?: TaskTrace;
   readonly watchdogs?: TaskWatchdogs;
+  /** How long it holds its unique key; absent means the default. */
+  readonly unique?: UniqueRule;
+  /** Set by the store: attempts up to this epoch ran what the task was before a submit replaced it. */
+  readonly replacedEpoch?: number;
 }
 
 /** Requeues that count against a task later; a count that is missing is 0. */
@@ -60,6 +65,8 @@ export interface NewTask {
   /** Start no sooner than this moment, milliseconds since the epoch. Excludes `delayMs`. */
   readonly runAtMs: number | undefined;
   readonly uniqueKey: string | undefined;
+  /** What becomes of it when its unique key is held. @default "return" */
+  readonly onConflict?: OnConflict;
   readonly options: TaskOptions | undefined;
 }
 

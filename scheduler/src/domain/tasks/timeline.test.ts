@@ -93,6 +93,9 @@ describe("a task's timeline", () => {
       "cancelled",
       "retry_requested",
     ]);
+    assert.deepEqual(names(cancelled, ["requeued:retry", "replaced", "cancelled"]), [
+      ...["created", "requeued:retry", "replaced", "cancelled"],
+    ]);
   });
 
   it("puts nothing that happened during an attempt after its end", () => {

@@ -54,9 +54,7 @@ export function timeline(
  * millisecond between them must not put it after the end.
  */
 function withinTheirAttempt(events: readonly Ranked[]): Ranked[] {
-  const ends = new Map(
-    events.filter(({ rank }) => rank === RANK.end).map(({ epoch, time }) => [epoch, time]),
-  );
+  const ends = new Map(events.filter(({ name }) => isEnd(name)).map(({ epoch, time }) => [epoch, time]));
   return events.map((event) => {
     const end = ends.get(event.epoch);
     return event.rank === RANK.during && end && event.time > end ? { ...event, time: end } : event;
@@ -80,6 +78,8 @@ function ranked(rank: number, name: string, time: Date, epoch: number, workerId:
 
 function rankOf(name: string): number {
   if (name === "retry_requested") return RANK.after;
+  // In the order of the feed with a requeue before it and a cancellation in the queue after it.
+  if (name === "replaced") return RANK.end;
   return isEnd(name) ? RANK.end : RANK.during;
 }
 

@@ -24,9 +24,10 @@ describe("the window of waiting tasks", () => {
         let model: WindowEntry[] = [];
         for (const command of list) {
           if (command.do === "add") {
-            const known = model.some(({ id }) => id === command.entry.id);
-            assert.equal(window.add(command.entry), !known);
-            if (!known) model.push(command.entry);
+            const { id, priority } = command.entry;
+            const known = model.find((each) => each.id === id);
+            assert.equal(window.add(command.entry), known?.priority !== priority);
+            model = [...model.filter((each) => each.id !== id), command.entry];
             model.sort((a, b) => b.priority - a.priority || a.id - b.id);
           } else if (command.do === "shift") assert.deepEqual(window.shift(), model.shift());
           else {

@@ -10,17 +10,20 @@ export interface WindowEntry {
  */
 export class WaitingWindow {
   readonly #byPriority = new Map<number, number[]>();
-  readonly #ids = new Set<number>();
+  /** The priority under which each id is kept. */
+  readonly #ids = new Map<number, number>();
   #priorities: number[] = [];
 
   get size(): number {
     return this.#ids.size;
   }
 
-  /** Adds an id in its place; false when it is here already. */
+  /** Adds an id in its place; false when it is there already. One with another priority is moved. */
   add({ id, priority }: WindowEntry): boolean {
-    if (this.#ids.has(id)) return false;
-    this.#ids.add(id);
+    const known = this.#ids.get(id);
+    if (known === priority) return false;
+    if (known !== undefined) this.#remove(id, known);
+    this.#ids.set(id, priority);
     const ids = this.#byPriority.get(priority);
     if (!ids) {
       this.#byPriority.set(priority, [id]);
@@ -40,8 +43,9 @@ export class WaitingWindow {
   }
 
   /** How many go before this id; undefined when it is not in the window. */
-  rank({ id, priority }: WindowEntry): number | undefined {
-    if (!this.#ids.has(id)) return undefined;
+  rank({ id }: Pick<WindowEntry, "id">): number | undefined {
+    const priority = this.#ids.get(id);
+    if (priority === undefined) return undefined;
     let before = 0;
     for (const [other, ids] of this.#byPriority) {
       if (other > priority) before += ids.length;
@@ -66,10 +70,7 @@ export class WaitingWindow {
     const ids = this.#byPriority.get(entry.priority);
     ids?.shift();
     this.#ids.delete(entry.id);
-    if (ids?.length === 0) {
-      this.#byPriority.delete(entry.priority);
-      this.#priorities = this.#priorities.filter((priority) => priority !== entry.priority);
-    }
+    if (ids?.length === 0) this.#forget(entry.priority);
     return entry;
   }
 
@@ -77,5 +78,17 @@ export class WaitingWindow {
     this.#byPriority.clear();
     this.#ids.clear();
     this.#priorities = [];
+  }
+
+  /** A submit replaced the task with one of another priority: rare, so a linear removal will do. */
+  #remove(id: number, priority: number): void {
+    const ids = this.#byPriority.get(priority);
+    ids?.splice(ids.indexOf(id), 1);
+    if (ids?.length === 0) this.#forget(priority);
+  }
+
+  #forget(priority: number): void {
+    this.#byPriority.delete(priority);
+    this.#priorities = this.#priorities.filter((other) => other !== priority);
   }
 }

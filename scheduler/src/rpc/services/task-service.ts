@@ -1,6 +1,12 @@
 /** The handlers of TaskService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { TaskService, WatchTaskResponseSchema } from "@muster/protocol";
+import {
+  type SubmittedTaskSchema,
+  type TaskService,
+  UniqueConflictOutcome,
+  type UniqueKey,
+  type WatchTaskResponseSchema,
+} from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
@@ -8,14 +14,14 @@ import type { SizeLimits } from "../../dispatch/limits.ts";
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
-import { schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
+import { invalidRequest, noTaskOfKey, schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { TaskStore } from "../../store/store.ts";
+import type { InsertedTask, TaskStore } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
-import { toTaskState } from "../convert/tasks/task.ts";
+import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toNewTasks } from "../convert/tasks/task-spec.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { storable } from "../convert/values/text.ts";
@@ -28,9 +34,17 @@ import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
 const MAX_LISTED_BYTES = 64 * 1024;
 
+/** A key has at most 512 bytes: what is left of a longer one belongs to no task. */
+const MAX_KEY_CHARACTERS = 513;
+
+const OUTCOMES = {
+  returned: UniqueConflictOutcome.RETURNED,
+  replaced: UniqueConflictOutcome.REPLACED,
+} as const satisfies Record<NonNullable<InsertedTask["conflict"]>["outcome"], UniqueConflictOutcome>;
+
 /** Parts that TaskService uses. */
 export interface TaskServiceParts {
-  readonly store: Pick<TaskStore, "countedAttempts" | "listTasks"> & WatchTaskParts["store"];
+  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> & WatchTaskParts["store"];
   readonly submitter: Submitter;
   readonly control: TaskControl;
   readonly followers: TaskFollowers;
@@ -54,11 +68,11 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       const inserted = await parts.tracing.submit(requestHeader, toNewTasks(tasks, parts.sizes), (traced) =>
         submitter.submit(traced),
       );
-      return { tasks: inserted.map(({ id, duplicate }) => ({ taskId: formatTaskId(id), duplicate })) };
+      return { tasks: inserted.map(fromInserted) };
     },
 
-    async getTask({ taskId }) {
-      const task = await requireTask(store, taskId);
+    async getTask({ taskId, uniqueKey }) {
+      const task = uniqueKey ? await keyOwner(store, taskId, uniqueKey) : await requireTask(store, taskId);
       return { task: fittedTask(task, await store.countedAttempts(task.id), parts.sizes.maxMessageBytes) };
     },
 
@@ -123,6 +137,39 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { explanation: fromExplanation(explanation) };
     },
   };
+}
+
+function fromInserted({
+  id,
+  duplicate,
+  conflict,
+}: InsertedTask): MessageInitShape<typeof SubmittedTaskSchema> {
+  const taskId = formatTaskId(id);
+  if (!conflict) return { taskId, duplicate };
+  const outcome = OUTCOMES[conflict.outcome];
+  return { taskId, duplicate, conflict: { outcome, holderState: fromTaskState(conflict.state) } };
+}
+
+/** The task that a unique key belongs to. */
+async function keyOwner(
+  store: Pick<TaskStore, "getTask" | "keyOwner">,
+  taskId: string,
+  { queue, key }: UniqueKey,
+): Promise<TaskRecord> {
+  if (taskId !== "") {
+    const description = "is set together with unique_key; give one of them";
+    throw invalidRequest({ field: "task_id", description });
+  }
+  if (key === "")
+    throw invalidRequest({ field: "unique_key.key", description: "is empty; give the key of a task" });
+  const name = queue || "default";
+  // A NUL is stored in no key, and what would be stored instead may be one.
+  const owner = key.includes("\0")
+    ? undefined
+    : await store.keyOwner(storable(name, 256), storable(key, MAX_KEY_CHARACTERS));
+  const task = owner && (await store.getTask(owner.id));
+  if (!task) throw noTaskOfKey(name, key);
+  return task;
 }
 
 function requireId(taskId: string): number {

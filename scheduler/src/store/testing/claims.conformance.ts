@@ -1,7 +1,8 @@
 /** Cases that every implementation of the role that submits and claims passes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { commitRequest, newTask, SUCCEEDED } from "./made-rows.ts";
+import { UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
+import { commitRequest, failed, newTask, SUCCEEDED } from "./made-rows.ts";
 import { makeClass, submitted } from "./setup.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
@@ -67,14 +68,98 @@ export function testClaims(opened: () => StoreUnderTest): void {
     ]);
     assert.ok(first && plain);
     assert.deepEqual([first.duplicate, plain.duplicate], [false, false]);
-    assert.deepEqual(twin, { id: first.id, duplicate: true, assigned: false });
+    assert.deepEqual(twin, {
+      ...{ id: first.id, duplicate: true, assigned: false },
+      conflict: { outcome: "returned", state: "queued" },
+    });
     const sessionId = await test.openSession("a");
     const [attempt] = await test.claims.claim([{ taskId: first.id, sessionId }]);
     assert.ok(attempt);
     await test.attempts.commitResults([commitRequest(attempt, SUCCEEDED)]);
     const [later] = await test.claims.insertTasks([insert("key of conformance")]);
-    assert.deepEqual(later, { id: first.id, duplicate: true, assigned: false });
+    assert.deepEqual(later, {
+      ...{ id: first.id, duplicate: true, assigned: false },
+      conflict: { outcome: "returned", state: "succeeded" },
+    });
     assert.equal((await test.classes.waitingTasks([classId], 10)).length, 1, "the task without a key");
+  });
+
+  it("gives the key of a task that failed to the next submit", async () => {
+    const test = opened();
+    const classId = await makeClass(test, "freed");
+    const task = newTask({ uniqueKey: "freed by a failure" });
+    const [first = 0] = await submitted(test, classId, [task]);
+    const sessionId = await test.openSession("a");
+    const [attempt] = await test.claims.claim([{ taskId: first, sessionId }]);
+    assert.ok(attempt);
+    await test.attempts.commitResults([commitRequest(attempt, failed("non_retryable"))]);
+    const [second] = await test.claims.insertTasks([{ task, classId, assignTo: undefined }]);
+    assert.ok(second && second.id !== first);
+    assert.deepEqual([second.duplicate, second.conflict], [false, undefined]);
+    const [third] = await test.claims.insertTasks([{ task, classId, assignTo: undefined }]);
+    assert.equal(third?.id, second.id);
+  });
+
+  it("replaces a task that waits for a retry: fresh attempts, and its worker does not take it back", async () => {
+    const test = opened();
+    const classId = await makeClass(test, "replaced");
+    const unique = { uniqueKey: "replaced", options: { unique: { while: "queued" as const } } };
+    const [taskId = 0] = await submitted(test, classId, [
+      newTask({ ...unique, payload: Buffer.from("old") }),
+    ]);
+    const sessionId = await test.openSession("a");
+    const [attempt] = await test.claims.claim([{ taskId, sessionId }]);
+    assert.ok(attempt);
+    await test.attempts.commitResults([commitRequest(attempt, failed())]);
+    assert.equal((await test.task(taskId))?.sleeps, true);
+    const [replaced] = await test.claims.insertTasks([
+      {
+        task: newTask({ ...unique, payload: Buffer.from("new"), priority: 5, onConflict: "replace" }),
+        classId,
+        assignTo: undefined,
+      },
+    ]);
+    assert.deepEqual(replaced, {
+      ...{ id: taskId, duplicate: false, assigned: false },
+      conflict: { outcome: "replaced", state: "queued" },
+    });
+    const after = await test.task(taskId);
+    assert.deepEqual(
+      [after?.state, after?.sleeps, after?.attemptCount, after?.failureCode, after?.epoch],
+      ["queued", false, 0, undefined, 1],
+    );
+    assert.equal(await test.attempts.retake({ taskId, epoch: 1 }, sessionId), false);
+    const [next] = await test.claims.claim([{ taskId, sessionId }]);
+    assert.deepEqual([String(next?.payload), next?.epoch, next?.attemptCount], ["new", 2, 1]);
+  });
+
+  it("refuses all tasks of a batch when one of them is refused for its key", async () => {
+    const test = opened();
+    const classId = await makeClass(test, "refused");
+    const task = newTask({ uniqueKey: "refused" });
+    const [holderId = 0] = await submitted(test, classId, [task]);
+    const batch = [
+      newTask(),
+      newTask({ uniqueKey: "refused, new" }),
+      { ...task, onConflict: "refuse" as const },
+    ];
+    await assert.rejects(submitted(test, classId, batch), (error) => {
+      assert.ok(error instanceof UniqueKeyHeldError);
+      assert.deepEqual(
+        error.conflicts.map(({ index, holderId: id, holderState }) => [index, id, holderState]),
+        [[2, holderId, "queued"]],
+      );
+      return true;
+    });
+    const waiting = await test.classes.waitingTasks([classId], 10);
+    assert.deepEqual(
+      waiting.map(({ id }) => id),
+      [holderId],
+    );
+    const [fresh] = await test.claims.insertTasks([
+      { task: newTask({ uniqueKey: "refused, new" }), classId, assignTo: undefined },
+    ]);
+    assert.equal(fresh?.duplicate, false, "a refused batch takes no key");
   });
 
   it("claims each task once, with what its worker needs", async () => {

@@ -67,6 +67,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     const row = this.#tables.open.get(taskId);
     if (row?.epoch !== epoch || !this.#tables.lives(sessionId, schedulerId)) return false;
     if (row.state !== "queued" && row.sessionId !== sessionId) return false;
+    if (epoch <= (row.task.options?.replacedEpoch ?? 0)) return false;
     const now = this.#tables.clock.now();
     if (row.state === "queued") row.attemptCount++;
     row.state = "running";

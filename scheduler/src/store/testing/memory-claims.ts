@@ -1,4 +1,6 @@
 /** The fake of the role that submits and claims. */
+import { planKeys } from "../../domain/tasks/key-plan.ts";
+import type { KeyHolder } from "../../domain/tasks/unique-key.ts";
 import type { ClaimedAttempt, ClaimStore, InsertedTask, TaskInsert, WaitingTask } from "../store.ts";
 import { isReady } from "./memory-classes.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
@@ -12,7 +14,25 @@ export class MemoryClaims implements ClaimStore {
   }
 
   async insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]> {
-    return tasks.map((insert) => this.#insert(insert, schedulerId));
+    const { keys } = this.#tables;
+    const ids = tasks.map(() => this.#tables.nextTaskId());
+    const owners = new Map(
+      Array.from(keys).flatMap(([key, id]): [string, KeyHolder][] => {
+        const owner = this.#ownerOf(id);
+        return owner ? [[key, owner]] : [];
+      }),
+    );
+    const plan = planKeys(tasks, ids, owners);
+    for (const [key, { id }] of plan.owners) keys.set(key, id);
+    for (const [id, insert] of plan.replacements) this.#replace(id, insert);
+    const assigned = new Set(
+      Array.from(plan.inserts).flatMap(([id, insert]) => (this.#insert(id, insert, schedulerId) ? [id] : [])),
+    );
+    return plan.answers.map(({ id, conflict }) =>
+      conflict
+        ? { id, duplicate: conflict.outcome === "returned", assigned: false, conflict }
+        : { id, duplicate: false, assigned: assigned.has(id) },
+    );
   }
 
   async claim(
@@ -76,16 +96,41 @@ export class MemoryClaims implements ClaimStore {
     });
   }
 
-  #insert({ task, classId, assignTo }: TaskInsert, schedulerId: string | undefined): InsertedTask {
-    const { open, keys, clock } = this.#tables;
-    const { queue } = this.#tables.classOf(classId);
-    const id = this.#tables.nextTaskId();
-    if (task.uniqueKey !== undefined) {
-      const key = `${queue}\n${task.uniqueKey}`;
-      const holder = keys.get(key);
-      if (holder !== undefined) return { id: holder, duplicate: true, assigned: false };
-      keys.set(key, id);
-    }
+  /** The task that a key belongs to. */
+  #ownerOf(id: number): KeyHolder | undefined {
+    const { open, ended, clock, classes } = this.#tables;
+    const row = open.get(id) ?? ended.get(id);
+    if (!row) return undefined;
+    const { alone, queue, type, requirements } = this.#tables.classOf(row.classId);
+    const wanted = JSON.stringify([queue, type, requirements]);
+    const shared = alone
+      ? classes.find(
+          (each) => !each.alone && JSON.stringify([each.queue, each.type, each.requirements]) === wanted,
+        )?.id
+      : row.classId;
+    const { state, task, createdAt } = row;
+    return { id, state, rule: task.options?.unique, ageMs: clock.now() - createdAt, classId: shared ?? 0 };
+  }
+
+  /** Replaces what a queued task is. */
+  #replace(id: number, { task, classId }: TaskInsert): void {
+    const row = this.#tables.open.get(id);
+    if (row?.state !== "queued") throw new Error(`task ${id} is not queued`);
+    const now = this.#tables.clock.now();
+    const queueWaitMs = task.options?.timeouts?.queueWaitMs;
+    row.task = row.epoch === 0 ? task : { ...task, options: { ...task.options, replacedEpoch: row.epoch } };
+    row.classId = classId;
+    row.wakeAt = wakeTime(task, now);
+    row.startDeadline = queueWaitMs === undefined ? undefined : (row.wakeAt ?? now) + queueWaitMs;
+    row.attemptCount = 0;
+    row.outOfMemoryCount = 0;
+    row.requeueCounts = undefined;
+    row.failure = undefined;
+  }
+
+  /** True when it was assigned. */
+  #insert(id: number, { task, classId, assignTo }: TaskInsert, schedulerId: string | undefined): boolean {
+    const { open, clock } = this.#tables;
     const now = clock.now();
     const wakeAt = wakeTime(task, now);
     const queueWaitMs = task.options?.timeouts?.queueWaitMs;
@@ -110,7 +155,7 @@ export class MemoryClaims implements ClaimStore {
       progress: undefined,
       failure: undefined,
     });
-    return { id, duplicate: false, assigned };
+    return assigned;
   }
 }
 

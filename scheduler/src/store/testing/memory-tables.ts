@@ -9,7 +9,7 @@ import type { OutputChunk } from "../store.ts";
 export interface OpenRow {
   readonly id: number;
   classId: number;
-  readonly task: NewTask;
+  task: NewTask;
   state: OpenState;
   epoch: number;
   attemptCount: number;
@@ -17,7 +17,7 @@ export interface OpenRow {
   requeueCounts: RequeueCounts | undefined;
   sessionId: number | undefined;
   wakeAt: number | undefined;
-  readonly startDeadline: number | undefined;
+  startDeadline: number | undefined;
   readonly createdAt: number;
   assignedAt: number | undefined;
   acceptedAt: number | undefined;
@@ -51,7 +51,7 @@ export class MemoryTables {
   readonly open = new Map<number, OpenRow>();
   readonly ended = new Map<number, EndedRow>();
   attempts: PriorAttempt[] = [];
-  /** Id of the task that took each unique key, by queue and key. */
+  /** Id of the task that each unique key belongs to, by queue and key. */
   readonly keys = new Map<string, number>();
   /** Scheduler that holds the lease of each living session. */
   readonly sessions = new Map<number, string>();

@@ -23,8 +23,10 @@ const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 export class Counters {
   /** Claims that another scheduler, a cancellation or a retry was faster with. */
   acquireConflicts = 0;
-  /** Submits that met a taken unique key. */
+  /** Submits that met a held unique key and changed nothing. */
   duplicates = 0;
+  /** Submits and retries that met a held unique key, by their answer. */
+  readonly keyConflicts = { returned: 0, replaced: 0, refused: 0 };
   heartbeats = 0;
   /** Heartbeats that renewed no lease, and workers whose heartbeats stopped. */
   heartbeatFailures = 0;

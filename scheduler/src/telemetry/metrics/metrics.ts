@@ -109,7 +109,18 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "Claims that another scheduler, a cancellation or a retry was faster with.",
     () => counters.acquireConflicts,
   );
-  single("muster_duplicate_skips_total", "Submits that met a taken unique key.", () => counters.duplicates);
+  single(
+    "muster_duplicate_skips_total",
+    "Submits that met a held unique key and changed nothing.",
+    () => counters.duplicates,
+  );
+  counter(
+    "muster_unique_key_conflicts_total",
+    "Submits and retries that met a held unique key, by their answer.",
+    (result) => {
+      for (const [answer, count] of Object.entries(counters.keyConflicts)) result.observe(count, { answer });
+    },
+  );
   single("muster_worker_heartbeats_total", "Heartbeats received.", () => counters.heartbeats);
   single(
     "muster_worker_heartbeat_failures_total",

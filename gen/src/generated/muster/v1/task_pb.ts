@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task.proto.
  */
 export const file_muster_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvdGFzay5wcm90bxIJbXVzdGVyLnYxIv0DCghUYXNrU3BlYxIRCgl0YXNrX3R5cGUYASABKAkSDQoFcXVldWUYAiABKAkSDwoHcGF5bG9hZBgDIAEoDBIUCgxjb250ZW50X3R5cGUYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLm11c3Rlci52MS5UYXNrU3BlYy5IZWFkZXJzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSKgoFZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCgp1bmlxdWVfa2V5GAkgASgJEjEKDHJlcXVpcmVtZW50cxgKIAEoCzIbLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzEiwKDHJldHJ5X3BvbGljeRgLIAEoCzIWLm11c3Rlci52MS5SZXRyeVBvbGljeRIpCgh0aW1lb3V0cxgMIAEoCzIXLm11c3Rlci52MS5UYXNrVGltZW91dHMSKwoJd2F0Y2hkb2dzGA0gASgLMhgubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCgoIc2NoZWR1bGUijQEKEFRhc2tSZXF1aXJlbWVudHMSNwoGbGFiZWxzGAEgAygLMicubXVzdGVyLnYxLlRhc2tSZXF1aXJlbWVudHMuTGFiZWxzRW50cnkSEQoJcmVzb3VyY2VzGAIgAygJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi7AEKC1JldHJ5UG9saWN5EhwKD21heF9yZXRyeV9jb3VudBgBIAEoBUgBiAEBEigKBWZpeGVkGAIgASgLMhcubXVzdGVyLnYxLkZpeGVkQmFja29mZkgAEjQKC2V4cG9uZW50aWFsGAMgASgLMh0ubXVzdGVyLnYxLkV4cG9uZW50aWFsQmFja29mZkgAEiQKF21heF9vdXRfb2ZfbWVtb3J5X2NvdW50GAQgASgFSAKIAQFCCQoHYmFja29mZkISChBfbWF4X3JldHJ5X2NvdW50QhoKGF9tYXhfb3V0X29mX21lbW9yeV9jb3VudCI5CgxGaXhlZEJhY2tvZmYSKQoGZGVsYXlzGAEgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpQBChJFeHBvbmVudGlhbEJhY2tvZmYSMAoNaW5pdGlhbF9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZmYWN0b3IYAiABKAESLAoJbWF4X2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmppdHRlchgEIAEoASLkAQoMVGFza1RpbWVvdXRzEi0KCnF1ZXVlX3dhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcnVuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKBnBoYXNlcxgDIAMoCzIjLm11c3Rlci52MS5UYXNrVGltZW91dHMuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASK3AQoNVGFza1dhdGNoZG9ncxImCgNydW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoGcGhhc2VzGAIgAygLMiQubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASKKCgoEVGFzaxIKCgJpZBgBIAEoCRINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSIwoFc3RhdGUYBCABKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg4KBmRldGFpbBgFIAEoCRIQCghwcmlvcml0eRgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRItCgdoZWFkZXJzGAkgAygLMhwubXVzdGVyLnYxLlRhc2suSGVhZGVyc0VudHJ5EhIKCnVuaXF1ZV9rZXkYCiABKAkSMQoMcmVxdWlyZW1lbnRzGAsgASgLMhsubXVzdGVyLnYxLlRhc2tSZXF1aXJlbWVudHMSLAoMcmV0cnlfcG9saWN5GAwgASgLMhYubXVzdGVyLnYxLlJldHJ5UG9saWN5EikKCHRpbWVvdXRzGA0gASgLMhcubXVzdGVyLnYxLlRhc2tUaW1lb3V0cxIVCg1hdHRlbXB0X2NvdW50GA4gASgFEhIKCmF0dGVtcHRfaWQYDyABKAkSEQoJd29ya2VyX2lkGBAgASgJEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghydW5fdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYXNzaWduX3RpbWUYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FjY2VwdF90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGBUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgWIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcGhhc2UYFyABKAkSLgoKcGhhc2VfdGltZRgYIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoIcHJvZ3Jlc3MYGSABKAsyEy5tdXN0ZXIudjEuUHJvZ3Jlc3MSDgoGb3V0cHV0GBogASgMEhsKE291dHB1dF9jb250ZW50X3R5cGUYGyABKAkSIwoHZmFpbHVyZRgcIAEoCzISLm11c3Rlci52MS5GYWlsdXJlEiQKCHdhcm5pbmdzGB0gAygLMhIubXVzdGVyLnYxLldhcm5pbmcSKgoHbWV0cmljcxgeIAEoCzIZLm11c3Rlci52MS5BdHRlbXB0TWV0cmljcxIkCghhdHRlbXB0cxgfIAMoCzISLm11c3Rlci52MS5BdHRlbXB0Ei8KC2NhbmNlbF90aW1lGCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1jYW5jZWxfcmVhc29uGCEgASgJEisKCXdhdGNoZG9ncxgiIAEoCzIYLm11c3Rlci52MS5UYXNrV2F0Y2hkb2dzEhUKDXBheWxvYWRfYnl0ZXMYIyABKAMSFAoMb3V0cHV0X2J5dGVzGCQgASgDEh0KFW9taXR0ZWRfYXR0ZW1wdF9jb3VudBglIAEoBRIWCg5vbWl0dGVkX2ZpZWxkcxgmIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLCAQoIUHJvZ3Jlc3MSFQoIZnJhY3Rpb24YASABKAFIAIgBARIXCgpkb25lX2NvdW50GAIgASgDSAGIAQESGAoLdG90YWxfY291bnQYAyABKANIAogBARIPCgdtZXNzYWdlGAQgASgJEi8KC3VwZGF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEILCglfZnJhY3Rpb25CDQoLX2RvbmVfY291bnRCDgoMX3RvdGFsX2NvdW50IoEBCg5BdHRlbXB0TWV0cmljcxIvCgxydW5fZHVyYXRpb24YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoGcGhhc2VzGAIgAygLMhYubXVzdGVyLnYxLlBoYXNlVGltaW5nEhYKDnBlYWtfcnNzX2J5dGVzGAMgASgDIlkKC1BoYXNlVGltaW5nEg0KBXBoYXNlGAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZhaWxlZBgDIAEoCCKuAgoHQXR0ZW1wdBIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAUSEQoJd29ya2VyX2lkGAMgASgJEg8KB291dGNvbWUYBCABKAkSIwoHZmFpbHVyZRgFIAEoCzISLm11c3Rlci52MS5GYWlsdXJlEi8KC2Fzc2lnbl90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthY2NlcHRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKroBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhUKEVRBU0tfU1RBVEVfUVVFVUVEEAESFwoTVEFTS19TVEFURV9BU1NJR05FRBACEhYKElRBU0tfU1RBVEVfUlVOTklORxADEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAQSFQoRVEFTS19TVEFURV9GQUlMRUQQBRIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAGYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure]);
+  fileDesc("ChRtdXN0ZXIvdjEvdGFzay5wcm90bxIJbXVzdGVyLnYxIqkECghUYXNrU3BlYxIRCgl0YXNrX3R5cGUYASABKAkSDQoFcXVldWUYAiABKAkSDwoHcGF5bG9hZBgDIAEoDBIUCgxjb250ZW50X3R5cGUYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLm11c3Rlci52MS5UYXNrU3BlYy5IZWFkZXJzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSKgoFZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCgp1bmlxdWVfa2V5GAkgASgJEjEKDHJlcXVpcmVtZW50cxgKIAEoCzIbLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzEiwKDHJldHJ5X3BvbGljeRgLIAEoCzIWLm11c3Rlci52MS5SZXRyeVBvbGljeRIpCgh0aW1lb3V0cxgMIAEoCzIXLm11c3Rlci52MS5UYXNrVGltZW91dHMSKwoJd2F0Y2hkb2dzGA0gASgLMhgubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MSKgoLdW5pcXVlX3J1bGUYDiABKAsyFS5tdXN0ZXIudjEuVW5pcXVlUnVsZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIKCghzY2hlZHVsZSKZAQoKVW5pcXVlUnVsZRIqCgpoZWxkX3doaWxlGAEgASgOMhYubXVzdGVyLnYxLlVuaXF1ZVdoaWxlEikKBndpbmRvdxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0Cgtvbl9jb25mbGljdBgDIAEoDjIfLm11c3Rlci52MS5VbmlxdWVDb25mbGljdFBvbGljeSKNAQoQVGFza1JlcXVpcmVtZW50cxI3CgZsYWJlbHMYASADKAsyJy5tdXN0ZXIudjEuVGFza1JlcXVpcmVtZW50cy5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYAiADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLsAQoLUmV0cnlQb2xpY3kSHAoPbWF4X3JldHJ5X2NvdW50GAEgASgFSAGIAQESKAoFZml4ZWQYAiABKAsyFy5tdXN0ZXIudjEuRml4ZWRCYWNrb2ZmSAASNAoLZXhwb25lbnRpYWwYAyABKAsyHS5tdXN0ZXIudjEuRXhwb25lbnRpYWxCYWNrb2ZmSAASJAoXbWF4X291dF9vZl9tZW1vcnlfY291bnQYBCABKAVIAogBAUIJCgdiYWNrb2ZmQhIKEF9tYXhfcmV0cnlfY291bnRCGgoYX21heF9vdXRfb2ZfbWVtb3J5X2NvdW50IjkKDEZpeGVkQmFja29mZhIpCgZkZWxheXMYASADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ilAEKEkV4cG9uZW50aWFsQmFja29mZhIwCg1pbml0aWFsX2RlbGF5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZhY3RvchgCIAEoARIsCgltYXhfZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGaml0dGVyGAQgASgBIuQBCgxUYXNrVGltZW91dHMSLQoKcXVldWVfd2FpdBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNydW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoGcGhhc2VzGAMgAygLMiMubXVzdGVyLnYxLlRhc2tUaW1lb3V0cy5QaGFzZXNFbnRyeRpICgtQaGFzZXNFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBIrcBCg1UYXNrV2F0Y2hkb2dzEiYKA3J1bhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0CgZwaGFzZXMYAiADKAsyJC5tdXN0ZXIudjEuVGFza1dhdGNoZG9ncy5QaGFzZXNFbnRyeRpICgtQaGFzZXNFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBIrYKCgRUYXNrEgoKAmlkGAEgASgJEg0KBXF1ZXVlGAIgASgJEhEKCXRhc2tfdHlwZRgDIAEoCRIjCgVzdGF0ZRgEIAEoDjIULm11c3Rlci52MS5UYXNrU3RhdGUSDgoGZGV0YWlsGAUgASgJEhAKCHByaW9yaXR5GAYgASgFEg8KB3BheWxvYWQYByABKAwSFAoMY29udGVudF90eXBlGAggASgJEi0KB2hlYWRlcnMYCSADKAsyHC5tdXN0ZXIudjEuVGFzay5IZWFkZXJzRW50cnkSEgoKdW5pcXVlX2tleRgKIAEoCRIxCgxyZXF1aXJlbWVudHMYCyABKAsyGy5tdXN0ZXIudjEuVGFza1JlcXVpcmVtZW50cxIsCgxyZXRyeV9wb2xpY3kYDCABKAsyFi5tdXN0ZXIudjEuUmV0cnlQb2xpY3kSKQoIdGltZW91dHMYDSABKAsyFy5tdXN0ZXIudjEuVGFza1RpbWVvdXRzEhUKDWF0dGVtcHRfY291bnQYDiABKAUSEgoKYXR0ZW1wdF9pZBgPIAEoCRIRCgl3b3JrZXJfaWQYECABKAkSLwoLY3JlYXRlX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHJ1bl90aW1lGBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgthc3NpZ25fdGltZRgTIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWNjZXB0X3RpbWUYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYFSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaF90aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVwaGFzZRgXIAEoCRIuCgpwaGFzZV90aW1lGBggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCghwcm9ncmVzcxgZIAEoCzITLm11c3Rlci52MS5Qcm9ncmVzcxIOCgZvdXRwdXQYGiABKAwSGwoTb3V0cHV0X2NvbnRlbnRfdHlwZRgbIAEoCRIjCgdmYWlsdXJlGBwgASgLMhIubXVzdGVyLnYxLkZhaWx1cmUSJAoId2FybmluZ3MYHSADKAsyEi5tdXN0ZXIudjEuV2FybmluZxIqCgdtZXRyaWNzGB4gASgLMhkubXVzdGVyLnYxLkF0dGVtcHRNZXRyaWNzEiQKCGF0dGVtcHRzGB8gAygLMhIubXVzdGVyLnYxLkF0dGVtcHQSLwoLY2FuY2VsX3RpbWUYICABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWNhbmNlbF9yZWFzb24YISABKAkSKwoJd2F0Y2hkb2dzGCIgASgLMhgubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MSFQoNcGF5bG9hZF9ieXRlcxgjIAEoAxIUCgxvdXRwdXRfYnl0ZXMYJCABKAMSHQoVb21pdHRlZF9hdHRlbXB0X2NvdW50GCUgASgFEhYKDm9taXR0ZWRfZmllbGRzGCYgAygJEioKC3VuaXF1ZV9ydWxlGCcgASgLMhUubXVzdGVyLnYxLlVuaXF1ZVJ1bGUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwgEKCFByb2dyZXNzEhUKCGZyYWN0aW9uGAEgASgBSACIAQESFwoKZG9uZV9jb3VudBgCIAEoA0gBiAEBEhgKC3RvdGFsX2NvdW50GAMgASgDSAKIAQESDwoHbWVzc2FnZRgEIAEoCRIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCwoJX2ZyYWN0aW9uQg0KC19kb25lX2NvdW50Qg4KDF90b3RhbF9jb3VudCKBAQoOQXR0ZW1wdE1ldHJpY3MSLwoMcnVuX2R1cmF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKBnBoYXNlcxgCIAMoCzIWLm11c3Rlci52MS5QaGFzZVRpbWluZxIWCg5wZWFrX3Jzc19ieXRlcxgDIAEoAyJZCgtQaGFzZVRpbWluZxINCgVwaGFzZRgBIAEoCRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZmYWlsZWQYAyABKAgirgIKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgFEhEKCXdvcmtlcl9pZBgDIAEoCRIPCgdvdXRjb21lGAQgASgJEiMKB2ZhaWx1cmUYBSABKAsyEi5tdXN0ZXIudjEuRmFpbHVyZRIvCgthc3NpZ25fdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWNjZXB0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCq6AQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFUQVNLX1NUQVRFX1FVRVVFRBABEhcKE1RBU0tfU1RBVEVfQVNTSUdORUQQAhIWChJUQVNLX1NUQVRFX1JVTk5JTkcQAxIYChRUQVNLX1NUQVRFX1NVQ0NFRURFRBAEEhUKEVRBU0tfU1RBVEVfRkFJTEVEEAUSGAoUVEFTS19TVEFURV9DQU5DRUxMRUQQBiqzAQoLVW5pcXVlV2hpbGUSHAoYVU5JUVVFX1dISUxFX1VOU1BFQ0lGSUVEEAASFwoTVU5JUVVFX1dISUxFX1FVRVVFRBABEhcKE1VOSVFVRV9XSElMRV9BQ1RJVkUQAhIVChFVTklRVUVfV0hJTEVfT1BFThADEiIKHlVOSVFVRV9XSElMRV9PUEVOX09SX1NVQ0NFRURFRBAEEhkKFVVOSVFVRV9XSElMRV9SRUNPUkRFRBAFKq8BChRVbmlxdWVDb25mbGljdFBvbGljeRImCiJVTklRVUVfQ09ORkxJQ1RfUE9MSUNZX1VOU1BFQ0lGSUVEEAASKAokVU5JUVVFX0NPTkZMSUNUX1BPTElDWV9SRVRVUk5fSE9MREVSEAESIgoeVU5JUVVFX0NPTkZMSUNUX1BPTElDWV9SRVBMQUNFEAISIQodVU5JUVVFX0NPTkZMSUNUX1BPTElDWV9SRUZVU0UQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure]);
 
 /**
  * What a producer asks for.
@@ -91,9 +91,8 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Accept at most one task with this key in this queue for as long as the first one's record is
-   * kept; a later submit answers with the first task's id and `duplicate`. At most 512 bytes.
-   * Empty means no key.
+   * A key that at most one task of the queue holds; `unique_rule` says how long. A submit whose key is held answers
+   * with the holder's id and `duplicate`, unless the rule asks for something else. At most 512 bytes. Empty means no key.
    *
    * @generated from field: string unique_key = 9;
    */
@@ -126,6 +125,14 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
    * @generated from field: muster.v1.TaskWatchdogs watchdogs = 13;
    */
   watchdogs?: TaskWatchdogs | undefined;
+
+  /**
+   * How long the task holds `unique_key`, and what becomes of this submit when another task holds it; unset means the
+   * defaults of the message. Refused without a key.
+   *
+   * @generated from field: muster.v1.UniqueRule unique_rule = 14;
+   */
+  uniqueRule?: UniqueRule | undefined;
 };
 
 /**
@@ -134,6 +141,44 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
  */
 export const TaskSpecSchema: GenMessage<TaskSpec> = /*@__PURE__*/
   messageDesc(file_muster_v1_task, 0);
+
+/**
+ * How a unique key is held. A key belongs to the newest task that was accepted or retried with it, and is held while
+ * that task is in one of the states of `held_while`, or its `window` lasts. Otherwise the next submit takes it over.
+ * The holder's rule decides whether it holds the key; the rule of a submit decides what becomes of the submit.
+ *
+ * @generated from message muster.v1.UniqueRule
+ */
+export type UniqueRule = Message<"muster.v1.UniqueRule"> & {
+  /**
+   * The states that hold the key.
+   *
+   * @generated from field: muster.v1.UniqueWhile held_while = 1;
+   */
+  heldWhile: UniqueWhile;
+
+  /**
+   * The key is held at least this long after the task's creation, whatever its state is, and no longer than its record
+   * is kept. Unset means no such time; at most 366 days.
+   *
+   * @generated from field: google.protobuf.Duration window = 2;
+   */
+  window?: Duration | undefined;
+
+  /**
+   * What becomes of this submit when the key is held. Not kept with the task.
+   *
+   * @generated from field: muster.v1.UniqueConflictPolicy on_conflict = 3;
+   */
+  onConflict: UniqueConflictPolicy;
+};
+
+/**
+ * Describes the message muster.v1.UniqueRule.
+ * Use `create(UniqueRuleSchema)` to create a new message.
+ */
+export const UniqueRuleSchema: GenMessage<UniqueRule> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task, 1);
 
 /**
  * What a worker must have to be eligible for a task.
@@ -161,7 +206,7 @@ export type TaskRequirements = Message<"muster.v1.TaskRequirements"> & {
  * Use `create(TaskRequirementsSchema)` to create a new message.
  */
 export const TaskRequirementsSchema: GenMessage<TaskRequirements> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 1);
+  messageDesc(file_muster_v1_task, 2);
 
 /**
  * When a failed attempt is followed by another.
@@ -213,7 +258,7 @@ export type RetryPolicy = Message<"muster.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 2);
+  messageDesc(file_muster_v1_task, 3);
 
 /**
  * A list of waits; the last one is repeated.
@@ -234,7 +279,7 @@ export type FixedBackoff = Message<"muster.v1.FixedBackoff"> & {
  * Use `create(FixedBackoffSchema)` to create a new message.
  */
 export const FixedBackoffSchema: GenMessage<FixedBackoff> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 3);
+  messageDesc(file_muster_v1_task, 4);
 
 /**
  * wait = min(max_delay, initial_delay * factor^(retry - 1)), then spread by the jitter.
@@ -276,7 +321,7 @@ export type ExponentialBackoff = Message<"muster.v1.ExponentialBackoff"> & {
  * Use `create(ExponentialBackoffSchema)` to create a new message.
  */
 export const ExponentialBackoffSchema: GenMessage<ExponentialBackoff> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 4);
+  messageDesc(file_muster_v1_task, 5);
 
 /**
  * Hard limits. A soft warning never ends a task; these do.
@@ -312,7 +357,7 @@ export type TaskTimeouts = Message<"muster.v1.TaskTimeouts"> & {
  * Use `create(TaskTimeoutsSchema)` to create a new message.
  */
 export const TaskTimeoutsSchema: GenMessage<TaskTimeouts> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 5);
+  messageDesc(file_muster_v1_task, 6);
 
 /**
  * Thresholds of the soft watchdogs. They warn, repeatedly at growing intervals, and never end a task.
@@ -342,7 +387,7 @@ export type TaskWatchdogs = Message<"muster.v1.TaskWatchdogs"> & {
  * Use `create(TaskWatchdogsSchema)` to create a new message.
  */
 export const TaskWatchdogsSchema: GenMessage<TaskWatchdogs> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 6);
+  messageDesc(file_muster_v1_task, 7);
 
 /**
  * A task as the scheduler knows it.
@@ -619,6 +664,13 @@ export type Task = Message<"muster.v1.Task"> & {
    * @generated from field: repeated string omitted_fields = 38;
    */
   omittedFields: string[];
+
+  /**
+   * How long it holds `unique_key`, filled in with the defaults in force, without `on_conflict`; unset without a key.
+   *
+   * @generated from field: muster.v1.UniqueRule unique_rule = 39;
+   */
+  uniqueRule?: UniqueRule | undefined;
 };
 
 /**
@@ -626,7 +678,7 @@ export type Task = Message<"muster.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 7);
+  messageDesc(file_muster_v1_task, 8);
 
 /**
  * How far a handler is.
@@ -675,7 +727,7 @@ export type Progress = Message<"muster.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 8);
+  messageDesc(file_muster_v1_task, 9);
 
 /**
  * What an attempt cost, measured by the worker.
@@ -710,7 +762,7 @@ export type AttemptMetrics = Message<"muster.v1.AttemptMetrics"> & {
  * Use `create(AttemptMetricsSchema)` to create a new message.
  */
 export const AttemptMetricsSchema: GenMessage<AttemptMetrics> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 9);
+  messageDesc(file_muster_v1_task, 10);
 
 /**
  * How long one phase of an attempt took.
@@ -745,7 +797,7 @@ export type PhaseTiming = Message<"muster.v1.PhaseTiming"> & {
  * Use `create(PhaseTimingSchema)` to create a new message.
  */
 export const PhaseTimingSchema: GenMessage<PhaseTiming> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 10);
+  messageDesc(file_muster_v1_task, 11);
 
 /**
  * One try of a task on one worker.
@@ -824,7 +876,7 @@ export type Attempt = Message<"muster.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 11);
+  messageDesc(file_muster_v1_task, 12);
 
 /**
  * The state of a task.
@@ -894,4 +946,116 @@ export type TaskState = (typeof TaskState)[keyof typeof TaskState] | UnknownEnum
  */
 export const TaskStateSchema: GenEnum<TaskState> = /*@__PURE__*/
   enumDesc(file_muster_v1_task, 0);
+
+/**
+ * Which states of a task hold its unique key.
+ *
+ * @generated from enum muster.v1.UniqueWhile
+ */
+export const UniqueWhile = {
+  /**
+   * Not set: OPEN_OR_SUCCEEDED, or QUEUED where `on_conflict` is REPLACE. Never sent.
+   *
+   * @generated from enum value: UNIQUE_WHILE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Queued: it waits for a worker, for its time or for a retry.
+   *
+   * @generated from enum value: UNIQUE_WHILE_QUEUED = 1;
+   */
+  QUEUED: 1,
+
+  /**
+   * Assigned or running. Not a limit on what runs at once: tasks that wait do not hold the key.
+   *
+   * @generated from enum value: UNIQUE_WHILE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * Queued, assigned or running.
+   *
+   * @generated from enum value: UNIQUE_WHILE_OPEN = 3;
+   */
+  OPEN: 3,
+
+  /**
+   * The same, and after a success for as long as its record is kept. A failed or cancelled task frees the key.
+   *
+   * @generated from enum value: UNIQUE_WHILE_OPEN_OR_SUCCEEDED = 4;
+   */
+  OPEN_OR_SUCCEEDED: 4,
+
+  /**
+   * Every state, for as long as its record is kept.
+   *
+   * @generated from enum value: UNIQUE_WHILE_RECORDED = 5;
+   */
+  RECORDED: 5,
+} as const;
+
+/**
+ * Which states of a task hold its unique key.
+ *
+ * @generated from enum muster.v1.UniqueWhile
+ */
+export type UniqueWhile = (typeof UniqueWhile)[keyof typeof UniqueWhile] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.UniqueWhile.
+ */
+export const UniqueWhileSchema: GenEnum<UniqueWhile> = /*@__PURE__*/
+  enumDesc(file_muster_v1_task, 1);
+
+/**
+ * What becomes of a submit whose unique key is held.
+ *
+ * @generated from enum muster.v1.UniqueConflictPolicy
+ */
+export const UniqueConflictPolicy = {
+  /**
+   * Not set: RETURN_HOLDER. Never sent.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The answer names the holder, which is not changed.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_POLICY_RETURN_HOLDER = 1;
+   */
+  RETURN_HOLDER: 1,
+
+  /**
+   * A holder that is queued gets payload, content type, headers, priority, schedule, options and rule of this submit, and
+   * a fresh retry budget; it keeps its id and its creation time. The submit is refused with UNIQUE_KEY_HELD when the
+   * holder is not queued, or when its type or requirements are not those of this submit.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_POLICY_REPLACE = 2;
+   */
+  REPLACE: 2,
+
+  /**
+   * The whole submit is refused with UNIQUE_KEY_HELD, which names the holder and its state.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_POLICY_REFUSE = 3;
+   */
+  REFUSE: 3,
+} as const;
+
+/**
+ * What becomes of a submit whose unique key is held.
+ *
+ * @generated from enum muster.v1.UniqueConflictPolicy
+ */
+export type UniqueConflictPolicy = (typeof UniqueConflictPolicy)[keyof typeof UniqueConflictPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.UniqueConflictPolicy.
+ */
+export const UniqueConflictPolicySchema: GenEnum<UniqueConflictPolicy> = /*@__PURE__*/
+  enumDesc(file_muster_v1_task, 2);
 

@@ -2,21 +2,21 @@
 // @generated from file muster/v1/task_service.proto (package muster.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Explanation } from "./explanation_pb.ts";
 import { file_muster_v1_explanation } from "./explanation_pb.ts";
 import type { Task, TaskSpec, TaskState } from "./task_pb.ts";
 import { file_muster_v1_task } from "./task_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSIzCg1TdWJtaXR0ZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSEQoJZHVwbGljYXRlGAIgASgIIiEKDkdldFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKkAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJIkwKEUxpc3RUYXNrc1Jlc3BvbnNlEh4KBXRhc2tzGAEgAygLMg8ubXVzdGVyLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjQKEUNhbmNlbFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjMKEkNhbmNlbFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQUmV0cnlUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIjIKEVJldHJ5VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBXYXRjaFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkikAEKEVdhdGNoVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzaxItCg1vdXRwdXRfY2h1bmtzGAIgAygLMhYubXVzdGVyLnYxLk91dHB1dENodW5rEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQQoLT3V0cHV0Q2h1bmsSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRkYXRhGAMgASgMIiUKEkV4cGxhaW5UYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIkIKE0V4cGxhaW5UYXNrUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24y9AQKC1Rhc2tTZXJ2aWNlEkwKC1N1Ym1pdFRhc2tzEh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlElMKDFN1Ym1pdFN0cmVhbRIeLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0Gh8ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSJgCg1TdWJtaXR0ZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSEQoJZHVwbGljYXRlGAIgASgIEisKCGNvbmZsaWN0GAMgASgLMhkubXVzdGVyLnYxLlVuaXF1ZUNvbmZsaWN0Im8KDlVuaXF1ZUNvbmZsaWN0EjEKB291dGNvbWUYASABKA4yIC5tdXN0ZXIudjEuVW5pcXVlQ29uZmxpY3RPdXRjb21lEioKDGhvbGRlcl9zdGF0ZRgCIAEoDjIULm11c3Rlci52MS5UYXNrU3RhdGUiSwoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIoCgp1bmlxdWVfa2V5GAIgASgLMhQubXVzdGVyLnYxLlVuaXF1ZUtleSInCglVbmlxdWVLZXkSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJIjAKD0dldFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sipAEKEExpc3RUYXNrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoGc3RhdGVzGAMgAygOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZRINCgVxdWV1ZRgEIAEoCRIRCgl0YXNrX3R5cGUYBSABKAkSDgoGZGV0YWlsGAYgASgJEhEKCXdvcmtlcl9pZBgHIAEoCSJMChFMaXN0VGFza3NSZXNwb25zZRIeCgV0YXNrcxgBIAMoCzIPLm11c3Rlci52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIzChJDYW5jZWxUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChFSZXRyeVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uKowBChVVbmlxdWVDb25mbGljdE91dGNvbWUSJwojVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVRVUk5FRBABEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFUExBQ0VEEAIy9AQKC1Rhc2tTZXJ2aWNlEkwKC1N1Ym1pdFRhc2tzEh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlElMKDFN1Ym1pdFN0cmVhbRIeLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0Gh8ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
 
 /**
  * Request of SubmitTasks.
@@ -181,11 +181,18 @@ export type SubmittedTask = Message<"muster.v1.SubmittedTask"> & {
   taskId: string;
 
   /**
-   * True when `unique_key` was already taken: `task_id` is then the earlier task's.
+   * True when `unique_key` was held and nothing was changed: `task_id` is then the holder's.
    *
    * @generated from field: bool duplicate = 2;
    */
   duplicate: boolean;
+
+  /**
+   * What the submit met when `unique_key` was held; unset when it made a new task.
+   *
+   * @generated from field: muster.v1.UniqueConflict conflict = 3;
+   */
+  conflict?: UniqueConflict | undefined;
 };
 
 /**
@@ -196,17 +203,52 @@ export const SubmittedTaskSchema: GenMessage<SubmittedTask> = /*@__PURE__*/
   messageDesc(file_muster_v1_task_service, 5);
 
 /**
+ * A submit whose unique key was held by the task that the answer names.
+ *
+ * @generated from message muster.v1.UniqueConflict
+ */
+export type UniqueConflict = Message<"muster.v1.UniqueConflict"> & {
+  /**
+   * What became of the submit.
+   *
+   * @generated from field: muster.v1.UniqueConflictOutcome outcome = 1;
+   */
+  outcome: UniqueConflictOutcome;
+
+  /**
+   * State of the holder when the submit was decided.
+   *
+   * @generated from field: muster.v1.TaskState holder_state = 2;
+   */
+  holderState: TaskState;
+};
+
+/**
+ * Describes the message muster.v1.UniqueConflict.
+ * Use `create(UniqueConflictSchema)` to create a new message.
+ */
+export const UniqueConflictSchema: GenMessage<UniqueConflict> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 6);
+
+/**
  * Request of GetTask.
  *
  * @generated from message muster.v1.GetTaskRequest
  */
 export type GetTaskRequest = Message<"muster.v1.GetTaskRequest"> & {
   /**
-   * Which.
+   * Which; empty with `unique_key`.
    *
    * @generated from field: string task_id = 1;
    */
   taskId: string;
+
+  /**
+   * The task that a unique key belongs to, whether it still holds the key or not; unset with `task_id`.
+   *
+   * @generated from field: muster.v1.UniqueKey unique_key = 2;
+   */
+  uniqueKey?: UniqueKey | undefined;
 };
 
 /**
@@ -214,7 +256,35 @@ export type GetTaskRequest = Message<"muster.v1.GetTaskRequest"> & {
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema: GenMessage<GetTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 6);
+  messageDesc(file_muster_v1_task_service, 7);
+
+/**
+ * A unique key in its queue.
+ *
+ * @generated from message muster.v1.UniqueKey
+ */
+export type UniqueKey = Message<"muster.v1.UniqueKey"> & {
+  /**
+   * Queue; empty means `default`.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * The key. Required.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.UniqueKey.
+ * Use `create(UniqueKeySchema)` to create a new message.
+ */
+export const UniqueKeySchema: GenMessage<UniqueKey> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 8);
 
 /**
  * Response of GetTask.
@@ -235,7 +305,7 @@ export type GetTaskResponse = Message<"muster.v1.GetTaskResponse"> & {
  * Use `create(GetTaskResponseSchema)` to create a new message.
  */
 export const GetTaskResponseSchema: GenMessage<GetTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 7);
+  messageDesc(file_muster_v1_task_service, 9);
 
 /**
  * Request of ListTasks. Filters are joined by AND; an empty one lets everything through.
@@ -298,7 +368,7 @@ export type ListTasksRequest = Message<"muster.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 8);
+  messageDesc(file_muster_v1_task_service, 10);
 
 /**
  * Response of ListTasks.
@@ -326,7 +396,7 @@ export type ListTasksResponse = Message<"muster.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 9);
+  messageDesc(file_muster_v1_task_service, 11);
 
 /**
  * Request of CancelTask.
@@ -354,7 +424,7 @@ export type CancelTaskRequest = Message<"muster.v1.CancelTaskRequest"> & {
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema: GenMessage<CancelTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 10);
+  messageDesc(file_muster_v1_task_service, 12);
 
 /**
  * Response of CancelTask.
@@ -375,7 +445,7 @@ export type CancelTaskResponse = Message<"muster.v1.CancelTaskResponse"> & {
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema: GenMessage<CancelTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 11);
+  messageDesc(file_muster_v1_task_service, 13);
 
 /**
  * Request of RetryTask.
@@ -396,7 +466,7 @@ export type RetryTaskRequest = Message<"muster.v1.RetryTaskRequest"> & {
  * Use `create(RetryTaskRequestSchema)` to create a new message.
  */
 export const RetryTaskRequestSchema: GenMessage<RetryTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 12);
+  messageDesc(file_muster_v1_task_service, 14);
 
 /**
  * Response of RetryTask.
@@ -417,7 +487,7 @@ export type RetryTaskResponse = Message<"muster.v1.RetryTaskResponse"> & {
  * Use `create(RetryTaskResponseSchema)` to create a new message.
  */
 export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 13);
+  messageDesc(file_muster_v1_task_service, 15);
 
 /**
  * Request of WatchTask.
@@ -438,7 +508,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 14);
+  messageDesc(file_muster_v1_task_service, 16);
 
 /**
  * One message of WatchTask.
@@ -474,7 +544,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 15);
+  messageDesc(file_muster_v1_task_service, 17);
 
 /**
  * A piece of incremental output.
@@ -509,7 +579,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 16);
+  messageDesc(file_muster_v1_task_service, 18);
 
 /**
  * Request of ExplainTask.
@@ -530,7 +600,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 17);
+  messageDesc(file_muster_v1_task_service, 19);
 
 /**
  * Response of ExplainTask.
@@ -551,7 +621,48 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 18);
+  messageDesc(file_muster_v1_task_service, 20);
+
+/**
+ * What became of a submit whose unique key was held. A refused one is an error of the call.
+ *
+ * @generated from enum muster.v1.UniqueConflictOutcome
+ */
+export const UniqueConflictOutcome = {
+  /**
+   * Not set. Never sent.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Nothing was changed.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_OUTCOME_RETURNED = 1;
+   */
+  RETURNED: 1,
+
+  /**
+   * The holder waited, and has what this submit asked for.
+   *
+   * @generated from enum value: UNIQUE_CONFLICT_OUTCOME_REPLACED = 2;
+   */
+  REPLACED: 2,
+} as const;
+
+/**
+ * What became of a submit whose unique key was held. A refused one is an error of the call.
+ *
+ * @generated from enum muster.v1.UniqueConflictOutcome
+ */
+export type UniqueConflictOutcome = (typeof UniqueConflictOutcome)[keyof typeof UniqueConflictOutcome] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.UniqueConflictOutcome.
+ */
+export const UniqueConflictOutcomeSchema: GenEnum<UniqueConflictOutcome> = /*@__PURE__*/
+  enumDesc(file_muster_v1_task_service, 0);
 
 /**
  * The API of producers: submit tasks, follow them, end them, and ask why one does not progress.
@@ -565,7 +676,8 @@ export const TaskService: GenService<{
   /**
    * Accepts 1 to 10,000 tasks in one transaction: all of them or none. OK means that they are durable.
    * INVALID_ARGUMENT (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `TOO_MANY_TASKS`), UNAVAILABLE
-   * (`DATABASE_UNAVAILABLE`: nothing is known to be accepted; submit again with unique keys).
+   * (`DATABASE_UNAVAILABLE`: nothing is known to be accepted; submit again with unique keys), FAILED_PRECONDITION
+   * (`UNIQUE_KEY_HELD`: a key is held, and its rule asks for the refusal, or the holder cannot be replaced).
    *
    * @generated from rpc muster.v1.TaskService.SubmitTasks
    */
@@ -593,7 +705,8 @@ export const TaskService: GenService<{
     output: typeof SubmitStreamResponseSchema;
   },
   /**
-   * One task with its attempts. NOT_FOUND (`TASK_NOT_FOUND`).
+   * One task with its attempts, by its id or by its unique key. NOT_FOUND (`TASK_NOT_FOUND`); INVALID_ARGUMENT
+   * (`INVALID_REQUEST`: neither, or both).
    *
    * @generated from rpc muster.v1.TaskService.GetTask
    */
@@ -626,7 +739,8 @@ export const TaskService: GenService<{
   },
   /**
    * Queues an ended task again with a fresh retry budget, or lets one that waits for a retry run now.
-   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running).
+   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running; `UNIQUE_KEY_HELD`: it has ended, and
+   * another task holds its unique key).
    *
    * @generated from rpc muster.v1.TaskService.RetryTask
    */

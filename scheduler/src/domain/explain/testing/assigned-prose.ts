@@ -1,7 +1,8 @@
 /** Cases of the prose snapshot: tasks that were assigned, and tasks that ended. */
 import { withLock } from "../../database/database-lock.ts";
-import type { AttemptRecord, TaskRecord } from "../../tasks/task.ts";
+import type { AttemptRecord, TaskRecord, TaskState } from "../../tasks/task.ts";
 import type { TimelineEvent } from "../../tasks/timeline.ts";
+import type { KeyHolder } from "../../tasks/unique-key.ts";
 import type { ActiveFacts } from "../active-facts.ts";
 import { heldMeanwhile } from "../outage.ts";
 import type { Reason } from "../reason.ts";
@@ -209,8 +210,20 @@ const tried = (epoch: number, outcome: string): AttemptRecord => ({
 });
 
 const ended =
-  (task: Partial<TaskRecord>, attempts: readonly AttemptRecord[] = [tried(1, "failed")]) =>
-  () => [explainEnded({ ...ACTIVE, finishTime: NOW, ...task }, attempts)];
+  (
+    task: Partial<TaskRecord>,
+    attempts: readonly AttemptRecord[] = [tried(1, "failed")],
+    keyOwner?: KeyHolder,
+  ) =>
+  () => [explainEnded({ ...ACTIVE, finishTime: NOW, ...task }, attempts, keyOwner)];
+
+/** A task that the key of an ended one belongs to. */
+const owner = (id: number, state: TaskState): KeyHolder => ({
+  ...{ id, state },
+  rule: undefined,
+  ageMs: 60_000,
+  classId: 1,
+});
 
 const DEATHS = [tried(1, "requeued:exited"), tried(2, "requeued:stale")];
 
@@ -218,7 +231,7 @@ export const ENDED_PROSE: readonly ProseCase[] = [
   {
     code: "SUCCEEDED",
     when: "with a unique key",
-    write: ended({ state: "succeeded", uniqueKey: "order-4" }),
+    write: ended({ state: "succeeded", uniqueKey: "order-4" }, undefined, owner(ACTIVE.id, "succeeded")),
   },
   {
     code: "SUCCEEDED_WITH_WARNINGS",
@@ -226,6 +239,20 @@ export const ENDED_PROSE: readonly ProseCase[] = [
     write: ended({ state: "succeeded", warnings: [{ step: "upload", code: "C", message: "not stored" }] }),
   },
   { code: "FAILED", when: "by the handler", write: ended({ state: "failed", failure: BROKE }) },
+  {
+    code: "FAILED",
+    when: "its unique key is free",
+    write: ended(
+      { state: "failed", failure: BROKE, uniqueKey: "order-4" },
+      undefined,
+      owner(ACTIVE.id, "failed"),
+    ),
+  },
+  {
+    code: "FAILED",
+    when: "another task holds its unique key",
+    write: ended({ state: "failed", failure: BROKE, uniqueKey: "order-4" }, undefined, owner(99, "running")),
+  },
   ...["RESULT_TOO_LARGE", "TIMED_OUT", "DEADLINE_BEFORE_START", "OUT_OF_MEMORY", "WORKER_LOST"].map(
     (code): ProseCase => ({
       code: "FAILED",

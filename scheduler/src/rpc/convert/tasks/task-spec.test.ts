@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { TaskSpecSchema } from "@muster/protocol";
+import { TaskSpecSchema, UniqueConflictPolicy, UniqueWhile } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { toNewTasks } from "./task-spec.ts";
 
@@ -100,6 +100,30 @@ describe("task specs", () => {
     assert.equal(
       violations({ schedule: { case: "delay", value: { seconds: 2n ** 40n, nanos: 0 } } }).length,
       1,
+    );
+  });
+
+  it("keep the rule of a unique key where it is not the default", () => {
+    const ruled = (uniqueRule: object) => {
+      const task = one({ uniqueKey: "k", uniqueRule });
+      return [task?.options?.unique, task?.onConflict];
+    };
+    assert.deepEqual(ruled({}), [undefined, undefined]);
+    assert.deepEqual(ruled({ heldWhile: UniqueWhile.OPEN_OR_SUCCEEDED }), [undefined, undefined]);
+    assert.deepEqual(ruled({ onConflict: UniqueConflictPolicy.REFUSE }), [undefined, "refuse"]);
+    assert.deepEqual(ruled({ onConflict: UniqueConflictPolicy.REPLACE }), [{ while: "queued" }, "replace"]);
+    assert.deepEqual(ruled({ heldWhile: UniqueWhile.OPEN, window: { seconds: 2n, nanos: 0 } }), [
+      { while: "open", windowMs: 2_000 },
+      undefined,
+    ]);
+    const bad = { heldWhile: 99 as UniqueWhile, onConflict: 99 as UniqueConflictPolicy };
+    assert.deepEqual(
+      violations({ uniqueRule: { ...bad, window: { seconds: 2n ** 40n, nanos: 0 } } }).map(
+        ({ field }) => field,
+      ),
+      ["unique_rule", "unique_rule.on_conflict", "unique_rule.held_while", "unique_rule.window"].map(
+        (field) => `tasks[0].${field}`,
+      ),
     );
   });
 

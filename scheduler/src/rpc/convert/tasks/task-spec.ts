@@ -9,6 +9,7 @@ import type { NewTask } from "../../../domain/tasks/task.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
+import { toUniqueRule } from "./unique-rule.ts";
 
 const MAX_HEADERS = 64;
 
@@ -122,8 +123,17 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     priority: spec.priority,
     ...schedule(spec, report),
     uniqueKey: spec.uniqueKey || undefined,
-    options: toTaskOptions(spec, report),
+    ...uniqueness(spec, report),
   };
+}
+
+/** The options, with the rule of its unique key where that is not the default. */
+function uniqueness(spec: TaskSpec, report: Report): Pick<NewTask, "onConflict" | "options"> {
+  const options = toTaskOptions(spec, report);
+  if (spec.uniqueRule === undefined) return { options };
+  if (spec.uniqueKey === "") report("unique_rule", "is set without a key; give unique_key, too");
+  const { unique, onConflict } = toUniqueRule(spec.uniqueRule, report);
+  return { options: unique ? { ...options, unique } : options, ...(onConflict ? { onConflict } : {}) };
 }
 
 function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "runAtMs"> {

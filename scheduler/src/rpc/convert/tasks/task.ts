@@ -15,6 +15,7 @@ import { timestampFromDate } from "../values/time.ts";
 import { fromFailure } from "./failure.ts";
 import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
 import { fromMetrics } from "./result.ts";
+import { fromUniqueRule } from "./unique-rule.ts";
 
 const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
   queued: TaskState.QUEUED,
@@ -24,6 +25,11 @@ const TASK_STATES: Readonly<Record<DomainTaskState, TaskState>> = {
   failed: TaskState.FAILED,
   cancelled: TaskState.CANCELLED,
 };
+
+/** A state in protobuf. */
+export function fromTaskState(state: DomainTaskState): TaskState {
+  return TASK_STATES[state];
+}
 
 /** Domain name of a state; undefined for a state of a newer version. */
 export function toTaskState(state: TaskState): DomainTaskState | undefined {
@@ -83,6 +89,10 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     payloadBytes: BigInt(task.payloadBytes ?? 0),
     outputBytes: BigInt(task.outputBytes ?? 0),
     omittedAttemptCount: omittedAttempts,
+    ...optional(
+      "uniqueRule",
+      task.uniqueKey === undefined ? undefined : fromUniqueRule(task.options?.unique),
+    ),
     omittedFields: [
       ...(task.payloadBytes && task.payload === undefined ? ["payload"] : []),
       ...(task.outputBytes && task.output === undefined ? ["output"] : []),

@@ -43,6 +43,7 @@ const WRITES: Statement = {
   td as (delete from task where false),
   fd as (delete from task_finished where false),
   k as (insert into task_key (queue, key, task_id) select '', '', 0 where false),
+  ku as (update task_key set task_id = task_id where false),
   c as (insert into task_class (key, queue, type) select '', '', '' where false),
   ci as (insert into command (scheduler_id, session_id, kind) select '', 0, '' where false),
   cd as (delete from command where false),

@@ -30,12 +30,16 @@ const olderThan = (table: string, time: string): Statement => ({
   name: `drop-${table}`,
   text: `delete from ${table} where ${time} < now() - $1::int * interval '1 day'`,
 });
+// A submit locks the rows of its keys in order: a statement that waited for them in any other could deadlock with it.
 const DROP_KEYS: Statement = {
   name: "drop-keys",
-  text: `delete from task_key k
-    where k.create_time < now() - $1::int * interval '1 day'
-      and not exists (select from task t where t.id = k.task_id)
-      and not exists (select from task_finished f where f.id = k.task_id)`,
+  text: `with gone as materialized (
+    select k.queue, k.key from task_key k
+     where k.create_time < now() - $1::int * interval '1 day'
+       and not exists (select from task t where t.id = k.task_id)
+       and not exists (select from task_finished f where f.id = k.task_id)
+       for update skip locked)
+  delete from task_key k using gone where k.queue = gone.queue and k.key = gone.key`,
 };
 
 // A pause outlasts the worker's processes for as long as one of them is on record.

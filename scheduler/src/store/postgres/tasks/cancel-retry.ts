@@ -1,7 +1,9 @@
 /** Cancels and retries tasks by hand. */
+import { holdsKey } from "../../../domain/tasks/unique-key.ts";
 import type { CancelResult, RetryResult } from "../../tasks.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
+import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
 import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY } from "./task-columns.ts";
 
 // A queued task ends here; of an active one the request is recorded.
@@ -29,8 +31,9 @@ const CANCEL: Statement = {
 // One snapshot finds a task that moves between the tables exactly once.
 const PLACE: Statement = {
   name: "task-place",
-  text: `select false as ended from task where id = $1
-    union all select true from task_finished where id = $1`,
+  text: `select false as ended, null as queue, null as key from task where id = $1
+    union all
+    select true, c.queue, f.unique_key from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
 };
 
 /** A task that moves between the tables this often during one request is moved by a fault. */
@@ -46,10 +49,8 @@ const RETRY_WAITING: Statement = {
 };
 
 // Its last attempt is recorded unless it ended in the queue, where it has none.
-const RETRY_ENDED: Statement = {
-  name: "task-retry-ended",
-  text: `with back as (
-    delete from task_finished where id = $1 returning *),
+const retryEnded = (condition = ""): string => `with back as (
+    delete from task_finished where id = $1 ${condition} returning *),
   attempt as (
     insert into task_attempt (task_id, epoch, number, session_id, outcome, failure, assign_time, accept_time,
       start_time, end_time)
@@ -60,8 +61,15 @@ const RETRY_ENDED: Statement = {
     select ${KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from ins)
-  select id, class_id, priority from ins`,
+  select id, class_id, priority from ins`;
+
+const RETRY_ENDED: Statement = {
+  name: "task-retry-ended",
+  text: retryEnded("and unique_key is null"),
 };
+
+// Only in a transaction that holds the lock of its key.
+const RETRY_ENDED_KEYED: Statement = { name: "task-retry-ended-keyed", text: retryEnded() };
 
 /** Ends a queued task, or marks an active one. A second request changes nothing. */
 export async function cancelTask(db: Database, id: number, reason: string): Promise<CancelResult> {
@@ -82,23 +90,50 @@ export async function cancelTask(db: Database, id: number, reason: string): Prom
   throw new Error(`task ${id} could not be cancelled: it moved ${MAX_MOVES} times meanwhile`);
 }
 
+interface Retried {
+  id: number;
+  class_id: number;
+  priority: number;
+}
+
 /** Queues an ended or waiting task to run now. */
 export async function retryTask(db: Database, id: number): Promise<RetryResult> {
-  interface Row {
-    id: number;
-    class_id: number;
-    priority: number;
-  }
   for (let move = 0; move < MAX_MOVES; move++) {
     for (const statement of [RETRY_WAITING, RETRY_ENDED]) {
-      const [row] = await db.cold<Row>(statement, [id]);
-      if (row)
-        return { outcome: "queued", task: { id: row.id, classId: row.class_id, priority: row.priority } };
+      const [row] = await db.cold<Retried>(statement, [id]);
+      if (row) return queued(row);
     }
-    const [place] = await db.cold<{ ended: boolean }>(PLACE, [id]);
+    const [place] = await db.cold<{ ended: boolean; queue: string | null; key: string | null }>(PLACE, [id]);
     if (!place) return undefined;
-    // A task that has ended since the statement is tried again.
     if (!place.ended) return { outcome: "active" };
+    // A task without a key has ended since the statement: it is tried again.
+    if (place.queue === null || place.key === null) continue;
+    const result = await retryKeyed(db, { id, queue: place.queue, key: place.key });
+    if (result) return result;
   }
   throw new Error(`task ${id} could not be retried: it moved ${MAX_MOVES} times meanwhile`);
+}
+
+/** Queues an ended task that has a unique key, unless another task holds it; undefined when it is not ended any more. */
+async function retryKeyed(db: Database, wanted: KeyOwner): Promise<RetryResult> {
+  // Same effect when it runs twice: the second run finds a task that is queued.
+  return db.retrying(() =>
+    db.transaction(async (tx): Promise<RetryResult> => {
+      await lockKeys(tx, [wanted]);
+      const [found] = await keyOwners((statement, values) => tx.run(statement, values), [wanted]);
+      const owner = found?.owner;
+      if (owner && owner.id !== wanted.id && holdsKey(owner)) {
+        const { id: holderId, state: holderState } = owner;
+        return { outcome: "key_held", key: wanted.key, holderId, holderState };
+      }
+      const [row] = await tx.run<Retried>(RETRY_ENDED_KEYED, [wanted.id]);
+      if (!row) return undefined;
+      await giveKeys(tx, [wanted]);
+      return queued(row);
+    }),
+  );
+}
+
+function queued({ id, class_id: classId, priority }: Retried): RetryResult {
+  return { outcome: "queued", task: { id, classId, priority } };
 }

@@ -36,7 +36,8 @@ const CLAIM: Statement = {
   ${SELECT_CLAIMED}`,
 };
 
-// The record of its end is deleted with it: the attempt goes on. A second run changes nothing.
+// The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
+// task was replaced ran another payload: its result would not be this task's.
 const RETAKE: Statement = {
   name: "task-retake",
   text: `with taken as (
@@ -47,6 +48,7 @@ const RETAKE: Statement = {
       from (select session_id from session_lease
              where session_id = $3 and ($4::text is null or scheduler_id = $4) for share) l
      where t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
+       and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
     returning t.id, t.epoch),
   gone as (
     delete from task_attempt a using taken where a.task_id = taken.id and a.epoch = taken.epoch)

@@ -4,6 +4,8 @@ import type { ClaimStore } from "../../claims.ts";
 import type { ClassStore } from "../../classes.ts";
 import type { TaskStore } from "../../tasks.ts";
 import type { Database } from "../connection/database.ts";
+import { insertKeyedTasks } from "../unique-keys/insert-keyed.ts";
+import { keyOwner } from "../unique-keys/key-rows.ts";
 import { committedResults, countedAttempts } from "./attempts.ts";
 import { cancelTask, retryTask } from "./cancel-retry.ts";
 import { assignedTo, claim, retake, touch } from "./claim.ts";
@@ -29,7 +31,10 @@ export function classStore(db: Database): ClassStore {
 
 export function claimStore(db: Database): ClaimStore {
   return {
-    insertTasks: (tasks, schedulerId) => insertTasks(db, tasks, schedulerId),
+    insertTasks: (tasks, schedulerId) =>
+      tasks.some(({ task }) => task.uniqueKey !== undefined)
+        ? insertKeyedTasks(db, tasks, schedulerId)
+        : insertTasks(db, tasks, schedulerId),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     wakeDue: (limit) => wakeDue(db, limit),
@@ -51,6 +56,7 @@ export function attemptStore(db: Database): AttemptStore {
 export function taskStore(db: Database): TaskStore {
   return {
     getTask: (id) => getTask(db, id),
+    keyOwner: (queue, key) => keyOwner(db, { queue, key }),
     getAttempts: async (id) => [...(await countedAttempts(db, id)).kept],
     countedAttempts: (id) => countedAttempts(db, id),
     listTasks: (filter) => listTasks(db, filter),

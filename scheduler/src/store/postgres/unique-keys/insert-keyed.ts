@@ -1,0 +1,137 @@
+/** The transaction that inserts tasks with unique keys, or decides what becomes of them when their keys are held. */
+import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/key-plan.ts";
+import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
+import type { InsertedTask, TaskInsert } from "../../claims.ts";
+import { int8Array } from "../arrays.ts";
+import type { Database, Runner, Statement } from "../connection/database.ts";
+import { livingSessions } from "../locks.ts";
+import {
+  COLUMNS,
+  EVENTS,
+  INPUT,
+  INSERT_TYPES,
+  insertParams,
+  SCHEDULER_ID,
+  SESSION_IDS,
+  VALUES,
+} from "../tasks/submit.ts";
+import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "./key-rows.ts";
+import { lockTasks, replaceTasks } from "./replace.ts";
+
+const IDS: Statement = {
+  name: "task-ids",
+  text: `select nextval(pg_get_serial_sequence('task', 'id'))::bigint as id from generate_series(1, $1::int)`,
+};
+
+// Before the keys: a statement that ends sessions locks their leases, then their tasks.
+const LEASES: Statement = {
+  name: "task-insert-leases",
+  text: `with ${livingSessions("$1", "$2")} select session_id from living`,
+};
+
+const GIVEN_IDS = `$${INSERT_TYPES.length + 2}::bigint[]`;
+
+const INSERT: Statement = {
+  name: "task-insert-keyed",
+  text: `with ${livingSessions(SESSION_IDS, SCHEDULER_ID)},
+  ins as (
+    insert into task (id, ${COLUMNS}) overriding system value
+    select (${GIVEN_IDS})[d.ord], ${VALUES} from ${INPUT} d order by d.ord
+    returning id, session_id),
+  ${EVENTS}
+  select id, session_id is not null as assigned from ins`,
+};
+
+/**
+ * Inserts tasks of which some have unique keys in one transaction, in order.
+ *
+ * @throws UniqueKeyHeldError when tasks are refused for their keys; nothing was written.
+ * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
+ */
+export function insertKeyedTasks(
+  db: Database,
+  tasks: readonly TaskInsert[],
+  schedulerId: string | undefined,
+): Promise<InsertedTask[]> {
+  return db.transaction(async (tx) => {
+    const sessionIds = tasks.flatMap(({ assignTo }) => assignTo ?? []);
+    if (sessionIds.length > 0) await tx.run(LEASES, [int8Array(sessionIds), schedulerId ?? null]);
+    const ids = (await tx.run<{ id: number }>(IDS, [tasks.length])).map(({ id }) => id);
+    const keys = firstOfEachKey(tasks, ids);
+    const fresh = new Map(
+      (await lockKeys(tx, [...keys.values()])).map(({ queue, key }) => {
+        const scoped = scopedKey(queue, key);
+        return [scoped, keys.get(scoped)?.id];
+      }),
+    );
+    const known = [...keys].filter(([scoped]) => !fresh.has(scoped)).map(([, key]) => key);
+    const plan = planKeys(tasks, ids, await stableOwners(tx, known, tasks));
+    await giveKeys(
+      tx,
+      [...plan.owners]
+        .filter(([scoped, { id }]) => fresh.get(scoped) !== id)
+        .map(([, { id, task }]) => ({ queue: task.queue, key: task.uniqueKey ?? "", id })),
+    );
+    await replaceTasks(tx, plan.replacements);
+    return answersOf(plan, await insert(tx, plan.inserts, schedulerId));
+  });
+}
+
+/** Each key once, with the id of its first task. */
+function firstOfEachKey(tasks: readonly TaskInsert[], ids: readonly number[]): Map<string, KeyOwner> {
+  const keys = new Map<string, KeyOwner>();
+  tasks.forEach(({ task: { queue, uniqueKey: key } }, index) => {
+    const id = ids[index];
+    if (key === undefined || id === undefined) return;
+    const scoped = scopedKey(queue, key);
+    if (!keys.has(scoped)) keys.set(scoped, { queue, key, id });
+  });
+  return keys;
+}
+
+/** The owners of keys whose rows are locked. Those that a task may replace are locked, too: their states stay. */
+async function stableOwners(
+  tx: Runner,
+  keys: readonly KeyOwner[],
+  tasks: readonly TaskInsert[],
+): Promise<Map<string, KeyHolder>> {
+  if (keys.length === 0) return new Map();
+  const owners = await ownersOf(tx, keys);
+  const replaceable = new Set(
+    tasks.flatMap(({ task: { queue, uniqueKey, onConflict } }) => {
+      if (uniqueKey === undefined || onConflict !== "replace") return [];
+      return owners.get(scopedKey(queue, uniqueKey))?.id ?? [];
+    }),
+  );
+  if (replaceable.size === 0) return owners;
+  await lockTasks(tx, [...replaceable]);
+  return ownersOf(tx, keys);
+}
+
+async function ownersOf(tx: Runner, keys: readonly KeyOwner[]): Promise<Map<string, KeyHolder>> {
+  const rows = await keyOwners((statement, values) => tx.run(statement, values), keys);
+  return new Map(rows.map(({ queue, key, owner }) => [scopedKey(queue, key), owner]));
+}
+
+/** Returns which of the tasks were assigned. */
+async function insert(
+  tx: Runner,
+  inserts: ReadonlyMap<number, TaskInsert>,
+  schedulerId: string | undefined,
+): Promise<ReadonlySet<number>> {
+  if (inserts.size === 0) return new Set();
+  const rows = await tx.run<{ id: number; assigned: boolean }>(INSERT, [
+    ...insertParams([...inserts.values()]),
+    schedulerId ?? null,
+    int8Array([...inserts.keys()]),
+  ]);
+  return new Set(rows.filter(({ assigned }) => assigned).map(({ id }) => id));
+}
+
+function answersOf(plan: KeyPlan<TaskInsert>, assigned: ReadonlySet<number>): InsertedTask[] {
+  return plan.answers.map(({ id, conflict }) =>
+    conflict
+      ? { id, duplicate: conflict.outcome === "returned", assigned: false, conflict }
+      : { id, duplicate: false, assigned: assigned.has(id) },
+  );
+}
