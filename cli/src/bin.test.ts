@@ -8,8 +8,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
-import type { SubmitTasksRequest } from "@muster/protocol";
-import { FailureClass, TaskState, WorkerState } from "@muster/protocol";
+import type { GetTaskRequest, SubmitTasksRequest } from "@muster/protocol";
+import {
+  FailureClass,
+  TaskState,
+  UniqueConflictOutcome,
+  UniqueConflictPolicy,
+  UniqueWhile,
+  WorkerState,
+} from "@muster/protocol";
 import { Refusal, startFakeScheduler } from "./testing/fake-scheduler.ts";
 import { runMuster } from "./testing/muster-process.ts";
 
@@ -110,6 +117,82 @@ test("0: a submit sends what was asked for and prints the id", async () => {
   assert.equal(spec.retryPolicy?.maxRetryCount, 0);
   assert.equal(spec.timeouts?.run && durationMs(spec.timeouts.run), 7_200_000);
   assert.equal(spec.timeouts?.queueWait && durationMs(spec.timeouts.queueWait), 500);
+});
+
+test("0: the rule of a unique key is sent, and what became of the submit is printed in words", async () => {
+  const requests: SubmitTasksRequest[] = [];
+  const conflicts = [
+    { outcome: UniqueConflictOutcome.REPLACED, holderState: TaskState.QUEUED },
+    { outcome: UniqueConflictOutcome.RETURNED, holderState: TaskState.RUNNING },
+  ];
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      submitTasks: (request) => {
+        const conflict = conflicts[requests.push(request) - 1];
+        return {
+          tasks: [
+            {
+              taskId: "t-9",
+              duplicate: conflict?.outcome === UniqueConflictOutcome.RETURNED,
+              ...(conflict ? { conflict } : {}),
+            },
+          ],
+        };
+      },
+    },
+  });
+  const submit = (...args: string[]) =>
+    runMuster(["submit", "t", "--unique-key", "k", ...args, "--scheduler", scheduler.address]);
+  const rule = ["--unique-while", "open", "--unique-window", "1h", "--on-conflict", "replace"];
+  const replaced = await submit(...rule);
+  assert.deepEqual(
+    [replaced.exitCode, replaced.stdout.toString(), replaced.stderr],
+    [
+      ...[0, "t-9\n"],
+      "note: the unique key is held: t-9 waited, and has the payload and options of this submit now\n",
+    ],
+  );
+  const { heldWhile, window, onConflict } = requests[0]?.tasks[0]?.uniqueRule ?? {};
+  assert.deepEqual(
+    [heldWhile, window && durationMs(window), onConflict],
+    [UniqueWhile.OPEN, 3_600_000, UniqueConflictPolicy.REPLACE],
+  );
+  const returned = await submit();
+  assert.equal(
+    returned.stderr,
+    "note: the unique key is taken: t-9, which is running, was submitted earlier\n",
+  );
+  assert.equal(requests[1]?.tasks[0]?.uniqueRule, undefined);
+  const wrong = await submit("--unique-while", "sometimes");
+  assert.equal(wrong.exitCode, 2);
+  assert.match(wrong.stderr, /"sometimes" is none of: queued, active, open, open_or_succeeded, recorded/);
+});
+
+test("a task is shown by its unique key, and by one of key and id alone", async () => {
+  const requests: GetTaskRequest[] = [];
+  await using scheduler = await startFakeScheduler({
+    tasks: {
+      getTask: (request) => {
+        requests.push(request);
+        return {
+          task: {
+            ...{ id: "t-9", state: TaskState.QUEUED, uniqueKey: "k" },
+            uniqueRule: { heldWhile: UniqueWhile.QUEUED, window: { seconds: 60n, nanos: 0 } },
+          },
+        };
+      },
+    },
+  });
+  const task = (...args: string[]) => runMuster(["task", ...args, "--scheduler", scheduler.address]);
+  const shown = await task("--unique-key", "k", "--queue", "q");
+  assert.equal(shown.exitCode, 0, shown.stderr);
+  assert.deepEqual(
+    [requests[0]?.taskId, requests[0]?.uniqueKey?.queue, requests[0]?.uniqueKey?.key],
+    ["", "q", "k"],
+  );
+  assert.match(shown.stdout.toString(), /^key held while\tqueued, and for 1 min after its submit$/m);
+  for (const args of [[], ["t-9", "--unique-key", "k"], ["t-9", "--queue", "q"]])
+    assert.equal((await task(...args)).exitCode, 2);
 });
 
 test("0: what is not asked for is not set", async () => {

@@ -141,6 +141,7 @@ const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
   [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",
+  [ErrorReason.UNIQUE_KEY_HELD]: "`muster task --unique-key KEY` shows the task that holds the key",
   [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
   [ClientReason.WRONG_ADDRESS]: "give the gRPC address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
 };

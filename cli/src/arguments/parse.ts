@@ -59,6 +59,19 @@ export function enumNames<E extends Readonly<Record<string, number>>>(
   };
 }
 
+/** The same for an option that takes one name. */
+export function enumNameOf<E extends Readonly<Record<string, number>>>(
+  values: E,
+): (text: string) => E[keyof E] {
+  const parse = enumNames(values);
+  return (text) => {
+    const [value, ...others] = parse(text);
+    if (value === undefined || others.length > 0)
+      throw new InvalidArgumentError(`"${text}" is not one of: ${enumChoices(values).join(", ")}`);
+    return value;
+  };
+}
+
 /** The names that `enumNames` takes. */
 export function enumChoices(values: Readonly<Record<string, number>>): string[] {
   return Object.keys(values)

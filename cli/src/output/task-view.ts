@@ -1,6 +1,6 @@
 /** Shows one task as text. */
 import type { Attempt, Task } from "@muster/protocol";
-import { FailureClass, TaskState } from "@muster/protocol";
+import { FailureClass, TaskState, UniqueWhile } from "@muster/protocol";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
 import {
@@ -45,6 +45,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["queue", task.queue],
     ["priority", task.priority === 0 ? undefined : String(task.priority)],
     ["unique key", unlessEmpty(task.uniqueKey)],
+    ["key held while", heldWhile(task)],
     ["requires", unlessEmpty(requirementsText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],
     ["worker", unlessEmpty(task.workerId)],
@@ -143,6 +144,15 @@ function phasesText({ metrics }: Task): string {
       ({ phase, duration, failed }) => `${phase} ${durationCell(duration).text}${failed ? " (failed)" : ""}`,
     )
     .join(", ");
+}
+
+/** How long the task holds its unique key, where that is not the default. */
+function heldWhile({ uniqueRule }: Task): string | undefined {
+  if (uniqueRule === undefined) return undefined;
+  const { heldWhile: states, window } = uniqueRule;
+  if (states === UniqueWhile.OPEN_OR_SUCCEEDED && window === undefined) return undefined;
+  const most = window === undefined ? "" : `, and for ${durationCell(window).text} after its submit`;
+  return `${enumName(UniqueWhile, states)}${most}`;
 }
 
 function memoryCell({ metrics }: Task): Cell | undefined {

@@ -9,6 +9,7 @@ import { Metadata, Server, ServerCredentials, status as Status } from "@grpc/grp
 import type {
   SubmitTasksRequest,
   SubmitTasksResponse,
+  TaskSpec,
   WatchTaskRequest,
   WatchTaskResponse,
 } from "@muster/protocol";
@@ -21,6 +22,9 @@ import {
   SubmitTasksResponseSchema,
   TaskService,
   TaskState,
+  UniqueConflictOutcome,
+  UniqueConflictPolicy,
+  UniqueWhile,
   WatchTaskResponseSchema,
 } from "@muster/protocol";
 import { Client, MusterError, OptionsError, TaskCancelledError, TaskFailedError } from "./index.ts";
@@ -135,6 +139,38 @@ test("submits with every option and waits for the result across a dropped watch"
   assert.equal(setup.watches.length, 0);
   setup.watches.push({ updates: [{ task: succeeded }] });
   assert.deepEqual(await handle.result(), { text: "hi" });
+});
+
+test("sends the rule of a unique key, and answers what the submit met", async () => {
+  const specs: TaskSpec[] = [];
+  using setup = await scripted({
+    submit: ({ tasks }) => {
+      specs.push(...tasks);
+      const conflict = { outcome: UniqueConflictOutcome.REPLACED, holderState: TaskState.QUEUED };
+      return create(SubmitTasksResponseSchema, { tasks: tasks.map(() => ({ taskId: "t-1", conflict })) });
+    },
+  });
+  const { client } = setup;
+  const unique = { key: "k", while: "openOrSucceeded", windowS: 1.5, onConflict: "replace" } as const;
+  const handle = await client.submit("t", null, { unique });
+  assert.deepEqual(
+    [handle.duplicate, handle.conflict],
+    [false, { outcome: "replaced", holderState: TaskState.QUEUED }],
+  );
+  const rule = specs[0]?.uniqueRule;
+  assert.deepEqual(
+    [specs[0]?.uniqueKey, rule?.heldWhile, rule?.window?.nanos, rule?.onConflict],
+    ["k", UniqueWhile.OPEN_OR_SUCCEEDED, 500_000_000, UniqueConflictPolicy.REPLACE],
+  );
+  await assert.rejects(client.submit("t", null, { unique, uniqueKey: "k" }), /exclude each other/);
+  await assert.rejects(client.submit("t", null, { unique: { key: "" } }), /unique\.key is empty/);
+  const wrong = { key: "k", while: "sometimes" as "open" };
+  await assert.rejects(client.submit("t", null, { unique: wrong }), {
+    message:
+      'Task t: unique.while is "sometimes"; allowed are queued, active, open, openOrSucceeded, recorded.',
+  });
+  await assert.rejects(client.submit("t", null, { unique: { key: "k", windowS: Number.NaN } }), OptionsError);
+  assert.equal(specs.length, 1);
 });
 
 test("numbers that mean nothing are refused with the option's name before anything is sent", async () => {

@@ -2,7 +2,7 @@
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
-import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import { FleetService, TaskService, UniqueConflictOutcome, WorkerService } from "@muster/protocol";
 import type { Random } from "../network/backoff.ts";
 import type { ConnectionOptions } from "../options/connection-options.ts";
 import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
@@ -105,8 +105,8 @@ export class Client {
    * each is accepted or refused by itself. A submit that times out or is aborted may have been accepted: with a
    * `uniqueKey` it can be repeated without a second run.
    *
-   * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `DATABASE_UNAVAILABLE`,
-   * ...) or does not answer in time.
+   * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `UNIQUE_KEY_HELD`,
+   * `DATABASE_UNAVAILABLE`, ...) or does not answer in time.
    * @throws OptionsError when a number of the options is not valid.
    * @throws TypeError when the payload has no JSON form, or options exclude each other.
    * @throws the reason of the signal when it aborts.
@@ -192,8 +192,13 @@ export class Client {
     return submitted;
   }
 
-  #handleOf<Output>({ taskId, duplicate }: SubmittedTask): TaskHandle<Output> {
-    return new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random);
+  #handleOf<Output>({ taskId, duplicate, conflict }: SubmittedTask): TaskHandle<Output> {
+    const met = conflict && {
+      outcome:
+        conflict.outcome === UniqueConflictOutcome.REPLACED ? ("replaced" as const) : ("returned" as const),
+      holderState: conflict.holderState,
+    };
+    return new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random, met);
   }
 
   /** Closes the client, for `using`. */

@@ -5,5 +5,12 @@ export type { ConnectionOptions, TlsOptions } from "../options/connection-option
 export { OptionsError } from "../options/options-error.ts";
 export { type CallOptions, Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
-export type { RetryOptions, SubmitOptions, SubmitSpec } from "./submit-spec.ts";
-export { isEnded, outputOf, TaskHandle, type TaskUpdate, type WaitOptions } from "./task-handle.ts";
+export type { RetryOptions, SubmitOptions, SubmitSpec, UniqueOptions } from "./submit-spec.ts";
+export {
+  isEnded,
+  type KeyConflict,
+  outputOf,
+  TaskHandle,
+  type TaskUpdate,
+  type WaitOptions,
+} from "./task-handle.ts";

@@ -29,14 +29,15 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const { priority, delayS, runTime, retry, timeouts, watchdogs } = spec;
+  const { priority, delayS, runTime, retry, timeouts, watchdogs, unique } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
     retry === undefined &&
     timeouts === undefined &&
-    watchdogs === undefined
+    watchdogs === undefined &&
+    unique === undefined
   )
     return;
   const faults: string[] = [];
@@ -67,6 +68,7 @@ export function checkSpec(spec: SubmitSpec): void {
   check("timeouts.queueWaitS", timeouts?.queueWaitS, SECONDS);
   check("timeouts.runS", timeouts?.runS, SECONDS);
   checkPhases("timeouts.phasesS", timeouts?.phasesS);
+  check("unique.windowS", unique?.windowS, SECONDS);
   check("watchdogs.runS", watchdogs?.runS, SECONDS);
   checkPhases("watchdogs.phasesS", watchdogs?.phasesS);
   if (faults.length > 0) throw new OptionsError(`Task ${spec.type}`, faults);

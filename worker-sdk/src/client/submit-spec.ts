@@ -31,6 +31,39 @@ export interface RetryOptions {
 }
 
 /**
+ * A unique key: a queue has at most one task that holds it.
+ *
+ * @example
+ * ```ts
+ * // Debounce: of the submits within 5 s, the last one runs.
+ * await client.submit("index.site", site, { delayS: 5, unique: { key: site.id, onConflict: "replace" } });
+ * ```
+ */
+export interface UniqueOptions {
+  /** The key, at most 512 bytes. */
+  readonly key: string;
+  /**
+   * States of the task that hold the key: `queued` (it waits, also for its time or a retry), `active` (assigned or
+   * running), `open` (both), `openOrSucceeded`, or `recorded` (every state, for as long as its record is kept). The task
+   * that holds a key decides this, not the one that is submitted.
+   * @default `openOrSucceeded`, and `queued` with `onConflict: "replace"`
+   */
+  readonly while?: "queued" | "active" | "open" | "openOrSucceeded" | "recorded";
+  /**
+   * Seconds after its creation for which the task holds the key in any state, more than 0 and up to 366 days.
+   * @default none
+   */
+  readonly windowS?: number;
+  /**
+   * What becomes of this submit when another task holds the key: `return` gives a handle of that task, `replace` gives it
+   * what this submit asks for when it is queued and has the same type and requirements, `refuse` throws. `replace`
+   * throws when it cannot replace the task.
+   * @default `return`
+   */
+  readonly onConflict?: "return" | "replace" | "refuse";
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -47,8 +80,13 @@ export interface SubmitOptions {
   readonly delayS?: number;
   /** Earliest start, by the clock of the scheduler. Excludes `delayS`. @default now */
   readonly runTime?: Date;
-  /** Key of which a queue has one task at most; a later submit returns a handle of that task. @default none */
+  /**
+   * Key that at most one task of a queue holds, as `unique: { key }`: while it is open or has succeeded, a later submit
+   * returns a handle of that task. Excludes `unique`. @default none
+   */
   readonly uniqueKey?: string;
+  /** Unique key with its rule. Excludes `uniqueKey`. @default none */
+  readonly unique?: UniqueOptions;
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

@@ -48,6 +48,14 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A submit whose unique key an earlier task held. */
+export interface KeyConflict {
+  /** `returned`: nothing was changed. `replaced`: the earlier task waited, and has what this submit asked for. */
+  readonly outcome: "returned" | "replaced";
+  /** State of the earlier task when the submit was decided. */
+  readonly holderState: TaskState;
+}
+
 /**
  * A submitted task.
  *
@@ -60,8 +68,10 @@ export interface WaitOptions {
 export class TaskHandle<Output = unknown> {
   /** Public id, for example `t-1042`. */
   readonly id: string;
-  /** True when an earlier task has the unique key, and this is its handle. */
+  /** True when an earlier task holds the unique key, and this is its handle: nothing was changed. */
   readonly duplicate: boolean;
+  /** What the submit met when an earlier task held its unique key; unset when it made a new task. */
+  readonly conflict: KeyConflict | undefined;
   readonly #tasks: ConnectClient<typeof TaskService>;
   readonly #random: Random;
 
@@ -71,10 +81,12 @@ export class TaskHandle<Output = unknown> {
     id: string,
     duplicate = false,
     random: Random = Math.random,
+    conflict?: KeyConflict,
   ) {
     this.#tasks = tasks;
     this.id = id;
     this.duplicate = duplicate;
+    this.conflict = conflict;
     this.#random = random;
   }
 
@@ -101,7 +113,7 @@ export class TaskHandle<Output = unknown> {
   /**
    * Queues an ended task again, a succeeded one too, or starts a scheduled retry now.
    *
-   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`.
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `UNIQUE_KEY_HELD` (by another task).
    */
   async retry(options: CallOptions = {}): Promise<Task> {
     return this.#one("RetryTask", options, (call) => this.#tasks.retryTask({ taskId: this.id }, call));

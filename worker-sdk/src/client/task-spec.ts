@@ -1,7 +1,7 @@
 /** The options of a task. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { RetryPolicy, TaskSpec } from "@muster/protocol";
+import type { RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
 import {
   ExponentialBackoffSchema,
   FixedBackoffSchema,
@@ -10,11 +10,14 @@ import {
   TaskSpecSchema,
   TaskTimeoutsSchema,
   TaskWatchdogsSchema,
+  UniqueConflictPolicy,
+  UniqueRuleSchema,
+  UniqueWhile,
 } from "@muster/protocol";
 import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { checkSpec } from "./spec-checks.ts";
-import type { RetryOptions, SubmitOptions, SubmitSpec } from "./submit-spec.ts";
+import type { RetryOptions, SubmitOptions, SubmitSpec, UniqueOptions } from "./submit-spec.ts";
 
 /**
  * The protobuf form of a task.
@@ -26,6 +29,9 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
   if (spec.delayS !== undefined && spec.runTime !== undefined) {
     throw new TypeError(`Task ${spec.type}: delayS and runTime exclude each other; give one of them.`);
   }
+  if (spec.uniqueKey !== undefined && spec.unique !== undefined) {
+    throw new TypeError(`Task ${spec.type}: uniqueKey and unique exclude each other; give one of them.`);
+  }
   const bytes = isBytes(spec.payload) ? spec.payload : undefined;
   return create(TaskSpecSchema, {
     taskType: spec.type,
@@ -34,7 +40,8 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
     contentType: spec.contentType ?? (bytes === undefined ? "" : "application/octet-stream"),
     headers: { ...spec.headers },
     priority: spec.priority ?? 0,
-    uniqueKey: spec.uniqueKey ?? "",
+    uniqueKey: spec.unique?.key ?? spec.uniqueKey ?? "",
+    ...(spec.unique === undefined ? {} : { uniqueRule: encodeUnique(spec.type, spec.unique) }),
     schedule:
       spec.delayS !== undefined
         ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }
@@ -89,6 +96,44 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
     policy.backoff = { case: "exponential", value };
   }
   return policy;
+}
+
+const HELD_WHILE: Readonly<Record<NonNullable<UniqueOptions["while"]>, UniqueWhile>> = {
+  queued: UniqueWhile.QUEUED,
+  active: UniqueWhile.ACTIVE,
+  open: UniqueWhile.OPEN,
+  openOrSucceeded: UniqueWhile.OPEN_OR_SUCCEEDED,
+  recorded: UniqueWhile.RECORDED,
+};
+
+const ON_CONFLICT: Readonly<Record<NonNullable<UniqueOptions["onConflict"]>, UniqueConflictPolicy>> = {
+  return: UniqueConflictPolicy.RETURN_HOLDER,
+  replace: UniqueConflictPolicy.REPLACE,
+  refuse: UniqueConflictPolicy.REFUSE,
+};
+
+function encodeUnique(type: string, unique: UniqueOptions): UniqueRule {
+  const { key, while: held, windowS, onConflict } = unique;
+  if (key === "") throw new TypeError(`Task ${type}: unique.key is empty; give a key, or leave out unique.`);
+  return create(UniqueRuleSchema, {
+    ...(held === undefined ? {} : { heldWhile: named(type, "unique.while", held, HELD_WHILE) }),
+    ...(windowS === undefined ? {} : { window: durationFromMs(windowS * 1000) }),
+    ...(onConflict === undefined
+      ? {}
+      : { onConflict: named(type, "unique.onConflict", onConflict, ON_CONFLICT) }),
+  });
+}
+
+/** The number of a name; programs without types may give another one. */
+function named<V>(type: string, option: string, name: string, values: Readonly<Record<string, V>>): V {
+  const value = Object.hasOwn(values, name) ? values[name] : undefined;
+  if (value === undefined) {
+    const allowed = Object.keys(values).join(", ");
+    throw new TypeError(
+      `Task ${type}: ${option} is ${JSON.stringify(name).slice(0, 64)}; allowed are ${allowed}.`,
+    );
+  }
+  return value;
 }
 
 function encodeTimeouts({ queueWaitS, runS, phasesS }: NonNullable<SubmitOptions["timeouts"]>) {

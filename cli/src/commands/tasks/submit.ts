@@ -2,16 +2,24 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
-import { SubmittedTaskSchema, TaskSchema } from "@muster/protocol";
+import {
+  SubmittedTaskSchema,
+  TaskSchema,
+  TaskState,
+  UniqueConflictOutcome,
+  UniqueConflictPolicy,
+  UniqueWhile,
+} from "@muster/protocol";
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { parseDuration } from "../../arguments/duration.ts";
-import { argument, collect, keyValue, wholeNumber } from "../../arguments/parse.ts";
+import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
 import { readPayload } from "../../arguments/payload.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
+import { enumName } from "../../output/cells.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeResult } from "../../output/result.ts";
 import { oneLine } from "../../output/text.ts";
@@ -19,11 +27,21 @@ import { oneLine } from "../../output/text.ts";
 /** Time allowed for the export of the trace, milliseconds. */
 const EXPORT_MS = 2_000;
 
+/** The policies by the names that they have here: `return` is a word of too many languages for the API. */
+const ON_CONFLICT = {
+  RETURN: UniqueConflictPolicy.RETURN_HOLDER,
+  REPLACE: UniqueConflictPolicy.REPLACE,
+  REFUSE: UniqueConflictPolicy.REFUSE,
+} as const;
+
 interface Options {
   readonly queue?: string;
   readonly priority?: number;
   readonly delay?: number;
   readonly uniqueKey?: string;
+  readonly uniqueWhile?: UniqueWhile;
+  readonly uniqueWindow?: number;
+  readonly onConflict?: UniqueConflictPolicy;
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -46,9 +64,17 @@ export function defineSubmit(command: Command, io: Io): void {
     .option("--queue <name>", "queue name; default: default")
     .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
     .option("--delay <duration>", "delay before the task may start, for example 90s or 1h30m", duration)
+    .option("--unique-key <key>", "key that at most one task of the queue holds; see below")
     .option(
-      "--unique-key <key>",
-      "at most one task with this key in the queue; a second submit returns the first task",
+      "--unique-while <states>",
+      `states that hold the key: ${enumChoices(UniqueWhile).join(", ")}`,
+      enumNameOf(UniqueWhile),
+    )
+    .option("--unique-window <duration>", "hold the key at least this long, in any state", duration)
+    .option(
+      "--on-conflict <policy>",
+      `when the key is held: ${enumChoices(ON_CONFLICT).join(", ")}; default: return`,
+      enumNameOf(ON_CONFLICT),
     )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
@@ -81,6 +107,12 @@ image/png), else it is application/octet-stream. A JSON payload must be valid;
 its byte-order mark is removed. All other bytes are sent unchanged. Without a
 payload the task has none.
 
+Unique key: a task holds its key while it is in one of the states of
+--unique-while (default: open_or_succeeded; queued with --on-conflict replace).
+A submit whose key is held returns the holder. With "replace" a holder that is
+queued gets payload and options of this submit; one that is not, and any holder
+with "refuse", ends the command with exit code 4 and UNIQUE_KEY_HELD.
+
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
 was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
 exit code 6.
@@ -90,6 +122,7 @@ Examples:
   $ muster submit greet '{"name": "Ada"}' --wait-timeout 30s
   $ muster submit ocr.page @page.png --wait > page.json
   $ muster submit order.check - --unique-key order-17 < order.json
+  $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
     )
     .action((type: string, payload: string | undefined, options: Options, self: Command) =>
@@ -138,7 +171,7 @@ async function submitIn(
     else writeSubmitted(submitted, io);
     return;
   }
-  if (submitted.duplicate && !options.json) noteDuplicate(submitted, io);
+  if (!options.json) noteConflict(submitted, io);
   const task = await awaitTask(session, submitted.taskId, io, {
     quiet: options.json === true,
     limitMs: options.waitTimeout,
@@ -164,6 +197,7 @@ function taskSpec(
     queue: options.queue ?? "",
     priority: options.priority ?? 0,
     uniqueKey: options.uniqueKey ?? "",
+    ...uniqueRule(options),
     headers: options.header ?? {},
     requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
@@ -175,9 +209,20 @@ function taskSpec(
   };
 }
 
+function uniqueRule({ uniqueWhile, uniqueWindow, onConflict }: Options) {
+  if (uniqueWhile === undefined && uniqueWindow === undefined && onConflict === undefined) return {};
+  return {
+    uniqueRule: {
+      ...(uniqueWhile === undefined ? {} : { heldWhile: uniqueWhile }),
+      ...(uniqueWindow === undefined ? {} : { window: durationFromMs(uniqueWindow) }),
+      ...(onConflict === undefined ? {} : { onConflict }),
+    },
+  };
+}
+
 function writeSubmitted(submitted: SubmittedTask, io: Io): void {
   io.stdout.write(`${submitted.taskId}\n`);
-  if (submitted.duplicate) noteDuplicate(submitted, io);
+  noteConflict(submitted, io);
   if (!io.stdout.isTTY || !io.stderr.isTTY) return;
   io.stderr.write(`${io.stderr.colors.dim(`\`muster task ${submitted.taskId}\` shows it`)}\n`);
 }
@@ -187,6 +232,13 @@ function noteWarning({ step, code, message }: Warning, { stderr }: Io): void {
   stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(`${step}: ${code} ${message}`)}\n`);
 }
 
-function noteDuplicate({ taskId }: SubmittedTask, { stderr }: Io): void {
-  stderr.write(`${stderr.colors.yellow("note:")} the unique key is taken: ${taskId} was submitted earlier\n`);
+/** What the submit met when its unique key was held. */
+function noteConflict({ taskId, duplicate, conflict }: SubmittedTask, { stderr }: Io): void {
+  const replaced = conflict?.outcome === UniqueConflictOutcome.REPLACED;
+  if (!replaced && !duplicate) return;
+  const state = conflict === undefined ? "" : `, which is ${enumName(TaskState, conflict.holderState)},`;
+  const text = replaced
+    ? `the unique key is held: ${taskId} waited, and has the payload and options of this submit now`
+    : `the unique key is taken: ${taskId}${state} was submitted earlier`;
+  stderr.write(`${stderr.colors.yellow("note:")} ${text}\n`);
 }

@@ -11,6 +11,8 @@ import { writeResult } from "../../output/result.ts";
 import { writeTask } from "../../output/task-view.ts";
 
 interface Options {
+  readonly uniqueKey?: string;
+  readonly queue?: string;
   readonly result?: true;
   readonly json?: true;
 }
@@ -18,8 +20,10 @@ interface Options {
 /** `muster task ID`: shows one task. */
 export function defineTask(command: Command, io: Io): void {
   command
-    .argument("<id>", "task id, for example t-1042")
+    .argument("[id]", "task id, for example t-1042")
     .description("Shows one task: its state, attempts, failure, payload and result.")
+    .option("--unique-key <key>", "instead of an id: the task that this unique key belongs to")
+    .option("--queue <name>", "queue of --unique-key; default: default")
     .option("--result", "print only the result, unchanged")
     .option("--json", "print the Task as JSON, with payload and output in base64")
     .addHelpText(
@@ -28,16 +32,24 @@ export function defineTask(command: Command, io: Io): void {
 Examples:
   $ muster task t-1042
   $ muster task t-1042 --result > page.txt
-  $ muster task t-1042 --json | jq -r .failure.code`,
+  $ muster task t-1042 --json | jq -r .failure.code
+  $ muster task --unique-key order-17`,
     )
-    .action((id: string, options: Options, self: Command) => showTask(id, options, self, io));
+    .action((id: string | undefined, options: Options, self: Command) => showTask(id, options, self, io));
   addConnectionOptions(command);
 }
 
-async function showTask(id: string, options: Options, command: Command, io: Io): Promise<void> {
+async function showTask(
+  given: string | undefined,
+  options: Options,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const which = requested(given, options);
   const task = await withApiSession(command, io, async ({ tasks, call }) =>
-    present((await tasks.getTask({ taskId: id }, call)).task, "a task"),
+    present((await tasks.getTask(which, call)).task, "a task"),
   );
+  const { id } = task;
   if (options.json) {
     writeJson(io.stdout, TaskSchema, task);
   } else if (options.result) {
@@ -52,4 +64,15 @@ async function showTask(id: string, options: Options, command: Command, io: Io):
   } else {
     writeTask(task, io);
   }
+}
+
+/** Either an id or a unique key. */
+function requested(taskId: string | undefined, { uniqueKey: key, queue }: Options) {
+  if ((taskId === undefined) === (key === undefined) || (key === undefined && queue !== undefined)) {
+    throw new CliError("give either a task id, or --unique-key with the --queue of the key", {
+      exitCode: ExitCode.USAGE,
+      remedy: "for example `muster task t-1042` or `muster task --unique-key order-17`",
+    });
+  }
+  return key === undefined ? { taskId: taskId ?? "" } : { uniqueKey: { key, queue: queue ?? "" } };
 }
