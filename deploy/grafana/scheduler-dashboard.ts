@@ -132,13 +132,13 @@ export const SCHEDULER: Dashboard = {
           queries: [["sum by (phase) (muster_stuck_tasks)", "{{phase}}"]],
         },
         {
-          title: "Fenced off, lost claims, duplicates",
+          title: "Fenced off, lost claims, unique keys",
           kind: "timeseries",
           unit: "ops",
           queries: [
             [`sum by (kind) (rate(muster_stale_reports_total${RATE}))`, "stale {{kind}}"],
             [`sum(rate(muster_acquire_conflicts_total${RATE}))`, "claims lost"],
-            [`sum(rate(muster_duplicate_skips_total${RATE}))`, "duplicates"],
+            [`sum by (answer) (rate(muster_unique_key_conflicts_total${RATE}))`, "unique key {{answer}}"],
             [`sum(rate(muster_unknown_messages_total${RATE}))`, "unknown messages"],
           ],
         },
