@@ -121,7 +121,7 @@ describe("task specs", () => {
       violations({ uniqueRule: { ...bad, window: { seconds: 2n ** 40n, nanos: 0 } } }).map(
         ({ field }) => field,
       ),
-      ["unique_rule", "unique_rule.on_conflict", "unique_rule.held_while", "unique_rule.window"].map(
+      ["unique_rule.on_conflict", "unique_rule.held_while", "unique_rule.window", "unique_rule"].map(
         (field) => `tasks[0].${field}`,
       ),
     );

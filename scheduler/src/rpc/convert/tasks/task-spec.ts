@@ -131,8 +131,8 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
 function uniqueness(spec: TaskSpec, report: Report): Pick<NewTask, "onConflict" | "options"> {
   const options = toTaskOptions(spec, report);
   if (spec.uniqueRule === undefined) return { options };
-  if (spec.uniqueKey === "") report("unique_rule", "is set without a key; give unique_key, too");
   const { unique, onConflict } = toUniqueRule(spec.uniqueRule, report);
+  if (spec.uniqueKey === "") report("unique_rule", "is set without a key; give unique_key, too");
   return { options: unique ? { ...options, unique } : options, ...(onConflict ? { onConflict } : {}) };
 }
 
