@@ -28,7 +28,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/tasks.ts")).defineTasks,
     },
     {
-      usage: "task <id>",
+      usage: "task [id]",
       summary: "show one task with its attempts, payload and result",
       load: async () => (await import("./tasks/task.ts")).defineTask,
     },
