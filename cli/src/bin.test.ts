@@ -70,6 +70,8 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         activeCount: "0",
         taskTypes: [],
         taskTypeCount: "0",
+        maxWaitingCount: "0",
+        limitReason: "",
       },
     ],
     nextPageToken: "",

@@ -202,6 +202,7 @@ export async function startScheduler(options: {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
+        queueLimits: dispatch.queueLimits,
         tracing: telemetry.tracing,
         sizes: config.sizes,
         pageBytes: config.sizes.maxMessageBytes / 2,

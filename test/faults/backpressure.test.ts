@@ -83,7 +83,7 @@ describe("a worker pauses by itself", () => {
   });
 
   it("F32: by its memory, with the value and both watermarks", async () => {
-    const worker = await pressed("full", { memory: [0.001, 0.0005], cpu: [1, 0.99] });
+    const worker = await pressed("full", { memory: [0.001, 0.0005] });
     const line = await worker.line("worker.paused");
     assert.deepEqual([line.by, line.measure, line.high, line.low], ["pressure", "memory", 0.001, 0.0005]);
     const { id } = await atOne.submit("echo", 1, { queue: "full" });

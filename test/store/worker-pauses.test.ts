@@ -57,7 +57,7 @@ describe("store: workers that operators have paused", () => {
     const { db, store } = fixture;
     await fixture.session("gpu-3");
     await store.pauseWorker("gpu-3", "old");
-    await store.pauseWorker("nobody", "old");
+    await store.pauseWorker("long-gone", "old");
     await db.query("update worker_pause set pause_time = now() - interval '90 days'");
     await store.dropOld(30);
     assert.deepEqual(

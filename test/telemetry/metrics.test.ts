@@ -30,6 +30,7 @@ const NAMES = [
   "muster_streams",
   "muster_paused_workers",
   "muster_worker_pauses_total",
+  "muster_queue_full_total",
 ];
 
 let fleet: Fleet;

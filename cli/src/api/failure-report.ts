@@ -121,6 +121,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   CancelTask: "`muster cancel ID`",
   ResumeQueue: "`muster queue resume NAME`",
   PauseQueue: "`muster queue pause NAME`",
+  LimitQueue: "`muster queue limit NAME`",
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
   ResumeWorker: "`muster worker resume ID`",
@@ -147,6 +148,8 @@ const REMEDIES: Readonly<Partial<Record<string, string>>> = {
 };
 
 function callRemedy(cause: MusterError): string {
+  if (cause.reason === ErrorReason.QUEUE_FULL)
+    return `\`muster why queue:NAME\` shows the limit; submit again${retryAfter(cause)}, or wait for room with --room-timeout 5m`;
   if (/\bTLS\b/.test(cause.summary) && cause.reason === ClientReason.WRONG_ADDRESS) return cause.remedy;
   const known = REMEDIES[cause.reason];
   if (known !== undefined) return known;

@@ -76,7 +76,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "queue",
-      summary: "pause or resume a queue",
+      summary: "pause, resume or limit a queue",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
   ],

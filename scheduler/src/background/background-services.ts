@@ -56,8 +56,8 @@ export class BackgroundServices {
   }) {
     const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
     const { admission, classes, committer, control, counters, dispatcher, eventWriter } = dispatch;
-    const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, registry, signals } = dispatch;
-    const { terminator, traces, waits, workerPauses } = dispatch;
+    const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
+    const { signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -71,7 +71,8 @@ export class BackgroundServices {
     });
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
-      ...{ store, control, terminator, classes, pausedQueues, workerPauses, dispatcher, traces },
+      ...{ store, control, terminator, classes, pausedQueues, workerPauses, queueLimits },
+      ...{ dispatcher, traces },
       schedulerId: scheduler.id,
     });
     this.#poll = loop("poll", config.pollMs, poller);

@@ -22,6 +22,7 @@ export class Poller {
       classes,
       pausedQueues,
       workerPauses,
+      queueLimits,
       dispatcher,
       traces,
     } = this.#parts;
@@ -29,6 +30,7 @@ export class Poller {
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
+    await queueLimits.refresh();
     dispatcher.lookAgain();
     traces.lookAtWaits();
   }
@@ -42,6 +44,7 @@ export interface PollerParts {
   readonly classes: Pick<Dispatch["classes"], "learn">;
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
+  readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
 }

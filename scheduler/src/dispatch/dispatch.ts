@@ -40,6 +40,7 @@ import { SessionReportHandler } from "./sessions/session-report-handler.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { StartupRecorder } from "./sessions/startup-recorder.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
+import { QueueLimits } from "./submission/queue-limits.ts";
 import { Submitter } from "./submission/submitter.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
@@ -62,6 +63,7 @@ export interface Dispatch {
   readonly launches: Launches;
   readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
+  readonly queueLimits: QueueLimits;
   readonly queueViews: QueueViews;
   readonly reaper: LeaseReaper;
   readonly rejectedWorkers: RejectedWorkers;
@@ -230,7 +232,9 @@ export function createDispatch(options: {
   );
   const launches = new Launches({ store, terminator, eventWriter, log, counters, leases });
   const reaper = new LeaseReaper({ store, leases, eventWriter, terminator, launches, expiryGuard });
+  const queueLimits = new QueueLimits(store, counters);
   const submitter = new Submitter({
+    limits: queueLimits,
     store,
     schedulerId,
     classes,
@@ -297,6 +301,7 @@ export function createDispatch(options: {
     launches,
     pausedQueues,
     peers,
+    queueLimits,
     queueViews,
     reaper,
     rejectedWorkers,

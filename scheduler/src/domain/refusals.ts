@@ -20,6 +20,9 @@ const AFTER_STOP = {
 /** Callers are asked to wait this long while the database is away, milliseconds. */
 const DATABASE_RETRY_MS = 1_000;
 
+/** A full queue is asked again after this, milliseconds. */
+const QUEUE_FULL_RETRY_MS = 1_000;
+
 /** A worker id is at most 128 characters. */
 const MAX_QUOTED = 140;
 
@@ -45,6 +48,26 @@ export function databaseUnavailable(error: DatabaseUnavailableError, consequence
     retryDelayMs: DATABASE_RETRY_MS,
     cause: error,
   });
+}
+
+/** `QUEUE_FULL`: more tasks would wait in the queue than its limit allows. */
+export function queueFull(
+  { name, max, waiting, reason }: { name: string; max: number; waiting: number; reason: string },
+  count: number,
+): Refusal {
+  const limit = `at most ${max} may wait (${reason})`;
+  if (count > max)
+    return new Refusal(
+      "exhausted",
+      "QUEUE_FULL",
+      `the request has ${count} tasks for queue ${quoted(name, MAX_QUOTED)}, in which ${limit}: submit them in several requests`,
+    );
+  return new Refusal(
+    "exhausted",
+    "QUEUE_FULL",
+    `queue ${quoted(name, MAX_QUOTED)} is full: ${waiting > max ? `more than ${max}` : waiting} tasks wait in it, and ${limit}; submit again later`,
+    { retryDelayMs: QUEUE_FULL_RETRY_MS },
+  );
 }
 
 /** `TASK_NOT_FOUND`: no task has this id. */

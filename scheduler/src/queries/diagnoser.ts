@@ -10,7 +10,13 @@ import { workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import type { LaunchStore, MaintenanceStore, SchedulerStore, SessionStore } from "../store/store.ts";
+import type {
+  LaunchStore,
+  MaintenanceStore,
+  QueueStore,
+  SchedulerStore,
+  SessionStore,
+} from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { type FleetFactsStore, readFleet } from "./fleet-facts.ts";
 
@@ -40,6 +46,7 @@ export interface DiagnoserParts {
   readonly store: FleetFactsStore &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
+    Pick<QueueStore, "limitedQueues"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
@@ -154,6 +161,7 @@ export class Diagnoser {
       pausedQueues: facts.queues.flatMap(({ name, pauseReason, pauseTime }) =>
         pauseTime ? [{ name, reason: pauseReason ?? "", since: pauseTime }] : [],
       ),
+      limitedQueues: await this.#parts.store.limitedQueues(),
       pausedWorkers: await this.#parts.store.pausedWorkers(),
       rejected: facts.rejected,
       failedLaunches: failed.flatMap(({ workerId, launch }) =>

@@ -31,7 +31,7 @@ export interface ExplainerParts {
     Pick<FleetStore, "getWorker" | "listWorkers"> &
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
-    Pick<QueueStore, "getQueue"> &
+    Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<SchedulerStore, "otherSchedulers"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;

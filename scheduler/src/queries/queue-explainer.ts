@@ -1,5 +1,6 @@
 /** Explains why the next waiting task of each kind of a queue does not move. */
 import { shownCount } from "../dispatch/matching/backlog.ts";
+import { queueFull } from "../domain/explain/queue-full.ts";
 import { type Explanation, plural, type Reason } from "../domain/explain/reason.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import { largest } from "../domain/largest.ts";
@@ -61,6 +62,11 @@ export class QueueExplainer {
         ],
         remedy: `resume it when the reason is gone: muster queue resume ${name}`,
       });
+    }
+    if (queue.limit) {
+      const limited = (await store.limitedQueues()).find((each) => each.name === name);
+      const full = limited && queueFull(limited, await store.databaseTime());
+      if (full) reasons.push(full);
     }
     if (reasons.length === 0) {
       reasons.push({

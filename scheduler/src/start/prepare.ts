@@ -14,13 +14,13 @@ type PreparedStore = Pick<
   "announce" | "connectionShortage" | "ensurePartitions" | "openHot" | "otherSchedulers"
 >;
 
-/** Makes partitions, opens the connections of the hot path, announces this scheduler and reads the classes. */
+/** Makes partitions, opens the connections of the hot path, announces this scheduler, reads the classes and the limits of queues. */
 export async function prepareDatabase(
   {
     store,
     dispatch,
     log,
-  }: { store: PreparedStore; dispatch: Pick<Dispatch, "peers" | "classes">; log: Logger },
+  }: { store: PreparedStore; dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits">; log: Logger },
   scheduler: { id: string; address: string; version: string },
   { announceLeaseMs, maxConnections }: { announceLeaseMs: number; maxConnections: number },
 ): Promise<void> {
@@ -45,6 +45,7 @@ export async function prepareDatabase(
   await store.announce(scheduler, announceLeaseMs);
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();
+  await dispatch.queueLimits.refresh();
 }
 
 /** Migrations that the database lacks. @throws Error when it does not answer in time: the database loop must not hang. */

@@ -1,10 +1,25 @@
 /** The role of the store that reads queues with their depths, and pauses and resumes them. */
 
+/** How many tasks may wait in a queue. */
+export interface QueueLimit {
+  readonly max: number;
+  readonly reason: string;
+  readonly since: Date;
+}
+
+/** A queue with a limit, and what waits in it. */
+export interface LimitedQueue extends QueueLimit {
+  readonly name: string;
+  /** Ready and scheduled tasks, counted up to one more than the limit. */
+  readonly waiting: number;
+}
+
 /** A queue's own row. */
 export interface QueueRow {
   readonly name: string;
   readonly pauseTime: Date | undefined;
   readonly pauseReason: string | undefined;
+  readonly limit?: QueueLimit | undefined;
 }
 
 /** A queue with its depth. */
@@ -46,6 +61,10 @@ export interface QueueStore {
   pausedQueues(): Promise<string[]>;
   /** Pauses a queue for this reason; resumes it when the reason is undefined. */
   setQueuePaused(name: string, reason: string | undefined): Promise<QueueRow>;
+  /** Queues that have a limit. */
+  limitedQueues(): Promise<LimitedQueue[]>;
+  /** Limits a queue; ends the limit when `max` is undefined. */
+  setQueueLimit(name: string, max: number | undefined, reason: string): Promise<void>;
   /** Queues by name, after `afterName` or only `name`, each with its `maxTypes` largest types. */
   queueDepths(filter: {
     name?: string;

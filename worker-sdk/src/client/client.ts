@@ -1,12 +1,14 @@
 /** The client: submits tasks and follows them. */
 import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
+import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import { FleetService, TaskService, UniqueConflictOutcome, WorkerService } from "@muster/protocol";
+import { sleep, systemClock } from "../clock.ts";
 import type { Random } from "../network/backoff.ts";
 import type { ConnectionOptions } from "../options/connection-options.ts";
 import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
-import { numberSetting } from "../options/option-checks.ts";
+import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
@@ -44,6 +46,16 @@ export interface ClientOptions extends ConnectionOptions {
   readonly timeoutS?: number;
   /** Random numbers for the jitter of the delays before a dropped watch is resumed. @default `Math.random` */
   readonly random?: Random;
+}
+
+/** Options of `Client.submit()` and `Client.submitMany()`. */
+export interface SubmitCallOptions extends CallOptions {
+  /**
+   * How long to wait for room in a full queue, in seconds, 0 to 2,147,483. The client submits again after the delay that
+   * the scheduler asks for; `timeoutS` applies to each of these calls.
+   * @default 0: a full queue throws a MusterError `QUEUE_FULL`, whose `retryAfterMs` is that delay
+   */
+  readonly roomTimeoutS?: number;
 }
 
 /**
@@ -106,7 +118,7 @@ export class Client {
    * `uniqueKey` it can be repeated without a second run.
    *
    * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `UNIQUE_KEY_HELD`,
-   * `DATABASE_UNAVAILABLE`, ...) or does not answer in time.
+   * `QUEUE_FULL`, `DATABASE_UNAVAILABLE`, ...) or does not answer in time.
    * @throws OptionsError when a number of the options is not valid.
    * @throws TypeError when the payload has no JSON form, or options exclude each other.
    * @throws the reason of the signal when it aborts.
@@ -114,14 +126,15 @@ export class Client {
   async submit<Output = unknown>(
     type: string,
     payload?: unknown,
-    options: SubmitOptions & CallOptions = {},
+    options: SubmitOptions & SubmitCallOptions = {},
   ): Promise<TaskHandle<Output>> {
     const spec = encodeTaskSpec({ ...options, type, payload });
     const limits = this.#limits(options);
-    // Under a tracer every submit is a span and a call of its own.
-    const submitted = isTracing()
-      ? (await this.#submitTasks([spec], limits))[0]
-      : await this.#queued(spec, limits);
+    const submitted = await withRoom(
+      // Under a tracer every submit is a span and a call of its own.
+      async () => (isTracing() ? (await this.#submitTasks([spec], limits))[0] : this.#queued(spec, limits)),
+      options,
+    );
     if (submitted === undefined)
       throw new MusterError(`SubmitTasks: no answer for ${type}.`, { code: Code.Internal });
     return this.#handleOf<Output>(submitted);
@@ -139,9 +152,11 @@ export class Client {
    */
   async submitMany<Output = unknown>(
     specs: readonly SubmitSpec[],
-    options: CallOptions = {},
+    options: SubmitCallOptions = {},
   ): Promise<TaskHandle<Output>[]> {
-    const submitted = await this.#submitTasks(specs.map(encodeTaskSpec), this.#limits(options));
+    const encoded = specs.map(encodeTaskSpec);
+    const limits = this.#limits(options);
+    const submitted = await withRoom(() => this.#submitTasks(encoded, limits), options);
     return submitted.map((task) => this.#handleOf<Output>(task));
   }
 
@@ -205,4 +220,13 @@ export class Client {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** `submit`, repeated while the queue is full and its caller waits for room. */
+function withRoom<T>(submit: () => Promise<T>, { roomTimeoutS, signal }: SubmitCallOptions): Promise<T> {
+  checkSeconds("submit", "roomTimeoutS", roomTimeoutS, MAX_TIMEOUT_S);
+  return whileFull(submit, (roomTimeoutS ?? 0) * 1_000, {
+    monotonicMs: systemClock.monotonicMs,
+    sleep: (ms) => sleep(ms, signal),
+  });
 }

@@ -3,7 +3,7 @@ import "../node-version.ts";
 
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
-export { type CallOptions, Client, type ClientOptions } from "./client.ts";
+export { type CallOptions, Client, type ClientOptions, type SubmitCallOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export type { RetryOptions, SubmitOptions, SubmitSpec, UniqueOptions } from "./submit-spec.ts";
 export {

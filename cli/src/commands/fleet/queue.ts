@@ -3,6 +3,7 @@ import { QueueSchema } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
+import { argument } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
@@ -15,13 +16,18 @@ interface PauseOptions {
   readonly json?: true;
 }
 
+interface LimitOptions {
+  readonly reason?: string;
+  readonly json?: true;
+}
+
 interface ResumeOptions {
   readonly json?: true;
 }
 
-/** `muster queue pause NAME` and `muster queue resume NAME`. */
+/** `muster queue pause NAME`, `muster queue resume NAME` and `muster queue limit NAME COUNT`. */
 export function defineQueue(queue: Command, io: Io): void {
-  queue.description("Pauses or resumes a queue. `muster queues` lists them.").helpCommand(false);
+  queue.description("Pauses, resumes or limits a queue. `muster queues` lists them.").helpCommand(false);
   const pause = queue
     .command("pause")
     .argument("<name>", "queue name; a queue that does not exist is created")
@@ -42,12 +48,35 @@ export function defineQueue(queue: Command, io: Io): void {
     .addHelpText("after", "\nExamples:\n  $ muster queue resume nightly")
     .action((name: string, options: ResumeOptions, self: Command) => resumeQueue(name, options, self, io));
   addConnectionOptions(resume);
+  const limit = queue
+    .command("limit")
+    .argument("<name>", "queue name; a queue that does not exist is created")
+    .argument("<count>", "tasks that may wait in it; none ends the limit", argument(limitCount))
+    .description(
+      "Refuses submits (QUEUE_FULL) while so many tasks wait in the queue. Requeued and retried tasks are never refused.",
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Queue as JSON")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  $ muster queue limit nightly 10000 --reason "the disk is small"\n  $ muster queue limit nightly none',
+    )
+    .action((name: string, count: number, options: LimitOptions, self: Command) =>
+      limitQueue(name, count, options, self, io),
+    );
+  addConnectionOptions(limit);
+}
+
+/** A number of tasks, or `none`, which is 0. */
+function limitCount(text: string): number {
+  if (text === "none") return 0;
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= 1_000_000_000) return count;
+  throw new RangeError(`${JSON.stringify(text)} is not a number from 1 to 1000000000, or none`);
 }
 
 async function pauseQueue(name: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
-  // The user's name is always recorded: an operator who finds the queue paused must know whom to ask.
-  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
-  const request = { queue: name, reason };
+  const request = { queue: name, reason: signed(options.reason) };
   const queue = await withApiSession(command, io, async (session) => {
     const known = options.yes || (await isKnown(session, name));
     const paused = present((await session.fleet.pauseQueue(request, session.call)).queue, "a queue");
@@ -59,6 +88,28 @@ async function pauseQueue(name: string, options: PauseOptions, command: Command,
     io.stdout.write(
       `${queue.name} is paused; ${counted(queue.readyCount, "task")} ready to start, ${queue.activeCount} still active\n`,
     );
+}
+
+async function limitQueue(
+  name: string,
+  count: number,
+  options: LimitOptions,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const request = { queue: name, maxWaitingCount: BigInt(count), reason: signed(options.reason) };
+  const queue = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.limitQueue(request, call)).queue, "a queue"),
+  );
+  if (options.json) return writeJson(io.stdout, QueueSchema, queue);
+  const waiting = counted(queue.readyCount + queue.scheduledCount, "task");
+  const limit = count === 0 ? "has no limit" : `is limited to ${counted(count, "waiting task")}`;
+  io.stdout.write(`${queue.name} ${limit}; now ${waiting} in it\n`);
+}
+
+/** The user's name is always recorded: an operator who finds the setting must know whom to ask. */
+function signed(reason: string | undefined): string {
+  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }
 
 /** False only when the scheduler answers that the queue does not exist. */

@@ -27,6 +27,7 @@ const COLUMNS = [
   { title: "ACTIVE", align: "right" },
   { title: "OLDEST" },
   { title: "TYPES", shrink: "first" },
+  { title: "LIMIT", align: "right" },
 ] as const;
 
 /** `muster queues`: lists queues. */
@@ -42,7 +43,8 @@ export function defineQueues(command: Command, io: Io): void {
       "after",
       `
 Piped, each line has: name, open or paused, ready, scheduled for later, active, age
-of the oldest ready task in milliseconds, task types; with tabs between them.
+of the oldest ready task in milliseconds, task types, limit of waiting tasks; with
+tabs between them.
 
 Examples:
   $ muster queues
@@ -80,6 +82,13 @@ function typesText({ taskTypes, taskTypeCount }: Queue): string {
   return [...taskTypes.map(({ taskType }) => taskType), ...(left > 0 ? [`+${left} more`] : [])].join(" ");
 }
 
+/** The limit, marked once it is reached. */
+function limitCell({ maxWaitingCount, readyCount, scheduledCount }: Queue, io: Io): Cell | string {
+  if (maxWaitingCount === 0n) return "";
+  const full = readyCount + scheduledCount >= maxWaitingCount;
+  return full ? { text: String(maxWaitingCount), paint: io.stdout.colors.red } : String(maxWaitingCount);
+}
+
 function row(queue: Queue, io: Io): (Cell | string)[] {
   const { colors } = io.stdout;
   return [
@@ -90,5 +99,6 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     String(queue.activeCount),
     durationCell(queue.oldestReadyAge),
     typesText(queue),
+    limitCell(queue, io),
   ];
 }

@@ -1,6 +1,7 @@
 /** `muster submit TYPE`: submits a task. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import {
   SubmittedTaskSchema,
@@ -48,6 +49,7 @@ interface Options {
   readonly maxRetries?: number;
   readonly runTimeout?: number;
   readonly queueTimeout?: number;
+  readonly roomTimeout?: number;
   readonly contentType?: string;
   readonly wait?: true;
   readonly waitTimeout?: number;
@@ -88,6 +90,11 @@ export function defineSubmit(command: Command, io: Io): void {
     .option(
       "--queue-timeout <duration>",
       "time limit of the wait for the first start; default: none",
+      duration,
+    )
+    .option(
+      "--room-timeout <duration>",
+      "how long to wait for room in a full queue; default: a full queue is an error",
       duration,
     )
     .option("--content-type <type>", "media type of the payload; default: see below")
@@ -161,9 +168,11 @@ async function submitIn(
   options: Options,
   io: Io,
 ): Promise<void> {
-  const response = await session.tasks.submitTasks(
-    { tasks: [taskSpec(type, payload, options)] },
-    session.call,
+  const request = { tasks: [taskSpec(type, payload, options)] };
+  const response = await whileFull(
+    () => session.tasks.submitTasks(request, session.call),
+    options.roomTimeout ?? 0,
+    { monotonicMs: io.clock.monotonic, sleep: (ms) => io.clock.sleep(ms) },
   );
   const submitted = present(response.tasks[0], "the submitted task");
   if (!options.wait && options.waitTimeout === undefined) {

@@ -13,6 +13,7 @@ import type { IndeterminateStatements } from "../claiming/indeterminate-statemen
 import type { Peers } from "../claiming/peers.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "../sessions/session.ts";
+import type { QueueLimits } from "./queue-limits.ts";
 
 /** Most payload in one insert: what Postgres takes in well below the statement timeout. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
@@ -41,6 +42,7 @@ interface Call {
 export class Submitter {
   readonly #store: Pick<ClaimStore, "insertTasks">;
   readonly #schedulerId: string;
+  readonly #limits: Pick<QueueLimits, "admit" | "none">;
   readonly #classes: ClassIndex;
   readonly #dispatcher: Dispatcher;
   readonly #sender: AssignmentSender;
@@ -57,6 +59,7 @@ export class Submitter {
   constructor(parts: {
     store: Pick<ClaimStore, "insertTasks">;
     schedulerId: string;
+    limits: Pick<QueueLimits, "admit" | "none">;
     classes: ClassIndex;
     dispatcher: Dispatcher;
     sender: AssignmentSender;
@@ -68,6 +71,7 @@ export class Submitter {
   }) {
     this.#store = parts.store;
     this.#schedulerId = parts.schedulerId;
+    this.#limits = parts.limits;
     this.#classes = parts.classes;
     this.#dispatcher = parts.dispatcher;
     this.#sender = parts.sender;
@@ -89,9 +93,24 @@ export class Submitter {
    * Accepts valid tasks, all or none.
    *
    * @throws DatabaseUnavailableError
-   * @throws Refusal `UNIQUE_KEY_HELD`
+   * @throws Refusal `UNIQUE_KEY_HELD`, `QUEUE_FULL`
    */
   async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
+    if (this.#limits.none) return this.#submit(tasks);
+    const settled = await this.#limits.admit(tasks);
+    try {
+      return await this.#submit(tasks);
+    } finally {
+      settled();
+    }
+  }
+
+  /** Resolves when every accepted call has been answered. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#batcher.idle(), this.#keyed.idle()]);
+  }
+
+  async #submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
     const classes = await this.#classes.resolveAll(tasks);
     let bytes = 0;
     const classed = classes.map((taskClass, index) => {
@@ -103,11 +122,6 @@ export class Submitter {
     const answer = await (keyed ? this.#keyed : this.#batcher).add({ tasks: classed, bytes });
     if (answer instanceof RefusedCall) throw answer.error;
     return answer;
-  }
-
-  /** Resolves when every accepted call has been answered. */
-  async idle(): Promise<void> {
-    await Promise.all([this.#batcher.idle(), this.#keyed.idle()]);
   }
 
   async #flush(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {

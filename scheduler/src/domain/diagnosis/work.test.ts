@@ -94,6 +94,7 @@ describe("the checks of work", () => {
     const fleet = { ...FLEET, ...facts.fleet };
     const rest = {
       pausedQueues: [],
+      limitedQueues: [],
       pausedWorkers: [],
       rejected: [],
       contests: [],

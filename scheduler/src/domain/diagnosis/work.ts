@@ -1,6 +1,7 @@
 /** Checks of tasks and workers. */
 import { cut } from "@muster/common/text";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
+import type { LimitedQueueFact } from "../explain/queue-full.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { rejectionWords, remedyOf } from "../explain/rejected.ts";
 import { largest } from "../largest.ts";
@@ -31,6 +32,8 @@ export interface WorkFacts {
   readonly fleet: FleetReport;
   readonly classes: readonly Coverage[];
   readonly pausedQueues: readonly { readonly name: string; readonly reason: string; readonly since: Date }[];
+  /** Queues that have a limit. */
+  readonly limitedQueues: readonly LimitedQueueFact[];
   /** Workers that operators have paused. */
   readonly pausedWorkers: readonly ({ readonly workerId: string } & OperatorPause)[];
   readonly rejected: readonly RejectedWorker[];
@@ -53,6 +56,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     unserved(facts),
     delayed(facts),
     paused(facts),
+    full(facts),
     stuck(facts),
     failures(facts),
     silent(facts),
@@ -133,6 +137,24 @@ function paused({ pausedQueues, now }: WorkFacts): Check {
     pausedQueues
       .slice(0, MAX_NAMED)
       .map((queue) => fact(queue.name, queue.reason, now.getTime() - queue.since.getTime())),
+  );
+}
+
+function full({ limitedQueues, now }: WorkFacts): Check {
+  const name = "work.full";
+  const list = limitedQueues.filter(({ waiting, max }) => waiting >= max);
+  const [first] = list;
+  if (!first) return ok(name, "no queue is full");
+  return found(
+    "note",
+    name,
+    `${plural(list.length, "queue", IS)} full and ${agree(list.length, ["refuses", "refuse"])} submits: ${first.name} (limit ${first.max}, ${first.reason})`,
+    `add workers, or run \`muster queue limit ${first.name} none\``,
+    list
+      .slice(0, MAX_NAMED)
+      .map((queue) =>
+        fact(queue.name, `limit ${queue.max}, ${queue.reason}`, now.getTime() - queue.since.getTime()),
+      ),
   );
 }
 

@@ -30,6 +30,11 @@ export const WAITING_CODES = {
     means: "its queue is paused; shows the reason that was given",
     remedy: "`muster queue resume NAME`",
   },
+  QUEUE_FULL: {
+    means:
+      "of a queue: as many tasks wait in it as its limit allows, and submits are refused; shows both numbers and who set the limit",
+    remedy: "wait, add workers, or `muster queue limit NAME none`",
+  },
   NO_WORKERS: {
     means: "no worker is connected; shows when the last one was seen and which were refused recently",
     remedy: "start a worker, or correct what the refused workers send",

@@ -10,6 +10,7 @@ import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
 import type { WorkerPauses } from "../../dispatch/sessions/worker-pauses.ts";
+import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, schedulerStopping, taskNotFound, workerNotFound } from "../../domain/refusals.ts";
@@ -67,17 +68,21 @@ const MAX_TASK_EVENTS = 10_000;
 /** Types of a queue that are sent: those with the most ready tasks. */
 const MAX_TYPES = 50;
 
+/** Largest limit of a queue. */
+const MAX_WAITING = 1_000_000_000n;
+
 /** Parts that FleetService uses. */
 export interface FleetServiceParts {
   readonly store: EventStore &
     Pick<FleetStore, "getWorker"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "databaseTime"> &
-    Pick<QueueStore, "listQueues" | "pausedQueues" | "queueDepths" | "setQueuePaused"> &
+    Pick<QueueStore, "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused"> &
     Pick<SessionStore, "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask">;
   readonly classes: ClassIndex;
   readonly pausedQueues: PausedQueues;
+  readonly queueLimits: Pick<QueueLimits, "refresh">;
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
@@ -198,6 +203,19 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       await store.setQueuePaused(name, undefined);
       await refreshPaused(parts);
       parts.dispatcher.lookAgain();
+      return { queue: await describeQueue(parts, name) };
+    },
+
+    async limitQueue({ queue, maxWaitingCount, reason }) {
+      const name = requireQueueName(queue);
+      if (maxWaitingCount < 0n || maxWaitingCount > MAX_WAITING)
+        throw invalidRequest({
+          field: "max_waiting_count",
+          description: `${maxWaitingCount} is not from 1 to ${MAX_WAITING}, or 0 to end the limit`,
+        });
+      const max = maxWaitingCount === 0n ? undefined : Number(maxWaitingCount);
+      await store.setQueueLimit(name, max, storable(reason, 1_024) || "set by an operator");
+      await parts.queueLimits.refresh();
       return { queue: await describeQueue(parts, name) };
     },
 

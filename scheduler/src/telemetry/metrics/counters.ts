@@ -53,6 +53,8 @@ export class Counters {
   readonly launchFailures = new Tally(MAX_VALUES, LAUNCH_FAILURES);
   /** Times that workers began to pause by themselves, by what they measured. */
   readonly workerPauses = new Tally(MAX_VALUES, PAUSES);
+  /** Submits that were refused because a queue was full, by queue. */
+  readonly queueFull = new Tally(MAX_VALUES);
   readonly classes: MeasuredClasses;
 
   /** @param classes What is measured by queue and type. */

@@ -129,6 +129,12 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
   );
   byLabel("muster_workers_gone_total", "Workers that ended, by reason.", "reason", counters.gone);
   byLabel(
+    "muster_queue_full_total",
+    "Submits that were refused because a queue was full.",
+    "queue",
+    counters.queueFull,
+  );
+  byLabel(
     "muster_worker_pauses_total",
     "Times that workers began to pause by themselves, by what they measured.",
     "reason",

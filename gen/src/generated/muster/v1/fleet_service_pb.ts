@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLGCQoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXciXQoTTGlzdExhdW5jaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIRCgl3b3JrZXJfaWQYAyABKAkSDAoEcG9vbBgEIAEoCSJUChRMaXN0TGF1bmNoZXNSZXNwb25zZRIjCghsYXVuY2hlcxgBIAMoCzIRLm11c3Rlci52MS5MYXVuY2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMpEKCgxGbGVldFNlcnZpY2USUQoLTGlzdFdvcmtlcnMSHS5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXF1ZXN0Gh4ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJLCglHZXRXb3JrZXISGy5tdXN0ZXIudjEuR2V0V29ya2VyUmVxdWVzdBocLm11c3Rlci52MS5HZXRXb3JrZXJSZXNwb25zZSIDkAIBElcKDUV4cGxhaW5Xb3JrZXISHy5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlc3BvbnNlIgOQAgESTAoLRHJhaW5Xb3JrZXISHS5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVzcG9uc2USTAoLUGF1c2VXb3JrZXISHS5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVzcG9uc2USTwoMUmVzdW1lV29ya2VyEh4ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlcXVlc3QaHy5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVzcG9uc2USTgoKTGlzdFF1ZXVlcxIcLm11c3Rlci52MS5MaXN0UXVldWVzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0UXVldWVzUmVzcG9uc2UiA5ACARJUCgxFeHBsYWluUXVldWUSHi5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVxdWVzdBofLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXNwb25zZSIDkAIBEkkKClBhdXNlUXVldWUSHC5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlc3BvbnNlEkwKC1Jlc3VtZVF1ZXVlEh0ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVxdWVzdBoeLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlc3BvbnNlEkkKCkxpbWl0UXVldWUSHC5tdXN0ZXIudjEuTGltaXRRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuTGltaXRRdWV1ZVJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -524,6 +524,62 @@ export const ResumeQueueResponseSchema: GenMessage<ResumeQueueResponse> = /*@__P
   messageDesc(file_muster_v1_fleet_service, 19);
 
 /**
+ * Request of LimitQueue.
+ *
+ * @generated from message muster.v1.LimitQueueRequest
+ */
+export type LimitQueueRequest = Message<"muster.v1.LimitQueueRequest"> & {
+  /**
+   * Which; made when it does not exist yet.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * Tasks that may wait in it, 1 to 1,000,000,000; 0 ends the limit.
+   *
+   * @generated from field: int64 max_waiting_count = 2;
+   */
+  maxWaitingCount: bigint;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.LimitQueueRequest.
+ * Use `create(LimitQueueRequestSchema)` to create a new message.
+ */
+export const LimitQueueRequestSchema: GenMessage<LimitQueueRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 20);
+
+/**
+ * Response of LimitQueue.
+ *
+ * @generated from message muster.v1.LimitQueueResponse
+ */
+export type LimitQueueResponse = Message<"muster.v1.LimitQueueResponse"> & {
+  /**
+   * The queue after the call.
+   *
+   * @generated from field: muster.v1.Queue queue = 1;
+   */
+  queue?: Queue | undefined;
+};
+
+/**
+ * Describes the message muster.v1.LimitQueueResponse.
+ * Use `create(LimitQueueResponseSchema)` to create a new message.
+ */
+export const LimitQueueResponseSchema: GenMessage<LimitQueueResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 21);
+
+/**
  * Request of ListEvents.
  *
  * @generated from message muster.v1.ListEventsRequest
@@ -563,7 +619,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 20);
+  messageDesc(file_muster_v1_fleet_service, 22);
 
 /**
  * Response of ListEvents.
@@ -598,7 +654,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 21);
+  messageDesc(file_muster_v1_fleet_service, 23);
 
 /**
  * Request of WatchEvents.
@@ -633,7 +689,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 22);
+  messageDesc(file_muster_v1_fleet_service, 24);
 
 /**
  * One message of WatchEvents.
@@ -655,7 +711,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 23);
+  messageDesc(file_muster_v1_fleet_service, 25);
 
 /**
  * Request of Diagnose.
@@ -670,7 +726,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 24);
+  messageDesc(file_muster_v1_fleet_service, 26);
 
 /**
  * Response of Diagnose.
@@ -691,7 +747,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 25);
+  messageDesc(file_muster_v1_fleet_service, 27);
 
 /**
  * Request of GetOverview.
@@ -712,7 +768,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of GetOverview.
@@ -733,7 +789,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 29);
 
 /**
  * Request of ListLaunches.
@@ -775,7 +831,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * Response of ListLaunches.
@@ -803,7 +859,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -915,6 +971,17 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof ResumeQueueRequestSchema;
     output: typeof ResumeQueueResponseSchema;
+  },
+  /**
+   * Limits how many tasks may wait in the queue: a submit that would exceed it is refused as a whole with
+   * RESOURCE_EXHAUSTED (`QUEUE_FULL`) and RetryInfo. Requeued and retried tasks are never refused.
+   *
+   * @generated from rpc muster.v1.FleetService.LimitQueue
+   */
+  limitQueue: {
+    methodKind: "unary";
+    input: typeof LimitQueueRequestSchema;
+    output: typeof LimitQueueResponseSchema;
   },
   /**
    * Starts of worker processes that a supervisor reported, newest first: those under way, and the ended for

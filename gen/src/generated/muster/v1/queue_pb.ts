@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKsAgoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAyJnCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSKNAwoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZwoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A queue and what is in it now.
@@ -90,6 +90,27 @@ export type Queue = Message<"muster.v1.Queue"> & {
    * @generated from field: int64 task_type_count = 10;
    */
   taskTypeCount: bigint;
+
+  /**
+   * Submits are refused (`QUEUE_FULL`) when more than so many tasks would be ready or scheduled; 0 means no limit.
+   *
+   * @generated from field: int64 max_waiting_count = 11;
+   */
+  maxWaitingCount: bigint;
+
+  /**
+   * Who set the limit and why, as they said.
+   *
+   * @generated from field: string limit_reason = 12;
+   */
+  limitReason: string;
+
+  /**
+   * When it was set.
+   *
+   * @generated from field: google.protobuf.Timestamp limit_time = 13;
+   */
+  limitTime?: Timestamp | undefined;
 };
 
 /**

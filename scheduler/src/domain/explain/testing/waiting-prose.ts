@@ -3,6 +3,7 @@ import { withLock } from "../../database/database-lock.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
+import { queueFull } from "../queue-full.ts";
 import type { Reason } from "../reason.ts";
 import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
@@ -100,6 +101,14 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "QUEUE_PAUSED",
     when: "for 30 s",
     write: () => waiting([member()], { queuePause: { reason: "disk is full (by ana)", since: ago(30_000) } }),
+  },
+  {
+    code: "QUEUE_FULL",
+    when: "at its limit",
+    write: () => {
+      const limit = { max: 1_000, reason: "disk is small (by ana)", since: ago(90_000), waiting: 1_001 };
+      return [queueFull({ name: "nightly", ...limit }, NOW)].filter((reason) => reason !== undefined);
+    },
   },
   { code: "NO_WORKERS", when: "none ever registered", write: () => waiting([]) },
   { code: "NO_WORKERS", when: "the last one is gone", write: () => waiting([], { gone: [gone] }) },

@@ -7,12 +7,19 @@ import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** A queue in protobuf, with what is in it by type. */
 export function fromQueue(queue: QueueDepth) {
-  const { name, pauseTime, pauseReason, ready, scheduled, active, oldestReadyAgeMs } = queue;
+  const { name, pauseTime, pauseReason, limit, ready, scheduled, active, oldestReadyAgeMs } = queue;
   return {
     name,
     paused: pauseTime !== undefined,
     pauseReason: pauseReason ?? "",
     ...(pauseTime ? { pauseTime: timestampFromDate(pauseTime) } : {}),
+    ...(limit
+      ? {
+          maxWaitingCount: BigInt(limit.max),
+          limitReason: limit.reason,
+          limitTime: timestampFromDate(limit.since),
+        }
+      : {}),
     readyCount: BigInt(ready),
     scheduledCount: BigInt(scheduled),
     activeCount: BigInt(active),

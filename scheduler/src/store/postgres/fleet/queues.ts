@@ -1,17 +1,19 @@
 /** Reads queues with their depths, and pauses and resumes them. */
 import { Slices } from "../../../slices.ts";
-import type { ClassDepth, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
+import type { ClassDepth, LimitedQueue, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 
+const COLUMNS = "name, pause_time, pause_reason, max_waiting, limit_reason, limit_time";
+
 const QUEUES: Statement = {
   name: "queue-list",
-  text: "select name, pause_time, pause_reason from queue order by name",
+  text: `select ${COLUMNS} from queue order by name`,
 };
 
 const GET: Statement = {
   name: "queue-get",
-  text: "select name, pause_time, pause_reason from queue where name = $1",
+  text: `select ${COLUMNS} from queue where name = $1`,
 };
 
 const PAUSED: Statement = {
@@ -25,7 +27,7 @@ const SET_PAUSED: Statement = {
     insert into queue (name, pause_time, pause_reason) values ($1, case when $2::text is null then null else now() end, $2)
     on conflict (name) do update
        set pause_time = case when $2::text is null then null else coalesce(queue.pause_time, now()) end, pause_reason = $2
-    returning name, pause_time, pause_reason),
+    returning ${COLUMNS}),
   e as (
     insert into event (name, attributes)
     select case when $2::text is null then 'queue.resumed' else 'queue.paused' end,
@@ -51,7 +53,7 @@ const DEPTHS: Statement = {
 const DESCRIBE: Statement = {
   name: "queue-describe",
   text: `with q as (
-    select name, pause_time, pause_reason from queue
+    select ${COLUMNS} from queue
      where ($1::text is null or name = $1) and ($2::text is null or name > $2) order by name limit $3),
   c as (select c.id, c.queue, c.type from task_class c join q on q.name = c.queue),
   d as (select class_id, ${COUNTS} from task where class_id in (select id from c) group by class_id),
@@ -71,10 +73,40 @@ const DESCRIBE: Statement = {
   select q.*, s.* from q left join s on s.queue = q.name order by q.name`,
 };
 
+// Counted by classes, whose tasks the index has in order, and only as far as the limit.
+const LIMITED: Statement = {
+  name: "queue-limited",
+  text: `select q.name, q.max_waiting, q.limit_reason, q.limit_time,
+    (select count(*) from (
+       select from task_class c join task t on t.class_id = c.id
+        where c.queue = q.name and t.state = ${STATE.queued} limit q.max_waiting + 1) w) as waiting
+    from queue q where q.max_waiting is not null`,
+};
+
+const SET_LIMIT: Statement = {
+  name: "queue-set-limit",
+  text: `with q as (
+    insert into queue (name, max_waiting, limit_reason, limit_time)
+    values ($1, $2::bigint, case when $2::bigint is null then null else $3::text end, case when $2::bigint is null then null else now() end)
+    on conflict (name) do update
+       set max_waiting = excluded.max_waiting, limit_reason = excluded.limit_reason, limit_time = excluded.limit_time
+    returning name),
+  e as (
+    insert into event (name, attributes)
+    select case when $2::bigint is null then 'queue.unlimited' else 'queue.limited' end,
+           jsonb_strip_nulls(jsonb_build_object('queue', $1::text, 'max_waiting', $2::bigint::text, 'reason', $3::text))
+      from q),
+  n as (select pg_notify('muster', '{"kind":"queue"}'))
+  select q.* from q, n`,
+};
+
 interface QueueColumns {
   name: string;
   pause_time: Date | null;
   pause_reason: string | null;
+  max_waiting: number | null;
+  limit_reason: string | null;
+  limit_time: Date | null;
 }
 
 interface DepthColumns extends QueueColumns {
@@ -124,6 +156,34 @@ export async function queueDepths(
   }));
 }
 
+/** Queues that have a limit, with what waits in them. */
+export async function limitedQueues(db: Database): Promise<LimitedQueue[]> {
+  interface Row {
+    name: string;
+    max_waiting: number;
+    limit_reason: string;
+    limit_time: Date;
+    waiting: number;
+  }
+  return (await db.cold<Row>(LIMITED, [])).map((row) => ({
+    name: row.name,
+    max: row.max_waiting,
+    reason: row.limit_reason,
+    since: row.limit_time,
+    waiting: row.waiting,
+  }));
+}
+
+/** Limits a queue, or ends its limit; creates a missing one. */
+export async function setQueueLimit(
+  db: Database,
+  name: string,
+  max: number | undefined,
+  reason: string,
+): Promise<void> {
+  await db.cold(SET_LIMIT, [name, max ?? null, reason]);
+}
+
 /** Pauses a queue, or resumes it when there is no reason; creates a missing one. */
 export async function setQueuePaused(
   db: Database,
@@ -168,5 +228,9 @@ function toQueue(row: QueueColumns): QueueRow {
     name: row.name,
     pauseTime: row.pause_time ?? undefined,
     pauseReason: row.pause_reason ?? undefined,
+    limit:
+      row.max_waiting !== null && row.limit_reason !== null && row.limit_time
+        ? { max: row.max_waiting, reason: row.limit_reason, since: row.limit_time }
+        : undefined,
   };
 }

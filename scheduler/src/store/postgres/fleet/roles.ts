@@ -8,7 +8,16 @@ import { getWorker, listWorkers } from "./fleet.ts";
 import { listSchedulers } from "./inspect.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { fleetReport } from "./overview.ts";
-import { depths, getQueue, listQueues, pausedQueues, queueDepths, setQueuePaused } from "./queues.ts";
+import {
+  depths,
+  getQueue,
+  limitedQueues,
+  listQueues,
+  pausedQueues,
+  queueDepths,
+  setQueueLimit,
+  setQueuePaused,
+} from "./queues.ts";
 import {
   announce,
   forgetDead,
@@ -44,6 +53,8 @@ export function queueStore(db: Database): QueueStore {
     getQueue: (name) => getQueue(db, name),
     pausedQueues: () => pausedQueues(db),
     setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
+    limitedQueues: () => limitedQueues(db),
+    setQueueLimit: (name, max, reason) => setQueueLimit(db, name, max, reason),
     queueDepths: (filter) => queueDepths(db, filter),
     depths: () => depths(db),
   };
