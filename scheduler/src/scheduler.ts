@@ -189,6 +189,7 @@ export async function startScheduler(options: {
     });
     const diagnoser = new Diagnoser({
       ...{ store, classes, clock, database, log },
+      concurrencyKeys: dispatch.concurrencyKeys,
       scheduler,
       settings: config.settings,
       status: () => background.status(),
@@ -200,6 +201,7 @@ export async function startScheduler(options: {
     const services = createServices(
       {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
+        concurrencyKeys: dispatch.concurrencyKeys,
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
         queueLimits: dispatch.queueLimits,
@@ -264,7 +266,7 @@ export async function startScheduler(options: {
     (hint) => {
       if (hint.kind === "work") {
         if (!dispatch.classes.use(hint.classIds)) background.pollSoon();
-        else dispatch.dispatcher.lookAgain(hint.classIds.length > 0 ? hint.classIds : undefined);
+        else dispatch.dispatcher.hinted(hint.classIds.length > 0 ? hint.classIds : undefined);
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         background.pollSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);

@@ -2,9 +2,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ADMISSION_PATHS } from "../../scheduler/src/dispatch/admission/release-path.ts";
+import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/concurrency.ts";
 import { openFixture, type StoreFixture } from "../store/fixture.ts";
 import { PATHS, type Walk } from "./admission-walks.ts";
 import { TestDispatch } from "./dispatch-fixture.ts";
+
+/** One at a time: a count that is left over blocks the next walk. */
+const KEYS = [
+  { key: "walk", limit: 1 },
+  { key: "walks", limit: 1 },
+];
 
 describe("what admission counts", () => {
   let fixture: StoreFixture;
@@ -15,11 +22,11 @@ describe("what admission counts", () => {
 
   after(() => fixture.close());
 
-  async function start(limit?: number): Promise<Walk> {
+  async function start(limit?: number, keys?: readonly ConcurrencyKey[]): Promise<Walk> {
     const walk = {
       store: fixture.store,
-      a: new TestDispatch(fixture.store, "a", limit),
-      b: new TestDispatch(fixture.store, "b"),
+      a: new TestDispatch(fixture.store, "a", limit, keys),
+      b: new TestDispatch(fixture.store, "b", undefined, keys),
     };
     await walk.a.dispatch.classes.learn();
     await walk.b.dispatch.classes.learn();
@@ -31,11 +38,16 @@ describe("what admission counts", () => {
     await Promise.all([a.stop(), b.stop()]);
     for (const table of ["task", "session_lease", "worker_session"])
       await fixture.db.query(`delete from muster.${table}`);
+    await fixture.db.query("update muster.concurrency_key set held = 0");
   }
 
-  for (const { name, paths, limit, walk } of PATHS) {
+  const both = PATHS.flatMap((path) => [
+    { ...path, keys: undefined },
+    { ...path, name: `${path.name}, with concurrency keys`, keys: KEYS },
+  ]);
+  for (const { name, paths, limit, walk, keys } of both) {
     it(`is released on the path of ${name}`, async () => {
-      const parts = await start(limit);
+      const parts = await start(limit, keys);
       const { a, b } = parts;
       try {
         const id = await walk(parts);
@@ -44,6 +56,8 @@ describe("what admission counts", () => {
         assert.deepEqual(new Set(a.rule.released.map(({ taskId }) => taskId)), new Set([id]));
         assert.deepEqual(a.rule.released.map(({ path }) => path).sort(), [...paths].sort());
         assert.deepEqual([a.rule.total, b.rule.total], [0, 0]);
+        await b.stop();
+        assert.deepEqual(await fixture.store.keyDifferences(10), [], "the keys are counted as the rows are");
       } finally {
         await clear(parts);
       }

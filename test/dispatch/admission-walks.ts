@@ -207,6 +207,10 @@ export const PATHS: readonly Path[] = [
       await reap(store);
       const other = await a.connect("w-other");
       a.dispatch.dispatcher.lookAgain();
+      await a.idle();
+      // As the poll does: this scheduler counts the lost attempt still, the database does not.
+      await a.dispatch.concurrencyKeys.refresh(store);
+      a.dispatch.dispatcher.lookAgain();
       const key = await other.accept();
       await a.dispatch.terminator.dropMoved();
       assert.equal(a.rule.held(id), 1, "the drop of the old session released the new attempt");
@@ -300,11 +304,33 @@ export const PATHS: readonly Path[] = [
       const worker = await b.connect("w-other", { slots: 0 });
       await a.connect("w");
       a.nextClaim = async (claim) => {
-        const waiting = await store.waitingTasks([await classId(store)], 1);
-        await store.claim([{ taskId: waiting[0]?.id ?? 0, sessionId: worker.session.id }]);
+        const openClass = await classId(store);
+        const [waiting] = await store.waitingTasks([openClass], 1);
+        const wanted = [{ taskId: waiting?.id ?? 0, sessionId: worker.session.id }];
+        const [taskClass] = await store.classesById([openClass]);
+        await (taskClass?.concurrency ? store.claimKeyed(wanted) : store.claim(wanted));
         return claim();
       };
       return a.submit();
+    },
+  },
+  {
+    name: "a claim that found the key of its task held at another scheduler, until that frees it",
+    paths: ["turned_back", "finished"],
+    walk: async ({ a, b, store }) => {
+      const concurrency = [{ key: "turned-back", limit: 1 }];
+      const other = await b.connect("w-other", { slots: 1 });
+      await b.submit({ concurrency });
+      const held = await other.accept();
+      const worker = await a.connect("w");
+      const id = await a.submit({ concurrency });
+      await a.until(({ released }) => released.length === 1);
+      other.session.drain();
+      other.report(held, SUCCEEDED);
+      await b.until(({ total }) => total === 0);
+      a.dispatch.dispatcher.hinted([await classId(store)]);
+      worker.report(await worker.accept(), SUCCEEDED);
+      return id;
     },
   },
   {

@@ -7,6 +7,7 @@ import type { Session } from "../../scheduler/src/dispatch/sessions/session.ts";
 import { madeLink } from "../../scheduler/src/dispatch/testing/made-session.ts";
 import { RecordingRule } from "../../scheduler/src/dispatch/testing/recording-rule.ts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
+import type { ConcurrencyKey } from "../../scheduler/src/domain/tasks/concurrency.ts";
 import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
 import type { Store } from "../../scheduler/src/store/store.ts";
 import { silentLogger } from "../../scheduler/src/telemetry/logs/logger.ts";
@@ -20,7 +21,7 @@ const WATCH = { stuckAfterMs: 60_000, unstartedAfterMs: 60_000, phasesMs: {} };
 const LIMIT_MS = 20_000;
 
 /** What a test does before or after a claim of a dispatch under test. */
-export type ClaimStep = (claim: () => ReturnType<Store["claim"]>) => ReturnType<Store["claim"]>;
+export type ClaimStep = <T>(claim: () => Promise<T>) => Promise<T>;
 
 /** The dispatch of one scheduler, without its streams, on a real store, with a rule that counts. */
 export class TestDispatch {
@@ -28,17 +29,27 @@ export class TestDispatch {
   readonly rule: RecordingRule;
   /** Wraps the next claim alone. */
   nextClaim: ClaimStep | undefined;
+  readonly #keys: readonly ConcurrencyKey[] | undefined;
   readonly #pending = new Set<Promise<unknown>>();
 
-  constructor(store: Store, schedulerId: string, limit = Number.POSITIVE_INFINITY) {
+  /** @param keys Concurrency keys of every task that is submitted here. */
+  constructor(
+    store: Store,
+    schedulerId: string,
+    limit = Number.POSITIVE_INFINITY,
+    keys?: readonly ConcurrencyKey[],
+  ) {
+    this.#keys = keys;
     this.rule = new RecordingRule({ limit });
-    const claim: Store["claim"] = (...args) => {
-      const step = this.nextClaim ?? ((next) => next());
+    const stepped = <T>(next: () => Promise<T>): Promise<T> => {
+      const step = this.nextClaim;
       this.nextClaim = undefined;
-      return step(() => store.claim(...args));
+      return step ? step(next) : next();
     };
+    const claim: Store["claim"] = (...args) => stepped(() => store.claim(...args));
+    const claimKeyed: Store["claimKeyed"] = (...args) => stepped(() => store.claimKeyed(...args));
     this.dispatch = createDispatch({
-      store: this.#tracked({ ...store, claim }),
+      store: this.#tracked({ ...store, claim, claimKeyed }),
       clock: systemClock,
       log: silentLogger,
       leases: LEASES,
@@ -53,7 +64,9 @@ export class TestDispatch {
   }
 
   async submit(options: Parameters<typeof newTask>[0] = {}): Promise<number> {
-    const [inserted] = await this.dispatch.submitter.submit([newTask(options)]);
+    const [inserted] = await this.dispatch.submitter.submit([
+      newTask({ concurrency: this.#keys, ...options }),
+    ]);
     if (!inserted) throw new Error("the task was not inserted");
     return inserted.id;
   }

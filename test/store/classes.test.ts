@@ -47,7 +47,7 @@ describe("T39: the memory of two schedulers on one database forgets classes", ()
     const two = new ClassIndex(fixture.another(), clock);
     await one.learn();
     const wanted = { queue: "default", type: "both", requirements: NO_REQUIREMENTS };
-    const { id } = await two.resolve(wanted.queue, wanted.type, wanted.requirements);
+    const { id } = await two.resolve(wanted);
     for (let round = 0; round < 20; round++) {
       time.now += FORGOTTEN_AFTER_MS;
       const [[taskClass]] = await Promise.all([one.resolveAll([wanted]), two.refresh()]);

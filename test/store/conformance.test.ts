@@ -2,6 +2,7 @@ import { after, before, describe } from "node:test";
 import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
 import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
 import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
+import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
 import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
 import { decideLost, openFixture, type StoreFixture } from "./fixture.ts";
 
@@ -18,6 +19,7 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
 
   testClasses(opened);
   testClaims(opened);
+  testKeys(opened);
   testAttempts(opened);
 });
 

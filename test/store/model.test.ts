@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Store } from "@muster/scheduler";
 import type { TestDatabase } from "../support/database/postgres.ts";
 import { Random, seedFrom } from "../support/random.ts";
-import { openFixture, type StoreFixture } from "./fixture.ts";
+import { NO_REQUIREMENTS, openFixture, type StoreFixture } from "./fixture.ts";
 import { StoreModel } from "./model.ts";
 
 const CLIENTS = 8;
@@ -25,20 +25,52 @@ describe("store: model with concurrent clients", () => {
     const seed = (SEED + run * 7_919) >>> 0;
     it(`agrees with the answers that its clients got (MODEL_SEED=${seed})`, async () => {
       const stores = [fixture.store, fixture.another()];
-      const classIds = [await fixture.classOf(`a${run}`), await fixture.classOf(`b${run}`)];
-      const model = new StoreModel(fixture.db, stores, classIds);
+      const keyed = await fixture.store.resolveClasses(
+        KEYED.map((concurrency, n) => ({
+          queue: "default",
+          type: `keyed${run}.${n}`,
+          requirements: NO_REQUIREMENTS,
+          concurrency,
+        })),
+      );
+      const keyedIds = keyed.map(({ id }) => id);
+      const classIds = [await fixture.classOf(`a${run}`), await fixture.classOf(`b${run}`), ...keyedIds];
+      const model = new StoreModel(fixture.db, stores, classIds, keyedIds);
       const client = async (n: number) => {
         const random = new Random(seed + n);
-        for (let step = 0; step < STEPS; step++) await model.step(random);
+        for (let step = 0; step < STEPS; step++) {
+          await model.step(random);
+          await checkKeys(fixture);
+        }
       };
       await Promise.all(Array.from({ length: CLIENTS }, (_, n) => client(n)));
       await check(fixture.db, fixture.store, model, classIds);
       await model.drain();
+      assert.deepEqual(await fixture.db.query("select key, held from concurrency_key where held <> 0"), []);
       const ended = await check(fixture.db, fixture.store, model, classIds);
       assert.equal(ended, model.tasks.size, "after the drain every task has ended");
     });
   }
 });
+
+/** One class has the one key, one another limit of it, one both keys. */
+const KEYED = [
+  [{ key: "one", limit: 3 }],
+  [{ key: "one", limit: 2 }],
+  [
+    { key: "one", limit: 3 },
+    { key: "other", limit: 1 },
+  ],
+] as const;
+
+/** In every snapshot each key is counted as often as active tasks have it, and no more often than the limits allow. */
+async function checkKeys({ store, db }: StoreFixture): Promise<void> {
+  assert.deepEqual(await store.keyDifferences(10), []);
+  const over = await db.query(
+    "select k.key, k.held from concurrency_key k where k.held > (select max(max_held) from class_key c where c.key = k.key)",
+  );
+  assert.deepEqual(over, []);
+}
 
 interface Row {
   id: string;

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { Store } from "@muster/scheduler";
 import type { Outcome } from "../../scheduler/src/domain/tasks/outcome.ts";
-import type { ClaimedAttempt, CommitRequest, GoneSession } from "../../scheduler/src/store/store.ts";
+import type {
+  ClaimedAttempt,
+  CommitRequest,
+  GoneSession,
+  WaitingTask,
+} from "../../scheduler/src/store/store.ts";
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Random } from "../support/random.ts";
 import {
@@ -56,15 +61,23 @@ export class StoreModel {
   readonly #db: TestDatabase;
   readonly #stores: readonly Store[];
   readonly #classIds: readonly number[];
+  /** Those of them whose tasks have concurrency keys. */
+  readonly #keyed: ReadonlySet<number>;
   readonly #accepted = new Set<number>();
   readonly #sessions: ModelSession[] = [];
   /** Attempts as clients know them, current or not: reports of old ones keep coming. */
   readonly #known: ClaimedAttempt[] = [];
 
-  constructor(db: TestDatabase, stores: readonly Store[], classIds: readonly number[]) {
+  constructor(
+    db: TestDatabase,
+    stores: readonly Store[],
+    classIds: readonly number[],
+    keyed: readonly number[] = [],
+  ) {
     this.#db = db;
     this.#stores = stores;
     this.#classIds = classIds;
+    this.#keyed = new Set(keyed);
   }
 
   /** One random operation of a client. */
@@ -87,7 +100,7 @@ export class StoreModel {
       await this.#db.query("update task set wake_time = null");
       const waiting = await store.waitingTasks(this.#classIds, 100);
       if (waiting.length === 0) return;
-      const claimed = await store.claim(waiting.map(({ id }) => ({ taskId: id, sessionId })));
+      const claimed = await this.#claim(store, waiting, sessionId);
       for (const attempt of claimed) this.#handOut(attempt.taskId, attempt.epoch);
       await this.#commit(store, claimed, () => SUCCEEDED);
     }
@@ -100,9 +113,11 @@ export class StoreModel {
       const inserts = Array.from({ length: random.int(1, 6) }, () => {
         const keyed = random.chance(0.3);
         const delayed = random.chance(0.2);
+        const classId = random.pick(this.#classIds) ?? 0;
+        const waits = keyed || delayed || this.#keyed.has(classId);
         return {
-          classId: random.pick(this.#classIds) ?? 0,
-          assignTo: !keyed && !delayed && random.chance(0.4) ? random.pick(this.#sessions)?.id : undefined,
+          classId,
+          assignTo: !waits && random.chance(0.4) ? random.pick(this.#sessions)?.id : undefined,
           task: newTask({
             priority: random.int(-1, 1),
             uniqueKey: keyed ? `key ${random.int(1, 30)}` : undefined,
@@ -130,7 +145,7 @@ export class StoreModel {
       if (!session) return;
       const waiting = await store.waitingTasks(this.#classIds, random.int(1, 8));
       const wanted = waiting.filter(() => random.chance(0.8));
-      const claimed = await store.claim(wanted.map(({ id }) => ({ taskId: id, sessionId: session.id })));
+      const claimed = await this.#claim(store, wanted, session.id);
       for (const attempt of claimed) this.#handOut(attempt.taskId, attempt.epoch);
       this.#known.push(...claimed);
     },
@@ -210,6 +225,19 @@ export class StoreModel {
     const session = { id: opened.sessionId, uuid, workerId, store };
     this.#sessions.push(session);
     return session;
+  }
+
+  async #claim(
+    store: Store,
+    waiting: readonly WaitingTask[],
+    sessionId: number,
+  ): Promise<readonly ClaimedAttempt[]> {
+    const wanted = (keyed: boolean) =>
+      waiting.flatMap(({ id, classId }) =>
+        this.#keyed.has(classId) === keyed ? [{ taskId: id, sessionId }] : [],
+      );
+    const { claimed } = await store.claimKeyed(wanted(true));
+    return [...claimed, ...(await store.claim(wanted(false)))];
   }
 
   #some(random: Random): ClaimedAttempt[] {

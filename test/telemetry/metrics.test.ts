@@ -18,6 +18,8 @@ const NAMES = [
   "muster_recovered_tasks_total",
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",
+  "muster_concurrency_key_corrections_total",
+  "muster_concurrency_key_refusals_total",
   "muster_duplicate_skips_total",
   "muster_unique_key_conflicts_total",
   "muster_workers",

@@ -125,6 +125,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
   ResumeWorker: "`muster worker resume ID`",
+  ListLocks: "`muster locks`",
+  SetConcurrencyLimit: "`muster limit set KEY N`",
+  UnsetConcurrencyLimit: "`muster limit unset KEY`",
   SubmitTasks: "`muster submit`",
 };
 

@@ -79,6 +79,16 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       summary: "pause, resume or limit a queue",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
+    {
+      usage: "locks [key]",
+      summary: "list concurrency keys: what holds them, what waits",
+      load: async () => (await import("./fleet/locks.ts")).defineLocks,
+    },
+    {
+      usage: "limit",
+      summary: "set or unset the limit of a concurrency key",
+      load: async () => (await import("./fleet/limit.ts")).defineLimit,
+    },
   ],
   "Explain:": [
     {

@@ -46,6 +46,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["priority", task.priority === 0 ? undefined : String(task.priority)],
     ["unique key", unlessEmpty(task.uniqueKey)],
     ["key held while", heldWhile(task)],
+    ["concurrency", unlessEmpty(task.concurrency.map(({ key, limit }) => `${key}=${limit}`).join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],
     ["worker", unlessEmpty(task.workerId)],

@@ -10,6 +10,7 @@ import { Announcer } from "./announcer.ts";
 import { AttemptWatchdog } from "./attempt-watchdog.ts";
 import { ClassRefresher } from "./class-refresher.ts";
 import { Deadlines } from "./deadlines.ts";
+import { KEY_AUDIT_MS, KeyAuditor } from "./key-auditor.ts";
 import { LeaseRenewer } from "./lease-renewer.ts";
 import { Loop } from "./loop.ts";
 import { loopStatuses } from "./loop-status.ts";
@@ -55,7 +56,7 @@ export class BackgroundServices {
     onLook: () => Promise<void>;
   }) {
     const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
-    const { admission, classes, committer, control, counters, dispatcher, eventWriter } = dispatch;
+    const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } = dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
     const { signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
@@ -71,7 +72,7 @@ export class BackgroundServices {
     });
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
-      ...{ store, control, terminator, classes, pausedQueues, workerPauses, queueLimits },
+      ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
       ...{ dispatcher, traces },
       schedulerId: scheduler.id,
     });
@@ -89,6 +90,7 @@ export class BackgroundServices {
     });
     const { keepDays } = config;
     const retention = new Retention({ store, schedulerId: scheduler.id, keepDays, log });
+    const keyAuditor = new KeyAuditor({ store, schedulerId: scheduler.id, counters, log });
     const deadlineCheckMs = Math.min(DEADLINE_CHECK_MS, leases.acceptDeadlineMs / 2);
     const deadlines = new Deadlines({
       ...{ registry, committer, lapsed, eventWriter, traces, clock, log, leases },
@@ -109,6 +111,7 @@ export class BackgroundServices {
       this.#classes,
       loop("partitions", PARTITIONS_MS, new PartitionMaker(store, scheduler.id)),
       loop("retention", RETENTION_MS, retention),
+      loop("concurrency-keys", KEY_AUDIT_MS, keyAuditor),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), dispatch.queueViews),
       loop("resources", config.pollMs, dispatch.resources),
       loop("monitor", config.monitorMs, new Monitor({ store, classes, launches, log })),

@@ -24,12 +24,13 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
     },
     workerPauses: { refresh: async () => void calls.push("paused workers") },
     queueLimits: { refresh: async () => void calls.push("limits") },
-    store: { pausedQueues: async () => ["slow"] },
+    concurrencyKeys: { refresh: async () => void calls.push("keys") },
+    store: { pausedQueues: async () => ["slow"], keyStates: async () => [] },
     dispatcher: { lookAgain: () => void calls.push("look again") },
     traces: { lookAtWaits: () => void calls.push("waits") },
   }).runOnce();
   assert.deepEqual(calls, [
-    ...["commands of s-1", "superseded 7", "learn", "paused slow", "paused workers", "limits"],
+    ...["commands of s-1", "superseded 7", "learn", "paused slow", "paused workers", "limits", "keys"],
     ...["look again", "waits"],
   ]);
 });

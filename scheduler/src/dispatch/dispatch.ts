@@ -7,6 +7,7 @@ import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { Admission } from "./admission/admission.ts";
+import { ConcurrencyKeys } from "./admission/concurrency-keys.ts";
 import { PausedQueues } from "./admission/paused-queues.ts";
 import type { AdmissionRule } from "./admission/rule.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
@@ -51,6 +52,7 @@ export interface Dispatch {
   readonly admission: Admission;
   readonly backlog: Backlog;
   readonly classes: ClassIndex;
+  readonly concurrencyKeys: ConcurrencyKeys;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -110,7 +112,11 @@ export function createDispatch(options: {
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock);
   const pausedQueues = new PausedQueues();
-  const admission = new Admission([pausedQueues, ...(options.rules ?? [])], {
+  const concurrencyKeys = new ConcurrencyKeys((taskClass) => {
+    peers.hintWork([taskClass.id]);
+    dispatcher.pumpSoon();
+  });
+  const admission = new Admission([pausedQueues, concurrencyKeys, ...(options.rules ?? [])], {
     clock,
     onFreed: () => dispatcher.pump(),
   });
@@ -138,6 +144,7 @@ export function createDispatch(options: {
     schedulerId,
     classes,
     admission,
+    keys: concurrencyKeys,
     matcher: new Matcher(classes, clock),
     sender,
     indeterminate,
@@ -289,6 +296,7 @@ export function createDispatch(options: {
     admission,
     backlog,
     classes,
+    concurrencyKeys,
     control,
     counters,
     clock,

@@ -1,6 +1,7 @@
 // Checks the database, the schedulers and the work, for `muster doctor`.
 import type { Clock } from "../clock.ts";
 import type { EffectiveSetting } from "../config/effective-settings.ts";
+import type { ConcurrencyKeys } from "../dispatch/admission/concurrency-keys.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
@@ -11,6 +12,7 @@ import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type {
+  ConcurrencyStore,
   LaunchStore,
   MaintenanceStore,
   QueueStore,
@@ -44,12 +46,14 @@ export interface Diagnosis {
 
 export interface DiagnoserParts {
   readonly store: FleetFactsStore &
+    Pick<ConcurrencyStore, "keyDifferences"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
     Pick<QueueStore, "limitedQueues"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
+  readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -167,6 +171,8 @@ export class Diagnoser {
       failedLaunches: failed.flatMap(({ workerId, launch }) =>
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
       ),
+      keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
+      isKeyHeld: (taskClass) => this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined,
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });

@@ -11,6 +11,7 @@ import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type {
   ClassStore,
+  ConcurrencyStore,
   EventStore,
   FleetStore,
   LaunchStore,
@@ -27,6 +28,7 @@ export const BACKLOG_AGE_MS = 500;
 /** Parts that the explainers use. */
 export interface ExplainerParts {
   readonly store: Pick<ClassStore, "waitingTasks"> &
+    Pick<ConcurrencyStore, "listLocks"> &
     Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "listWorkers"> &
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &

@@ -6,9 +6,10 @@ import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
 import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
-import type { HeldBack } from "../domain/explain/waiting-facts.ts";
+import type { WaitingFacts } from "../domain/explain/waiting-facts.ts";
 import type { WaitingClass } from "../domain/explain/worker.ts";
 import { type Candidate, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import type { AskedKey } from "../domain/tasks/concurrency.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
 import type { SchedulerRow } from "../store/store.ts";
@@ -20,6 +21,9 @@ const MAX_GONE = 200;
 /** A failed start is a reason for a waiting task for a day, unless the worker was started again. */
 const FAILED_LAUNCH_NEWS_MS = 24 * 3_600_000;
 const MAX_LAUNCHES = 100;
+
+/** Holders of a concurrency key that are named. */
+const MAX_HOLDERS = 5;
 
 /** Latest events that are read: those of open phases are among them. */
 const MAX_EVENTS = 200;
@@ -68,9 +72,7 @@ export class TaskExplainer {
   async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
     await classes.load([task.classId]);
-    const taskClass =
-      classes.get(task.classId)?.taskClass ??
-      (await classes.resolve(task.queue, task.type, task.requirements));
+    const taskClass = classes.get(task.classId)?.taskClass ?? (await classes.resolve(task));
     const elsewhere = await fleet.elsewhere(databaseNow());
     // Also of a task whose attempts cost it nothing.
     const attempts = task.epoch > 0 ? await store.getAttempts(task.id) : [];
@@ -94,6 +96,7 @@ export class TaskExplainer {
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
+    const asked = await this.#askedKeys(task);
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -104,7 +107,7 @@ export class TaskExplainer {
       taskClass,
       lastAttempt: attempts.at(-1),
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
-      heldBack: this.#heldBack(task, taskClass, now),
+      ...this.#heldBack(task, taskClass, asked, now),
       fleet: [...fleet.own(now), ...elsewhere],
       match: entry?.log.read(monotonicNow),
       monotonicNow,
@@ -122,17 +125,39 @@ export class TaskExplainer {
     );
   }
 
-  /** Whether a task's queue is paused is read from the database; of the other rules this scheduler's memory has the record. */
-  #heldBack(task: TaskRecord, taskClass: TaskClass, now: Date): HeldBack | undefined {
+  /** Paused queues and concurrency keys are read from the database; of the other rules this scheduler's memory has the record. */
+  #heldBack(
+    task: TaskRecord,
+    taskClass: TaskClass,
+    asked: readonly AskedKey[],
+    now: Date,
+  ): Pick<WaitingFacts, "heldBack" | "keys"> {
     const { admission, clock } = this.#parts;
     const { id, classId, priority } = task;
     const hold = admission.holdOf({ id, classId, priority }, taskClass);
-    if (!hold || hold.reason.code === "QUEUE_PAUSED") return undefined;
-    const { reason, heldAt } = hold;
-    return {
-      ...reason,
-      since: heldAt === undefined ? undefined : new Date(now.getTime() - (clock.monotonic() - heldAt)),
-    };
+    const since =
+      hold?.heldAt === undefined ? undefined : new Date(now.getTime() - (clock.monotonic() - hold.heldAt));
+    const isOfKeys = hold?.reason.code === "CONCURRENCY_KEY_HELD";
+    const keys = asked.length > 0 ? { asked, fullSince: isOfKeys ? since : undefined } : undefined;
+    if (!hold || isOfKeys || hold.reason.code === "QUEUE_PAUSED") return { keys };
+    return { keys, heldBack: { ...hold.reason, since } };
+  }
+
+  /** The task's concurrency keys with those that hold them. */
+  async #askedKeys({ concurrency = [] }: TaskRecord): Promise<AskedKey[]> {
+    const asked: AskedKey[] = [];
+    for (const { key, limit } of concurrency) {
+      const filter = { key, blocked: false, limit: 1, maxHolders: MAX_HOLDERS };
+      const [lock] = await this.#parts.store.listLocks(filter);
+      asked.push({
+        key,
+        limit,
+        held: lock?.held ?? 0,
+        override: lock?.override,
+        holders: lock?.holders ?? [],
+      });
+    }
+    return asked;
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

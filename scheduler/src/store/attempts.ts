@@ -23,6 +23,8 @@ export interface AttemptRow {
   readonly phaseAgeMs?: number | undefined;
   /** Since its handler was called, as it was last written; undefined when it was not, or is not read. */
   readonly startAgeMs?: number | undefined;
+  /** Whether its task has concurrency keys; undefined where that is not read. */
+  readonly keyed?: boolean;
   /** Highest recorded number of its worker's events; 0 when there is none. */
   readonly sequence?: number;
 }
@@ -44,6 +46,8 @@ export interface CommitRequest {
   readonly decision: OutcomeDecision;
   readonly acceptAgeMs: number | undefined;
   readonly startAgeMs: number | undefined;
+  /** False when the task is known to have no concurrency keys: then none is looked up. */
+  readonly keyed?: boolean | undefined;
   /** The class in which the task runs alone from now on. */
   readonly aloneClassId?: number | undefined;
   /** The last progress, which may not have been written; null when it belongs to an earlier step. */
@@ -77,8 +81,8 @@ export interface AttemptStore {
   /** Those of the attempts whose own result is committed: a second copy of it is not late. */
   committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]>;
   /**
-   * Returns a requeued attempt to the session that held it; false when its task was assigned again or has ended, and
-   * when the session has ended or is no longer of this scheduler.
+   * Returns a requeued attempt to the session that held it; false when its task was assigned again or has ended, when
+   * the session has ended or is no longer of this scheduler, and when others hold its concurrency keys.
    *
    * @param schedulerId That asks; undefined for any.
    */

@@ -1,4 +1,5 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
+import type { KeyState } from "../domain/tasks/concurrency.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
 import type { AttemptRow } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
@@ -30,6 +31,15 @@ export interface ClaimedAttempt extends AttemptRow {
   readonly headers: Readonly<Record<string, string>> | undefined;
 }
 
+/** The result of a claim of tasks with concurrency keys. */
+export interface KeyedClaim {
+  readonly claimed: readonly ClaimedAttempt[];
+  /** Ids of the wanted tasks that wait still, because one of their keys is held by as many as its limit allows. */
+  readonly turnedBack: readonly number[];
+  /** The keys of the wanted tasks that waited, after the claim. */
+  readonly keys: readonly KeyState[];
+}
+
 /** Submits and claims: the first half of the hot path, in batches, and the timers of the queue. */
 export interface ClaimStore {
   /**
@@ -44,6 +54,14 @@ export interface ClaimStore {
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
   ): Promise<ClaimedAttempt[]>;
+  /**
+   * As `claim`, for tasks of classes with concurrency keys: assigns a task only while each of its keys is held by fewer
+   * than its limit, counting those of this claim that are first in `wanted`.
+   */
+  claimKeyed(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<KeyedClaim>;
   /** All attempts in state assigned of these sessions: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
   /** Makes tasks claimable whose wake time has passed; returns them. */

@@ -1,5 +1,6 @@
 /** The role of the store that reads and makes task classes, and reads the tasks that wait in them. */
 import type { TaskClass } from "../domain/matching/match.ts";
+import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
 import type { Requirements } from "../domain/tasks/task.ts";
 
 /** A task that waits in a class, as the task window holds it. */
@@ -7,6 +8,15 @@ export interface WaitingTask {
   readonly id: number;
   readonly classId: number;
   readonly priority: number;
+}
+
+/** What makes a class. */
+export interface WantedClass {
+  readonly queue: string;
+  readonly type: string;
+  readonly requirements: Requirements;
+  /** In the order of the keys; undefined for none. */
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
 }
 
 /** A place in the order of a class: what comes before it (higher priority, or lower id) is skipped. */
@@ -17,10 +27,8 @@ export interface Floor {
 
 /** Classes of tasks, and the tasks that wait in them. */
 export interface ClassStore {
-  /** The classes of these triples, in their order; missing ones are made. */
-  resolveClasses(
-    wanted: readonly { queue: string; type: string; requirements: Requirements }[],
-  ): Promise<TaskClass[]>;
+  /** The classes of these combinations, in their order; missing ones are made. */
+  resolveClasses(wanted: readonly WantedClass[]): Promise<TaskClass[]>;
   classesAfter(id: number): Promise<TaskClass[]>;
   classesById(ids: readonly number[]): Promise<TaskClass[]>;
   /** The classes with open tasks, and the id of the newest class of all. */

@@ -2,6 +2,7 @@
 import type { AttemptStore } from "./attempts.ts";
 import type { ClaimStore } from "./claims.ts";
 import type { ClassStore } from "./classes.ts";
+import type { ConcurrencyStore } from "./concurrency.ts";
 import type { EventStore } from "./events.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
@@ -14,6 +15,7 @@ import type { TaskStore } from "./tasks.ts";
 export type * from "./attempts.ts";
 export type * from "./claims.ts";
 export type * from "./classes.ts";
+export type * from "./concurrency.ts";
 export type * from "./events.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
@@ -31,6 +33,7 @@ export interface Store
   extends ClassStore,
     ClaimStore,
     AttemptStore,
+    ConcurrencyStore,
     TaskStore,
     SessionStore,
     LaunchStore,

@@ -19,6 +19,7 @@ interface Allowed {
 const SECONDS: Allowed = { min: 0, max: MAX_S };
 const COUNT: Allowed = { min: 0, max: 1_000, integer: true };
 const PRIORITY: Allowed = { min: -1_000, max: 1_000, integer: true };
+const LIMIT: Allowed = { min: 1, max: 1_000_000, integer: true };
 const FACTOR: Allowed = { min: 1, max: 100 };
 const SHARE: Allowed = { min: 0, max: 1 };
 
@@ -29,11 +30,12 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const { priority, delayS, runTime, retry, timeouts, watchdogs, unique } = spec;
+  const { priority, delayS, runTime, concurrency, retry, timeouts, watchdogs, unique } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
+    concurrency === undefined &&
     retry === undefined &&
     timeouts === undefined &&
     watchdogs === undefined &&
@@ -56,6 +58,9 @@ export function checkSpec(spec: SubmitSpec): void {
   check("delayS", delayS, SECONDS);
   if (runTime !== undefined && Number.isNaN(runTime.getTime()))
     faults.push("option runTime: Invalid Date is not a moment; give a valid Date");
+  concurrency?.forEach(({ limit }, index) => {
+    check(`concurrency[${index}].limit`, limit, LIMIT);
+  });
   check("retry.maxRetries", retry?.maxRetries, COUNT);
   check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
   retry?.delaysS?.forEach((seconds, index) => {

@@ -64,6 +64,22 @@ export interface UniqueOptions {
 }
 
 /**
+ * A concurrency key: at most `limit` tasks with the same key are assigned or running at once, on all workers and in all
+ * queues.
+ *
+ * @example
+ * ```ts
+ * await client.submit("report.build", order, { concurrency: [{ key: `customer-${order.customer}`, limit: 1 }] });
+ * ```
+ */
+export interface ConcurrencyKey {
+  /** Name of what the tasks share, 1 to 256 bytes without control characters. */
+  readonly key: string;
+  /** The task waits while so many tasks hold the key, an integer from 1 to 1,000,000. */
+  readonly limit: number;
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -87,6 +103,11 @@ export interface SubmitOptions {
   readonly uniqueKey?: string;
   /** Unique key with its rule. Excludes `uniqueKey`. @default none */
   readonly unique?: UniqueOptions;
+  /**
+   * Keys that the task holds from its assignment to the end of its attempt, at most 8. It waits until each of them is held
+   * by fewer tasks than its limit. @default none
+   */
+  readonly concurrency?: readonly ConcurrencyKey[];
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
 import {
+  ConcurrencyKeySchema,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
   RetryPolicySchema,
@@ -42,6 +43,11 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
     priority: spec.priority ?? 0,
     uniqueKey: spec.unique?.key ?? spec.uniqueKey ?? "",
     ...(spec.unique === undefined ? {} : { uniqueRule: encodeUnique(spec.type, spec.unique) }),
+    ...(spec.concurrency === undefined
+      ? {}
+      : {
+          concurrency: spec.concurrency.map(({ key, limit }) => create(ConcurrencyKeySchema, { key, limit })),
+        }),
     schedule:
       spec.delayS !== undefined
         ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }

@@ -14,6 +14,7 @@ import {
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
+import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
@@ -43,6 +44,7 @@ interface Options {
   readonly uniqueWhile?: UniqueWhile;
   readonly uniqueWindow?: number;
   readonly onConflict?: UniqueConflictPolicy;
+  readonly concurrency?: ConcurrencyKey[];
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -77,6 +79,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "--on-conflict <policy>",
       `when the key is held: ${enumChoices(ON_CONFLICT).join(", ")}; default: return`,
       enumNameOf(ON_CONFLICT),
+    )
+    .option(
+      "--concurrency <key=n>",
+      "start only while fewer than n tasks hold this key; repeatable",
+      concurrencyKey,
     )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
@@ -128,6 +135,7 @@ Examples:
   $ muster submit greet '{"name": "Ada"}' --wait
   $ muster submit greet '{"name": "Ada"}' --wait-timeout 30s
   $ muster submit ocr.page @page.png --wait > page.json
+  $ muster submit report.build --concurrency customer-17=1
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -207,6 +215,7 @@ function taskSpec(
     priority: options.priority ?? 0,
     uniqueKey: options.uniqueKey ?? "",
     ...uniqueRule(options),
+    concurrency: options.concurrency ?? [],
     headers: options.header ?? {},
     requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),

@@ -5,12 +5,12 @@ import type { TaskClass } from "../../domain/matching/match.ts";
 import type { WaitingTask } from "../../store/store.ts";
 import { HeldTasks, type Hold } from "./held-tasks.ts";
 import type { ReleasePath, WaitEnd } from "./release-path.ts";
-import type { AdmissionRule, HoldReason, TaskRule } from "./rule.ts";
+import type { Acquired, AdmissionRule, HoldReason, TaskRule } from "./rule.ts";
 
 /** An attempt that holds what its rules acquired for it. */
 interface Holding {
   readonly epoch: number;
-  readonly classId: number;
+  readonly taskClass: TaskClass;
   readonly rules: readonly TaskRule[];
 }
 
@@ -62,8 +62,8 @@ export class Admission {
 
   /** True when a rule decides about this class task by task. */
   asksTasks(taskClass: TaskClass): boolean {
-    if (this.#taskRules.length === 0) return false;
-    return this.#taskRules.some((rule) => rule.concerns(taskClass));
+    for (const rule of this.#taskRules) if (rule.concerns(taskClass)) return true;
+    return false;
   }
 
   /**
@@ -105,13 +105,13 @@ export class Admission {
     }
     this.#held.forget(task.id);
     const rules = this.#concerning(taskClass);
-    this.#claiming.set(task.id, { classId: task.classId, rules });
-    acquire(rules, { taskId: task.id, classId: task.classId });
+    this.#claiming.set(task.id, { taskClass, rules });
+    acquire(rules, { taskId: task.id, taskClass });
     return true;
   }
 
   /** The claim did not get the task. */
-  notClaimed(taskId: number, path: "claim_lost" | "claim_failed" | "session_dropped"): void {
+  notClaimed(taskId: number, path: "claim_lost" | "claim_failed" | "turned_back" | "session_dropped"): void {
     if (this.#claiming.size === 0) return;
     const claiming = this.#claiming.get(taskId);
     if (!claiming) return;
@@ -121,16 +121,15 @@ export class Admission {
 
   /** A session of this scheduler holds the attempt: claimed, found in the database, taken over or taken back. */
   hold({ taskId, epoch }: AttemptKey, taskClass: TaskClass | undefined): void {
-    if (this.#taskRules.length === 0 || !taskClass) return;
+    if (!taskClass || !this.asksTasks(taskClass)) return;
     const before = this.#holdings.get(taskId);
     if (before && before.epoch >= epoch) return;
     const claiming = this.#claiming.get(taskId);
     const rules = claiming?.rules ?? this.#concerning(taskClass);
-    if (rules.length === 0) return;
     this.#claiming.delete(taskId);
-    this.#holdings.set(taskId, { epoch, classId: taskClass.id, rules });
+    this.#holdings.set(taskId, { epoch, taskClass, rules });
     if (before) this.#free(taskId, before, "overtaken");
-    if (!claiming) acquire(rules, { taskId, classId: taskClass.id });
+    if (!claiming) acquire(rules, { taskId, taskClass });
   }
 
   /** An attempt ended, or is no longer of a session of this scheduler. Does nothing for one that holds nothing. */
@@ -177,8 +176,8 @@ export class Admission {
     return this.#taskRules.filter((rule) => rule.concerns(taskClass));
   }
 
-  #free(taskId: number, { classId, rules }: Omit<Holding, "epoch">, path: ReleasePath): void {
-    for (const rule of rules) rule.release({ taskId, classId }, path);
+  #free(taskId: number, { taskClass, rules }: Omit<Holding, "epoch">, path: ReleasePath): void {
+    for (const rule of rules) rule.release({ taskId, taskClass }, path);
     if (this.#freed || this.#held.size === 0) return;
     this.#freed = true;
     // Not here: whoever releases is in the middle of its own change.
@@ -188,6 +187,6 @@ export class Admission {
 
 const NONE: readonly WaitingTask[] = Object.freeze([]);
 
-function acquire(rules: readonly TaskRule[], acquired: { taskId: number; classId: number }): void {
+function acquire(rules: readonly TaskRule[], acquired: Acquired): void {
   for (const rule of rules) rule.acquire(acquired);
 }

@@ -3,6 +3,7 @@
 /** Each path with what happened. A test walks through every one of them. */
 export const ADMISSION_PATHS = {
   claim_lost: "another scheduler, a cancellation or a retry took the task before it was claimed",
+  turned_back: "the claim found a concurrency key of the task held by as many as its limit allows",
   claim_failed: "the database refused the claim, or its answer did not arrive",
   finished: "the attempt ended its task, and that is committed: success, failure or cancellation",
   requeued: "the attempt ended, and the commit put its task back: retry, release, loss, no acceptance",

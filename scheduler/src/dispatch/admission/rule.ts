@@ -22,7 +22,7 @@ export interface HoldReason {
 /** A task for which a rule counted something. */
 export interface Acquired {
   readonly taskId: number;
-  readonly classId: number;
+  readonly taskClass: TaskClass;
 }
 
 /** A rule that decides by class alone, such as a paused queue. */
@@ -50,5 +50,5 @@ export interface TaskRule {
   /** Called exactly once for each `acquire`, on whichever path the attempt ended or was given back. */
   release(acquired: Acquired, path: ReleasePath): void;
   /** A task that was held back ended while it waited; nothing was acquired for it. */
-  endWait?(task: Acquired, path: WaitEnd): void;
+  endWait?(task: { readonly taskId: number; readonly classId: number }, path: WaitEnd): void;
 }

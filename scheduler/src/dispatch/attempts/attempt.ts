@@ -41,6 +41,8 @@ export class Attempt {
   readonly requeueCounts: RequeueCounts | undefined;
   /** It must have the process for itself. */
   readonly alone: boolean;
+  /** The concurrency keys of its task; undefined when it has none. */
+  readonly concurrency: TaskClass["concurrency"];
   readonly options: TaskOptions | undefined;
   readonly sentAt: number;
   /** For its trace; undefined when it has none, and when another scheduler assigned it. */
@@ -67,7 +69,7 @@ export class Attempt {
   /** Of an assignment that is being sent. @param now Monotonic milliseconds. */
   constructor(
     row: AssignedRow,
-    { type, alone = false }: Pick<TaskClass, "type" | "alone">,
+    { type, alone = false, concurrency }: Pick<TaskClass, "type" | "alone" | "concurrency">,
     now: number,
     assigned: Assigned | undefined,
   ) {
@@ -79,6 +81,7 @@ export class Attempt {
     this.outOfMemoryCount = row.outOfMemoryCount;
     this.requeueCounts = row.requeueCounts;
     this.alone = alone;
+    this.concurrency = concurrency;
     this.options = row.options;
     this.sentAt = now;
     this.#heldSince = now;
@@ -94,7 +97,7 @@ export class Attempt {
    */
   static resumed(
     row: AttemptRow,
-    taskClass: Pick<TaskClass, "type" | "alone">,
+    taskClass: Pick<TaskClass, "type" | "alone" | "concurrency">,
     known: Attempt | undefined,
     now: number,
   ): Attempt {

@@ -169,6 +169,9 @@ export class ResultCommitter {
   /** Follows up on an attempt's end that is committed. */
   afterCommit(attempt: AttemptKey & { readonly classId: number }, decision: OutcomeDecision): void {
     this.#admission.release(attempt, decision.kind === "requeue" ? "requeued" : "finished");
+    // The end of a session elsewhere frees keys that this scheduler did not count as its own.
+    if (decision.kind === "requeue" || decision.state !== "succeeded")
+      this.#dispatcher.keysFreed(attempt.classId);
     if (decision.kind === "requeue") {
       this.#log.info("task.requeued", {
         attempt_id: formatAttemptId(attempt),
@@ -207,6 +210,7 @@ export class ResultCommitter {
       decision: withMetrics(decideFor(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
+      keyed: attempt.concurrency !== undefined,
       progress: attempt.lastProgress(now),
     };
     return { session, attempt, request, at: now };

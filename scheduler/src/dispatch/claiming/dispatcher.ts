@@ -5,6 +5,7 @@ import type { ClaimedAttempt, ClaimStore, WaitingTask } from "../../store/store.
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
+import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
 import { ClassQueue } from "../matching/class-queue.ts";
@@ -49,10 +50,11 @@ interface Planned {
  * that may change the plan calls `pump`; polling calls it too, so a lost wake-up costs a poll interval.
  */
 export class Dispatcher {
-  readonly #store: Pick<ClaimStore, "claim">;
+  readonly #store: Pick<ClaimStore, "claim" | "claimKeyed">;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #admission: Admission;
+  readonly #keys: ConcurrencyKeys;
   readonly #matcher: Matcher;
   readonly #sender: AssignmentSender;
   readonly #indeterminate: IndeterminateStatements;
@@ -80,10 +82,11 @@ export class Dispatcher {
   #lastError: unknown;
 
   constructor(parts: {
-    store: Pick<ClaimStore, "claim">;
+    store: Pick<ClaimStore, "claim" | "claimKeyed">;
     schedulerId: string;
     classes: ClassIndex;
     admission: Admission;
+    keys: ConcurrencyKeys;
     matcher: Matcher;
     sender: AssignmentSender;
     indeterminate: IndeterminateStatements;
@@ -96,6 +99,7 @@ export class Dispatcher {
     this.#schedulerId = parts.schedulerId;
     this.#classes = parts.classes;
     this.#admission = parts.admission;
+    this.#keys = parts.keys;
     this.#matcher = parts.matcher;
     this.#sender = parts.sender;
     this.#indeterminate = parts.indeterminate;
@@ -114,10 +118,7 @@ export class Dispatcher {
         this.#ranAt = this.#clock.monotonic();
         break;
       }
-      this.#claims++;
-      this.#track(this.#claim(plan), () => {
-        this.#claims--;
-      });
+      this.#begin(plan);
     }
     for (const entry of this.#classes.alone) {
       if (entry.window.size > 0 && this.#admission.admits(entry.taskClass)) this.#matcher.keepFree(entry);
@@ -133,13 +134,23 @@ export class Dispatcher {
       this.#classes
         .refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id))
         .then((added) => {
-          this.#readInVain = added === 0 && this.#claims === CLAIM_LANES;
+          this.#readInVain = added === 0 && this.#claims >= CLAIM_LANES;
         }),
       () => {
         this.#refilling = false;
         for (const id of this.#decided.splice(0)) this.#planned.delete(id);
       },
     );
+  }
+
+  /** Pumps again when every callback that is due has had its turn. */
+  pumpSoon(): void {
+    if (this.#pumpsLater || this.#stopped) return;
+    this.#pumpsLater = true;
+    setImmediate(() => {
+      this.#pumpsLater = false;
+      this.pump();
+    });
   }
 
   /** Liveness of the dispatch loop, for explanations. Ages are milliseconds. */
@@ -179,6 +190,24 @@ export class Dispatcher {
       this.#admission.lookAgain();
     }
     this.pump();
+  }
+
+  /**
+   * Another scheduler has new tasks of these classes, or freed their concurrency keys; undefined means that it may be
+   * any. Keys that are free again matter to every class that has them.
+   */
+  hinted(classIds?: readonly number[]): void {
+    for (const id of classIds ?? []) {
+      const taskClass = this.#classes.get(id)?.taskClass;
+      if (taskClass?.concurrency) this.#keys.freedElsewhere(taskClass);
+    }
+    this.lookAgain(classIds);
+  }
+
+  /** Attempts of the class ended, whichever scheduler had assigned them: its keys are asked for again. */
+  keysFreed(classId: number): void {
+    const taskClass = this.#classes.get(classId)?.taskClass;
+    if (taskClass?.concurrency) this.#keys.freed(taskClass);
   }
 
   /** A task became claimable. */
@@ -250,7 +279,9 @@ export class Dispatcher {
     if (!search.isOpen) return plan;
     const queue = new ClassQueue(this.#servable(search));
     for (let entry = queue.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = queue.first) {
-      const session = search.find(entry);
+      // What was planned before may have taken the last place of a key.
+      const admitted = entry.taskClass.concurrency === undefined || this.#admission.admits(entry.taskClass);
+      const session = admitted ? search.find(entry) : undefined;
       const next = session && this.#next(entry);
       if (!session || !next) {
         queue.dropFirst();
@@ -303,7 +334,7 @@ export class Dispatcher {
       const spentMs = this.#clock.monotonic() - began;
       if (spentMs < LOOK_SLICE_MS) continue;
       this.#looking.spentMs += spentMs;
-      this.#pumpLater();
+      this.pumpSoon();
       return;
     }
     const now = this.#clock.monotonic();
@@ -311,27 +342,34 @@ export class Dispatcher {
     this.#looking = undefined;
   }
 
-  /** Pumps again when every callback that is due has had its turn. */
-  #pumpLater(): void {
-    if (this.#pumpsLater || this.#stopped) return;
-    this.#pumpsLater = true;
-    setImmediate(() => {
-      this.#pumpsLater = false;
-      this.pump();
-    });
+  /** Tasks with concurrency keys are claimed by a statement of their own, beside the others. */
+  #begin(plan: readonly Planned[]): void {
+    const parts = plan.some(hasKeys)
+      ? [plan.filter((planned) => !hasKeys(planned)), plan.filter(hasKeys)].filter(({ length }) => length > 0)
+      : [plan];
+    for (const part of parts) {
+      this.#claims++;
+      this.#track(this.#claim(part), () => {
+        this.#claims--;
+      });
+    }
   }
 
   async #claim(plan: readonly Planned[]): Promise<void> {
-    let claimed: ClaimedAttempt[];
+    let claimed: readonly ClaimedAttempt[];
+    let turnedBack: ReadonlySet<number> = NONE;
     const begun = { at: this.#clock.monotonic() };
     this.#claimsBegan.add(begun);
     try {
-      claimed = await this.#indeterminate.watch(
-        this.#store.claim(
-          plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id })),
-          this.#schedulerId,
-        ),
-      );
+      const wanted = plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id }));
+      if (plan[0] && hasKeys(plan[0])) {
+        const mark = this.#keys.mark();
+        const result = await this.#indeterminate.watch(this.#store.claimKeyed(wanted, this.#schedulerId));
+        ({ claimed } = result);
+        turnedBack = new Set(result.turnedBack);
+        for (const taskId of result.turnedBack) this.#admission.notClaimed(taskId, "turned_back");
+        this.#keys.learn(result.keys, mark);
+      } else claimed = await this.#indeterminate.watch(this.#store.claim(wanted, this.#schedulerId));
     } catch (error) {
       this.#decide(plan);
       this.#giveBack(plan);
@@ -352,7 +390,9 @@ export class Dispatcher {
       if (attempt) won.push({ attempt, session });
       else session.unreserve(entry.taskClass.type, entry.taskClass.alone);
     }
-    if (won.length < plan.length) this.#lost(plan.filter(({ task }) => !byTask.has(task.id)));
+    if (turnedBack.size > 0) this.#wait(plan, turnedBack);
+    if (won.length + turnedBack.size < plan.length)
+      this.#lost(plan.filter(({ task }) => !byTask.has(task.id) && !turnedBack.has(task.id)));
     this.#sender.sendAssignments(won);
   }
 
@@ -378,6 +418,12 @@ export class Dispatcher {
     });
   }
 
+  /** Tasks of other schedulers hold a key of these: they wait on, in their place. */
+  #wait(plan: readonly Planned[], turnedBack: ReadonlySet<number>): void {
+    this.#counters.keyClaimsTurnedBack += turnedBack.size;
+    for (const { task, entry } of plan) if (turnedBack.has(task.id)) entry.window.add(task);
+  }
+
   #giveBack(plan: readonly Planned[]): void {
     for (const { task, entry, session } of plan) {
       session.unreserve(entry.taskClass.type, entry.taskClass.alone);
@@ -385,4 +431,10 @@ export class Dispatcher {
       entry.mayHaveMore = true;
     }
   }
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+function hasKeys({ entry }: Planned): boolean {
+  return entry.taskClass.concurrency !== undefined;
 }

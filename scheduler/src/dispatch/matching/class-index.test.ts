@@ -31,7 +31,11 @@ describe("T39: classes in which nothing is open for a day", () => {
     const { passTo, index } = madeStore();
     const classes = index();
     await classes.learn();
-    const first = await classes.resolve("q", "t", { labels: {}, resources: ["model"] });
+    const first = await classes.resolve({
+      queue: "q",
+      type: "t",
+      requirements: { labels: {}, resources: ["model"] },
+    });
     await passTo(FORGOTTEN_AFTER_MS - 1);
     assert.deepEqual(await classes.refresh(), []);
     await passTo(FORGOTTEN_AFTER_MS);
@@ -40,7 +44,11 @@ describe("T39: classes in which nothing is open for a day", () => {
     // The newest classes are read with every poll: the forgotten do not come back by it.
     await classes.learn();
     assert.equal(classes.size, 0);
-    assert.equal((await classes.resolve("q", "t", { labels: {}, resources: ["model"] })).id, first.id);
+    assert.equal(
+      (await classes.resolve({ queue: "q", type: "t", requirements: { labels: {}, resources: ["model"] } }))
+        .id,
+      first.id,
+    );
     assert.deepEqual([classes.size, classes.needResources], [1, true]);
   });
 
@@ -54,7 +62,7 @@ describe("T39: classes in which nothing is open for a day", () => {
     assert.ok(held && used);
     await open(held.id);
     await passTo(FORGOTTEN_AFTER_MS);
-    await classes.resolve("q", "used", NONE);
+    await classes.resolve({ queue: "q", type: "used", requirements: NONE });
     assert.deepEqual(await classes.refresh(), []);
     // The task ends: its class is kept for a day from when that was last looked at.
     endAll();
@@ -68,12 +76,12 @@ describe("T39: classes in which nothing is open for a day", () => {
     const { rows, open, passTo, index } = madeStore();
     const [one, two] = [index(), index()];
     await one.learn();
-    const { id } = await one.resolve("q", "t", NONE);
+    const { id } = await one.resolve({ queue: "q", type: "t", requirements: NONE });
     await two.learn();
     await passTo(FORGOTTEN_AFTER_MS);
     await two.refresh();
     assert.deepEqual(ids(two), []);
-    await one.resolve("q", "t", NONE);
+    await one.resolve({ queue: "q", type: "t", requirements: NONE });
     assert.equal(two.use([id]), false);
     await two.learn();
     assert.deepEqual(ids(two), [id]);
@@ -93,7 +101,7 @@ describe("T39: classes in which nothing is open for a day", () => {
     const { rows, open, passTo, index } = madeStore();
     const classes = index();
     await classes.learn();
-    const { id } = await classes.resolve("q", "t", NONE);
+    const { id } = await classes.resolve({ queue: "q", type: "t", requirements: NONE });
     rows.push({ id: id + 1, queue: "q", type: "t", requirements: NONE, alone: true });
     await classes.learn();
     assert.deepEqual(
@@ -107,7 +115,7 @@ describe("T39: classes in which nothing is open for a day", () => {
     await open(id + 1);
     await classes.refresh();
     assert.equal([...classes.alone].length, 1);
-    assert.equal((await classes.resolve("q", "t", NONE)).id, id);
+    assert.equal((await classes.resolve({ queue: "q", type: "t", requirements: NONE })).id, id);
   });
 
   it("are not read at the start", async () => {

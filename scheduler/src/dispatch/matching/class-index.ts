@@ -2,10 +2,9 @@
 import type { Clock } from "../../clock.ts";
 import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
-import type { Requirements } from "../../domain/tasks/task.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
-import type { ClassStore, Floor, WaitingTask } from "../../store/store.ts";
+import type { ClassStore, Floor, WaitingTask, WantedClass } from "../../store/store.ts";
 import type { Session } from "../sessions/session.ts";
 
 /**
@@ -22,13 +21,6 @@ const MAX_RESOLVED = 2_000;
 
 /** A class in which nothing was open for so long is forgotten, milliseconds. */
 export const FORGOTTEN_AFTER_MS = 86_400_000;
-
-/** What makes a class. */
-export interface WantedClass {
-  readonly queue: string;
-  readonly type: string;
-  readonly requirements: Requirements;
-}
 
 /** A class with the front of its queue. */
 export interface ClassEntry {
@@ -80,10 +72,10 @@ export class ClassIndex {
     this.#clock = clock;
   }
 
-  /** The class of a queue, type and requirements; made when new. */
-  async resolve(queue: string, type: string, requirements: Requirements): Promise<TaskClass> {
-    const [taskClass] = await this.resolveAll([{ queue, type, requirements }]);
-    if (!taskClass) throw new Error(`no class was made for ${queue}/${type}`);
+  /** The class of a combination; made when new. */
+  async resolve(wanted: WantedClass): Promise<TaskClass> {
+    const [taskClass] = await this.resolveAll([wanted]);
+    if (!taskClass) throw new Error(`no class was made for ${wanted.queue}/${wanted.type}`);
     return taskClass;
   }
 
@@ -366,14 +358,16 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
-function memoryKey({ queue, type, requirements }: WantedClass): string {
+function memoryKey({ queue, type, requirements, concurrency }: WantedClass): string {
   const labels = Object.entries(requirements.labels);
-  if (labels.length === 0 && requirements.resources.length === 0) return `${queue}\n${type}`;
+  const isPlain = labels.length === 0 && requirements.resources.length === 0 && concurrency === undefined;
+  if (isPlain) return `${queue}\n${type}`;
   return JSON.stringify([
     queue,
     type,
     labels.sort(([a], [b]) => (a < b ? -1 : 1)),
     [...requirements.resources].sort(),
+    concurrency?.map(({ key, limit }) => [key, limit]),
   ]);
 }
 

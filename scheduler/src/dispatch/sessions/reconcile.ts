@@ -11,7 +11,8 @@ import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "./session.ts";
 
 /** Of an attempt whose class was not read: its type is not counted. */
-const UNKNOWN_CLASS = { type: "" };
+/** Its tasks may have concurrency keys, so that their end looks for them. */
+const UNKNOWN_CLASS = { type: "", concurrency: [] };
 
 /** What to do with an attempt that the worker says it holds. */
 export interface AttemptDecision {

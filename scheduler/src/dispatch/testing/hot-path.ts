@@ -85,7 +85,10 @@ export class HotPath {
   async waiting(count: number, fields: Partial<NewTask> = {}): Promise<number[]> {
     const type = fields.type ?? TYPE;
     const queue = fields.queue ?? "default";
-    const [made] = await this.store.classes.resolveClasses([{ queue, type, requirements: NO_REQUIREMENTS }]);
+    const { concurrency } = fields;
+    const [made] = await this.store.classes.resolveClasses([
+      { queue, type, requirements: NO_REQUIREMENTS, concurrency },
+    ]);
     const inserted = await this.store.claims.insertTasks(
       Array.from({ length: count }, () => ({
         task: newTask({ type, ...fields }),

@@ -99,6 +99,8 @@ describe("the checks of work", () => {
       rejected: [],
       contests: [],
       failedLaunches: [],
+      keyDifferences: [],
+      isKeyHeld: () => false,
       typeOf: () => "ocr",
       now: NOW,
     };
@@ -131,6 +133,14 @@ describe("the checks of work", () => {
       look({ pausedQueues }, waiting("other", 60_000)),
       /^note work\.paused: 1 queue is paused: default \(disk is full\) for 60 s$/,
     );
+  });
+
+  it("find concurrency keys that are counted wrong, and no delay of a task whose key is held", () => {
+    assert.match(
+      look({ keyDifferences: [{ key: "customer 1", held: 3, tasks: 1 }] }),
+      /^failed work\.concurrency_keys: the count of 1 concurrency key differs .*"customer 1" is counted 3 times and held by 1 task$/,
+    );
+    assert.equal(look({ isKeyHeld: () => true }, waiting("ocr", 60_000)), "");
   });
 
   it("find what is stuck and what failed", () => {

@@ -6,6 +6,7 @@ import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { rejectionWords, remedyOf } from "../explain/rejected.ts";
 import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
+import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
@@ -45,6 +46,10 @@ export interface WorkFacts {
   }[];
   /** Worker ids that two living processes use; the latest first. */
   readonly contests: readonly Contest[];
+  /** Concurrency keys whose count differs from their tasks. */
+  readonly keyDifferences: readonly { readonly key: string; readonly held: number; readonly tasks: number }[];
+  /** True for a class of which a concurrency key is held by as many tasks as its limit allows. */
+  readonly isKeyHeld: (taskClass: TaskClass) => boolean;
   readonly typeOf: (classId: number) => string;
   /** The database's clock. */
   readonly now: Date;
@@ -57,6 +62,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     delayed(facts),
     paused(facts),
     full(facts),
+    keys(facts),
     stuck(facts),
     failures(facts),
     silent(facts),
@@ -96,12 +102,16 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
   );
 }
 
-function delayed({ classes, pausedQueues }: WorkFacts): Check {
+function delayed({ classes, pausedQueues, isKeyHeld }: WorkFacts): Check {
   const name = "work.delayed";
   const asleep = new Set(pausedQueues.map((queue) => queue.name));
   const late = classes.filter(
     ({ ready, freeSlots, taskClass, oldestReadyAgeMs = 0 }) =>
-      ready > 0 && freeSlots > 0 && oldestReadyAgeMs >= DELAYED_MS && !asleep.has(taskClass.queue),
+      ready > 0 &&
+      freeSlots > 0 &&
+      oldestReadyAgeMs >= DELAYED_MS &&
+      !asleep.has(taskClass.queue) &&
+      !isKeyHeld(taskClass),
   );
   const named = largest(late, MAX_NAMED, byAge);
   const [first] = named;
@@ -170,6 +180,21 @@ function workersPaused({ pausedWorkers, now }: WorkFacts): Check {
     pausedWorkers
       .slice(0, MAX_NAMED)
       .map(({ workerId, reason, since }) => fact(workerId, reason, now.getTime() - since.getTime())),
+  );
+}
+
+function keys({ keyDifferences }: WorkFacts): Check {
+  const name = "work.concurrency_keys";
+  const [first] = keyDifferences;
+  if (!first) return ok(name, "the count of every concurrency key is that of its tasks");
+  return found(
+    "failed",
+    name,
+    `the count of ${plural(keyDifferences.length, "concurrency key")} differs from that of the tasks: ${JSON.stringify(first.key)} is counted ${first.held} times and held by ${plural(first.tasks, "task")}`,
+    "wait: a background check corrects it within 5 min; if it returns, report it with the scheduler's log",
+    keyDifferences
+      .slice(0, MAX_NAMED)
+      .map(({ key, held, tasks }) => fact(key, `counted ${held}, held by ${plural(tasks, "task")}`)),
   );
 }
 

@@ -35,6 +35,12 @@ export const WAITING_CODES = {
       "of a queue: as many tasks wait in it as its limit allows, and submits are refused; shows both numbers and who set the limit",
     remedy: "wait, add workers, or `muster queue limit NAME none`",
   },
+  CONCURRENCY_KEY_HELD: {
+    means:
+      "as many tasks as its limit allows hold one of its concurrency keys; shows the limit, who set it, and the tasks that hold the key with their workers and since when",
+    remedy:
+      "it starts by itself when one of them ends; `muster why ID` of the holder, or `muster limit set KEY N` to raise the limit",
+  },
   NO_WORKERS: {
     means: "no worker is connected; shows when the last one was seen and which were refused recently",
     remedy: "start a worker, or correct what the refused workers send",

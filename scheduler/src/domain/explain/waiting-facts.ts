@@ -1,6 +1,7 @@
 /** The facts behind the explanation of a waiting task. */
 import type { TaskClass } from "../matching/match.ts";
 import type { MatchRecord } from "../matching/match-log.ts";
+import type { AskedKey } from "../tasks/concurrency.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
@@ -15,7 +16,12 @@ export interface WaitingFacts {
   /** Its last attempt, when it had one. */
   readonly lastAttempt: AttemptRecord | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
-  /** The admission rule that holds the task back, other than a paused queue; undefined when none does. */
+  /** Its concurrency keys as the database has them, and since when this scheduler has known one of them as full. */
+  readonly keys?: { readonly asked: readonly AskedKey[]; readonly fullSince: Date | undefined } | undefined;
+  /**
+   * The admission rule that holds the task back, other than a paused queue and its concurrency keys; undefined when none
+   * does.
+   */
   readonly heldBack?: HeldBack | undefined;
   readonly fleet: readonly FleetMember[];
   /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */

@@ -8,6 +8,7 @@ import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import type { ReasonCode } from "./codes.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
+import { keysHeld } from "./key-held.ts";
 import { workersPaused } from "./paused.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -35,7 +36,8 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
       remedy: `run \`muster queue resume ${task.queue}\` when the reason is gone`,
     });
   }
-  const { heldBack } = facts;
+  const { heldBack, keys } = facts;
+  if (keys) reasons.push(...keysHeld(keys.asked, keys.fullSince, now));
   if (heldBack) {
     reasons.push({
       code: heldBack.code,

@@ -1,7 +1,11 @@
 /** The filters that decide whether a worker may run a task. */
+import type { ConcurrencyKey } from "../tasks/concurrency.ts";
 import type { Requirements } from "../tasks/task.ts";
 
-/** Tasks that any worker would be matched with alike: one row per distinct queue, type and requirements. */
+/**
+ * Tasks that any worker would be matched with alike, and that wait for the same concurrency keys: one row per distinct
+ * queue, type, requirements and keys.
+ */
 export interface TaskClass {
   readonly id: number;
   readonly queue: string;
@@ -9,6 +13,8 @@ export interface TaskClass {
   readonly requirements: Requirements;
   /** Its tasks run alone in a process: they took part in deaths of processes whose cause is not known. */
   readonly alone?: boolean;
+  /** The concurrency keys of its tasks, in the order of the keys; undefined when they have none. */
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
 }
 
 /** What the matcher looks at in a worker. */

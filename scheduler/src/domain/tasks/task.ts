@@ -1,4 +1,5 @@
 /** The fields of a task, its states and its attempts. */
+import type { ConcurrencyKey } from "./concurrency.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";
@@ -67,6 +68,8 @@ export interface NewTask {
   readonly uniqueKey: string | undefined;
   /** What becomes of it when its unique key is held. @default "return" */
   readonly onConflict?: OnConflict;
+  /** In the order of the keys; undefined for none. */
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   readonly options: TaskOptions | undefined;
 }
 
@@ -128,6 +131,7 @@ export interface TaskRecord {
   readonly contentType: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly uniqueKey: string | undefined;
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   readonly options: TaskOptions | undefined;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;

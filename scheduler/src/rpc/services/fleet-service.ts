@@ -46,6 +46,7 @@ import { fromWorker } from "../convert/workers/worker.ts";
 import { toWorkerState } from "../convert/workers/worker-state.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
+import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import {
   nameToken,
   pageSize,
@@ -72,8 +73,9 @@ const MAX_TYPES = 50;
 const MAX_WAITING = 1_000_000_000n;
 
 /** Parts that FleetService uses. */
-export interface FleetServiceParts {
+export interface FleetServiceParts extends LockHandlerParts {
   readonly store: EventStore &
+    LockHandlerParts["store"] &
     Pick<FleetStore, "getWorker"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "databaseTime"> &
@@ -218,6 +220,8 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       await parts.queueLimits.refresh();
       return { queue: await describeQueue(parts, name) };
     },
+
+    ...lockHandlers(parts),
 
     async listLaunches(request) {
       const limit = pageSize(request.pageSize, 50);

@@ -50,6 +50,19 @@ export function parseNameToken(token: string): string | undefined {
   throw unknownToken(token);
 }
 
+/** Token that continues after this concurrency key. */
+export function keyToken(key: string): string {
+  return Buffer.from(`k1:${key}`).toString("base64url");
+}
+
+/** Key behind a token; undefined for the first page. @throws Refusal `INVALID_PAGE_TOKEN`. */
+export function parseKeyToken(token: string): string | undefined {
+  if (token === "") return undefined;
+  const text = Buffer.from(token, "base64url").toString("utf8");
+  if (text.startsWith("k1:") && !text.includes("\0")) return text.slice("k1:".length);
+  throw unknownToken(token);
+}
+
 /** Token of a position in the list of workers. */
 export function workerToken(position: ListPosition): string {
   if (position.kind === "session") return position.beforeId === undefined ? "" : pageToken(position.beforeId);

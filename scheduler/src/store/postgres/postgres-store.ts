@@ -2,6 +2,7 @@
 import { type Clock, holding, systemClock } from "../../clock.ts";
 import type { DatabaseMeasures } from "../../telemetry/metrics/database-measures.ts";
 import type { Store } from "../store.ts";
+import { concurrencyStore } from "./concurrency/roles.ts";
 import { ConnectionTarget } from "./connection/connection.ts";
 import { Database } from "./connection/database.ts";
 import { openSession } from "./connection/open-session.ts";
@@ -87,6 +88,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...classStore(db),
     ...claimStore(db),
     ...attemptStore(db),
+    ...concurrencyStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...launchStore(db),

@@ -51,5 +51,6 @@ export function commitRequest(row: AttemptRow, outcome: Outcome): CommitRequest 
     ),
     acceptAgeMs: 1,
     startAgeMs: 1,
+    keyed: row.keyed ?? false,
   };
 }

@@ -68,6 +68,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     if (row?.epoch !== epoch || !this.#tables.lives(sessionId, schedulerId)) return false;
     if (row.state !== "queued" && row.sessionId !== sessionId) return false;
     if (epoch <= (row.task.options?.replacedEpoch ?? 0)) return false;
+    if (row.state === "queued" && !this.#tables.admits(row.classId)) return false;
     const now = this.#tables.clock.now();
     if (row.state === "queued") row.attemptCount++;
     row.state = "running";

@@ -1,7 +1,14 @@
 /** The fake of the role that submits and claims. */
 import { planKeys } from "../../domain/tasks/key-plan.ts";
 import type { KeyHolder } from "../../domain/tasks/unique-key.ts";
-import type { ClaimedAttempt, ClaimStore, InsertedTask, TaskInsert, WaitingTask } from "../store.ts";
+import type {
+  ClaimedAttempt,
+  ClaimStore,
+  InsertedTask,
+  KeyedClaim,
+  TaskInsert,
+  WaitingTask,
+} from "../store.ts";
 import { isReady } from "./memory-classes.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
 
@@ -50,6 +57,26 @@ export class MemoryClaims implements ClaimStore {
       row.assignedAt = now;
       return [{ ...toClaimed(row, sessionId), sinceCreationMs: now - row.createdAt }];
     });
+  }
+
+  /** One by one: a task that a key turns back takes nothing of its other keys. */
+  async claimKeyed(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<KeyedClaim> {
+    const claimed: ClaimedAttempt[] = [];
+    const turnedBack: number[] = [];
+    const keys = new Set<string>();
+    for (const { taskId, sessionId } of wanted) {
+      const row = this.#tables.open.get(taskId);
+      if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
+      for (const { key } of this.#tables.classOf(row.classId).concurrency ?? []) keys.add(key);
+      if (this.#tables.admits(row.classId))
+        for (const attempt of await this.claim([{ taskId, sessionId }], schedulerId))
+          claimed.push({ ...attempt, keyed: true });
+      else turnedBack.push(taskId);
+    }
+    return { claimed, turnedBack, keys: Array.from(keys, (key) => this.#tables.keyState(key)) };
   }
 
   async assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]> {

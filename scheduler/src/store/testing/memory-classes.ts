@@ -1,7 +1,6 @@
 /** The fake of the role of task classes. */
 import type { TaskClass } from "../../domain/matching/match.ts";
-import type { Requirements } from "../../domain/tasks/task.ts";
-import type { ClassStore, Floor, WaitingTask } from "../store.ts";
+import type { ClassStore, Floor, WaitingTask, WantedClass } from "../store.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
 
 /** A fake of the classes' role, in memory. */
@@ -12,15 +11,14 @@ export class MemoryClasses implements ClassStore {
     this.#tables = tables;
   }
 
-  async resolveClasses(
-    wanted: readonly { queue: string; type: string; requirements: Requirements }[],
-  ): Promise<TaskClass[]> {
+  async resolveClasses(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
     const { classes } = this.#tables;
-    return wanted.map(({ queue, type, requirements }) => {
-      const key = keyOf({ queue, type, requirements });
+    return wanted.map(({ queue, type, requirements, concurrency }) => {
+      const key = keyOf({ queue, type, requirements, concurrency });
       const known = classes.find((each) => !each.alone && keyOf(each) === key);
       if (known) return known;
-      const made = { id: classes.length + 1, queue, type, requirements };
+      const id = classes.length + 1;
+      const made = { id, queue, type, requirements, ...(concurrency ? { concurrency } : {}) };
       classes.push(made);
       return made;
     });
@@ -91,7 +89,7 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 }
 
 /** The order of labels and resources does not matter. */
-function keyOf({ queue, type, requirements }: Omit<TaskClass, "id">): string {
+function keyOf({ queue, type, requirements, concurrency }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([queue, type, labels, [...requirements.resources].sort()]);
+  return JSON.stringify([queue, type, labels, [...requirements.resources].sort(), concurrency]);
 }

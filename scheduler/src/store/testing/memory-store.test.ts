@@ -3,6 +3,7 @@ import { ManualClock } from "../../testing/manual-clock.ts";
 import { testAttempts } from "./attempts.conformance.ts";
 import { testClaims } from "./claims.conformance.ts";
 import { testClasses } from "./classes.conformance.ts";
+import { testKeys } from "./keys.conformance.ts";
 import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
@@ -18,5 +19,6 @@ describe("the store's roles in memory", () => {
 
   testClasses(opened);
   testClaims(opened);
+  testKeys(opened);
   testAttempts(opened);
 });

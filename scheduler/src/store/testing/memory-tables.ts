@@ -1,6 +1,7 @@
 /** The tables that the fakes of the roles share. */
 import type { Clock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import type { KeyState } from "../../domain/tasks/concurrency.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
 import type { OutputChunk } from "../store.ts";
@@ -56,6 +57,8 @@ export class MemoryTables {
   /** Scheduler that holds the lease of each living session. */
   readonly sessions = new Map<number, string>();
   readonly output: OutputChunk[] = [];
+  /** The operator's limit of each concurrency key that has one. */
+  readonly overrides = new Map<string, number>();
   #lastTaskId = 0;
   #lastSessionId = 0;
 
@@ -85,6 +88,24 @@ export class MemoryTables {
   lives(sessionId: number, schedulerId: string | undefined): boolean {
     const holder = this.sessions.get(sessionId);
     return holder !== undefined && (schedulerId === undefined || holder === schedulerId);
+  }
+
+  /** What is counted of a concurrency key: here it is counted anew. */
+  keyState(key: string): KeyState {
+    let held = 0;
+    for (const { state, classId } of this.open.values()) {
+      const keys = state === "queued" ? undefined : this.classOf(classId).concurrency;
+      if (keys?.some((each) => each.key === key)) held++;
+    }
+    return { key, held, override: this.overrides.get(key) };
+  }
+
+  /** Whether every key of the class has room for one more task. */
+  admits(classId: number): boolean {
+    return (this.classOf(classId).concurrency ?? []).every(({ key, limit }) => {
+      const { held, override } = this.keyState(key);
+      return held < (override ?? limit);
+    });
   }
 
   classOf(id: number): TaskClass {

@@ -1,12 +1,18 @@
 /** Steps that conformance cases begin with. */
+import type { ConcurrencyKey } from "../../domain/tasks/concurrency.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { ClaimedAttempt } from "../store.ts";
 import { NO_REQUIREMENTS, newTask } from "./made-rows.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
-/** Id of the class of a type in the queue `default`. */
-export async function makeClass({ classes }: StoreUnderTest, type: string): Promise<number> {
-  const [made] = await classes.resolveClasses([{ queue: "default", type, requirements: NO_REQUIREMENTS }]);
+/** Id of the class of a type in the queue `default`, with concurrency keys in their order where they are given. */
+export async function makeClass(
+  { classes }: StoreUnderTest,
+  type: string,
+  concurrency?: readonly ConcurrencyKey[],
+): Promise<number> {
+  const wanted = { queue: "default", type, requirements: NO_REQUIREMENTS, concurrency };
+  const [made] = await classes.resolveClasses([wanted]);
   if (!made) throw new Error(`no class for ${type}`);
   return made.id;
 }

@@ -23,6 +23,10 @@ const LAUNCH_FAILURES = ["fatal", "lost", "launch_failed", "startup_timeout"];
 export class Counters {
   /** Claims that another scheduler, a cancellation or a retry was faster with. */
   acquireConflicts = 0;
+  /** Tasks whose claim found one of their concurrency keys held by as many as its limit allows. */
+  keyClaimsTurnedBack = 0;
+  /** Concurrency keys whose count differed from their tasks and was corrected. */
+  keyCountsCorrected = 0;
   /** Submits that met a held unique key and changed nothing. */
   duplicates = 0;
   /** Submits and retries that met a held unique key, by their answer. */

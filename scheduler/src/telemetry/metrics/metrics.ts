@@ -110,6 +110,16 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     () => counters.acquireConflicts,
   );
   single(
+    "muster_concurrency_key_refusals_total",
+    "Tasks whose claim found one of their concurrency keys held by as many tasks as its limit allows.",
+    () => counters.keyClaimsTurnedBack,
+  );
+  single(
+    "muster_concurrency_key_corrections_total",
+    "Concurrency keys whose count differed from their tasks and was corrected.",
+    () => counters.keyCountsCorrected,
+  );
+  single(
     "muster_duplicate_skips_total",
     "Submits that met a held unique key and changed nothing.",
     () => counters.duplicates,

@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Lock } from "./concurrency_pb.ts";
+import { file_muster_v1_concurrency } from "./concurrency_pb.ts";
 import type { Diagnosis } from "./diagnosis_pb.ts";
 import { file_muster_v1_diagnosis } from "./diagnosis_pb.ts";
 import type { Event } from "./event_pb.ts";
@@ -24,7 +26,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIl4KEUxpc3RFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3Rhc2tfaWQYAyABKAkSEQoJd29ya2VyX2lkGAQgASgJIn4KEkxpc3RFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi0KCXJlYWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUAoSV2F0Y2hFdmVudHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEhYKDmFmdGVyX2V2ZW50X2lkGAMgASgDIjcKE1dhdGNoRXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50IhEKD0RpYWdub3NlUmVxdWVzdCI7ChBEaWFnbm9zZVJlc3BvbnNlEicKCWRpYWdub3NpcxgBIAEoCzIULm11c3Rlci52MS5EaWFnbm9zaXMiIwoSR2V0T3ZlcnZpZXdSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIjwKE0dldE92ZXJ2aWV3UmVzcG9uc2USJQoIb3ZlcnZpZXcYASABKAsyEy5tdXN0ZXIudjEuT3ZlcnZpZXciXQoTTGlzdExhdW5jaGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIRCgl3b3JrZXJfaWQYAyABKAkSDAoEcG9vbBgEIAEoCSJUChRMaXN0TGF1bmNoZXNSZXNwb25zZRIjCghsYXVuY2hlcxgBIAMoCzIRLm11c3Rlci52MS5MYXVuY2gSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMpEKCgxGbGVldFNlcnZpY2USUQoLTGlzdFdvcmtlcnMSHS5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXF1ZXN0Gh4ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJLCglHZXRXb3JrZXISGy5tdXN0ZXIudjEuR2V0V29ya2VyUmVxdWVzdBocLm11c3Rlci52MS5HZXRXb3JrZXJSZXNwb25zZSIDkAIBElcKDUV4cGxhaW5Xb3JrZXISHy5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuRXhwbGFpbldvcmtlclJlc3BvbnNlIgOQAgESTAoLRHJhaW5Xb3JrZXISHS5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVzcG9uc2USTAoLUGF1c2VXb3JrZXISHS5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXF1ZXN0Gh4ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVzcG9uc2USTwoMUmVzdW1lV29ya2VyEh4ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlcXVlc3QaHy5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVzcG9uc2USTgoKTGlzdFF1ZXVlcxIcLm11c3Rlci52MS5MaXN0UXVldWVzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0UXVldWVzUmVzcG9uc2UiA5ACARJUCgxFeHBsYWluUXVldWUSHi5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVxdWVzdBofLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXNwb25zZSIDkAIBEkkKClBhdXNlUXVldWUSHC5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuUGF1c2VRdWV1ZVJlc3BvbnNlEkwKC1Jlc3VtZVF1ZXVlEh0ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVxdWVzdBoeLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlc3BvbnNlEkkKCkxpbWl0UXVldWUSHC5tdXN0ZXIudjEuTGltaXRRdWV1ZVJlcXVlc3QaHS5tdXN0ZXIudjEuTGltaXRRdWV1ZVJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlcKEExpc3RMb2Nrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEg8KB2Jsb2NrZWQYBCABKAgiTAoRTGlzdExvY2tzUmVzcG9uc2USHgoFbG9ja3MYASADKAsyDy5tdXN0ZXIudjEuTG9jaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJEhIKBWxpbWl0GAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJQggKBl9saW1pdCI8ChtTZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIisKHFVuc2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KHVVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKwDAoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -580,6 +582,174 @@ export const LimitQueueResponseSchema: GenMessage<LimitQueueResponse> = /*@__PUR
   messageDesc(file_muster_v1_fleet_service, 21);
 
 /**
+ * Request of ListLocks.
+ *
+ * @generated from message muster.v1.ListLocksRequest
+ */
+export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only this key; empty means all.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * Only keys for which a task waits.
+   *
+   * @generated from field: bool blocked = 4;
+   */
+  blocked: boolean;
+};
+
+/**
+ * Describes the message muster.v1.ListLocksRequest.
+ * Use `create(ListLocksRequestSchema)` to create a new message.
+ */
+export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 22);
+
+/**
+ * Response of ListLocks.
+ *
+ * @generated from message muster.v1.ListLocksResponse
+ */
+export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.Lock locks = 1;
+   */
+  locks: Lock[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListLocksResponse.
+ * Use `create(ListLocksResponseSchema)` to create a new message.
+ */
+export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 23);
+
+/**
+ * Request of SetConcurrencyLimit.
+ *
+ * @generated from message muster.v1.SetConcurrencyLimitRequest
+ */
+export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitRequest"> & {
+  /**
+   * Which; a key that no task has yet is allowed.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Tasks that may hold it at once; 0 to 1,000,000, where 0 lets no further task start. Required.
+   *
+   * @generated from field: optional int32 limit = 2;
+   */
+  limit?: number | undefined;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.SetConcurrencyLimitRequest.
+ * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
+ */
+export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 24);
+
+/**
+ * Response of SetConcurrencyLimit.
+ *
+ * @generated from message muster.v1.SetConcurrencyLimitResponse
+ */
+export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimitResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.Lock lock = 1;
+   */
+  lock?: Lock | undefined;
+};
+
+/**
+ * Describes the message muster.v1.SetConcurrencyLimitResponse.
+ * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
+ */
+export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 25);
+
+/**
+ * Request of UnsetConcurrencyLimit.
+ *
+ * @generated from message muster.v1.UnsetConcurrencyLimitRequest
+ */
+export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLimitRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.UnsetConcurrencyLimitRequest.
+ * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
+ */
+export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 26);
+
+/**
+ * Response of UnsetConcurrencyLimit.
+ *
+ * @generated from message muster.v1.UnsetConcurrencyLimitResponse
+ */
+export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyLimitResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.Lock lock = 1;
+   */
+  lock?: Lock | undefined;
+};
+
+/**
+ * Describes the message muster.v1.UnsetConcurrencyLimitResponse.
+ * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
+ */
+export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 27);
+
+/**
  * Request of ListEvents.
  *
  * @generated from message muster.v1.ListEventsRequest
@@ -619,7 +789,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 22);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of ListEvents.
@@ -654,7 +824,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 23);
+  messageDesc(file_muster_v1_fleet_service, 29);
 
 /**
  * Request of WatchEvents.
@@ -689,7 +859,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 24);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * One message of WatchEvents.
@@ -711,7 +881,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 25);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * Request of Diagnose.
@@ -726,7 +896,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 32);
 
 /**
  * Response of Diagnose.
@@ -747,7 +917,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 33);
 
 /**
  * Request of GetOverview.
@@ -768,7 +938,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 34);
 
 /**
  * Response of GetOverview.
@@ -789,7 +959,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 35);
 
 /**
  * Request of ListLaunches.
@@ -831,7 +1001,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 36);
 
 /**
  * Response of ListLaunches.
@@ -859,7 +1029,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 37);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -982,6 +1152,38 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof LimitQueueRequestSchema;
     output: typeof LimitQueueResponseSchema;
+  },
+  /**
+   * Concurrency keys by name: those that tasks hold or wait for, and those with a limit of SetConcurrencyLimit.
+   *
+   * @generated from rpc muster.v1.FleetService.ListLocks
+   */
+  listLocks: {
+    methodKind: "unary";
+    input: typeof ListLocksRequestSchema;
+    output: typeof ListLocksResponseSchema;
+  },
+  /**
+   * Sets the limit of a concurrency key in place of the limits of its tasks, until it is unset. Tasks that hold the key
+   * continue. INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.SetConcurrencyLimit
+   */
+  setConcurrencyLimit: {
+    methodKind: "unary";
+    input: typeof SetConcurrencyLimitRequestSchema;
+    output: typeof SetConcurrencyLimitResponseSchema;
+  },
+  /**
+   * Takes such a limit back, so that the limits of the tasks count again. A key without one is no error.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.UnsetConcurrencyLimit
+   */
+  unsetConcurrencyLimit: {
+    methodKind: "unary";
+    input: typeof UnsetConcurrencyLimitRequestSchema;
+    output: typeof UnsetConcurrencyLimitResponseSchema;
   },
   /**
    * Starts of worker processes that a supervisor reported, newest first: those under way, and the ended for

@@ -69,10 +69,46 @@ const asking = (state?: { state: "loading" | "failed"; ageMs: number; failures: 
   ]),
 });
 
+const holder = (taskId: number) => ({
+  ...{ key: "customer-17", taskId, epoch: 1, type: "ocr", queue: "default", workerId: `w-${taskId}` },
+  since: ago(12_000),
+});
+
+const asks = (held: number, limit: number, override?: number) => ({
+  keys: {
+    fullSince: ago(5_000),
+    asked: [
+      {
+        ...{ key: "customer-17", limit, held },
+        override:
+          override === undefined
+            ? undefined
+            : { limit: override, reason: "their API is overloaded (by ada)", time: ago(300_000) },
+        holders: [7, 8, 9, 10].slice(0, held).map(holder),
+      },
+    ],
+  },
+});
+
 const starts = (facts: Partial<Parameters<typeof withLaunches>[2]>): Reason[] =>
   withLaunches(waiting([]), TASK, { launching: [], failed: [], served: [], ...facts }, NOW);
 
 export const WAITING_PROSE: readonly ProseCase[] = [
+  {
+    code: "CONCURRENCY_KEY_HELD",
+    when: "one task holds its key",
+    write: () => waiting([member()], asks(1, 1)),
+  },
+  {
+    code: "CONCURRENCY_KEY_HELD",
+    when: "more tasks hold its key than are named, by an operator's limit",
+    write: () => waiting([member()], asks(5, 9, 4)),
+  },
+  {
+    code: "CONCURRENCY_KEY_HELD",
+    when: "an operator set the limit of its key to 0",
+    write: () => waiting([member()], asks(0, 2, 0)),
+  },
   {
     code: "SCHEDULED_FOR_LATER",
     when: "its start time is in 2 min",

@@ -8,6 +8,7 @@ import { Refusal, type Violation } from "../../../domain/errors.ts";
 import type { NewTask } from "../../../domain/tasks/task.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
+import { toConcurrency } from "./concurrency.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
 import { toUniqueRule } from "./unique-rule.ts";
 
@@ -124,6 +125,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     ...schedule(spec, report),
     uniqueKey: spec.uniqueKey || undefined,
     ...uniqueness(spec, report),
+    concurrency: toConcurrency(spec.concurrency, report),
   };
 }
 

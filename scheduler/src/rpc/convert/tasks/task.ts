@@ -54,6 +54,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
       labels: { ...task.requirements.labels },
       resources: [...task.requirements.resources],
     },
+    concurrency: (task.concurrency ?? []).map(({ key, limit }) => ({ key, limit })),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

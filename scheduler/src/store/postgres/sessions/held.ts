@@ -1,4 +1,5 @@
 /** The attempts that sessions hold. */
+import { IS_KEYED } from "../concurrency/held-keys.ts";
 import type { Statement } from "../connection/database.ts";
 import { ACTIVE } from "../task-states.ts";
 import { ATTEMPT_COLUMNS } from "../tasks/attempt-columns.ts";
@@ -7,7 +8,7 @@ import { ATTEMPT_COLUMNS } from "../tasks/attempt-columns.ts";
 export const HELD: Statement = {
   name: "session-held",
   text: `select ${ATTEMPT_COLUMNS}, t.phase, extract(epoch from now() - t.phase_time)::float8 * 1000 as phase_age_ms,
-    extract(epoch from now() - t.start_time)::float8 * 1000 as start_age_ms,
+    extract(epoch from now() - t.start_time)::float8 * 1000 as start_age_ms, ${IS_KEYED} as keyed,
     (select max(e.sequence) from event e where e.task_id = t.id and e.epoch = t.epoch) as sequence
     from task t where t.session_id = any($1::bigint[]) and t.state in ${ACTIVE}`,
 };
@@ -15,5 +16,5 @@ export const HELD: Statement = {
 /** The same, locked in the order in which all statements lock tasks. */
 export const HELD_LOCKED: Statement = {
   name: "session-held-locked",
-  text: `${HELD.text} order by t.id for update`,
+  text: `${HELD.text} order by t.id for update of t`,
 };

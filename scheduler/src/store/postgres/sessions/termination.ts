@@ -3,6 +3,7 @@ import { formatAttemptId } from "../../../domain/ids.ts";
 import type { ProcessName } from "../../../domain/workers/contest.ts";
 import type { AttemptRow, DecideLost, GoneSession, SessionEnd } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
+import { LOCK_KEYS } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { type AttemptColumns, toAttemptRow } from "../tasks/attempt-columns.ts";
 import { aloneClasses } from "../tasks/classes.ts";
@@ -114,6 +115,9 @@ async function endTaken(
   const ids = taken.map((row) => row.session_id);
   const ends = ids.map(endOf);
   const held = (await tx.run<AttemptColumns>(HELD_LOCKED, [ids])).map(toAttemptRow);
+  const keyedClasses = new Set(held.flatMap(({ keyed, classId }) => (keyed ? [classId] : [])));
+  // The attempts may end by several statements: each of them finds its keys locked, in whatever order it comes.
+  if (keyedClasses.size > 0) await tx.run(LOCK_KEYS, [[...keyedClasses]]);
   const heldBy = Map.groupBy(held, ({ sessionId }) => sessionId);
   const gone = await tx.run<GoneColumns>(MARK_GONE, [
     ids,
@@ -153,6 +157,7 @@ async function endTaken(
       decision,
       acceptAgeMs: undefined,
       startAgeMs: undefined,
+      keyed: row.keyed,
       aloneClassId: decision.kind === "requeue" && decision.alone ? aloneIds?.get(row.classId) : undefined,
     })),
   );

@@ -29,6 +29,7 @@ export interface AttemptColumns {
   phase_age_ms?: number | null;
   start_age_ms?: number | null;
   sequence?: number | null;
+  keyed?: boolean;
 }
 
 export function toAttemptRow(row: AttemptColumns): AttemptRow {
@@ -48,6 +49,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     phaseAgeMs: row.phase_age_ms ?? undefined,
     startAgeMs: row.start_age_ms ?? undefined,
     sequence: row.sequence ?? 0,
+    ...(row.keyed === undefined ? {} : { keyed: row.keyed }),
   };
 }
 

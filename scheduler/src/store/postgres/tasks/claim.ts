@@ -1,7 +1,8 @@
 /** Claims tasks for sessions, resolves claims of unknown outcome, and writes reports of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { AttemptTouch, ClaimedAttempt } from "../../store.ts";
+import type { AttemptTouch, ClaimedAttempt, KeyedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
+import { admitByKeys, countKeys, IS_READY } from "../concurrency/held-keys.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { inLockOrder, livingSessions } from "../locks.ts";
@@ -36,20 +37,63 @@ const CLAIM: Statement = {
   ${SELECT_CLAIMED}`,
 };
 
+// Tasks that another scheduler or a request has locked are left out instead of waited for.
+const CLAIM_KEYED: Statement = {
+  name: "task-claim-keyed",
+  text: `with ${livingSessions("$2", "$3")},
+  d as materialized (
+    select d.id, d.session_id, d.ord
+      from unnest($1::bigint[], $2::bigint[]) with ordinality as d(id, session_id, ord)
+     where d.session_id in (select session_id from living)),
+  ready as materialized (
+    select t.id, t.class_id from task t
+     where t.id in (select id from d) and ${IS_READY} order by t.id for update of t skip locked),
+  asking as materialized (select ready.id, ready.class_id, d.ord from ready join d using (id)),
+  ${admitByKeys("asking")},
+  c as (
+    update task t
+       set state = ${STATE.assigned}, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
+           assign_time = now()
+      from d join admitted using (id)
+     where t.id = d.id
+    returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
+      (date_part('epoch', now() - t.create_time) * 1e6)::bigint as since_creation_us),
+  ${countKeys("c")},
+  e as (
+    insert into event (name, task_ids, epoch, epochs)
+    select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
+  select claimed.*, keys.states,
+    (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back
+    from (select json_agg(json_build_array(locked.key, locked.held + coalesce(counts.n, 0), locked.limit_override)) as states
+            from locked left join counts using (key)) keys
+    left join (${SELECT_CLAIMED}) claimed on true`,
+};
+
 // The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
-// task was replaced ran another payload: its result would not be this task's.
+// task was replaced ran another payload: its result would not be this task's. Its keys were freed with its end: it counts
+// again, and is refused when others hold them.
 const RETAKE: Statement = {
   name: "task-retake",
-  text: `with taken as (
-    update task t
-       set state = ${STATE.running}, session_id = l.session_id, wake_time = null, accept_time = coalesce(t.accept_time, now()),
-           assign_time = coalesce(t.assign_time, now()),
-           attempt_count = t.attempt_count + case when t.state = ${STATE.queued} then 1 else 0 end
-      from (select session_id from session_lease
-             where session_id = $3 and ($4::text is null or scheduler_id = $4) for share) l
-     where t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
+  text: `with l as materialized (
+    select session_id from session_lease
+     where session_id = $3 and ($4::text is null or scheduler_id = $4) for share),
+  found as materialized (
+    select t.id, t.class_id, t.state, l.session_id, 1 as ord
+      from l join task t on t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
        and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
+       for update of t),
+  asking as materialized (select id, class_id, ord from found where state = ${STATE.queued}),
+  ${admitByKeys("asking")},
+  taken as (
+    update task t
+       set state = ${STATE.running}, session_id = found.session_id, wake_time = null,
+           accept_time = coalesce(t.accept_time, now()), assign_time = coalesce(t.assign_time, now()),
+           attempt_count = t.attempt_count + case when t.state = ${STATE.queued} then 1 else 0 end
+      from found
+     where t.id = found.id
+       and (not exists (select from asked) or exists (select from admitted where admitted.id = found.id))
     returning t.id, t.epoch),
+  ${countKeys("taken")},
   gone as (
     delete from task_attempt a using taken where a.task_id = taken.id and a.epoch = taken.epoch)
   select id from taken`,
@@ -95,9 +139,48 @@ export async function claim(
   return rows.flatMap(claimedAttempts);
 }
 
+/** As `claim`, for tasks of classes with concurrency keys. What is first in `wanted` goes first. */
+export async function claimKeyed(
+  db: Database,
+  wanted: readonly { taskId: number; sessionId: number }[],
+  schedulerId: string | undefined,
+): Promise<KeyedClaim> {
+  type Row = { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null } & {
+    states: readonly (readonly [string, number, number | null])[] | null;
+    turned_back: readonly number[] | null;
+  };
+  const rows = await db.hot<Row>(CLAIM_KEYED, [
+    int8Array(wanted.map(({ taskId }) => taskId)),
+    int8Array(wanted.map(({ sessionId }) => sessionId)),
+    schedulerId ?? null,
+  ]);
+  const [first] = rows;
+  return {
+    claimed: rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row) : [])).map(toKeyed),
+    turnedBack: first?.turned_back ?? [],
+    keys: (first?.states ?? []).map(([key, held, override]) => ({
+      key,
+      held,
+      override: override ?? undefined,
+    })),
+  };
+}
+
+function toKeyed(attempt: ClaimedAttempt): ClaimedAttempt {
+  return { ...attempt, keyed: true };
+}
+
+/** False for the row of a claim that got no task. */
+function isClaimed(
+  row: { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null },
+): row is ClaimedColumns {
+  return row.ids !== null;
+}
+
 /**
  * Returns a requeued attempt to the session that held it, as accepted; false when its task was assigned again or has
- * ended, or when the session has ended or moved to another scheduler: that one read the attempts of the session before.
+ * ended, when the session has ended or moved to another scheduler (that one read the attempts of the session before),
+ * and when others hold its concurrency keys.
  */
 export async function retake(
   db: Database,

@@ -1,7 +1,8 @@
 /** Reads and creates task classes. */
 import { createHash } from "node:crypto";
 import type { TaskClass } from "../../../domain/matching/match.ts";
-import type { Requirements } from "../../../domain/tasks/task.ts";
+import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
+import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 
 interface ClassColumns {
@@ -11,17 +12,34 @@ interface ClassColumns {
   labels: Record<string, string>;
   resources: string[];
   alone: boolean;
+  concurrency: ConcurrencyKey[] | null;
 }
+
+const COLUMNS = "id, queue, type, labels, resources, alone, concurrency";
+
+// Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
+const KEYS = {
+  name: "class-concurrency-keys",
+  text: `insert into concurrency_key (key) select distinct d.key from unnest($1::text[]) as d(key) order by d.key
+    on conflict (key) do nothing`,
+};
+
+const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit"
+      from ${made} made cross join lateral jsonb_to_recordset(made.concurrency) as k(key text, "limit" int)`;
 
 // In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
 const INSERT = {
   name: "class-insert",
-  text: `insert into task_class (key, queue, type, labels, resources)
+  text: `with made as (
+    insert into task_class (key, queue, type, labels, resources, concurrency)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
-           array(select jsonb_array_elements_text(d.resources::jsonb))
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as d(key, queue, type, labels, resources)
+           array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+        as d(key, queue, type, labels, resources, concurrency)
      order by d.key
-    on conflict (key) do nothing`,
+    on conflict (key) do nothing
+    returning id, concurrency)
+  insert into class_key (class_id, key, max_held) ${CLASS_KEYS("made")}`,
 };
 
 const QUEUES = {
@@ -32,7 +50,7 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
    order by d.ord`,
@@ -40,12 +58,12 @@ const SELECT = {
 
 const AFTER = {
   name: "class-after",
-  text: "select id, queue, type, labels, resources, alone from task_class where id > $1 order by id",
+  text: `select ${COLUMNS} from task_class where id > $1 order by id`,
 };
 
 const BY_ID = {
   name: "class-by-id",
-  text: "select id, queue, type, labels, resources, alone from task_class where id = any($1::int[]) order by id",
+  text: `select ${COLUMNS} from task_class where id = any($1::int[]) order by id`,
 };
 
 // A loose index scan, from one class to the next: its cost grows with the classes that have open tasks, not with the tasks.
@@ -65,31 +83,34 @@ const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
-    select id, queue, type, labels, resources, case when alone then key else sha256(key || 'alone'::bytea) end as key
+    select id, queue, type, labels, resources, concurrency, case when alone then key else sha256(key || 'alone'::bytea) end as key
       from task_class where id = any($1::int[])),
   made as (
-    insert into task_class (key, queue, type, labels, resources, alone)
-    select key, queue, type, labels, resources, true from wanted order by key
+    insert into task_class (key, queue, type, labels, resources, concurrency, alone)
+    select key, queue, type, labels, resources, concurrency, true from wanted order by key
     on conflict (key) do update set alone = true
-    returning id, key)
+    returning id, key, concurrency),
+  keys as (
+    insert into class_key (class_id, key, max_held) ${CLASS_KEYS("made")}
+    on conflict (class_id, key) do nothing)
   select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
 
 /** The class of each wanted combination, in order; missing ones (and their queues) are created. */
-export async function resolveClasses(
-  db: Database,
-  wanted: readonly { queue: string; type: string; requirements: Requirements }[],
-): Promise<TaskClass[]> {
-  const keys = wanted.map(({ queue, type, requirements }) => classKey(queue, type, requirements));
+export async function resolveClasses(db: Database, wanted: readonly WantedClass[]): Promise<TaskClass[]> {
+  const keys = wanted.map(classKey);
   const known = await db.cold<ClassColumns>(SELECT, [keys]);
   if (known.length === wanted.length) return known.map(toClass);
   await db.cold(QUEUES, [wanted.map(({ queue }) => queue)]);
+  const concurrencyKeys = wanted.flatMap(({ concurrency }) => concurrency?.map(({ key }) => key) ?? []);
+  if (concurrencyKeys.length > 0) await db.cold(KEYS, [concurrencyKeys]);
   await db.cold(INSERT, [
     keys,
     wanted.map(({ queue }) => queue),
     wanted.map(({ type }) => type),
     wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
     wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
+    wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
   ]);
   return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
 }
@@ -124,12 +145,20 @@ export async function aloneClasses(
   return new Map(rows.map((row) => [row.id, row.alone_id]));
 }
 
-/** sha256 of the canonical form: the order of labels and resources does not matter. */
-function classKey(queue: string, type: string, requirements: Requirements): string {
+/** sha256 of the canonical form: the order of labels and resources does not matter, and the keys have theirs. */
+function classKey({ queue, type, requirements, concurrency }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return createHash("sha256")
-    .update(JSON.stringify([queue, type, labels, resources]))
+    .update(
+      JSON.stringify([
+        queue,
+        type,
+        labels,
+        resources,
+        ...(concurrency ? [concurrency.map(({ key, limit }) => [key, limit])] : []),
+      ]),
+    )
     .digest("hex");
 }
 
@@ -140,5 +169,6 @@ function toClass(row: ClassColumns): TaskClass {
     type: row.type,
     requirements: { labels: row.labels, resources: row.resources },
     ...(row.alone ? { alone: true } : {}),
+    ...(row.concurrency ? { concurrency: row.concurrency } : {}),
   };
 }

@@ -4,6 +4,7 @@ import { formatAttemptId } from "../../../domain/ids.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
+import { freeKeys } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
 import { happenedAt, untilNow } from "../moments.ts";
@@ -13,13 +14,12 @@ import { type Finish, finishStatement } from "./finish.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. As when a task ends, none of its reports is kept as later than that.
-const REQUEUE: Statement = {
-  name: "task-requeue",
-  text: `with old as (
+function requeueText(heldClass = "", keys = ""): string {
+  return `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
-           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
                   $8::float8[], $9::float8[], $10::text[], $11::int[])
         as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id)
@@ -48,9 +48,22 @@ const REQUEUE: Statement = {
     select 'requeued:' || reason, id, epoch, session_id,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
              'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'))
-      from old order by id)
+      from old order by id)${keys}
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
-  except select id, epoch from old`,
+  except select id, epoch from old`;
+}
+
+const REQUEUE: Statement = { name: "task-requeue", text: requeueText() };
+
+// The same for tasks that have concurrency keys, or of which that is not known. The class may be another from now on.
+const REQUEUE_KEYED: Statement = {
+  name: "task-requeue-keyed",
+  text: requeueText(
+    ", t.class_id as held_class_id",
+    `,
+  ended as materialized (select held_class_id as class_id from old),
+  ${freeKeys("ended")}`,
+  ),
 };
 
 // An attempt that another scheduler ended meanwhile has another outcome.
@@ -80,7 +93,7 @@ export async function commitResults(
     try {
       return await commitResultsWith((statement, values) => db.hot(statement, values), requests);
     } catch (error) {
-      // A batch may be two statements, so the first may be committed although the second failed.
+      // A batch may be several statements, so the first may be committed although the second failed.
       if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
         for (const request of requests) inDoubt.add(request);
       throw error;
@@ -111,18 +124,28 @@ export async function commitResultsWith(
   requests: readonly CommitRequest[],
 ): Promise<CommitResult[]> {
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
-  const finishes = ordered.filter(isFinish);
-  const requeues = ordered.filter(isRequeue);
   const stale = new Set<string>();
   const end = async (statement: Statement, params: unknown[]) => {
     for (const row of await run<{ id: number; epoch: number }>(statement, params))
       stale.add(formatAttemptId({ taskId: row.id, epoch: row.epoch }));
   };
-  if (finishes.length > 0) {
-    const { statement, params } = finishStatement(finishes);
-    await end(statement, params);
+  const endAll = async (part: readonly CommitRequest[], keyed: boolean) => {
+    const finishes = part.filter(isFinish);
+    const requeues = part.filter(isRequeue);
+    if (finishes.length > 0) {
+      const { statement, params } = finishStatement(finishes, keyed);
+      await end(statement, params);
+    }
+    if (requeues.length > 0) await end(keyed ? REQUEUE_KEYED : REQUEUE, requeueParams(requeues));
+  };
+  if (!ordered.some(mayHaveKeys)) await endAll(ordered, false);
+  else {
+    await endAll(
+      ordered.filter((request) => !mayHaveKeys(request)),
+      false,
+    );
+    await endAll(ordered.filter(mayHaveKeys), true);
   }
-  if (requeues.length > 0) await end(REQUEUE, requeueParams(requeues));
   return requests.map(({ key }) =>
     stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
   );
@@ -132,6 +155,10 @@ const APPLIED: CommitResult = Object.freeze({ applied: true });
 const NOT_APPLIED: CommitResult = Object.freeze({ applied: false });
 
 type Requeue = CommitRequest & { decision: Extract<OutcomeDecision, { kind: "requeue" }> };
+
+function mayHaveKeys({ keyed }: CommitRequest): boolean {
+  return keyed !== false;
+}
 
 function isFinish(request: CommitRequest): request is Finish {
   return request.decision.kind === "finish";

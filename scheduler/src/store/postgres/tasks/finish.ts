@@ -2,6 +2,7 @@
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
+import { freeKeys } from "../concurrency/held-keys.ts";
 import type { Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { happenedAt, untilNow } from "../moments.ts";
@@ -51,16 +52,10 @@ const PLAIN_SUCCESS: typeof GENERIC_END = {
 // One statement fences, ends, archives and records a batch. It returns the attempts that it did not end: mostly none,
 // and then it does not search for them (0.8 us a task). Reports of an attempt that were written again after a broken
 // connection are dated by their second try, which may be after the end: none is kept as later than that.
-function finishText({
-  types,
-  names,
-  progress,
-  returning,
-  columns,
-  values,
-  event,
-  grouped,
-}: typeof GENERIC_END): string {
+function finishText(
+  { types, names, progress, returning, columns, values, event, grouped }: typeof GENERIC_END,
+  keys = "",
+): string {
   return `with gone as (
     delete from task t
      using unnest(${types}) as d(${names})
@@ -75,7 +70,7 @@ function finishText({
       output, run_ms, peak_rss_bytes, ${values}
       from gone),
   ev as (
-    insert into event (name, task_ids, epoch, epochs) select ${event}, ${BATCH_COLUMNS} from gone ${grouped})
+    insert into event (name, task_ids, epoch, epochs) select ${event}, ${BATCH_COLUMNS} from gone ${grouped})${keys}
   select id, epoch from (
     select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
     except select id, epoch from gone) as stale
@@ -85,8 +80,24 @@ function finishText({
 const FINISH: Statement = { name: "task-finish", text: finishText(GENERIC_END) };
 const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(PLAIN_SUCCESS) };
 
-/** The statement that ends these tasks, each only while its attempt is current, with its parameters. */
-export function finishStatement(requests: readonly Finish[]): { statement: Statement; params: unknown[] } {
+// The same for tasks that have concurrency keys, or of which that is not known.
+const FREED = `,
+  ${freeKeys("gone")}`;
+const FINISH_KEYED: Statement = { name: "task-finish-keyed", text: finishText(GENERIC_END, FREED) };
+const FINISH_KEYED_PLAIN: Statement = {
+  name: "task-finish-keyed-plain",
+  text: finishText(PLAIN_SUCCESS, FREED),
+};
+
+/**
+ * The statement that ends these tasks, each only while its attempt is current, with its parameters.
+ *
+ * @param keyed Whether some of them may have concurrency keys.
+ */
+export function finishStatement(
+  requests: readonly Finish[],
+  keyed: boolean,
+): { statement: Statement; params: unknown[] } {
   const base = [
     int8Array(requests.map(({ key }) => key.taskId)),
     int4Array(requests.map(({ key }) => key.epoch)),
@@ -96,7 +107,7 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
     float8Array(requests.map(({ decision }) => decision.metrics?.runMs)),
     int8Array(requests.map(({ decision }) => decision.metrics?.peakRssBytes)),
   ];
-  if (requests.every(isPlain)) return { statement: FINISH_PLAIN, params: base };
+  if (requests.every(isPlain)) return { statement: keyed ? FINISH_KEYED_PLAIN : FINISH_PLAIN, params: base };
   const column = <T>(pick: (decision: Finish["decision"]) => T) =>
     requests.map(({ decision }) => pick(decision));
   const optional = [
@@ -114,7 +125,7 @@ export function finishStatement(requests: readonly Finish[]): { statement: State
     ),
     textArray(requests.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ];
-  return { statement: FINISH, params: [...base, ...optional] };
+  return { statement: keyed ? FINISH_KEYED : FINISH, params: [...base, ...optional] };
 }
 
 /** A success with nothing but its JSON output and its run time and memory. */

@@ -1,4 +1,5 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
+import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { Warning } from "../../../domain/tasks/failure.ts";
 import type {
   AttemptMetrics,
@@ -134,7 +135,7 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
     case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
 
 /** Columns of the class `c` and of the session `s` of a task. */
-export const RELATED_COLUMNS = "c.queue, c.type, c.labels, c.resources, c.alone, s.worker_id";
+export const RELATED_COLUMNS = "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, s.worker_id";
 
 /** A row with all columns, and those of its class and session. */
 export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
@@ -143,6 +144,7 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   labels: Record<string, string>;
   resources: string[];
   alone: boolean;
+  concurrency: ConcurrencyKey[] | null;
   worker_id: string | null;
   /** Only from lists. */
   unread?: string[];
@@ -161,6 +163,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     contentType: row.content_type ?? DEFAULT_CONTENT_TYPE,
     headers: row.headers ?? {},
     uniqueKey: row.unique_key ?? undefined,
+    concurrency: row.concurrency ?? undefined,
     options: row.options ?? undefined,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,

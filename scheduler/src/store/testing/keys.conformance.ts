@@ -1,0 +1,130 @@
+/** Cases that every implementation of the roles passes for tasks with concurrency keys. */
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import type { ConcurrencyKey } from "../../domain/tasks/concurrency.ts";
+import { commitRequest, failed, newTask, SUCCEEDED } from "./made-rows.ts";
+import { makeClass, submitted } from "./setup.ts";
+import type { StoreUnderTest } from "./store-under-test.ts";
+
+export function testKeys(opened: () => StoreUnderTest): void {
+  /** Tasks that wait in a class with these keys. */
+  async function waiting(type: string, count: number, keys?: readonly ConcurrencyKey[]): Promise<number[]> {
+    const test = opened();
+    const classId = await makeClass(test, type, keys);
+    return submitted(
+      test,
+      classId,
+      Array.from({ length: count }, () => newTask()),
+    );
+  }
+
+  async function claim(ids: readonly number[]) {
+    const test = opened();
+    const sessionId = await test.openSession("a");
+    const result = await test.claims.claimKeyed(
+      ids.map((taskId) => ({ taskId, sessionId })),
+      "a",
+    );
+    return { ...result, ids: result.claimed.map(({ taskId }) => taskId).sort((a, b) => a - b) };
+  }
+
+  it("makes a class for each set of keys and limits", async () => {
+    const test = opened();
+    const ids = await Promise.all(
+      [undefined, [{ key: "classes", limit: 1 }], [{ key: "classes", limit: 2 }]].map((keys) =>
+        makeClass(test, "keyed-classes", keys),
+      ),
+    );
+    assert.equal(new Set(ids).size, 3);
+    assert.equal(await makeClass(test, "keyed-classes", [{ key: "classes", limit: 2 }]), ids[2]);
+    const [, keyed] = await test.classes.classesById(ids.slice(0, 2));
+    assert.deepEqual(keyed?.concurrency, [{ key: "classes", limit: 1 }]);
+  });
+
+  it("claims as many as the limit allows, the first of the claim, and turns the others back", async () => {
+    const [one = 0, two = 0, three = 0] = await waiting("first", 3, [{ key: "first", limit: 2 }]);
+    const result = await claim([three, one, two]);
+    assert.deepEqual(result.ids, [one, three]);
+    assert.deepEqual(result.turnedBack, [two]);
+    assert.deepEqual(result.keys, [{ key: "first", held: 2, override: undefined }]);
+    assert.ok(result.claimed.every(({ keyed }) => keyed));
+    const task = await opened().task(two);
+    assert.deepEqual([task?.state, task?.epoch], ["queued", 0]);
+  });
+
+  it("counts by each task's own limit across classes, and every key of a task", async () => {
+    const [wide = 0] = await waiting("wide", 1, [{ key: "shared", limit: 2 }]);
+    const [narrow = 0] = await waiting("narrow", 1, [{ key: "shared", limit: 1 }]);
+    const [both = 0] = await waiting("both", 1, [
+      { key: "other", limit: 1 },
+      { key: "shared", limit: 5 },
+    ]);
+    assert.deepEqual((await claim([wide])).ids, [wide]);
+    assert.deepEqual((await claim([narrow])).turnedBack, [narrow]);
+    const result = await claim([both]);
+    assert.deepEqual(result.ids, [both]);
+    assert.deepEqual(
+      [...result.keys].sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ key, held }) => [key, held]),
+      [
+        ["other", 1],
+        ["shared", 2],
+      ],
+    );
+  });
+
+  it("frees the keys with the end of an attempt, whether its task ends or not", async () => {
+    const keys = [{ key: "freed", limit: 1 }];
+    const [one = 0, two = 0] = await waiting("freed", 2, keys);
+    const { attempts } = opened();
+    for (const outcome of [failed(), { kind: "released", reason: "drain" }, SUCCEEDED] as const) {
+      const { claimed, turnedBack } = await claim([one, two]);
+      const [attempt] = claimed;
+      assert.ok(attempt && turnedBack.length === 1);
+      const request = commitRequest(attempt, outcome);
+      assert.deepEqual(await attempts.commitResults([request]), [{ applied: true }]);
+      assert.deepEqual(await attempts.commitResults([request]), [{ applied: false }], "a copy frees nothing");
+      if (outcome.kind === "failed") await opened().passWait(one);
+      await opened().claims.wakeDue(1_000);
+    }
+    assert.deepEqual((await claim([two])).ids, [two]);
+  });
+
+  it("frees and counts in batches with tasks that have no keys", async () => {
+    const [keyed = 0, next = 0] = await waiting("mixed", 2, [{ key: "mixed", limit: 1 }]);
+    const [plain = 0] = await waiting("mixed-plain", 1);
+    const test = opened();
+    const sessionId = await test.openSession("a");
+    const attempts = [
+      ...(await claim([keyed])).claimed,
+      ...(await test.claims.claim([{ taskId: plain, sessionId }])),
+    ];
+    const requests = attempts.map((attempt) => commitRequest(attempt, SUCCEEDED));
+    assert.deepEqual(await test.attempts.commitResults(requests), [{ applied: true }, { applied: true }]);
+    assert.deepEqual((await claim([next])).ids, [next]);
+  });
+
+  it("counts an attempt again that its session takes back, unless others hold its key", async () => {
+    const [kept = 0, other = 0] = await waiting("taken-back", 2, [{ key: "taken-back", limit: 1 }]);
+    const { attempts } = opened();
+    const [attempt] = (await claim([kept])).claimed;
+    assert.ok(attempt);
+    await attempts.commitResults([commitRequest(attempt, { kind: "unaccepted" })]);
+    assert.equal(await attempts.retake(attempt, attempt.sessionId), true);
+    assert.equal(await attempts.retake(attempt, attempt.sessionId), true, "it holds the key itself");
+    assert.deepEqual((await claim([other])).turnedBack, [other]);
+    await attempts.commitResults([commitRequest(attempt, { kind: "unaccepted" })]);
+    assert.deepEqual((await claim([other])).ids, [other]);
+    assert.equal(await attempts.retake(attempt, attempt.sessionId), false);
+    assert.equal((await opened().task(kept))?.state, "queued");
+  });
+
+  it("turns nothing back that does not wait, and claims for no session of another scheduler", async () => {
+    const [held = 0, waits = 0] = await waiting("strangers", 2, [{ key: "strangers", limit: 5 }]);
+    assert.deepEqual((await claim([held])).ids, [held]);
+    assert.deepEqual((await claim([held])).turnedBack, []);
+    const test = opened();
+    const sessionId = await test.openSession("b");
+    const result = await test.claims.claimKeyed([{ taskId: waits, sessionId }], "a");
+    assert.deepEqual([result.claimed, result.turnedBack], [[], []]);
+  });
+}
