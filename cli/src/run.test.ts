@@ -247,3 +247,53 @@ test("with several addresses the first one that answers is used", async () => {
   assert.equal(await run(["--scheduler", addresses, "submit", "echo", "1"], io), 0, io.err());
   assert.equal(io.out(), "t-1\n");
 });
+
+test("locks are listed with their limit, their first holder and what waits", async () => {
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      listLocks: ({ key, blocked }) => ({
+        locks: [
+          {
+            key: key || "customer-17",
+            heldCount: 2n,
+            holders: [{ attemptId: "t-7.1", taskType: "ocr", workerId: "w1", holdTime: ago(90) }],
+            waitingCount: blocked ? 3n : 0n,
+            waitingTime: ago(5),
+            lowestTaskLimit: 1,
+            highestTaskLimit: 4,
+            limitOverride: 2,
+          },
+          { key: "order 1", lowestTaskLimit: 1, highestTaskLimit: 4 },
+        ],
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["locks", "--blocked", "--scheduler", scheduler.address], io), 0, io.err());
+  const [title = "", first = "", second = ""] = io.out().split("\n");
+  assert.match(title, /^KEY +HELD +LIMIT +HOLDER +SINCE +WORKER +WAITING +WAITING SINCE$/);
+  assert.match(first, /^customer-17 +2 +2\* +t-7\.1 +1 min ago +w1 +3 +5 s ago$/);
+  assert.match(second, /^order 1 +0 +1-4 /);
+});
+
+test("the limit of a key is set with the reason and the user's name, and unset", async () => {
+  const asked: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      setConcurrencyLimit: ({ key, limit, reason }) => {
+        asked.push({ key, limit, reason });
+        return { lock: { key, heldCount: 1n, waitingCount: 2n } };
+      },
+      unsetConcurrencyLimit: ({ key }) => ({ lock: { key } }),
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  assert.equal(await run(["limit", "set", "customer-17", "0", "--reason", "full", ...at], io), 0, io.err());
+  assert.equal(await run(["limit", "unset", "customer-17", ...at], io), 0, io.err());
+  assert.match(JSON.stringify(asked), /^\[\{"key":"customer-17","limit":0,"reason":"full \(by .+\)"\}\]$/);
+  assert.equal(
+    io.out(),
+    "the limit of customer-17 is 0; held by 1 task, 2 waiting\nthe limits of the tasks with customer-17 count; held by 0 tasks, 0 waiting\n",
+  );
+});

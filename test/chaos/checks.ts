@@ -1,6 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
+import { LIMITS } from "./producer.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -17,6 +18,8 @@ export interface Accepted {
   readonly key: string;
   readonly taskId: string;
   readonly type: string;
+  /** Its concurrency keys. */
+  readonly limited: readonly string[];
 }
 
 /** What a run showed. */
@@ -39,6 +42,10 @@ export interface Findings {
   readonly unexcusedReruns: number;
   readonly disorder: number;
   readonly leaks: number;
+  /** Ended tasks that had concurrency keys. */
+  readonly limited: number;
+  /** Moments at which more attempts that ended their tasks ran with a key than its limit allows. */
+  readonly overLimit: number;
   /** One line for each thing that must not have happened. */
   readonly violations: readonly string[];
 }
@@ -160,6 +167,8 @@ export async function check(
 
   const disorder = await disorders(db, violations);
   const leaks = await leaksIn(db, livingWorkers, violations);
+  const overLimit = limitsExceeded(accepted, finished, runs, violations);
+  violations.push(...(await leftLocks(db)));
   const begins = Map.groupBy(
     runs.filter(({ what }) => what === "begin"),
     ({ task }) => task,
@@ -189,6 +198,8 @@ export async function check(
     unexcusedReruns,
     disorder,
     leaks,
+    limited: accepted.filter(({ taskId, limited }) => limited.length > 0 && byId.has(taskId)).length,
+    overLimit,
     violations,
   };
 }
@@ -210,6 +221,49 @@ function struckByKills(
     struck.set(task, (struck.get(task) ?? 0) + 1);
   }
   return struck;
+}
+
+/**
+ * Compares the executions with the limits of the concurrency keys. Of the attempts only those count that ended their tasks:
+ * an attempt that was requeued may have run on at a worker that a fault had cut off.
+ */
+function limitsExceeded(
+  accepted: readonly Accepted[],
+  finished: readonly FinishedRow[],
+  runs: readonly Run[],
+  violations: string[],
+): number {
+  // Without an end in its worker's history it is not known until when it ran: its process died, or it was aborted.
+  const noted = new Set(runs.flatMap(({ what, attempt }) => (what === "end" ? [attempt] : [])));
+  const last = new Set(finished.map(({ id, epoch }) => `${id}.${epoch}`).filter((id) => noted.has(id)));
+  const keysOf = new Map(accepted.map(({ taskId, limited }) => [taskId, limited]));
+  let count = 0;
+  for (const [key, limit] of Object.entries(LIMITS)) {
+    const moments = runs
+      .filter(({ attempt, task }) => last.has(attempt) && keysOf.get(task)?.includes(key))
+      // What ends in a millisecond ends before what begins in it.
+      .map(({ what, at, attempt }) => ({ at, change: what === "begin" ? 1 : -1, attempt }))
+      .sort((a, b) => a.at - b.at || a.change - b.change);
+    const begun = new Set<string>();
+    for (const { change, at, attempt } of moments) {
+      if (change < 0) begun.delete(attempt);
+      else begun.add(attempt);
+      if (begun.size <= limit) continue;
+      count++;
+      violations.push(
+        `${begun.size} tasks ran with the key ${key}, whose limit is ${limit}, at ${new Date(at).toISOString()}: ${[...begun].join(", ")}`,
+      );
+    }
+  }
+  return count;
+}
+
+/** After the drain no key is held, and every count is that of the tasks. */
+async function leftLocks(db: Pick<TestDatabase, "query">): Promise<string[]> {
+  const held = await db.query<{ key: string; held: number }>(
+    "select key, held from concurrency_key where held <> 0 order by key",
+  );
+  return held.map(({ key, held: count }) => `the key ${key} is counted ${count} times after the drain`);
 }
 
 /** True when both schedulers were away at the same moment: no lease could be renewed then. */

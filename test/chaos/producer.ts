@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, MusterError } from "@muster/worker/client";
+import { Client, type ConcurrencyKey, MusterError } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
 import { seededRandom } from "./schedule.ts";
 
@@ -8,7 +8,14 @@ interface Spec {
   readonly payload: unknown;
   readonly uniqueKey: string;
   readonly retry: { readonly maxRetries: number; readonly delaysS: readonly number[] };
+  readonly concurrency?: readonly ConcurrencyKey[];
 }
+
+/** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
+export const LIMITS: Readonly<Record<string, number>> = { "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 };
+
+/** Of the tasks that can succeed. */
+const KEYED_SHARE = 0.15;
 
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
 export class Producer {
@@ -58,7 +65,9 @@ export class Producer {
         const handles = await this.#client.submitMany(specs);
         handles.forEach(({ id }, index) => {
           const spec = specs[index];
-          if (spec) this.accepted.push({ key: spec.uniqueKey, taskId: id, type: spec.type });
+          if (!spec) return;
+          const limited = spec.concurrency?.map(({ key }) => key) ?? [];
+          this.accepted.push({ key: spec.uniqueKey, taskId: id, type: spec.type, limited });
         });
         return;
       } catch (error) {
@@ -78,6 +87,16 @@ export class Producer {
     if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry };
     const ms = Math.round(this.#random() ** 6 * 3_000);
     const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
-    return { type: "work", payload: { ms, failures }, uniqueKey, retry };
+    const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry };
+    return this.#random() < KEYED_SHARE
+      ? { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() }
+      : spec;
+  }
+
+  /** One key, or two. */
+  #keys(): ConcurrencyKey[] {
+    const keys = Object.entries(LIMITS).filter(() => this.#random() < 0.4);
+    const chosen = keys.length > 0 ? keys : Object.entries(LIMITS).slice(-1);
+    return chosen.map(([key, limit]) => ({ key, limit }));
   }
 }

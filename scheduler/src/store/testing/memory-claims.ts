@@ -128,11 +128,13 @@ export class MemoryClaims implements ClaimStore {
     const { open, ended, clock, classes } = this.#tables;
     const row = open.get(id) ?? ended.get(id);
     if (!row) return undefined;
-    const { alone, queue, type, requirements } = this.#tables.classOf(row.classId);
-    const wanted = JSON.stringify([queue, type, requirements]);
+    const { alone, queue, type, requirements, concurrency } = this.#tables.classOf(row.classId);
+    const wanted = JSON.stringify([queue, type, requirements, concurrency]);
     const shared = alone
       ? classes.find(
-          (each) => !each.alone && JSON.stringify([each.queue, each.type, each.requirements]) === wanted,
+          (each) =>
+            !each.alone &&
+            JSON.stringify([each.queue, each.type, each.requirements, each.concurrency]) === wanted,
         )?.id
       : row.classId;
     const { state, task, createdAt } = row;

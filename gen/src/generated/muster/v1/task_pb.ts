@@ -1049,7 +1049,7 @@ export const UniqueConflictPolicy = {
   /**
    * A holder that is queued gets payload, content type, headers, priority, schedule, options and rule of this submit, and
    * a fresh retry budget; it keeps its id and its creation time. The submit is refused with UNIQUE_KEY_HELD when the
-   * holder is not queued, or when its type or requirements are not those of this submit.
+   * holder is not queued, or when its type, requirements or concurrency keys are not those of this submit.
    *
    * @generated from enum value: UNIQUE_CONFLICT_POLICY_REPLACE = 2;
    */

@@ -68,6 +68,33 @@ describe("task specs", () => {
     assert.ok(one({ requirements: { resources: names(64, 256) } }));
   });
 
+  it("have their concurrency keys in one order, each with its limit", () => {
+    assert.equal(one({})?.concurrency, undefined);
+    const concurrency = [
+      { key: "order 17", limit: 1_000_000 },
+      { key: "café:é", limit: 1 },
+    ];
+    assert.deepEqual(one({ concurrency })?.concurrency, concurrency.toReversed());
+    const faults = (keys: { key?: string; limit?: number }[]) =>
+      violations({ concurrency: keys.map((key) => ({ key: "k", limit: 1, ...key })) }).map(
+        ({ field, description }) => `${field} ${description}`,
+      );
+    for (const [key, fault] of [
+      ["", /concurrency\[0\]\.key is empty; name what the tasks share/],
+      ["é".repeat(129), /concurrency\[0\]\.key has 258 bytes; at most 256/],
+      ["a\0", /concurrency\[0\]\.key "a\\u0000" holds a control character/],
+      ["a\nb", /holds a control character/],
+    ] as const)
+      assert.match(faults([{ key }]).join(), fault);
+    for (const limit of [0, -1, 1_000_001])
+      assert.match(faults([{ limit }]).join(), /concurrency\[0\]\.limit .* is not between 1 and 1000000/);
+    assert.match(faults([{}, { limit: 2 }]).join(), /concurrency\[1\]\.key "k" stands twice/);
+    assert.match(
+      faults(Array.from({ length: 9 }, (_, n) => ({ key: `k${n}` }))).join(),
+      /concurrency has 9 keys; at most 8/,
+    );
+  });
+
   it("are bounded in size and number", () => {
     assert.equal(refusal(() => one({ payload: new Uint8Array(101) })).reason, "PAYLOAD_TOO_LARGE");
     assert.equal(refusal(() => toNewTasks([], LIMITS)).reason, "INVALID_TASK");
