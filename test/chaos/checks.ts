@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { LIMITS } from "./producer.ts";
+import { LIMITS } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Client, type ConcurrencyKey, MusterError } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
+import { LIMITS } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -11,10 +12,7 @@ interface Spec {
   readonly concurrency?: readonly ConcurrencyKey[];
 }
 
-/** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
-export const LIMITS: Readonly<Record<string, number>> = { "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 };
-
-/** Of the tasks that can succeed. */
+/** Tasks with concurrency keys, among those that can succeed. */
 const KEYED_SHARE = 0.15;
 
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */

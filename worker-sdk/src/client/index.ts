@@ -5,7 +5,13 @@ export type { ConnectionOptions, TlsOptions } from "../options/connection-option
 export { OptionsError } from "../options/options-error.ts";
 export { type CallOptions, Client, type ClientOptions, type SubmitCallOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
-export type { ConcurrencyKey, RetryOptions, SubmitOptions, SubmitSpec, UniqueOptions } from "./submit-spec.ts";
+export type {
+  ConcurrencyKey,
+  RetryOptions,
+  SubmitOptions,
+  SubmitSpec,
+  UniqueOptions,
+} from "./submit-spec.ts";
 export {
   isEnded,
   type KeyConflict,

@@ -1,0 +1,2 @@
+/** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
+export const LIMITS: Readonly<Record<string, number>> = { "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 };
