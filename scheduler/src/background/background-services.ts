@@ -56,7 +56,8 @@ export class BackgroundServices {
     onLook: () => Promise<void>;
   }) {
     const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
-    const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } = dispatch;
+    const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
+      dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
     const { signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
