@@ -31,6 +31,10 @@ export function lawful(message: DescMessage): object {
     case "ReportLaunchRequest":
     case "ReportExitRequest":
       return { launchId: "launch-of-a-test", workerId: "launched-by-a-test" };
+    case "LimitQueueRequest":
+      return { queue: "limited-by-a-test", reason: "a test" };
+    case "SetConcurrencyLimitRequest":
+      return { key: "limited-by-a-test", limit: 1, reason: "a test" };
     default:
       return {};
   }

@@ -260,7 +260,7 @@ describe("the truth check", () => {
   it("reads the commands that there are", async () => {
     const { createProgram } = await import("../../../cli/src/program.ts");
     const { processIo } = await import("../../../cli/src/io/io.ts");
-    const program = await createProgram(["queue", "worker"], processIo({}), () => undefined);
+    const program = await createProgram(["queue", "worker", "limit"], processIo({}), () => undefined);
     const real = program.commands.flatMap((command) => [
       command.name(),
       ...command.commands.map((sub) => `${command.name()} ${sub.name()}`),
@@ -272,7 +272,8 @@ describe("the truth check", () => {
     );
     assert.deepEqual(
       [...names].filter(
-        (name) => !name.includes(" ") && !real.includes(name) && !["pause", "resume", "limit"].includes(name),
+        (name) =>
+          !name.includes(" ") && !real.includes(name) && !real.some((each) => each.endsWith(` ${name}`)),
       ),
       [],
     );
