@@ -131,11 +131,11 @@ describe("the supervisor of a worker", () => {
 
   it("a worker that comes back after its launch was over is a worker again", async () => {
     const gate = fleet.gate();
-    // A session of its own escapes the group, as a daemon does.
-    const script = 'setsid "$@" & while [ ! -e "$GATE" ]; do sleep 0.1; done';
+    // A session of its own escapes the group, as a daemon does. Without the variable it does not end with its supervisor.
+    const script = 'MUSTER_SUPERVISOR_PID= setsid "$@" & while [ ! -e "$GATE" ]; do sleep 0.1; done';
     const daemon = await supervise(fleet, "sup-daemon", {
       command: ["sh", "-c", script, "sh", ...workerCommand()],
-      env: { MUSTER_SUPERVISOR_PID: "", GATE: gate.path },
+      env: { GATE: gate.path },
     });
     gate.open();
     await daemon.supervisor.ended;
