@@ -97,7 +97,7 @@ describe("a worker pauses by itself", () => {
     await fleet.client.handle(id).cancel();
   });
 
-  it("F32: by its probe, across a killed scheduler; a broken probe does not pause it for ever", async () => {
+  it("F32: by its probe, across a killed scheduler; a broken probe does not keep it paused", async () => {
     const file = fleet.gate().path;
     writeFileSync(file, "no licence is free");
     const worker = await pressed("probed", { probeIntervalS: 0.1, probeTimeoutS: 0.5 }, file);

@@ -100,7 +100,7 @@ describe("limits of queues", () => {
     assert.equal(table.waiting, 10);
   });
 
-  it("count again once a quarter of the room is given out", async () => {
+  it("count again once a quarter of the room is used", async () => {
     const { limits, submit, reads, table } = setUp(100);
     await limits.refresh();
     for (let n = 0; n < 25; n++) await submit(1);
