@@ -1,16 +1,12 @@
 /** The handlers of FleetService. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { NAME, NAME_RULE } from "@muster/common/name-forms";
-import { quoted } from "@muster/common/text";
-import type { EventSchema, FleetService, QueueSchema, WatchEventsResponseSchema } from "@muster/protocol";
+import type { EventSchema, FleetService, WatchEventsResponseSchema } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
-import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
 import type { WorkerPauses } from "../../dispatch/sessions/worker-pauses.ts";
-import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, schedulerStopping, taskNotFound, workerNotFound } from "../../domain/refusals.ts";
@@ -27,7 +23,6 @@ import type {
   FleetStore,
   LaunchStore,
   MaintenanceStore,
-  QueueStore,
   SessionStore,
   TaskStore,
 } from "../../store/store.ts";
@@ -35,7 +30,6 @@ import { fromDiagnosis } from "../convert/fleet/diagnosis.ts";
 import { fromEvent } from "../convert/fleet/event.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromOverview } from "../convert/fleet/overview.ts";
-import { fromQueue } from "../convert/fleet/queue.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { storable } from "../convert/values/text.ts";
 import { durationFault, MAX_MS, timestampFromDate, toMs } from "../convert/values/time.ts";
@@ -47,15 +41,8 @@ import { toWorkerState } from "../convert/workers/worker-state.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
-import {
-  nameToken,
-  pageSize,
-  pageToken,
-  parseNameToken,
-  parsePageToken,
-  parseWorkerToken,
-  workerToken,
-} from "./pages.ts";
+import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
+import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
 
 /** Interval at which the event feed is read for watchers. */
 const WATCH_POLL_MS = 250;
@@ -66,25 +53,17 @@ const WATCH_BATCH = 200;
 /** Events of one task that are read at most; a task has few, save one that reports phases in a loop. */
 const MAX_TASK_EVENTS = 10_000;
 
-/** Types of a queue that are sent: those with the most ready tasks. */
-const MAX_TYPES = 50;
-
-/** Largest limit of a queue. */
-const MAX_WAITING = 1_000_000_000n;
-
 /** Parts that FleetService uses. */
-export interface FleetServiceParts extends LockHandlerParts {
+export interface FleetServiceParts extends LockHandlerParts, QueueHandlerParts {
   readonly store: EventStore &
     LockHandlerParts["store"] &
+    QueueHandlerParts["store"] &
     Pick<FleetStore, "getWorker"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "databaseTime"> &
-    Pick<QueueStore, "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused"> &
     Pick<SessionStore, "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask">;
   readonly classes: ClassIndex;
-  readonly pausedQueues: PausedQueues;
-  readonly queueLimits: Pick<QueueLimits, "refresh">;
   readonly dispatcher: Dispatcher;
   readonly control: TaskControl;
   readonly explainer: Explainer;
@@ -172,55 +151,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       return { worker: await describe(worker.workerId) };
     },
 
-    async listQueues(request) {
-      const limit = pageSize(request.pageSize, 50);
-      const afterName = parseNameToken(request.pageToken);
-      const found = await store.queueDepths({ afterName, limit: limit + 1, maxTypes: MAX_TYPES });
-      const page = fitPage(found, limit, fromQueue, parts.pageBytes);
-      return { queues: page.items, nextPageToken: page.last && page.more ? nameToken(page.last.name) : "" };
-    },
-
-    async explainQueue({ queue }) {
-      const explanation = await explainer.queue(storable(queue, 256));
-      if (!explanation) {
-        const rows = await store.listQueues();
-        throw new Refusal(
-          "not_found",
-          "QUEUE_NOT_FOUND",
-          `there is no queue ${quoted(queue, 140)}; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
-        );
-      }
-      return { explanation: fromExplanation(explanation) };
-    },
-
-    async pauseQueue({ queue, reason }) {
-      const name = requireQueueName(queue);
-      await store.setQueuePaused(name, storable(reason, 1_024) || "paused by an operator");
-      await refreshPaused(parts);
-      return { queue: await describeQueue(parts, name) };
-    },
-
-    async resumeQueue({ queue }) {
-      const name = requireQueueName(queue);
-      await store.setQueuePaused(name, undefined);
-      await refreshPaused(parts);
-      parts.dispatcher.lookAgain();
-      return { queue: await describeQueue(parts, name) };
-    },
-
-    async limitQueue({ queue, maxWaitingCount, reason }) {
-      const name = requireQueueName(queue);
-      if (maxWaitingCount < 0n || maxWaitingCount > MAX_WAITING)
-        throw invalidRequest({
-          field: "max_waiting_count",
-          description: `${maxWaitingCount} is not from 1 to ${MAX_WAITING}, or 0 to end the limit`,
-        });
-      const max = maxWaitingCount === 0n ? undefined : Number(maxWaitingCount);
-      await store.setQueueLimit(name, max, storable(reason, 1_024) || "set by an operator");
-      await parts.queueLimits.refresh();
-      return { queue: await describeQueue(parts, name) };
-    },
-
+    ...queueHandlers(parts),
     ...lockHandlers(parts),
 
     async listLaunches(request) {
@@ -305,14 +236,6 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
   };
 }
 
-/** Gives the matcher the list of paused queues. */
-export async function refreshPaused({
-  store,
-  pausedQueues,
-}: Pick<FleetServiceParts, "store" | "pausedQueues">): Promise<boolean> {
-  return pausedQueues.setPaused(await store.pausedQueues());
-}
-
 /** Events of one row, which names many tasks, stay together: a page goes on after a row. */
 function wholeRows(events: readonly EventRecord[]): EventRecord[][] {
   const rows: EventRecord[][] = [];
@@ -367,22 +290,6 @@ async function taskTimeline(
   const attempts = await store.getAttempts(task.id);
   const recorded = await store.taskEvents(task.id, MAX_TASK_EVENTS);
   return timeline(task, attempts, recorded).map((event) => fromEvent({ ...event, taskId: task.id }));
-}
-
-async function describeQueue(
-  { store }: FleetServiceParts,
-  name: string,
-): Promise<MessageInitShape<typeof QueueSchema>> {
-  const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
-  return queue ? fromQueue(queue) : { name };
-}
-
-function requireQueueName(queue: string): string {
-  if (NAME.test(queue)) return queue;
-  throw invalidRequest({
-    field: "queue",
-    description: `${quoted(queue, 140)} is not a queue name: it ${NAME_RULE}`,
-  });
 }
 
 /** What was refused in a worker's name, the latest first. */

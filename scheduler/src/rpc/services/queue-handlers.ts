@@ -1,0 +1,108 @@
+/** The handlers of FleetService for queues. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { NAME, NAME_RULE } from "@muster/common/name-forms";
+import { quoted } from "@muster/common/text";
+import type { FleetService, QueueSchema } from "@muster/protocol";
+import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
+import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
+import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
+import { Refusal } from "../../domain/errors.ts";
+import { invalidRequest } from "../../domain/refusals.ts";
+import type { Explainer } from "../../queries/explainer.ts";
+import type { QueueStore } from "../../store/store.ts";
+import { fromExplanation } from "../convert/fleet/explanation.ts";
+import { fromQueue } from "../convert/fleet/queue.ts";
+import { fitPage } from "../convert/values/message-size.ts";
+import { storable } from "../convert/values/text.ts";
+import type { Handlers } from "../server/handlers.ts";
+import { nameToken, pageSize, parseNameToken } from "./pages.ts";
+
+/** Types of a queue that are sent: those with the most ready tasks. */
+const MAX_TYPES = 50;
+
+/** Largest limit of a queue. */
+const MAX_WAITING = 1_000_000_000n;
+
+/** Parts that the handlers of queues use. */
+export interface QueueHandlerParts {
+  readonly store: Pick<
+    QueueStore,
+    "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused"
+  >;
+  readonly pausedQueues: PausedQueues;
+  readonly queueLimits: Pick<QueueLimits, "refresh">;
+  readonly dispatcher: Pick<Dispatcher, "lookAgain">;
+  readonly explainer: Pick<Explainer, "queue">;
+  readonly pageBytes: number;
+}
+
+type QueueHandlers = Pick<
+  Handlers<typeof FleetService>,
+  "listQueues" | "explainQueue" | "pauseQueue" | "resumeQueue" | "limitQueue"
+>;
+
+export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
+  const { store, pausedQueues, queueLimits, dispatcher, explainer, pageBytes } = parts;
+  const describe = async (name: string): Promise<MessageInitShape<typeof QueueSchema>> => {
+    const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
+    return queue ? fromQueue(queue) : { name };
+  };
+  return {
+    async listQueues(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const afterName = parseNameToken(request.pageToken);
+      const found = await store.queueDepths({ afterName, limit: limit + 1, maxTypes: MAX_TYPES });
+      const page = fitPage(found, limit, fromQueue, pageBytes);
+      return { queues: page.items, nextPageToken: page.last && page.more ? nameToken(page.last.name) : "" };
+    },
+
+    async explainQueue({ queue }) {
+      const explanation = await explainer.queue(storable(queue, 256));
+      if (!explanation) {
+        const rows = await store.listQueues();
+        throw new Refusal(
+          "not_found",
+          "QUEUE_NOT_FOUND",
+          `there is no queue ${quoted(queue, 140)}; known: ${rows.map(({ name }) => name).join(", ") || "none yet"}`,
+        );
+      }
+      return { explanation: fromExplanation(explanation) };
+    },
+
+    async pauseQueue({ queue, reason }) {
+      const name = requireQueueName(queue);
+      await store.setQueuePaused(name, storable(reason, 1_024) || "paused by an operator");
+      pausedQueues.setPaused(await store.pausedQueues());
+      return { queue: await describe(name) };
+    },
+
+    async resumeQueue({ queue }) {
+      const name = requireQueueName(queue);
+      await store.setQueuePaused(name, undefined);
+      pausedQueues.setPaused(await store.pausedQueues());
+      dispatcher.lookAgain();
+      return { queue: await describe(name) };
+    },
+
+    async limitQueue({ queue, maxWaitingCount, reason }) {
+      const name = requireQueueName(queue);
+      if (maxWaitingCount < 0n || maxWaitingCount > MAX_WAITING)
+        throw invalidRequest({
+          field: "max_waiting_count",
+          description: `${maxWaitingCount} is not from 1 to ${MAX_WAITING}, or 0 to end the limit`,
+        });
+      const max = maxWaitingCount === 0n ? undefined : Number(maxWaitingCount);
+      await store.setQueueLimit(name, max, storable(reason, 1_024) || "set by an operator");
+      await queueLimits.refresh();
+      return { queue: await describe(name) };
+    },
+  };
+}
+
+function requireQueueName(queue: string): string {
+  if (NAME.test(queue)) return queue;
+  throw invalidRequest({
+    field: "queue",
+    description: `${quoted(queue, 140)} is not a queue name: it ${NAME_RULE}`,
+  });
+}
