@@ -1,3 +1,4 @@
+/** Plans, claims and sends: the loop that gives waiting tasks to workers with credit. */
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
 import type { WindowEntry } from "../../domain/tasks/window.ts";
@@ -12,6 +13,7 @@ import { ClassQueue } from "../matching/class-queue.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
 import type { AssignmentSender } from "./assignment-sender.ts";
+import { ClassSurvey } from "./class-survey.ts";
 import type { IndeterminateStatements } from "./indeterminate-statements.ts";
 
 /** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
@@ -22,12 +24,6 @@ const CLAIM_LANES = 2;
 
 /** With more classes it is worth knowing first which types the open workers serve. */
 const MANY_CLASSES = 1_000;
-
-/** A look at every class is not repeated before so many times its duration. */
-const LOOK_REST_FACTOR = 20;
-
-/** Longest look before other callbacks get their turn, milliseconds. 60,000 classes took 30 to 60 ms in one turn. */
-const LOOK_SLICE_MS = 10;
 
 /** Liveness of the dispatch loop. Ages are milliseconds. */
 export interface DispatchPulse {
@@ -62,6 +58,7 @@ export class Dispatcher {
   readonly #log: Logger;
   readonly #counters: Counters;
   readonly #traces: AttemptTraces;
+  readonly #survey: ClassSurvey;
   readonly #underWay = new Set<Promise<void>>();
   /** Planned and not yet known to be won or lost, so that a refill does not bring them back. */
   readonly #planned = new Set<number>();
@@ -75,9 +72,6 @@ export class Dispatcher {
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
   #ranAt: number | undefined;
-  #nextLookAt = Number.NEGATIVE_INFINITY;
-  /** The pass of `#lookAtAll` that is under way. */
-  #looking: { readonly entries: Iterator<ClassEntry>; spentMs: number } | undefined;
   #pumpsLater = false;
   #lastError: unknown;
 
@@ -107,6 +101,7 @@ export class Dispatcher {
     this.#log = parts.log;
     this.#counters = parts.counters;
     this.#traces = parts.traces;
+    this.#survey = new ClassSurvey({ ...parts, goOnSoon: () => this.pumpSoon() });
   }
 
   /** Assigns what can be assigned; cheap when nothing can. Never throws. */
@@ -124,7 +119,7 @@ export class Dispatcher {
       if (entry.window.size > 0 && this.#admission.admits(entry.taskClass)) this.#matcher.keepFree(entry);
     }
     const search = this.#matcher.search();
-    if (!search.isOpen) this.#lookAtAll(search);
+    if (!search.isOpen) this.#survey.look(search);
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#readInVain || this.#stopped) return;
     const low = this.#worthRefilling(search);
@@ -170,7 +165,7 @@ export class Dispatcher {
     if (entry) this.#matcher.look(entry);
   }
 
-  /** Gives out nothing more; resolves when the claims under way have been sent. */
+  /** Assigns nothing more; resolves when the claims under way have been sent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#indeterminate.stop();
@@ -316,30 +311,6 @@ export class Dispatcher {
       if (types?.has(entry.taskClass.type) === false || !this.#admission.admits(entry.taskClass)) continue;
       yield entry;
     }
-  }
-
-  /**
-   * Keeps the log of every class in which something waits, for explanations; takes a twentieth of the time at most. A
-   * pass over many classes is cut into slices, so that other callbacks get their turn.
-   */
-  #lookAtAll(search: Search): void {
-    const began = this.#clock.monotonic();
-    if (!this.#looking && began < this.#nextLookAt) return;
-    this.#looking ??= { entries: this.#classes.all()[Symbol.iterator](), spentMs: 0 };
-    const { entries } = this.#looking;
-    for (let each = entries.next(); !each.done; each = entries.next()) {
-      const entry = each.value;
-      if (entry.window.size === 0 && !entry.mayHaveMore) continue;
-      if (this.#admission.admits(entry.taskClass)) search.find(entry);
-      const spentMs = this.#clock.monotonic() - began;
-      if (spentMs < LOOK_SLICE_MS) continue;
-      this.#looking.spentMs += spentMs;
-      this.pumpSoon();
-      return;
-    }
-    const now = this.#clock.monotonic();
-    this.#nextLookAt = now + (this.#looking.spentMs + now - began) * LOOK_REST_FACTOR;
-    this.#looking = undefined;
   }
 
   /** Tasks with concurrency keys are claimed by a statement of their own, beside the others. */
