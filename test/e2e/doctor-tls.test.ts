@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { killAll } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 import { runTool } from "../support/repo/checks.ts";
 
@@ -58,9 +59,8 @@ describe("muster doctor and TLS", () => {
 
   /** What doctor says of the connection's TLS. */
   async function doctor(at: TestScheduler, ca: string | undefined) {
-    const { code, stdout, stderr } = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", at.grpc],
-      ...["--http", at.http.replace(/^https?:\/\//, ""), "--timeout", "3s"],
+    const { code, stdout, stderr } = await runMuster(at.grpc, [
+      ...["doctor", "--http", at.http.replace(/^https?:\/\//, ""), "--timeout", "3s"],
       ...(ca === undefined ? [] : ["--tls-ca", file(`${ca}.pem`)]),
     ]);
     return { code, text: stdout + stderr };

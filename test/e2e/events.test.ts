@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
 
 /** What a follower shows of an event. */
@@ -27,12 +27,7 @@ describe("muster events over time", () => {
     await fleet.stop();
   });
 
-  function muster(...args: string[]) {
-    return runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", ...args],
-      ...["--scheduler", fleet.scheduler.grpc],
-    ]);
-  }
+  const muster = (...args: string[]) => runMuster(fleet.scheduler.grpc, args);
 
   function follow(...args: string[]): Program {
     return Program.start("muster events --follow", "../../cli/src/main.ts", {

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, type TaskHandle } from "@muster/worker/client";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll } from "../support/programs/program.ts";
-import type { TestScheduler } from "../support/programs/scheduler.ts";
-import { runTool } from "../support/repo/checks.ts";
+import type { TaskHandle } from "@muster/worker/client";
+import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
 
 /** Leases that a machine under load does not let run out, and time to accept. */
@@ -15,29 +13,17 @@ const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", 
 const BOUND_MS = 1_000;
 
 describe("T47: concurrency keys with two schedulers", () => {
-  let fleet: Fleet;
-  let one: TestScheduler;
-  let two: TestScheduler;
-  let atOne: Client;
-  let atTwo: Client;
+  let pair: SchedulerPair;
 
   before(async () => {
-    fleet = await Fleet.start({ schedulers: 2, args: KEEPING });
-    [one, two] = fleet.schedulers as [TestScheduler, TestScheduler];
-    atOne = new Client({ scheduler: one.grpc });
-    atTwo = new Client({ scheduler: two.grpc });
+    pair = await SchedulerPair.start(KEEPING);
   });
 
-  after(async () => {
-    atOne.close();
-    atTwo.close();
-    await killAll();
-    await fleet.stop();
-  });
+  after(() => pair.stop());
 
   /** Fails unless every key is counted as its tasks are, and held by `count` of them. */
   async function assertHeld(key: string, count: number): Promise<void> {
-    const [row] = await fleet.db.query<{ held: number; tasks: number }>(
+    const [row] = await pair.fleet.db.query<{ held: number; tasks: number }>(
       `select k.held, (select count(*)::int from class_key ck join task t using (class_id)
                         where ck.key = k.key and t.state in (1, 2)) as tasks
          from concurrency_key k where k.key = $1`,
@@ -47,8 +33,7 @@ describe("T47: concurrency keys with two schedulers", () => {
   }
 
   async function muster(...args: string[]): Promise<string> {
-    const run = ["--conditions=muster-source", "cli/src/main.ts", ...args, "--scheduler", one.grpc];
-    const { code, stdout, stderr } = await runTool("node", run);
+    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
     assert.equal(code, 0, stderr);
     return stdout;
   }
@@ -57,8 +42,8 @@ describe("T47: concurrency keys with two schedulers", () => {
     const queue = "shared";
     const limit = 3;
     await Promise.all([
-      fleet.worker("shared-1", { queue, slots: 8, scheduler: one.grpc }),
-      fleet.worker("shared-2", { queue, slots: 8, scheduler: two.grpc }),
+      pair.fleet.worker("shared-1", { queue, slots: 8, scheduler: pair.one.grpc }),
+      pair.fleet.worker("shared-2", { queue, slots: 8, scheduler: pair.two.grpc }),
     ]);
     const specs = Array.from({ length: 60 }, (_, n) => ({
       type: "sleep",
@@ -67,13 +52,13 @@ describe("T47: concurrency keys with two schedulers", () => {
       concurrency: [{ key: "shared", limit }],
     }));
     const handles = (
-      await Promise.all([atOne.submitMany(specs.slice(0, 30)), atTwo.submitMany(specs.slice(30))])
+      await Promise.all([pair.atOne.submitMany(specs.slice(0, 30)), pair.atTwo.submitMany(specs.slice(30))])
     ).flat();
     let most = 0;
     const over = new AbortController();
     const watched = (async () => {
       while (!over.signal.aborted) {
-        const [row] = await fleet.db.query<{ active: number; held: number }>(
+        const [row] = await pair.fleet.db.query<{ active: number; held: number }>(
           `select (select count(*)::int from task t join class_key ck using (class_id)
                     where ck.key = 'shared' and t.state in (1, 2)) as active,
                   (select held from concurrency_key where key = 'shared') as held`,
@@ -87,24 +72,24 @@ describe("T47: concurrency keys with two schedulers", () => {
     over.abort();
     await watched;
     assert.ok(most >= 1 && most <= limit, `${most} tasks held the key at once`);
-    for (const { id } of handles) assert.equal(fleet.runs(id).length, 1);
+    for (const { id } of handles) assert.equal(pair.fleet.runs(id).length, 1);
     await assertHeld("shared", 0);
   });
 
   it("the explanation names the holder at both schedulers, and `muster locks` lists it", async () => {
     const queue = "explained";
-    const gate = fleet.gate();
+    const gate = pair.fleet.gate();
     const options = { queue, concurrency: [{ key: "customer 7", limit: 1 }] };
-    await fleet.worker("explained", { queue, slots: 4, scheduler: one.grpc });
-    const holder = await atOne.submit("gate", { gate: gate.path }, options);
-    await fleet.ran(holder.id);
-    const waiter = await atTwo.submit("echo", 1, options);
-    const found = await fleet.taskReason(waiter.id, "CONCURRENCY_KEY_HELD", BOUND_MS, {
+    await pair.fleet.worker("explained", { queue, slots: 4, scheduler: pair.one.grpc });
+    const holder = await pair.atOne.submit("gate", { gate: gate.path }, options);
+    await pair.fleet.ran(holder.id);
+    const waiter = await pair.atTwo.submit("echo", 1, options);
+    const found = await pair.fleet.taskReason(waiter.id, "CONCURRENCY_KEY_HELD", BOUND_MS, {
       evidence: { concurrency_key: /^customer 7$/, limit: /^1$/, held: /^1$/ },
       commands: [`muster why ${holder.id}`, "muster limit set 'customer 7' 2"],
     });
     assert.match(found.reason.summary, new RegExp(`${holder.id}\\.1 \\(gate\\) on explained for`));
-    const { explanation } = await atTwo.tasks.explainTask({ taskId: waiter.id });
+    const { explanation } = await pair.atTwo.tasks.explainTask({ taskId: waiter.id });
     assert.equal(explanation?.reasons[0]?.code, "CONCURRENCY_KEY_HELD");
     const [line = ""] = (await muster("locks", "--blocked")).split("\n");
     const [key, held, limit, attempt, , worker, waiting] = line.split("\t");
@@ -120,17 +105,17 @@ describe("T47: concurrency keys with two schedulers", () => {
   it("`muster limit set` counts over the limits of the tasks, until it is unset", async () => {
     const queue = "limited";
     const options = { queue, concurrency: [{ key: "limited", limit: 1 }] };
-    await fleet.worker("limited", { queue, slots: 8, scheduler: two.grpc });
+    await pair.fleet.worker("limited", { queue, slots: 8, scheduler: pair.two.grpc });
     await muster("limit", "set", "limited", "0", "--reason", "a migration");
-    const gate = fleet.gate();
+    const gate = pair.fleet.gate();
     const specs = Array.from({ length: 4 }, () => ({
       type: "gate",
       payload: { gate: gate.path },
       ...options,
     }));
-    const handles = await atOne.submitMany(specs);
+    const handles = await pair.atOne.submitMany(specs);
     const [first] = handles as [TaskHandle];
-    const { reason } = await fleet.taskReason(first.id, "CONCURRENCY_KEY_HELD", BOUND_MS);
+    const { reason } = await pair.fleet.taskReason(first.id, "CONCURRENCY_KEY_HELD", BOUND_MS);
     assert.match(
       reason.summary,
       /the limit of the concurrency key "limited" is 0, set .* ago: a migration \(by /,
@@ -138,7 +123,7 @@ describe("T47: concurrency keys with two schedulers", () => {
     await muster("limit", "set", "limited", "3");
     await until(
       "three of them run",
-      () => handles.filter(({ id }) => fleet.runs(id).length > 0).length === 3 || undefined,
+      () => handles.filter(({ id }) => pair.fleet.runs(id).length > 0).length === 3 || undefined,
     );
     await assertHeld("limited", 3);
     assert.match(
@@ -152,21 +137,29 @@ describe("T47: concurrency keys with two schedulers", () => {
 
   it("a scheduler killed with tasks that hold keys: what its workers keep holds on, what is lost is freed", async () => {
     const queue = "killed";
-    const gate = fleet.gate();
+    const gate = pair.fleet.gate();
     const task = (key: string) => ({
       type: "gate",
       payload: { gate: gate.path },
       queue,
       concurrency: [{ key, limit: 1 }],
     });
-    const mover = await fleet.worker("mover", { queue, slots: 2, scheduler: `${two.grpc},${one.grpc}` });
-    const [kept, behindKept] = (await atOne.submitMany([task("kept"), task("kept")])) as [
+    const mover = await pair.fleet.worker("mover", {
+      queue,
+      slots: 2,
+      scheduler: `${pair.two.grpc},${pair.one.grpc}`,
+    });
+    const [kept, behindKept] = (await pair.atOne.submitMany([task("kept"), task("kept")])) as [
       TaskHandle,
       TaskHandle,
     ];
-    await fleet.eventually(kept.id, "started");
-    const victim = await fleet.worker("victim", { queue: "victims", slots: 1, scheduler: two.grpc });
-    const lost = await atOne.submit(
+    await pair.fleet.eventually(kept.id, "started");
+    const victim = await pair.fleet.worker("victim", {
+      queue: "victims",
+      slots: 1,
+      scheduler: pair.two.grpc,
+    });
+    const lost = await pair.atOne.submit(
       "gate",
       { gate: gate.path },
       {
@@ -174,21 +167,24 @@ describe("T47: concurrency keys with two schedulers", () => {
         concurrency: [{ key: "lost", limit: 1 }],
       },
     );
-    await fleet.eventually(lost.id, "started");
-    const behindLost = await atOne.submit("echo", 2, { queue, concurrency: [{ key: "lost", limit: 1 }] });
+    await pair.fleet.eventually(lost.id, "started");
+    const behindLost = await pair.atOne.submit("echo", 2, {
+      queue,
+      concurrency: [{ key: "lost", limit: 1 }],
+    });
     const mark = mover.mark();
-    await two.program.end("SIGKILL");
+    await pair.two.program.end("SIGKILL");
     await victim.end("SIGKILL");
     await mover.line("worker.reconnected", () => true, { after: mark });
     await assertHeld("kept", 1);
-    await fleet.eventually(lost.id, "requeued:stale");
-    assert.equal(await atOne.handle(behindLost.id).result(), 2);
-    assert.equal(fleet.runs(behindKept.id).length, 0, "its key is held still");
+    await pair.fleet.eventually(lost.id, "requeued:stale");
+    assert.equal(await pair.atOne.handle(behindLost.id).result(), 2);
+    assert.equal(pair.fleet.runs(behindKept.id).length, 0, "its key is held still");
     gate.open();
-    await Promise.all([kept.id, behindKept.id].map((id) => atOne.handle(id).result()));
-    assert.equal(fleet.runs(kept.id).length, 1);
-    await fleet.worker("replacement", { queue: "victims", slots: 1, scheduler: one.grpc });
-    await atOne.handle(lost.id).result();
+    await Promise.all([kept.id, behindKept.id].map((id) => pair.atOne.handle(id).result()));
+    assert.equal(pair.fleet.runs(kept.id).length, 1);
+    await pair.fleet.worker("replacement", { queue: "victims", slots: 1, scheduler: pair.one.grpc });
+    await pair.atOne.handle(lost.id).result();
     await assertHeld("kept", 0);
     await assertHeld("lost", 0);
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Fleet, H, L } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { within } from "../support/waits.ts";
 
 /** How long a supervisor takes to start a process again. */
@@ -83,9 +83,10 @@ describe("one worker id", () => {
     );
     assert.ok(named, reason.evidence.map(({ value }) => value).join("; "));
     for (const name of [named.holder, named.waiting]) assert.match(String(name), /^process \d+ on \S+$/);
-    const { stdout } = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", fleet.scheduler.grpc],
-      ...["--http", fleet.scheduler.http.replace("http://", "")],
+    const { stdout } = await runMuster(fleet.scheduler.grpc, [
+      "doctor",
+      "--http",
+      fleet.scheduler.http.replace("http://", ""),
     ]);
     assert.match(stdout, /workers\.contested/);
     // The one that is in the log by now may have taken it over meanwhile.

@@ -10,7 +10,7 @@ import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { FaultProxy } from "../support/peers/fault-proxy.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { within } from "../support/waits.ts";
 
 /** Callers get an error within this when the database is away. */
@@ -86,10 +86,7 @@ describe("F20: Postgres goes away and comes back", () => {
     );
     const { explanation: queue } = await fleet.client.fleet.explainQueue({ queue: "default" });
     assert.equal(queue?.reasons[0]?.code, "DATABASE_UNAVAILABLE");
-    const said = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "why", handle.id],
-      ...["--scheduler", fleet.scheduler.grpc],
-    ]);
+    const said = await runMuster(fleet.scheduler.grpc, ["why", handle.id]);
     assert.equal(said.code, 0, said.stderr);
     assert.match(said.stdout, /^t-\d+ is running\n\nDATABASE_UNAVAILABLE {2}since /);
     await refused(() => fleet.task(handle.id));

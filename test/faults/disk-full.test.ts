@@ -9,7 +9,7 @@ import { startServer, type TestServer } from "../support/database/server.ts";
 import { SmallDisk } from "../support/database/small-disk.ts";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { within } from "../support/waits.ts";
 
 /** The disk is full for this long, and reported within less. */
@@ -74,9 +74,7 @@ describe("T6: the disk of the database is full", { skip: typeof disk === "string
         : undefined;
     });
     for (const { id } of handles) await worker.line("task.completed", ({ task_id }) => task_id === id);
-    const doctor = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", scheduler.grpc],
-    ]);
+    const doctor = await runMuster(scheduler.grpc, ["doctor"]);
     assert.notEqual(doctor.code, 0);
     assert.match(doctor.stdout, /database\.writable.*disk of the database is full/s);
     assert.match(doctor.stdout, /free space on the disk/);

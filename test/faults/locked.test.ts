@@ -5,7 +5,7 @@ import { LOCKER, type Locker, lockTable, openTransaction } from "../support/data
 import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, G, H, L } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
-import { runTool } from "../support/repo/checks.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { within } from "../support/waits.ts";
 
 /** A lock is reported after a wait of two seconds, and the scheduler checks ten times a second. */
@@ -112,10 +112,7 @@ describe("a lock of another session in the database", () => {
     await within("/readyz says so", REPORTED_MS, async () =>
       (await fetch(`${fleet.scheduler.http}/readyz`)).ok ? undefined : true,
     );
-    const doctor = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "doctor"],
-      ...["--scheduler", fleet.scheduler.grpc],
-    ]);
+    const doctor = await runMuster(fleet.scheduler.grpc, ["doctor"]);
     assert.equal(doctor.code, 1);
     assert.match(
       doctor.stdout,

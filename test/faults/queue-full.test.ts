@@ -2,47 +2,31 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Client, MusterError } from "@muster/worker/client";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll } from "../support/programs/program.ts";
-import type { TestScheduler } from "../support/programs/scheduler.ts";
-import { ROOT, runTool } from "../support/repo/checks.ts";
+import { type Client, MusterError } from "@muster/worker/client";
+import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
+import { ROOT } from "../support/repo/checks.ts";
 import { until } from "../support/waits.ts";
 
 const EXIT_REFUSED = 4;
 
 describe("a queue with a limit", () => {
-  let fleet: Fleet;
-  let one: TestScheduler;
-  let two: TestScheduler;
-  let atOne: Client;
-  let atTwo: Client;
+  let pair: SchedulerPair;
 
   before(async () => {
-    fleet = await Fleet.start({ schedulers: 2 });
-    [one, two] = fleet.schedulers as [TestScheduler, TestScheduler];
-    atOne = new Client({ scheduler: one.grpc });
-    atTwo = new Client({ scheduler: two.grpc });
+    pair = await SchedulerPair.start();
   });
 
-  after(async () => {
-    atOne.close();
-    atTwo.close();
-    await killAll();
-    await fleet.stop();
-  });
+  after(() => pair.stop());
 
-  function muster(...args: string[]) {
-    const command = ["--conditions=muster-source", "cli/src/main.ts", ...args];
-    return runTool("node", [...command, "--scheduler", one.grpc]);
-  }
+  const muster = (...args: string[]) => runMuster(pair.one.grpc, args);
 
   async function limit(queue: string, max: number): Promise<void> {
-    await atOne.fleet.limitQueue({ queue, maxWaitingCount: BigInt(max), reason: "by the test" });
+    await pair.atOne.fleet.limitQueue({ queue, maxWaitingCount: BigInt(max), reason: "by the test" });
     // The other scheduler reads it when the notification arrives.
     await until("both have the limit", async () => {
       const ends = await Promise.allSettled(
-        [atOne, atTwo].map((client) =>
+        [pair.atOne, pair.atTwo].map((client) =>
           client.submitMany(Array.from({ length: max + 1 }, () => ({ type: "none", queue }))),
         ),
       );
@@ -88,22 +72,22 @@ describe("a queue with a limit", () => {
 
   it("F34: submits are refused past it, by every way and as a whole, and admitted when there is room", async () => {
     await limit("full", 4);
-    await atOne.submitMany(
+    await pair.atOne.submitMany(
       Array.from({ length: 4 }, (_, n) => ({ type: "echo", payload: n, queue: "full" })),
     );
-    await assert.rejects(atOne.submit("echo", 5, { queue: "full" }), isFull);
+    await assert.rejects(pair.atOne.submit("echo", 5, { queue: "full" }), isFull);
     // What the other one counted before may be older than these four: it may admit a quarter of that room, one task.
-    const [late] = await Promise.allSettled([atTwo.submit("echo", 5, { queue: "full" })]);
+    const [late] = await Promise.allSettled([pair.atTwo.submit("echo", 5, { queue: "full" })]);
     if (late.status === "fulfilled") await late.value.cancel();
-    await assert.rejects(atTwo.submit("echo", 5, { queue: "full" }), isFull);
+    await assert.rejects(pair.atTwo.submit("echo", 5, { queue: "full" }), isFull);
     await assert.rejects(
-      atTwo.submitMany([
+      pair.atTwo.submitMany([
         { type: "echo", queue: "other" },
         { type: "echo", queue: "full" },
       ]),
       isFull,
     );
-    const http = await fetch(`${one.http}/muster.v1.TaskService/SubmitTasks`, {
+    const http = await fetch(`${pair.one.http}/muster.v1.TaskService/SubmitTasks`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ tasks: [{ taskType: "echo", queue: "full" }] }),
@@ -124,24 +108,24 @@ describe("a queue with a limit", () => {
       (await muster("doctor")).stdout,
       /1 queue is full and refuses submits: full \(limit 4, by the test\)/,
     );
-    const patient = atTwo.submit("echo", 6, { queue: "full", roomTimeoutS: 60 });
-    await fleet.worker("drains", { queue: "full,other" });
+    const patient = pair.atTwo.submit("echo", 6, { queue: "full", roomTimeoutS: 60 });
+    await pair.fleet.worker("drains", { queue: "full,other" });
     assert.equal(await (await patient).result(), 6);
   });
 
   it("F34: a requeue and a retry are never refused", async () => {
-    const worker = await fleet.worker("dies", { queue: "requeued", slots: 1 });
-    const gate = fleet.gate();
-    const held = await atOne.submit("gate", { gate: gate.path }, { queue: "requeued" });
-    await fleet.ran(held.id);
+    const worker = await pair.fleet.worker("dies", { queue: "requeued", slots: 1 });
+    const gate = pair.fleet.gate();
+    const held = await pair.atOne.submit("gate", { gate: gate.path }, { queue: "requeued" });
+    await pair.fleet.ran(held.id);
     await limit("requeued", 1);
-    await atOne.submit("echo", 1, { queue: "requeued" });
-    await assert.rejects(atOne.submit("echo", 2, { queue: "requeued" }), isFull);
+    await pair.atOne.submit("echo", 1, { queue: "requeued" });
+    await assert.rejects(pair.atOne.submit("echo", 2, { queue: "requeued" }), isFull);
     await worker.end("SIGKILL");
-    await fleet.eventually(held.id, "requeued:stale");
-    await assert.rejects(atOne.submit("echo", 2, { queue: "requeued" }), isFull);
+    await pair.fleet.eventually(held.id, "requeued:stale");
+    await assert.rejects(pair.atOne.submit("echo", 2, { queue: "requeued" }), isFull);
     gate.open();
-    await fleet.worker("lives", { queue: "requeued" });
+    await pair.fleet.worker("lives", { queue: "requeued" });
     await held.result();
   });
 
@@ -150,18 +134,18 @@ describe("a queue with a limit", () => {
     await limit("shared", max);
     const flood = (client: Client, count: number) =>
       Promise.allSettled(Array.from({ length: count }, () => client.submit("none", 1, { queue: "shared" })));
-    const first = flood(atOne, 300);
-    const second = flood(atTwo, 300);
-    await two.program.end("SIGKILL");
+    const first = flood(pair.atOne, 300);
+    const second = flood(pair.atTwo, 300);
+    await pair.two.program.end("SIGKILL");
     await Promise.all([first, second]);
-    two = await fleet.restart(two);
-    await Promise.all([flood(atOne, 50), flood(atTwo, 50)]);
-    const { queues } = await atOne.fleet.listQueues({});
+    await pair.fleet.restart(pair.two);
+    await Promise.all([flood(pair.atOne, 50), flood(pair.atTwo, 50)]);
+    const { queues } = await pair.atOne.fleet.listQueues({});
     const shared = queues.find(({ name }) => name === "shared");
     const waiting = Number(shared?.readyCount);
     assert.ok(waiting >= max && waiting <= max * 1.25, `${waiting} wait`);
-    await assert.rejects(atTwo.submit("none", 1, { queue: "shared" }), isFull);
-    await fleet.db.query(
+    await assert.rejects(pair.atTwo.submit("none", 1, { queue: "shared" }), isFull);
+    await pair.fleet.db.query(
       "delete from task where class_id in (select id from task_class where queue = 'shared')",
     );
   });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
-import { execPath, env as processEnv } from "node:process";
+import { env as processEnv } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { connect } from "node:tls";
 import { Certificates } from "../support/certificates.ts";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestScheduler, startTestWorker, type TestScheduler } from "../support/programs/scheduler.ts";
-import { runTool } from "../support/repo/checks.ts";
 
 describe("T29: certificates", () => {
   const certificates = new Certificates();
@@ -134,9 +134,12 @@ describe("T29: certificates", () => {
       const dialling = await worker(at, `refused-${server}`, { MUSTER_TLS_CA: file(`${client}.pem`) });
       const failed = await dialling.line("worker.dial.failed");
       assert.match(String(failed.error), says);
-      const { code, stderr } = await runTool(execPath, [
-        ...["--conditions=muster-source", "cli/src/main.ts", "tasks", "--scheduler", at.grpc],
-        ...["--tls-ca", file(`${client}.pem`), "--timeout", "3s"],
+      const { code, stderr } = await runMuster(at.grpc, [
+        "tasks",
+        "--tls-ca",
+        file(`${client}.pem`),
+        "--timeout",
+        "3s",
       ]);
       assert.notEqual(code, 0);
       assert.match(stderr, says);
@@ -174,12 +177,9 @@ describe("T29: certificates", () => {
         String(fromRejectedWorker.lines.find(({ event }) => event === "worker.fatal")?.exception_message),
         says,
       );
-      const doctor = await runTool(
-        execPath,
-        [
-          ...["--conditions=muster-source", "cli/src/main.ts", "doctor", "--scheduler", at.grpc],
-          ...["--http", at.http.replace("http://", ""), "--timeout", "3s"],
-        ],
+      const doctor = await runMuster(
+        at.grpc,
+        ["doctor", "--http", at.http.replace("http://", ""), "--timeout", "3s"],
         { env: { ...processEnv, ...env } },
       );
       assert.notEqual(doctor.code, 0);

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { TaskState } from "@muster/protocol";
-import { Client, MusterError, type TaskHandle, type UniqueOptions } from "@muster/worker/client";
-import { Fleet } from "../support/fleet/fleet.ts";
-import { killAll } from "../support/programs/program.ts";
-import type { TestScheduler } from "../support/programs/scheduler.ts";
+import { type Client, MusterError, type TaskHandle, type UniqueOptions } from "@muster/worker/client";
+import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 
 /** Keys of the submits that a kill interrupts, and the answers after which it comes. */
 const KEYS = 12;
@@ -12,37 +10,25 @@ const ANSWERS_BEFORE_KILL = 60;
 const ROUNDS = 15;
 
 describe("unique keys at two schedulers", () => {
-  let fleet: Fleet;
-  let one: TestScheduler;
-  let two: TestScheduler;
-  let atOne: Client;
-  let atTwo: Client;
+  let pair: SchedulerPair;
 
   before(async () => {
-    fleet = await Fleet.start({ schedulers: 2 });
-    [one, two] = fleet.schedulers as [TestScheduler, TestScheduler];
-    atOne = new Client({ scheduler: one.grpc });
-    atTwo = new Client({ scheduler: two.grpc });
+    pair = await SchedulerPair.start();
   });
 
-  after(async () => {
-    atOne.close();
-    atTwo.close();
-    await killAll();
-    await fleet.stop();
-  });
+  after(() => pair.stop());
 
   it("F26: a task that fails frees its key, and so does one that is cancelled", async () => {
     const queue = "freed";
-    const worker = await fleet.worker("freed-1", { queue });
+    const worker = await pair.fleet.worker("freed-1", { queue });
     const submit = (client: Client, type: string) =>
       client.submit(type, {}, { queue, uniqueKey: "order-7", retry: { maxRetries: 0 } });
-    const failed = await submit(atOne, "fail");
+    const failed = await submit(pair.atOne, "fail");
     await assert.rejects(failed.result());
     await worker.end();
-    const waiting = await submit(atTwo, "echo");
+    const waiting = await submit(pair.atTwo, "echo");
     assert.notEqual(waiting.id, failed.id);
-    const again = await submit(atOne, "echo");
+    const again = await submit(pair.atOne, "echo");
     assert.deepEqual(
       [again.id, again.duplicate, again.conflict],
       [waiting.id, true, { outcome: "returned", holderState: TaskState.QUEUED }],
@@ -50,33 +36,33 @@ describe("unique keys at two schedulers", () => {
     const refused = MusterError.from(await failed.retry().catch((error: unknown) => error));
     assert.deepEqual([refused.codeName, refused.reason], ["FailedPrecondition", "UNIQUE_KEY_HELD"]);
     assert.match(refused.message, new RegExp(`"order-7" is held by ${waiting.id}, which is queued`));
-    await fleet.taskReason(failed.id, "FAILED", 0, {
+    await pair.fleet.taskReason(failed.id, "FAILED", 0, {
       evidence: { unique_key: new RegExp(`^order-7: held by ${waiting.id}, which is queued`) },
     });
     await waiting.cancel("the test needs the key");
     assert.equal((await failed.retry()).state, TaskState.QUEUED);
-    const { task } = await atTwo.tasks.getTask({ uniqueKey: { queue, key: "order-7" } });
+    const { task } = await pair.atTwo.tasks.getTask({ uniqueKey: { queue, key: "order-7" } });
     assert.equal(task?.id, failed.id);
   });
 
   it("F26: of the submits that replace a waiting task the last one runs", async () => {
     const queue = "debounced";
     const unique: UniqueOptions = { key: "site-4", onConflict: "replace" };
-    const first = await atOne.submit("echo", 1, { queue, unique });
+    const first = await pair.atOne.submit("echo", 1, { queue, unique });
     const handles: TaskHandle[] = [];
     for (const n of [2, 3, 4])
-      handles.push(await (n % 2 === 0 ? atTwo : atOne).submit("echo", n, { queue, unique }));
+      handles.push(await (n % 2 === 0 ? pair.atTwo : pair.atOne).submit("echo", n, { queue, unique }));
     assert.deepEqual(
       handles.map(({ id, conflict }) => [id, conflict?.outcome]),
       handles.map(() => [first.id, "replaced"]),
     );
-    await fleet.worker("debounced-1", { queue });
+    await pair.fleet.worker("debounced-1", { queue });
     assert.equal(await first.result(), 4);
-    assert.deepEqual(await fleet.events(first.id), [
+    assert.deepEqual(await pair.fleet.events(first.id), [
       ...["created", "replaced", "replaced", "replaced"],
       ...["assigned", "accepted", "started", "succeeded"],
     ]);
-    const next = await atOne.submit("echo", 5, { queue, unique });
+    const next = await pair.atOne.submit("echo", 5, { queue, unique });
     assert.notEqual(next.id, first.id, "a task that ended frees its key");
     assert.equal(await next.result(), 5);
   });
@@ -93,7 +79,7 @@ describe("unique keys at two schedulers", () => {
       const { id } = await client.submit("echo", n, options);
       ids.set(key, (ids.get(key) ?? new Set()).add(id));
       answers += 1;
-      if (answers === ANSWERS_BEFORE_KILL) void two.program.end("SIGKILL").then(() => killed.resolve());
+      if (answers === ANSWERS_BEFORE_KILL) void pair.two.program.end("SIGKILL").then(() => killed.resolve());
     };
     const producer = async (client: Client) => {
       for (let round = 0; round < ROUNDS; round++)
@@ -105,25 +91,30 @@ describe("unique keys at two schedulers", () => {
             } catch (error) {
               assert.equal(MusterError.from(error).codeName, "Unavailable", String(error));
               lost += 1;
-              await submit(atOne, key, round);
+              await submit(pair.atOne, key, round);
             }
           }),
         );
     };
-    await Promise.all([producer(atOne), producer(atTwo), producer(atOne), producer(atTwo)]);
+    await Promise.all([
+      producer(pair.atOne),
+      producer(pair.atTwo),
+      producer(pair.atOne),
+      producer(pair.atTwo),
+    ]);
     await killed.promise;
     assert.ok(lost > 0, "submits were interrupted");
     for (const [key, each] of ids) assert.equal(each.size, 1, `${key}: ${[...each].join()}`);
-    const rows = await fleet.db.query<{ key: string; tasks: number }>(
+    const rows = await pair.fleet.db.query<{ key: string; tasks: number }>(
       "select unique_key as key, count(*)::int as tasks from muster.task where unique_key like 'key-%' group by 1",
     );
     assert.deepEqual(new Set(rows.map(({ tasks }) => tasks)), new Set([1]));
     assert.equal(rows.length, KEYS);
-    await fleet.worker("killed-1", { queue });
+    await pair.fleet.worker("killed-1", { queue });
     for (const [key, [id = ""]] of ids) {
-      await atOne.handle(id).result();
-      assert.equal(fleet.runs(id).length, 1);
-      const next = await atOne.submit("echo", "next", { queue, unique: { key, while: "open" } });
+      await pair.atOne.handle(id).result();
+      assert.equal(pair.fleet.runs(id).length, 1);
+      const next = await pair.atOne.submit("echo", "next", { queue, unique: { key, while: "open" } });
       assert.notEqual(next.id, id, `${key} is free after the end of its task`);
       await next.result();
     }

@@ -8,8 +8,8 @@ import { openTransaction } from "../support/database/locker.ts";
 import { assertReason } from "../support/fleet/expected-reasons.ts";
 import { Fleet, type FoundReason } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { startTestWorker } from "../support/programs/scheduler.ts";
-import { runTool } from "../support/repo/checks.ts";
 import { within } from "../support/waits.ts";
 
 /** A claim counts as delayed after this. */
@@ -49,16 +49,7 @@ describe("tasks that wait say why, and what to do", () => {
 
   /** The text of `muster why`; fails unless `--json` has the same. */
   async function why(id: string): Promise<string> {
-    const run = (...args: string[]) =>
-      runTool("node", [
-        "--conditions=muster-source",
-        "cli/src/main.ts",
-        "why",
-        id,
-        "--scheduler",
-        fleet.scheduler.grpc,
-        ...args,
-      ]);
+    const run = (...args: string[]) => runMuster(fleet.scheduler.grpc, ["why", id, ...args]);
     const [text, json] = await Promise.all([run(), run("--json")]);
     assert.deepEqual([text.code, json.code], [0, 0], text.stderr + json.stderr);
     const { reasons } = JSON.parse(json.stdout);
@@ -169,9 +160,12 @@ describe("tasks that wait say why, and what to do", () => {
   });
 
   it("F18: the queue is paused: by whom and why, and what else would hold the task back", async () => {
-    const paused = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "queue", "pause", "halted"],
-      ...["--reason", "disk is full", "--scheduler", fleet.scheduler.grpc],
+    const paused = await runMuster(fleet.scheduler.grpc, [
+      "queue",
+      "pause",
+      "halted",
+      "--reason",
+      "disk is full",
     ]);
     assert.equal(paused.code, 0, paused.stderr);
     await fleet.worker("halted", { queue: "halted" });
@@ -270,10 +264,7 @@ describe("tasks that wait say why, and what to do", () => {
   });
 
   it("an id that nothing has is not found", async () => {
-    const { code, stderr } = await runTool("node", [
-      ...["--conditions=muster-source", "cli/src/main.ts", "why", "t-999999"],
-      ...["--scheduler", fleet.scheduler.grpc],
-    ]);
+    const { code, stderr } = await runMuster(fleet.scheduler.grpc, ["why", "t-999999"]);
     assert.equal(code, EXIT_NOT_FOUND, stderr);
   });
 
