@@ -256,8 +256,8 @@ export class Runner {
     }
     if (type.syncMs > BLOCKING_MS) link.flush();
     attempt.trace = RunTrace.start(attempt.assignment, this.#options.id);
-    const run = () => withinAttempt(attempt.id, () => execute(attempt, this.#executeOptions()));
-    const outcome = attempt.trace === undefined ? run() : attempt.trace.within(run);
+    const run = () => execute(attempt, this.#executeOptions());
+    const outcome = withinAttempt(attempt.id, attempt.trace?.bind(run) ?? run);
     const decayed = Number.isFinite(type.syncMs) ? type.syncMs * 0.9 : 0;
     type.syncMs = Math.max(clock.monotonicMs() - startedMs, decayed);
     outcome.then(

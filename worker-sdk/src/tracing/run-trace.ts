@@ -100,9 +100,9 @@ export class RunTrace {
     return new RunTrace(recorded, trace.setSpan(parent, span));
   }
 
-  /** Calls `fn` with the span of the run as the active one, also across its awaits. */
-  within<T>(fn: () => T): T {
-    return context.with(this.#context, fn);
+  /** A function that calls `fn` with the span of the run as the active one, also across its awaits. */
+  bind<T>(fn: () => T): () => T {
+    return () => context.with(this.#context, fn);
   }
 
   /** Runs a phase in a new span, a child of the active one. */
