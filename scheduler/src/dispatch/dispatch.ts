@@ -290,6 +290,7 @@ export function createDispatch(options: {
     counters,
     resources,
     traces,
+    log,
   });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
   return {

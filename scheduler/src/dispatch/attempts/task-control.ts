@@ -1,5 +1,6 @@
 import { retryKeyHeld } from "../../domain/refusals.ts";
-import type { SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
+import type { Command, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
@@ -76,17 +77,31 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    const { store, reportHandler, registry, resources } = this.#parts;
-    for (const { sessionId, kind, body } of await store.takeCommands(schedulerId)) {
-      if (kind === "cancel") {
+    for (const command of await this.#parts.store.takeCommands(schedulerId)) this.#run(command, superseded);
+  }
+
+  #run({ sessionId, kind, body }: Command, superseded: (sessionId: number) => void): void {
+    const { reportHandler, registry, resources, log } = this.#parts;
+    switch (kind) {
+      case "cancel": {
         const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
         reportHandler.requestCancel(sessionId, key, body.reason ?? "");
-      } else if (kind === "drain") {
+        return;
+      }
+      case "drain": {
         const deadlineMs = body.deadline_ms === undefined ? undefined : Number(body.deadline_ms);
         registry.byId(sessionId)?.link?.drain(body.reason ?? "", deadlineMs);
-      } else if (kind === "prepare") {
+        return;
+      }
+      case "prepare":
         resources.requestResource(sessionId, body.resource ?? "", Number(body.waiting ?? "0"));
-      } else superseded(sessionId);
+        return;
+      case "supersede":
+        superseded(sessionId);
+        return;
+      default:
+        // From a scheduler of a later version, during a rolling upgrade.
+        log.warn("command.unknown", { session_id: sessionId, kind: kind satisfies never });
     }
   }
 
@@ -117,4 +132,5 @@ export interface TaskControlParts {
   readonly counters: Counters;
   readonly resources: ResourceRequester;
   readonly traces: AttemptTraces;
+  readonly log: Logger;
 }

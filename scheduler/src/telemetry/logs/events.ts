@@ -1,6 +1,7 @@
 /** Every event name of the scheduler's log with its level, or levels; docs/logs.md describes them, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
+  "command.unknown": "warn",
   "concurrency_key.count_corrected": "error",
   "connection.refused": "warn",
   "database.available": "info",
