@@ -45,7 +45,7 @@ const worker = new Worker({
     blockAfter: async (ctx) => {
       const { gate } = Object(ctx.payload);
       while (!existsSync(String(gate))) await delay(20);
-      for (;;);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     },
     /** Waits in a phase until the file `gate` exists, deaf to cancellation. */
     stuck: async (ctx) => {

@@ -11,9 +11,9 @@ import type { WorkerMessage } from "@muster/protocol";
 import { RawScheduler } from "../../../test/support/peers/raw-scheduler.ts";
 import { Worker } from "../index.ts";
 
+/** Holds the main loop, without a processor for it. */
 function block(ms: number): void {
-  const end = performance.now() + ms;
-  while (performance.now() < end);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Programs that the tests run as processes: this file, with a name as its argument. */
