@@ -12,10 +12,16 @@ export class NonRetryableError extends Error {
   override readonly name = "NonRetryableError";
   /** Stable code, `[A-Z][A-Z0-9_]{0,63}`. @default `NON_RETRYABLE` */
   readonly code: string;
+  /**
+   * Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. For those who may see the task's
+   * data. @default none
+   */
+  readonly details: unknown;
 
-  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+  constructor(message: string, options: { code?: string; details?: unknown; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "NON_RETRYABLE";
+    this.details = options.details;
   }
 }
 
@@ -33,10 +39,16 @@ export class RetryableError extends Error {
   readonly code: string;
   /** Shortest delay before the next attempt, in seconds, 0 to a year. @default the task's retry policy alone */
   readonly retryAfterS: number | undefined;
+  /** Facts for the caller, at most 4096 characters as JSON: `TaskFailedError.details`. @default none */
+  readonly details: unknown;
 
-  constructor(message: string, options: { code?: string; retryAfterS?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { code?: string; retryAfterS?: number; details?: unknown; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.code = options.code ?? "RETRYABLE";
+    this.details = options.details;
     this.retryAfterS = options.retryAfterS;
   }
 }

@@ -22,7 +22,12 @@ async function importing(entry: string, probe = PROBE): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-for (const entry of ["@muster/worker", "@muster/worker/client", "@muster/worker/otel"]) {
+for (const entry of [
+  "@muster/worker",
+  "@muster/worker/task",
+  "@muster/worker/client",
+  "@muster/worker/otel",
+]) {
   test(`importing ${entry} installs nothing in the process`, async () => {
     assert.deepEqual(await importing(entry), [[], 0]);
   });
@@ -48,6 +53,15 @@ test("importing @muster/worker loads no gRPC: the connection's thread has its ow
   const dear = ["@grpc/grpc-js", "@bufbuild/protobuf", "pino-pretty", "node:http", "node:http2"];
   assert.deepEqual(
     dear.filter((each) => loaded.includes(each)),
+    [],
+  );
+});
+
+test("importing @muster/worker/task loads nothing but checks of names: a definition needs neither handler nor gRPC", async () => {
+  const loaded = await importing("@muster/worker/task", LOADED);
+  assert.ok(Array.isArray(loaded));
+  assert.deepEqual(
+    loaded.filter((name) => !["", "node:util", "node:process"].includes(name)),
     [],
   );
 });

@@ -2,6 +2,8 @@
 import "./node-version.ts";
 
 export type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./attempt/context.ts";
+export { type ContractOptions, defineTask } from "./contract/define-task.ts";
+export { TaskContract } from "./contract/task-contract.ts";
 export {
   CancelledError,
   DrainError,
@@ -21,14 +23,14 @@ export {
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
+export type { HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
-export {
-  defineTask,
-  type FailureClassification,
-  type Handler,
-  type PayloadOf,
-  type TaskDefinition,
-  type TaskDefinitions,
+export type {
+  FailureClassification,
+  Handler,
+  PayloadOf,
+  TaskDefinition,
+  TaskDefinitions,
 } from "./options/task-definition.ts";
 export type { FatalInfo, WorkerOptions } from "./options/worker-options.ts";
 export type { LoadRequest, ResourceLoader } from "./resources/resource-loaders.ts";

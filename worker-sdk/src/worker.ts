@@ -1,10 +1,15 @@
 import { reapAsProcessOne } from "@muster/common/process-one";
+import type { TaskContext } from "./attempt/context.ts";
 import { processAgeMs, systemClock } from "./clock.ts";
+import type { ErrorDeclarations } from "./contract/declared-errors.ts";
+import type { Schema, SchemaInput, SchemaOutput } from "./contract/schema.ts";
+import type { TaskContract } from "./contract/task-contract.ts";
 import { WorkerStoppedError } from "./errors.ts";
 import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createProgramLogger, silentLogger } from "./logging/logger.ts";
+import { type HandleOptions, Handlers } from "./options/handlers.ts";
 import { checkSeconds } from "./options/option-checks.ts";
 import type { CompiledOptions } from "./options/options.ts";
 import { compileOptions } from "./options/options.ts";
@@ -62,6 +67,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   /** Resolves when the worker has ended: with `undefined` after a drain, with the error otherwise. Never rejects. */
   readonly closed: Promise<FatalInfo | undefined>;
   readonly #options: CompiledOptions;
+  readonly #handlers: Handlers;
   readonly #loaders: ResourceLoaders;
   readonly #close: (fatal: FatalInfo | undefined) => void;
   #status: WorkerStatus = "new";
@@ -74,8 +80,9 @@ export class Worker<Inputs = Record<string, unknown>> {
    *
    * @throws OptionsError with every fault of the options.
    */
-  constructor(options: WorkerOptions<Inputs>) {
+  constructor(options: WorkerOptions<Inputs> = {}) {
     this.#options = compileOptions(options);
+    this.#handlers = new Handlers(this.#options.tasks);
     this.#loaders = new ResourceLoaders();
     this.resources = new Resources(this.#options.resources, this.#loaders, (names) =>
       this.#engine?.sendResources(names),
@@ -98,9 +105,37 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   /**
+   * Adds the handler of a defined task. It gets the input as the schema returns it, and the context; what it returns is
+   * checked and sent as the result. Possible until the worker starts.
+   *
+   * @throws OptionsError when the type has a handler already, or an argument is not valid.
+   * @throws WorkerStartedError when the worker has started.
+   *
+   * @example
+   * ```ts
+   * worker.handle(resize, async ({ url, width }, ctx) => {
+   *   const image = await fetch(url, { signal: ctx.signal });
+   *   return store(await shrink(image, width));
+   * });
+   * ```
+   */
+  handle<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    task: TaskContract<I, O, E>,
+    handler: (
+      input: SchemaOutput<I>,
+      ctx: TaskContext<SchemaOutput<I>>,
+    ) => SchemaInput<O> | Promise<SchemaInput<O>>,
+    options?: HandleOptions,
+  ): this {
+    this.#handlers.add(task, handler, options);
+    return this;
+  }
+
+  /**
    * Connects and takes tasks; resolves when the worker is registered and ready. It adds no listener to the process, and
    * logs only to the `logger` of the options. A second call waits for the first.
    *
+   * @throws OptionsError when the worker has no task type.
    * @throws StartupTimeoutError when it is not registered in time.
    * @throws VerdictError when the scheduler refuses the worker.
    * @throws PreflightError when `preflight` throws.
@@ -115,7 +150,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    * server.on("close", () => worker.stop({ reason: "the server closes" }));
    * ```
    */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     removeFatalHandler();
     this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
       program: false,
@@ -165,6 +200,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    * `@muster/worker/init` first to have that happen before the program has done any work.
    *
    * @throws WorkerStoppedError when the worker was started or stopped before.
+   * @throws OptionsError when the worker has no task type.
    */
   async run(): Promise<void> {
     reapAsProcessOne();
@@ -195,6 +231,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   #begin(log: Logger, mode: EngineMode): Engine {
+    this.#handlers.seal();
     this.#setStatus("starting");
     this.#loaders.seal();
     const loadables = { resources: this.resources, loaders: this.#loaders };

@@ -90,6 +90,8 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
       stdout.write(`${colors.dim(`${task.omittedAttemptCount} more attempts in the middle are omitted`)}\n`);
   }
   const traceback = task.failure?.traceback ?? "";
+  const details = task.failure?.details ?? "";
+  if (details !== "") stdout.write(`\n${colors.dim("details")}\n${printable(details)}\n`);
   if (traceback !== "") stdout.write(`\n${colors.dim("traceback")}\n${printable(traceback).trimEnd()}\n`);
 }
 

@@ -1,6 +1,6 @@
 /** Runs a handler and determines the outcome. */
 import { cutWellFormed } from "@muster/common/text";
-import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { check, describeIssues, type Schema, type Checked as SchemaCheck } from "../contract/schema.ts";
 import { runTimedOut } from "../errors.ts";
 import type { Outcome } from "../link/messages.ts";
 import type { FailureClassification } from "../options/task-definition.ts";
@@ -43,12 +43,18 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
     return { kind: "cancelled", message: "the handler returned after the cancellation" };
   const passed = passedTimeout(attempt);
   if (passed !== undefined) return timedOut(passed, "");
-  if (definition.output !== undefined) {
-    const checked = await validate(definition.output, value);
+  const { output } = definition;
+  if (output !== undefined && !definition.contract) {
+    const checked = await validate(output, value);
     if (checked.fault !== undefined) return refusal("INVALID_RESULT", checked.fault);
     value = checked.value;
   }
-  return outcomeOfValue(attempt, value, options.maxResultBytes);
+  const outcome = outcomeOfValue(attempt, value, options.maxResultBytes);
+  if (output === undefined || !definition.contract || outcome.kind !== "succeeded") return outcome;
+  // The caller's side parses what is sent: a Date, for example, arrives there as a text.
+  const sent = typeof outcome.output === "string" ? JSON.parse(outcome.output) : outcome.output;
+  const { fault } = await validate(output, sent);
+  return fault === undefined ? outcome : refusal("INVALID_RESULT", fault);
 }
 
 /** Some editors and shells begin every file with it; JSON.parse refuses it. */
@@ -77,24 +83,17 @@ function decodePayload(attempt: Attempt): Checked {
   }
 }
 
-function validate(schema: StandardSchemaV1, value: unknown): Checked | Promise<Checked> {
+function validate(schema: Schema, value: unknown): Checked | Promise<Checked> {
   try {
-    const result = schema["~standard"].validate(value);
-    return result instanceof Promise ? result.then(readResult, schemaFault) : readResult(result);
+    const checked = check(schema, value);
+    return checked instanceof Promise ? checked.then(readChecked, schemaFault) : readChecked(checked);
   } catch (error) {
     return schemaFault(error);
   }
 }
 
-function readResult(result: StandardSchemaV1.Result<unknown>): Checked {
-  if (result.issues === undefined) return { value: result.value };
-  const issues = result.issues.slice(0, 10).map(({ path, message }) => {
-    const where = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
-    return where === "" ? message : `${where}: ${message}`;
-  });
-  const more =
-    result.issues.length > issues.length ? ` (and ${result.issues.length - issues.length} more)` : "";
-  return { fault: `${issues.join("; ")}${more}` };
+function readChecked(checked: SchemaCheck): Checked {
+  return checked.issues === undefined ? checked : { fault: describeIssues(checked.issues) };
 }
 
 function schemaFault(error: unknown): Checked {

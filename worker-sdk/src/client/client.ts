@@ -5,6 +5,9 @@ import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
 import { FleetService, TaskService, UniqueConflictOutcome, WorkerService } from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
+import type { ErrorDeclarations } from "../contract/declared-errors.ts";
+import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
+import type { ContractParts, InputArguments, TaskContract } from "../contract/task-contract.ts";
 import type { Random } from "../network/backoff.ts";
 import type { ConnectionOptions } from "../options/connection-options.ts";
 import { processEnvironment, resolveConnection } from "../options/connection-options.ts";
@@ -12,18 +15,17 @@ import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
+import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
+import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
 import { Submitter } from "./submitter.ts";
-import type { CallOptions } from "./task-handle.ts";
 import { TaskHandle } from "./task-handle.ts";
 import { encodeTaskSpec } from "./task-spec.ts";
 import type { FailoverTransport } from "./transport.ts";
 import { createFailoverTransport } from "./transport.ts";
 import { noAnswer } from "./unreachable.ts";
-
-export type { CallOptions } from "./task-handle.ts";
 
 /** Default timeout of a call with one answer: a healthy scheduler needs milliseconds. */
 const DEFAULT_TIMEOUT_S = 30;
@@ -46,16 +48,6 @@ export interface ClientOptions extends ConnectionOptions {
   readonly timeoutS?: number;
   /** Random numbers for the jitter of the delays before a dropped watch is resumed. @default `Math.random` */
   readonly random?: Random;
-}
-
-/** Options of `Client.submit()` and `Client.submitMany()`. */
-export interface SubmitCallOptions extends CallOptions {
-  /**
-   * How long to wait for room in a full queue, in seconds, 0 to 2,147,483. The client submits again after the delay that
-   * the scheduler asks for; `timeoutS` applies to each of these calls.
-   * @default 0: a full queue throws a MusterError `QUEUE_FULL`, whose `retryAfterMs` is that delay
-   */
-  readonly roomTimeoutS?: number;
 }
 
 /**
@@ -117,18 +109,38 @@ export class Client {
    * each is accepted or refused by itself. A submit that times out or is aborted may have been accepted: with a
    * `uniqueKey` it can be repeated without a second run.
    *
+   * A definition (`defineTask({ type, ... })`) in place of the type checks the input, applies its defaults where no option
+   * is given, and gives a handle whose result has its type.
+   *
    * @throws MusterError when the scheduler refuses it (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `UNIQUE_KEY_HELD`,
    * `QUEUE_FULL`, `DATABASE_UNAVAILABLE`, ...) or does not answer in time.
+   * @throws InvalidPayloadError when the input does not fit the schema of the definition.
    * @throws OptionsError when a number of the options is not valid.
    * @throws TypeError when the payload has no JSON form, or options exclude each other.
    * @throws the reason of the signal when it aborts.
+   *
+   * @example
+   * ```ts
+   * const task = await client.submit(resize, { url, width: 320 }, { priority: 10 });
+   * ```
    */
-  async submit<Output = unknown>(
+  submit<Output = unknown>(
     type: string,
     payload?: unknown,
+    options?: SubmitOptions & SubmitCallOptions,
+  ): Promise<TaskHandle<Output>>;
+  submit<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    task: TaskContract<I, O, E>,
+    ...args: InputArguments<SchemaInput<I>, SubmitOptions & SubmitCallOptions>
+  ): Promise<TaskHandle<SchemaOutput<O>>>;
+  async submit(
+    task: string | ContractParts,
+    payload?: unknown,
     options: SubmitOptions & SubmitCallOptions = {},
-  ): Promise<TaskHandle<Output>> {
-    const spec = encodeTaskSpec({ ...options, type, payload });
+  ): Promise<TaskHandle<unknown>> {
+    const named = typeof task === "string";
+    const asked = named ? { ...options, type: task, payload } : await this.#oneOf(task, payload, options);
+    const spec = encodeTaskSpec(asked);
     const limits = this.#limits(options);
     const submitted = await withRoom(
       // Under a tracer every submit is a span and a call of its own.
@@ -136,33 +148,53 @@ export class Client {
       options,
     );
     if (submitted === undefined)
-      throw new MusterError(`SubmitTasks: no answer for ${type}.`, { code: Code.Internal });
-    return this.#handleOf<Output>(submitted);
+      throw new MusterError(`SubmitTasks: no answer for ${asked.type}.`, { code: Code.Internal });
+    return this.#handleOf(submitted, named ? undefined : task);
   }
 
   /**
-   * Submits 1 to 10,000 tasks in one transaction, all or none; returns their handles in the same order.
+   * Submits 1 to 10,000 tasks in one transaction, all or none; returns their handles in the same order. With a
+   * definition, one task for each input; the options apply to each of them.
    *
    * @throws as `submit` does.
    *
    * @example
    * ```ts
    * await client.submitMany(pages.map((page) => ({ type: "ocr.page", payload: { page } })));
+   * await client.submitMany(resize, urls.map((url) => ({ url, width: 320 })));
    * ```
    */
-  async submitMany<Output = unknown>(
+  submitMany<Output = unknown>(
     specs: readonly SubmitSpec[],
-    options: SubmitCallOptions = {},
-  ): Promise<TaskHandle<Output>[]> {
+    options?: SubmitCallOptions,
+  ): Promise<TaskHandle<Output>[]>;
+  submitMany<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    task: TaskContract<I, O, E>,
+    inputs: readonly SchemaInput<I>[],
+    options?: SubmitOptions & SubmitCallOptions,
+  ): Promise<TaskHandle<SchemaOutput<O>>[]>;
+  async submitMany(
+    what: ContractParts | readonly SubmitSpec[],
+    second: readonly unknown[] | SubmitCallOptions = {},
+    third: SubmitOptions & SubmitCallOptions = {},
+  ): Promise<TaskHandle<unknown>[]> {
+    const task = isList(what) ? undefined : what;
+    const options = isList(second) ? third : second;
+    const specs = isList(what) ? what : await specsOf(what, second, third);
     const encoded = specs.map(encodeTaskSpec);
     const limits = this.#limits(options);
     const submitted = await withRoom(() => this.#submitTasks(encoded, limits), options);
-    return submitted.map((task) => this.#handleOf<Output>(task));
+    return submitted.map((each) => this.#handleOf(each, task));
   }
 
-  /** Returns a handle for a task that was submitted earlier, without a call. */
-  handle<Output = unknown>(taskId: string): TaskHandle<Output> {
-    return new TaskHandle<Output>(this.tasks, taskId, false, this.#random);
+  /** Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type. */
+  handle<Output = unknown>(taskId: string): TaskHandle<Output>;
+  handle<I extends Schema, O extends Schema, E extends ErrorDeclarations>(
+    taskId: string,
+    task: TaskContract<I, O, E>,
+  ): TaskHandle<SchemaOutput<O>>;
+  handle(taskId: string, task?: ContractParts): TaskHandle<unknown> {
+    return new TaskHandle(this.tasks, taskId, false, this.#random, undefined, readerOf(task));
   }
 
   /**
@@ -193,6 +225,12 @@ export class Client {
     }
   }
 
+  async #oneOf(task: ContractParts, input: unknown, options: SubmitOptions): Promise<SubmitSpec> {
+    const [spec] = await specsOf(task, [input], options);
+    if (spec === undefined) throw new RangeError(`Task ${task.type}: no task was made for its input.`);
+    return spec;
+  }
+
   #limits({ timeoutS, signal }: CallOptions): CallLimits {
     return { timeoutMs: timeoutMsOf("submit", timeoutS) ?? this.#timeoutMs, signal };
   }
@@ -207,13 +245,16 @@ export class Client {
     return submitted;
   }
 
-  #handleOf<Output>({ taskId, duplicate, conflict }: SubmittedTask): TaskHandle<Output> {
+  #handleOf(
+    { taskId, duplicate, conflict }: SubmittedTask,
+    task: ContractParts | undefined,
+  ): TaskHandle<unknown> {
     const met = conflict && {
       outcome:
         conflict.outcome === UniqueConflictOutcome.REPLACED ? ("replaced" as const) : ("returned" as const),
       holderState: conflict.holderState,
     };
-    return new TaskHandle<Output>(this.tasks, taskId, duplicate, this.#random, met);
+    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task));
   }
 
   /** Closes the client, for `using`. */
@@ -229,4 +270,12 @@ function withRoom<T>(submit: () => Promise<T>, { roomTimeoutS, signal }: SubmitC
     monotonicMs: systemClock.monotonicMs,
     sleep: (ms) => sleep(ms, signal),
   });
+}
+
+function isList<T>(value: readonly T[] | object): value is readonly T[] {
+  return Array.isArray(value);
+}
+
+function readerOf(task: ContractParts | undefined): ((ended: Task) => Promise<unknown>) | undefined {
+  return task && ((ended) => resultOf(task, ended));
 }

@@ -158,17 +158,37 @@ export class TaskFailedError extends Error {
   readonly detail: string;
   /** The failure as the scheduler recorded it, traceback included. */
   readonly failure: Failure | undefined;
+  /**
+   * Details of the failure: as the schema of the definition returns them for a declared error, else as the handler gave
+   * them; undefined without any.
+   */
+  readonly details: unknown;
+  /** Type whose definition declares the code, and whose schema the details fit; unset for other failures. */
+  readonly declaredBy: string | undefined;
   /** The whole task as it ended. */
   readonly task: Task;
 
-  constructor(task: Task) {
+  /** @param declared What the definition of the task made of the details. */
+  constructor(task: Task, declared?: { readonly by: string; readonly details: unknown }) {
     const code = task.failure?.code || task.detail || "FAILED";
     super(`Task ${task.id} (${task.taskType}) failed with ${code}: ${task.failure?.message || "no message"}`);
     this.taskId = task.id;
     this.code = code;
     this.detail = task.detail || code;
     this.failure = task.failure;
+    this.declaredBy = declared?.by;
+    this.details = declared === undefined ? parsedDetails(task.failure?.details) : declared.details;
     this.task = task;
+  }
+}
+
+/** The details of a failure; undefined for text that is not JSON, which no worker of this package sends. */
+function parsedDetails(text: string | undefined): unknown {
+  if (!text) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,9 +1,12 @@
 // First: nothing else of this package is evaluated on a Node that lacks what it uses.
 import "../node-version.ts";
 
+export { InvalidPayloadError, InvalidResultError } from "../contract/contract-errors.ts";
+export type { SchemaIssue } from "../contract/schema.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
-export { type CallOptions, Client, type ClientOptions, type SubmitCallOptions } from "./client.ts";
+export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
+export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export type {
   ConcurrencyKey,
@@ -18,5 +21,4 @@ export {
   outputOf,
   TaskHandle,
   type TaskUpdate,
-  type WaitOptions,
 } from "./task-handle.ts";

@@ -7,6 +7,7 @@ import { sleep, systemClock } from "../clock.ts";
 import type { Random } from "../network/backoff.ts";
 import { Backoff } from "../network/backoff.ts";
 import { timeoutMsOf } from "./call-limits.ts";
+import type { CallOptions, WaitOptions } from "./call-options.ts";
 import { MusterError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 
 /** Codes of a stream that broke without a status; a bug of the server has the same ones. */
@@ -27,25 +28,6 @@ export interface TaskUpdate {
   readonly task: Task;
   /** Output chunks that no earlier update had, in order. */
   readonly outputChunks: readonly OutputChunk[];
-}
-
-/** Options of a call with one answer. */
-export interface CallOptions {
-  /** Timeout of the call in seconds, 0 to 2,147,483. @default the client's `timeoutS` */
-  readonly timeoutS?: number;
-  /** Aborts the call, which then throws the signal's reason; the scheduler may still execute it. @default none */
-  readonly signal?: AbortSignal;
-}
-
-/** Options of `TaskHandle.result()` and `TaskHandle.watch()`. */
-export interface WaitOptions {
-  /**
-   * Longest wait in seconds, 0 to 2,147,483; then a MusterError with the code `DeadlineExceeded` is thrown.
-   * @default no limit
-   */
-  readonly timeoutS?: number;
-  /** Aborts the wait, which then throws the signal's reason; the task goes on. @default none */
-  readonly signal?: AbortSignal;
 }
 
 /** A submit whose unique key an earlier task held. */
@@ -74,6 +56,7 @@ export class TaskHandle<Output = unknown> {
   readonly conflict: KeyConflict | undefined;
   readonly #tasks: ConnectClient<typeof TaskService>;
   readonly #random: Random;
+  readonly #resultOf: (task: Task) => Output | Promise<Output>;
 
   /** @internal Use `Client.submit` or `Client.handle`. */
   constructor(
@@ -82,12 +65,14 @@ export class TaskHandle<Output = unknown> {
     duplicate = false,
     random: Random = Math.random,
     conflict?: KeyConflict,
+    resultOf: (task: Task) => Output | Promise<Output> = outputOf<Output>,
   ) {
     this.#tasks = tasks;
     this.id = id;
     this.duplicate = duplicate;
     this.conflict = conflict;
     this.#random = random;
+    this.#resultOf = resultOf;
   }
 
   /**
@@ -120,16 +105,18 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Waits until the task has ended and returns the result of its handler: parsed for JSON, bytes for anything else.
-   * Nothing checks that it has the type `Output`.
+   * Waits until the task has ended and returns the result of its handler: parsed for JSON, bytes for anything else. A
+   * handle that a definition made returns what the schema of the result returns; for any other one nothing checks that
+   * the result has the type `Output`.
    *
    * @throws TaskFailedError, TaskCancelledError when the task ended so.
+   * @throws InvalidResultError when the result does not fit the schema of the definition.
    * @throws MusterError (`TASK_NOT_FOUND`, a refused token, `DeadlineExceeded`, ...).
    * @throws OptionsError when `timeoutS` is out of range.
    */
   async result(options: WaitOptions = {}): Promise<Output> {
     for await (const { task } of this.watch(options)) {
-      if (isEnded(task.state)) return outputOf<Output>(task);
+      if (isEnded(task.state)) return this.#resultOf(task);
     }
     throw new Error(
       `Watching task ${this.id} ended before the task did; this cannot happen, please report it.`,

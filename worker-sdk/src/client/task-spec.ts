@@ -37,7 +37,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
   return create(TaskSpecSchema, {
     taskType: spec.type,
     queue: spec.queue ?? "",
-    payload: bytes ?? encodeJson(spec),
+    payload: bytes ?? new TextEncoder().encode(jsonTextOf(spec.type, spec.payload)),
     contentType: spec.contentType ?? (bytes === undefined ? "" : "application/octet-stream"),
     headers: { ...spec.headers },
     priority: spec.priority ?? 0,
@@ -68,16 +68,17 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
   });
 }
 
-function encodeJson(spec: SubmitSpec): Uint8Array {
-  const text = JSON.stringify(spec.payload === undefined ? null : spec.payload);
-  const fault = findJsonFault(spec.payload);
+/** A payload as JSON; `undefined` becomes `null`. @throws TypeError when it has no JSON form. */
+export function jsonTextOf(type: string, payload: unknown): string {
+  const text = JSON.stringify(payload === undefined ? null : payload);
+  const fault = findJsonFault(payload);
   if (text === undefined || fault !== undefined) {
-    const { what, instead } = fault ?? { what: `a ${typeof spec.payload}`, instead: "a plain object" };
+    const { what, instead } = fault ?? { what: `a ${typeof payload}`, instead: "a plain object" };
     throw new TypeError(
-      `Task ${spec.type}: the payload is or has ${what}, which has no JSON form; give ${instead}.`,
+      `Task ${type}: the payload is or has ${what}, which has no JSON form; give ${instead}.`,
     );
   }
-  return new TextEncoder().encode(text);
+  return text;
 }
 
 function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {

@@ -59,6 +59,8 @@ export type Outcome =
       readonly message: string;
       readonly traceback: string;
       readonly retryAfterMs?: number;
+      /** Facts for the caller as JSON. */
+      readonly details?: string;
     }
   | { readonly kind: "cancelled"; readonly message: string }
   | { readonly kind: "released"; readonly reason: string };

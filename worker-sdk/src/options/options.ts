@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { WORKER_ID } from "@muster/common/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { TaskContract } from "../contract/task-contract.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
@@ -21,6 +22,8 @@ export interface CompiledTask {
   readonly output: StandardSchemaV1 | undefined;
   /** 0 means as many as the worker has slots. */
   readonly concurrency: number;
+  /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
+  readonly contract: boolean;
   /** `never`: which payload it takes was checked where it was written, and differs by type. */
   readonly handler: Handler<never>;
 }
@@ -35,7 +38,7 @@ export interface HttpSettings {
 /** Every option with its effective value. */
 export interface CompiledOptions {
   readonly connection: Connection;
-  readonly tasks: ReadonlyMap<string, CompiledTask>;
+  readonly tasks: Map<string, CompiledTask>;
   readonly id: string;
   readonly pool: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -134,16 +137,24 @@ interface AnyDefinition {
   readonly handler: Handler<never>;
 }
 
-function compileTasks<Inputs>(tasks: TaskDefinitions<Inputs>, faults: string[]): Map<string, CompiledTask> {
+function compileTasks<Inputs>(
+  tasks: TaskDefinitions<Inputs> | undefined,
+  faults: string[],
+): Map<string, CompiledTask> {
   const compiled = new Map<string, CompiledTask>();
   const types = Object.keys(tasks ?? {});
-  if (types.length === 0) faults.push("option tasks: is empty; register at least one task type");
+  if (tasks !== undefined && types.length === 0)
+    faults.push("option tasks: is empty; register at least one task type");
   if (types.length > 1000) faults.push(`option tasks: ${types.length} types; at most 1000`);
   checkNames("tasks", types, faults);
   for (const [type, definition] of Object.entries<AnyDefinition | Handler<never>>(tasks ?? {})) {
     const full: AnyDefinition = typeof definition === "function" ? { handler: definition } : definition;
     if (typeof full?.handler !== "function") {
-      faults.push(`option tasks["${type}"]: has no handler; give a function or { handler }`);
+      const remedy =
+        definition instanceof TaskContract
+          ? "is a definition with a type: call worker.handle(task, handler) for it"
+          : "has no handler; give a function or { handler }";
+      faults.push(`option tasks["${type}"]: ${remedy}`);
       continue;
     }
     const { input, output, concurrency = 0 } = full;
@@ -155,7 +166,7 @@ function compileTasks<Inputs>(tasks: TaskDefinitions<Inputs>, faults: string[]):
     if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > 10_000) {
       faults.push(`option tasks["${type}"].concurrency: ${concurrency} is not an integer from 1 to 10000`);
     }
-    compiled.set(type, { type, input, output, concurrency, handler: full.handler });
+    compiled.set(type, { type, input, output, concurrency, contract: false, handler: full.handler });
   }
   return compiled;
 }

@@ -50,21 +50,6 @@ export type TaskDefinitions<Inputs> = {
   readonly [Type in keyof Inputs]: TaskDefinition<Inputs[Type]> | Handler;
 };
 
-/**
- * Types a definition that is written outside of `new Worker`; returns it unchanged.
- *
- * @example
- * ```ts
- * const greet = defineTask({
- *   input: z.object({ name: z.string() }),
- *   handler: (ctx) => `Hello, ${ctx.payload.name}!`,
- * });
- * ```
- */
-export function defineTask<Input = unknown>(definition: TaskDefinition<Input>): TaskDefinition<Input> {
-  return definition;
-}
-
 /** Answer of the option `classify`: how the scheduler treats a failure. */
 export interface FailureClassification {
   /** False ends the task at once. */

@@ -27,8 +27,11 @@ export interface FatalInfo {
  * ```
  */
 export interface WorkerOptions<Inputs = Record<string, unknown>> extends ConnectionOptions {
-  /** Task types that this worker can run, with their handlers: 1 to 1000. */
-  readonly tasks: TaskDefinitions<Inputs>;
+  /**
+   * Task types that this worker can run, with their handlers: 1 to 1000 together with those of `worker.handle()`.
+   * @default none; then `worker.handle()` has to be called before the start
+   */
+  readonly tasks?: TaskDefinitions<Inputs>;
   /**
    * Readable name, the same for the whole life of the process; 1 to 128 of `A-Z a-z 0-9 . _ -`.
    * @default `WORKER_ID`, else host name, pid and a random part

@@ -11,6 +11,8 @@ export interface Failure {
   readonly traceback?: string;
   /** Wait at least this long before the next attempt, milliseconds. */
   readonly retryAfterMs?: number;
+  /** Facts for the caller, as JSON. */
+  readonly details?: string;
 }
 
 /** A secondary step that failed although the work is done. */
@@ -25,3 +27,6 @@ export const MAX_FAILURE_MESSAGE = 4096;
 
 /** Longest `Failure.traceback` kept, in characters. */
 export const MAX_FAILURE_TRACEBACK = 65_536;
+
+/** Longest `Failure.details` kept, in characters; longer ones are dropped. */
+export const MAX_FAILURE_DETAILS = 4096;

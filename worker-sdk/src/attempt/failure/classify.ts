@@ -2,6 +2,7 @@
 import { cutWellFormed } from "@muster/common/text";
 import { NonRetryableError, RetryableError } from "../../errors.ts";
 import type { FailureClassification } from "../../options/task-definition.ts";
+import { findJsonFault } from "../json-form.ts";
 import { NON_RETRYABLE_NODE_CODES, OUT_OF_MEMORY_NODE_CODES } from "./node-codes.ts";
 import { isInstance, readThrown } from "./thrown.ts";
 import { handleThrownPromise } from "./thrown-promise.ts";
@@ -13,11 +14,16 @@ export interface ClassifiedFailure {
   readonly message: string;
   readonly traceback: string;
   readonly retryAfterMs?: number;
+  /** Facts for the caller as JSON. */
+  readonly details?: string;
 }
 
 /** Longest message and traceback that a report carries, in characters (limits of the protocol). */
 const MAX_MESSAGE = 4096;
 const MAX_TRACEBACK = 64 * 1024;
+
+/** Longest details that a report carries, in characters of JSON (a limit of the protocol). */
+const MAX_DETAILS = 4096;
 
 /** A longer delay is taken for a mistake, and the retry policy of the task decides: a year. */
 const MAX_RETRY_AFTER_S = 31_536_000;
@@ -36,6 +42,8 @@ export function classifyError(
   const classification = askClassifyOption(error, classify);
   const retryAfterS =
     classification?.retryAfterS ?? (isOf(error, RetryableError) ? retryAfterOf(error) : undefined);
+  const details = detailsOf(error);
+  const message = String(classification?.message ?? messageOf(error));
   return {
     failureClass: classification
       ? classification.retryable
@@ -43,11 +51,12 @@ export function classifyError(
         : "non_retryable"
       : classOf(error),
     code: toCode(String(classification?.code ?? codeOf(error))),
-    message: cutWellFormed(String(classification?.message ?? messageOf(error)), MAX_MESSAGE),
+    message: cutWellFormed(`${message}${details?.fault ?? ""}`, MAX_MESSAGE),
     traceback: tracebackOf(error),
     ...(retryAfterS === undefined || !(retryAfterS >= 0 && retryAfterS <= MAX_RETRY_AFTER_S)
       ? {}
       : { retryAfterMs: retryAfterS * 1000 }),
+    ...(details?.json === undefined ? {} : { details: details.json }),
   };
 }
 
@@ -81,6 +90,27 @@ export function toCode(name: string): string {
 function retryAfterOf(error: unknown): number | undefined {
   const seconds: unknown = Object(error).retryAfterS;
   return typeof seconds === "number" ? seconds : undefined;
+}
+
+/** The details of an error of this package; those of other errors may hold anything. */
+function detailsOf(error: unknown): { readonly json?: string; readonly fault?: string } | undefined {
+  if (!isOf(error, RetryableError) && !isOf(error, NonRetryableError)) return undefined;
+  const details: unknown = Object(error).details;
+  if (details === undefined) return undefined;
+  try {
+    const json = JSON.stringify(details);
+    const lost = findJsonFault(details);
+    if (json === undefined || lost !== undefined)
+      return {
+        fault: ` (its details are left out: they are or have ${lost?.what ?? `a ${typeof details}`})`,
+      };
+    if (json.length <= MAX_DETAILS) return { json };
+    return {
+      fault: ` (its details are left out: ${json.length} characters of JSON; at most ${MAX_DETAILS})`,
+    };
+  } catch (fault) {
+    return { fault: ` (its details are left out: ${messageOf(fault)})` };
+  }
 }
 
 function askClassifyOption(

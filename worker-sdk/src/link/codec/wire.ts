@@ -167,7 +167,7 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
       };
     }
     case "failed": {
-      const { code, message, traceback, retryAfterMs } = outcome;
+      const { code, message, traceback, retryAfterMs, details = "" } = outcome;
       return {
         case: "failed",
         value: {
@@ -175,6 +175,7 @@ function resultOutcome(outcome: Outcome): NonNullable<MessageInitShape<typeof Ta
           code,
           message,
           traceback,
+          details,
           ...(retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(retryAfterMs) }),
         },
       };

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/failure.proto.
  */
 export const file_muster_v1_failure: GenFile = /*@__PURE__*/
-  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIpsBCgdGYWlsdXJlEi4KDWZhaWx1cmVfY2xhc3MYASABKA4yFy5tdXN0ZXIudjEuRmFpbHVyZUNsYXNzEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSLgoLcmV0cnlfYWZ0ZXIYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNgoHV2FybmluZxIMCgRzdGVwGAEgASgJEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSrIAQoMRmFpbHVyZUNsYXNzEh0KGUZBSUxVUkVfQ0xBU1NfVU5TUEVDSUZJRUQQABIbChdGQUlMVVJFX0NMQVNTX1JFVFJZQUJMRRABEh8KG0ZBSUxVUkVfQ0xBU1NfTk9OX1JFVFJZQUJMRRACEhsKF0ZBSUxVUkVfQ0xBU1NfVElNRURfT1VUEAMSHwobRkFJTFVSRV9DTEFTU19PVVRfT0ZfTUVNT1JZEAQSHQoZRkFJTFVSRV9DTEFTU19XT1JLRVJfTE9TVBAFYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChdtdXN0ZXIvdjEvZmFpbHVyZS5wcm90bxIJbXVzdGVyLnYxIqwBCgdGYWlsdXJlEi4KDWZhaWx1cmVfY2xhc3MYASABKA4yFy5tdXN0ZXIudjEuRmFpbHVyZUNsYXNzEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSLgoLcmV0cnlfYWZ0ZXIYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHZGV0YWlscxgGIAEoCSI2CgdXYXJuaW5nEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJKsgBCgxGYWlsdXJlQ2xhc3MSHQoZRkFJTFVSRV9DTEFTU19VTlNQRUNJRklFRBAAEhsKF0ZBSUxVUkVfQ0xBU1NfUkVUUllBQkxFEAESHwobRkFJTFVSRV9DTEFTU19OT05fUkVUUllBQkxFEAISGwoXRkFJTFVSRV9DTEFTU19USU1FRF9PVVQQAxIfChtGQUlMVVJFX0NMQVNTX09VVF9PRl9NRU1PUlkQBBIdChlGQUlMVVJFX0NMQVNTX1dPUktFUl9MT1NUEAViBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * Why an attempt or a task failed.
@@ -58,6 +58,15 @@ export type Failure = Message<"muster.v1.Failure"> & {
    * @generated from field: google.protobuf.Duration retry_after = 5;
    */
   retryAfter?: Duration | undefined;
+
+  /**
+   * Facts about the failure for the caller, as JSON, for those who may see the task's data; empty for
+   * none. At most 4096 characters; a receiver drops longer text, because a part of it is not JSON.
+   * Lists of tasks leave it out.
+   *
+   * @generated from field: string details = 6;
+   */
+  details: string;
 };
 
 /**

@@ -6,6 +6,7 @@ import { FailureClass, type Failure as FailureMessage, type FailureSchema } from
 import {
   type FailureClass as DomainFailureClass,
   type Failure,
+  MAX_FAILURE_DETAILS,
   MAX_FAILURE_MESSAGE,
   MAX_FAILURE_TRACEBACK,
 } from "../../../domain/tasks/failure.ts";
@@ -32,6 +33,7 @@ export function fromFailure(failure: Failure): MessageInitShape<typeof FailureSc
     code: failure.code,
     message: failure.message,
     traceback: failure.traceback ?? "",
+    details: failure.details ?? "",
     ...optional(
       "retryAfter",
       failure.retryAfterMs === undefined ? undefined : durationFromMs(failure.retryAfterMs),
@@ -48,5 +50,15 @@ export function toFailure(failure: FailureMessage): Failure {
     message: storable(failure.message, MAX_FAILURE_MESSAGE),
     ...(failure.traceback ? { traceback: storable(failure.traceback, MAX_FAILURE_TRACEBACK) } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(isKept(failure.details) ? { details: failure.details } : {}),
   };
+}
+
+/** Details that are stored as they came: a part of them would not be JSON. */
+function isKept(details: string): boolean {
+  return (
+    details !== "" &&
+    details.length <= MAX_FAILURE_DETAILS &&
+    storable(details, MAX_FAILURE_DETAILS) === details
+  );
 }

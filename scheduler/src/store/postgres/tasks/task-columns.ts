@@ -76,8 +76,8 @@ const COLUMNS = {
   options: column<TaskOptions | null>("jsonb", { kept: "task" }),
   payload: column<Buffer | null>("bytea", { kept: "task", body: true }),
   output_content_type: column<string | null>("text", { only: "task_finished" }),
-  // Tracebacks of a page of tasks would be up to 200 MB.
-  failure: column<StoredFailure | null>("jsonb", { listed: "t.failure - 'traceback'" }),
+  // Tracebacks of a page of tasks would be up to 200 MB, details up to 4 MB.
+  failure: column<StoredFailure | null>("jsonb", { listed: "t.failure - array['traceback', 'details']" }),
   warnings: column<Warning[] | null>("jsonb", {
     only: "task_finished",
     listed: `case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then null else t.warnings end`,
@@ -132,6 +132,7 @@ export const ENDED_COLUMNS_AND_BODIES = columnsOf("task_finished", true);
 export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${listed} as ${name}` : `t.${name}`)).join(", ")},
   array_remove(array[
     case when t.failure ? 'traceback' then 'failure.traceback' end,
+    case when t.failure ? 'details' then 'failure.details' end,
     case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
 
 /** Columns of the class `c` and of the session `s` of a task. */

@@ -1,0 +1,23 @@
+// First: nothing else of this package is evaluated on a Node that lacks what it uses.
+import "../node-version.ts";
+
+export { OptionsError } from "../options/options-error.ts";
+export { InvalidPayloadError, InvalidResultError } from "./contract-errors.ts";
+export type {
+  DeclaredErrorArguments,
+  DeclaredErrorOptions,
+  DetailsOf,
+  ErrorDeclaration,
+  ErrorDeclarations,
+} from "./declared-errors.ts";
+export { type ContractOptions, defineTask } from "./define-task.ts";
+export type { Schema, SchemaInput, SchemaIssue, SchemaOutput } from "./schema.ts";
+export {
+  type DeclaredFailure,
+  type DeclaredFailures,
+  type InputArguments,
+  type RunOptions,
+  type SubmitDefaults,
+  TaskContract,
+  type TaskSubmitter,
+} from "./task-contract.ts";
