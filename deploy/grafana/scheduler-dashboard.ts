@@ -185,6 +185,17 @@ export const SCHEDULER: Dashboard = {
           queries: [["muster_streams", "{{instance}}"]],
         },
         {
+          title: "Capacity in use",
+          kind: "timeseries",
+          unit: "percentunit",
+          queries: [
+            [
+              "sum by (capacity) (muster_worker_capacity_used) / sum by (capacity) (muster_worker_capacity > 0)",
+              "{{capacity}}",
+            ],
+          ],
+        },
+        {
           title: "Paused workers",
           kind: "timeseries",
           unit: "short",

@@ -204,6 +204,7 @@ export async function startScheduler(options: {
         concurrencyKeys: dispatch.concurrencyKeys,
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
+        fitWarnings: dispatch.fitWarnings,
         queueLimits: dispatch.queueLimits,
         tracing: telemetry.tracing,
         sizes: config.sizes,

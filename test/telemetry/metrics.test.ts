@@ -31,6 +31,8 @@ const NAMES = [
   "muster_db_up",
   "muster_streams",
   "muster_paused_workers",
+  "muster_worker_capacity",
+  "muster_worker_capacity_used",
   "muster_worker_pauses_total",
   "muster_queue_full_total",
 ];

@@ -48,6 +48,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["key held while", heldWhile(task)],
     ["concurrency", unlessEmpty(task.concurrency.map(({ key, limit }) => `${key}=${limit}`).join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
+    ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],
     ["worker", unlessEmpty(task.workerId)],
     ["attempt", unlessEmpty(attemptText(task))],
@@ -138,6 +139,12 @@ function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
 function requirementsText({ requirements }: Task): string {
   if (requirements === undefined) return "";
   return [labelsText(requirements.labels), requirements.resources.join(" ")].filter(Boolean).join(" ");
+}
+
+function costText({ requirements }: Task): string {
+  return Object.entries(requirements?.cost ?? {})
+    .map(([name, amount]) => `${name}=${amount}`)
+    .join(" ");
 }
 
 function phasesText({ metrics }: Task): string {

@@ -46,6 +46,7 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ["types", worker.taskTypes.map(typeText).join(" ")],
     ["queues", unlessEmpty(worker.queues.join(" "))],
     ["busy", worker.state === WorkerState.REFUSED ? undefined : `${worker.activeCount}/${worker.slotCount}`],
+    ["capacities", unlessEmpty(capacitiesText(worker))],
     ["resources", unlessEmpty(worker.resources.join(" "))],
     ["host", unlessEmpty(hostText(worker))],
     ["sdk", unlessEmpty(worker.sdk)],
@@ -95,6 +96,14 @@ function heartbeatFields(heartbeat: Heartbeat): [string, Cell | undefined][] {
     ],
     ["memory", { text: formatBytes(Number(heartbeat.rssBytes)), plain: String(heartbeat.rssBytes) }],
   ];
+}
+
+/** What is taken of each capacity besides the slots, as `gpu_memory_mb 8000/24000`. */
+export function capacitiesText({ capacities, activeCount }: Worker): string {
+  return capacities
+    .filter(({ name, used }) => name !== "slots" || Number(used) !== activeCount)
+    .map(({ name, total, used }) => `${name} ${used}/${total}`)
+    .join(" ");
 }
 
 function typeText({ taskType, concurrency }: Worker["taskTypes"][number]): string {

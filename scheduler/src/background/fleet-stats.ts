@@ -4,6 +4,7 @@ import type { Admission } from "../dispatch/admission/admission.ts";
 import type { Peers } from "../dispatch/claiming/peers.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import { isAbsence } from "../domain/errors.ts";
+import { unused } from "../domain/matching/capacity.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import { type WorkerRecord, workerState } from "../domain/workers/worker.ts";
 import { Slices } from "../slices.ts";
@@ -145,7 +146,9 @@ function toCandidate(record: WorkerRecord, now: Date): Candidate {
     types: new Map(hello.types.map(({ type }) => [type, { limit: Number.POSITIVE_INFINITY, active: 0 }])),
     labels: hello.labels,
     resources: new Set(heartbeat?.resources ?? hello.resources),
-    credit: 1,
+    slots: heartbeat?.slots || hello.slots,
+    credit: heartbeat?.slots || hello.slots,
+    capacities: unused(hello.capacities),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { DescriptorUse } from "../descriptors.ts";
 import { stuckAttempt } from "../dispatch/attempts/attempt-watch.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import { type Capacity, SLOTS } from "../domain/matching/capacity.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import { Slices } from "../slices.ts";
 import type { Gauges, TaskGauges } from "../telemetry/metrics/metrics.ts";
@@ -11,13 +12,14 @@ import type { DatabaseWatch } from "./database-watch.ts";
 import type { FleetSnapshot, FleetStats } from "./fleet-stats.ts";
 import type { Loop } from "./loop.ts";
 
-/** Most pools with a label of their own, and most phases; the rest share `other`. */
+/** Most pools with a label of their own, most phases and most capacities; the rest share `other`. */
 const MAX_VALUES = 100;
 
 /** Labels that a gauge has had: without a new measurement one would keep its last value. */
 export class SeenLabels {
   readonly pools = new Set<string>([""]);
   readonly phases = new Set<string>();
+  readonly capacities = new Set<string>([SLOTS]);
 }
 
 /** Measures what the gauges show. */
@@ -37,15 +39,19 @@ export async function measureGauges(parts: {
   const stuck = new Map([...seen.phases].map((phase) => [phase, 0]));
   const now = clock.monotonic();
   const paused = { operator: 0, worker: 0 };
+  const capacities = new Map([...seen.capacities].map((name) => [name, { total: 0, used: 0 }]));
   for (const session of dispatch.registry.all()) {
     if (session.operatorPause) paused.operator++;
     if (session.ownPauseReason !== undefined) paused.worker++;
+    addCapacity(capacities, SLOTS, { total: session.slots, used: session.usedSlots });
+    for (const [name, capacity] of session.capacities) addCapacity(capacities, name, capacity);
     for (const attempt of session.attempts.values()) {
       const verdict = stuckAttempt(attempt, watch, now);
       if (verdict) addBounded(stuck, verdict.phase, 1);
     }
   }
   for (const phase of stuck.keys()) seen.phases.add(phase);
+  for (const name of capacities.keys()) seen.capacities.add(name);
   return {
     database: snapshot && {
       tasks: await taskGauges(dispatch, snapshot),
@@ -55,6 +61,7 @@ export async function measureGauges(parts: {
     streams: [...dispatch.registry.all()].filter(({ link }) => link !== undefined).length,
     stuck,
     paused,
+    capacities,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,
@@ -120,6 +127,14 @@ function workerGauges({ workers }: FleetSnapshot, seen: Set<string>) {
 function addBounded(counts: Map<string, number>, value: string, count: number): void {
   const name = counts.has(value) || counts.size < MAX_VALUES ? value : "other";
   counts.set(name, (counts.get(name) ?? 0) + count);
+}
+
+function addCapacity(sums: Map<string, Writable<Capacity>>, value: string, { total, used }: Capacity): void {
+  const name = sums.has(value) || sums.size < MAX_VALUES ? value : "other";
+  const sum = sums.get(name) ?? { total: 0, used: 0 };
+  sum.total += total;
+  sum.used += used;
+  sums.set(name, sum);
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends object ? Writable<T[K]> : T[K] };

@@ -41,6 +41,7 @@ import { SessionReportHandler } from "./sessions/session-report-handler.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { StartupRecorder } from "./sessions/startup-recorder.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
+import { FitWarnings } from "./submission/fit-warnings.ts";
 import { QueueLimits } from "./submission/queue-limits.ts";
 import { Submitter } from "./submission/submitter.ts";
 
@@ -59,6 +60,7 @@ export interface Dispatch {
   readonly dispatcher: Dispatcher;
   readonly fleet: FleetView;
   readonly expiryGuard: LeaseExpiryGuard;
+  readonly fitWarnings: FitWarnings;
   readonly followers: TaskFollowers;
   readonly lapsed: LapsedAttempts;
   readonly eventWriter: EventWriter;
@@ -253,6 +255,7 @@ export function createDispatch(options: {
     clock,
     onScheduled,
   });
+  const fitWarnings = new FitWarnings({ store, classes, clock, log });
   const backlog = new Backlog({ store, classes, clock });
   const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({
@@ -303,6 +306,7 @@ export function createDispatch(options: {
     clock,
     dispatcher,
     expiryGuard,
+    fitWarnings,
     fleet,
     followers,
     lapsed,

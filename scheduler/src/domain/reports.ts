@@ -90,7 +90,12 @@ export interface WorkerGroup {
   readonly state: WorkerState;
   readonly paused: boolean;
   readonly workers: number;
+  /** Of all of them together. */
   readonly slots: number;
+  /** Of each of them. */
+  readonly slotsEach: number;
+  /** Capacities of each of them besides the slots, by name. */
+  readonly capacities: Readonly<Record<string, number>>;
   readonly active: number;
 }
 

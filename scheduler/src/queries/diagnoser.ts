@@ -7,12 +7,15 @@ import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
 import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
-import { workChecks } from "../domain/diagnosis/work.ts";
+import { type WorkFacts, workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
+import { misfit } from "../domain/explain/never-fits.ts";
+import type { Coverage } from "../domain/matching/coverage.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type {
   ConcurrencyStore,
+  FleetStore,
   LaunchStore,
   MaintenanceStore,
   QueueStore,
@@ -31,6 +34,9 @@ const READS = 4;
 /** Failed starts are reported for this long. */
 const FAILED_LAUNCHES_MS = 3_600_000;
 
+/** Classes that are compared with the sizes of known workers. */
+const MAX_COMPARED = 20;
+
 /** Entries of each list that the checks read. */
 const LIST_LIMIT = 100;
 
@@ -47,6 +53,7 @@ export interface Diagnosis {
 export interface DiagnoserParts {
   readonly store: FleetFactsStore &
     Pick<ConcurrencyStore, "keyDifferences"> &
+    Pick<FleetStore, "knownSizes"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
     Pick<QueueStore, "limitedQueues"> &
@@ -171,11 +178,25 @@ export class Diagnoser {
       failedLaunches: failed.flatMap(({ workerId, launch }) =>
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
       ),
+      misfits: await this.#misfits(facts.classes),
       keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
       isKeyHeld: (taskClass) => this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined,
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });
+  }
+
+  /** Of the classes that no living worker can run, those that cost more than any known worker has. */
+  async #misfits(classes: readonly Coverage[]): Promise<WorkFacts["misfits"]> {
+    const unserved = classes.filter(
+      ({ ready, eligible, taskClass }) => ready > 0 && eligible === 0 && taskClass.requirements.cost,
+    );
+    const found: WorkFacts["misfits"][number][] = [];
+    for (const { taskClass, ready } of unserved.slice(0, MAX_COMPARED)) {
+      const why = misfit(taskClass, await this.#parts.store.knownSizes(taskClass));
+      if (why) found.push({ ...why, taskClass, ready });
+    }
+    return found;
   }
 
   /** The checks of a part, or one that names why it failed or did not end. */

@@ -30,7 +30,7 @@ export interface ExplainerParts {
   readonly store: Pick<ClassStore, "waitingTasks"> &
     Pick<ConcurrencyStore, "listLocks"> &
     Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
-    Pick<FleetStore, "getWorker" | "listWorkers"> &
+    Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
     Pick<QueueStore, "getQueue" | "limitedQueues"> &

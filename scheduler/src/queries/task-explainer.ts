@@ -1,6 +1,7 @@
 /** Explains why a task stands where it stands. */
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
+import type { FleetMember } from "../domain/explain/fleet.ts";
 import type { Reason } from "../domain/explain/reason.ts";
 import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
@@ -8,7 +9,8 @@ import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
 import type { WaitingFacts } from "../domain/explain/waiting-facts.ts";
 import type { WaitingClass } from "../domain/explain/worker.ts";
-import { type Candidate, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import type { KnownSize } from "../domain/matching/known-size.ts";
+import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import type { AskedKey } from "../domain/tasks/concurrency.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
@@ -24,6 +26,9 @@ const MAX_LAUNCHES = 100;
 
 /** Holders of a concurrency key that are named. */
 const MAX_HOLDERS = 5;
+
+/** Filters of workers that do not show that a worker is large enough. */
+const TOO_SMALL: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "capacity"]);
 
 /** Latest events that are read: those of open phases are among them. */
 const MAX_EVENTS = 200;
@@ -57,12 +62,15 @@ export class TaskExplainer {
   /** Classes that wait for a slot of this worker: no worker is free for them, and only its slots keep this one away. */
   async #behind(candidate: Candidate): Promise<WaitingClass[]> {
     const { classes, admission, backlog, clock } = this.#parts;
-    if (candidate.credit > 0) return [];
+    if (candidate.credit > 0 && candidate.slots === 1 && candidate.capacities.size === 0) return [];
     const now = clock.monotonic();
     return [...(await backlog.read(BACKLOG_AGE_MS))]
       .flatMap(([id, ready]): WaitingClass[] => {
         const entry = classes.get(id);
-        if (!entry || ready === 0 || !admission.admits(entry.taskClass)) return [];
+        // Of tasks that take one slot, only the slots are of interest, not the concurrency of the type.
+        const takesMore = entry?.taskClass.requirements.cost !== undefined;
+        if (!entry || ready === 0 || (candidate.credit > 0 && !takesMore)) return [];
+        if (!admission.admits(entry.taskClass)) return [];
         if (removedBy(entry.taskClass, candidate, now) !== "slots") return [];
         return entry.log.read(now).found ? [] : [{ taskClass: entry.taskClass, ready }];
       })
@@ -83,6 +91,7 @@ export class TaskExplainer {
     const gone = able
       ? []
       : await store.listWorkers({ pool: undefined, beforeId: undefined, living: false, limit: MAX_GONE });
+    const known = await this.#knownSizes(taskClass, [...fleet.own(databaseNow()), ...elsewhere]);
     const launching = await store.waitingLaunches(MAX_LAUNCHES);
     const failed = await store.listLaunches({
       workerId: undefined,
@@ -109,6 +118,7 @@ export class TaskExplainer {
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
       ...this.#heldBack(task, taskClass, asked, now),
       fleet: [...fleet.own(now), ...elsewhere],
+      known,
       match: entry?.log.read(monotonicNow),
       monotonicNow,
       gone: gone.filter(hasRegistered),
@@ -123,6 +133,16 @@ export class TaskExplainer {
     return complete.map((reason) =>
       reason.since && reason.since < ready ? { ...reason, since: ready } : reason,
     );
+  }
+
+  /** Read only for a task that costs more than every living worker of its type, queue and labels has. */
+  async #knownSizes(taskClass: TaskClass, fleet: readonly FleetMember[]): Promise<readonly KnownSize[]> {
+    if (taskClass.requirements.cost === undefined) return [];
+    const isLargeEnough = ({ candidate }: FleetMember) => {
+      const filter = removedBy(taskClass, candidate);
+      return filter === undefined || !TOO_SMALL.has(filter);
+    };
+    return fleet.some(isLargeEnough) ? [] : this.#parts.store.knownSizes(taskClass);
   }
 
   /** Paused queues and concurrency keys are read from the database; of the other rules this scheduler's memory has the record. */

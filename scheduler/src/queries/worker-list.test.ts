@@ -42,7 +42,7 @@ function listOf(sessions: readonly WorkerRecord[], rejections: readonly Rejected
         .sort((a, b) => b.sessionId - a.sessionId)
         .slice(0, limit),
   };
-  return new WorkerList({ store, fleet: { activeCount: () => 2 } });
+  return new WorkerList({ store, fleet: { activeCount: () => 2, capacities: () => [] } });
 }
 
 function idOf(worker: ListedWorker): string {

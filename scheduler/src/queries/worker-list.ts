@@ -2,7 +2,7 @@
 
 import type { FleetView } from "../dispatch/sessions/fleet-view.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
-import { type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
+import { hasRegistered, type WorkerRecord, type WorkerState, workerState } from "../domain/workers/worker.ts";
 import type { FleetStore, MaintenanceStore, SessionStore } from "../store/store.ts";
 import { byWorker, isWorker } from "./rejected-workers.ts";
 
@@ -38,9 +38,12 @@ type WorkerListStore = Pick<
 /** Reads the list of workers and single workers. */
 export class WorkerList {
   readonly #store: WorkerListStore;
-  readonly #fleet: Pick<FleetView, "activeCount">;
+  readonly #fleet: Pick<FleetView, "activeCount" | "capacities">;
 
-  constructor({ store, fleet }: { store: WorkerListStore; fleet: Pick<FleetView, "activeCount"> }) {
+  constructor({
+    store,
+    fleet,
+  }: { store: WorkerListStore; fleet: Pick<FleetView, "activeCount" | "capacities"> }) {
     this.#store = store;
     this.#fleet = fleet;
   }
@@ -60,7 +63,7 @@ export class WorkerList {
     const entries = sessions.map(
       (record): ListedWorker => ({
         kind: "session",
-        record: this.#withActiveCount(record),
+        record: this.#withUse(record),
         rejections: rejections.get(record.workerId) ?? [],
       }),
     );
@@ -74,7 +77,7 @@ export class WorkerList {
     if (workerId === "") return undefined;
     const rejections = await this.#store.listRejectedWorkers(workerId);
     const record = await this.#store.getWorker(workerId);
-    if (record) return { kind: "session", record: this.#withActiveCount(record), rejections };
+    if (record) return { kind: "session", record: this.#withUse(record), rejections };
     return rejections.length > 0 ? { kind: "rejected", workerId, rejections } : undefined;
   }
 
@@ -98,8 +101,13 @@ export class WorkerList {
     return found.slice(0, limit + 1);
   }
 
-  #withActiveCount(record: WorkerRecord): WorkerRecord {
-    return { ...record, activeCount: this.#fleet.activeCount(record) };
+  #withUse(record: WorkerRecord): WorkerRecord {
+    const activeCount = this.#fleet.activeCount(record);
+    return {
+      ...record,
+      activeCount,
+      ...(hasRegistered(record) ? { capacities: this.#fleet.capacities(record) } : {}),
+    };
   }
 }
 

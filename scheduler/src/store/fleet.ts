@@ -1,5 +1,7 @@
 /** The role of the store that reads the workers of all schedulers, and what they run. */
 import type { AttemptKey } from "../domain/ids.ts";
+import type { KnownSize } from "../domain/matching/known-size.ts";
+import type { TaskClass } from "../domain/matching/match.ts";
 import type { FleetReport } from "../domain/reports.ts";
 import type { Stuck } from "../domain/tasks/watchdog.ts";
 import type { WorkerRecord, WorkerState } from "../domain/workers/worker.ts";
@@ -52,4 +54,6 @@ export interface FleetStore {
   stuckAttempts(limit: number): Promise<StuckAttempts>;
   /** Lists of at most `limit`. */
   fleetReport(limit: number): Promise<FleetReport>;
+  /** Sizes of the workers, living or recorded, that have the type, the queue and the labels of the class. */
+  knownSizes(taskClass: Pick<TaskClass, "type" | "queue" | "requirements">): Promise<KnownSize[]>;
 }

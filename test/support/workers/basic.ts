@@ -4,6 +4,9 @@ import { env, exit } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
 
+/** What the handlers of `take` take. */
+let taken = 0;
+
 /** Handlers that misbehave on request. Each run is appended to `RUNS_FILE`, when set, as `taskId attemptId`. */
 const worker = new Worker({
   tasks: {
@@ -23,6 +26,21 @@ const worker = new Worker({
       while (!existsSync(String(gate))) await delay(20, undefined, deaf ? {} : { signal: ctx.signal });
       const filler = bytes === undefined ? {} : { filler: randomBytes(Number(bytes) / 2).toString("hex") };
       return { worker: env.WORKER_ID, attempt: ctx.attempt.number, ...filler };
+    },
+    /** Takes `gpu` units for `ms` milliseconds, or until the file `gate` exists; notes what all of these take then. */
+    take: async (ctx) => {
+      const { gpu, gate } = Object(ctx.payload);
+      taken += Number(gpu);
+      note(ctx.task.id, ctx.attempt.id);
+      if (env.RUNS_FILE) appendFileSync(`${env.RUNS_FILE}-taken`, `${env.WORKER_ID} ${taken}\n`);
+      try {
+        while (gate !== undefined && !existsSync(String(gate)))
+          await delay(20, undefined, { signal: ctx.signal });
+        await delay(ms(ctx.payload), undefined, { signal: ctx.signal });
+      } finally {
+        taken -= Number(gpu);
+      }
+      return { worker: env.WORKER_ID };
     },
     /** Holds the main loop until the file `gate` exists, without a processor of its own for it. */
     block: (ctx) => {
@@ -108,6 +126,7 @@ const worker = new Worker({
   prefetch: Number(env.PREFETCH ?? "0"),
   queues: (env.QUEUES ?? "default").split(","),
   labels: env.LABELS ? JSON.parse(env.LABELS) : {},
+  capacities: env.CAPACITIES ? JSON.parse(env.CAPACITIES) : {},
 });
 
 // A program that has started when the test wants a worker, however long that took.

@@ -16,6 +16,7 @@ import type { StopRequest } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import { withinAttempt } from "./attempt-scope.ts";
+import { CapacityUse, slotsOf } from "./capacity-use.ts";
 import type { ExecuteOptions } from "./execute.ts";
 import { execute } from "./execute.ts";
 import { classifyError } from "./failure/classify.ts";
@@ -50,7 +51,10 @@ export class Runner {
   readonly #unacknowledged = new Map<string, RunTrace>();
   /** How attempts ended since the process started. */
   readonly totals: Totals = { completed: 0, failed: 0, cancelled: 0, released: 0 };
+  readonly #use: CapacityUse;
   #waiting: Attempt[] = [];
+  /** A task has cost more than one slot; before, attempts are counted and their costs are not. */
+  #costsDiffer = false;
   #rejectReason: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
   /** A handler was called since the loop last turned. */
@@ -60,6 +64,7 @@ export class Runner {
     this.#host = host;
     this.#options = options;
     this.#executeOptions = executeOptions;
+    this.#use = new CapacityUse(options.concurrency, options.capacities);
     for (const task of options.tasks.values()) {
       this.#types.set(task.type, { task, active: 0, syncMs: Number.POSITIVE_INFINITY });
     }
@@ -80,13 +85,14 @@ export class Runner {
     if (this.#rejectReason !== "DRAINING") this.#rejectReason = reason;
   }
 
-  /** Accepts assignments within slots and prefetch, rejects the rest, and starts those with a slot. */
+  /** Accepts assignments within slots and prefetch, rejects the rest, and starts those for whose cost there is room. */
   take(groups: readonly AssignmentGroup[]): void {
     const { link, log } = this.#host;
     const accepted: Attempt[] = [];
     for (const assignment of groups.flatMap(ungroup)) {
       const type = this.#types.get(assignment.type);
-      const refusal = this.#refusal(assignment, type, accepted.length);
+      if (assignment.cost !== undefined) this.#costsDiffer = true;
+      const refusal = this.#refusal(assignment, type, accepted);
       if (refusal !== undefined || type === undefined) {
         const { attemptId } = assignment;
         const reason = refusal ?? "UNKNOWN_TYPE";
@@ -206,19 +212,30 @@ export class Runner {
   #refusal(
     assignment: AssignmentMessage,
     type: TypeState | undefined,
-    justAccepted: number,
+    justAccepted: readonly Attempt[],
   ): RejectReason | undefined {
     if (type === undefined) return "UNKNOWN_TYPE";
     if (this.#rejectReason !== undefined) return this.#rejectReason;
     const { concurrency, prefetch } = this.#options;
-    const taken = this.#running.size + this.#waiting.length + justAccepted;
-    if (taken >= concurrency + prefetch) return "NO_SLOT";
+    const taken = this.#running.size + this.#waiting.length + justAccepted.length + this.#extra(justAccepted);
+    if (taken + slotsOf(assignment.cost) > concurrency + prefetch) return "NO_SLOT";
+    // It could never start.
+    if (!this.#use.fits(assignment.cost)) return "NO_SLOT";
     // The handler of this attempt, which was revoked before, has not returned.
     return this.#running.has(assignment.attemptId) ? "NO_SLOT" : undefined;
   }
 
+  /** Slots that the attempts here take beyond one each. */
+  #extra(justAccepted: readonly Attempt[]): number {
+    if (!this.#costsDiffer) return 0;
+    return [...this.#running.values(), ...this.#waiting, ...justAccepted].reduce(
+      (sum, { assignment }) => sum + slotsOf(assignment.cost) - 1,
+      0,
+    );
+  }
+
   #startWaiting(): void {
-    for (let index = 0; index < this.#waiting.length && this.#running.size < this.#options.concurrency; ) {
+    for (let index = 0; index < this.#waiting.length && this.#use.freeSlots > 0; ) {
       const attempt = this.#waiting[index];
       const type = attempt === undefined ? undefined : this.#types.get(attempt.definition.type);
       if (attempt === undefined || type === undefined) return;
@@ -226,6 +243,8 @@ export class Runner {
         index += 1;
         continue;
       }
+      // It is not overtaken: smaller ones that follow could keep it waiting without end.
+      if (!this.#use.hasRoom(attempt.assignment.cost)) return;
       // Handlers that started in this turn may finish and report before one that may block.
       if (this.#startedInTurn && type.syncMs > BLOCKING_MS) return;
       if (index === 0) this.#waiting.shift();
@@ -237,6 +256,7 @@ export class Runner {
   #start(attempt: Attempt, type: TypeState): void {
     const { clock, deadlines, link } = this.#host;
     this.#running.set(attempt.id, attempt);
+    this.#use.take(attempt.assignment.cost);
     type.active += 1;
     if (!this.#startedInTurn) {
       this.#startedInTurn = true;
@@ -268,6 +288,7 @@ export class Runner {
 
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
     type.active -= 1;
+    this.#use.give(attempt.assignment.cost);
     // Released by a drain or abandoned: the outcome is dropped.
     if (this.#running.get(attempt.id) !== attempt) return;
     this.#running.delete(attempt.id);

@@ -246,7 +246,7 @@ export class Client {
   }
 
   #handleOf(
-    { taskId, duplicate, conflict }: SubmittedTask,
+    { taskId, duplicate, conflict, warnings }: SubmittedTask,
     task: ContractParts | undefined,
   ): TaskHandle<unknown> {
     const met = conflict && {
@@ -254,7 +254,8 @@ export class Client {
         conflict.outcome === UniqueConflictOutcome.REPLACED ? ("replaced" as const) : ("returned" as const),
       holderState: conflict.holderState,
     };
-    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task));
+    const facts = warnings.length > 0 ? warnings.map(({ code, message }) => ({ code, message })) : undefined;
+    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task), facts);
   }
 
   /** Closes the client, for `using`. */

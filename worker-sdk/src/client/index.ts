@@ -19,6 +19,7 @@ export {
   isEnded,
   type KeyConflict,
   outputOf,
+  type SubmitWarning,
   TaskHandle,
   type TaskUpdate,
 } from "./task-handle.ts";

@@ -9,6 +9,9 @@ const MAX_S = 31_622_400;
 const MAX_INT32 = 2_147_483_647;
 const MAX_WIRE_S = 315_576_000_000;
 
+/** Largest amount of a capacity. */
+const MAX_AMOUNT = 1_000_000_000_000;
+
 /** What an option may be, as its error says it. */
 interface Allowed {
   readonly min: number;
@@ -30,12 +33,13 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const { priority, delayS, runTime, concurrency, retry, timeouts, watchdogs, unique } = spec;
+  const { priority, delayS, runTime, concurrency, cost, retry, timeouts, watchdogs, unique } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
     concurrency === undefined &&
+    cost === undefined &&
     retry === undefined &&
     timeouts === undefined &&
     watchdogs === undefined &&
@@ -61,6 +65,9 @@ export function checkSpec(spec: SubmitSpec): void {
   concurrency?.forEach(({ limit }, index) => {
     check(`concurrency[${index}].limit`, limit, LIMIT);
   });
+  for (const [name, amount] of Object.entries(cost ?? {}))
+    if (!(Number.isInteger(amount) && amount >= 0 && amount <= MAX_AMOUNT))
+      faults.push(`option cost.${name}: ${String(amount)} is not an integer from 0 to ${MAX_AMOUNT}`);
   check("retry.maxRetries", retry?.maxRetries, COUNT);
   check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
   retry?.delaysS?.forEach((seconds, index) => {

@@ -117,6 +117,17 @@ export interface SubmitOptions {
     readonly labels?: Readonly<Record<string, string>>;
     readonly resources?: readonly string[];
   };
+  /**
+   * What the task takes of its worker's capacities from its assignment to the end of its attempt: `slots`, and any of the
+   * worker's option `capacities`. At most 16 whole amounts, up to 10^12; 0 is the same as none. A worker that does not name
+   * a capacity has none of it. @default one slot
+   *
+   * @example
+   * ```ts
+   * await client.submit("train", data, { cost: { slots: 2, gpu_memory_mb: 16_000 } });
+   * ```
+   */
+  readonly cost?: Readonly<Record<string, number>>;
   /** Retry policy. @default 3 retries with the scheduler's delays */
   readonly retry?: RetryOptions;
   /** Hard timeouts in seconds, more than 0 and up to 366 days. @default none */

@@ -38,6 +38,16 @@ export interface KeyConflict {
   readonly holderState: TaskState;
 }
 
+/** A fact about an accepted task that its producer should know. */
+export interface SubmitWarning {
+  /** `NEVER_FITS`: no known worker has the capacities that the task costs. */
+  readonly code: string;
+  /** One sentence, with what would have to change. */
+  readonly message: string;
+}
+
+const NO_WARNINGS: readonly SubmitWarning[] = Object.freeze([]);
+
 /**
  * A submitted task.
  *
@@ -54,6 +64,8 @@ export class TaskHandle<Output = unknown> {
   readonly duplicate: boolean;
   /** What the submit met when an earlier task held its unique key; unset when it made a new task. */
   readonly conflict: KeyConflict | undefined;
+  /** Facts about the submit although the task was accepted, such as `NEVER_FITS`; of a handle by id none. */
+  readonly warnings: readonly SubmitWarning[];
   readonly #tasks: ConnectClient<typeof TaskService>;
   readonly #random: Random;
   readonly #resultOf: (task: Task) => Output | Promise<Output>;
@@ -66,11 +78,13 @@ export class TaskHandle<Output = unknown> {
     random: Random = Math.random,
     conflict?: KeyConflict,
     resultOf: (task: Task) => Output | Promise<Output> = outputOf<Output>,
+    warnings: readonly SubmitWarning[] = NO_WARNINGS,
   ) {
     this.#tasks = tasks;
     this.id = id;
     this.duplicate = duplicate;
     this.conflict = conflict;
+    this.warnings = warnings;
     this.#random = random;
     this.#resultOf = resultOf;
   }

@@ -54,18 +54,23 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
         : spec.runTime !== undefined
           ? { case: "runTime", value: timestampFromDate(spec.runTime) }
           : { case: undefined },
-    ...(spec.requires === undefined
+    ...(spec.requires === undefined && spec.cost === undefined
       ? {}
       : {
           requirements: create(TaskRequirementsSchema, {
-            labels: { ...spec.requires.labels },
-            resources: [...(spec.requires.resources ?? [])],
+            labels: { ...spec.requires?.labels },
+            resources: [...(spec.requires?.resources ?? [])],
+            cost: encodeCost(spec.cost),
           }),
         }),
     ...(spec.retry === undefined ? {} : { retryPolicy: encodeRetry(spec.type, spec.retry) }),
     ...(spec.timeouts === undefined ? {} : { timeouts: encodeTimeouts(spec.timeouts) }),
     ...(spec.watchdogs === undefined ? {} : { watchdogs: encodeWatchdogs(spec.watchdogs) }),
   });
+}
+
+function encodeCost(cost: NonNullable<SubmitOptions["cost"]> = {}): Record<string, bigint> {
+  return Object.fromEntries(Object.entries(cost).map(([name, amount]) => [name, BigInt(amount)]));
 }
 
 /** A payload as JSON; `undefined` becomes `null`. @throws TypeError when it has no JSON form. */

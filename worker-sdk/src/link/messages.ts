@@ -19,6 +19,8 @@ export interface AssignmentMessage {
   readonly phaseTimeoutsMs: Readonly<Record<string, number>>;
   readonly phaseWarningsMs: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
+  /** What the task takes of the worker's capacities, by name; undefined for one slot. */
+  readonly cost: Readonly<Record<string, number>> | undefined;
 }
 
 /**
@@ -277,6 +279,7 @@ export interface LinkData {
   readonly queues: readonly string[];
   readonly slots: number;
   readonly prefetch: number;
+  readonly capacities: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
   readonly features: readonly string[];
   /** Set when the worker pauses by its own measures. */

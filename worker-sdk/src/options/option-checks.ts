@@ -55,6 +55,23 @@ export function checkLabels(labels: Readonly<Record<string, string>>, faults: st
   }
 }
 
+/** Largest amount of a capacity. */
+const MAX_AMOUNT = 1_000_000_000_000;
+
+/** Checks capacities: at most 16 names of the form of task types, each with a whole amount. */
+export function checkCapacities(capacities: Readonly<Record<string, number>>, faults: string[]): void {
+  const entries = Object.entries(capacities);
+  if (entries.length > 16) faults.push(`option capacities: ${entries.length} entries; at most 16`);
+  checkNames("capacities", Object.keys(capacities), faults);
+  for (const [name, amount] of entries) {
+    if (name === "slots") faults.push("option capacities.slots: give the option concurrency instead");
+    if (!Number.isInteger(amount) || amount < 0 || amount > MAX_AMOUNT)
+      faults.push(
+        `option capacities.${name}: ${JSON.stringify(amount)} is not an integer from 0 to ${MAX_AMOUNT}`,
+      );
+  }
+}
+
 /** Reads the address of a listener. */
 export function listenAddress(
   source: string,

@@ -10,7 +10,7 @@ import type { StartupReporter } from "../run/startup.ts";
 import { type CompiledBackpressure, compileBackpressure } from "./backpressure.ts";
 import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
-import { checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
+import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
 import type { FailureClassification, Handler, TaskDefinitions } from "./task-definition.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
@@ -45,6 +45,7 @@ export interface CompiledOptions {
   readonly queues: readonly string[];
   readonly concurrency: number;
   readonly prefetch: number;
+  readonly capacities: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
   readonly registerTimeoutS: number;
@@ -78,6 +79,7 @@ export function compileOptions<Inputs>(
   checkNames("queues", queues, faults);
   if (queues.length === 0) faults.push("option queues: is empty; name at least one, for example default");
   checkLabels(options.labels ?? {}, faults);
+  checkCapacities(options.capacities ?? {}, faults);
   const compiled: CompiledOptions = {
     connection: resolveConnection(options, env, faults),
     tasks: compileTasks(options.tasks, faults),
@@ -97,6 +99,7 @@ export function compileOptions<Inputs>(
       env,
       faults,
     ),
+    capacities: { ...options.capacities },
     resources: [...(options.resources ?? [])],
     preflight: options.preflight,
     registerTimeoutS: seconds("registerTimeoutS", options.registerTimeoutS, "WORKER_REGISTER_TIMEOUT_S", 90),

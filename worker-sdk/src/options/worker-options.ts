@@ -63,6 +63,17 @@ export interface WorkerOptions<Inputs = Record<string, unknown>> extends Connect
    */
   readonly prefetch?: number;
   /**
+   * Capacities besides the slots, by name, in whole units of the program's choice: at most 16, each up to 10^12. The
+   * handlers that run at once never cost more than that; see `cost` of `Client.submit`.
+   * @default none
+   *
+   * @example
+   * ```ts
+   * const options: WorkerOptions = { tasks: { train }, concurrency: 4, capacities: { gpu_memory_mb: 24_000 } };
+   * ```
+   */
+  readonly capacities?: Readonly<Record<string, number>>;
+  /**
    * When the worker pauses by itself: by processors, memory, the delay of its main loop, or a probe.
    * @default never, and nothing is measured
    */

@@ -32,6 +32,7 @@ export function logStarted(log: Logger, options: CompiledOptions): void {
     queues: options.queues,
     slots: options.concurrency,
     prefetch: options.prefetch,
+    ...(Object.keys(options.capacities).length === 0 ? {} : { capacities: options.capacities }),
     resources: options.resources,
   };
   log.info(fields, `worker ${options.id} starting`);

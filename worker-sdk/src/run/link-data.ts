@@ -49,6 +49,7 @@ export function linkData(
     queues: options.queues,
     slots: options.concurrency,
     prefetch: options.prefetch,
+    capacities: options.capacities,
     resources: [...resources],
     features: [
       ...(loaders.any ? ["prepare_resource"] : []),

@@ -15,6 +15,7 @@ import { writeJson } from "../../output/json.ts";
 import { refusalText } from "../../output/rejection-view.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
+import { capacitiesText } from "../../output/worker-view.ts";
 
 interface Options {
   readonly state?: WorkerState[];
@@ -34,6 +35,9 @@ const COLUMNS = [
   { title: "TYPES", shrink: "first" },
   { title: "HEARTBEAT" },
 ] as const;
+
+/** Shown on a terminal when a worker has capacities besides its slots. */
+const CAPACITIES = { title: "CAPACITIES", shrink: "last" } as const;
 
 /** All states except `gone`. A lost worker is listed, because it needs attention. */
 const LIVING = Object.values(WorkerState).filter(
@@ -60,7 +64,8 @@ export function defineWorkers(command: Command, io: Io): void {
       "after",
       `
 Piped, each line has: id, state, detail, pool, attempts held / slots, task
-types, time of the last heartbeat; with tabs between them.
+types, time of the last heartbeat, capacities as name used/total; with tabs
+between them.
 
 Examples:
   $ muster workers
@@ -87,10 +92,11 @@ async function listWorkers(options: Options, command: Command, io: Io): Promise<
     writeJson(io.stdout, ListWorkersResponseSchema, message);
     return;
   }
+  const shown = !io.stdout.isTTY || page.items.some((worker) => capacitiesText(worker) !== "");
   writeTable(
     io.stdout,
-    COLUMNS,
-    page.items.map((worker) => row(worker, io)),
+    shown ? [...COLUMNS, CAPACITIES] : COLUMNS,
+    page.items.map((worker) => [...row(worker, io), ...(shown ? [capacitiesText(worker)] : [])]),
   );
   if (page.items.length === 0)
     hintNone(io, "no workers match", "`muster workers --all` also lists those that ended");

@@ -15,6 +15,7 @@ import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
+import { costAmount } from "../../arguments/cost.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
@@ -45,6 +46,7 @@ interface Options {
   readonly uniqueWindow?: number;
   readonly onConflict?: UniqueConflictPolicy;
   readonly concurrency?: ConcurrencyKey[];
+  readonly cost?: Record<string, bigint>;
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -84,6 +86,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "--concurrency <key=n>",
       "start only while fewer than n tasks hold this key; repeatable",
       concurrencyKey,
+    )
+    .option(
+      "--cost <name=n>",
+      "take n of this capacity of the worker, for example slots=2; repeatable",
+      costAmount,
     )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
@@ -136,6 +143,7 @@ Examples:
   $ muster submit greet '{"name": "Ada"}' --wait-timeout 30s
   $ muster submit ocr.page @page.png --wait > page.json
   $ muster submit report.build --concurrency customer-17=1
+  $ muster submit model.train @train.json --cost gpu_memory_mb=8000
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -159,8 +167,7 @@ async function submit(
   const otel = await startOtel({
     serviceName: "muster-cli",
     exportTimeoutMs: EXPORT_MS,
-    onError: (why) =>
-      io.stderr.write(`${io.stderr.colors.yellow("warning:")} ${oneLine(`no trace was exported: ${why}`)}\n`),
+    onError: (why) => warn(`no trace was exported: ${why}`, io),
   });
   try {
     await withApiSession(command, io, (session) => submitIn(session, type, payload, options, io));
@@ -183,6 +190,7 @@ async function submitIn(
     { monotonicMs: io.clock.monotonic, sleep: (ms) => io.clock.sleep(ms) },
   );
   const submitted = present(response.tasks[0], "the submitted task");
+  for (const { code, message } of submitted.warnings) warn(`${code} ${message}`, io);
   if (!options.wait && options.waitTimeout === undefined) {
     if (options.json) writeJson(io.stdout, SubmittedTaskSchema, submitted);
     else writeSubmitted(submitted, io);
@@ -217,7 +225,11 @@ function taskSpec(
     ...uniqueRule(options),
     concurrency: options.concurrency ?? [],
     headers: options.header ?? {},
-    requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
+    requirements: {
+      labels: options.label ?? {},
+      resources: options.resource ?? [],
+      cost: options.cost ?? {},
+    },
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
     ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
     timeouts: {
@@ -246,8 +258,12 @@ function writeSubmitted(submitted: SubmittedTask, io: Io): void {
 }
 
 /** A secondary step of a succeeded task failed. */
-function noteWarning({ step, code, message }: Warning, { stderr }: Io): void {
-  stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(`${step}: ${code} ${message}`)}\n`);
+function noteWarning({ step, code, message }: Warning, io: Io): void {
+  warn(`${step}: ${code} ${message}`, io);
+}
+
+function warn(text: string, { stderr }: Io): void {
+  stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(text)}\n`);
 }
 
 /** What the submit met when its unique key was held. */

@@ -65,7 +65,8 @@ function noteLingering(session: Session, beat: HeartbeatRecord, now: number): vo
   }
   for (const { attemptId, revoked } of beat.running) {
     const key = revoked ? parseAttemptId(attemptId) : undefined;
-    if (key) session.linger({ key, type: "", since: now, reason: "the worker says that it was revoked" });
+    const reason = "the worker says that it was revoked";
+    if (key) session.linger({ key, type: "", cost: undefined, since: now, reason });
   }
 }
 

@@ -1,5 +1,6 @@
 /** An attempt that a session holds, as a state machine: only the transitions here change it. */
 import { formatAttemptId } from "../../domain/ids.ts";
+import type { Cost } from "../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { nextState } from "../../domain/state-machine.ts";
 import {
@@ -27,6 +28,11 @@ export type AssignedRow = Pick<
   | "cancelReason"
 >;
 
+/** What an attempt takes from its class. */
+export type ClassOfAttempt = Pick<TaskClass, "type" | "alone" | "concurrency"> & {
+  readonly requirements: Pick<TaskClass["requirements"], "cost">;
+};
+
 /**
  * An attempt that a session holds. Times are monotonic milliseconds of this scheduler. Its session calls
  * `startCommit`, `holdUp` and `end`, because they free and take places.
@@ -43,6 +49,8 @@ export class Attempt {
   readonly alone: boolean;
   /** The concurrency keys of its task; undefined when it has none. */
   readonly concurrency: TaskClass["concurrency"];
+  /** What it takes of its worker's capacities; undefined for one slot and nothing else. */
+  readonly cost: Cost | undefined;
   readonly options: TaskOptions | undefined;
   readonly sentAt: number;
   /** For its trace; undefined when it has none, and when another scheduler assigned it. */
@@ -69,7 +77,7 @@ export class Attempt {
   /** Of an assignment that is being sent. @param now Monotonic milliseconds. */
   constructor(
     row: AssignedRow,
-    { type, alone = false, concurrency }: Pick<TaskClass, "type" | "alone" | "concurrency">,
+    { type, alone = false, concurrency, requirements }: ClassOfAttempt,
     now: number,
     assigned: Assigned | undefined,
   ) {
@@ -82,6 +90,7 @@ export class Attempt {
     this.requeueCounts = row.requeueCounts;
     this.alone = alone;
     this.concurrency = concurrency;
+    this.cost = requirements.cost;
     this.options = row.options;
     this.sentAt = now;
     this.#heldSince = now;
@@ -97,7 +106,7 @@ export class Attempt {
    */
   static resumed(
     row: AttemptRow,
-    taskClass: Pick<TaskClass, "type" | "alone" | "concurrency">,
+    taskClass: ClassOfAttempt,
     known: Attempt | undefined,
     now: number,
   ): Attempt {
@@ -333,7 +342,8 @@ export class Attempt {
   }
 
   #copy(): Attempt {
-    const copy = new Attempt(this, this, this.sentAt, this.assigned);
+    const { type, alone, concurrency, sentAt, assigned } = this;
+    const copy = new Attempt(this, { type, alone, concurrency, requirements: this }, sentAt, assigned);
     copy.#acceptedAt = this.#acceptedAt;
     copy.#startedAt = this.#startedAt;
     copy.#phase = this.#phase;

@@ -186,7 +186,8 @@ export class LapsedAttempts {
     const key = { taskId: attempt.taskId, epoch: attempt.epoch };
     session.link?.revoke(key, REASON);
     const reason = "it was not accepted in time";
-    session.linger({ key, type: attempt.type, since: this.#parts.clock.monotonic(), reason });
+    const { type, cost } = attempt;
+    session.linger({ key, type, cost, since: this.#parts.clock.monotonic(), reason });
   }
 }
 

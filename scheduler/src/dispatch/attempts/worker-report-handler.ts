@@ -55,7 +55,8 @@ export class WorkerReportHandler {
       if (!attempt) {
         const why = "the attempt is no longer this worker's";
         session.link?.revoke(key, why);
-        session.linger({ key, type: "", since: now, reason: "it was accepted after it had been taken back" });
+        const reason = "it was accepted after it had been taken back";
+        session.linger({ key, type: "", cost: undefined, since: now, reason });
         continue;
       }
       session.endStall();

@@ -60,11 +60,14 @@ export class AssignmentSender {
   sendFoundAssignments(found: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     for (const { attempt, session } of found) {
       const taskClass = this.#parts.classes.get(attempt.classId)?.taskClass;
-      session.reserve(taskClass?.type ?? "", taskClass?.alone);
+      session.reserve(taskClass ?? UNKNOWN_CLASS);
     }
     this.sendAssignments(found);
   }
 }
+
+/** Of an attempt whose class is not here: it takes one slot. */
+const UNKNOWN_CLASS = { type: "", requirements: {} };
 
 export interface AssignmentSenderParts {
   readonly classes: ClassIndex;
@@ -93,5 +96,6 @@ function toAssignment(
     headers,
     options: claimed.options,
     resources: taskClass.requirements.resources,
+    cost: taskClass.requirements.cost,
   };
 }

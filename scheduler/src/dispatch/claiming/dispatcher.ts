@@ -229,7 +229,7 @@ export class Dispatcher {
     if (!this.#admission.admits(entry.taskClass) || this.#admission.asksTasks(entry.taskClass))
       return undefined;
     const session = this.#matcher.find(entry);
-    session?.reserve(entry.taskClass.type);
+    session?.reserve(entry.taskClass);
     return session;
   }
 
@@ -279,6 +279,7 @@ export class Dispatcher {
       const session = admitted ? search.find(entry) : undefined;
       const next = session && this.#next(entry);
       if (!session || !next) {
+        if (admitted && !session && entry.taskClass.requirements.cost !== undefined) search.keepRoom(entry);
         queue.dropFirst();
         continue;
       }
@@ -358,13 +359,25 @@ export class Dispatcher {
     const won: { attempt: ClaimedAttempt; session: Session }[] = [];
     for (const { task, entry, session } of plan) {
       const attempt = byTask.get(task.id);
-      if (attempt) won.push({ attempt, session });
-      else session.unreserve(entry.taskClass.type, entry.taskClass.alone);
+      if (attempt === undefined) session.unreserve(entry.taskClass);
+      else {
+        // Its last attempt gave it another class, which another scheduler has made known only now.
+        if (attempt.classId !== entry.taskClass.id) this.#reserveAnew(session, entry, attempt.classId);
+        won.push({ attempt, session });
+      }
     }
     if (turnedBack.size > 0) this.#wait(plan, turnedBack);
     if (won.length + turnedBack.size < plan.length)
       this.#lost(plan.filter(({ task }) => !byTask.has(task.id) && !turnedBack.has(task.id)));
     this.#sender.sendAssignments(won);
+  }
+
+  /** The place kept for a task of one class becomes one for a task of the class that it has by now. */
+  #reserveAnew(session: Session, { taskClass }: ClassEntry, classId: number): void {
+    const claimed = this.#classes.get(classId)?.taskClass;
+    if (claimed === undefined) return;
+    session.unreserve(taskClass);
+    session.reserve(claimed);
   }
 
   #decide(plan: readonly Planned[]): void {
@@ -397,7 +410,7 @@ export class Dispatcher {
 
   #giveBack(plan: readonly Planned[]): void {
     for (const { task, entry, session } of plan) {
-      session.unreserve(entry.taskClass.type, entry.taskClass.alone);
+      session.unreserve(entry.taskClass);
       entry.window.add(task);
       entry.mayHaveMore = true;
     }

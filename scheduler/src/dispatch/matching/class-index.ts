@@ -39,6 +39,10 @@ export interface ClassEntry {
   turn: number;
   /** The session that is reserved for it, when its tasks run alone. */
   keptFree?: Session | undefined;
+  /** The session that keeps room for its next task, when its tasks cost more than sessions have free. */
+  roomAt?: Session | undefined;
+  /** When that session was chosen, monotonic milliseconds. */
+  roomChosenAt?: number;
   /** Record of the search among them. */
   readonly log: MatchLog;
   /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
@@ -360,14 +364,17 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
 
 function memoryKey({ queue, type, requirements, concurrency }: WantedClass): string {
   const labels = Object.entries(requirements.labels);
-  const isPlain = labels.length === 0 && requirements.resources.length === 0 && concurrency === undefined;
+  const { resources, cost } = requirements;
+  const isPlain =
+    labels.length === 0 && resources.length === 0 && concurrency === undefined && cost === undefined;
   if (isPlain) return `${queue}\n${type}`;
   return JSON.stringify([
     queue,
     type,
     labels.sort(([a], [b]) => (a < b ? -1 : 1)),
-    [...requirements.resources].sort(),
+    [...resources].sort(),
     concurrency?.map(({ key, limit }) => [key, limit]),
+    cost?.map(({ name, amount }) => [name, amount]),
   ]);
 }
 

@@ -79,8 +79,8 @@ describe("a search for many classes", () => {
           if (!found) continue;
           assert.ok(able.includes(found));
           assert.equal(
-            found.hasFreeSlot,
-            able.some(({ hasFreeSlot }) => hasFreeSlot),
+            found.freeSlots > 0,
+            able.some(({ freeSlots }) => freeSlots > 0),
             "a free slot comes first",
           );
           search.reserve(found, entry.taskClass);
@@ -142,10 +142,10 @@ describe("a search for many classes", () => {
       { nearest: record.nearest, since: record.nearestAgeMs, slots: record.removed.get("slots")?.count },
       { nearest: "slots", since: 30, slots: 2 },
     );
-    sessions[1]?.unreserve("a");
+    sessions[1]?.unreserve(entry.taskClass);
     assert.ok(new Search(sessions, NOW + 100).find(entry));
     assert.equal(entry.log.read(NOW + 100).found, true);
-    sessions[1]?.reserve("a");
+    sessions[1]?.reserve(entry.taskClass);
     new Search(sessions, NOW + 249).find(entry);
     const later = entry.log.read(NOW + 249);
     assert.deepEqual([later.ageMs, later.foundAgeMs, later.nearestAgeMs], [249, 149, 249], "as of before");

@@ -1,5 +1,7 @@
 /** Finds a session for a task of a class. */
 import type { Clock } from "../../clock.ts";
+import { type Cost, shortages, slotsOf } from "../../domain/matching/capacity.ts";
+import { isKeptFrom } from "../../domain/matching/kept-room.ts";
 import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import type { MatchLog } from "../../domain/matching/match-log.ts";
 import type { Session } from "../sessions/session.ts";
@@ -14,6 +16,9 @@ const LOOK_EVERY_MS = { session: 10, least: 250 };
 
 /** A session stays reserved for this long after the last search; every poll searches. */
 const KEPT_FREE_MS = 10_000;
+
+/** Another session that keeps room is chosen at most so often, milliseconds: all eligible ones are looked at. */
+const CHOOSE_EVERY_MS = 250;
 
 /** Finds sessions for the tasks of a class, and keeps the log of the searches. */
 export class Matcher {
@@ -125,9 +130,42 @@ export class Search {
   }
 
   /** Keeps a place at a session that was found. */
-  reserve(session: Session, { type, alone }: TaskClass): void {
-    session.reserve(type, alone);
+  reserve(session: Session, taskClass: TaskClass): void {
+    session.reserve(taskClass);
+    if (session.keptRoom?.classId === taskClass.id) session.keepRoom(undefined);
     if (closedBy(session, this.#now) !== undefined) this.#left--;
+  }
+
+  /**
+   * No session has room for the next task of the class: one of those that are large enough keeps what becomes free for it,
+   * against tasks that go after it.
+   */
+  keepRoom(entry: ClassEntry): void {
+    const { taskClass, roomAt } = entry;
+    const { cost } = taskClass.requirements;
+    const front = entry.window.peek();
+    if (cost === undefined || front === undefined) return;
+    let kept = roomAt && this.#mayKeep(roomAt, taskClass) ? roomAt : undefined;
+    if (!kept && this.#now - (entry.roomChosenAt ?? Number.NEGATIVE_INFINITY) >= CHOOSE_EVERY_MS) {
+      entry.roomChosenAt = this.#now;
+      for (const session of entry.eligible) {
+        if (!this.#mayKeep(session, taskClass)) continue;
+        if (!kept || missing(cost, session) < missing(cost, kept)) kept = session;
+      }
+    }
+    if (roomAt && roomAt !== kept && roomAt.keptRoom?.classId === taskClass.id) roomAt.keepRoom(undefined);
+    entry.roomAt = kept;
+    const { id, type } = taskClass;
+    kept?.keepRoom({ ...front, classId: id, type, cost, until: this.#now + KEPT_FREE_MS });
+  }
+
+  /** True for a session that only lacks room, and keeps none for another class. */
+  #mayKeep(session: Session, taskClass: TaskClass): boolean {
+    const room = session.keptRoom;
+    if (room && room.classId !== taskClass.id && room.until > this.#now) return false;
+    const counted = session.types.get(taskClass.type);
+    if (counted === undefined || counted.active >= counted.limit) return false;
+    return removedBy(taskClass, session, this.#now) === "slots" && session.link !== undefined;
   }
 
   #gather(): Session[] {
@@ -136,6 +174,11 @@ export class Search {
     this.#left = open.length;
     return open;
   }
+}
+
+/** How much is missing of what the task costs: 1 for all of it, of each capacity. */
+function missing(cost: Cost, session: Session): number {
+  return shortages(cost, session).reduce((sum, { needed, free }) => sum + (needed - free) / needed, 0);
 }
 
 function isLookDue({ eligible, log }: ClassEntry, now: number): boolean {
@@ -159,15 +202,20 @@ function pick(
   log?: MatchLog,
 ): Session | undefined {
   let prefetching: Session | undefined;
+  const wanted = slotsOf(entry.taskClass.requirements.cost);
   for (let step = 0; step < sessions.length; step++) {
     const session = sessions[(entry.turn + step) % sessions.length];
     if (!session) continue;
-    const filter = removedBy(entry.taskClass, session, now);
+    const filter =
+      removedBy(entry.taskClass, session, now) ??
+      (session.keptRoom && isKeptFrom(session, entry.taskClass, entry.window.peek(), now)
+        ? "slots"
+        : undefined);
     if (filter !== undefined) {
       log?.removed(filter, session.workerId);
       continue;
     }
-    if (session.hasFreeSlot) {
+    if (session.freeSlots >= wanted) {
       entry.turn = (entry.turn + step + 1) % sessions.length;
       return session;
     }

@@ -75,7 +75,7 @@ describe("the queue views of idle workers", () => {
 
   it("nothing is counted while no worker is idle", async () => {
     counts.set(2, 5);
-    join(1).reserve("llm");
+    join(1).reserve({ type: "llm", requirements: {} });
     const draining = join(2);
     draining.drain();
     assert.deepEqual([await run(INTERVAL_MS), reads], [0, 0]);

@@ -11,6 +11,7 @@ import {
   type ResourceStateRecord,
   type SeenAttempt,
   type SeenRecord,
+  type WorkerCapacity,
   type WorkerRecord,
   type WorkerState,
   workerState,
@@ -19,6 +20,7 @@ import { Slices } from "../../slices.ts";
 import type { FleetStore } from "../../store/store.ts";
 import { verdictOf } from "../attempts/attempt-watch.ts";
 import type { LeaseSettings } from "../limits.ts";
+import { capacitiesOf, listCapacities, usedSlotsOf } from "./capacity-view.ts";
 import type { Registry } from "./registry.ts";
 import type { Session } from "./session.ts";
 
@@ -86,6 +88,11 @@ export class FleetView {
   activeCount({ sessionId, heartbeat, activeCount }: WorkerRecord): number {
     const session = this.#parts.registry.byId(sessionId);
     return session?.attempts.size ?? heartbeat?.seen?.outstanding ?? activeCount;
+  }
+
+  /** Its capacities with what its attempts take: as `activeCount`. */
+  capacities(record: WorkerRecord): WorkerCapacity[] {
+    return listCapacities(record, this.#parts.registry.byId(record.sessionId));
   }
 
   /** This scheduler's worker of that name, from memory. */
@@ -160,10 +167,14 @@ export function keptBeat(
 function seenOf(session: Session, now: number): SeenRecord {
   const types: Record<string, number> = {};
   for (const [type, { active }] of session.types) if (active > 0) types[type] = active;
+  const used: Record<string, number> = {};
+  for (const [name, capacity] of session.capacities) if (capacity.used > 0) used[name] = capacity.used;
   const stalledMs = left(session.acceptStalledUntil, now);
   return {
     outstanding: session.outstanding,
+    ...(session.usedSlots === session.outstanding ? {} : { slots: session.usedSlots }),
     types,
+    ...(Object.keys(used).length === 0 ? {} : { used }),
     ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
     held: heldBy(session, now)
       .sort((a, b) => b.ageMs - a.ageMs)
@@ -195,14 +206,18 @@ function heldBy(session: Session, now: number): SeenAttempt[] {
             ? "accepted"
             : "assigned",
       ageMs: now - attempt.runsSince,
+      ...(attempt.cost === undefined ? {} : { cost: attempt.cost }),
       resultPending: !attempt.isOpen,
       ...(attempt.heldUp === undefined ? {} : { heldUp: attempt.heldUp }),
     }),
   );
-  const lingering = [...session.lingering].map(([attemptId, { type, since, reason }]): SeenAttempt => {
+  const lingering = [...session.lingering].map(([attemptId, { type, cost, since, reason }]): SeenAttempt => {
     const forMs = now - since;
-    const revoked = { forMs, reason };
-    return { attemptId, type, phase: "", phaseAgeMs: forMs, ageMs: forMs, resultPending: false, revoked };
+    return {
+      ...{ attemptId, type, phase: "", phaseAgeMs: forMs, ageMs: forMs, resultPending: false },
+      ...(cost === undefined ? {} : { cost }),
+      revoked: { forMs, reason },
+    };
   });
   return [...held, ...lingering];
 }
@@ -245,7 +260,9 @@ function memberElsewhere(
     ),
     labels: hello.labels,
     resources,
-    credit: slots + hello.prefetch - (heartbeat?.seen?.outstanding ?? record.activeCount),
+    slots,
+    credit: slots + hello.prefetch - usedSlotsOf(record),
+    capacities: capacitiesOf(record),
   };
   return {
     record,

@@ -1,6 +1,7 @@
 /** The interface of a worker's stream. */
 import type { Refusal } from "../../domain/errors.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
+import type { Cost } from "../../domain/matching/capacity.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 
 /** An attempt as it is handed to a worker. */
@@ -15,6 +16,7 @@ export interface OutgoingAssignment {
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly options: TaskOptions | undefined;
   readonly resources: readonly string[];
+  readonly cost: Cost | undefined;
 }
 
 /** What became of a result. */

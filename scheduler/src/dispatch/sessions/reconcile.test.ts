@@ -44,7 +44,7 @@ function run(given: {
     {
       admission: { hold: () => undefined, release: () => undefined },
       classes: {
-        get: (id) => (id === 1 ? ({ taskClass: { id, type: "t" } } as never) : undefined),
+        get: (id) => (id === 1 ? ({ taskClass: { id, type: "t", requirements: {} } } as never) : undefined),
       },
       clock: { monotonic: () => NOW },
       lapsed: { resume: (_, { epoch }) => (given.lapsed?.epoch === epoch ? given.lapsed : undefined) },
@@ -76,6 +76,8 @@ function lastStream(...attempts: Attempt[]): Session {
   old.replace();
   return old;
 }
+
+const GPU = [{ name: "gpu", amount: 3 }];
 
 describe("reconciliation of a worker that registers", () => {
   it("keeps an attempt that both sides have, as far as the store knows it", () => {
@@ -132,6 +134,7 @@ describe("reconciliation of a worker that registers", () => {
       assert.deepEqual(session.lingering.get("t-1.3"), {
         key: HELD,
         type: "",
+        cost: undefined,
         since: NOW,
         reason: UNKNOWN_REASON,
       });
@@ -140,13 +143,14 @@ describe("reconciliation of a worker that registers", () => {
     }
   });
 
-  it("keeps the type, the time and the reason of what it revoked on the last stream", () => {
+  it("keeps the type, the cost, the time and the reason of what it revoked on the last stream", () => {
     const old = lastStream();
-    old.linger({ key: HELD, type: "t", since: 10, reason: "it was not accepted in time" });
+    old.linger({ key: HELD, type: "t", cost: GPU, since: 10, reason: "it was not accepted in time" });
     const { session } = run({ inFlight: [HELD], old });
     assert.deepEqual(session.lingering.get("t-1.3"), {
       key: HELD,
       type: "t",
+      cost: GPU,
       since: 10,
       reason: "it was not accepted in time",
     });

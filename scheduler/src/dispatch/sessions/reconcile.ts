@@ -10,9 +10,11 @@ import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "./session.ts";
 
-/** Of an attempt whose class was not read: its type is not counted. */
-/** Its tasks may have concurrency keys, so that their end looks for them. */
-const UNKNOWN_CLASS = { type: "", concurrency: [] };
+/**
+ * Of an attempt whose class was not read: its type is not counted, and it takes one slot. Its tasks may have concurrency
+ * keys, so that their end looks for them.
+ */
+const UNKNOWN_CLASS = { type: "", concurrency: [], requirements: {} };
 
 /** What to do with an attempt that the worker says it holds. */
 export interface AttemptDecision {
@@ -125,6 +127,7 @@ function lingerOn(parts: ReconcileParts, session: Session, key: AttemptKey, old:
   session.linger({
     key,
     type: known?.type ?? "",
+    cost: known?.cost,
     since: known?.since ?? parts.clock.monotonic(),
     reason: known?.reason ?? "it was no longer the worker's when it reconnected",
   });

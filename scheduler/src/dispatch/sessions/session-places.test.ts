@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { Cost } from "../../domain/matching/capacity.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import { SessionPlaces } from "./session-places.ts";
@@ -12,13 +13,25 @@ function places(slots: number, prefetch: number): SessionPlaces {
     { type: "a", concurrency: 0 },
     { type: "b", concurrency: 2 },
   ];
-  return new SessionPlaces({ types, slots, prefetch }, 0);
+  return new SessionPlaces({ types, slots, prefetch, capacities: { gpu: 20 } }, 0);
 }
+
+/** What tasks cost: one slot, or more, of a capacity that the worker names, and of one that it does not. */
+const COSTS: readonly (Cost | undefined)[] = [
+  undefined,
+  [{ name: "gpu", amount: 7 }],
+  [
+    { name: "gpu", amount: 5 },
+    { name: "slots", amount: 2 },
+  ],
+  [{ name: "disk", amount: 3 }],
+];
 
 /** A kept place. */
 interface Reserved {
   readonly type: string;
   readonly alone: boolean;
+  readonly requirements: { readonly cost: Cost | undefined };
 }
 
 /** What a session should hold, kept by the simplest means. */
@@ -26,9 +39,17 @@ class Model {
   readonly reserved: Reserved[] = [];
   readonly held: Attempt[] = [];
   readonly committing: Attempt[] = [];
-  readonly lingering: { readonly id: string; readonly type: string }[] = [];
+  readonly lingering: { readonly id: string; readonly type: string; readonly cost: Cost | undefined }[] = [];
   /** Attempts that are over; none of them may change. */
   readonly ended: Attempt[] = [];
+
+  /** What all occupants take of a capacity. */
+  used(name: string): number {
+    const costs = [...this.reserved.map(({ requirements }) => requirements), ...this.held, ...this.lingering];
+    const taken = (cost: Cost | undefined) =>
+      cost?.find((each) => each.name === name)?.amount ?? (name === "slots" ? 1 : 0);
+    return costs.reduce((sum, { cost }) => sum + taken(cost), 0);
+  }
 
   occupants(type?: string): number {
     return [...this.reserved, ...this.held, ...this.lingering].filter(
@@ -56,6 +77,7 @@ const steps = fc.array(
     what: fc.constantFrom(...ACTIONS),
     type: fc.constantFrom(...TYPES),
     alone: fc.boolean(),
+    cost: fc.constantFrom(...COSTS),
     pick: fc.nat(),
   }),
   { maxLength: 150 },
@@ -72,11 +94,11 @@ describe("a session's places", () => {
           const subject = places(slots, prefetch);
           const model = new Model();
           let nextId = 1;
-          for (const { what, type, alone, pick } of list) {
-            act(subject, model, { what, type, alone, pick, id: nextId++ });
+          for (const step of list) {
+            act(subject, model, { ...step, id: nextId++ });
             assertAgree(subject, model, slots, prefetch);
           }
-          for (const { type, alone } of model.reserved.splice(0)) subject.unreserve(type, alone);
+          for (const kept of model.reserved.splice(0)) subject.unreserve(kept);
           for (const over of [...model.held.splice(0), ...model.committing.splice(0)]) {
             subject.release(over, 9);
             model.ended.push(over);
@@ -84,6 +106,7 @@ describe("a session's places", () => {
           for (const { id } of model.lingering.splice(0)) subject.letGo(id, 9);
           assertAgree(subject, model, slots, prefetch);
           assert.equal(subject.runsAlone, false);
+          assert.deepEqual([...subject.capacities], [["gpu", { total: 20, used: 0 }]]);
         },
       ),
     );
@@ -117,7 +140,7 @@ describe("a session's places", () => {
     const subject = places(2, 0);
     const attempt = madeAttempt({ type: "a" });
     subject.hold(attempt, false);
-    subject.linger({ key: { taskId: 2, epoch: 1 }, type: "", since: 1, reason: "revoked" });
+    subject.linger({ key: { taskId: 2, epoch: 1 }, type: "", cost: undefined, since: 1, reason: "revoked" });
     subject.release(attempt, 5);
     assert.equal(subject.idleSince, undefined);
     subject.letGo("t-2.1", 6);
@@ -129,32 +152,46 @@ describe("a session's places", () => {
 function act(
   subject: SessionPlaces,
   model: Model,
-  step: { what: (typeof ACTIONS)[number]; type: string; alone: boolean; pick: number; id: number },
+  step: {
+    what: (typeof ACTIONS)[number];
+    type: string;
+    alone: boolean;
+    cost: Cost | undefined;
+    pick: number;
+    id: number;
+  },
 ): void {
-  const { what, type, alone, pick, id } = step;
+  const { what, type, alone, cost, pick, id } = step;
   const take = <T>(items: T[]): T | undefined => items.splice(pick % Math.max(1, items.length), 1)[0];
   const { reserved, held, committing, lingering, ended } = model;
   if (what === "reserve" && subject.credit > 0) {
-    subject.reserve(type, alone);
-    reserved.push({ type, alone });
+    const kept = { type, alone, requirements: { cost } };
+    subject.reserve(kept);
+    reserved.push(kept);
   } else if (what === "unreserve") {
     const kept = take(reserved);
-    if (kept) subject.unreserve(kept.type, kept.alone);
+    if (kept) subject.unreserve(kept);
   } else if (what === "hold") {
     const kept = take(reserved);
     if (!kept) return;
-    const attempt = madeAttempt({ ...kept, taskId: id });
+    const attempt = madeAttempt({ ...kept, cost: kept.requirements.cost, taskId: id });
     subject.hold(attempt, true);
     held.push(attempt);
   } else if (what === "adopt" && subject.credit > 0) {
-    const attempt = madeAttempt({ type, alone, taskId: id });
+    const attempt = madeAttempt({ type, alone, cost, taskId: id });
     subject.hold(attempt, false);
     held.push(attempt);
   } else if (what === "holdNewer") {
     // Its task was requeued and claimed again before the answer to its commit arrived.
     const older = take(pick % 2 === 0 ? committing : held);
     if (!older) return;
-    const newer = madeAttempt({ type: older.type, alone, taskId: older.taskId, epoch: older.epoch + 1 });
+    const newer = madeAttempt({
+      type: older.type,
+      alone,
+      cost,
+      taskId: older.taskId,
+      epoch: older.epoch + 1,
+    });
     subject.hold(newer, false);
     held.push(newer);
     ended.push(older);
@@ -180,9 +217,9 @@ function act(
     ended.push(over);
   } else if (what === "linger") {
     const key = { taskId: id, epoch: 1 };
-    subject.linger({ key, type, since: 0, reason: "revoked" });
-    subject.linger({ key, type, since: 1, reason: "twice" });
-    lingering.push({ id: `t-${id}.1`, type });
+    subject.linger({ key, type, cost, since: 0, reason: "revoked" });
+    subject.linger({ key, type, cost, since: 1, reason: "twice" });
+    lingering.push({ id: `t-${id}.1`, type, cost });
   } else if (what === "letGo") {
     const over = take(lingering);
     if (!over) return;
@@ -195,8 +232,11 @@ function assertAgree(subject: SessionPlaces, model: Model, slots: number, prefet
   const { reserved, held, committing, lingering, ended } = model;
   const occupants = model.occupants();
   assert.equal(subject.outstanding, occupants);
-  assert.equal(subject.credit, slots + prefetch - occupants);
-  assert.equal(subject.hasFreeSlot, occupants < slots);
+  const usedSlots = model.used("slots");
+  assert.equal(subject.credit, slots + prefetch - usedSlots);
+  assert.equal(subject.freeSlots, slots - usedSlots);
+  assert.deepEqual(subject.capacities.get("gpu"), { total: 20, used: model.used("gpu") });
+  assert.equal(subject.capacities.get("disk")?.used ?? 0, model.used("disk"));
   assert.equal(subject.occupied, occupants > 0);
   assert.equal(subject.attempts.size, held.length + committing.length);
   assert.equal(subject.lingering.size, lingering.length);

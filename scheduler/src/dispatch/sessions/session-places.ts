@@ -1,7 +1,8 @@
 /** The places of a session: slots, prefetch, what occupies them, and the credit that is left. */
 import { ChurnMap } from "@muster/common/churn-map";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
-import type { TypeCapacity } from "../../domain/matching/match.ts";
+import { type Capacity, type Cost, SLOTS, slotsOf } from "../../domain/matching/capacity.ts";
+import type { TaskClass, TypeCapacity } from "../../domain/matching/match.ts";
 import type { Attempt } from "../attempts/attempt.ts";
 
 /** An attempt that is no longer the session's while its worker may still run it: it occupies a slot. */
@@ -9,6 +10,8 @@ export interface Lingering {
   readonly key: AttemptKey;
   /** Empty when this scheduler does not know it. */
   readonly type: string;
+  /** What it takes, as far as this scheduler knows. */
+  readonly cost: Cost | undefined;
   /** Since when it is no longer the session's, monotonic milliseconds. */
   readonly since: number;
   /** Why it is not. */
@@ -18,18 +21,31 @@ export interface Lingering {
 /** The attempts of a session, to read. */
 export type HeldAttempts = Pick<ChurnMap<number, Attempt>, "get" | "has" | "keys" | "size" | "values">;
 
+/** What a place is kept for: the class of a task, or the task itself. */
+export type Occupant = Pick<TaskClass, "type" | "alone"> & {
+  readonly requirements: Pick<TaskClass["requirements"], "cost">;
+};
+
 /** A type's capacity, whose use this file counts. */
-interface CountedCapacity extends TypeCapacity {
+interface CountedType extends TypeCapacity {
   active: number;
+}
+
+/** The same of a named capacity. */
+interface CountedCapacity extends Capacity {
+  used: number;
 }
 
 /** What occupies a session. Each attempt takes one place, and frees it once: at its commit, or when it is released. */
 export class SessionPlaces {
   readonly #attempts = new ChurnMap<number, Attempt>();
   readonly #lingering = new Map<string, Lingering>();
-  readonly #types: Map<string, CountedCapacity>;
+  readonly #types: Map<string, CountedType>;
+  readonly #capacities: Map<string, CountedCapacity>;
   readonly #prefetch: number;
   #slots: number;
+  /** Slots that occupants take beyond one each. */
+  #extraSlots = 0;
   /** Attempts that are being claimed for it. */
   #reserved = 0;
   #committingCount = 0;
@@ -43,10 +59,12 @@ export class SessionPlaces {
       types,
       slots,
       prefetch,
+      capacities = {},
     }: {
       readonly types: readonly { readonly type: string; readonly concurrency: number }[];
       readonly slots: number;
       readonly prefetch: number;
+      readonly capacities?: Readonly<Record<string, number>>;
     },
     now: number,
   ) {
@@ -56,6 +74,7 @@ export class SessionPlaces {
         { limit: concurrency > 0 ? concurrency : Number.POSITIVE_INFINITY, active: 0 },
       ]),
     );
+    this.#capacities = new Map(Object.entries(capacities).map(([name, total]) => [name, { total, used: 0 }]));
     this.#slots = slots;
     this.#prefetch = prefetch;
     this.#idleSince = now;
@@ -79,19 +98,29 @@ export class SessionPlaces {
     return this.#slots;
   }
 
+  /** Its capacities besides the slots; one that it does not name has a total of 0 while an attempt takes of it. */
+  get capacities(): ReadonlyMap<string, Capacity> {
+    return this.#capacities;
+  }
+
+  /** Slots that its occupants take, those that are assigned ahead among them. */
+  get usedSlots(): number {
+    return this.outstanding + this.#extraSlots;
+  }
+
   /** When it came to hold nothing (monotonic); undefined while it holds something. */
   get idleSince(): number | undefined {
     return this.#idleSince;
   }
 
-  /** Attempts it may be given now: slots plus prefetch, less what it holds and is about to be given. */
+  /** Slots it may be given now: slots plus prefetch, less those of what it holds and is about to be given. */
   get credit(): number {
-    return this.#slots + this.#prefetch - this.outstanding;
+    return this.#slots + this.#prefetch - this.usedSlots;
   }
 
-  /** True when an attempt given now would start at once. */
-  get hasFreeSlot(): boolean {
-    return this.#slots > this.outstanding;
+  /** Slots in which an attempt given now would start at once. */
+  get freeSlots(): number {
+    return this.#slots - this.usedSlots;
   }
 
   /** Attempts that occupy it, those being claimed and those whose handlers outlive a revocation among them. */
@@ -107,7 +136,7 @@ export class SessionPlaces {
     return this.#aloneCount > 0;
   }
 
-  /** The worker changed how many attempts it runs at once. */
+  /** The worker changed how many attempts it runs at once. The classes that it is matched with depend on it. */
   setSlots(slots: number): void {
     this.#slots = slots;
   }
@@ -117,17 +146,17 @@ export class SessionPlaces {
     this.#types.delete(type);
   }
 
-  /** Keeps a place for an attempt that is about to be claimed; `alone` when it must have the process for itself. */
-  reserve(type: string, alone = false): void {
+  /** Keeps a place for an attempt that is about to be claimed. */
+  reserve({ type, alone, requirements }: Occupant): void {
     this.#reserved++;
-    this.#count(type, 1);
+    this.#count(type, requirements.cost, 1);
     if (alone) this.#aloneCount++;
   }
 
   /** Gives a kept place back. */
-  unreserve(type: string, alone = false): void {
+  unreserve({ type, alone, requirements }: Occupant): void {
     this.#reserved--;
-    this.#count(type, -1);
+    this.#count(type, requirements.cost, -1);
     if (alone) this.#aloneCount--;
   }
 
@@ -140,7 +169,7 @@ export class SessionPlaces {
     if (older) this.#end(older);
     if (reserved) this.#reserved--;
     else {
-      this.#count(attempt.type, 1);
+      this.#count(attempt.type, attempt.cost, 1);
       if (attempt.alone) this.#aloneCount++;
     }
     this.#attempts.set(attempt.taskId, attempt);
@@ -155,7 +184,7 @@ export class SessionPlaces {
   startCommit(attempt: Attempt, reported = false): void {
     attempt.startCommit(reported);
     this.#committingCount++;
-    this.#count(attempt.type, -1);
+    this.#count(attempt.type, attempt.cost, -1);
     if (attempt.alone) this.#aloneCount--;
   }
 
@@ -164,7 +193,7 @@ export class SessionPlaces {
     if (attempt.state === "ended") return;
     if (attempt.state === "committing") {
       this.#committingCount--;
-      this.#count(attempt.type, 1);
+      this.#count(attempt.type, attempt.cost, 1);
     }
     attempt.holdUp(why);
   }
@@ -182,7 +211,7 @@ export class SessionPlaces {
     const id = formatAttemptId(lingering.key);
     if (this.#lingering.has(id)) return;
     this.#lingering.set(id, lingering);
-    this.#count(lingering.type, 1);
+    this.#count(lingering.type, lingering.cost, 1);
     this.#idleSince = undefined;
   }
 
@@ -191,13 +220,13 @@ export class SessionPlaces {
     const known = this.#lingering.get(id);
     if (!known) return;
     this.#lingering.delete(id);
-    this.#count(known.type, -1);
+    this.#count(known.type, known.cost, -1);
     this.#noteIdle(now);
   }
 
   #end(attempt: Attempt): void {
     if (attempt.state === "committing") this.#committingCount--;
-    else this.#count(attempt.type, -1);
+    else this.#count(attempt.type, attempt.cost, -1);
     if (attempt.alone && attempt.isOpen) this.#aloneCount--;
     attempt.end();
   }
@@ -206,8 +235,21 @@ export class SessionPlaces {
     if (this.#attempts.size + this.#lingering.size === 0) this.#idleSince = now;
   }
 
-  #count(type: string, change: number): void {
-    const capacity = this.#types.get(type);
-    if (capacity) capacity.active += change;
+  #count(type: string, cost: Cost | undefined, change: 1 | -1): void {
+    const counted = this.#types.get(type);
+    if (counted) counted.active += change;
+    if (cost === undefined) return;
+    this.#extraSlots += change * (slotsOf(cost) - 1);
+    for (const { name, amount } of cost) if (name !== SLOTS) this.#use(name, change * amount);
+  }
+
+  #use(name: string, change: number): void {
+    const capacity = this.#capacities.get(name);
+    if (capacity === undefined) this.#capacities.set(name, { total: 0, used: change });
+    else {
+      capacity.used += change;
+      // It was never the worker's: the attempt comes from a registration that had it.
+      if (capacity.used === 0 && capacity.total === 0) this.#capacities.delete(name);
+    }
   }
 }

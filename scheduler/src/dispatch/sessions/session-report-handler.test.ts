@@ -60,7 +60,7 @@ describe("a worker's report of itself", () => {
     assert.equal(runs({}), 0);
     assert.equal(runs({ paused: true }), 0);
     assert.equal(runs({}), 1, "it is no longer paused");
-    session.linger({ key: { taskId: 1, epoch: 1 }, type: "t", since: 0, reason: "revoked" });
+    session.linger({ key: { taskId: 1, epoch: 1 }, type: "t", cost: undefined, since: 0, reason: "revoked" });
     assert.equal(runs({}), 1, "a revoked handler has returned");
     assert.equal(runs({ resources: ["model:x"] }), 1);
     assert.equal(runs({ resources: ["model:x"] }), 0, "the same resources");

@@ -43,6 +43,10 @@ export class SessionReportHandler {
     }
     if (wasPaused && session.pauseReason === undefined) dispatcher.pump();
     if (session.ownPauseRecorded !== (session.ownPauseReason !== undefined)) this.#recordPause(session);
+    if (beat.slots > 0 && beat.slots !== session.slots) {
+      classes.change(session, () => session.setSlots(beat.slots));
+      dispatcher.pump();
+    }
     const loaded = new Set(beat.resources);
     if (
       loaded.size !== session.resources.size ||

@@ -112,19 +112,19 @@ describe("a session", () => {
     );
   });
 
-  it("takes from a heartbeat whether it is paused, its slots and whether it lists attempts", () => {
+  it("takes from a heartbeat whether it is paused and whether it lists attempts", () => {
     const session = madeSession({ types: {}, slots: 3 });
     session.noteHeartbeat(madeBeat({ paused: true }), 5);
     assert.deepEqual(
-      [session.pauseReason, session.slots, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
-      ["paused", 3, false, true, 5],
+      [session.pauseReason, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
+      ["paused", false, true, 5],
     );
     session.takeBeat();
-    session.noteHeartbeat(madeBeat({ slots: 2, running: [madeRunning("t-1.1")] }), 6);
+    session.noteHeartbeat(madeBeat({ running: [madeRunning("t-1.1")] }), 6);
     session.noteHeartbeat(madeBeat(), 7);
     assert.deepEqual(
-      [session.pauseReason, session.slots, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
-      [undefined, 2, true, true, 7],
+      [session.pauseReason, session.listsAttempts, session.beatUnwritten, session.lastBeatAt],
+      [undefined, true, true, 7],
     );
   });
 

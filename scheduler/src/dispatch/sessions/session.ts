@@ -1,5 +1,6 @@
 /** A worker process registered with this scheduler, as state machines: only the transitions here change it. */
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { KeptRoom } from "../../domain/matching/kept-room.ts";
 import type { Candidate } from "../../domain/matching/match.ts";
 import { nextState } from "../../domain/state-machine.ts";
 import { type OperatorPause, ownPauseReason, pauseInWords } from "../../domain/workers/operator-pause.ts";
@@ -66,6 +67,7 @@ export class Session extends SessionPlaces implements Candidate {
   /** Assignments in a row that it refused or did not answer in time. */
   #stalls = 0;
   #keptFreeUntil = 0;
+  #keptRoom: KeptRoom | undefined;
 
   /** @param init.asks What it was asked to load on its last stream and has not loaded. */
   constructor(init: {
@@ -219,6 +221,10 @@ export class Session extends SessionPlaces implements Candidate {
     return this.#keptFreeUntil;
   }
 
+  get keptRoom(): KeptRoom | undefined {
+    return this.#keptRoom;
+  }
+
   /** Its stream ended. @param now Monotonic milliseconds. */
   drop(now: number): void {
     this.#endStream("drop");
@@ -267,13 +273,12 @@ export class Session extends SessionPlaces implements Candidate {
     this.#fatal = fatal;
   }
 
-  /** Takes a heartbeat; the resources in it are taken by `setResources`. @param now Monotonic milliseconds. */
+  /** Takes a heartbeat; its resources are taken by `setResources`, its slots by `setSlots`. @param now Monotonic milliseconds. */
   noteHeartbeat(beat: HeartbeatRecord, now: number): void {
     this.#lastBeat = beat;
     this.#lastBeatAt = now;
     this.#beatUnwritten = true;
     this.#notePause();
-    if (beat.slots > 0) this.setSlots(beat.slots);
     if (beat.running.length > 0) this.#listsAttempts = true;
   }
 
@@ -339,6 +344,11 @@ export class Session extends SessionPlaces implements Candidate {
   /** It is kept free for a task that must run alone. @param until Monotonic milliseconds. */
   keepFree(until: number): void {
     this.#keptFreeUntil = until;
+  }
+
+  /** It keeps room for a task that costs more than it has free; for none with undefined. */
+  keepRoom(room: KeptRoom | undefined): void {
+    this.#keptRoom = room;
   }
 
   /** A task of the class was planned for it and another scheduler was faster. */

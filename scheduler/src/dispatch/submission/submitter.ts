@@ -208,7 +208,7 @@ export class Submitter {
   #giveBack(plan: readonly Planned[], error: unknown): void {
     const touched = new Set<Session>();
     for (const { insert, session } of plan) {
-      session?.unreserve(insert.task.type);
+      session?.unreserve(insert.task);
       if (session) touched.add(session);
     }
     if (error instanceof DatabaseUnavailableError && error.outcomeUnknown) {
@@ -230,7 +230,7 @@ export class Submitter {
         this.#counters.duplicates++;
         return;
       }
-      if (session && !row.assigned) session.unreserve(task.type);
+      if (session && !row.assigned) session.unreserve(task);
       if (session && row.assigned) {
         direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });
       } else if (task.delayMs !== undefined || task.runAtMs !== undefined) {

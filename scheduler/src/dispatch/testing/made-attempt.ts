@@ -1,3 +1,4 @@
+import type { Cost } from "../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { type AssignedRow, Attempt } from "../attempts/attempt.ts";
 
@@ -7,10 +8,19 @@ interface AttemptPlan extends Partial<AssignedRow>, Partial<Pick<TaskClass, "typ
   readonly acceptedAt?: number;
   /** When its handler was called; undefined when it was not. */
   readonly startedAt?: number;
+  /** One slot by default. */
+  readonly cost?: Cost | undefined;
 }
 
 /** An attempt as an assignment at moment 0 makes it: task 1, epoch 1, type `t`, with what the test gives. */
-export function madeAttempt({ type = "t", alone, acceptedAt, startedAt, ...row }: AttemptPlan = {}): Attempt {
+export function madeAttempt({
+  type = "t",
+  alone,
+  acceptedAt,
+  startedAt,
+  cost,
+  ...row
+}: AttemptPlan = {}): Attempt {
   const attempt = new Attempt(
     {
       taskId: 1,
@@ -23,7 +33,7 @@ export function madeAttempt({ type = "t", alone, acceptedAt, startedAt, ...row }
       cancelReason: undefined,
       ...row,
     },
-    { type, ...(alone === undefined ? {} : { alone }) },
+    { type, ...(alone === undefined ? {} : { alone }), requirements: { cost } },
     0,
     undefined,
   );

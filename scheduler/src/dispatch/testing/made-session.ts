@@ -13,6 +13,8 @@ export interface SessionPlan {
   readonly slots?: number;
   /** 0 by default. */
   readonly prefetch?: number;
+  /** None by default. */
+  readonly capacities?: Readonly<Record<string, number>>;
   /** True by default. */
   readonly ready?: boolean;
   readonly draining?: boolean;
@@ -23,12 +25,15 @@ export interface SessionPlan {
 }
 
 /** A hello for the queue `default`. */
-export function madeHello(plan: Pick<SessionPlan, "types" | "slots" | "prefetch">): WorkerHello {
+export function madeHello(
+  plan: Pick<SessionPlan, "types" | "slots" | "prefetch" | "capacities">,
+): WorkerHello {
   return {
     ...HELLO,
     types: Object.entries(plan.types).map(([type, concurrency]) => ({ type, concurrency })),
     slots: plan.slots ?? 1,
     prefetch: plan.prefetch ?? 0,
+    capacities: plan.capacities ?? {},
   };
 }
 

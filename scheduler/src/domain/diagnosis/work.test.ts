@@ -18,6 +18,8 @@ const GROUP: WorkerGroup = {
   paused: false,
   workers: 2,
   slots: 4,
+  slotsEach: 2,
+  capacities: { gpu_memory_mb: 24_000 },
   active: 1,
 };
 const WORKER: WorkerLine = {
@@ -101,6 +103,7 @@ describe("the checks of work", () => {
       failedLaunches: [],
       keyDifferences: [],
       isKeyHeld: () => false,
+      misfits: [],
       typeOf: () => "ocr",
       now: NOW,
     };

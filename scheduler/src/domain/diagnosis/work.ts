@@ -1,6 +1,7 @@
 /** Checks of tasks and workers. */
 import { cut } from "@muster/common/text";
 import { CONTEST_REMEDY, contestInWords } from "../explain/contested.ts";
+import type { Misfit } from "../explain/never-fits.ts";
 import type { LimitedQueueFact } from "../explain/queue-full.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { rejectionWords, remedyOf } from "../explain/rejected.ts";
@@ -50,6 +51,8 @@ export interface WorkFacts {
   readonly keyDifferences: readonly { readonly key: string; readonly held: number; readonly tasks: number }[];
   /** True for a class of which a concurrency key is held by as many tasks as its limit allows. */
   readonly isKeyHeld: (taskClass: TaskClass) => boolean;
+  /** Waiting tasks that cost more than any known worker has. */
+  readonly misfits: readonly (Misfit & { readonly taskClass: TaskClass; readonly ready: number })[];
   readonly typeOf: (classId: number) => string;
   /** The database's clock. */
   readonly now: Date;
@@ -59,6 +62,7 @@ export interface WorkFacts {
 export function workChecks(facts: WorkFacts): Check[] {
   return [
     unserved(facts),
+    neverFit(facts),
     delayed(facts),
     paused(facts),
     full(facts),
@@ -99,6 +103,25 @@ function unserved({ classes, pausedQueues }: WorkFacts): Check {
       source: "matcher",
       ageMs: oldestReadyAgeMs ?? 0,
     })),
+  );
+}
+
+function neverFit({ misfits }: WorkFacts): Check {
+  const name = "work.never_fits";
+  const [first] = misfits;
+  if (!first) return ok(name, "no task that waits costs more than every known worker has");
+  const { type, queue } = first.taskClass;
+  const total = misfits.reduce((sum, { ready }) => sum + ready, 0);
+  return found(
+    "failed",
+    name,
+    `${plural(total, "task", ["waits", "wait"])} and no known worker has the capacities; ${type} in queue ${queue}: ${first.summary}`,
+    `${first.change}, or submit such tasks with a lower cost`,
+    misfits
+      .slice(0, MAX_NAMED)
+      .map(({ taskClass, ready, summary }) =>
+        fact(`${taskClass.queue}/${taskClass.type}`, `${ready} ready; ${summary}`),
+      ),
   );
 }
 

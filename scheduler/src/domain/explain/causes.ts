@@ -5,14 +5,22 @@ import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
+import { keepsRoom, keptEvidence, roomKept } from "./room-kept.ts";
+import { shortCapacity } from "./short-capacity.ts";
 
 /** `ALL_SLOTS_BUSY`: every slot that matches is taken; has the attempts that hold them, the oldest first. */
 export function allBusy(
   taskClass: TaskClass,
-  busy: readonly FleetMember[],
-  evidence: readonly Evidence[],
+  members: readonly FleetMember[],
+  given: readonly Evidence[],
   since: Date,
 ): Reason {
+  const keeping = members.filter(({ candidate }) => keepsRoom(taskClass, candidate));
+  const evidence = [...given, ...keptEvidence(keeping)];
+  if (keeping.length === members.length) return roomKept(taskClass, keeping, evidence, since);
+  const busy = members.filter((member) => !keeping.includes(member));
+  const short = taskClass.requirements.cost && shortCapacity(taskClass, busy, evidence, since);
+  if (short) return short;
   const held = busy
     .flatMap((member) => member.held.map((attempt) => ({ ...attempt, member })))
     .sort((a, b) => b.ageMs - a.ageMs);

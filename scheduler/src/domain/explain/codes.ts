@@ -41,6 +41,11 @@ export const WAITING_CODES = {
     remedy:
       "it starts by itself when one of them ends; `muster why ID` of the holder, or `muster limit set KEY N` to raise the limit",
   },
+  NEVER_FITS: {
+    means:
+      "it costs more of a capacity than any known worker of its type, queue and labels has, or a combination that no single one has; workers that have gone are known for as long as they are recorded. Shows what it costs and the largest worker",
+    remedy: "start a larger worker, or cancel the task and submit it with a lower cost",
+  },
   NO_WORKERS: {
     means: "no worker is connected; shows when the last one was seen and which were refused recently",
     remedy: "start a worker, or correct what the refused workers send",
@@ -52,6 +57,11 @@ export const WAITING_CODES = {
   NO_WORKER_MATCHES_LABELS: {
     means: "workers match except for a label; shows which values they have",
     remedy: "start a worker with the label, or submit without it",
+  },
+  NO_WORKER_FITS: {
+    means:
+      "workers match, but each has less of a capacity than the task costs; shows what they have, and a worker that has gone and had enough",
+    remedy: "start a worker of that size",
   },
   RESOURCE_NOT_LOADED: {
     means:
@@ -81,7 +91,11 @@ export const WAITING_CODES = {
     means: "the workers that match have paused, or an operator paused them; shows why and since when",
     remedy: "check what uses their memory or CPU, or `muster worker resume ID`",
   },
-  ALL_SLOTS_BUSY: { means: "all slots that match are taken; shows by what", remedy: "wait, or add workers" },
+  ALL_SLOTS_BUSY: {
+    means:
+      "all slots that match are taken, or another capacity that the task costs; shows by what, and which capacity is short on which worker",
+    remedy: "wait, or add workers",
+  },
   RUNS_ALONE: {
     means:
       "worker processes died while the task ran and which task caused it is uncertain, so it runs next in a process without other tasks; or a worker that could run it is reserved for such a task. Shows which, and what it still holds",

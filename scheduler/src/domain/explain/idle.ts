@@ -1,4 +1,5 @@
 /** Reasons of a ready worker without attempts. */
+import { costInWords } from "../matching/capacity.ts";
 import { type Candidate, type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
 import { canLoad } from "../workers/worker.ts";
 import type { FleetMember } from "./fleet.ts";
@@ -109,6 +110,8 @@ function remedyFor(
       return `start a worker with the labels ${Object.entries(requirements.labels)
         .map(([name, value]) => `${name}=${value}`)
         .join(", ")}`;
+    case "capacity":
+      return `start a worker with at least ${costInWords(requirements.cost)} (options concurrency and capacities)`;
     case "resources":
       return lacks.every((name) => canLoad(record.hello, name))
         ? `wait: it can load ${lacks.join(", ")}, and is asked to when the other workers cannot do all the work`

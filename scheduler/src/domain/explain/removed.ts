@@ -1,4 +1,5 @@
 /** Why a filter removes a worker, in words. */
+import { shortages, totalOf } from "../matching/capacity.ts";
 import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
@@ -15,6 +16,11 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
         .map(([name, value]) => `${name}=${value} (it has ${worker.labels[name] ?? `no ${name}`})`);
       return `it lacks the label ${lacks.join(", ")}`;
     }
+    case "capacity":
+      return `such a task costs ${(requirements.cost ?? [])
+        .filter(({ name, amount }) => amount > totalOf(name, worker))
+        .map(({ name, amount }) => `${amount} ${name} (it has ${totalOf(name, worker)})`)
+        .join(", ")}`;
     case "resources":
       return `${list(requirements.resources.filter((name) => !worker.resources.has(name)))} is not loaded on it`;
     case "starting":
@@ -26,6 +32,10 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;
+      if (!full && requirements.cost !== undefined) {
+        const short = shortages(requirements.cost, worker);
+        return `such a task costs ${short.map(({ name, needed, free }) => `${needed} ${name} (it has ${free} free)`).join(", ")}`;
+      }
       return full ? `its concurrency for ${type} (${capacity.limit}) is used up` : "its slots are taken";
     }
     case "alone":

@@ -9,6 +9,8 @@ const CODES: Readonly<Record<Filter, string>> = {
   draining: "WORKERS_DRAINING",
   starting: "WORKERS_STARTING",
   resources: "RESOURCE_NOT_LOADED",
+  // Whether a worker that has gone would do is not known here.
+  capacity: "NO_WORKER_FITS",
   labels: "NO_WORKER_MATCHES_LABELS",
   queue: "NO_WORKER_FOR_TYPE",
   type: "NO_WORKER_FOR_TYPE",

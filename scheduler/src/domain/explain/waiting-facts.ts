@@ -1,4 +1,5 @@
 /** The facts behind the explanation of a waiting task. */
+import type { KnownSize } from "../matching/known-size.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { MatchRecord } from "../matching/match-log.ts";
 import type { AskedKey } from "../tasks/concurrency.ts";
@@ -24,6 +25,8 @@ export interface WaitingFacts {
    */
   readonly heldBack?: HeldBack | undefined;
   readonly fleet: readonly FleetMember[];
+  /** Workers of its type, queue and labels that are recorded, when none that lives is large enough; else absent. */
+  readonly known?: readonly KnownSize[];
   /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */
   readonly match: MatchRecord | undefined;
   /** Monotonic time of this scheduler, as the candidates count it. */

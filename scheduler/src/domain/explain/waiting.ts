@@ -1,5 +1,7 @@
 /** Explains waiting tasks. */
 import { closestNames } from "@muster/common/closest-names";
+import { costInWords } from "../matching/capacity.ts";
+import { isKeptFrom } from "../matching/kept-room.ts";
 import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
@@ -9,6 +11,7 @@ import type { ReasonCode } from "./codes.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { keysHeld } from "./key-held.ts";
+import { misfit, neverFitsReason, noWorkerFits } from "./never-fits.ts";
 import { workersPaused } from "./paused.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -48,7 +51,9 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
     });
   }
   const held = reasons.length > 0;
-  const match = explainMatch(facts);
+  const never = misfit(facts.taskClass, facts.known ?? []);
+  if (never) reasons.push(neverFitsReason(task.id, never, readyTime(facts)));
+  const match = explainMatch(facts).filter(({ code }) => !never || code !== "NO_WORKER_FITS");
   // That a worker could take it is no reason to wait while something else holds the task back.
   const after = late && !reasons.includes(late) ? [late] : [];
   return [...reasons, ...(held ? match.filter(({ code }) => BLOCKS.has(code)) : match), ...after];
@@ -59,6 +64,7 @@ const BLOCKS: ReadonlySet<ReasonCode> = new Set([
   "NO_WORKERS",
   "NO_WORKER_FOR_TYPE",
   "NO_WORKER_MATCHES_LABELS",
+  "NO_WORKER_FITS",
   "RESOURCE_NOT_LOADED",
 ]);
 
@@ -90,16 +96,16 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
 }
 
 function explainMatch(facts: WaitingFacts): Reason[] {
-  const { taskClass, fleet, monotonicNow } = facts;
+  const { task, taskClass, fleet, monotonicNow } = facts;
   if (fleet.length === 0) return [noWorkers(facts)];
   const groups = new Map<Filter | undefined, FleetMember[]>();
   for (const member of fleet) {
     // Stalls are times of another scheduler's clock; that scheduler applies them itself.
-    const filter = removedBy(
-      taskClass,
-      member.candidate,
-      member.elsewhere ? Number.POSITIVE_INFINITY : monotonicNow,
-    );
+    const now = member.elsewhere ? Number.POSITIVE_INFINITY : monotonicNow;
+    const { candidate } = member;
+    const filter =
+      removedBy(taskClass, candidate, now) ??
+      (isKeptFrom(candidate, taskClass, task, now) ? "slots" : undefined);
     const group = groups.get(filter);
     if (group) group.push(member);
     else groups.set(filter, [member]);
@@ -164,6 +170,8 @@ function reasonOf(
       return starting(members, { evidence, since, now, first });
     case "resources":
       return notLoaded(taskClass, members, { evidence, since, now, first });
+    case "capacity":
+      return noWorkerFits(taskClass, members, facts.known ?? [], { evidence, since });
     case "labels":
       return noLabels(task.id, taskClass, members, evidence, since);
     case "queue": {
@@ -303,6 +311,7 @@ function startWorker({ queue, type, requirements }: TaskClass, address: string):
     `a handler for ${type}`,
     queue === "default" ? "" : `queues ["${queue}"]`,
     labels.length > 0 ? `labels ${labels.join(", ")}` : "",
+    requirements.cost === undefined ? "" : `at least ${costInWords(requirements.cost)}`,
   ].filter(Boolean);
   return `start a worker with ${needs.join(", ")} and MUSTER_SCHEDULER_ADDR=${address}`;
 }

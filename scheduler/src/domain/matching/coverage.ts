@@ -1,6 +1,7 @@
 /** Counts the workers that could run the waiting tasks. */
 import type { WorkerGroup } from "../reports.ts";
-import { type Candidate, removedBy, type TaskClass } from "./match.ts";
+import { unused } from "./capacity.ts";
+import { type Candidate, LASTING_FILTERS, removedBy, type TaskClass } from "./match.ts";
 
 /** A class with the number of its tasks and of the workers that could run them. */
 export interface Coverage {
@@ -12,12 +13,9 @@ export interface Coverage {
   readonly oldestReadyAgeMs: number | undefined;
   /** Living workers that could run its tasks, busy or not. */
   readonly eligible: number;
-  /** Free slots of those that take work now. */
+  /** Free slots of those that take work now; 0 for tasks that cost more than one slot. */
   readonly freeSlots: number;
 }
-
-/** Filters that only another worker, or another task, can lift. */
-const LASTING: ReadonlySet<string | undefined> = new Set(["type", "queue", "labels", "resources"]);
 
 /** The workers that could run the waiting tasks, by the filters of the assignment. */
 export function coverage(
@@ -49,15 +47,19 @@ export class CoverageIndex {
     let eligible = 0;
     let freeSlots = 0;
     for (const { group, candidate } of this.#byType.get(entry.taskClass.type) ?? []) {
-      if (LASTING.has(removedBy(entry.taskClass, candidate))) continue;
+      const filter = removedBy(entry.taskClass, candidate);
+      if (filter !== undefined && LASTING_FILTERS.has(filter)) continue;
       eligible += group.workers;
+      // Free slots are no sign of room for a task that costs more than one.
+      if (entry.taskClass.requirements.cost !== undefined) continue;
       if (group.state === "ready" && !group.paused) freeSlots += Math.max(0, group.slots - group.active);
     }
     return { ...entry, eligible, freeSlots };
   }
 }
 
-function toCandidate({ types, queues, labels, resources }: WorkerGroup): Candidate {
+/** As free as can be. */
+function toCandidate({ types, queues, labels, resources, slotsEach, capacities }: WorkerGroup): Candidate {
   return {
     workerId: "",
     ready: true,
@@ -67,6 +69,8 @@ function toCandidate({ types, queues, labels, resources }: WorkerGroup): Candida
     types: new Map(types.map((type) => [type, { limit: Number.POSITIVE_INFINITY, active: 0 }])),
     labels,
     resources: new Set(resources),
-    credit: 1,
+    slots: slotsEach,
+    credit: slotsEach,
+    capacities: unused(capacities),
   };
 }

@@ -24,13 +24,14 @@ const AT: Readonly<Record<Filter, number>> = {
   type: 0,
   queue: 1,
   labels: 2,
-  resources: 3,
-  starting: 4,
-  draining: 5,
-  paused: 6,
-  slots: 7,
-  alone: 8,
-  unanswered: 9,
+  capacity: 3,
+  resources: 4,
+  starting: 5,
+  draining: 6,
+  paused: 7,
+  slots: 8,
+  alone: 9,
+  unanswered: 10,
 };
 
 /**

@@ -8,7 +8,14 @@ const CLASS: TaskClass = {
   id: 1,
   queue: "q",
   type: "t",
-  requirements: { labels: { gpu: "a100" }, resources: ["model:x"] },
+  requirements: {
+    labels: { gpu: "a100" },
+    resources: ["model:x"],
+    cost: [
+      { name: "memory", amount: 8 },
+      { name: "slots", amount: 2 },
+    ],
+  },
 };
 const FIT: Candidate = {
   workerId: "fit",
@@ -19,7 +26,9 @@ const FIT: Candidate = {
   types: new Map([["t", { limit: 2, active: 1 }]]),
   labels: { gpu: "a100", zone: "b" },
   resources: new Set(["model:x", "model:y"]),
-  credit: 1,
+  slots: 2,
+  credit: 2,
+  capacities: new Map([["memory", { total: 16, used: 8 }]]),
 };
 
 /** What each filter looks at, spoilt. */
@@ -27,6 +36,7 @@ const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   type: { types: new Map() },
   queue: { queues: new Set(["other"]) },
   labels: { labels: { gpu: "t4" } },
+  capacity: { capacities: new Map([["memory", { total: 7, used: 0 }]]) },
   resources: { resources: new Set() },
   starting: { ready: false },
   draining: { draining: true },
@@ -46,7 +56,8 @@ describe("matching", () => {
   it("lets a worker through that has everything", () => {
     assert.equal(removedBy(CLASS, FIT), undefined);
     const plain = { ...CLASS, requirements: { labels: {}, resources: [] } };
-    assert.equal(removedBy(plain, { ...FIT, labels: {}, resources: new Set() }), undefined);
+    const bare = { ...FIT, labels: {}, resources: new Set<string>(), credit: 1, capacities: new Map() };
+    assert.equal(removedBy(plain, bare), undefined);
   });
 
   it("names the first filter of those that remove a worker, whatever else is wrong", () => {
@@ -62,6 +73,19 @@ describe("matching", () => {
     assert.equal(removedBy(CLASS, { ...FIT, types: new Map([["t", { limit: 1, active: 1 }]]) }), "slots");
     const unbounded = new Map([["t", { limit: Number.POSITIVE_INFINITY, active: 9_999 }]]);
     assert.equal(removedBy(CLASS, { ...FIT, types: unbounded }), undefined);
+  });
+
+  it("distinguishes a worker that is too small from one that lacks room", () => {
+    const memory = (total: number, used: number) => ({
+      capacities: new Map([["memory", { total, used }]]),
+    });
+    const of = (worker: Partial<Candidate>) => removedBy(CLASS, { ...FIT, ...worker }, NOW);
+    assert.equal(of({ slots: 1 }), "capacity");
+    assert.equal(of({ capacities: new Map() }), "capacity");
+    assert.equal(of(memory(16, 9)), "slots");
+    assert.equal(of(memory(16, 24)), "slots", "it registered anew with less");
+    assert.equal(of({ credit: 1 }), "slots");
+    assert.equal(of({ ...memory(16, 9), draining: true }), "draining");
   });
 
   it("T24: a task that runs alone goes to a worker that holds nothing, and nothing goes beside it", () => {

@@ -1,6 +1,8 @@
 /** The filters that decide whether a worker may run a task. */
 import type { ConcurrencyKey } from "../tasks/concurrency.ts";
 import type { Requirements } from "../tasks/task.ts";
+import { type CapacityHolder, fits, hasRoom } from "./capacity.ts";
+import type { KeptRoom } from "./kept-room.ts";
 
 /**
  * Tasks that any worker would be matched with alike, and that wait for the same concurrency keys: one row per distinct
@@ -18,7 +20,7 @@ export interface TaskClass {
 }
 
 /** What the matcher looks at in a worker. */
-export interface Candidate {
+export interface Candidate extends CapacityHolder {
   readonly workerId: string;
   /** Registered, preflight passed, stream live. */
   readonly ready: boolean;
@@ -29,14 +31,14 @@ export interface Candidate {
   readonly types: ReadonlyMap<string, TypeCapacity>;
   readonly labels: Readonly<Record<string, string>>;
   readonly resources: ReadonlySet<string>;
-  /** Attempts it may be given now, prefetch included. */
-  readonly credit: number;
   /** It holds something, or is about to. */
   readonly occupied?: boolean;
   /** What it runs must have the process for itself. */
   readonly runsAlone?: boolean;
   /** Until then (monotonic) it is kept free for a task that must run alone; 0 or absent when it is not. */
   readonly keptFreeUntil?: number;
+  /** Room that it keeps for a task that costs more than it has free; see `isKeptFrom`. */
+  readonly keptRoom?: KeptRoom | undefined;
   /** Until then (monotonic) nothing is assigned to it, because it did not accept an assignment; else 0 or absent. */
   readonly acceptStalledUntil?: number;
   /** Why, as a verb phrase with the worker as its subject; empty when it did not. */
@@ -57,6 +59,7 @@ export const FILTERS = [
   "type",
   "queue",
   "labels",
+  "capacity",
   "resources",
   "starting",
   "draining",
@@ -87,6 +90,8 @@ export function removedBy(
   for (const [name, value] of Object.entries(taskClass.requirements.labels)) {
     if (worker.labels[name] !== value) return "labels";
   }
+  const { cost } = taskClass.requirements;
+  if (cost !== undefined && !fits(cost, worker)) return "capacity";
   for (const resource of taskClass.requirements.resources) {
     if (!worker.resources.has(resource)) return "resources";
   }
@@ -97,6 +102,7 @@ export function removedBy(
   }
   const passing = closed === undefined || closed === "alone" || closed === "unanswered";
   if (passing && capacity.active >= capacity.limit) return "slots";
+  if (passing && cost !== undefined && !hasRoom(cost, worker)) return "slots";
   if (passing && (worker.keptFreeUntil ?? 0) > now) return "alone";
   return closed;
 }
@@ -113,7 +119,13 @@ export function closedBy(worker: Candidate, now: number): Filter | undefined {
 }
 
 /** Filters that ask for what changes only with a registration or a loaded resource. */
-export const LASTING_FILTERS: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "resources"]);
+export const LASTING_FILTERS: ReadonlySet<Filter> = new Set([
+  "type",
+  "queue",
+  "labels",
+  "capacity",
+  "resources",
+]);
 
 /** The filters from the one that is nearest to being lifted: what it removed got furthest. */
 export const NEAREST_FIRST: readonly Filter[] = [
@@ -124,6 +136,7 @@ export const NEAREST_FIRST: readonly Filter[] = [
   "draining",
   "starting",
   "resources",
+  "capacity",
   "labels",
   "queue",
   "type",

@@ -1,4 +1,5 @@
 /** The fields of a task, its states and its attempts. */
+import type { Cost } from "../matching/capacity.ts";
 import type { ConcurrencyKey } from "./concurrency.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -20,6 +21,8 @@ export const END_STATES: readonly EndState[] = ["succeeded", "failed", "cancelle
 export interface Requirements {
   readonly labels: Readonly<Record<string, string>>;
   readonly resources: readonly string[];
+  /** What it takes of the worker's capacities; undefined for one slot and nothing else. */
+  readonly cost?: Cost | undefined;
 }
 
 /** Hard limits in milliseconds; absent means none. */

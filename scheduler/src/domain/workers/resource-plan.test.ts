@@ -68,6 +68,8 @@ function member(workerId: string, shape: Shape = {}): FleetMember {
       types: new Map([[type, { limit: Number.POSITIVE_INFINITY, active: 0 }]]),
       labels: {},
       resources: new Set(shape.loaded ?? []),
+      slots: 1,
+      capacities: new Map(),
       credit,
     },
     elsewhere: false,

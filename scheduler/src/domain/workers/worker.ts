@@ -1,5 +1,6 @@
 /** The fields of a worker, its states and its heartbeat. */
 import type { AttemptKey } from "../ids.ts";
+import type { Capacity, Cost } from "../matching/capacity.ts";
 import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
@@ -30,10 +31,17 @@ export interface WorkerRecord {
   readonly goneReason: string | undefined;
   readonly fatal: FatalRecord | undefined;
   readonly activeCount: number;
+  /** Its capacities, `slots` first, with what its attempts take; only in lists of workers. */
+  readonly capacities?: readonly WorkerCapacity[];
   /** How a supervisor started and ended its process, when one did. */
   readonly launch?: LaunchRecord | undefined;
   /** An operator has paused it. */
   readonly operatorPause?: OperatorPause | undefined;
+}
+
+/** A capacity of a worker by its name. */
+export interface WorkerCapacity extends Capacity {
+  readonly name: string;
 }
 
 /** True once its process has registered; before, only its launch is known. */
@@ -50,6 +58,8 @@ export interface WorkerHello {
   readonly queues: readonly string[];
   readonly slots: number;
   readonly prefetch: number;
+  /** Its capacities besides the slots, by name. */
+  readonly capacities?: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
   readonly launchId: string;
   readonly features: readonly string[];
@@ -149,8 +159,12 @@ export interface ResourceStateRecord {
 export interface SeenRecord {
   /** Attempts that occupy it. */
   readonly outstanding: number;
+  /** Slots that they take, where these are more. */
+  readonly slots?: number;
   /** The same by type. */
   readonly types: Readonly<Record<string, number>>;
+  /** What they take of the other capacities; absent when they take nothing. */
+  readonly used?: Readonly<Record<string, number>>;
   /** The oldest of them; ages are milliseconds. */
   readonly held: readonly SeenAttempt[];
   /** Until it is given work again, because it left an assignment unanswered; absent when it is not held back. */
@@ -170,6 +184,8 @@ export interface SeenAttempt {
   readonly stage?: "assigned" | "accepted" | "started";
   /** Since it started, or was accepted or assigned when it has not. */
   readonly ageMs: number;
+  /** What it takes; absent for one slot and nothing else. */
+  readonly cost?: Cost;
   /** Its result has arrived and is being committed. */
   readonly resultPending: boolean;
   /** Why the database has not taken its result so far. */

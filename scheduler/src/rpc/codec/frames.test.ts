@@ -17,6 +17,7 @@ const plain: OutgoingAssignment = {
   headers: undefined,
   options: undefined,
   resources: [],
+  cost: undefined,
 };
 
 function decode(frame: Frame) {
@@ -31,6 +32,7 @@ test("an assignment written field by field says what the generated encoder says"
     { ...plain, headers },
     { ...plain, payload: new Uint8Array(), contentType: "", attemptNumber: 0 },
     { ...plain, options },
+    { ...plain, cost: [{ name: "slots", amount: 2 }] },
     { ...plain, resources: ["model:a", "model:b"], headers },
   ];
   const kind = decode(assignmentsFrame(variants));

@@ -40,7 +40,8 @@ export function assignmentsFrame(assignments: readonly OutgoingAssignment[]): Fr
   const writer = new BinaryWriter().tag(ASSIGNMENTS, WireType.LengthDelimited).fork();
   for (const assignment of assignments) {
     writer.tag(ASSIGNMENT, WireType.LengthDelimited);
-    if (assignment.options !== undefined || assignment.resources.length > 0) {
+    const { options, resources, cost } = assignment;
+    if (options !== undefined || resources.length > 0 || cost !== undefined) {
       writer.bytes(toBinary(AssignmentSchema, fromAssignment(assignment)));
     } else writePlain(writer.fork(), assignment).join();
   }
@@ -62,7 +63,7 @@ export function resultAcksFrame(acks: readonly ResultAck[]): Frame {
   return new Frame(writer.join());
 }
 
-/** An assignment without options and required resources, as nearly all are. */
+/** An assignment without options, required resources and a cost, as nearly all are. */
 function writePlain(writer: BinaryWriter, assignment: OutgoingAssignment): BinaryWriter {
   writer.tag(attemptId.number, WireType.LengthDelimited).string(formatAttemptId(assignment.key));
   writer.tag(taskId.number, WireType.LengthDelimited).string(formatTaskId(assignment.key.taskId));

@@ -11,6 +11,7 @@ import type { Clock } from "../../clock.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { SizeLimits } from "../../dispatch/limits.ts";
+import type { FitWarnings, SubmitWarning } from "../../dispatch/submission/fit-warnings.ts";
 import type { Submitter } from "../../dispatch/submission/submitter.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
@@ -46,6 +47,7 @@ const OUTCOMES = {
 export interface TaskServiceParts {
   readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> & WatchTaskParts["store"];
   readonly submitter: Submitter;
+  readonly fitWarnings: FitWarnings;
   readonly control: TaskControl;
   readonly followers: TaskFollowers;
   readonly explainer: Explainer;
@@ -65,10 +67,10 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
   return {
     async submitTasks({ tasks }, { requestHeader }) {
       if (parts.stopping.aborted) throw schedulerStopping("call");
-      const inserted = await parts.tracing.submit(requestHeader, toNewTasks(tasks, parts.sizes), (traced) =>
-        submitter.submit(traced),
-      );
-      return { tasks: inserted.map(fromInserted) };
+      const given = toNewTasks(tasks, parts.sizes);
+      const inserted = await parts.tracing.submit(requestHeader, given, (traced) => submitter.submit(traced));
+      const warnings = parts.fitWarnings.concerns(given) ? await parts.fitWarnings.of(given) : undefined;
+      return { tasks: inserted.map((row, index) => fromInserted(row, warnings?.[index])) };
     },
 
     async getTask({ taskId, uniqueKey }) {
@@ -139,15 +141,21 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
   };
 }
 
-function fromInserted({
-  id,
-  duplicate,
-  conflict,
-}: InsertedTask): MessageInitShape<typeof SubmittedTaskSchema> {
+/** @param warning Of the submitted task; it says nothing of a holder that is returned instead. */
+function fromInserted(
+  { id, duplicate, conflict }: InsertedTask,
+  warning: SubmitWarning | undefined,
+): MessageInitShape<typeof SubmittedTaskSchema> {
   const taskId = formatTaskId(id);
-  if (!conflict) return { taskId, duplicate };
+  if (!conflict)
+    return warning && !duplicate ? { taskId, duplicate, warnings: [warning] } : { taskId, duplicate };
   const outcome = OUTCOMES[conflict.outcome];
-  return { taskId, duplicate, conflict: { outcome, holderState: fromTaskState(conflict.state) } };
+  return {
+    taskId,
+    duplicate,
+    conflict: { outcome, holderState: fromTaskState(conflict.state) },
+    ...(warning && !duplicate ? { warnings: [warning] } : {}),
+  };
 }
 
 /** The task that a unique key belongs to. */

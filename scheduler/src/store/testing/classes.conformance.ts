@@ -1,6 +1,7 @@
 /** Cases that every implementation of the classes' role passes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import type { Cost } from "../../domain/matching/capacity.ts";
 import { commitRequest, newTask, SUCCEEDED } from "./made-rows.ts";
 import { makeClass, submitted } from "./setup.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
@@ -28,6 +29,32 @@ export function testClasses(opened: () => StoreUnderTest): void {
     const [lower, higher] = plain.id < one.id ? [plain.id, one.id] : [one.id, plain.id];
     const later = await classes.classesAfter(lower);
     assert.ok(later.some(({ id }) => id === higher) && later.every(({ id }) => id > lower));
+  });
+
+  it("makes a class for each cost, and reads it as it was", async () => {
+    const { classes } = opened();
+    const wanted = (cost: Cost | undefined) => ({
+      queue: "default",
+      type: "costs",
+      requirements: { labels: {}, resources: [], ...(cost ? { cost } : {}) },
+    });
+    const large = 1_000_000_000_000;
+    const costs: (Cost | undefined)[] = [
+      undefined,
+      [{ name: "gpu_memory_mb", amount: large }],
+      [{ name: "slots", amount: 2 }],
+      [
+        { name: "gpu_memory_mb", amount: large },
+        { name: "slots", amount: 2 },
+      ],
+    ];
+    const made = await classes.resolveClasses(costs.map(wanted));
+    assert.equal(new Set(made.map(({ id }) => id)).size, costs.length);
+    assert.deepEqual(
+      made.map(({ requirements }) => requirements.cost),
+      costs,
+    );
+    assert.deepEqual(await classes.resolveClasses(costs.map(wanted)), made);
   });
 
   it("keeps the same type of two queues apart", async () => {

@@ -91,5 +91,6 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 /** The order of labels and resources does not matter. */
 function keyOf({ queue, type, requirements, concurrency }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([queue, type, labels, [...requirements.resources].sort(), concurrency]);
+  const resources = [...requirements.resources].sort();
+  return JSON.stringify([queue, type, labels, resources, concurrency, requirements.cost]);
 }

@@ -63,6 +63,7 @@ export const LOG_EVENTS = {
   "task.<phase>.recovered": "info",
   "task.<phase>.stuck": "warn",
   "task.accepted_late": "info",
+  "submit.fit_unknown": "debug",
   "task.assigned": "debug",
   "task.failed": "info",
   "task.forgotten": "warn",

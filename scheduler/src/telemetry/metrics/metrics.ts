@@ -43,6 +43,8 @@ export interface Gauges {
   readonly streams: number;
   /** Workers of this scheduler that take no new work, by who asks for it. */
   readonly paused: Readonly<Record<"operator" | "worker", number>>;
+  /** Of this scheduler's workers together, by the name of the capacity. */
+  readonly capacities: ReadonlyMap<string, { readonly total: number; readonly used: number }>;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -242,6 +244,14 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_paused_workers",
     "Workers of this scheduler that take no new work, by who asks for it: operator or worker; one paused by both counts twice.",
   );
+  const capacity = gauge(
+    "muster_worker_capacity",
+    "Capacity of this scheduler's workers together, by the capacity's name; slots is the number of slots.",
+  );
+  const capacityUsed = gauge(
+    "muster_worker_capacity_used",
+    "What tasks take of it, those that are assigned ahead of free slots among them.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -275,6 +285,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       for (const [phase, count] of phases) result.observe(stuck, count, { phase });
       result.observe(streams, current.streams);
       for (const [by, count] of Object.entries(current.paused)) result.observe(paused, count, { by });
+      for (const [name, { total, used }] of current.capacities) {
+        result.observe(capacity, total, { capacity: name });
+        result.observe(capacityUsed, used, { capacity: name });
+      }
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -301,7 +315,8 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       }
     },
     [
-      ...[tasks, oldest, unserved, workers, stuck, streams, paused, lastRun, interval, up, listening],
+      ...[tasks, oldest, unserved, workers, stuck, streams, paused, capacity, capacityUsed],
+      ...[lastRun, interval, up, listening],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );

@@ -23,6 +23,7 @@ const assignments: fc.Arbitrary<AssignmentInit> = fc.record(
     runTimeout: durations,
     phaseTimeouts: fc.dictionary(fc.string(), durations, { maxKeys: 1 }),
     resources: fc.array(fc.string(), { maxLength: 2 }),
+    cost: fc.dictionary(fc.string(), fc.bigInt({ min: 0n, max: 1n << 40n }), { maxKeys: 2 }),
   },
   { requiredKeys: ["attemptId"] },
 );
@@ -55,6 +56,7 @@ function assignmentsOf(read: (bytes: Uint8Array) => Incoming, bytes: Uint8Array)
     phaseTimeouts: { ...assignment.phaseTimeouts },
     phaseWarnings: { ...assignment.phaseWarnings },
     resources: [...assignment.resources],
+    cost: { ...assignment.cost },
   }));
 }
 

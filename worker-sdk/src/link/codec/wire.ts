@@ -228,6 +228,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       phaseTimeoutsMs: durationsMs(assignment.phaseTimeouts),
       phaseWarningsMs: durationsMs(assignment.phaseWarnings),
       resources: assignment.resources,
+      cost: costOf(assignment.cost),
     },
     attemptIds: [],
     taskIds: [],
@@ -261,7 +262,13 @@ function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
 
 function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
-  return isEmpty(assignment.phaseTimeouts) && isEmpty(assignment.phaseWarnings);
+  const { phaseTimeouts, phaseWarnings, cost } = assignment;
+  return isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
+}
+
+function costOf(cost: Readonly<Record<string, bigint>>): Record<string, number> | undefined {
+  if (isEmpty(cost)) return undefined;
+  return Object.fromEntries(Object.entries(cost).map(([name, amount]) => [name, Number(amount)]));
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {

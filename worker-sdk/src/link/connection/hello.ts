@@ -44,6 +44,9 @@ export function buildHello(
     queues: [...data.queues],
     slotCount: data.slots,
     prefetchCount: data.prefetch,
+    capacities: Object.fromEntries(
+      Object.entries(data.capacities).map(([name, amount]) => [name, BigInt(amount)]),
+    ),
     resources: [...now.resources],
     launchId: data.launchId,
     inFlight: now.inFlight,

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSJgCg1TdWJtaXR0ZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSEQoJZHVwbGljYXRlGAIgASgIEisKCGNvbmZsaWN0GAMgASgLMhkubXVzdGVyLnYxLlVuaXF1ZUNvbmZsaWN0Im8KDlVuaXF1ZUNvbmZsaWN0EjEKB291dGNvbWUYASABKA4yIC5tdXN0ZXIudjEuVW5pcXVlQ29uZmxpY3RPdXRjb21lEioKDGhvbGRlcl9zdGF0ZRgCIAEoDjIULm11c3Rlci52MS5UYXNrU3RhdGUiSwoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIoCgp1bmlxdWVfa2V5GAIgASgLMhQubXVzdGVyLnYxLlVuaXF1ZUtleSInCglVbmlxdWVLZXkSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJIjAKD0dldFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sipAEKEExpc3RUYXNrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoGc3RhdGVzGAMgAygOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZRINCgVxdWV1ZRgEIAEoCRIRCgl0YXNrX3R5cGUYBSABKAkSDgoGZGV0YWlsGAYgASgJEhEKCXdvcmtlcl9pZBgHIAEoCSJMChFMaXN0VGFza3NSZXNwb25zZRIeCgV0YXNrcxgBIAMoCzIPLm11c3Rlci52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIzChJDYW5jZWxUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChFSZXRyeVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uKowBChVVbmlxdWVDb25mbGljdE91dGNvbWUSJwojVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVRVUk5FRBABEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFUExBQ0VEEAIy9AQKC1Rhc2tTZXJ2aWNlEkwKC1N1Ym1pdFRhc2tzEh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlElMKDFN1Ym1pdFN0cmVhbRIeLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0Gh8ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSKMAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nIi4KDVN1Ym1pdFdhcm5pbmcSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIm8KDlVuaXF1ZUNvbmZsaWN0EjEKB291dGNvbWUYASABKA4yIC5tdXN0ZXIudjEuVW5pcXVlQ29uZmxpY3RPdXRjb21lEioKDGhvbGRlcl9zdGF0ZRgCIAEoDjIULm11c3Rlci52MS5UYXNrU3RhdGUiSwoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIoCgp1bmlxdWVfa2V5GAIgASgLMhQubXVzdGVyLnYxLlVuaXF1ZUtleSInCglVbmlxdWVLZXkSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJIjAKD0dldFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sipAEKEExpc3RUYXNrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoGc3RhdGVzGAMgAygOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZRINCgVxdWV1ZRgEIAEoCRIRCgl0YXNrX3R5cGUYBSABKAkSDgoGZGV0YWlsGAYgASgJEhEKCXdvcmtlcl9pZBgHIAEoCSJMChFMaXN0VGFza3NSZXNwb25zZRIeCgV0YXNrcxgBIAMoCzIPLm11c3Rlci52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIzChJDYW5jZWxUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIyChFSZXRyeVRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQV2F0Y2hUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpABChFXYXRjaFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2sSLQoNb3V0cHV0X2NodW5rcxgCIAMoCzIWLm11c3Rlci52MS5PdXRwdXRDaHVuaxItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkEKC091dHB1dENodW5rEhIKCmF0dGVtcHRfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAMSDAoEZGF0YRgDIAEoDCIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJCChNFeHBsYWluVGFza1Jlc3BvbnNlEisKC2V4cGxhbmF0aW9uGAEgASgLMhYubXVzdGVyLnYxLkV4cGxhbmF0aW9uKowBChVVbmlxdWVDb25mbGljdE91dGNvbWUSJwojVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVRVUk5FRBABEiQKIFVOSVFVRV9DT05GTElDVF9PVVRDT01FX1JFUExBQ0VEEAIy9AQKC1Rhc2tTZXJ2aWNlEkwKC1N1Ym1pdFRhc2tzEh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdBoeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlElMKDFN1Ym1pdFN0cmVhbRIeLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXF1ZXN0Gh8ubXVzdGVyLnYxLlN1Ym1pdFN0cmVhbVJlc3BvbnNlKAEwARJFCgdHZXRUYXNrEhkubXVzdGVyLnYxLkdldFRhc2tSZXF1ZXN0GhoubXVzdGVyLnYxLkdldFRhc2tSZXNwb25zZSIDkAIBEksKCUxpc3RUYXNrcxIbLm11c3Rlci52MS5MaXN0VGFza3NSZXF1ZXN0GhwubXVzdGVyLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESSQoKQ2FuY2VsVGFzaxIcLm11c3Rlci52MS5DYW5jZWxUYXNrUmVxdWVzdBodLm11c3Rlci52MS5DYW5jZWxUYXNrUmVzcG9uc2USRgoJUmV0cnlUYXNrEhsubXVzdGVyLnYxLlJldHJ5VGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuUmV0cnlUYXNrUmVzcG9uc2USSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_explanation, file_muster_v1_task]);
 
 /**
  * Request of SubmitTasks.
@@ -193,6 +193,13 @@ export type SubmittedTask = Message<"muster.v1.SubmittedTask"> & {
    * @generated from field: muster.v1.UniqueConflict conflict = 3;
    */
   conflict?: UniqueConflict | undefined;
+
+  /**
+   * Facts that the producer should know although the task was accepted; mostly none.
+   *
+   * @generated from field: repeated muster.v1.SubmitWarning warnings = 4;
+   */
+  warnings: SubmitWarning[];
 };
 
 /**
@@ -201,6 +208,34 @@ export type SubmittedTask = Message<"muster.v1.SubmittedTask"> & {
  */
 export const SubmittedTaskSchema: GenMessage<SubmittedTask> = /*@__PURE__*/
   messageDesc(file_muster_v1_task_service, 5);
+
+/**
+ * A fact about an accepted task that its producer should know.
+ *
+ * @generated from message muster.v1.SubmitWarning
+ */
+export type SubmitWarning = Message<"muster.v1.SubmitWarning"> & {
+  /**
+   * Stable upper-case code. `NEVER_FITS`: no known worker has the capacities that the task costs.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * One sentence, with what would have to change.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message muster.v1.SubmitWarning.
+ * Use `create(SubmitWarningSchema)` to create a new message.
+ */
+export const SubmitWarningSchema: GenMessage<SubmitWarning> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 6);
 
 /**
  * A submit whose unique key was held by the task that the answer names.
@@ -228,7 +263,7 @@ export type UniqueConflict = Message<"muster.v1.UniqueConflict"> & {
  * Use `create(UniqueConflictSchema)` to create a new message.
  */
 export const UniqueConflictSchema: GenMessage<UniqueConflict> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 6);
+  messageDesc(file_muster_v1_task_service, 7);
 
 /**
  * Request of GetTask.
@@ -256,7 +291,7 @@ export type GetTaskRequest = Message<"muster.v1.GetTaskRequest"> & {
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema: GenMessage<GetTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 7);
+  messageDesc(file_muster_v1_task_service, 8);
 
 /**
  * A unique key in its queue.
@@ -284,7 +319,7 @@ export type UniqueKey = Message<"muster.v1.UniqueKey"> & {
  * Use `create(UniqueKeySchema)` to create a new message.
  */
 export const UniqueKeySchema: GenMessage<UniqueKey> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 8);
+  messageDesc(file_muster_v1_task_service, 9);
 
 /**
  * Response of GetTask.
@@ -305,7 +340,7 @@ export type GetTaskResponse = Message<"muster.v1.GetTaskResponse"> & {
  * Use `create(GetTaskResponseSchema)` to create a new message.
  */
 export const GetTaskResponseSchema: GenMessage<GetTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 9);
+  messageDesc(file_muster_v1_task_service, 10);
 
 /**
  * Request of ListTasks. Filters are joined by AND; an empty one lets everything through.
@@ -368,7 +403,7 @@ export type ListTasksRequest = Message<"muster.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 10);
+  messageDesc(file_muster_v1_task_service, 11);
 
 /**
  * Response of ListTasks.
@@ -396,7 +431,7 @@ export type ListTasksResponse = Message<"muster.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 11);
+  messageDesc(file_muster_v1_task_service, 12);
 
 /**
  * Request of CancelTask.
@@ -424,7 +459,7 @@ export type CancelTaskRequest = Message<"muster.v1.CancelTaskRequest"> & {
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema: GenMessage<CancelTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 12);
+  messageDesc(file_muster_v1_task_service, 13);
 
 /**
  * Response of CancelTask.
@@ -445,7 +480,7 @@ export type CancelTaskResponse = Message<"muster.v1.CancelTaskResponse"> & {
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema: GenMessage<CancelTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 13);
+  messageDesc(file_muster_v1_task_service, 14);
 
 /**
  * Request of RetryTask.
@@ -466,7 +501,7 @@ export type RetryTaskRequest = Message<"muster.v1.RetryTaskRequest"> & {
  * Use `create(RetryTaskRequestSchema)` to create a new message.
  */
 export const RetryTaskRequestSchema: GenMessage<RetryTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 14);
+  messageDesc(file_muster_v1_task_service, 15);
 
 /**
  * Response of RetryTask.
@@ -487,7 +522,7 @@ export type RetryTaskResponse = Message<"muster.v1.RetryTaskResponse"> & {
  * Use `create(RetryTaskResponseSchema)` to create a new message.
  */
 export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 15);
+  messageDesc(file_muster_v1_task_service, 16);
 
 /**
  * Request of WatchTask.
@@ -508,7 +543,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 16);
+  messageDesc(file_muster_v1_task_service, 17);
 
 /**
  * One message of WatchTask.
@@ -544,7 +579,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 17);
+  messageDesc(file_muster_v1_task_service, 18);
 
 /**
  * A piece of incremental output.
@@ -579,7 +614,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 18);
+  messageDesc(file_muster_v1_task_service, 19);
 
 /**
  * Request of ExplainTask.
@@ -600,7 +635,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 19);
+  messageDesc(file_muster_v1_task_service, 20);
 
 /**
  * Response of ExplainTask.
@@ -621,7 +656,7 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 20);
+  messageDesc(file_muster_v1_task_service, 21);
 
 /**
  * What became of a submit whose unique key was held. A refused one is an error of the call.

@@ -7,6 +7,7 @@ import { queueFull } from "../queue-full.ts";
 import type { Reason } from "../reason.ts";
 import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
+import { CAPACITY_PROSE } from "./capacity-prose.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./fixture.ts";
 import { DISPATCH, ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
@@ -366,4 +367,5 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     when: "the worker left an assignment unanswered",
     write: () => waiting([member({ candidate: { acceptStalledUntil: 9_000 } })]),
   },
+  ...CAPACITY_PROSE,
 ];

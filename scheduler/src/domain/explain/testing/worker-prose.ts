@@ -155,6 +155,11 @@ export const WORKER_PROSE: readonly ProseCase[] = [
   { code: "IDLE_NOT_ELIGIBLE", when: "type", write: idle({ types: new Map() }) },
   { code: "IDLE_NOT_ELIGIBLE", when: "queue", write: idle({ queues: new Set(["night"]) }) },
   { code: "IDLE_NOT_ELIGIBLE", when: "labels", write: idle({}, { labels: { gpu: "a100" }, resources: [] }) },
+  {
+    code: "IDLE_NOT_ELIGIBLE",
+    when: "capacity",
+    write: idle({}, { labels: {}, resources: [], cost: [{ name: "gpu_memory_mb", amount: 8_000 }] }),
+  },
   { code: "IDLE_NOT_ELIGIBLE", when: "resources", write: idle({}, { labels: {}, resources: ["model:x"] }) },
   {
     code: "IDLE_NOT_ELIGIBLE",

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Assignment, AssignmentSchema } from "@muster/protocol";
 import type { OutgoingAssignment } from "../../../dispatch/sessions/link.ts";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { fromCost } from "../values/amounts.ts";
 import { durationFromMs, durations } from "../values/time.ts";
 
 /** An assignment in protobuf. */
@@ -24,5 +25,6 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     phaseTimeouts: durations(options?.timeouts?.phasesMs),
     phaseWarnings: durations(options?.watchdogs?.phasesMs),
     resources: [...assignment.resources],
+    cost: fromCost(assignment.cost),
   });
 }

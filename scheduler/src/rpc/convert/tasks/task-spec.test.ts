@@ -48,6 +48,24 @@ describe("task specs", () => {
     assert.match(refused.message, /tasks\[0\].task_type.*and 3 more/);
   });
 
+  it("cost one slot unless they ask for more, and name what is wrong with a cost", () => {
+    const cost = (given: Record<string, bigint>) => one({ requirements: { cost: given } })?.requirements.cost;
+    assert.equal(cost({}), undefined);
+    assert.equal(cost({ slots: 1n, gpu_memory_mb: 0n }), undefined);
+    assert.deepEqual(cost({ slots: 2n, gpu_memory_mb: 8_000n }), [
+      { name: "gpu_memory_mb", amount: 8_000 },
+      { name: "slots", amount: 2 },
+    ]);
+    const faults = (given: Record<string, bigint>) =>
+      violations({ requirements: { cost: given } }).map(({ description }) => description);
+    assert.match(faults({ slots: 0n })[0] ?? "", /"slots" is 0, not between 1 and 10000/);
+    assert.match(faults({ gpu: -1n })[0] ?? "", /"gpu" is -1, not between 0 and 1000000000000/);
+    assert.match(faults({ gpu: 1n << 62n })[0] ?? "", /not between 0 and/);
+    assert.match(faults({ "no name": 1n })[0] ?? "", /"no name" is no name of a capacity: it must start/);
+    const many = Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`c${n}`, 1n]));
+    assert.match(faults(many)[0] ?? "", /has 17 entries; at most 16/);
+  });
+
   it("T13: are refused when what they require would not fit into an answer", () => {
     const names = (count: number, length: number) =>
       Array.from({ length: count }, (_, n) => `${n}`.padEnd(length, "x"));

@@ -6,6 +6,7 @@ import type { TaskSpec } from "@muster/protocol";
 import type { SizeLimits } from "../../../dispatch/limits.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
 import type { NewTask } from "../../../domain/tasks/task.ts";
+import { toTaskCost } from "../values/amounts.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
 import { toConcurrency } from "./concurrency.ts";
@@ -114,10 +115,12 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
         report(field, `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
     }
   }
+  const given = spec.requirements?.cost;
+  const cost = given && toTaskCost(given, "requirements.cost", report);
   return {
     queue,
     type: spec.taskType,
-    requirements: { labels, resources },
+    requirements: { labels, resources, ...(cost ? { cost } : {}) },
     payload: spec.payload,
     contentType: storable(spec.contentType, MAX_CONTENT_TYPE) || "application/json",
     headers: Object.keys(spec.headers).length > 0 ? spec.headers : undefined,

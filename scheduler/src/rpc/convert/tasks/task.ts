@@ -10,6 +10,7 @@ import {
   hasEnded,
   type TaskRecord,
 } from "../../../domain/tasks/task.ts";
+import { fromCost } from "../values/amounts.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
 import { fromFailure } from "./failure.ts";
@@ -53,6 +54,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     requirements: {
       labels: { ...task.requirements.labels },
       resources: [...task.requirements.resources],
+      cost: fromCost(task.requirements.cost),
     },
     concurrency: (task.concurrency ?? []).map(({ key, limit }) => ({ key, limit })),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),

@@ -38,6 +38,19 @@ describe("a worker's hello", () => {
     assert.deepEqual(registration.inFlight, [{ taskId: 1, epoch: 2 }]);
   });
 
+  it("name capacities, and what is wrong with them", () => {
+    const capacities = { gpu_memory_mb: 24_000n, licences: 0n };
+    assert.deepEqual(toRegistration(hello({ capacities })).hello.capacities, {
+      gpu_memory_mb: 24_000,
+      licences: 0,
+    });
+    const fault = (given: Record<string, bigint>) =>
+      refusal(() => toRegistration(hello({ capacities: given }))).message;
+    assert.match(fault({ slots: 4n }), /hello\.capacities "slots" is the slot_count; leave it out/);
+    assert.match(fault({ gpu: -1n }), /"gpu" is -1, not between 0 and 1000000000000/);
+    assert.match(fault({ "": 1n }), /is no name of a capacity/);
+  });
+
   it("are refused as a hello with every fault at once, and with both versions", () => {
     const refused = refusal(() =>
       toRegistration(hello({ workerId: "", sessionId: "", slotCount: 0, taskTypes: [], prefetchCount: -1 })),

@@ -7,6 +7,7 @@ import type { Registration } from "../../../dispatch/sessions/registration.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
 import { parseAttemptId } from "../../../domain/ids.ts";
 import { invalidHello } from "../../../domain/refusals.ts";
+import { toCapacities } from "../values/amounts.ts";
 import { mostBytes } from "../values/message-size.ts";
 import { toCount } from "../values/numbers.ts";
 import { storable } from "../values/text.ts";
@@ -58,6 +59,7 @@ export function toRegistration(hello: Hello): Registration {
       queues: hello.queues.length > 0 ? hello.queues : ["default"],
       slots: hello.slotCount,
       prefetch: hello.prefetchCount,
+      capacities: toCapacities(hello.capacities, "capacities", ignore),
       resources: hello.resources,
       launchId: storable(hello.launchId, MAX_NAME),
       features: hello.features.slice(0, MAX_ATTRIBUTES).map((feature) => storable(feature, MAX_NAME)),
@@ -80,6 +82,9 @@ export function toRegistration(hello: Hello): Registration {
     lastError: storable(hello.lastError, MAX_TEXT),
   };
 }
+
+/** The faults are known already. */
+function ignore(): void {}
 
 /** Names both versions, which side is older, and what to upgrade. */
 function versionMismatch(theirs: number): string {
@@ -138,6 +143,9 @@ function helloViolations(hello: Hello): Violation[] {
     phaseBytes <= MAX_PHASE_BYTES,
     "startup_phases",
     `hold about ${phaseBytes} bytes of details and attributes; at most ${MAX_PHASE_BYTES} are allowed`,
+  );
+  toCapacities(hello.capacities, "capacities", (field, description) =>
+    violations.push({ field, description }),
   );
   const longest = (texts: readonly string[]) => texts.reduce((most, { length }) => Math.max(most, length), 0);
   const labelTexts = Object.entries(hello.labels).flat();

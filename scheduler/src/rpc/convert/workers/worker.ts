@@ -31,6 +31,11 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
     queues: [...hello.queues],
     slotCount: worker.heartbeat?.slots ?? hello.slots,
     activeCount: worker.activeCount,
+    capacities: (worker.capacities ?? []).map(({ name, total, used }) => ({
+      name,
+      total: BigInt(total),
+      used: BigInt(used),
+    })),
     resources: [...(worker.heartbeat?.resources ?? hello.resources)],
     host: {
       hostname: hello.host.hostname,

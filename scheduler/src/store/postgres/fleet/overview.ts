@@ -41,10 +41,11 @@ const GROUPS: Statement = {
   name: "overview-groups",
   text: `select s.hello -> 'types' as types, s.hello -> 'queues' as queues, s.hello -> 'labels' as labels,
     coalesce(l.heartbeat -> 'resources', s.hello -> 'resources') as resources, s.hello ->> 'sdk' as sdk,
-    ${WORKER_STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${HELD_COUNT}) as active
+    ${WORKER_STATE} as state, ${PAUSED} as paused, count(*) as workers, sum(${SLOTS}) as slots, sum(${HELD_COUNT}) as active,
+    ${SLOTS} as slots_each, s.hello -> 'capacities' as capacities
     from session_lease l join worker_session s on s.id = l.session_id ${held("$1", "$2")}
    where s.gone_time is null
-   group by 1, 2, 3, 4, 5, 6, 7 limit 10000`,
+   group by 1, 2, 3, 4, 5, 6, 7, 11, 12 limit 10000`,
 };
 
 // Living workers by severity, then by load; and those that ended badly within the hour.
@@ -115,8 +116,11 @@ const FAILURE_COUNT: Statement = {
     from (select from task_finished where state = ${STATE.failed} and finish_time > now() - interval '1 hour' limit 10000) f`,
 };
 
-interface GroupColumns extends Omit<WorkerGroup, "types"> {
+interface GroupColumns extends Omit<WorkerGroup, "types" | "slotsEach" | "capacities"> {
   types: { type: string }[];
+  slots_each: number;
+  /** Null of a worker whose SDK knows no capacities. */
+  capacities: Record<string, number> | null;
 }
 
 interface WorkerColumns {
@@ -168,8 +172,10 @@ export async function fleetReport(db: Database, limit: number): Promise<FleetRep
     db.cold<{ count: number }>(FAILURE_COUNT, []),
   ]);
   return {
-    groups: groups.map((row) => ({
+    groups: groups.map(({ slots_each, capacities, ...row }) => ({
       ...row,
+      slotsEach: slots_each,
+      capacities: capacities ?? {},
       types: row.types.map(({ type }) => type),
       workers: Number(row.workers),
       slots: Number(row.slots),

@@ -6,6 +6,7 @@ import type { Database } from "../connection/database.ts";
 import { notify } from "../events/notify.ts";
 import { getWorker, listWorkers } from "./fleet.ts";
 import { listSchedulers } from "./inspect.ts";
+import { knownSizes } from "./known-sizes.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { fleetReport } from "./overview.ts";
 import {
@@ -68,5 +69,6 @@ export function fleetStore(db: Database): FleetStore {
     fleetCounts: () => fleetCounts(db),
     stuckAttempts: (limit) => stuckAttempts(db, limit),
     fleetReport: (limit) => fleetReport(db, limit),
+    knownSizes: (taskClass) => knownSizes(db, taskClass),
   };
 }

@@ -1,5 +1,6 @@
 /** Reads and creates task classes. */
 import { createHash } from "node:crypto";
+import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { WantedClass } from "../../store.ts";
@@ -13,9 +14,10 @@ interface ClassColumns {
   resources: string[];
   alone: boolean;
   concurrency: ConcurrencyKey[] | null;
+  cost: Cost | null;
 }
 
-const COLUMNS = "id, queue, type, labels, resources, alone, concurrency";
+const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost";
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const KEYS = {
@@ -31,11 +33,11 @@ const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit"
 const INSERT = {
   name: "class-insert",
   text: `with made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency)
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
-           array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-        as d(key, queue, type, labels, resources, concurrency)
+           array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+        as d(key, queue, type, labels, resources, concurrency, cost)
      order by d.key
     on conflict (key) do nothing
     returning id, concurrency)
@@ -50,7 +52,7 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
    order by d.ord`,
@@ -83,11 +85,11 @@ const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
-    select id, queue, type, labels, resources, concurrency, case when alone then key else sha256(key || 'alone'::bytea) end as key
+    select id, queue, type, labels, resources, concurrency, cost, case when alone then key else sha256(key || 'alone'::bytea) end as key
       from task_class where id = any($1::int[])),
   made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, alone)
-    select key, queue, type, labels, resources, concurrency, true from wanted order by key
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, alone)
+    select key, queue, type, labels, resources, concurrency, cost, true from wanted order by key
     on conflict (key) do update set alone = true
     returning id, key, concurrency),
   keys as (
@@ -111,6 +113,7 @@ export async function resolveClasses(db: Database, wanted: readonly WantedClass[
     wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
     wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
     wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
+    wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
   ]);
   return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
 }
@@ -157,6 +160,7 @@ function classKey({ queue, type, requirements, concurrency }: WantedClass): stri
         labels,
         resources,
         ...(concurrency ? [concurrency.map(({ key, limit }) => [key, limit])] : []),
+        ...(requirements.cost ? [{ cost: requirements.cost.map(({ name, amount }) => [name, amount]) }] : []),
       ]),
     )
     .digest("hex");
@@ -167,7 +171,11 @@ function toClass(row: ClassColumns): TaskClass {
     id: row.id,
     queue: row.queue,
     type: row.type,
-    requirements: { labels: row.labels, resources: row.resources },
+    requirements: {
+      labels: row.labels,
+      resources: row.resources,
+      ...(row.cost ? { cost: row.cost } : {}),
+    },
     ...(row.alone ? { alone: true } : {}),
     ...(row.concurrency ? { concurrency: row.concurrency } : {}),
   };

@@ -1,4 +1,5 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
+import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { Warning } from "../../../domain/tasks/failure.ts";
 import type {
@@ -136,7 +137,8 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
     case when pg_column_size(t.warnings) > ${LISTED_WARNINGS} then 'warnings' end], null) as unread`;
 
 /** Columns of the class `c` and of the session `s` of a task. */
-export const RELATED_COLUMNS = "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, s.worker_id";
+export const RELATED_COLUMNS =
+  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, s.worker_id";
 
 /** A row with all columns, and those of its class and session. */
 export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
@@ -146,6 +148,7 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   resources: string[];
   alone: boolean;
   concurrency: ConcurrencyKey[] | null;
+  cost: Cost | null;
   worker_id: string | null;
   /** Only from lists. */
   unread?: string[];
@@ -156,7 +159,11 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     id: row.id,
     queue: row.queue,
     type: row.type,
-    requirements: { labels: row.labels, resources: row.resources },
+    requirements: {
+      labels: row.labels,
+      resources: row.resources,
+      ...(row.cost ? { cost: row.cost } : {}),
+    },
     state: stateOf(row.state),
     detail: row.detail ?? undefined,
     priority: row.priority,

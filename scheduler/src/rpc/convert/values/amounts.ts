@@ -1,0 +1,52 @@
+// Amounts of capacities in protobuf, checked, and back.
+
+import { NAME, NAME_RULE } from "@muster/common/name-forms";
+import { quoted } from "@muster/common/text";
+import { type Amount, type Cost, SLOTS, toCost } from "../../../domain/matching/capacity.ts";
+
+/** Capacities of a worker, and of a cost. */
+const MAX_CAPACITIES = 16;
+
+/** Largest amount: sums of thousands of them are exact. */
+const MAX_AMOUNT = 1_000_000_000_000n;
+
+/** Slots of a cost: as many as a worker may have. */
+const MAX_SLOTS = 10_000n;
+
+type Report = (field: string, description: string) => void;
+type Amounts = Readonly<Record<string, bigint>>;
+
+/** A task's cost; undefined for one slot and nothing else. */
+export function toTaskCost(given: Amounts, field: string, report: Report): Cost | undefined {
+  checkNames(given, field, report);
+  for (const [name, amount] of Object.entries(given)) {
+    const [least, most] = name === SLOTS ? [1n, MAX_SLOTS] : [0n, MAX_AMOUNT];
+    if (amount < least || amount > most)
+      report(field, `${quoted(name, 140)} is ${amount}, not between ${least} and ${most}`);
+  }
+  return toCost(Object.entries(given).map(([name, amount]) => ({ name, amount: Number(amount) })));
+}
+
+/** A worker's capacities besides its slots. */
+export function toCapacities(given: Amounts, field: string, report: Report): Record<string, number> {
+  checkNames(given, field, report);
+  for (const [name, amount] of Object.entries(given)) {
+    if (name === SLOTS) report(field, '"slots" is the slot_count; leave it out');
+    if (amount < 0n || amount > MAX_AMOUNT)
+      report(field, `${quoted(name, 140)} is ${amount}, not between 0 and ${MAX_AMOUNT}`);
+  }
+  return Object.fromEntries(Object.entries(given).map(([name, amount]) => [name, Number(amount)]));
+}
+
+/** A cost as a map; empty for one slot and nothing else. */
+export function fromCost(cost: Cost | undefined): Record<string, bigint> {
+  return Object.fromEntries((cost ?? []).map(({ name, amount }: Amount) => [name, BigInt(amount)]));
+}
+
+function checkNames(given: Amounts, field: string, report: Report): void {
+  const names = Object.keys(given);
+  if (names.length > MAX_CAPACITIES)
+    report(field, `has ${names.length} entries; at most ${MAX_CAPACITIES} are allowed`);
+  for (const name of names)
+    if (!NAME.test(name)) report(field, `${quoted(name, 140)} is no name of a capacity: it ${NAME_RULE}`);
+}
