@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { LIMITS } from "./limits.ts";
+import { GPU, LIMITS } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -11,6 +11,8 @@ export interface Run {
   readonly worker: string;
   readonly pid: number;
   readonly at: number;
+  /** At the begin, what the running handlers of the process take of the capacity. */
+  readonly gpu?: number;
 }
 
 /** A task whose acceptance the producer received. */
@@ -46,6 +48,8 @@ export interface Findings {
   readonly limited: number;
   /** Moments at which more attempts that ended their tasks ran with a key than its limit allows. */
   readonly overLimit: number;
+  /** Executions that began while a worker's handlers took more of its capacity than it has. */
+  readonly overCapacity: number;
   /** One line for each thing that must not have happened. */
   readonly violations: readonly string[];
 }
@@ -169,6 +173,9 @@ export async function check(
   const leaks = await leaksIn(db, livingWorkers, violations);
   const overLimit = limitsExceeded(accepted, finished, runs, violations);
   violations.push(...(await leftLocks(db)));
+  const over = runs.filter(({ gpu = 0 }) => gpu > GPU);
+  for (const { attempt, worker, gpu } of over)
+    violations.push(`${attempt} began on ${worker} while its handlers took ${gpu} of ${GPU} gpu`);
   const begins = Map.groupBy(
     runs.filter(({ what }) => what === "begin"),
     ({ task }) => task,
@@ -200,6 +207,7 @@ export async function check(
     leaks,
     limited: accepted.filter(({ taskId, limited }) => limited.length > 0 && byId.has(taskId)).length,
     overLimit,
+    overCapacity: over.length,
     violations,
   };
 }

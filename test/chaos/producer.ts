@@ -10,10 +10,14 @@ interface Spec {
   readonly uniqueKey: string;
   readonly retry: { readonly maxRetries: number; readonly delaysS: readonly number[] };
   readonly concurrency?: readonly ConcurrencyKey[];
+  readonly cost?: { readonly gpu: number };
 }
 
 /** Tasks with concurrency keys, among those that can succeed. */
 const KEYED_SHARE = 0.15;
+
+/** Tasks that take of the capacity, among those without keys. */
+const COSTLY_SHARE = 0.2;
 
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
 export class Producer {
@@ -86,9 +90,11 @@ export class Producer {
     const ms = Math.round(this.#random() ** 6 * 3_000);
     const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
     const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry };
-    return this.#random() < KEYED_SHARE
-      ? { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() }
-      : spec;
+    if (this.#random() < KEYED_SHARE)
+      return { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() };
+    if (this.#random() >= COSTLY_SHARE) return spec;
+    const gpu = 1 + Math.floor(this.#random() * 3);
+    return { ...spec, payload: { ms: ms % 500, failures, gpu }, cost: { gpu } };
   }
 
   /** One key, or two. */

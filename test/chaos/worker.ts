@@ -2,11 +2,16 @@ import { appendFileSync } from "node:fs";
 import { env } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
+import { GPU } from "./limits.ts";
 
 const history = env.HISTORY_FILE ?? "";
 
 /** Runs are written down before the work and after it, in one append each. */
-function note(what: "begin" | "end", ctx: { task: { id: string }; attempt: { id: string } }): void {
+function note(
+  what: "begin" | "end",
+  ctx: { task: { id: string }; attempt: { id: string } },
+  gpu?: number,
+): void {
   const line = {
     what,
     task: ctx.task.id,
@@ -14,6 +19,7 @@ function note(what: "begin" | "end", ctx: { task: { id: string }; attempt: { id:
     worker: env.WORKER_ID,
     pid: process.pid,
     at: Date.now(),
+    ...(gpu === undefined ? {} : { gpu }),
   };
   appendFileSync(history, `${JSON.stringify(line)}\n`);
 }
@@ -22,17 +28,28 @@ interface Order {
   readonly ms: number;
   /** Attempts that fail before one succeeds. */
   readonly failures: number;
+  /** What it takes of the capacity. */
+  readonly gpu?: number;
 }
+
+/** What the running handlers take of it. */
+let taken = 0;
 
 await new Worker({
   concurrency: 8,
   prefetch: 4,
+  capacities: { gpu: GPU },
   tasks: {
     work: async (ctx) => {
-      note("begin", ctx);
       const order = ctx.payload as Order;
+      taken += order.gpu ?? 0;
+      note("begin", ctx, taken);
       ctx.progress(0.5, "half");
-      await ctx.phase("inference", () => delay(order.ms, undefined, { signal: ctx.signal }));
+      try {
+        await ctx.phase("inference", () => delay(order.ms, undefined, { signal: ctx.signal }));
+      } finally {
+        taken -= order.gpu ?? 0;
+      }
       note("end", ctx);
       if (ctx.attempt.number <= order.failures) throw new RetryableError("not yet", { code: "NOT_YET" });
       return { attempt: ctx.attempt.id };
