@@ -148,6 +148,14 @@ export class PreflightError extends Error {
   }
 }
 
+/** Thrown by `start()`: the option `lifespan` threw; its error is the cause. */
+export class LifespanError extends Error {
+  override readonly name = "LifespanError";
+  constructor(cause: unknown) {
+    super(`lifespan failed: ${readThrown(cause).message}`, { cause });
+  }
+}
+
 /** Thrown by calls that are only possible before the worker starts, once it has. */
 export class WorkerStartedError extends Error {
   override readonly name = "WorkerStartedError";

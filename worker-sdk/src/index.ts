@@ -8,6 +8,7 @@ export {
   CancelledError,
   DrainError,
   HttpListenError,
+  LifespanError,
   LinkError,
   NonRetryableError,
   PreflightError,
@@ -20,6 +21,14 @@ export {
   WorkerStartedError,
   WorkerStoppedError,
 } from "./errors.ts";
+export type {
+  Lifespan,
+  LifespanScope,
+  Middleware,
+  TaskLifespan,
+  TaskLifespanScope,
+  Teardown,
+} from "./lifespan/lifespan.ts";
 export type { Logger, LogLevel, LogLine, TaskLog } from "./logging/logger.ts";
 export type { Backpressure, ProbeContext, Watermarks } from "./options/backpressure.ts";
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";

@@ -5,6 +5,7 @@ import type { ErrorDeclarations } from "./contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "./contract/schema.ts";
 import type { TaskContract } from "./contract/task-contract.ts";
 import { WorkerStoppedError } from "./errors.ts";
+import type { Middleware } from "./lifespan/lifespan.ts";
 import { Link } from "./link/link.ts";
 import type { FatalMessage } from "./link/messages.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -61,7 +62,7 @@ export type WorkerStatus = "new" | "starting" | "ready" | "draining" | "stopped"
  * await worker.run();
  * ```
  */
-export class Worker<Inputs = Record<string, unknown>> {
+export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskServices = unknown> {
   /** Resources that are loaded, and how others are loaded on request. */
   readonly resources: Resources;
   /** Resolves when the worker has ended: with `undefined` after a drain, with the error otherwise. Never rejects. */
@@ -80,7 +81,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    *
    * @throws OptionsError with every fault of the options.
    */
-  constructor(options: WorkerOptions<Inputs> = {}) {
+  constructor(options: WorkerOptions<Inputs, Services, TaskServices> = {}) {
     this.#options = compileOptions(options);
     this.#handlers = new Handlers(this.#options.tasks);
     this.#loaders = new ResourceLoaders();
@@ -123,11 +124,37 @@ export class Worker<Inputs = Record<string, unknown>> {
     task: TaskContract<I, O, E>,
     handler: (
       input: SchemaOutput<I>,
-      ctx: TaskContext<SchemaOutput<I>>,
+      ctx: TaskContext<SchemaOutput<I>, Services, TaskServices>,
     ) => SchemaInput<O> | Promise<SchemaInput<O>>,
     options?: HandleOptions,
   ): this {
     this.#handlers.add(task, handler, options);
+    return this;
+  }
+
+  /**
+   * Adds a middleware: it runs around every handler, inside of those that were added before it. It runs after the payload
+   * was checked and before the result is; what it throws is classified as an error of the handler. Possible until the
+   * worker starts.
+   *
+   * @throws WorkerStartedError when the worker has started.
+   * @throws TypeError when it is no function.
+   *
+   * @example
+   * ```ts
+   * worker.use(async (ctx, next) => {
+   *   try {
+   *     return await next();
+   *   } catch (error) {
+   *     report(error, { task: ctx.task.id });
+   *     throw error;
+   *   }
+   * });
+   * ```
+   */
+  use(middleware: Middleware<Services>): this {
+    // Its context has the services of this worker's lifespan.
+    this.#handlers.use(middleware as Middleware);
     return this;
   }
 
@@ -138,6 +165,7 @@ export class Worker<Inputs = Record<string, unknown>> {
    * @throws OptionsError when the worker has no task type.
    * @throws StartupTimeoutError when it is not registered in time.
    * @throws VerdictError when the scheduler refuses the worker.
+   * @throws LifespanError when `lifespan` throws.
    * @throws PreflightError when `preflight` throws.
    * @throws HttpListenError when the address for probes cannot be used.
    * @throws SupersededError when another process takes this worker's id.
@@ -231,7 +259,7 @@ export class Worker<Inputs = Record<string, unknown>> {
   }
 
   #begin(log: Logger, mode: EngineMode): Engine {
-    this.#handlers.seal();
+    this.#handlers.seal(this.#options.taskLifespan);
     this.#setStatus("starting");
     this.#loaders.seal();
     const loadables = { resources: this.resources, loaders: this.#loaders };

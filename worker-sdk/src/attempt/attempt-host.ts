@@ -11,6 +11,8 @@ export interface AttemptHost {
   readonly deadlines: Deadlines;
   readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
   readonly log: Logger;
+  /** What the worker's lifespan returned. */
+  readonly services: unknown;
   /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
   warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
 }

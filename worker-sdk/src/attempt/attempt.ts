@@ -28,7 +28,7 @@ export interface StopRequest {
  * One attempt on this worker and the context of its handler. Everything that most handlers never touch
  * is made at first use: a trivial task should cost microseconds.
  */
-export class Attempt implements TaskContext<never> {
+export class Attempt implements TaskContext<never, never, never> {
   readonly assignment: AssignmentMessage;
   readonly definition: CompiledTask;
   readonly receivedMs: number;
@@ -46,6 +46,8 @@ export class Attempt implements TaskContext<never> {
   closed = false;
   /** Its spans; unset until the handler is called, and without an OpenTelemetry SDK. */
   trace: RunTrace | undefined;
+  /** What the task's lifespan returned. */
+  taskServices = undefined as never;
   /** What the schema made of the payload. */
   parsed: unknown;
   readonly warnings: TaskWarning[] = [];
@@ -69,6 +71,10 @@ export class Attempt implements TaskContext<never> {
 
   get payload(): never {
     return this.parsed as never;
+  }
+
+  get services(): never {
+    return this.#host.services as never;
   }
 
   get rawPayload(): Uint8Array {

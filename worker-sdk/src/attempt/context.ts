@@ -59,9 +59,13 @@ export interface TaskWarning {
  * };
  * ```
  */
-export interface TaskContext<Payload = unknown> {
+export interface TaskContext<Payload = unknown, Services = unknown, TaskServices = unknown> {
   /** The input: parsed JSON, as the schema returned it where there is one; bytes for any other media type. */
   readonly payload: Payload;
+  /** What the worker's `lifespan` returned; undefined without one. */
+  readonly services: Services;
+  /** What `taskLifespan` returned for this attempt; undefined without one. */
+  readonly taskServices: TaskServices;
   /** The input as bytes, unparsed. */
   readonly rawPayload: Uint8Array;
   /** Media type of the input. */

@@ -57,6 +57,7 @@ export class Runner {
   #costsDiffer = false;
   #rejectReason: "DRAINING" | "PAUSED" | undefined;
   #idleWaiters: (() => void)[] = [];
+  #returnWaiters: (() => void)[] = [];
   /** A handler was called since the loop last turned. */
   #startedInTurn = false;
 
@@ -209,6 +210,19 @@ export class Runner {
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
+  /** Handlers that have not returned, those of released and abandoned attempts too. */
+  get unreturnedCount(): number {
+    let count = 0;
+    for (const { active } of this.#types.values()) count += active;
+    return count;
+  }
+
+  /** Resolves when every handler has returned, also those of released and abandoned attempts. */
+  returned(): Promise<void> {
+    if (this.unreturnedCount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#returnWaiters.push(resolve));
+  }
+
   #refusal(
     assignment: AssignmentMessage,
     type: TypeState | undefined,
@@ -289,6 +303,8 @@ export class Runner {
   #ended(attempt: Attempt, type: TypeState, outcome: Outcome): void {
     type.active -= 1;
     this.#use.give(attempt.assignment.cost);
+    if (this.#returnWaiters.length > 0 && this.unreturnedCount === 0)
+      for (const wake of this.#returnWaiters.splice(0)) wake();
     // Released by a drain or abandoned: the outcome is dropped.
     if (this.#running.get(attempt.id) !== attempt) return;
     this.#running.delete(attempt.id);

@@ -3,6 +3,8 @@
 import type { TaskContext } from "../attempt/context.ts";
 import { type ContractParts, TaskContract } from "../contract/task-contract.ts";
 import { WorkerStartedError } from "../errors.ts";
+import { chainOf } from "../lifespan/handler-chain.ts";
+import type { Middleware, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { CompiledTask } from "./options.ts";
 import { OptionsError } from "./options-error.ts";
 
@@ -16,7 +18,7 @@ export interface HandleOptions {
 }
 
 /** A handler whose input comes first, of any task. */
-export type AnyInputHandler = (input: never, ctx: TaskContext<never>) => unknown;
+export type AnyInputHandler = (input: never, ctx: TaskContext<never, never, never>) => unknown;
 
 /** Most task types of a worker. */
 const MAX_TYPES = 1000;
@@ -25,6 +27,7 @@ const MAX_TYPES = 1000;
 export class Handlers {
   readonly #tasks: Map<string, CompiledTask>;
   readonly #added = new Set<string>();
+  readonly #middleware: Middleware[] = [];
   #sealed = false;
 
   /** @param tasks Those of the option `tasks`; added ones are put into the same map. */
@@ -49,17 +52,34 @@ export class Handlers {
       output,
       concurrency: options.concurrency ?? 0,
       contract: true,
-      handler: (ctx: TaskContext<never>) => handler(ctx.payload, ctx),
+      handler: (ctx: TaskContext<never, never, never>) => handler(ctx.payload, ctx),
     });
   }
 
-  /** The worker starts. @throws OptionsError when it has no task type. */
-  seal(): void {
+  /** Adds a middleware inside of those before it. @throws TypeError when it is no function; WorkerStartedError when sealed. */
+  use(middleware: Middleware): void {
+    if (this.#sealed) throw new WorkerStartedError("use");
+    if (typeof middleware !== "function")
+      throw new TypeError(
+        `use() takes a function (ctx, next), not ${middleware === null ? "null" : typeof middleware}.`,
+      );
+    this.#middleware.push(middleware);
+  }
+
+  /**
+   * The worker starts: every handler gets what surrounds it.
+   *
+   * @throws OptionsError when there is no task type.
+   */
+  seal(taskLifespan: TaskLifespan<unknown, unknown> | undefined): void {
     if (this.#tasks.size === 0)
       throw new OptionsError("Worker", [
         "option tasks: is missing and handle() was not called; register at least one task type",
       ]);
     this.#sealed = true;
+    if (this.#middleware.length === 0 && taskLifespan === undefined) return;
+    for (const [type, task] of this.#tasks)
+      this.#tasks.set(type, { ...task, handler: chainOf(task.handler, this.#middleware, taskLifespan) });
   }
 
   #fault(task: ContractParts, handler: AnyInputHandler, { concurrency }: HandleOptions): string | undefined {

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { WORKER_ID } from "@muster/common/name-forms";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TaskContract } from "../contract/task-contract.ts";
+import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import { LOG_LEVELS } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
@@ -12,7 +13,7 @@ import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
-import type { FailureClassification, Handler, TaskDefinitions } from "./task-definition.ts";
+import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
 
 /** A task type ready to run. */
@@ -24,8 +25,7 @@ export interface CompiledTask {
   readonly concurrency: number;
   /** True for a definition with a type: its result is sent as the handler returned it, and its schema checks that form. */
   readonly contract: boolean;
-  /** `never`: which payload it takes was checked where it was written, and differs by type. */
-  readonly handler: Handler<never>;
+  readonly handler: AnyHandler;
 }
 
 /** Where probes and metrics are served, checked. */
@@ -47,6 +47,8 @@ export interface CompiledOptions {
   readonly prefetch: number;
   readonly capacities: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
+  readonly lifespan: Lifespan<unknown> | undefined;
+  readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
   readonly registerTimeoutS: number;
   readonly drainTimeoutS: number;
@@ -70,8 +72,8 @@ export const DEFAULT_WARN_S: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** Checks every option. @throws OptionsError with every fault at once. */
-export function compileOptions<Inputs>(
-  options: WorkerOptions<Inputs>,
+export function compileOptions<Inputs, Services, TaskServices>(
+  options: WorkerOptions<Inputs, Services, TaskServices>,
   env: Environment = processEnvironment,
 ): CompiledOptions {
   const faults: string[] = [];
@@ -101,6 +103,11 @@ export function compileOptions<Inputs>(
     ),
     capacities: { ...options.capacities },
     resources: [...(options.resources ?? [])],
+    lifespan: optionalFunction("lifespan", options.lifespan, faults),
+    // Its context has the services of this worker's lifespan.
+    taskLifespan: optionalFunction("taskLifespan", options.taskLifespan, faults) as
+      | TaskLifespan<unknown, unknown>
+      | undefined,
     preflight: options.preflight,
     registerTimeoutS: seconds("registerTimeoutS", options.registerTimeoutS, "WORKER_REGISTER_TIMEOUT_S", 90),
     drainTimeoutS: seconds("drainTimeoutS", options.drainTimeoutS, "WORKER_DRAIN_TIMEOUT_S", 30, 0),
@@ -137,11 +144,11 @@ interface AnyDefinition {
   readonly input?: StandardSchemaV1;
   readonly output?: StandardSchemaV1;
   readonly concurrency?: number;
-  readonly handler: Handler<never>;
+  readonly handler: AnyHandler;
 }
 
-function compileTasks<Inputs>(
-  tasks: TaskDefinitions<Inputs> | undefined,
+function compileTasks<Inputs, Services, TaskServices>(
+  tasks: TaskDefinitions<Inputs, Services, TaskServices> | undefined,
   faults: string[],
 ): Map<string, CompiledTask> {
   const compiled = new Map<string, CompiledTask>();
@@ -150,7 +157,7 @@ function compileTasks<Inputs>(
     faults.push("option tasks: is empty; register at least one task type");
   if (types.length > 1000) faults.push(`option tasks: ${types.length} types; at most 1000`);
   checkNames("tasks", types, faults);
-  for (const [type, definition] of Object.entries<AnyDefinition | Handler<never>>(tasks ?? {})) {
+  for (const [type, definition] of Object.entries<AnyDefinition | AnyHandler>(tasks ?? {})) {
     const full: AnyDefinition = typeof definition === "function" ? { handler: definition } : definition;
     if (typeof full?.handler !== "function") {
       const remedy =
@@ -172,6 +179,12 @@ function compileTasks<Inputs>(
     compiled.set(type, { type, input, output, concurrency, contract: false, handler: full.handler });
   }
   return compiled;
+}
+
+function optionalFunction<F>(option: string, value: F | undefined, faults: string[]): F | undefined {
+  if (value !== undefined && typeof value !== "function")
+    faults.push(`option ${option}: is ${value === null ? "null" : typeof value}; give a function`);
+  return value;
 }
 
 function resolveId(option: string | undefined, env: Environment, faults: string[]): string {

@@ -14,7 +14,12 @@ export type PayloadOf<Input> = Input extends StandardSchemaV1 ? StandardSchemaV1
  * const handler: Handler = async (ctx) => ({ length: ctx.rawPayload.byteLength });
  * ```
  */
-export type Handler<Payload = unknown> = (ctx: TaskContext<Payload>) => unknown;
+export type Handler<Payload = unknown, Services = unknown, TaskServices = unknown> = (
+  ctx: TaskContext<Payload, Services, TaskServices>,
+) => unknown;
+
+/** A handler whose types no longer matter: they were checked where it was written, and differ by type. */
+export type AnyHandler = Handler<never, never, never>;
 
 /**
  * A task type with its schemas and limits.
@@ -24,7 +29,7 @@ export type Handler<Payload = unknown> = (ctx: TaskContext<Payload>) => unknown;
  * const page: TaskDefinition = { concurrency: 2, handler: (ctx) => recognise(ctx.rawPayload) };
  * ```
  */
-export interface TaskDefinition<Input = unknown> {
+export interface TaskDefinition<Input = unknown, Services = unknown, TaskServices = unknown> {
   /**
    * Standard Schema (zod, valibot, arktype, ...) of the payload. A payload that does not fit fails the task with
    * `INVALID_PAYLOAD`, without a retry.
@@ -42,12 +47,14 @@ export interface TaskDefinition<Input = unknown> {
    */
   readonly concurrency?: number;
   /** Runs an attempt. */
-  readonly handler: Handler<PayloadOf<Input>>;
+  readonly handler: Handler<PayloadOf<Input>, Services, TaskServices>;
 }
 
 /** Task types by name, each a definition or just its handler. */
-export type TaskDefinitions<Inputs> = {
-  readonly [Type in keyof Inputs]: TaskDefinition<Inputs[Type]> | Handler;
+export type TaskDefinitions<Inputs, Services = unknown, TaskServices = unknown> = {
+  readonly [Type in keyof Inputs]:
+    | TaskDefinition<Inputs[Type], Services, TaskServices>
+    | Handler<unknown, Services, TaskServices>;
 };
 
 /** Answer of the option `classify`: how the scheduler treats a failure. */

@@ -1,4 +1,5 @@
 /** The options of a worker. */
+import type { Lifespan, TaskLifespan } from "../lifespan/lifespan.ts";
 import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { Backpressure } from "./backpressure.ts";
@@ -26,12 +27,25 @@ export interface FatalInfo {
  * };
  * ```
  */
-export interface WorkerOptions<Inputs = Record<string, unknown>> extends ConnectionOptions {
+export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unknown, TaskServices = unknown>
+  extends ConnectionOptions {
   /**
    * Task types that this worker can run, with their handlers: 1 to 1000 together with those of `worker.handle()`.
    * @default none; then `worker.handle()` has to be called before the start
    */
-  readonly tasks?: TaskDefinitions<Inputs>;
+  readonly tasks?: TaskDefinitions<Inputs, NoInfer<Services>, NoInfer<TaskServices>>;
+  /**
+   * Sets the worker up while it connects, before `preflight`; what it returns is `ctx.services`. Torn down after the last
+   * handler has returned, or when the start fails: within the drain timeout, at least 5 s. A throw ends the worker.
+   * @default none
+   */
+  readonly lifespan?: Lifespan<Services>;
+  /**
+   * Sets each attempt up; what it returns is `ctx.taskServices`. Torn down when the handler has ended. A throw, also of the
+   * tear-down, fails the attempt as one of the handler does.
+   * @default none
+   */
+  readonly taskLifespan?: TaskLifespan<NoInfer<Services>, TaskServices>;
   /**
    * Readable name, the same for the whole life of the process; 1 to 128 of `A-Z a-z 0-9 . _ -`.
    * @default `WORKER_ID`, else host name, pid and a random part

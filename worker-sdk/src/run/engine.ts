@@ -7,6 +7,7 @@ import { Runner } from "../attempt/runner.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
   HttpListenError,
+  LifespanError,
   LinkError,
   PreflightError,
   StartupTimeoutError,
@@ -14,6 +15,7 @@ import {
   VerdictError,
   WorkerStoppedError,
 } from "../errors.ts";
+import { WorkerLifespan } from "../lifespan/worker-lifespan.ts";
 import type { LastReport } from "../link/connection/fatal-dial.ts";
 import { Link } from "../link/link.ts";
 import type { FromLink, StartupPhaseMessage } from "../link/messages.ts";
@@ -44,6 +46,9 @@ const UNWIND_MS = 2000;
 /** Shortest time for flushing the outbox at the end of a drain, also after the drain timeout. */
 const MIN_FLUSH_MS = 5000;
 
+/** Longest time that a tear-down delays the end of a worker that has failed, and the shortest one for it after a drain. */
+const TEARDOWN_MS = 5000;
+
 /** Longest time for Goodbye once the outbox is flushed. */
 const LINK_END_MS = 3000;
 
@@ -65,6 +70,7 @@ export class Engine {
   readonly #startup: Startup;
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
+  readonly #lifespan: WorkerLifespan;
   readonly #runner: Runner;
   readonly #pauses: Pauses;
   readonly #probe: ProbeLoop | undefined;
@@ -119,7 +125,12 @@ export class Engine {
       log: this.#log,
       clock: systemClock,
     });
+    const lifespan = new WorkerLifespan(options.lifespan, this.#log, systemClock);
+    this.#lifespan = lifespan;
     const host: AttemptHost = {
+      get services() {
+        return lifespan.services;
+      },
       clock: systemClock,
       deadlines: this.#deadlines,
       link: this.#link,
@@ -143,7 +154,7 @@ export class Engine {
     this.#ready.promise.catch(() => {
       // `ready` may be awaited late; a failure also ends the engine, and that is always awaited.
     });
-    void this.#preflight();
+    void this.#prepare();
   }
 
   /** Resolves when the worker takes tasks; rejects when it never will. */
@@ -208,12 +219,14 @@ export class Engine {
 
   /** @param unreported What the link's thread cannot report any more. */
   async #end(info: FatalInfo, unreported: Omit<LastReport, "ready"> | undefined): Promise<void> {
+    const tornDown = this.#tearDown(TEARDOWN_MS, info.error);
     if (unreported !== undefined) await this.#reportWithoutLink({ ...unreported, ready: this.#isReady });
     if (!(await this.#link.terminate()) && this.#linkData.program) {
       const fields = { event: "worker.killed", signal: "SIGKILL", exit_code: 137 };
       this.#log.warn(fields, "the connection's thread cannot be ended: the process is killed");
       process.kill(process.pid, "SIGKILL");
     }
+    await tornDown;
     this.#ended.resolve(info);
   }
 
@@ -233,17 +246,36 @@ export class Engine {
     this.#log.warn(fields, `the scheduler did not take the report within ${FATAL_FLUSH_MS} ms`);
   }
 
-  async #preflight(): Promise<void> {
-    try {
-      await this.#options.preflight?.(this.#startup);
-    } catch (thrown) {
-      const { error } = await readThrownPromise(thrown);
-      if (!this.#over) this.#startup.failed("preflight", error);
-      this.fail("startup", new PreflightError(error));
+  async #prepare(): Promise<void> {
+    if (!(await this.#step("lifespan", LifespanError, () => this.#lifespan.open(this.#startup)))) return;
+    if (!(await this.#step("preflight", PreflightError, () => this.#options.preflight?.(this.#startup))))
       return;
-    }
     this.#preflightPassed = true;
     this.#markReady();
+  }
+
+  /** Runs a step of the start; a throw ends the worker. False when it has ended meanwhile. */
+  async #step(
+    name: string,
+    Failed: typeof LifespanError | typeof PreflightError,
+    run: () => unknown,
+  ): Promise<boolean> {
+    try {
+      await run();
+    } catch (thrown) {
+      const { error } = await readThrownPromise(thrown);
+      if (!this.#over) this.#startup.failed(name, error);
+      this.fail("startup", new Failed(error));
+    }
+    return !this.#over;
+  }
+
+  /** Tears down what the lifespan has set up, once no handler runs. */
+  #tearDown(limitMs: number, reason: Error): Promise<void> {
+    return this.#lifespan.close(limitMs, reason, {
+      done: () => this.#runner.returned(),
+      count: () => this.#runner.unreturnedCount,
+    });
   }
 
   #markReady(): void {
@@ -363,11 +395,14 @@ export class Engine {
       if (!(await settledWithin(this.#runner.idle(), UNWIND_MS))) this.#runner.releaseRunning("drain");
     }
     if (this.#over) return;
-    const flushMs = Math.max(MIN_FLUSH_MS, endMs - systemClock.monotonicMs());
+    const leftMs = endMs - systemClock.monotonicMs();
+    const flushMs = Math.max(MIN_FLUSH_MS, leftMs);
+    const tornDown = this.#tearDown(Math.max(TEARDOWN_MS, leftMs), new WorkerStoppedError());
     this.#link.send({ kind: "finish", reason: "finished", flushMs });
     if (!(await settledWithin(this.#link.closed, flushMs + LINK_END_MS))) {
       this.#linkFailed("did not end with the drain");
     }
+    await tornDown;
     if (this.#over) return;
     this.#over = true;
     this.#deadlines.clear();

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { TaskState } from "@muster/protocol";
+import { Client, InvalidPayloadError, TaskFailedError } from "@muster/worker/client";
+import { defineTask } from "@muster/worker/task";
+import { z } from "zod";
+import { killAll, Program } from "../support/programs/program.ts";
+import { type Folder, type Served, serve, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT } from "../support/repo/checks.ts";
+
+/** What docs/lifespan.md imports: a pool that notes what happens to it, on standard error. */
+const POOL = `
+export const openPool = async (_: { signal: AbortSignal }) => {
+  note("open");
+  return {
+    setting: async (_name: string) => "Hello",
+    begin: (id: string) => ({ write: (name: string) => note("write " + name), end: () => note("end " + id) }),
+    end: async () => note("closed"),
+  };
+};
+export const report = (id: string, error: unknown) => note("report " + id + " " + String(error));
+function note(text: string) { console.error("noted: " + text); }
+`;
+
+describe("the examples of the SDK's pages", () => {
+  let folder: Folder;
+  let served: Served;
+  let client: Client;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
+    served = await serve(folder);
+    client = new Client({ scheduler: served.grpc });
+  });
+
+  after(async () => {
+    client.close();
+    await killAll();
+    await folder.remove();
+  });
+
+  /** Writes the files of a page into a folder of its own; returns how to start them. */
+  async function page(name: string, files: readonly string[], extra: Readonly<Record<string, string>> = {}) {
+    const text = await readFile(join(ROOT, "docs", `${name}.md`), "utf8");
+    const found = [...text.matchAll(/^```ts (\S+)\n([\s\S]*?)^```$/gm)];
+    assert.deepEqual(
+      found.map(([, file]) => file),
+      files,
+    );
+    const here = join(folder.path, name);
+    await mkdir(here);
+    for (const [, file = "", source = ""] of found) await writeFile(join(here, file), source);
+    for (const [file, source] of Object.entries(extra)) await writeFile(join(here, file), source);
+    return (file: string, env: Readonly<Record<string, string>> = {}) =>
+      Program.start(file, pathToFileURL(join(here, file)).href, {
+        base: import.meta.url,
+        env: { MUSTER_SCHEDULER_ADDR: served.grpc, WORKER_ID: name, ...env },
+      });
+  }
+
+  const ready = (worker: Program) => worker.line("worker.startup.phase", ({ phase }) => phase === "ready");
+
+  it("docs/task-definitions.md: the definition, its worker and its producer", async () => {
+    const start = await page("task-definitions", ["resize.ts", "worker.ts", "producer.ts"]);
+    const worker = start("worker.ts");
+    await ready(worker);
+    const producer = start("producer.ts");
+    assert.deepEqual(await producer.ended, { code: 0, signal: null }, producer.tail());
+    assert.deepEqual(producer.stdout.trim().split("\n"), [
+      "32000 2026",
+      "https://a.example/2.png?width=320",
+      "https://a.example/3.png?width=64",
+      "https://a.example/4.png?width=64",
+      "not an image: text/plain",
+    ]);
+  });
+
+  it("docs/task-definitions.md: inputs are checked before the wire, details pass the database and are not listed", async () => {
+    const resize = defineTask({
+      type: "image.resize",
+      input: z.object({ url: z.string(), width: z.number() }),
+      errors: { NOT_AN_IMAGE: z.object({ contentType: z.literal("text/plain").transform(() => "TEXT") }) },
+      queue: "images",
+    });
+    await assert.rejects(client.submit(resize, { url: "a" } as never), InvalidPayloadError);
+    const task = await client.submit(resize, { url: "https://a.example/6.txt", width: 1 });
+    const failure = (result: Promise<unknown>) =>
+      result.then(
+        () => assert.fail("it succeeded"),
+        (thrown: unknown) => thrown,
+      );
+    const error = await failure(client.handle(task.id, resize).result());
+    assert.ok(error instanceof TaskFailedError);
+    assert.ok(resize.isError(error, "NOT_AN_IMAGE"));
+    assert.equal(error.details.contentType, "TEXT");
+    const untyped = await failure(client.handle(task.id).result());
+    assert.ok(untyped instanceof TaskFailedError);
+    assert.deepEqual(untyped.details, { contentType: "text/plain" });
+    const { tasks } = await client.tasks.listTasks({ states: [TaskState.FAILED] });
+    const listed = tasks.find(({ id }) => id === task.id);
+    assert.equal(listed?.failure?.code, "NOT_AN_IMAGE");
+    assert.equal(listed?.failure?.details, "");
+    assert.ok(listed?.omittedFields.includes("failure.details"), listed?.omittedFields.join(", "));
+  });
+
+  it("docs/lifespan.md: services, middleware in order, and the tear-down after the last handler", async () => {
+    const start = await page("lifespan", ["worker.ts"], { "pool.ts": POOL });
+    const worker = start("worker.ts");
+    await ready(worker);
+    const headers = { tenant: "acme" };
+    const greeted = await client.submit("greet", { name: "Ada" }, { headers });
+    assert.equal(await greeted.result(), "Hello, Ada!");
+    const once = { retry: { maxRetries: 0 } };
+    const empty = await client.submit("greet", { name: "" }, { headers, ...once });
+    await assert.rejects(empty.result(), /RANGE_ERROR: the name is empty/);
+    const foreign = await client.submit("greet", { name: "Bob" }, once);
+    await assert.rejects(foreign.result(), /TYPE_ERROR: the tenant is missing/);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+    assert.deepEqual(
+      worker.stderr.split("\n").flatMap((line) => /^noted: (.*)$/.exec(line)?.[1] ?? []),
+      [
+        "open",
+        "write Ada",
+        `end ${greeted.id}`,
+        `end ${empty.id}`,
+        `report ${empty.id} RangeError: the name is empty`,
+        `report ${foreign.id} TypeError: the tenant is missing`,
+        "closed",
+      ],
+    );
+  });
+});
