@@ -78,8 +78,8 @@ describe("npm run bench -- --quick", () => {
     const of = (measure: string) => samples.filter((sample) => sample.measure === measure);
     const subjects = (measure: string) => [...new Set(of(measure).map(({ subject }) => subject))].sort();
     assert.deepEqual([...new Set(samples.map(({ measure }) => measure))].sort(), [
-      ...["classes", "depth", "fleet-idle", "fleet-loss", "fleet-storm", "growth"],
-      ...["latency", "sdk-cost", "sustained", "throughput"],
+      ...["classes", "depth", "fleet-idle", "fleet-loss", "fleet-storm", "flow-control"],
+      ...["growth", "latency", "sdk-cost", "sustained", "throughput"],
     ]);
     assert.deepEqual(subjects("throughput"), ["bullmq", "floor", "graphile-1000", "muster", "pg-boss-work"]);
     assert.deepEqual(subjects("sustained"), ["muster"]);
@@ -88,6 +88,7 @@ describe("npm run bench -- --quick", () => {
       ...["sdk", "sdk-stream", "tcp"],
     ]);
     assert.deepEqual(subjects("fleet-loss"), ["cut off", "killed"]);
+    assert.deepEqual(subjects("flow-control"), ["concurrency-key", "none"]);
     for (const { measure, subject, run, values, skipped } of samples) {
       assert.equal(run, 1);
       const name = `${measure} of ${subject}`;

@@ -3,6 +3,7 @@ import { depth } from "./depth.ts";
 import { fleetIdle } from "./fleet-idle.ts";
 import { fleetLoss } from "./fleet-loss.ts";
 import { fleetStorm } from "./fleet-storm.ts";
+import { flowControl } from "./flow-control/flow-control.ts";
 import { growth } from "./growth.ts";
 import type { Measure } from "./measure.ts";
 import { sdkCost } from "./sdk-cost/sdk-cost.ts";
@@ -14,6 +15,7 @@ export const CAPACITY: readonly Measure[] = [
   fleetStorm,
   depth,
   classes,
+  flowControl,
   sdkCost,
   growth,
 ];

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Client } from "@muster/worker/client";
+import { Client, type SubmitOptions } from "@muster/worker/client";
 import { cpuOfFamily } from "../lab/child.ts";
 import type { Lab } from "../lab/lab.ts";
 import { monotonicMs } from "../lab/monotonic.ts";
@@ -135,8 +135,16 @@ export class Stack {
     return new Stack({ ...parts, schedulers: schedulers.map(({ child }) => new Probed(child)) });
   }
 
-  /** Submits in bulk; answers tasks a second. */
-  async submit(tasks: number, payloadBytes: number): Promise<number> {
+  /**
+   * Submits in bulk; answers tasks a second.
+   *
+   * @param optionsOf Further options of the task at this place, from 0.
+   */
+  async submit(
+    tasks: number,
+    payloadBytes: number,
+    optionsOf?: (index: number) => SubmitOptions,
+  ): Promise<number> {
     const payload: Payload = makePayload(payloadBytes);
     // A batch must stay below the largest message.
     const batch = Math.max(1, Math.min(BATCH, Math.floor(2_000_000 / (payloadBytes + 100))));
@@ -151,6 +159,7 @@ export class Stack {
           Array.from({ length: size }, (_, index) => ({
             type: this.#types[(from - index) % this.#types.length] ?? "",
             payload,
+            ...optionsOf?.(tasks - from + index),
             ...(this.#tracedOneIn ? { headers: traceHeaders((from - index) % this.#tracedOneIn === 0) } : {}),
           })),
         );
@@ -181,9 +190,13 @@ export class Stack {
   }
 
   /** Holds the queue back, submits, lets the database settle. */
-  async load(tasks: number, payloadBytes: number): Promise<number> {
+  async load(
+    tasks: number,
+    payloadBytes: number,
+    optionsOf?: (index: number) => SubmitOptions,
+  ): Promise<number> {
     await this.hold();
-    const rate = await this.submit(tasks, payloadBytes);
+    const rate = await this.submit(tasks, payloadBytes, optionsOf);
     await settleDatabase(this.#server, this.database);
     return rate;
   }
