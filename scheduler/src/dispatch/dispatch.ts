@@ -114,10 +114,13 @@ export function createDispatch(options: {
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock);
   const pausedQueues = new PausedQueues();
-  const concurrencyKeys = new ConcurrencyKeys((taskClass) => {
-    peers.hintWork([taskClass.id]);
-    dispatcher.pumpSoon();
-  });
+  const concurrencyKeys = new ConcurrencyKeys(
+    (taskClass) => {
+      peers.hintWork([taskClass.id]);
+      dispatcher.pumpSoon();
+    },
+    (classIds) => classes.unpark(classIds),
+  );
   const admission = new Admission([pausedQueues, concurrencyKeys, ...(options.rules ?? [])], {
     clock,
     onFreed: () => dispatcher.pump(),

@@ -45,19 +45,27 @@ export class Admission {
 
   /** The reason of the first rule that holds the class back; undefined when all admit it. */
   holdReason(taskClass: TaskClass): HoldReason | undefined {
+    return this.heldBy(taskClass) && this.#heldClasses.get(taskClass.id)?.reason;
+  }
+
+  /** The first rule that holds the class back; undefined when all admit it. */
+  heldBy(taskClass: TaskClass): AdmissionRule | undefined {
     for (const rule of this.#rules) {
       const reason = rule.holdReason(taskClass);
       if (!reason) continue;
-      if (this.#heldClasses.get(taskClass.id)?.reason.code !== reason.code)
-        this.#heldClasses.set(taskClass.id, { reason, heldAt: this.#clock.monotonic() });
-      return reason;
+      const before = this.#heldClasses.get(taskClass.id);
+      if (before?.reason !== reason) {
+        const heldAt = before?.reason.code === reason.code ? before.heldAt : this.#clock.monotonic();
+        this.#heldClasses.set(taskClass.id, { reason, heldAt });
+      }
+      return rule;
     }
     if (this.#heldClasses.size > 0) this.#heldClasses.delete(taskClass.id);
     return undefined;
   }
 
   admits(taskClass: TaskClass): boolean {
-    return this.holdReason(taskClass) === undefined;
+    return this.heldBy(taskClass) === undefined;
   }
 
   /** True when a rule decides about this class task by task. */

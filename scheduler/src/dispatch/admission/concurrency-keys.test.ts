@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, it } from "node:test";
+import { beforeEach, describe, it, mock } from "node:test";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import { failed, NO_REQUIREMENTS, SUCCEEDED } from "../../store/testing/made-rows.ts";
+import { failed, NO_REQUIREMENTS, newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
-import { HotPath } from "../testing/hot-path.ts";
+import { HotPath, TYPE } from "../testing/hot-path.ts";
 import { ConcurrencyKeys } from "./concurrency-keys.ts";
 
 const KEY = [{ key: "k", limit: 2 }];
@@ -83,6 +83,52 @@ describe("concurrency keys in the dispatch", () => {
     await settled();
     assert.deepEqual(claims(), [[third], [third]]);
   });
+
+  it("asks about 10,000 classes that full keys hold back once, then only about those that a key may admit", async () => {
+    const COUNT = 10_000;
+    const { concurrencyKeys: keys, classes, dispatcher, submitter } = hot.dispatch;
+    const key = (index: number) => `customer-${index}`;
+    const limits = Array.from({ length: COUNT }, (_, index) => ({ key: key(index), held: 0, override: 0 }));
+    keys.setOverrides(limits);
+    await submitter.submit(
+      limits.map((each) => newTask({ type: TYPE, concurrency: [{ key: each.key, limit: 1 }] })),
+    );
+    const asked = mock.method(keys, "holdReason");
+    const worker = hot.worker({ slots: 10 });
+    await settled();
+    assert.equal(asked.mock.callCount(), COUNT);
+    asked.mock.resetCalls();
+
+    const plain = await hot.submit(10);
+    await settled();
+    hot.report(
+      worker,
+      plain.map(({ id }) => id),
+      SUCCEEDED,
+    );
+    await settled();
+    await hot.submit(1, { concurrency: [{ key: key(3), limit: 1 }] });
+    await settled();
+    const other = asked.mock.calls.filter(({ arguments: [{ concurrency }] }) => concurrency !== undefined);
+    assert.deepEqual(other, [], "plain tasks come and go, and a task arrives behind a full key");
+    assert.deepEqual(
+      Array.from(classes.movable(), ({ taskClass }) => taskClass.concurrency),
+      [undefined],
+    );
+
+    keys.setOverrides(limits.filter((each) => each.key !== key(7)));
+    dispatcher.pump();
+    await settled();
+    assert.equal(claims().length, 1, "the key that admits again");
+    const looks = asked.mock.calls.flatMap(({ arguments: [{ concurrency }] }) => concurrency ?? []);
+    assert.deepEqual([...new Set(looks.map((each) => each.key))], [key(7)]);
+    assert.ok(looks.length < 10, `${looks.length} looks`);
+
+    asked.mock.resetCalls();
+    dispatcher.lookAgain();
+    await settled();
+    assert.ok(asked.mock.callCount() <= COUNT + 10, "a poll asks once about each");
+  });
 });
 
 describe("what is known of concurrency keys", () => {
@@ -94,11 +140,16 @@ describe("what is known of concurrency keys", () => {
     concurrency: KEY,
   };
   let freed = 0;
+  const unparked: number[] = [];
   let keys: ConcurrencyKeys;
 
   beforeEach(() => {
     freed = 0;
-    keys = new ConcurrencyKeys(() => freed++);
+    unparked.length = 0;
+    keys = new ConcurrencyKeys(
+      () => freed++,
+      (classIds) => unparked.push(...classIds),
+    );
   });
 
   const acquire = (taskId: number) => keys.tasks.acquire({ taskId, taskClass: CLASS });
@@ -114,6 +165,37 @@ describe("what is known of concurrency keys", () => {
     assert.equal(isHeld(), true);
     keys.tasks.release({ taskId: 1, taskClass: CLASS }, "finished");
     assert.deepEqual([isHeld(), freed], [false, 1]);
+  });
+
+  it("unparks the classes of a key with a release, a hint, a lower count and another limit", () => {
+    const park = () => {
+      assert.equal(isHeld(), true);
+      unparked.length = 0;
+    };
+    const count = (held: number, override?: number) =>
+      keys.learn([{ key: "k", held, override }], keys.mark(), Number.NEGATIVE_INFINITY);
+    acquire(1);
+    count(3);
+    park();
+    count(4);
+    assert.deepEqual(unparked, [], "more hold it");
+    count(2);
+    assert.deepEqual(unparked, [CLASS.id]);
+    park();
+    keys.freedElsewhere(CLASS);
+    assert.deepEqual(unparked, [CLASS.id]);
+    count(2);
+    park();
+    count(2, 3);
+    assert.deepEqual(unparked, [CLASS.id]);
+    count(3, 3);
+    park();
+    keys.setOverrides([]);
+    assert.deepEqual(unparked, [CLASS.id]);
+    park();
+    keys.tasks.release({ taskId: 1, taskClass: CLASS }, "finished");
+    assert.deepEqual(unparked, [CLASS.id]);
+    assert.equal(isHeld(), true, "others hold it still");
   });
 
   it("takes nothing over from a read that a release overtook", () => {

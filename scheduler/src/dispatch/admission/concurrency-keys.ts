@@ -21,6 +21,8 @@ interface KnownKey {
   releasedAt: number;
   /** For the limit that was asked last. */
   reason: (HoldReason & { readonly limit: number }) | undefined;
+  /** Classes that it held back since it last may have become free. */
+  waiting: Set<number> | undefined;
 }
 
 /** Paths after which the store counts the task no longer. */
@@ -38,16 +40,22 @@ const FREES: ReadonlySet<ReleasePath> = new Set([
  * as of the last claim, and is forgotten with every hint of theirs and read again with every poll.
  */
 export class ConcurrencyKeys implements AdmissionRule {
+  readonly unparks = true;
   readonly tasks: TaskRule;
   readonly #onFreed: (taskClass: TaskClass) => void;
+  readonly #unpark: (classIds: Iterable<number>) => void;
   readonly #known = new Map<string, KnownKey>();
   #releases = 0;
   /** How many releases there were at the last sweep. */
   #sweptAt = 0;
 
-  /** @param onFreed Called when an attempt of this class freed its keys. */
-  constructor(onFreed: (taskClass: TaskClass) => void) {
+  /**
+   * @param onFreed Called when an attempt of this class freed its keys.
+   * @param unpark Called with the classes that a key held back when it may admit them.
+   */
+  constructor(onFreed: (taskClass: TaskClass) => void, unpark: (classIds: Iterable<number>) => void) {
     this.#onFreed = onFreed;
+    this.#unpark = unpark;
     this.tasks = {
       concerns: ({ concurrency }) => concurrency !== undefined,
       // The class is asked before each task of it.
@@ -57,7 +65,7 @@ export class ConcurrencyKeys implements AdmissionRule {
     };
   }
 
-  holdReason({ concurrency }: TaskClass): HoldReason | undefined {
+  holdReason({ id, concurrency }: TaskClass): HoldReason | undefined {
     if (concurrency === undefined) return undefined;
     for (const { key, limit: own } of concurrency) {
       const known = this.#known.get(key);
@@ -66,6 +74,8 @@ export class ConcurrencyKeys implements AdmissionRule {
       if (known.own + known.others < limit) continue;
       for (const other of concurrency) this.#of(other.key).blocked = true;
       if (known.reason?.limit !== limit) known.reason = held(key, limit);
+      known.waiting ??= new Set();
+      known.waiting.add(id);
       return known.reason;
     }
     return undefined;
@@ -86,9 +96,11 @@ export class ConcurrencyKeys implements AdmissionRule {
   learn(states: readonly KeyState[], since: number, least = 0): void {
     for (const { key, held: count, override } of states) {
       const known = this.#of(key);
-      known.override = override;
+      const before = known.others;
+      this.#setOverride(known, override);
       // After a release meanwhile nothing is known: the next claim finds out.
       known.others = known.releasedAt > since ? 0 : Math.max(least, count - known.own);
+      if (known.others < before) this.#mayAdmit(known);
     }
   }
 
@@ -96,7 +108,9 @@ export class ConcurrencyKeys implements AdmissionRule {
   freedElsewhere({ concurrency }: TaskClass): void {
     for (const { key } of concurrency ?? []) {
       const known = this.#known.get(key);
-      if (known) known.others = 0;
+      if (!known) continue;
+      known.others = 0;
+      this.#mayAdmit(known);
     }
   }
 
@@ -130,8 +144,22 @@ export class ConcurrencyKeys implements AdmissionRule {
     const limits = new Map(
       states.flatMap(({ key, override }) => (override === undefined ? [] : [[key, override]])),
     );
-    for (const [key, known] of this.#known) known.override = limits.get(key);
-    for (const [key, override] of limits) this.#of(key).override = override;
+    for (const [key, known] of this.#known) this.#setOverride(known, limits.get(key));
+    for (const [key, override] of limits) this.#setOverride(this.#of(key), override);
+  }
+
+  #setOverride(known: KnownKey, override: number | undefined): void {
+    if (known.override === override) return;
+    known.override = override;
+    this.#mayAdmit(known);
+  }
+
+  /** Fewer tasks hold the key, or its limit changed: the classes that it held back are asked about again. */
+  #mayAdmit(known: KnownKey): void {
+    const { waiting } = known;
+    if (waiting === undefined) return;
+    known.waiting = undefined;
+    this.#unpark(waiting);
   }
 
   /**
@@ -154,7 +182,15 @@ export class ConcurrencyKeys implements AdmissionRule {
   #of(key: string): KnownKey {
     const known = this.#known.get(key);
     if (known) return known;
-    const made = { own: 0, others: 0, blocked: false, override: undefined, releasedAt: 0, reason: undefined };
+    const made: KnownKey = {
+      own: 0,
+      others: 0,
+      blocked: false,
+      override: undefined,
+      releasedAt: 0,
+      reason: undefined,
+      waiting: undefined,
+    };
     this.#known.set(key, made);
     return made;
   }
@@ -171,6 +207,7 @@ export class ConcurrencyKeys implements AdmissionRule {
       known.own--;
       if (frees) known.releasedAt = this.#releases;
       else if (known.others < 0) known.others++;
+      this.#mayAdmit(known);
     }
     if (frees) this.#onFreed(taskClass);
   }

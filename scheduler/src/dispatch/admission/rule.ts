@@ -29,6 +29,11 @@ export interface Acquired {
 export interface AdmissionRule {
   /** Why the class is held back now; undefined when the rule admits it. Asked once a class and search, never per task. */
   holdReason(taskClass: TaskClass): HoldReason | undefined;
+  /**
+   * True when the rule unparks (`ClassIndex.unpark`) the classes that it held back as soon as it may admit them. Until then
+   * and until the next poll it is not asked about them again, however many they are.
+   */
+  readonly unparks?: boolean;
   /** Set when the rule also decides task by task. */
   readonly tasks?: TaskRule;
 }

@@ -40,7 +40,7 @@ export class ClassSurvey {
     const { entries } = this.#pass;
     for (let each = entries.next(); !each.done; each = entries.next()) {
       const entry = each.value;
-      if (entry.window.size === 0 && !entry.mayHaveMore) continue;
+      if (entry.parked || (entry.window.size === 0 && !entry.mayHaveMore)) continue;
       if (admission.admits(entry.taskClass)) search.find(entry);
       const spentMs = clock.monotonic() - began;
       if (spentMs < SLICE_MS) continue;

@@ -106,7 +106,7 @@ export class Dispatcher {
 
   /** Assigns what can be assigned; cheap when nothing can. Never throws. */
   pump(): void {
-    for (const task of this.#admission.takeFreed()) this.#classes.get(task.classId)?.window.add(task);
+    for (const task of this.#admission.takeFreed()) this.#classes.putBack(task);
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
       const plan = this.#plan(this.#matcher.search());
       if (plan.length === 0) {
@@ -305,12 +305,21 @@ export class Dispatcher {
     return undefined;
   }
 
-  /** Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. */
+  /**
+   * Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. What has
+   * nothing to assign, or is held back by a rule that unparks it, is parked: it is not looked at again until then.
+   */
   *#servable(search: Search): Iterable<ClassEntry> {
     const types = this.#classes.size > MANY_CLASSES ? search.openTypes(this.#classes.size) : undefined;
-    for (const entry of this.#classes.all()) {
-      if (types?.has(entry.taskClass.type) === false || !this.#admission.admits(entry.taskClass)) continue;
-      yield entry;
+    for (const entry of this.#classes.movable()) {
+      if (entry.window.size === 0 && !entry.mayHaveMore) {
+        this.#classes.park(entry, "empty");
+        continue;
+      }
+      if (types?.has(entry.taskClass.type) === false) continue;
+      const rule = this.#admission.heldBy(entry.taskClass);
+      if (rule?.unparks) this.#classes.park(entry, "held");
+      else if (rule === undefined) yield entry;
     }
   }
 
@@ -405,13 +414,13 @@ export class Dispatcher {
   /** Tasks of other schedulers hold a key of these: they wait on, in their place. */
   #wait(plan: readonly Planned[], turnedBack: ReadonlySet<number>): void {
     this.#counters.keyClaimsTurnedBack += turnedBack.size;
-    for (const { task, entry } of plan) if (turnedBack.has(task.id)) entry.window.add(task);
+    for (const { task } of plan) if (turnedBack.has(task.id)) this.#classes.putBack(task);
   }
 
   #giveBack(plan: readonly Planned[]): void {
     for (const { task, entry, session } of plan) {
       session.unreserve(entry.taskClass);
-      entry.window.add(task);
+      this.#classes.putBack(task);
       entry.mayHaveMore = true;
     }
   }

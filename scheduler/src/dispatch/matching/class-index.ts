@@ -47,7 +47,12 @@ export interface ClassEntry {
   readonly log: MatchLog;
   /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
   usedAt: number;
+  /** Why searches leave it out; undefined while they do not. */
+  parked: Parked | undefined;
 }
+
+/** `empty`: no task of it is known to wait. `held`: an admission rule holds it back, and unparks it. */
+export type Parked = "empty" | "held";
 
 /**
  * Task classes in memory: the waiting tasks of each and its eligible sessions. Those in which nothing was open for a day
@@ -61,6 +66,8 @@ export class ClassIndex {
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, ClassEntry>();
   readonly #alone = new Set<ClassEntry>();
+  /** Those that are not parked: with 10,000 keys mostly a few of them. */
+  readonly #movable = new Set<ClassEntry>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
   /** Named in a hint and not in memory: read with the next refresh. */
@@ -196,6 +203,25 @@ export class ClassIndex {
     return this.#entries.values();
   }
 
+  /** Those that are not parked: the others have nothing that could be assigned. May be parked while this is read. */
+  movable(): Iterable<ClassEntry> {
+    return this.#movable;
+  }
+
+  /** Leaves the class out of searches until something waits in it again, or until `unpark` for one that is held. */
+  park(entry: ClassEntry, reason: Parked): void {
+    entry.parked = reason;
+    this.#movable.delete(entry);
+  }
+
+  /** Searches find these classes again. */
+  unpark(ids: Iterable<number>): void {
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry) this.#unpark(entry);
+    }
+  }
+
   get size(): number {
     return this.#entries.size;
   }
@@ -235,6 +261,7 @@ export class ClassIndex {
 
   /** Something claimable may have turned up anywhere in the class's order. */
   lookAgain(entry: ClassEntry): void {
+    this.#unpark(entry);
     entry.mayHaveMore = true;
     entry.floor = undefined;
     this.#refilling.delete(entry);
@@ -244,6 +271,7 @@ export class ClassIndex {
   enqueue(task: WaitingTask): void {
     const entry = this.#entries.get(task.classId);
     if (!entry) return;
+    if (entry.parked === "empty") this.#unpark(entry);
     if (entry.mayHaveMore || entry.window.size >= WINDOW_SIZE) {
       entry.mayHaveMore = true;
       // A task that outranks the window's front must not wait behind the refill.
@@ -252,6 +280,14 @@ export class ClassIndex {
         return;
       }
     }
+    entry.window.add(task);
+  }
+
+  /** Puts a task back that was taken from the window of its class, or from those that rules hold back. */
+  putBack(task: WaitingTask): void {
+    const entry = this.#entries.get(task.classId);
+    if (!entry) return;
+    this.#unpark(entry);
     entry.window.add(task);
   }
 
@@ -281,21 +317,36 @@ export class ClassIndex {
         counts.set(task.classId, count + 1);
         // The first one of each class, unless something turned up meanwhile.
         if (count === 0 && entry && this.#refilling.has(entry)) entry.floor = task;
-        if (!isPlanned(task.id) && entry?.window.add(task)) added++;
+        if (!isPlanned(task.id) && entry?.window.add(task)) {
+          if (entry.parked === "empty") this.#unpark(entry);
+          added++;
+        }
       }
     } catch (error) {
-      for (const entry of entries) entry.mayHaveMore = true;
+      for (const entry of entries) this.#expectMore(entry);
       throw error;
     }
     for (const entry of entries) {
-      if ((counts.get(entry.taskClass.id) ?? 0) >= WINDOW_SIZE) entry.mayHaveMore = true;
+      if ((counts.get(entry.taskClass.id) ?? 0) >= WINDOW_SIZE) this.#expectMore(entry);
     }
     return added;
+  }
+
+  #expectMore(entry: ClassEntry): void {
+    entry.mayHaveMore = true;
+    if (entry.parked === "empty") this.#unpark(entry);
+  }
+
+  #unpark(entry: ClassEntry): void {
+    if (entry.parked === undefined) return;
+    entry.parked = undefined;
+    this.#movable.add(entry);
   }
 
   #forget(entry: ClassEntry): void {
     const { taskClass } = entry;
     this.#entries.delete(taskClass.id);
+    this.#movable.delete(entry);
     this.#alone.delete(entry);
     this.#refilling.delete(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources--;
@@ -328,8 +379,10 @@ export class ClassIndex {
       turn: 0,
       log: new MatchLog(),
       usedAt: this.#clock.monotonic(),
+      parked: undefined,
     };
     this.#entries.set(taskClass.id, entry);
+    this.#movable.add(entry);
     this.#forgotten.delete(taskClass.id);
     if (taskClass.alone) this.#alone.add(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources++;

@@ -56,6 +56,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
       turn: 0,
       log,
       usedAt: 0,
+      parked: undefined,
     };
   });
 }
