@@ -78,7 +78,7 @@ export class BackgroundServices {
       schedulerId: scheduler.id,
     });
     this.#poll = loop("poll", config.pollMs, poller);
-    const refresher = new ClassRefresher({ classes, counters, dispatcher, traces });
+    const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
     const recovery = loop("recovery", leases.heartbeatMs, dispatch.reaper);
     const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: () => recovery.wake() });

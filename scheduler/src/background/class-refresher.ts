@@ -1,6 +1,6 @@
 import type { Dispatch } from "../dispatch/dispatch.ts";
 
-/** Reads classes that have open tasks and are not in memory, and forgets classes that were not used for a day. */
+/** Reads classes that have open tasks and are not in memory, and forgets classes that were not used for long. */
 export class ClassRefresher {
   readonly #parts: ClassRefresherParts;
 
@@ -10,9 +10,10 @@ export class ClassRefresher {
 
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
-    const { classes, counters, dispatcher, traces } = this.#parts;
+    const { admission, classes, counters, dispatcher, traces } = this.#parts;
     const forgotten = await classes.refresh();
     if (forgotten.length > 0) {
+      admission.forgetClasses(forgotten);
       counters.classes.forget(forgotten);
       traces.forget(forgotten);
     }
@@ -22,6 +23,7 @@ export class ClassRefresher {
 }
 
 export interface ClassRefresherParts {
+  readonly admission: Pick<Dispatch["admission"], "forgetClasses">;
   readonly classes: Pick<Dispatch["classes"], "refresh">;
   readonly counters: { readonly classes: Pick<Dispatch["counters"]["classes"], "forget"> };
   readonly dispatcher: Pick<Dispatch["dispatcher"], "pump">;

@@ -145,3 +145,14 @@ function listenRemedy(code: string | undefined): string {
       return "check the address";
   }
 }
+
+/** Classes with keys that were deleted, or are about to be, because no task was in them: they are resolved again. */
+export class ClassesGoneError extends Error {
+  override readonly name = "ClassesGoneError";
+  readonly classIds: readonly number[];
+
+  constructor(classIds: readonly number[]) {
+    super(`the classes ${classIds.slice(0, 10).join(", ")} are not in use any more`);
+    this.classIds = classIds;
+  }
+}

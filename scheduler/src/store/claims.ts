@@ -47,6 +47,7 @@ export interface ClaimStore {
    *
    * @param schedulerId Only sessions of this scheduler are assigned tasks; of any by default.
    * @throws UniqueKeyHeldError when tasks are refused for their unique keys; nothing was inserted.
+   * @throws ClassesGoneError when classes have to be resolved again; nothing was inserted.
    */
   insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;
   /** @param schedulerId As for `insertTasks`. */

@@ -64,6 +64,11 @@ export class Admission {
     return undefined;
   }
 
+  /** These classes are not in memory any more. */
+  forgetClasses(classIds: readonly number[]): void {
+    for (const id of classIds) this.#heldClasses.delete(id);
+  }
+
   admits(taskClass: TaskClass): boolean {
     return this.heldBy(taskClass) === undefined;
   }

@@ -4,7 +4,7 @@ import { newTask } from "../../store/testing/made-rows.ts";
 import { memoryStore } from "../../store/testing/memory-store.ts";
 import { MemoryTables } from "../../store/testing/memory-tables.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
-import { ClassIndex, FORGOTTEN_AFTER_MS } from "./class-index.ts";
+import { ClassIndex, FORGOTTEN_AFTER_MS, PER_KEY_FORGOTTEN_AFTER_MS } from "./class-index.ts";
 
 const NONE = { labels: {}, resources: [] };
 
@@ -50,6 +50,21 @@ describe("T39: classes in which nothing is open for a day", () => {
       first.id,
     );
     assert.deepEqual([classes.size, classes.needResources], [1, true]);
+  });
+
+  it("are forgotten after ten minutes when they have keys, of which there may be any number", async () => {
+    const { passTo, index } = madeStore();
+    const classes = index();
+    const [plain, keyed] = await classes.resolveAll([
+      { queue: "q", type: "t", requirements: NONE },
+      { queue: "q", type: "t", requirements: NONE, concurrency: [{ key: "order-1", limit: 1 }] },
+    ]);
+    assert.ok(plain && keyed);
+    await passTo(PER_KEY_FORGOTTEN_AFTER_MS - 1);
+    assert.deepEqual(await classes.refresh(), []);
+    await passTo(PER_KEY_FORGOTTEN_AFTER_MS);
+    assert.deepEqual(await classes.refresh(), [keyed.id]);
+    assert.deepEqual(ids(classes), [plain.id]);
   });
 
   it("are kept while a task is open, waits for its time, or was submitted just now", async () => {

@@ -1,6 +1,12 @@
 /** Task classes in memory, with their waiting tasks and eligible sessions. */
 import type { Clock } from "../../clock.ts";
-import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../../domain/matching/match.ts";
+import {
+  type Filter,
+  isPerKey,
+  LASTING_FILTERS,
+  removedBy,
+  type TaskClass,
+} from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
@@ -21,6 +27,9 @@ const MAX_RESOLVED = 2_000;
 
 /** A class in which nothing was open for so long is forgotten, milliseconds. */
 export const FORGOTTEN_AFTER_MS = 86_400_000;
+
+/** The same for classes of which there may be as many as keys: ten new ones a second are 6,000 in memory. */
+export const PER_KEY_FORGOTTEN_AFTER_MS = 600_000;
 
 /** A class with the front of its queue. */
 export interface ClassEntry {
@@ -163,21 +172,31 @@ export class ClassIndex {
   }
 
   /**
-   * Looks at which classes have open tasks: reads those that are missing, forgets those that had none for a day.
+   * Looks at which classes have open tasks: reads those that are missing, forgets those that had none for a day, or for
+   * ten minutes where there may be as many as keys.
    *
    * @returns Ids of the forgotten.
    */
   async refresh(): Promise<number[]> {
     const open = await this.#store.openClassIds();
     if (!this.use(open)) await this.load(open);
-    const before = this.#clock.monotonic() - FORGOTTEN_AFTER_MS;
+    const now = this.#clock.monotonic();
     const forgotten: number[] = [];
     for (const entry of this.#entries.values()) {
-      if (entry.usedAt > before || entry.window.size > 0) continue;
+      const after = isPerKey(entry.taskClass) ? PER_KEY_FORGOTTEN_AFTER_MS : FORGOTTEN_AFTER_MS;
+      if (entry.usedAt > now - after || entry.window.size > 0) continue;
       this.#forget(entry);
       forgotten.push(entry.taskClass.id);
     }
     return forgotten;
+  }
+
+  /** Forgets classes that are not in use in the store. */
+  forget(ids: Iterable<number>): void {
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry) this.#forget(entry);
+    }
   }
 
   /** The sessions that classes are matched with. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { DatabaseUnavailableError, Refusal, UnstorableError } from "../../domain/errors.ts";
+import { ClassesGoneError, DatabaseUnavailableError, Refusal, UnstorableError } from "../../domain/errors.ts";
 import type { TaskInsert } from "../../store/store.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath } from "../testing/hot-path.ts";
@@ -97,6 +97,33 @@ describe("submitter", () => {
     );
     await hot.poll();
     assert.equal(hot.sent.length, 1);
+  });
+
+  it("resolves classes again that the store has deleted, and inserts the calls of others with them", async () => {
+    const concurrency = [{ key: "order-1", limit: 1 }];
+    const worker = hot.worker({ slots: 10 });
+    const [first] = await hot.submit(1, { concurrency });
+    await settled();
+    hot.report(worker, [first?.id ?? 0], { kind: "cancelled", message: "" });
+    await settled();
+    const gone = hot.tables.classes.find((each) => each.concurrency !== undefined);
+    assert.ok(gone);
+    // Another scheduler deleted the class: a new one with another id stands for it.
+    hot.tables.classes[hot.tables.classes.indexOf(gone)] = { ...gone, type: "deleted" };
+    hot.faults.failOnce("insertTasks", new ClassesGoneError([gone.id]));
+    const answers = await Promise.all([hot.submit(1, { concurrency }), hot.submit(1)]);
+    assert.deepEqual(
+      answers.map(({ length }) => length),
+      [1, 1],
+    );
+    const last = inserts()
+      .flat()
+      .filter(({ task }) => task.concurrency !== undefined)
+      .at(-1);
+    assert.notEqual(last?.classId, gone.id);
+    assert.equal(hot.dispatch.classes.get(gone.id), undefined);
+    await settled();
+    assert.ok(worker.attempts.has(answers[0][0]?.id ?? 0), "it is assigned in its new class");
   });
 
   for (const [what, fields] of Object.entries({

@@ -1,7 +1,7 @@
 /** Inserts submitted tasks in batches. */
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
-import { DatabaseUnavailableError } from "../../domain/errors.ts";
+import { ClassesGoneError, DatabaseUnavailableError } from "../../domain/errors.ts";
 import { uniqueKeysHeld } from "../../domain/refusals.ts";
 import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
@@ -136,6 +136,7 @@ export class Submitter {
       );
     } catch (error) {
       this.#giveBack(plan, error);
+      if (error instanceof ClassesGoneError) return this.#flush(await this.#resolvedAgain(calls, error));
       if (error instanceof UniqueKeyHeldError) return this.#withoutRefused(calls, error.conflicts);
       if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;
       // One call's tasks may be what Postgres refuses: they must not take the others down.
@@ -148,6 +149,23 @@ export class Submitter {
       start += call.tasks.length;
       return own;
     });
+  }
+
+  /** Classes with keys were not used for long, and may be deleted: their tasks get the classes of now. */
+  async #resolvedAgain(calls: readonly Call[], { classIds }: ClassesGoneError): Promise<Call[]> {
+    const gone = new Set(classIds);
+    this.#classes.forget(gone);
+    this.#counters.classes.forget(classIds);
+    return Promise.all(
+      calls.map(async ({ tasks, bytes }) => {
+        if (!tasks.some(({ classId }) => gone.has(classId))) return { tasks, bytes };
+        const classes = await this.#classes.resolveAll(tasks.map(({ task }) => task));
+        return {
+          tasks: tasks.map(({ task, classId }, index) => ({ task, classId: classes[index]?.id ?? classId })),
+          bytes,
+        };
+      }),
+    );
   }
 
   /** Refuses the calls whose keys are held, and inserts the others. */

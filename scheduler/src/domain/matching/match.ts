@@ -19,6 +19,11 @@ export interface TaskClass {
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
 }
 
+/** True when there may be as many such classes as keys: they are kept only while they are used. */
+export function isPerKey({ concurrency }: Pick<TaskClass, "concurrency">): boolean {
+  return concurrency !== undefined;
+}
+
 /** What the matcher looks at in a worker. */
 export interface Candidate extends CapacityHolder {
   readonly workerId: string;

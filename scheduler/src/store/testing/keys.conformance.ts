@@ -14,7 +14,7 @@ export function testKeys(opened: () => StoreUnderTest): void {
     return submitted(
       test,
       classId,
-      Array.from({ length: count }, () => newTask()),
+      Array.from({ length: count }, () => newTask({ type, concurrency: keys })),
     );
   }
 

@@ -4,6 +4,7 @@ import type { ConcurrencyStore, KeyDifference } from "../../store.ts";
 import { textArray } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE } from "../task-states.ts";
+import { dropUnusedKeys } from "./idle-classes.ts";
 
 const STATES: Statement = {
   name: "concurrency-states",
@@ -71,7 +72,13 @@ export async function setKeyLimit(
   key: string,
   limit: Parameters<ConcurrencyStore["setKeyLimit"]>[1],
 ): Promise<void> {
-  await db.cold(SET_LIMIT, [key, limit?.limit ?? null, limit?.reason ?? null]);
+  const values = [key, limit?.limit ?? null, limit?.reason ?? null];
+  if (limit) await db.cold(SET_LIMIT, values);
+  else
+    await db.transaction(async (tx) => {
+      await tx.run(SET_LIMIT, values);
+      await dropUnusedKeys(tx, [key]);
+    });
 }
 
 /** Keys whose count differs from their tasks in one snapshot. */

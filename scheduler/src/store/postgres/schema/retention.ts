@@ -1,4 +1,5 @@
 /** Creates and drops partitions. */
+import { dropIdleClasses } from "../concurrency/idle-classes.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
 
@@ -70,6 +71,8 @@ export async function ensurePartitions(db: Database): Promise<boolean> {
 export async function dropOld(db: Database, keepDays: number): Promise<number | undefined> {
   const rows = await unlessLocked<{ dropped: number }>(db, DROP_PARTITIONS, keepDays);
   for (const statement of DROP_ROWS) await db.cold(statement, [keepDays]);
+  // Only then do no records refer to classes that have been idle for longer.
+  if (rows) await dropIdleClasses(db, keepDays);
   return rows && (rows[0]?.dropped ?? 0);
 }
 

@@ -1,6 +1,7 @@
 /** Cancels and retries tasks by hand. */
 import { holdsKey } from "../../../domain/tasks/unique-key.ts";
 import type { CancelResult, RetryResult } from "../../tasks.ts";
+import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
@@ -48,7 +49,8 @@ const RETRY_WAITING: Statement = {
   select id, class_id, priority from woken`,
 };
 
-// Its last attempt is recorded unless it ended in the queue, where it has none.
+// Its last attempt is recorded unless it ended in the queue, where it has none. Its class is in use again: the update also
+// keeps the class from being marked before the commit.
 const retryEnded = (condition = ""): string => `with back as (
     delete from task_finished where id = $1 ${condition} returning *),
   attempt as (
@@ -60,6 +62,8 @@ const retryEnded = (condition = ""): string => `with back as (
     insert into task (${KEPT_BY_RETRY}, failure, state, ready_time) overriding system value
     select ${KEPT_BY_RETRY}, failure, ${STATE.queued}, now() from back
     returning id, class_id, priority, epoch),
+  used as (
+    update task_class c set idle_time = null from back where c.id = back.class_id and ${IS_PER_KEY}),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from ins)
   select id, class_id, priority from ins`;
 

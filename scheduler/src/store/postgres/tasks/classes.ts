@@ -5,6 +5,7 @@ import type { TaskClass } from "../../../domain/matching/match.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
+import { codeOf } from "../connection/errors.ts";
 
 interface ClassColumns {
   id: number;
@@ -16,6 +17,8 @@ interface ClassColumns {
   concurrency: ConcurrencyKey[] | null;
   cost: Cost | null;
 }
+
+const FOREIGN_KEY_VIOLATION = "23503";
 
 const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost";
 
@@ -52,10 +55,18 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.idle_time is not null as idle
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
    order by d.ord`,
+};
+
+const UNMARK = {
+  name: "class-unmark-idle",
+  text: `with idle as materialized (
+    select c.id from unnest($1::text[]) as d(key) join task_class c on c.key = decode(d.key, 'hex')
+     where c.idle_time is not null order by c.id for no key update of c)
+  update task_class c set idle_time = null from idle where c.id = idle.id`,
 };
 
 const AFTER = {
@@ -90,7 +101,7 @@ const ALONE = {
   made as (
     insert into task_class (key, queue, type, labels, resources, concurrency, cost, alone)
     select key, queue, type, labels, resources, concurrency, cost, true from wanted order by key
-    on conflict (key) do update set alone = true
+    on conflict (key) do update set alone = true, idle_time = null
     returning id, key, concurrency),
   keys as (
     insert into class_key (class_id, key, max_held) ${CLASS_KEYS("made")}
@@ -98,24 +109,46 @@ const ALONE = {
   select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
 
-/** The class of each wanted combination, in order; missing ones (and their queues) are created. */
+/** A class that is deleted and made again this often during one request is so by a fault. */
+const MAX_ROUNDS = 10;
+
+/** The class of each wanted combination, in order; missing ones (and their queues) are created. None is marked as idle. */
 export async function resolveClasses(db: Database, wanted: readonly WantedClass[]): Promise<TaskClass[]> {
   const keys = wanted.map(classKey);
-  const known = await db.cold<ClassColumns>(SELECT, [keys]);
-  if (known.length === wanted.length) return known.map(toClass);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const known = await db.cold<ClassColumns & { idle: boolean }>(SELECT, [keys]);
+    const idle = known.some((row) => row.idle);
+    if (known.length === wanted.length && !idle) return known.map(toClass);
+    if (idle) await db.cold(UNMARK, [keys]);
+    if (known.length < wanted.length) await makeClasses(db, wanted, keys);
+  }
+  throw new Error(
+    `${wanted.length} classes could not be made: they were deleted ${MAX_ROUNDS} times meanwhile`,
+  );
+}
+
+async function makeClasses(
+  db: Database,
+  wanted: readonly WantedClass[],
+  keys: readonly string[],
+): Promise<void> {
   await db.cold(QUEUES, [wanted.map(({ queue }) => queue)]);
   const concurrencyKeys = wanted.flatMap(({ concurrency }) => concurrency?.map(({ key }) => key) ?? []);
   if (concurrencyKeys.length > 0) await db.cold(KEYS, [concurrencyKeys]);
-  await db.cold(INSERT, [
-    keys,
-    wanted.map(({ queue }) => queue),
-    wanted.map(({ type }) => type),
-    wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
-    wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
-    wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
-    wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
-  ]);
-  return (await db.cold<ClassColumns>(SELECT, [keys])).map(toClass);
+  try {
+    await db.cold(INSERT, [
+      keys,
+      wanted.map(({ queue }) => queue),
+      wanted.map(({ type }) => type),
+      wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
+      wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
+      wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
+      wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
+    ]);
+  } catch (error) {
+    // A key that no class had was deleted between the two statements: the next round makes it again.
+    if (codeOf(error) !== FOREIGN_KEY_VIOLATION) throw error;
+  }
 }
 
 /** Classes that were created after the one with this id. */

@@ -1,7 +1,10 @@
 /** The statement that inserts tasks: the hot path of submits. */
+import { ClassesGoneError } from "../../../domain/errors.ts";
+import { isPerKey } from "../../../domain/matching/match.ts";
 import type { NewTask } from "../../../domain/tasks/task.ts";
 import type { InsertedTask, TaskInsert } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
+import { keepClasses, usedClasses } from "../concurrency/idle-classes.ts";
 import type { Database } from "../connection/database.ts";
 import { livingSessions } from "../locks.ts";
 import { STATE } from "../task-states.ts";
@@ -80,18 +83,32 @@ export const EVENTS = `event_created as (
     select 'assigned', array_agg(id), 1 from ins where session_id is not null having count(*) > 0)`;
 
 // Ids are numbered in the order of the input, so sorting the returned ids restores that order.
-const INSERT = {
-  name: "task-insert",
-  text: `with ${livingSessions(SESSION_IDS, SCHEDULER_ID)},
+const insertText = (
+  used = "",
+  where = "",
+): string => `with ${livingSessions(SESSION_IDS, SCHEDULER_ID)},${used}
   ins as (
-    insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} d order by d.ord returning id, session_id),
+    insert into task (${COLUMNS}) select ${VALUES} from ${INPUT} d ${where} order by d.ord returning id, session_id),
   ${EVENTS}
-  select id, session_id is not null as assigned from ins order by id`,
+  select id, session_id is not null as assigned from ins order by id`;
+
+const INSERT = { name: "task-insert", text: insertText() };
+
+// Of classes that may be deleted: all or none.
+const CLASS_IDS = `$${INSERT_TYPES.length + 2}::int[]`;
+const INSERT_PER_KEY = {
+  name: "task-insert-per-key",
+  text: insertText(
+    `
+  ${usedClasses(CLASS_IDS)},`,
+    `where (select count(*) from used) = cardinality(${CLASS_IDS})`,
+  ),
 };
 
 /**
  * Inserts tasks without unique keys in one transaction, in order.
  *
+ * @throws ClassesGoneError when classes have to be resolved again; nothing was inserted.
  * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
  */
 export async function insertTasks(
@@ -99,11 +116,25 @@ export async function insertTasks(
   tasks: readonly TaskInsert[],
   schedulerId: string | undefined,
 ): Promise<InsertedTask[]> {
-  const rows = await db.hot<{ id: number; assigned: boolean }>(INSERT, [
-    ...insertParams(tasks),
-    schedulerId ?? null,
-  ]);
+  const params = [...insertParams(tasks), schedulerId ?? null];
+  const classIds = perKeyClassIds(tasks);
+  const rows =
+    classIds.length > 0
+      ? await db.hot<{ id: number; assigned: boolean }>(INSERT_PER_KEY, [...params, int4Array(classIds)])
+      : await db.hot<{ id: number; assigned: boolean }>(INSERT, params);
+  if (rows.length < tasks.length) {
+    await keepClasses((statement, values) => db.cold(statement, values), classIds);
+    // They were locked at that moment, and are in use again.
+    throw new ClassesGoneError(classIds);
+  }
   return rows.map(({ id, assigned }) => ({ id, duplicate: false, assigned }));
+}
+
+/** The classes of tasks that may be deleted when no task is in them. */
+export function perKeyClassIds(tasks: readonly TaskInsert[]): number[] {
+  const ids = new Set<number>();
+  for (const { task, classId } of tasks) if (isPerKey(task)) ids.add(classId);
+  return [...ids];
 }
 
 /** The parameters of `INSERT_TYPES` for these tasks. */

@@ -3,6 +3,7 @@ import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/key-pla
 import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
 import type { InsertedTask, TaskInsert } from "../../claims.ts";
 import { int8Array } from "../arrays.ts";
+import { keepClasses } from "../concurrency/idle-classes.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { livingSessions } from "../locks.ts";
 import {
@@ -11,6 +12,7 @@ import {
   INPUT,
   INSERT_TYPES,
   insertParams,
+  perKeyClassIds,
   SCHEDULER_ID,
   SESSION_IDS,
   VALUES,
@@ -46,6 +48,7 @@ const INSERT: Statement = {
  * Inserts tasks of which some have unique keys in one transaction, in order.
  *
  * @throws UniqueKeyHeldError when tasks are refused for their keys; nothing was written.
+ * @throws ClassesGoneError when classes have to be resolved again; nothing was written.
  * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
  */
 export function insertKeyedTasks(
@@ -54,6 +57,7 @@ export function insertKeyedTasks(
   schedulerId: string | undefined,
 ): Promise<InsertedTask[]> {
   return db.transaction(async (tx) => {
+    await keepClasses((statement, values) => tx.run(statement, values), perKeyClassIds(tasks));
     const sessionIds = tasks.flatMap(({ assignTo }) => assignTo ?? []);
     if (sessionIds.length > 0) await tx.run(LEASES, [int8Array(sessionIds), schedulerId ?? null]);
     const ids = (await tx.run<{ id: number }>(IDS, [tasks.length])).map(({ id }) => id);
