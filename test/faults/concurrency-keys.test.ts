@@ -135,6 +135,67 @@ describe("T47: concurrency keys with two schedulers", () => {
     await assertHeld("limited", 0);
   });
 
+  it("`cancelRunning`: the newest task ends older ones at the other scheduler, and starts when they have ended", async () => {
+    const queue = "deploys";
+    const gate = pair.fleet.gate();
+    const options = { queue, concurrency: [{ key: "site-4", limit: 1, onLimit: "cancelRunning" }] } as const;
+    await Promise.all([
+      pair.fleet.worker("deploys-1", { queue, slots: 4, scheduler: pair.one.grpc }),
+      pair.fleet.worker("deploys-2", { queue, slots: 4, scheduler: pair.two.grpc }),
+    ]);
+    // It does not end when it is asked to: the limit holds nevertheless.
+    const first = await pair.atOne.submit("gate", { gate: gate.path, deaf: true }, options);
+    await pair.fleet.eventually(first.id, "started");
+    const second = await pair.atTwo.submit("echo", 2, options);
+    assert.deepEqual(second.concurrency?.cancelledTaskIds, [first.id]);
+    await pair.fleet.taskReason(first.id, "CANCELLING", BOUND_MS, {
+      evidence: { cancel_reason: /newer task/ },
+    });
+    const third = await pair.atOne.submit("echo", 3, options);
+    assert.deepEqual(third.concurrency?.cancelledTaskIds, [second.id]);
+    await assert.rejects(second.result(), { name: "TaskCancelledError" });
+    await pair.fleet.taskReason(second.id, "SUPERSEDED", BOUND_MS, {
+      evidence: { concurrency_key: /^site-4$/, newer_task: new RegExp(`^${third.id}$`) },
+      commands: [`muster retry ${second.id}`],
+    });
+    await pair.fleet.taskReason(third.id, "CONCURRENCY_KEY_HELD", BOUND_MS);
+    assert.deepEqual(
+      [second.id, third.id].flatMap((id) => pair.fleet.runs(id)),
+      [],
+    );
+    gate.open();
+    assert.equal(await third.result(), 3);
+    assert.equal(pair.fleet.runs(second.id).length, 0);
+    await assertHeld("site-4", 0);
+  });
+
+  it("`cancelNewest`: a task that finds the limit reached at the other scheduler ends with its submit", async () => {
+    const queue = "newest";
+    const gate = pair.fleet.gate();
+    const options = { queue, concurrency: [{ key: "report 7", limit: 1, onLimit: "cancelNewest" }] } as const;
+    await pair.fleet.worker("newest", { queue, slots: 4, scheduler: pair.two.grpc });
+    const first = await pair.atOne.submit("gate", { gate: gate.path }, options);
+    const { code, stdout, stderr } = await runMuster(pair.two.grpc, [
+      ...["submit", "echo", "2", "--queue", queue, "--concurrency", "report 7=1,cancel-newest"],
+    ]);
+    assert.equal(code, 0, stderr);
+    const id = stdout.trim();
+    assert.match(
+      stderr,
+      new RegExp(
+        `note: ${id} was cancelled: the limit of 1 for the concurrency key "report 7" .* ${first.id}`,
+      ),
+    );
+    await pair.fleet.taskReason(id, "CONCURRENCY_LIMIT_REACHED", BOUND_MS, {
+      evidence: { concurrency_key: /^report 7$/, limit: /^1$/, open_task: new RegExp(`^${first.id}$`) },
+    });
+    gate.open();
+    await first.result();
+    const next = await pair.atTwo.submit("echo", 3, options);
+    assert.equal(next.concurrency, undefined);
+    assert.equal(await next.result(), 3);
+  });
+
   it("a scheduler killed with tasks that hold keys: what its workers keep holds on, what is lost is freed", async () => {
     const queue = "killed";
     const gate = pair.fleet.gate();

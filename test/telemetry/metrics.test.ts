@@ -18,6 +18,7 @@ const NAMES = [
   "muster_recovered_tasks_total",
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",
+  "muster_concurrency_key_cancellations_total",
   "muster_concurrency_key_corrections_total",
   "muster_concurrency_key_refusals_total",
   "muster_duplicate_skips_total",

@@ -1,6 +1,7 @@
 /** Shows one task as text. */
 import type { Attempt, Task } from "@muster/protocol";
 import { FailureClass, TaskState, UniqueWhile } from "@muster/protocol";
+import { showConcurrencyKey } from "../arguments/concurrency.ts";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
 import {
@@ -46,7 +47,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["priority", task.priority === 0 ? undefined : String(task.priority)],
     ["unique key", unlessEmpty(task.uniqueKey)],
     ["key held while", heldWhile(task)],
-    ["concurrency", unlessEmpty(task.concurrency.map(({ key, limit }) => `${key}=${limit}`).join(" "))],
+    ["concurrency", unlessEmpty(task.concurrency.map(showConcurrencyKey).join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],

@@ -257,6 +257,7 @@ export function createDispatch(options: {
     counters,
     clock,
     onScheduled,
+    onEndedWait: (ended) => control.cancelledInQueue(ended),
   });
   const fitWarnings = new FitWarnings({ store, classes, clock, log });
   const backlog = new Backlog({ store, classes, clock });

@@ -1,5 +1,6 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
 import type { KeyState } from "../domain/tasks/concurrency.ts";
+import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
 import type { AttemptRow } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
@@ -20,6 +21,8 @@ export interface InsertedTask {
   readonly assigned: boolean;
   /** Only when `uniqueKey` was held by the task `id`: what became of this one, and the holder's state. */
   readonly conflict?: { readonly outcome: "returned" | "replaced"; readonly state: TaskState };
+  /** Only when its concurrency keys ended tasks. */
+  readonly limits?: LimitOutcome;
 }
 
 /** A freshly claimed attempt with what its worker needs. */

@@ -246,7 +246,7 @@ export class Client {
   }
 
   #handleOf(
-    { taskId, duplicate, conflict, warnings }: SubmittedTask,
+    { taskId, duplicate, conflict, warnings, concurrency }: SubmittedTask,
     task: ContractParts | undefined,
   ): TaskHandle<unknown> {
     const met = conflict && {
@@ -255,7 +255,11 @@ export class Client {
       holderState: conflict.holderState,
     };
     const facts = warnings.length > 0 ? warnings.map(({ code, message }) => ({ code, message })) : undefined;
-    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task), facts);
+    const keys = concurrency && {
+      limitReached: concurrency.limitReached,
+      cancelledTaskIds: concurrency.cancelledTaskIds,
+    };
+    return new TaskHandle(this.tasks, taskId, duplicate, this.#random, met, readerOf(task), facts, keys);
   }
 
   /** Closes the client, for `using`. */

@@ -16,6 +16,7 @@ export type {
   UniqueOptions,
 } from "./submit-spec.ts";
 export {
+  type ConcurrencyOutcome,
   isEnded,
   type KeyConflict,
   outputOf,

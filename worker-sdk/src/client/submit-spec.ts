@@ -75,8 +75,16 @@ export interface UniqueOptions {
 export interface ConcurrencyKey {
   /** Name of what the tasks share, 1 to 256 bytes without control characters. */
   readonly key: string;
-  /** The task waits while so many tasks hold the key, an integer from 1 to 1,000,000. */
+  /** The task waits while so many tasks hold the key, an integer from 1 to 1,000,000; with another policy to 1,000. */
   readonly limit: number;
+  /**
+   * What becomes of tasks when the limit is reached. `queue`: the new task waits. `cancelNewest`: when so many tasks with the
+   * key are open, the new task ends at once as cancelled. `cancelRunning`: of the open tasks that have the key with this
+   * policy, the oldest are cancelled until at most `limit` are left with the new one, which starts when they have ended.
+   *
+   * @default queue
+   */
+  readonly onLimit?: "queue" | "cancelNewest" | "cancelRunning";
 }
 
 /**

@@ -48,6 +48,22 @@ export interface SubmitWarning {
 
 const NO_WARNINGS: readonly SubmitWarning[] = Object.freeze([]);
 
+/** What the concurrency keys of a submit did at once. */
+export interface ConcurrencyOutcome {
+  /** Set when a key with `cancelNewest` had no place left: the task has ended as cancelled. */
+  readonly limitReached:
+    | {
+        readonly key: string;
+        /** The limit in force. */
+        readonly limit: number;
+        /** Open tasks that had the key, the oldest first; at most 20. */
+        readonly taskIds: readonly string[];
+      }
+    | undefined;
+  /** Older tasks that keys with `cancelRunning` cancel. Those that run end when their handlers return. */
+  readonly cancelledTaskIds: readonly string[];
+}
+
 /**
  * A submitted task.
  *
@@ -66,6 +82,8 @@ export class TaskHandle<Output = unknown> {
   readonly conflict: KeyConflict | undefined;
   /** Facts about the submit although the task was accepted, such as `NEVER_FITS`; of a handle by id none. */
   readonly warnings: readonly SubmitWarning[];
+  /** What the concurrency keys did at once; unset when they let the task wait. */
+  readonly concurrency: ConcurrencyOutcome | undefined;
   readonly #tasks: ConnectClient<typeof TaskService>;
   readonly #random: Random;
   readonly #resultOf: (task: Task) => Output | Promise<Output>;
@@ -79,12 +97,14 @@ export class TaskHandle<Output = unknown> {
     conflict?: KeyConflict,
     resultOf: (task: Task) => Output | Promise<Output> = outputOf<Output>,
     warnings: readonly SubmitWarning[] = NO_WARNINGS,
+    concurrency?: ConcurrencyOutcome,
   ) {
     this.#tasks = tasks;
     this.id = id;
     this.duplicate = duplicate;
     this.conflict = conflict;
     this.warnings = warnings;
+    this.concurrency = concurrency;
     this.#random = random;
     this.#resultOf = resultOf;
   }

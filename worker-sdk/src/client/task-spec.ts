@@ -4,6 +4,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
 import {
   ConcurrencyKeySchema,
+  ConcurrencyLimitPolicy,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
   RetryPolicySchema,
@@ -18,7 +19,13 @@ import {
 import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { checkSpec } from "./spec-checks.ts";
-import type { RetryOptions, SubmitOptions, SubmitSpec, UniqueOptions } from "./submit-spec.ts";
+import type {
+  ConcurrencyKey,
+  RetryOptions,
+  SubmitOptions,
+  SubmitSpec,
+  UniqueOptions,
+} from "./submit-spec.ts";
 
 /**
  * The protobuf form of a task.
@@ -46,7 +53,9 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
     ...(spec.concurrency === undefined
       ? {}
       : {
-          concurrency: spec.concurrency.map(({ key, limit }) => create(ConcurrencyKeySchema, { key, limit })),
+          concurrency: spec.concurrency.map(({ key, limit, onLimit = "queue" }) =>
+            create(ConcurrencyKeySchema, { key, limit, onLimit: ON_LIMIT[onLimit] }),
+          ),
         }),
     schedule:
       spec.delayS !== undefined
@@ -116,6 +125,12 @@ const HELD_WHILE: Readonly<Record<NonNullable<UniqueOptions["while"]>, UniqueWhi
   open: UniqueWhile.OPEN,
   openOrSucceeded: UniqueWhile.OPEN_OR_SUCCEEDED,
   recorded: UniqueWhile.RECORDED,
+};
+
+const ON_LIMIT: Readonly<Record<NonNullable<ConcurrencyKey["onLimit"]>, ConcurrencyLimitPolicy>> = {
+  queue: ConcurrencyLimitPolicy.QUEUE,
+  cancelNewest: ConcurrencyLimitPolicy.CANCEL_NEWEST,
+  cancelRunning: ConcurrencyLimitPolicy.CANCEL_RUNNING,
 };
 
 const ON_CONFLICT: Readonly<Record<NonNullable<UniqueOptions["onConflict"]>, UniqueConflictPolicy>> = {

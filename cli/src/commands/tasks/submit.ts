@@ -84,7 +84,7 @@ export function defineSubmit(command: Command, io: Io): void {
     )
     .option(
       "--concurrency <key=n>",
-      "start only while fewer than n tasks hold this key; repeatable",
+      "start only while fewer than n tasks hold this key; repeatable; see below",
       concurrencyKey,
     )
     .option(
@@ -134,6 +134,10 @@ A submit whose key is held returns the holder. With "replace" a holder that is
 queued gets payload and options of this submit; one that is not, and any holder
 with "refuse", ends the command with exit code 4 and UNIQUE_KEY_HELD.
 
+Concurrency key: with KEY=N,cancel-newest the task ends at once as cancelled when N
+tasks with the key are open. With KEY=N,cancel-running the oldest tasks that have
+the key with this policy are cancelled, and the new one starts when they ended.
+
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
 was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
 exit code 6.
@@ -144,6 +148,7 @@ Examples:
   $ muster submit ocr.page @page.png --wait > page.json
   $ muster submit report.build --concurrency customer-17=1
   $ muster submit model.train @train.json --cost gpu_memory_mb=8000
+  $ muster submit site.deploy --concurrency site-4=1,cancel-running
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -196,7 +201,7 @@ async function submitIn(
     else writeSubmitted(submitted, io);
     return;
   }
-  if (!options.json) noteConflict(submitted, io);
+  if (!options.json) noteAnswer(submitted, io);
   const task = await awaitTask(session, submitted.taskId, io, {
     quiet: options.json === true,
     limitMs: options.waitTimeout,
@@ -252,7 +257,7 @@ function uniqueRule({ uniqueWhile, uniqueWindow, onConflict }: Options) {
 
 function writeSubmitted(submitted: SubmittedTask, io: Io): void {
   io.stdout.write(`${submitted.taskId}\n`);
-  noteConflict(submitted, io);
+  noteAnswer(submitted, io);
   if (!io.stdout.isTTY || !io.stderr.isTTY) return;
   io.stderr.write(`${io.stderr.colors.dim(`\`muster task ${submitted.taskId}\` shows it`)}\n`);
 }
@@ -264,6 +269,20 @@ function noteWarning({ step, code, message }: Warning, io: Io): void {
 
 function warn(text: string, { stderr }: Io): void {
   stderr.write(`${stderr.colors.yellow("warning:")} ${oneLine(text)}\n`);
+}
+
+/** What the submit met when its unique key was held, and what its concurrency keys did. */
+function noteAnswer(submitted: SubmittedTask, io: Io): void {
+  noteConflict(submitted, io);
+  const { taskId, concurrency } = submitted;
+  if (!concurrency) return;
+  const { limitReached, cancelledTaskIds } = concurrency;
+  const note = (text: string) => io.stderr.write(`${io.stderr.colors.yellow("note:")} ${oneLine(text)}\n`);
+  if (limitReached)
+    note(
+      `${taskId} was cancelled: the limit of ${limitReached.limit} for the concurrency key ${JSON.stringify(limitReached.key)} is reached by ${limitReached.taskIds.join(", ") || "no task"}`,
+    );
+  if (cancelledTaskIds.length > 0) note(`${taskId} takes the place of ${cancelledTaskIds.join(", ")}`);
 }
 
 /** What the submit met when its unique key was held. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it, mock } from "node:test";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import { failed, NO_REQUIREMENTS, newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
+import { failed, NO_REQUIREMENTS, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { HotPath, TYPE } from "../testing/hot-path.ts";
 import { ConcurrencyKeys } from "./concurrency-keys.ts";
@@ -86,13 +86,23 @@ describe("concurrency keys in the dispatch", () => {
 
   it("asks about 10,000 classes that full keys hold back once, then only about those that a key may admit", async () => {
     const COUNT = 10_000;
-    const { concurrencyKeys: keys, classes, dispatcher, submitter } = hot.dispatch;
+    const { concurrencyKeys: keys, classes, dispatcher } = hot.dispatch;
     const key = (index: number) => `customer-${index}`;
     const limits = Array.from({ length: COUNT }, (_, index) => ({ key: key(index), held: 0, override: 0 }));
     keys.setOverrides(limits);
-    await submitter.submit(
-      limits.map((each) => newTask({ type: TYPE, concurrency: [{ key: each.key, limit: 1 }] })),
-    );
+    limits.forEach((each, index) => {
+      const concurrency = [{ key: each.key, limit: 1 }];
+      hot.tables.classes.push({
+        id: index + 1,
+        queue: "default",
+        type: TYPE,
+        requirements: NO_REQUIREMENTS,
+        concurrency,
+      });
+    });
+    const [seventh] = await hot.waiting(1, { concurrency: [{ key: key(7), limit: 1 }] });
+    await hot.poll();
+    await classes.load(hot.tables.classes.map(({ id }) => id));
     const asked = mock.method(keys, "holdReason");
     const worker = hot.worker({ slots: 10 });
     await settled();
@@ -111,15 +121,12 @@ describe("concurrency keys in the dispatch", () => {
     await settled();
     const other = asked.mock.calls.filter(({ arguments: [{ concurrency }] }) => concurrency !== undefined);
     assert.deepEqual(other, [], "plain tasks come and go, and a task arrives behind a full key");
-    assert.deepEqual(
-      Array.from(classes.movable(), ({ taskClass }) => taskClass.concurrency),
-      [undefined],
-    );
+    assert.deepEqual([...classes.movable()], []);
 
     keys.setOverrides(limits.filter((each) => each.key !== key(7)));
     dispatcher.pump();
     await settled();
-    assert.equal(claims().length, 1, "the key that admits again");
+    assert.deepEqual(claims(), [[seventh]]);
     const looks = asked.mock.calls.flatMap(({ arguments: [{ concurrency }] }) => concurrency ?? []);
     assert.deepEqual([...new Set(looks.map((each) => each.key))], [key(7)]);
     assert.ok(looks.length < 10, `${looks.length} looks`);

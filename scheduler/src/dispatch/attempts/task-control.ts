@@ -22,13 +22,11 @@ export class TaskControl {
 
   /** Ends a queued task, or asks the worker of an active one to stop; undefined when there is none. */
   async cancel(taskId: number, reason: string): Promise<"cancelled" | "asked" | "ended" | undefined> {
-    const { store, admission, signals, reportHandler, classes, counters, traces } = this.#parts;
+    const { store, signals, reportHandler, classes } = this.#parts;
     const result = await store.cancelTask(taskId, reason);
     if (result?.outcome === "cancelled") {
       await classes.load([result.classId]);
-      admission.endWaits([taskId], "cancelled_in_queue");
-      counters.finished(result.classId, "cancelled");
-      traces.endedInQueue([taskId]);
+      this.cancelledInQueue({ id: taskId, classId: result.classId });
     }
     if (
       result?.outcome === "asked" &&
@@ -42,6 +40,15 @@ export class TaskControl {
     }
     signals.changed(taskId);
     return result?.outcome;
+  }
+
+  /** A task was cancelled while it waited. */
+  cancelledInQueue({ id, classId }: { readonly id: number; readonly classId: number }): void {
+    const { admission, counters, signals, traces } = this.#parts;
+    admission.endWaits([id], "cancelled_in_queue");
+    counters.finished(classId, "cancelled");
+    traces.endedInQueue([id]);
+    signals.changed(id);
   }
 
   /**

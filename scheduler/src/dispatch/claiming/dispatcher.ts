@@ -307,7 +307,7 @@ export class Dispatcher {
 
   /**
    * Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. What has
-   * nothing to assign, or is held back by a rule that unparks it, is parked: it is not looked at again until then.
+   * nothing to assign, or is held back by a rule that unparks it, is parked: searches leave it out until then.
    */
   *#servable(search: Search): Iterable<ClassEntry> {
     const types = this.#classes.size > MANY_CLASSES ? search.openTypes(this.#classes.size) : undefined;

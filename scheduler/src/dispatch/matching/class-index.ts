@@ -8,6 +8,7 @@ import {
   type TaskClass,
 } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
+import { identityOf } from "../../domain/tasks/concurrency.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
 import type { ClassStore, Floor, WaitingTask, WantedClass } from "../../store/store.ts";
@@ -281,6 +282,10 @@ export class ClassIndex {
   /** Something claimable may have turned up anywhere in the class's order. */
   lookAgain(entry: ClassEntry): void {
     this.#unpark(entry);
+    this.#readFromFront(entry);
+  }
+
+  #readFromFront(entry: ClassEntry): void {
     entry.mayHaveMore = true;
     entry.floor = undefined;
     this.#refilling.delete(entry);
@@ -295,7 +300,7 @@ export class ClassIndex {
       entry.mayHaveMore = true;
       // A task that outranks the window's front must not wait behind the refill.
       if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) {
-        if (!entry.floor || goesBefore(task, entry.floor)) this.lookAgain(entry);
+        if (!entry.floor || goesBefore(task, entry.floor)) this.#readFromFront(entry);
         return;
       }
     }
@@ -445,7 +450,7 @@ function memoryKey({ queue, type, requirements, concurrency }: WantedClass): str
     type,
     labels.sort(([a], [b]) => (a < b ? -1 : 1)),
     [...resources].sort(),
-    concurrency?.map(({ key, limit }) => [key, limit]),
+    concurrency && identityOf(concurrency),
     cost?.map(({ name, amount }) => [name, amount]),
   ]);
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { ClassesGoneError, DatabaseUnavailableError } from "../../domain/errors.ts";
 import { uniqueKeysHeld } from "../../domain/refusals.ts";
 import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
+import { type EndedWait, type LimitOutcome, policyKeys } from "../../domain/tasks/limit-plan.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { ClaimStore, InsertedTask, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -51,11 +52,15 @@ export class Submitter {
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #onScheduled: (delayMs: number) => void;
+  readonly #onEndedWait: (ended: EndedWait) => void;
   readonly #batcher: Batcher<Call, InsertedTask[] | RefusedCall>;
-  /** Calls with unique keys: their transaction is longer, and they do not delay the others. */
+  /** Calls with unique keys, or whose concurrency keys end tasks: their transaction is longer, and delays no others. */
   readonly #keyed: Batcher<Call, InsertedTask[] | RefusedCall>;
 
-  /** @param parts.onScheduled Called with the wait of every task that may not start at once. */
+  /**
+   * @param parts.onScheduled Called with the wait of every task that may not start at once.
+   * @param parts.onEndedWait Called with every task that a concurrency key ended while it waited.
+   */
   constructor(parts: {
     store: Pick<ClaimStore, "insertTasks">;
     schedulerId: string;
@@ -68,6 +73,7 @@ export class Submitter {
     counters: Counters;
     clock: Clock;
     onScheduled: (delayMs: number) => void;
+    onEndedWait: (ended: EndedWait) => void;
   }) {
     this.#store = parts.store;
     this.#schedulerId = parts.schedulerId;
@@ -80,6 +86,7 @@ export class Submitter {
     this.#counters = parts.counters;
     this.#clock = parts.clock;
     this.#onScheduled = parts.onScheduled;
+    this.#onEndedWait = parts.onEndedWait;
     const batcher = () =>
       new Batcher<Call, InsertedTask[] | RefusedCall>((calls) => this.#flush(calls), {
         maxWeight: MAX_BATCH_BYTES,
@@ -118,7 +125,9 @@ export class Submitter {
       bytes += task.payload.byteLength + TASK_WEIGHT;
       return { task, classId: taskClass.id };
     });
-    const keyed = tasks.some(({ uniqueKey }) => uniqueKey !== undefined);
+    const keyed = tasks.some(
+      ({ uniqueKey, concurrency }) => uniqueKey !== undefined || policyKeys(concurrency).length > 0,
+    );
     const answer = await (keyed ? this.#keyed : this.#batcher).add({ tasks: classed, bytes });
     if (answer instanceof RefusedCall) throw answer.error;
     return answer;
@@ -151,7 +160,7 @@ export class Submitter {
     });
   }
 
-  /** Classes with keys were not used for long, and may be deleted: their tasks get the classes of now. */
+  /** Classes with keys that were not used for long may be deleted: they are resolved again. */
   async #resolvedAgain(calls: readonly Call[], { classIds }: ClassesGoneError): Promise<Call[]> {
     const gone = new Set(classIds);
     this.#classes.forget(gone);
@@ -235,6 +244,13 @@ export class Submitter {
     }
   }
 
+  /** Concurrency keys ended tasks, or asked them to. */
+  #noteLimits({ reached, cancelled, ended }: LimitOutcome): void {
+    if (reached) this.#counters.keyPolicyCancels.newest++;
+    this.#counters.keyPolicyCancels.running += cancelled.length;
+    for (const each of ended) this.#onEndedWait(each);
+  }
+
   #spread(plan: readonly Planned[], inserted: readonly InsertedTask[]): void {
     const direct: Parameters<AssignmentSender["sendAssignments"]>[0][number][] = [];
     const waitingClasses = new Set<number>();
@@ -248,6 +264,8 @@ export class Submitter {
         this.#counters.duplicates++;
         return;
       }
+      if (row.limits) this.#noteLimits(row.limits);
+      if (row.limits?.reached) return;
       if (session && !row.assigned) session.unreserve(task);
       if (session && row.assigned) {
         direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });

@@ -174,6 +174,14 @@ export const ENDED_CODES = {
   },
   RETRIES_EXHAUSTED: { means: "it failed as often as its retry policy allows; shows how each attempt ended" },
   CANCELLED: { means: "it was cancelled; shows by whom and why, as the caller gave it" },
+  CONCURRENCY_LIMIT_REACHED: {
+    means:
+      "it ended with its submit, because as many tasks with one of its concurrency keys were open as the limit allows and the key has the policy `cancel_newest`; shows the key, the limit and the open tasks",
+  },
+  SUPERSEDED: {
+    means:
+      "a newer task took its place for a concurrency key with the policy `cancel_running`; shows the key and the newer task",
+  },
 } as const satisfies Codes;
 
 /** A worker. */

@@ -8,6 +8,7 @@ import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import type { WaitingClass } from "./idle.ts";
+import { endedByLimit } from "./limited.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { awaitingStart, missingAtWorker, resultPending, stuckReason, stuckTask } from "./stalled.ts";
@@ -97,6 +98,8 @@ export function explainEnded(
     };
   }
   if (task.state === "cancelled") {
+    const limited = endedByLimit(task, evidence);
+    if (limited) return limited;
     return {
       code: "CANCELLED",
       summary: `it was cancelled: ${task.cancelReason ?? "the handler ended it"}`,

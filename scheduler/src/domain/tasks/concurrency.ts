@@ -1,15 +1,38 @@
 /** Concurrency keys: how many tasks with the same key may be active at once. */
 
+/**
+ * What becomes of tasks when the limit of a key is reached, decided at the submit: `cancel_newest` ends the new one,
+ * `cancel_running` cancels the oldest ones that have it, too. Without it the new one waits.
+ */
+export type OnLimit = "cancel_newest" | "cancel_running";
+
 /** A key of a task, with the task's own limit. */
 export interface ConcurrencyKey {
   readonly key: string;
   /** The task starts only while fewer active tasks than this hold the key; at least 1. */
   readonly limit: number;
+  /** Undefined for a task that waits. */
+  readonly onLimit?: OnLimit;
+}
+
+/** A key that had no place left for a new task. */
+export interface LimitReached {
+  readonly key: string;
+  readonly limit: number;
+  /** Open tasks that had the key, the oldest first; not all when they are many. */
+  readonly taskIds: readonly number[];
 }
 
 /** The keys of a task in one order: tasks with the same keys and limits share a class. */
 export function inKeyOrder(keys: readonly ConcurrencyKey[]): ConcurrencyKey[] {
   return [...keys].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** What makes keys different classes: with the same in the same order, tasks share one. */
+export function identityOf(keys: readonly ConcurrencyKey[]): unknown {
+  return keys.map(({ key, limit, onLimit }) =>
+    onLimit === undefined ? [key, limit] : [key, limit, onLimit],
+  );
 }
 
 /** A key as the store counts it. */

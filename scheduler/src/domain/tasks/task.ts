@@ -1,6 +1,6 @@
 /** The fields of a task, its states and its attempts. */
 import type { Cost } from "../matching/capacity.ts";
-import type { ConcurrencyKey } from "./concurrency.ts";
+import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";
@@ -43,7 +43,14 @@ export interface TaskOptions {
   readonly unique?: UniqueRule;
   /** Set by the store: attempts up to this epoch ran what the task was before a submit replaced it. */
   readonly replacedEpoch?: number;
+  /** Set by the store: why a concurrency key ended it, or asked it to end. */
+  readonly limited?: Limited;
 }
+
+/** A concurrency key that ended a task: as the newest one, or for a newer one. */
+export type Limited =
+  | ({ readonly kind: "refused" } & LimitReached)
+  | { readonly kind: "superseded"; readonly key: string; readonly by: number };
 
 /** Requeues that count against a task later; a count that is missing is 0. */
 export interface RequeueCounts {

@@ -21,10 +21,12 @@ import type { Explainer } from "../../queries/explainer.ts";
 import type { InsertedTask, TaskStore } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
+import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toNewTasks } from "../convert/tasks/task-spec.ts";
 import { fitPage } from "../convert/values/message-size.ts";
+import { optional } from "../convert/values/optional.ts";
 import { storable } from "../convert/values/text.ts";
 import { timestampFromMs } from "../convert/values/time.ts";
 import type { Handlers } from "../server/handlers.ts";
@@ -143,12 +145,16 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
 /** @param warning Of the submitted task; it says nothing of a holder that is returned instead. */
 function fromInserted(
-  { id, duplicate, conflict }: InsertedTask,
+  { id, duplicate, conflict, limits }: InsertedTask,
   warning: SubmitWarning | undefined,
 ): MessageInitShape<typeof SubmittedTaskSchema> {
   const taskId = formatTaskId(id);
   if (!conflict)
-    return warning && !duplicate ? { taskId, duplicate, warnings: [warning] } : { taskId, duplicate };
+    return {
+      ...{ taskId, duplicate },
+      ...optional("warnings", warning && !duplicate ? [warning] : undefined),
+      ...optional("concurrency", limits && fromLimitOutcome(limits)),
+    };
   const outcome = OUTCOMES[conflict.outcome];
   return {
     taskId,

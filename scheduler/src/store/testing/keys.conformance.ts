@@ -127,4 +127,50 @@ export function testKeys(opened: () => StoreUnderTest): void {
     const result = await test.claims.claimKeyed([{ taskId: waits, sessionId }], "a");
     assert.deepEqual([result.claimed, result.turnedBack], [[], []]);
   });
+
+  it("ends a new task at once when its key with cancel_newest has no place left", async () => {
+    const keys = [{ key: "newest", limit: 2, onLimit: "cancel_newest" }] as const;
+    const [one = 0, two = 0, three = 0] = await waiting("newest", 3, keys);
+    const states = async () =>
+      Promise.all([one, two, three].map(async (id) => (await opened().task(id))?.state));
+    assert.deepEqual(await states(), ["queued", "queued", "cancelled"]);
+    const { claimed } = await claim([one, two, three]);
+    assert.equal(claimed.length, 2);
+    const test = opened();
+    const insert = async () => {
+      const classId = await makeClass(test, "newest", keys);
+      const task = newTask({ type: "newest", concurrency: keys });
+      const [row] = await test.claims.insertTasks([{ task, classId, assignTo: undefined }]);
+      assert.ok(row);
+      return row;
+    };
+    const refused = await insert();
+    assert.deepEqual(refused.limits?.reached, { key: "newest", limit: 2, taskIds: [one, two] });
+    assert.deepEqual(
+      refused.limits?.ended.map(({ id }) => id),
+      [refused.id],
+    );
+    await test.attempts.commitResults(claimed.slice(0, 1).map((each) => commitRequest(each, SUCCEEDED)));
+    assert.equal((await insert()).limits, undefined, "one of them has ended");
+  });
+
+  it("cancels the oldest for a new one with cancel_running: ends what waits, and asks what runs", async () => {
+    const keys = [{ key: "running", limit: 1, onLimit: "cancel_running" }] as const;
+    const [first = 0] = await waiting("running", 1, keys);
+    const [attempt] = (await claim([first])).claimed;
+    assert.ok(attempt);
+    const [second = 0] = await waiting("running", 1, keys);
+    assert.equal((await opened().task(first))?.state, "assigned", "its worker has to end it");
+    const test = opened();
+    const classId = await makeClass(test, "running", keys);
+    const task = newTask({ type: "running", concurrency: keys });
+    const [third] = await test.claims.insertTasks([{ task, classId, assignTo: undefined }]);
+    assert.ok(third);
+    assert.deepEqual(third.limits?.cancelled, [second], "the first one is being cancelled");
+    assert.deepEqual(third.limits?.ended, [{ id: second, classId }]);
+    assert.equal((await opened().task(second))?.state, "cancelled");
+    assert.deepEqual((await claim([third.id])).turnedBack, [third.id], "the limit holds");
+    await test.attempts.commitResults([commitRequest(attempt, { kind: "cancelled", message: "" })]);
+    assert.deepEqual((await claim([third.id])).ids, [third.id]);
+  });
 }

@@ -1,5 +1,13 @@
 /** The fake of the role that submits and claims. */
 import { planKeys } from "../../domain/tasks/key-plan.ts";
+import {
+  type EndedWait,
+  type LimitPlan,
+  limitOutcome,
+  type OpenOfKey,
+  planLimits,
+  policyKeys,
+} from "../../domain/tasks/limit-plan.ts";
 import type { KeyHolder } from "../../domain/tasks/unique-key.ts";
 import type {
   ClaimedAttempt,
@@ -32,14 +40,49 @@ export class MemoryClaims implements ClaimStore {
     const plan = planKeys(tasks, ids, owners);
     for (const [key, { id }] of plan.owners) keys.set(key, id);
     for (const [id, insert] of plan.replacements) this.#replace(id, insert);
+    const limits = this.#planLimits(plan.inserts);
     const assigned = new Set(
       Array.from(plan.inserts).flatMap(([id, insert]) => (this.#insert(id, insert, schedulerId) ? [id] : [])),
     );
-    return plan.answers.map(({ id, conflict }) =>
-      conflict
-        ? { id, duplicate: conflict.outcome === "returned", assigned: false, conflict }
-        : { id, duplicate: false, assigned: assigned.has(id) },
+    const ended = [...limits.refused.keys(), ...limits.superseded.map(({ taskId }) => taskId)].flatMap((id) =>
+      this.#cancel(id),
     );
+    return plan.answers.map(({ id, conflict }) => {
+      if (conflict) return { id, duplicate: conflict.outcome === "returned", assigned: false, conflict };
+      const outcome = limitOutcome(id, limits, ended);
+      return { id, duplicate: false, assigned: assigned.has(id), ...(outcome ? { limits: outcome } : {}) };
+    });
+  }
+
+  #planLimits(inserts: ReadonlyMap<number, TaskInsert>): LimitPlan {
+    const keys = Array.from(inserts.values()).flatMap(({ task }) => policyKeys(task.concurrency));
+    const open = new Map(
+      keys.map(({ key }): [string, OpenOfKey] => {
+        const tasks = Array.from(this.#tables.open.values()).flatMap(({ id, classId }) => {
+          const has = this.#tables.classOf(classId).concurrency?.find((each) => each.key === key);
+          return has ? [{ id, cancelling: this.#tables.cancelRequests.has(id), onLimit: has.onLimit }] : [];
+        });
+        return [
+          key,
+          { override: this.#tables.keyState(key).override, tasks: tasks.sort((a, b) => a.id - b.id) },
+        ];
+      }),
+    );
+    return planLimits(new Map(Array.from(inserts, ([id, { task }]) => [id, task.concurrency ?? []])), open);
+  }
+
+  /** Ends a queued task, and asks an active one to end. */
+  #cancel(id: number): EndedWait[] {
+    const { open, ended } = this.#tables;
+    const row = open.get(id);
+    if (!row) return [];
+    if (row.state !== "queued") {
+      this.#tables.cancelRequests.add(id);
+      return [];
+    }
+    open.delete(id);
+    ended.set(id, { ...row, state: "cancelled", detail: "cancelled", output: undefined, failure: undefined });
+    return [{ id, classId: row.classId }];
   }
 
   async claim(

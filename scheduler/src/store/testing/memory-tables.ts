@@ -57,6 +57,8 @@ export class MemoryTables {
   /** Scheduler that holds the lease of each living session. */
   readonly sessions = new Map<number, string>();
   readonly output: OutputChunk[] = [];
+  /** Open tasks that were asked to end. */
+  readonly cancelRequests = new Set<number>();
   /** The operator's limit of each concurrency key that has one. */
   readonly overrides = new Map<string, number>();
   #lastTaskId = 0;

@@ -27,6 +27,8 @@ export class Counters {
   keyClaimsTurnedBack = 0;
   /** Concurrency keys whose count differed from their tasks and was corrected. */
   keyCountsCorrected = 0;
+  /** Tasks that a concurrency key cancelled: as the newest one, or for a newer one. */
+  readonly keyPolicyCancels = { newest: 0, running: 0 };
   /** Submits that met a held unique key and changed nothing. */
   duplicates = 0;
   /** Submits and retries that met a held unique key, by their answer. */

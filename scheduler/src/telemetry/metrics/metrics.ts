@@ -121,6 +121,15 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     "Concurrency keys whose count differed from their tasks and was corrected.",
     () => counters.keyCountsCorrected,
   );
+  counter(
+    "muster_concurrency_key_cancellations_total",
+    "Tasks that submits cancelled because the limit of a concurrency key was reached, by the key's policy.",
+    (result) => {
+      const { newest, running } = counters.keyPolicyCancels;
+      result.observe(newest, { policy: "cancel_newest" });
+      result.observe(running, { policy: "cancel_running" });
+    },
+  );
   single(
     "muster_duplicate_skips_total",
     "Submits that met a held unique key and changed nothing.",

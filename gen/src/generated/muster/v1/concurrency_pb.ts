@@ -2,17 +2,17 @@
 // @generated from file muster/v1/concurrency.proto (package muster.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/concurrency.proto.
  */
 export const file_muster_v1_concurrency: GenFile = /*@__PURE__*/
-  fileDesc("ChttdXN0ZXIvdjEvY29uY3VycmVuY3kucHJvdG8SCW11c3Rlci52MSIsCg5Db25jdXJyZW5jeUtleRILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAUixQIKBExvY2sSCwoDa2V5GAEgASgJEhIKCmhlbGRfY291bnQYAiABKAMSJgoHaG9sZGVycxgDIAMoCzIVLm11c3Rlci52MS5Mb2NrSG9sZGVyEhUKDXdhaXRpbmdfY291bnQYBCABKAMSMAoMd2FpdGluZ190aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFsb3dlc3RfdGFza19saW1pdBgGIAEoBRIaChJoaWdoZXN0X3Rhc2tfbGltaXQYByABKAUSGwoObGltaXRfb3ZlcnJpZGUYCCABKAVIAIgBARIUCgxsaW1pdF9yZWFzb24YCSABKAkSLgoKbGltaXRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEQoPX2xpbWl0X292ZXJyaWRlIoQBCgpMb2NrSG9sZGVyEhIKCmF0dGVtcHRfaWQYASABKAkSEQoJdGFza190eXBlGAIgASgJEg0KBXF1ZXVlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCRItCglob2xkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChttdXN0ZXIvdjEvY29uY3VycmVuY3kucHJvdG8SCW11c3Rlci52MSJhCg5Db25jdXJyZW5jeUtleRILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAUSMwoIb25fbGltaXQYAyABKA4yIS5tdXN0ZXIudjEuQ29uY3VycmVuY3lMaW1pdFBvbGljeSJrChJDb25jdXJyZW5jeU91dGNvbWUSOQoNbGltaXRfcmVhY2hlZBgBIAEoCzIiLm11c3Rlci52MS5Db25jdXJyZW5jeUxpbWl0UmVhY2hlZBIaChJjYW5jZWxsZWRfdGFza19pZHMYAiADKAkiRwoXQ29uY3VycmVuY3lMaW1pdFJlYWNoZWQSCwoDa2V5GAEgASgJEg0KBWxpbWl0GAIgASgFEhAKCHRhc2tfaWRzGAMgAygJIsUCCgRMb2NrEgsKA2tleRgBIAEoCRISCgpoZWxkX2NvdW50GAIgASgDEiYKB2hvbGRlcnMYAyADKAsyFS5tdXN0ZXIudjEuTG9ja0hvbGRlchIVCg13YWl0aW5nX2NvdW50GAQgASgDEjAKDHdhaXRpbmdfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRbG93ZXN0X3Rhc2tfbGltaXQYBiABKAUSGgoSaGlnaGVzdF90YXNrX2xpbWl0GAcgASgFEhsKDmxpbWl0X292ZXJyaWRlGAggASgFSACIAQESFAoMbGltaXRfcmVhc29uGAkgASgJEi4KCmxpbWl0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhEKD19saW1pdF9vdmVycmlkZSKEAQoKTG9ja0hvbGRlchISCgphdHRlbXB0X2lkGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRINCgVxdWV1ZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSLQoJaG9sZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCq/AQoWQ29uY3VycmVuY3lMaW1pdFBvbGljeRIoCiRDT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIiCh5DT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfUVVFVUUQARIqCiZDT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfQ0FOQ0VMX05FV0VTVBACEisKJ0NPTkNVUlJFTkNZX0xJTUlUX1BPTElDWV9DQU5DRUxfUlVOTklORxADYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * A concurrency key of a task. A task holds its keys from its assignment until the attempt ends or is requeued.
@@ -29,11 +29,18 @@ export type ConcurrencyKey = Message<"muster.v1.ConcurrencyKey"> & {
 
   /**
    * The task is assigned only while fewer tasks than this hold the key, whatever limits they have; 1 to 1,000,000.
-   * Required. The limit of SetConcurrencyLimit replaces it.
+   * Required. The limit of SetConcurrencyLimit replaces it. With CANCEL_NEWEST and CANCEL_RUNNING at most 1,000.
    *
    * @generated from field: int32 limit = 2;
    */
   limit: number;
+
+  /**
+   * What becomes of tasks when the limit is reached; unset means QUEUE.
+   *
+   * @generated from field: muster.v1.ConcurrencyLimitPolicy on_limit = 3;
+   */
+  onLimit: ConcurrencyLimitPolicy;
 };
 
 /**
@@ -42,6 +49,70 @@ export type ConcurrencyKey = Message<"muster.v1.ConcurrencyKey"> & {
  */
 export const ConcurrencyKeySchema: GenMessage<ConcurrencyKey> = /*@__PURE__*/
   messageDesc(file_muster_v1_concurrency, 0);
+
+/**
+ * What the concurrency keys of a submitted task did at once.
+ *
+ * @generated from message muster.v1.ConcurrencyOutcome
+ */
+export type ConcurrencyOutcome = Message<"muster.v1.ConcurrencyOutcome"> & {
+  /**
+   * Set when a key with CANCEL_NEWEST had no place left: the task has ended as cancelled.
+   *
+   * @generated from field: muster.v1.ConcurrencyLimitReached limit_reached = 1;
+   */
+  limitReached?: ConcurrencyLimitReached | undefined;
+
+  /**
+   * Older tasks that keys with CANCEL_RUNNING cancel, for example `t-1041`: those that waited have ended, the others end
+   * when their handlers return.
+   *
+   * @generated from field: repeated string cancelled_task_ids = 2;
+   */
+  cancelledTaskIds: string[];
+};
+
+/**
+ * Describes the message muster.v1.ConcurrencyOutcome.
+ * Use `create(ConcurrencyOutcomeSchema)` to create a new message.
+ */
+export const ConcurrencyOutcomeSchema: GenMessage<ConcurrencyOutcome> = /*@__PURE__*/
+  messageDesc(file_muster_v1_concurrency, 1);
+
+/**
+ * A concurrency key that had no place left for a new task.
+ *
+ * @generated from message muster.v1.ConcurrencyLimitReached
+ */
+export type ConcurrencyLimitReached = Message<"muster.v1.ConcurrencyLimitReached"> & {
+  /**
+   * Name of the key.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The limit in force: that of the task, or of SetConcurrencyLimit.
+   *
+   * @generated from field: int32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * Open tasks that had the key; at most 20, the oldest first.
+   *
+   * @generated from field: repeated string task_ids = 3;
+   */
+  taskIds: string[];
+};
+
+/**
+ * Describes the message muster.v1.ConcurrencyLimitReached.
+ * Use `create(ConcurrencyLimitReachedSchema)` to create a new message.
+ */
+export const ConcurrencyLimitReachedSchema: GenMessage<ConcurrencyLimitReached> = /*@__PURE__*/
+  messageDesc(file_muster_v1_concurrency, 2);
 
 /**
  * A concurrency key with the tasks that hold it and those that wait.
@@ -126,7 +197,7 @@ export type Lock = Message<"muster.v1.Lock"> & {
  * Use `create(LockSchema)` to create a new message.
  */
 export const LockSchema: GenMessage<Lock> = /*@__PURE__*/
-  messageDesc(file_muster_v1_concurrency, 1);
+  messageDesc(file_muster_v1_concurrency, 3);
 
 /**
  * A task that holds a concurrency key.
@@ -175,5 +246,57 @@ export type LockHolder = Message<"muster.v1.LockHolder"> & {
  * Use `create(LockHolderSchema)` to create a new message.
  */
 export const LockHolderSchema: GenMessage<LockHolder> = /*@__PURE__*/
-  messageDesc(file_muster_v1_concurrency, 2);
+  messageDesc(file_muster_v1_concurrency, 4);
+
+/**
+ * What becomes of tasks when the limit of a concurrency key is reached. It is decided once, when the task is submitted.
+ * Whatever the policy, a task is assigned only while fewer tasks than the limit hold the key.
+ *
+ * @generated from enum muster.v1.ConcurrencyLimitPolicy
+ */
+export const ConcurrencyLimitPolicy = {
+  /**
+   * Not set: QUEUE.
+   *
+   * @generated from enum value: CONCURRENCY_LIMIT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The new task waits.
+   *
+   * @generated from enum value: CONCURRENCY_LIMIT_POLICY_QUEUE = 1;
+   */
+  QUEUE: 1,
+
+  /**
+   * When as many tasks with the key as its limit are open (waiting, assigned or running), the new task ends at once as
+   * cancelled.
+   *
+   * @generated from enum value: CONCURRENCY_LIMIT_POLICY_CANCEL_NEWEST = 2;
+   */
+  CANCEL_NEWEST: 2,
+
+  /**
+   * Of the open tasks that have the key with this policy, the oldest are cancelled until at most `limit` are left with the
+   * new one. Those that wait end at once. Those that run are asked to stop, and the new task starts when they have ended.
+   *
+   * @generated from enum value: CONCURRENCY_LIMIT_POLICY_CANCEL_RUNNING = 3;
+   */
+  CANCEL_RUNNING: 3,
+} as const;
+
+/**
+ * What becomes of tasks when the limit of a concurrency key is reached. It is decided once, when the task is submitted.
+ * Whatever the policy, a task is assigned only while fewer tasks than the limit hold the key.
+ *
+ * @generated from enum muster.v1.ConcurrencyLimitPolicy
+ */
+export type ConcurrencyLimitPolicy = (typeof ConcurrencyLimitPolicy)[keyof typeof ConcurrencyLimitPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.ConcurrencyLimitPolicy.
+ */
+export const ConcurrencyLimitPolicySchema: GenEnum<ConcurrencyLimitPolicy> = /*@__PURE__*/
+  enumDesc(file_muster_v1_concurrency, 0);
 

@@ -1,5 +1,6 @@
 /** Cases of the prose snapshot: tasks that were assigned, and tasks that ended. */
 import { withLock } from "../../database/database-lock.ts";
+import { limitReachedText, supersededText } from "../../tasks/limited.ts";
 import type { AttemptRecord, TaskRecord, TaskState } from "../../tasks/task.ts";
 import type { TimelineEvent } from "../../tasks/timeline.ts";
 import type { KeyHolder } from "../../tasks/unique-key.ts";
@@ -11,6 +12,8 @@ import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts
 import { classOf, SILENT } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 import { LOCK } from "./waiting-prose.ts";
+
+const REACHED = { key: "customer 17", limit: 4, taskIds: [3, 4, 5, 6] };
 
 const HOST = { hostname: "gpu-7", pid: 4711, uid: 0, gid: 0, cwd: "/", cpus: 8, memoryBytes: 0, runtime: "" };
 const RECORD = { hello: { ...member().record.hello, host: HOST }, activeCount: 1 };
@@ -279,5 +282,32 @@ export const ENDED_PROSE: readonly ProseCase[] = [
     code: "CANCELLED",
     when: "by a caller",
     write: ended({ state: "cancelled", cancelReason: "wrong file" }),
+  },
+  {
+    code: "CANCELLED",
+    when: "by a caller, after a retry of a task that a concurrency key had ended",
+    write: ended({
+      state: "cancelled",
+      cancelReason: "wrong file",
+      options: { limited: { kind: "superseded", key: "site-4", by: 9 } },
+    }),
+  },
+  {
+    code: "CONCURRENCY_LIMIT_REACHED",
+    when: "by several tasks",
+    write: ended({
+      state: "cancelled",
+      cancelReason: limitReachedText(REACHED),
+      options: { limited: { kind: "refused", ...REACHED } },
+    }),
+  },
+  {
+    code: "SUPERSEDED",
+    when: "by a newer task",
+    write: ended({
+      state: "cancelled",
+      cancelReason: supersededText("site-4", 9),
+      options: { limited: { kind: "superseded", key: "site-4", by: 9 } },
+    }),
   },
 ];

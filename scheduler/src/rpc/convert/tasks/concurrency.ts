@@ -2,10 +2,18 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { quoted } from "@muster/common/text";
-import type { ConcurrencyKey as ConcurrencyKeyMessage, LockSchema } from "@muster/protocol";
-import { formatAttemptId } from "../../../domain/ids.ts";
-import { type ConcurrencyKey, inKeyOrder } from "../../../domain/tasks/concurrency.ts";
+import {
+  type ConcurrencyKey as ConcurrencyKeyMessage,
+  type ConcurrencyKeySchema,
+  ConcurrencyLimitPolicy,
+  type ConcurrencyOutcomeSchema,
+  type LockSchema,
+} from "@muster/protocol";
+import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { type ConcurrencyKey, inKeyOrder, type OnLimit } from "../../../domain/tasks/concurrency.ts";
+import { type LimitOutcome, MAX_POLICY_LIMIT } from "../../../domain/tasks/limit-plan.ts";
 import type { LockRow } from "../../../store/store.ts";
+import { named, unknown } from "../values/names.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
 import type { Report } from "./options.ts";
@@ -19,6 +27,12 @@ export const MAX_LIMIT = 1_000_000;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
 const CONTROL = /[\u0000-\u001f\u007f]/;
+
+const POLICIES: Readonly<Record<"queue" | OnLimit, ConcurrencyLimitPolicy>> = {
+  queue: ConcurrencyLimitPolicy.QUEUE,
+  cancel_newest: ConcurrencyLimitPolicy.CANCEL_NEWEST,
+  cancel_running: ConcurrencyLimitPolicy.CANCEL_RUNNING,
+};
 
 /** What is wrong with a key; undefined when it is valid. */
 export function keyFault(key: string): string | undefined {
@@ -41,7 +55,7 @@ export function toConcurrency(
     return undefined;
   }
   const seen = new Set<string>();
-  keys.forEach(({ key, limit }, index) => {
+  keys.forEach(({ key, limit, onLimit }, index) => {
     const fault = keyFault(key);
     if (fault !== undefined) report(`concurrency[${index}].key`, fault);
     else if (seen.has(key))
@@ -49,8 +63,51 @@ export function toConcurrency(
     seen.add(key);
     if (limit < 1 || limit > MAX_LIMIT)
       report(`concurrency[${index}].limit`, `${limit} is not between 1 and ${MAX_LIMIT}`);
+    else if (limit > MAX_POLICY_LIMIT && policyOf(onLimit) !== undefined)
+      report(
+        `concurrency[${index}].limit`,
+        `${limit} is more than ${MAX_POLICY_LIMIT}, the most with a policy other than queue`,
+      );
+    if (onLimit !== ConcurrencyLimitPolicy.UNSPECIFIED && named(POLICIES, onLimit) === undefined)
+      report(`concurrency[${index}].on_limit`, unknown(onLimit, POLICIES));
   });
-  return inKeyOrder(keys.map(({ key, limit }) => ({ key, limit })));
+  return inKeyOrder(
+    keys.map(({ key, limit, onLimit: given }) => {
+      const onLimit = policyOf(given);
+      return { key, limit, ...(onLimit === undefined ? {} : { onLimit }) };
+    }),
+  );
+}
+
+/** The keys of a task in protobuf. */
+export function fromConcurrency(
+  keys: readonly ConcurrencyKey[] = [],
+): MessageInitShape<typeof ConcurrencyKeySchema>[] {
+  return keys.map(({ key, limit, onLimit }) => ({
+    key,
+    limit,
+    onLimit: POLICIES[onLimit ?? "queue"],
+  }));
+}
+
+/** What the keys of a submitted task did. */
+export function fromLimitOutcome({
+  reached,
+  cancelled,
+}: LimitOutcome): MessageInitShape<typeof ConcurrencyOutcomeSchema> {
+  return {
+    ...optional(
+      "limitReached",
+      reached && { key: reached.key, limit: reached.limit, taskIds: reached.taskIds.map(formatTaskId) },
+    ),
+    cancelledTaskIds: cancelled.map(formatTaskId),
+  };
+}
+
+/** Undefined when the task waits. */
+function policyOf(policy: ConcurrencyLimitPolicy): OnLimit | undefined {
+  const name = named(POLICIES, policy);
+  return name === "queue" ? undefined : name;
 }
 
 /** A key with its holders in protobuf. */

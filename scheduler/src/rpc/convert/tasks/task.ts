@@ -13,6 +13,7 @@ import {
 import { fromCost } from "../values/amounts.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
+import { fromConcurrency } from "./concurrency.ts";
 import { fromFailure } from "./failure.ts";
 import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
 import { fromMetrics } from "./result.ts";
@@ -56,7 +57,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
       resources: [...task.requirements.resources],
       cost: fromCost(task.requirements.cost),
     },
-    concurrency: (task.concurrency ?? []).map(({ key, limit }) => ({ key, limit })),
+    concurrency: fromConcurrency(task.concurrency),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

@@ -12,6 +12,7 @@ import {
   type UniqueRule,
   type UniqueWhile,
 } from "../../../domain/tasks/unique-rule.ts";
+import { named, unknown } from "../values/names.ts";
 import { optional } from "../values/optional.ts";
 import { durationFromMs } from "../values/time.ts";
 import { milliseconds, type Report } from "./options.ts";
@@ -57,13 +58,4 @@ export function fromUniqueRule(
     heldWhile: WHILES[rule.while],
     ...optional("window", rule.windowMs === undefined ? undefined : durationFromMs(rule.windowMs)),
   };
-}
-
-function named<Name extends string>(values: Readonly<Record<Name, number>>, value: number): Name | undefined {
-  return (Object.keys(values) as Name[]).find((name) => values[name] === value);
-}
-
-function unknown(value: number, values: Readonly<Record<string, number>>): string {
-  const allowed = Object.entries(values).map(([name, number]) => `${number} (${name.toUpperCase()})`);
-  return `${value} is not a value of this version; allowed are ${allowed.join(", ")}`;
 }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
-import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
+import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
@@ -29,8 +29,10 @@ const KEYS = {
     on conflict (key) do nothing`,
 };
 
-const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit"
-      from ${made} made cross join lateral jsonb_to_recordset(made.concurrency) as k(key text, "limit" int)`;
+const CLASS_KEY_COLUMNS = "class_id, key, max_held, on_limit";
+const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit", k."onLimit"
+      from ${made} made
+      cross join lateral jsonb_to_recordset(made.concurrency) as k(key text, "limit" int, "onLimit" text)`;
 
 // In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
 const INSERT = {
@@ -44,7 +46,7 @@ const INSERT = {
      order by d.key
     on conflict (key) do nothing
     returning id, concurrency)
-  insert into class_key (class_id, key, max_held) ${CLASS_KEYS("made")}`,
+  insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}`,
 };
 
 const QUEUES = {
@@ -104,7 +106,7 @@ const ALONE = {
     on conflict (key) do update set alone = true, idle_time = null
     returning id, key, concurrency),
   keys as (
-    insert into class_key (class_id, key, max_held) ${CLASS_KEYS("made")}
+    insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}
     on conflict (class_id, key) do nothing)
   select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
@@ -192,7 +194,7 @@ function classKey({ queue, type, requirements, concurrency }: WantedClass): stri
         type,
         labels,
         resources,
-        ...(concurrency ? [concurrency.map(({ key, limit }) => [key, limit])] : []),
+        ...(concurrency ? [identityOf(concurrency)] : []),
         ...(requirements.cost ? [{ cost: requirements.cost.map(({ name, amount }) => [name, amount]) }] : []),
       ]),
     )

@@ -1,9 +1,14 @@
-/** The transaction that inserts tasks with unique keys, or decides what becomes of them when their keys are held. */
+/**
+ * The transaction that inserts tasks with unique keys, or decides what becomes of them when their keys are held, and tasks
+ * whose concurrency keys end some of them.
+ */
 import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/key-plan.ts";
+import { limitOutcome } from "../../../domain/tasks/limit-plan.ts";
 import type { KeyHolder } from "../../../domain/tasks/unique-key.ts";
 import type { InsertedTask, TaskInsert } from "../../claims.ts";
 import { int8Array } from "../arrays.ts";
 import { keepClasses } from "../concurrency/idle-classes.ts";
+import { decideLimits, endByLimits, lockedKeysOf, lockPolicyKeys } from "../concurrency/limits.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { livingSessions } from "../locks.ts";
 import {
@@ -56,7 +61,9 @@ export function insertKeyedTasks(
   tasks: readonly TaskInsert[],
   schedulerId: string | undefined,
 ): Promise<InsertedTask[]> {
+  const limited = lockedKeysOf(tasks);
   return db.transaction(async (tx) => {
+    await lockPolicyKeys(tx, limited);
     await keepClasses((statement, values) => tx.run(statement, values), perKeyClassIds(tasks));
     const sessionIds = tasks.flatMap(({ assignTo }) => assignTo ?? []);
     if (sessionIds.length > 0) await tx.run(LEASES, [int8Array(sessionIds), schedulerId ?? null]);
@@ -77,7 +84,14 @@ export function insertKeyedTasks(
         .map(([, { id, task }]) => ({ queue: task.queue, key: task.uniqueKey ?? "", id })),
     );
     await replaceTasks(tx, plan.replacements);
-    return answersOf(plan, await insert(tx, plan.inserts, schedulerId));
+    if (limited.length === 0) return answersOf(plan, await insert(tx, plan.inserts, schedulerId));
+    const limits = await decideLimits(tx, limited, plan.inserts);
+    const assigned = await insert(tx, plan.inserts, schedulerId);
+    const ended = await endByLimits(tx, limits);
+    return answersOf(plan, assigned).map((answer) => {
+      const outcome = limitOutcome(answer.id, limits, ended);
+      return outcome ? { ...answer, limits: outcome } : answer;
+    });
   });
 }
 
