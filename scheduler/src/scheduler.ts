@@ -189,7 +189,7 @@ export async function startScheduler(options: {
     });
     const diagnoser = new Diagnoser({
       ...{ store, classes, clock, database, log },
-      concurrencyKeys: dispatch.concurrencyKeys,
+      ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
       scheduler,
       settings: config.settings,
       status: () => background.status(),
@@ -201,7 +201,7 @@ export async function startScheduler(options: {
     const services = createServices(
       {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
-        concurrencyKeys: dispatch.concurrencyKeys,
+        ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,
@@ -243,6 +243,7 @@ export async function startScheduler(options: {
       stopping: stopping.signal,
       stream: {
         ...{ registrar, liveness, sessionReports, reportHandler, clock, counters },
+        keyPauser: dispatch.keyPauser,
         rejector: new StreamRejector(rejectedWorkers, clock),
         log,
         leases: config.leases,

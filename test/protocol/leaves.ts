@@ -35,6 +35,12 @@ export function lawful(message: DescMessage): object {
       return { queue: "limited-by-a-test", reason: "a test" };
     case "SetConcurrencyLimitRequest":
       return { key: "limited-by-a-test", limit: 1, reason: "a test" };
+    case "SetRateLimitRequest":
+      return { rateLimit: { key: "limited-by-a-test", limit: 1, period: { seconds: 1n } }, reason: "a test" };
+    case "RateLimitQueueRequest":
+      return { queue: "limited-by-a-test", rate: { limit: 1, period: { seconds: 1n } }, reason: "a test" };
+    case "PauseKeyRequest":
+      return { key: "limited-by-a-test", duration: { seconds: 1n }, reason: "a test" };
     default:
       return {};
   }

@@ -1,8 +1,10 @@
+import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
 import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
 import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
 import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
+import { testRates } from "../../scheduler/src/store/testing/rates.conformance.ts";
 import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
 import { decideLost, openFixture, type StoreFixture } from "./fixture.ts";
 
@@ -20,6 +22,7 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
   testClasses(opened);
   testClaims(opened);
   testKeys(opened);
+  testRates(opened);
   testAttempts(opened);
 });
 
@@ -51,6 +54,18 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
         `update task set wake_time = case when wake_time is not null then ${past} end,
                          start_deadline = case when start_deadline is not null then ${past} end where id = $1`,
         [taskId],
+      );
+    },
+    setRate: (key, rate) => store.setRateLimit(key, rate && { rate, reason: "a test" }),
+    setPause: async (key, ms) => {
+      if (ms === undefined) await store.resumeKey(key, "a test");
+      else assert.notEqual(await store.pauseKey({ key, ms, reason: "a test" }), "unknown_key");
+    },
+    passRefill: async (key, ms) => {
+      await db.query(
+        `update rate_bucket set full_time = full_time - $2 * interval '1 ms',
+           pause_until = pause_until - $2 * interval '1 ms' where key = $1`,
+        [key, ms],
       );
     },
   };

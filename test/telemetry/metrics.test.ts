@@ -21,6 +21,8 @@ const NAMES = [
   "muster_concurrency_key_cancellations_total",
   "muster_concurrency_key_corrections_total",
   "muster_concurrency_key_refusals_total",
+  "muster_rate_limit_pauses_total",
+  "muster_rate_limit_refusals_total",
   "muster_duplicate_skips_total",
   "muster_unique_key_conflicts_total",
   "muster_workers",

@@ -59,7 +59,7 @@ export class BackgroundServices {
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
-    const { signals, terminator, traces, waits, workerPauses } = dispatch;
+    const { rateLimits, signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -74,7 +74,7 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
-      ...{ dispatcher, traces },
+      ...{ rateLimits, dispatcher, traces },
       schedulerId: scheduler.id,
     });
     this.#poll = loop("poll", config.pollMs, poller);

@@ -25,12 +25,27 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
     workerPauses: { refresh: async () => void calls.push("paused workers") },
     queueLimits: { refresh: async () => void calls.push("limits") },
     concurrencyKeys: { refresh: async () => void calls.push("keys") },
-    store: { pausedQueues: async () => ["slow"], keyStates: async () => [] },
+    rateLimits: { refresh: async () => void calls.push("rates") },
+    store: {
+      pausedQueues: async () => ["slow"],
+      keyStates: async () => [],
+      rateOverrides: async () => [],
+      pausedKeys: async () => [],
+    },
     dispatcher: { lookAgain: () => void calls.push("look again") },
     traces: { lookAtWaits: () => void calls.push("waits") },
   }).runOnce();
   assert.deepEqual(calls, [
-    ...["commands of s-1", "superseded 7", "learn", "paused slow", "paused workers", "limits", "keys"],
+    ...[
+      "commands of s-1",
+      "superseded 7",
+      "learn",
+      "paused slow",
+      "paused workers",
+      "limits",
+      "keys",
+      "rates",
+    ],
     ...["look again", "waits"],
   ]);
 });

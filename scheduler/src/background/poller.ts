@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, concurrency keys, and tasks that can be claimed.
+ * paused queues and workers, concurrency keys, rate limits, and tasks that can be claimed.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -15,20 +15,21 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, queueLimits, dispatcher, traces } = this.#parts;
+    const { workerPauses, queueLimits, rateLimits, dispatcher, traces } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
     await queueLimits.refresh();
     await concurrencyKeys.refresh(store);
+    await rateLimits.refresh(store);
     dispatcher.lookAgain();
     traces.lookAtWaits();
   }
 }
 
 export interface PollerParts {
-  readonly store: Pick<Store, "keyStates" | "pausedQueues">;
+  readonly store: Pick<Store, "keyStates" | "pausedKeys" | "pausedQueues" | "rateOverrides">;
   readonly schedulerId: string;
   readonly control: Pick<Dispatch["control"], "runCommands">;
   readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
@@ -37,6 +38,7 @@ export interface PollerParts {
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
+  readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
 }

@@ -8,7 +8,9 @@ import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { Admission } from "./admission/admission.ts";
 import { ConcurrencyKeys } from "./admission/concurrency-keys.ts";
+import { KeyPauser } from "./admission/key-pauser.ts";
 import { PausedQueues } from "./admission/paused-queues.ts";
+import { RateLimits } from "./admission/rate-limits.ts";
 import type { AdmissionRule } from "./admission/rule.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
@@ -64,10 +66,12 @@ export interface Dispatch {
   readonly followers: TaskFollowers;
   readonly lapsed: LapsedAttempts;
   readonly eventWriter: EventWriter;
+  readonly keyPauser: KeyPauser;
   readonly launches: Launches;
   readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
+  readonly rateLimits: RateLimits;
   readonly queueViews: QueueViews;
   readonly reaper: LeaseReaper;
   readonly rejectedWorkers: RejectedWorkers;
@@ -121,7 +125,8 @@ export function createDispatch(options: {
     },
     (classIds) => classes.unpark(classIds),
   );
-  const admission = new Admission([pausedQueues, concurrencyKeys, ...(options.rules ?? [])], {
+  const rateLimits = new RateLimits({ clock, onDue: () => dispatcher.pump() });
+  const admission = new Admission([pausedQueues, concurrencyKeys, rateLimits, ...(options.rules ?? [])], {
     clock,
     onFreed: () => dispatcher.pump(),
   });
@@ -150,6 +155,7 @@ export function createDispatch(options: {
     classes,
     admission,
     keys: concurrencyKeys,
+    rates: rateLimits,
     matcher: new Matcher(classes, clock),
     sender,
     indeterminate,
@@ -158,6 +164,7 @@ export function createDispatch(options: {
     counters,
     traces,
   });
+  const keyPauser = new KeyPauser({ store, rateLimits, schedulerId, counters, log });
   const eventWriter = new EventWriter({ store, clock, log, signals });
   const rejectedWorkers = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId });
   const committer = new ResultCommitter({
@@ -315,10 +322,12 @@ export function createDispatch(options: {
     followers,
     lapsed,
     eventWriter,
+    keyPauser,
     launches,
     pausedQueues,
     peers,
     queueLimits,
+    rateLimits,
     queueViews,
     reaper,
     rejectedWorkers,

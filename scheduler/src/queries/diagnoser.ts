@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { EffectiveSetting } from "../config/effective-settings.ts";
 import type { ConcurrencyKeys } from "../dispatch/admission/concurrency-keys.ts";
+import type { RateLimits } from "../dispatch/admission/rate-limits.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
@@ -61,6 +62,7 @@ export interface DiagnoserParts {
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
+  readonly rateLimits: Pick<RateLimits, "holdReason">;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -180,7 +182,9 @@ export class Diagnoser {
       ),
       misfits: await this.#misfits(facts.classes),
       keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
-      isKeyHeld: (taskClass) => this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined,
+      isKeyHeld: (taskClass) =>
+        this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined ||
+        this.#parts.rateLimits.holdReason(taskClass) !== undefined,
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });

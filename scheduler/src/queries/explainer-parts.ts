@@ -17,6 +17,7 @@ import type {
   LaunchStore,
   MaintenanceStore,
   QueueStore,
+  RateLimitStore,
   SchedulerStore,
   SessionStore,
   TaskStore,
@@ -34,6 +35,7 @@ export interface ExplainerParts {
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
+    Pick<RateLimitStore, "listRateLimits"> &
     Pick<SchedulerStore, "otherSchedulers"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;

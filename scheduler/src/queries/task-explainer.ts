@@ -1,7 +1,9 @@
 /** Explains why a task stands where it stands. */
 import { allAttempts } from "../domain/explain/attempts.ts";
+import type { ReasonCode } from "../domain/explain/codes.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
 import type { FleetMember } from "../domain/explain/fleet.ts";
+import type { AskedRate } from "../domain/explain/rate-limited.ts";
 import type { Reason } from "../domain/explain/reason.ts";
 import { withRejected } from "../domain/explain/rejected.ts";
 import { withLaunches } from "../domain/explain/starting.ts";
@@ -12,6 +14,7 @@ import type { WaitingClass } from "../domain/explain/worker.ts";
 import type { KnownSize } from "../domain/matching/known-size.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import type { AskedKey } from "../domain/tasks/concurrency.ts";
+import { queueRateKey } from "../domain/tasks/rate-limit.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
 import type { SchedulerRow } from "../store/store.ts";
@@ -29,6 +32,13 @@ const MAX_HOLDERS = 5;
 
 /** Filters of workers that do not show that a worker is large enough. */
 const TOO_SMALL: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "capacity"]);
+/** Reasons of admission rules that the explanation has from the database instead. */
+const READ_CODES: ReadonlySet<ReasonCode> = new Set([
+  "QUEUE_PAUSED",
+  "CONCURRENCY_KEY_HELD",
+  "RATE_LIMITED",
+  "KEY_PAUSED",
+]);
 
 /** Latest events that are read: those of open phases are among them. */
 const MAX_EVENTS = 200;
@@ -105,7 +115,7 @@ export class TaskExplainer {
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
-    const asked = await this.#askedKeys(task);
+    const asked = { keys: await this.#askedKeys(task), rates: await this.#askedRates(task) };
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -145,22 +155,30 @@ export class TaskExplainer {
     return fleet.some(isLargeEnough) ? [] : this.#parts.store.knownSizes(taskClass);
   }
 
-  /** Paused queues and concurrency keys are read from the database; of the other rules this scheduler's memory has the record. */
+  /** Queues, keys and rate limits are read from the database; of the other rules this scheduler's memory has the record. */
   #heldBack(
     task: TaskRecord,
     taskClass: TaskClass,
-    asked: readonly AskedKey[],
+    asked: { readonly keys: readonly AskedKey[]; readonly rates: readonly AskedRate[] },
     now: Date,
-  ): Pick<WaitingFacts, "heldBack" | "keys"> {
+  ): Pick<WaitingFacts, "heldBack" | "keys" | "rates"> {
     const { admission, clock } = this.#parts;
     const { id, classId, priority } = task;
     const hold = admission.holdOf({ id, classId, priority }, taskClass);
     const since =
       hold?.heldAt === undefined ? undefined : new Date(now.getTime() - (clock.monotonic() - hold.heldAt));
-    const isOfKeys = hold?.reason.code === "CONCURRENCY_KEY_HELD";
-    const keys = asked.length > 0 ? { asked, fullSince: isOfKeys ? since : undefined } : undefined;
-    if (!hold || isOfKeys || hold.reason.code === "QUEUE_PAUSED") return { keys };
-    return { keys, heldBack: { ...hold.reason, since } };
+    const code = hold?.reason.code;
+    const sinceIf = (wanted: ReasonCode) => (code === wanted ? since : undefined);
+    const read = {
+      ...(asked.keys.length > 0
+        ? { keys: { asked: asked.keys, fullSince: sinceIf("CONCURRENCY_KEY_HELD") } }
+        : {}),
+      ...(asked.rates.length > 0
+        ? { rates: { asked: asked.rates, emptySince: sinceIf("RATE_LIMITED") } }
+        : {}),
+    };
+    if (!hold || READ_CODES.has(hold.reason.code)) return read;
+    return { ...read, heldBack: { ...hold.reason, since } };
   }
 
   /** The task's concurrency keys with those that hold them. */
@@ -178,6 +196,19 @@ export class TaskExplainer {
       });
     }
     return asked;
+  }
+
+  /** The rate limits of the task and of its queue with their buckets. */
+  async #askedRates({ rateLimits = [], queue }: TaskRecord): Promise<AskedRate[]> {
+    const { store } = this.#parts;
+    const asked: AskedRate[] = [];
+    for (const { key, ...own } of rateLimits) {
+      const [state] = await store.listRateLimits({ key, limit: 1 });
+      asked.push({ key, own, state, waiting: state?.waiting ?? 0 });
+    }
+    const key = queueRateKey(queue);
+    const [state] = await store.listRateLimits({ key, limit: 1 });
+    return state ? [...asked, { key, own: undefined, state, waiting: 0 }] : asked;
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

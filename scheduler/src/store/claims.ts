@@ -1,6 +1,7 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
 import type { KeyState } from "../domain/tasks/concurrency.ts";
 import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
+import type { BucketState } from "../domain/tasks/rate-limit.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
 import type { AttemptRow } from "./attempts.ts";
 import type { WaitingTask } from "./classes.ts";
@@ -43,6 +44,14 @@ export interface KeyedClaim {
   readonly keys: readonly KeyState[];
 }
 
+/** The result of a claim of tasks with rate limits, which may have concurrency keys, too. */
+export interface RatedClaim extends KeyedClaim {
+  /** Those of `turnedBack` for which a bucket had no token left. */
+  readonly rateLimited: readonly number[];
+  /** The buckets of the tasks that their concurrency keys admitted, after the claim. */
+  readonly buckets: readonly BucketState[];
+}
+
 /** Submits and claims: the first half of the hot path, in batches, and the timers of the queue. */
 export interface ClaimStore {
   /**
@@ -66,6 +75,14 @@ export interface ClaimStore {
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
   ): Promise<KeyedClaim>;
+  /**
+   * As `claimKeyed`, for tasks of classes with rate limits: assigns a task only when every one of its buckets has a token
+   * left by those of this claim that are first in `wanted`, and takes it.
+   */
+  claimRated(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<RatedClaim>;
   /** All attempts in state assigned of these sessions: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
   /** Makes tasks claimable whose wake time has passed; returns them. */

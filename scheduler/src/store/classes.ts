@@ -1,6 +1,7 @@
 /** The role of the store that reads and makes task classes, and reads the tasks that wait in them. */
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
+import type { RateLimit } from "../domain/tasks/rate-limit.ts";
 import type { Requirements } from "../domain/tasks/task.ts";
 
 /** A task that waits in a class, as the task window holds it. */
@@ -17,6 +18,8 @@ export interface WantedClass {
   readonly requirements: Requirements;
   /** In the order of the keys; undefined for none. */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
+  /** In the order of the keys; undefined for none. */
+  readonly rateLimits?: readonly RateLimit[] | undefined;
 }
 
 /** A place in the order of a class: what comes before it (higher priority, or lower id) is skipped. */

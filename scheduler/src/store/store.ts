@@ -8,6 +8,7 @@ import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
 import type { QueueStore } from "./queues.ts";
+import type { RateLimitStore } from "./rate-limits.ts";
 import type { SchedulerStore } from "./schedulers.ts";
 import type { SessionStore } from "./sessions.ts";
 import type { TaskStore } from "./tasks.ts";
@@ -21,6 +22,7 @@ export type * from "./fleet.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
 export type * from "./queues.ts";
+export type * from "./rate-limits.ts";
 export type * from "./schedulers.ts";
 export type * from "./sessions.ts";
 export type * from "./tasks.ts";
@@ -34,6 +36,7 @@ export interface Store
     ClaimStore,
     AttemptStore,
     ConcurrencyStore,
+    RateLimitStore,
     TaskStore,
     SessionStore,
     LaunchStore,

@@ -1,12 +1,14 @@
 /** Plans, claims and sends: the loop that gives waiting tasks to workers with credit. */
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
+import type { TaskClass } from "../../domain/matching/match.ts";
 import type { WindowEntry } from "../../domain/tasks/window.ts";
-import type { ClaimedAttempt, ClaimStore, WaitingTask } from "../../store/store.ts";
+import type { ClaimedAttempt, ClaimStore, KeyedClaim, RatedClaim, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
+import type { RateLimits } from "../admission/rate-limits.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
 import { ClassQueue } from "../matching/class-queue.ts";
@@ -35,10 +37,14 @@ export interface DispatchPulse {
   readonly lastError: string | undefined;
 }
 
+type ClaimStatement = "claim" | "claimKeyed" | "claimRated";
+
 interface Planned {
   readonly task: WaitingTask;
   readonly entry: ClassEntry;
   readonly session: Session;
+  /** Keys of the rate limits that the claim takes a token of. */
+  readonly tokens: readonly string[] | undefined;
 }
 
 /**
@@ -46,11 +52,12 @@ interface Planned {
  * that may change the plan calls `pump`; polling calls it too, so a lost wake-up costs a poll interval.
  */
 export class Dispatcher {
-  readonly #store: Pick<ClaimStore, "claim" | "claimKeyed">;
+  readonly #store: Pick<ClaimStore, "claim" | "claimKeyed" | "claimRated">;
   readonly #schedulerId: string;
   readonly #classes: ClassIndex;
   readonly #admission: Admission;
   readonly #keys: ConcurrencyKeys;
+  readonly #rates: RateLimits;
   readonly #matcher: Matcher;
   readonly #sender: AssignmentSender;
   readonly #indeterminate: IndeterminateStatements;
@@ -76,11 +83,12 @@ export class Dispatcher {
   #lastError: unknown;
 
   constructor(parts: {
-    store: Pick<ClaimStore, "claim" | "claimKeyed">;
+    store: Pick<ClaimStore, "claim" | "claimKeyed" | "claimRated">;
     schedulerId: string;
     classes: ClassIndex;
     admission: Admission;
     keys: ConcurrencyKeys;
+    rates: RateLimits;
     matcher: Matcher;
     sender: AssignmentSender;
     indeterminate: IndeterminateStatements;
@@ -94,6 +102,7 @@ export class Dispatcher {
     this.#classes = parts.classes;
     this.#admission = parts.admission;
     this.#keys = parts.keys;
+    this.#rates = parts.rates;
     this.#matcher = parts.matcher;
     this.#sender = parts.sender;
     this.#indeterminate = parts.indeterminate;
@@ -228,6 +237,7 @@ export class Dispatcher {
     // A rule for tasks decides by the task's id, which a new one gets with its insert.
     if (!this.#admission.admits(entry.taskClass) || this.#admission.asksTasks(entry.taskClass))
       return undefined;
+    if (this.#rates.concerns(entry.taskClass)) return undefined;
     const session = this.#matcher.find(entry);
     session?.reserve(entry.taskClass);
     return session;
@@ -274,8 +284,8 @@ export class Dispatcher {
     if (!search.isOpen) return plan;
     const queue = new ClassQueue(this.#servable(search));
     for (let entry = queue.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = queue.first) {
-      // What was planned before may have taken the last place of a key.
-      const admitted = entry.taskClass.concurrency === undefined || this.#admission.admits(entry.taskClass);
+      // What was planned before may have taken the last place of a key, or the last token.
+      const admitted = !this.#isCounted(entry.taskClass) || this.#admission.admits(entry.taskClass);
       const session = admitted ? search.find(entry) : undefined;
       const next = session && this.#next(entry);
       if (!session || !next) {
@@ -284,8 +294,9 @@ export class Dispatcher {
         continue;
       }
       search.reserve(session, entry.taskClass);
+      const tokens = this.#rates.plan(entry.taskClass);
       this.#planned.add(next.id);
-      plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session });
+      plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session, tokens });
       queue.requeueFirst();
     }
     return plan;
@@ -323,35 +334,53 @@ export class Dispatcher {
     }
   }
 
-  /** Tasks with concurrency keys are claimed by a statement of their own, beside the others. */
-  #begin(plan: readonly Planned[]): void {
-    const parts = plan.some(hasKeys)
-      ? [plan.filter((planned) => !hasKeys(planned)), plan.filter(hasKeys)].filter(({ length }) => length > 0)
-      : [plan];
-    for (const part of parts) {
-      this.#claims++;
-      this.#track(this.#claim(part), () => {
-        this.#claims--;
-      });
-    }
+  /** Whether planning a task of the class may leave less for the next. */
+  #isCounted(taskClass: TaskClass): boolean {
+    return taskClass.concurrency !== undefined || this.#rates.concerns(taskClass);
   }
 
-  async #claim(plan: readonly Planned[]): Promise<void> {
+  /** The statement that claims a task: those with concurrency keys and those with rate limits have one of their own. */
+  #statementOf({ entry, tokens }: Planned): ClaimStatement {
+    if (tokens) return "claimRated";
+    return entry.taskClass.concurrency === undefined ? "claim" : "claimKeyed";
+  }
+
+  #begin(plan: readonly Planned[]): void {
+    if (plan.every((planned) => this.#statementOf(planned) === "claim")) return this.#start("claim", plan);
+    for (const [statement, part] of Map.groupBy(plan, (planned) => this.#statementOf(planned)))
+      this.#start(statement, part);
+  }
+
+  #start(statement: ClaimStatement, plan: readonly Planned[]): void {
+    this.#claims++;
+    this.#track(this.#claim(statement, plan), () => {
+      this.#claims--;
+    });
+  }
+
+  async #claim(statement: ClaimStatement, plan: readonly Planned[]): Promise<void> {
     let claimed: readonly ClaimedAttempt[];
     let turnedBack: ReadonlySet<number> = NONE;
     const begun = { at: this.#clock.monotonic() };
     this.#claimsBegan.add(begun);
     try {
       const wanted = plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id }));
-      if (plan[0] && hasKeys(plan[0])) {
+      if (statement === "claim")
+        claimed = await this.#indeterminate.watch(this.#store.claim(wanted, this.#schedulerId));
+      else {
         const mark = this.#keys.mark();
-        const result = await this.#indeterminate.watch(this.#store.claimKeyed(wanted, this.#schedulerId));
+        const result: KeyedClaim & Partial<RatedClaim> = await this.#indeterminate.watch(
+          this.#store[statement](wanted, this.#schedulerId),
+        );
         ({ claimed } = result);
         turnedBack = new Set(result.turnedBack);
         for (const taskId of result.turnedBack) this.#admission.notClaimed(taskId, "turned_back");
         this.#keys.learn(result.keys, mark);
-      } else claimed = await this.#indeterminate.watch(this.#store.claim(wanted, this.#schedulerId));
+        this.#settle(plan, result);
+        this.#counters.keyClaimsTurnedBack += turnedBack.size - (result.rateLimited?.length ?? 0);
+      }
     } catch (error) {
+      this.#settle(plan);
       this.#decide(plan);
       this.#giveBack(plan);
       for (const { task } of plan) this.#admission.notClaimed(task.id, "claim_failed");
@@ -389,6 +418,13 @@ export class Dispatcher {
     session.reserve(claimed);
   }
 
+  /** The tokens of these are no longer planned: the buckets of the answer have what was taken. */
+  #settle(plan: readonly Planned[], { buckets = [], rateLimited = [] }: Partial<RatedClaim> = {}): void {
+    for (const { tokens } of plan) if (tokens) this.#rates.settle(tokens);
+    this.#rates.learn(buckets);
+    this.#counters.rateClaimsTurnedBack += rateLimited.length;
+  }
+
   #decide(plan: readonly Planned[]): void {
     this.#readInVain = false;
     for (const { task } of plan) {
@@ -411,9 +447,8 @@ export class Dispatcher {
     });
   }
 
-  /** Tasks of other schedulers hold a key of these: they wait on, in their place. */
+  /** Tasks of other schedulers hold a key of these, or took the last token: they wait on, in their place. */
   #wait(plan: readonly Planned[], turnedBack: ReadonlySet<number>): void {
-    this.#counters.keyClaimsTurnedBack += turnedBack.size;
     for (const { task } of plan) if (turnedBack.has(task.id)) this.#classes.putBack(task);
   }
 
@@ -427,7 +462,3 @@ export class Dispatcher {
 }
 
 const NONE: ReadonlySet<number> = new Set();
-
-function hasKeys({ entry }: Planned): boolean {
-  return entry.taskClass.concurrency !== undefined;
-}

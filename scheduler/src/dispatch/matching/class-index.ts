@@ -439,11 +439,15 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
-function memoryKey({ queue, type, requirements, concurrency }: WantedClass): string {
+function memoryKey({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
   const labels = Object.entries(requirements.labels);
   const { resources, cost } = requirements;
   const isPlain =
-    labels.length === 0 && resources.length === 0 && concurrency === undefined && cost === undefined;
+    labels.length === 0 &&
+    resources.length === 0 &&
+    concurrency === undefined &&
+    rateLimits === undefined &&
+    cost === undefined;
   if (isPlain) return `${queue}\n${type}`;
   return JSON.stringify([
     queue,
@@ -452,6 +456,7 @@ function memoryKey({ queue, type, requirements, concurrency }: WantedClass): str
     [...resources].sort(),
     concurrency && identityOf(concurrency),
     cost?.map(({ name, amount }) => [name, amount]),
+    rateLimits?.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]),
   ]);
 }
 

@@ -85,9 +85,9 @@ export class HotPath {
   async waiting(count: number, fields: Partial<NewTask> = {}): Promise<number[]> {
     const type = fields.type ?? TYPE;
     const queue = fields.queue ?? "default";
-    const { concurrency } = fields;
+    const { concurrency, rateLimits } = fields;
     const [made] = await this.store.classes.resolveClasses([
-      { queue, type, requirements: NO_REQUIREMENTS, concurrency },
+      { queue, type, requirements: NO_REQUIREMENTS, concurrency, rateLimits },
     ]);
     const inserted = await this.store.claims.insertTasks(
       Array.from({ length: count }, () => ({

@@ -49,7 +49,7 @@ export interface WorkFacts {
   readonly contests: readonly Contest[];
   /** Concurrency keys whose count differs from their tasks. */
   readonly keyDifferences: readonly { readonly key: string; readonly held: number; readonly tasks: number }[];
-  /** True for a class of which a concurrency key is held by as many tasks as its limit allows. */
+  /** True for a class of which a concurrency key is held by as many tasks as its limit allows, or a bucket is empty. */
   readonly isKeyHeld: (taskClass: TaskClass) => boolean;
   /** Waiting tasks that cost more than any known worker has. */
   readonly misfits: readonly (Misfit & { readonly taskClass: TaskClass; readonly ready: number })[];

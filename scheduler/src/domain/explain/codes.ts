@@ -46,6 +46,16 @@ export const WAITING_CODES = {
       "it costs more of a capacity than any known worker of its type, queue and labels has, or a combination that no single one has; workers that have gone are known for as long as they are recorded. Shows what it costs and the largest worker",
     remedy: "start a larger worker, or cancel the task and submit it with a lower cost",
   },
+  RATE_LIMITED: {
+    means:
+      "the token bucket of one of its rate limits, or of its queue, is empty; shows the rate, who set it, when the next token comes, and how many tasks wait for one",
+    remedy:
+      "it starts by itself when there is a token for it; `muster rate-limits` lists the buckets, `muster rate-limit set KEY N/PERIOD` or `muster queue rate-limit NAME N/PERIOD` sets the rate",
+  },
+  KEY_PAUSED: {
+    means: "a handler or an operator paused one of its rate limit keys; shows who asked, why, and until when",
+    remedy: "it starts by itself when the pause has ended; `muster key resume KEY` ends it now",
+  },
   NO_WORKERS: {
     means: "no worker is connected; shows when the last one was seen and which were refused recently",
     remedy: "start a worker, or correct what the refused workers send",

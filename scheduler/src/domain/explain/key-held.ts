@@ -2,6 +2,7 @@
 import { formatAttemptId, formatTaskId } from "../ids.ts";
 import type { AskedKey, KeyHolder } from "../tasks/concurrency.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
+import { shellWord } from "./shell-word.ts";
 
 /** Holders that are named in the summary; the evidence has all that are known. */
 const MAX_NAMED = 3;
@@ -57,9 +58,4 @@ function keyHeld(key: AskedKey, since: Date | undefined, now: Date): Reason {
 function described(holder: KeyHolder, now: Date): string {
   const worker = holder.workerId === undefined ? "" : ` on ${holder.workerId}`;
   return `${formatAttemptId(holder)} (${holder.type})${worker} for ${span(now.getTime() - holder.since.getTime())}`;
-}
-
-/** A key as an argument of a command in a shell. */
-function shellWord(text: string): string {
-  return /^[A-Za-z0-9._:/@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -8,6 +8,7 @@ import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
 import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
+import type { AskedRate } from "./rate-limited.ts";
 import type { Evidence } from "./reason.ts";
 
 /** Facts for the explanation of a waiting task. */
@@ -19,9 +20,13 @@ export interface WaitingFacts {
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
   /** Its concurrency keys as the database has them, and since when this scheduler has known one of them as full. */
   readonly keys?: { readonly asked: readonly AskedKey[]; readonly fullSince: Date | undefined } | undefined;
+  /** Its rate limits as the database has them, and since when this scheduler has known a bucket of them as empty. */
+  readonly rates?:
+    | { readonly asked: readonly AskedRate[]; readonly emptySince: Date | undefined }
+    | undefined;
   /**
-   * The admission rule that holds the task back, other than a paused queue and its concurrency keys; undefined when none
-   * does.
+   * The admission rule that holds the task back, other than a paused queue, its concurrency keys and its rate limits;
+   * undefined when none does.
    */
   readonly heldBack?: HeldBack | undefined;
   readonly fleet: readonly FleetMember[];

@@ -11,8 +11,10 @@ import type { ReasonCode } from "./codes.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { keysHeld } from "./key-held.ts";
+import { keysPaused } from "./key-paused.ts";
 import { misfit, neverFitsReason, noWorkerFits } from "./never-fits.ts";
 import { workersPaused } from "./paused.ts";
+import { ratesExhausted } from "./rate-limited.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
@@ -39,8 +41,10 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
       remedy: `run \`muster queue resume ${task.queue}\` when the reason is gone`,
     });
   }
-  const { heldBack, keys } = facts;
+  const { heldBack, keys, rates } = facts;
   if (keys) reasons.push(...keysHeld(keys.asked, keys.fullSince, now));
+  if (rates)
+    reasons.push(...keysPaused(rates.asked, now), ...ratesExhausted(rates.asked, rates.emptySince, now));
   if (heldBack) {
     reasons.push({
       code: heldBack.code,

@@ -1,12 +1,13 @@
 /** The filters that decide whether a worker may run a task. */
 import type { ConcurrencyKey } from "../tasks/concurrency.ts";
+import type { RateLimit } from "../tasks/rate-limit.ts";
 import type { Requirements } from "../tasks/task.ts";
 import { type CapacityHolder, fits, hasRoom } from "./capacity.ts";
 import type { KeptRoom } from "./kept-room.ts";
 
 /**
- * Tasks that any worker would be matched with alike, and that wait for the same concurrency keys: one row per distinct
- * queue, type, requirements and keys.
+ * Tasks that any worker would be matched with alike, and that wait for the same concurrency keys and rate limits: one
+ * row per distinct queue, type, requirements, keys and limits.
  */
 export interface TaskClass {
   readonly id: number;
@@ -17,6 +18,8 @@ export interface TaskClass {
   readonly alone?: boolean;
   /** The concurrency keys of its tasks, in the order of the keys; undefined when they have none. */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
+  /** The rate limits of its tasks, in the order of the keys; undefined when they have none. */
+  readonly rateLimits?: readonly RateLimit[] | undefined;
 }
 
 /** True when there may be as many such classes as keys: they are kept only while they are used. */

@@ -2,6 +2,7 @@
 import type { Cost } from "../matching/capacity.ts";
 import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { Failure, Warning } from "./failure.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { TaskTrace } from "./trace.ts";
 import type { OnConflict, UniqueRule } from "./unique-rule.ts";
@@ -80,6 +81,8 @@ export interface NewTask {
   readonly onConflict?: OnConflict;
   /** In the order of the keys; undefined for none. */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
+  /** In the order of the keys; undefined for none. */
+  readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly options: TaskOptions | undefined;
 }
 
@@ -142,6 +145,7 @@ export interface TaskRecord {
   readonly headers: Readonly<Record<string, string>>;
   readonly uniqueKey: string | undefined;
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
+  readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly options: TaskOptions | undefined;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;

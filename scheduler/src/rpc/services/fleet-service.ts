@@ -43,6 +43,7 @@ import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
+import { type RateLimitHandlerParts, rateLimitHandlers } from "./rate-limit-handlers.ts";
 
 /** Interval at which the event feed is read for watchers. */
 const WATCH_POLL_MS = 250;
@@ -54,10 +55,11 @@ const WATCH_BATCH = 200;
 const MAX_TASK_EVENTS = 10_000;
 
 /** Parts that FleetService uses. */
-export interface FleetServiceParts extends LockHandlerParts, QueueHandlerParts {
+export interface FleetServiceParts extends LockHandlerParts, QueueHandlerParts, RateLimitHandlerParts {
   readonly store: EventStore &
     LockHandlerParts["store"] &
     QueueHandlerParts["store"] &
+    RateLimitHandlerParts["store"] &
     Pick<FleetStore, "getWorker"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "databaseTime"> &
@@ -153,6 +155,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
 
     ...queueHandlers(parts),
     ...lockHandlers(parts),
+    ...rateLimitHandlers(parts),
 
     async listLaunches(request) {
       const limit = pageSize(request.pageSize, 50);

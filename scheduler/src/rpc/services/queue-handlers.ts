@@ -4,14 +4,16 @@ import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
 import type { FleetService, QueueSchema } from "@muster/protocol";
 import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
+import type { RateLimits } from "../../dispatch/admission/rate-limits.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
-import { Refusal } from "../../domain/errors.ts";
+import { Refusal, type Violation } from "../../domain/errors.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { QueueStore } from "../../store/store.ts";
+import type { QueueStore, RateLimitStore } from "../../store/store.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromQueue } from "../convert/fleet/queue.ts";
+import { toRate } from "../convert/tasks/rate-limits.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { storable } from "../convert/values/text.ts";
 import type { Handlers } from "../server/handlers.ts";
@@ -28,9 +30,11 @@ export interface QueueHandlerParts {
   readonly store: Pick<
     QueueStore,
     "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused"
-  >;
+  > &
+    Pick<RateLimitStore, "pausedKeys" | "queueRates" | "rateOverrides" | "setQueueRate">;
   readonly pausedQueues: PausedQueues;
   readonly queueLimits: Pick<QueueLimits, "refresh">;
+  readonly rateLimits: Pick<RateLimits, "refresh">;
   readonly dispatcher: Pick<Dispatcher, "lookAgain">;
   readonly explainer: Pick<Explainer, "queue">;
   readonly pageBytes: number;
@@ -38,21 +42,22 @@ export interface QueueHandlerParts {
 
 type QueueHandlers = Pick<
   Handlers<typeof FleetService>,
-  "listQueues" | "explainQueue" | "pauseQueue" | "resumeQueue" | "limitQueue"
+  "listQueues" | "explainQueue" | "pauseQueue" | "resumeQueue" | "limitQueue" | "rateLimitQueue"
 >;
 
 export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
-  const { store, pausedQueues, queueLimits, dispatcher, explainer, pageBytes } = parts;
+  const { store, pausedQueues, queueLimits, rateLimits, dispatcher, explainer, pageBytes } = parts;
   const describe = async (name: string): Promise<MessageInitShape<typeof QueueSchema>> => {
     const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
-    return queue ? fromQueue(queue) : { name };
+    return queue ? fromQueue(queue, (await store.queueRates()).get(name)) : { name };
   };
   return {
     async listQueues(request) {
       const limit = pageSize(request.pageSize, 50);
       const afterName = parseNameToken(request.pageToken);
       const found = await store.queueDepths({ afterName, limit: limit + 1, maxTypes: MAX_TYPES });
-      const page = fitPage(found, limit, fromQueue, pageBytes);
+      const rates = await store.queueRates();
+      const page = fitPage(found, limit, (queue) => fromQueue(queue, rates.get(queue.name)), pageBytes);
       return { queues: page.items, nextPageToken: page.last && page.more ? nameToken(page.last.name) : "" };
     },
 
@@ -94,6 +99,21 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
       const max = maxWaitingCount === 0n ? undefined : Number(maxWaitingCount);
       await store.setQueueLimit(name, max, storable(reason, 1_024) || "set by an operator");
       await queueLimits.refresh();
+      return { queue: await describe(name) };
+    },
+
+    async rateLimitQueue({ queue, rate: asked, reason }) {
+      const name = requireQueueName(queue);
+      const violations: Violation[] = [];
+      const report = (field: string, description: string) =>
+        void violations.push({ field: `rate.${field}`, description });
+      const rate = asked && toRate(asked, report);
+      const [first, ...others] = violations;
+      if (first) throw invalidRequest(first, ...others);
+      const setting = rate && { rate, reason: storable(reason, 1_024) || "set by an operator" };
+      await store.setQueueRate(name, setting);
+      await rateLimits.refresh(store);
+      dispatcher.lookAgain();
       return { queue: await describe(name) };
     },
   };

@@ -10,6 +10,7 @@ import {
   type WorkerMessage,
 } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
+import type { KeyPauser } from "../../dispatch/admission/key-pauser.ts";
 import type { WorkerReportHandler } from "../../dispatch/attempts/worker-report-handler.ts";
 import type { LeaseSettings, SizeLimits } from "../../dispatch/limits.ts";
 import type {
@@ -32,6 +33,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
 import type { ResultsFrame } from "../codec/results-frame.ts";
 import { toAttemptKey, toProgress, toRejection } from "../convert/tasks/attempt-report.ts";
+import { toAskedPause } from "../convert/tasks/key-pause.ts";
 import { toResult } from "../convert/tasks/result.ts";
 import { toCount } from "../convert/values/numbers.ts";
 import { storable, storableEntries } from "../convert/values/text.ts";
@@ -50,7 +52,7 @@ import type { StreamRejector } from "./stream-rejector.ts";
 const MAX_UNREAD_MESSAGES = 10_000;
 
 /** Features beyond the protocol's first version, as Welcome lists them. */
-const FEATURES = ["brief_starts"];
+const FEATURES = ["brief_starts", "key_pauses"];
 
 /** Largest frame of assignments: half a message, so that its own overhead always fits. */
 const MAX_FRAME_SHARE = 0.5;
@@ -62,6 +64,7 @@ export interface WorkerStreamParts {
   readonly sessionReports: SessionReportHandler;
   readonly rejector: StreamRejector;
   readonly reportHandler: WorkerReportHandler;
+  readonly keyPauser: Pick<KeyPauser, "pause">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: Counters;
@@ -289,6 +292,9 @@ class WorkerStream implements WorkerLink {
           session,
           kind.value.results.map((result) => toResult(result, sizes)),
         );
+      case "keyPauseRequest":
+        void this.#pauseKey(session, kind.value.requestId, toAskedPause(kind.value));
+        return;
       case "startupPhase":
         return this.#follow(sessionReports.handleStartupPhase(session, toStartupPhase(kind.value)));
       case "workerFatal":
@@ -302,6 +308,19 @@ class WorkerStream implements WorkerLink {
       default:
         counters.unknownMessages++;
     }
+  }
+
+  async #pauseKey(
+    session: Session,
+    requestId: bigint,
+    asked: ReturnType<typeof toAskedPause>,
+  ): Promise<void> {
+    const answer = "error" in asked ? asked : await this.#parts.keyPauser.pause(session, asked);
+    const value =
+      "error" in answer
+        ? { requestId, error: answer.error }
+        : { requestId, remaining: durationFromMs(Math.max(1, answer.leftMs)) };
+    this.#send({ case: "keyPauseAnswer", value });
   }
 
   /** Writes that the worker does not wait for. */

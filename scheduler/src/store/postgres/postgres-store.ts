@@ -10,6 +10,7 @@ import { Probe } from "./connection/probe.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
+import { rateLimitStore } from "./rate-limits/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
 import { maintenanceStore } from "./schema/roles.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
@@ -89,6 +90,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...claimStore(db),
     ...attemptStore(db),
     ...concurrencyStore(db),
+    ...rateLimitStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...launchStore(db),

@@ -8,12 +8,14 @@ import {
   planLimits,
   policyKeys,
 } from "../../domain/tasks/limit-plan.ts";
+import { queueRateKey } from "../../domain/tasks/rate-limit.ts";
 import type { KeyHolder } from "../../domain/tasks/unique-key.ts";
 import type {
   ClaimedAttempt,
   ClaimStore,
   InsertedTask,
   KeyedClaim,
+  RatedClaim,
   TaskInsert,
   WaitingTask,
 } from "../store.ts";
@@ -122,6 +124,43 @@ export class MemoryClaims implements ClaimStore {
     return { claimed, turnedBack, keys: Array.from(keys, (key) => this.#tables.keyState(key)) };
   }
 
+  /** One by one, as `claimKeyed`. */
+  async claimRated(
+    wanted: readonly { taskId: number; sessionId: number }[],
+    schedulerId?: string,
+  ): Promise<RatedClaim> {
+    const { buckets } = this.#tables;
+    const claimed: ClaimedAttempt[] = [];
+    const turnedBack: number[] = [];
+    const rateLimited: number[] = [];
+    const [keys, rateKeys] = [new Set<string>(), new Set<string>()];
+    for (const { taskId, sessionId } of wanted) {
+      const row = this.#tables.open.get(taskId);
+      if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
+      const { queue, concurrency = [], rateLimits = [] } = this.#tables.classOf(row.classId);
+      const queueKey = queueRateKey(queue);
+      for (const { key } of concurrency) keys.add(key);
+      if (!this.#tables.admits(row.classId)) turnedBack.push(taskId);
+      else {
+        for (const key of [...rateLimits.map((limit) => limit.key), queueKey]) rateKeys.add(key);
+        if (rateLimits.every(({ key, ...own }) => buckets.hasToken(key, own)) && buckets.hasToken(queueKey))
+          for (const attempt of await this.claim([{ taskId, sessionId }], schedulerId)) {
+            for (const key of [...rateLimits.map((limit) => limit.key), queueKey]) buckets.take(key);
+            claimed.push({ ...attempt, keyed: true });
+          }
+        else {
+          turnedBack.push(taskId);
+          rateLimited.push(taskId);
+        }
+      }
+    }
+    return {
+      ...{ claimed, turnedBack, rateLimited },
+      keys: Array.from(keys, (key) => this.#tables.keyState(key)),
+      buckets: Array.from(rateKeys).flatMap((key) => buckets.states(key)),
+    };
+  }
+
   async assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]> {
     const now = this.#tables.clock.now();
     return Array.from(this.#tables.open.values()).flatMap((row) => {
@@ -171,13 +210,14 @@ export class MemoryClaims implements ClaimStore {
     const { open, ended, clock, classes } = this.#tables;
     const row = open.get(id) ?? ended.get(id);
     if (!row) return undefined;
-    const { alone, queue, type, requirements, concurrency } = this.#tables.classOf(row.classId);
-    const wanted = JSON.stringify([queue, type, requirements, concurrency]);
+    const { alone, queue, type, requirements, concurrency, rateLimits } = this.#tables.classOf(row.classId);
+    const wanted = JSON.stringify([queue, type, requirements, concurrency, rateLimits]);
     const shared = alone
       ? classes.find(
           (each) =>
             !each.alone &&
-            JSON.stringify([each.queue, each.type, each.requirements, each.concurrency]) === wanted,
+            JSON.stringify([each.queue, each.type, each.requirements, each.concurrency, each.rateLimits]) ===
+              wanted,
         )?.id
       : row.classId;
     const { state, task, createdAt } = row;

@@ -13,13 +13,22 @@ export class MemoryClasses implements ClassStore {
 
   async resolveClasses(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
     const { classes } = this.#tables;
-    return wanted.map(({ queue, type, requirements, concurrency }) => {
-      const key = keyOf({ queue, type, requirements, concurrency });
-      const known = classes.find((each) => !each.alone && keyOf(each) === key);
+    return wanted.map((each) => {
+      const { queue, type, requirements, concurrency, rateLimits } = each;
+      const key = keyOf(each);
+      const known = classes.find((known) => !known.alone && keyOf(known) === key);
       if (known) return known;
       const id = classes.length + 1;
-      const made = { id, queue, type, requirements, ...(concurrency ? { concurrency } : {}) };
+      const made = {
+        id,
+        queue,
+        type,
+        requirements,
+        ...(concurrency ? { concurrency } : {}),
+        ...(rateLimits ? { rateLimits } : {}),
+      };
       classes.push(made);
+      for (const limit of rateLimits ?? []) this.#tables.buckets.make(limit);
       return made;
     });
   }
@@ -89,8 +98,8 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 }
 
 /** The order of labels and resources does not matter. */
-function keyOf({ queue, type, requirements, concurrency }: WantedClass): string {
+function keyOf({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
-  return JSON.stringify([queue, type, labels, resources, concurrency, requirements.cost]);
+  return JSON.stringify([queue, type, labels, resources, concurrency, requirements.cost, rateLimits]);
 }

@@ -6,6 +6,7 @@ import { testClasses } from "./classes.conformance.ts";
 import { testKeys } from "./keys.conformance.ts";
 import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
+import { testRates } from "./rates.conformance.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 describe("the store's roles in memory", () => {
@@ -20,5 +21,6 @@ describe("the store's roles in memory", () => {
   testClasses(opened);
   testClaims(opened);
   testKeys(opened);
+  testRates(opened);
   testAttempts(opened);
 });

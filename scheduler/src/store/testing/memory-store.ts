@@ -44,5 +44,8 @@ export function memoryUnderTest(tables: MemoryTables, pass: (ms: number) => Prom
       const { wakeAt, startDeadline } = tables.open.get(taskId) ?? {};
       await pass((wakeAt ?? startDeadline ?? 0) + 1 - tables.clock.now());
     },
+    setRate: async (key, rate) => tables.buckets.override(key, rate),
+    setPause: async (key, ms) => tables.buckets.pause(key, ms),
+    passRefill: (_, ms) => pass(ms),
   };
 }

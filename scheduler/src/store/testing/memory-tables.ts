@@ -5,6 +5,7 @@ import type { KeyState } from "../../domain/tasks/concurrency.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
 import type { OutputChunk } from "../store.ts";
+import { MemoryBuckets } from "./memory-buckets.ts";
 
 /** A task that has not ended. Times are milliseconds since the epoch. */
 export interface OpenRow {
@@ -61,11 +62,13 @@ export class MemoryTables {
   readonly cancelRequests = new Set<number>();
   /** The operator's limit of each concurrency key that has one. */
   readonly overrides = new Map<string, number>();
+  readonly buckets: MemoryBuckets;
   #lastTaskId = 0;
   #lastSessionId = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
+    this.buckets = new MemoryBuckets(clock);
   }
 
   nextTaskId(): number {

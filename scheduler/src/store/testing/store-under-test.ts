@@ -1,4 +1,5 @@
 /** What the conformance cases need of a store. */
+import type { Rate } from "../../domain/tasks/rate-limit.ts";
 import type { AttemptStore, ClaimStore, ClassStore } from "../store.ts";
 
 /** What a store holds of a task, as far as the conformance cases compare it. */
@@ -32,4 +33,10 @@ export interface StoreUnderTest {
   task(taskId: number): Promise<StoredTask | undefined>;
   /** Lets the time come that a task waits for, or by which it has to start. */
   passWait(taskId: number): Promise<void>;
+  /** Sets the operator's rate of a rate limit key, or takes it back. */
+  setRate(key: string, rate: Rate | undefined): Promise<void>;
+  /** Pauses a rate limit key for so long, or ends its pause. */
+  setPause(key: string, ms: number | undefined): Promise<void>;
+  /** Lets so much time pass for the token buckets of a key. */
+  passRefill(key: string, ms: number): Promise<void>;
 }

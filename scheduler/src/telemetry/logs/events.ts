@@ -35,6 +35,8 @@ export const LOG_EVENTS = {
   monitor: "info",
   "monitor.queues": "debug",
   "peers.hint_failed": "debug",
+  "rate_limit.pause_failed": "warn",
+  "rate_limit.paused": "info",
   "report.stale": "debug",
   "resource.failed": "warn",
   "resource.loaded": "info",

@@ -25,6 +25,10 @@ export class Counters {
   acquireConflicts = 0;
   /** Tasks whose claim found one of their concurrency keys held by as many as its limit allows. */
   keyClaimsTurnedBack = 0;
+  /** Tasks whose claim found no token in the bucket of one of their rate limits. */
+  rateClaimsTurnedBack = 0;
+  /** Pauses of rate limit keys that handlers asked for. */
+  keyPauses = 0;
   /** Concurrency keys whose count differed from their tasks and was corrected. */
   keyCountsCorrected = 0;
   /** Tasks that a concurrency key cancelled: as the newest one, or for a newer one. */

@@ -131,6 +131,16 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     },
   );
   single(
+    "muster_rate_limit_refusals_total",
+    "Tasks whose claim found no token in the bucket of one of their rate limits.",
+    () => counters.rateClaimsTurnedBack,
+  );
+  single(
+    "muster_rate_limit_pauses_total",
+    "Pauses of rate limit keys that handlers asked for.",
+    () => counters.keyPauses,
+  );
+  single(
     "muster_duplicate_skips_total",
     "Submits that met a held unique key and changed nothing.",
     () => counters.duplicates,

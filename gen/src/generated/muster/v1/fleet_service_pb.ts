@@ -18,6 +18,8 @@ import type { Overview } from "./overview_pb.ts";
 import { file_muster_v1_overview } from "./overview_pb.ts";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
+import type { Rate, RateLimit, RateLimitKey } from "./rate_limit_pb.ts";
+import { file_muster_v1_rate_limit } from "./rate_limit_pb.ts";
 import type { Launch, Worker, WorkerState } from "./worker_pb.ts";
 import { file_muster_v1_worker } from "./worker_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -26,7 +28,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlcKEExpc3RMb2Nrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEg8KB2Jsb2NrZWQYBCABKAgiTAoRTGlzdExvY2tzUmVzcG9uc2USHgoFbG9ja3MYASADKAsyDy5tdXN0ZXIudjEuTG9jaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJEhIKBWxpbWl0GAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJQggKBl9saW1pdCI8ChtTZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIisKHFVuc2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KHVVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKwDAoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlUKFVJhdGVMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIdCgRyYXRlGAIgASgLMg8ubXVzdGVyLnYxLlJhdGUSDgoGcmVhc29uGAMgASgJIjkKFlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKYEAoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdExhdW5jaGVzEh4ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVzcG9uc2UiA5ACARJOCgpMaXN0RXZlbnRzEhwubXVzdGVyLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEk4KC1dhdGNoRXZlbnRzEh0ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVxdWVzdBoeLm11c3Rlci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAESSAoIRGlhZ25vc2USGi5tdXN0ZXIudjEuRGlhZ25vc2VSZXF1ZXN0GhsubXVzdGVyLnYxLkRpYWdub3NlUmVzcG9uc2UiA5ACARJRCgtHZXRPdmVydmlldxIdLm11c3Rlci52MS5HZXRPdmVydmlld1JlcXVlc3QaHi5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -582,6 +584,62 @@ export const LimitQueueResponseSchema: GenMessage<LimitQueueResponse> = /*@__PUR
   messageDesc(file_muster_v1_fleet_service, 21);
 
 /**
+ * Request of RateLimitQueue.
+ *
+ * @generated from message muster.v1.RateLimitQueueRequest
+ */
+export type RateLimitQueueRequest = Message<"muster.v1.RateLimitQueueRequest"> & {
+  /**
+   * Which; made when it does not exist yet.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * The rate; unset ends the limit. A new rate begins with a full bucket.
+   *
+   * @generated from field: muster.v1.Rate rate = 2;
+   */
+  rate?: Rate | undefined;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.RateLimitQueueRequest.
+ * Use `create(RateLimitQueueRequestSchema)` to create a new message.
+ */
+export const RateLimitQueueRequestSchema: GenMessage<RateLimitQueueRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 22);
+
+/**
+ * Response of RateLimitQueue.
+ *
+ * @generated from message muster.v1.RateLimitQueueResponse
+ */
+export type RateLimitQueueResponse = Message<"muster.v1.RateLimitQueueResponse"> & {
+  /**
+   * The queue after the call.
+   *
+   * @generated from field: muster.v1.Queue queue = 1;
+   */
+  queue?: Queue | undefined;
+};
+
+/**
+ * Describes the message muster.v1.RateLimitQueueResponse.
+ * Use `create(RateLimitQueueResponseSchema)` to create a new message.
+ */
+export const RateLimitQueueResponseSchema: GenMessage<RateLimitQueueResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 23);
+
+/**
  * Request of ListLocks.
  *
  * @generated from message muster.v1.ListLocksRequest
@@ -621,7 +679,7 @@ export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
  * Use `create(ListLocksRequestSchema)` to create a new message.
  */
 export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 22);
+  messageDesc(file_muster_v1_fleet_service, 24);
 
 /**
  * Response of ListLocks.
@@ -649,7 +707,7 @@ export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
  * Use `create(ListLocksResponseSchema)` to create a new message.
  */
 export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 23);
+  messageDesc(file_muster_v1_fleet_service, 25);
 
 /**
  * Request of SetConcurrencyLimit.
@@ -684,7 +742,7 @@ export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitR
  * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 24);
+  messageDesc(file_muster_v1_fleet_service, 26);
 
 /**
  * Response of SetConcurrencyLimit.
@@ -705,7 +763,7 @@ export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimit
  * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 25);
+  messageDesc(file_muster_v1_fleet_service, 27);
 
 /**
  * Request of UnsetConcurrencyLimit.
@@ -726,7 +784,7 @@ export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLi
  * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of UnsetConcurrencyLimit.
@@ -747,7 +805,259 @@ export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyL
  * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 29);
+
+/**
+ * Request of ListRateLimits.
+ *
+ * @generated from message muster.v1.ListRateLimitsRequest
+ */
+export type ListRateLimitsRequest = Message<"muster.v1.ListRateLimitsRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only this key; empty means all.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.ListRateLimitsRequest.
+ * Use `create(ListRateLimitsRequestSchema)` to create a new message.
+ */
+export const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 30);
+
+/**
+ * Response of ListRateLimits.
+ *
+ * @generated from message muster.v1.ListRateLimitsResponse
+ */
+export type ListRateLimitsResponse = Message<"muster.v1.ListRateLimitsResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.RateLimitKey keys = 1;
+   */
+  keys: RateLimitKey[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListRateLimitsResponse.
+ * Use `create(ListRateLimitsResponseSchema)` to create a new message.
+ */
+export const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 31);
+
+/**
+ * Request of SetRateLimit.
+ *
+ * @generated from message muster.v1.SetRateLimitRequest
+ */
+export type SetRateLimitRequest = Message<"muster.v1.SetRateLimitRequest"> & {
+  /**
+   * Key and rate; a key that no task has yet is allowed. Required.
+   *
+   * @generated from field: muster.v1.RateLimit rate_limit = 1;
+   */
+  rateLimit?: RateLimit | undefined;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.SetRateLimitRequest.
+ * Use `create(SetRateLimitRequestSchema)` to create a new message.
+ */
+export const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 32);
+
+/**
+ * Response of SetRateLimit.
+ *
+ * @generated from message muster.v1.SetRateLimitResponse
+ */
+export type SetRateLimitResponse = Message<"muster.v1.SetRateLimitResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.RateLimitKey key = 1;
+   */
+  key?: RateLimitKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.SetRateLimitResponse.
+ * Use `create(SetRateLimitResponseSchema)` to create a new message.
+ */
+export const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 33);
+
+/**
+ * Request of UnsetRateLimit.
+ *
+ * @generated from message muster.v1.UnsetRateLimitRequest
+ */
+export type UnsetRateLimitRequest = Message<"muster.v1.UnsetRateLimitRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.UnsetRateLimitRequest.
+ * Use `create(UnsetRateLimitRequestSchema)` to create a new message.
+ */
+export const UnsetRateLimitRequestSchema: GenMessage<UnsetRateLimitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 34);
+
+/**
+ * Response of UnsetRateLimit.
+ *
+ * @generated from message muster.v1.UnsetRateLimitResponse
+ */
+export type UnsetRateLimitResponse = Message<"muster.v1.UnsetRateLimitResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.RateLimitKey key = 1;
+   */
+  key?: RateLimitKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.UnsetRateLimitResponse.
+ * Use `create(UnsetRateLimitResponseSchema)` to create a new message.
+ */
+export const UnsetRateLimitResponseSchema: GenMessage<UnsetRateLimitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 35);
+
+/**
+ * Request of PauseKey.
+ *
+ * @generated from message muster.v1.PauseKeyRequest
+ */
+export type PauseKeyRequest = Message<"muster.v1.PauseKeyRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * How long from now on; more than 0 and up to 7 days. Required.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.PauseKeyRequest.
+ * Use `create(PauseKeyRequestSchema)` to create a new message.
+ */
+export const PauseKeyRequestSchema: GenMessage<PauseKeyRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 36);
+
+/**
+ * Response of PauseKey.
+ *
+ * @generated from message muster.v1.PauseKeyResponse
+ */
+export type PauseKeyResponse = Message<"muster.v1.PauseKeyResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.RateLimitKey key = 1;
+   */
+  key?: RateLimitKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.PauseKeyResponse.
+ * Use `create(PauseKeyResponseSchema)` to create a new message.
+ */
+export const PauseKeyResponseSchema: GenMessage<PauseKeyResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 37);
+
+/**
+ * Request of ResumeKey.
+ *
+ * @generated from message muster.v1.ResumeKeyRequest
+ */
+export type ResumeKeyRequest = Message<"muster.v1.ResumeKeyRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.ResumeKeyRequest.
+ * Use `create(ResumeKeyRequestSchema)` to create a new message.
+ */
+export const ResumeKeyRequestSchema: GenMessage<ResumeKeyRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 38);
+
+/**
+ * Response of ResumeKey.
+ *
+ * @generated from message muster.v1.ResumeKeyResponse
+ */
+export type ResumeKeyResponse = Message<"muster.v1.ResumeKeyResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.RateLimitKey key = 1;
+   */
+  key?: RateLimitKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ResumeKeyResponse.
+ * Use `create(ResumeKeyResponseSchema)` to create a new message.
+ */
+export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
  * Request of ListEvents.
@@ -789,7 +1099,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 40);
 
 /**
  * Response of ListEvents.
@@ -824,7 +1134,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 41);
 
 /**
  * Request of WatchEvents.
@@ -859,7 +1169,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 42);
 
 /**
  * One message of WatchEvents.
@@ -881,7 +1191,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 43);
 
 /**
  * Request of Diagnose.
@@ -896,7 +1206,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 32);
+  messageDesc(file_muster_v1_fleet_service, 44);
 
 /**
  * Response of Diagnose.
@@ -917,7 +1227,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 33);
+  messageDesc(file_muster_v1_fleet_service, 45);
 
 /**
  * Request of GetOverview.
@@ -938,7 +1248,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 34);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of GetOverview.
@@ -959,7 +1269,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 35);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of ListLaunches.
@@ -1001,7 +1311,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 36);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * Response of ListLaunches.
@@ -1029,7 +1339,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 37);
+  messageDesc(file_muster_v1_fleet_service, 49);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -1154,6 +1464,18 @@ export const FleetService: GenService<{
     output: typeof LimitQueueResponseSchema;
   },
   /**
+   * Limits how many tasks of the queue start in a period, beside the rate limits of the tasks. Each scheduler applies it
+   * from its next look at the queues on, at most a poll interval later; from then on it is exact.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.RateLimitQueue
+   */
+  rateLimitQueue: {
+    methodKind: "unary";
+    input: typeof RateLimitQueueRequestSchema;
+    output: typeof RateLimitQueueResponseSchema;
+  },
+  /**
    * Concurrency keys by name: those that tasks hold or wait for, and those with a limit of SetConcurrencyLimit.
    *
    * @generated from rpc muster.v1.FleetService.ListLocks
@@ -1184,6 +1506,61 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof UnsetConcurrencyLimitRequestSchema;
     output: typeof UnsetConcurrencyLimitResponseSchema;
+  },
+  /**
+   * Rate limit keys by name, with their token buckets: those of tasks that wait, those that have less than all of their
+   * tokens, and those with a rate of SetRateLimit.
+   *
+   * @generated from rpc muster.v1.FleetService.ListRateLimits
+   */
+  listRateLimits: {
+    methodKind: "unary";
+    input: typeof ListRateLimitsRequestSchema;
+    output: typeof ListRateLimitsResponseSchema;
+  },
+  /**
+   * Sets the rate of a rate limit key in place of the rates of its tasks, until it is unset. Its bucket is full at first.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.SetRateLimit
+   */
+  setRateLimit: {
+    methodKind: "unary";
+    input: typeof SetRateLimitRequestSchema;
+    output: typeof SetRateLimitResponseSchema;
+  },
+  /**
+   * Takes such a rate back, so that the rates of the tasks count again. A key without one is no error.
+   * INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.UnsetRateLimit
+   */
+  unsetRateLimit: {
+    methodKind: "unary";
+    input: typeof UnsetRateLimitRequestSchema;
+    output: typeof UnsetRateLimitResponseSchema;
+  },
+  /**
+   * Pauses a rate limit key: no task with the key is assigned until the pause ends; running ones continue. Of several
+   * pauses the one that ends last counts. NOT_FOUND (`KEY_NOT_FOUND`) for a key that no task ever had.
+   *
+   * @generated from rpc muster.v1.FleetService.PauseKey
+   */
+  pauseKey: {
+    methodKind: "unary";
+    input: typeof PauseKeyRequestSchema;
+    output: typeof PauseKeyResponseSchema;
+  },
+  /**
+   * Ends the pause of a rate limit key, whoever asked for it. A key that is not paused is no error. NOT_FOUND
+   * (`KEY_NOT_FOUND`).
+   *
+   * @generated from rpc muster.v1.FleetService.ResumeKey
+   */
+  resumeKey: {
+    methodKind: "unary";
+    input: typeof ResumeKeyRequestSchema;
+    output: typeof ResumeKeyResponseSchema;
   },
   /**
    * Starts of worker processes that a supervisor reported, newest first: those under way, and the ended for

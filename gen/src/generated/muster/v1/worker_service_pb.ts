@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker_service.proto.
  */
 export const file_muster_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tdXN0ZXIvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCW11c3Rlci52MSK3BAoNV29ya2VyTWVzc2FnZRIhCgVoZWxsbxgBIAEoCzIQLm11c3Rlci52MS5IZWxsb0gAEjAKDXN0YXJ0dXBfcGhhc2UYAiABKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlSAASKQoJaGVhcnRiZWF0GAMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdEgAEjAKDXRhc2tfYWNjZXB0ZWQYBCABKAsyFy5tdXN0ZXIudjEuVGFza0FjY2VwdGVkSAASMAoNdGFza19yZWplY3RlZBgFIAEoCzIXLm11c3Rlci52MS5UYXNrUmVqZWN0ZWRIABIqCgp0YXNrX2V2ZW50GAYgASgLMhQubXVzdGVyLnYxLlRhc2tFdmVudEgAEjAKDXRhc2tfcHJvZ3Jlc3MYByABKAsyFy5tdXN0ZXIudjEuVGFza1Byb2dyZXNzSAASLAoLdGFza19vdXRwdXQYCCABKAsyFS5tdXN0ZXIudjEuVGFza091dHB1dEgAEi4KDHRhc2tfcmVzdWx0cxgJIAEoCzIWLm11c3Rlci52MS5UYXNrUmVzdWx0c0gAEi4KDHdvcmtlcl9mYXRhbBgKIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbEgAEicKCGRyYWluaW5nGAsgASgLMhMubXVzdGVyLnYxLkRyYWluaW5nSAASJQoHZ29vZGJ5ZRgMIAEoCzISLm11c3Rlci52MS5Hb29kYnllSABCBgoEa2luZCLDBAoQU2NoZWR1bGVyTWVzc2FnZRIlCgd3ZWxjb21lGAEgASgLMhIubXVzdGVyLnYxLldlbGNvbWVIABIwCg1oZWFydGJlYXRfYWNrGAIgASgLMhcubXVzdGVyLnYxLkhlYXJ0YmVhdEFja0gAEjEKC2Fzc2lnbm1lbnRzGAMgASgLMhoubXVzdGVyLnYxLlRhc2tBc3NpZ25tZW50c0gAEjIKDmNhbmNlbF9hdHRlbXB0GAQgASgLMhgubXVzdGVyLnYxLkNhbmNlbEF0dGVtcHRIABIyCg5yZXZva2VfYXR0ZW1wdBgFIAEoCzIYLm11c3Rlci52MS5SZXZva2VBdHRlbXB0SAASLAoLcmVzdWx0X2Fja3MYBiABKAsyFS5tdXN0ZXIudjEuUmVzdWx0QWNrc0gAEiEKBWRyYWluGAcgASgLMhAubXVzdGVyLnYxLkRyYWluSAASIQoFcGF1c2UYCCABKAsyEC5tdXN0ZXIudjEuUGF1c2VIABIjCgZyZXN1bWUYCSABKAsyES5tdXN0ZXIudjEuUmVzdW1lSAASNgoQcHJlcGFyZV9yZXNvdXJjZRgKIAEoCzIaLm11c3Rlci52MS5QcmVwYXJlUmVzb3VyY2VIABI2ChByZWxlYXNlX3Jlc291cmNlGAsgASgLMhoubXVzdGVyLnYxLlJlbGVhc2VSZXNvdXJjZUgAEioKCnF1ZXVlX3ZpZXcYDCABKAsyFC5tdXN0ZXIudjEuUXVldWVWaWV3SABCBgoEa2luZCLNBQoFSGVsbG8SGAoQcHJvdG9jb2xfdmVyc2lvbhgBIAEoBRIRCgl3b3JrZXJfaWQYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRIQCghzZGtfbmFtZRgEIAEoCRITCgtzZGtfdmVyc2lvbhgFIAEoCRIQCghsYW5ndWFnZRgGIAEoCRIhCgRob3N0GAcgASgLMhMubXVzdGVyLnYxLkhvc3RJbmZvEgwKBHBvb2wYCCABKAkSLAoGbGFiZWxzGAkgAygLMhwubXVzdGVyLnYxLkhlbGxvLkxhYmVsc0VudHJ5Ei8KCnRhc2tfdHlwZXMYCiADKAsyGy5tdXN0ZXIudjEuVGFza1R5cGVDYXBhY2l0eRIOCgZxdWV1ZXMYCyADKAkSEgoKc2xvdF9jb3VudBgMIAEoBRIWCg5wcmVmZXRjaF9jb3VudBgNIAEoBRIRCglyZXNvdXJjZXMYDiADKAkSEQoJbGF1bmNoX2lkGA8gASgJEiwKCWluX2ZsaWdodBgQIAMoCzIZLm11c3Rlci52MS5SdW5uaW5nQXR0ZW1wdBIvCg5zdGFydHVwX3BoYXNlcxgRIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USEAoIZmVhdHVyZXMYEiADKAkSEgoKbGFzdF9lcnJvchgTIAEoCRINCgVyZWFkeRgUIAEoCBIQCghkcmFpbmluZxgVIAEoCBIaChJsb2FkYWJsZV9yZXNvdXJjZXMYGCADKAkSNAoKY2FwYWNpdGllcxgZIAMoCzIgLm11c3Rlci52MS5IZWxsby5DYXBhY2l0aWVzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARoxCg9DYXBhY2l0aWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASLdBAoHV2VsY29tZRIUCgxzY2hlZHVsZXJfaWQYASABKAkSMgoOc2NoZWR1bGVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVsZWFzZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9yZWNvbm5lY3RfZ3JhY2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPYWNjZXB0X2RlYWRsaW5lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj0KDnBoYXNlX3dhcm5pbmdzGAcgAygLMiUubXVzdGVyLnYxLldlbGNvbWUuUGhhc2VXYXJuaW5nc0VudHJ5Ei0KCWRlY2lzaW9ucxgIIAMoCzIaLm11c3Rlci52MS5BdHRlbXB0RGVjaXNpb24SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYCSABKAMSGAoQbWF4X3Jlc3VsdF9ieXRlcxgKIAEoAxIYChBwcm90b2NvbF92ZXJzaW9uGAsgASgFEhAKCGZlYXR1cmVzGAwgAygJEh8KBXBhdXNlGA0gASgLMhAubXVzdGVyLnYxLlBhdXNlGk8KElBoYXNlV2FybmluZ3NFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBIlYKD0F0dGVtcHREZWNpc2lvbhISCgphdHRlbXB0X2lkGAEgASgJEgwKBGtlZXAYAiABKAgSDgoGcmVhc29uGAMgASgJEhEKCWNhbmNlbGxlZBgEIAEoCCIgCgxIZWFydGJlYXRBY2sSEAoIc2VxdWVuY2UYASABKAMiPQoPVGFza0Fzc2lnbm1lbnRzEioKC2Fzc2lnbm1lbnRzGAEgAygLMhUubXVzdGVyLnYxLkFzc2lnbm1lbnQi1wUKCkFzc2lnbm1lbnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIPCgd0YXNrX2lkGAIgASgJEhEKCXRhc2tfdHlwZRgDIAEoCRINCgVxdWV1ZRgEIAEoCRIWCg5hdHRlbXB0X251bWJlchgFIAEoBRIZChFtYXhfYXR0ZW1wdF9jb3VudBgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRIzCgdoZWFkZXJzGAkgAygLMiIubXVzdGVyLnYxLkFzc2lnbm1lbnQuSGVhZGVyc0VudHJ5Ei4KC3J1bl90aW1lb3V0GAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkAKDnBoYXNlX3RpbWVvdXRzGAsgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VUaW1lb3V0c0VudHJ5EkAKDnBoYXNlX3dhcm5pbmdzGAwgAygLMigubXVzdGVyLnYxLkFzc2lnbm1lbnQuUGhhc2VXYXJuaW5nc0VudHJ5EhEKCXJlc291cmNlcxgNIAMoCRItCgRjb3N0GA4gAygLMh8ubXVzdGVyLnYxLkFzc2lnbm1lbnQuQ29zdEVudHJ5Gi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGk8KElBoYXNlVGltZW91dHNFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBGk8KElBoYXNlV2FybmluZ3NFbnRyeRILCgNrZXkYASABKAkSKAoFdmFsdWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb246AjgBGisKCUNvc3RFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBIkAKDFRhc2tBY2NlcHRlZBITCgthdHRlbXB0X2lkcxgBIAMoCRIbChNzdGFydGVkX2F0dGVtcHRfaWRzGAIgAygJIl4KDFRhc2tSZWplY3RlZBISCgphdHRlbXB0X2lkGAEgASgJEioKBnJlYXNvbhgCIAEoDjIaLm11c3Rlci52MS5SZWplY3Rpb25SZWFzb24SDgoGZGV0YWlsGAMgASgJItgBCglUYXNrRXZlbnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRuYW1lGAMgASgJEioKB2VsYXBzZWQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoKYXR0cmlidXRlcxgFIAMoCzIkLm11c3Rlci52MS5UYXNrRXZlbnQuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl0KDFRhc2tQcm9ncmVzcxISCgphdHRlbXB0X2lkGAEgASgJEiUKCHByb2dyZXNzGAIgASgLMhMubXVzdGVyLnYxLlByb2dyZXNzEhIKCnNoZWRfY291bnQYAyABKAMiQAoKVGFza091dHB1dBISCgphdHRlbXB0X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgDEgwKBGRhdGEYAyABKAwiNQoLVGFza1Jlc3VsdHMSJgoHcmVzdWx0cxgBIAMoCzIVLm11c3Rlci52MS5UYXNrUmVzdWx0IvwBCgpUYXNrUmVzdWx0EhIKCmF0dGVtcHRfaWQYASABKAkSKQoJc3VjY2VlZGVkGAIgASgLMhQubXVzdGVyLnYxLlN1Y2NlZWRlZEgAEiQKBmZhaWxlZBgDIAEoCzISLm11c3Rlci52MS5GYWlsdXJlSAASKQoJY2FuY2VsbGVkGAQgASgLMhQubXVzdGVyLnYxLkNhbmNlbGxlZEgAEicKCHJlbGVhc2VkGAUgASgLMhMubXVzdGVyLnYxLlJlbGVhc2VkSAASKgoHbWV0cmljcxgGIAEoCzIZLm11c3Rlci52MS5BdHRlbXB0TWV0cmljc0IJCgdvdXRjb21lIlcKCVN1Y2NlZWRlZBIOCgZvdXRwdXQYASABKAwSFAoMY29udGVudF90eXBlGAIgASgJEiQKCHdhcm5pbmdzGAMgAygLMhIubXVzdGVyLnYxLldhcm5pbmciHAoJQ2FuY2VsbGVkEg8KB21lc3NhZ2UYASABKAkiGgoIUmVsZWFzZWQSDgoGcmVhc29uGAEgASgJIjAKClJlc3VsdEFja3MSIgoEYWNrcxgBIAMoCzIULm11c3Rlci52MS5SZXN1bHRBY2siTwoJUmVzdWx0QWNrEhIKCmF0dGVtcHRfaWQYASABKAkSDQoFc3RhbGUYAiABKAgSDwoHaW52YWxpZBgDIAEoCBIOCgZkZXRhaWwYBCABKAkicAoNQ2FuY2VsQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCgl0aW1lZF9vdXQYBCABKAgiMwoNUmV2b2tlQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJDCgVEcmFpbhIOCgZyZWFzb24YASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIXCgVQYXVzZRIOCgZyZWFzb24YASABKAkiGAoGUmVzdW1lEg4KBnJlYXNvbhgBIAEoCSI/Cg9QcmVwYXJlUmVzb3VyY2USEAoIcmVzb3VyY2UYASABKAkSGgoSd2FpdGluZ190YXNrX2NvdW50GAIgASgDIjMKD1JlbGVhc2VSZXNvdXJjZRIQCghyZXNvdXJjZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNwoJUXVldWVWaWV3EioKB2VudHJpZXMYASADKAsyGS5tdXN0ZXIudjEuUXVldWVWaWV3RW50cnkiawoOUXVldWVWaWV3RW50cnkSDQoFcXVldWUYASABKAkSEQoJdGFza190eXBlGAIgASgJEhMKC3JlYWR5X2NvdW50GAMgASgDEhIKCnJlbW92ZWRfYnkYBCABKAkSDgoGZGV0YWlsGAUgASgJIkYKCERyYWluaW5nEg4KBnJlYXNvbhgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIn4KB0dvb2RieWUSDgoGcmVhc29uGAEgASgJEjIKCGNvdW50ZXJzGAIgAygLMiAubXVzdGVyLnYxLkdvb2RieWUuQ291bnRlcnNFbnRyeRovCg1Db3VudGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEi/gQKEVJlcG9ydEV4aXRSZXF1ZXN0EhEKCWxhdW5jaF9pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSDAoEcG9vbBgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARIOCgZzaWduYWwYBSABKAkSFQoNb3V0X29mX21lbW9yeRgGIAEoCBIeChZvdXRfb2ZfbWVtb3J5X2V2aWRlbmNlGAcgASgJEhAKCGxvZ190YWlsGAggASgJEi8KDHJ1bl9kdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg5zdGFydHVwX3BoYXNlcxgKIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USDwoHY29tbWFuZBgLIAEoCRIQCghob3N0bmFtZRgMIAEoCRILCgNwaWQYDSABKAUSEwoLc3RhcnRfZXJyb3IYDiABKAkSJQoFZmF0YWwYDyABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSMAoNcmVzdGFydF9kZWxheRgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzdGFydF9udW1iZXIYESABKAUSFgoOc3RvcF9yZXF1ZXN0ZWQYEiABKAgSMwoQcmVnaXN0ZXJfdGltZW91dBgTIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghleGl0X2FnZRgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzdXBlcnZpc29yGBUgASgJEhIKCmxhc3RfZXJyb3IYFiABKAlCDAoKX2V4aXRfY29kZSIsChJSZXBvcnRFeGl0UmVzcG9uc2USFgoOcmVxdWV1ZWRfY291bnQYASABKAUixQIKE1JlcG9ydExhdW5jaFJlcXVlc3QSEQoJbGF1bmNoX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEAoIaG9zdG5hbWUYBSABKAkSCwoDcGlkGAYgASgFEhIKCnN1cGVydmlzb3IYByABKAkSFAoMc3RhcnRfbnVtYmVyGAggASgFEiYKA2FnZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg5zdGFydHVwX3BoYXNlcxgKIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpsYXN0X2Vycm9yGAwgASgJIkoKFFJlcG9ydExhdW5jaFJlc3BvbnNlEjIKD3JlcG9ydF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirXAQoPUmVqZWN0aW9uUmVhc29uEiAKHFJFSkVDVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIhCh1SRUpFQ1RJT05fUkVBU09OX1VOS05PV05fVFlQRRABEhwKGFJFSkVDVElPTl9SRUFTT05fTk9fU0xPVBACEh0KGVJFSkVDVElPTl9SRUFTT05fRFJBSU5JTkcQAxIbChdSRUpFQ1RJT05fUkVBU09OX1BBVVNFRBAEEiUKIVJFSkVDVElPTl9SRUFTT05fUkVTT1VSQ0VfTUlTU0lORxAFMvYBCg1Xb3JrZXJTZXJ2aWNlEkkKDFdvcmtlclN0cmVhbRIYLm11c3Rlci52MS5Xb3JrZXJNZXNzYWdlGhsubXVzdGVyLnYxLlNjaGVkdWxlck1lc3NhZ2UoATABEk8KDFJlcG9ydExhdW5jaBIeLm11c3Rlci52MS5SZXBvcnRMYXVuY2hSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlcG9ydExhdW5jaFJlc3BvbnNlEkkKClJlcG9ydEV4aXQSHC5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlcXVlc3QaHS5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure, file_muster_v1_task, file_muster_v1_worker]);
+  fileDesc("Ch5tdXN0ZXIvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCW11c3Rlci52MSLwBAoNV29ya2VyTWVzc2FnZRIhCgVoZWxsbxgBIAEoCzIQLm11c3Rlci52MS5IZWxsb0gAEjAKDXN0YXJ0dXBfcGhhc2UYAiABKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlSAASKQoJaGVhcnRiZWF0GAMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdEgAEjAKDXRhc2tfYWNjZXB0ZWQYBCABKAsyFy5tdXN0ZXIudjEuVGFza0FjY2VwdGVkSAASMAoNdGFza19yZWplY3RlZBgFIAEoCzIXLm11c3Rlci52MS5UYXNrUmVqZWN0ZWRIABIqCgp0YXNrX2V2ZW50GAYgASgLMhQubXVzdGVyLnYxLlRhc2tFdmVudEgAEjAKDXRhc2tfcHJvZ3Jlc3MYByABKAsyFy5tdXN0ZXIudjEuVGFza1Byb2dyZXNzSAASLAoLdGFza19vdXRwdXQYCCABKAsyFS5tdXN0ZXIudjEuVGFza091dHB1dEgAEi4KDHRhc2tfcmVzdWx0cxgJIAEoCzIWLm11c3Rlci52MS5UYXNrUmVzdWx0c0gAEi4KDHdvcmtlcl9mYXRhbBgKIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbEgAEicKCGRyYWluaW5nGAsgASgLMhMubXVzdGVyLnYxLkRyYWluaW5nSAASJQoHZ29vZGJ5ZRgMIAEoCzISLm11c3Rlci52MS5Hb29kYnllSAASNwoRa2V5X3BhdXNlX3JlcXVlc3QYDSABKAsyGi5tdXN0ZXIudjEuS2V5UGF1c2VSZXF1ZXN0SABCBgoEa2luZCL6BAoQU2NoZWR1bGVyTWVzc2FnZRIlCgd3ZWxjb21lGAEgASgLMhIubXVzdGVyLnYxLldlbGNvbWVIABIwCg1oZWFydGJlYXRfYWNrGAIgASgLMhcubXVzdGVyLnYxLkhlYXJ0YmVhdEFja0gAEjEKC2Fzc2lnbm1lbnRzGAMgASgLMhoubXVzdGVyLnYxLlRhc2tBc3NpZ25tZW50c0gAEjIKDmNhbmNlbF9hdHRlbXB0GAQgASgLMhgubXVzdGVyLnYxLkNhbmNlbEF0dGVtcHRIABIyCg5yZXZva2VfYXR0ZW1wdBgFIAEoCzIYLm11c3Rlci52MS5SZXZva2VBdHRlbXB0SAASLAoLcmVzdWx0X2Fja3MYBiABKAsyFS5tdXN0ZXIudjEuUmVzdWx0QWNrc0gAEiEKBWRyYWluGAcgASgLMhAubXVzdGVyLnYxLkRyYWluSAASIQoFcGF1c2UYCCABKAsyEC5tdXN0ZXIudjEuUGF1c2VIABIjCgZyZXN1bWUYCSABKAsyES5tdXN0ZXIudjEuUmVzdW1lSAASNgoQcHJlcGFyZV9yZXNvdXJjZRgKIAEoCzIaLm11c3Rlci52MS5QcmVwYXJlUmVzb3VyY2VIABI2ChByZWxlYXNlX3Jlc291cmNlGAsgASgLMhoubXVzdGVyLnYxLlJlbGVhc2VSZXNvdXJjZUgAEioKCnF1ZXVlX3ZpZXcYDCABKAsyFC5tdXN0ZXIudjEuUXVldWVWaWV3SAASNQoQa2V5X3BhdXNlX2Fuc3dlchgNIAEoCzIZLm11c3Rlci52MS5LZXlQYXVzZUFuc3dlckgAQgYKBGtpbmQizQUKBUhlbGxvEhgKEHByb3RvY29sX3ZlcnNpb24YASABKAUSEQoJd29ya2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSEAoIc2RrX25hbWUYBCABKAkSEwoLc2RrX3ZlcnNpb24YBSABKAkSEAoIbGFuZ3VhZ2UYBiABKAkSIQoEaG9zdBgHIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxIMCgRwb29sGAggASgJEiwKBmxhYmVscxgJIAMoCzIcLm11c3Rlci52MS5IZWxsby5MYWJlbHNFbnRyeRIvCgp0YXNrX3R5cGVzGAogAygLMhsubXVzdGVyLnYxLlRhc2tUeXBlQ2FwYWNpdHkSDgoGcXVldWVzGAsgAygJEhIKCnNsb3RfY291bnQYDCABKAUSFgoOcHJlZmV0Y2hfY291bnQYDSABKAUSEQoJcmVzb3VyY2VzGA4gAygJEhEKCWxhdW5jaF9pZBgPIAEoCRIsCglpbl9mbGlnaHQYECADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSLwoOc3RhcnR1cF9waGFzZXMYESADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEhAKCGZlYXR1cmVzGBIgAygJEhIKCmxhc3RfZXJyb3IYEyABKAkSDQoFcmVhZHkYFCABKAgSEAoIZHJhaW5pbmcYFSABKAgSGgoSbG9hZGFibGVfcmVzb3VyY2VzGBggAygJEjQKCmNhcGFjaXRpZXMYGSADKAsyIC5tdXN0ZXIudjEuSGVsbG8uQ2FwYWNpdGllc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMQoPQ2FwYWNpdGllc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEi3QQKB1dlbGNvbWUSFAoMc2NoZWR1bGVyX2lkGAEgASgJEjIKDnNjaGVkdWxlcl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFbGVhc2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPcmVjb25uZWN0X2dyYWNlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD2FjY2VwdF9kZWFkbGluZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI9Cg5waGFzZV93YXJuaW5ncxgHIAMoCzIlLm11c3Rlci52MS5XZWxjb21lLlBoYXNlV2FybmluZ3NFbnRyeRItCglkZWNpc2lvbnMYCCADKAsyGi5tdXN0ZXIudjEuQXR0ZW1wdERlY2lzaW9uEhkKEW1heF9tZXNzYWdlX2J5dGVzGAkgASgDEhgKEG1heF9yZXN1bHRfYnl0ZXMYCiABKAMSGAoQcHJvdG9jb2xfdmVyc2lvbhgLIAEoBRIQCghmZWF0dXJlcxgMIAMoCRIfCgVwYXVzZRgNIAEoCzIQLm11c3Rlci52MS5QYXVzZRpPChJQaGFzZVdhcm5pbmdzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASJWCg9BdHRlbXB0RGVjaXNpb24SEgoKYXR0ZW1wdF9pZBgBIAEoCRIMCgRrZWVwGAIgASgIEg4KBnJlYXNvbhgDIAEoCRIRCgljYW5jZWxsZWQYBCABKAgiIAoMSGVhcnRiZWF0QWNrEhAKCHNlcXVlbmNlGAEgASgDIj0KD1Rhc2tBc3NpZ25tZW50cxIqCgthc3NpZ25tZW50cxgBIAMoCzIVLm11c3Rlci52MS5Bc3NpZ25tZW50ItcFCgpBc3NpZ25tZW50EhIKCmF0dGVtcHRfaWQYASABKAkSDwoHdGFza19pZBgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSDQoFcXVldWUYBCABKAkSFgoOYXR0ZW1wdF9udW1iZXIYBSABKAUSGQoRbWF4X2F0dGVtcHRfY291bnQYBiABKAUSDwoHcGF5bG9hZBgHIAEoDBIUCgxjb250ZW50X3R5cGUYCCABKAkSMwoHaGVhZGVycxgJIAMoCzIiLm11c3Rlci52MS5Bc3NpZ25tZW50LkhlYWRlcnNFbnRyeRIuCgtydW5fdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJACg5waGFzZV90aW1lb3V0cxgLIAMoCzIoLm11c3Rlci52MS5Bc3NpZ25tZW50LlBoYXNlVGltZW91dHNFbnRyeRJACg5waGFzZV93YXJuaW5ncxgMIAMoCzIoLm11c3Rlci52MS5Bc3NpZ25tZW50LlBoYXNlV2FybmluZ3NFbnRyeRIRCglyZXNvdXJjZXMYDSADKAkSLQoEY29zdBgOIAMoCzIfLm11c3Rlci52MS5Bc3NpZ25tZW50LkNvc3RFbnRyeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpPChJQaGFzZVRpbWVvdXRzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ARpPChJQaGFzZVdhcm5pbmdzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ARorCglDb3N0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKDAQoPS2V5UGF1c2VSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSEgoKYXR0ZW1wdF9pZBgCIAEoCRILCgNrZXkYAyABKAkSKwoIZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAUgASgJImEKDktleVBhdXNlQW5zd2VyEhIKCnJlcXVlc3RfaWQYASABKAMSLAoJcmVtYWluaW5nGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBWVycm9yGAMgASgJIkAKDFRhc2tBY2NlcHRlZBITCgthdHRlbXB0X2lkcxgBIAMoCRIbChNzdGFydGVkX2F0dGVtcHRfaWRzGAIgAygJIl4KDFRhc2tSZWplY3RlZBISCgphdHRlbXB0X2lkGAEgASgJEioKBnJlYXNvbhgCIAEoDjIaLm11c3Rlci52MS5SZWplY3Rpb25SZWFzb24SDgoGZGV0YWlsGAMgASgJItgBCglUYXNrRXZlbnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoAxIMCgRuYW1lGAMgASgJEioKB2VsYXBzZWQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoKYXR0cmlidXRlcxgFIAMoCzIkLm11c3Rlci52MS5UYXNrRXZlbnQuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl0KDFRhc2tQcm9ncmVzcxISCgphdHRlbXB0X2lkGAEgASgJEiUKCHByb2dyZXNzGAIgASgLMhMubXVzdGVyLnYxLlByb2dyZXNzEhIKCnNoZWRfY291bnQYAyABKAMiQAoKVGFza091dHB1dBISCgphdHRlbXB0X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgDEgwKBGRhdGEYAyABKAwiNQoLVGFza1Jlc3VsdHMSJgoHcmVzdWx0cxgBIAMoCzIVLm11c3Rlci52MS5UYXNrUmVzdWx0IvwBCgpUYXNrUmVzdWx0EhIKCmF0dGVtcHRfaWQYASABKAkSKQoJc3VjY2VlZGVkGAIgASgLMhQubXVzdGVyLnYxLlN1Y2NlZWRlZEgAEiQKBmZhaWxlZBgDIAEoCzISLm11c3Rlci52MS5GYWlsdXJlSAASKQoJY2FuY2VsbGVkGAQgASgLMhQubXVzdGVyLnYxLkNhbmNlbGxlZEgAEicKCHJlbGVhc2VkGAUgASgLMhMubXVzdGVyLnYxLlJlbGVhc2VkSAASKgoHbWV0cmljcxgGIAEoCzIZLm11c3Rlci52MS5BdHRlbXB0TWV0cmljc0IJCgdvdXRjb21lIlcKCVN1Y2NlZWRlZBIOCgZvdXRwdXQYASABKAwSFAoMY29udGVudF90eXBlGAIgASgJEiQKCHdhcm5pbmdzGAMgAygLMhIubXVzdGVyLnYxLldhcm5pbmciHAoJQ2FuY2VsbGVkEg8KB21lc3NhZ2UYASABKAkiGgoIUmVsZWFzZWQSDgoGcmVhc29uGAEgASgJIjAKClJlc3VsdEFja3MSIgoEYWNrcxgBIAMoCzIULm11c3Rlci52MS5SZXN1bHRBY2siTwoJUmVzdWx0QWNrEhIKCmF0dGVtcHRfaWQYASABKAkSDQoFc3RhbGUYAiABKAgSDwoHaW52YWxpZBgDIAEoCBIOCgZkZXRhaWwYBCABKAkicAoNQ2FuY2VsQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCgl0aW1lZF9vdXQYBCABKAgiMwoNUmV2b2tlQXR0ZW1wdBISCgphdHRlbXB0X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJDCgVEcmFpbhIOCgZyZWFzb24YASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIXCgVQYXVzZRIOCgZyZWFzb24YASABKAkiGAoGUmVzdW1lEg4KBnJlYXNvbhgBIAEoCSI/Cg9QcmVwYXJlUmVzb3VyY2USEAoIcmVzb3VyY2UYASABKAkSGgoSd2FpdGluZ190YXNrX2NvdW50GAIgASgDIjMKD1JlbGVhc2VSZXNvdXJjZRIQCghyZXNvdXJjZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNwoJUXVldWVWaWV3EioKB2VudHJpZXMYASADKAsyGS5tdXN0ZXIudjEuUXVldWVWaWV3RW50cnkiawoOUXVldWVWaWV3RW50cnkSDQoFcXVldWUYASABKAkSEQoJdGFza190eXBlGAIgASgJEhMKC3JlYWR5X2NvdW50GAMgASgDEhIKCnJlbW92ZWRfYnkYBCABKAkSDgoGZGV0YWlsGAUgASgJIkYKCERyYWluaW5nEg4KBnJlYXNvbhgBIAEoCRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIn4KB0dvb2RieWUSDgoGcmVhc29uGAEgASgJEjIKCGNvdW50ZXJzGAIgAygLMiAubXVzdGVyLnYxLkdvb2RieWUuQ291bnRlcnNFbnRyeRovCg1Db3VudGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEi/gQKEVJlcG9ydEV4aXRSZXF1ZXN0EhEKCWxhdW5jaF9pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSDAoEcG9vbBgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARIOCgZzaWduYWwYBSABKAkSFQoNb3V0X29mX21lbW9yeRgGIAEoCBIeChZvdXRfb2ZfbWVtb3J5X2V2aWRlbmNlGAcgASgJEhAKCGxvZ190YWlsGAggASgJEi8KDHJ1bl9kdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg5zdGFydHVwX3BoYXNlcxgKIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USDwoHY29tbWFuZBgLIAEoCRIQCghob3N0bmFtZRgMIAEoCRILCgNwaWQYDSABKAUSEwoLc3RhcnRfZXJyb3IYDiABKAkSJQoFZmF0YWwYDyABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSMAoNcmVzdGFydF9kZWxheRgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxzdGFydF9udW1iZXIYESABKAUSFgoOc3RvcF9yZXF1ZXN0ZWQYEiABKAgSMwoQcmVnaXN0ZXJfdGltZW91dBgTIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghleGl0X2FnZRgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzdXBlcnZpc29yGBUgASgJEhIKCmxhc3RfZXJyb3IYFiABKAlCDAoKX2V4aXRfY29kZSIsChJSZXBvcnRFeGl0UmVzcG9uc2USFgoOcmVxdWV1ZWRfY291bnQYASABKAUixQIKE1JlcG9ydExhdW5jaFJlcXVlc3QSEQoJbGF1bmNoX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NvbW1hbmQYBCABKAkSEAoIaG9zdG5hbWUYBSABKAkSCwoDcGlkGAYgASgFEhIKCnN1cGVydmlzb3IYByABKAkSFAoMc3RhcnRfbnVtYmVyGAggASgFEiYKA2FnZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg5zdGFydHVwX3BoYXNlcxgKIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpsYXN0X2Vycm9yGAwgASgJIkoKFFJlcG9ydExhdW5jaFJlc3BvbnNlEjIKD3JlcG9ydF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirXAQoPUmVqZWN0aW9uUmVhc29uEiAKHFJFSkVDVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIhCh1SRUpFQ1RJT05fUkVBU09OX1VOS05PV05fVFlQRRABEhwKGFJFSkVDVElPTl9SRUFTT05fTk9fU0xPVBACEh0KGVJFSkVDVElPTl9SRUFTT05fRFJBSU5JTkcQAxIbChdSRUpFQ1RJT05fUkVBU09OX1BBVVNFRBAEEiUKIVJFSkVDVElPTl9SRUFTT05fUkVTT1VSQ0VfTUlTU0lORxAFMvYBCg1Xb3JrZXJTZXJ2aWNlEkkKDFdvcmtlclN0cmVhbRIYLm11c3Rlci52MS5Xb3JrZXJNZXNzYWdlGhsubXVzdGVyLnYxLlNjaGVkdWxlck1lc3NhZ2UoATABEk8KDFJlcG9ydExhdW5jaBIeLm11c3Rlci52MS5SZXBvcnRMYXVuY2hSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlcG9ydExhdW5jaFJlc3BvbnNlEkkKClJlcG9ydEV4aXQSHC5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlcXVlc3QaHS5tdXN0ZXIudjEuUmVwb3J0RXhpdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_failure, file_muster_v1_task, file_muster_v1_worker]);
 
 /**
  * Worker to scheduler. A kind that the scheduler does not know is ignored and counted.
@@ -127,6 +127,14 @@ export type WorkerMessage = Message<"muster.v1.WorkerMessage"> & {
      */
     value: Goodbye;
     case: "goodbye";
+  } | {
+    /**
+     * A handler asks for a pause of a rate limit key. Only to a scheduler whose Welcome has the feature `key_pauses`.
+     *
+     * @generated from field: muster.v1.KeyPauseRequest key_pause_request = 13;
+     */
+    value: KeyPauseRequest;
+    case: "keyPauseRequest";
   } | { case: undefined; value?: undefined };
 };
 
@@ -244,6 +252,14 @@ export type SchedulerMessage = Message<"muster.v1.SchedulerMessage"> & {
      */
     value: QueueView;
     case: "queueView";
+  } | {
+    /**
+     * Answers a KeyPauseRequest.
+     *
+     * @generated from field: muster.v1.KeyPauseAnswer key_pause_answer = 13;
+     */
+    value: KeyPauseAnswer;
+    case: "keyPauseAnswer";
   } | { case: undefined; value?: undefined };
 };
 
@@ -517,7 +533,7 @@ export type Welcome = Message<"muster.v1.Welcome"> & {
   protocolVersion: number;
 
   /**
-   * What this scheduler understands beyond the first version of the protocol: `brief_starts`. A worker that
+   * What this scheduler understands beyond the first version of the protocol: `brief_starts`, `key_pauses`. A worker that
    * does not know a name ignores it.
    *
    * @generated from field: repeated string features = 12;
@@ -737,6 +753,92 @@ export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker_service, 7);
 
 /**
+ * A handler asks that no task with a rate limit key is assigned for a while, for example because an API answered with 429.
+ * The worker sends it again, with the time that is left, on every new stream until it is answered: of several pauses
+ * the one that ends last counts, so that a repetition changes nothing.
+ *
+ * @generated from message muster.v1.KeyPauseRequest
+ */
+export type KeyPauseRequest = Message<"muster.v1.KeyPauseRequest"> & {
+  /**
+   * Chosen by the worker, unique within its process; the answer repeats it.
+   *
+   * @generated from field: int64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * The attempt whose handler asks. The answer is an error when it is no longer this worker's.
+   *
+   * @generated from field: string attempt_id = 2;
+   */
+  attemptId: string;
+
+  /**
+   * The key.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * How long from now on; more than 0 and up to 7 days.
+   *
+   * @generated from field: google.protobuf.Duration duration = 4;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.KeyPauseRequest.
+ * Use `create(KeyPauseRequestSchema)` to create a new message.
+ */
+export const KeyPauseRequestSchema: GenMessage<KeyPauseRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker_service, 8);
+
+/**
+ * Answers a KeyPauseRequest.
+ *
+ * @generated from message muster.v1.KeyPauseAnswer
+ */
+export type KeyPauseAnswer = Message<"muster.v1.KeyPauseAnswer"> & {
+  /**
+   * The request.
+   *
+   * @generated from field: int64 request_id = 1;
+   */
+  requestId: bigint;
+
+  /**
+   * Until the key's pause ends, which may be later than was asked for; unset when the pause was not stored.
+   *
+   * @generated from field: google.protobuf.Duration remaining = 2;
+   */
+  remaining?: Duration | undefined;
+
+  /**
+   * Why it was not stored; empty when it was.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message muster.v1.KeyPauseAnswer.
+ * Use `create(KeyPauseAnswerSchema)` to create a new message.
+ */
+export const KeyPauseAnswerSchema: GenMessage<KeyPauseAnswer> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker_service, 9);
+
+/**
  * The worker takes these.
  *
  * @generated from message muster.v1.TaskAccepted
@@ -764,7 +866,7 @@ export type TaskAccepted = Message<"muster.v1.TaskAccepted"> & {
  * Use `create(TaskAcceptedSchema)` to create a new message.
  */
 export const TaskAcceptedSchema: GenMessage<TaskAccepted> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 8);
+  messageDesc(file_muster_v1_worker_service, 10);
 
 /**
  * The worker cannot take this one. It goes back to the queue and costs no attempt.
@@ -799,7 +901,7 @@ export type TaskRejected = Message<"muster.v1.TaskRejected"> & {
  * Use `create(TaskRejectedSchema)` to create a new message.
  */
 export const TaskRejectedSchema: GenMessage<TaskRejected> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 9);
+  messageDesc(file_muster_v1_worker_service, 11);
 
 /**
  * A lifecycle signal of an attempt.
@@ -850,7 +952,7 @@ export type TaskEvent = Message<"muster.v1.TaskEvent"> & {
  * Use `create(TaskEventSchema)` to create a new message.
  */
 export const TaskEventSchema: GenMessage<TaskEvent> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 10);
+  messageDesc(file_muster_v1_worker_service, 12);
 
 /**
  * How far a handler is. Shed first when the peer is slow.
@@ -885,7 +987,7 @@ export type TaskProgress = Message<"muster.v1.TaskProgress"> & {
  * Use `create(TaskProgressSchema)` to create a new message.
  */
 export const TaskProgressSchema: GenMessage<TaskProgress> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 11);
+  messageDesc(file_muster_v1_worker_service, 13);
 
 /**
  * Incremental output of a handler.
@@ -920,7 +1022,7 @@ export type TaskOutput = Message<"muster.v1.TaskOutput"> & {
  * Use `create(TaskOutputSchema)` to create a new message.
  */
 export const TaskOutputSchema: GenMessage<TaskOutput> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 12);
+  messageDesc(file_muster_v1_worker_service, 14);
 
 /**
  * Outcomes of attempts. The worker keeps each until ResultAcks names it, and sends it again on every
@@ -942,7 +1044,7 @@ export type TaskResults = Message<"muster.v1.TaskResults"> & {
  * Use `create(TaskResultsSchema)` to create a new message.
  */
 export const TaskResultsSchema: GenMessage<TaskResults> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 13);
+  messageDesc(file_muster_v1_worker_service, 15);
 
 /**
  * The outcome of one attempt.
@@ -1009,7 +1111,7 @@ export type TaskResult = Message<"muster.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 14);
+  messageDesc(file_muster_v1_worker_service, 16);
 
 /**
  * The work is done.
@@ -1044,7 +1146,7 @@ export type Succeeded = Message<"muster.v1.Succeeded"> & {
  * Use `create(SucceededSchema)` to create a new message.
  */
 export const SucceededSchema: GenMessage<Succeeded> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 15);
+  messageDesc(file_muster_v1_worker_service, 17);
 
 /**
  * The handler stopped because it was asked to.
@@ -1065,7 +1167,7 @@ export type Cancelled = Message<"muster.v1.Cancelled"> & {
  * Use `create(CancelledSchema)` to create a new message.
  */
 export const CancelledSchema: GenMessage<Cancelled> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 16);
+  messageDesc(file_muster_v1_worker_service, 18);
 
 /**
  * Returned to the queue at no cost.
@@ -1086,7 +1188,7 @@ export type Released = Message<"muster.v1.Released"> & {
  * Use `create(ReleasedSchema)` to create a new message.
  */
 export const ReleasedSchema: GenMessage<Released> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 17);
+  messageDesc(file_muster_v1_worker_service, 19);
 
 /**
  * Results that the worker may forget.
@@ -1107,7 +1209,7 @@ export type ResultAcks = Message<"muster.v1.ResultAcks"> & {
  * Use `create(ResultAcksSchema)` to create a new message.
  */
 export const ResultAcksSchema: GenMessage<ResultAcks> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 18);
+  messageDesc(file_muster_v1_worker_service, 20);
 
 /**
  * What became of one result.
@@ -1149,7 +1251,7 @@ export type ResultAck = Message<"muster.v1.ResultAck"> & {
  * Use `create(ResultAckSchema)` to create a new message.
  */
 export const ResultAckSchema: GenMessage<ResultAck> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 19);
+  messageDesc(file_muster_v1_worker_service, 21);
 
 /**
  * Stop this attempt.
@@ -1191,7 +1293,7 @@ export type CancelAttempt = Message<"muster.v1.CancelAttempt"> & {
  * Use `create(CancelAttemptSchema)` to create a new message.
  */
 export const CancelAttemptSchema: GenMessage<CancelAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 20);
+  messageDesc(file_muster_v1_worker_service, 22);
 
 /**
  * This attempt is no longer the worker's.
@@ -1219,7 +1321,7 @@ export type RevokeAttempt = Message<"muster.v1.RevokeAttempt"> & {
  * Use `create(RevokeAttemptSchema)` to create a new message.
  */
 export const RevokeAttemptSchema: GenMessage<RevokeAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 21);
+  messageDesc(file_muster_v1_worker_service, 23);
 
 /**
  * Finish what you hold and end.
@@ -1247,7 +1349,7 @@ export type Drain = Message<"muster.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 22);
+  messageDesc(file_muster_v1_worker_service, 24);
 
 /**
  * Take no new work until Resume, or until a Welcome without `pause`; what is held continues. Pauses that the worker
@@ -1269,7 +1371,7 @@ export type Pause = Message<"muster.v1.Pause"> & {
  * Use `create(PauseSchema)` to create a new message.
  */
 export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 23);
+  messageDesc(file_muster_v1_worker_service, 25);
 
 /**
  * Take work again, unless the worker itself has paused.
@@ -1290,7 +1392,7 @@ export type Resume = Message<"muster.v1.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 24);
+  messageDesc(file_muster_v1_worker_service, 26);
 
 /**
  * Load a resource ahead of work. Sent to workers with the feature `prepare_resource`, to as many as the
@@ -1321,7 +1423,7 @@ export type PrepareResource = Message<"muster.v1.PrepareResource"> & {
  * Use `create(PrepareResourceSchema)` to create a new message.
  */
 export const PrepareResourceSchema: GenMessage<PrepareResource> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 25);
+  messageDesc(file_muster_v1_worker_service, 27);
 
 /**
  * Drop a resource.
@@ -1349,7 +1451,7 @@ export type ReleaseResource = Message<"muster.v1.ReleaseResource"> & {
  * Use `create(ReleaseResourceSchema)` to create a new message.
  */
 export const ReleaseResourceSchema: GenMessage<ReleaseResource> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 26);
+  messageDesc(file_muster_v1_worker_service, 28);
 
 /**
  * What an idle worker sees in the queues and why it is not its own. Sent when the worker has become idle and
@@ -1372,7 +1474,7 @@ export type QueueView = Message<"muster.v1.QueueView"> & {
  * Use `create(QueueViewSchema)` to create a new message.
  */
 export const QueueViewSchema: GenMessage<QueueView> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 27);
+  messageDesc(file_muster_v1_worker_service, 29);
 
 /**
  * Waiting tasks of one kind.
@@ -1423,7 +1525,7 @@ export type QueueViewEntry = Message<"muster.v1.QueueViewEntry"> & {
  * Use `create(QueueViewEntrySchema)` to create a new message.
  */
 export const QueueViewEntrySchema: GenMessage<QueueViewEntry> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 28);
+  messageDesc(file_muster_v1_worker_service, 30);
 
 /**
  * The worker takes no new work and will end.
@@ -1451,7 +1553,7 @@ export type Draining = Message<"muster.v1.Draining"> & {
  * Use `create(DrainingSchema)` to create a new message.
  */
 export const DrainingSchema: GenMessage<Draining> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 29);
+  messageDesc(file_muster_v1_worker_service, 31);
 
 /**
  * The worker ends now.
@@ -1479,7 +1581,7 @@ export type Goodbye = Message<"muster.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 30);
+  messageDesc(file_muster_v1_worker_service, 32);
 
 /**
  * Request of ReportExit.
@@ -1647,7 +1749,7 @@ export type ReportExitRequest = Message<"muster.v1.ReportExitRequest"> & {
  * Use `create(ReportExitRequestSchema)` to create a new message.
  */
 export const ReportExitRequestSchema: GenMessage<ReportExitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 31);
+  messageDesc(file_muster_v1_worker_service, 33);
 
 /**
  * Response of ReportExit.
@@ -1668,7 +1770,7 @@ export type ReportExitResponse = Message<"muster.v1.ReportExitResponse"> & {
  * Use `create(ReportExitResponseSchema)` to create a new message.
  */
 export const ReportExitResponseSchema: GenMessage<ReportExitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 32);
+  messageDesc(file_muster_v1_worker_service, 34);
 
 /**
  * Request of ReportLaunch.
@@ -1767,7 +1869,7 @@ export type ReportLaunchRequest = Message<"muster.v1.ReportLaunchRequest"> & {
  * Use `create(ReportLaunchRequestSchema)` to create a new message.
  */
 export const ReportLaunchRequestSchema: GenMessage<ReportLaunchRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 33);
+  messageDesc(file_muster_v1_worker_service, 35);
 
 /**
  * Response of ReportLaunch.
@@ -1788,7 +1890,7 @@ export type ReportLaunchResponse = Message<"muster.v1.ReportLaunchResponse"> & {
  * Use `create(ReportLaunchResponseSchema)` to create a new message.
  */
 export const ReportLaunchResponseSchema: GenMessage<ReportLaunchResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker_service, 34);
+  messageDesc(file_muster_v1_worker_service, 36);
 
 /**
  * Why a worker cannot take an assignment.

@@ -1,5 +1,6 @@
 /** Cases of the prose snapshot: tasks that wait. */
 import { withLock } from "../../database/database-lock.ts";
+import { queueRateKey } from "../../tasks/rate-limit.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
@@ -91,6 +92,32 @@ const asks = (held: number, limit: number, override?: number) => ({
   },
 });
 
+const limits = (burst: number, override?: string, key = "smtp") => {
+  const own = { limit: 100, periodMs: 60_000, burst };
+  const bucket = { ...own, overrides: override !== undefined, pausedMs: 0, debtMs: burst * 600 - 260 };
+  const set = override === undefined ? undefined : { reason: override, time: ago(300_000) };
+  return {
+    rates: {
+      emptySince: ago(2_000),
+      asked: [
+        {
+          key,
+          own,
+          state: { key, buckets: [bucket], override: set, pause: undefined },
+          waiting: override ? 0 : 40,
+        },
+      ],
+    },
+  };
+};
+
+const pausedKey = (by: string | undefined, reason: string) => {
+  const pause = { until: ago(-42_000), leftMs: 42_000, reason, by, time: ago(18_000) };
+  const state = { key: "smtp", buckets: [], override: undefined, pause };
+  const own = { limit: 100, periodMs: 60_000, burst: 10 };
+  return { rates: { emptySince: undefined, asked: [{ key: "smtp", own, state, waiting: 3 }] } };
+};
+
 const starts = (facts: Partial<Parameters<typeof withLaunches>[2]>): Reason[] =>
   withLaunches(waiting([]), TASK, { launching: [], failed: [], served: [], ...facts }, NOW);
 
@@ -109,6 +136,31 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "CONCURRENCY_KEY_HELD",
     when: "an operator set the limit of its key to 0",
     write: () => waiting([member()], asks(0, 2, 0)),
+  },
+  {
+    code: "RATE_LIMITED",
+    when: "others wait for the same tokens",
+    write: () => waiting([member()], limits(20)),
+  },
+  {
+    code: "RATE_LIMITED",
+    when: "by an operator's rate",
+    write: () => waiting([member()], limits(1, "the provider complained (by ada)")),
+  },
+  {
+    code: "KEY_PAUSED",
+    when: "a handler asked for it",
+    write: () => waiting([member()], pausedKey("t-7.1 on mail-3", "HTTP 429")),
+  },
+  {
+    code: "KEY_PAUSED",
+    when: "an operator asked for it",
+    write: () => waiting([member()], pausedKey(undefined, "they do maintenance (by ada)")),
+  },
+  {
+    code: "RATE_LIMITED",
+    when: "by the rate of its queue",
+    write: () => waiting([member()], limits(10, "disk is slow (by ada)", queueRateKey("nightly"))),
   },
   {
     code: "SCHEDULED_FOR_LATER",

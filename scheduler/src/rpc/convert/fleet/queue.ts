@@ -2,11 +2,12 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueueSchema } from "@muster/protocol";
-import type { QueueDepth } from "../../../store/store.ts";
+import type { QueueDepth, QueueRate } from "../../../store/store.ts";
+import { fromBucket } from "../tasks/rate-limits.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** A queue in protobuf, with what is in it by type. */
-export function fromQueue(queue: QueueDepth) {
+export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
   const { name, pauseTime, pauseReason, limit, ready, scheduled, active, oldestReadyAgeMs } = queue;
   return {
     name,
@@ -19,6 +20,9 @@ export function fromQueue(queue: QueueDepth) {
           limitReason: limit.reason,
           limitTime: timestampFromDate(limit.since),
         }
+      : {}),
+    ...(rate
+      ? { rate: fromBucket(rate.bucket), rateReason: rate.reason, rateTime: timestampFromDate(rate.time) }
       : {}),
     readyCount: BigInt(ready),
     scheduledCount: BigInt(scheduled),

@@ -11,6 +11,7 @@ import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
 import { toConcurrency } from "./concurrency.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
+import { toRateLimits } from "./rate-limits.ts";
 import { toUniqueRule } from "./unique-rule.ts";
 
 const MAX_HEADERS = 64;
@@ -129,6 +130,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     uniqueKey: spec.uniqueKey || undefined,
     ...uniqueness(spec, report),
     concurrency: toConcurrency(spec.concurrency, report),
+    rateLimits: toRateLimits(spec.rateLimits, report),
   };
 }
 

@@ -16,6 +16,7 @@ import { timestampFromDate } from "../values/time.ts";
 import { fromConcurrency } from "./concurrency.ts";
 import { fromFailure } from "./failure.ts";
 import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
+import { fromRateLimit } from "./rate-limits.ts";
 import { fromMetrics } from "./result.ts";
 import { fromUniqueRule } from "./unique-rule.ts";
 
@@ -58,6 +59,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
       cost: fromCost(task.requirements.cost),
     },
     concurrency: fromConcurrency(task.concurrency),
+    rateLimits: (task.rateLimits ?? []).map(fromRateLimit),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

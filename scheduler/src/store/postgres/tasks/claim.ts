@@ -1,12 +1,13 @@
 /** Claims tasks for sessions, resolves claims of unknown outcome, and writes reports of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { AttemptTouch, ClaimedAttempt, KeyedClaim } from "../../store.ts";
+import type { AttemptTouch, ClaimedAttempt, KeyedClaim, RatedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { admitByKeys, countKeys, IS_READY } from "../concurrency/held-keys.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { inLockOrder, livingSessions } from "../locks.ts";
 import { happenedAt } from "../moments.ts";
+import { admitByRates, BUCKET_STATES, takeTokens } from "../rate-limits/take-tokens.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import {
   ATTEMPT_COLUMNS,
@@ -37,10 +38,22 @@ const CLAIM: Statement = {
   ${SELECT_CLAIMED}`,
 };
 
-// Tasks that another scheduler or a request has locked are left out instead of waited for.
-const CLAIM_KEYED: Statement = {
-  name: "task-claim-keyed",
-  text: `with ${livingSessions("$2", "$3")},
+/**
+ * Claims tasks that concurrency keys or rate limits may turn back. Tasks that another scheduler or a request has locked are
+ * left out instead of waited for.
+ *
+ * @param parts.admit CTEs that admit tasks of `asking`.
+ * @param parts.admitted The one of them with the ids of those that may start.
+ * @param parts.count CTEs that count the tasks in `c`.
+ * @param parts.columns Further columns of the answer.
+ */
+function heldClaim(
+  name: string,
+  parts: { admit: string; admitted: string; count: string; columns: string },
+): Statement {
+  return {
+    name,
+    text: `with ${livingSessions("$2", "$3")},
   d as materialized (
     select d.id, d.session_id, d.ord
       from unnest($1::bigint[], $2::bigint[]) with ordinality as d(id, session_id, ord)
@@ -49,25 +62,46 @@ const CLAIM_KEYED: Statement = {
     select t.id, t.class_id from task t
      where t.id in (select id from d) and ${IS_READY} order by t.id for update of t skip locked),
   asking as materialized (select ready.id, ready.class_id, d.ord from ready join d using (id)),
-  ${admitByKeys("asking")},
+  ${parts.admit},
   c as (
     update task t
        set state = ${STATE.assigned}, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
            assign_time = now()
-      from d join admitted using (id)
+      from d join ${parts.admitted} using (id)
      where t.id = d.id
     returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
       (date_part('epoch', now() - t.create_time) * 1e6)::bigint as since_creation_us),
-  ${countKeys("c")},
+  ${parts.count},
   e as (
     insert into event (name, task_ids, epoch, epochs)
     select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
   select claimed.*, keys.states,
-    (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back
+    (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back${parts.columns}
     from (select json_agg(json_build_array(locked.key, locked.held + coalesce(counts.n, 0), locked.limit_override)) as states
             from locked left join counts using (key)) keys
     left join (${SELECT_CLAIMED}) claimed on true`,
-};
+  };
+}
+
+const CLAIM_KEYED = heldClaim("task-claim-keyed", {
+  admit: admitByKeys("asking"),
+  admitted: "admitted",
+  count: countKeys("c"),
+  columns: "",
+});
+
+const CLAIM_RATED = heldClaim("task-claim-rated", {
+  admit: `${admitByKeys("asking")},
+  unheld as materialized (
+    select * from asking where id not in (select id from asked) or id in (select id from admitted)),
+  ${admitByRates("unheld")}`,
+  admitted: "paying",
+  count: `${countKeys("c")},
+  ${takeTokens("c")}`,
+  columns: `,
+    (select array_agg(id) from short) as rate_limited,
+    ${BUCKET_STATES} as buckets`,
+});
 
 // The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
 // task was replaced ran another payload: its result would not be this task's. Its keys were freed with its end: it counts
@@ -145,15 +179,46 @@ export async function claimKeyed(
   wanted: readonly { taskId: number; sessionId: number }[],
   schedulerId: string | undefined,
 ): Promise<KeyedClaim> {
-  type Row = { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null } & {
-    states: readonly (readonly [string, number, number | null])[] | null;
-    turned_back: readonly number[] | null;
+  return toKeyedClaim(await db.hot<HeldRow>(CLAIM_KEYED, heldParameters(wanted, schedulerId)));
+}
+
+/** As `claimKeyed`, for tasks of classes with rate limits. */
+export async function claimRated(
+  db: Database,
+  wanted: readonly { taskId: number; sessionId: number }[],
+  schedulerId: string | undefined,
+): Promise<RatedClaim> {
+  type Row = HeldRow & {
+    rate_limited: readonly number[] | null;
+    buckets: readonly (readonly [string, boolean, number, number, number, number, number])[] | null;
   };
-  const rows = await db.hot<Row>(CLAIM_KEYED, [
+  const rows = await db.hot<Row>(CLAIM_RATED, heldParameters(wanted, schedulerId));
+  return {
+    ...toKeyedClaim(rows),
+    rateLimited: rows[0]?.rate_limited ?? [],
+    buckets: (rows[0]?.buckets ?? []).map(([key, overrides, limit, periodMs, burst, debtMs, pausedMs]) => ({
+      ...{ key, overrides, limit, periodMs, burst, debtMs, pausedMs },
+    })),
+  };
+}
+
+type HeldRow = { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null } & {
+  states: readonly (readonly [string, number, number | null])[] | null;
+  turned_back: readonly number[] | null;
+};
+
+function heldParameters(
+  wanted: readonly { taskId: number; sessionId: number }[],
+  schedulerId: string | undefined,
+): unknown[] {
+  return [
     int8Array(wanted.map(({ taskId }) => taskId)),
     int8Array(wanted.map(({ sessionId }) => sessionId)),
     schedulerId ?? null,
-  ]);
+  ];
+}
+
+function toKeyedClaim(rows: readonly HeldRow[]): KeyedClaim {
   const [first] = rows;
   return {
     claimed: rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row) : [])).map(toKeyed),

@@ -3,9 +3,11 @@ import { createHash } from "node:crypto";
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
+import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
+import { makeBuckets } from "../rate-limits/keys.ts";
 
 interface ClassColumns {
   id: number;
@@ -16,11 +18,12 @@ interface ClassColumns {
   alone: boolean;
   concurrency: ConcurrencyKey[] | null;
   cost: Cost | null;
+  rate_limits: RateLimit[] | null;
 }
 
 const FOREIGN_KEY_VIOLATION = "23503";
 
-const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost";
+const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits";
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const KEYS = {
@@ -34,18 +37,25 @@ const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit", k."onLim
       from ${made} made
       cross join lateral jsonb_to_recordset(made.concurrency) as k(key text, "limit" int, "onLimit" text)`;
 
+const CLASS_RATES = (made: string) => `select made.id, r.key, r."limit", r."periodMs", r.burst
+      from ${made} made cross join lateral jsonb_to_recordset(made.rate_limits)
+        as r(key text, "limit" int, "periodMs" bigint, burst int)`;
+
 // In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
 const INSERT = {
   name: "class-insert",
   text: `with made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost)
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
-           array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-        as d(key, queue, type, labels, resources, concurrency, cost)
+           array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb,
+           d.rate_limits::jsonb
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+        as d(key, queue, type, labels, resources, concurrency, cost, rate_limits)
      order by d.key
     on conflict (key) do nothing
-    returning id, concurrency)
+    returning id, concurrency, rate_limits),
+  rates as (
+    insert into class_rate (class_id, key, limit_count, period_ms, burst) ${CLASS_RATES("made")})
   insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}`,
 };
 
@@ -57,7 +67,8 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.idle_time is not null as idle
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits,
+      c.idle_time is not null as idle
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
    order by d.ord`,
@@ -98,15 +109,18 @@ const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
-    select id, queue, type, labels, resources, concurrency, cost, case when alone then key else sha256(key || 'alone'::bytea) end as key
+    select id, queue, type, labels, resources, concurrency, cost, rate_limits, case when alone then key else sha256(key || 'alone'::bytea) end as key
       from task_class where id = any($1::int[])),
   made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost, alone)
-    select key, queue, type, labels, resources, concurrency, cost, true from wanted order by key
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, alone)
+    select key, queue, type, labels, resources, concurrency, cost, rate_limits, true from wanted order by key
     on conflict (key) do update set alone = true, idle_time = null
-    returning id, key, concurrency),
+    returning id, key, concurrency, rate_limits),
   keys as (
     insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}
+    on conflict (class_id, key) do nothing),
+  rates as (
+    insert into class_rate (class_id, key, limit_count, period_ms, burst) ${CLASS_RATES("made")}
     on conflict (class_id, key) do nothing)
   select wanted.id, made.id as alone_id from wanted join made using (key)`,
 };
@@ -137,6 +151,10 @@ async function makeClasses(
   await db.cold(QUEUES, [wanted.map(({ queue }) => queue)]);
   const concurrencyKeys = wanted.flatMap(({ concurrency }) => concurrency?.map(({ key }) => key) ?? []);
   if (concurrencyKeys.length > 0) await db.cold(KEYS, [concurrencyKeys]);
+  await makeBuckets(
+    db,
+    wanted.flatMap(({ rateLimits }) => rateLimits ?? []),
+  );
   try {
     await db.cold(INSERT, [
       keys,
@@ -146,6 +164,7 @@ async function makeClasses(
       wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
       wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
       wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
+      wanted.map(({ rateLimits }) => (rateLimits ? JSON.stringify(rateLimits) : null)),
     ]);
   } catch (error) {
     // A key that no class had was deleted between the two statements: the next round makes it again.
@@ -184,7 +203,7 @@ export async function aloneClasses(
 }
 
 /** sha256 of the canonical form: the order of labels and resources does not matter, and the keys have theirs. */
-function classKey({ queue, type, requirements, concurrency }: WantedClass): string {
+function classKey({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return createHash("sha256")
@@ -196,6 +215,9 @@ function classKey({ queue, type, requirements, concurrency }: WantedClass): stri
         resources,
         ...(concurrency ? [identityOf(concurrency)] : []),
         ...(requirements.cost ? [{ cost: requirements.cost.map(({ name, amount }) => [name, amount]) }] : []),
+        ...(rateLimits
+          ? [{ rates: rateLimits.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]) }]
+          : []),
       ]),
     )
     .digest("hex");
@@ -213,5 +235,6 @@ function toClass(row: ClassColumns): TaskClass {
     },
     ...(row.alone ? { alone: true } : {}),
     ...(row.concurrency ? { concurrency: row.concurrency } : {}),
+    ...(row.rate_limits ? { rateLimits: row.rate_limits } : {}),
   };
 }

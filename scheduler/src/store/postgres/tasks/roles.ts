@@ -10,7 +10,7 @@ import { insertKeyedTasks } from "../unique-keys/insert-keyed.ts";
 import { keyOwner } from "../unique-keys/key-rows.ts";
 import { committedResults, countedAttempts } from "./attempts.ts";
 import { cancelTask, retryTask } from "./cancel-retry.ts";
-import { assignedTo, claim, claimKeyed, retake, touch } from "./claim.ts";
+import { assignedTo, claim, claimKeyed, claimRated, retake, touch } from "./claim.ts";
 import { classesAfter, classesById, openClasses, openClassIds, resolveClasses } from "./classes.ts";
 import { commitResults } from "./commit.ts";
 import { appendOutput, changedTasks, outputAfter } from "./output.ts";
@@ -39,6 +39,7 @@ export function claimStore(db: Database): ClaimStore {
         : insertTasks(db, tasks, schedulerId),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
     claimKeyed: (wanted, schedulerId) => claimKeyed(db, wanted, schedulerId),
+    claimRated: (wanted, schedulerId) => claimRated(db, wanted, schedulerId),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     wakeDue: (limit) => wakeDue(db, limit),
     failOverdue: (limit) => failOverdue(db, limit),

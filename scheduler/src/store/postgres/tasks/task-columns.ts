@@ -2,6 +2,7 @@
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { Warning } from "../../../domain/tasks/failure.ts";
+import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
 import type {
   AttemptMetrics,
   Progress,
@@ -138,7 +139,7 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
 
 /** Columns of the class `c` and of the session `s` of a task. */
 export const RELATED_COLUMNS =
-  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, s.worker_id";
+  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, s.worker_id";
 
 /** A row with all columns, and those of its class and session. */
 export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
@@ -149,6 +150,7 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   alone: boolean;
   concurrency: ConcurrencyKey[] | null;
   cost: Cost | null;
+  rate_limits: RateLimit[] | null;
   worker_id: string | null;
   /** Only from lists. */
   unread?: string[];
@@ -172,6 +174,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     headers: row.headers ?? {},
     uniqueKey: row.unique_key ?? undefined,
     concurrency: row.concurrency ?? undefined,
+    rateLimits: row.rate_limits ?? undefined,
     options: row.options ?? undefined,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,
