@@ -65,7 +65,7 @@ export function wallClockIso(): string {
   return new Date().toISOString();
 }
 
-/** The wall clock for spans. */
+/** The wall clock for spans, and for moments that a handler gives or gets. */
 export function wallClock(): Date {
   return new Date();
 }

@@ -164,6 +164,11 @@ export class WorkerStartedError extends Error {
   }
 }
 
+/** What `ctx.pauseKey()` rejects with: the scheduler did not store the pause; the message has the reason. */
+export class KeyPauseError extends Error {
+  override readonly name = "KeyPauseError";
+}
+
 /** Thrown by `start()` when the worker is stopped before it is ready, or was stopped already. */
 export class WorkerStoppedError extends Error {
   override readonly name = "WorkerStoppedError";

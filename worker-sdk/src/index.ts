@@ -8,6 +8,7 @@ export {
   CancelledError,
   DrainError,
   HttpListenError,
+  KeyPauseError,
   LifespanError,
   LinkError,
   NonRetryableError,

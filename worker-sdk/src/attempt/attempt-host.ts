@@ -4,6 +4,7 @@ import type { Link } from "../link/link.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { KeyPauses } from "./key-pauses.ts";
 
 /** What an attempt needs of its worker. */
 export interface AttemptHost {
@@ -13,6 +14,7 @@ export interface AttemptHost {
   readonly log: Logger;
   /** What the worker's lifespan returned. */
   readonly services: unknown;
+  readonly keyPauses: Pick<KeyPauses, "ask">;
   /** Seconds after which a phase of this name is stuck, unless it says otherwise; unset means never. */
   warnAfterS(phase: string, assignment: AssignmentMessage): number | undefined;
 }

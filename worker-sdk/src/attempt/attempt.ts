@@ -1,6 +1,6 @@
 /** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
-import { TimedOutError } from "../errors.ts";
+import { KeyPauseError, TimedOutError } from "../errors.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
@@ -170,6 +170,11 @@ export class Attempt implements TaskContext<never, never, never> {
     const code = toCode(String(warning.code));
     this.warnings.push({ step, code, message });
     this.log.warn({ event: "task.warning", step, code }, message);
+  };
+
+  readonly pauseKey = (key: string, until: Date | number, reason: string): Promise<Date> => {
+    if (this.closed) throw new KeyPauseError(`The key "${key}" was not paused: the attempt has ended.`);
+    return this.#host.keyPauses.ask(this.id, key, until, reason);
   };
 
   /** Sends a lifecycle event. */

@@ -110,6 +110,26 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    * @throws TypeError when the chunk is neither a text nor a Uint8Array.
    */
   output(chunk: string | Uint8Array): void;
+  /**
+   * Pauses a rate limit key for all tasks, on all workers: none of them with the key is assigned until then. For an API
+   * that answered with 429, for example:
+   *
+   * ```ts
+   * await ctx.pauseKey("example-api", Number(response.headers.get("retry-after")), "HTTP 429");
+   * ```
+   *
+   * Tasks that run continue. Of several pauses the one that ends last counts. The promise resolves with the end of the
+   * pause that is in force, when the database has stored it: from then on no task with the key is assigned. A handler
+   * need not wait for it.
+   *
+   * @param key Key of a rate limit (`rateLimits`), of this task or of others.
+   * @param until When the pause ends, or its length in seconds; at most 7 days from now.
+   * @param reason One sentence without secrets: operators see it.
+   * @throws TypeError, RangeError when an argument is not valid.
+   * @throws KeyPauseError (the promise rejects) when it was not stored: no task ever had the key, the attempt is no longer
+   * this worker's, or the scheduler's database is unavailable.
+   */
+  pauseKey(key: string, until: Date | number, reason: string): Promise<Date>;
   /** Reports that a secondary step failed: the task then ends as succeeded with warnings. */
   warn(warning: TaskWarning): void;
 }

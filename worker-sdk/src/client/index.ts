@@ -10,6 +10,7 @@ export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export type {
   ConcurrencyKey,
+  RateLimit,
   RetryOptions,
   SubmitOptions,
   SubmitSpec,

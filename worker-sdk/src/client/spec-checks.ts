@@ -23,6 +23,7 @@ const SECONDS: Allowed = { min: 0, max: MAX_S };
 const COUNT: Allowed = { min: 0, max: 1_000, integer: true };
 const PRIORITY: Allowed = { min: -1_000, max: 1_000, integer: true };
 const LIMIT: Allowed = { min: 1, max: 1_000_000, integer: true };
+const PERIOD: Allowed = { min: 1, max: MAX_S };
 const FACTOR: Allowed = { min: 1, max: 100 };
 const SHARE: Allowed = { min: 0, max: 1 };
 
@@ -33,13 +34,15 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const { priority, delayS, runTime, concurrency, cost, retry, timeouts, watchdogs, unique } = spec;
+  const { priority, delayS, runTime, concurrency, cost, rateLimits, retry, timeouts, watchdogs, unique } =
+    spec;
   if (
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
     concurrency === undefined &&
     cost === undefined &&
+    rateLimits === undefined &&
     retry === undefined &&
     timeouts === undefined &&
     watchdogs === undefined &&
@@ -68,6 +71,11 @@ export function checkSpec(spec: SubmitSpec): void {
   for (const [name, amount] of Object.entries(cost ?? {}))
     if (!(Number.isInteger(amount) && amount >= 0 && amount <= MAX_AMOUNT))
       faults.push(`option cost.${name}: ${String(amount)} is not an integer from 0 to ${MAX_AMOUNT}`);
+  rateLimits?.forEach(({ limit, periodS, burst }, index) => {
+    check(`rateLimits[${index}].limit`, limit, LIMIT);
+    check(`rateLimits[${index}].periodS`, periodS, PERIOD);
+    check(`rateLimits[${index}].burst`, burst, LIMIT);
+  });
   check("retry.maxRetries", retry?.maxRetries, COUNT);
   check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
   retry?.delaysS?.forEach((seconds, index) => {

@@ -88,6 +88,26 @@ export interface ConcurrencyKey {
 }
 
 /**
+ * A rate limit: a token bucket that all tasks with the same key share, on all workers and in all queues. It holds up to
+ * `burst` tokens and gets `limit` new ones in every period. Each start of a task, also that of a retry, takes one.
+ *
+ * @example
+ * ```ts
+ * await client.submit("mail.send", mail, { rateLimits: [{ key: "smtp", limit: 100, periodS: 60, burst: 10 }] });
+ * ```
+ */
+export interface RateLimit {
+  /** Name of what the tasks share, 1 to 256 bytes without control characters. */
+  readonly key: string;
+  /** Starts in a period, an integer from 1 to 1,000,000. */
+  readonly limit: number;
+  /** The period in seconds, from 1 to 366 days. */
+  readonly periodS: number;
+  /** Tokens that the bucket holds when nothing started for long, an integer from 1 to 1,000,000. @default `limit` */
+  readonly burst?: number;
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -116,6 +136,8 @@ export interface SubmitOptions {
    * by fewer tasks than its limit. @default none
    */
   readonly concurrency?: readonly ConcurrencyKey[];
+  /** Rate limits, at most 8. The task waits until each of them has a token for it. @default none */
+  readonly rateLimits?: readonly RateLimit[];
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

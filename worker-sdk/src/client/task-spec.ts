@@ -1,12 +1,13 @@
 /** The options of a task. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
+import type { RateLimit, RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
 import {
   ConcurrencyKeySchema,
   ConcurrencyLimitPolicy,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
+  RateLimitSchema,
   RetryPolicySchema,
   TaskRequirementsSchema,
   TaskSpecSchema,
@@ -21,6 +22,7 @@ import { durationFromMs } from "../duration.ts";
 import { checkSpec } from "./spec-checks.ts";
 import type {
   ConcurrencyKey,
+  RateLimit as RateLimitOption,
   RetryOptions,
   SubmitOptions,
   SubmitSpec,
@@ -57,6 +59,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
             create(ConcurrencyKeySchema, { key, limit, onLimit: ON_LIMIT[onLimit] }),
           ),
         }),
+    ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
     schedule:
       spec.delayS !== undefined
         ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }
@@ -93,6 +96,10 @@ export function jsonTextOf(type: string, payload: unknown): string {
     );
   }
   return text;
+}
+
+function encodeRateLimit({ key, limit, periodS, burst }: RateLimitOption): RateLimit {
+  return create(RateLimitSchema, { key, limit, period: durationFromMs(periodS * 1000), burst: burst ?? 0 });
 }
 
 function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {

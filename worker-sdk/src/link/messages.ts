@@ -168,6 +168,15 @@ export type ToLink =
     }
   | { readonly kind: "cancelling"; readonly attemptId: string }
   | {
+      readonly kind: "pauseKey";
+      readonly requestId: number;
+      readonly attemptId: string;
+      readonly key: string;
+      /** When the pause ends, on the monotonic clock. */
+      readonly untilMs: number;
+      readonly reason: string;
+    }
+  | {
       readonly kind: "result";
       readonly attemptId: string;
       readonly outcome: Outcome;
@@ -233,6 +242,13 @@ export type FromLink =
   /** Results that are committed, of those that main has to be notified of. */
   | { readonly kind: "acknowledged"; readonly attemptIds: readonly string[] }
   | { readonly kind: "refused"; readonly attemptId: string; readonly stale: boolean; readonly detail: string }
+  /** A pause of a key was stored, and ends in `leftMs`; without that it was not. */
+  | {
+      readonly kind: "keyPauseAnswered";
+      readonly requestId: number;
+      readonly leftMs: number | undefined;
+      readonly error: string;
+    }
   | { readonly kind: "drain"; readonly reason: string; readonly deadlineMs: number | undefined }
   /** Why the measures of the thread pause the worker; undefined when none does. */
   | { readonly kind: "pressure"; readonly reason: string | undefined }

@@ -28,6 +28,7 @@ export const LOG_EVENTS = {
   "worker.fatal.unsent": "warn",
   "worker.heartbeat": "debug",
   "worker.http.serving": "info",
+  "worker.key_pause.refused": "warn",
   "worker.killed": "warn",
   "worker.lingering": "warn",
   "worker.log.recovered": "warn",

@@ -3,6 +3,7 @@ import type { AttemptHost } from "../attempt/attempt-host.ts";
 import { Deadlines } from "../attempt/deadlines.ts";
 import { messageOf } from "../attempt/failure/classify.ts";
 import { readThrownPromise } from "../attempt/failure/thrown-promise.ts";
+import { KeyPauses } from "../attempt/key-pauses.ts";
 import { Runner } from "../attempt/runner.ts";
 import { processAgeMs, settledWithin, systemClock } from "../clock.ts";
 import {
@@ -72,6 +73,7 @@ export class Engine {
   readonly #linkData: ReturnType<typeof linkData>;
   readonly #lifespan: WorkerLifespan;
   readonly #runner: Runner;
+  readonly #keyPauses: KeyPauses;
   readonly #pauses: Pauses;
   readonly #probe: ProbeLoop | undefined;
   readonly #loading: ResourceLoading;
@@ -127,6 +129,7 @@ export class Engine {
     });
     const lifespan = new WorkerLifespan(options.lifespan, this.#log, systemClock);
     this.#lifespan = lifespan;
+    this.#keyPauses = new KeyPauses(systemClock, this.#link);
     const host: AttemptHost = {
       get services() {
         return lifespan.services;
@@ -135,6 +138,7 @@ export class Engine {
       deadlines: this.#deadlines,
       link: this.#link,
       log: this.#log,
+      keyPauses: this.#keyPauses,
       warnAfterS: (phase, assignment) => {
         const [taskMs, schedulerMs] = [assignment.phaseWarningsMs[phase], this.#schedulerWarningsMs[phase]];
         if (taskMs !== undefined) return taskMs / 1000;
@@ -323,6 +327,15 @@ export class Engine {
         else this.#runner.acknowledged([message.attemptId]);
         logLinkMessage(this.#log, message, undefined);
         return;
+      case "keyPauseAnswered": {
+        const key = this.#keyPauses.answered(message);
+        if (key !== undefined)
+          this.#log.warn(
+            { event: "worker.key_pause.refused", key, error: message.error },
+            "a key was not paused",
+          );
+        return;
+      }
       case "drain":
         void this.drain(message.reason || "asked by the scheduler", secondsOf(message.deadlineMs));
         return;

@@ -12,6 +12,7 @@ import { ProcessMetrics } from "../health/process-metrics.ts";
 import type { FromLink, LinkData, ResourceStateMessage, StartupPhaseMessage, ToLink } from "../messages.ts";
 import { AttemptReports } from "../outbox/attempt-reports.ts";
 import { InFlightAttempts } from "../outbox/in-flight.ts";
+import { KeyPauseRequests } from "../outbox/key-pauses.ts";
 import { Outbox } from "../outbox/outbox.ts";
 import { PauseReports } from "../pressure/pause-reports.ts";
 import type { SharedState } from "../shared.ts";
@@ -40,6 +41,7 @@ export class Connection {
   readonly #attempts: AttemptReports;
   readonly #processMetrics: ProcessMetrics;
   readonly #outbox: Outbox;
+  readonly #keyPauses: KeyPauseRequests;
   readonly #dialer: Dialer;
   readonly #heartbeats: HeartbeatSender;
   readonly #shutdown: Shutdown;
@@ -66,6 +68,7 @@ export class Connection {
       this.#counters.add("messages_shed", count);
       this.#counters.add(`${kind}_shed`, count);
     });
+    this.#keyPauses = new KeyPauseRequests(clock, { send: (kind) => this.#outbox.control(kind), emit });
     this.#attempts = new AttemptReports({
       clock,
       inFlight: this.#inFlight,
@@ -137,6 +140,7 @@ export class Connection {
       heartbeats: this.#heartbeats,
       counters: this.#counters,
       shutdown: this.#shutdown,
+      keyPauses: this.#keyPauses,
       emit,
     });
   }
@@ -224,6 +228,9 @@ export class Connection {
       case "result":
         this.#attempts.result(message);
         return;
+      case "pauseKey":
+        this.#keyPauses.ask(message);
+        return;
       case "forget":
         this.#attempts.returned(message.attemptId);
         return;
@@ -279,6 +286,7 @@ export class Connection {
     });
     this.#welcomed = true;
     this.#outbox.open(stream, welcome.features.includes(BRIEF_STARTS));
+    this.#keyPauses.open(welcome.features);
     this.#sendPhases();
     this.#heartbeats.start(msFromDuration(welcome.heartbeatInterval) || DEFAULT_HEARTBEAT_MS);
     this.#shutdown.endWhenAcknowledged();
@@ -353,6 +361,7 @@ export class Connection {
   #down(): void {
     this.#heartbeats.stop();
     this.#outbox.close();
+    this.#keyPauses.close();
   }
 
   #disconnected(address: string, error: string, retryInMs: number): void {

@@ -7,6 +7,7 @@ import type { HeartbeatSender } from "../health/heartbeat.ts";
 import type { FromLink } from "../messages.ts";
 import type { AttemptReports } from "../outbox/attempt-reports.ts";
 import type { InFlightAttempts } from "../outbox/in-flight.ts";
+import type { KeyPauseRequests } from "../outbox/key-pauses.ts";
 import { controlMessageFor } from "./control-messages.ts";
 import type { Shutdown } from "./shutdown.ts";
 
@@ -16,6 +17,7 @@ export interface SchedulerMessagesParts {
   readonly heartbeats: HeartbeatSender;
   readonly counters: Counters;
   readonly shutdown: Shutdown;
+  readonly keyPauses: Pick<KeyPauseRequests, "answered">;
   readonly emit: (message: FromLink) => void;
 }
 
@@ -55,6 +57,9 @@ export class SchedulerMessages {
       }
       case "revokeAttempt":
         attempts.revoke(kind.value.attemptId, kind.value.reason);
+        return;
+      case "keyPauseAnswer":
+        this.#parts.keyPauses.answered(kind.value);
         return;
       case "resultAcks":
         this.#acknowledged(kind.value.acks);
