@@ -72,6 +72,7 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         taskTypeCount: "0",
         maxWaitingCount: "0",
         limitReason: "",
+        rateReason: "",
       },
     ],
     nextPageToken: "",

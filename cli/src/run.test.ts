@@ -297,3 +297,113 @@ test("the limit of a key is set with the reason and the user's name, and unset",
     "the limit of customer-17 is 0; held by 1 task, 2 waiting\nthe limits of the tasks with customer-17 count; held by 0 tasks, 0 waiting\n",
   );
 });
+
+test("rate limits are listed with a line for each rate", async () => {
+  const period = { seconds: 60n };
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      listRateLimits: ({ key }) => ({
+        keys: [
+          {
+            key: key || "smtp",
+            buckets: [
+              {
+                limit: 50,
+                period,
+                burst: 5,
+                overrides: true,
+                tokenCount: 0,
+                nextTokenDelay: { seconds: 2n },
+              },
+              { limit: 100, period, burst: 100, tokenCount: 7 },
+            ],
+            waitingCount: 3n,
+            waitingTime: ago(5),
+            pause: { remaining: { seconds: 90n } },
+          },
+        ],
+      }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["rate-limits", "--scheduler", scheduler.address], io), 0, io.err());
+  const [title = "", first = "", second = ""] = io.out().split("\n");
+  assert.match(title, /^KEY +RATE +TOKENS +BURST +NEXT +PAUSED +WAITING +WAITING SINCE$/);
+  assert.match(first, /^smtp +50\/1m\* +0 +5 +2\.0 s +1 min 30 s +3 +5 s ago$/);
+  assert.match(second, /^smtp +100\/1m +7 +100 +1 min 30 s +3 +5 s ago$/);
+});
+
+test("the rate of a key and of a queue is set with the reason and the user's name, and ended", async () => {
+  const asked: unknown[] = [];
+  const show = ({ limit = 0, period = { seconds: 0n }, burst = 0 }) => `${limit}/${period.seconds}:${burst}`;
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      setRateLimit: ({ rateLimit, reason }) => {
+        asked.push([rateLimit?.key, show(Object(rateLimit)), reason]);
+        return {
+          key: { key: "smtp", buckets: [{ ...Object(rateLimit), $typeName: undefined }], waitingCount: 2n },
+        };
+      },
+      unsetRateLimit: ({ key }) => ({ key: { key } }),
+      rateLimitQueue: ({ queue, rate, reason }) => {
+        asked.push([queue, rate ? show(Object(rate)) : "none", reason]);
+        const bucket = rate && { limit: rate.limit, burst: rate.burst, period: { seconds: 60n } };
+        return { queue: { name: queue, readyCount: 4n, ...(bucket ? { rate: bucket } : {}) } };
+      },
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  for (const args of [
+    ["rate-limit", "set", "smtp", "100/1m", "--burst", "10", "--reason", "full"],
+    ["rate-limit", "unset", "smtp"],
+    ["queue", "rate-limit", "nightly", "5/1m:2", "--reason", "slow"],
+    ["queue", "rate-limit", "nightly", "none"],
+  ])
+    assert.equal(await run([...args, ...at], io), 0, io.err());
+  assert.match(
+    JSON.stringify(asked),
+    /^\[\["smtp","100\/60:10","full \(by .+\)"\],\["nightly","5\/60:2","slow \(by .+\)"\],\["nightly","none","by .+"\]\]$/,
+  );
+  assert.equal(
+    io.out(),
+    [
+      "the rate of smtp is 100/1m:10; 2 tasks waiting",
+      "the rates of the tasks with smtp count; 0 tasks waiting",
+      "nightly is limited to 5/1m:2; 4 tasks ready to start",
+      "nightly has no rate limit; 4 tasks ready to start",
+      "",
+    ].join("\n"),
+  );
+  for (const [rate, fault] of [
+    ["100", /"100" is not a rate: write the number of starts and the time, for example 100\/1m/],
+    ["100/5", /"5" is not a duration/],
+  ] as const) {
+    const refused = fakeIo({ isTTY: false });
+    assert.equal(await run(["rate-limit", "set", "smtp", rate, ...at], refused), 2);
+    assert.match(refused.err(), fault);
+  }
+});
+
+test("a key is paused for a time and resumed", async () => {
+  const asked: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      pauseKey: ({ key, duration, reason }) => {
+        asked.push([key, Number(duration?.seconds), reason]);
+        return { key: { key, waitingCount: 1n, pause: { remaining: { seconds: 600n } } } };
+      },
+      resumeKey: ({ key }) => ({ key: { key, waitingCount: 1n } }),
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  assert.equal(
+    await run(["key", "pause", "smtp", "--for", "10m", "--reason", "429", ...at], io),
+    0,
+    io.err(),
+  );
+  assert.equal(await run(["key", "resume", "smtp", ...at], io), 0, io.err());
+  assert.match(JSON.stringify(asked), /^\[\["smtp",600,"429 \(by .+\)"\]\]$/);
+  assert.equal(io.out(), "smtp is paused for 10 min; 1 task waiting\nsmtp is not paused; 1 task waiting\n");
+});

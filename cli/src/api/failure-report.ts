@@ -122,12 +122,18 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ResumeQueue: "`muster queue resume NAME`",
   PauseQueue: "`muster queue pause NAME`",
   LimitQueue: "`muster queue limit NAME`",
+  RateLimitQueue: "`muster queue rate-limit NAME N/PERIOD`",
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
   ResumeWorker: "`muster worker resume ID`",
   ListLocks: "`muster locks`",
   SetConcurrencyLimit: "`muster limit set KEY N`",
   UnsetConcurrencyLimit: "`muster limit unset KEY`",
+  ListRateLimits: "`muster rate-limits`",
+  SetRateLimit: "`muster rate-limit set KEY N/PERIOD`",
+  UnsetRateLimit: "`muster rate-limit unset KEY`",
+  PauseKey: "`muster key pause KEY`",
+  ResumeKey: "`muster key resume KEY`",
   SubmitTasks: "`muster submit`",
 };
 
@@ -142,6 +148,7 @@ function inCommands(message: string): string {
 const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_NOT_FOUND]: "`muster tasks` lists those that are kept",
   [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",
+  [ErrorReason.KEY_NOT_FOUND]: "`muster rate-limits` lists those in use",
   [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
   [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",

@@ -76,7 +76,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "queue",
-      summary: "pause, resume or limit a queue",
+      summary: "pause, resume, limit or rate-limit a queue",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
     {
@@ -88,6 +88,21 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       usage: "limit",
       summary: "set or unset the limit of a concurrency key",
       load: async () => (await import("./fleet/limit.ts")).defineLimit,
+    },
+    {
+      usage: "rate-limits [key]",
+      summary: "list rate limits: tokens, the next one, what waits",
+      load: async () => (await import("./fleet/rate-limits.ts")).defineRateLimits,
+    },
+    {
+      usage: "rate-limit",
+      summary: "set or unset the rate of a rate limit",
+      load: async () => (await import("./fleet/rate-limit.ts")).defineRateLimit,
+    },
+    {
+      usage: "key",
+      summary: "pause or resume a rate limit key",
+      load: async () => (await import("./fleet/key.ts")).defineKey,
     },
   ],
   "Explain:": [

@@ -13,6 +13,7 @@ import {
   progressText,
   taskStateCell,
 } from "./cells.ts";
+import { rateText } from "./rate-text.ts";
 import type { Cell } from "./table.ts";
 import { writeFields, writeTable } from "./table.ts";
 import { cut, formatBytes, oneLine, printable } from "./text.ts";
@@ -48,6 +49,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["unique key", unlessEmpty(task.uniqueKey)],
     ["key held while", heldWhile(task)],
     ["concurrency", unlessEmpty(task.concurrency.map(showConcurrencyKey).join(" "))],
+    ["rate limits", unlessEmpty(task.rateLimits.map((limit) => `${limit.key}=${rateText(limit)}`).join(" "))],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],

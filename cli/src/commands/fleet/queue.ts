@@ -3,11 +3,13 @@ import { QueueSchema } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
-import { argument } from "../../arguments/parse.ts";
+import { argument, wholeNumber } from "../../arguments/parse.ts";
+import { rate as parseRate, type Rate, rateMessage } from "../../arguments/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { requester } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
+import { rateText } from "../../output/rate-text.ts";
 import { counted, oneLine } from "../../output/text.ts";
 
 interface PauseOptions {
@@ -21,11 +23,15 @@ interface LimitOptions {
   readonly json?: true;
 }
 
+interface RateOptions extends LimitOptions {
+  readonly burst?: number;
+}
+
 interface ResumeOptions {
   readonly json?: true;
 }
 
-/** `muster queue pause NAME`, `muster queue resume NAME` and `muster queue limit NAME COUNT`. */
+/** The commands of `muster queue`. */
 export function defineQueue(queue: Command, io: Io): void {
   queue.description("Pauses, resumes or limits a queue. `muster queues` lists them.").helpCommand(false);
   const pause = queue
@@ -65,6 +71,33 @@ export function defineQueue(queue: Command, io: Io): void {
       limitQueue(name, count, options, self, io),
     );
   addConnectionOptions(limit);
+  const rateLimit = queue
+    .command("rate-limit")
+    .argument("<name>", "queue name; a queue that does not exist is created")
+    .argument(
+      "<rate>",
+      "starts and the time in which they may happen, for example 100/1m; none ends the limit",
+      rateOrNone,
+    )
+    .description(
+      "Starts at most so many tasks of the queue in each period, at all schedulers together, retries among them. A new rate begins with a full bucket.",
+    )
+    .option("--burst <n>", "tokens that the bucket holds; default: the starts", wholeNumber(1, 1_000_000))
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Queue as JSON")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  $ muster queue rate-limit nightly 100/1m --burst 10 --reason "the disk is slow"\n  $ muster queue rate-limit nightly none',
+    )
+    .action((name: string, rate: Rate | "none", options: RateOptions, self: Command) =>
+      rateLimitQueue(name, rate, options, self, io),
+    );
+  addConnectionOptions(rateLimit);
+}
+
+/** A rate, or `none`. */
+function rateOrNone(text: string): Rate | "none" {
+  return text === "none" ? "none" : parseRate(text);
 }
 
 /** A number of tasks, or `none`, which is 0. */
@@ -105,6 +138,26 @@ async function limitQueue(
   const waiting = counted(queue.readyCount + queue.scheduledCount, "task");
   const limit = count === 0 ? "has no limit" : `is limited to ${counted(count, "waiting task")}`;
   io.stdout.write(`${queue.name} ${limit}; now ${waiting} in it\n`);
+}
+
+async function rateLimitQueue(
+  name: string,
+  rate: Rate | "none",
+  options: RateOptions,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const set =
+    rate === "none"
+      ? {}
+      : { rate: rateMessage({ ...rate, ...(options.burst === undefined ? {} : { burst: options.burst }) }) };
+  const request = { queue: name, ...set, reason: signed(options.reason) };
+  const queue = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.rateLimitQueue(request, call)).queue, "a queue"),
+  );
+  if (options.json) return writeJson(io.stdout, QueueSchema, queue);
+  const limit = queue.rate ? `is limited to ${rateText(queue.rate)}` : "has no rate limit";
+  io.stdout.write(`${queue.name} ${limit}; ${counted(queue.readyCount, "task")} ready to start\n`);
 }
 
 /** The user's name is always recorded: an operator who finds the setting must know whom to ask. */

@@ -10,6 +10,7 @@ import type { Io } from "../../io/io.ts";
 import { durationCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
+import { rateText } from "../../output/rate-text.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
 
@@ -28,6 +29,7 @@ const COLUMNS = [
   { title: "OLDEST" },
   { title: "TYPES", shrink: "first" },
   { title: "LIMIT", align: "right" },
+  { title: "RATE", align: "right" },
 ] as const;
 
 /** `muster queues`: lists queues. */
@@ -43,8 +45,8 @@ export function defineQueues(command: Command, io: Io): void {
       "after",
       `
 Piped, each line has: name, open or paused, ready, scheduled for later, active, age
-of the oldest ready task in milliseconds, task types, limit of waiting tasks; with
-tabs between them.
+of the oldest ready task in milliseconds, task types, limit of waiting tasks, rate
+limit; with tabs between them.
 
 Examples:
   $ muster queues
@@ -100,5 +102,6 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     durationCell(queue.oldestReadyAge),
     typesText(queue),
     limitCell(queue, io),
+    queue.rate ? rateText(queue.rate) : "",
   ];
 }

@@ -20,6 +20,7 @@ import { parseDuration } from "../../arguments/duration.ts";
 import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
 import { readPayload } from "../../arguments/payload.ts";
+import { type KeyRate, keyRate, rateLimitMessage } from "../../arguments/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";
@@ -47,6 +48,7 @@ interface Options {
   readonly onConflict?: UniqueConflictPolicy;
   readonly concurrency?: ConcurrencyKey[];
   readonly cost?: Record<string, bigint>;
+  readonly rateLimit?: KeyRate[];
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -91,6 +93,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "--cost <name=n>",
       "take n of this capacity of the worker, for example slots=2; repeatable",
       costAmount,
+    )
+    .option(
+      "--rate-limit <key=n/period>",
+      "start only n tasks with this key in each period, for example smtp=100/1m, or smtp=100/1m:10 with a burst of 10; repeatable",
+      keyRate,
     )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
@@ -149,6 +156,7 @@ Examples:
   $ muster submit report.build --concurrency customer-17=1
   $ muster submit model.train @train.json --cost gpu_memory_mb=8000
   $ muster submit site.deploy --concurrency site-4=1,cancel-running
+  $ muster submit mail.send @mail.json --rate-limit smtp=100/1m
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -229,6 +237,7 @@ function taskSpec(
     uniqueKey: options.uniqueKey ?? "",
     ...uniqueRule(options),
     concurrency: options.concurrency ?? [],
+    rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},
