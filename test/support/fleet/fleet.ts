@@ -24,6 +24,8 @@ export interface Run {
   readonly taskId: string;
   readonly attemptId: string;
   readonly workerId: string;
+  /** When it began, by the machine's clock in milliseconds. */
+  readonly at: number;
 }
 
 /** A scheduler on a database of its own, a client, and what tests ask of them. */
@@ -142,8 +144,10 @@ export class Fleet {
     return readFileSync(this.runsFile, "utf8")
       .split("\n")
       .flatMap((line) => {
-        const [task, attemptId, workerId] = line.split(" ");
-        return task === taskId && attemptId && workerId ? [{ taskId, attemptId, workerId }] : [];
+        const [task, attemptId, workerId, at] = line.split(" ");
+        return task === taskId && attemptId && workerId
+          ? [{ taskId, attemptId, workerId, at: Number(at) }]
+          : [];
       });
   }
 

@@ -260,7 +260,11 @@ describe("the truth check", () => {
   it("reads the commands that there are", async () => {
     const { createProgram } = await import("../../../cli/src/program.ts");
     const { processIo } = await import("../../../cli/src/io/io.ts");
-    const program = await createProgram(["queue", "worker", "limit"], processIo({}), () => undefined);
+    const program = await createProgram(
+      ["queue", "worker", "limit", "rate-limit", "key"],
+      processIo({}),
+      () => undefined,
+    );
     const real = program.commands.flatMap((command) => [
       command.name(),
       ...command.commands.map((sub) => `${command.name()} ${sub.name()}`),

@@ -7,7 +7,7 @@ import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
 /** What the handlers of `take` take. */
 let taken = 0;
 
-/** Handlers that misbehave on request. Each run is appended to `RUNS_FILE`, when set, as `taskId attemptId`. */
+/** Handlers that misbehave on request. Each run is appended to `RUNS_FILE`, when set, as `taskId attemptId workerId time`. */
 const worker = new Worker({
   tasks: {
     echo: (ctx) => {
@@ -121,6 +121,16 @@ const worker = new Worker({
       ctx.warn({ step: "upload", code: "UPLOAD_FAILED", message: "the thumbnail was not stored" });
       return { done: true };
     },
+    /** Pauses a rate limit key; the result is the end of the pause, or why there is none. */
+    pauseKey: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      const { key, forS } = Object(ctx.payload);
+      try {
+        return { until: (await ctx.pauseKey(String(key), Number(forS), "HTTP 429")).toISOString() };
+      } catch (error) {
+        return { refused: String(error) };
+      }
+    },
   },
   concurrency: Number(env.SLOTS ?? "2"),
   prefetch: Number(env.PREFETCH ?? "0"),
@@ -144,5 +154,6 @@ function ms(payload: unknown): number {
 }
 
 function note(taskId: string, attemptId: string): void {
-  if (env.RUNS_FILE) appendFileSync(env.RUNS_FILE, `${taskId} ${attemptId} ${env.WORKER_ID}\n`);
+  const at = performance.timeOrigin + performance.now();
+  if (env.RUNS_FILE) appendFileSync(env.RUNS_FILE, `${taskId} ${attemptId} ${env.WORKER_ID} ${at}\n`);
 }
