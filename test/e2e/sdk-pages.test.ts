@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { TaskState } from "@muster/protocol";
@@ -24,6 +24,12 @@ export const openPool = async (_: { signal: AbortSignal }) => {
 export const report = (id: string, error: unknown) => note("report " + id + " " + String(error));
 function note(text: string) { console.error("noted: " + text); }
 `;
+
+/** What the handler of docs/scratch.md returns. */
+interface Converted {
+  readonly folder: string;
+  readonly length: number;
+}
 
 describe("the examples of the SDK's pages", () => {
   let folder: Folder;
@@ -105,6 +111,26 @@ describe("the examples of the SDK's pages", () => {
     assert.equal(listed?.failure?.code, "NOT_AN_IMAGE");
     assert.equal(listed?.failure?.details, "");
     assert.ok(listed?.omittedFields.includes("failure.details"), listed?.omittedFields.join(", "));
+  });
+
+  it("docs/scratch.md: a folder for each attempt, kept after a failure, removed by its age at a later start", async () => {
+    const start = await page("scratch", ["worker.ts"]);
+    const dir = join(folder.path, "scratch-folders");
+    const env = { WORKER_SCRATCH_DIR: dir, WORKER_SCRATCH_KEEP_S: "3600" };
+    const worker = start("worker.ts", env);
+    await ready(worker);
+    const { folder: used, length } = await (await client.submit<Converted>("convert", "page")).result();
+    assert.equal(length, 6);
+    await assert.rejects((await client.submit("convert")).result(), /EMPTY_PAGE/);
+    const kept = await worker.line("task.scratch.kept");
+    assert.equal(await readFile(join(String(kept.path), "page.txt"), "utf8"), "null");
+    assert.deepEqual([kept.files, kept.outcome], [1, "failed"]);
+    assert.deepEqual(await worker.end(), { code: 0, signal: null }, worker.tail());
+    assert.deepEqual(await readdir(join(dir, "scratch")), [basename(String(kept.path))]);
+    assert.notEqual(used, kept.path);
+    const limited = start("worker.ts", { ...env, WORKER_SCRATCH_QUOTA_BYTES: "1.5" });
+    assert.notEqual((await limited.ended).code, 0);
+    assert.match(limited.stderr, /WORKER_SCRATCH_QUOTA_BYTES: "1\.5" is not an integer/);
   });
 
   it("docs/lifespan.md: services, middleware in order, and the tear-down after the last handler", async () => {

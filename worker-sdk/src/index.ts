@@ -35,6 +35,7 @@ export type { Backpressure, ProbeContext, Watermarks } from "./options/backpress
 export type { ConnectionOptions, TlsOptions } from "./options/connection-options.ts";
 export type { HandleOptions } from "./options/handlers.ts";
 export { OptionsError } from "./options/options-error.ts";
+export type { ScratchOptions } from "./options/scratch-options.ts";
 export type {
   FailureClassification,
   Handler,

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Link } from "../link/link.ts";
 import type { AssignmentMessage } from "../link/messages.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { ScratchFolders } from "../scratch/scratch-folders.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { KeyPauses } from "./key-pauses.ts";
 
@@ -12,6 +13,7 @@ export interface AttemptHost {
   readonly deadlines: Deadlines;
   readonly link: Pick<Link, "send" | "sendStarted" | "sendSuccess" | "flush">;
   readonly log: Logger;
+  readonly scratch: Pick<ScratchFolders, "open" | "end">;
   /** What the worker's lifespan returned. */
   readonly services: unknown;
   readonly keyPauses: Pick<KeyPauses, "ask">;

@@ -1,10 +1,11 @@
 /** One attempt: its handler, its events and its outcome. */
 import { cutWellFormed } from "@muster/common/text";
 import { KeyPauseError, TimedOutError } from "../errors.ts";
-import type { AssignmentMessage } from "../link/messages.ts";
+import type { AssignmentMessage, Outcome } from "../link/messages.ts";
 import type { TaskLog } from "../logging/logger.ts";
 import { taskLog } from "../logging/logger.ts";
 import type { CompiledTask } from "../options/options.ts";
+import type { ScratchFolder } from "../scratch/scratch-folders.ts";
 import type { RunTrace } from "../tracing/run-trace.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { PhaseOptions, ProgressCount, TaskContext, TaskWarning } from "./context.ts";
@@ -20,7 +21,7 @@ const MAX_CHUNK_BYTES = 64 * 1024;
 
 /** Why a handler was asked to stop. */
 export interface StopRequest {
-  readonly kind: "cancelled" | "timedOut" | "revoked" | "drain";
+  readonly kind: "cancelled" | "timedOut" | "revoked" | "drain" | "exceeded";
   readonly reason: Error;
 }
 
@@ -57,6 +58,7 @@ export class Attempt implements TaskContext<never, never, never> {
   #phases: Phases | undefined;
   #progress: ProgressThrottle | undefined;
   #chunks = 0;
+  #scratch: Promise<ScratchFolder> | undefined;
 
   constructor(host: AttemptHost, assignment: AssignmentMessage, definition: CompiledTask) {
     this.#host = host;
@@ -113,6 +115,34 @@ export class Attempt implements TaskContext<never, never, never> {
       this.#log = taskLog(this.trace?.log(log) ?? log);
     }
     return this.#log;
+  }
+
+  /** A getter, so that a handler may take it out of the context and an attempt without it makes no function. */
+  get scratch(): () => Promise<string> {
+    return async () => {
+      if (this.closed) throw new Error("ctx.scratch() was called after the attempt had ended.");
+      this.#scratch ??= this.#host.scratch.open(this.id, (reason) =>
+        this.abort({ kind: "exceeded", reason }),
+      );
+      try {
+        return (await this.#scratch).path;
+      } catch (error) {
+        // The next call tries again.
+        this.#scratch = undefined;
+        throw error;
+      }
+    };
+  }
+
+  /** The handler has returned: its scratch folder is removed, or kept after a failure. */
+  endScratch(outcome: Outcome["kind"]): void {
+    this.#scratch?.then(
+      (folder) => this.#host.scratch.end(folder, outcome),
+      () => {
+        // Its handler got the error, and there is no folder.
+      },
+    );
+    this.#scratch = undefined;
   }
 
   /** Asks the handler to stop. */

@@ -104,6 +104,15 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
    */
   phase<T>(name: string, fn: () => T | Promise<T>, options?: PhaseOptions): Promise<T>;
   /**
+   * Returns the path of a folder for this attempt, made at the first call. It is removed after the attempt, and kept after a
+   * failure: its path and size are in the log (`task.scratch.kept`). The option `scratch` says where it is, how long it is
+   * kept, and how large it may be.
+   *
+   * @throws what the file system throws (`ENOSPC`, ...), RetryableError `SCRATCH_FOLDER_REFUSED` when the parent is not
+   * this account's own, Error when the attempt has ended.
+   */
+  scratch(): Promise<string>;
+  /**
    * Streams a piece of output ahead of the result; text is sent as UTF-8. When the connection is slow, the oldest
    * pieces beyond 64 MiB are dropped.
    *

@@ -41,6 +41,8 @@ export async function execute(attempt: Attempt, options: ExecuteOptions): Promis
   // The cancellation was acknowledged to its caller: a value that is returned afterwards does not make it a success.
   if (attempt.stop?.kind === "cancelled")
     return { kind: "cancelled", message: "the handler returned after the cancellation" };
+  if (attempt.stop?.kind === "exceeded")
+    return { kind: "failed", ...classifyError(attempt.stop.reason, undefined) };
   const passed = passedTimeout(attempt);
   if (passed !== undefined) return timedOut(passed, "");
   const { output } = definition;
@@ -158,6 +160,9 @@ function outcomeOfThrow(attempt: Attempt, error: unknown, options: ExecuteOption
     case "timedOut": {
       return { kind: "failed", ...classifyError(error, options.classify) };
     }
+    case "exceeded":
+      // Whatever the handler threw, this is why.
+      return { kind: "failed", ...classifyError(attempt.stop.reason, undefined) };
     case "cancelled":
     case "revoked":
       return { kind: "cancelled", message: cutWellFormed(messageOf(error), 4096) };

@@ -305,6 +305,7 @@ export class Runner {
     this.#use.give(attempt.assignment.cost);
     if (this.#returnWaiters.length > 0 && this.unreturnedCount === 0)
       for (const wake of this.#returnWaiters.splice(0)) wake();
+    attempt.endScratch(outcome.kind);
     // Released by a drain or abandoned: the outcome is dropped.
     if (this.#running.get(attempt.id) !== attempt) return;
     this.#running.delete(attempt.id);

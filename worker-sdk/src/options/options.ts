@@ -13,6 +13,7 @@ import type { Connection, Environment } from "./connection-options.ts";
 import { processEnvironment, resolveConnection } from "./connection-options.ts";
 import { checkCapacities, checkLabels, checkNames, listenAddress, numberSetting } from "./option-checks.ts";
 import { OptionsError } from "./options-error.ts";
+import { resolveScratch, type ScratchSettings } from "./scratch-options.ts";
 import type { AnyHandler, FailureClassification, TaskDefinitions } from "./task-definition.ts";
 import type { FatalInfo, WorkerOptions } from "./worker-options.ts";
 
@@ -47,6 +48,7 @@ export interface CompiledOptions {
   readonly prefetch: number;
   readonly capacities: Readonly<Record<string, number>>;
   readonly resources: readonly string[];
+  readonly scratch: ScratchSettings;
   readonly lifespan: Lifespan<unknown> | undefined;
   readonly taskLifespan: TaskLifespan<unknown, unknown> | undefined;
   readonly preflight: ((startup: StartupReporter) => unknown) | undefined;
@@ -103,6 +105,7 @@ export function compileOptions<Inputs, Services, TaskServices>(
     ),
     capacities: { ...options.capacities },
     resources: [...(options.resources ?? [])],
+    scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
     lifespan: optionalFunction("lifespan", options.lifespan, faults),
     // Its context has the services of this worker's lifespan.
     taskLifespan: optionalFunction("taskLifespan", options.taskLifespan, faults) as

@@ -4,6 +4,7 @@ import type { Logger, LogLevel } from "../logging/logger.ts";
 import type { StartupReporter } from "../run/startup.ts";
 import type { Backpressure } from "./backpressure.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
+import type { ScratchOptions } from "./scratch-options.ts";
 import type { FailureClassification, TaskDefinitions } from "./task-definition.ts";
 
 /** The error that ended a worker; given to `onFatal`, and the value of `Worker.closed`. */
@@ -97,6 +98,11 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    * @default none
    */
   readonly resources?: readonly string[];
+  /**
+   * Where the folders of `ctx.scratch()` are, how long they are kept, and how large they may be.
+   * @default the variables `WORKER_SCRATCH_*` and `KEEP_SCRATCH_ON_SUCCESS`
+   */
+  readonly scratch?: ScratchOptions;
   /**
    * Runs while the worker connects; the worker takes tasks only once it has returned. A throw ends the worker.
    * @default none

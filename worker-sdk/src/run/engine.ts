@@ -27,6 +27,7 @@ import type { FatalInfo } from "../options/worker-options.ts";
 import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import { ResourceLoading } from "../resources/resource-loading.ts";
 import type { Resources } from "../resources/resources.ts";
+import { ScratchFolders } from "../scratch/scratch-folders.ts";
 import { OtelMetrics } from "../tracing/metrics.ts";
 import { describeFatal, logFatal, mustBeReported } from "./fatal-report.ts";
 import { logStarted, logStopped, startFacts } from "./lifecycle-log.ts";
@@ -72,6 +73,7 @@ export class Engine {
   readonly #link: Link;
   readonly #linkData: ReturnType<typeof linkData>;
   readonly #lifespan: WorkerLifespan;
+  readonly #scratch: ScratchFolders;
   readonly #runner: Runner;
   readonly #keyPauses: KeyPauses;
   readonly #pauses: Pauses;
@@ -130,7 +132,10 @@ export class Engine {
     const lifespan = new WorkerLifespan(options.lifespan, this.#log, systemClock);
     this.#lifespan = lifespan;
     this.#keyPauses = new KeyPauses(systemClock, this.#link);
+    this.#scratch = new ScratchFolders(options.scratch, this.#log, systemClock);
+    void this.#scratch.cleanUp();
     const host: AttemptHost = {
+      scratch: this.#scratch,
       get services() {
         return lifespan.services;
       },
@@ -212,6 +217,7 @@ export class Engine {
     logStopped(this.#log, event === "worker.fatal" ? "fatal" : "startup_timeout", this.#runner.totals);
     this.#runner.abandon(error);
     this.#deadlines.clear();
+    this.#scratch.stop();
     this.#ready.reject(error);
     this.#metrics.close();
     void this.#end({ phase, error }, error instanceof LinkError ? { fatal, inFlight } : undefined);
@@ -416,8 +422,11 @@ export class Engine {
       this.#linkFailed("did not end with the drain");
     }
     await tornDown;
+    // Folders that are not removed in this time are removed by their age.
+    await settledWithin(this.#scratch.settled(), TEARDOWN_MS);
     if (this.#over) return;
     this.#over = true;
+    this.#scratch.stop();
     this.#deadlines.clear();
     this.#metrics.close();
     logStopped(this.#log, reason, this.#runner.totals);
