@@ -178,14 +178,19 @@ export class Worker<Inputs = Record<string, unknown>, Services = unknown, TaskSe
    * server.on("close", () => worker.stop({ reason: "the server closes" }));
    * ```
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
     removeFatalHandler();
-    this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
-      program: false,
-      registerTimeoutFromMs: processAgeMs(),
-      stdoutLogLevel: undefined,
-    }).ready;
-    return this.#started;
+    try {
+      this.#started ??= this.#begin(this.#options.logger ?? silentLogger, {
+        program: false,
+        registerTimeoutFromMs: processAgeMs(),
+        stdoutLogLevel: undefined,
+      }).ready;
+      return this.#started;
+    } catch (error) {
+      // A worker without a task type has not started: handle() is possible still.
+      return Promise.reject(error);
+    }
   }
 
   /**
