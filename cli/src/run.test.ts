@@ -4,7 +4,13 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import type { WatchTaskResponse } from "@muster/protocol";
-import { FailureClass, TaskState, WatchTaskResponseSchema, WorkerState } from "@muster/protocol";
+import {
+  CircuitState,
+  FailureClass,
+  TaskState,
+  WatchTaskResponseSchema,
+  WorkerState,
+} from "@muster/protocol";
 import { run } from "./run.ts";
 import { FAKE_NOW, fakeIo } from "./testing/fake-io.ts";
 import { Refusal, startFakeScheduler } from "./testing/fake-scheduler.ts";
@@ -406,4 +412,61 @@ test("a key is paused for a time and resumed", async () => {
   assert.equal(await run(["key", "resume", "smtp", ...at], io), 0, io.err());
   assert.match(JSON.stringify(asked), /^\[\["smtp",600,"429 \(by .+\)"\]\]$/);
   assert.equal(io.out(), "smtp is paused for 10 min; 1 task waiting\nsmtp is not paused; 1 task waiting\n");
+});
+
+test("circuits are listed with their failures, their rate and when they probe; one of them with its errors", async () => {
+  const circuit = {
+    key: "provider-a",
+    state: CircuitState.OPEN,
+    stateTime: ago(40),
+    rule: { key: "provider-a", failureRate: 0.5, minSamples: 10, window: durationFromMs(60_000), probes: 1 },
+    succeededCount: 3n,
+    failedCount: 9n,
+    openCount: 2,
+    probeTime: ago(-20),
+    failures: [{ attemptId: "t-7.1", code: "DOWN", message: "503", time: ago(41) }],
+  };
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      listCircuits: ({ notClosed }) => ({ circuits: notClosed ? [circuit] : [circuit, { key: "b" }] }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["circuits", "--open", "--scheduler", scheduler.address], io), 0, io.err());
+  const [title = "", first = ""] = io.out().split("\n");
+  assert.match(title, /^KEY +STATE +SINCE +FAILED +RATE +LIMIT +PROBES +ERROR$/);
+  assert.match(first, /^provider-a +open +40 s ago +9\/12 +0\.75 +0\.50 +in 20 s +t-7\.1 DOWN/);
+  const one = fakeIo({ isTTY: false });
+  assert.equal(await run(["circuits", "provider-a", "--scheduler", scheduler.address], one), 0, one.err());
+  assert.match(one.out(), /^failures\t9 of 12 \(0\.75\)$/m);
+  assert.match(one.out(), /^error\tt-7\.1 DOWN: 503 41 s ago$/m);
+});
+
+test("a circuit is opened for a time and reset, with the reason and the user's name", async () => {
+  const asked: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      openCircuit: ({ key, reason, openFor }) => {
+        asked.push([key, reason, Number(openFor?.seconds)]);
+        return { circuit: { key, state: CircuitState.OPEN } };
+      },
+      resetCircuit: ({ key, reason }) => {
+        asked.push([key, reason]);
+        return { circuit: { key, state: CircuitState.CLOSED } };
+      },
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  const open = ["circuit", "open", "provider-a", "--reason", "maintenance", "--for", "1h", ...at];
+  assert.equal(await run(open, io), 0, io.err());
+  assert.equal(await run(["circuit", "reset", "provider-a", ...at], io), 0, io.err());
+  assert.match(
+    JSON.stringify(asked),
+    /^\[\["provider-a","maintenance \(by .+\)",3600\],\["provider-a","by .+"\]\]$/,
+  );
+  assert.equal(
+    io.out(),
+    "the circuit provider-a is open; it stays open until `muster circuit reset`\nthe circuit provider-a is closed\n",
+  );
 });

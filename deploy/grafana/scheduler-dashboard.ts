@@ -196,6 +196,12 @@ export const SCHEDULER: Dashboard = {
           ],
         },
         {
+          title: "Circuits that are not closed",
+          kind: "timeseries",
+          unit: "short",
+          queries: [["max by (state) (muster_circuits)", "{{state}}"]],
+        },
+        {
           title: "Paused workers",
           kind: "timeseries",
           unit: "short",

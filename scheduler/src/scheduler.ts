@@ -202,6 +202,7 @@ export async function startScheduler(options: {
       {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
         ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
+        circuits: dispatch.circuits,
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,

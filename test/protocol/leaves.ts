@@ -33,6 +33,9 @@ export function lawful(message: DescMessage): object {
       return { launchId: "launch-of-a-test", workerId: "launched-by-a-test" };
     case "LimitQueueRequest":
       return { queue: "limited-by-a-test", reason: "a test" };
+    case "OpenCircuitRequest":
+    case "ResetCircuitRequest":
+      return { key: "circuit-of-a-test", reason: "a test" };
     case "SetConcurrencyLimitRequest":
       return { key: "limited-by-a-test", limit: 1, reason: "a test" };
     case "SetRateLimitRequest":

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe } from "node:test";
 import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
+import { testCircuits } from "../../scheduler/src/store/testing/circuits.conformance.ts";
 import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
 import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
 import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
@@ -23,6 +24,7 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
   testClaims(opened);
   testKeys(opened);
   testRates(opened);
+  testCircuits(opened);
   testAttempts(opened);
 });
 
@@ -31,6 +33,7 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
     classes: store,
     claims: store,
     attempts: store,
+    circuits: store,
     openSession: (schedulerId) => session(undefined, { schedulerId }),
     endSession: async (sessionId) => {
       await store.endSessions([{ sessionId, reason: "finished", fatal: undefined }], decideLost);
@@ -47,6 +50,21 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
         sleeps: task.runTime !== undefined && task.state === "queued",
         priorOutcomes: outcomes,
       };
+    },
+    passOpening: async (key) => {
+      // As if the time had passed: what happened before is moved back by as much.
+      const [row] = await db.query<{ ms: number }>(
+        `update circuit set probe_time = now() - interval '1 ms', record = record || jsonb_build_object('probeAt', 0,
+             'openedAt', 2 * (record ->> 'openedAt')::float8 - (record ->> 'probeAt')::float8)
+          where key = $1
+         returning (extract(epoch from now()) * 1000 - (record ->> 'openedAt')::float8)::float8 as ms`,
+        [key],
+      );
+      await db.query(
+        `update task t set assign_time = t.assign_time - $2::float8 * interval '1 ms'
+           from task_class c where c.id = t.class_id and c.circuit ->> 'key' = $1 and t.state in (1, 2)`,
+        [key, row?.ms],
+      );
     },
     passWait: async (taskId) => {
       const past = "now() - interval '1 ms'";

@@ -19,6 +19,8 @@ const NAMES = [
   "muster_stale_reports_total",
   "muster_acquire_conflicts_total",
   "muster_concurrency_key_cancellations_total",
+  "muster_circuit_transitions_total",
+  "muster_circuits",
   "muster_concurrency_key_corrections_total",
   "muster_concurrency_key_refusals_total",
   "muster_rate_limit_pauses_total",

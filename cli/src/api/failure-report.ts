@@ -134,6 +134,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
   UnsetRateLimit: "`muster rate-limit unset KEY`",
   PauseKey: "`muster key pause KEY`",
   ResumeKey: "`muster key resume KEY`",
+  ListCircuits: "`muster circuits`",
+  OpenCircuit: "`muster circuit open KEY`",
+  ResetCircuit: "`muster circuit reset KEY`",
   SubmitTasks: "`muster submit`",
 };
 

@@ -104,6 +104,16 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       summary: "pause or resume a rate limit key",
       load: async () => (await import("./fleet/key.ts")).defineKey,
     },
+    {
+      usage: "circuits [key]",
+      summary: "list circuit breakers: state, failures, next probe",
+      load: async () => (await import("./fleet/circuits.ts")).defineCircuits,
+    },
+    {
+      usage: "circuit",
+      summary: "open or reset a circuit breaker",
+      load: async () => (await import("./fleet/circuit.ts")).defineCircuit,
+    },
   ],
   "Explain:": [
     {

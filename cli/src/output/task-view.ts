@@ -50,6 +50,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["key held while", heldWhile(task)],
     ["concurrency", unlessEmpty(task.concurrency.map(showConcurrencyKey).join(" "))],
     ["rate limits", unlessEmpty(task.rateLimits.map((limit) => `${limit.key}=${rateText(limit)}`).join(" "))],
+    ["circuit", task.circuit?.key],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],

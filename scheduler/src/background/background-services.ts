@@ -42,6 +42,7 @@ export class BackgroundServices {
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
   #cancelWake: () => void = () => undefined;
+  #cancelPoll: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: {
@@ -59,7 +60,7 @@ export class BackgroundServices {
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
-    const { rateLimits, signals, terminator, traces, waits, workerPauses } = dispatch;
+    const { circuits, rateLimits, signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -74,8 +75,9 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
-      ...{ rateLimits, dispatcher, traces },
+      ...{ circuits, rateLimits, dispatcher, traces },
       schedulerId: scheduler.id,
+      pollIn: (delayMs) => this.#pollIn(delayMs),
     });
     this.#poll = loop("poll", config.pollMs, poller);
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
@@ -148,6 +150,7 @@ export class BackgroundServices {
 
   async stop(): Promise<void> {
     this.#cancelWake();
+    this.#cancelPoll();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 
@@ -160,6 +163,13 @@ export class BackgroundServices {
   lookSoon(): void {
     this.#classes.wake();
     this.#poll.wake();
+  }
+
+  /** Polls in `delayMs` where that is before the next regular poll. */
+  #pollIn(delayMs: number): void {
+    this.#cancelPoll();
+    if (delayMs < this.#config.pollMs)
+      this.#cancelPoll = this.#clock.after(delayMs + 2, () => this.#poll.wake());
   }
 
   /** A task may start in `delayMs`: be there in time. */

@@ -25,7 +25,7 @@ export class SeenLabels {
 /** Measures what the gauges show. */
 export async function measureGauges(parts: {
   fleetStats: FleetStats;
-  dispatch: Pick<Dispatch, "registry" | "counters">;
+  dispatch: Pick<Dispatch, "circuits" | "counters" | "registry">;
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
@@ -62,6 +62,7 @@ export async function measureGauges(parts: {
     stuck,
     paused,
     capacities,
+    circuits: dispatch.circuits.totals,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

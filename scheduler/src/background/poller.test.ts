@@ -24,6 +24,12 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
     },
     workerPauses: { refresh: async () => void calls.push("paused workers") },
     queueLimits: { refresh: async () => void calls.push("limits") },
+    circuits: {
+      runOnce: async () => {
+        calls.push("circuits");
+        return 70;
+      },
+    },
     concurrencyKeys: { refresh: async () => void calls.push("keys") },
     rateLimits: { refresh: async () => void calls.push("rates") },
     store: {
@@ -34,6 +40,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
     },
     dispatcher: { lookAgain: () => void calls.push("look again") },
     traces: { lookAtWaits: () => void calls.push("waits") },
+    pollIn: (delayMs) => void calls.push(`again in ${delayMs}`),
   }).runOnce();
   assert.deepEqual(calls, [
     ...[
@@ -43,9 +50,10 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       "paused slow",
       "paused workers",
       "limits",
+      "circuits",
       "keys",
       "rates",
     ],
-    ...["look again", "waits"],
+    ...["look again", "waits", "again in 70"],
   ]);
 });

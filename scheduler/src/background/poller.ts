@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, concurrency keys, rate limits, and tasks that can be claimed.
+ * paused queues and workers, circuits, concurrency keys, rate limits, and tasks that can be claimed.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -15,16 +15,18 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, queueLimits, rateLimits, dispatcher, traces } = this.#parts;
+    const { workerPauses, queueLimits, rateLimits, circuits, dispatcher, traces, pollIn } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
     await queueLimits.refresh();
+    const dueInMs = await circuits.runOnce();
     await concurrencyKeys.refresh(store);
     await rateLimits.refresh(store);
     dispatcher.lookAgain();
     traces.lookAtWaits();
+    if (dueInMs !== undefined) pollIn(dueInMs);
   }
 }
 
@@ -34,6 +36,7 @@ export interface PollerParts {
   readonly control: Pick<Dispatch["control"], "runCommands">;
   readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
   readonly classes: Pick<Dispatch["classes"], "learn">;
+  readonly circuits: Pick<Dispatch["circuits"], "runOnce">;
   readonly concurrencyKeys: Pick<Dispatch["concurrencyKeys"], "refresh">;
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
@@ -41,4 +44,6 @@ export interface PollerParts {
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
+  /** Something is due in so many milliseconds: polls again by then. */
+  readonly pollIn: (delayMs: number) => void;
 }

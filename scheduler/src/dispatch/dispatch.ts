@@ -7,6 +7,7 @@ import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import type { Tracing } from "../telemetry/spans/tracing.ts";
 import { Admission } from "./admission/admission.ts";
+import { Circuits } from "./admission/circuits.ts";
 import { ConcurrencyKeys } from "./admission/concurrency-keys.ts";
 import { KeyPauser } from "./admission/key-pauser.ts";
 import { PausedQueues } from "./admission/paused-queues.ts";
@@ -54,6 +55,7 @@ const STARVED_AFTER_HEARTBEATS = 3;
 export interface Dispatch {
   readonly admission: Admission;
   readonly backlog: Backlog;
+  readonly circuits: Circuits;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: ConcurrencyKeys;
   readonly control: TaskControl;
@@ -133,6 +135,7 @@ export function createDispatch(options: {
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
+  const circuits = new Circuits({ store, log, counters });
   const waits = new Waits(clock, counters);
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
@@ -170,6 +173,7 @@ export function createDispatch(options: {
   const committer = new ResultCommitter({
     store,
     admission,
+    circuits,
     clock,
     log,
     counters,
@@ -310,6 +314,7 @@ export function createDispatch(options: {
   return {
     admission,
     backlog,
+    circuits,
     classes,
     concurrencyKeys,
     control,

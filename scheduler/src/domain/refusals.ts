@@ -119,7 +119,7 @@ const KEY_REMEDIES: Readonly<Record<RefusedBecause, string>> = {
   asked: "wait until it frees the key, or submit with another one",
   not_queued: "only a queued task can be replaced; wait until it frees the key, or submit with another one",
   other_class:
-    "a replacement has the type, the requirements and the concurrency keys of the task; submit with the same ones, or with another key",
+    "a replacement has the type, the requirements, the concurrency keys and the circuit of the task; submit with the same ones, or with another key",
 };
 
 /** `UNIQUE_KEY_HELD`: unique keys of submitted tasks are held by other tasks. */

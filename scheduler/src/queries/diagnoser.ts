@@ -15,6 +15,7 @@ import { misfit } from "../domain/explain/never-fits.ts";
 import type { Coverage } from "../domain/matching/coverage.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type {
+  CircuitStore,
   ConcurrencyStore,
   FleetStore,
   LaunchStore,
@@ -53,6 +54,7 @@ export interface Diagnosis {
 
 export interface DiagnoserParts {
   readonly store: FleetFactsStore &
+    Pick<CircuitStore, "listCircuits"> &
     Pick<ConcurrencyStore, "keyDifferences"> &
     Pick<FleetStore, "knownSizes"> &
     Pick<LaunchStore, "listLaunches"> &
@@ -181,6 +183,9 @@ export class Diagnoser {
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],
       ),
       misfits: await this.#misfits(facts.classes),
+      circuits: (await this.#parts.store.listCircuits({ notClosed: true, limit: LIST_LIMIT })).map(
+        ({ circuit }) => circuit,
+      ),
       keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
       isKeyHeld: (taskClass) =>
         this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined ||

@@ -10,6 +10,7 @@ import type { Registry } from "../dispatch/sessions/registry.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type {
+  CircuitStore,
   ClassStore,
   ConcurrencyStore,
   EventStore,
@@ -28,7 +29,8 @@ export const BACKLOG_AGE_MS = 500;
 
 /** Parts that the explainers use. */
 export interface ExplainerParts {
-  readonly store: Pick<ClassStore, "waitingTasks"> &
+  readonly store: Pick<CircuitStore, "listCircuits"> &
+    Pick<ClassStore, "waitingTasks"> &
     Pick<ConcurrencyStore, "listLocks"> &
     Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &

@@ -13,6 +13,7 @@ import type { WaitingFacts } from "../domain/explain/waiting-facts.ts";
 import type { WaitingClass } from "../domain/explain/worker.ts";
 import type { KnownSize } from "../domain/matching/known-size.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
+import { type CircuitAsked, withoutCircuitLock } from "../domain/tasks/circuit.ts";
 import type { AskedKey } from "../domain/tasks/concurrency.ts";
 import { queueRateKey } from "../domain/tasks/rate-limit.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
@@ -34,6 +35,7 @@ const MAX_HOLDERS = 5;
 const TOO_SMALL: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "capacity"]);
 /** Reasons of admission rules that the explanation has from the database instead. */
 const READ_CODES: ReadonlySet<ReasonCode> = new Set([
+  "CIRCUIT_OPEN",
   "QUEUE_PAUSED",
   "CONCURRENCY_KEY_HELD",
   "RATE_LIMITED",
@@ -115,7 +117,11 @@ export class TaskExplainer {
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
-    const asked = { keys: await this.#askedKeys(task), rates: await this.#askedRates(task) };
+    const asked = {
+      keys: await this.#askedKeys(task),
+      rates: await this.#askedRates(task),
+      circuit: await this.#askedCircuit(task),
+    };
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -159,9 +165,13 @@ export class TaskExplainer {
   #heldBack(
     task: TaskRecord,
     taskClass: TaskClass,
-    asked: { readonly keys: readonly AskedKey[]; readonly rates: readonly AskedRate[] },
+    asked: {
+      readonly keys: readonly AskedKey[];
+      readonly rates: readonly AskedRate[];
+      readonly circuit: CircuitAsked | undefined;
+    },
     now: Date,
-  ): Pick<WaitingFacts, "heldBack" | "keys" | "rates"> {
+  ): Pick<WaitingFacts, "circuit" | "heldBack" | "keys" | "rates"> {
     const { admission, clock } = this.#parts;
     const { id, classId, priority } = task;
     const hold = admission.holdOf({ id, classId, priority }, taskClass);
@@ -176,6 +186,7 @@ export class TaskExplainer {
       ...(asked.rates.length > 0
         ? { rates: { asked: asked.rates, emptySince: sinceIf("RATE_LIMITED") } }
         : {}),
+      ...(asked.circuit ? { circuit: { asked: asked.circuit, since: sinceIf("CIRCUIT_OPEN") } } : {}),
     };
     if (!hold || READ_CODES.has(hold.reason.code)) return read;
     return { ...read, heldBack: { ...hold.reason, since } };
@@ -184,7 +195,7 @@ export class TaskExplainer {
   /** The task's concurrency keys with those that hold them. */
   async #askedKeys({ concurrency = [] }: TaskRecord): Promise<AskedKey[]> {
     const asked: AskedKey[] = [];
-    for (const { key, limit } of concurrency) {
+    for (const { key, limit } of withoutCircuitLock(concurrency)) {
       const filter = { key, blocked: false, limit: 1, maxHolders: MAX_HOLDERS };
       const [lock] = await this.#parts.store.listLocks(filter);
       asked.push({
@@ -209,6 +220,13 @@ export class TaskExplainer {
     const key = queueRateKey(queue);
     const [state] = await store.listRateLimits({ key, limit: 1 });
     return state ? [...asked, { key, own: undefined, state, waiting: 0 }] : asked;
+  }
+
+  /** The task's circuit as the database has it; undefined when it has none, or one that is closed. */
+  async #askedCircuit({ circuit }: TaskRecord): Promise<CircuitAsked | undefined> {
+    if (!circuit) return undefined;
+    const [row] = await this.#parts.store.listCircuits({ key: circuit.key, notClosed: true, limit: 1 });
+    return row;
   }
 
   #dispatchFacts(aheadCount: number | undefined, others: readonly SchedulerRow[]): DispatchFacts {

@@ -1,5 +1,8 @@
 /** The role of the store that writes what workers report of attempts. */
 import type { AttemptKey } from "../domain/ids.ts";
+import type { CircuitRule } from "../domain/tasks/circuit.ts";
+import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
+import type { CountedOutcome } from "../domain/tasks/circuit-outcome.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { Progress, RequeueCounts, TaskOptions } from "../domain/tasks/task.ts";
 import type { AttemptFacts } from "../domain/tasks/trace.ts";
@@ -50,8 +53,16 @@ export interface CommitRequest {
   readonly keyed?: boolean | undefined;
   /** The class in which the task runs alone from now on. */
   readonly aloneClassId?: number | undefined;
+  /** How the task's circuit counts it; undefined when it has none, or does not count it. */
+  readonly circuit?: CircuitCount | undefined;
   /** The last progress, which may not have been written; null when it belongs to an earlier step. */
   readonly progress?: LastProgress | null | undefined;
+}
+
+/** What a circuit counts of the end of an attempt. */
+export interface CircuitCount {
+  readonly rule: CircuitRule;
+  readonly outcome: CountedOutcome;
 }
 
 /** Progress with its age before the write, milliseconds. */
@@ -63,6 +74,8 @@ export interface LastProgress extends Omit<Progress, "at"> {
 export interface CommitResult {
   /** True when applied; false when another attempt is current or the task has ended. */
   readonly applied: boolean;
+  /** What became of the task's circuit by it; undefined when nothing did. */
+  readonly circuit?: CircuitChange;
 }
 
 /** A chunk of incremental output. */

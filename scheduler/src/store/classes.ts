@@ -1,5 +1,6 @@
 /** The role of the store that reads and makes task classes, and reads the tasks that wait in them. */
 import type { TaskClass } from "../domain/matching/match.ts";
+import type { CircuitRule } from "../domain/tasks/circuit.ts";
 import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
 import type { RateLimit } from "../domain/tasks/rate-limit.ts";
 import type { Requirements } from "../domain/tasks/task.ts";
@@ -16,10 +17,11 @@ export interface WantedClass {
   readonly queue: string;
   readonly type: string;
   readonly requirements: Requirements;
-  /** In the order of the keys; undefined for none. */
+  /** In the order of the keys, with that of the circuit; undefined for none. */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   /** In the order of the keys; undefined for none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
+  readonly circuit?: CircuitRule | undefined;
 }
 
 /** A place in the order of a class: what comes before it (higher priority, or lower id) is skipped. */

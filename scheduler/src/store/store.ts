@@ -1,5 +1,6 @@
 /** The store as the composition root makes it: all roles together. A part takes the roles that it uses. */
 import type { AttemptStore } from "./attempts.ts";
+import type { CircuitStore } from "./circuits.ts";
 import type { ClaimStore } from "./claims.ts";
 import type { ClassStore } from "./classes.ts";
 import type { ConcurrencyStore } from "./concurrency.ts";
@@ -14,6 +15,7 @@ import type { SessionStore } from "./sessions.ts";
 import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
+export type * from "./circuits.ts";
 export type * from "./claims.ts";
 export type * from "./classes.ts";
 export type * from "./concurrency.ts";
@@ -35,6 +37,7 @@ export interface Store
   extends ClassStore,
     ClaimStore,
     AttemptStore,
+    CircuitStore,
     ConcurrencyStore,
     RateLimitStore,
     TaskStore,

@@ -9,6 +9,7 @@ export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
 export type {
+  CircuitOptions,
   ConcurrencyKey,
   RateLimit,
   RetryOptions,

@@ -24,6 +24,8 @@ const COUNT: Allowed = { min: 0, max: 1_000, integer: true };
 const PRIORITY: Allowed = { min: -1_000, max: 1_000, integer: true };
 const LIMIT: Allowed = { min: 1, max: 1_000_000, integer: true };
 const PERIOD: Allowed = { min: 1, max: MAX_S };
+const SAMPLES: Allowed = { min: 1, max: 100_000, integer: true };
+const PROBES: Allowed = { min: 1, max: 100, integer: true };
 const FACTOR: Allowed = { min: 1, max: 100 };
 const SHARE: Allowed = { min: 0, max: 1 };
 
@@ -34,13 +36,25 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const { priority, delayS, runTime, concurrency, cost, rateLimits, retry, timeouts, watchdogs, unique } =
-    spec;
+  const {
+    priority,
+    delayS,
+    runTime,
+    concurrency,
+    cost,
+    rateLimits,
+    circuit,
+    retry,
+    timeouts,
+    watchdogs,
+    unique,
+  } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
     runTime === undefined &&
     concurrency === undefined &&
+    circuit === undefined &&
     cost === undefined &&
     rateLimits === undefined &&
     retry === undefined &&
@@ -76,6 +90,12 @@ export function checkSpec(spec: SubmitSpec): void {
     check(`rateLimits[${index}].periodS`, periodS, PERIOD);
     check(`rateLimits[${index}].burst`, burst, LIMIT);
   });
+  check("circuit.failureRate", circuit?.failureRate, SHARE);
+  check("circuit.windowS", circuit?.windowS, SECONDS);
+  check("circuit.minSamples", circuit?.minSamples, SAMPLES);
+  check("circuit.openForS", circuit?.openForS, SECONDS);
+  check("circuit.maxOpenForS", circuit?.maxOpenForS, SECONDS);
+  check("circuit.probes", circuit?.probes, PROBES);
   check("retry.maxRetries", retry?.maxRetries, COUNT);
   check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
   retry?.delaysS?.forEach((seconds, index) => {

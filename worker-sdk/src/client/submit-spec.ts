@@ -108,6 +108,33 @@ export interface RateLimit {
 }
 
 /**
+ * A circuit breaker: while the tasks that share its key fail too often, no further one starts, on all workers and in all
+ * queues. Then single tasks probe whether it works again. Successes, failures and passed run timeouts of handlers count;
+ * cancellations, releases and lost workers do not.
+ *
+ * @example
+ * ```ts
+ * await client.submit("card.charge", card, { circuit: { key: "provider-a", failureRate: 0.3, openForS: 60 } });
+ * ```
+ */
+export interface CircuitOptions {
+  /** What the tasks share, up to 256 bytes without control characters. @default the task's type */
+  readonly key?: string;
+  /** The circuit opens when this share of the results in the window are failures, more than 0 and up to 1. @default 0.5 */
+  readonly failureRate?: number;
+  /** How long a result counts, in seconds, 1 to 86,400. @default 60 */
+  readonly windowS?: number;
+  /** Results in the window below which it stays closed, an integer from 1 to 100,000. @default 10 */
+  readonly minSamples?: number;
+  /** Seconds from its opening to the first probe, 1 to 86,400; doubled with each probe that fails. @default 30 */
+  readonly openForS?: number;
+  /** Longest such time in seconds, `openForS` to 604,800. @default 600, or `openForS` when that is longer */
+  readonly maxOpenForS?: number;
+  /** Tasks that may probe at once, an integer from 1 to 100. So many successes close it, one failure opens it. @default 1 */
+  readonly probes?: number;
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -138,6 +165,8 @@ export interface SubmitOptions {
   readonly concurrency?: readonly ConcurrencyKey[];
   /** Rate limits, at most 8. The task waits until each of them has a token for it. @default none */
   readonly rateLimits?: readonly RateLimit[];
+  /** Circuit breaker; `{}` is one for the task's type with the defaults. @default none */
+  readonly circuit?: CircuitOptions;
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

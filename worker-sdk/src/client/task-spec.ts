@@ -1,8 +1,9 @@
 /** The options of a task. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { RateLimit, RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
+import type { CircuitRule, RateLimit, RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
 import {
+  CircuitRuleSchema,
   ConcurrencyKeySchema,
   ConcurrencyLimitPolicy,
   ExponentialBackoffSchema,
@@ -21,6 +22,7 @@ import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
 import { checkSpec } from "./spec-checks.ts";
 import type {
+  CircuitOptions,
   ConcurrencyKey,
   RateLimit as RateLimitOption,
   RetryOptions,
@@ -60,6 +62,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
           ),
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
+    ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
     schedule:
       spec.delayS !== undefined
         ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }
@@ -124,6 +127,28 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
     policy.backoff = { case: "exponential", value };
   }
   return policy;
+}
+
+/** A zero stands for the default in protobuf: it is never one of the values that may be given. */
+function encodeCircuit(type: string, circuit: CircuitOptions): CircuitRule {
+  const { key, failureRate, windowS, minSamples, openForS, maxOpenForS, probes } = circuit;
+  if (key === "")
+    throw new TypeError(
+      `Task ${type}: circuit.key is empty; give a key, or leave it out for the task's type.`,
+    );
+  for (const [name, value] of Object.entries({ failureRate, minSamples, probes })) {
+    if (value === 0) throw new TypeError(`Task ${type}: circuit.${name} is 0; give more, or leave it out.`);
+  }
+  const seconds = (value: number) => durationFromMs(value * 1000);
+  return create(CircuitRuleSchema, {
+    key: key ?? "",
+    failureRate: failureRate ?? 0,
+    minSamples: minSamples ?? 0,
+    probes: probes ?? 0,
+    ...(windowS === undefined ? {} : { window: seconds(windowS) }),
+    ...(openForS === undefined ? {} : { openFor: seconds(openForS) }),
+    ...(maxOpenForS === undefined ? {} : { maxOpenFor: seconds(maxOpenForS) }),
+  });
 }
 
 const HELD_WHILE: Readonly<Record<NonNullable<UniqueOptions["while"]>, UniqueWhile>> = {

@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { whileFull } from "@muster/common/while-full";
-import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
+import type { CircuitRule, SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import {
   SubmittedTaskSchema,
   TaskSchema,
@@ -14,6 +14,7 @@ import {
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
+import { circuitRule } from "../../arguments/circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
 import { costAmount } from "../../arguments/cost.ts";
 import { parseDuration } from "../../arguments/duration.ts";
@@ -49,6 +50,7 @@ interface Options {
   readonly concurrency?: ConcurrencyKey[];
   readonly cost?: Record<string, bigint>;
   readonly rateLimit?: KeyRate[];
+  readonly circuit?: CircuitRule;
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -98,6 +100,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "--rate-limit <key=n/period>",
       "start only n tasks with this key in each period, for example smtp=100/1m, or smtp=100/1m:10 with a burst of 10; repeatable",
       keyRate,
+    )
+    .option(
+      "--circuit <rule>",
+      "circuit breaker: KEY, or KEY,rate=0.5,window=1m,samples=10,open=30s,max-open=10m,probes=1",
+      argument(circuitRule),
     )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
@@ -157,6 +164,7 @@ Examples:
   $ muster submit model.train @train.json --cost gpu_memory_mb=8000
   $ muster submit site.deploy --concurrency site-4=1,cancel-running
   $ muster submit mail.send @mail.json --rate-limit smtp=100/1m
+  $ muster submit card.charge @card.json --circuit provider-a,rate=0.3,open=1m
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -238,6 +246,7 @@ function taskSpec(
     ...uniqueRule(options),
     concurrency: options.concurrency ?? [],
     rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
+    ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},

@@ -1,5 +1,6 @@
 /** The admission rule of concurrency keys: plans by what is known of each key, so that few claims are turned back. */
 import type { TaskClass } from "../../domain/matching/match.ts";
+import { circuitDetail, circuitOfLock } from "../../domain/tasks/circuit.ts";
 import type { KeyState } from "../../domain/tasks/concurrency.ts";
 import type { ConcurrencyStore } from "../../store/store.ts";
 import type { ReleasePath } from "./release-path.ts";
@@ -214,6 +215,9 @@ export class ConcurrencyKeys implements AdmissionRule {
 }
 
 function held(key: string, limit: number): HoldReason & { readonly limit: number } {
+  const circuit = circuitOfLock(key);
+  if (circuit !== undefined)
+    return { code: "CIRCUIT_OPEN", name: "circuit", detail: circuitDetail(circuit, limit), limit };
   const detail =
     limit === 0
       ? `the limit of the concurrency key ${JSON.stringify(key)} is 0`

@@ -29,7 +29,7 @@ export type AssignedRow = Pick<
 >;
 
 /** What an attempt takes from its class. */
-export type ClassOfAttempt = Pick<TaskClass, "type" | "alone" | "concurrency"> & {
+export type ClassOfAttempt = Pick<TaskClass, "type" | "alone" | "concurrency" | "circuit"> & {
   readonly requirements: Pick<TaskClass["requirements"], "cost">;
 };
 
@@ -51,6 +51,8 @@ export class Attempt {
   readonly concurrency: TaskClass["concurrency"];
   /** What it takes of its worker's capacities; undefined for one slot and nothing else. */
   readonly cost: Cost | undefined;
+  /** The circuit breaker of its task; undefined when it has none. */
+  readonly circuit: TaskClass["circuit"];
   readonly options: TaskOptions | undefined;
   readonly sentAt: number;
   /** For its trace; undefined when it has none, and when another scheduler assigned it. */
@@ -77,7 +79,7 @@ export class Attempt {
   /** Of an assignment that is being sent. @param now Monotonic milliseconds. */
   constructor(
     row: AssignedRow,
-    { type, alone = false, concurrency, requirements }: ClassOfAttempt,
+    { type, alone = false, concurrency, circuit, requirements }: ClassOfAttempt,
     now: number,
     assigned: Assigned | undefined,
   ) {
@@ -91,6 +93,7 @@ export class Attempt {
     this.alone = alone;
     this.concurrency = concurrency;
     this.cost = requirements.cost;
+    this.circuit = circuit;
     this.options = row.options;
     this.sentAt = now;
     this.#heldSince = now;

@@ -3,13 +3,16 @@ import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import type { CircuitRule } from "../../domain/tasks/circuit.ts";
+import { countedOutcome } from "../../domain/tasks/circuit-outcome.ts";
 import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
-import type { AttemptStore, CommitRequest, CommitResult } from "../../store/store.ts";
+import type { AttemptStore, CircuitCount, CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { isLogDue } from "../../telemetry/metrics/growing.ts";
 import type { Admission } from "../admission/admission.ts";
+import type { Circuits } from "../admission/circuits.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
@@ -56,6 +59,7 @@ export interface ReportedResult {
 export class ResultCommitter {
   readonly #store: Pick<AttemptStore, "commitResults">;
   readonly #admission: Pick<Admission, "release">;
+  readonly #circuits: Pick<Circuits, "changed">;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -73,6 +77,7 @@ export class ResultCommitter {
   constructor(parts: {
     store: Pick<AttemptStore, "commitResults">;
     admission: Pick<Admission, "release">;
+    circuits: Pick<Circuits, "changed">;
     clock: Clock;
     log: Logger;
     counters: Counters;
@@ -85,6 +90,7 @@ export class ResultCommitter {
   }) {
     this.#store = parts.store;
     this.#admission = parts.admission;
+    this.#circuits = parts.circuits;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#counters = parts.counters;
@@ -211,6 +217,7 @@ export class ResultCommitter {
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       keyed: attempt.concurrency !== undefined,
+      circuit: attempt.circuit && countIn(attempt.circuit, outcome, attempt.cancelReason),
       progress: attempt.lastProgress(now),
     };
     return { session, attempt, request, at: now };
@@ -251,8 +258,9 @@ export class ResultCommitter {
     const acks: ResultAck[] = [];
     let index = 0;
     for (const { session, attempt, request, at } of endings) {
-      const applied = results[index++]?.applied ?? false;
+      const { applied, circuit } = results[index++] ?? NOT_APPLIED;
       session.release(attempt, this.#clock.monotonic());
+      if (circuit) this.#circuits.changed(circuit);
       if (applied) {
         this.#applied(attempt, request.decision);
         this.#traces.ended(attempt, attempt.assigned, attempt.reported ? at : undefined);
@@ -334,6 +342,15 @@ function isLater(committing: PendingCommit): committing is Promise<CommitResult>
 
 function asText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function countIn(
+  rule: CircuitRule,
+  outcome: Outcome,
+  cancelReason: string | undefined,
+): CircuitCount | undefined {
+  const counted = countedOutcome(outcome, cancelReason);
+  return counted && { rule, outcome: counted };
 }
 
 /** What an attempt's end means for its task. */

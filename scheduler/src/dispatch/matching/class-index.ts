@@ -8,6 +8,7 @@ import {
   type TaskClass,
 } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
+import { ruleValues } from "../../domain/tasks/circuit.ts";
 import { identityOf } from "../../domain/tasks/concurrency.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
@@ -439,7 +440,7 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
-function memoryKey({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
+function memoryKey({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
   const labels = Object.entries(requirements.labels);
   const { resources, cost } = requirements;
   const isPlain =
@@ -457,6 +458,7 @@ function memoryKey({ queue, type, requirements, concurrency, rateLimits }: Wante
     concurrency && identityOf(concurrency),
     cost?.map(({ name, amount }) => [name, amount]),
     rateLimits?.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]),
+    circuit && ruleValues(circuit),
   ]);
 }
 

@@ -42,7 +42,8 @@ export class HotPath {
       appendEvents: async (_: readonly NewEvent[]) => undefined,
       notify: async ({ classIds }: { classIds: readonly number[] }) => void this.hints.push(classIds),
     };
-    const roles = [this.store.classes, this.store.claims, this.store.attempts, others];
+    const { classes, claims, attempts, circuits } = this.store;
+    const roles = [classes, claims, attempts, circuits, others];
     this.dispatch = createDispatch({
       store: joined(roles.map((role) => this.faults.wrap(role))),
       clock: this.clock,

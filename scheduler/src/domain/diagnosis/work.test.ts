@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { coverage } from "../matching/coverage.ts";
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.ts";
+import type { Circuit } from "../tasks/circuit.ts";
+import { newCircuit } from "../tasks/circuit-machine.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../workers/rejected-worker.ts";
 import { type WorkFacts, workChecks } from "./work.ts";
 
@@ -101,6 +103,7 @@ describe("the checks of work", () => {
       rejected: [],
       contests: [],
       failedLaunches: [],
+      circuits: [],
       keyDifferences: [],
       isKeyHeld: () => false,
       misfits: [],
@@ -144,6 +147,25 @@ describe("the checks of work", () => {
       /^failed work\.concurrency_keys: the count of 1 concurrency key differs .*"customer 1" is counted 3 times and held by 1 task$/,
     );
     assert.equal(look({ isKeyHeld: () => true }, waiting("ocr", 60_000)), "");
+  });
+
+  it("find circuits that are open, and warn of one that does not close", () => {
+    const circuit: Circuit = {
+      ...newCircuit("provider-a", ago(60_000).getTime()),
+      state: "open",
+      openCount: 1,
+      notClosedSince: ago(60_000).getTime(),
+    };
+    const failures = [{ taskId: 7, epoch: 2, code: "DOWN", message: "503", at: 0 }];
+    assert.match(
+      look({ circuits: [{ ...circuit, failures }] }),
+      /^note work\.circuits: 1 circuit is open or half-open: "provider-a" for 60 s \(DOWN of t-7\.2\)$/,
+    );
+    const long = { ...circuit, notClosedSince: ago(3_600_000).getTime(), openReason: "maintenance" };
+    assert.match(
+      look({ circuits: [circuit, long] }),
+      /^warning work\.circuits: 2 .* for 60 min \(maintenance\)$/,
+    );
   });
 
   it("find what is stuck and what failed", () => {

@@ -9,6 +9,7 @@ import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
+import type { Circuit } from "../tasks/circuit.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
 import type { RejectedWorker } from "../workers/rejected-worker.ts";
@@ -49,6 +50,8 @@ export interface WorkFacts {
   readonly contests: readonly Contest[];
   /** Concurrency keys whose count differs from their tasks. */
   readonly keyDifferences: readonly { readonly key: string; readonly held: number; readonly tasks: number }[];
+  /** Circuits that are not closed. */
+  readonly circuits: readonly Circuit[];
   /** True for a class of which a concurrency key is held by as many tasks as its limit allows, or a bucket is empty. */
   readonly isKeyHeld: (taskClass: TaskClass) => boolean;
   /** Waiting tasks that cost more than any known worker has. */
@@ -67,6 +70,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     paused(facts),
     full(facts),
     keys(facts),
+    circuitsOpen(facts),
     stuck(facts),
     failures(facts),
     silent(facts),
@@ -219,6 +223,38 @@ function keys({ keyDifferences }: WorkFacts): Check {
       .slice(0, MAX_NAMED)
       .map(({ key, held, tasks }) => fact(key, `counted ${held}, held by ${plural(tasks, "task")}`)),
   );
+}
+
+/** A circuit that is not closed for this long is a fault that does not pass by itself. */
+const LONG_OPEN_MS = 15 * 60_000;
+
+function circuitsOpen({ circuits, now }: WorkFacts): Check {
+  const name = "work.circuits";
+  if (circuits.length === 0) return ok(name, "no circuit is open");
+  const [first] = [...circuits].sort((a, b) => openSince(a) - openSince(b));
+  if (!first) return ok(name, "no circuit is open");
+  const ageMs = now.getTime() - openSince(first);
+  const [last] = first.failures;
+  const because = first.openReason ?? (last ? `${last.code} of t-${last.taskId}.${last.epoch}` : "failures");
+  return found(
+    ageMs >= LONG_OPEN_MS ? "warning" : "note",
+    name,
+    `${plural(circuits.length, "circuit", IS)} open or half-open: ${JSON.stringify(first.key)} for ${span(ageMs)} (${because})`,
+    `fix what the failures name; \`muster circuits\` shows them, and \`muster circuit reset KEY --reason REASON\` closes a circuit`,
+    circuits
+      .slice(0, MAX_NAMED)
+      .map((circuit) =>
+        fact(
+          circuit.key,
+          `${circuit.state}, opened ${plural(circuit.openCount, "time")} in a row`,
+          now.getTime() - openSince(circuit),
+        ),
+      ),
+  );
+}
+
+function openSince({ notClosedSince, since }: Circuit): number {
+  return notClosedSince ?? since;
 }
 
 function stuck({ fleet: { stuckCount, running }, typeOf }: WorkFacts): Check {

@@ -56,6 +56,12 @@ export const WAITING_CODES = {
     means: "a handler or an operator paused one of its rate limit keys; shows who asked, why, and until when",
     remedy: "it starts by itself when the pause has ended; `muster key resume KEY` ends it now",
   },
+  CIRCUIT_OPEN: {
+    means:
+      "the tasks that share its circuit breaker have failed too often, or an operator opened the circuit; shows the counts, the last errors with their attempts, and when the first probe starts",
+    remedy:
+      "fix what the errors name; probes start by themselves and close the circuit; `muster circuit reset KEY` closes it now",
+  },
   NO_WORKERS: {
     means: "no worker is connected; shows when the last one was seen and which were refused recently",
     remedy: "start a worker, or correct what the refused workers send",

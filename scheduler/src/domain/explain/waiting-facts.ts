@@ -2,6 +2,7 @@
 import type { KnownSize } from "../matching/known-size.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { MatchRecord } from "../matching/match-log.ts";
+import type { CircuitAsked } from "../tasks/circuit.ts";
 import type { AskedKey } from "../tasks/concurrency.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
@@ -24,8 +25,11 @@ export interface WaitingFacts {
   readonly rates?:
     | { readonly asked: readonly AskedRate[]; readonly emptySince: Date | undefined }
     | undefined;
+  /** Its circuit as the database has it, and since when this scheduler has known that it holds the task back. */
+  readonly circuit?: { readonly asked: CircuitAsked; readonly since: Date | undefined } | undefined;
   /**
-   * The admission rule that holds the task back, other than a paused queue, its concurrency keys and its rate limits;
+   * The admission rule that holds the task back, other than a paused queue, its concurrency keys, its rate limits and its
+   * circuit;
    * undefined when none does.
    */
   readonly heldBack?: HeldBack | undefined;

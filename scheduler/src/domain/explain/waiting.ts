@@ -7,6 +7,7 @@ import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
 import { runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
+import { circuitOpen } from "./circuit-open.ts";
 import type { ReasonCode } from "./codes.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
@@ -41,10 +42,12 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
       remedy: `run \`muster queue resume ${task.queue}\` when the reason is gone`,
     });
   }
-  const { heldBack, keys, rates } = facts;
+  const { heldBack, keys, rates, circuit } = facts;
   if (keys) reasons.push(...keysHeld(keys.asked, keys.fullSince, now));
   if (rates)
     reasons.push(...keysPaused(rates.asked, now), ...ratesExhausted(rates.asked, rates.emptySince, now));
+  const open = circuit && circuitOpen(circuit.asked, circuit.since, now);
+  if (open) reasons.push(open);
   if (heldBack) {
     reasons.push({
       code: heldBack.code,

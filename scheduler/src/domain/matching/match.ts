@@ -1,4 +1,5 @@
 /** The filters that decide whether a worker may run a task. */
+import type { CircuitRule } from "../tasks/circuit.ts";
 import type { ConcurrencyKey } from "../tasks/concurrency.ts";
 import type { RateLimit } from "../tasks/rate-limit.ts";
 import type { Requirements } from "../tasks/task.ts";
@@ -16,10 +17,15 @@ export interface TaskClass {
   readonly requirements: Requirements;
   /** Its tasks run alone in a process: they took part in deaths of processes whose cause is not known. */
   readonly alone?: boolean;
-  /** The concurrency keys of its tasks, in the order of the keys; undefined when they have none. */
+  /**
+   * The concurrency keys of its tasks, that of their circuit among them, in the order of the keys; undefined when they
+   * have none.
+   */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   /** The rate limits of its tasks, in the order of the keys; undefined when they have none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
+  /** The circuit breaker of its tasks; undefined when they have none. */
+  readonly circuit?: CircuitRule | undefined;
 }
 
 /** True when there may be as many such classes as keys: they are kept only while they are used. */

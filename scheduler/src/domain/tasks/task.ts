@@ -1,5 +1,6 @@
 /** The fields of a task, its states and its attempts. */
 import type { Cost } from "../matching/capacity.ts";
+import type { CircuitRule } from "./circuit.ts";
 import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -79,10 +80,11 @@ export interface NewTask {
   readonly uniqueKey: string | undefined;
   /** What becomes of it when its unique key is held. @default "return" */
   readonly onConflict?: OnConflict;
-  /** In the order of the keys; undefined for none. */
+  /** In the order of the keys, with that of the circuit; undefined for none. */
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   /** In the order of the keys; undefined for none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
+  readonly circuit?: CircuitRule | undefined;
   readonly options: TaskOptions | undefined;
 }
 
@@ -146,6 +148,7 @@ export interface TaskRecord {
   readonly uniqueKey: string | undefined;
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   readonly rateLimits?: readonly RateLimit[] | undefined;
+  readonly circuit?: CircuitRule | undefined;
   readonly options: TaskOptions | undefined;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;

@@ -40,6 +40,7 @@ import { fromWorker } from "../convert/workers/worker.ts";
 import { toWorkerState } from "../convert/workers/worker-state.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
+import { type CircuitHandlerParts, circuitHandlers } from "./circuit-handlers.ts";
 import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
@@ -55,8 +56,13 @@ const WATCH_BATCH = 200;
 const MAX_TASK_EVENTS = 10_000;
 
 /** Parts that FleetService uses. */
-export interface FleetServiceParts extends LockHandlerParts, QueueHandlerParts, RateLimitHandlerParts {
+export interface FleetServiceParts
+  extends CircuitHandlerParts,
+    LockHandlerParts,
+    QueueHandlerParts,
+    RateLimitHandlerParts {
   readonly store: EventStore &
+    CircuitHandlerParts["store"] &
     LockHandlerParts["store"] &
     QueueHandlerParts["store"] &
     RateLimitHandlerParts["store"] &
@@ -154,6 +160,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     },
 
     ...queueHandlers(parts),
+    ...circuitHandlers(parts),
     ...lockHandlers(parts),
     ...rateLimitHandlers(parts),
 

@@ -3,7 +3,7 @@ import type { FleetService } from "@muster/protocol";
 import type { Dispatch } from "../../dispatch/dispatch.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
 import type { ConcurrencyStore, LockRow } from "../../store/store.ts";
-import { fromLock, keyFault, MAX_LIMIT } from "../convert/tasks/concurrency.ts";
+import { fromLock, MAX_LIMIT, requireKey } from "../convert/tasks/concurrency.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { storable } from "../convert/values/text.ts";
 import type { Handlers } from "../server/handlers.ts";
@@ -67,11 +67,6 @@ export function lockHandlers({
       return setLimit(key, undefined);
     },
   };
-}
-
-function requireKey(key: string): void {
-  const fault = keyFault(key);
-  if (fault !== undefined) throw invalidRequest({ field: "key", description: fault });
 }
 
 /** A key that no task holds or waits for, without a limit of an operator's. */

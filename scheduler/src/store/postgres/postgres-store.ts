@@ -2,6 +2,7 @@
 import { type Clock, holding, systemClock } from "../../clock.ts";
 import type { DatabaseMeasures } from "../../telemetry/metrics/database-measures.ts";
 import type { Store } from "../store.ts";
+import { circuitStore } from "./circuits/roles.ts";
 import { concurrencyStore } from "./concurrency/roles.ts";
 import { ConnectionTarget } from "./connection/connection.ts";
 import { Database } from "./connection/database.ts";
@@ -91,6 +92,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...attemptStore(db),
     ...concurrencyStore(db),
     ...rateLimitStore(db),
+    ...circuitStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...launchStore(db),

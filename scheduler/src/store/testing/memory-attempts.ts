@@ -1,7 +1,15 @@
 /** The fake of the role that writes reports and results of attempts. */
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
-import type { AttemptStore, AttemptTouch, CommitRequest, CommitResult, OutputChunk } from "../store.ts";
+import type {
+  AttemptStore,
+  AttemptTouch,
+  CircuitChange,
+  CommitRequest,
+  CommitResult,
+  OutputChunk,
+} from "../store.ts";
+import { countInMemory } from "./memory-circuits.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
 
 /** A fake of the role that writes reports and results of attempts, in memory; facts for traces are left out. */
@@ -33,6 +41,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
 
   async commitResults(requests: readonly CommitRequest[]): Promise<CommitResult[]> {
     const stale = new Set<string>();
+    const assignedAt = new Map<CommitRequest, number>();
     for (const kind of ["finish", "requeue"]) {
       const ended = new Set<string>();
       for (const request of requests) {
@@ -40,15 +49,52 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
         const id = formatAttemptId(request.key);
         const row = this.#current(request.key);
         if (row) {
+          assignedAt.set(request, row.assignedAt ?? 0);
           this.#end(row, request);
           ended.add(id);
         } else if (!ended.has(id)) stale.add(id);
       }
     }
-    return requests.map((request) => ({
-      applied:
-        !stale.has(formatAttemptId(request.key)) || (this.#inDoubt.has(request) && this.#isStored(request)),
-    }));
+    const circuits = this.#count(requests, assignedAt);
+    return requests.map((request) => {
+      const circuit = circuits.get(request);
+      return {
+        applied:
+          !stale.has(formatAttemptId(request.key)) || (this.#inDoubt.has(request) && this.#isStored(request)),
+        ...(circuit ? { circuit } : {}),
+      };
+    });
+  }
+
+  /** Counts the ended ones in their circuits; the transitions, each with the last request that was counted. */
+  #count(
+    requests: readonly CommitRequest[],
+    assignedAt: ReadonlyMap<CommitRequest, number>,
+  ): ReadonlyMap<CommitRequest, CircuitChange> {
+    const counted = requests.flatMap((request) => {
+      const at = assignedAt.get(request);
+      const { circuit, decision, key } = request;
+      if (!circuit || at === undefined) return [];
+      const { code = "", message = "" } = decision.failure ?? {};
+      const result = {
+        rule: circuit.rule,
+        assignedAt: at,
+        outcome: circuit.outcome,
+        failure: { ...key, code, message },
+      };
+      return [{ request, result }];
+    });
+    const changes = new Map<CommitRequest, CircuitChange>();
+    for (const [key, ofKey] of Map.groupBy(counted, ({ result }) => result.rule.key)) {
+      const change = countInMemory(
+        this.#tables,
+        key,
+        ofKey.map(({ result }) => result),
+      );
+      const last = ofKey.at(-1);
+      if (change && last) changes.set(last.request, change);
+    }
+    return changes;
   }
 
   async committedResults(keys: readonly AttemptKey[]): Promise<AttemptKey[]> {

@@ -210,14 +210,22 @@ export class MemoryClaims implements ClaimStore {
     const { open, ended, clock, classes } = this.#tables;
     const row = open.get(id) ?? ended.get(id);
     if (!row) return undefined;
-    const { alone, queue, type, requirements, concurrency, rateLimits } = this.#tables.classOf(row.classId);
-    const wanted = JSON.stringify([queue, type, requirements, concurrency, rateLimits]);
+    const { alone, queue, type, requirements, concurrency, rateLimits, circuit } = this.#tables.classOf(
+      row.classId,
+    );
+    const wanted = JSON.stringify([queue, type, requirements, concurrency, rateLimits, circuit]);
     const shared = alone
       ? classes.find(
           (each) =>
             !each.alone &&
-            JSON.stringify([each.queue, each.type, each.requirements, each.concurrency, each.rateLimits]) ===
-              wanted,
+            JSON.stringify([
+              each.queue,
+              each.type,
+              each.requirements,
+              each.concurrency,
+              each.rateLimits,
+              each.circuit,
+            ]) === wanted,
         )?.id
       : row.classId;
     const { state, task, createdAt } = row;

@@ -14,7 +14,7 @@ export class MemoryClasses implements ClassStore {
   async resolveClasses(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
     const { classes } = this.#tables;
     return wanted.map((each) => {
-      const { queue, type, requirements, concurrency, rateLimits } = each;
+      const { queue, type, requirements, concurrency, rateLimits, circuit } = each;
       const key = keyOf(each);
       const known = classes.find((known) => !known.alone && keyOf(known) === key);
       if (known) return known;
@@ -26,6 +26,7 @@ export class MemoryClasses implements ClassStore {
         requirements,
         ...(concurrency ? { concurrency } : {}),
         ...(rateLimits ? { rateLimits } : {}),
+        ...(circuit ? { circuit } : {}),
       };
       classes.push(made);
       for (const limit of rateLimits ?? []) this.#tables.buckets.make(limit);
@@ -98,8 +99,17 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 }
 
 /** The order of labels and resources does not matter. */
-function keyOf({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
+function keyOf({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
-  return JSON.stringify([queue, type, labels, resources, concurrency, requirements.cost, rateLimits]);
+  return JSON.stringify([
+    queue,
+    type,
+    labels,
+    resources,
+    concurrency,
+    requirements.cost,
+    rateLimits,
+    circuit,
+  ]);
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe } from "node:test";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import { testAttempts } from "./attempts.conformance.ts";
+import { testCircuits } from "./circuits.conformance.ts";
 import { testClaims } from "./claims.conformance.ts";
 import { testClasses } from "./classes.conformance.ts";
 import { testKeys } from "./keys.conformance.ts";
@@ -22,5 +23,6 @@ describe("the store's roles in memory", () => {
   testClaims(opened);
   testKeys(opened);
   testRates(opened);
+  testCircuits(opened);
   testAttempts(opened);
 });

@@ -1,5 +1,6 @@
 /** Puts the fakes of the roles together on shared tables. */
 import { MemoryAttempts } from "./memory-attempts.ts";
+import { MemoryCircuits } from "./memory-circuits.ts";
 import { MemoryClaims } from "./memory-claims.ts";
 import { MemoryClasses } from "./memory-classes.ts";
 import type { MemoryTables } from "./memory-tables.ts";
@@ -11,6 +12,7 @@ export function memoryStore(tables: MemoryTables) {
     classes: new MemoryClasses(tables),
     claims: new MemoryClaims(tables),
     attempts: new MemoryAttempts(tables),
+    circuits: new MemoryCircuits(tables),
   };
 }
 
@@ -39,6 +41,10 @@ export function memoryUnderTest(tables: MemoryTables, pass: (ms: number) => Prom
         sleeps: open?.wakeAt !== undefined,
         priorOutcomes: tables.attempts.filter((each) => each.taskId === taskId).map(({ outcome }) => outcome),
       };
+    },
+    async passOpening(key) {
+      const { probeAt } = tables.circuits.get(key) ?? {};
+      await pass((probeAt ?? 0) + 1 - tables.clock.now());
     },
     async passWait(taskId) {
       const { wakeAt, startDeadline } = tables.open.get(taskId) ?? {};

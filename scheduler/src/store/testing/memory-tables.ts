@@ -1,6 +1,7 @@
 /** The tables that the fakes of the roles share. */
 import type { Clock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import type { Circuit } from "../../domain/tasks/circuit.ts";
 import type { KeyState } from "../../domain/tasks/concurrency.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
@@ -63,6 +64,7 @@ export class MemoryTables {
   /** The operator's limit of each concurrency key that has one. */
   readonly overrides = new Map<string, number>();
   readonly buckets: MemoryBuckets;
+  readonly circuits = new Map<string, Circuit>();
   #lastTaskId = 0;
   #lastSessionId = 0;
 

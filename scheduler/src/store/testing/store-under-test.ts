@@ -1,6 +1,6 @@
 /** What the conformance cases need of a store. */
 import type { Rate } from "../../domain/tasks/rate-limit.ts";
-import type { AttemptStore, ClaimStore, ClassStore } from "../store.ts";
+import type { AttemptStore, CircuitStore, ClaimStore, ClassStore } from "../store.ts";
 
 /** What a store holds of a task, as far as the conformance cases compare it. */
 export interface StoredTask {
@@ -26,6 +26,7 @@ export interface StoreUnderTest {
   readonly classes: ClassStore;
   readonly claims: ClaimStore;
   readonly attempts: Omit<AttemptStore, "attemptFacts">;
+  readonly circuits: CircuitStore;
   /** Registers a session with a lease that no test outlives; returns its id. */
   openSession(schedulerId: string): Promise<number>;
   /** Ends a session that holds nothing. */
@@ -39,4 +40,6 @@ export interface StoreUnderTest {
   setPause(key: string, ms: number | undefined): Promise<void>;
   /** Lets so much time pass for the token buckets of a key. */
   passRefill(key: string, ms: number): Promise<void>;
+  /** Lets the time come at which an open circuit becomes half-open. */
+  passOpening(key: string): Promise<void>;
 }

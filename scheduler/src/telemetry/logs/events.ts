@@ -1,6 +1,9 @@
 /** Every event name of the scheduler's log with its level, or levels; docs/logs.md describes them, and a test compares. */
 export const LOG_EVENTS = {
   "census.failed": "error",
+  "circuit.closed": "info",
+  "circuit.half_opened": "info",
+  "circuit.opened": "warn",
   "command.unknown": "warn",
   "concurrency_key.count_corrected": "error",
   "connection.refused": "warn",

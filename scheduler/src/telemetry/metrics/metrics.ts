@@ -45,6 +45,8 @@ export interface Gauges {
   readonly paused: Readonly<Record<"operator" | "worker", number>>;
   /** Of this scheduler's workers together, by the name of the capacity. */
   readonly capacities: ReadonlyMap<string, { readonly total: number; readonly used: number }>;
+  /** Circuits of the whole database that are not closed. */
+  readonly circuits: { readonly open: number; readonly halfOpen: number };
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -128,6 +130,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
       const { newest, running } = counters.keyPolicyCancels;
       result.observe(newest, { policy: "cancel_newest" });
       result.observe(running, { policy: "cancel_running" });
+    },
+  );
+  counter(
+    "muster_circuit_transitions_total",
+    "Circuits that this scheduler opened, made half-open or closed, by the state that followed.",
+    (result) => {
+      for (const [state, count] of Object.entries(counters.circuitTransitions))
+        result.observe(count, { state });
     },
   );
   single(
@@ -271,6 +281,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_worker_capacity_used",
     "What tasks take of it, those that are assigned ahead of free slots among them.",
   );
+  const circuits = gauge(
+    "muster_circuits",
+    "Circuits that are open or half-open; the same on every scheduler.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -308,6 +322,8 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
         result.observe(capacity, total, { capacity: name });
         result.observe(capacityUsed, used, { capacity: name });
       }
+      result.observe(circuits, current.circuits.open, { state: "open" });
+      result.observe(circuits, current.circuits.halfOpen, { state: "half_open" });
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -335,7 +351,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     },
     [
       ...[tasks, oldest, unserved, workers, stuck, streams, paused, capacity, capacityUsed],
-      ...[lastRun, interval, up, listening],
+      ...[lastRun, interval, up, listening, circuits],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );

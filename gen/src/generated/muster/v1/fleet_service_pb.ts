@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Circuit } from "./circuit_pb.ts";
+import { file_muster_v1_circuit } from "./circuit_pb.ts";
 import type { Lock } from "./concurrency_pb.ts";
 import { file_muster_v1_concurrency } from "./concurrency_pb.ts";
 import type { Diagnosis } from "./diagnosis_pb.ts";
@@ -28,7 +30,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlUKFVJhdGVMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIdCgRyYXRlGAIgASgLMg8ubXVzdGVyLnYxLlJhdGUSDgoGcmVhc29uGAMgASgJIjkKFlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKYEAoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdExhdW5jaGVzEh4ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVzcG9uc2UiA5ACARJOCgpMaXN0RXZlbnRzEhwubXVzdGVyLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEk4KC1dhdGNoRXZlbnRzEh0ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVxdWVzdBoeLm11c3Rlci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAESSAoIRGlhZ25vc2USGi5tdXN0ZXIudjEuRGlhZ25vc2VSZXF1ZXN0GhsubXVzdGVyLnYxLkRpYWdub3NlUmVzcG9uc2UiA5ACARJRCgtHZXRPdmVydmlldxIdLm11c3Rlci52MS5HZXRPdmVydmlld1JlcXVlc3QaHi5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlUKFVJhdGVMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIdCgRyYXRlGAIgASgLMg8ubXVzdGVyLnYxLlJhdGUSDgoGcmVhc29uGAMgASgJIjkKFlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJdChNMaXN0Q2lyY3VpdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRISCgpub3RfY2xvc2VkGAQgASgIIlUKFExpc3RDaXJjdWl0c1Jlc3BvbnNlEiQKCGNpcmN1aXRzGAEgAygLMhIubXVzdGVyLnYxLkNpcmN1aXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KEk9wZW5DaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJEisKCG9wZW5fZm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjoKE09wZW5DaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0IjIKE1Jlc2V0Q2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCSI7ChRSZXNldENpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiXgoRTGlzdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDwoHdGFza19pZBgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkifgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJQChJXYXRjaEV2ZW50c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSFgoOYWZ0ZXJfZXZlbnRfaWQYAyABKAMiNwoTV2F0Y2hFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQiEQoPRGlhZ25vc2VSZXF1ZXN0IjsKEERpYWdub3NlUmVzcG9uc2USJwoJZGlhZ25vc2lzGAEgASgLMhQubXVzdGVyLnYxLkRpYWdub3NpcyIjChJHZXRPdmVydmlld1JlcXVlc3QSDQoFbGltaXQYASABKAUiPAoTR2V0T3ZlcnZpZXdSZXNwb25zZRIlCghvdmVydmlldxgBIAEoCzITLm11c3Rlci52MS5PdmVydmlldyJdChNMaXN0TGF1bmNoZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIMCgRwb29sGAQgASgJIlQKFExpc3RMYXVuY2hlc1Jlc3BvbnNlEiMKCGxhdW5jaGVzGAEgAygLMhEubXVzdGVyLnYxLkxhdW5jaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyjRIKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJMCgtQYXVzZVdvcmtlchIdLm11c3Rlci52MS5QYXVzZVdvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXNwb25zZRJPCgxSZXN1bWVXb3JrZXISHi5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVxdWVzdBofLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USSQoKTGltaXRRdWV1ZRIcLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVzcG9uc2USVQoOUmF0ZUxpbWl0UXVldWUSIC5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USSwoJTGlzdExvY2tzEhsubXVzdGVyLnYxLkxpc3RMb2Nrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdExvY2tzUmVzcG9uc2UiA5ACARJkChNTZXRDb25jdXJyZW5jeUxpbWl0EiUubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GiYubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJqChVVbnNldENvbmN1cnJlbmN5TGltaXQSJy5tdXN0ZXIudjEuVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBooLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJaCg5MaXN0UmF0ZUxpbWl0cxIgLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1JlcXVlc3QaIS5tdXN0ZXIudjEuTGlzdFJhdGVMaW1pdHNSZXNwb25zZSIDkAIBEk8KDFNldFJhdGVMaW1pdBIeLm11c3Rlci52MS5TZXRSYXRlTGltaXRSZXF1ZXN0Gh8ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlc3BvbnNlElUKDlVuc2V0UmF0ZUxpbWl0EiAubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVxdWVzdBohLm11c3Rlci52MS5VbnNldFJhdGVMaW1pdFJlc3BvbnNlEkMKCFBhdXNlS2V5EhoubXVzdGVyLnYxLlBhdXNlS2V5UmVxdWVzdBobLm11c3Rlci52MS5QYXVzZUtleVJlc3BvbnNlEkYKCVJlc3VtZUtleRIbLm11c3Rlci52MS5SZXN1bWVLZXlSZXF1ZXN0GhwubXVzdGVyLnYxLlJlc3VtZUtleVJlc3BvbnNlElQKDExpc3RDaXJjdWl0cxIeLm11c3Rlci52MS5MaXN0Q2lyY3VpdHNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1Jlc3BvbnNlIgOQAgESTAoLT3BlbkNpcmN1aXQSHS5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXF1ZXN0Gh4ubXVzdGVyLnYxLk9wZW5DaXJjdWl0UmVzcG9uc2USTwoMUmVzZXRDaXJjdWl0Eh4ubXVzdGVyLnYxLlJlc2V0Q2lyY3VpdFJlcXVlc3QaHy5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVzcG9uc2USVAoMTGlzdExhdW5jaGVzEh4ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVzcG9uc2UiA5ACARJOCgpMaXN0RXZlbnRzEhwubXVzdGVyLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEk4KC1dhdGNoRXZlbnRzEh0ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVxdWVzdBoeLm11c3Rlci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAESSAoIRGlhZ25vc2USGi5tdXN0ZXIudjEuRGlhZ25vc2VSZXF1ZXN0GhsubXVzdGVyLnYxLkRpYWdub3NlUmVzcG9uc2UiA5ACARJRCgtHZXRPdmVydmlldxIdLm11c3Rlci52MS5HZXRPdmVydmlld1JlcXVlc3QaHi5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -1060,6 +1062,181 @@ export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE_
   messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
+ * Request of ListCircuits.
+ *
+ * @generated from message muster.v1.ListCircuitsRequest
+ */
+export type ListCircuitsRequest = Message<"muster.v1.ListCircuitsRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only this circuit; empty means all.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * Only circuits that are open or half-open.
+   *
+   * @generated from field: bool not_closed = 4;
+   */
+  notClosed: boolean;
+};
+
+/**
+ * Describes the message muster.v1.ListCircuitsRequest.
+ * Use `create(ListCircuitsRequestSchema)` to create a new message.
+ */
+export const ListCircuitsRequestSchema: GenMessage<ListCircuitsRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 40);
+
+/**
+ * Response of ListCircuits.
+ *
+ * @generated from message muster.v1.ListCircuitsResponse
+ */
+export type ListCircuitsResponse = Message<"muster.v1.ListCircuitsResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.Circuit circuits = 1;
+   */
+  circuits: Circuit[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListCircuitsResponse.
+ * Use `create(ListCircuitsResponseSchema)` to create a new message.
+ */
+export const ListCircuitsResponseSchema: GenMessage<ListCircuitsResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 41);
+
+/**
+ * Request of OpenCircuit.
+ *
+ * @generated from message muster.v1.OpenCircuitRequest
+ */
+export type OpenCircuitRequest = Message<"muster.v1.OpenCircuitRequest"> & {
+  /**
+   * Which; required.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Then it becomes half-open; 1 second to 366 days. Unset means that it stays open until ResetCircuit.
+   *
+   * @generated from field: google.protobuf.Duration open_for = 3;
+   */
+  openFor?: Duration | undefined;
+};
+
+/**
+ * Describes the message muster.v1.OpenCircuitRequest.
+ * Use `create(OpenCircuitRequestSchema)` to create a new message.
+ */
+export const OpenCircuitRequestSchema: GenMessage<OpenCircuitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 42);
+
+/**
+ * Response of OpenCircuit.
+ *
+ * @generated from message muster.v1.OpenCircuitResponse
+ */
+export type OpenCircuitResponse = Message<"muster.v1.OpenCircuitResponse"> & {
+  /**
+   * The circuit after the call.
+   *
+   * @generated from field: muster.v1.Circuit circuit = 1;
+   */
+  circuit?: Circuit | undefined;
+};
+
+/**
+ * Describes the message muster.v1.OpenCircuitResponse.
+ * Use `create(OpenCircuitResponseSchema)` to create a new message.
+ */
+export const OpenCircuitResponseSchema: GenMessage<OpenCircuitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 43);
+
+/**
+ * Request of ResetCircuit.
+ *
+ * @generated from message muster.v1.ResetCircuitRequest
+ */
+export type ResetCircuitRequest = Message<"muster.v1.ResetCircuitRequest"> & {
+  /**
+   * Which; required.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Who asks and why, as text, for the event; at most 1 KiB.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.ResetCircuitRequest.
+ * Use `create(ResetCircuitRequestSchema)` to create a new message.
+ */
+export const ResetCircuitRequestSchema: GenMessage<ResetCircuitRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 44);
+
+/**
+ * Response of ResetCircuit.
+ *
+ * @generated from message muster.v1.ResetCircuitResponse
+ */
+export type ResetCircuitResponse = Message<"muster.v1.ResetCircuitResponse"> & {
+  /**
+   * The circuit after the call.
+   *
+   * @generated from field: muster.v1.Circuit circuit = 1;
+   */
+  circuit?: Circuit | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ResetCircuitResponse.
+ * Use `create(ResetCircuitResponseSchema)` to create a new message.
+ */
+export const ResetCircuitResponseSchema: GenMessage<ResetCircuitResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 45);
+
+/**
  * Request of ListEvents.
  *
  * @generated from message muster.v1.ListEventsRequest
@@ -1099,7 +1276,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 40);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of ListEvents.
@@ -1134,7 +1311,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 41);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of WatchEvents.
@@ -1169,7 +1346,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 42);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * One message of WatchEvents.
@@ -1191,7 +1368,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 43);
+  messageDesc(file_muster_v1_fleet_service, 49);
 
 /**
  * Request of Diagnose.
@@ -1206,7 +1383,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 44);
+  messageDesc(file_muster_v1_fleet_service, 50);
 
 /**
  * Response of Diagnose.
@@ -1227,7 +1404,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 45);
+  messageDesc(file_muster_v1_fleet_service, 51);
 
 /**
  * Request of GetOverview.
@@ -1248,7 +1425,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 46);
+  messageDesc(file_muster_v1_fleet_service, 52);
 
 /**
  * Response of GetOverview.
@@ -1269,7 +1446,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 47);
+  messageDesc(file_muster_v1_fleet_service, 53);
 
 /**
  * Request of ListLaunches.
@@ -1311,7 +1488,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 48);
+  messageDesc(file_muster_v1_fleet_service, 54);
 
 /**
  * Response of ListLaunches.
@@ -1339,7 +1516,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 49);
+  messageDesc(file_muster_v1_fleet_service, 55);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -1561,6 +1738,38 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof ResumeKeyRequestSchema;
     output: typeof ResumeKeyResponseSchema;
+  },
+  /**
+   * Circuits by key: those that have counted results lately, and those that are not closed.
+   *
+   * @generated from rpc muster.v1.FleetService.ListCircuits
+   */
+  listCircuits: {
+    methodKind: "unary";
+    input: typeof ListCircuitsRequestSchema;
+    output: typeof ListCircuitsResponseSchema;
+  },
+  /**
+   * Opens a circuit, whatever was counted: no task with it starts. Tasks that run continue, and their results do not
+   * count. A key that no task has yet is allowed. INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.OpenCircuit
+   */
+  openCircuit: {
+    methodKind: "unary";
+    input: typeof OpenCircuitRequestSchema;
+    output: typeof OpenCircuitResponseSchema;
+  },
+  /**
+   * Closes a circuit and forgets what it has counted. A circuit that is closed is no error. INVALID_ARGUMENT
+   * (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.ResetCircuit
+   */
+  resetCircuit: {
+    methodKind: "unary";
+    input: typeof ResetCircuitRequestSchema;
+    output: typeof ResetCircuitResponseSchema;
   },
   /**
    * Starts of worker processes that a supervisor reported, newest first: those under way, and the ended for

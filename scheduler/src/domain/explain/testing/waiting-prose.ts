@@ -9,6 +9,7 @@ import type { Reason } from "../reason.ts";
 import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
 import { CAPACITY_PROSE } from "./capacity-prose.ts";
+import { CIRCUIT_PROSE } from "./circuit-prose.ts";
 import { ago, BROKE, held, member, NOW, TASK } from "./fixture.ts";
 import { DISPATCH, ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
@@ -122,6 +123,7 @@ const starts = (facts: Partial<Parameters<typeof withLaunches>[2]>): Reason[] =>
   withLaunches(waiting([]), TASK, { launching: [], failed: [], served: [], ...facts }, NOW);
 
 export const WAITING_PROSE: readonly ProseCase[] = [
+  ...CIRCUIT_PROSE,
   {
     code: "CONCURRENCY_KEY_HELD",
     when: "one task holds its key",

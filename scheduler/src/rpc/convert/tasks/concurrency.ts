@@ -10,6 +10,7 @@ import {
   type LockSchema,
 } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { invalidRequest } from "../../../domain/refusals.ts";
 import { type ConcurrencyKey, inKeyOrder, type OnLimit } from "../../../domain/tasks/concurrency.ts";
 import { type LimitOutcome, MAX_POLICY_LIMIT } from "../../../domain/tasks/limit-plan.ts";
 import type { LockRow } from "../../../store/store.ts";
@@ -42,6 +43,12 @@ export function keyFault(key: string): string | undefined {
   if (CONTROL.test(key)) return `${quoted(key)} holds a control character; use printable characters`;
   if (!key.isWellFormed()) return `${quoted(key)} holds half of a character; use whole ones`;
   return undefined;
+}
+
+/** @throws Refusal when the key of a request is not valid. */
+export function requireKey(key: string): void {
+  const fault = keyFault(key);
+  if (fault !== undefined) throw invalidRequest({ field: "key", description: fault });
 }
 
 /** The keys of a task in their order; undefined for none. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { TaskSpecSchema, UniqueConflictPolicy, UniqueWhile } from "@muster/protocol";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type CircuitRuleSchema, TaskSpecSchema, UniqueConflictPolicy, UniqueWhile } from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
+import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../../domain/tasks/circuit.ts";
 import { toNewTasks } from "./task-spec.ts";
 
 const LIMITS = { maxMessageBytes: 4_000_000, maxPayloadBytes: 100, maxResultBytes: 50, maxTasksPerSubmit: 3 };
@@ -110,6 +112,42 @@ describe("task specs", () => {
     assert.match(
       faults(Array.from({ length: 9 }, (_, n) => ({ key: `k${n}` }))).join(),
       /concurrency has 9 keys; at most 8/,
+    );
+  });
+
+  it("have a circuit, filled in with the defaults, whose key is among their concurrency keys", () => {
+    assert.equal(one({})?.circuit, undefined);
+    const task = one({ circuit: {}, concurrency: [{ key: "k", limit: 2 }] });
+    assert.deepEqual(task?.circuit, { key: "t", ...DEFAULT_CIRCUIT_RULE });
+    assert.deepEqual(task?.concurrency, [circuitLock("t"), { key: "k", limit: 2 }]);
+    const openFor = durationFromMs(3_600_000);
+    assert.equal(one({ circuit: { openFor } })?.circuit?.maxOpenForMs, 3_600_000);
+    const faults = (circuit: MessageInitShape<typeof CircuitRuleSchema>) =>
+      violations({ circuit })
+        .map(({ field, description }) => `${field} ${description}`)
+        .join();
+    assert.match(faults({ key: "a\nb" }), /^tasks\[0\]\.circuit\.key .* holds a control character/);
+    for (const failureRate of [-0.1, 1.1, Number.NaN])
+      assert.match(
+        faults({ failureRate }),
+        /^tasks\[0\]\.circuit\.failure_rate .* is not more than 0 and at most 1/,
+      );
+    assert.match(
+      faults({ minSamples: -1 }),
+      /^tasks\[0\]\.circuit\.min_samples -1 is not between 1 and 100000/,
+    );
+    assert.match(faults({ probes: 101 }), /^tasks\[0\]\.circuit\.probes 101 is not between 1 and 100/);
+    assert.match(
+      faults({ window: durationFromMs(999) }),
+      /^tasks\[0\]\.circuit\.window 0\.999 s is not between 1 s and 86400 s/,
+    );
+    assert.match(
+      faults({ openFor: durationFromMs(86_401_000) }),
+      /^tasks\[0\]\.circuit\.open_for 86401 s is not between/,
+    );
+    assert.match(
+      faults({ maxOpenFor: durationFromMs(1_000) }),
+      /^tasks\[0\]\.circuit\.max_open_for 1 s is less than open_for \(30 s\)/,
     );
   });
 

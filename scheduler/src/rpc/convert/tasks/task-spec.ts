@@ -9,6 +9,7 @@ import type { NewTask } from "../../../domain/tasks/task.ts";
 import { toTaskCost } from "../values/amounts.ts";
 import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
+import { toCircuit } from "./circuit.ts";
 import { toConcurrency } from "./concurrency.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
 import { toRateLimits } from "./rate-limits.ts";
@@ -129,8 +130,12 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     ...schedule(spec, report),
     uniqueKey: spec.uniqueKey || undefined,
     ...uniqueness(spec, report),
-    concurrency: toConcurrency(spec.concurrency, report),
     rateLimits: toRateLimits(spec.rateLimits, report),
+    ...toCircuit(
+      spec.circuit,
+      { type: spec.taskType, concurrency: toConcurrency(spec.concurrency, report) },
+      report,
+    ),
   };
 }
 

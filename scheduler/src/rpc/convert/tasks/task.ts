@@ -3,6 +3,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type AttemptSchema, TaskSchema, TaskState } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { withoutCircuitLock } from "../../../domain/tasks/circuit.ts";
 import { DEFAULT_RETRY_POLICY } from "../../../domain/tasks/retry.ts";
 import {
   type AttemptRecord,
@@ -13,6 +14,7 @@ import {
 import { fromCost } from "../values/amounts.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
+import { fromCircuitRule } from "./circuit.ts";
 import { fromConcurrency } from "./concurrency.ts";
 import { fromFailure } from "./failure.ts";
 import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
@@ -58,8 +60,9 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
       resources: [...task.requirements.resources],
       cost: fromCost(task.requirements.cost),
     },
-    concurrency: fromConcurrency(task.concurrency),
     rateLimits: (task.rateLimits ?? []).map(fromRateLimit),
+    concurrency: fromConcurrency(task.concurrency && withoutCircuitLock(task.concurrency)),
+    ...optional("circuit", task.circuit && fromCircuitRule(task.circuit)),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

@@ -30,13 +30,14 @@ const IS_WAITED_FOR = `exists (
          order by priority desc, id limit 1) t
        where ck.key = k.key)`;
 
+// Keys that begin with a control character are those of circuits.
 const LIST: Statement = {
   name: "concurrency-list",
   text: `select k.key, k.held, k.limit_override, k.limit_reason, k.limit_time, l.least, l.most, w.count as waiting,
       w.since as waiting_since, (${HOLDERS}) as holders
     from (
       select * from concurrency_key k
-       where ($1::text is null or k.key = $1) and ($2::text is null or k.key > $2)
+       where left(k.key, 1) <> e'\\x01' and ($1::text is null or k.key = $1) and ($2::text is null or k.key > $2)
          and (case when $3 then ${IS_WAITED_FOR}
               else k.held > 0 or k.limit_override is not null or ${IS_WAITED_FOR} end)
        order by k.key limit $4) k

@@ -1,4 +1,6 @@
 /** Creates and drops partitions. */
+
+import { closeIdle } from "../circuits/circuits.ts";
 import { dropIdleClasses } from "../concurrency/idle-classes.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
@@ -52,12 +54,22 @@ const DROP_PAUSES: Statement = {
       and not exists (select from launch a where a.worker_id = p.worker_id)`,
 };
 
+// Of a circuit that is not closed the row is what closes it.
+const DROP_CIRCUITS: Statement = {
+  name: "drop-circuits",
+  text: `with gone as materialized (
+    select key from circuit where state = 0 and use_time < now() - $1::int * interval '1 day'
+       for update skip locked)
+  delete from circuit c using gone where c.key = gone.key`,
+};
+
 const DROP_ROWS = [
   DROP_KEYS,
   olderThan("worker_session", "gone_time"),
   olderThan("worker_refusal", "last_time"),
   olderThan("launch", "end_time"),
   DROP_PAUSES,
+  DROP_CIRCUITS,
 ];
 
 /** Creates the partitions of the coming days; false when a lock prevented a missing one. */
@@ -70,6 +82,7 @@ export async function ensurePartitions(db: Database): Promise<boolean> {
  */
 export async function dropOld(db: Database, keepDays: number): Promise<number | undefined> {
   const rows = await unlessLocked<{ dropped: number }>(db, DROP_PARTITIONS, keepDays);
+  await closeIdle(db, keepDays);
   for (const statement of DROP_ROWS) await db.cold(statement, [keepDays]);
   // Only then do no records refer to classes that have been idle for longer.
   if (rows) await dropIdleClasses(db, keepDays);

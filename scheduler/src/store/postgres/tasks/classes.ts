@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
+import { type CircuitRule, ruleValues } from "../../../domain/tasks/circuit.ts";
 import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
 import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
 import type { WantedClass } from "../../store.ts";
@@ -19,11 +20,12 @@ interface ClassColumns {
   concurrency: ConcurrencyKey[] | null;
   cost: Cost | null;
   rate_limits: RateLimit[] | null;
+  circuit: CircuitRule | null;
 }
 
 const FOREIGN_KEY_VIOLATION = "23503";
 
-const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits";
+const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits, circuit";
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const KEYS = {
@@ -45,12 +47,13 @@ const CLASS_RATES = (made: string) => `select made.id, r.key, r."limit", r."peri
 const INSERT = {
   name: "class-insert",
   text: `with made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits)
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
            array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb,
-           d.rate_limits::jsonb
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-        as d(key, queue, type, labels, resources, concurrency, cost, rate_limits)
+           d.rate_limits::jsonb, d.circuit::jsonb
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                  $9::text[])
+        as d(key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
      order by d.key
     on conflict (key) do nothing
     returning id, concurrency, rate_limits),
@@ -67,7 +70,7 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits,
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit,
       c.idle_time is not null as idle
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
@@ -109,11 +112,12 @@ const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
-    select id, queue, type, labels, resources, concurrency, cost, rate_limits, case when alone then key else sha256(key || 'alone'::bytea) end as key
+    select id, queue, type, labels, resources, concurrency, cost, rate_limits, circuit,
+           case when alone then key else sha256(key || 'alone'::bytea) end as key
       from task_class where id = any($1::int[])),
   made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, alone)
-    select key, queue, type, labels, resources, concurrency, cost, rate_limits, true from wanted order by key
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, alone)
+    select key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, true from wanted order by key
     on conflict (key) do update set alone = true, idle_time = null
     returning id, key, concurrency, rate_limits),
   keys as (
@@ -165,6 +169,7 @@ async function makeClasses(
       wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
       wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
       wanted.map(({ rateLimits }) => (rateLimits ? JSON.stringify(rateLimits) : null)),
+      wanted.map(({ circuit }) => (circuit ? JSON.stringify(circuit) : null)),
     ]);
   } catch (error) {
     // A key that no class had was deleted between the two statements: the next round makes it again.
@@ -203,7 +208,7 @@ export async function aloneClasses(
 }
 
 /** sha256 of the canonical form: the order of labels and resources does not matter, and the keys have theirs. */
-function classKey({ queue, type, requirements, concurrency, rateLimits }: WantedClass): string {
+function classKey({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return createHash("sha256")
@@ -218,6 +223,7 @@ function classKey({ queue, type, requirements, concurrency, rateLimits }: Wanted
         ...(rateLimits
           ? [{ rates: rateLimits.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]) }]
           : []),
+        ...(circuit ? [{ circuit: ruleValues(circuit) }] : []),
       ]),
     )
     .digest("hex");
@@ -236,5 +242,6 @@ function toClass(row: ClassColumns): TaskClass {
     ...(row.alone ? { alone: true } : {}),
     ...(row.concurrency ? { concurrency: row.concurrency } : {}),
     ...(row.rate_limits ? { rateLimits: row.rate_limits } : {}),
+    ...(row.circuit ? { circuit: row.circuit } : {}),
   };
 }

@@ -4,6 +4,7 @@ import { formatAttemptId } from "../../../domain/ids.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
+import { endAndCount, isCounted } from "../circuits/count-results.ts";
 import { freeKeys } from "../concurrency/held-keys.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
@@ -91,7 +92,7 @@ export async function commitResults(
 ): Promise<CommitResult[]> {
   const results = await db.retrying(async () => {
     try {
-      return await commitResultsWith((statement, values) => db.hot(statement, values), requests);
+      return await commitCounted(db, requests);
     } catch (error) {
       // A batch may be several statements, so the first may be committed although the second failed.
       if (error instanceof DatabaseUnavailableError && (error.outcomeUnknown || requests.length > 1))
@@ -108,9 +109,31 @@ export async function commitResults(
     textArray(doubtful.map(({ decision }) => storedDetail(decision))),
   ]);
   const committed = new Set(rows.map(({ id, epoch }) => formatAttemptId({ taskId: id, epoch })));
-  return requests.map(({ key }, index) =>
-    results[index]?.applied || committed.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
-  );
+  return requests.map(({ key }, index) => {
+    const result = results[index] ?? NOT_APPLIED;
+    return !result.applied && committed.has(formatAttemptId(key)) ? APPLIED : result;
+  });
+}
+
+/** Ends that circuits count are of one transaction with the counts; the others are committed before. */
+async function commitCounted(db: Database, requests: readonly CommitRequest[]): Promise<CommitResult[]> {
+  const hot: Runner["run"] = (statement, values) => db.hot(statement, values);
+  if (!requests.some(isCounted)) return commitResultsWith(hot, requests);
+  const counted = requests.filter(isCounted);
+  const others = requests.filter((request) => !isCounted(request));
+  const results = new Map<CommitRequest, CommitResult>();
+  const add = (part: readonly CommitRequest[], ended: readonly CommitResult[]) =>
+    part.forEach((request, index) => void results.set(request, ended[index] ?? NOT_APPLIED));
+  if (others.length > 0) add(others, await commitResultsWith(hot, others));
+  try {
+    const end = (tx: Runner) => commitResultsWith(tx.run, counted);
+    add(counted, await db.transaction((tx) => endAndCount(tx.run, counted, () => end(tx))));
+  } catch (error) {
+    // Whatever the error is: these are committed.
+    for (const request of others) inDoubt.add(request);
+    throw error;
+  }
+  return requests.map((request) => results.get(request) ?? NOT_APPLIED);
 }
 
 /** The detail or outcome that is stored with an end. */

@@ -1,5 +1,6 @@
 /** Every column of a task: its SQL type, the tables that have it, how long it is kept, and how it is read. */
 import type { Cost } from "../../../domain/matching/capacity.ts";
+import type { CircuitRule } from "../../../domain/tasks/circuit.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { Warning } from "../../../domain/tasks/failure.ts";
 import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
@@ -139,7 +140,7 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
 
 /** Columns of the class `c` and of the session `s` of a task. */
 export const RELATED_COLUMNS =
-  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, s.worker_id";
+  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit, s.worker_id";
 
 /** A row with all columns, and those of its class and session. */
 export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
@@ -151,6 +152,7 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   concurrency: ConcurrencyKey[] | null;
   cost: Cost | null;
   rate_limits: RateLimit[] | null;
+  circuit: CircuitRule | null;
   worker_id: string | null;
   /** Only from lists. */
   unread?: string[];
@@ -175,6 +177,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     uniqueKey: row.unique_key ?? undefined,
     concurrency: row.concurrency ?? undefined,
     rateLimits: row.rate_limits ?? undefined,
+    circuit: row.circuit ?? undefined,
     options: row.options ?? undefined,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,

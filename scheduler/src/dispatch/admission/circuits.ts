@@ -1,0 +1,84 @@
+/** Lets the probes of open circuits through in time, and records what becomes of circuits in log and metrics. */
+import { countsOf } from "../../domain/tasks/circuit.ts";
+import type { CircuitTransition } from "../../domain/tasks/circuit-machine.ts";
+import type { CircuitChange, CircuitStore } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logs/logger.ts";
+import type { Counters } from "../../telemetry/metrics/counters.ts";
+
+/** Circuits that become half-open in one run; the others in the next. */
+const MAX_DUE = 100;
+
+const EVENTS = {
+  open: "circuit.opened",
+  reopen: "circuit.opened",
+  openByOperator: "circuit.opened",
+  halfOpen: "circuit.half_opened",
+  close: "circuit.closed",
+  reset: "circuit.closed",
+} as const satisfies Record<CircuitTransition, string>;
+
+/**
+ * A circuit holds back tasks by its concurrency key, whose limit the store sets with each transition: the rule of
+ * concurrency keys plans with it. The store counts results and opens and closes circuits with the results that it
+ * commits; what is left is time.
+ */
+export class Circuits {
+  readonly #store: Pick<CircuitStore, "circuitTotals" | "halfOpenDue">;
+  readonly #log: Pick<Logger, "info" | "warn">;
+  readonly #counters: Pick<Counters, "circuitTransitions">;
+  #open = 0;
+  #halfOpen = 0;
+
+  constructor(parts: {
+    readonly store: Pick<CircuitStore, "circuitTotals" | "halfOpenDue">;
+    readonly log: Pick<Logger, "info" | "warn">;
+    readonly counters: Pick<Counters, "circuitTransitions">;
+  }) {
+    this.#store = parts.store;
+    this.#log = parts.log;
+    this.#counters = parts.counters;
+  }
+
+  /** Circuits that were open and half-open at the last run. */
+  get totals(): { readonly open: number; readonly halfOpen: number } {
+    return { open: this.#open, halfOpen: this.#halfOpen };
+  }
+
+  /**
+   * Makes circuits half-open whose time has come. Every scheduler does it; the first one makes the transition.
+   *
+   * @returns Until the next one is due, milliseconds; undefined when none is.
+   * @throws DatabaseUnavailableError
+   */
+  async runOnce(): Promise<number | undefined> {
+    let totals = await this.#store.circuitTotals();
+    if (totals.dueInMs === 0) {
+      for (const change of await this.#store.halfOpenDue(MAX_DUE)) this.changed(change);
+      totals = await this.#store.circuitTotals();
+    }
+    this.#open = totals.open;
+    this.#halfOpen = totals.halfOpen;
+    return totals.dueInMs;
+  }
+
+  /** This scheduler changed a circuit. */
+  changed({ circuit, transition }: CircuitChange): void {
+    this.#counters.circuitTransitions[circuit.state]++;
+    const { key, since, failures, openCount, openReason, probeAt } = circuit;
+    const name = EVENTS[transition];
+    if (name !== "circuit.opened") {
+      this.#log.info(name, { key, transition });
+      return;
+    }
+    const [last] = failures;
+    this.#log.warn(name, {
+      key,
+      transition,
+      ...countsOf(circuit, since),
+      open_count: openCount,
+      ...(openReason === undefined ? {} : { reason: openReason }),
+      ...(last ? { code: last.code, message: last.message } : {}),
+      ...(probeAt === undefined ? {} : { probe_time: new Date(probeAt).toISOString() }),
+    });
+  }
+}

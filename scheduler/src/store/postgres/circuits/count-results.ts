@@ -1,0 +1,93 @@
+/** Counts the results of handlers in the circuits of their tasks, in the transaction that ends the attempts. */
+import { formatAttemptId } from "../../../domain/ids.ts";
+import type { Circuit } from "../../../domain/tasks/circuit.ts";
+import {
+  type CircuitChange,
+  type CircuitResult,
+  countResults,
+  newCircuit,
+} from "../../../domain/tasks/circuit-machine.ts";
+import type { CircuitCount, CommitRequest, CommitResult } from "../../store.ts";
+import { int4Array, int8Array } from "../arrays.ts";
+import type { Runner, Statement } from "../connection/database.ts";
+import { inLockOrder } from "../locks.ts";
+import { ACTIVE } from "../task-states.ts";
+import { readCircuits, writeCircuits } from "./circuit-rows.ts";
+
+/** The end of an attempt that a circuit counts. */
+export type CountedRequest = CommitRequest & { readonly circuit: CircuitCount };
+
+// Tasks first and then keys, all of them in their orders: the ends that follow may be several statements.
+const LOCK: Statement = {
+  name: "circuit-lock-ends",
+  text: `with mine as materialized (
+    select t.id, t.epoch, t.class_id, (extract(epoch from t.assign_time) * 1000)::float8 as assigned_at
+      from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+      join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
+     order by t.id for update of t),
+  locked as materialized (
+    select k.key from (select distinct ck.key from mine join class_key ck using (class_id) order by ck.key) n
+     cross join lateral (select key from concurrency_key where key = n.key for no key update) k)
+  select id, epoch, assigned_at from mine, (select count(*) from locked) l`,
+};
+
+export function isCounted(request: CommitRequest): request is CountedRequest {
+  return request.circuit !== undefined;
+}
+
+/**
+ * Ends attempts and counts those that were ended.
+ *
+ * @param end Ends them in this transaction.
+ * @returns The results in the order of the requests; the transition of a circuit is in the last result that it counted.
+ */
+export async function endAndCount(
+  run: Runner["run"],
+  requests: readonly CountedRequest[],
+  end: () => Promise<readonly CommitResult[]>,
+): Promise<CommitResult[]> {
+  const ordered = inLockOrder(requests, ({ key }) => key.taskId);
+  const current = await run<{ id: number; epoch: number; assigned_at: number }>(LOCK, [
+    int8Array(ordered.map(({ key }) => key.taskId)),
+    int4Array(ordered.map(({ key }) => key.epoch)),
+  ]);
+  const assignedAt = new Map(
+    current.map(({ id, epoch, assigned_at }) => [formatAttemptId({ taskId: id, epoch }), assigned_at]),
+  );
+  const results = await end();
+  const counted = requests.flatMap((request, index) =>
+    results[index]?.applied
+      ? [{ index, result: toResult(request, assignedAt.get(formatAttemptId(request.key)) ?? 0) }]
+      : [],
+  );
+  const byKey = Map.groupBy(counted, ({ result }) => result.rule.key);
+  if (byKey.size === 0) return [...results];
+  const { now, circuits } = await readCircuits(run, [...byKey.keys()]);
+  const written: Circuit[] = [];
+  const changes = new Map<number, CircuitChange>();
+  for (const [key, ofKey] of byKey) {
+    const before = circuits.get(key) ?? newCircuit(key, now);
+    const { circuit, transition } = countResults(
+      before,
+      ofKey.map(({ result }) => result),
+      now,
+      Math.random(),
+    );
+    if (circuit === before) continue;
+    written.push(circuit);
+    const last = ofKey.at(-1);
+    if (transition && last) changes.set(last.index, { circuit, transition });
+  }
+  if (written.length > 0) await writeCircuits(run, written, [...changes.values()]);
+  return results.map((result, index) => {
+    const circuit = changes.get(index);
+    return circuit ? { ...result, circuit } : result;
+  });
+}
+
+function toResult({ key, decision, circuit }: CountedRequest, assignedAt: number): CircuitResult {
+  const { rule, outcome } = circuit;
+  if (outcome === "succeeded") return { rule, assignedAt, outcome };
+  const { code = "", message = "" } = decision.failure ?? {};
+  return { rule, assignedAt, outcome, failure: { ...key, code, message } };
+}

@@ -1,0 +1,62 @@
+/** Runs the examples of docs/circuits.md. */
+import assert from "node:assert/strict";
+import { readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { env } from "node:process";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { Fleet } from "../support/fleet/fleet.ts";
+import { killAll, Program } from "../support/programs/program.ts";
+import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
+import { ROOT, runTool, toolEnv } from "../support/repo/checks.ts";
+
+const TEXT = await readFile(join(ROOT, "docs", "circuits.md"), "utf8");
+const BLOCKS = new Map(
+  [...TEXT.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].map(([, kind = "", text = ""]) => [kind, text]),
+);
+
+describe("the examples of docs/circuits.md", () => {
+  let fleet: Fleet;
+  let folder: Folder;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    // Where a reader's file in the checkout would find the packages.
+    await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
+    fleet = await Fleet.start();
+  });
+
+  after(async () => {
+    await killAll();
+    await fleet.stop();
+    await folder.remove();
+  });
+
+  it("an operator opens and resets a circuit with the CLI", async () => {
+    const { code, stdout, stderr } = await runTool(
+      "bash",
+      ["-euo", "pipefail", "-c", BLOCKS.get("sh run") ?? "false"],
+      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
+    );
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    assert.match(stdout, /the circuit provider-a is open; it probes /);
+    assert.match(stdout, /CIRCUIT_OPEN/);
+    assert.match(stdout, /^provider-a\topen\t/m);
+    assert.match(stdout, /the circuit provider-a is closed/);
+  });
+
+  it("a worker's failures open a circuit, and a probe closes it", async () => {
+    const file = join(folder.path, "charge.ts");
+    await writeFile(file, BLOCKS.get("ts charge.ts") ?? "");
+    const program = Program.start("charge.ts", pathToFileURL(file).href, {
+      base: import.meta.url,
+      env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc },
+    });
+    assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
+    const lines = program.stdout.trim().split("\n");
+    assert.deepEqual(
+      lines.filter((line) => !line.startsWith("{")),
+      ["PROVIDER_DOWN", "PROVIDER_DOWN", "charged"],
+    );
+  });
+});
