@@ -46,9 +46,17 @@ test("a failure of each class comes back as it was sent", () => {
       code: "BROKE",
       message: "it broke",
       traceback: "at read",
+      details: '{"page":3}',
       retryAfterMs: 1_500,
     };
     assert.match(failure.code, FAILURE_CODE);
     assert.deepEqual(toFailure(create(FailureSchema, fromFailure(failure))), failure);
   }
+});
+
+test("details of a failure are kept whole or dropped, because a part of them is not JSON", () => {
+  const kept = (details: string) => toFailure(create(FailureSchema, { code: "BROKE", details })).details;
+  const longest = JSON.stringify("x".repeat(4_094));
+  assert.equal(kept(longest), longest);
+  for (const dropped of ["", `${longest} `, '"\0"', '"\ud800"']) assert.equal(kept(dropped), undefined);
 });
