@@ -127,7 +127,11 @@ export function createDispatch(options: {
     },
     (classIds) => classes.unpark(classIds),
   );
-  const rateLimits = new RateLimits({ clock, onDue: () => dispatcher.pump() });
+  const rateLimits = new RateLimits({
+    clock,
+    unpark: (classIds) => classes.unpark(classIds),
+    onDue: () => dispatcher.pump(),
+  });
   const admission = new Admission([pausedQueues, concurrencyKeys, rateLimits, ...(options.rules ?? [])], {
     clock,
     onFreed: () => dispatcher.pump(),

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, it } from "node:test";
+import { beforeEach, describe, it, mock } from "node:test";
 import { queueRateKey } from "../../domain/tasks/rate-limit.ts";
-import { SUCCEEDED } from "../../store/testing/made-rows.ts";
+import { newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
-import { HotPath } from "../testing/hot-path.ts";
+import { HotPath, TYPE } from "../testing/hot-path.ts";
 
 /** A token in 100 ms. */
 const RATE = [{ key: "r", limit: 10, periodMs: 1_000, burst: 2 }];
@@ -155,6 +155,39 @@ describe("rate limits in the dispatch", () => {
     hot.dispatch.dispatcher.pump();
     await settled();
     assert.deepEqual([claims().flat().length, hot.faults.callsOf("claim").length], [3, 1]);
+  });
+
+  it("asks about 10,000 classes of empty buckets once, and then only about those whose token came", async () => {
+    const COUNT = 10_000;
+    const { rateLimits, dispatcher } = hot.dispatch;
+    const key = (index: number) => `customer-${index}`;
+    const rate = { limit: 1, periodMs: 3_600_000, burst: 1 };
+    await hot.dispatch.submitter.submit(
+      Array.from({ length: COUNT }, (_, n) =>
+        newTask({ type: TYPE, rateLimits: [{ key: key(n), ...rate }] }),
+      ),
+    );
+    rateLimits.learn(
+      Array.from({ length: COUNT }, (_, n) => ({
+        ...{ key: key(n), ...rate, overrides: false, pausedMs: 0 },
+        // The first three tokens come soon.
+        debtMs: n < 3 ? 1_000 * (n + 1) : 3_600_000,
+      })),
+    );
+    const asked = mock.method(rateLimits, "holdReason");
+    hot.worker({ slots: 10 });
+    await settled();
+    assert.deepEqual([claims(), asked.mock.callCount()], [[], COUNT]);
+    asked.mock.resetCalls();
+    for (const seconds of [1, 2, 3]) {
+      await hot.clock.pass(1_000);
+      assert.equal(claims().length, seconds);
+    }
+    assert.ok(asked.mock.callCount() < 50, `${asked.mock.callCount()} looks`);
+    asked.mock.resetCalls();
+    dispatcher.lookAgain();
+    await settled();
+    assert.ok(asked.mock.callCount() <= COUNT + 10, "a poll asks once about each");
   });
 
   it("forgets buckets that are full", async () => {

@@ -28,10 +28,13 @@ interface KnownKey {
   planned: number;
   /** Until then the key is paused, monotonic milliseconds. */
   pausedUntil: number;
+  /** Classes that it held back since it last may have become free, and when the first of them may be admitted. */
+  waiting: Set<number> | undefined;
+  dueAt: number;
   reason: HoldReason | undefined;
 }
 
-/** Two looks for due tokens are at least so far apart, milliseconds: a look asks every class. */
+/** Two looks for due tokens are at least so far apart, milliseconds: a look goes through the keys. */
 const LOOK_APART_MS = 5;
 
 /** Longest timer: one of `setTimeout` has 31 bits. */
@@ -44,7 +47,9 @@ const LONGEST_MS = 3_600_000;
  * database's clock, counted on by the monotonic clock of this scheduler.
  */
 export class RateLimits implements AdmissionRule {
+  readonly unparks = true;
   readonly #clock: Pick<Clock, "monotonic" | "after">;
+  readonly #unpark: (classIds: Iterable<number>) => void;
   readonly #onDue: () => void;
   readonly #known = new Map<string, KnownKey>();
   /** The key of the bucket of each queue that has a rate. */
@@ -53,9 +58,17 @@ export class RateLimits implements AdmissionRule {
   #wokeAt = Number.NEGATIVE_INFINITY;
   #cancel: (() => void) | undefined;
 
-  /** @param parts.onDue Called when a bucket that held a class back has a token. */
-  constructor(parts: { readonly clock: Pick<Clock, "monotonic" | "after">; readonly onDue: () => void }) {
+  /**
+   * @param parts.unpark Called with the classes that a key held back when it may admit them.
+   * @param parts.onDue Called when a bucket that held a class back has a token.
+   */
+  constructor(parts: {
+    readonly clock: Pick<Clock, "monotonic" | "after">;
+    readonly unpark: (classIds: Iterable<number>) => void;
+    readonly onDue: () => void;
+  }) {
     this.#clock = parts.clock;
+    this.#unpark = parts.unpark;
     this.#onDue = parts.onDue;
   }
 
@@ -67,21 +80,21 @@ export class RateLimits implements AdmissionRule {
   holdReason(taskClass: TaskClass): HoldReason | undefined {
     if (!this.concerns(taskClass)) return undefined;
     const now = this.#clock.monotonic();
-    const { rateLimits = [], queue } = taskClass;
+    const { id, rateLimits = [], queue } = taskClass;
     for (const limit of rateLimits) {
-      const reason = this.#reasonOf(limit.key, limit, now);
+      const reason = this.#reasonOf(id, limit.key, limit, now);
       if (reason) return reason;
     }
     const queueKey = this.#queueKeys.get(queue);
-    return queueKey === undefined ? undefined : this.#reasonOf(queueKey, undefined, now);
+    return queueKey === undefined ? undefined : this.#reasonOf(id, queueKey, undefined, now);
   }
 
   /** @param own The task's own rate; undefined for a queue. */
-  #reasonOf(key: string, own: Rate | undefined, now: number): HoldReason | undefined {
+  #reasonOf(classId: number, key: string, own: Rate | undefined, now: number): HoldReason | undefined {
     const known = this.#known.get(key);
     if (!known) return undefined;
     if (known.pausedUntil > now) {
-      this.#wake(known.pausedUntil);
+      this.#wait(known, classId, known.pausedUntil);
       return { code: "KEY_PAUSED", name: "key_paused", detail: `${nameOf(key)} is paused` };
     }
     const rate = known.override?.rate ?? own;
@@ -89,7 +102,7 @@ export class RateLimits implements AdmissionRule {
     const bucket = known.override ?? known.buckets.get(rateId(rate));
     const debtMs = Math.max(0, (bucket?.fullAt ?? now) - now) + known.planned * tokenIntervalMs(rate);
     if (tokenCount(rate, debtMs) > 0) return undefined;
-    this.#wake(now + untilTokenMs(rate, debtMs));
+    this.#wait(known, classId, now + untilTokenMs(rate, debtMs));
     known.reason ??= { code: "RATE_LIMITED", name: "rate_limit", detail: `${nameOf(key)} has no token left` };
     return known.reason;
   }
@@ -106,7 +119,11 @@ export class RateLimits implements AdmissionRule {
 
   /** The claim of a planned task was answered, or failed. */
   settle(keys: readonly string[]): void {
-    for (const key of keys) this.#of(key).planned--;
+    for (const key of keys) {
+      const known = this.#of(key);
+      known.planned--;
+      this.#mayAdmit(known);
+    }
   }
 
   /** Takes over the buckets of a claim. */
@@ -118,6 +135,7 @@ export class RateLimits implements AdmissionRule {
       const bucket = { rate: { limit, periodMs, burst }, fullAt: now + debtMs };
       if (overrides) known.override = bucket;
       else known.buckets.set(rateId(bucket.rate), bucket);
+      this.#mayAdmit(known);
     }
   }
 
@@ -144,7 +162,10 @@ export class RateLimits implements AdmissionRule {
     for (const [key, known] of this.#known) if (!keys.has(key)) known.override = undefined;
     this.learn(overrides);
     const now = this.#clock.monotonic();
-    for (const known of this.#known.values()) known.pausedUntil = 0;
+    for (const known of this.#known.values()) {
+      known.pausedUntil = 0;
+      this.#mayAdmit(known);
+    }
     for (const { key, leftMs } of paused) this.#of(key).pausedUntil = now + leftMs;
     for (const [key, { buckets, override, planned, pausedUntil }] of this.#known) {
       for (const [id, { fullAt }] of buckets) if (fullAt <= now) buckets.delete(id);
@@ -161,12 +182,48 @@ export class RateLimits implements AdmissionRule {
   #of(key: string): KnownKey {
     const known = this.#known.get(key);
     if (known) return known;
-    const made = { buckets: new Map(), override: undefined, planned: 0, pausedUntil: 0, reason: undefined };
+    const made = {
+      buckets: new Map(),
+      override: undefined,
+      planned: 0,
+      pausedUntil: 0,
+      waiting: undefined,
+      dueAt: 0,
+      reason: undefined,
+    };
     this.#known.set(key, made);
     return made;
   }
 
-  /** One timer for the earliest token: whoever waits for a later one is asked again then. */
+  #wait(known: KnownKey, classId: number, dueAt: number): void {
+    known.dueAt = known.waiting === undefined ? dueAt : Math.min(known.dueAt, dueAt);
+    known.waiting ??= new Set();
+    known.waiting.add(classId);
+    this.#wake(known.dueAt);
+  }
+
+  /** The classes that the key held back are asked about again. */
+  #mayAdmit(known: KnownKey): void {
+    const { waiting } = known;
+    if (waiting === undefined) return;
+    known.waiting = undefined;
+    this.#unpark(waiting);
+  }
+
+  /** Has the classes asked about again whose token came, and waits for the next. */
+  #look(): void {
+    const now = this.#clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    for (const known of this.#known.values()) {
+      if (known.waiting === undefined) continue;
+      if (known.dueAt <= now) this.#mayAdmit(known);
+      else next = Math.min(next, known.dueAt);
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#wake(next);
+    this.#onDue();
+  }
+
+  /** One timer for the earliest token. */
   #wake(dueAt: number): void {
     const at = Math.max(dueAt, this.#wokeAt + LOOK_APART_MS);
     if (at >= this.#wakeAt) return;
@@ -176,7 +233,7 @@ export class RateLimits implements AdmissionRule {
     this.#cancel = this.#clock.after(ms, () => {
       this.#wakeAt = Number.POSITIVE_INFINITY;
       this.#wokeAt = this.#clock.monotonic();
-      this.#onDue();
+      this.#look();
     });
   }
 }
