@@ -29,8 +29,11 @@ export interface TaskClass {
 }
 
 /** True when there may be as many such classes as keys: they are kept only while they are used. */
-export function isPerKey({ concurrency }: Pick<TaskClass, "concurrency">): boolean {
-  return concurrency !== undefined;
+export function isPerKey({
+  concurrency,
+  rateLimits,
+}: Pick<TaskClass, "concurrency" | "rateLimits">): boolean {
+  return concurrency !== undefined || rateLimits !== undefined;
 }
 
 /** What the matcher looks at in a worker. */

@@ -7,9 +7,10 @@
  */
 import { ClassesGoneError } from "../../../domain/errors.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
+import { dropUnusedRates } from "../rate-limits/unused-keys.ts";
 
 /** In a query on classes `c`: true for those of which there may be as many as keys. The domain has `isPerKey`. */
-export const IS_PER_KEY = "c.concurrency is not null";
+export const IS_PER_KEY = "(c.concurrency is not null or c.rate_limits is not null)";
 
 const NO_OPEN_TASK = "not exists (select from task t where t.class_id = c.id)";
 
@@ -40,8 +41,10 @@ const LOCK_FORGOTTEN: Statement = {
 const DELETE: Statement = {
   name: "class-delete",
   text: `with gone as (
-    delete from task_class c where c.id = any($1::int[]) and ${IS_FORGOTTEN} and ${NO_OPEN_TASK} returning c.id)
-  delete from class_key k using gone where k.class_id = gone.id returning k.key`,
+    delete from task_class c where c.id = any($1::int[]) and ${IS_FORGOTTEN} and ${NO_OPEN_TASK} returning c.id),
+  keys as (delete from class_key k using gone where k.class_id = gone.id returning k.key),
+  rates as (delete from class_rate r using gone where r.class_id = gone.id returning r.key)
+  select key, false as rate from keys union all select key, true from rates`,
 };
 
 const IS_UNUSED = `k.held = 0 and k.limit_override is null and not exists (select from class_key c where c.key = k.key)`;
@@ -90,8 +93,12 @@ export async function dropIdleClasses(db: Database, keepDays: number): Promise<v
   await inBatches(db, async (tx, after) => {
     const ids = (await tx.run<{ id: number }>(LOCK_FORGOTTEN, [after, keepDays, BATCH])).map(({ id }) => id);
     if (ids.length === 0) return ids;
-    const keys = (await tx.run<{ key: string }>(DELETE, [ids, keepDays])).map(({ key }) => key);
-    await dropUnusedKeys(tx, [...new Set(keys)]);
+    const rows = await tx.run<{ key: string; rate: boolean }>(DELETE, [ids, keepDays]);
+    const keysOf = (wanted: boolean) => [
+      ...new Set(rows.flatMap(({ key, rate }) => (rate === wanted ? [key] : []))),
+    ];
+    await dropUnusedKeys(tx, keysOf(false));
+    await dropUnusedRates(tx, keysOf(true));
     return ids;
   });
 }

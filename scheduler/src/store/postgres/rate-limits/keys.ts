@@ -9,6 +9,7 @@ import type { QueueRate, RateLimitStore } from "../../store.ts";
 import { int4Array, int8Array, textArray } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { debtColumns, queueKey } from "./take-tokens.ts";
+import { dropUnusedRates } from "./unused-keys.ts";
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const MAKE_KEYS: Statement = {
@@ -54,7 +55,7 @@ const DROP_OVERRIDE: Statement = {
 const MAKE_OVERRIDE: Statement = {
   name: "rate-make-override",
   text: `insert into rate_bucket (key, overrides, limit_count, period_ms, burst, pause_until)
-    select key, true, $2::int, $3::bigint, $4::int, pause_until from rate_key where key = $1 and $2::int is not null
+    select key, true, $2::int, $3::bigint, $4::int, pause_until from rate_key where key = $1
     on conflict do nothing`,
 };
 
@@ -112,7 +113,8 @@ async function override(tx: Runner, key: string, set: Setting, named: readonly s
   const rate = [set?.rate.limit ?? null, set?.rate.periodMs ?? null, set?.rate.burst ?? null];
   await tx.run(SET_KEY, [key, set?.reason ?? null, ...rate, ...named]);
   await tx.run(DROP_OVERRIDE, [key, ...rate]);
-  await tx.run(MAKE_OVERRIDE, [key, ...rate]);
+  if (set) await tx.run(MAKE_OVERRIDE, [key, ...rate]);
+  else await dropUnusedRates(tx, [key]);
 }
 
 interface BucketColumns {
