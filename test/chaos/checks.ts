@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { GPU, LIMITS } from "./limits.ts";
+import { GPU, LIMITS, RATE } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -48,6 +48,8 @@ export interface Findings {
   readonly limited: number;
   /** Moments at which more attempts that ended their tasks ran with a key than its limit allows. */
   readonly overLimit: number;
+  /** Assignments that came sooner than the rate limit allows. */
+  readonly overRate: number;
   /** Executions that began while a worker's handlers took more of its capacity than it has. */
   readonly overCapacity: number;
   /** One line for each thing that must not have happened. */
@@ -173,6 +175,7 @@ export async function check(
   const leaks = await leaksIn(db, livingWorkers, violations);
   const overLimit = limitsExceeded(accepted, finished, runs, violations);
   violations.push(...(await leftLocks(db)));
+  const overRate = await rateExceeded(db, violations);
   const over = runs.filter(({ gpu = 0 }) => gpu > GPU);
   for (const { attempt, worker, gpu } of over)
     violations.push(`${attempt} began on ${worker} while its handlers took ${gpu} of ${GPU} gpu`);
@@ -207,6 +210,7 @@ export async function check(
     leaks,
     limited: accepted.filter(({ taskId, limited }) => limited.length > 0 && byId.has(taskId)).length,
     overLimit,
+    overRate,
     overCapacity: over.length,
     violations,
   };
@@ -262,6 +266,33 @@ function limitsExceeded(
         `${begun.size} tasks ran with the key ${key}, whose limit is ${limit}, at ${new Date(at).toISOString()}: ${[...begun].join(", ")}`,
       );
     }
+  }
+  return count;
+}
+
+/** A claim that waits for a lock is recorded with the time before it. */
+const CLAIM_MS = 2_000;
+
+/** Compares the assignments of the tasks with a rate limit, by the clock of the database, with burst and rate. */
+async function rateExceeded(db: Pick<TestDatabase, "query">, violations: string[]): Promise<number> {
+  const rows = await db.query<{ attempt: string; ms: string }>(
+    `select 't-' || a.id || '.' || coalesce(e.epochs[a.ord], e.epoch) as attempt, extract(epoch from e.time) * 1000 as ms
+       from event e cross join lateral unnest(e.task_ids) with ordinality as a(id, ord)
+      where e.name = 'assigned' and a.id in (
+        select t.id from task_finished t join class_rate c using (class_id) where c.key = '${RATE.key}')
+      order by e.time`,
+  );
+  const interval = (RATE.periodS * 1_000) / RATE.limit;
+  let fullAt = Number.NEGATIVE_INFINITY;
+  let count = 0;
+  for (const { attempt, ms } of rows) {
+    const at = Number(ms);
+    fullAt = Math.max(fullAt, at) + interval;
+    if (fullAt - at <= RATE.burst * interval + CLAIM_MS) continue;
+    count++;
+    violations.push(
+      `${attempt} was assigned ${Math.round(fullAt - at)} ms sooner than the rate of ${RATE.key} allows`,
+    );
   }
   return count;
 }

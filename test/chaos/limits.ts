@@ -1,5 +1,8 @@
 /** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
 export const LIMITS: Readonly<Record<string, number>> = { "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 };
 
+/** The rate limit of some of the tasks; the workers could run more. */
+export const RATE = { key: "chaos-rate", limit: 20, periodS: 1, burst: 5 };
+
 /** What a worker has of the capacity `gpu`, of which some tasks take 1 to 3. */
 export const GPU = 4;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, type ConcurrencyKey, MusterError } from "@muster/worker/client";
+import { Client, type ConcurrencyKey, MusterError, type RateLimit } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
-import { LIMITS } from "./limits.ts";
+import { LIMITS, RATE } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -10,6 +10,7 @@ interface Spec {
   readonly uniqueKey: string;
   readonly retry: { readonly maxRetries: number; readonly delaysS: readonly number[] };
   readonly concurrency?: readonly ConcurrencyKey[];
+  readonly rateLimits?: readonly RateLimit[];
   readonly cost?: { readonly gpu: number };
 }
 
@@ -18,6 +19,9 @@ const KEYED_SHARE = 0.15;
 
 /** Tasks that take of the capacity, among those without keys. */
 const COSTLY_SHARE = 0.2;
+
+/** Those with a rate limit, among the others. */
+const RATED_SHARE = 0.1;
 
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
 export class Producer {
@@ -92,6 +96,8 @@ export class Producer {
     const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry };
     if (this.#random() < KEYED_SHARE)
       return { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() };
+    if (this.#random() < RATED_SHARE)
+      return { ...spec, payload: { ms: ms % 50, failures }, rateLimits: [RATE] };
     if (this.#random() >= COSTLY_SHARE) return spec;
     const gpu = 1 + Math.floor(this.#random() * 3);
     return { ...spec, payload: { ms: ms % 500, failures, gpu }, cost: { gpu } };
