@@ -27,4 +27,11 @@ export const CASES: readonly [Case, ...Case[]] = [
     optionsOf: (index) => ({ concurrency: [{ key: `customer-${index % KEYS}`, limit: LIMIT }] }),
     least: 0.75,
   },
+  {
+    key: "rate-limit",
+    label: "one rate limit a task, 1,000 keys, all of which have tokens",
+    optionsOf: (index) => ({
+      rateLimits: [{ key: `customer-${index % KEYS}`, limit: 1_000_000, periodS: 1, burst: 1_000_000 }],
+    }),
+  },
 ];
