@@ -26,7 +26,7 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
     const handle = await fleet.client.submit(
       "gate",
       { gate: gate.path, deaf: true },
-      { queue: "deaf", timeouts: { runS: 0.5 } },
+      { queue: "deaf", timeouts: { runS: 0.5 }, retry: { retryTimeouts: false } },
     );
     await fleet.ran(handle.id);
     const log = fleet.scheduler.program;
@@ -71,13 +71,14 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
     },
   ];
   for (const { what, payload, timeouts, says } of held) {
-    it(`T27: a handler that holds the main loop beyond the timeout of ${what}`, async () => {
+    it(`T27: a handler that holds the main loop beyond the timeout of ${what} is retried, and fails`, async () => {
       const queue = `hog-${what.replace(" ", "-")}`;
       await fleet.worker(queue, { queue, slots: 1 });
-      const handle = await fleet.client.submit("hog", payload, { queue, timeouts });
+      const retry = { maxRetries: 1, delaysS: [0] };
+      const handle = await fleet.client.submit("hog", payload, { queue, timeouts, retry });
       await assert.rejects(handle.result(), TaskFailedError);
-      const { detail, failure } = await fleet.task(handle.id);
-      assert.equal(detail, "TIMED_OUT");
+      const { attemptCount, detail, failure } = await fleet.task(handle.id);
+      assert.deepEqual([attemptCount, detail, failure?.code], [2, "RETRIES_EXHAUSTED", "TIMED_OUT"]);
       assert.match(failure?.message ?? "", says);
     });
   }
@@ -87,7 +88,11 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
       workerId: "careless",
       hello: { queues: ["careless"] },
     });
-    const late = await fleet.client.submit("echo", 1, { queue: "careless", timeouts: { runS: 0.3 } });
+    const late = await fleet.client.submit("echo", 1, {
+      queue: "careless",
+      timeouts: { runS: 0.3 },
+      retry: { maxRetries: 0 },
+    });
     const { attemptId } = await raw.assignment(late.id);
     await raw.next("cancelAttempt", (cancel) => cancel.attemptId === attemptId && cancel.timedOut);
     raw.succeed(attemptId);
@@ -102,6 +107,7 @@ describe("T27: an attempt that passed a hard timeout never succeeds", () => {
     const phase = await fleet.client.submit("echo", 2, {
       queue: "careless",
       timeouts: { phasesS: { inference: 0.3 } },
+      retry: { retryTimeouts: false },
     });
     const second = (await raw.assignment(phase.id)).attemptId;
     raw.send({

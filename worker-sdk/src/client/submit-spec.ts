@@ -28,6 +28,8 @@ export interface RetryOptions {
   };
   /** Retries after the worker ran out of memory, 0 to 1000. @default 1 */
   readonly maxOutOfMemory?: number;
+  /** Whether an attempt that passed `timeouts.runS` or that of a phase is retried, too. @default true */
+  readonly retryTimeouts?: boolean;
 }
 
 /**
@@ -189,11 +191,14 @@ export interface SubmitOptions {
   readonly cost?: Readonly<Record<string, number>>;
   /** Retry policy. @default 3 retries with the scheduler's delays */
   readonly retry?: RetryOptions;
-  /** Hard timeouts in seconds, more than 0 and up to 366 days. @default none */
+  /**
+   * Hard timeouts in seconds, more than 0 and up to 366 days. An attempt that passed one is retried, unless
+   * `retry.retryTimeouts` is false. @default none
+   */
   readonly timeouts?: {
     /** Longest wait for a worker; then the task fails. */
     readonly queueWaitS?: number;
-    /** Longest run of an attempt; then it is aborted and fails. */
+    /** Longest run of an attempt; then the attempt is aborted and fails. */
     readonly runS?: number;
     /** Longest phase of an attempt, by the name of the phase. */
     readonly phasesS?: Readonly<Record<string, number>>;

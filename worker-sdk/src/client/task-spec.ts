@@ -112,6 +112,7 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
   const policy = create(RetryPolicySchema);
   if (retry.maxRetries !== undefined) policy.maxRetryCount = retry.maxRetries;
   if (retry.maxOutOfMemory !== undefined) policy.maxOutOfMemoryCount = retry.maxOutOfMemory;
+  if (retry.retryTimeouts !== undefined) policy.retryTimeouts = retry.retryTimeouts;
   if (retry.delaysS !== undefined) {
     const delays = retry.delaysS.map((seconds) => durationFromMs(seconds * 1000));
     policy.backoff = { case: "fixed", value: create(FixedBackoffSchema, { delays }) };

@@ -55,6 +55,7 @@ interface Options {
   readonly label?: Record<string, string>;
   readonly resource?: string[];
   readonly maxRetries?: number;
+  readonly retryTimeouts: boolean;
   readonly runTimeout?: number;
   readonly queueTimeout?: number;
   readonly roomTimeout?: number;
@@ -115,6 +116,7 @@ export function defineSubmit(command: Command, io: Io): void {
       wholeNumber(0, 1000),
     )
     .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
+    .option("--no-retry-timeouts", "fail at the first attempt that passes its time limit; default: retry")
     .option(
       "--queue-timeout <duration>",
       "time limit of the wait for the first start; default: none",
@@ -235,7 +237,7 @@ function taskSpec(
   { bytes, contentType }: Payload,
   options: Options,
 ): MessageInitShape<typeof TaskSpecSchema> {
-  const { delay, runTimeout, queueTimeout, maxRetries } = options;
+  const { delay, runTimeout, queueTimeout } = options;
   return {
     taskType: type,
     payload: bytes,
@@ -254,10 +256,20 @@ function taskSpec(
       cost: options.cost ?? {},
     },
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
-    ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
+    ...retryPolicy(options),
     timeouts: {
       ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
       ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
+    },
+  };
+}
+
+function retryPolicy({ maxRetries, retryTimeouts }: Options) {
+  if (maxRetries === undefined && retryTimeouts) return {};
+  return {
+    retryPolicy: {
+      ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
+      ...(retryTimeouts ? {} : { retryTimeouts }),
     },
   };
 }

@@ -9,7 +9,7 @@ import {
   type OutcomeDecision,
   workerLost,
 } from "./outcome.ts";
-import type { RetryPolicy } from "./retry.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
 import type { RequeueCounts } from "./task.ts";
 
 const FACTS: AttemptFacts = {
@@ -119,11 +119,29 @@ describe("decision", () => {
   });
 
   it("ends at once what is not worth another try", () => {
-    for (const failureClass of ["non_retryable", "timed_out"] as const) {
-      const decision = decideOutcome(FACTS, failed(failureClass), 0);
-      assert.equal(decision.kind, "finish");
+    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, retryTimeouts: false };
+    for (const [failureClass, facts] of [
+      ["non_retryable", FACTS],
+      ["timed_out", { ...FACTS, retry }],
+    ] as const) {
+      const decision = decideOutcome(facts, failed(failureClass), 0);
       assert.equal(decision.kind === "finish" && decision.detail, "BROKE");
     }
+  });
+
+  it("retries a timeout as a retryable failure, unless its policy excludes it", () => {
+    for (const retry of [undefined, { ...DEFAULT_RETRY_POLICY, retryTimeouts: true }]) {
+      const decision = decideOutcome({ ...FACTS, retry }, failed("timed_out"), 0);
+      assert.deepEqual(
+        decision.kind === "requeue" && [decision.reason, decision.delayMs, decision.costsAttempt],
+        ["retry", 60_000, true],
+      );
+      const last = decideOutcome({ ...FACTS, retry, attemptCount: 4 }, failed("timed_out"), 0);
+      assert.equal(last.kind === "finish" && last.detail, "RETRIES_EXHAUSTED");
+    }
+    const never = { ...DEFAULT_RETRY_POLICY, maxRetries: 0 };
+    const only = decideOutcome({ ...FACTS, retry: never }, failed("timed_out"), 0);
+    assert.equal(only.kind === "finish" && only.detail, "BROKE");
   });
 
   it("waits as the policy says, or as long as the failure asks, whichever is longer", () => {

@@ -157,7 +157,6 @@ function decideFailure(
   const policy = facts.retry ?? DEFAULT_RETRY_POLICY;
   switch (failure.failureClass) {
     case "non_retryable":
-    case "timed_out":
       return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
       if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
@@ -166,7 +165,10 @@ function decideFailure(
       // The loss says nothing about the task, so the next attempt need not wait.
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       return requeue(failure, reason, 0);
+    case "timed_out":
     case "retryable": {
+      if (failure.failureClass === "timed_out" && policy.retryTimeouts === false)
+        return { kind: "finish", state: "failed", detail: failure.code, failure };
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       const wait = backoffMs(policy.backoff, facts.attemptCount, random);
       return requeue(failure, reason, Math.max(wait, failure.retryAfterMs ?? 0));

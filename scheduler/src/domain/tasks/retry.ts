@@ -5,6 +5,8 @@ export interface RetryPolicy {
   readonly backoff: Backoff;
   /** Deaths by memory that the task may cause before it fails. */
   readonly maxOutOfMemory: number;
+  /** An attempt that passed a hard timeout is followed by another, as after a retryable failure. @default true */
+  readonly retryTimeouts?: boolean;
 }
 
 /** The waits between attempts. */

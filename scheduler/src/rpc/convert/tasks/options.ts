@@ -29,7 +29,11 @@ export type Report = (field: string, description: string) => void;
 /** A retry policy in protobuf. */
 export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof RetryPolicySchema> {
   const { backoff } = policy;
-  const counts = { maxRetryCount: policy.maxRetries, maxOutOfMemoryCount: policy.maxOutOfMemory };
+  const counts = {
+    maxRetryCount: policy.maxRetries,
+    maxOutOfMemoryCount: policy.maxOutOfMemory,
+    ...optional("retryTimeouts", policy.retryTimeouts),
+  };
   if (backoff.kind === "fixed") {
     const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
     return { ...counts, backoff: { case: "fixed", value: { delays } } };
@@ -113,7 +117,12 @@ function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy
     if (value < 0 || value > MAX_RETRIES)
       report(`retry_policy.${field}`, `${value} is not between 0 and ${MAX_RETRIES}`);
   }
-  return { maxRetries, backoff: toBackoff(message, report), maxOutOfMemory };
+  return {
+    maxRetries,
+    backoff: toBackoff(message, report),
+    maxOutOfMemory,
+    ...optional("retryTimeouts", message.retryTimeouts),
+  };
 }
 
 function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {

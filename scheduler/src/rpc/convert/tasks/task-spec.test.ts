@@ -219,6 +219,7 @@ describe("task specs", () => {
       maxOutOfMemory: 1,
       backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0 },
     });
+    assert.equal(one({ retryPolicy: { retryTimeouts: false } })?.options?.retry?.retryTimeouts, false);
     assert.equal(violations(exponential({ factor: Number.NaN, jitter: 2 })).length, 3);
     assert.equal(
       violations({ retryPolicy: { maxRetryCount: -1 } })[0]?.field,
