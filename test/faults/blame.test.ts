@@ -8,7 +8,7 @@ import { killAll } from "../support/programs/program.ts";
 import { supervise } from "../support/programs/supervised.ts";
 import { within } from "../support/waits.ts";
 
-/** From a death to the next start alone: the wait after two deaths, and the restart of a process. */
+/** From a death to the next start alone: the wait after two deaths, and the restart of a process; generous. */
 const ALONE_MS = 15_000;
 
 describe("T24: a process dies with several attempts", () => {
@@ -60,6 +60,34 @@ describe("T24: a process dies with several attempts", () => {
         last_error: /^RANGE_ERROR: left behind/,
       },
       commands: ["muster why named", `muster retry ${culprit.id}`],
+    });
+  });
+
+  it("T24: of many tasks on three workers one kills every process, and only that one ends", async () => {
+    const queue = "poisoned";
+    for (const id of ["poisoned-1", "poisoned-2", "poisoned-3"]) {
+      await supervise(fleet, id, {
+        args: ["--restart", "always", "--restart-delay", "100ms"],
+        env: { SLOTS: "3", QUEUES: queue },
+      });
+    }
+    const poison = await fleet.client.submit("poison", {}, { queue, priority: 1 });
+    const others = await fleet.client.submitMany(
+      Array.from({ length: 40 }, () => ({ type: "sleep", payload: { ms: 300 }, queue })),
+    );
+    await assert.rejects(poison.result(), TaskFailedError);
+    for (const handle of others) await handle.result();
+    for (const { id } of others) {
+      const task = await fleet.task(id);
+      assert.deepEqual([task.state, task.attemptCount], [TaskState.SUCCEEDED, 1], id);
+    }
+    const task = await fleet.task(poison.id);
+    assert.deepEqual([task.detail, fleet.runs(poison.id).length], ["POISONED", 3]);
+    await fleet.taskReason(poison.id, "POISONED", 0, {
+      evidence: {
+        process_end:
+          /^t-\d+\.\d+ at \d{4}-\S+Z on poisoned-\d: WORKER_LOST: .*killed by SIGKILL.*; last output: muster why poisoned-\d$/,
+      },
     });
   });
 

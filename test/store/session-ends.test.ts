@@ -70,6 +70,32 @@ describe("store: ends of sessions", () => {
     assert.notEqual(plain?.id, one?.classId);
   });
 
+  it("T24: counts the earlier losses of a worker id, and no planned stop", async () => {
+    const { store, db } = fixture;
+    const seen: number[] = [];
+    const end = async (reason: string, planned = false) => {
+      const sessionId = await fixture.session("w-losing");
+      const [taskId = 0] = await fixture.submit("loss");
+      await fixture.claimOne(taskId, sessionId);
+      if (planned) await store.recordStartup(sessionId, [], true, true);
+      await store.endSessions([{ sessionId, reason, fatal: undefined }], (row, { lossesBefore }) => {
+        seen.push(lossesBefore);
+        return commitRequest(row, { kind: "released", reason }).decision;
+      });
+    };
+    await end("lost");
+    await end("finished");
+    await end("killed", true);
+    await end("fatal");
+    await end("lost");
+    assert.deepEqual(seen, [0, 1, 1, 1, 2]);
+    await db.query(
+      "update worker_session set gone_time = gone_time - interval '6 min' where worker_id = 'w-losing'",
+    );
+    await end("lost");
+    assert.equal(seen.at(-1), 0);
+  });
+
   it("T25: gives an attempt that was taken back to its session, unless another was assigned its task", async () => {
     const { store } = fixture;
     const [mine, other] = [await fixture.session(), await fixture.session()];

@@ -76,6 +76,8 @@ export interface EndedSession {
   readonly takenAlive: boolean;
   /** Its stream had ended, as it does when a process dies. */
   readonly disconnected: boolean;
+  /** Earlier processes of its worker id that died or were lost within `LOSSES_WITHIN_MS`; planned stops are not. */
+  readonly lossesBefore: number;
 }
 
 /** Decides how an attempt ends whose session ended. Pure. */

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync } from "node:fs";
-import { env, exit } from "node:process";
+import { env, exit, kill, pid } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
 
@@ -106,6 +106,13 @@ const worker = new Worker({
       note(ctx.task.id, ctx.attempt.id);
       if (ctx.attempt.number === 1) exit(9);
       return { attempt: ctx.attempt.number };
+    },
+    /** Kills its process, every time. */
+    poison: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      await delay(100);
+      kill(pid, "SIGKILL");
+      await delay(60_000, undefined, { signal: ctx.signal });
     },
     big: (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

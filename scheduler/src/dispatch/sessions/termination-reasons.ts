@@ -1,7 +1,7 @@
 /** Reasons for the end of a session, and their effect on its attempts. */
 import { Refusal } from "../../domain/errors.ts";
 import { plural, span } from "../../domain/explain/reason.ts";
-import { blameOf } from "../../domain/tasks/blame.ts";
+import { blameOf, LOSSES_WITHIN_MS } from "../../domain/tasks/blame.ts";
 import { endedProcess, type Outcome, workerLost } from "../../domain/tasks/outcome.ts";
 import {
   askAgainMs,
@@ -41,12 +41,24 @@ function died(
   reason: string,
   how: string,
 ): Extract<Outcome, { kind: "lost" }> {
-  const { workerId, fatal, held } = ended;
+  const { workerId, fatal, held, lossesBefore } = ended;
   const blame = blameOf(row, held, fatal?.attemptId);
   const last = fatal ? `: ${fatal.exceptionClass}: ${fatal.exceptionMessage}` : "";
   const failure =
-    blame === "named" && fatal ? endedProcess(workerId, fatal) : workerLost(workerId, `${how}${last}`);
-  return { kind: "lost", reason, failure, blame };
+    blame === "named" && fatal
+      ? endedProcess(workerId, fatal)
+      : workerLost(workerId, `${how}${last}${earlierLosses(lossesBefore)}`);
+  return { kind: "lost", reason, failure, blame, workerLosses: lossesBefore };
+}
+
+/** How often the same was seen of its worker id, which delays the next attempt. */
+function earlierLosses(count: number): string {
+  if (count === 0) return "";
+  const processes =
+    count === 1
+      ? "1 earlier process of this worker id was"
+      : `${count} earlier processes of this worker id were`;
+  return `; ${processes} lost within ${span(LOSSES_WITHIN_MS)}`;
 }
 
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
@@ -56,9 +68,14 @@ export function decideProcessEnd(reason: LaunchEndReason, exit: ExitRecord): Dec
     if (exit.stopRequested && !exit.outOfMemory) return decideFor(row, { kind: "released", reason: "drain" });
     const how = `${exitInWords(exit)}, as its supervisor saw`;
     if (reason === "oom_killed") {
-      const failure = { ...workerLost(ended.workerId, how, "out_of_memory"), code: "OUT_OF_MEMORY" };
-      const blame = blameOf(row, ended.held, undefined);
-      return decideFor(row, { kind: "lost", reason: "oom_killed", failure, blame });
+      const { workerId, held, lossesBefore } = ended;
+      const words = `${how}${earlierLosses(lossesBefore)}`;
+      const failure = { ...workerLost(workerId, words, "out_of_memory"), code: "OUT_OF_MEMORY" };
+      const blame = blameOf(row, held, undefined);
+      return decideFor(row, {
+        ...{ kind: "lost", reason: "oom_killed", failure, blame },
+        workerLosses: lossesBefore,
+      });
     }
     // Killed without a word is what a lease finds out as well, only later: the same word for both.
     const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";

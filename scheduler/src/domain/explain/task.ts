@@ -6,6 +6,7 @@ import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import { holdsKey, type KeyHolder } from "../tasks/unique-key.ts";
 import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
+import { LOSS_OUTCOMES } from "./alone.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
@@ -140,9 +141,6 @@ function keyText(taskId: number, owner: KeyHolder | undefined): string {
     : `held by ${formatTaskId(owner.id)}, which is ${owner.state}: a retry of this task is refused until it frees the key`;
 }
 
-/** Outcomes of attempts whose process died or stopped answering. */
-const DEATHS = new Set(["requeued:stale", "requeued:fatal", "requeued:exited", "requeued:oom_killed"]);
-
 /** `POISONED`: processes died while it ran. */
 function poisoned(
   task: TaskRecord,
@@ -150,7 +148,7 @@ function poisoned(
   evidence: readonly Evidence[],
   last: string,
 ): Reason {
-  const killed = attempts.filter(({ outcome, epoch }) => DEATHS.has(outcome) || epoch === task.epoch);
+  const killed = attempts.filter(({ outcome, epoch }) => LOSS_OUTCOMES.has(outcome) || epoch === task.epoch);
   const workers = [...new Set(killed.map(({ workerId }) => workerId ?? "an unknown worker"))];
   const id = formatTaskId(task.id);
   return {
@@ -161,6 +159,7 @@ function poisoned(
       ...evidence,
       { key: "last_error", value: last, source: "database" },
       ...workers.slice(0, 20).map((value) => ({ key: "killed_process_of", value, source: "database" })),
+      ...killed.slice(-20).flatMap((attempt) => processDeath(task.id, attempt)),
     ],
     remedy: `run ${workers
       .slice(0, 3)
@@ -169,6 +168,19 @@ function poisoned(
         ", ",
       )} for the last output of each process; fix the handler or its input, then run \`muster retry ${id}\``,
   };
+}
+
+/** When a process ended that ran it, how, and where its last output is. */
+function processDeath(taskId: number, { epoch, workerId, endTime, failure }: AttemptRecord): Evidence[] {
+  if (!endTime || workerId === undefined) return [];
+  const how = failure ? `: ${failure.code}: ${failure.message}` : "";
+  return [
+    {
+      key: "process_end",
+      value: `${formatAttemptId({ taskId, epoch })} at ${endTime.toISOString()} on ${workerId}${how}; last output: muster why ${workerId}`,
+      source: "database",
+    },
+  ];
 }
 
 /** A handler may wait for a task that waits for the handler's own slot; only the handler has that knowledge. */

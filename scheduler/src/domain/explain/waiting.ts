@@ -5,7 +5,7 @@ import { isKeptFrom } from "../matching/kept-room.ts";
 import { type Filter, NEAREST_FIRST, removedBy, type TaskClass } from "../matching/match.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import { acceptTimedOut } from "./accept-timed-out.ts";
-import { runsAlone } from "./alone.ts";
+import { LOSS_OUTCOMES, lossEvidence, lossesInWords, runsAlone } from "./alone.ts";
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { circuitOpen } from "./circuit-open.ts";
 import type { ReasonCode } from "./codes.ts";
@@ -87,16 +87,19 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
       remedy: `it starts by itself; run \`muster retry t-${task.id}\` to start it now`,
     };
   }
+  const lost = lastAttempt !== undefined && LOSS_OUTCOMES.has(lastAttempt.outcome);
+  const losses = lost ? lossesInWords(task) : "";
   return {
     code: "WAITING_FOR_RETRY",
     since: lastAttempt?.endTime,
-    summary: `attempt ${lastAttempt?.number ?? task.attemptCount} failed with ${failure.code} (${failure.message}); the next begins in ${span(wait)}`,
+    summary: `attempt ${lastAttempt?.number ?? task.attemptCount} failed with ${failure.code} (${failure.message}); ${losses && `${losses}, so `}the next begins in ${span(wait)}`,
     evidence: [
       { key: "attempt", value: String(lastAttempt?.number ?? task.attemptCount), source: "database" },
       { key: "run_time", value: runTime.toISOString(), source: "database" },
       { key: "error_code", value: failure.code, source: "database" },
       { key: "error_message", value: failure.message, source: "database" },
       ...(lastAttempt?.workerId ? [{ key: "worker", value: lastAttempt.workerId, source: "database" }] : []),
+      ...(lost ? lossEvidence(task) : []),
     ],
     remedy: `it runs again by itself; run \`muster retry t-${task.id}\` to run it now`,
   };

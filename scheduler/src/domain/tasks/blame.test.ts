@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { afterDeath, type Blame, blameOf, type HeldAttempt } from "./blame.ts";
+import { afterLoss, type Blame, blameOf, type HeldAttempt } from "./blame.ts";
 
 function held(taskId: number, startAgeMs?: number, accepted = true): HeldAttempt {
   return { taskId, epoch: 1, accepted, startAgeMs };
@@ -36,17 +36,25 @@ describe("T24: whom a process's death is put down to", () => {
     ]);
   });
 
-  it("T24: waits grow, and after two deaths a task runs alone; one that was named does at once", () => {
+  it("T24: waits grow with the losses of the task, and after two it runs alone; one that was named does at once", () => {
     assert.deepEqual(
-      [1, 2, 3, 9].map((deaths) => afterDeath(deaths, "suspect")),
+      [1, 2, 3, 99].map((losses) => afterLoss(losses, "suspect")),
       [
-        { delayMs: 1_000, alone: false },
+        { delayMs: 0, alone: false },
         { delayMs: 10_000, alone: true },
         { delayMs: 60_000, alone: true },
         { delayMs: 60_000, alone: true },
       ],
     );
-    assert.deepEqual(afterDeath(1, "named"), { delayMs: 1_000, alone: true });
-    assert.deepEqual(afterDeath(1, "lone"), { delayMs: 0, alone: false });
+    assert.deepEqual(afterLoss(1, "named"), { delayMs: 1_000, alone: true });
+    assert.deepEqual(afterLoss(1, "lone"), { delayMs: 0, alone: false });
+  });
+
+  it("T24: waits grow with the losses of the worker, up to 30 s, whichever is longer", () => {
+    const delays = (losses: number) =>
+      [0, 1, 2, 3, 99].map((worker) => afterLoss(losses, "lone", worker).delayMs);
+    assert.deepEqual(delays(1), [0, 1_000, 5_000, 30_000, 30_000]);
+    assert.deepEqual(delays(2), [10_000, 10_000, 10_000, 30_000, 30_000]);
+    assert.equal(afterLoss(1, "lone", 99).alone, false);
   });
 });

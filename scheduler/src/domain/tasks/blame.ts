@@ -7,8 +7,20 @@ const ALONE_AFTER = 2;
 /** Deaths of processes that end a task. */
 export const POISONED_AFTER = 3;
 
-/** Wait after the first, second and any later death of a process while the task ran, milliseconds. */
-const DEATH_DELAYS_MS = [1_000, 10_000, 60_000];
+/**
+ * Wait after the first, second and any later loss of a process while the task ran, milliseconds. The first one says nothing
+ * of the task, so it costs no time.
+ */
+const TASK_DELAYS_MS = [0, 10_000, 60_000];
+
+/** Wait by how many processes of the same worker id were lost lately, milliseconds; short, for another may run the task. */
+const WORKER_DELAYS_MS = [0, 1_000, 5_000, 30_000];
+
+/** How long the loss of a process counts for the next process of the same worker id, milliseconds. */
+export const LOSSES_WITHIN_MS = 300_000;
+
+/** Least wait of a task that its worker named as what ended the process. */
+const NAMED_DELAY_MS = 1_000;
 
 /** What a process's death says of an attempt that it held. */
 export type Blame =
@@ -52,16 +64,22 @@ export function blameOf(
 /**
  * What follows a process's death or silence for a task that ran in it.
  *
- * @param deaths Deaths and silences, this one among them.
+ * @param losses Deaths and silences while the task ran, this one among them.
+ * @param workerLosses Earlier processes of the same worker id that were lost lately.
  */
-export function afterDeath(
-  deaths: number,
+export function afterLoss(
+  losses: number,
   blame: Exclude<Blame, "innocent">,
+  workerLosses = 0,
 ): { readonly delayMs: number; readonly alone: boolean } {
-  const delayMs = DEATH_DELAYS_MS[Math.min(deaths, DEATH_DELAYS_MS.length) - 1] ?? 0;
+  const delayMs = Math.max(delayAt(TASK_DELAYS_MS, losses - 1), delayAt(WORKER_DELAYS_MS, workerLosses));
   return {
-    // One that ran by itself may have died with its machine: the first time another worker takes it at once.
-    delayMs: blame === "lone" && deaths === 1 ? 0 : delayMs,
-    alone: blame === "named" || deaths >= ALONE_AFTER,
+    delayMs: blame === "named" ? Math.max(delayMs, NAMED_DELAY_MS) : delayMs,
+    alone: blame === "named" || losses >= ALONE_AFTER,
   };
+}
+
+/** The delay at this place, the last one for all later places. */
+function delayAt(delaysMs: readonly number[], place: number): number {
+  return delaysMs[Math.min(place, delaysMs.length - 1)] ?? 0;
 }

@@ -213,7 +213,7 @@ describe("deaths of processes", () => {
       return [costsAttempt, delayMs, counts, alone];
     };
     assert.deepEqual(after(2, "innocent"), [false, 0, undefined, false]);
-    assert.deepEqual(after(0, "suspect"), [false, 1_000, "deaths", false]);
+    assert.deepEqual(after(0, "suspect"), [false, 0, "deaths", false]);
     assert.deepEqual(after(1, "suspect"), [false, 10_000, "deaths", true]);
     assert.deepEqual(after(0, "lone"), [true, 0, "deaths", false]);
     assert.deepEqual(after(1, "lone"), [true, 10_000, "deaths", true]);
@@ -230,7 +230,7 @@ describe("deaths of processes", () => {
       const { costsAttempt, delayMs, counts: counted, alone = false } = decision;
       return [costsAttempt, delayMs, counted, alone];
     };
-    assert.deepEqual(after({}, "suspect"), [false, 1_000, "silences", false]);
+    assert.deepEqual(after({}, "suspect"), [false, 0, "silences", false]);
     assert.deepEqual(after({ deaths: 1 }, "suspect"), [false, 10_000, "silences", true]);
     assert.deepEqual(after({ deaths: 2 }, "lone"), [true, 60_000, "silences", true]);
     assert.equal(after({ silences: 3 }, "lone", 4), "RETRIES_EXHAUSTED");

@@ -1,6 +1,6 @@
 /** Decides what the end of an attempt means for its task. */
 import type { FatalRecord } from "../workers/worker.ts";
-import { afterDeath, type Blame, POISONED_AFTER } from "./blame.ts";
+import { afterLoss, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";
 import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
 import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
@@ -28,6 +28,8 @@ export type Outcome =
       readonly blame?: Blame;
       /** The worker stopped answering, and nothing shows that its process died: it may be cut off or frozen. */
       readonly silent?: boolean;
+      /** Earlier processes of the same worker id that were lost lately. */
+      readonly workerLosses?: number;
     };
 
 /** What the decision needs to know of the attempt. */
@@ -130,14 +132,14 @@ function unacceptedDelayMs(before: number): number {
  */
 function decideDeath(
   facts: AttemptFacts,
-  { failure, reason, silent }: Extract<Outcome, { kind: "lost" }>,
+  { failure, reason, silent, workerLosses }: Extract<Outcome, { kind: "lost" }>,
   blame: Blame,
 ): OutcomeDecision {
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
   if (blame === "innocent") return { ...free, delayMs: 0 };
   const { deaths = 0, silences = 0 } = facts.counts ?? {};
-  const { delayMs, alone } = afterDeath(deaths + silences + 1, blame);
+  const { delayMs, alone } = afterLoss(deaths + silences + 1, blame, workerLosses);
   const counted = { counts: silent ? "silences" : "deaths", ...(alone ? { alone } : {}) } as const;
   if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
   if (!silent && deaths + 1 >= POISONED_AFTER)
@@ -162,7 +164,7 @@ function decideFailure(
       if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
       return requeue(failure, reason, 0);
     case "worker_lost":
-      // The loss says nothing about the task, so the next attempt need not wait.
+      // Alone it says nothing about the task; `afterLoss` delays what was lost before.
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
       return requeue(failure, reason, 0);
     case "timed_out":

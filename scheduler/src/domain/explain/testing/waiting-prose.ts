@@ -189,6 +189,23 @@ export const WAITING_PROSE: readonly ProseCase[] = [
       }),
   },
   {
+    code: "WAITING_FOR_RETRY",
+    when: "its worker died, and another had before",
+    write: () => {
+      const failure = workerLost("w-1", "was killed by SIGKILL, as its supervisor saw");
+      return waiting([member()], {
+        lastAttempt: { ...attempt("requeued:stale", 1_000), failure },
+        task: {
+          ...TASK,
+          runTime: ago(-4_000),
+          attemptCount: 2,
+          failure,
+          requeueCounts: { deaths: 2, silences: 1 },
+        },
+      });
+    },
+  },
+  {
     code: "QUEUE_PAUSED",
     when: "for 30 s",
     write: () => waiting([member()], { queuePause: { reason: "disk is full (by ana)", since: ago(30_000) } }),

@@ -1,5 +1,6 @@
 /** Ends sessions, by request or because their lease and grace ran out, with the attempts that they held. */
 import { formatAttemptId } from "../../../domain/ids.ts";
+import { LOSSES_WITHIN_MS } from "../../../domain/tasks/blame.ts";
 import type { ProcessName } from "../../../domain/workers/contest.ts";
 import type { AttemptRow, DecideLost, GoneSession, SessionEnd } from "../../store.ts";
 import { jsonParam } from "../arrays.ts";
@@ -52,6 +53,20 @@ const MARK_GONE: Statement = {
              'silent_ms', silent_ms, 'held', nullif(held, '')))
       from gone where not reported)
   select id, worker_id, scheduler_id, took_from from gone`,
+};
+
+// Planned stops drain first; a session whose id was taken while it lived has `superseded_by`. A worker that restarts every
+// second has many rows, of which the newest are enough.
+const LOSSES: Statement = {
+  name: "session-losses",
+  text: `select w.id as worker_id, count(s.*)::int as count
+    from (select distinct d.id from unnest($1::text[]) as d(id)) w
+   cross join lateral (
+     select s.* from worker_session s where s.worker_id = w.id order by s.id desc limit 20) s
+   where s.id <> all($2::bigint[]) and not s.draining and s.superseded_by is null
+     and s.gone_reason in ('lost', 'fatal', 'killed', 'oom_killed', 'superseded')
+     and s.gone_time > now() - ${LOSSES_WITHIN_MS} * interval '1 ms'
+   group by w.id`,
 };
 
 /** Ends sessions and requeues or ends what they held, in one transaction. */
@@ -128,6 +143,7 @@ async function endTaken(
     ends.map(({ by }, index) => (taken[index]?.alive ? (by ?? null) : null)),
   ]);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
+  const losses = await lossesBefore(tx, held.length > 0 ? gone : []);
   const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
   const ended = new Map(
     ends.map(({ sessionId, fatal }, index) => [
@@ -138,6 +154,7 @@ async function endTaken(
         held: heldBy.get(sessionId) ?? [],
         takenAlive: takenAlive.has(sessionId),
         disconnected: taken[index]?.disconnected ?? false,
+        lossesBefore: losses.get(names.get(sessionId) ?? "") ?? 0,
       },
     ]),
   );
@@ -170,6 +187,16 @@ async function endTaken(
     silentMs: silent.get(row.id) ?? 0,
     tookFrom: row.took_from ? processOf(row.took_from) : undefined,
   }));
+}
+
+/** Earlier losses by worker id; ids without any are missing. */
+async function lossesBefore(tx: Runner, gone: readonly GoneColumns[]): Promise<ReadonlyMap<string, number>> {
+  if (gone.length === 0) return new Map();
+  const rows = await tx.run<{ worker_id: string; count: number }>(LOSSES, [
+    gone.map((row) => row.worker_id),
+    gone.map(({ id }) => id),
+  ]);
+  return new Map(rows.map((row) => [row.worker_id, row.count]));
 }
 
 /** Attempts that an event lists; a worker has few, and the rest is counted. */
