@@ -103,6 +103,7 @@ export async function startScheduler(options: {
     log,
     leases: config.leases,
     watch: config.watch,
+    quarantine: config.quarantine,
     schedulerId: id,
     intervals: {
       queueViewMs: config.queueViewMs,
@@ -206,6 +207,7 @@ export async function startScheduler(options: {
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,
+        quarantines: dispatch.quarantines,
         queueLimits: dispatch.queueLimits,
         tracing: telemetry.tracing,
         sizes: config.sizes,

@@ -38,6 +38,8 @@ const NAMES = [
   "muster_paused_workers",
   "muster_worker_capacity",
   "muster_worker_capacity_used",
+  "muster_worker_quarantines_total",
+  "muster_quarantined_workers",
   "muster_worker_pauses_total",
   "muster_queue_full_total",
 ];

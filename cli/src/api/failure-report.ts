@@ -125,6 +125,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   RateLimitQueue: "`muster queue rate-limit NAME N/PERIOD`",
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
+  ReleaseWorker: "`muster worker release ID`",
   ResumeWorker: "`muster worker resume ID`",
   ListLocks: "`muster locks`",
   SetConcurrencyLimit: "`muster limit set KEY N`",

@@ -51,7 +51,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "worker <id>",
-      summary: "show one worker, or pause and resume it",
+      summary: "show one worker; pause, resume or release it",
       load: async () => (await import("./fleet/worker.ts")).defineWorker,
     },
     {

@@ -41,6 +41,12 @@ export function writeWorker(worker: Worker, { stdout, clock }: Io): void {
     ]),
     ["paused", worker.paused ? { text: worker.pauseReason || "yes", paint: colors.yellow } : undefined],
     ["paused since", momentCell(worker.operatorPause?.pauseTime, now)],
+    [
+      "quarantined",
+      worker.quarantine ? { text: worker.quarantine.summary, paint: colors.yellow } : undefined,
+    ],
+    ["quarantined since", momentCell(worker.quarantine?.startTime, now)],
+    ["next probe", momentCell(worker.quarantine?.probeTime, now)],
     ["pool", unlessEmpty(worker.pool)],
     ["labels", unlessEmpty(labelsText(worker.labels))],
     ["types", worker.taskTypes.map(typeText).join(" ")],

@@ -60,7 +60,7 @@ export class BackgroundServices {
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
-    const { circuits, rateLimits, signals, terminator, traces, waits, workerPauses } = dispatch;
+    const { circuits, quarantines, rateLimits, signals, terminator, traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -75,7 +75,7 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
-      ...{ circuits, rateLimits, dispatcher, traces },
+      ...{ circuits, quarantines, rateLimits, dispatcher, traces },
       schedulerId: scheduler.id,
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
@@ -117,6 +117,7 @@ export class BackgroundServices {
       loop("concurrency-keys", KEY_AUDIT_MS, keyAuditor),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), dispatch.queueViews),
       loop("resources", config.pollMs, dispatch.resources),
+      loop("quarantines", config.pollMs, quarantines),
       loop("monitor", config.monitorMs, new Monitor({ store, classes, launches, log })),
     ];
   }

@@ -35,7 +35,7 @@ export interface FleetSnapshot {
 }
 
 /** A worker removed by one of these is busy, not missing. */
-const PASSING: ReadonlySet<Filter> = new Set(["paused", "slots"]);
+const PASSING: ReadonlySet<Filter> = new Set(["paused", "quarantined", "slots"]);
 
 /** Counts tasks and workers for the gauges, and takes at most 5 % of one connection. */
 export class FleetStats {

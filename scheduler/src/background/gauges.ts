@@ -40,9 +40,11 @@ export async function measureGauges(parts: {
   const now = clock.monotonic();
   const paused = { operator: 0, worker: 0 };
   const capacities = new Map([...seen.capacities].map((name) => [name, { total: 0, used: 0 }]));
+  let quarantined = 0;
   for (const session of dispatch.registry.all()) {
     if (session.operatorPause) paused.operator++;
     if (session.ownPauseReason !== undefined) paused.worker++;
+    if (session.quarantine) quarantined++;
     addCapacity(capacities, SLOTS, { total: session.slots, used: session.usedSlots });
     for (const [name, capacity] of session.capacities) addCapacity(capacities, name, capacity);
     for (const attempt of session.attempts.values()) {
@@ -63,6 +65,7 @@ export async function measureGauges(parts: {
     paused,
     capacities,
     circuits: dispatch.circuits.totals,
+    quarantined,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

@@ -23,6 +23,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       },
     },
     workerPauses: { refresh: async () => void calls.push("paused workers") },
+    quarantines: { refresh: async () => void calls.push("quarantines") },
     queueLimits: { refresh: async () => void calls.push("limits") },
     circuits: {
       runOnce: async () => {
@@ -49,6 +50,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       "learn",
       "paused slow",
       "paused workers",
+      "quarantines",
       "limits",
       "circuits",
       "keys",

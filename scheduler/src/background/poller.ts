@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, circuits, concurrency keys, rate limits, and tasks that can be claimed.
+ * paused queues and workers, ended quarantines, circuits, concurrency keys, rate limits, and tasks that can be claimed.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -15,11 +15,13 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, queueLimits, rateLimits, circuits, dispatcher, traces, pollIn } = this.#parts;
+    const { workerPauses, quarantines, queueLimits, rateLimits, circuits, dispatcher, traces, pollIn } =
+      this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
+    await quarantines.refresh();
     await queueLimits.refresh();
     const dueInMs = await circuits.runOnce();
     await concurrencyKeys.refresh(store);
@@ -40,6 +42,7 @@ export interface PollerParts {
   readonly concurrencyKeys: Pick<Dispatch["concurrencyKeys"], "refresh">;
   readonly pausedQueues: Pick<Dispatch["pausedQueues"], "setPaused">;
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
+  readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;

@@ -5,6 +5,7 @@ import { closestNames } from "@muster/common/closest-names";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import { ConnectionTarget } from "../store/postgres/connection/connection.ts";
 import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.ts";
 import { type Exports, readExports } from "../telemetry/exports.ts";
@@ -27,6 +28,7 @@ export interface Config {
     | undefined;
   readonly leases: LeaseSettings;
   readonly watch: WatchSettings;
+  readonly quarantine: QuarantineSettings;
   readonly sizes: SizeLimits;
   readonly connections: {
     /** Interval of keepalive pings on an open gRPC connection. */
@@ -148,6 +150,11 @@ export function loadConfig(
       stuckAfterMs: seconds("stuckAfter", 0, 31_536_000),
       unstartedAfterMs: seconds("unstartedAfter", 0, 31_536_000),
       phasesMs: phaseWarnings(raw("warnPhases"), faults),
+    },
+    quarantine: {
+      minSamples: number("quarantineAfter", 0, 1_000_000, true),
+      windowMs: seconds("quarantineWindow", 1, 86_400),
+      probeMs: seconds("quarantineProbe", 0.05, 86_400),
     },
     sizes: {
       maxMessageBytes: number("maxMessage", 65_536, 1_073_741_824, true),

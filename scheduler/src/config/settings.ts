@@ -158,6 +158,27 @@ export const SETTINGS = {
     value: "SECONDS",
     help: "warn when a resource that tasks require has not been loaded for this long",
   },
+  quarantineAfter: {
+    flag: "quarantine-after",
+    env: "MUSTER_QUARANTINE_AFTER",
+    fallback: "10",
+    value: "COUNT",
+    help: "attempts after which a worker that fails far more often than its peers is quarantined; 0: never",
+  },
+  quarantineWindow: {
+    flag: "quarantine-window",
+    env: "MUSTER_QUARANTINE_WINDOW_S",
+    fallback: "300",
+    value: "SECONDS",
+    help: "time over which a worker's attempts are compared with those of its peers",
+  },
+  quarantineProbe: {
+    flag: "quarantine-probe",
+    env: "MUSTER_QUARANTINE_PROBE_S",
+    fallback: "30",
+    value: "SECONDS",
+    help: "time until a quarantined worker is assigned a probe; doubled after each one that fails, up to 10 min",
+  },
   monitor: {
     flag: "monitor-interval",
     env: "MUSTER_MONITOR_INTERVAL_S",

@@ -1,6 +1,7 @@
 /** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
+import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import { MeasuredClasses } from "../telemetry/metrics/class-measures.ts";
@@ -33,6 +34,7 @@ import { ClassIndex } from "./matching/class-index.ts";
 import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
+import { Quarantines } from "./quarantine/quarantines.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
@@ -50,6 +52,8 @@ import { Submitter } from "./submission/submitter.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
 const STARVED_AFTER_HEARTBEATS = 3;
+
+const NO_QUARANTINE: QuarantineSettings = { minSamples: 0, windowMs: 300_000, probeMs: 30_000 };
 
 /** The parts that assign tasks and commit their results, wired together. */
 export interface Dispatch {
@@ -79,6 +83,7 @@ export interface Dispatch {
   readonly rejectedWorkers: RejectedWorkers;
   readonly registry: Registry;
   readonly reportHandler: WorkerReportHandler;
+  readonly quarantines: Quarantines;
   readonly resources: ResourceRequester;
   readonly registrar: Registrar;
   readonly sessionReports: SessionReportHandler;
@@ -105,6 +110,8 @@ export function createDispatch(options: {
   log: Logger;
   leases: LeaseSettings;
   watch: WatchSettings;
+  /** Without it no worker is quarantined. */
+  quarantine?: QuarantineSettings;
   schedulerId: string;
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
@@ -173,6 +180,12 @@ export function createDispatch(options: {
   });
   const keyPauser = new KeyPauser({ store, rateLimits, schedulerId, counters, log });
   const eventWriter = new EventWriter({ store, clock, log, signals });
+  const quarantine = options.quarantine ?? NO_QUARANTINE;
+  const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
+  const quarantines = new Quarantines({
+    ...{ store, registry, classes, fleet, peers, dispatcher, counters, clock, log, schedulerId },
+    settings: quarantine,
+  });
   const rejectedWorkers = new RejectedWorkers({ store, eventWriter, clock, log, counters, schedulerId });
   const committer = new ResultCommitter({
     store,
@@ -186,6 +199,7 @@ export function createDispatch(options: {
     peers,
     traces,
     eventWriter,
+    quarantines,
     onScheduled,
   });
   const reportHandler = new WorkerReportHandler({
@@ -197,6 +211,7 @@ export function createDispatch(options: {
     log,
     counters,
     lapsed,
+    quarantines,
     traces,
   });
   const terminator = new SessionTerminator({
@@ -228,6 +243,7 @@ export function createDispatch(options: {
     clock,
     log,
     leases,
+    quarantine,
     schedulerId,
   });
   const sessionReports = new SessionReportHandler({
@@ -276,7 +292,6 @@ export function createDispatch(options: {
   });
   const fitWarnings = new FitWarnings({ store, classes, clock, log });
   const backlog = new Backlog({ store, classes, clock });
-  const fleet = new FleetView({ store, registry, clock, schedulerId, leases, watch });
   const queueViews = new QueueViews({
     classes,
     admission,
@@ -338,6 +353,7 @@ export function createDispatch(options: {
     queueLimits,
     rateLimits,
     queueViews,
+    quarantines,
     reaper,
     rejectedWorkers,
     registry,

@@ -20,6 +20,7 @@ import type {
   FleetStore,
   LaunchStore,
   MaintenanceStore,
+  QuarantineStore,
   QueueStore,
   SchedulerStore,
   SessionStore,
@@ -59,6 +60,7 @@ export interface DiagnoserParts {
     Pick<FleetStore, "knownSizes"> &
     Pick<LaunchStore, "listLaunches"> &
     Pick<MaintenanceStore, "inspect"> &
+    Pick<QuarantineStore, "quarantinedWorkers"> &
     Pick<QueueStore, "limitedQueues"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
@@ -178,6 +180,7 @@ export class Diagnoser {
       ),
       limitedQueues: await this.#parts.store.limitedQueues(),
       pausedWorkers: await this.#parts.store.pausedWorkers(),
+      quarantinedWorkers: await this.#parts.store.quarantinedWorkers(LIST_LIMIT),
       rejected: facts.rejected,
       failedLaunches: failed.flatMap(({ workerId, launch }) =>
         launch?.end ? [{ workerId, reason: launch.end.reason, time: launch.end.time }] : [],

@@ -3,6 +3,7 @@ import type { AttemptKey } from "../domain/ids.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { Contest, Contested, ProcessName } from "../domain/workers/contest.ts";
 import type { OperatorPause } from "../domain/workers/operator-pause.ts";
+import type { QuarantineRecord } from "../domain/workers/quarantine.ts";
 import type { RejectedStream, RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import type {
   FatalRecord,
@@ -33,6 +34,8 @@ export interface SessionOpened {
   readonly attempts: readonly AttemptRow[];
   /** An operator has paused the worker id. */
   readonly pause?: OperatorPause | undefined;
+  /** It is quarantined, as it was before it reconnected: since then, and until its next probe. */
+  readonly quarantined?: { readonly record: QuarantineRecord; readonly probeInMs: number } | undefined;
   /** Living sessions of the same worker id but the newest, which may be another than this: they are superseded. */
   readonly superseded: readonly { readonly sessionId: number; readonly schedulerId: string }[];
 }

@@ -8,6 +8,7 @@ import type { EventStore } from "./events.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
+import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
 import type { RateLimitStore } from "./rate-limits.ts";
 import type { SchedulerStore } from "./schedulers.ts";
@@ -23,6 +24,7 @@ export type * from "./events.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
+export type * from "./quarantines.ts";
 export type * from "./queues.ts";
 export type * from "./rate-limits.ts";
 export type * from "./schedulers.ts";
@@ -42,6 +44,7 @@ export interface Store
     RateLimitStore,
     TaskStore,
     SessionStore,
+    QuarantineStore,
     LaunchStore,
     EventStore,
     SchedulerStore,

@@ -107,6 +107,13 @@ const worker = new Worker({
       if (ctx.attempt.number === 1) exit(9);
       return { attempt: ctx.attempt.number };
     },
+    /** Fails at once while the file `BROKEN` exists, as on a machine whose device is broken. */
+    render: async (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      if (existsSync(env.BROKEN ?? "")) throw new RetryableError("no device", { code: "DEVICE_LOST" });
+      await delay(30, undefined, { signal: ctx.signal });
+      return { worker: env.WORKER_ID };
+    },
     /** Kills its process, every time. */
     poison: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);

@@ -36,6 +36,8 @@ export const LOG_EVENTS = {
   "worker.paused": "info",
   "worker.probe.failed": "warn",
   "worker.probe.recovered": "info",
+  "worker.quarantine_ended": "info",
+  "worker.quarantined": "warn",
   "worker.queue_view": "debug",
   "worker.reconnected": "info",
   "worker.resource.failed": "error",

@@ -17,7 +17,7 @@ interface PauseOptions {
   readonly json?: true;
 }
 
-/** `muster worker ID`: shows one worker; `muster worker pause ID` and `muster worker resume ID`. */
+/** `muster worker ID`: shows one worker; `muster worker pause ID` `muster worker resume ID` and `muster worker release ID`. */
 export function defineWorker(command: Command, io: Io): void {
   command
     .argument("<id>", "worker id (its newest session), or a session id")
@@ -33,6 +33,7 @@ export function defineWorker(command: Command, io: Io): void {
     .action((id: string, options: Options, self: Command) => showWorker(id, options, self, io));
   addConnectionOptions(command);
   addPauses(command, io);
+  addRelease(command, io);
 }
 
 async function showWorker(id: string, options: Options, command: Command, io: Io): Promise<void> {
@@ -68,6 +69,30 @@ function addPauses(worker: Command, io: Io): void {
     .addHelpText("after", "\nExamples:\n  $ muster worker resume gpu-7")
     .action((id: string, options: PauseOptions, self: Command) => resumeWorker(id, options, self, io));
   addConnectionOptions(resume);
+}
+
+function addRelease(worker: Command, io: Io): void {
+  const release = worker
+    .command("release")
+    .argument("<id>", "worker id, or a session id")
+    .summary("end the worker's quarantine")
+    .description(
+      "Ends the quarantine of a worker that failed far more often than its peers: it is assigned tasks as before. It may be quarantined again when it goes on failing.",
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Worker as JSON")
+    .addHelpText("after", '\nExamples:\n  $ muster worker release gpu-7 --reason "the driver is reinstalled"')
+    .action((id: string, options: PauseOptions, self: Command) => releaseWorker(id, options, self, io));
+  addConnectionOptions(release);
+}
+
+async function releaseWorker(id: string, options: PauseOptions, command: Command, io: Io): Promise<void> {
+  const request = { workerId: id, reason: signed(options.reason) };
+  const worker = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.releaseWorker(request, call)).worker, "a worker"),
+  );
+  if (options.json) writeJson(io.stdout, WorkerSchema, worker);
+  else io.stdout.write(`${worker.id} is not quarantined\n`);
 }
 
 async function pauseWorker(id: string, options: PauseOptions, command: Command, io: Io): Promise<void> {

@@ -115,12 +115,13 @@ function row(worker: Worker, io: Io): (Cell | string)[] {
   ];
 }
 
-/** How a worker ended, why it was refused or is paused, or its startup phase. */
+/** How a worker ended, why it was refused, is paused or quarantined, or its startup phase. */
 function detailText(worker: Worker, now: number): string {
   const [refusal] = worker.refusals;
   if (worker.state === WorkerState.REFUSED && refusal) return refusalText(refusal, now);
   if (worker.goneReason !== "") return worker.goneReason;
   if (worker.paused) return worker.pauseReason === "" ? "paused" : `paused: ${worker.pauseReason}`;
+  if (worker.quarantine) return `quarantined: ${worker.quarantine.summary}`;
   const starting: readonly string[] = ["launching", "connecting", "registered"];
   if (!starting.includes(enumName(WorkerState, worker.state))) return "";
   return worker.startupPhases.at(-1)?.phase ?? "";

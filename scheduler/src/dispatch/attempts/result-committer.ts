@@ -16,6 +16,7 @@ import type { Circuits } from "../admission/circuits.ts";
 import type { Dispatcher } from "../claiming/dispatcher.ts";
 import type { Peers } from "../claiming/peers.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
+import type { Quarantines } from "../quarantine/quarantines.ts";
 import type { ResultAck } from "../sessions/link.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
@@ -68,6 +69,7 @@ export class ResultCommitter {
   readonly #peers: Peers;
   readonly #traces: AttemptTraces;
   readonly #eventWriter: EventWriter;
+  readonly #quarantines: Pick<Quarantines, "reported">;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<readonly Ending[], PendingCommit[]>;
   readonly #stopping = new AbortController();
@@ -86,6 +88,7 @@ export class ResultCommitter {
     peers: Peers;
     traces: AttemptTraces;
     eventWriter: EventWriter;
+    quarantines: Pick<Quarantines, "reported">;
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
@@ -99,6 +102,7 @@ export class ResultCommitter {
     this.#peers = parts.peers;
     this.#traces = parts.traces;
     this.#eventWriter = parts.eventWriter;
+    this.#quarantines = parts.quarantines;
     this.#onScheduled = parts.onScheduled;
     this.#held = new HeldResults({
       write: (requests) => this.#write(requests),
@@ -124,6 +128,7 @@ export class ResultCommitter {
         (session.takeCommitted(key) ? again : stale).push(key);
       } else if (attempt.isOpen) {
         session.startCommit(attempt, true);
+        this.#quarantines.reported(session, attempt, outcome, this.#clock.monotonic());
         endings.push(this.#ending(session, attempt, outcome, metrics));
       }
       // A second copy of a result that is being committed: the first one's acknowledgement answers both.

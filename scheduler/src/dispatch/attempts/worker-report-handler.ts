@@ -6,6 +6,7 @@ import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { CANCEL_GRACE_MS } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import type { Quarantines } from "../quarantine/quarantines.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Attempt } from "./attempt.ts";
@@ -78,9 +79,10 @@ export class WorkerReportHandler {
   }
 
   handleRejected(session: Session, key: AttemptKey, reason: string, detail: string): void {
-    const { committer, log, classes, clock, traces } = this.#parts;
+    const { committer, log, classes, clock, traces, quarantines } = this.#parts;
     const attempt = this.#current(session, key, "reject");
     if (!attempt?.isOpen) return;
+    quarantines.rejected(session, attempt, reason, detail, clock.monotonic());
     log.warn("task.rejected", {
       worker_id: session.workerId,
       attempt_id: formatAttemptId(key),
@@ -217,6 +219,7 @@ export interface WorkerReportParts {
   readonly log: Logger;
   readonly counters: Counters;
   readonly lapsed: Pick<LapsedAttempts, "isUndecided" | "take">;
+  readonly quarantines: Pick<Quarantines, "rejected">;
   readonly traces: Pick<AttemptTraces, "fields">;
 }
 

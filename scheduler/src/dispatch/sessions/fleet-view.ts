@@ -130,6 +130,7 @@ export class FleetView {
       fatal: session.fatal,
       activeCount: session.attempts.size,
       operatorPause: session.operatorPause,
+      quarantine: session.quarantine?.record,
     };
     const state = workerState(record, now);
     return {
@@ -170,12 +171,16 @@ function seenOf(session: Session, now: number): SeenRecord {
   const used: Record<string, number> = {};
   for (const [name, capacity] of session.capacities) if (capacity.used > 0) used[name] = capacity.used;
   const stalledMs = left(session.acceptStalledUntil, now);
+  const outcomes = [...session.outcomes.totals(now)].map(
+    ([type, { finished, failed }]) => [type, [finished, failed]] as const,
+  );
   return {
     outstanding: session.outstanding,
     ...(session.usedSlots === session.outstanding ? {} : { slots: session.usedSlots }),
     types,
     ...(Object.keys(used).length === 0 ? {} : { used }),
     ...(stalledMs === undefined ? {} : { stalledMs: Math.round(stalledMs) }),
+    ...(outcomes.length === 0 ? {} : { outcomes: Object.fromEntries(outcomes) }),
     held: heldBy(session, now)
       .sort((a, b) => b.ageMs - a.ageMs)
       .slice(0, MAX_SEEN),
@@ -238,7 +243,7 @@ function memberElsewhere(
   now: Date,
   { graceMs, heartbeatMs }: Pick<LeaseSettings, "heartbeatMs" | "graceMs">,
 ): FleetMember {
-  const { hello, heartbeat, heartbeatTime, operatorPause } = record;
+  const { hello, heartbeat, heartbeatTime, operatorPause, quarantine } = record;
   const state = workerState(record, now);
   const ageMs = now.getTime() - (heartbeatTime ?? record.connectTime).getTime();
   const slots = heartbeat?.slots || hello.slots;
@@ -263,6 +268,7 @@ function memberElsewhere(
     slots,
     credit: slots + hello.prefetch - usedSlotsOf(record),
     capacities: capacitiesOf(record),
+    ...(quarantine ? { quarantinedUntil: Number.POSITIVE_INFINITY } : {}),
   };
   return {
     record,

@@ -44,6 +44,9 @@ export interface WorkerLink {
   drain(reason: string, deadlineMs: number | undefined): void;
   pause(reason: string): void;
   resume(reason: string): void;
+  /** It is assigned one attempt at a time from now on, for the reason given. */
+  quarantined(reason: string): void;
+  quarantineEnded(reason: string): void;
   queueView(entries: readonly QueueViewEntry[]): void;
   prepare(resource: string, waitingTasks: number): void;
   releaseResource(resource: string, reason: string): void;

@@ -58,6 +58,7 @@ function setUp(given: Partial<SessionOpened> = {}, committedIds: readonly number
     clock: { monotonic: () => 5 },
     log,
     leases: { leaseMs: 1_000 },
+    quarantine: { windowMs: 300_000 },
     schedulerId: "s-1",
   });
   return {

@@ -3,6 +3,7 @@ import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { processInWords } from "../../domain/workers/contest.ts";
+import type { QuarantineSettings } from "../../domain/workers/quarantine.ts";
 import type { StartupPhaseRecord, WorkerHello } from "../../domain/workers/worker.ts";
 import type { AttemptStore, SessionOpen, SessionOpened, SessionStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -12,10 +13,11 @@ import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
+import { OutcomeWindow } from "../quarantine/outcome-window.ts";
 import type { WorkerLink } from "./link.ts";
 import { type AttemptDecision, reconcile } from "./reconcile.ts";
 import type { Registry } from "./registry.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionQuarantine } from "./session.ts";
 import type { SessionTerminator } from "./session-terminator.ts";
 import type { StartupRecorder } from "./startup-recorder.ts";
 import { contestedRefusal, supersededRefusal } from "./termination-reasons.ts";
@@ -112,15 +114,18 @@ export class Registrar {
   /** Puts the session in the place of its older stream, all at once: nothing else runs in between. */
   #admit(
     { uuid, workerId, hello, phases, ready, draining, inFlight }: Registration,
-    { sessionId, attempts: rows, pause, readAt }: SessionOpened & { readonly readAt: number },
+    { sessionId, attempts: rows, pause, quarantined, readAt }: SessionOpened & { readonly readAt: number },
     link: WorkerLink,
     old: Session | undefined,
   ): { session: Session; decisions: AttemptDecision[] } {
-    const { registry, classes, clock } = this.#parts;
+    const { registry, classes, clock, quarantine } = this.#parts;
     if (old) this.#replace(old);
     const session = new Session({
       ...{ id: sessionId, uuid, workerId, hello, phases, ready, draining, link },
       operatorPause: pause,
+      outcomes: old?.outcomes ?? new OutcomeWindow(quarantine.windowMs),
+      // The database may not have it yet.
+      quarantine: old?.quarantine ?? (quarantined && resumedQuarantine(quarantined, clock.monotonic())),
       ownPauseRecorded: old?.ownPauseRecorded,
       asks: old?.asks,
       now: clock.monotonic(),
@@ -197,5 +202,14 @@ export interface RegistrarParts {
   readonly clock: Pick<Clock, "monotonic">;
   readonly log: Pick<Logger, "info" | "warn">;
   readonly leases: Pick<LeaseSettings, "leaseMs">;
+  readonly quarantine: Pick<QuarantineSettings, "windowMs">;
   readonly schedulerId: string;
+}
+
+/** A quarantine that the session brought from its last stream. @param now Monotonic milliseconds. */
+function resumedQuarantine(
+  { record, probeInMs }: NonNullable<SessionOpened["quarantined"]>,
+  now: number,
+): SessionQuarantine {
+  return { record, startedAt: now, probeAt: now + Math.max(0, probeInMs) };
 }

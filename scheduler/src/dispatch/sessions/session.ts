@@ -4,6 +4,7 @@ import type { KeptRoom } from "../../domain/matching/kept-room.ts";
 import type { Candidate } from "../../domain/matching/match.ts";
 import { nextState } from "../../domain/state-machine.ts";
 import { type OperatorPause, ownPauseReason, pauseInWords } from "../../domain/workers/operator-pause.ts";
+import type { QuarantineRecord } from "../../domain/workers/quarantine.ts";
 import {
   INTAKE_MACHINE,
   type IntakeState,
@@ -17,8 +18,12 @@ import type {
   StartupPhaseRecord,
   WorkerHello,
 } from "../../domain/workers/worker.ts";
+import { OutcomeWindow } from "../quarantine/outcome-window.ts";
 import type { WorkerLink } from "./link.ts";
 import { SessionPlaces } from "./session-places.ts";
+
+/** Window of the counts of a session that is made without one. */
+const DEFAULT_WINDOW_MS = 300_000;
 
 /** A request to load a resource. Times are monotonic milliseconds. */
 export interface ResourceAsk {
@@ -28,6 +33,15 @@ export interface ResourceAsk {
   readonly at: number;
   /** How often. */
   readonly count: number;
+}
+
+/** A quarantine as its scheduler applies it. Times are monotonic milliseconds. */
+export interface SessionQuarantine {
+  readonly record: QuarantineRecord;
+  /** Attempts that were sent from then on are its probes. */
+  readonly startedAt: number;
+  /** Nothing is assigned before. */
+  readonly probeAt: number;
 }
 
 /** A worker process registered with this scheduler, on one stream. A reconnect makes a new one. */
@@ -40,6 +54,8 @@ export class Session extends SessionPlaces implements Candidate {
   readonly hello: WorkerHello;
   /** When its stream began (monotonic). */
   readonly connectedAt: number;
+  /** How its attempts ended of late. */
+  readonly outcomes: OutcomeWindow;
   #stream: StreamState = STREAM_MACHINE.initial;
   #intake: IntakeState = INTAKE_MACHINE.initial;
   #link: WorkerLink | undefined;
@@ -68,6 +84,7 @@ export class Session extends SessionPlaces implements Candidate {
   #stalls = 0;
   #keptFreeUntil = 0;
   #keptRoom: KeptRoom | undefined;
+  #quarantine: SessionQuarantine | undefined;
 
   /** @param init.asks What it was asked to load on its last stream and has not loaded. */
   constructor(init: {
@@ -82,6 +99,8 @@ export class Session extends SessionPlaces implements Candidate {
     operatorPause?: OperatorPause | undefined;
     ownPauseRecorded?: boolean | undefined;
     asks?: ReadonlyMap<string, ResourceAsk> | undefined;
+    outcomes?: OutcomeWindow | undefined;
+    quarantine?: SessionQuarantine | undefined;
     now: number;
   }) {
     super(init.hello, init.now);
@@ -97,6 +116,8 @@ export class Session extends SessionPlaces implements Candidate {
     this.#link = init.link;
     this.#lastBeatAt = init.now;
     this.connectedAt = init.now;
+    this.outcomes = init.outcomes ?? new OutcomeWindow(DEFAULT_WINDOW_MS);
+    this.#quarantine = init.quarantine;
     this.#ownPauseRecorded = init.ownPauseRecorded ?? false;
     this.setOperatorPause(init.operatorPause);
     if (init.ready) this.finishStartup();
@@ -225,6 +246,16 @@ export class Session extends SessionPlaces implements Candidate {
     return this.#keptRoom;
   }
 
+  /** Undefined unless it is quarantined. */
+  get quarantine(): SessionQuarantine | undefined {
+    return this.#quarantine;
+  }
+
+  /** Until then (monotonic) it is assigned nothing, and then one attempt at a time; 0 when it is not quarantined. */
+  get quarantinedUntil(): number {
+    return this.#quarantine?.probeAt ?? 0;
+  }
+
   /** Its stream ended. @param now Monotonic milliseconds. */
   drop(now: number): void {
     this.#endStream("drop");
@@ -349,6 +380,17 @@ export class Session extends SessionPlaces implements Candidate {
   /** It keeps room for a task that costs more than it has free; for none with undefined. */
   keepRoom(room: KeptRoom | undefined): void {
     this.#keptRoom = room;
+  }
+
+  /** It is quarantined, or its quarantine goes on after a probe that failed. */
+  setQuarantine(quarantine: SessionQuarantine): void {
+    this.#quarantine = quarantine;
+  }
+
+  /** Its quarantine is over: what it failed before counts no longer. */
+  endQuarantine(): void {
+    this.#quarantine = undefined;
+    this.outcomes.clear();
   }
 
   /** A task of the class was planned for it and another scheduler was faster. */

@@ -65,6 +65,8 @@ export function madeLink(given: Partial<WorkerLink> = {}): WorkerLink {
     drain: nothing,
     pause: nothing,
     resume: nothing,
+    quarantined: nothing,
+    quarantineEnded: nothing,
     queueView: nothing,
     prepare: nothing,
     releaseResource: nothing,

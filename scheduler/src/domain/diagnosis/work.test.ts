@@ -100,6 +100,7 @@ describe("the checks of work", () => {
       pausedQueues: [],
       limitedQueues: [],
       pausedWorkers: [],
+      quarantinedWorkers: [],
       rejected: [],
       contests: [],
       failedLaunches: [],

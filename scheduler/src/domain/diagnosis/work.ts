@@ -12,6 +12,7 @@ import type { FleetReport, WorkerLine } from "../reports.ts";
 import type { Circuit } from "../tasks/circuit.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
+import { type QuarantineRecord, quarantineInWords } from "../workers/quarantine.ts";
 import type { RejectedWorker } from "../workers/rejected-worker.ts";
 import { type Check, fact, found, ok } from "./check.ts";
 
@@ -39,6 +40,11 @@ export interface WorkFacts {
   readonly limitedQueues: readonly LimitedQueueFact[];
   /** Workers that operators have paused. */
   readonly pausedWorkers: readonly ({ readonly workerId: string } & OperatorPause)[];
+  /** Workers that are quarantined. */
+  readonly quarantinedWorkers: readonly {
+    readonly workerId: string;
+    readonly quarantine: QuarantineRecord;
+  }[];
   readonly rejected: readonly RejectedWorker[];
   /** Supervised starts that failed within the hour, without a later good one; the latest first. */
   readonly failedLaunches: readonly {
@@ -76,6 +82,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     silent(facts),
     ended(facts),
     workersPaused(facts),
+    quarantined(facts),
     blocked(facts),
     refused(facts),
     contested(facts),
@@ -207,6 +214,23 @@ function workersPaused({ pausedWorkers, now }: WorkFacts): Check {
     pausedWorkers
       .slice(0, MAX_NAMED)
       .map(({ workerId, reason, since }) => fact(workerId, reason, now.getTime() - since.getTime())),
+  );
+}
+
+function quarantined({ quarantinedWorkers, now }: WorkFacts): Check {
+  const name = "workers.quarantined";
+  const [first] = quarantinedWorkers;
+  if (!first) return ok(name, "no worker is quarantined");
+  return found(
+    "warning",
+    name,
+    `${plural(quarantinedWorkers.length, "worker", IS)} quarantined: ${first.workerId} (${quarantineInWords(first.quarantine)}) for ${span(now.getTime() - first.quarantine.since.getTime())}`,
+    `run \`muster why ${first.workerId}\` for what fails there, and check its log and its machine`,
+    quarantinedWorkers
+      .slice(0, MAX_NAMED)
+      .map(({ workerId, quarantine }) =>
+        fact(workerId, quarantineInWords(quarantine), now.getTime() - quarantine.since.getTime()),
+      ),
   );
 }
 

@@ -107,6 +107,11 @@ export const WAITING_CODES = {
     means: "the workers that match have paused, or an operator paused them; shows why and since when",
     remedy: "check what uses their memory or CPU, or `muster worker resume ID`",
   },
+  QUARANTINED: {
+    means:
+      "a worker that could run it failed far more often than its peers and is assigned single probes; shows both rates and the last errors",
+    remedy: "wait for a place on another worker, or `muster why WORKER`",
+  },
   ALL_SLOTS_BUSY: {
     means:
       "all slots that match are taken, or another capacity that the task costs; shows by what, and which capacity is short on which worker",
@@ -237,6 +242,10 @@ export const WORKER_CODES = {
   PAUSED: {
     means:
       "it asked for no new work, or an operator paused it; shows by whom, why and since when, both when both did",
+  },
+  QUARANTINED: {
+    means:
+      "it failed far more often than its peers, which ran the same types; shows both rates, the last errors with their attempts, and when it is probed. `muster worker release ID` ends it",
   },
   DRAINING: { means: "takes no new work, and ends when what it holds has ended" },
   SUSPECT: { means: "its stream dropped or its heartbeats stopped; the grace runs" },

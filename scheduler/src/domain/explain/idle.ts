@@ -120,6 +120,7 @@ function remedyFor(
     case "starting":
     case "draining":
     case "paused":
+    case "quarantined":
     case "slots":
     case "alone":
       return "wait until that is over; it takes them then";

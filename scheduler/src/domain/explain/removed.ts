@@ -29,6 +29,8 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
       return "it is draining";
     case "paused":
       return `it takes no new work: ${worker.pauseReason}`;
+    case "quarantined":
+      return "it is quarantined, because it failed far more often than its peers";
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;

@@ -5,6 +5,7 @@ const CODES: Readonly<Record<Filter, string>> = {
   slots: "ALL_SLOTS_BUSY",
   alone: "RUNS_ALONE",
   unanswered: "DISPATCH_DELAYED",
+  quarantined: "QUARANTINED",
   paused: "WORKERS_PAUSED",
   draining: "WORKERS_DRAINING",
   starting: "WORKERS_STARTING",

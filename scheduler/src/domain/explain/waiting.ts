@@ -15,6 +15,7 @@ import { keysHeld } from "./key-held.ts";
 import { keysPaused } from "./key-paused.ts";
 import { misfit, neverFitsReason, noWorkerFits } from "./never-fits.ts";
 import { workersPaused } from "./paused.ts";
+import { workersQuarantined } from "./quarantined.ts";
 import { ratesExhausted } from "./rate-limited.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
@@ -137,6 +138,7 @@ const TRANSIENT: ReadonlySet<Filter> = new Set([
   "slots",
   "alone",
   "unanswered",
+  "quarantined",
   "paused",
   "draining",
   "starting",
@@ -166,6 +168,8 @@ function reasonOf(
       return stalled(members, evidence, since);
     case "paused":
       return workersPaused(members, { evidence, since, now });
+    case "quarantined":
+      return workersQuarantined(members, { evidence, since, now });
     case "draining":
       return {
         code: "WORKERS_DRAINING",

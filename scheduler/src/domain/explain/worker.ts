@@ -7,6 +7,7 @@ import { heldBy, heldEvidence, holds, oldestHeld } from "./held.ts";
 import { idle, type WaitingClass } from "./idle.ts";
 import { fatalEvidence } from "./launch.ts";
 import { paused } from "./paused.ts";
+import { quarantined } from "./quarantined.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
 import { progress } from "./resources.ts";
 import { revokedRunning } from "./revoked.ts";
@@ -70,6 +71,8 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
   }
   reasons.push(...revokedRunning(member, now));
   if (beat?.verdict) reasons.push(...stalledAttempts(beat.verdict, beatAge, now));
+  const { quarantine } = record;
+  if (quarantine) reasons.push(quarantined(quarantine, member, now));
   if (state === "draining") {
     reasons.push({
       code: "DRAINING",
@@ -108,7 +111,10 @@ export function explainLiving(member: FleetMember, waiting: readonly WaitingClas
         ? `run \`muster why ${unlisted.attemptId.split(".")[0]}\` for the oldest of them; let the worker list its attempts in its heartbeats, so that the scheduler can watch them`
         : "nothing to do",
     });
-  } else if (lingering === 0 || (candidate.credit > 0 && waiting.some(({ ready }) => ready > 0))) {
+  } else if (
+    quarantine === undefined &&
+    (lingering === 0 || (candidate.credit > 0 && waiting.some(({ ready }) => ready > 0)))
+  ) {
     const reason = idle(member, waiting, now);
     reasons.push({
       ...reason,

@@ -29,9 +29,10 @@ const AT: Readonly<Record<Filter, number>> = {
   starting: 5,
   draining: 6,
   paused: 7,
-  slots: 8,
-  alone: 9,
-  unanswered: 10,
+  quarantined: 8,
+  slots: 9,
+  alone: 10,
+  unanswered: 11,
 };
 
 /**

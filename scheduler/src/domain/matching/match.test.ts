@@ -41,6 +41,7 @@ const SPOILT: Readonly<Record<Filter, Partial<Candidate>>> = {
   starting: { ready: false },
   draining: { draining: true },
   paused: { pauseReason: "memory" },
+  quarantined: { quarantinedUntil: 1_000 },
   slots: { credit: 0 },
   alone: { keptFreeUntil: 1_000 },
   unanswered: { acceptStalledUntil: 1_000 },
@@ -67,6 +68,15 @@ describe("matching", () => {
         assert.equal(removedBy(CLASS, worker, NOW), wrong[0]);
       }),
     );
+  });
+
+  it("gives a quarantined worker nothing before its probe is due, and then one attempt at a time", () => {
+    assert.equal(removedBy(CLASS, { ...FIT, quarantinedUntil: NOW + 1 }, NOW), "quarantined");
+    assert.equal(removedBy(CLASS, { ...FIT, quarantinedUntil: NOW }, NOW), undefined);
+    assert.equal(removedBy(CLASS, { ...FIT, quarantinedUntil: NOW, occupied: true }, NOW), "quarantined");
+    const elsewhere = { ...FIT, quarantinedUntil: Number.POSITIVE_INFINITY };
+    assert.equal(removedBy(CLASS, elsewhere), "quarantined");
+    assert.equal(removedBy({ ...CLASS, alone: true }, elsewhere), "quarantined");
   });
 
   it("counts a full type as no slot", () => {

@@ -62,6 +62,11 @@ export interface Candidate extends CapacityHolder {
   readonly stallReason?: string;
   /** For how long in all, milliseconds. */
   readonly stallMs?: number;
+  /**
+   * While it is quarantined: until then (monotonic) it is assigned nothing, afterwards one attempt at a time. Infinity: for
+   * as long as the scheduler that holds its stream keeps it. Else 0 or absent.
+   */
+  readonly quarantinedUntil?: number;
 }
 
 /** A worker's capacity for one task type. */
@@ -81,6 +86,7 @@ export const FILTERS = [
   "starting",
   "draining",
   "paused",
+  "quarantined",
   "slots",
   "alone",
   "unanswered",
@@ -129,10 +135,17 @@ export function closedBy(worker: Candidate, now: number): Filter | undefined {
   if (!worker.ready) return "starting";
   if (worker.draining) return "draining";
   if (worker.pauseReason !== undefined) return "paused";
+  if (isQuarantined(worker, now)) return "quarantined";
   if (worker.credit <= 0) return "slots";
   if (worker.runsAlone) return "alone";
   if ((worker.acceptStalledUntil ?? 0) > now) return "unanswered";
   return undefined;
+}
+
+/** True unless it is not quarantined, or its next probe is due and it holds nothing. */
+function isQuarantined({ quarantinedUntil = 0, occupied }: Candidate, now: number): boolean {
+  if (quarantinedUntil === 0) return false;
+  return occupied === true || quarantinedUntil > now || quarantinedUntil === Number.POSITIVE_INFINITY;
 }
 
 /** Filters that ask for what changes only with a registration or a loaded resource. */
@@ -149,6 +162,7 @@ export const NEAREST_FIRST: readonly Filter[] = [
   "slots",
   "alone",
   "unanswered",
+  "quarantined",
   "paused",
   "draining",
   "starting",

@@ -5,6 +5,7 @@ import type { Stuck, StuckPhaseRecord } from "../tasks/watchdog.ts";
 import { isConnecting, type LaunchRecord } from "./launch.ts";
 import type { OperatorPause } from "./operator-pause.ts";
 import type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
+import type { QuarantineRecord } from "./quarantine.ts";
 
 export type { FatalRecord, StartupPhaseRecord } from "./process-reports.ts";
 
@@ -37,6 +38,8 @@ export interface WorkerRecord {
   readonly launch?: LaunchRecord | undefined;
   /** An operator has paused it. */
   readonly operatorPause?: OperatorPause | undefined;
+  /** It failed far more than its peers. */
+  readonly quarantine?: QuarantineRecord | undefined;
 }
 
 /** A capacity of a worker by its name. */
@@ -169,6 +172,8 @@ export interface SeenRecord {
   readonly held: readonly SeenAttempt[];
   /** Until it is given work again, because it left an assignment unanswered; absent when it is not held back. */
   readonly stalledMs?: number;
+  /** How its attempts ended within the window, by type: finished, and failed among them; absent when none has. */
+  readonly outcomes?: Readonly<Record<string, readonly [finished: number, failed: number]>>;
   /** What it was asked to load, and how long ago, milliseconds. */
   readonly asks: readonly { readonly resource: string; readonly sinceMs: number; readonly count: number }[];
 }

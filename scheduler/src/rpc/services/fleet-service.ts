@@ -6,6 +6,7 @@ import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
 import type { Launches } from "../../dispatch/launches/launches.ts";
 import type { ClassIndex } from "../../dispatch/matching/class-index.ts";
+import type { Quarantines } from "../../dispatch/quarantine/quarantines.ts";
 import type { WorkerPauses } from "../../dispatch/sessions/worker-pauses.ts";
 import { Refusal } from "../../domain/errors.ts";
 import { parseTaskId } from "../../domain/ids.ts";
@@ -80,6 +81,7 @@ export interface FleetServiceParts
   readonly overview: OverviewSource;
   readonly launches: Launches;
   readonly workerPauses: Pick<WorkerPauses, "pause" | "resume">;
+  readonly quarantines: Pick<Quarantines, "release">;
   readonly clock: Clock;
   /** About the largest message: a page ends before it. */
   readonly pageBytes: number;
@@ -89,7 +91,7 @@ export interface FleetServiceParts
 
 /** Handlers of FleetService. */
 export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetService> {
-  const { store, control, explainer, launches, workerPauses, workers } = parts;
+  const { store, control, explainer, launches, quarantines, workerPauses, workers } = parts;
   const shown = (worker: ListedWorker, now: Date) =>
     worker.kind === "rejected"
       ? fromRejectedWorker(worker.rejections)
@@ -156,6 +158,12 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
       const worker = await requireWorker(store, workerId);
       const given = storable(reason, 1_024) || "asked by an operator";
       await workerPauses.resume(worker.workerId, given, worker.sessionId);
+      return { worker: await describe(worker.workerId) };
+    },
+
+    async releaseWorker({ workerId, reason }) {
+      const worker = await requireLiving(store, workerId);
+      await quarantines.release(worker.workerId, storable(reason, 1_024) || "asked by an operator");
       return { worker: await describe(worker.workerId) };
     },
 

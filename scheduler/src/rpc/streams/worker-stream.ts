@@ -28,6 +28,7 @@ import { DatabaseUnavailableError, Refusal } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { databaseUnavailable, invalidHello, invalidMessage } from "../../domain/refusals.ts";
 import type { WatchSettings } from "../../domain/tasks/watchdog.ts";
+import { quarantineInWords } from "../../domain/workers/quarantine.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import { assignmentsFrame, type Frame, resultAcksFrame } from "../codec/frames.ts";
@@ -171,6 +172,15 @@ class WorkerStream implements WorkerLink {
     this.#send({ case: "resume", value: { reason } });
   }
 
+  quarantined(reason: string): void {
+    // Before the Welcome it is not registered; a notice follows that.
+    if (this.#session) this.#send({ case: "quarantine", value: { active: true, reason } });
+  }
+
+  quarantineEnded(reason: string): void {
+    if (this.#session) this.#send({ case: "quarantine", value: { active: false, reason } });
+  }
+
   queueView(entries: readonly QueueViewEntry[]): void {
     this.#send({
       case: "queueView",
@@ -239,6 +249,7 @@ class WorkerStream implements WorkerLink {
       this.#hello = undefined;
       rejector.admitted(session.workerId);
       this.#send({ case: "welcome", value: this.#welcome(session, decisions) });
+      if (session.quarantine) this.quarantined(quarantineInWords(session.quarantine.record));
       this.#call.resume();
       onWork();
     } catch (error) {

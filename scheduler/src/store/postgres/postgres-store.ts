@@ -14,6 +14,7 @@ import { fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
 import { maintenanceStore } from "./schema/roles.ts";
+import { quarantineStore } from "./sessions/quarantines.ts";
 import { launchStore, sessionStore } from "./sessions/roles.ts";
 import { attemptStore, claimStore, classStore, taskStore } from "./tasks/roles.ts";
 
@@ -95,6 +96,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...circuitStore(db),
     ...taskStore(db),
     ...sessionStore(db),
+    ...quarantineStore(db),
     ...launchStore(db),
     ...eventStore(db),
     ...schedulerStore(db, listen),

@@ -42,6 +42,8 @@ export class Counters {
   heartbeats = 0;
   /** Heartbeats that renewed no lease, and workers whose heartbeats stopped. */
   heartbeatFailures = 0;
+  /** Workers that were quarantined. */
+  quarantines = 0;
   /** Messages of a kind of a newer version. */
   unknownMessages = 0;
   submitted = 0;

@@ -47,6 +47,8 @@ export interface Gauges {
   readonly capacities: ReadonlyMap<string, { readonly total: number; readonly used: number }>;
   /** Circuits of the whole database that are not closed. */
   readonly circuits: { readonly open: number; readonly halfOpen: number };
+  /** Workers that are quarantined. */
+  readonly quarantined: number;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -161,6 +163,11 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     (result) => {
       for (const [answer, count] of Object.entries(counters.keyConflicts)) result.observe(count, { answer });
     },
+  );
+  single(
+    "muster_worker_quarantines_total",
+    "Times that a worker of this scheduler was quarantined.",
+    () => counters.quarantines,
   );
   single("muster_worker_heartbeats_total", "Heartbeats received.", () => counters.heartbeats);
   single(
@@ -285,6 +292,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_circuits",
     "Circuits that are open or half-open; the same on every scheduler.",
   );
+  const quarantined = gauge(
+    "muster_quarantined_workers",
+    "Workers of this scheduler that are quarantined, because they failed far more often than their peers.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -324,6 +335,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       }
       result.observe(circuits, current.circuits.open, { state: "open" });
       result.observe(circuits, current.circuits.halfOpen, { state: "half_open" });
+      result.observe(quarantined, current.quarantined);
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -350,7 +362,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       }
     },
     [
-      ...[tasks, oldest, unserved, workers, stuck, streams, paused, capacity, capacityUsed],
+      ...[tasks, oldest, unserved, workers, stuck, streams, paused, quarantined, capacity, capacityUsed],
       ...[lastRun, interval, up, listening, circuits],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],

@@ -11,6 +11,18 @@ export function controlMessageFor(kind: SchedulerMessage["kind"]): FromLink | un
       return { kind: "pause", reason: kind.value.reason };
     case "resume":
       return { kind: "resume", reason: kind.value.reason };
+    case "quarantine": {
+      const { active, reason } = kind.value;
+      return active
+        ? {
+            ...{ kind: "log", level: "warn", event: "worker.quarantined", fields: { reason } },
+            message: `quarantined because ${reason}`,
+          }
+        : {
+            ...{ kind: "log", level: "info", event: "worker.quarantine_ended", fields: { reason } },
+            message: `the quarantine has ended (${reason})`,
+          };
+    }
     case "prepareResource": {
       const { resource, waitingTaskCount } = kind.value;
       return { kind: "prepareResource", resource, waitingTasks: Number(waitingTaskCount) };

@@ -30,7 +30,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk8KEkxpc3RRdWV1ZXNSZXNwb25zZRIgCgZxdWV1ZXMYASADKAsyEC5tdXN0ZXIudjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKE0V4cGxhaW5RdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiQwoURXhwbGFpblF1ZXVlUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iMgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGcmVhc29uGAIgASgJIjUKElBhdXNlUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSIjChJSZXN1bWVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiNgoTUmVzdW1lUXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJNChFMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIZChFtYXhfd2FpdGluZ19jb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkiNQoSTGltaXRRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlUKFVJhdGVMaW1pdFF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIdCgRyYXRlGAIgASgLMg8ubXVzdGVyLnYxLlJhdGUSDgoGcmVhc29uGAMgASgJIjkKFlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJdChNMaXN0Q2lyY3VpdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRISCgpub3RfY2xvc2VkGAQgASgIIlUKFExpc3RDaXJjdWl0c1Jlc3BvbnNlEiQKCGNpcmN1aXRzGAEgAygLMhIubXVzdGVyLnYxLkNpcmN1aXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KEk9wZW5DaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJEisKCG9wZW5fZm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjoKE09wZW5DaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0IjIKE1Jlc2V0Q2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCSI7ChRSZXNldENpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiXgoRTGlzdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDwoHdGFza19pZBgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkifgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJQChJXYXRjaEV2ZW50c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSFgoOYWZ0ZXJfZXZlbnRfaWQYAyABKAMiNwoTV2F0Y2hFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQiEQoPRGlhZ25vc2VSZXF1ZXN0IjsKEERpYWdub3NlUmVzcG9uc2USJwoJZGlhZ25vc2lzGAEgASgLMhQubXVzdGVyLnYxLkRpYWdub3NpcyIjChJHZXRPdmVydmlld1JlcXVlc3QSDQoFbGltaXQYASABKAUiPAoTR2V0T3ZlcnZpZXdSZXNwb25zZRIlCghvdmVydmlldxgBIAEoCzITLm11c3Rlci52MS5PdmVydmlldyJdChNMaXN0TGF1bmNoZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIMCgRwb29sGAQgASgJIlQKFExpc3RMYXVuY2hlc1Jlc3BvbnNlEiMKCGxhdW5jaGVzGAEgAygLMhEubXVzdGVyLnYxLkxhdW5jaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyjRIKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJMCgtQYXVzZVdvcmtlchIdLm11c3Rlci52MS5QYXVzZVdvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXNwb25zZRJPCgxSZXN1bWVXb3JrZXISHi5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVxdWVzdBofLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USSQoKTGltaXRRdWV1ZRIcLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVzcG9uc2USVQoOUmF0ZUxpbWl0UXVldWUSIC5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USSwoJTGlzdExvY2tzEhsubXVzdGVyLnYxLkxpc3RMb2Nrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdExvY2tzUmVzcG9uc2UiA5ACARJkChNTZXRDb25jdXJyZW5jeUxpbWl0EiUubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GiYubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJqChVVbnNldENvbmN1cnJlbmN5TGltaXQSJy5tdXN0ZXIudjEuVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBooLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJaCg5MaXN0UmF0ZUxpbWl0cxIgLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1JlcXVlc3QaIS5tdXN0ZXIudjEuTGlzdFJhdGVMaW1pdHNSZXNwb25zZSIDkAIBEk8KDFNldFJhdGVMaW1pdBIeLm11c3Rlci52MS5TZXRSYXRlTGltaXRSZXF1ZXN0Gh8ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlc3BvbnNlElUKDlVuc2V0UmF0ZUxpbWl0EiAubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVxdWVzdBohLm11c3Rlci52MS5VbnNldFJhdGVMaW1pdFJlc3BvbnNlEkMKCFBhdXNlS2V5EhoubXVzdGVyLnYxLlBhdXNlS2V5UmVxdWVzdBobLm11c3Rlci52MS5QYXVzZUtleVJlc3BvbnNlEkYKCVJlc3VtZUtleRIbLm11c3Rlci52MS5SZXN1bWVLZXlSZXF1ZXN0GhwubXVzdGVyLnYxLlJlc3VtZUtleVJlc3BvbnNlElQKDExpc3RDaXJjdWl0cxIeLm11c3Rlci52MS5MaXN0Q2lyY3VpdHNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1Jlc3BvbnNlIgOQAgESTAoLT3BlbkNpcmN1aXQSHS5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXF1ZXN0Gh4ubXVzdGVyLnYxLk9wZW5DaXJjdWl0UmVzcG9uc2USTwoMUmVzZXRDaXJjdWl0Eh4ubXVzdGVyLnYxLlJlc2V0Q2lyY3VpdFJlcXVlc3QaHy5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVzcG9uc2USVAoMTGlzdExhdW5jaGVzEh4ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVzcG9uc2UiA5ACARJOCgpMaXN0RXZlbnRzEhwubXVzdGVyLnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEk4KC1dhdGNoRXZlbnRzEh0ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVxdWVzdBoeLm11c3Rlci52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAESSAoIRGlhZ25vc2USGi5tdXN0ZXIudjEuRGlhZ25vc2VSZXF1ZXN0GhsubXVzdGVyLnYxLkRpYWdub3NlUmVzcG9uc2UiA5ACARJRCgtHZXRPdmVydmlldxIdLm11c3Rlci52MS5HZXRPdmVydmlld1JlcXVlc3QaHi5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJXChBMaXN0TG9ja3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRIPCgdibG9ja2VkGAQgASgIIkwKEUxpc3RMb2Nrc1Jlc3BvbnNlEh4KBWxvY2tzGAEgAygLMg8ubXVzdGVyLnYxLkxvY2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlcKGlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCRISCgVsaW1pdBgCIAEoBUgAiAEBEg4KBnJlYXNvbhgDIAEoCUIICgZfbGltaXQiPAobU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayIrChxVbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCSI+Ch1VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siSwoVTGlzdFJhdGVMaW1pdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCSJYChZMaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlEiUKBGtleXMYASADKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJPChNTZXRSYXRlTGltaXRSZXF1ZXN0EigKCnJhdGVfbGltaXQYASABKAsyFC5tdXN0ZXIudjEuUmF0ZUxpbWl0Eg4KBnJlYXNvbhgCIAEoCSI8ChRTZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IiQKFVVuc2V0UmF0ZUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgoWVW5zZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IlsKD1BhdXNlS2V5UmVxdWVzdBILCgNrZXkYASABKAkSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAMgASgJIjgKEFBhdXNlS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIfChBSZXN1bWVLZXlSZXF1ZXN0EgsKA2tleRgBIAEoCSI5ChFSZXN1bWVLZXlSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5Il0KE0xpc3RDaXJjdWl0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEhIKCm5vdF9jbG9zZWQYBCABKAgiVQoUTGlzdENpcmN1aXRzUmVzcG9uc2USJAoIY2lyY3VpdHMYASADKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoST3BlbkNpcmN1aXRSZXF1ZXN0EgsKA2tleRgBIAEoCRIOCgZyZWFzb24YAiABKAkSKwoIb3Blbl9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iOgoTT3BlbkNpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiMgoTUmVzZXRDaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJIjsKFFJlc2V0Q2lyY3VpdFJlc3BvbnNlEiMKB2NpcmN1aXQYASABKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdCJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLhEgoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlElIKDVJlbGVhc2VXb3JrZXISHy5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdENpcmN1aXRzEh4ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVzcG9uc2UiA5ACARJMCgtPcGVuQ2lyY3VpdBIdLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlcXVlc3QaHi5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXNwb25zZRJPCgxSZXNldENpcmN1aXQSHi5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVxdWVzdBofLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -341,6 +341,55 @@ export const ResumeWorkerResponseSchema: GenMessage<ResumeWorkerResponse> = /*@_
   messageDesc(file_muster_v1_fleet_service, 11);
 
 /**
+ * Request of ReleaseWorker.
+ *
+ * @generated from message muster.v1.ReleaseWorkerRequest
+ */
+export type ReleaseWorkerRequest = Message<"muster.v1.ReleaseWorkerRequest"> & {
+  /**
+   * As in PauseWorker.
+   *
+   * @generated from field: string worker_id = 1;
+   */
+  workerId: string;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.ReleaseWorkerRequest.
+ * Use `create(ReleaseWorkerRequestSchema)` to create a new message.
+ */
+export const ReleaseWorkerRequestSchema: GenMessage<ReleaseWorkerRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 12);
+
+/**
+ * Response of ReleaseWorker.
+ *
+ * @generated from message muster.v1.ReleaseWorkerResponse
+ */
+export type ReleaseWorkerResponse = Message<"muster.v1.ReleaseWorkerResponse"> & {
+  /**
+   * The worker after the call.
+   *
+   * @generated from field: muster.v1.Worker worker = 1;
+   */
+  worker?: Worker | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ReleaseWorkerResponse.
+ * Use `create(ReleaseWorkerResponseSchema)` to create a new message.
+ */
+export const ReleaseWorkerResponseSchema: GenMessage<ReleaseWorkerResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 13);
+
+/**
  * Request of ListQueues.
  *
  * @generated from message muster.v1.ListQueuesRequest
@@ -366,7 +415,7 @@ export type ListQueuesRequest = Message<"muster.v1.ListQueuesRequest"> & {
  * Use `create(ListQueuesRequestSchema)` to create a new message.
  */
 export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 12);
+  messageDesc(file_muster_v1_fleet_service, 14);
 
 /**
  * Response of ListQueues.
@@ -394,7 +443,7 @@ export type ListQueuesResponse = Message<"muster.v1.ListQueuesResponse"> & {
  * Use `create(ListQueuesResponseSchema)` to create a new message.
  */
 export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 13);
+  messageDesc(file_muster_v1_fleet_service, 15);
 
 /**
  * Request of ExplainQueue.
@@ -415,7 +464,7 @@ export type ExplainQueueRequest = Message<"muster.v1.ExplainQueueRequest"> & {
  * Use `create(ExplainQueueRequestSchema)` to create a new message.
  */
 export const ExplainQueueRequestSchema: GenMessage<ExplainQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 14);
+  messageDesc(file_muster_v1_fleet_service, 16);
 
 /**
  * Response of ExplainQueue.
@@ -436,7 +485,7 @@ export type ExplainQueueResponse = Message<"muster.v1.ExplainQueueResponse"> & {
  * Use `create(ExplainQueueResponseSchema)` to create a new message.
  */
 export const ExplainQueueResponseSchema: GenMessage<ExplainQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 15);
+  messageDesc(file_muster_v1_fleet_service, 17);
 
 /**
  * Request of PauseQueue.
@@ -464,7 +513,7 @@ export type PauseQueueRequest = Message<"muster.v1.PauseQueueRequest"> & {
  * Use `create(PauseQueueRequestSchema)` to create a new message.
  */
 export const PauseQueueRequestSchema: GenMessage<PauseQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 16);
+  messageDesc(file_muster_v1_fleet_service, 18);
 
 /**
  * Response of PauseQueue.
@@ -485,7 +534,7 @@ export type PauseQueueResponse = Message<"muster.v1.PauseQueueResponse"> & {
  * Use `create(PauseQueueResponseSchema)` to create a new message.
  */
 export const PauseQueueResponseSchema: GenMessage<PauseQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 17);
+  messageDesc(file_muster_v1_fleet_service, 19);
 
 /**
  * Request of ResumeQueue.
@@ -506,7 +555,7 @@ export type ResumeQueueRequest = Message<"muster.v1.ResumeQueueRequest"> & {
  * Use `create(ResumeQueueRequestSchema)` to create a new message.
  */
 export const ResumeQueueRequestSchema: GenMessage<ResumeQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 18);
+  messageDesc(file_muster_v1_fleet_service, 20);
 
 /**
  * Response of ResumeQueue.
@@ -527,7 +576,7 @@ export type ResumeQueueResponse = Message<"muster.v1.ResumeQueueResponse"> & {
  * Use `create(ResumeQueueResponseSchema)` to create a new message.
  */
 export const ResumeQueueResponseSchema: GenMessage<ResumeQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 19);
+  messageDesc(file_muster_v1_fleet_service, 21);
 
 /**
  * Request of LimitQueue.
@@ -562,7 +611,7 @@ export type LimitQueueRequest = Message<"muster.v1.LimitQueueRequest"> & {
  * Use `create(LimitQueueRequestSchema)` to create a new message.
  */
 export const LimitQueueRequestSchema: GenMessage<LimitQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 20);
+  messageDesc(file_muster_v1_fleet_service, 22);
 
 /**
  * Response of LimitQueue.
@@ -583,7 +632,7 @@ export type LimitQueueResponse = Message<"muster.v1.LimitQueueResponse"> & {
  * Use `create(LimitQueueResponseSchema)` to create a new message.
  */
 export const LimitQueueResponseSchema: GenMessage<LimitQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 21);
+  messageDesc(file_muster_v1_fleet_service, 23);
 
 /**
  * Request of RateLimitQueue.
@@ -618,7 +667,7 @@ export type RateLimitQueueRequest = Message<"muster.v1.RateLimitQueueRequest"> &
  * Use `create(RateLimitQueueRequestSchema)` to create a new message.
  */
 export const RateLimitQueueRequestSchema: GenMessage<RateLimitQueueRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 22);
+  messageDesc(file_muster_v1_fleet_service, 24);
 
 /**
  * Response of RateLimitQueue.
@@ -639,7 +688,7 @@ export type RateLimitQueueResponse = Message<"muster.v1.RateLimitQueueResponse">
  * Use `create(RateLimitQueueResponseSchema)` to create a new message.
  */
 export const RateLimitQueueResponseSchema: GenMessage<RateLimitQueueResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 23);
+  messageDesc(file_muster_v1_fleet_service, 25);
 
 /**
  * Request of ListLocks.
@@ -681,7 +730,7 @@ export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
  * Use `create(ListLocksRequestSchema)` to create a new message.
  */
 export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 24);
+  messageDesc(file_muster_v1_fleet_service, 26);
 
 /**
  * Response of ListLocks.
@@ -709,7 +758,7 @@ export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
  * Use `create(ListLocksResponseSchema)` to create a new message.
  */
 export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 25);
+  messageDesc(file_muster_v1_fleet_service, 27);
 
 /**
  * Request of SetConcurrencyLimit.
@@ -744,7 +793,7 @@ export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitR
  * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of SetConcurrencyLimit.
@@ -765,7 +814,7 @@ export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimit
  * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 29);
 
 /**
  * Request of UnsetConcurrencyLimit.
@@ -786,7 +835,7 @@ export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLi
  * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * Response of UnsetConcurrencyLimit.
@@ -807,7 +856,7 @@ export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyL
  * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * Request of ListRateLimits.
@@ -842,7 +891,7 @@ export type ListRateLimitsRequest = Message<"muster.v1.ListRateLimitsRequest"> &
  * Use `create(ListRateLimitsRequestSchema)` to create a new message.
  */
 export const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 32);
 
 /**
  * Response of ListRateLimits.
@@ -870,7 +919,7 @@ export type ListRateLimitsResponse = Message<"muster.v1.ListRateLimitsResponse">
  * Use `create(ListRateLimitsResponseSchema)` to create a new message.
  */
 export const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 33);
 
 /**
  * Request of SetRateLimit.
@@ -898,7 +947,7 @@ export type SetRateLimitRequest = Message<"muster.v1.SetRateLimitRequest"> & {
  * Use `create(SetRateLimitRequestSchema)` to create a new message.
  */
 export const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 32);
+  messageDesc(file_muster_v1_fleet_service, 34);
 
 /**
  * Response of SetRateLimit.
@@ -919,7 +968,7 @@ export type SetRateLimitResponse = Message<"muster.v1.SetRateLimitResponse"> & {
  * Use `create(SetRateLimitResponseSchema)` to create a new message.
  */
 export const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 33);
+  messageDesc(file_muster_v1_fleet_service, 35);
 
 /**
  * Request of UnsetRateLimit.
@@ -940,7 +989,7 @@ export type UnsetRateLimitRequest = Message<"muster.v1.UnsetRateLimitRequest"> &
  * Use `create(UnsetRateLimitRequestSchema)` to create a new message.
  */
 export const UnsetRateLimitRequestSchema: GenMessage<UnsetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 34);
+  messageDesc(file_muster_v1_fleet_service, 36);
 
 /**
  * Response of UnsetRateLimit.
@@ -961,7 +1010,7 @@ export type UnsetRateLimitResponse = Message<"muster.v1.UnsetRateLimitResponse">
  * Use `create(UnsetRateLimitResponseSchema)` to create a new message.
  */
 export const UnsetRateLimitResponseSchema: GenMessage<UnsetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 35);
+  messageDesc(file_muster_v1_fleet_service, 37);
 
 /**
  * Request of PauseKey.
@@ -996,7 +1045,7 @@ export type PauseKeyRequest = Message<"muster.v1.PauseKeyRequest"> & {
  * Use `create(PauseKeyRequestSchema)` to create a new message.
  */
 export const PauseKeyRequestSchema: GenMessage<PauseKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 36);
+  messageDesc(file_muster_v1_fleet_service, 38);
 
 /**
  * Response of PauseKey.
@@ -1017,7 +1066,7 @@ export type PauseKeyResponse = Message<"muster.v1.PauseKeyResponse"> & {
  * Use `create(PauseKeyResponseSchema)` to create a new message.
  */
 export const PauseKeyResponseSchema: GenMessage<PauseKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 37);
+  messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
  * Request of ResumeKey.
@@ -1038,7 +1087,7 @@ export type ResumeKeyRequest = Message<"muster.v1.ResumeKeyRequest"> & {
  * Use `create(ResumeKeyRequestSchema)` to create a new message.
  */
 export const ResumeKeyRequestSchema: GenMessage<ResumeKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 38);
+  messageDesc(file_muster_v1_fleet_service, 40);
 
 /**
  * Response of ResumeKey.
@@ -1059,7 +1108,7 @@ export type ResumeKeyResponse = Message<"muster.v1.ResumeKeyResponse"> & {
  * Use `create(ResumeKeyResponseSchema)` to create a new message.
  */
 export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 39);
+  messageDesc(file_muster_v1_fleet_service, 41);
 
 /**
  * Request of ListCircuits.
@@ -1101,7 +1150,7 @@ export type ListCircuitsRequest = Message<"muster.v1.ListCircuitsRequest"> & {
  * Use `create(ListCircuitsRequestSchema)` to create a new message.
  */
 export const ListCircuitsRequestSchema: GenMessage<ListCircuitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 40);
+  messageDesc(file_muster_v1_fleet_service, 42);
 
 /**
  * Response of ListCircuits.
@@ -1129,7 +1178,7 @@ export type ListCircuitsResponse = Message<"muster.v1.ListCircuitsResponse"> & {
  * Use `create(ListCircuitsResponseSchema)` to create a new message.
  */
 export const ListCircuitsResponseSchema: GenMessage<ListCircuitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 41);
+  messageDesc(file_muster_v1_fleet_service, 43);
 
 /**
  * Request of OpenCircuit.
@@ -1164,7 +1213,7 @@ export type OpenCircuitRequest = Message<"muster.v1.OpenCircuitRequest"> & {
  * Use `create(OpenCircuitRequestSchema)` to create a new message.
  */
 export const OpenCircuitRequestSchema: GenMessage<OpenCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 42);
+  messageDesc(file_muster_v1_fleet_service, 44);
 
 /**
  * Response of OpenCircuit.
@@ -1185,7 +1234,7 @@ export type OpenCircuitResponse = Message<"muster.v1.OpenCircuitResponse"> & {
  * Use `create(OpenCircuitResponseSchema)` to create a new message.
  */
 export const OpenCircuitResponseSchema: GenMessage<OpenCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 43);
+  messageDesc(file_muster_v1_fleet_service, 45);
 
 /**
  * Request of ResetCircuit.
@@ -1213,7 +1262,7 @@ export type ResetCircuitRequest = Message<"muster.v1.ResetCircuitRequest"> & {
  * Use `create(ResetCircuitRequestSchema)` to create a new message.
  */
 export const ResetCircuitRequestSchema: GenMessage<ResetCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 44);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of ResetCircuit.
@@ -1234,7 +1283,7 @@ export type ResetCircuitResponse = Message<"muster.v1.ResetCircuitResponse"> & {
  * Use `create(ResetCircuitResponseSchema)` to create a new message.
  */
 export const ResetCircuitResponseSchema: GenMessage<ResetCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 45);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of ListEvents.
@@ -1276,7 +1325,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 46);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * Response of ListEvents.
@@ -1311,7 +1360,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 47);
+  messageDesc(file_muster_v1_fleet_service, 49);
 
 /**
  * Request of WatchEvents.
@@ -1346,7 +1395,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 48);
+  messageDesc(file_muster_v1_fleet_service, 50);
 
 /**
  * One message of WatchEvents.
@@ -1368,7 +1417,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 49);
+  messageDesc(file_muster_v1_fleet_service, 51);
 
 /**
  * Request of Diagnose.
@@ -1383,7 +1432,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 50);
+  messageDesc(file_muster_v1_fleet_service, 52);
 
 /**
  * Response of Diagnose.
@@ -1404,7 +1453,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 51);
+  messageDesc(file_muster_v1_fleet_service, 53);
 
 /**
  * Request of GetOverview.
@@ -1425,7 +1474,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 52);
+  messageDesc(file_muster_v1_fleet_service, 54);
 
 /**
  * Response of GetOverview.
@@ -1446,7 +1495,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 53);
+  messageDesc(file_muster_v1_fleet_service, 55);
 
 /**
  * Request of ListLaunches.
@@ -1488,7 +1537,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 54);
+  messageDesc(file_muster_v1_fleet_service, 56);
 
 /**
  * Response of ListLaunches.
@@ -1516,7 +1565,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 55);
+  messageDesc(file_muster_v1_fleet_service, 57);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -1588,6 +1637,17 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof ResumeWorkerRequestSchema;
     output: typeof ResumeWorkerResponseSchema;
+  },
+  /**
+   * Ends the quarantine of a worker: it is assigned tasks as before. It may be quarantined again when it goes on failing.
+   * Releasing a worker that is not quarantined is harmless. NOT_FOUND; FAILED_PRECONDITION (`WORKER_GONE`).
+   *
+   * @generated from rpc muster.v1.FleetService.ReleaseWorker
+   */
+  releaseWorker: {
+    methodKind: "unary";
+    input: typeof ReleaseWorkerRequestSchema;
+    output: typeof ReleaseWorkerResponseSchema;
   },
   /**
    * Queues, by name.

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/worker.proto.
  */
 export const file_muster_v1_worker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI6ChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBSLaAQoMU3RhcnR1cFBoYXNlEg0KBXBoYXNlGAEgASgJEg8KB291dGNvbWUYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBCABKAkSOwoKYXR0cmlidXRlcxgFIAMoCzInLm11c3Rlci52MS5TdGFydHVwUGhhc2UuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsYHCgZXb3JrZXISCgoCaWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRITCgtnb25lX3JlYXNvbhgEIAEoCRIMCgRwb29sGAUgASgJEi0KBmxhYmVscxgGIAMoCzIdLm11c3Rlci52MS5Xb3JrZXIuTGFiZWxzRW50cnkSLwoKdGFza190eXBlcxgHIAMoCzIbLm11c3Rlci52MS5UYXNrVHlwZUNhcGFjaXR5Eg4KBnF1ZXVlcxgIIAMoCRISCgpzbG90X2NvdW50GAkgASgFEhQKDGFjdGl2ZV9jb3VudBgKIAEoBRIRCglyZXNvdXJjZXMYCyADKAkSIQoEaG9zdBgMIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxILCgNzZGsYDSABKAkSFAoMc2NoZWR1bGVyX2lkGA4gASgJEjAKDGNvbm5lY3RfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOaGVhcnRiZWF0X3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWdvbmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoOc3RhcnR1cF9waGFzZXMYEiADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEiwKDmxhc3RfaGVhcnRiZWF0GBMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdBIlCgVmYXRhbBgUIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIqCgdydW5uaW5nGBUgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0Eg4KBnBhdXNlZBgWIAEoCBIUCgxwYXVzZV9yZWFzb24YFyABKAkSKgoIcmVmdXNhbHMYHiADKAsyGC5tdXN0ZXIudjEuV29ya2VyUmVmdXNhbBIhCgZsYXVuY2gYHyABKAsyES5tdXN0ZXIudjEuTGF1bmNoEhYKDm9taXR0ZWRfZmllbGRzGCAgAygJEjAKDm9wZXJhdG9yX3BhdXNlGCEgASgLMhgubXVzdGVyLnYxLk9wZXJhdG9yUGF1c2USKgoKY2FwYWNpdGllcxgiIAMoCzIWLm11c3Rlci52MS5DYXBhY2l0eVVzZRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjgKC0NhcGFjaXR5VXNlEgwKBG5hbWUYASABKAkSDQoFdG90YWwYAiABKAMSDAoEdXNlZBgDIAEoAyJPCg1PcGVyYXRvclBhdXNlEg4KBnJlYXNvbhgBIAEoCRIuCgpwYXVzZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK5AgoNV29ya2VyUmVmdXNhbBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGVlchgDIAEoCRIVCg1yZWZ1c2FsX2NvdW50GAQgASgDEi4KCmZpcnN0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWxhc3RfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHwoXd29ya2VyX3Byb3RvY29sX3ZlcnNpb24YByABKAUSIgoac2NoZWR1bGVyX3Byb3RvY29sX3ZlcnNpb24YCCABKAUSCwoDc2RrGAkgASgJEhAKCGhvc3RuYW1lGAogASgJEgsKA3BpZBgLIAEoBRIUCgxzY2hlZHVsZXJfaWQYDCABKAkigwQKCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoAxISCgpzbG90X2NvdW50GAIgASgFEioKB3J1bm5pbmcYAyADKAsyGS5tdXN0ZXIudjEuUnVubmluZ0F0dGVtcHQSMQoOZXZlbnRfbG9vcF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoUZXZlbnRfbG9vcF9kZWxheV9wOTkYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJY3B1X3VzYWdlGAYgASgBEhEKCXJzc19ieXRlcxgHIAEoAxIXCg9oZWFwX3VzZWRfYnl0ZXMYCCABKAMSEQoJcmVzb3VyY2VzGAkgAygJEg4KBnBhdXNlZBgKIAEoCBIUCgxwYXVzZV9yZWFzb24YCyABKAkSNAoIY291bnRlcnMYDCADKAsyIi5tdXN0ZXIudjEuSGVhcnRiZWF0LkNvdW50ZXJzRW50cnkSMQoPcmVzb3VyY2Vfc3RhdGVzGBAgAygLMhgubXVzdGVyLnYxLlJlc291cmNlU3RhdGUSJgoJcHJlc3N1cmVzGBEgAygLMhMubXVzdGVyLnYxLlByZXNzdXJlGi8KDUNvdW50ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASJ9CghQcmVzc3VyZRIPCgdtZWFzdXJlGAEgASgJEg4KBmRldGFpbBgCIAEoCRINCgV2YWx1ZRgDIAEoARIMCgRoaWdoGAQgASgBEgsKA2xvdxgFIAEoARImCgNhZ2UYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24igAEKDVJlc291cmNlU3RhdGUSEAoIcmVzb3VyY2UYASABKAkSDwoHbG9hZGluZxgCIAEoCBImCgNhZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNZmFpbHVyZV9jb3VudBgEIAEoBRINCgVlcnJvchgFIAEoCSL+AgoOUnVubmluZ0F0dGVtcHQSEgoKYXR0ZW1wdF9pZBgBIAEoCRINCgVwaGFzZRgCIAEoCRIsCglwaGFzZV9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoIcHJvZ3Jlc3MYBCABKAFIAIgBARIvCgxwcm9ncmVzc19hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOcmVzdWx0X3BlbmRpbmcYBiABKAgSEgoKY2FuY2VsbGluZxgHIAEoCBItCgp3YXJuX2FmdGVyGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKDHN0dWNrX3BoYXNlcxgJIAMoCzIVLm11c3Rlci52MS5TdHVja1BoYXNlEi0KCnJlc3VsdF9hZ2UYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHcmV2b2tlZBgLIAEoCEILCglfcHJvZ3Jlc3MitwEKClN0dWNrUGhhc2USDQoFcGhhc2UYASABKAkSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCXN0YWxsX2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp3YXJuX2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDXdhcm5pbmdfY291bnQYBSABKAUiigEKC1dvcmtlckZhdGFsEg0KBXBoYXNlGAEgASgJEhcKD2V4Y2VwdGlvbl9jbGFzcxgCIAEoCRIZChFleGNlcHRpb25fbWVzc2FnZRgDIAEoCRIRCgl0cmFjZWJhY2sYBCABKAkSEQoJZXhpdF9jb2RlGAUgASgFEhIKCmF0dGVtcHRfaWQYBiABKAkinQQKBkxhdW5jaBIKCgJpZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSDAoEcG9vbBgDIAEoCRIPCgdjb21tYW5kGAQgASgJEhAKCGhvc3RuYW1lGAUgASgJEgsKA3BpZBgGIAEoBRISCgpzdXBlcnZpc29yGAcgASgJEhQKDHN0YXJ0X251bWJlchgIIAEoBRIvCgtsYXVuY2hfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVwb3J0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhkKEXN1cGVydmlzb3Jfc2lsZW50GAsgASgIEi8KDnN0YXJ0dXBfcGhhc2VzGAwgAygLMhcubXVzdGVyLnYxLlN0YXJ0dXBQaGFzZRIzChByZWdpc3Rlcl90aW1lb3V0GA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEnJlZ2lzdGVyX3RpbWVfbGVmdBgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpzZXNzaW9uX2lkGA8gASgJEiUKBXN0YXRlGBAgASgOMhYubXVzdGVyLnYxLldvcmtlclN0YXRlEiMKBGV4aXQYESABKAsyFS5tdXN0ZXIudjEuTGF1bmNoRXhpdBISCgpsYXN0X2Vycm9yGBIgASgJIpgDCgpMYXVuY2hFeGl0Eg4KBnJlYXNvbhgBIAEoCRIWCglleGl0X2NvZGUYAiABKAVIAIgBARIOCgZzaWduYWwYAyABKAkSFQoNb3V0X29mX21lbW9yeRgEIAEoCBIeChZvdXRfb2ZfbWVtb3J5X2V2aWRlbmNlGAUgASgJEhMKC3N0YXJ0X2Vycm9yGAYgASgJEhAKCGxvZ190YWlsGAcgASgJEi8KDHJ1bl9kdXJhdGlvbhgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVzdGFydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5zdG9wX3JlcXVlc3RlZBgLIAEoCBIlCgVmYXRhbBgMIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIWCg5yZXF1ZXVlZF9jb3VudBgNIAEoBUIMCgpfZXhpdF9jb2RlKpYCCgtXb3JrZXJTdGF0ZRIcChhXT1JLRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZXT1JLRVJfU1RBVEVfTEFVTkNISU5HEAESGwoXV09SS0VSX1NUQVRFX0NPTk5FQ1RJTkcQAhIbChdXT1JLRVJfU1RBVEVfUkVHSVNURVJFRBADEhYKEldPUktFUl9TVEFURV9SRUFEWRAEEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxAFEhgKFFdPUktFUl9TVEFURV9TVVNQRUNUEAYSFQoRV09SS0VSX1NUQVRFX0xPU1QQBxIVChFXT1JLRVJfU1RBVEVfR09ORRAIEhgKFFdPUktFUl9TVEFURV9SRUZVU0VEEAliBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZtdXN0ZXIvdjEvd29ya2VyLnByb3RvEgltdXN0ZXIudjEipAEKCEhvc3RJbmZvEhAKCGhvc3RuYW1lGAEgASgJEgsKA3BpZBgCIAEoBRIQCgN1aWQYAyABKAVIAIgBARIQCgNnaWQYBCABKAVIAYgBARILCgNjd2QYBSABKAkSEQoJY3B1X2NvdW50GAYgASgFEhQKDG1lbW9yeV9ieXRlcxgHIAEoAxIPCgdydW50aW1lGAggASgJQgYKBF91aWRCBgoEX2dpZCI6ChBUYXNrVHlwZUNhcGFjaXR5EhEKCXRhc2tfdHlwZRgBIAEoCRITCgtjb25jdXJyZW5jeRgCIAEoBSLaAQoMU3RhcnR1cFBoYXNlEg0KBXBoYXNlGAEgASgJEg8KB291dGNvbWUYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXRhaWwYBCABKAkSOwoKYXR0cmlidXRlcxgFIAMoCzInLm11c3Rlci52MS5TdGFydHVwUGhhc2UuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIvcHCgZXb3JrZXISCgoCaWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRITCgtnb25lX3JlYXNvbhgEIAEoCRIMCgRwb29sGAUgASgJEi0KBmxhYmVscxgGIAMoCzIdLm11c3Rlci52MS5Xb3JrZXIuTGFiZWxzRW50cnkSLwoKdGFza190eXBlcxgHIAMoCzIbLm11c3Rlci52MS5UYXNrVHlwZUNhcGFjaXR5Eg4KBnF1ZXVlcxgIIAMoCRISCgpzbG90X2NvdW50GAkgASgFEhQKDGFjdGl2ZV9jb3VudBgKIAEoBRIRCglyZXNvdXJjZXMYCyADKAkSIQoEaG9zdBgMIAEoCzITLm11c3Rlci52MS5Ib3N0SW5mbxILCgNzZGsYDSABKAkSFAoMc2NoZWR1bGVyX2lkGA4gASgJEjAKDGNvbm5lY3RfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOaGVhcnRiZWF0X3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWdvbmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoOc3RhcnR1cF9waGFzZXMYEiADKAsyFy5tdXN0ZXIudjEuU3RhcnR1cFBoYXNlEiwKDmxhc3RfaGVhcnRiZWF0GBMgASgLMhQubXVzdGVyLnYxLkhlYXJ0YmVhdBIlCgVmYXRhbBgUIAEoCzIWLm11c3Rlci52MS5Xb3JrZXJGYXRhbBIqCgdydW5uaW5nGBUgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0Eg4KBnBhdXNlZBgWIAEoCBIUCgxwYXVzZV9yZWFzb24YFyABKAkSKgoIcmVmdXNhbHMYHiADKAsyGC5tdXN0ZXIudjEuV29ya2VyUmVmdXNhbBIhCgZsYXVuY2gYHyABKAsyES5tdXN0ZXIudjEuTGF1bmNoEhYKDm9taXR0ZWRfZmllbGRzGCAgAygJEjAKDm9wZXJhdG9yX3BhdXNlGCEgASgLMhgubXVzdGVyLnYxLk9wZXJhdG9yUGF1c2USKgoKY2FwYWNpdGllcxgiIAMoCzIWLm11c3Rlci52MS5DYXBhY2l0eVVzZRIvCgpxdWFyYW50aW5lGCMgASgLMhsubXVzdGVyLnYxLldvcmtlclF1YXJhbnRpbmUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI4CgtDYXBhY2l0eVVzZRIMCgRuYW1lGAEgASgJEg0KBXRvdGFsGAIgASgDEgwKBHVzZWQYAyABKAMi8AIKEFdvcmtlclF1YXJhbnRpbmUSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3VtbWFyeRgCIAEoCRIWCg5maW5pc2hlZF9jb3VudBgDIAEoBRIUCgxmYWlsZWRfY291bnQYBCABKAUSEgoKcGVlcl9jb3VudBgFIAEoBRIbChNwZWVyX2ZpbmlzaGVkX2NvdW50GAYgASgFEhkKEXBlZXJfZmFpbGVkX2NvdW50GAcgASgFEikKBndpbmRvdxgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgZlcnJvcnMYCSADKAsyGi5tdXN0ZXIudjEuUXVhcmFudGluZUVycm9yEhoKEmZhaWxlZF9wcm9iZV9jb3VudBgKIAEoBRIuCgpwcm9iZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJECg9RdWFyYW50aW5lRXJyb3ISEgoKYXR0ZW1wdF9pZBgBIAEoCRIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkiTwoNT3BlcmF0b3JQYXVzZRIOCgZyZWFzb24YASABKAkSLgoKcGF1c2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiuQIKDVdvcmtlclJlZnVzYWwSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSFQoNcmVmdXNhbF9jb3VudBgEIAEoAxIuCgpmaXJzdF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KF3dvcmtlcl9wcm90b2NvbF92ZXJzaW9uGAcgASgFEiIKGnNjaGVkdWxlcl9wcm90b2NvbF92ZXJzaW9uGAggASgFEgsKA3NkaxgJIAEoCRIQCghob3N0bmFtZRgKIAEoCRILCgNwaWQYCyABKAUSFAoMc2NoZWR1bGVyX2lkGAwgASgJIoMECglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKAMSEgoKc2xvdF9jb3VudBgCIAEoBRIqCgdydW5uaW5nGAMgAygLMhkubXVzdGVyLnYxLlJ1bm5pbmdBdHRlbXB0EjEKDmV2ZW50X2xvb3BfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjcKFGV2ZW50X2xvb3BfZGVsYXlfcDk5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCWNwdV91c2FnZRgGIAEoARIRCglyc3NfYnl0ZXMYByABKAMSFwoPaGVhcF91c2VkX2J5dGVzGAggASgDEhEKCXJlc291cmNlcxgJIAMoCRIOCgZwYXVzZWQYCiABKAgSFAoMcGF1c2VfcmVhc29uGAsgASgJEjQKCGNvdW50ZXJzGAwgAygLMiIubXVzdGVyLnYxLkhlYXJ0YmVhdC5Db3VudGVyc0VudHJ5EjEKD3Jlc291cmNlX3N0YXRlcxgQIAMoCzIYLm11c3Rlci52MS5SZXNvdXJjZVN0YXRlEiYKCXByZXNzdXJlcxgRIAMoCzITLm11c3Rlci52MS5QcmVzc3VyZRovCg1Db3VudGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEifQoIUHJlc3N1cmUSDwoHbWVhc3VyZRgBIAEoCRIOCgZkZXRhaWwYAiABKAkSDQoFdmFsdWUYAyABKAESDAoEaGlnaBgEIAEoARILCgNsb3cYBSABKAESJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoABCg1SZXNvdXJjZVN0YXRlEhAKCHJlc291cmNlGAEgASgJEg8KB2xvYWRpbmcYAiABKAgSJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWZhaWx1cmVfY291bnQYBCABKAUSDQoFZXJyb3IYBSABKAki/gIKDlJ1bm5pbmdBdHRlbXB0EhIKCmF0dGVtcHRfaWQYASABKAkSDQoFcGhhc2UYAiABKAkSLAoJcGhhc2VfYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKCHByb2dyZXNzGAQgASgBSACIAQESLwoMcHJvZ3Jlc3NfYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnJlc3VsdF9wZW5kaW5nGAYgASgIEhIKCmNhbmNlbGxpbmcYByABKAgSLQoKd2Fybl9hZnRlchgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCgxzdHVja19waGFzZXMYCSADKAsyFS5tdXN0ZXIudjEuU3R1Y2tQaGFzZRItCgpyZXN1bHRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Jldm9rZWQYCyABKAhCCwoJX3Byb2dyZXNzIrcBCgpTdHVja1BoYXNlEg0KBXBoYXNlGAEgASgJEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCglzdGFsbF9hZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKd2Fybl9hZnRlchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg13YXJuaW5nX2NvdW50GAUgASgFIooBCgtXb3JrZXJGYXRhbBINCgVwaGFzZRgBIAEoCRIXCg9leGNlcHRpb25fY2xhc3MYAiABKAkSGQoRZXhjZXB0aW9uX21lc3NhZ2UYAyABKAkSEQoJdHJhY2ViYWNrGAQgASgJEhEKCWV4aXRfY29kZRgFIAEoBRISCgphdHRlbXB0X2lkGAYgASgJIp0ECgZMYXVuY2gSCgoCaWQYASABKAkSEQoJd29ya2VyX2lkGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY29tbWFuZBgEIAEoCRIQCghob3N0bmFtZRgFIAEoCRILCgNwaWQYBiABKAUSEgoKc3VwZXJ2aXNvchgHIAEoCRIUCgxzdGFydF9udW1iZXIYCCABKAUSLwoLbGF1bmNoX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlcG9ydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChFzdXBlcnZpc29yX3NpbGVudBgLIAEoCBIvCg5zdGFydHVwX3BoYXNlcxgMIAMoCzIXLm11c3Rlci52MS5TdGFydHVwUGhhc2USMwoQcmVnaXN0ZXJfdGltZW91dBgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJyZWdpc3Rlcl90aW1lX2xlZnQYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKc2Vzc2lvbl9pZBgPIAEoCRIlCgVzdGF0ZRgQIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIjCgRleGl0GBEgASgLMhUubXVzdGVyLnYxLkxhdW5jaEV4aXQSEgoKbGFzdF9lcnJvchgSIAEoCSKYAwoKTGF1bmNoRXhpdBIOCgZyZWFzb24YASABKAkSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGc2lnbmFsGAMgASgJEhUKDW91dF9vZl9tZW1vcnkYBCABKAgSHgoWb3V0X29mX21lbW9yeV9ldmlkZW5jZRgFIAEoCRITCgtzdGFydF9lcnJvchgGIAEoCRIQCghsb2dfdGFpbBgHIAEoCRIvCgxydW5fZHVyYXRpb24YCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHJlc3RhcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOc3RvcF9yZXF1ZXN0ZWQYCyABKAgSJQoFZmF0YWwYDCABKAsyFi5tdXN0ZXIudjEuV29ya2VyRmF0YWwSFgoOcmVxdWV1ZWRfY291bnQYDSABKAVCDAoKX2V4aXRfY29kZSqWAgoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0VSX1NUQVRFX0xBVU5DSElORxABEhsKF1dPUktFUl9TVEFURV9DT05ORUNUSU5HEAISGwoXV09SS0VSX1NUQVRFX1JFR0lTVEVSRUQQAxIWChJXT1JLRVJfU1RBVEVfUkVBRFkQBBIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQBRIYChRXT1JLRVJfU1RBVEVfU1VTUEVDVBAGEhUKEVdPUktFUl9TVEFURV9MT1NUEAcSFQoRV09SS0VSX1NUQVRFX0dPTkUQCBIYChRXT1JLRVJfU1RBVEVfUkVGVVNFRBAJYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The machine and process of a worker, as it says.
@@ -367,6 +367,13 @@ export type Worker = Message<"muster.v1.Worker"> & {
    * @generated from field: repeated muster.v1.CapacityUse capacities = 34;
    */
   capacities: CapacityUse[];
+
+  /**
+   * Set while it is quarantined, because it failed far more often than its peers.
+   *
+   * @generated from field: muster.v1.WorkerQuarantine quarantine = 35;
+   */
+  quarantine?: WorkerQuarantine | undefined;
 };
 
 /**
@@ -413,6 +420,132 @@ export const CapacityUseSchema: GenMessage<CapacityUse> = /*@__PURE__*/
   messageDesc(file_muster_v1_worker, 4);
 
 /**
+ * Why a worker is assigned one task at a time as a probe.
+ *
+ * @generated from message muster.v1.WorkerQuarantine
+ */
+export type WorkerQuarantine = Message<"muster.v1.WorkerQuarantine"> & {
+  /**
+   * When it began.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * One sentence with both rates.
+   *
+   * @generated from field: string summary = 2;
+   */
+  summary: string;
+
+  /**
+   * Attempts of the worker that ended within the window, of the types that its peers ran as well.
+   *
+   * @generated from field: int32 finished_count = 3;
+   */
+  finishedCount: number;
+
+  /**
+   * Those that failed or were rejected among them.
+   *
+   * @generated from field: int32 failed_count = 4;
+   */
+  failedCount: number;
+
+  /**
+   * Workers that it was compared with.
+   *
+   * @generated from field: int32 peer_count = 5;
+   */
+  peerCount: number;
+
+  /**
+   * Their attempts of the same types within the window.
+   *
+   * @generated from field: int32 peer_finished_count = 6;
+   */
+  peerFinishedCount: number;
+
+  /**
+   * Those that failed or were rejected among them.
+   *
+   * @generated from field: int32 peer_failed_count = 7;
+   */
+  peerFailedCount: number;
+
+  /**
+   * Length of the window.
+   *
+   * @generated from field: google.protobuf.Duration window = 8;
+   */
+  window?: Duration | undefined;
+
+  /**
+   * Attempts that failed last, oldest first, with code and message.
+   *
+   * @generated from field: repeated muster.v1.QuarantineError errors = 9;
+   */
+  errors: QuarantineError[];
+
+  /**
+   * Probes that failed since it began.
+   *
+   * @generated from field: int32 failed_probe_count = 10;
+   */
+  failedProbeCount: number;
+
+  /**
+   * From then on it is assigned its next probe.
+   *
+   * @generated from field: google.protobuf.Timestamp probe_time = 11;
+   */
+  probeTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message muster.v1.WorkerQuarantine.
+ * Use `create(WorkerQuarantineSchema)` to create a new message.
+ */
+export const WorkerQuarantineSchema: GenMessage<WorkerQuarantine> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 5);
+
+/**
+ * A failed or rejected attempt of a worker.
+ *
+ * @generated from message muster.v1.QuarantineError
+ */
+export type QuarantineError = Message<"muster.v1.QuarantineError"> & {
+  /**
+   * Which, for example `t-1042.1`.
+   *
+   * @generated from field: string attempt_id = 1;
+   */
+  attemptId: string;
+
+  /**
+   * Its failure's code; `REJECTED_` and the reason of a rejection.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * Its failure's message, shortened.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message muster.v1.QuarantineError.
+ * Use `create(QuarantineErrorSchema)` to create a new message.
+ */
+export const QuarantineErrorSchema: GenMessage<QuarantineError> = /*@__PURE__*/
+  messageDesc(file_muster_v1_worker, 6);
+
+/**
  * A pause of a worker by an operator.
  *
  * @generated from message muster.v1.OperatorPause
@@ -438,7 +571,7 @@ export type OperatorPause = Message<"muster.v1.OperatorPause"> & {
  * Use `create(OperatorPauseSchema)` to create a new message.
  */
 export const OperatorPauseSchema: GenMessage<OperatorPause> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 5);
+  messageDesc(file_muster_v1_worker, 7);
 
 /**
  * Streams of one worker id from one machine that were refused for one reason.
@@ -536,7 +669,7 @@ export type WorkerRefusal = Message<"muster.v1.WorkerRefusal"> & {
  * Use `create(WorkerRefusalSchema)` to create a new message.
  */
 export const WorkerRefusalSchema: GenMessage<WorkerRefusal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 6);
+  messageDesc(file_muster_v1_worker, 8);
 
 /**
  * A heartbeat of a worker, sent from a thread of its own so that a blocked handler does not stop it.
@@ -649,7 +782,7 @@ export type Heartbeat = Message<"muster.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 7);
+  messageDesc(file_muster_v1_worker, 9);
 
 /**
  * A measure of a worker that has reached its high watermark and not yet fallen to the low one.
@@ -705,7 +838,7 @@ export type Pressure = Message<"muster.v1.Pressure"> & {
  * Use `create(PressureSchema)` to create a new message.
  */
 export const PressureSchema: GenMessage<Pressure> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 8);
+  messageDesc(file_muster_v1_worker, 10);
 
 /**
  * How far a worker is with a resource that it was asked to load.
@@ -754,7 +887,7 @@ export type ResourceState = Message<"muster.v1.ResourceState"> & {
  * Use `create(ResourceStateSchema)` to create a new message.
  */
 export const ResourceStateSchema: GenMessage<ResourceState> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 9);
+  messageDesc(file_muster_v1_worker, 11);
 
 /**
  * An attempt that a worker holds.
@@ -847,7 +980,7 @@ export type RunningAttempt = Message<"muster.v1.RunningAttempt"> & {
  * Use `create(RunningAttemptSchema)` to create a new message.
  */
 export const RunningAttemptSchema: GenMessage<RunningAttempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 10);
+  messageDesc(file_muster_v1_worker, 12);
 
 /**
  * A phase that lasts longer than its soft watchdog's threshold. A `task.<phase>.stuck` event was sent for it.
@@ -896,7 +1029,7 @@ export type StuckPhase = Message<"muster.v1.StuckPhase"> & {
  * Use `create(StuckPhaseSchema)` to create a new message.
  */
 export const StuckPhaseSchema: GenMessage<StuckPhase> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 11);
+  messageDesc(file_muster_v1_worker, 13);
 
 /**
  * A fatal error, reported by the worker process before it ends.
@@ -953,7 +1086,7 @@ export type WorkerFatal = Message<"muster.v1.WorkerFatal"> & {
  * Use `create(WorkerFatalSchema)` to create a new message.
  */
 export const WorkerFatalSchema: GenMessage<WorkerFatal> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 12);
+  messageDesc(file_muster_v1_worker, 14);
 
 /**
  * One start of a worker process by a supervisor such as `muster run`, from the start to the end: also of a
@@ -1094,7 +1227,7 @@ export type Launch = Message<"muster.v1.Launch"> & {
  * Use `create(LaunchSchema)` to create a new message.
  */
 export const LaunchSchema: GenMessage<Launch> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 13);
+  messageDesc(file_muster_v1_worker, 15);
 
 /**
  * How a launched process ended, as its supervisor saw it.
@@ -1200,7 +1333,7 @@ export type LaunchExit = Message<"muster.v1.LaunchExit"> & {
  * Use `create(LaunchExitSchema)` to create a new message.
  */
 export const LaunchExitSchema: GenMessage<LaunchExit> = /*@__PURE__*/
-  messageDesc(file_muster_v1_worker, 14);
+  messageDesc(file_muster_v1_worker, 16);
 
 /**
  * The state of a worker, derived by the scheduler from what it received and when.

@@ -1,5 +1,6 @@
 import type { Candidate } from "../../matching/match.ts";
 import { HELLO, madeBeat, madeRunning, madeTask } from "../../testing/made-records.ts";
+import type { QuarantineRecord } from "../../workers/quarantine.ts";
 import type { WorkerRecord, WorkerState } from "../../workers/worker.ts";
 import type { FleetMember } from "../fleet.ts";
 
@@ -9,6 +10,23 @@ export const ago = (ms: number) => new Date(NOW.getTime() - ms);
 
 export const TASK = madeTask({ type: "ocr", createTime: ago(60_000) });
 export const BROKE = { failureClass: "retryable", code: "BROKE", message: "it broke" } as const;
+
+/** A worker that failed nearly everything, with two peers, since 40 s ago. */
+export const QUARANTINE: QuarantineRecord = {
+  failed: 28,
+  finished: 30,
+  peerCount: 2,
+  peersTogether: { failed: 1, finished: 60 },
+  peers: [
+    { workerId: "w-3", failed: 1, finished: 40 },
+    { workerId: "w-4", failed: 0, finished: 20 },
+  ],
+  windowMs: 300_000,
+  errors: [{ attemptId: "t-3.1", code: "CUDA_ERROR", message: "no device" }],
+  failedProbes: 0,
+  since: ago(40_000),
+  probeTime: ago(-20_000),
+};
 
 export const BEAT = madeBeat({ slots: 2 });
 

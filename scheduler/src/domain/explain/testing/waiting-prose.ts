@@ -1,5 +1,6 @@
 /** Cases of the prose snapshot: tasks that wait. */
 import { withLock } from "../../database/database-lock.ts";
+import { workerLost } from "../../tasks/outcome.ts";
 import { queueRateKey } from "../../tasks/rate-limit.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
@@ -10,7 +11,7 @@ import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
 import { CAPACITY_PROSE } from "./capacity-prose.ts";
 import { CIRCUIT_PROSE } from "./circuit-prose.ts";
-import { ago, BROKE, held, member, NOW, TASK } from "./fixture.ts";
+import { ago, BROKE, held, member, NOW, QUARANTINE, TASK } from "./fixture.ts";
 import { DISPATCH, ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 
@@ -333,6 +334,19 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "WORKERS_DRAINING",
     when: "others are busy",
     write: () => waiting([full(), member({ id: "w-2", candidate: { draining: true } })]),
+  },
+  {
+    code: "QUARANTINED",
+    when: "one of the workers is, and the other is busy",
+    write: () =>
+      waiting([
+        full(),
+        member({
+          id: "w-2",
+          candidate: { quarantinedUntil: 1_000 },
+          record: { sessionId: 2, quarantine: QUARANTINE },
+        }),
+      ]),
   },
   {
     code: "WORKERS_PAUSED",

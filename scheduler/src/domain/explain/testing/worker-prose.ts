@@ -8,7 +8,7 @@ import { explainExit, explainLaunching, explainSilence } from "../launch.ts";
 import { databaseUnavailable } from "../outage.ts";
 import { explainRejections } from "../rejected.ts";
 import { explainGone, explainLiving } from "../worker.ts";
-import { ago, BEAT, held, member, NOW, running, TASK } from "./fixture.ts";
+import { ago, BEAT, held, member, NOW, QUARANTINE, running, TASK } from "./fixture.ts";
 import { classOf, ended, launch, rejected } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
 import { OUTAGE } from "./waiting-prose.ts";
@@ -246,6 +246,20 @@ export const WORKER_PROSE: readonly ProseCase[] = [
     code: "PAUSED",
     when: "by an operator and by itself",
     write: () => living(byOperator({ ...BEAT, paused: true, pauseReason: "memory: 97 % used" })),
+  },
+  {
+    code: "QUARANTINED",
+    when: "its first probe is not due",
+    write: () => living({ record: { quarantine: QUARANTINE } }),
+  },
+  {
+    code: "QUARANTINED",
+    when: "it runs a probe after others failed",
+    write: () =>
+      living({
+        record: { quarantine: { ...QUARANTINE, failedProbes: 3, probeTime: ago(1_000) } },
+        ...holding(held("t-9.1", "", 500)),
+      }),
   },
   { code: "DRAINING", when: "it holds nothing", write: () => living({ state: "draining" }) },
   {

@@ -1,11 +1,12 @@
 // A worker in protobuf.
 
-import { create } from "@bufbuild/protobuf";
-import { WorkerSchema } from "@muster/protocol";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type WorkerQuarantineSchema, WorkerSchema } from "@muster/protocol";
 import { ownPauseReason, pauseInWords } from "../../../domain/workers/operator-pause.ts";
+import { type QuarantineRecord, quarantineInWords } from "../../../domain/workers/quarantine.ts";
 import { hasRegistered, type WorkerRecord, workerState } from "../../../domain/workers/worker.ts";
 import { optional, optionalTime } from "../values/optional.ts";
-import { timestampFromDate } from "../values/time.ts";
+import { durationFromMs, timestampFromDate } from "../values/time.ts";
 import { fromHeartbeat } from "./heartbeat.ts";
 import { fromLaunch } from "./launch.ts";
 import { fromStartupPhase } from "./startup.ts";
@@ -62,6 +63,24 @@ export function fromWorker(worker: WorkerRecord, now: Date, silentAfterMs: numbe
       "operatorPause",
       operatorPause && { reason: operatorPause.reason, pauseTime: timestampFromDate(operatorPause.since) },
     ),
+    ...optional("quarantine", worker.quarantine && fromQuarantine(worker.quarantine)),
     ...optional("launch", launch && fromLaunch(launch, worker, now, silentAfterMs)),
   });
+}
+
+/** A quarantine in protobuf. */
+function fromQuarantine(record: QuarantineRecord): MessageInitShape<typeof WorkerQuarantineSchema> {
+  return {
+    startTime: timestampFromDate(record.since),
+    summary: quarantineInWords(record),
+    finishedCount: record.finished,
+    failedCount: record.failed,
+    peerCount: record.peerCount,
+    peerFinishedCount: record.peersTogether.finished,
+    peerFailedCount: record.peersTogether.failed,
+    window: durationFromMs(record.windowMs),
+    errors: record.errors.map((error) => ({ ...error })),
+    failedProbeCount: record.failedProbes,
+    probeTime: timestampFromDate(record.probeTime),
+  };
 }

@@ -14,6 +14,7 @@ import type {
 } from "../../../domain/workers/worker.ts";
 import type { LaunchFilter } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { type QuarantineColumn, toQuarantine } from "../sessions/quarantines.ts";
 
 const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id, s.hello, s.phases, s.ready, s.draining,
   s.connect_time, s.gone_time, s.gone_reason, s.fatal, l.lease_until, l.heartbeat_time, l.heartbeat,
@@ -21,7 +22,8 @@ const WORKER_COLUMNS = `s.id, s.uuid::text as uuid, s.worker_id, s.scheduler_id,
   a.pool as launch_pool, a.facts as launch_facts, a.phases as launch_phases, a.launch_time, a.report_time, a.end_time,
   a.end_reason, a.exit, a.restart_time, a.requeued, coalesce(s.id, a.id) as place,
   (select json_build_object('reason', p.reason, 'since', extract(epoch from p.pause_time) * 1000)
-     from worker_pause p where p.worker_id = s.worker_id and s.gone_time is null) as operator_pause`;
+     from worker_pause p where p.worker_id = s.worker_id and s.gone_time is null) as operator_pause,
+  case when s.gone_time is null then s.quarantine end as quarantine`;
 
 const SESSIONS = `worker_session s left join session_lease l on l.session_id = s.id
     left join launch a on a.launch_id = s.launch_id`;
@@ -113,6 +115,7 @@ interface SessionColumns {
   heartbeat: HeartbeatRecord | null;
   disconnected: boolean;
   operator_pause: { reason: string; since: number } | null;
+  quarantine: QuarantineColumn | null;
 }
 
 interface LaunchColumns {
@@ -220,6 +223,7 @@ function toWorker(row: WorkerColumns): WorkerRecord {
     fatal: row.fatal ?? launch?.end?.exit?.fatal,
     activeCount: row.heartbeat?.running.length ?? 0,
     launch,
+    ...(row.quarantine ? { quarantine: toQuarantine(row.quarantine) } : {}),
     ...(row.operator_pause
       ? { operatorPause: { reason: row.operator_pause.reason, since: new Date(row.operator_pause.since) } }
       : {}),

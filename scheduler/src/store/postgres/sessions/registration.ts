@@ -5,6 +5,7 @@ import type { Database, Statement } from "../connection/database.ts";
 import { type AttemptColumns, toAttemptRow } from "../tasks/attempt-columns.ts";
 import { CONTESTED, type ContestedColumns, noteChallengers, toContested } from "./contests.ts";
 import { HELD } from "./held.ts";
+import { type QuarantineColumn, toQuarantine } from "./quarantines.ts";
 
 // Leases are locked before sessions, as when sessions end; the other order would deadlock.
 const OPEN: Statement = {
@@ -26,7 +27,7 @@ ${CONTESTED},
        set scheduler_id = excluded.scheduler_id, hello = excluded.hello, phases = excluded.phases,
            ready = excluded.ready, draining = excluded.draining, connect_time = now(),
            gone_time = null, gone_reason = null
-    returning id, uuid, worker_id, (xmax <> 0) as known),
+    returning id, uuid, worker_id, (xmax <> 0) as known, quarantine),
   leased as (
     insert into session_lease (session_id, scheduler_id, lease_until)
     select id, $7, now() + $8::float8 * interval '1 ms' from opened
@@ -39,10 +40,11 @@ ${CONTESTED},
            jsonb_build_object('scheduler_id', $7::text)
       from opened)
   select o.id, o.uuid::text as uuid, o.known, null::jsonb as host, null::int as takeovers, null::float8 as held_ms,
-         null::float8 as left_ms, p.reason as pause_reason, p.pause_time
+         null::float8 as left_ms, p.reason as pause_reason, p.pause_time, o.quarantine,
+         extract(epoch from (o.quarantine ->> 'probeTime')::timestamptz - now())::float8 * 1000 as probe_in_ms
     from opened o left join worker_pause p on p.worker_id = o.worker_id
    union all
-  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms, null, null from contested`,
+  select holder_id, uuid::text, false, host, takeovers, held_ms, left_ms, null, null, null, null from contested`,
 };
 
 // All but the newest: processes that register with one worker id at the same moment agree on which one stays.
@@ -70,6 +72,8 @@ interface OpenedColumns extends ContestedColumns {
   known: boolean;
   pause_reason: string | null;
   pause_time: Date | null;
+  quarantine: QuarantineColumn | null;
+  probe_in_ms: number | null;
 }
 
 /** Registers sessions, new or returning, and returns what each holds. */
@@ -107,6 +111,9 @@ export async function openSessions(
       attempts: held.filter(({ sessionId }) => sessionId === row.id),
       ...(row.pause_reason !== null && row.pause_time
         ? { pause: { reason: row.pause_reason, since: row.pause_time } }
+        : {}),
+      ...(row.quarantine
+        ? { quarantined: { record: toQuarantine(row.quarantine), probeInMs: row.probe_in_ms ?? 0 } }
         : {}),
       superseded: older
         .filter((session) => session.worker_id === workerId)
