@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { GPU, LIMITS, RATE } from "./limits.ts";
+import { CIRCUIT, GPU, LIMITS, RATE } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -52,6 +52,10 @@ export interface Findings {
   readonly overRate: number;
   /** Executions that began while a worker's handlers took more of its capacity than it has. */
   readonly overCapacity: number;
+  /** Times that the circuit of some tasks opened. */
+  readonly circuitOpened: number;
+  /** Tasks that were assigned while it was open, and assignments of more probes than it allows. */
+  readonly circuitBroken: number;
   /** One line for each thing that must not have happened. */
   readonly violations: readonly string[];
 }
@@ -176,6 +180,7 @@ export async function check(
   const overLimit = limitsExceeded(accepted, finished, runs, violations);
   violations.push(...(await leftLocks(db)));
   const overRate = await rateExceeded(db, violations);
+  const circuit = await replayCircuit(db, violations);
   const over = runs.filter(({ gpu = 0 }) => gpu > GPU);
   for (const { attempt, worker, gpu } of over)
     violations.push(`${attempt} began on ${worker} while its handlers took ${gpu} of ${GPU} gpu`);
@@ -211,6 +216,8 @@ export async function check(
     limited: accepted.filter(({ taskId, limited }) => limited.length > 0 && byId.has(taskId)).length,
     overLimit,
     overRate,
+    circuitOpened: circuit.opened,
+    circuitBroken: circuit.broken,
     overCapacity: over.length,
     violations,
   };
@@ -295,6 +302,58 @@ async function rateExceeded(db: Pick<TestDatabase, "query">, violations: string[
     );
   }
   return count;
+}
+
+interface CircuitStep extends Record<string, unknown> {
+  name: string;
+  tasks: string[] | null;
+}
+
+/**
+ * Replays the events of the circuit and of its tasks. Whoever writes one of them holds the lock of the circuit's key, so
+ * that the order of their ids is that of their commits. While it is open no attempt is assigned, and while it is half-open
+ * at most as many are active as may probe it.
+ */
+async function replayCircuit(
+  db: Pick<TestDatabase, "query">,
+  violations: string[],
+): Promise<{ opened: number; broken: number }> {
+  const steps = await db.query<CircuitStep>(
+    `with mine as (
+       select distinct f.id from task_finished f join class_key ck using (class_id)
+        where ck.key = e'\\x01circuit:' || $1)
+     select e.id, e.name, case when e.name like 'circuit.%' then null else (
+         select array_agg('t-' || m.id) from mine m where m.id = any(coalesce(e.task_ids, array[e.task_id]))) end as tasks
+       from event e
+      where e.name like 'circuit.%' and e.attributes ->> 'key' = $1
+         or (e.name in ('assigned', 'retaken', 'succeeded', 'failed', 'cancelled') or e.name like 'requeued:%')
+        and coalesce(e.task_ids, array[e.task_id]) && array(select id from mine)
+      order by e.id`,
+    [CIRCUIT.key],
+  );
+  const active = new Set<string>();
+  let state = "circuit.closed";
+  let opened = 0;
+  let broken = 0;
+  for (const { name, tasks } of steps) {
+    if (tasks === null) {
+      state = name;
+      if (name === "circuit.opened") opened++;
+      continue;
+    }
+    for (const task of tasks) {
+      if (name !== "assigned") active.delete(task);
+      else active.add(task);
+    }
+    if (name !== "assigned") continue;
+    const limit = { "circuit.opened": 0, "circuit.half_opened": CIRCUIT.probes }[state];
+    if (limit === undefined || (limit > 0 && active.size <= limit)) continue;
+    broken++;
+    violations.push(
+      `${tasks.join(", ")} was assigned after ${state}, with ${active.size} active of the circuit`,
+    );
+  }
+  return { opened, broken };
 }
 
 /** After the drain no key is held, and every count is that of the tasks. */

@@ -1,7 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, type ConcurrencyKey, MusterError, type RateLimit } from "@muster/worker/client";
+import {
+  type CircuitOptions,
+  Client,
+  type ConcurrencyKey,
+  MusterError,
+  type RateLimit,
+} from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
-import { LIMITS, RATE } from "./limits.ts";
+import { CIRCUIT, LIMITS, RATE } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -12,10 +18,17 @@ interface Spec {
   readonly concurrency?: readonly ConcurrencyKey[];
   readonly rateLimits?: readonly RateLimit[];
   readonly cost?: { readonly gpu: number };
+  readonly circuit?: CircuitOptions;
 }
 
 /** Tasks with concurrency keys, among those that can succeed. */
 const KEYED_SHARE = 0.15;
+
+/**
+ * Tasks with the circuit, among those that fail and those that can succeed. They are few, because only two a second get
+ * through while it opens again and again.
+ */
+const CIRCUIT_SHARES = { hopeless: 0.1, work: 0.01 };
 
 /** Tasks that take of the capacity, among those without keys. */
 const COSTLY_SHARE = 0.2;
@@ -90,10 +103,12 @@ export class Producer {
     const uniqueKey = `chaos-${++this.#serial}`;
     // Losses must not use the policy up: what fails for good must be what was made to fail.
     const retry = { maxRetries: 1_000, delaysS: [0.1] };
-    if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry };
+    const share = ticket < 0.05 ? CIRCUIT_SHARES.hopeless : CIRCUIT_SHARES.work;
+    const circuit = this.#random() < share ? { circuit: CIRCUIT } : {};
+    if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry, ...circuit };
     const ms = Math.round(this.#random() ** 6 * 3_000);
     const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
-    const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry };
+    const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry, ...circuit };
     if (this.#random() < KEYED_SHARE)
       return { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() };
     if (this.#random() < RATED_SHARE)
