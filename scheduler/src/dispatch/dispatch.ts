@@ -327,6 +327,7 @@ export function createDispatch(options: {
     counters,
     resources,
     traces,
+    clock,
     log,
   });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });

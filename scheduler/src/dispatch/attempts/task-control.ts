@@ -1,3 +1,5 @@
+import type { Clock } from "../../clock.ts";
+import type { AttemptKey } from "../../domain/ids.ts";
 import { retryKeyHeld } from "../../domain/refusals.ts";
 import type { Command, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -12,9 +14,25 @@ import type { Registry } from "../sessions/registry.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { WorkerReportHandler } from "./worker-report-handler.ts";
 
+/**
+ * A cancellation may be read before the answer of the claim that assigned the attempt. It is tried again with every read
+ * of commands for so long, milliseconds: twice as long as a statement may take.
+ */
+const EARLY_CANCEL_MS = 30_000;
+
+interface Cancellation {
+  readonly sessionId: number;
+  readonly key: AttemptKey;
+  readonly reason: string;
+  /** Monotonic milliseconds. */
+  readonly until: number;
+}
+
 /** Cancels and retries tasks, wherever they are, and drains workers. */
 export class TaskControl {
   readonly #parts: TaskControlParts;
+  /** Of attempts that their sessions do not have, or not yet. */
+  #early: Cancellation[] = [];
 
   constructor(parts: TaskControlParts) {
     this.#parts = parts;
@@ -84,15 +102,29 @@ export class TaskControl {
 
   /** Carries out what other schedulers ask of workers whose streams are here. */
   async runCommands(schedulerId: string, superseded: (sessionId: number) => void): Promise<void> {
-    for (const command of await this.#parts.store.takeCommands(schedulerId)) this.#run(command, superseded);
+    const { store, clock } = this.#parts;
+    const commands = await store.takeCommands(schedulerId);
+    const now = clock.monotonic();
+    for (const each of this.#early.splice(0)) if (now < each.until) this.#cancel(each);
+    for (const command of commands) this.#run(command, superseded);
+  }
+
+  #cancel(cancellation: Cancellation): void {
+    const { reportHandler, registry } = this.#parts;
+    const { sessionId, key, reason } = cancellation;
+    if (reportHandler.requestCancel(sessionId, key, reason)) return;
+    const session = registry.byId(sessionId);
+    const epoch = session?.attempts.get(key.taskId)?.epoch;
+    if (session && (epoch === undefined || epoch < key.epoch)) this.#early.push(cancellation);
   }
 
   #run({ sessionId, kind, body }: Command, superseded: (sessionId: number) => void): void {
-    const { reportHandler, registry, resources, log } = this.#parts;
+    const { clock, registry, resources, log } = this.#parts;
     switch (kind) {
       case "cancel": {
         const key = { taskId: Number(body.task_id), epoch: Number(body.epoch) };
-        reportHandler.requestCancel(sessionId, key, body.reason ?? "");
+        const until = clock.monotonic() + EARLY_CANCEL_MS;
+        this.#cancel({ sessionId, key, reason: body.reason ?? "", until });
         return;
       }
       case "drain": {
@@ -139,5 +171,6 @@ export interface TaskControlParts {
   readonly counters: Counters;
   readonly resources: ResourceRequester;
   readonly traces: AttemptTraces;
+  readonly clock: Pick<Clock, "monotonic">;
   readonly log: Logger;
 }
