@@ -21,7 +21,7 @@ export function readCommands(): Commands {
   for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".ts")) continue;
     const text = readFileSync(join(folder, file), "utf8");
-    const found = [...text.matchAll(/(?:\.command\(|\badd\(\s*)[`"]([a-z]+)/g)].flatMap(
+    const found = [...text.matchAll(/(?:\.command\(|\badd\(\s*)[`"]([a-z-]+)/g)].flatMap(
       ([, name]) => name ?? [],
     );
     for (const name of found) names.add(name).add(`${basename(file, ".ts")} ${name}`);
