@@ -98,7 +98,17 @@ test("0: a submit sends what was asked for and prints the id", async () => {
       ...["submit", "video.cut", "-", "--queue", "q", "--priority", "-5", "--delay", "1m30s"],
       ...["--unique-key", "k", "--header", "a=1", "--header", "b=2=3", "--label", "gpu=a100"],
       ...["--resource", "model:x", "--resource", "model:y", "--max-retries", "0"],
-      ...["--run-timeout", "2h", "--no-retry-timeouts", "--queue-timeout", "500ms", "--token", "secret"],
+      ...[
+        "--run-timeout",
+        "2h",
+        "--no-retry-timeouts",
+        "--oom-label",
+        "gpu=h100",
+        "--queue-timeout",
+        "500ms",
+        "--token",
+        "secret",
+      ],
       ...["--scheduler", scheduler.address],
     ],
     { stdin: '{"cut": [1, 2]}\n', env: { MUSTER_TOKEN: "other" } },
@@ -119,6 +129,7 @@ test("0: a submit sends what was asked for and prints the id", async () => {
   assert.deepEqual(spec.requirements?.resources, ["model:x", "model:y"]);
   assert.equal(spec.retryPolicy?.maxRetryCount, 0);
   assert.equal(spec.retryPolicy?.retryTimeouts, false);
+  assert.deepEqual(spec.retryPolicy?.onOutOfMemory?.labels, { gpu: "h100" });
   assert.equal(spec.timeouts?.run && durationMs(spec.timeouts.run), 7_200_000);
   assert.equal(spec.timeouts?.queueWait && durationMs(spec.timeouts.queueWait), 500);
 });

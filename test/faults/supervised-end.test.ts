@@ -10,6 +10,9 @@ import { killAll } from "../support/programs/program.ts";
 import { supervise, workerCommand } from "../support/programs/supervised.ts";
 import { within } from "../support/waits.ts";
 
+/** Until the class with the further label is read and its tasks are looked at: a poll of a busy machine. */
+const LABEL_MS = 5_000;
+
 /** A machine under load may hold a heartbeat of 200 ms back for so long that the worker dials anew. */
 const FROM_LOAD: ReadonlySet<string> = new Set(["worker.suspect", "worker.reconnected"]);
 
@@ -108,9 +111,9 @@ describe("a worker under muster run ends", () => {
 
     // One that is not started again stays in the state of its end.
     const once = await supervise(fleet, "end-heap-once", { command });
-    const last = await fleet.client.submit("heap", {}, { queue: "end-heap-once" });
+    const retry = { onOutOfMemory: { labels: { memory: "large" } } };
+    const last = await fleet.client.submit("heap", { once: true }, { queue: "end-heap-once", retry });
     await once.supervisor.ended;
-    await last.cancel();
     await fleet.workerReason("end-heap-once", "OOM_KILLED", 2 * H, {
       evidence: {
         out_of_memory: /heap out of memory/,
@@ -119,6 +122,20 @@ describe("a worker under muster run ends", () => {
       },
       commands: ["--max-old-space-size"],
     });
+
+    // The policy asks for another kind of worker after it.
+    const worker = { queue: "end-heap-once", file: "memory.ts" };
+    await fleet.worker("end-heap-small", worker);
+    await fleet.taskReason(last.id, "NO_WORKER_MATCHES_LABELS", LABEL_MS, {
+      evidence: { label_added_after_out_of_memory: /^memory=large, by its retry policy$/ },
+    });
+    await fleet.worker("end-heap-large", { ...worker, env: { LABELS: '{"memory": "large"}' } });
+    await last.result();
+    const moved = await fleet.task(last.id);
+    assert.deepEqual([moved.requirements?.labels, moved.attemptCount], [{ memory: "large" }, 1]);
+    const { events } = await fleet.client.fleet.listEvents({ taskId: last.id });
+    const requeued = events.find(({ name }) => name === "requeued:oom_killed");
+    assert.equal(requeued?.attributes.labels_added, "memory=large");
   });
 
   it("F14: unsupervised, a full heap is LOST", async () => {

@@ -17,6 +17,7 @@ const worker = new Worker({
     },
   },
   queues: (env.QUEUES ?? "default").split(","),
+  labels: env.LABELS ? JSON.parse(env.LABELS) : {},
 });
 
 await worker.run();

@@ -30,6 +30,11 @@ export interface RetryOptions {
   readonly maxOutOfMemory?: number;
   /** Whether an attempt that passed `timeouts.runS` or that of a phase is retried, too. @default true */
   readonly retryTimeouts?: boolean;
+  /**
+   * What the task needs from the next attempt on when its worker ran out of memory: labels that a worker must have, beside
+   * those of `requires` or in place of their values. @default what it needed before
+   */
+  readonly onOutOfMemory?: { readonly labels: Readonly<Record<string, string>> };
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   ConcurrencyLimitPolicy,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
+  OutOfMemoryChangeSchema,
   RateLimitSchema,
   RetryPolicySchema,
   TaskRequirementsSchema,
@@ -112,6 +113,8 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
   const policy = create(RetryPolicySchema);
   if (retry.maxRetries !== undefined) policy.maxRetryCount = retry.maxRetries;
   if (retry.maxOutOfMemory !== undefined) policy.maxOutOfMemoryCount = retry.maxOutOfMemory;
+  if (retry.onOutOfMemory !== undefined)
+    policy.onOutOfMemory = create(OutOfMemoryChangeSchema, { labels: { ...retry.onOutOfMemory.labels } });
   if (retry.retryTimeouts !== undefined) policy.retryTimeouts = retry.retryTimeouts;
   if (retry.delaysS !== undefined) {
     const delays = retry.delaysS.map((seconds) => durationFromMs(seconds * 1000));

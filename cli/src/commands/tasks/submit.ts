@@ -56,6 +56,7 @@ interface Options {
   readonly resource?: string[];
   readonly maxRetries?: number;
   readonly retryTimeouts: boolean;
+  readonly oomLabel?: Record<string, string>;
   readonly runTimeout?: number;
   readonly queueTimeout?: number;
   readonly roomTimeout?: number;
@@ -116,6 +117,11 @@ export function defineSubmit(command: Command, io: Io): void {
       wholeNumber(0, 1000),
     )
     .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
+    .option(
+      "--oom-label <k=v>",
+      "require a worker with this label after the task ran out of memory; repeatable",
+      keyValue,
+    )
     .option("--no-retry-timeouts", "fail at the first attempt that passes its time limit; default: retry")
     .option(
       "--queue-timeout <duration>",
@@ -264,12 +270,13 @@ function taskSpec(
   };
 }
 
-function retryPolicy({ maxRetries, retryTimeouts }: Options) {
-  if (maxRetries === undefined && retryTimeouts) return {};
+function retryPolicy({ maxRetries, retryTimeouts, oomLabel }: Options) {
+  if (maxRetries === undefined && retryTimeouts && oomLabel === undefined) return {};
   return {
     retryPolicy: {
       ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
       ...(retryTimeouts ? {} : { retryTimeouts }),
+      ...(oomLabel === undefined ? {} : { onOutOfMemory: { labels: oomLabel } }),
     },
   };
 }

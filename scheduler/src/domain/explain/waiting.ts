@@ -187,7 +187,7 @@ function reasonOf(
     case "capacity":
       return noWorkerFits(taskClass, members, facts.known ?? [], { evidence, since });
     case "labels":
-      return noLabels(task.id, taskClass, members, evidence, since);
+      return noLabels(task.id, taskClass, members, [...evidence, ...labelsAdded(task)], since);
     case "queue": {
       const known = new Set(members.flatMap(({ candidate }) => [...candidate.queues]));
       const near = closestNames(task.queue, known);
@@ -208,6 +208,17 @@ function reasonOf(
     default:
       return filter satisfies never;
   }
+}
+
+/** Labels that its retry policy added, because a worker ran out of memory while it ran. */
+function labelsAdded({ options, outOfMemoryCount }: WaitingFacts["task"]): Evidence[] {
+  const added = options?.retry?.onOutOfMemory?.labels;
+  if (added === undefined || outOfMemoryCount === 0) return [];
+  return Object.entries(added).map(([name, value]) => ({
+    key: "label_added_after_out_of_memory",
+    value: `${name}=${value}, by its retry policy`,
+    source: "database",
+  }));
 }
 
 /** Stall of a worker of another scheduler, whose own value is not known here. */

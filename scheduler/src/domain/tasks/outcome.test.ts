@@ -178,6 +178,17 @@ describe("decision", () => {
     assert.equal(cancelled.kind === "finish" && cancelled.failure?.code, "BROKE");
   });
 
+  it("asks for further labels after a death by memory, and after no other end", () => {
+    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, onOutOfMemory: { labels: { memory: "large" } } };
+    const labels = (failureClass: FailureClass) => {
+      const decision = decideOutcome({ ...FACTS, retry }, failed(failureClass), 0);
+      return decision.kind === "requeue" ? decision.labels : "ended";
+    };
+    assert.deepEqual(labels("out_of_memory"), { memory: "large" });
+    assert.equal(labels("retryable"), undefined);
+    assert.equal(labels("worker_lost"), undefined);
+  });
+
   it("has a budget of its own for deaths by memory, whatever the attempts", () => {
     const first = decideOutcome({ ...FACTS, attemptCount: 4 }, failed("out_of_memory"), 0);
     assert.equal(first.kind, "requeue");

@@ -69,6 +69,8 @@ export type OutcomeDecision =
       readonly counts?: keyof RequeueCounts;
       /** The task runs alone in its process from now on. */
       readonly alone?: boolean;
+      /** A worker must have these labels from now on, beside those that it had to have. */
+      readonly labels?: Readonly<Record<string, string>>;
       readonly failure?: Failure;
     };
 
@@ -162,7 +164,7 @@ function decideFailure(
       return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
       if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
-      return requeue(failure, reason, 0);
+      return { ...requeue(failure, reason, 0), ...withLabels(policy) };
     case "worker_lost":
       // Alone it says nothing about the task; `afterLoss` delays what was lost before.
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
@@ -180,9 +182,17 @@ function decideFailure(
   }
 }
 
-function requeue(failure: Failure, reason: string, delayMs: number): OutcomeDecision {
+function requeue(
+  failure: Failure,
+  reason: string,
+  delayMs: number,
+): Extract<OutcomeDecision, { kind: "requeue" }> {
   const outOfMemory = failure.failureClass === "out_of_memory";
   return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
+}
+
+function withLabels({ onOutOfMemory }: RetryPolicy): { labels?: Readonly<Record<string, string>> } {
+  return onOutOfMemory ? { labels: onOutOfMemory.labels } : {};
 }
 
 /** Where no retry was allowed none was exhausted: the task failed with its failure. */

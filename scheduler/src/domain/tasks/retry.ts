@@ -7,6 +7,14 @@ export interface RetryPolicy {
   readonly maxOutOfMemory: number;
   /** An attempt that passed a hard timeout is followed by another, as after a retryable failure. @default true */
   readonly retryTimeouts?: boolean;
+  /** What the task needs from the next attempt on when its worker ran out of memory. */
+  readonly onOutOfMemory?: OutOfMemoryChange;
+}
+
+/** A change of a task's requirements. */
+export interface OutOfMemoryChange {
+  /** Labels that a worker must have, beside those of the task or in place of their values. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** The waits between attempts. */

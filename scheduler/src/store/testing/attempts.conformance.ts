@@ -156,6 +156,32 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     );
   });
 
+  it("moves a task that needs further labels to their class, and leaves it there", async () => {
+    const test = opened();
+    const [attempt, plain] = await assigned(test, "labelled", 2);
+    assert.ok(attempt && plain);
+    const memory = (row: typeof attempt, labels: Readonly<Record<string, string>>) => {
+      const request = commitRequest(row, failed("out_of_memory"));
+      assert.ok(request.decision.kind === "requeue");
+      return { ...request, decision: { ...request.decision, labels } };
+    };
+    const results = await test.attempts.commitResults([
+      memory(attempt, { memory: "large" }),
+      commitRequest(plain, RELEASED),
+    ]);
+    assert.deepEqual(results, [{ applied: true }, { applied: true }]);
+    const claim = async (row: typeof attempt) => {
+      const [again] = await test.claims.claim([{ taskId: row.taskId, sessionId: row.sessionId }]);
+      return again ?? assert.fail("it was not claimed");
+    };
+    const moved = await claim(attempt);
+    assert.deepEqual([(await claim(plain)).classId, moved.outOfMemoryCount], [plain.classId, 1]);
+    const [made] = await test.classes.classesById([moved.classId]);
+    assert.deepEqual([made?.type, made?.requirements.labels], ["labelled", { memory: "large" }]);
+    await test.attempts.commitResults([memory({ ...moved, outOfMemoryCount: 0 }, { memory: "large" })]);
+    assert.equal((await claim(moved)).classId, moved.classId);
+  });
+
   it("returns a requeued attempt to its session until the task is assigned again", async () => {
     const test = opened();
     const [kept, moved] = await assigned(test, "retake", 2);

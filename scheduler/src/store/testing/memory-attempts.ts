@@ -10,6 +10,7 @@ import type {
   OutputChunk,
 } from "../store.ts";
 import { countInMemory } from "./memory-circuits.ts";
+import { resolveClass } from "./memory-classes.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
 
 /** A fake of the role that writes reports and results of attempts, in memory; facts for traces are left out. */
@@ -138,6 +139,15 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     return row?.epoch === epoch && row.state !== "queued" ? row : undefined;
   }
 
+  /** The class whose tasks need further labels. */
+  #labelled(classId: number, labels: Readonly<Record<string, string>>): number {
+    const from = this.#tables.classes.find(({ id }) => id === classId);
+    if (!from) throw new Error(`class ${classId} does not exist`);
+    const { requirements, alone } = from;
+    const changed = { ...requirements, labels: { ...requirements.labels, ...labels } };
+    return resolveClass(this.#tables, { ...from, requirements: changed }, alone).id;
+  }
+
   #end(row: OpenRow, { key, decision, progress, aloneClassId }: CommitRequest): void {
     const { open, ended, attempts } = this.#tables;
     if (decision.kind === "finish") {
@@ -166,6 +176,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     if (outOfMemory) row.outOfMemoryCount++;
     row.failure = failure ?? row.failure;
     row.classId = aloneClassId ?? row.classId;
+    if (decision.labels) row.classId = this.#labelled(row.classId, decision.labels);
     if (counts)
       row.requeueCounts = { ...row.requeueCounts, [counts]: (row.requeueCounts?.[counts] ?? 0) + 1 };
   }

@@ -12,26 +12,7 @@ export class MemoryClasses implements ClassStore {
   }
 
   async resolveClasses(wanted: readonly WantedClass[]): Promise<TaskClass[]> {
-    const { classes } = this.#tables;
-    return wanted.map((each) => {
-      const { queue, type, requirements, concurrency, rateLimits, circuit } = each;
-      const key = keyOf(each);
-      const known = classes.find((known) => !known.alone && keyOf(known) === key);
-      if (known) return known;
-      const id = classes.length + 1;
-      const made = {
-        id,
-        queue,
-        type,
-        requirements,
-        ...(concurrency ? { concurrency } : {}),
-        ...(rateLimits ? { rateLimits } : {}),
-        ...(circuit ? { circuit } : {}),
-      };
-      classes.push(made);
-      for (const limit of rateLimits ?? []) this.#tables.buckets.make(limit);
-      return made;
-    });
+    return wanted.map((each) => resolveClass(this.#tables, each));
   }
 
   async classesAfter(id: number): Promise<TaskClass[]> {
@@ -91,6 +72,29 @@ export class MemoryClasses implements ClassStore {
       .map(({ id, task }) => ({ id, classId, priority: task.priority }))
       .sort((a, b) => b.priority - a.priority || a.id - b.id);
   }
+}
+
+/** The class of a combination, made when it is missing. @param alone Its tasks run alone in a process. */
+export function resolveClass(
+  { classes, buckets }: Pick<MemoryTables, "buckets" | "classes">,
+  wanted: WantedClass,
+  alone = false,
+): TaskClass {
+  const { queue, type, requirements, concurrency, rateLimits, circuit } = wanted;
+  const key = keyOf(wanted);
+  const known = classes.find((each) => (each.alone ?? false) === alone && keyOf(each) === key);
+  if (known) return known;
+  const id = classes.length + 1;
+  const made = {
+    ...{ id, queue, type, requirements },
+    ...(concurrency ? { concurrency } : {}),
+    ...(rateLimits ? { rateLimits } : {}),
+    ...(circuit ? { circuit } : {}),
+    ...(alone ? { alone } : {}),
+  };
+  classes.push(made);
+  for (const limit of rateLimits ?? []) buckets.make(limit);
+  return made;
 }
 
 /** Whether the task can be claimed. */

@@ -2,6 +2,7 @@
 import { withLock } from "../../database/database-lock.ts";
 import { workerLost } from "../../tasks/outcome.ts";
 import { queueRateKey } from "../../tasks/rate-limit.ts";
+import { DEFAULT_RETRY_POLICY } from "../../tasks/retry.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
@@ -267,6 +268,15 @@ export const WAITING_PROSE: readonly ProseCase[] = [
         ],
         wants({ labels: { gpu: "a100", zone: "eu" } }),
       ),
+  },
+  {
+    code: "NO_WORKER_MATCHES_LABELS",
+    when: "the label was added after its worker ran out of memory",
+    write: () => {
+      const { task } = wants({ labels: { memory: "large" } });
+      const retry = { ...DEFAULT_RETRY_POLICY, onOutOfMemory: { labels: { memory: "large" } } };
+      return waiting([member()], { task: { ...task, outOfMemoryCount: 1, options: { retry } } });
+    },
   },
   {
     code: "RESOURCE_NOT_LOADED",

@@ -4,6 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
 import type {
+  OutOfMemoryChange as OutOfMemoryChangeMessage,
   RetryPolicy as RetryPolicyMessage,
   RetryPolicySchema,
   TaskSpec,
@@ -12,13 +13,21 @@ import type {
   TaskWatchdogs as TaskWatchdogsMessage,
   TaskWatchdogsSchema,
 } from "@muster/protocol";
-import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/retry.ts";
+import {
+  type Backoff,
+  DEFAULT_RETRY_POLICY,
+  type OutOfMemoryChange,
+  type RetryPolicy,
+} from "../../../domain/tasks/retry.ts";
 import type { TaskOptions, Timeouts } from "../../../domain/tasks/task.ts";
 import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
 import { optional } from "../values/optional.ts";
 import { durationFault, durationFromMs } from "../values/time.ts";
 
 const MAX_RETRIES = 1_000;
+
+/** Labels that may be added to those of a task, of which it has up to 64. */
+const MAX_CHANGED_LABELS = 32;
 
 /** A year: longer waits are taken for mistakes in the unit. */
 const MAX_WAIT_MS = 366 * 24 * 3_600_000;
@@ -33,6 +42,7 @@ export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof Re
     maxRetryCount: policy.maxRetries,
     maxOutOfMemoryCount: policy.maxOutOfMemory,
     ...optional("retryTimeouts", policy.retryTimeouts),
+    ...optional("onOutOfMemory", policy.onOutOfMemory && { labels: { ...policy.onOutOfMemory.labels } }),
   };
   if (backoff.kind === "fixed") {
     const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
@@ -122,7 +132,20 @@ function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy
     backoff: toBackoff(message, report),
     maxOutOfMemory,
     ...optional("retryTimeouts", message.retryTimeouts),
+    ...optional("onOutOfMemory", message.onOutOfMemory && toOutOfMemoryChange(message.onOutOfMemory, report)),
   };
+}
+
+function toOutOfMemoryChange({ labels }: OutOfMemoryChangeMessage, report: Report): OutOfMemoryChange {
+  const field = "retry_policy.on_out_of_memory.labels";
+  const count = Object.keys(labels).length;
+  if (count === 0 || count > MAX_CHANGED_LABELS)
+    report(field, `has ${count} entries; 1 to ${MAX_CHANGED_LABELS} are allowed`);
+  for (const text of Object.entries(labels).flat()) {
+    if (text === "" || text.length > 256 || text.includes("\0"))
+      report(field, `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
+  }
+  return { labels };
 }
 
 function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {

@@ -220,6 +220,14 @@ describe("task specs", () => {
       backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0 },
     });
     assert.equal(one({ retryPolicy: { retryTimeouts: false } })?.options?.retry?.retryTimeouts, false);
+    const large = { onOutOfMemory: { labels: { memory: "large" } } };
+    assert.deepEqual(one({ retryPolicy: large })?.options?.retry?.onOutOfMemory, large.onOutOfMemory);
+    for (const labels of [{}, { "": "x" }, { a: "\0" }]) {
+      assert.equal(
+        violations({ retryPolicy: { onOutOfMemory: { labels } } })[0]?.field,
+        "tasks[0].retry_policy.on_out_of_memory.labels",
+      );
+    }
     assert.equal(violations(exponential({ factor: Number.NaN, jitter: 2 })).length, 3);
     assert.equal(
       violations({ retryPolicy: { maxRetryCount: -1 } })[0]?.field,

@@ -44,22 +44,40 @@ const CLASS_RATES = (made: string) => `select made.id, r.key, r."limit", r."peri
         as r(key text, "limit" int, "periodMs" bigint, burst int)`;
 
 // In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
-const INSERT = {
-  name: "class-insert",
-  text: `with made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
+const INSERT_GIVEN = `insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
            array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb,
            d.rate_limits::jsonb, d.circuit::jsonb
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                   $9::text[])
         as d(key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
-     order by d.key
+     order by d.key`;
+
+const INSERT = {
+  name: "class-insert",
+  text: `with made as (
+    ${INSERT_GIVEN}
     on conflict (key) do nothing
     returning id, concurrency, rate_limits),
   rates as (
     insert into class_rate (class_id, key, limit_count, period_ms, burst) ${CLASS_RATES("made")})
   insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}`,
+};
+
+// The same for tasks that move to the classes: no class is marked as idle afterwards, and its keys are held by the tasks.
+const MOVE_TO = {
+  name: "class-move-to",
+  text: `with made as (
+    ${INSERT_GIVEN}
+    on conflict (key) do update set idle_time = null
+    returning id, key, concurrency, rate_limits),
+  keys as (
+    insert into class_key (${CLASS_KEY_COLUMNS}) ${CLASS_KEYS("made")}
+    on conflict (class_id, key) do nothing),
+  rates as (
+    insert into class_rate (class_id, key, limit_count, period_ms, burst) ${CLASS_RATES("made")}
+    on conflict (class_id, key) do nothing)
+  select id, encode(key, 'hex') as key from made`,
 };
 
 const QUEUES = {
@@ -160,21 +178,26 @@ async function makeClasses(
     wanted.flatMap(({ rateLimits }) => rateLimits ?? []),
   );
   try {
-    await db.cold(INSERT, [
-      keys,
-      wanted.map(({ queue }) => queue),
-      wanted.map(({ type }) => type),
-      wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
-      wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
-      wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
-      wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
-      wanted.map(({ rateLimits }) => (rateLimits ? JSON.stringify(rateLimits) : null)),
-      wanted.map(({ circuit }) => (circuit ? JSON.stringify(circuit) : null)),
-    ]);
+    await db.cold(INSERT, insertParams(wanted.map((each, index) => [keys[index] ?? "", each])));
   } catch (error) {
     // A key that no class had was deleted between the two statements: the next round makes it again.
     if (codeOf(error) !== FOREIGN_KEY_VIOLATION) throw error;
   }
+}
+
+function insertParams(classes: readonly (readonly [key: string, wanted: WantedClass])[]): unknown[] {
+  const wanted = classes.map(([, each]) => each);
+  return [
+    classes.map(([key]) => key),
+    wanted.map(({ queue }) => queue),
+    wanted.map(({ type }) => type),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.labels)),
+    wanted.map(({ requirements }) => JSON.stringify(requirements.resources)),
+    wanted.map(({ concurrency }) => (concurrency ? JSON.stringify(concurrency) : null)),
+    wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
+    wanted.map(({ rateLimits }) => (rateLimits ? JSON.stringify(rateLimits) : null)),
+    wanted.map(({ circuit }) => (circuit ? JSON.stringify(circuit) : null)),
+  ];
 }
 
 /** Classes that were created after the one with this id. */
@@ -205,6 +228,35 @@ export async function aloneClasses(
 ): Promise<ReadonlyMap<number, number>> {
   const rows = await run<{ id: number; alone_id: number }>(ALONE, [classIds]);
   return new Map(rows.map((row) => [row.id, row.alone_id]));
+}
+
+/** For each class the one whose tasks need further labels, or other values of theirs; missing ones are created. */
+export async function labelledClasses(
+  run: Runner["run"],
+  wanted: readonly {
+    readonly classId: number;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly alone: boolean;
+  }[],
+): Promise<number[]> {
+  const rows = await run<ClassColumns>(BY_ID, [[...new Set(wanted.map(({ classId }) => classId))]]);
+  const byId = new Map(rows.map((row) => [row.id, toClass(row)]));
+  const classes = wanted.map(({ classId, labels, alone }) => {
+    const from = byId.get(classId);
+    if (!from) throw new Error(`class ${classId} does not exist`);
+    const { requirements, ...rest } = from;
+    const to = { ...rest, requirements: { ...requirements, labels: { ...requirements.labels, ...labels } } };
+    return { key: classKey(to), to, alone: alone || from.alone === true };
+  });
+  const distinct = [...new Map(classes.map(({ key, to }) => [key, to]))];
+  const made = await run<{ id: number; key: string }>(MOVE_TO, insertParams(distinct));
+  const ids = new Map(made.map((row) => [row.key, row.id]));
+  const apart = classes.filter(({ alone }) => alone).map(({ key }) => ids.get(key) ?? 0);
+  const aloneIds = apart.length > 0 ? await aloneClasses(run, [...new Set(apart)]) : undefined;
+  return classes.map(({ key, alone }) => {
+    const id = ids.get(key) ?? 0;
+    return alone ? (aloneIds?.get(id) ?? id) : id;
+  });
 }
 
 /** sha256 of the canonical form: the order of labels and resources does not matter, and the keys have theirs. */

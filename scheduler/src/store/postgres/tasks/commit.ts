@@ -10,20 +10,21 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
 import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
+import { labelledClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. As when a task ends, none of its reports is kept as later than that.
-function requeueText(heldClass = "", keys = ""): string {
+function requeueText({ heldClass = "", keys = "", labels = false } = {}): string {
   return `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
-           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}${labels ? ", d.labels" : ""}
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
-                  $8::float8[], $9::float8[], $10::text[], $11::int[])
-        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id)
+                  $8::float8[], $9::float8[], $10::text[], $11::int[]${labels ? ", $12::text[]" : ""})
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id${labels ? ", labels" : ""})
       join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
        for update of t),
   freed as (
@@ -48,7 +49,7 @@ function requeueText(heldClass = "", keys = ""): string {
     insert into event (name, task_id, epoch, session_id, attributes)
     select 'requeued:' || reason, id, epoch, session_id,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
-             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'))
+             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'${labels ? ", 'labels_added', labels" : ""}))
       from old order by id)${keys}
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
   except select id, epoch from old`;
@@ -57,14 +58,19 @@ function requeueText(heldClass = "", keys = ""): string {
 const REQUEUE: Statement = { name: "task-requeue", text: requeueText() };
 
 // The same for tasks that have concurrency keys, or of which that is not known. The class may be another from now on.
-const REQUEUE_KEYED: Statement = {
-  name: "task-requeue-keyed",
-  text: requeueText(
-    ", t.class_id as held_class_id",
-    `,
+const KEYED = {
+  heldClass: ", t.class_id as held_class_id",
+  keys: `,
   ended as materialized (select held_class_id as class_id from old),
   ${freeKeys("ended")}`,
-  ),
+};
+
+const REQUEUE_KEYED: Statement = { name: "task-requeue-keyed", text: requeueText(KEYED) };
+
+// The same for tasks that need more labels from now on, with keys or without.
+const REQUEUE_LABELLED: Statement = {
+  name: "task-requeue-labelled",
+  text: requeueText({ ...KEYED, labels: true }),
 };
 
 // An attempt that another scheduler ended meanwhile has another outcome.
@@ -76,6 +82,11 @@ const COMMITTED: Statement = {
                    where f.id = d.id and f.epoch = d.epoch and f.state = d.state and f.detail = d.detail)
        or exists (select from task_attempt a
                    where a.task_id = d.id and a.epoch = d.epoch and d.state is null and a.outcome = d.detail)`,
+};
+
+const CLASSES_OF: Statement = {
+  name: "task-classes",
+  text: "select id, class_id from task where id = any($1::bigint[])",
 };
 
 /** Ends that may be committed although no answer came, until one try is answered. */
@@ -161,14 +172,17 @@ export async function commitResultsWith(
     }
     if (requeues.length > 0) await end(keyed ? REQUEUE_KEYED : REQUEUE, requeueParams(requeues));
   };
-  if (!ordered.some(mayHaveKeys)) await endAll(ordered, false);
-  else {
+  const endRest = async (rest: readonly CommitRequest[]) => {
+    if (!rest.some(mayHaveKeys)) return endAll(rest, false);
     await endAll(
-      ordered.filter((request) => !mayHaveKeys(request)),
+      rest.filter((request) => !mayHaveKeys(request)),
       false,
     );
-    await endAll(ordered.filter(mayHaveKeys), true);
-  }
+    await endAll(rest.filter(mayHaveKeys), true);
+  };
+  const labelled = ordered.filter(isLabelled);
+  if (labelled.length > 0) await end(REQUEUE_LABELLED, await labelledParams(run, labelled));
+  await endRest(labelled.length > 0 ? ordered.filter((request) => !isLabelled(request)) : ordered);
   return requests.map(({ key }) =>
     stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
   );
@@ -189,6 +203,40 @@ function isFinish(request: CommitRequest): request is Finish {
 
 function isRequeue(request: CommitRequest): request is Requeue {
   return request.decision.kind === "requeue";
+}
+
+type Labelled = Requeue & { decision: { readonly labels: Readonly<Record<string, string>> } };
+
+function isLabelled(request: CommitRequest): request is Labelled {
+  return isRequeue(request) && request.decision.labels !== undefined;
+}
+
+/** The parameters of a requeue, with the classes that have the further labels; missing classes are made. */
+async function labelledParams(run: Runner["run"], requests: readonly Labelled[]): Promise<unknown[]> {
+  const rows = await run<{ id: number; class_id: number }>(CLASSES_OF, [
+    int8Array(requests.map(({ key }) => key.taskId)),
+  ]);
+  const classOf = new Map(rows.map((row) => [row.id, row.class_id]));
+  // A task that has ended meanwhile is not found, and changes nothing.
+  const wanted = requests.flatMap(({ key, decision }) => {
+    const classId = classOf.get(key.taskId);
+    return classId === undefined
+      ? []
+      : [{ key, classId, labels: decision.labels, alone: decision.alone === true }];
+  });
+  const ids = await labelledClasses(run, wanted);
+  const classes = new Map(wanted.map(({ key }, index) => [key.taskId, ids[index]]));
+  const moved = requests.map((request) => ({ ...request, aloneClassId: classes.get(request.key.taskId) }));
+  const added = requests.map(({ key, decision }) =>
+    classes.get(key.taskId) === classOf.get(key.taskId) ? null : labelsInWords(decision.labels),
+  );
+  return [...requeueParams(moved), textArray(added)];
+}
+
+function labelsInWords(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ");
 }
 
 function requeueParams(requests: readonly Requeue[]): unknown[] {
