@@ -22,7 +22,7 @@ export function toTaskCost(given: Amounts, field: string, report: Report): Cost 
   for (const [name, amount] of Object.entries(given)) {
     const [least, most] = name === SLOTS ? [1n, MAX_SLOTS] : [0n, MAX_AMOUNT];
     if (amount < least || amount > most)
-      report(field, `${quoted(name, 140)} is ${amount}, not between ${least} and ${most}`);
+      report(field, `${quoted(name, 40)} is ${amount}, not between ${least} and ${most}`);
   }
   return toCost(Object.entries(given).map(([name, amount]) => ({ name, amount: Number(amount) })));
 }
@@ -33,7 +33,7 @@ export function toCapacities(given: Amounts, field: string, report: Report): Rec
   for (const [name, amount] of Object.entries(given)) {
     if (name === SLOTS) report(field, '"slots" is the slot_count; leave it out');
     if (amount < 0n || amount > MAX_AMOUNT)
-      report(field, `${quoted(name, 140)} is ${amount}, not between 0 and ${MAX_AMOUNT}`);
+      report(field, `${quoted(name, 40)} is ${amount}, not between 0 and ${MAX_AMOUNT}`);
   }
   return Object.fromEntries(Object.entries(given).map(([name, amount]) => [name, Number(amount)]));
 }
@@ -48,5 +48,5 @@ function checkNames(given: Amounts, field: string, report: Report): void {
   if (names.length > MAX_CAPACITIES)
     report(field, `has ${names.length} entries; at most ${MAX_CAPACITIES} are allowed`);
   for (const name of names)
-    if (!NAME.test(name)) report(field, `${quoted(name, 140)} is no name of a capacity: it ${NAME_RULE}`);
+    if (!NAME.test(name)) report(field, `${quoted(name, 40)} is no name of a capacity: it ${NAME_RULE}`);
 }
