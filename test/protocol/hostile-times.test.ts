@@ -128,6 +128,13 @@ describe("protocol: times and numbers that cannot be said", () => {
         taskTypes: [{ taskType: "none" }],
       };
       other.sendBytes(encoded(leaf, { hello }, value));
+      // Not of itself, but what it can be given by.
+      if (leaf.path.startsWith("hello.capacities")) {
+        const { code, reason, details } = await other.ended;
+        assert.deepEqual([code, reason], [status.INVALID_ARGUMENT, "INVALID_HELLO"], details);
+        assert.match(details, /^hello\.capacities\["key"\] /);
+        continue;
+      }
       await other.next("welcome");
       other.cut();
     }

@@ -21,6 +21,9 @@ export const CALLS: readonly DescMethod[] = [TaskService, FleetService, WorkerSe
 /** A lawful task: what is wrong besides would be refused first. */
 const TASK = { taskType: "echo", retryPolicy: { exponential: { initialDelay: { seconds: 1n }, factor: 2 } } };
 
+/** A lawful element of the list of rate limits. */
+const RATE_LIMIT = { key: "limited-by-a-test", limit: 1, period: { seconds: 1n } };
+
 /** What a request needs so that one field of it decides. */
 export function lawful(message: DescMessage): object {
   switch (message.name) {
@@ -39,7 +42,7 @@ export function lawful(message: DescMessage): object {
     case "SetConcurrencyLimitRequest":
       return { key: "limited-by-a-test", limit: 1, reason: "a test" };
     case "SetRateLimitRequest":
-      return { rateLimit: { key: "limited-by-a-test", limit: 1, period: { seconds: 1n } }, reason: "a test" };
+      return { rateLimit: RATE_LIMIT, reason: "a test" };
     case "RateLimitQueueRequest":
       return { queue: "limited-by-a-test", rate: { limit: 1, period: { seconds: 1n } }, reason: "a test" };
     case "PauseKeyRequest":
@@ -69,7 +72,8 @@ function walk(schema: DescMessage, prefix: string, around: Put, above: readonly 
 function ofField(field: DescField, path: string, put: Put, above: readonly string[]): Leaf[] {
   switch (field.fieldKind) {
     case "list": {
-      const list: Put = (base, value) => put(base, [value]);
+      const needed = field.message?.name === "RateLimit" ? RATE_LIMIT : undefined;
+      const list: Put = (base, value) => put(base, [needed ? { ...needed, ...Object(value) } : value]);
       return one(
         field.message,
         field.listKind === "scalar" ? field.scalar : undefined,

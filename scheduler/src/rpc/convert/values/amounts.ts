@@ -22,7 +22,7 @@ export function toTaskCost(given: Amounts, field: string, report: Report): Cost 
   for (const [name, amount] of Object.entries(given)) {
     const [least, most] = name === SLOTS ? [1n, MAX_SLOTS] : [0n, MAX_AMOUNT];
     if (amount < least || amount > most)
-      report(field, `${quoted(name, 40)} is ${amount}, not between ${least} and ${most}`);
+      report(entryOf(field, name), `${amount} is not between ${least} and ${most}`);
   }
   return toCost(Object.entries(given).map(([name, amount]) => ({ name, amount: Number(amount) })));
 }
@@ -33,7 +33,7 @@ export function toCapacities(given: Amounts, field: string, report: Report): Rec
   for (const [name, amount] of Object.entries(given)) {
     if (name === SLOTS) report(field, '"slots" is the slot_count; leave it out');
     if (amount < 0n || amount > MAX_AMOUNT)
-      report(field, `${quoted(name, 40)} is ${amount}, not between 0 and ${MAX_AMOUNT}`);
+      report(entryOf(field, name), `${amount} is not between 0 and ${MAX_AMOUNT}`);
   }
   return Object.fromEntries(Object.entries(given).map(([name, amount]) => [name, Number(amount)]));
 }
@@ -41,6 +41,11 @@ export function toCapacities(given: Amounts, field: string, report: Report): Rec
 /** A cost as a map; empty for one slot and nothing else. */
 export function fromCost(cost: Cost | undefined): Record<string, bigint> {
   return Object.fromEntries((cost ?? []).map(({ name, amount }: Amount) => [name, BigInt(amount)]));
+}
+
+/** The field of one entry of a map. */
+function entryOf(field: string, name: string): string {
+  return `${field}[${quoted(name, 40)}]`;
 }
 
 function checkNames(given: Amounts, field: string, report: Report): void {

@@ -47,7 +47,7 @@ describe("a worker's hello", () => {
     const fault = (given: Record<string, bigint>) =>
       refusal(() => toRegistration(hello({ capacities: given }))).message;
     assert.match(fault({ slots: 4n }), /hello\.capacities "slots" is the slot_count; leave it out/);
-    assert.match(fault({ gpu: -1n }), /"gpu" is -1, not between 0 and 1000000000000/);
+    assert.match(fault({ gpu: -1n }), /hello\.capacities\["gpu"\] -1 is not between 0 and 1000000000000/);
     assert.match(fault({ "": 1n }), /is no name of a capacity/);
   });
 
