@@ -61,7 +61,7 @@ const BY_ITSELF: ReadonlySet<string> = new Set([
 ]);
 
 /** Commands with an id behind them. */
-const COMMAND = /\bmuster ([a-z]+)(?: (?:(?!--)([^\s;,)`]+)))?(?: (?!--)([^\s;,)`]+))?/g;
+const COMMAND = /\bmuster ([a-z][a-z-]*)(?: (?:(?!--)([^\s;,)`]+)))?(?: (?!--)([^\s;,)`]+))?/g;
 
 /** Words that stand for an id of the reader's own choice. */
 const PLACEHOLDER = /^(?:[A-Z]+|queue:[A-Z]+|worker:[A-Z]+)$/;
