@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { Fleet, H } from "../support/fleet/fleet.ts";
 import { killAll, type Program } from "../support/programs/program.ts";
-import { within } from "../support/waits.ts";
+import { until, within } from "../support/waits.ts";
 
 /** A hung thread is noticed after 5 s, reported within 3, and ended within 1. */
 const ENDED_MS = 9_000;
@@ -71,6 +72,8 @@ describe("T18: the connection's thread fails while the main loop goes on", () =>
     execFileSync("mkfifo", [`${fault.path}.fifo`]);
     const worker = await fleet.worker("hung-open", { queue: "hung-open", env: hanging("open", fault.path) });
     fault.open();
+    // A worker without tasks drains at once: before the fault, it would end well.
+    await until("the thread hangs", () => existsSync(`${fault.path}.begun`) || undefined);
     worker.kill("SIGTERM");
     assert.equal((await worker.ended).signal, "SIGKILL", worker.tail());
     assert.equal(fatalOf(worker).exception_class, "LinkError");

@@ -1,17 +1,18 @@
-import { existsSync, openSync } from "node:fs";
+import { existsSync, openSync, writeFileSync } from "node:fs";
 import { env, exit } from "node:process";
 import { setInterval } from "node:timers";
 import { isMainThread } from "node:worker_threads";
 
 /**
  * Loaded with `--import`: does to the first thread of the process what `HANG` says, once the file `HANG_FILE`
- * exists. Later threads are left alone, as a fault that comes once.
+ * exists, and makes the file with `.begun` behind its name. Later threads are left alone, as a fault that comes once.
  */
 if (!isMainThread && env.HANG_FILE) {
   const file = env.HANG_FILE;
   const timer = setInterval(() => {
     if (!existsSync(file)) return;
     clearInterval(timer);
+    writeFileSync(`${file}.begun`, "");
     switch (env.HANG) {
       case "spin":
         for (;;);
