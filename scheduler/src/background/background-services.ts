@@ -26,6 +26,9 @@ const DEADLINE_CHECK_MS = 100;
 /** Time between two looks at which classes have open tasks, milliseconds. */
 const CLASSES_MS = 60_000;
 
+/** Least time between two polls because of something due, milliseconds: what is due may be locked by another scheduler. */
+const POLL_APART_MS = 20;
+
 /** A scheduler that has not announced itself for this long counts as dead, milliseconds. */
 export function announceLeaseMs({ leases }: Pick<Config, "leases">): number {
   return Math.max(3_000, leases.leaseMs);
@@ -170,7 +173,7 @@ export class BackgroundServices {
   #pollIn(delayMs: number): void {
     this.#cancelPoll();
     if (delayMs < this.#config.pollMs)
-      this.#cancelPoll = this.#clock.after(delayMs + 2, () => this.#poll.wake());
+      this.#cancelPoll = this.#clock.after(Math.max(delayMs + 2, POLL_APART_MS), () => this.#poll.wake());
   }
 
   /** A task may start in `delayMs`: be there in time. */

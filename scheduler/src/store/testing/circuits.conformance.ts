@@ -75,6 +75,11 @@ export function testCircuits(opened: () => StoreUnderTest): void {
     assert.ok(due.some(({ circuit }) => circuit.key === key && circuit.state === "half_open"));
   }
 
+  // First: the other cases open circuits.
+  it("circuits: nothing is due while none is open", async () => {
+    assert.deepEqual(await opened().circuits.circuitTotals(), { open: 0, halfOpen: 0, dueInMs: undefined });
+  });
+
   it("makes a class for each rule of a circuit", async () => {
     const ids = [
       await classOf(ruleOf("rules")),

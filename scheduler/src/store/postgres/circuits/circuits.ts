@@ -11,11 +11,13 @@ import type { CircuitRow, CircuitStore, CircuitTotals } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { HALF_OPEN, NOW_MS, OPEN, readCircuits, writeCircuits } from "./circuit-rows.ts";
 
+// greatest() ignores nulls: without a circuit to probe, 0 would mean that one is due.
 const TOTALS: Statement = {
   name: "circuit-totals",
   text: `select count(*) filter (where state = ${OPEN})::int as open,
       count(*) filter (where state = ${HALF_OPEN})::int as half_open,
-      (greatest(0, extract(epoch from min(probe_time) - clock_timestamp())) * 1000)::float8 as due_in_ms
+      case when min(probe_time) is not null
+        then (greatest(0, extract(epoch from min(probe_time) - clock_timestamp())) * 1000)::float8 end as due_in_ms
     from circuit where state > 0`,
 };
 
