@@ -136,6 +136,7 @@ describe("one worker id", () => {
       await fleet.worker(id, { queue: id });
       gate.open();
       await task.result();
+      assert.equal((await fleet.task(task.id)).attemptCount, 1, "a planned takeover costs no attempt");
       await draining.ended;
     }
     assert.deepEqual(logged("worker.id_contested", id), []);

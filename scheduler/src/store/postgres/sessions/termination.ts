@@ -144,7 +144,8 @@ async function endTaken(
   ]);
   const names = new Map(gone.map((row) => [row.id, row.worker_id]));
   const losses = await lossesBefore(tx, held.length > 0 ? gone : []);
-  const takenAlive = new Set(gone.filter((row) => row.took_from).map(({ id }) => id));
+  // Also of one that drained: its takeover is planned.
+  const takenAlive = new Set(ids.filter((_, index) => taken[index]?.alive && ends[index]?.by !== undefined));
   const ended = new Map(
     ends.map(({ sessionId, fatal }, index) => [
       sessionId,
