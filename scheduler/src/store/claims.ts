@@ -40,7 +40,7 @@ export interface KeyedClaim {
   readonly claimed: readonly ClaimedAttempt[];
   /** Ids of the wanted tasks that wait still, because one of their keys is held by as many as its limit allows. */
   readonly turnedBack: readonly number[];
-  /** The keys of the wanted tasks that waited, after the claim. */
+  /** Those of the keys of the wanted tasks that admit no more, after the claim. */
   readonly keys: readonly KeyState[];
 }
 

@@ -1,4 +1,5 @@
 /** The fake of the role that submits and claims. */
+import type { ConcurrencyKey, KeyState } from "../../domain/tasks/concurrency.ts";
 import { planKeys } from "../../domain/tasks/key-plan.ts";
 import {
   type EndedWait,
@@ -111,17 +112,23 @@ export class MemoryClaims implements ClaimStore {
   ): Promise<KeyedClaim> {
     const claimed: ClaimedAttempt[] = [];
     const turnedBack: number[] = [];
-    const keys = new Set<string>();
+    const limits: KeyLimits = new Map();
     for (const { taskId, sessionId } of wanted) {
       const row = this.#tables.open.get(taskId);
       if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
-      for (const { key } of this.#tables.classOf(row.classId).concurrency ?? []) keys.add(key);
+      addLimits(limits, this.#tables.classOf(row.classId).concurrency);
       if (this.#tables.admits(row.classId))
         for (const attempt of await this.claim([{ taskId, sessionId }], schedulerId))
           claimed.push({ ...attempt, keyed: true });
       else turnedBack.push(taskId);
     }
-    return { claimed, turnedBack, keys: Array.from(keys, (key) => this.#tables.keyState(key)) };
+    return { claimed, turnedBack, keys: this.#fullKeys(limits) };
+  }
+
+  #fullKeys(limits: KeyLimits): KeyState[] {
+    return Array.from(limits, ([key, least]) => ({ least, state: this.#tables.keyState(key) })).flatMap(
+      ({ least, state }) => (state.held >= (state.override ?? least) ? [state] : []),
+    );
   }
 
   /** One by one, as `claimKeyed`. */
@@ -133,13 +140,14 @@ export class MemoryClaims implements ClaimStore {
     const claimed: ClaimedAttempt[] = [];
     const turnedBack: number[] = [];
     const rateLimited: number[] = [];
-    const [keys, rateKeys] = [new Set<string>(), new Set<string>()];
+    const limits: KeyLimits = new Map();
+    const rateKeys = new Set<string>();
     for (const { taskId, sessionId } of wanted) {
       const row = this.#tables.open.get(taskId);
       if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
       const { queue, concurrency = [], rateLimits = [] } = this.#tables.classOf(row.classId);
       const queueKey = queueRateKey(queue);
-      for (const { key } of concurrency) keys.add(key);
+      addLimits(limits, concurrency);
       if (!this.#tables.admits(row.classId)) turnedBack.push(taskId);
       else {
         for (const key of [...rateLimits.map((limit) => limit.key), queueKey]) rateKeys.add(key);
@@ -156,7 +164,7 @@ export class MemoryClaims implements ClaimStore {
     }
     return {
       ...{ claimed, turnedBack, rateLimited },
-      keys: Array.from(keys, (key) => this.#tables.keyState(key)),
+      keys: this.#fullKeys(limits),
       buckets: Array.from(rateKeys).flatMap((key) => buckets.states(key)),
     };
   }
@@ -303,4 +311,12 @@ function toClaimed(row: OpenRow, sessionId: number): ClaimedAttempt {
     contentType: row.task.contentType,
     headers: row.task.headers,
   };
+}
+
+/** The least limit of each key among tasks. */
+type KeyLimits = Map<string, number>;
+
+function addLimits(limits: KeyLimits, concurrency: readonly ConcurrencyKey[] = []): void {
+  for (const { key, limit } of concurrency)
+    limits.set(key, Math.min(limit, limits.get(key) ?? Number.POSITIVE_INFINITY));
 }

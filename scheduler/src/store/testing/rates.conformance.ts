@@ -51,8 +51,10 @@ export function testRates(opened: () => StoreUnderTest): void {
       ids.map((taskId) => ({ taskId, sessionId })),
       "a",
     );
+    // A key may have several buckets with one limit: the fullest is last.
+    const buckets = result.buckets.toSorted((a, b) => a.burst - b.burst);
     const tokens = Object.fromEntries(
-      result.buckets.map((each) => [
+      buckets.map((each) => [
         `${each.key} ${each.limit}${each.overrides ? "*" : ""}`,
         tokenCount(each, each.debtMs),
       ]),

@@ -1,7 +1,8 @@
 /**
- * The parts of statements that lock and count concurrency keys. All of them lock tasks first and then keys in their order,
- * so that claims and ends do not deadlock. Each key is looked up by its own index entry, however many there are: a join
- * would read the whole table when the planner expects most of it.
+ * The parts of statements that count concurrency keys. All of them lock tasks first and then keys in their order, so that
+ * claims and ends do not deadlock. Each key is looked up by its own index entry, however many there are: a join would read
+ * the whole table when the planner expects most of it. CTEs are not joined with each other: the planner expects a row or
+ * two of each, and compares every pair. A claim of 904 tasks with as many keys took 1,550 ms so, 5 times 816,000 pairs.
  */
 import { STATE } from "../task-states.ts";
 
@@ -11,47 +12,58 @@ function keysOf(rows: string): string {
       select key, max_held from class_key where class_id = ${rows}.class_id offset 0) ck`;
 }
 
-/** The keys named in `names`, locked in their order, with what is counted of each. */
-function lockedKeys(names: string): string {
-  return `(select distinct key from ${names} order by key) n
-     cross join lateral (
-       select key, held, limit_override from concurrency_key where key = n.key for no key update) k`;
+/** Changes what is counted of each key of `rows`, which has the columns key and change; a row with what is counted then. */
+function counting(rows: string): string {
+  return `(select array_agg(key order by key) as keys, array_agg(change order by key) as changes from ${rows}) w
+     cross join lateral count_concurrency_keys(w.keys, w.changes) k`;
 }
 
 /**
- * CTEs that admit tasks: `admitted` has the ids of the tasks in `asking` that every one of their keys admits. A key admits
- * as many as its limit allows beside those that hold it, in the order of `ord`; a task that another of its keys turns
- * back counts, too, so that a limit is never exceeded. `asked` and `locked` have the tasks' keys and what is counted.
+ * CTEs that admit tasks: `admitted` has the tasks of `asking` that every one of their keys admits, and those without keys. A
+ * key admits as many as its limit allows beside those that hold it, in the order of `ord`; a task that another of its keys
+ * turns back counts, too, so that a limit is never exceeded. All that ask are counted at once, because a row that is locked
+ * first and changed later costs two looks; `uncountRefused` takes those back that were not taken.
  *
- * @param asking A CTE with the columns id, class_id and ord, whose tasks are locked.
+ * @param asking A CTE with the columns id, class_id, session_id and ord, whose tasks are locked.
  */
 export function admitByKeys(asking: string): string {
-  return `asked as materialized (select ${asking}.id, ${asking}.ord, ck.key, ck.max_held from ${keysOf(asking)}),
-  locked as materialized (select k.key, k.held, k.limit_override from ${lockedKeys("asked")}),
+  return `asked as materialized (
+    select ${asking}.id, ck.key, ck.max_held, dense_rank() over (order by ck.key) as key_place,
+           row_number() over (partition by ck.key order by ${asking}.ord, ${asking}.id) as place,
+           count(*) over (partition by ck.key) as asking
+      from ${keysOf(asking)}),
+  counted as materialized (
+    select k.held, k.overrides from ${counting("(select key, count(*)::int as change from asked group by key) n")}),
+  each_key as materialized (
+    select asked.key, asked.id, asked.max_held, counted.held[asked.key_place] as held,
+           nullif(counted.overrides[asked.key_place], -1) as override,
+           counted.held[asked.key_place] - asked.asking + asked.place
+             <= coalesce(nullif(counted.overrides[asked.key_place], -1), asked.max_held) as fits
+      from asked, counted),
   admitted as materialized (
-    select id from (
-      select a.id, locked.held + row_number() over (partition by a.key order by a.ord, a.id)
-                     <= coalesce(locked.limit_override, a.max_held) as fits
-        from asked a join locked using (key)) each
-     group by id having bool_and(fits))`;
+    select * from ${asking} where id not in (select id from each_key where not fits))`;
 }
 
-/** CTEs that count the keys of the tasks in `taken`, which came out of `asked`; `counts` has the number of each key. */
-export function countKeys(taken: string): string {
-  return `counts as materialized (
-    select asked.key, count(*)::int as n from ${taken} join asked using (id) group by asked.key),
-  counted as (
-    update concurrency_key k set held = k.held + counts.n from counts where k.key = counts.key)`;
+/**
+ * CTEs that take the tasks back that were counted by `admitByKeys` and are not in `taken`. The statement has to read
+ * `refused`, one row. `key_states` has what is counted then of the keys that admit no more.
+ */
+export function uncountRefused(taken: string): string {
+  return `key_states as materialized (
+    select key, held - (count(*) filter (where id not in (select id from ${taken}))) as held, override
+      from each_key group by key, each_key.held, override having each_key.held >= coalesce(override, min(max_held))),
+  refused as materialized (
+    select from ${counting(`(
+      select key, -count(*)::int as change from each_key where id not in (select id from ${taken}) group by key) n`)})`;
 }
 
-/** CTEs that free the keys of the rows of `ended`, which has the class that each of them had. */
+/**
+ * CTEs that free the keys of the rows of `ended`, which has the class that each of them had. The statement has to read
+ * `freed_keys`, one row.
+ */
 export function freeKeys(ended: string): string {
   return `freed_keys as materialized (
-    select ck.key, count(*)::int as n from ${keysOf(ended)} group by ck.key),
-  locked as materialized (select k.key from ${lockedKeys("freed_keys")}),
-  uncounted as (
-    update concurrency_key k set held = greatest(0, k.held - f.n)
-      from freed_keys f join locked using (key) where k.key = f.key)`;
+    select from ${counting(`(select ck.key, -count(*)::int as change from ${keysOf(ended)} group by ck.key) n`)})`;
 }
 
 /** Locks the keys of these tasks, in one statement of a transaction that ends them in several. */
@@ -59,7 +71,8 @@ export const LOCK_KEYS = {
   name: "concurrency-lock",
   text: `with named as materialized (
     select distinct ck.key from unnest($1::int[]) as c(class_id) join class_key ck using (class_id))
-  select k.key from ${lockedKeys("named")}`,
+  select k.key from (select key from named order by key) n cross join lateral (
+    select key from concurrency_key where key = n.key for no key update) k`,
 };
 
 /** True in a query on tasks `t` for those that hold a key. */

@@ -2,7 +2,7 @@
 import type { AttemptKey } from "../../../domain/ids.ts";
 import type { AttemptTouch, ClaimedAttempt, KeyedClaim, RatedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
-import { admitByKeys, countKeys, IS_READY } from "../concurrency/held-keys.ts";
+import { admitByKeys, IS_READY, uncountRefused } from "../concurrency/held-keys.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { inLockOrder, livingSessions } from "../locks.ts";
@@ -43,42 +43,41 @@ const CLAIM: Statement = {
  * left out instead of waited for.
  *
  * @param parts.admit CTEs that admit tasks of `asking`.
- * @param parts.admitted The one of them with the ids of those that may start.
- * @param parts.count CTEs that count the tasks in `c`.
+ * @param parts.admitted The one of them with those that may start.
+ * @param parts.count Further CTEs that count the tasks in `c`.
  * @param parts.columns Further columns of the answer.
  */
 function heldClaim(
   name: string,
-  parts: { admit: string; admitted: string; count: string; columns: string },
+  parts: { admit: string; admitted: string; count?: string; columns?: string },
 ): Statement {
   return {
     name,
     text: `with ${livingSessions("$2", "$3")},
   d as materialized (
-    select d.id, d.session_id, d.ord
-      from unnest($1::bigint[], $2::bigint[]) with ordinality as d(id, session_id, ord)
-     where d.session_id in (select session_id from living)),
-  ready as materialized (
-    select t.id, t.class_id from task t
-     where t.id in (select id from d) and ${IS_READY} order by t.id for update of t skip locked),
-  asking as materialized (select ready.id, ready.class_id, d.ord from ready join d using (id)),
+    select d.id, d.session_id, d.ord, d.session_id in (select session_id from living) as lives
+      from unnest($1::bigint[], $2::bigint[]) with ordinality as d(id, session_id, ord)),
+  asking as materialized (
+    select d.id, t.class_id, d.session_id, d.ord
+      from (select * from d where lives order by id) d
+     cross join lateral (
+       select t.class_id from task t where t.id = d.id and ${IS_READY} for update of t skip locked) t),
   ${parts.admit},
   c as (
     update task t
-       set state = ${STATE.assigned}, session_id = d.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
+       set state = ${STATE.assigned}, session_id = a.session_id, epoch = t.epoch + 1, attempt_count = t.attempt_count + 1,
            assign_time = now()
-      from d join ${parts.admitted} using (id)
-     where t.id = d.id
+      from ${parts.admitted} a
+     where t.id = a.id
     returning ${CLAIM_COLUMNS}, ${SENT_COLUMNS},
       (date_part('epoch', now() - t.create_time) * 1e6)::bigint as since_creation_us),
-  ${parts.count},
+  ${uncountRefused("c")},${parts.count ?? ""}
   e as (
     insert into event (name, task_ids, epoch, epochs)
     select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
   select claimed.*, keys.states,
-    (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back${parts.columns}
-    from (select json_agg(json_build_array(locked.key, locked.held + coalesce(counts.n, 0), locked.limit_override)) as states
-            from locked left join counts using (key)) keys
+    (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back${parts.columns ?? ""}
+    from (select json_agg(json_build_array(key, held, override)) as states from refused, key_states) keys
     left join (${SELECT_CLAIMED}) claimed on true`,
   };
 }
@@ -86,18 +85,14 @@ function heldClaim(
 const CLAIM_KEYED = heldClaim("task-claim-keyed", {
   admit: admitByKeys("asking"),
   admitted: "admitted",
-  count: countKeys("c"),
-  columns: "",
 });
 
 const CLAIM_RATED = heldClaim("task-claim-rated", {
   admit: `${admitByKeys("asking")},
-  unheld as materialized (
-    select * from asking where id not in (select id from asked) or id in (select id from admitted)),
-  ${admitByRates("unheld")}`,
+  ${admitByRates("admitted")}`,
   admitted: "paying",
-  count: `${countKeys("c")},
-  ${takeTokens("c")}`,
+  count: `
+  ${takeTokens("c")},`,
   columns: `,
     (select array_agg(id) from short) as rate_limited,
     ${BUCKET_STATES} as buckets`,
@@ -116,7 +111,7 @@ const RETAKE: Statement = {
       from l join task t on t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
        and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
        for update of t),
-  asking as materialized (select id, class_id, ord from found where state = ${STATE.queued}),
+  asking as materialized (select id, class_id, session_id, ord from found where state = ${STATE.queued}),
   ${admitByKeys("asking")},
   taken as (
     update task t
@@ -125,12 +120,12 @@ const RETAKE: Statement = {
            attempt_count = t.attempt_count + case when t.state = ${STATE.queued} then 1 else 0 end
       from found
      where t.id = found.id
-       and (not exists (select from asked) or exists (select from admitted where admitted.id = found.id))
+       and (found.state <> ${STATE.queued} or exists (select from admitted))
     returning t.id, t.epoch),
-  ${countKeys("taken")},
+  ${uncountRefused("taken")},
   gone as (
     delete from task_attempt a using taken where a.task_id = taken.id and a.epoch = taken.epoch)
-  select id from taken`,
+  select id from taken, refused`,
 };
 
 const ASSIGNED_TO: Statement = {
@@ -170,7 +165,7 @@ export async function claim(
     int8Array(sorted.map(({ sessionId }) => sessionId)),
     schedulerId ?? null,
   ]);
-  return rows.flatMap(claimedAttempts);
+  return rows.flatMap((row) => claimedAttempts(row));
 }
 
 /** As `claim`, for tasks of classes with concurrency keys. What is first in `wanted` goes first. */
@@ -221,7 +216,7 @@ function heldParameters(
 function toKeyedClaim(rows: readonly HeldRow[]): KeyedClaim {
   const [first] = rows;
   return {
-    claimed: rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row) : [])).map(toKeyed),
+    claimed: rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row, true) : [])),
     turnedBack: first?.turned_back ?? [],
     keys: (first?.states ?? []).map(([key, held, override]) => ({
       key,
@@ -229,10 +224,6 @@ function toKeyedClaim(rows: readonly HeldRow[]): KeyedClaim {
       override: override ?? undefined,
     })),
   };
-}
-
-function toKeyed(attempt: ClaimedAttempt): ClaimedAttempt {
-  return { ...attempt, keyed: true };
 }
 
 /** False for the row of a claim that got no task. */

@@ -49,8 +49,12 @@ export interface ClaimedColumns {
   requeue_counts: Sparse<RequeueCounts>;
 }
 
-/** The attempts of a row, freshly assigned. Their payloads are views of one buffer. */
-export function claimedAttempts(columns: ClaimedColumns): ClaimedAttempt[] {
+/**
+ * The attempts of a row, freshly assigned. Their payloads are views of one buffer.
+ *
+ * @param keyed Whether their tasks may have concurrency keys.
+ */
+export function claimedAttempts(columns: ClaimedColumns, keyed = false): ClaimedAttempt[] {
   const { ids, epochs, class_ids, session_ids, attempt_counts, oom_counts, since_creation_us } = columns;
   const { sizes, payloads, options, cancel_reason, content_type, headers, requeue_counts } = columns;
   let end = 0;
@@ -73,6 +77,7 @@ export function claimedAttempts(columns: ClaimedColumns): ClaimedAttempt[] {
       payload: payloads.subarray(start, end),
       contentType: content_type?.[taskId] ?? DEFAULT_CONTENT_TYPE,
       headers: headers?.[taskId],
+      keyed,
     };
   });
 }

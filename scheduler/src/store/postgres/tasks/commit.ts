@@ -51,7 +51,7 @@ function requeueText({ heldClass = "", keys = "", labels = false } = {}): string
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
              'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'${labels ? ", 'labels_added', labels" : ""}))
       from old order by id)${keys}
-  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+  select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)${keys && ", freed_keys"}
   except select id, epoch from old`;
 }
 

@@ -68,14 +68,20 @@ function finishText(
       ${untilNow(`coalesce(accept_time, ${happenedAt("accept_age", "assign_time")})`)},
       ${untilNow(`coalesce(start_time, ${happenedAt("start_age", "assign_time", "accept_time")})`)},
       output, run_ms, peak_rss_bytes, ${values}
-      from gone),
+      from gone${keys && " returning id"}),
   ev as (
     insert into event (name, task_ids, epoch, epochs) select ${event}, ${BATCH_COLUMNS} from gone ${grouped})${keys}
   select id, epoch from (
     select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)
     except select id, epoch from gone) as stale
-   where (select count(*) from gone) < cardinality($1::bigint[])`;
+   where ${keys === "" ? "(select count(*) from gone)" : ARCHIVED_THEN_FREED} < cardinality($1::bigint[])`;
 }
+
+/**
+ * How many tasks ended. The terms are computed from left to right, so that the keys, for which other transactions wait, are
+ * changed last.
+ */
+const ARCHIVED_THEN_FREED = "(select count(*) from fin) + (select 0 from freed_keys)";
 
 const FINISH: Statement = { name: "task-finish", text: finishText(GENERIC_END) };
 const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(PLAIN_SUCCESS) };
