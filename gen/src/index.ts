@@ -3,6 +3,7 @@ export * from "./generated/google/rpc/error_details_pb.ts";
 export * from "./generated/google/rpc/status_pb.ts";
 export * from "./generated/muster/v1/circuit_pb.ts";
 export * from "./generated/muster/v1/concurrency_pb.ts";
+export * from "./generated/muster/v1/dependency_pb.ts";
 export * from "./generated/muster/v1/diagnosis_pb.ts";
 export * from "./generated/muster/v1/event_pb.ts";
 export * from "./generated/muster/v1/explanation_pb.ts";

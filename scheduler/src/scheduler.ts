@@ -274,6 +274,7 @@ export async function startScheduler(options: {
         else dispatch.dispatcher.hinted(hint.classIds.length > 0 ? hint.classIds : undefined);
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         background.pollSoon();
+      else if (hint.kind === "ends") background.releaseSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
     () => background.lookSoon(),

@@ -4,6 +4,7 @@ import { testAttempts } from "../../scheduler/src/store/testing/attempts.conform
 import { testCircuits } from "../../scheduler/src/store/testing/circuits.conformance.ts";
 import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
 import { testClasses } from "../../scheduler/src/store/testing/classes.conformance.ts";
+import { testDependencies } from "../../scheduler/src/store/testing/dependencies.conformance.ts";
 import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
 import { testRates } from "../../scheduler/src/store/testing/rates.conformance.ts";
 import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
@@ -25,6 +26,7 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
   testKeys(opened);
   testRates(opened);
   testCircuits(opened);
+  testDependencies(opened);
   testAttempts(opened);
 });
 
@@ -34,6 +36,7 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
     claims: store,
     attempts: store,
     circuits: store,
+    dependencies: store,
     openSession: (schedulerId) => session(undefined, { schedulerId }),
     endSession: async (sessionId) => {
       await store.endSessions([{ sessionId, reason: "finished", fatal: undefined }], decideLost);

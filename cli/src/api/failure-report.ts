@@ -119,6 +119,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ExplainQueue: "`muster why queue:NAME`",
   RetryTask: "`muster retry ID`",
   CancelTask: "`muster cancel ID`",
+  GetDependencies: "`muster task ID`",
   ResumeQueue: "`muster queue resume NAME`",
   PauseQueue: "`muster queue pause NAME`",
   LimitQueue: "`muster queue limit NAME`",
@@ -157,6 +158,7 @@ const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
   [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",
   [ErrorReason.UNIQUE_KEY_HELD]: "`muster task --unique-key KEY` shows the task that holds the key",
+  [ErrorReason.PREDECESSOR_NOT_FOUND]: "`muster tasks` lists those that are kept",
   [ErrorReason.WORKER_GONE]: "`muster worker ID` shows how it ended",
   [ClientReason.WRONG_ADDRESS]: "give the gRPC address with --scheduler HOST:PORT or MUSTER_SCHEDULER_ADDR",
 };

@@ -33,6 +33,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/task.ts")).defineTask,
     },
     {
+      usage: "dependencies <id>",
+      summary: "list what a task waits for, and what waits for it",
+      load: async () => (await import("./tasks/dependencies.ts")).defineDependencies,
+    },
+    {
       usage: "cancel <id>",
       summary: "cancel a queued task, or ask the worker to stop a running one",
       load: async () => (await import("./tasks/cancel.ts")).defineCancel,

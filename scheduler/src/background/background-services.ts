@@ -10,6 +10,7 @@ import { Announcer } from "./announcer.ts";
 import { AttemptWatchdog } from "./attempt-watchdog.ts";
 import { ClassRefresher } from "./class-refresher.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Dependents } from "./dependents.ts";
 import { KEY_AUDIT_MS, KeyAuditor } from "./key-auditor.ts";
 import { LeaseRenewer } from "./lease-renewer.ts";
 import { Loop } from "./loop.ts";
@@ -40,6 +41,7 @@ export class BackgroundServices {
   readonly #waker: Loop;
   readonly #poll: Loop;
   readonly #classes: Loop;
+  readonly #dependents: Loop;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
@@ -83,6 +85,11 @@ export class BackgroundServices {
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
     this.#poll = loop("poll", config.pollMs, poller);
+    const dependents = new Dependents({
+      ...{ store, waits, dispatcher, signals, peers, classes, counters, traces },
+      wakeIn: (delayMs) => this.wakeIn(delayMs),
+    });
+    this.#dependents = loop("dependents", config.pollMs, dependents);
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
     const recovery = loop("recovery", leases.heartbeatMs, dispatch.reaper);
@@ -113,6 +120,7 @@ export class BackgroundServices {
       loop("deadlines", deadlineCheckMs, deadlines),
       loop("watchdog", leases.heartbeatMs / 2, watchdog),
       this.#waker,
+      this.#dependents,
       this.#poll,
       this.#classes,
       loop("partitions", PARTITIONS_MS, new PartitionMaker(store, scheduler.id)),
@@ -163,8 +171,14 @@ export class BackgroundServices {
     this.#poll.wake();
   }
 
+  /** A task that others depend on has ended. */
+  releaseSoon(): void {
+    this.#dependents.wake();
+  }
+
   /** Hints of other schedulers may have been lost. */
   lookSoon(): void {
+    this.#dependents.wake();
     this.#classes.wake();
     this.#poll.wake();
   }

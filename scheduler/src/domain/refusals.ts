@@ -3,6 +3,7 @@ import { quoted } from "@muster/common/text";
 import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
 import { formatTaskId } from "./ids.ts";
 import type { KeyConflict } from "./tasks/key-plan.ts";
+import type { TaskState } from "./tasks/task.ts";
 import type { RefusedBecause } from "./tasks/unique-key.ts";
 
 /** What a stop of the scheduler interrupts, what the caller should do, and how long it should wait first. */
@@ -142,6 +143,52 @@ export function uniqueKeysHeld(conflicts: readonly KeyConflict[]): Refusal {
     violations,
     violationCount: conflicts.length,
   });
+}
+
+/** `PREDECESSOR_NOT_FOUND`: submitted tasks are to wait for tasks that do not exist. */
+export function predecessorsNotFound(
+  unknown: readonly { readonly index: number; readonly position: number; readonly taskId: number }[],
+): Refusal {
+  const violations = unknown.slice(0, MAX_KEY_VIOLATIONS).map(
+    ({ index, position, taskId }): Violation => ({
+      field: `tasks[${index}].after[${position}].task_id`,
+      description: `there is no task ${formatTaskId(taskId)}: no submit was answered with it, or its record was dropped; leave it out when its work is done`,
+    }),
+  );
+  const [first] = violations;
+  const more = unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : "";
+  return new Refusal(
+    "precondition",
+    "PREDECESSOR_NOT_FOUND",
+    `${first?.field}: ${first?.description}${more}`,
+    {
+      violations,
+      violationCount: unknown.length,
+    },
+  );
+}
+
+/** `DEPENDENCY_FAILED`: a task cannot be retried, because one that it waits for has not succeeded. */
+export function retryDependencyFailed(
+  taskId: number,
+  { predecessorId, state }: { readonly predecessorId: number; readonly state: TaskState | undefined },
+): Refusal {
+  const [task, predecessor] = [formatTaskId(taskId), formatTaskId(predecessorId)];
+  const message =
+    state === undefined
+      ? `task ${task} cannot be retried: it waits for the success of ${predecessor}, whose record was dropped; submit its work again`
+      : `task ${task} cannot be retried: it waits for the success of ${predecessor}, which is ${state}; run \`muster retry ${predecessor}\` first, or submit the work of ${task} again without the dependency`;
+  return new Refusal("precondition", "DEPENDENCY_FAILED", message);
+}
+
+/** `TASK_NOT_RETRYABLE`: a task that waits for others starts when they have ended, and not before. */
+export function retryWaitsForTasks(taskId: number): Refusal {
+  const task = formatTaskId(taskId);
+  return new Refusal(
+    "precondition",
+    "TASK_NOT_RETRYABLE",
+    `task ${task} waits for other tasks and starts when they have ended; run \`muster why ${task}\` to see which`,
+  );
 }
 
 /** `UNIQUE_KEY_HELD`: an ended task cannot be retried while another task holds its unique key. */

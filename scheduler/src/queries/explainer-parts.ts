@@ -13,6 +13,7 @@ import type {
   CircuitStore,
   ClassStore,
   ConcurrencyStore,
+  DependencyStore,
   EventStore,
   FleetStore,
   LaunchStore,
@@ -32,6 +33,7 @@ export interface ExplainerParts {
   readonly store: Pick<CircuitStore, "listCircuits"> &
     Pick<ClassStore, "waitingTasks"> &
     Pick<ConcurrencyStore, "listLocks"> &
+    Pick<DependencyStore, "predecessors"> &
     Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &

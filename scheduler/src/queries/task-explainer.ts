@@ -114,6 +114,7 @@ export class TaskExplainer {
     });
     const failures = failed.flatMap(({ launch }) => launch ?? []);
     const served = await store.servedBefore([...launching, ...failures]);
+    const predecessors = task.waitsForTasks ? await store.predecessors(task.id) : undefined;
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
@@ -131,6 +132,7 @@ export class TaskExplainer {
       task,
       taskClass,
       lastAttempt: attempts.at(-1),
+      predecessors,
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
       ...this.#heldBack(task, taskClass, asked, now),
       fleet: [...fleet.own(now), ...elsewhere],

@@ -22,6 +22,8 @@ export interface InsertedTask {
   readonly assigned: boolean;
   /** Only when `uniqueKey` was held by the task `id`: what became of this one, and the holder's state. */
   readonly conflict?: { readonly outcome: "returned" | "replaced"; readonly state: TaskState };
+  /** True when it waits for other tasks. */
+  readonly waitsForTasks?: boolean;
   /** Only when its concurrency keys ended tasks. */
   readonly limits?: LimitOutcome;
 }
@@ -59,6 +61,7 @@ export interface ClaimStore {
    *
    * @param schedulerId Only sessions of this scheduler are assigned tasks; of any by default.
    * @throws UniqueKeyHeldError when tasks are refused for their unique keys; nothing was inserted.
+   * @throws UnknownPredecessorsError when tasks are to wait for some that do not exist; nothing was inserted.
    * @throws ClassesGoneError when classes have to be resolved again; nothing was inserted.
    */
   insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]>;

@@ -27,6 +27,8 @@ export type Hint =
   | { readonly kind: "work"; readonly classIds: readonly number[] }
   | { readonly kind: "command"; readonly schedulerId: string }
   | { readonly kind: "queue" }
+  /** A task that others depend on has ended. */
+  | { readonly kind: "ends" }
   | { readonly kind: "task"; readonly taskId: number };
 
 /** Schedulers that share the database. */

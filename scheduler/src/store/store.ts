@@ -4,6 +4,7 @@ import type { CircuitStore } from "./circuits.ts";
 import type { ClaimStore } from "./claims.ts";
 import type { ClassStore } from "./classes.ts";
 import type { ConcurrencyStore } from "./concurrency.ts";
+import type { DependencyStore } from "./dependencies.ts";
 import type { EventStore } from "./events.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
@@ -20,6 +21,7 @@ export type * from "./circuits.ts";
 export type * from "./claims.ts";
 export type * from "./classes.ts";
 export type * from "./concurrency.ts";
+export type * from "./dependencies.ts";
 export type * from "./events.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
@@ -40,6 +42,7 @@ export interface Store
     ClaimStore,
     AttemptStore,
     CircuitStore,
+    DependencyStore,
     ConcurrencyStore,
     RateLimitStore,
     TaskStore,

@@ -36,7 +36,7 @@ export type CancelResult =
 
 /** The result of a request to retry; undefined when there is no such task. */
 export type RetryResult =
-  | { readonly outcome: "queued"; readonly task: WaitingTask }
+  | { readonly outcome: "queued"; readonly task: WaitingTask; readonly waitsForTasks?: boolean }
   | { readonly outcome: "active" }
   /** It has ended, and another task holds its unique key. */
   | {
@@ -44,6 +44,14 @@ export type RetryResult =
       readonly key: string;
       readonly holderId: number;
       readonly holderState: TaskState;
+    }
+  /** It waits for other tasks. */
+  | { readonly outcome: "waits_for_tasks" }
+  /** It has ended, and a task whose success it waits for has ended otherwise; undefined when its record was dropped. */
+  | {
+      readonly outcome: "dependency_failed";
+      readonly predecessorId: number;
+      readonly state: TaskState | undefined;
     }
   | undefined;
 
@@ -59,7 +67,7 @@ export interface TaskStore {
   listTasks(filter: TaskFilter): Promise<TaskRecord[]>;
   /** Ends a queued task, or marks an active one. */
   cancelTask(id: number, reason: string): Promise<CancelResult>;
-  /** Queues an ended or waiting task to run now. */
+  /** Queues an ended or waiting task to run now, or when the tasks that it waits for have ended. */
   retryTask(id: number): Promise<RetryResult>;
   /** Chunks after a position, in order: at most `limit` and, unless the first one alone is larger, `maxBytes`. */
   outputAfter(

@@ -15,6 +15,7 @@ export type {
   RetryOptions,
   SubmitOptions,
   SubmitSpec,
+  TaskDependency,
   UniqueOptions,
 } from "./submit-spec.ts";
 export {

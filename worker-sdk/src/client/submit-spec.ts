@@ -142,6 +142,25 @@ export interface CircuitOptions {
 }
 
 /**
+ * A task that the submitted one waits for. When it ends and the condition is not met, the submitted task ends with
+ * `DEPENDENCY_FAILED`: as failed when the other one failed, as cancelled when it was cancelled.
+ *
+ * @example
+ * ```ts
+ * const pages = await client.submitMany(urls.map((url) => ({ type: "ocr.page", payload: { url } })));
+ * await client.submit("ocr.merge", book, { after: pages.map((task) => ({ task })) });
+ * ```
+ */
+export interface TaskDependency {
+  /** The task: its id or its handle. Excludes `entry`. */
+  readonly task?: string | { readonly id: string };
+  /** With `submitMany`, an earlier task of the same call by its position from 0. Excludes `task`. */
+  readonly entry?: number;
+  /** Which end lets the submitted task start: a success, or any. @default succeeded */
+  readonly when?: "succeeded" | "ended";
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -174,6 +193,20 @@ export interface SubmitOptions {
   readonly rateLimits?: readonly RateLimit[];
   /** Circuit breaker; `{}` is one for the task's type with the defaults. @default none */
   readonly circuit?: CircuitOptions;
+  /**
+   * Tasks that it waits for, at most 100: it starts when each of them has ended as its `when` asks. `delayS`, `runTime` and
+   * `timeouts.queueWaitS` begin then. Not together with `unique.onConflict: "replace"`. @default none
+   *
+   * @example
+   * ```ts
+   * const [fetched] = await client.submitMany([
+   *   { type: "page.fetch", payload: { url } },
+   *   { type: "page.index", after: [{ entry: 0 }] },
+   *   { type: "page.clean", after: [{ entry: 1, when: "ended" }] },
+   * ]);
+   * ```
+   */
+  readonly after?: readonly TaskDependency[];
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

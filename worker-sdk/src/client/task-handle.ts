@@ -132,7 +132,8 @@ export class TaskHandle<Output = unknown> {
   /**
    * Queues an ended task again, a succeeded one too, or starts a scheduled retry now.
    *
-   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `UNIQUE_KEY_HELD` (by another task).
+   * @throws MusterError `TASK_NOT_FOUND`, `TASK_NOT_RETRYABLE`, `UNIQUE_KEY_HELD` (by another task),
+   *   `DEPENDENCY_FAILED` (a task whose success it waits for has ended otherwise: retry that one first).
    */
   async retry(options: CallOptions = {}): Promise<Task> {
     return this.#one("RetryTask", options, (call) => this.#tasks.retryTask({ taskId: this.id }, call));

@@ -1,16 +1,25 @@
 /** The options of a task. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { CircuitRule, RateLimit, RetryPolicy, TaskSpec, UniqueRule } from "@muster/protocol";
+import type {
+  CircuitRule,
+  RateLimit,
+  RetryPolicy,
+  TaskDependency,
+  TaskSpec,
+  UniqueRule,
+} from "@muster/protocol";
 import {
   CircuitRuleSchema,
   ConcurrencyKeySchema,
   ConcurrencyLimitPolicy,
+  DependencyCondition,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
   OutOfMemoryChangeSchema,
   RateLimitSchema,
   RetryPolicySchema,
+  TaskDependencySchema,
   TaskRequirementsSchema,
   TaskSpecSchema,
   TaskTimeoutsSchema,
@@ -29,15 +38,18 @@ import type {
   RetryOptions,
   SubmitOptions,
   SubmitSpec,
+  TaskDependency as TaskDependencyOption,
   UniqueOptions,
 } from "./submit-spec.ts";
 
 /**
  * The protobuf form of a task.
+ *
+ * @param position Its position in a call of several tasks; without it, it cannot wait for a task of the same call.
  * @throws OptionsError when numbers are not valid; TypeError when the payload has no JSON form, or when options exclude
  * each other.
  */
-export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
+export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
   checkSpec(spec);
   if (spec.delayS !== undefined && spec.runTime !== undefined) {
     throw new TypeError(`Task ${spec.type}: delayS and runTime exclude each other; give one of them.`);
@@ -63,6 +75,7 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
           ),
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
+    ...(spec.after === undefined ? {} : { after: encodeAfter(spec.type, spec.after, position) }),
     ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
     schedule:
       spec.delayS !== undefined
@@ -82,6 +95,35 @@ export function encodeTaskSpec(spec: SubmitSpec): TaskSpec {
     ...(spec.retry === undefined ? {} : { retryPolicy: encodeRetry(spec.type, spec.retry) }),
     ...(spec.timeouts === undefined ? {} : { timeouts: encodeTimeouts(spec.timeouts) }),
     ...(spec.watchdogs === undefined ? {} : { watchdogs: encodeWatchdogs(spec.watchdogs) }),
+  });
+}
+
+const WHEN: Readonly<Record<NonNullable<TaskDependencyOption["when"]>, DependencyCondition>> = {
+  succeeded: DependencyCondition.SUCCEEDED,
+  ended: DependencyCondition.ENDED,
+};
+
+function encodeAfter(
+  type: string,
+  after: readonly TaskDependencyOption[],
+  position: number | undefined,
+): TaskDependency[] {
+  return after.map(({ task, entry, when = "succeeded" }, index) => {
+    const option = `after[${index}]`;
+    const condition = named(type, `${option}.when`, when, WHEN);
+    if ((task === undefined) === (entry === undefined))
+      throw new TypeError(`Task ${type}: ${option} must have either task or entry.`);
+    if (task !== undefined)
+      return create(TaskDependencySchema, {
+        condition,
+        predecessor: { case: "taskId", value: typeof task === "string" ? task : task.id },
+      });
+    const value = Number(entry);
+    if (!Number.isInteger(value) || value < 0 || value >= (position ?? 0))
+      throw new TypeError(
+        `Task ${type}: ${option}.entry is ${entry}; it is the position of an earlier task of the same submitMany.`,
+      );
+    return create(TaskDependencySchema, { condition, predecessor: { case: "entry", value } });
   });
 }
 

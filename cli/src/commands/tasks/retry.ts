@@ -16,7 +16,7 @@ export function defineRetry(command: Command, io: Io): void {
   command
     .argument("<id>", "task id")
     .description(
-      "Queues an ended task again with all its retries. A task that waits for a retry becomes ready at once.",
+      "Queues an ended task again with all its retries. A task that waits for a retry becomes ready at once, one with dependencies waits for those of its predecessors that are open.",
     )
     .option("--yes", "do not ask before a succeeded task is run again")
     .option("--json", "print the Task as JSON")
@@ -37,7 +37,10 @@ async function retryTask(id: string, options: Options, command: Command, io: Io)
     return present((await session.tasks.retryTask({ taskId: id }, session.call)).task, "a task");
   });
   if (options.json) writeJson(io.stdout, TaskSchema, task);
-  else io.stdout.write(`${task.id} is queued again\n`);
+  else
+    io.stdout.write(
+      `${task.id} ${task.detail === "waiting_for_tasks" ? "waits for other tasks again" : "is queued again"}\n`,
+    );
 }
 
 /** Asks before a succeeded task is run again. */

@@ -14,6 +14,7 @@ import {
 import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
+import { type After, after } from "../../arguments/after.ts";
 import { circuitRule } from "../../arguments/circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
 import { costAmount } from "../../arguments/cost.ts";
@@ -51,6 +52,7 @@ interface Options {
   readonly cost?: Record<string, bigint>;
   readonly rateLimit?: KeyRate[];
   readonly circuit?: CircuitRule;
+  readonly after?: After[];
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -108,6 +110,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "circuit breaker: KEY, or KEY,rate=0.5,window=1m,samples=10,open=30s,max-open=10m,probes=1",
       argument(circuitRule),
     )
+    .option(
+      "--after <id>",
+      "start when this task has succeeded, or with id:ended when it has ended; repeatable; see below",
+      after,
+    )
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
     .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
@@ -160,6 +167,10 @@ Concurrency key: with KEY=N,cancel-newest the task ends at once as cancelled whe
 tasks with the key are open. With KEY=N,cancel-running the oldest tasks that have
 the key with this policy are cancelled, and the new one starts when they ended.
 
+Dependencies: with --after t-1 --after t-2:ended the task starts when t-1 has
+succeeded and t-2 has ended; --delay and --queue-timeout begin then. When t-1 fails
+or is cancelled, the task ends in the same way with DEPENDENCY_FAILED.
+
 With --wait the exit code is 0 when the task succeeded and 1 when it failed or
 was cancelled. Ctrl-C ends the wait, not the task; so does --wait-timeout, with
 exit code 6.
@@ -173,6 +184,7 @@ Examples:
   $ muster submit site.deploy --concurrency site-4=1,cancel-running
   $ muster submit mail.send @mail.json --rate-limit smtp=100/1m
   $ muster submit card.charge @card.json --circuit provider-a,rate=0.3,open=1m
+  $ muster submit page.index --after t-1042,t-1043
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -255,6 +267,7 @@ function taskSpec(
     concurrency: options.concurrency ?? [],
     rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
     ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
+    after: options.after ?? [],
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},

@@ -1,14 +1,20 @@
-import { TaskSchema, TaskState } from "@muster/protocol";
+import { Code } from "@connectrpc/connect";
+import { type GetDependenciesResponse, TaskSchema, TaskState } from "@muster/protocol";
+import { MusterError } from "@muster/worker/client";
 import type { Command } from "commander";
-import { present, withApiSession } from "../../api/api-session.ts";
+import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";
+import { writeDependencies } from "../../output/dependency-view.ts";
 import { writeJson } from "../../output/json.ts";
 import { writeResult } from "../../output/result.ts";
 import { writeTask } from "../../output/task-view.ts";
+
+/** Dependents that are shown with a task. */
+const SHOWN_DEPENDENTS = 10;
 
 interface Options {
   readonly uniqueKey?: string;
@@ -46,9 +52,11 @@ async function showTask(
   io: Io,
 ): Promise<void> {
   const which = requested(given, options);
-  const task = await withApiSession(command, io, async ({ tasks, call }) =>
-    present((await tasks.getTask(which, call)).task, "a task"),
-  );
+  const { task, links } = await withApiSession(command, io, async (session) => {
+    const found = present((await session.tasks.getTask(which, session.call)).task, "a task");
+    const isShown = !options.json && !options.result;
+    return { task: found, links: isShown ? await linksOf(session, found.id) : undefined };
+  });
   const { id } = task;
   if (options.json) {
     writeJson(io.stdout, TaskSchema, task);
@@ -63,6 +71,26 @@ async function showTask(
     writeResult(task, io);
   } else {
     writeTask(task, io);
+    if (links === undefined || links.predecessors.length + links.dependents.length === 0) return;
+    if (io.stdout.isTTY) io.stdout.write("\n");
+    writeDependencies(links, io);
+    if (links.nextPageToken !== "")
+      io.stderr.write(
+        `${io.stderr.colors.dim(`${links.dependentCount} tasks wait or waited for it; \`muster dependencies ${id}\` lists them`)}\n`,
+      );
+  }
+}
+
+/** Its dependencies; undefined from a scheduler of an older version. */
+async function linksOf(
+  { tasks, call }: ApiSession,
+  taskId: string,
+): Promise<GetDependenciesResponse | undefined> {
+  try {
+    return await tasks.getDependencies({ taskId, pageSize: SHOWN_DEPENDENTS }, call);
+  } catch (error) {
+    if (error instanceof MusterError && error.code === Code.Unimplemented) return undefined;
+    throw error;
   }
 }
 

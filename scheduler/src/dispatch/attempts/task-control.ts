@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { AttemptKey } from "../../domain/ids.ts";
-import { retryKeyHeld } from "../../domain/refusals.ts";
+import { retryDependencyFailed, retryKeyHeld, retryWaitsForTasks } from "../../domain/refusals.ts";
 import type { Command, SchedulerStore, SessionStore, TaskStore } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -70,9 +70,11 @@ export class TaskControl {
   }
 
   /**
-   * Queues an ended task, or one that waits for its time, to run now; undefined when there is none.
+   * Queues an ended task, or one that waits for its time, to run now or when the tasks that it waits for have ended;
+   * undefined when there is none.
    *
-   * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key.
+   * @throws Refusal `UNIQUE_KEY_HELD` when another task holds its unique key, `DEPENDENCY_FAILED` when a task whose
+   *   success it waits for has ended otherwise, `TASK_NOT_RETRYABLE` when it waits for tasks.
    */
   async retry(taskId: number): Promise<"queued" | "active" | undefined> {
     const { store, dispatcher, peers, signals, counters } = this.#parts;
@@ -81,6 +83,8 @@ export class TaskControl {
       counters.keyConflicts.refused++;
       throw retryKeyHeld(taskId, result);
     }
+    if (result?.outcome === "dependency_failed") throw retryDependencyFailed(taskId, result);
+    if (result?.outcome === "waits_for_tasks") throw retryWaitsForTasks(taskId);
     if (result?.outcome === "queued") {
       dispatcher.lookAgain([result.task.classId]);
       peers.hintWork([result.task.classId]);

@@ -2,9 +2,10 @@
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { ClassesGoneError, DatabaseUnavailableError } from "../../domain/errors.ts";
-import { uniqueKeysHeld } from "../../domain/refusals.ts";
+import { predecessorsNotFound, uniqueKeysHeld } from "../../domain/refusals.ts";
+import { type SubmittedAfter, UnknownPredecessorsError } from "../../domain/tasks/dependencies.ts";
 import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
-import { type EndedWait, type LimitOutcome, policyKeys } from "../../domain/tasks/limit-plan.ts";
+import { dependsOnOthers, type EndedWait, type LimitOutcome } from "../../domain/tasks/limit-plan.ts";
 import type { NewTask } from "../../domain/tasks/task.ts";
 import type { ClaimStore, InsertedTask, TaskInsert } from "../../store/store.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -54,7 +55,7 @@ export class Submitter {
   readonly #onScheduled: (delayMs: number) => void;
   readonly #onEndedWait: (ended: EndedWait) => void;
   readonly #batcher: Batcher<Call, InsertedTask[] | RefusedCall>;
-  /** Calls with unique keys, or whose concurrency keys end tasks: their transaction is longer, and delays no others. */
+  /** Calls that tasks of the store decide: by unique keys, concurrency keys that end tasks, dependencies. Their transaction is longer, and delays no others. */
   readonly #keyed: Batcher<Call, InsertedTask[] | RefusedCall>;
 
   /**
@@ -100,7 +101,7 @@ export class Submitter {
    * Accepts valid tasks, all or none.
    *
    * @throws DatabaseUnavailableError
-   * @throws Refusal `UNIQUE_KEY_HELD`, `QUEUE_FULL`
+   * @throws Refusal `UNIQUE_KEY_HELD`, `QUEUE_FULL`, `PREDECESSOR_NOT_FOUND`
    */
   async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
     if (this.#limits.none) return this.#submit(tasks);
@@ -125,16 +126,16 @@ export class Submitter {
       bytes += task.payload.byteLength + TASK_WEIGHT;
       return { task, classId: taskClass.id };
     });
-    const keyed = tasks.some(
-      ({ uniqueKey, concurrency }) => uniqueKey !== undefined || policyKeys(concurrency).length > 0,
-    );
-    const answer = await (keyed ? this.#keyed : this.#batcher).add({ tasks: classed, bytes });
+    const answer = await (tasks.some(dependsOnOthers) ? this.#keyed : this.#batcher).add({
+      tasks: classed,
+      bytes,
+    });
     if (answer instanceof RefusedCall) throw answer.error;
     return answer;
   }
 
   async #flush(calls: readonly Call[]): Promise<(InsertedTask[] | RefusedCall)[]> {
-    const plan = calls.flatMap((call) => call.tasks).map((classed) => this.#assignIfFree(classed));
+    const plan = together(calls).map((classed) => this.#assignIfFree(classed));
     let inserted: InsertedTask[];
     try {
       inserted = await this.#indeterminate.watch(
@@ -147,6 +148,8 @@ export class Submitter {
       this.#giveBack(plan, error);
       if (error instanceof ClassesGoneError) return this.#flush(await this.#resolvedAgain(calls, error));
       if (error instanceof UniqueKeyHeldError) return this.#withoutRefused(calls, error.conflicts);
+      if (error instanceof UnknownPredecessorsError && calls.length === 1)
+        throw predecessorsNotFound(error.unknown);
       if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;
       // One call's tasks may be what Postgres refuses: they must not take the others down.
       return this.#oneByOne(calls);
@@ -226,8 +229,10 @@ export class Submitter {
   }
 
   #assignIfFree({ task, classId }: { task: NewTask; classId: number }): Planned {
-    // A key may turn out to be taken, and a delayed task must wait: neither can be assigned in advance.
-    const direct = task.uniqueKey === undefined && task.delayMs === undefined && task.runAtMs === undefined;
+    // A key may turn out to be taken, and a task with a time or a dependency must wait: none can be assigned in advance.
+    const { uniqueKey, delayMs, runAtMs, after } = task;
+    const direct =
+      uniqueKey === undefined && delayMs === undefined && runAtMs === undefined && after === undefined;
     const session = direct ? this.#dispatcher.reserveForNew(classId) : undefined;
     return { insert: { task, classId, assignTo: session?.id }, session };
   }
@@ -269,6 +274,8 @@ export class Submitter {
       if (session && !row.assigned) session.unreserve(task);
       if (session && row.assigned) {
         direct.push({ session, attempt: directAttempt(row.id, classId, session, task) });
+      } else if (row.waitsForTasks) {
+        this.#counters.dependents.held++;
       } else if (task.delayMs !== undefined || task.runAtMs !== undefined) {
         this.#onScheduled(task.delayMs ?? Math.max(0, (task.runAtMs ?? 0) - this.#clock.now()));
       } else {
@@ -281,6 +288,24 @@ export class Submitter {
     this.#dispatcher.pump();
     this.#peers.hintWork([...waitingClasses]);
   }
+}
+
+/** The tasks of all calls. A task that names another one by its position in its call gets the position among all. */
+function together(calls: readonly Call[]): Call["tasks"] {
+  const tasks: Call["tasks"][number][] = [];
+  for (const call of calls) {
+    const start = tasks.length;
+    for (const classed of call.tasks) {
+      const { task, classId } = classed;
+      if (start === 0 || task.after === undefined) tasks.push(classed);
+      else {
+        const shift = (each: SubmittedAfter) =>
+          "entry" in each ? { ...each, entry: each.entry + start } : each;
+        tasks.push({ task: { ...task, after: task.after.map(shift) }, classId });
+      }
+    }
+  }
+  return tasks;
 }
 
 interface Planned {

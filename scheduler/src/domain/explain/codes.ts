@@ -13,6 +13,11 @@ type Codes = Readonly<Record<string, CodeEntry>>;
 
 /** A task that waits. */
 export const WAITING_CODES = {
+  WAITING_FOR_TASKS: {
+    means:
+      "tasks that it depends on have not ended; shows each of them with its state and since when it has been submitted",
+    remedy: "it starts by itself when they have ended; `muster why ID` of the named one",
+  },
   SCHEDULED_FOR_LATER: {
     means: "it was submitted with a delay or a start time",
     remedy: "it starts by itself; `muster retry ID` starts it now",
@@ -189,6 +194,10 @@ export const ENDED_CODES = {
   SUCCEEDED: { means: "the work is done" },
   SUCCEEDED_WITH_WARNINGS: { means: "the work is done, but secondary steps failed; each is named" },
   FAILED: { means: "it failed with the code and message shown, and could not be retried" },
+  DEPENDENCY_FAILED: {
+    means:
+      "it ended without having started, because a task that it waited for failed or was cancelled; shows that task with its end, and the first one of a chain",
+  },
   POISONED: {
     means:
       "three worker processes died while it ran, the last one while it ran alone or as the worker itself reported; shows the workers and how each attempt ended",

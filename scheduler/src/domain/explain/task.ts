@@ -8,6 +8,7 @@ import { LOOP_BLOCKED_MS } from "../workers/worker.ts";
 import type { ActiveFacts } from "./active-facts.ts";
 import { LOSS_OUTCOMES } from "./alone.ts";
 import { awaitingAccept, cancelling, loopBlocked } from "./assigned.ts";
+import { endedByDependency } from "./dependency-failed.ts";
 import type { WaitingClass } from "./idle.ts";
 import { endedByLimit } from "./limited.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -99,8 +100,8 @@ export function explainEnded(
     };
   }
   if (task.state === "cancelled") {
-    const limited = endedByLimit(task, evidence);
-    if (limited) return limited;
+    const reason = endedByLimit(task, evidence) ?? endedByDependency(task, evidence);
+    if (reason) return reason;
     return {
       code: "CANCELLED",
       summary: `it was cancelled: ${task.cancelReason ?? "the handler ended it"}`,
@@ -114,6 +115,8 @@ export function explainEnded(
       remedy: `run \`muster retry t-${task.id}\` to run it again`,
     };
   }
+  const dependency = endedByDependency(task, evidence);
+  if (dependency) return dependency;
   const failure = task.failure;
   const last = failure ? `${failure.code}: ${failure.message}` : "no error was kept";
   if (task.detail === "POISONED") return poisoned(task, attempts, evidence, last);

@@ -4,6 +4,7 @@ import type { TaskClass } from "../matching/match.ts";
 import type { MatchRecord } from "../matching/match-log.ts";
 import type { CircuitAsked } from "../tasks/circuit.ts";
 import type { AskedKey } from "../tasks/concurrency.ts";
+import type { LinkedTask } from "../tasks/dependencies.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
@@ -18,6 +19,8 @@ export interface WaitingFacts {
   readonly taskClass: TaskClass;
   /** Its last attempt, when it had one. */
   readonly lastAttempt: AttemptRecord | undefined;
+  /** What it depends on; only of a task that waits for tasks. */
+  readonly predecessors?: readonly LinkedTask[] | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
   /** Its concurrency keys as the database has them, and since when this scheduler has known one of them as full. */
   readonly keys?: { readonly asked: readonly AskedKey[]; readonly fullSince: Date | undefined } | undefined;

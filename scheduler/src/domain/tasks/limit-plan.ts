@@ -1,5 +1,6 @@
 /** Decides which new tasks end at once because of their concurrency keys, and which older tasks they cancel. */
 import type { ConcurrencyKey, LimitReached, OnLimit } from "./concurrency.ts";
+import type { NewTask } from "./task.ts";
 
 /** An open task that has a key. */
 export interface OpenTask {
@@ -55,6 +56,11 @@ const MAX_NAMED = 20;
 /** Keys of a task that are decided when it is submitted. */
 export function policyKeys(concurrency: readonly ConcurrencyKey[] | undefined): readonly ConcurrencyKey[] {
   return concurrency?.filter(({ onLimit }) => onLimit !== undefined) ?? [];
+}
+
+/** Whether tasks that exist decide what becomes of a submitted task: its unique key's holder, those of its keys, its predecessors. */
+export function dependsOnOthers({ uniqueKey, concurrency, after }: NewTask): boolean {
+  return uniqueKey !== undefined || after !== undefined || policyKeys(concurrency).length > 0;
 }
 
 /**

@@ -2,22 +2,16 @@
 import type { Cost } from "../matching/capacity.ts";
 import type { CircuitRule } from "./circuit.ts";
 import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
+import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
 import type { Failure, Warning } from "./failure.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { EndState, TaskState } from "./task-state.ts";
 import type { TaskTrace } from "./trace.ts";
 import type { OnConflict, UniqueRule } from "./unique-rule.ts";
 import type { TaskWatchdogs } from "./watchdog.ts";
 
-/** States of a task that has not ended. */
-export type OpenState = "queued" | "assigned" | "running";
-/** States of a task that has ended. */
-export type EndState = "succeeded" | "failed" | "cancelled";
-/** Where a task stands. */
-export type TaskState = OpenState | EndState;
-
-export const OPEN_STATES: readonly OpenState[] = ["queued", "assigned", "running"];
-export const END_STATES: readonly EndState[] = ["succeeded", "failed", "cancelled"];
+export { END_STATES, type EndState, OPEN_STATES, type OpenState, type TaskState } from "./task-state.ts";
 
 /** What a worker must have to be eligible. */
 export interface Requirements {
@@ -47,6 +41,8 @@ export interface TaskOptions {
   readonly replacedEpoch?: number;
   /** Set by the store: why a concurrency key ended it, or asked it to end. */
   readonly limited?: Limited;
+  /** Set by the store: the end of another task that ended it before it started. */
+  readonly dependency?: DependencyCause;
 }
 
 /** A concurrency key that ended a task: as the newest one, or for a newer one. */
@@ -85,6 +81,8 @@ export interface NewTask {
   /** In the order of the keys; undefined for none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly circuit?: CircuitRule | undefined;
+  /** Tasks that it waits for; undefined for none. */
+  readonly after?: readonly SubmittedAfter[] | undefined;
   readonly options: TaskOptions | undefined;
 }
 
@@ -162,7 +160,10 @@ export interface TaskRecord {
   readonly createTime: Date;
   /** When it last became ready to start, by its creation, its time or a requeue; of a task that waits, until its time. */
   readonly readyTime: Date;
+  /** When it may start; undefined for now, and for a task that waits for tasks. */
   readonly runTime: Date | undefined;
+  /** It waits for other tasks to end. */
+  readonly waitsForTasks?: boolean | undefined;
   readonly assignTime: Date | undefined;
   readonly acceptTime: Date | undefined;
   readonly startTime: Date | undefined;

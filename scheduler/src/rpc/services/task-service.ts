@@ -18,10 +18,11 @@ import { formatTaskId, parseTaskId } from "../../domain/ids.ts";
 import { invalidRequest, noTaskOfKey, schedulerStopping, taskNotFound } from "../../domain/refusals.ts";
 import type { TaskRecord } from "../../domain/tasks/task.ts";
 import type { Explainer } from "../../queries/explainer.ts";
-import type { InsertedTask, TaskStore } from "../../store/store.ts";
+import type { DependencyStore, InsertedTask, TaskStore } from "../../store/store.ts";
 import type { Tracing } from "../../telemetry/spans/tracing.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromLimitOutcome } from "../convert/tasks/concurrency.ts";
+import { fromTaskLinks } from "../convert/tasks/dependencies.ts";
 import { fittedTask } from "../convert/tasks/fitted-task.ts";
 import { fromTaskState, toTaskState } from "../convert/tasks/task.ts";
 import { toNewTasks } from "../convert/tasks/task-spec.ts";
@@ -47,7 +48,9 @@ const OUTCOMES = {
 
 /** Parts that TaskService uses. */
 export interface TaskServiceParts {
-  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> & WatchTaskParts["store"];
+  readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
+    Pick<DependencyStore, "taskLinks"> &
+    WatchTaskParts["store"];
   readonly submitter: Submitter;
   readonly fitWarnings: FitWarnings;
   readonly control: TaskControl;
@@ -124,6 +127,17 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
       return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
     },
 
+    async getDependencies(request) {
+      const limit = pageSize(request.pageSize, 50);
+      const task = await requireTask(store, request.taskId);
+      const links = await store.taskLinks(task.id, parsePageToken(request.pageToken) ?? 0, limit);
+      const { lastPosition } = links;
+      return {
+        ...fromTaskLinks(links),
+        nextPageToken: lastPosition === undefined ? "" : pageToken(lastPosition),
+      };
+    },
+
     watchTask: ({ taskId }, { signal }) =>
       keptAlive<MessageInitShape<typeof WatchTaskResponseSchema>>(
         (watched) =>
@@ -145,7 +159,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
 /** @param warning Of the submitted task; it says nothing of a holder that is returned instead. */
 function fromInserted(
-  { id, duplicate, conflict, limits }: InsertedTask,
+  { id, duplicate, conflict, limits, waitsForTasks }: InsertedTask,
   warning: SubmitWarning | undefined,
 ): MessageInitShape<typeof SubmittedTaskSchema> {
   const taskId = formatTaskId(id);
@@ -154,6 +168,7 @@ function fromInserted(
       ...{ taskId, duplicate },
       ...optional("warnings", warning && !duplicate ? [warning] : undefined),
       ...optional("concurrency", limits && fromLimitOutcome(limits)),
+      waitsForTasks: waitsForTasks ?? false,
     };
   const outcome = OUTCOMES[conflict.outcome];
   return {

@@ -8,6 +8,7 @@ import { ConnectionTarget } from "./connection/connection.ts";
 import { Database } from "./connection/database.ts";
 import { openSession } from "./connection/open-session.ts";
 import { Probe } from "./connection/probe.ts";
+import { dependencyStore } from "./dependencies/roles.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
@@ -94,6 +95,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...concurrencyStore(db),
     ...rateLimitStore(db),
     ...circuitStore(db),
+    ...dependencyStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),

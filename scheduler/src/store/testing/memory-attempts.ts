@@ -149,10 +149,9 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
   }
 
   #end(row: OpenRow, { key, decision, progress, aloneClassId }: CommitRequest): void {
-    const { open, ended, attempts } = this.#tables;
+    const { attempts } = this.#tables;
     if (decision.kind === "finish") {
-      open.delete(row.id);
-      ended.set(row.id, {
+      this.#tables.end({
         ...row,
         state: decision.state,
         detail: decision.detail,

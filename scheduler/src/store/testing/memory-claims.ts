@@ -1,6 +1,6 @@
 /** The fake of the role that submits and claims. */
 import type { ConcurrencyKey, KeyState } from "../../domain/tasks/concurrency.ts";
-import { planKeys } from "../../domain/tasks/key-plan.ts";
+import { type KeyPlan, planKeys } from "../../domain/tasks/key-plan.ts";
 import {
   type EndedWait,
   type LimitPlan,
@@ -21,14 +21,17 @@ import type {
   WaitingTask,
 } from "../store.ts";
 import { isReady } from "./memory-classes.ts";
+import type { MemoryDependencies, NewDependent } from "./memory-dependencies.ts";
 import type { MemoryTables, OpenRow } from "./memory-tables.ts";
 
 /** A fake of the role that submits and claims, in memory. */
 export class MemoryClaims implements ClaimStore {
   readonly #tables: MemoryTables;
+  readonly #dependencies: MemoryDependencies;
 
-  constructor(tables: MemoryTables) {
+  constructor(tables: MemoryTables, dependencies: MemoryDependencies) {
     this.#tables = tables;
+    this.#dependencies = dependencies;
   }
 
   async insertTasks(tasks: readonly TaskInsert[], schedulerId?: string): Promise<InsertedTask[]> {
@@ -41,19 +44,26 @@ export class MemoryClaims implements ClaimStore {
       }),
     );
     const plan = planKeys(tasks, ids, owners);
+    const dependents = dependentsOf(tasks, ids, plan);
+    this.#dependencies.check(dependents, new Set(ids));
     for (const [key, { id }] of plan.owners) keys.set(key, id);
     for (const [id, insert] of plan.replacements) this.#replace(id, insert);
     const limits = this.#planLimits(plan.inserts);
     const assigned = new Set(
       Array.from(plan.inserts).flatMap(([id, insert]) => (this.#insert(id, insert, schedulerId) ? [id] : [])),
     );
+    const waiting = this.#dependencies.link(dependents);
     const ended = [...limits.refused.keys(), ...limits.superseded.map(({ taskId }) => taskId)].flatMap((id) =>
       this.#cancel(id),
     );
     return plan.answers.map(({ id, conflict }) => {
       if (conflict) return { id, duplicate: conflict.outcome === "returned", assigned: false, conflict };
       const outcome = limitOutcome(id, limits, ended);
-      return { id, duplicate: false, assigned: assigned.has(id), ...(outcome ? { limits: outcome } : {}) };
+      return {
+        ...{ id, duplicate: false, assigned: assigned.has(id) },
+        ...(waiting.has(id) ? { waitsForTasks: true } : {}),
+        ...(outcome ? { limits: outcome } : {}),
+      };
     });
   }
 
@@ -76,15 +86,19 @@ export class MemoryClaims implements ClaimStore {
 
   /** Ends a queued task, and asks an active one to end. */
   #cancel(id: number): EndedWait[] {
-    const { open, ended } = this.#tables;
-    const row = open.get(id);
+    const row = this.#tables.open.get(id);
     if (!row) return [];
     if (row.state !== "queued") {
       this.#tables.cancelRequests.add(id);
       return [];
     }
-    open.delete(id);
-    ended.set(id, { ...row, state: "cancelled", detail: "cancelled", output: undefined, failure: undefined });
+    this.#tables.end({
+      ...row,
+      state: "cancelled",
+      detail: "cancelled",
+      output: undefined,
+      failure: undefined,
+    });
     return [{ id, classId: row.classId }];
   }
 
@@ -190,15 +204,14 @@ export class MemoryClaims implements ClaimStore {
   }
 
   async failOverdue(limit: number): Promise<{ id: number; classId: number }[]> {
-    const { open, ended, clock } = this.#tables;
+    const { open, clock } = this.#tables;
     const due = Array.from(open.values())
       .filter(({ state, epoch }) => state === "queued" && epoch === 0)
       .filter(({ startDeadline }) => startDeadline !== undefined && startDeadline < clock.now())
       .sort((a, b) => (a.startDeadline ?? 0) - (b.startDeadline ?? 0));
     return due.slice(0, limit).map((row) => {
       const detail = "DEADLINE_BEFORE_START";
-      open.delete(row.id);
-      ended.set(row.id, {
+      this.#tables.end({
         ...row,
         state: "failed",
         detail,
@@ -248,8 +261,10 @@ export class MemoryClaims implements ClaimStore {
     const queueWaitMs = task.options?.timeouts?.queueWaitMs;
     row.task = row.epoch === 0 ? task : { ...task, options: { ...task.options, replacedEpoch: row.epoch } };
     row.classId = classId;
-    row.wakeAt = wakeTime(task, now);
-    row.startDeadline = queueWaitMs === undefined ? undefined : (row.wakeAt ?? now) + queueWaitMs;
+    // It waits for the same tasks, if it waits for some, and then for its own time.
+    const waits = row.wakeAt === Number.POSITIVE_INFINITY;
+    if (!waits) row.wakeAt = wakeTime(task, now);
+    row.startDeadline = waits || queueWaitMs === undefined ? undefined : (row.wakeAt ?? now) + queueWaitMs;
     row.attemptCount = 0;
     row.outOfMemoryCount = 0;
     row.requeueCounts = undefined;
@@ -285,6 +300,23 @@ export class MemoryClaims implements ClaimStore {
     });
     return assigned;
   }
+}
+
+/** The inserted tasks that are to wait for others. */
+function dependentsOf(
+  tasks: readonly TaskInsert[],
+  ids: readonly number[],
+  plan: KeyPlan<TaskInsert>,
+): NewDependent[] {
+  return tasks.flatMap(({ task }, index): NewDependent[] => {
+    const taskId = ids[index];
+    if (task.after === undefined || taskId === undefined || plan.answers[index]?.id !== taskId) return [];
+    const after = task.after.map((each) => ({
+      taskId: "entry" in each ? (plan.answers[each.entry]?.id ?? 0) : each.taskId,
+      condition: each.condition,
+    }));
+    return [{ taskId, task, index, after }];
+  });
 }
 
 /** A delay of zero and a time in the past mean now. */

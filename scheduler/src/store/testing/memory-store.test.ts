@@ -4,6 +4,7 @@ import { testAttempts } from "./attempts.conformance.ts";
 import { testCircuits } from "./circuits.conformance.ts";
 import { testClaims } from "./claims.conformance.ts";
 import { testClasses } from "./classes.conformance.ts";
+import { testDependencies } from "./dependencies.conformance.ts";
 import { testKeys } from "./keys.conformance.ts";
 import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
@@ -24,5 +25,6 @@ describe("the store's roles in memory", () => {
   testKeys(opened);
   testRates(opened);
   testCircuits(opened);
+  testDependencies(opened);
   testAttempts(opened);
 });

@@ -3,14 +3,17 @@ import { MemoryAttempts } from "./memory-attempts.ts";
 import { MemoryCircuits } from "./memory-circuits.ts";
 import { MemoryClaims } from "./memory-claims.ts";
 import { MemoryClasses } from "./memory-classes.ts";
+import { MemoryDependencies } from "./memory-dependencies.ts";
 import type { MemoryTables } from "./memory-tables.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** The fakes as the conformance cases and unit tests use them: the roles on shared tables. */
 export function memoryStore(tables: MemoryTables) {
+  const dependencies = new MemoryDependencies(tables);
   return {
     classes: new MemoryClasses(tables),
-    claims: new MemoryClaims(tables),
+    claims: new MemoryClaims(tables, dependencies),
+    dependencies,
     attempts: new MemoryAttempts(tables),
     circuits: new MemoryCircuits(tables),
   };

@@ -65,6 +65,7 @@ export class MemoryTables {
   readonly overrides = new Map<string, number>();
   readonly buckets: MemoryBuckets;
   readonly circuits = new Map<string, Circuit>();
+  readonly #endListeners: ((row: EndedRow) => void)[] = [];
   #lastTaskId = 0;
   #lastSessionId = 0;
 
@@ -75,6 +76,18 @@ export class MemoryTables {
 
   nextTaskId(): number {
     return ++this.#lastTaskId;
+  }
+
+  /** Moves a task to the ended ones. */
+  end(row: EndedRow): void {
+    this.open.delete(row.id);
+    this.ended.set(row.id, row);
+    for (const listener of this.#endListeners) listener(row);
+  }
+
+  /** Calls back with every task that ends. */
+  onEnd(listener: (row: EndedRow) => void): void {
+    this.#endListeners.push(listener);
   }
 
   /** Registers a session; returns its id. */

@@ -1,6 +1,6 @@
 /** What the conformance cases need of a store. */
 import type { Rate } from "../../domain/tasks/rate-limit.ts";
-import type { AttemptStore, CircuitStore, ClaimStore, ClassStore } from "../store.ts";
+import type { AttemptStore, CircuitStore, ClaimStore, ClassStore, DependencyStore } from "../store.ts";
 
 /** What a store holds of a task, as far as the conformance cases compare it. */
 export interface StoredTask {
@@ -27,6 +27,7 @@ export interface StoreUnderTest {
   readonly claims: ClaimStore;
   readonly attempts: Omit<AttemptStore, "attemptFacts">;
   readonly circuits: CircuitStore;
+  readonly dependencies: DependencyStore;
   /** Registers a session with a lease that no test outlives; returns its id. */
   openSession(schedulerId: string): Promise<number>;
   /** Ends a session that holds nothing. */

@@ -135,6 +135,13 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     },
   );
   counter(
+    "muster_dependent_tasks_total",
+    "Tasks that wait for others: accepted (held), released, and ended because a predecessor did not succeed.",
+    (result) => {
+      for (const [step, count] of Object.entries(counters.dependents)) result.observe(count, { step });
+    },
+  );
+  counter(
     "muster_circuit_transitions_total",
     "Circuits that this scheduler opened, made half-open or closed, by the state that followed.",
     (result) => {

@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task.proto.
  */
 export const file_muster_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChRtdXN0ZXIvdjEvdGFzay5wcm90bxIJbXVzdGVyLnYxIq0FCghUYXNrU3BlYxIRCgl0YXNrX3R5cGUYASABKAkSDQoFcXVldWUYAiABKAkSDwoHcGF5bG9hZBgDIAEoDBIUCgxjb250ZW50X3R5cGUYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLm11c3Rlci52MS5UYXNrU3BlYy5IZWFkZXJzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSKgoFZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCgp1bmlxdWVfa2V5GAkgASgJEjEKDHJlcXVpcmVtZW50cxgKIAEoCzIbLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzEiwKDHJldHJ5X3BvbGljeRgLIAEoCzIWLm11c3Rlci52MS5SZXRyeVBvbGljeRIpCgh0aW1lb3V0cxgMIAEoCzIXLm11c3Rlci52MS5UYXNrVGltZW91dHMSKwoJd2F0Y2hkb2dzGA0gASgLMhgubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MSKgoLdW5pcXVlX3J1bGUYDiABKAsyFS5tdXN0ZXIudjEuVW5pcXVlUnVsZRIuCgtjb25jdXJyZW5jeRgPIAMoCzIZLm11c3Rlci52MS5Db25jdXJyZW5jeUtleRIpCgtyYXRlX2xpbWl0cxgQIAMoCzIULm11c3Rlci52MS5SYXRlTGltaXQSJwoHY2lyY3VpdBgRIAEoCzIWLm11c3Rlci52MS5DaXJjdWl0UnVsZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIKCghzY2hlZHVsZSKZAQoKVW5pcXVlUnVsZRIqCgpoZWxkX3doaWxlGAEgASgOMhYubXVzdGVyLnYxLlVuaXF1ZVdoaWxlEikKBndpbmRvdxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0Cgtvbl9jb25mbGljdBgDIAEoDjIfLm11c3Rlci52MS5VbmlxdWVDb25mbGljdFBvbGljeSLvAQoQVGFza1JlcXVpcmVtZW50cxI3CgZsYWJlbHMYASADKAsyJy5tdXN0ZXIudjEuVGFza1JlcXVpcmVtZW50cy5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYAiADKAkSMwoEY29zdBgDIAMoCzIlLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzLkNvc3RFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGisKCUNvc3RFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBItQCCgtSZXRyeVBvbGljeRIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABIkChdtYXhfb3V0X29mX21lbW9yeV9jb3VudBgEIAEoBUgCiAEBEhsKDnJldHJ5X3RpbWVvdXRzGAUgASgISAOIAQESNgoQb25fb3V0X29mX21lbW9yeRgGIAEoCzIcLm11c3Rlci52MS5PdXRPZk1lbW9yeUNoYW5nZUIJCgdiYWNrb2ZmQhIKEF9tYXhfcmV0cnlfY291bnRCGgoYX21heF9vdXRfb2ZfbWVtb3J5X2NvdW50QhEKD19yZXRyeV90aW1lb3V0cyJ8ChFPdXRPZk1lbW9yeUNoYW5nZRI4CgZsYWJlbHMYASADKAsyKC5tdXN0ZXIudjEuT3V0T2ZNZW1vcnlDaGFuZ2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI5CgxGaXhlZEJhY2tvZmYSKQoGZGVsYXlzGAEgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpQBChJFeHBvbmVudGlhbEJhY2tvZmYSMAoNaW5pdGlhbF9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZmYWN0b3IYAiABKAESLAoJbWF4X2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmppdHRlchgEIAEoASLkAQoMVGFza1RpbWVvdXRzEi0KCnF1ZXVlX3dhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcnVuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKBnBoYXNlcxgDIAMoCzIjLm11c3Rlci52MS5UYXNrVGltZW91dHMuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASK3AQoNVGFza1dhdGNoZG9ncxImCgNydW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoGcGhhc2VzGAIgAygLMiQubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASK6CwoEVGFzaxIKCgJpZBgBIAEoCRINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSIwoFc3RhdGUYBCABKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg4KBmRldGFpbBgFIAEoCRIQCghwcmlvcml0eRgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRItCgdoZWFkZXJzGAkgAygLMhwubXVzdGVyLnYxLlRhc2suSGVhZGVyc0VudHJ5EhIKCnVuaXF1ZV9rZXkYCiABKAkSMQoMcmVxdWlyZW1lbnRzGAsgASgLMhsubXVzdGVyLnYxLlRhc2tSZXF1aXJlbWVudHMSLAoMcmV0cnlfcG9saWN5GAwgASgLMhYubXVzdGVyLnYxLlJldHJ5UG9saWN5EikKCHRpbWVvdXRzGA0gASgLMhcubXVzdGVyLnYxLlRhc2tUaW1lb3V0cxIVCg1hdHRlbXB0X2NvdW50GA4gASgFEhIKCmF0dGVtcHRfaWQYDyABKAkSEQoJd29ya2VyX2lkGBAgASgJEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghydW5fdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYXNzaWduX3RpbWUYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FjY2VwdF90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGBUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgWIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcGhhc2UYFyABKAkSLgoKcGhhc2VfdGltZRgYIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoIcHJvZ3Jlc3MYGSABKAsyEy5tdXN0ZXIudjEuUHJvZ3Jlc3MSDgoGb3V0cHV0GBogASgMEhsKE291dHB1dF9jb250ZW50X3R5cGUYGyABKAkSIwoHZmFpbHVyZRgcIAEoCzISLm11c3Rlci52MS5GYWlsdXJlEiQKCHdhcm5pbmdzGB0gAygLMhIubXVzdGVyLnYxLldhcm5pbmcSKgoHbWV0cmljcxgeIAEoCzIZLm11c3Rlci52MS5BdHRlbXB0TWV0cmljcxIkCghhdHRlbXB0cxgfIAMoCzISLm11c3Rlci52MS5BdHRlbXB0Ei8KC2NhbmNlbF90aW1lGCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1jYW5jZWxfcmVhc29uGCEgASgJEisKCXdhdGNoZG9ncxgiIAEoCzIYLm11c3Rlci52MS5UYXNrV2F0Y2hkb2dzEhUKDXBheWxvYWRfYnl0ZXMYIyABKAMSFAoMb3V0cHV0X2J5dGVzGCQgASgDEh0KFW9taXR0ZWRfYXR0ZW1wdF9jb3VudBglIAEoBRIWCg5vbWl0dGVkX2ZpZWxkcxgmIAMoCRIqCgt1bmlxdWVfcnVsZRgnIAEoCzIVLm11c3Rlci52MS5VbmlxdWVSdWxlEi4KC2NvbmN1cnJlbmN5GCggAygLMhkubXVzdGVyLnYxLkNvbmN1cnJlbmN5S2V5EikKC3JhdGVfbGltaXRzGCkgAygLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBInCgdjaXJjdWl0GCogASgLMhYubXVzdGVyLnYxLkNpcmN1aXRSdWxlGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsIBCghQcm9ncmVzcxIVCghmcmFjdGlvbhgBIAEoAUgAiAEBEhcKCmRvbmVfY291bnQYAiABKANIAYgBARIYCgt0b3RhbF9jb3VudBgDIAEoA0gCiAEBEg8KB21lc3NhZ2UYBCABKAkSLwoLdXBkYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgsKCV9mcmFjdGlvbkINCgtfZG9uZV9jb3VudEIOCgxfdG90YWxfY291bnQigQEKDkF0dGVtcHRNZXRyaWNzEi8KDHJ1bl9kdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgZwaGFzZXMYAiADKAsyFi5tdXN0ZXIudjEuUGhhc2VUaW1pbmcSFgoOcGVha19yc3NfYnl0ZXMYAyABKAMiWQoLUGhhc2VUaW1pbmcSDQoFcGhhc2UYASABKAkSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZmFpbGVkGAMgASgIIq4CCgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoBRIRCgl3b3JrZXJfaWQYAyABKAkSDwoHb3V0Y29tZRgEIAEoCRIjCgdmYWlsdXJlGAUgASgLMhIubXVzdGVyLnYxLkZhaWx1cmUSLwoLYXNzaWduX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FjY2VwdF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqugEKCVRhc2tTdGF0ZRIaChZUQVNLX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRVEFTS19TVEFURV9RVUVVRUQQARIXChNUQVNLX1NUQVRFX0FTU0lHTkVEEAISFgoSVEFTS19TVEFURV9SVU5OSU5HEAMSGAoUVEFTS19TVEFURV9TVUNDRUVERUQQBBIVChFUQVNLX1NUQVRFX0ZBSUxFRBAFEhgKFFRBU0tfU1RBVEVfQ0FOQ0VMTEVEEAYqswEKC1VuaXF1ZVdoaWxlEhwKGFVOSVFVRV9XSElMRV9VTlNQRUNJRklFRBAAEhcKE1VOSVFVRV9XSElMRV9RVUVVRUQQARIXChNVTklRVUVfV0hJTEVfQUNUSVZFEAISFQoRVU5JUVVFX1dISUxFX09QRU4QAxIiCh5VTklRVUVfV0hJTEVfT1BFTl9PUl9TVUNDRUVERUQQBBIZChVVTklRVUVfV0hJTEVfUkVDT1JERUQQBSqvAQoUVW5pcXVlQ29uZmxpY3RQb2xpY3kSJgoiVU5JUVVFX0NPTkZMSUNUX1BPTElDWV9VTlNQRUNJRklFRBAAEigKJFVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVUVVJOX0hPTERFUhABEiIKHlVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVQTEFDRRACEiEKHVVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVGVVNFEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_failure, file_muster_v1_rate_limit]);
+  fileDesc("ChRtdXN0ZXIvdjEvdGFzay5wcm90bxIJbXVzdGVyLnYxItcFCghUYXNrU3BlYxIRCgl0YXNrX3R5cGUYASABKAkSDQoFcXVldWUYAiABKAkSDwoHcGF5bG9hZBgDIAEoDBIUCgxjb250ZW50X3R5cGUYBCABKAkSMQoHaGVhZGVycxgFIAMoCzIgLm11c3Rlci52MS5UYXNrU3BlYy5IZWFkZXJzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSKgoFZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIuCghydW5fdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCgp1bmlxdWVfa2V5GAkgASgJEjEKDHJlcXVpcmVtZW50cxgKIAEoCzIbLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzEiwKDHJldHJ5X3BvbGljeRgLIAEoCzIWLm11c3Rlci52MS5SZXRyeVBvbGljeRIpCgh0aW1lb3V0cxgMIAEoCzIXLm11c3Rlci52MS5UYXNrVGltZW91dHMSKwoJd2F0Y2hkb2dzGA0gASgLMhgubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MSKgoLdW5pcXVlX3J1bGUYDiABKAsyFS5tdXN0ZXIudjEuVW5pcXVlUnVsZRIuCgtjb25jdXJyZW5jeRgPIAMoCzIZLm11c3Rlci52MS5Db25jdXJyZW5jeUtleRIpCgtyYXRlX2xpbWl0cxgQIAMoCzIULm11c3Rlci52MS5SYXRlTGltaXQSJwoHY2lyY3VpdBgRIAEoCzIWLm11c3Rlci52MS5DaXJjdWl0UnVsZRIoCgVhZnRlchgTIAMoCzIZLm11c3Rlci52MS5UYXNrRGVwZW5kZW5jeRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIKCghzY2hlZHVsZSJ2Cg5UYXNrRGVwZW5kZW5jeRIRCgd0YXNrX2lkGAEgASgJSAASDwoFZW50cnkYAiABKAVIABIxCgljb25kaXRpb24YAyABKA4yHi5tdXN0ZXIudjEuRGVwZW5kZW5jeUNvbmRpdGlvbkINCgtwcmVkZWNlc3NvciKZAQoKVW5pcXVlUnVsZRIqCgpoZWxkX3doaWxlGAEgASgOMhYubXVzdGVyLnYxLlVuaXF1ZVdoaWxlEikKBndpbmRvdxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0Cgtvbl9jb25mbGljdBgDIAEoDjIfLm11c3Rlci52MS5VbmlxdWVDb25mbGljdFBvbGljeSLvAQoQVGFza1JlcXVpcmVtZW50cxI3CgZsYWJlbHMYASADKAsyJy5tdXN0ZXIudjEuVGFza1JlcXVpcmVtZW50cy5MYWJlbHNFbnRyeRIRCglyZXNvdXJjZXMYAiADKAkSMwoEY29zdBgDIAMoCzIlLm11c3Rlci52MS5UYXNrUmVxdWlyZW1lbnRzLkNvc3RFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGisKCUNvc3RFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBItQCCgtSZXRyeVBvbGljeRIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIABIkChdtYXhfb3V0X29mX21lbW9yeV9jb3VudBgEIAEoBUgCiAEBEhsKDnJldHJ5X3RpbWVvdXRzGAUgASgISAOIAQESNgoQb25fb3V0X29mX21lbW9yeRgGIAEoCzIcLm11c3Rlci52MS5PdXRPZk1lbW9yeUNoYW5nZUIJCgdiYWNrb2ZmQhIKEF9tYXhfcmV0cnlfY291bnRCGgoYX21heF9vdXRfb2ZfbWVtb3J5X2NvdW50QhEKD19yZXRyeV90aW1lb3V0cyJ8ChFPdXRPZk1lbW9yeUNoYW5nZRI4CgZsYWJlbHMYASADKAsyKC5tdXN0ZXIudjEuT3V0T2ZNZW1vcnlDaGFuZ2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI5CgxGaXhlZEJhY2tvZmYSKQoGZGVsYXlzGAEgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpQBChJFeHBvbmVudGlhbEJhY2tvZmYSMAoNaW5pdGlhbF9kZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZmYWN0b3IYAiABKAESLAoJbWF4X2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmppdHRlchgEIAEoASLkAQoMVGFza1RpbWVvdXRzEi0KCnF1ZXVlX3dhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcnVuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjMKBnBoYXNlcxgDIAMoCzIjLm11c3Rlci52MS5UYXNrVGltZW91dHMuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASK3AQoNVGFza1dhdGNoZG9ncxImCgNydW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNAoGcGhhc2VzGAIgAygLMiQubXVzdGVyLnYxLlRhc2tXYXRjaGRvZ3MuUGhhc2VzRW50cnkaSAoLUGhhc2VzRW50cnkSCwoDa2V5GAEgASgJEigKBXZhbHVlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uOgI4ASK6CwoEVGFzaxIKCgJpZBgBIAEoCRINCgVxdWV1ZRgCIAEoCRIRCgl0YXNrX3R5cGUYAyABKAkSIwoFc3RhdGUYBCABKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg4KBmRldGFpbBgFIAEoCRIQCghwcmlvcml0eRgGIAEoBRIPCgdwYXlsb2FkGAcgASgMEhQKDGNvbnRlbnRfdHlwZRgIIAEoCRItCgdoZWFkZXJzGAkgAygLMhwubXVzdGVyLnYxLlRhc2suSGVhZGVyc0VudHJ5EhIKCnVuaXF1ZV9rZXkYCiABKAkSMQoMcmVxdWlyZW1lbnRzGAsgASgLMhsubXVzdGVyLnYxLlRhc2tSZXF1aXJlbWVudHMSLAoMcmV0cnlfcG9saWN5GAwgASgLMhYubXVzdGVyLnYxLlJldHJ5UG9saWN5EikKCHRpbWVvdXRzGA0gASgLMhcubXVzdGVyLnYxLlRhc2tUaW1lb3V0cxIVCg1hdHRlbXB0X2NvdW50GA4gASgFEhIKCmF0dGVtcHRfaWQYDyABKAkSEQoJd29ya2VyX2lkGBAgASgJEi8KC2NyZWF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghydW5fdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYXNzaWduX3RpbWUYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FjY2VwdF90aW1lGBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGBUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgWIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcGhhc2UYFyABKAkSLgoKcGhhc2VfdGltZRgYIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoIcHJvZ3Jlc3MYGSABKAsyEy5tdXN0ZXIudjEuUHJvZ3Jlc3MSDgoGb3V0cHV0GBogASgMEhsKE291dHB1dF9jb250ZW50X3R5cGUYGyABKAkSIwoHZmFpbHVyZRgcIAEoCzISLm11c3Rlci52MS5GYWlsdXJlEiQKCHdhcm5pbmdzGB0gAygLMhIubXVzdGVyLnYxLldhcm5pbmcSKgoHbWV0cmljcxgeIAEoCzIZLm11c3Rlci52MS5BdHRlbXB0TWV0cmljcxIkCghhdHRlbXB0cxgfIAMoCzISLm11c3Rlci52MS5BdHRlbXB0Ei8KC2NhbmNlbF90aW1lGCAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1jYW5jZWxfcmVhc29uGCEgASgJEisKCXdhdGNoZG9ncxgiIAEoCzIYLm11c3Rlci52MS5UYXNrV2F0Y2hkb2dzEhUKDXBheWxvYWRfYnl0ZXMYIyABKAMSFAoMb3V0cHV0X2J5dGVzGCQgASgDEh0KFW9taXR0ZWRfYXR0ZW1wdF9jb3VudBglIAEoBRIWCg5vbWl0dGVkX2ZpZWxkcxgmIAMoCRIqCgt1bmlxdWVfcnVsZRgnIAEoCzIVLm11c3Rlci52MS5VbmlxdWVSdWxlEi4KC2NvbmN1cnJlbmN5GCggAygLMhkubXVzdGVyLnYxLkNvbmN1cnJlbmN5S2V5EikKC3JhdGVfbGltaXRzGCkgAygLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBInCgdjaXJjdWl0GCogASgLMhYubXVzdGVyLnYxLkNpcmN1aXRSdWxlGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsIBCghQcm9ncmVzcxIVCghmcmFjdGlvbhgBIAEoAUgAiAEBEhcKCmRvbmVfY291bnQYAiABKANIAYgBARIYCgt0b3RhbF9jb3VudBgDIAEoA0gCiAEBEg8KB21lc3NhZ2UYBCABKAkSLwoLdXBkYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgsKCV9mcmFjdGlvbkINCgtfZG9uZV9jb3VudEIOCgxfdG90YWxfY291bnQigQEKDkF0dGVtcHRNZXRyaWNzEi8KDHJ1bl9kdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgZwaGFzZXMYAiADKAsyFi5tdXN0ZXIudjEuUGhhc2VUaW1pbmcSFgoOcGVha19yc3NfYnl0ZXMYAyABKAMiWQoLUGhhc2VUaW1pbmcSDQoFcGhhc2UYASABKAkSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGZmFpbGVkGAMgASgIIq4CCgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoBRIRCgl3b3JrZXJfaWQYAyABKAkSDwoHb3V0Y29tZRgEIAEoCRIjCgdmYWlsdXJlGAUgASgLMhIubXVzdGVyLnYxLkZhaWx1cmUSLwoLYXNzaWduX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2FjY2VwdF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqugEKCVRhc2tTdGF0ZRIaChZUQVNLX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRVEFTS19TVEFURV9RVUVVRUQQARIXChNUQVNLX1NUQVRFX0FTU0lHTkVEEAISFgoSVEFTS19TVEFURV9SVU5OSU5HEAMSGAoUVEFTS19TVEFURV9TVUNDRUVERUQQBBIVChFUQVNLX1NUQVRFX0ZBSUxFRBAFEhgKFFRBU0tfU1RBVEVfQ0FOQ0VMTEVEEAYqfwoTRGVwZW5kZW5jeUNvbmRpdGlvbhIkCiBERVBFTkRFTkNZX0NPTkRJVElPTl9VTlNQRUNJRklFRBAAEiIKHkRFUEVOREVOQ1lfQ09ORElUSU9OX1NVQ0NFRURFRBABEh4KGkRFUEVOREVOQ1lfQ09ORElUSU9OX0VOREVEEAIqswEKC1VuaXF1ZVdoaWxlEhwKGFVOSVFVRV9XSElMRV9VTlNQRUNJRklFRBAAEhcKE1VOSVFVRV9XSElMRV9RVUVVRUQQARIXChNVTklRVUVfV0hJTEVfQUNUSVZFEAISFQoRVU5JUVVFX1dISUxFX09QRU4QAxIiCh5VTklRVUVfV0hJTEVfT1BFTl9PUl9TVUNDRUVERUQQBBIZChVVTklRVUVfV0hJTEVfUkVDT1JERUQQBSqvAQoUVW5pcXVlQ29uZmxpY3RQb2xpY3kSJgoiVU5JUVVFX0NPTkZMSUNUX1BPTElDWV9VTlNQRUNJRklFRBAAEigKJFVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVUVVJOX0hPTERFUhABEiIKHlVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVQTEFDRRACEiEKHVVOSVFVRV9DT05GTElDVF9QT0xJQ1lfUkVGVVNFEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_failure, file_muster_v1_rate_limit]);
 
 /**
  * What a producer asks for.
@@ -162,6 +162,14 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
    * @generated from field: muster.v1.CircuitRule circuit = 17;
    */
   circuit?: CircuitRule | undefined;
+
+  /**
+   * Tasks that this one waits for: it starts when every one of them has ended as its condition asks. At most 100, each
+   * task once. `schedule` and `timeouts.queue_wait` begin then. Not together with `on_conflict` REPLACE.
+   *
+   * @generated from field: repeated muster.v1.TaskDependency after = 19;
+   */
+  after: TaskDependency[];
 };
 
 /**
@@ -170,6 +178,54 @@ export type TaskSpec = Message<"muster.v1.TaskSpec"> & {
  */
 export const TaskSpecSchema: GenMessage<TaskSpec> = /*@__PURE__*/
   messageDesc(file_muster_v1_task, 0);
+
+/**
+ * A task that another one waits for. When it ends and the condition is not met, the dependent ends with detail
+ * `DEPENDENCY_FAILED`: as failed when the predecessor failed, as cancelled when it was cancelled. The dependents of that one
+ * follow in the same way.
+ *
+ * @generated from message muster.v1.TaskDependency
+ */
+export type TaskDependency = Message<"muster.v1.TaskDependency"> & {
+  /**
+   * Which task. Required.
+   *
+   * @generated from oneof muster.v1.TaskDependency.predecessor
+   */
+  predecessor: {
+    /**
+     * A task that was accepted before. FAILED_PRECONDITION (`PREDECESSOR_NOT_FOUND`) when there is none of this id, or its
+     * record was dropped.
+     *
+     * @generated from field: string task_id = 1;
+     */
+    value: string;
+    case: "taskId";
+  } | {
+    /**
+     * An earlier task of the same request, by its position from 0. Where that task had a unique key that was held, the
+     * holder.
+     *
+     * @generated from field: int32 entry = 2;
+     */
+    value: number;
+    case: "entry";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Which end lets the dependent start.
+   *
+   * @generated from field: muster.v1.DependencyCondition condition = 3;
+   */
+  condition: DependencyCondition;
+};
+
+/**
+ * Describes the message muster.v1.TaskDependency.
+ * Use `create(TaskDependencySchema)` to create a new message.
+ */
+export const TaskDependencySchema: GenMessage<TaskDependency> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task, 1);
 
 /**
  * How a unique key is held. A key belongs to the newest task that was accepted or retried with it, and is held while
@@ -207,7 +263,7 @@ export type UniqueRule = Message<"muster.v1.UniqueRule"> & {
  * Use `create(UniqueRuleSchema)` to create a new message.
  */
 export const UniqueRuleSchema: GenMessage<UniqueRule> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 1);
+  messageDesc(file_muster_v1_task, 2);
 
 /**
  * What a worker must have to be eligible for a task.
@@ -244,7 +300,7 @@ export type TaskRequirements = Message<"muster.v1.TaskRequirements"> & {
  * Use `create(TaskRequirementsSchema)` to create a new message.
  */
 export const TaskRequirementsSchema: GenMessage<TaskRequirements> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 2);
+  messageDesc(file_muster_v1_task, 3);
 
 /**
  * When a failed attempt is followed by another.
@@ -312,7 +368,7 @@ export type RetryPolicy = Message<"muster.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 3);
+  messageDesc(file_muster_v1_task, 4);
 
 /**
  * A change of a task's requirements after its worker ran out of memory.
@@ -333,7 +389,7 @@ export type OutOfMemoryChange = Message<"muster.v1.OutOfMemoryChange"> & {
  * Use `create(OutOfMemoryChangeSchema)` to create a new message.
  */
 export const OutOfMemoryChangeSchema: GenMessage<OutOfMemoryChange> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 4);
+  messageDesc(file_muster_v1_task, 5);
 
 /**
  * A list of waits; the last one is repeated.
@@ -354,7 +410,7 @@ export type FixedBackoff = Message<"muster.v1.FixedBackoff"> & {
  * Use `create(FixedBackoffSchema)` to create a new message.
  */
 export const FixedBackoffSchema: GenMessage<FixedBackoff> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 5);
+  messageDesc(file_muster_v1_task, 6);
 
 /**
  * wait = min(max_delay, initial_delay * factor^(retry - 1)), then spread by the jitter.
@@ -396,7 +452,7 @@ export type ExponentialBackoff = Message<"muster.v1.ExponentialBackoff"> & {
  * Use `create(ExponentialBackoffSchema)` to create a new message.
  */
 export const ExponentialBackoffSchema: GenMessage<ExponentialBackoff> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 6);
+  messageDesc(file_muster_v1_task, 7);
 
 /**
  * Hard limits. A soft warning never ends a task; these do.
@@ -433,7 +489,7 @@ export type TaskTimeouts = Message<"muster.v1.TaskTimeouts"> & {
  * Use `create(TaskTimeoutsSchema)` to create a new message.
  */
 export const TaskTimeoutsSchema: GenMessage<TaskTimeouts> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 7);
+  messageDesc(file_muster_v1_task, 8);
 
 /**
  * Thresholds of the soft watchdogs. They warn, repeatedly at growing intervals, and never end a task.
@@ -463,7 +519,7 @@ export type TaskWatchdogs = Message<"muster.v1.TaskWatchdogs"> & {
  * Use `create(TaskWatchdogsSchema)` to create a new message.
  */
 export const TaskWatchdogsSchema: GenMessage<TaskWatchdogs> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 8);
+  messageDesc(file_muster_v1_task, 9);
 
 /**
  * A task as the scheduler knows it.
@@ -501,7 +557,7 @@ export type Task = Message<"muster.v1.Task"> & {
 
   /**
    * Filterable detail of the state: `succeeded`, `succeeded_with_warnings`, a failure code, or
-   * `cancelled`; while queued `ready`, `scheduled` or `retry`; `cancelling` when a cancellation was
+   * `cancelled`; while queued `ready`, `scheduled`, `retry` or `waiting_for_tasks`; `cancelling` when a cancellation was
    * asked for and the handler has not returned. Empty otherwise.
    *
    * @generated from field: string detail = 5;
@@ -775,7 +831,7 @@ export type Task = Message<"muster.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 9);
+  messageDesc(file_muster_v1_task, 10);
 
 /**
  * How far a handler is.
@@ -824,7 +880,7 @@ export type Progress = Message<"muster.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 10);
+  messageDesc(file_muster_v1_task, 11);
 
 /**
  * What an attempt cost, measured by the worker.
@@ -859,7 +915,7 @@ export type AttemptMetrics = Message<"muster.v1.AttemptMetrics"> & {
  * Use `create(AttemptMetricsSchema)` to create a new message.
  */
 export const AttemptMetricsSchema: GenMessage<AttemptMetrics> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 11);
+  messageDesc(file_muster_v1_task, 12);
 
 /**
  * How long one phase of an attempt took.
@@ -894,7 +950,7 @@ export type PhaseTiming = Message<"muster.v1.PhaseTiming"> & {
  * Use `create(PhaseTimingSchema)` to create a new message.
  */
 export const PhaseTimingSchema: GenMessage<PhaseTiming> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 12);
+  messageDesc(file_muster_v1_task, 13);
 
 /**
  * One try of a task on one worker.
@@ -973,7 +1029,7 @@ export type Attempt = Message<"muster.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task, 13);
+  messageDesc(file_muster_v1_task, 14);
 
 /**
  * The state of a task.
@@ -1045,6 +1101,47 @@ export const TaskStateSchema: GenEnum<TaskState> = /*@__PURE__*/
   enumDesc(file_muster_v1_task, 0);
 
 /**
+ * Which end of a predecessor lets its dependent start.
+ *
+ * @generated from enum muster.v1.DependencyCondition
+ */
+export const DependencyCondition = {
+  /**
+   * Not set: SUCCEEDED. Never sent.
+   *
+   * @generated from enum value: DEPENDENCY_CONDITION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A success.
+   *
+   * @generated from enum value: DEPENDENCY_CONDITION_SUCCEEDED = 1;
+   */
+  SUCCEEDED: 1,
+
+  /**
+   * Any end.
+   *
+   * @generated from enum value: DEPENDENCY_CONDITION_ENDED = 2;
+   */
+  ENDED: 2,
+} as const;
+
+/**
+ * Which end of a predecessor lets its dependent start.
+ *
+ * @generated from enum muster.v1.DependencyCondition
+ */
+export type DependencyCondition = (typeof DependencyCondition)[keyof typeof DependencyCondition] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.DependencyCondition.
+ */
+export const DependencyConditionSchema: GenEnum<DependencyCondition> = /*@__PURE__*/
+  enumDesc(file_muster_v1_task, 1);
+
+/**
  * Which states of a task hold its unique key.
  *
  * @generated from enum muster.v1.UniqueWhile
@@ -1104,7 +1201,7 @@ export type UniqueWhile = (typeof UniqueWhile)[keyof typeof UniqueWhile] | Unkno
  * Describes the enum muster.v1.UniqueWhile.
  */
 export const UniqueWhileSchema: GenEnum<UniqueWhile> = /*@__PURE__*/
-  enumDesc(file_muster_v1_task, 1);
+  enumDesc(file_muster_v1_task, 2);
 
 /**
  * What becomes of a submit whose unique key is held.
@@ -1155,5 +1252,5 @@ export type UniqueConflictPolicy = (typeof UniqueConflictPolicy)[keyof typeof Un
  * Describes the enum muster.v1.UniqueConflictPolicy.
  */
 export const UniqueConflictPolicySchema: GenEnum<UniqueConflictPolicy> = /*@__PURE__*/
-  enumDesc(file_muster_v1_task, 2);
+  enumDesc(file_muster_v1_task, 3);
 

@@ -8,6 +8,8 @@ import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { ConcurrencyOutcome } from "./concurrency_pb.ts";
 import { file_muster_v1_concurrency } from "./concurrency_pb.ts";
+import type { LinkedTask } from "./dependency_pb.ts";
+import { file_muster_v1_dependency } from "./dependency_pb.ts";
 import type { Explanation } from "./explanation_pb.ts";
 import { file_muster_v1_explanation } from "./explanation_pb.ts";
 import type { Task, TaskSpec, TaskState } from "./task_pb.ts";
@@ -18,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/task_service.proto.
  */
 export const file_muster_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLAAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZSIuCg1TdWJtaXRXYXJuaW5nEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJvCg5VbmlxdWVDb25mbGljdBIxCgdvdXRjb21lGAEgASgOMiAubXVzdGVyLnYxLlVuaXF1ZUNvbmZsaWN0T3V0Y29tZRIqCgxob2xkZXJfc3RhdGUYAiABKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlIksKDkdldFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSKAoKdW5pcXVlX2tleRgCIAEoCzIULm11c3Rlci52MS5VbmlxdWVLZXkiJwoJVW5pcXVlS2V5Eg0KBXF1ZXVlGAEgASgJEgsKA2tleRgCIAEoCSIwCg9HZXRUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIqQBChBMaXN0VGFza3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiQKBnN0YXRlcxgDIAMoDjIULm11c3Rlci52MS5UYXNrU3RhdGUSDQoFcXVldWUYBCABKAkSEQoJdGFza190eXBlGAUgASgJEg4KBmRldGFpbBgGIAEoCRIRCgl3b3JrZXJfaWQYByABKAkiTAoRTGlzdFRhc2tzUmVzcG9uc2USHgoFdGFza3MYASADKAsyDy5tdXN0ZXIudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiMwoSQ2FuY2VsVGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayIjChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiMgoRUmV0cnlUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrIiMKEFdhdGNoVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSKQAQoRV2F0Y2hUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrEi0KDW91dHB1dF9jaHVua3MYAiADKAsyFi5tdXN0ZXIudjEuT3V0cHV0Q2h1bmsSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtPdXRwdXRDaHVuaxISCgphdHRlbXB0X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgDEgwKBGRhdGEYAyABKAwiJQoSRXhwbGFpblRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiQgoTRXhwbGFpblRhc2tSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiqMAQoVVW5pcXVlQ29uZmxpY3RPdXRjb21lEicKI1VOSVFVRV9DT05GTElDVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfUkVUVVJORUQQARIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVBMQUNFRBACMvQECgtUYXNrU2VydmljZRJMCgtTdWJtaXRUYXNrcxIdLm11c3Rlci52MS5TdWJtaXRUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXNwb25zZRJTCgxTdWJtaXRTdHJlYW0SHi5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVxdWVzdBofLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXNwb25zZSgBMAESRQoHR2V0VGFzaxIZLm11c3Rlci52MS5HZXRUYXNrUmVxdWVzdBoaLm11c3Rlci52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJLCglMaXN0VGFza3MSGy5tdXN0ZXIudjEuTGlzdFRhc2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0VGFza3NSZXNwb25zZSIDkAIBEkkKCkNhbmNlbFRhc2sSHC5tdXN0ZXIudjEuQ2FuY2VsVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuQ2FuY2VsVGFza1Jlc3BvbnNlEkYKCVJldHJ5VGFzaxIbLm11c3Rlci52MS5SZXRyeVRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLlJldHJ5VGFza1Jlc3BvbnNlEkgKCVdhdGNoVGFzaxIbLm11c3Rlci52MS5XYXRjaFRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLldhdGNoVGFza1Jlc3BvbnNlMAESUQoLRXhwbGFpblRhc2sSHS5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXF1ZXN0Gh4ubXVzdGVyLnYxLkV4cGxhaW5UYXNrUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_explanation, file_muster_v1_task]);
+  fileDesc("ChxtdXN0ZXIvdjEvdGFza19zZXJ2aWNlLnByb3RvEgltdXN0ZXIudjEiOAoSU3VibWl0VGFza3NSZXF1ZXN0EiIKBXRhc2tzGAEgAygLMhMubXVzdGVyLnYxLlRhc2tTcGVjIj4KE1N1Ym1pdFRhc2tzUmVzcG9uc2USJwoFdGFza3MYASADKAsyGC5tdXN0ZXIudjEuU3VibWl0dGVkVGFzayJYChNTdWJtaXRTdHJlYW1SZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAMSLQoGc3VibWl0GAIgASgLMh0ubXVzdGVyLnYxLlN1Ym1pdFRhc2tzUmVxdWVzdCKWAQoUU3VibWl0U3RyZWFtUmVzcG9uc2USEgoKcmVxdWVzdF9pZBgBIAEoAxIyCghhY2NlcHRlZBgCIAEoCzIeLm11c3Rlci52MS5TdWJtaXRUYXNrc1Jlc3BvbnNlSAASKwoHcmVmdXNlZBgDIAEoCzIYLm11c3Rlci52MS5TdWJtaXRSZWZ1c2VkSABCCQoHb3V0Y29tZSJVCg1TdWJtaXRSZWZ1c2VkEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIlCgdkZXRhaWxzGAMgAygLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSLZAQoNU3VibWl0dGVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEhEKCWR1cGxpY2F0ZRgCIAEoCBIrCghjb25mbGljdBgDIAEoCzIZLm11c3Rlci52MS5VbmlxdWVDb25mbGljdBIqCgh3YXJuaW5ncxgEIAMoCzIYLm11c3Rlci52MS5TdWJtaXRXYXJuaW5nEjIKC2NvbmN1cnJlbmN5GAUgASgLMh0ubXVzdGVyLnYxLkNvbmN1cnJlbmN5T3V0Y29tZRIXCg93YWl0c19mb3JfdGFza3MYBiABKAgiLgoNU3VibWl0V2FybmluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkibwoOVW5pcXVlQ29uZmxpY3QSMQoHb3V0Y29tZRgBIAEoDjIgLm11c3Rlci52MS5VbmlxdWVDb25mbGljdE91dGNvbWUSKgoMaG9sZGVyX3N0YXRlGAIgASgOMhQubXVzdGVyLnYxLlRhc2tTdGF0ZSJLCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEigKCnVuaXF1ZV9rZXkYAiABKAsyFC5tdXN0ZXIudjEuVW5pcXVlS2V5IicKCVVuaXF1ZUtleRINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiMAoPR2V0VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayKkAQoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZzdGF0ZXMYAyADKA4yFC5tdXN0ZXIudjEuVGFza1N0YXRlEg0KBXF1ZXVlGAQgASgJEhEKCXRhc2tfdHlwZRgFIAEoCRIOCgZkZXRhaWwYBiABKAkSEQoJd29ya2VyX2lkGAcgASgJIkwKEUxpc3RUYXNrc1Jlc3BvbnNlEh4KBXRhc2tzGAEgAygLMg8ubXVzdGVyLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjQKEUNhbmNlbFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjMKEkNhbmNlbFRhc2tSZXNwb25zZRIdCgR0YXNrGAEgASgLMg8ubXVzdGVyLnYxLlRhc2siIwoQUmV0cnlUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIjIKEVJldHJ5VGFza1Jlc3BvbnNlEh0KBHRhc2sYASABKAsyDy5tdXN0ZXIudjEuVGFzayJQChZHZXREZXBlbmRlbmNpZXNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiowEKF0dldERlcGVuZGVuY2llc1Jlc3BvbnNlEisKDHByZWRlY2Vzc29ycxgBIAMoCzIVLm11c3Rlci52MS5MaW5rZWRUYXNrEikKCmRlcGVuZGVudHMYAiADKAsyFS5tdXN0ZXIudjEuTGlua2VkVGFzaxIXCg9kZXBlbmRlbnRfY291bnQYAyABKAMSFwoPbmV4dF9wYWdlX3Rva2VuGAQgASgJIiMKEFdhdGNoVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSKQAQoRV2F0Y2hUYXNrUmVzcG9uc2USHQoEdGFzaxgBIAEoCzIPLm11c3Rlci52MS5UYXNrEi0KDW91dHB1dF9jaHVua3MYAiADKAsyFi5tdXN0ZXIudjEuT3V0cHV0Q2h1bmsSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJBCgtPdXRwdXRDaHVuaxISCgphdHRlbXB0X2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgDEgwKBGRhdGEYAyABKAwiJQoSRXhwbGFpblRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiQgoTRXhwbGFpblRhc2tSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiqMAQoVVW5pcXVlQ29uZmxpY3RPdXRjb21lEicKI1VOSVFVRV9DT05GTElDVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASJAogVU5JUVVFX0NPTkZMSUNUX09VVENPTUVfUkVUVVJORUQQARIkCiBVTklRVUVfQ09ORkxJQ1RfT1VUQ09NRV9SRVBMQUNFRBACMtMFCgtUYXNrU2VydmljZRJMCgtTdWJtaXRUYXNrcxIdLm11c3Rlci52MS5TdWJtaXRUYXNrc1JlcXVlc3QaHi5tdXN0ZXIudjEuU3VibWl0VGFza3NSZXNwb25zZRJTCgxTdWJtaXRTdHJlYW0SHi5tdXN0ZXIudjEuU3VibWl0U3RyZWFtUmVxdWVzdBofLm11c3Rlci52MS5TdWJtaXRTdHJlYW1SZXNwb25zZSgBMAESRQoHR2V0VGFzaxIZLm11c3Rlci52MS5HZXRUYXNrUmVxdWVzdBoaLm11c3Rlci52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJLCglMaXN0VGFza3MSGy5tdXN0ZXIudjEuTGlzdFRhc2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0VGFza3NSZXNwb25zZSIDkAIBEkkKCkNhbmNlbFRhc2sSHC5tdXN0ZXIudjEuQ2FuY2VsVGFza1JlcXVlc3QaHS5tdXN0ZXIudjEuQ2FuY2VsVGFza1Jlc3BvbnNlEkYKCVJldHJ5VGFzaxIbLm11c3Rlci52MS5SZXRyeVRhc2tSZXF1ZXN0GhwubXVzdGVyLnYxLlJldHJ5VGFza1Jlc3BvbnNlEl0KD0dldERlcGVuZGVuY2llcxIhLm11c3Rlci52MS5HZXREZXBlbmRlbmNpZXNSZXF1ZXN0GiIubXVzdGVyLnYxLkdldERlcGVuZGVuY2llc1Jlc3BvbnNlIgOQAgESSAoJV2F0Y2hUYXNrEhsubXVzdGVyLnYxLldhdGNoVGFza1JlcXVlc3QaHC5tdXN0ZXIudjEuV2F0Y2hUYXNrUmVzcG9uc2UwARJRCgtFeHBsYWluVGFzaxIdLm11c3Rlci52MS5FeHBsYWluVGFza1JlcXVlc3QaHi5tdXN0ZXIudjEuRXhwbGFpblRhc2tSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp, file_muster_v1_concurrency, file_muster_v1_dependency, file_muster_v1_explanation, file_muster_v1_task]);
 
 /**
  * Request of SubmitTasks.
@@ -209,6 +211,13 @@ export type SubmittedTask = Message<"muster.v1.SubmittedTask"> & {
    * @generated from field: muster.v1.ConcurrencyOutcome concurrency = 5;
    */
   concurrency?: ConcurrencyOutcome | undefined;
+
+  /**
+   * True when it waits for other tasks. One whose predecessors have all ended waits for none.
+   *
+   * @generated from field: bool waits_for_tasks = 6;
+   */
+  waitsForTasks: boolean;
 };
 
 /**
@@ -534,6 +543,83 @@ export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE_
   messageDesc(file_muster_v1_task_service, 16);
 
 /**
+ * Request of GetDependencies.
+ *
+ * @generated from message muster.v1.GetDependenciesRequest
+ */
+export type GetDependenciesRequest = Message<"muster.v1.GetDependenciesRequest"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * At most this many dependents; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.GetDependenciesRequest.
+ * Use `create(GetDependenciesRequestSchema)` to create a new message.
+ */
+export const GetDependenciesRequestSchema: GenMessage<GetDependenciesRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 17);
+
+/**
+ * Response of GetDependencies.
+ *
+ * @generated from message muster.v1.GetDependenciesResponse
+ */
+export type GetDependenciesResponse = Message<"muster.v1.GetDependenciesResponse"> & {
+  /**
+   * What it waits or waited for, in the order of its submit; in every page.
+   *
+   * @generated from field: repeated muster.v1.LinkedTask predecessors = 1;
+   */
+  predecessors: LinkedTask[];
+
+  /**
+   * What waits or waited for it, the oldest first.
+   *
+   * @generated from field: repeated muster.v1.LinkedTask dependents = 2;
+   */
+  dependents: LinkedTask[];
+
+  /**
+   * How many there are in all.
+   *
+   * @generated from field: int64 dependent_count = 3;
+   */
+  dependentCount: bigint;
+
+  /**
+   * Token of the next page of dependents; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 4;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.GetDependenciesResponse.
+ * Use `create(GetDependenciesResponseSchema)` to create a new message.
+ */
+export const GetDependenciesResponseSchema: GenMessage<GetDependenciesResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_task_service, 18);
+
+/**
  * Request of WatchTask.
  *
  * @generated from message muster.v1.WatchTaskRequest
@@ -552,7 +638,7 @@ export type WatchTaskRequest = Message<"muster.v1.WatchTaskRequest"> & {
  * Use `create(WatchTaskRequestSchema)` to create a new message.
  */
 export const WatchTaskRequestSchema: GenMessage<WatchTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 17);
+  messageDesc(file_muster_v1_task_service, 19);
 
 /**
  * One message of WatchTask.
@@ -588,7 +674,7 @@ export type WatchTaskResponse = Message<"muster.v1.WatchTaskResponse"> & {
  * Use `create(WatchTaskResponseSchema)` to create a new message.
  */
 export const WatchTaskResponseSchema: GenMessage<WatchTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 18);
+  messageDesc(file_muster_v1_task_service, 20);
 
 /**
  * A piece of incremental output.
@@ -623,7 +709,7 @@ export type OutputChunk = Message<"muster.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 19);
+  messageDesc(file_muster_v1_task_service, 21);
 
 /**
  * Request of ExplainTask.
@@ -644,7 +730,7 @@ export type ExplainTaskRequest = Message<"muster.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 20);
+  messageDesc(file_muster_v1_task_service, 22);
 
 /**
  * Response of ExplainTask.
@@ -665,7 +751,7 @@ export type ExplainTaskResponse = Message<"muster.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_task_service, 21);
+  messageDesc(file_muster_v1_task_service, 23);
 
 /**
  * What became of a submit whose unique key was held. A refused one is an error of the call.
@@ -721,7 +807,8 @@ export const TaskService: GenService<{
    * Accepts 1 to 10,000 tasks in one transaction: all of them or none. OK means that they are durable.
    * INVALID_ARGUMENT (`INVALID_TASK`, `PAYLOAD_TOO_LARGE`, `TOO_MANY_TASKS`), UNAVAILABLE
    * (`DATABASE_UNAVAILABLE`: nothing is known to be accepted; submit again with unique keys), FAILED_PRECONDITION
-   * (`UNIQUE_KEY_HELD`: a key is held, and its rule asks for the refusal, or the holder cannot be replaced).
+   * (`UNIQUE_KEY_HELD`: a key is held, and its rule asks for the refusal, or the holder cannot be replaced;
+   * `PREDECESSOR_NOT_FOUND`: a task of `after` does not exist).
    *
    * @generated from rpc muster.v1.TaskService.SubmitTasks
    */
@@ -783,8 +870,10 @@ export const TaskService: GenService<{
   },
   /**
    * Queues an ended task again with a fresh retry budget, or lets one that waits for a retry run now.
-   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running; `UNIQUE_KEY_HELD`: it has ended, and
-   * another task holds its unique key).
+   * A task with dependencies waits again for those of its predecessors that are open.
+   * NOT_FOUND; FAILED_PRECONDITION (`TASK_NOT_RETRYABLE`: it is queued or running, or waits for tasks; `UNIQUE_KEY_HELD`: it
+   * has ended, and another task holds its unique key; `DEPENDENCY_FAILED`: a task whose success it waits for has ended
+   * otherwise, so retry that one first).
    *
    * @generated from rpc muster.v1.TaskService.RetryTask
    */
@@ -792,6 +881,16 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof RetryTaskRequestSchema;
     output: typeof RetryTaskResponseSchema;
+  },
+  /**
+   * What a task waits or waited for, and the tasks that wait or waited for it. NOT_FOUND.
+   *
+   * @generated from rpc muster.v1.TaskService.GetDependencies
+   */
+  getDependencies: {
+    methodKind: "unary";
+    input: typeof GetDependenciesRequestSchema;
+    output: typeof GetDependenciesResponseSchema;
   },
   /**
    * The task now, then at every change of state, phase, progress or output, until it has ended; the

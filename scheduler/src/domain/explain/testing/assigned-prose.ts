@@ -8,6 +8,7 @@ import type { ActiveFacts } from "../active-facts.ts";
 import { heldMeanwhile } from "../outage.ts";
 import type { Reason } from "../reason.ts";
 import { explainActive, explainEnded } from "../task.ts";
+import { ENDED_DEPENDENCY_PROSE } from "./dependency-prose.ts";
 import { ago, BEAT, BROKE, held, member, NOW, running, TASK } from "./fixture.ts";
 import { classOf, SILENT } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
@@ -310,4 +311,5 @@ export const ENDED_PROSE: readonly ProseCase[] = [
       options: { limited: { kind: "superseded", key: "site-4", by: 9 } },
     }),
   },
+  ...ENDED_DEPENDENCY_PROSE,
 ];

@@ -12,6 +12,7 @@ import { withRejected } from "../rejected.ts";
 import { withLaunches } from "../starting.ts";
 import { CAPACITY_PROSE } from "./capacity-prose.ts";
 import { CIRCUIT_PROSE } from "./circuit-prose.ts";
+import { WAITING_DEPENDENCY_PROSE } from "./dependency-prose.ts";
 import { ago, BROKE, held, member, NOW, QUARANTINE, TASK } from "./fixture.ts";
 import { DISPATCH, ended, launch, rejected, waiting } from "./made-facts.ts";
 import type { ProseCase } from "./prose-case.ts";
@@ -126,6 +127,7 @@ const starts = (facts: Partial<Parameters<typeof withLaunches>[2]>): Reason[] =>
 
 export const WAITING_PROSE: readonly ProseCase[] = [
   ...CIRCUIT_PROSE,
+  ...WAITING_DEPENDENCY_PROSE,
   {
     code: "CONCURRENCY_KEY_HELD",
     when: "one task holds its key",

@@ -11,6 +11,7 @@ import { storable } from "../values/text.ts";
 import { timestampFault } from "../values/time.ts";
 import { toCircuit } from "./circuit.ts";
 import { toConcurrency } from "./concurrency.ts";
+import { toAfter } from "./dependencies.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
 import { toRateLimits } from "./rate-limits.ts";
 import { toUniqueRule } from "./unique-rule.ts";
@@ -66,7 +67,7 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
         `has ${spec.payload.byteLength} bytes; at most ${limits.maxPayloadBytes} are allowed: store it elsewhere and submit a reference`,
       );
     }
-    return toNewTask(spec, report);
+    return toNewTask(spec, index, report);
   });
   const first = violations[0];
   if (first) {
@@ -81,7 +82,7 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
   return tasks;
 }
 
-function toNewTask(spec: TaskSpec, report: Report): NewTask {
+function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {
   const queue = spec.queue || "default";
   checkName(spec.taskType, "task_type", report);
   checkName(queue, "queue", report);
@@ -117,6 +118,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
         report(field, `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
     }
   }
+  const after = toAfter(spec.after, index, report);
   const given = spec.requirements?.cost;
   const cost = given && toTaskCost(given, "requirements.cost", report);
   return {
@@ -130,6 +132,7 @@ function toNewTask(spec: TaskSpec, report: Report): NewTask {
     ...schedule(spec, report),
     uniqueKey: spec.uniqueKey || undefined,
     ...uniqueness(spec, report),
+    ...(after ? { after } : {}),
     rateLimits: toRateLimits(spec.rateLimits, report),
     ...toCircuit(
       spec.circuit,
@@ -144,6 +147,11 @@ function uniqueness(spec: TaskSpec, report: Report): Pick<NewTask, "onConflict" 
   const options = toTaskOptions(spec, report);
   if (spec.uniqueRule === undefined) return { options };
   const { unique, onConflict } = toUniqueRule(spec.uniqueRule, report);
+  if (onConflict === "replace" && spec.after.length > 0)
+    report(
+      "after",
+      "is set together with on_conflict REPLACE; a replaced task waits for the tasks that it waited for",
+    );
   if (spec.uniqueKey === "") report("unique_rule", "is set without a key; give unique_key, too");
   return { options: unique ? { ...options, unique } : options, ...(onConflict ? { onConflict } : {}) };
 }

@@ -114,6 +114,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
 export function taskDetail(task: TaskRecord): string {
   if (hasEnded(task.state)) return task.detail ?? "";
   if (task.state !== "queued") return task.cancelTime ? "cancelling" : "";
+  if (task.waitsForTasks) return "waiting_for_tasks";
   if (!task.runTime) return "ready";
   return task.failure ? "retry" : "scheduled";
 }

@@ -63,6 +63,15 @@ const DROP_CIRCUITS: Statement = {
   delete from circuit c using gone where c.key = gone.key`,
 };
 
+// A dependency is kept for as long as the record of its dependent, of which it is a part.
+const DROP_DEPENDENCIES: Statement = {
+  name: "drop-dependencies",
+  text: `delete from task_dependency d
+    where d.end_time < now() - $1::int * interval '1 day'
+      and not exists (select from task t where t.id = d.task_id)
+      and not exists (select from task_finished f where f.id = d.task_id)`,
+};
+
 const DROP_ROWS = [
   DROP_KEYS,
   olderThan("worker_session", "gone_time"),
@@ -70,6 +79,7 @@ const DROP_ROWS = [
   olderThan("launch", "end_time"),
   DROP_PAUSES,
   DROP_CIRCUITS,
+  DROP_DEPENDENCIES,
 ];
 
 /** Creates the partitions of the coming days; false when a lock prevented a missing one. */

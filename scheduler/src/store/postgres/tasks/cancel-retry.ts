@@ -2,7 +2,9 @@
 import { holdsKey } from "../../../domain/tasks/unique-key.ts";
 import type { CancelResult, RetryResult } from "../../tasks.ts";
 import { IS_PER_KEY } from "../concurrency/idle-classes.ts";
-import type { Database, Statement } from "../connection/database.ts";
+import type { Database, Runner, Statement } from "../connection/database.ts";
+import { IS_WAITING } from "../dependencies/links.ts";
+import { hasDependencies, linkAgain, oldDependencies } from "../dependencies/retry-dependent.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 import { giveKeys, type KeyOwner, keyOwners, lockKeys } from "../unique-keys/key-rows.ts";
 import { KEPT_BY_QUEUED_END, KEPT_BY_RETRY } from "./task-columns.ts";
@@ -32,9 +34,9 @@ const CANCEL: Statement = {
 // One snapshot finds a task that moves between the tables exactly once.
 const PLACE: Statement = {
   name: "task-place",
-  text: `select false as ended, null as queue, null as key from task where id = $1
+  text: `select false as ended, null as queue, null as key, false as linked, ${IS_WAITING} as waits from task t where id = $1
     union all
-    select true, c.queue, f.unique_key from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
+    select true, c.queue, f.unique_key, ${hasDependencies("f.id")}, false from task_finished f join task_class c on c.id = f.class_id where f.id = $1`,
 };
 
 /** A task that moves between the tables this often during one request is moved by a fault. */
@@ -43,7 +45,8 @@ const MAX_MOVES = 100;
 const RETRY_WAITING: Statement = {
   name: "task-retry-waiting",
   text: `with woken as (
-    update task set wake_time = null, ready_time = now() where id = $1 and state = ${STATE.queued} and wake_time is not null
+    update task t set wake_time = null, ready_time = now()
+     where id = $1 and state = ${STATE.queued} and wake_time is not null and not ${IS_WAITING}
     returning id, class_id, priority, epoch),
   ev as (insert into event (name, task_id, epoch) select 'retry_requested', id, epoch from woken)
   select id, class_id, priority from woken`,
@@ -69,11 +72,11 @@ const retryEnded = (condition = ""): string => `with back as (
 
 const RETRY_ENDED: Statement = {
   name: "task-retry-ended",
-  text: retryEnded("and unique_key is null"),
+  text: retryEnded(`and unique_key is null and not ${hasDependencies("task_finished.id")}`),
 };
 
-// Only in a transaction that holds the lock of its key.
-const RETRY_ENDED_KEYED: Statement = { name: "task-retry-ended-keyed", text: retryEnded() };
+// Only in a transaction that has decided about its key and its dependencies.
+const RETRY_ENDED_DECIDED: Statement = { name: "task-retry-ended-decided", text: retryEnded() };
 
 /** Ends a queued task, or marks an active one. A second request changes nothing. */
 export async function cancelTask(db: Database, id: number, reason: string): Promise<CancelResult> {
@@ -94,6 +97,16 @@ export async function cancelTask(db: Database, id: number, reason: string): Prom
   throw new Error(`task ${id} could not be cancelled: it moved ${MAX_MOVES} times meanwhile`);
 }
 
+interface Place {
+  ended: boolean;
+  queue: string | null;
+  key: string | null;
+  /** An ended task has dependencies. */
+  linked: boolean;
+  /** An open one waits for tasks. */
+  waits: boolean;
+}
+
 interface Retried {
   id: number;
   class_id: number;
@@ -107,37 +120,49 @@ export async function retryTask(db: Database, id: number): Promise<RetryResult> 
       const [row] = await db.cold<Retried>(statement, [id]);
       if (row) return queued(row);
     }
-    const [place] = await db.cold<{ ended: boolean; queue: string | null; key: string | null }>(PLACE, [id]);
+    const [place] = await db.cold<Place>(PLACE, [id]);
     if (!place) return undefined;
-    if (!place.ended) return { outcome: "active" };
-    // A task without a key has ended since the statement: it is tried again.
-    if (place.queue === null || place.key === null) continue;
-    const result = await retryKeyed(db, { id, queue: place.queue, key: place.key });
+    if (!place.ended) return { outcome: place.waits ? "waits_for_tasks" : "active" };
+    // A task without a key and dependencies has ended since the statement: it is tried again.
+    const { queue, key, linked } = place;
+    if (queue === null || (key === null && !linked)) continue;
+    const result = await retryDecided(db, id, key === null ? undefined : { id, queue, key });
     if (result) return result;
   }
   throw new Error(`task ${id} could not be retried: it moved ${MAX_MOVES} times meanwhile`);
 }
 
-/** Queues an ended task that has a unique key, unless another task holds it; undefined when it is not ended any more. */
-async function retryKeyed(db: Database, wanted: KeyOwner): Promise<RetryResult> {
+/**
+ * Queues an ended task that has a unique key or dependencies, unless another task holds the key or a predecessor has not
+ * succeeded; undefined when it is not ended any more.
+ */
+async function retryDecided(db: Database, id: number, wanted: KeyOwner | undefined): Promise<RetryResult> {
   // Same effect when it runs twice: the second run finds a task that is queued.
   return db.retrying(() =>
     db.transaction(async (tx): Promise<RetryResult> => {
-      await lockKeys(tx, [wanted]);
-      const [found] = await keyOwners((statement, values) => tx.run(statement, values), [wanted]);
-      const owner = found?.owner;
-      if (owner && owner.id !== wanted.id && holdsKey(owner)) {
-        const { id: holderId, state: holderState } = owner;
-        return { outcome: "key_held", key: wanted.key, holderId, holderState };
-      }
-      const [row] = await tx.run<Retried>(RETRY_ENDED_KEYED, [wanted.id]);
+      const held = wanted && (await keyHeld(tx, wanted));
+      if (held) return held;
+      const { after, failed } = await oldDependencies(tx, id);
+      if (failed) return failed;
+      const [row] = await tx.run<Retried>(RETRY_ENDED_DECIDED, [id]);
       if (!row) return undefined;
-      await giveKeys(tx, [wanted]);
-      return queued(row);
+      if (wanted) await giveKeys(tx, [wanted]);
+      const waitsForTasks = await linkAgain(tx, id, after);
+      return { ...queued(row), ...(waitsForTasks ? { waitsForTasks } : {}) };
     }),
   );
 }
 
-function queued({ id, class_id: classId, priority }: Retried): RetryResult {
+/** Locks the key; the refusal when another task holds it. */
+async function keyHeld(tx: Runner, wanted: KeyOwner): Promise<RetryResult> {
+  await lockKeys(tx, [wanted]);
+  const [found] = await keyOwners((statement, values) => tx.run(statement, values), [wanted]);
+  const owner = found?.owner;
+  if (!owner || owner.id === wanted.id || !holdsKey(owner)) return undefined;
+  const { id: holderId, state: holderState } = owner;
+  return { outcome: "key_held", key: wanted.key, holderId, holderState };
+}
+
+function queued({ id, class_id: classId, priority }: Retried): Extract<RetryResult, { outcome: "queued" }> {
   return { outcome: "queued", task: { id, classId, priority } };
 }

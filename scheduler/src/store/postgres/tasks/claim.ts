@@ -4,6 +4,7 @@ import type { AttemptTouch, ClaimedAttempt, KeyedClaim, RatedClaim } from "../..
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { admitByKeys, IS_READY, uncountRefused } from "../concurrency/held-keys.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { IS_WAITING } from "../dependencies/links.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
 import { inLockOrder, livingSessions } from "../locks.ts";
 import { happenedAt } from "../moments.ts";
@@ -100,7 +101,7 @@ const CLAIM_RATED = heldClaim("task-claim-rated", {
 
 // The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
 // task was replaced ran another payload: its result would not be this task's. Its keys were freed with its end: it counts
-// again, and is refused when others hold them.
+// again, and is refused when others hold them. A task that waits for others was retried after the attempt's end.
 const RETAKE: Statement = {
   name: "task-retake",
   text: `with l as materialized (
@@ -110,6 +111,7 @@ const RETAKE: Statement = {
     select t.id, t.class_id, t.state, l.session_id, 1 as ord
       from l join task t on t.id = $1 and t.epoch = $2 and (t.state = ${STATE.queued} or t.session_id = l.session_id)
        and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
+       and not ${IS_WAITING}
        for update of t),
   asking as materialized (select id, class_id, session_id, ord from found where state = ${STATE.queued}),
   ${admitByKeys("asking")},

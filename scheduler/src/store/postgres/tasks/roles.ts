@@ -1,6 +1,6 @@
 /** The roles of the store that this folder implements: classes, claims, attempts and tasks. */
 
-import { policyKeys } from "../../../domain/tasks/limit-plan.ts";
+import { dependsOnOthers } from "../../../domain/tasks/limit-plan.ts";
 import type { AttemptStore } from "../../attempts.ts";
 import type { ClaimStore } from "../../claims.ts";
 import type { ClassStore } from "../../classes.ts";
@@ -34,7 +34,7 @@ export function classStore(db: Database): ClassStore {
 export function claimStore(db: Database): ClaimStore {
   return {
     insertTasks: (tasks, schedulerId) =>
-      tasks.some(({ task }) => task.uniqueKey !== undefined || policyKeys(task.concurrency).length > 0)
+      tasks.some(({ task }) => dependsOnOthers(task))
         ? insertKeyedTasks(db, tasks, schedulerId)
         : insertTasks(db, tasks, schedulerId),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),

@@ -11,6 +11,7 @@ import type {
   TaskOptions,
   TaskRecord,
 } from "../../../domain/tasks/task.ts";
+import { LINKS } from "../dependencies/links.ts";
 import { stateOf } from "../task-states.ts";
 import { fromStoredFailure, type StoredFailure } from "./failure-json.ts";
 
@@ -63,7 +64,9 @@ const COLUMNS = {
   session_id: column<number | null>("bigint", { kept: "attempt" }),
   create_time: column<Date>("timestamptz", { kept: "task" }),
   ready_time: column<Date | null>("timestamptz", { only: "task" }),
-  wake_time: column<Date | null>("timestamptz", { only: "task" }),
+  /** Infinite, which the driver reads as a number, while it waits for tasks. */
+  wake_time: column<Date | number | null>("timestamptz", { only: "task" }),
+  links: column<number | null>("smallint", { only: "task" }),
   assign_time: column<Date | null>("timestamptz", { kept: "attempt" }),
   accept_time: column<Date | null>("timestamptz"),
   start_time: column<Date | null>("timestamptz"),
@@ -189,7 +192,8 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     workerId: row.worker_id ?? undefined,
     createTime: row.create_time,
     readyTime: row.ready_time ?? row.create_time,
-    runTime: row.wake_time ?? undefined,
+    runTime: row.wake_time instanceof Date ? row.wake_time : undefined,
+    ...((row.links ?? 0) & LINKS.dependent ? { waitsForTasks: true } : {}),
     assignTime: row.assign_time ?? undefined,
     acceptTime: row.accept_time ?? undefined,
     startTime: row.start_time ?? undefined,

@@ -1,6 +1,6 @@
 /**
- * The transaction that inserts tasks with unique keys, or decides what becomes of them when their keys are held, and tasks
- * whose concurrency keys end some of them.
+ * The transaction that inserts tasks that others decide: tasks with unique keys, which may be held, tasks whose concurrency
+ * keys end some of them, and tasks that wait for others.
  */
 import { type KeyPlan, planKeys, scopedKey } from "../../../domain/tasks/key-plan.ts";
 import { limitOutcome } from "../../../domain/tasks/limit-plan.ts";
@@ -10,6 +10,7 @@ import { int8Array } from "../arrays.ts";
 import { keepClasses } from "../concurrency/idle-classes.ts";
 import { decideLimits, endByLimits, lockedKeysOf, lockPolicyKeys } from "../concurrency/limits.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
+import { type Dependent, linkTasks } from "../dependencies/link-tasks.ts";
 import { livingSessions } from "../locks.ts";
 import {
   COLUMNS,
@@ -50,9 +51,10 @@ const INSERT: Statement = {
 };
 
 /**
- * Inserts tasks of which some have unique keys in one transaction, in order.
+ * Inserts tasks of which others decide some in one transaction, in order.
  *
  * @throws UniqueKeyHeldError when tasks are refused for their keys; nothing was written.
+ * @throws UnknownPredecessorsError when tasks are to wait for some that do not exist; nothing was written.
  * @throws ClassesGoneError when classes have to be resolved again; nothing was written.
  * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
  */
@@ -84,11 +86,16 @@ export function insertKeyedTasks(
         .map(([, { id, task }]) => ({ queue: task.queue, key: task.uniqueKey ?? "", id })),
     );
     await replaceTasks(tx, plan.replacements);
-    if (limited.length === 0) return answersOf(plan, await insert(tx, plan.inserts, schedulerId));
+    const dependents = dependentsOf(tasks, ids, plan);
+    if (limited.length === 0) {
+      const assigned = await insert(tx, plan.inserts, schedulerId);
+      return answersOf(plan, assigned, await link(tx, dependents, ids));
+    }
     const limits = await decideLimits(tx, limited, plan.inserts);
     const assigned = await insert(tx, plan.inserts, schedulerId);
+    const waiting = await link(tx, dependents, ids);
     const ended = await endByLimits(tx, limits);
-    return answersOf(plan, assigned).map((answer) => {
+    return answersOf(plan, assigned, waiting).map((answer) => {
       const outcome = limitOutcome(answer.id, limits, ended);
       return outcome ? { ...answer, limits: outcome } : answer;
     });
@@ -146,10 +153,49 @@ async function insert(
   return new Set(rows.filter(({ assigned }) => assigned).map(({ id }) => id));
 }
 
-function answersOf(plan: KeyPlan<TaskInsert>, assigned: ReadonlySet<number>): InsertedTask[] {
+/** The inserted tasks that are to wait for others, each predecessor once: the stricter condition counts. */
+function dependentsOf(
+  tasks: readonly TaskInsert[],
+  ids: readonly number[],
+  plan: KeyPlan<TaskInsert>,
+): Dependent[] {
+  return tasks.flatMap(({ task }, index): Dependent[] => {
+    const taskId = ids[index];
+    if (task.after === undefined || taskId === undefined || plan.answers[index]?.id !== taskId) return [];
+    const after = new Map<number, Dependent["after"][number]>();
+    task.after.forEach((each, position) => {
+      const id = "entry" in each ? (plan.answers[each.entry]?.id ?? 0) : each.taskId;
+      const { condition } = each;
+      if (after.get(id)?.condition !== "succeeded") after.set(id, { taskId: id, condition, position });
+    });
+    const { delayMs, runAtMs, options } = plan.inserts.get(taskId)?.task ?? task;
+    const queueWaitMs = options?.timeouts?.queueWaitMs;
+    return [{ taskId, index, delayMs, runAtMs, queueWaitMs, after: [...after.values()] }];
+  });
+}
+
+/** Ids of the tasks that wait. */
+async function link(
+  tx: Runner,
+  dependents: readonly Dependent[],
+  ids: readonly number[],
+): Promise<ReadonlySet<number>> {
+  return dependents.length === 0 ? new Set() : linkTasks(tx, dependents, new Set(ids));
+}
+
+function answersOf(
+  plan: KeyPlan<TaskInsert>,
+  assigned: ReadonlySet<number>,
+  waiting: ReadonlySet<number>,
+): InsertedTask[] {
   return plan.answers.map(({ id, conflict }) =>
     conflict
       ? { id, duplicate: conflict.outcome === "returned", assigned: false, conflict }
-      : { id, duplicate: false, assigned: assigned.has(id) },
+      : {
+          id,
+          duplicate: false,
+          assigned: assigned.has(id),
+          ...(waiting.has(id) ? { waitsForTasks: true } : {}),
+        },
   );
 }

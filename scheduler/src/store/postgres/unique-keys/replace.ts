@@ -2,6 +2,7 @@
 import type { TaskInsert } from "../../claims.ts";
 import { int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
+import { IS_WAITING } from "../dependencies/links.ts";
 import { STATE } from "../task-states.ts";
 import {
   DEADLINE,
@@ -26,7 +27,7 @@ const FENCED_OPTIONS = `case when t.epoch = 0 then d.options::jsonb
 
 const SET = GIVEN_VALUES.map(({ name, value }) => `${name} = ${name === "options" ? FENCED_OPTIONS : value}`);
 
-// The work is new: it has a fresh retry budget. A claim at the same moment waits for the lock of the row, or this for the
+// The work is new: it has a fresh retry budget. It waits for the same tasks, if it waits for some, and then for its own time. A claim at the same moment waits for the lock of the row, or this for the
 // claim's: it takes the old work whole, or the new.
 const REPLACE: Statement = {
   name: "unique-key-replace",
@@ -36,10 +37,16 @@ const REPLACE: Statement = {
   done as (
     update task t
        set ${SET.join(", ")},
-           class_id = d.class_id, priority = d.priority, wake_time = ${WAKE}, start_deadline = ${DEADLINE},
+           class_id = d.class_id, priority = d.priority,
+           wake_time = case when ${IS_WAITING} then t.wake_time else ${WAKE} end,
+           start_deadline = case when ${IS_WAITING} then null else ${DEADLINE} end,
            ready_time = now(), attempt_count = 0, oom_count = 0, requeue_counts = null, failure = null
       from d where t.id = d.id and t.state = ${STATE.queued}
     returning t.id, t.epoch, t.unique_key, octet_length(t.payload) as payload_bytes),
+  waits as (
+    update task_wait w
+       set delay_ms = d.delay_ms, run_time = to_timestamp(d.run_at_ms / 1000), queue_wait_ms = d.queue_wait_ms
+      from d where w.task_id = d.id),
   ev as (
     insert into event (name, task_id, epoch, attributes)
     select 'replaced', id, epoch, jsonb_build_object('unique_key', unique_key, 'payload_bytes', payload_bytes::text)

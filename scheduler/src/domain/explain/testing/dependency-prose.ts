@@ -1,0 +1,70 @@
+/** Cases of the prose snapshot: tasks that wait for other tasks, and tasks that ended with one of them. */
+import type { DependencyCause, LinkedTask } from "../../tasks/dependencies.ts";
+import { causeInWords } from "../../tasks/dependency-plan.ts";
+import { explainEnded } from "../task.ts";
+import { ago, member, NOW, TASK } from "./fixture.ts";
+import { waiting } from "./made-facts.ts";
+import type { ProseCase } from "./prose-case.ts";
+
+const predecessor = (taskId: number, more: Partial<LinkedTask> = {}): LinkedTask => ({
+  ...{ taskId, condition: "succeeded", state: "running", detail: undefined, counted: undefined },
+  ...{ type: "ocr.page", queue: "default", createTime: ago(taskId * 1_000) },
+  ...more,
+});
+
+const asked = (...predecessors: readonly LinkedTask[]) =>
+  waiting([member()], { task: { ...TASK, waitsForTasks: true }, predecessors });
+
+export const WAITING_DEPENDENCY_PROSE: readonly ProseCase[] = [
+  {
+    code: "WAITING_FOR_TASKS",
+    when: "one of two is open",
+    write: () =>
+      asked(
+        predecessor(3, { counted: { state: "succeeded", time: ago(500) }, state: "succeeded" }),
+        predecessor(8, { condition: "ended", state: "queued" }),
+      ),
+  },
+  {
+    code: "WAITING_FOR_TASKS",
+    when: "more are open than are named",
+    write: () => asked(...[1, 2, 3, 4, 5].map((id) => predecessor(id))),
+  },
+  {
+    code: "WAITING_FOR_TASKS",
+    when: "the end of the last one is not counted yet",
+    write: () => asked(predecessor(3, { state: "succeeded", detail: "succeeded" })),
+  },
+];
+
+const ended = (dependency: DependencyCause) => () => [
+  explainEnded(
+    {
+      ...TASK,
+      ...{ state: dependency.state, detail: "DEPENDENCY_FAILED", finishTime: NOW, options: { dependency } },
+      ...(dependency.state === "cancelled" ? { cancelReason: causeInWords(dependency) } : {}),
+    },
+    [],
+  ),
+];
+
+const BROKEN: DependencyCause = {
+  taskId: 3,
+  state: "failed",
+  detail: "RETRIES_EXHAUSTED",
+  message: "the model is not there",
+};
+
+export const ENDED_DEPENDENCY_PROSE: readonly ProseCase[] = [
+  { code: "DEPENDENCY_FAILED", when: "its predecessor failed", write: ended(BROKEN) },
+  {
+    code: "DEPENDENCY_FAILED",
+    when: "its predecessor was cancelled",
+    write: ended({ taskId: 3, state: "cancelled", detail: "cancelled", message: "by ada" }),
+  },
+  {
+    code: "DEPENDENCY_FAILED",
+    when: "down a chain",
+    write: ended({ taskId: 6, state: "failed", detail: "DEPENDENCY_FAILED", message: "x", root: BROKEN }),
+  },
+];
