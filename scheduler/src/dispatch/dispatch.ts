@@ -155,7 +155,12 @@ export function createDispatch(options: {
       void committer.endAttempt(session, attempt, { kind: "released", reason: "unreceived" });
     },
   });
-  const sender = new AssignmentSender({ classes, admission, lapsed, registry, clock, log, waits, traces });
+  const sender = new AssignmentSender({
+    ...{ classes, admission, lapsed, registry, clock, log, waits, traces },
+    giveBack: (session, attempt) => {
+      void committer.endAttempt(session, attempt, { kind: "released", reason: "payload_ahead" });
+    },
+  });
   const indeterminate = new IndeterminateStatements({
     store,
     registry,
@@ -203,6 +208,7 @@ export function createDispatch(options: {
     onScheduled,
   });
   const reportHandler = new WorkerReportHandler({
+    onRoom: () => dispatcher.pumpSoon(),
     registry,
     classes,
     committer,

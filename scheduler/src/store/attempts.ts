@@ -30,6 +30,8 @@ export interface AttemptRow {
   readonly keyed?: boolean;
   /** Highest recorded number of its worker's events; 0 when there is none. */
   readonly sequence?: number;
+  /** Size of its payload; undefined where that is not read. */
+  readonly payloadBytes?: number;
 }
 
 /** A report of a running attempt, written in batches. Ages are milliseconds before the write. */

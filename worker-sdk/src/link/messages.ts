@@ -296,6 +296,7 @@ export interface LinkData {
   readonly slots: number;
   readonly prefetch: number;
   readonly capacities: Readonly<Record<string, number>>;
+  readonly assignmentBytes: number;
   readonly resources: readonly string[];
   readonly features: readonly string[];
   /** Set when the worker pauses by its own measures. */

@@ -47,6 +47,8 @@ export interface CompiledOptions {
   readonly concurrency: number;
   readonly prefetch: number;
   readonly capacities: Readonly<Record<string, number>>;
+  /** 0 for the default, which depends on the memory. */
+  readonly assignmentBytes: number;
   readonly resources: readonly string[];
   readonly scratch: ScratchSettings;
   readonly lifespan: Lifespan<unknown> | undefined;
@@ -104,6 +106,12 @@ export function compileOptions<Inputs, Services, TaskServices>(
       faults,
     ),
     capacities: { ...options.capacities },
+    assignmentBytes: numberSetting(
+      { option: ["assignmentBytes", options.assignmentBytes], default: 0 },
+      { min: options.assignmentBytes === undefined ? 0 : 1, max: 1_000_000_000_000, integer: true },
+      env,
+      faults,
+    ),
     resources: [...(options.resources ?? [])],
     scratch: resolveScratch(options.scratch, options.id ?? (env.WORKER_ID || undefined), env, faults),
     lifespan: optionalFunction("lifespan", options.lifespan, faults),

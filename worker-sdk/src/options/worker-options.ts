@@ -78,6 +78,12 @@ export interface WorkerOptions<Inputs = Record<string, unknown>, Services = unkn
    */
   readonly prefetch?: number;
   /**
+   * Most payload bytes of tasks that are assigned and whose handlers have not been called, 1 to 10^12. One task is always
+   * assigned, however large.
+   * @default an eighth of the memory of the machine or container, at most 64 MiB
+   */
+  readonly assignmentBytes?: number;
+  /**
    * Capacities besides the slots, by name, in whole units of the program's choice: at most 16, each up to 10^12. The
    * handlers that run at once never cost more than that; see `cost` of `Client.submit`.
    * @default none

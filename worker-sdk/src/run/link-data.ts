@@ -8,6 +8,9 @@ import type { ResourceLoaders } from "../resources/resource-loaders.ts";
 import type { Resources } from "../resources/resources.ts";
 import { isTracing } from "../tracing/provider.ts";
 
+/** Payload that is taken ahead by default, at most. */
+const MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
+
 /** Facts about the process, for logs and Hello. */
 export function processFacts(): {
   pid: number;
@@ -27,13 +30,14 @@ export function linkData(
 ): Omit<LinkData, "shared"> {
   const { addresses, token, tls } = options.connection;
   const { uid, gid, cwd } = processFacts();
+  // Without a limit the constraint is 0 or 2^64.
+  const memoryBytes = Math.min(process.constrainedMemory() || totalmem(), totalmem());
   return {
     ...rest,
     host: {
       hostname: hostname(),
       cpuCount: availableParallelism(),
-      // Without a limit the constraint is 0 or 2^64.
-      memoryBytes: Math.min(process.constrainedMemory() || totalmem(), totalmem()),
+      memoryBytes,
       uid,
       gid,
       cwd,
@@ -50,6 +54,7 @@ export function linkData(
     slots: options.concurrency,
     prefetch: options.prefetch,
     capacities: options.capacities,
+    assignmentBytes: options.assignmentBytes || Math.min(MAX_DEFAULT_BYTES, Math.floor(memoryBytes / 8)),
     resources: [...resources],
     features: [
       ...(loaders.any ? ["prepare_resource"] : []),

@@ -58,6 +58,7 @@ export class Attempt {
   /** For its trace; undefined when it has none, and when another scheduler assigned it. */
   readonly assigned: Assigned | undefined;
   #heldSince: number;
+  #bytesAhead = 0;
   #state: AttemptState = ATTEMPT_MACHINE.initial;
   #cancelReason: string | undefined;
   #acceptedAt: number | undefined;
@@ -125,6 +126,7 @@ export class Attempt {
     // What the worker sends again and another scheduler has recorded is not recorded twice.
     attempt.#sequence = Math.max(known?.sequence ?? 0, row.sequence ?? 0);
     attempt.#timedOut = known?.timedOut;
+    attempt.#bytesAhead = startedAt === undefined ? (row.payloadBytes ?? 0) : 0;
     return attempt;
   }
 
@@ -145,6 +147,16 @@ export class Attempt {
       copy.#acceptUnwritten = true;
     }
     return copy;
+  }
+
+  /** Bytes of its payload while its session counts them: until its handler is called. */
+  get bytesAhead(): number {
+    return this.#bytesAhead;
+  }
+
+  /** Its session counts its payload, or with 0 no longer does. */
+  noteBytesAhead(bytes: number): void {
+    this.#bytesAhead = bytes;
   }
 
   /** When its session came to hold it: it was sent, taken back after a late acceptance, or brought along by a reconnect. */
@@ -355,6 +367,7 @@ export class Attempt {
     copy.#sequence = this.#sequence;
     copy.#timedOut = this.#timedOut;
     copy.#watch = this.#watch;
+    copy.#bytesAhead = this.#bytesAhead;
     copy.#acceptUnwritten = this.#acceptUnwritten;
     copy.#phaseUnwritten = this.#phaseUnwritten;
     copy.#progressUnwritten = this.#progressUnwritten;

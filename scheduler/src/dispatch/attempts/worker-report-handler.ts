@@ -174,6 +174,9 @@ export class WorkerReportHandler {
   #started(session: Session, attempt: Attempt, now: number): void {
     if (attempt.startedAt !== undefined) return;
     attempt.start(now);
+    const hadNoCredit = session.credit <= 0;
+    session.freeAhead(attempt);
+    if (hadNoCredit && session.credit > 0) this.#parts.onRoom();
     this.#parts.eventWriter.writeAttempt(session, attempt);
   }
 
@@ -221,6 +224,8 @@ export interface WorkerReportParts {
   readonly lapsed: Pick<LapsedAttempts, "isUndecided" | "take">;
   readonly quarantines: Pick<Quarantines, "rejected">;
   readonly traces: Pick<AttemptTraces, "fields">;
+  /** A worker that had as much payload ahead as it takes has room again. */
+  readonly onRoom: () => void;
 }
 
 /** A run that passed a hard timeout failed by it, whatever its handler calls its end. */

@@ -25,6 +25,8 @@ export class AssignmentSender {
   sendAssignments(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
     const { classes, admission, lapsed, waits, registry, clock, traces, log } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
+    // Their payloads are larger than the plan estimated.
+    const givenBack: { session: Session; attempt: Attempt }[] = [];
     for (const { attempt, session: planned } of claimed) {
       const entry = classes.get(attempt.classId);
       if (!entry) throw new Error(`class ${attempt.classId} is unknown`);
@@ -39,6 +41,10 @@ export class AssignmentSender {
       if (session !== planned && session.attempts.has(attempt.taskId)) continue;
       const held = new Attempt(attempt, entry.taskClass, clock.monotonic(), traces.assigned(attempt));
       session.hold(held, session === planned);
+      if (!session.takeAhead(held, attempt.payload.byteLength)) {
+        givenBack.push({ session, attempt: held });
+        continue;
+      }
       if (log.debugEnabled) {
         log.debug("task.assigned", {
           worker_id: session.workerId,
@@ -54,6 +60,7 @@ export class AssignmentSender {
     }
     // A session whose stream dropped meanwhile keeps them: they are ended or kept when it returns or is lost.
     for (const [session, assignments] of bySession) session.link?.assign(assignments);
+    for (const { session, attempt } of givenBack) this.#parts.giveBack(session, attempt);
   }
 
   /** Sends attempts that were found in the store, beyond what was planned. */
@@ -78,6 +85,8 @@ export interface AssignmentSenderParts {
   readonly waits: Waits;
   readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
+  /** Requeues an attempt that was not sent, without cost. */
+  readonly giveBack: (session: Session, attempt: Attempt) => void;
 }
 
 function toAssignment(

@@ -53,6 +53,29 @@ describe("dispatcher", () => {
     assert.deepEqual(hot.sent, ["w-1 assign t-1.1"]);
   });
 
+  it("sends no more payload than the worker takes ahead, and gives back what turns out to be larger", async () => {
+    const slow = hot.worker({ slots: 10, assignmentBytes: 1_000 });
+    const [small] = await hot.submit(1, { payload: Buffer.alloc(10) });
+    assert.deepEqual(hot.takeSent(), [`w-1 assign t-${small?.id}.1`]);
+    const [first, second, third] = await hot.waiting(3, { payload: Buffer.alloc(600) });
+    await hot.poll();
+    await settled();
+    assert.deepEqual(hot.takeSent(), [`w-1 assign t-${first}.1`]);
+    assert.deepEqual(slow.fullOfBytes, { bytes: 610, nextBytes: 600, maxBytes: 1_000 });
+    assert.equal(slow.attempts.size, 2);
+    await hot.poll();
+    await settled();
+    assert.deepEqual(hot.takeSent(), [], "what was given back is not claimed again");
+    hot.worker({ slots: 1 });
+    await settled();
+    assert.deepEqual(hot.takeSent(), [`w-2 assign t-${second}.2`], "another worker gets it");
+    hot.dispatch.reportHandler.handleStarted(slow, [{ taskId: first ?? 0, epoch: 1 }]);
+    await settled();
+    await hot.clock.pass(0);
+    await settled();
+    assert.deepEqual(hot.takeSent(), [`w-1 assign t-${third}.2`]);
+  });
+
   it("has two claims under way at most, and each task in one of them", async () => {
     const ids = await hot.waiting(4);
     await hot.poll();

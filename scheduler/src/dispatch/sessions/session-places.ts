@@ -2,8 +2,9 @@
 import { ChurnMap } from "@muster/common/churn-map";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import { type Capacity, type Cost, SLOTS, slotsOf } from "../../domain/matching/capacity.ts";
-import type { TaskClass, TypeCapacity } from "../../domain/matching/match.ts";
+import type { PayloadShortage, TaskClass, TypeCapacity } from "../../domain/matching/match.ts";
 import type { Attempt } from "../attempts/attempt.ts";
+import { PayloadsAhead } from "./payloads-ahead.ts";
 
 /** An attempt that is no longer the session's while its worker may still run it: it occupies a slot. */
 export interface Lingering {
@@ -46,6 +47,7 @@ export class SessionPlaces {
   #slots: number;
   /** Slots that occupants take beyond one each. */
   #extraSlots = 0;
+  readonly #ahead: PayloadsAhead;
   /** Attempts that are being claimed for it. */
   #reserved = 0;
   #committingCount = 0;
@@ -60,11 +62,13 @@ export class SessionPlaces {
       slots,
       prefetch,
       capacities = {},
+      assignmentBytes,
     }: {
       readonly types: readonly { readonly type: string; readonly concurrency: number }[];
       readonly slots: number;
       readonly prefetch: number;
       readonly capacities?: Readonly<Record<string, number>>;
+      readonly assignmentBytes?: number;
     },
     now: number,
   ) {
@@ -75,6 +79,7 @@ export class SessionPlaces {
       ]),
     );
     this.#capacities = new Map(Object.entries(capacities).map(([name, total]) => [name, { total, used: 0 }]));
+    this.#ahead = new PayloadsAhead(assignmentBytes);
     this.#slots = slots;
     this.#prefetch = prefetch;
     this.#idleSince = now;
@@ -115,6 +120,16 @@ export class SessionPlaces {
 
   /** Slots it may be given now: slots plus prefetch, less those of what it holds and is about to be given. */
   get credit(): number {
+    const credit = this.#slotCredit;
+    return credit > 0 && !this.#ahead.hasRoom(this.#reserved) ? 0 : credit;
+  }
+
+  /** The payload that it has ahead, when only that keeps it from being assigned more. */
+  get fullOfBytes(): PayloadShortage | undefined {
+    return this.#slotCredit > 0 ? this.#ahead.shortage(this.#reserved) : undefined;
+  }
+
+  get #slotCredit(): number {
     return this.#slots + this.#prefetch - this.usedSlots;
   }
 
@@ -172,8 +187,22 @@ export class SessionPlaces {
       this.#count(attempt.type, attempt.cost, 1);
       if (attempt.alone) this.#aloneCount++;
     }
+    this.#ahead.add(attempt.bytesAhead);
     this.#attempts.set(attempt.taskId, attempt);
     this.#idleSince = undefined;
+  }
+
+  /** Counts the payload of an attempt that it holds and that is to be sent; false when the payload exceeds the limit. */
+  takeAhead(attempt: Attempt, bytes: number): boolean {
+    if (!this.#ahead.take(bytes)) return false;
+    attempt.noteBytesAhead(bytes);
+    return true;
+  }
+
+  /** The attempt's handler has been called: its payload is no longer ahead. */
+  freeAhead(attempt: Attempt): void {
+    this.#ahead.free(attempt.bytesAhead);
+    attempt.noteBytesAhead(0);
   }
 
   /**
@@ -183,6 +212,7 @@ export class SessionPlaces {
    */
   startCommit(attempt: Attempt, reported = false): void {
     attempt.startCommit(reported);
+    this.freeAhead(attempt);
     this.#committingCount++;
     this.#count(attempt.type, attempt.cost, -1);
     if (attempt.alone) this.#aloneCount--;
@@ -228,6 +258,7 @@ export class SessionPlaces {
     if (attempt.state === "committing") this.#committingCount--;
     else this.#count(attempt.type, attempt.cost, -1);
     if (attempt.alone && attempt.isOpen) this.#aloneCount--;
+    this.freeAhead(attempt);
     attempt.end();
   }
 

@@ -15,6 +15,8 @@ export interface SessionPlan {
   readonly prefetch?: number;
   /** None by default. */
   readonly capacities?: Readonly<Record<string, number>>;
+  /** Payload that it takes ahead; the scheduler's default by default. */
+  readonly assignmentBytes?: number;
   /** True by default. */
   readonly ready?: boolean;
   readonly draining?: boolean;
@@ -26,7 +28,7 @@ export interface SessionPlan {
 
 /** A hello for the queue `default`. */
 export function madeHello(
-  plan: Pick<SessionPlan, "types" | "slots" | "prefetch" | "capacities">,
+  plan: Pick<SessionPlan, "types" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
 ): WorkerHello {
   return {
     ...HELLO,
@@ -34,6 +36,7 @@ export function madeHello(
     slots: plan.slots ?? 1,
     prefetch: plan.prefetch ?? 0,
     capacities: plan.capacities ?? {},
+    assignmentBytes: plan.assignmentBytes ?? 0,
   };
 }
 

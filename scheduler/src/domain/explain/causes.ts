@@ -3,6 +3,7 @@ import { closestNames } from "@muster/common/closest-names";
 import type { TaskClass } from "../matching/match.ts";
 import { processEvidence, processOf } from "./assigned.ts";
 import { type FleetMember, names } from "./fleet.ts";
+import { isFullOfBytes, payloadAhead, payloadEvidence } from "./payload-ahead.ts";
 import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { keepsRoom, keptEvidence, roomKept } from "./room-kept.ts";
@@ -16,9 +17,11 @@ export function allBusy(
   since: Date,
 ): Reason {
   const keeping = members.filter(({ candidate }) => keepsRoom(taskClass, candidate));
-  const evidence = [...given, ...keptEvidence(keeping)];
+  const full = members.filter((member) => isFullOfBytes(member) && !keeping.includes(member));
+  const evidence = [...given, ...keptEvidence(keeping), ...payloadEvidence(full)];
   if (keeping.length === members.length) return roomKept(taskClass, keeping, evidence, since);
-  const busy = members.filter((member) => !keeping.includes(member));
+  const busy = members.filter((member) => !keeping.includes(member) && !full.includes(member));
+  if (busy.length === 0) return payloadAhead(full, evidence, since);
   const short = taskClass.requirements.cost && shortCapacity(taskClass, busy, evidence, since);
   if (short) return short;
   const held = busy

@@ -1,6 +1,7 @@
 /** Why a filter removes a worker, in words. */
 import { shortages, totalOf } from "../matching/capacity.ts";
 import type { Candidate, Filter, TaskClass } from "../matching/match.ts";
+import { payloadInWords } from "./payload-ahead.ts";
 
 /** One sentence about why a worker gets no task of a class, with the facts in it. */
 export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filter | undefined): string {
@@ -34,6 +35,7 @@ export function whyRemoved(taskClass: TaskClass, worker: Candidate, filter: Filt
     case "slots": {
       const capacity = worker.types.get(type);
       const full = capacity !== undefined && capacity.active >= capacity.limit;
+      if (!full && worker.fullOfBytes !== undefined) return payloadInWords("it", worker.fullOfBytes);
       if (!full && requirements.cost !== undefined) {
         const short = shortages(requirements.cost, worker);
         return `such a task costs ${short.map(({ name, needed, free }) => `${needed} ${name} (it has ${free} free)`).join(", ")}`;

@@ -48,6 +48,8 @@ export interface Candidate extends CapacityHolder {
   readonly types: ReadonlyMap<string, TypeCapacity>;
   readonly labels: Readonly<Record<string, string>>;
   readonly resources: ReadonlySet<string>;
+  /** The payload that it has ahead, when only that keeps it from being assigned more; else absent. */
+  readonly fullOfBytes?: PayloadShortage | undefined;
   /** It holds something, or is about to. */
   readonly occupied?: boolean;
   /** What it runs must have the process for itself. */
@@ -67,6 +69,15 @@ export interface Candidate extends CapacityHolder {
    * as long as the scheduler that holds its stream keeps it. Else 0 or absent.
    */
   readonly quarantinedUntil?: number;
+}
+
+/** Payload of attempts whose handlers a worker has not called, which leaves no room for more. */
+export interface PayloadShortage {
+  readonly bytes: number;
+  /** What is being claimed for it, and the next task: each as large as the largest of the last payloads. */
+  readonly nextBytes: number;
+  /** Most bytes that it takes ahead. */
+  readonly maxBytes: number;
 }
 
 /** A worker's capacity for one task type. */

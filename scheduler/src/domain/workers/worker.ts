@@ -63,6 +63,8 @@ export interface WorkerHello {
   readonly prefetch: number;
   /** Its capacities besides the slots, by name. */
   readonly capacities?: Readonly<Record<string, number>>;
+  /** Payload bytes that it takes ahead; 0 or absent for the default. */
+  readonly assignmentBytes?: number;
   readonly resources: readonly string[];
   readonly launchId: string;
   readonly features: readonly string[];

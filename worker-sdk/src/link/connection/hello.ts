@@ -44,6 +44,7 @@ export function buildHello(
     queues: [...data.queues],
     slotCount: data.slots,
     prefetchCount: data.prefetch,
+    assignmentBytes: BigInt(data.assignmentBytes),
     capacities: Object.fromEntries(
       Object.entries(data.capacities).map(([name, amount]) => [name, BigInt(amount)]),
     ),

@@ -17,6 +17,7 @@ const size = (workerId: string, mb: number, slots = 2, goneMs?: number): KnownSi
   capacities: { gpu_memory_mb: mb },
   goneMs,
 });
+const FULL_OF_BYTES = { bytes: 66_000_000, nextBytes: 2_000_000, maxBytes: 67_108_864 };
 const both: Cost = [...gpu(8_000), { name: "slots", amount: 4 }];
 
 export const CAPACITY_PROSE: readonly ProseCase[] = [
@@ -58,6 +59,20 @@ export const CAPACITY_PROSE: readonly ProseCase[] = [
             },
           },
         }),
+      ]),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "the worker has as much payload ahead as it takes",
+    write: () => waiting([member({ candidate: { credit: 0, fullOfBytes: FULL_OF_BYTES } })]),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "one worker has as much payload ahead as it takes, the other's slot is busy",
+    write: () =>
+      waiting([
+        member({ candidate: { credit: 0, fullOfBytes: FULL_OF_BYTES } }),
+        member({ id: "w-2", candidate: { credit: 0 }, more: { held: [held("t-3.1", "ocr", 90_000)] } }),
       ]),
   },
   {

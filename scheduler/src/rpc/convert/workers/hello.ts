@@ -30,6 +30,8 @@ const MAX_LABEL_TEXT = 256;
 
 const MAX_QUEUES = 1_000;
 
+const MAX_ASSIGNMENT_BYTES = 1_000_000_000_000n;
+
 /** Size of all startup phases of a hello: a dozen phases of a few lines take some KB. */
 const MAX_PHASE_BYTES = 256 * 1_024;
 
@@ -59,6 +61,7 @@ export function toRegistration(hello: Hello): Registration {
       queues: hello.queues.length > 0 ? hello.queues : ["default"],
       slots: hello.slotCount,
       prefetch: hello.prefetchCount,
+      assignmentBytes: toCount(hello.assignmentBytes),
       capacities: toCapacities(hello.capacities, "capacities", ignore),
       resources: hello.resources,
       launchId: storable(hello.launchId, MAX_NAME),
@@ -143,6 +146,11 @@ function helloViolations(hello: Hello): Violation[] {
     phaseBytes <= MAX_PHASE_BYTES,
     "startup_phases",
     `hold about ${phaseBytes} bytes of details and attributes; at most ${MAX_PHASE_BYTES} are allowed`,
+  );
+  check(
+    hello.assignmentBytes >= 0n && hello.assignmentBytes <= MAX_ASSIGNMENT_BYTES,
+    "assignment_bytes",
+    `${hello.assignmentBytes} is not between 0 and ${MAX_ASSIGNMENT_BYTES}`,
   );
   toCapacities(hello.capacities, "capacities", (field, description) =>
     violations.push({ field, description }),
