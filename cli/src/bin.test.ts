@@ -104,6 +104,8 @@ test("0: a submit sends what was asked for and prints the id", async () => {
         "--no-retry-timeouts",
         "--oom-label",
         "gpu=h100",
+        "--oom-cost",
+        "gpu_mb=+4000,max=24000",
         "--queue-timeout",
         "500ms",
         "--token",
@@ -129,7 +131,9 @@ test("0: a submit sends what was asked for and prints the id", async () => {
   assert.deepEqual(spec.requirements?.resources, ["model:x", "model:y"]);
   assert.equal(spec.retryPolicy?.maxRetryCount, 0);
   assert.equal(spec.retryPolicy?.retryTimeouts, false);
-  assert.deepEqual(spec.retryPolicy?.onOutOfMemory?.labels, { gpu: "h100" });
+  const { labels, cost } = spec.retryPolicy?.onOutOfMemory ?? {};
+  assert.deepEqual(labels, { gpu: "h100" });
+  assert.deepEqual([cost?.gpu_mb?.growth.value, cost?.gpu_mb?.maxAmount], [4_000n, 24_000n]);
   assert.equal(spec.timeouts?.run && durationMs(spec.timeouts.run), 7_200_000);
   assert.equal(spec.timeouts?.queueWait && durationMs(spec.timeouts.queueWait), 500);
 });

@@ -1,4 +1,4 @@
-/** Runs the example of docs/retries.md. */
+/** Runs the examples of docs/retries.md. */
 import assert from "node:assert/strict";
 import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,9 +10,8 @@ import { type Folder, temporaryFolder } from "../support/programs/serve.ts";
 import { ROOT } from "../support/repo/checks.ts";
 
 const TEXT = await readFile(join(ROOT, "docs", "retries.md"), "utf8");
-const [, EXAMPLE = ""] = /^```ts retry\.ts\n([\s\S]*?)^```$/m.exec(TEXT) ?? [];
 
-describe("the example of docs/retries.md", () => {
+describe("the examples of docs/retries.md", () => {
   let fleet: Fleet;
   let folder: Folder;
 
@@ -28,15 +27,24 @@ describe("the example of docs/retries.md", () => {
     await folder.remove();
   });
 
-  it("retries a timeout, unless the policy excludes it", async () => {
-    const file = join(folder.path, "retry.ts");
-    await writeFile(file, EXAMPLE);
-    const program = Program.start("retry.ts", pathToFileURL(file).href, {
+  /** Words that the example prints, each on a line. */
+  async function run(name: string): Promise<string[]> {
+    const example = TEXT.split("```ts ").find((text) => text.startsWith(`${name}\n`)) ?? "";
+    const file = join(folder.path, name);
+    await writeFile(file, example.slice(name.length, example.indexOf("\n```")));
+    const program = Program.start(name, pathToFileURL(file).href, {
       base: import.meta.url,
       env: { MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, WORKER_LOG_LEVEL: "error" },
     });
     assert.deepEqual(await program.ended, { code: 0, signal: null }, program.tail());
-    const printed = program.stdout.split("\n").filter((line) => /^[a-zA-Z_]+$/.test(line));
-    assert.deepEqual(printed, ["rendered", "TIMED_OUT"]);
+    return program.stdout.split("\n").filter((line) => /^[a-zA-Z_]+( with \d+ MB)?$/.test(line));
+  }
+
+  it("retries a timeout, unless the policy excludes it", async () => {
+    assert.deepEqual(await run("retry.ts"), ["rendered", "TIMED_OUT"]);
+  });
+
+  it("raises the cost of a task that ran out of memory", async () => {
+    assert.deepEqual(await run("out-of-memory.ts"), ["indexed with 64 MB"]);
   });
 });

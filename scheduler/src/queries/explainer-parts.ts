@@ -34,7 +34,7 @@ export interface ExplainerParts {
     Pick<ClassStore, "waitingTasks"> &
     Pick<ConcurrencyStore, "listLocks"> &
     Pick<DependencyStore, "predecessors"> &
-    Pick<EventStore, "lastWorkerEvent" | "latestTaskEvents"> &
+    Pick<EventStore, "costRaises" | "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
     Pick<LaunchStore, "listLaunches" | "servedBefore" | "waitingLaunches"> &
     Pick<MaintenanceStore, "databaseTime" | "foreignLock"> &

@@ -1,6 +1,7 @@
 /** Explains why a task stands where it stands. */
 import { allAttempts } from "../domain/explain/attempts.ts";
 import type { ReasonCode } from "../domain/explain/codes.ts";
+import { type CostRaised, toCostRaises } from "../domain/explain/cost-raised.ts";
 import type { DispatchFacts } from "../domain/explain/delayed.ts";
 import type { FleetMember } from "../domain/explain/fleet.ts";
 import type { AskedRate } from "../domain/explain/rate-limited.ts";
@@ -30,6 +31,9 @@ const MAX_LAUNCHES = 100;
 
 /** Holders of a concurrency key that are named. */
 const MAX_HOLDERS = 5;
+
+/** Raises of the cost that are named: the latest ones. */
+const MAX_RAISES = 10;
 
 /** Filters of workers that do not show that a worker is large enough. */
 const TOO_SMALL: ReadonlySet<Filter> = new Set(["type", "queue", "labels", "capacity"]);
@@ -123,6 +127,7 @@ export class TaskExplainer {
       rates: await this.#askedRates(task),
       circuit: await this.#askedCircuit(task),
     };
+    const raises = await this.#costRaises(task);
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -137,6 +142,7 @@ export class TaskExplainer {
       ...this.#heldBack(task, taskClass, asked, now),
       fleet: [...fleet.own(now), ...elsewhere],
       known,
+      raises,
       match: entry?.log.read(monotonicNow),
       monotonicNow,
       gone: gone.filter(hasRegistered),
@@ -161,6 +167,12 @@ export class TaskExplainer {
       return filter === undefined || !TOO_SMALL.has(filter);
     };
     return fleet.some(isLargeEnough) ? [] : this.#parts.store.knownSizes(taskClass);
+  }
+
+  /** Read only for a task whose policy raises its cost after a death by memory. */
+  async #costRaises({ id, epoch, options }: TaskRecord): Promise<readonly CostRaised[]> {
+    if (epoch === 0 || options?.retry?.onOutOfMemory?.cost === undefined) return [];
+    return toCostRaises(await this.#parts.store.costRaises(id, MAX_RAISES));
   }
 
   /** Queues, keys and rate limits are read from the database; of the other rules this scheduler's memory has the record. */

@@ -31,6 +31,8 @@ export interface EventStore {
   taskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
   /** The latest of them, oldest first. */
   latestTaskEvents(taskId: number, limit: number): Promise<EventRecord[]>;
+  /** The latest requeues of one task that raised its cost (attribute `cost_raised`), oldest first. */
+  costRaises(taskId: number, limit: number): Promise<EventRecord[]>;
   workerEvents(workerId: string, afterId: number, limit: number): Promise<EventRecord[]>;
   /** The newest event of a session with one of these names. */
   lastWorkerEvent(

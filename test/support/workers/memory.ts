@@ -17,6 +17,7 @@ const worker = new Worker({
     },
   },
   queues: (env.QUEUES ?? "default").split(","),
+  capacities: env.CAPACITIES ? JSON.parse(env.CAPACITIES) : {},
   labels: env.LABELS ? JSON.parse(env.LABELS) : {},
 });
 

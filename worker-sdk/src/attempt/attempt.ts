@@ -92,9 +92,9 @@ export class Attempt implements TaskContext<never, never, never> {
     return this.assignment.headers;
   }
 
-  get task(): { id: string; type: string; queue: string } {
-    const { taskId, type, queue } = this.assignment;
-    return { id: taskId, type, queue };
+  get task(): TaskContext["task"] {
+    const { taskId, type, queue, cost } = this.assignment;
+    return { id: taskId, type, queue, cost: cost?.slots === undefined ? { slots: 1, ...cost } : cost };
   }
 
   get attempt(): { id: string; number: number; max: number } {

@@ -73,7 +73,13 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
   /** Headers of the submit. */
   readonly headers: Readonly<Record<string, string>>;
   /** The task: its id (`t-1042`), type and queue. */
-  readonly task: { readonly id: string; readonly type: string; readonly queue: string };
+  readonly task: {
+    readonly id: string;
+    readonly type: string;
+    readonly queue: string;
+    /** What it takes of the worker's capacities, by name, `slots` among them. A retry policy may have raised it. */
+    readonly cost: Readonly<Record<string, number>>;
+  };
   /** The attempt: its id (`t-1042.3`), its number from 1, and how many the retry policy allows in all. */
   readonly attempt: { readonly id: string; readonly number: number; readonly max: number };
   /**

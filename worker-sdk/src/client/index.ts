@@ -11,6 +11,9 @@ export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Vi
 export type {
   CircuitOptions,
   ConcurrencyKey,
+  CostGrowth,
+  CostRaise,
+  OutOfMemoryOptions,
   RateLimit,
   RetryOptions,
   SubmitOptions,

@@ -1,5 +1,6 @@
 /** Checks the numbers of a task's options before they are encoded, where a bad one would fail without its name. */
 import { OptionsError } from "../options/options-error.ts";
+import { outOfMemoryFaults } from "./out-of-memory.ts";
 import type { SubmitSpec } from "./submit-spec.ts";
 
 /** Longest delay or limit that a scheduler takes, in seconds: 366 days. */
@@ -111,6 +112,7 @@ export function checkSpec(spec: SubmitSpec): void {
   check("unique.windowS", unique?.windowS, SECONDS);
   check("watchdogs.runS", watchdogs?.runS, SECONDS);
   checkPhases("watchdogs.phasesS", watchdogs?.phasesS);
+  if (retry?.onOutOfMemory !== undefined) faults.push(...outOfMemoryFaults(retry.onOutOfMemory));
   if (faults.length > 0) throw new OptionsError(`Task ${spec.type}`, faults);
 }
 

@@ -30,12 +30,37 @@ export interface RetryOptions {
   readonly maxOutOfMemory?: number;
   /** Whether an attempt that passed `timeouts.runS` or that of a phase is retried, too. @default true */
   readonly retryTimeouts?: boolean;
-  /**
-   * What the task needs from the next attempt on when its worker ran out of memory: labels that a worker must have, beside
-   * those of `requires` or in place of their values. @default what it needed before
-   */
-  readonly onOutOfMemory?: { readonly labels: Readonly<Record<string, string>> };
+  /** What the task needs from the next attempt on when its worker ran out of memory. @default what it needed before */
+  readonly onOutOfMemory?: OutOfMemoryOptions;
 }
+
+/**
+ * A change of what a task needs, with each attempt whose worker ran out of memory. It applies when the task is known as the
+ * cause: its worker named it, or it was the only one that ran there.
+ *
+ * @example
+ * ```ts
+ * await client.submit("model.train", data, {
+ *   cost: { memory_mb: 4_000 },
+ *   retry: { maxOutOfMemory: 3, onOutOfMemory: { cost: { memory_mb: { by: "x2", max: 24_000 } } } },
+ * });
+ * ```
+ */
+export interface OutOfMemoryOptions {
+  /** Labels that a worker must have, beside those of `requires` or in place of their values; at most 32. @default none */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** How the amounts of `cost` grow, by the name of the capacity. @default they stay */
+  readonly cost?: Readonly<Record<string, CostRaise>>;
+}
+
+/**
+ * How an amount of a task's cost grows: `"x2"` by a factor, more than 1 and at most 100, rounded up; `"+4000"` by an
+ * addition. With `max` it grows up to this amount.
+ */
+export type CostRaise = CostGrowth | { readonly by: CostGrowth; readonly max?: number };
+
+/** A factor or an addition, for example `"x1.5"` or `"+4000"`. */
+export type CostGrowth = `x${number}` | `+${number}`;
 
 /**
  * A unique key: a queue has at most one task that holds it.

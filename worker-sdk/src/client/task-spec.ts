@@ -16,7 +16,6 @@ import {
   DependencyCondition,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
-  OutOfMemoryChangeSchema,
   RateLimitSchema,
   RetryPolicySchema,
   TaskDependencySchema,
@@ -30,6 +29,7 @@ import {
 } from "@muster/protocol";
 import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
+import { encodeOutOfMemory } from "./out-of-memory.ts";
 import { checkSpec } from "./spec-checks.ts";
 import type {
   CircuitOptions,
@@ -155,8 +155,7 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
   const policy = create(RetryPolicySchema);
   if (retry.maxRetries !== undefined) policy.maxRetryCount = retry.maxRetries;
   if (retry.maxOutOfMemory !== undefined) policy.maxOutOfMemoryCount = retry.maxOutOfMemory;
-  if (retry.onOutOfMemory !== undefined)
-    policy.onOutOfMemory = create(OutOfMemoryChangeSchema, { labels: { ...retry.onOutOfMemory.labels } });
+  if (retry.onOutOfMemory !== undefined) policy.onOutOfMemory = encodeOutOfMemory(retry.onOutOfMemory);
   if (retry.retryTimeouts !== undefined) policy.retryTimeouts = retry.retryTimeouts;
   if (retry.delaysS !== undefined) {
     const delays = retry.delaysS.map((seconds) => durationFromMs(seconds * 1000));

@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { whileFull } from "@muster/common/while-full";
-import type { CircuitRule, SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
+import type { CircuitRule, CostRaise, SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import {
   SubmittedTaskSchema,
   TaskSchema,
@@ -17,7 +17,7 @@ import { awaitTask, badEnd } from "../../api/wait.ts";
 import { type After, after } from "../../arguments/after.ts";
 import { circuitRule } from "../../arguments/circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
-import { costAmount } from "../../arguments/cost.ts";
+import { costAmount, costRaise } from "../../arguments/cost.ts";
 import { parseDuration } from "../../arguments/duration.ts";
 import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
@@ -59,6 +59,7 @@ interface Options {
   readonly maxRetries?: number;
   readonly retryTimeouts: boolean;
   readonly oomLabel?: Record<string, string>;
+  readonly oomCost?: Record<string, CostRaise>;
   readonly runTimeout?: number;
   readonly queueTimeout?: number;
   readonly roomTimeout?: number;
@@ -128,6 +129,11 @@ export function defineSubmit(command: Command, io: Io): void {
       "--oom-label <k=v>",
       "require a worker with this label after the task ran out of memory; repeatable",
       keyValue,
+    )
+    .option(
+      "--oom-cost <name=raise>",
+      "raise this cost each time that the task ran out of memory: memory_mb=x2, memory_mb=+4000, with a limit memory_mb=x2,max=24000; repeatable",
+      costRaise,
     )
     .option("--no-retry-timeouts", "fail at the first attempt that passes its time limit; default: retry")
     .option(
@@ -283,13 +289,14 @@ function taskSpec(
   };
 }
 
-function retryPolicy({ maxRetries, retryTimeouts, oomLabel }: Options) {
-  if (maxRetries === undefined && retryTimeouts && oomLabel === undefined) return {};
+function retryPolicy({ maxRetries, retryTimeouts, oomLabel, oomCost }: Options) {
+  const changes = oomLabel !== undefined || oomCost !== undefined;
+  if (maxRetries === undefined && retryTimeouts && !changes) return {};
   return {
     retryPolicy: {
       ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
       ...(retryTimeouts ? {} : { retryTimeouts }),
-      ...(oomLabel === undefined ? {} : { onOutOfMemory: { labels: oomLabel } }),
+      ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
     },
   };
 }

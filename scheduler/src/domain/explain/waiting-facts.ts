@@ -8,6 +8,7 @@ import type { LinkedTask } from "../tasks/dependencies.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
+import type { CostRaised } from "./cost-raised.ts";
 import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
 import type { AskedRate } from "./rate-limited.ts";
@@ -39,6 +40,8 @@ export interface WaitingFacts {
   readonly fleet: readonly FleetMember[];
   /** Workers of its type, queue and labels that are recorded, when none that lives is large enough; else absent. */
   readonly known?: readonly KnownSize[];
+  /** How its retry policy raised its cost, oldest first; absent when it did not. */
+  readonly raises?: readonly CostRaised[];
   /** Last record of this scheduler's matcher; undefined when the class is not in its memory. */
   readonly match: MatchRecord | undefined;
   /** Monotonic time of this scheduler, as the candidates count it. */

@@ -9,6 +9,7 @@ import { LOSS_OUTCOMES, lossEvidence, lossesInWords, runsAlone } from "./alone.t
 import { allBusy, didYouMean, noLabels, starting } from "./causes.ts";
 import { circuitOpen } from "./circuit-open.ts";
 import type { ReasonCode } from "./codes.ts";
+import { raiseEvidence, withRaises } from "./cost-raised.ts";
 import { delayed } from "./delayed.ts";
 import { type FleetMember, names } from "./fleet.ts";
 import { keysHeld } from "./key-held.ts";
@@ -62,7 +63,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
   }
   const held = reasons.length > 0;
   const never = misfit(facts.taskClass, facts.known ?? []);
-  if (never) reasons.push(neverFitsReason(task.id, never, readyTime(facts)));
+  if (never) reasons.push(withRaises(neverFitsReason(task.id, never, readyTime(facts)), facts.raises));
   const match = explainMatch(facts).filter(({ code }) => !never || code !== "NO_WORKER_FITS");
   // That a worker could take it is no reason to wait while something else holds the task back.
   const after = late && !reasons.includes(late) ? [late] : [];
@@ -163,7 +164,7 @@ function reasonOf(
   const { task, taskClass, now, address } = facts;
   switch (filter) {
     case "slots":
-      return allBusy(taskClass, members, evidence, since);
+      return allBusy(taskClass, members, [...evidence, ...raiseEvidence(facts.raises)], since);
     case "alone":
       return runsAlone(facts, members, evidence, since);
     case "unanswered":
@@ -187,7 +188,10 @@ function reasonOf(
     case "resources":
       return notLoaded(taskClass, members, { evidence, since, now, first });
     case "capacity":
-      return noWorkerFits(taskClass, members, facts.known ?? [], { evidence, since });
+      return withRaises(
+        noWorkerFits(taskClass, members, facts.known ?? [], { evidence, since }),
+        facts.raises,
+      );
     case "labels":
       return noLabels(task.id, taskClass, members, [...evidence, ...labelsAdded(task)], since);
     case "queue": {

@@ -3,6 +3,12 @@
 /** The capacity that every worker has and every task takes. */
 export const SLOTS = "slots";
 
+/** Largest amount: sums of thousands of them are exact. */
+export const MAX_AMOUNT = 1_000_000_000_000;
+
+/** Slots of a cost: as many as a worker may have. */
+export const MAX_SLOTS = 10_000;
+
 /** So much of one capacity. */
 export interface Amount {
   readonly name: string;

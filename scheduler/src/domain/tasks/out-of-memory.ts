@@ -1,20 +1,15 @@
 /** What a task needs after its worker ran out of memory: further labels, and more of capacities. */
-import { type Amount, type Cost, MAX_AMOUNT, MAX_SLOTS, SLOTS, slotsOf, toCost } from "../matching/capacity.ts";
-import type { Requirements } from "../matching/match.ts";
-
-/** A change of a task's requirements with each such death. */
-export interface OutOfMemoryChange {
-  /** Labels that a worker must have, beside those of the task or in place of their values. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** In the order of the names. */
-  readonly cost?: readonly CostRaise[];
-}
-
-/** How the amount of one capacity grows: by a factor, rounded up, or by an addition; at most to `most`. */
-export type CostRaise = { readonly name: string; readonly most?: number } & (
-  | { readonly factor: number }
-  | { readonly addition: number }
-);
+import {
+  type Amount,
+  type Cost,
+  MAX_AMOUNT,
+  MAX_SLOTS,
+  SLOTS,
+  slotsOf,
+  toCost,
+} from "../matching/capacity.ts";
+import type { CostRaise, OutOfMemoryChange } from "./retry.ts";
+import type { Requirements } from "./task.ts";
 
 /** Requirements after a change, with what is new in them in words; undefined when nothing of the kind is. */
 export interface ChangedRequirements {

@@ -180,13 +180,31 @@ describe("decision", () => {
 
   it("asks for further labels after a death by memory, and after no other end", () => {
     const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, onOutOfMemory: { labels: { memory: "large" } } };
-    const labels = (failureClass: FailureClass) => {
+    const change = (failureClass: FailureClass) => {
       const decision = decideOutcome({ ...FACTS, retry }, failed(failureClass), 0);
-      return decision.kind === "requeue" ? decision.labels : "ended";
+      return decision.kind === "requeue" ? decision.change : "ended";
     };
-    assert.deepEqual(labels("out_of_memory"), { memory: "large" });
-    assert.equal(labels("retryable"), undefined);
-    assert.equal(labels("worker_lost"), undefined);
+    assert.deepEqual(change("out_of_memory"), { labels: { memory: "large" } });
+    assert.equal(change("retryable"), undefined);
+    assert.equal(change("worker_lost"), undefined);
+  });
+
+  it("does not end a task as poisoned while it ran out of memory and its policy changes what it needs", () => {
+    const cost = [{ name: "memory_mb", factor: 2 }];
+    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, maxOutOfMemory: 5, onOutOfMemory: { cost } };
+    const failure = { failureClass: "out_of_memory", code: "OUT_OF_MEMORY", message: "" } as const;
+    const third = (facts: Partial<AttemptFacts>, failureClass: FailureClass = "out_of_memory") => {
+      const decision = decideOutcome(
+        { ...FACTS, retry, counts: { deaths: 2 }, ...facts },
+        { kind: "lost", reason: "oom_killed", failure: { ...failure, failureClass }, blame: "named" },
+        0,
+      );
+      return decision.kind === "requeue" ? decision.change : decision.detail;
+    };
+    assert.deepEqual(third({ outOfMemoryCount: 4 }), { cost });
+    assert.equal(third({ outOfMemoryCount: 5 }), "POISONED", "its policy allows no more");
+    assert.equal(third({}, "worker_lost"), "POISONED", "it was something else");
+    assert.equal(third({ retry: { ...DEFAULT_RETRY_POLICY, maxOutOfMemory: 5 } }), "POISONED");
   });
 
   it("has a budget of its own for deaths by memory, whatever the attempts", () => {

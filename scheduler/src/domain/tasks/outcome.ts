@@ -2,7 +2,7 @@
 import type { FatalRecord } from "../workers/worker.ts";
 import { afterLoss, type Blame, POISONED_AFTER } from "./blame.ts";
 import type { Failure, FailureClass, Warning } from "./failure.ts";
-import { backoffMs, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
+import { backoffMs, DEFAULT_RETRY_POLICY, type OutOfMemoryChange, type RetryPolicy } from "./retry.ts";
 import type { AttemptMetrics, EndState, RequeueCounts } from "./task.ts";
 
 /** How an attempt came to its end, as reported by its worker or concluded by the scheduler. */
@@ -69,8 +69,8 @@ export type OutcomeDecision =
       readonly counts?: keyof RequeueCounts;
       /** The task runs alone in its process from now on. */
       readonly alone?: boolean;
-      /** A worker must have these labels from now on, beside those that it had to have. */
-      readonly labels?: Readonly<Record<string, string>>;
+      /** How the task's requirements change for its next attempts. */
+      readonly change?: OutOfMemoryChange;
       readonly failure?: Failure;
     };
 
@@ -144,7 +144,7 @@ function decideDeath(
   const { delayMs, alone } = afterLoss(deaths + silences + 1, blame, workerLosses);
   const counted = { counts: silent ? "silences" : "deaths", ...(alone ? { alone } : {}) } as const;
   if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
-  if (!silent && deaths + 1 >= POISONED_AFTER)
+  if (!silent && deaths + 1 >= POISONED_AFTER && !triesElsewhere(facts, failure))
     return { kind: "finish", state: "failed", detail: "POISONED", failure };
   const decision = decideFailure(facts, failure, reason, 0);
   if (decision.kind !== "requeue") return decision;
@@ -164,7 +164,7 @@ function decideFailure(
       return { kind: "finish", state: "failed", detail: failure.code, failure };
     case "out_of_memory":
       if (facts.outOfMemoryCount >= policy.maxOutOfMemory) return exhausted(failure, policy.maxOutOfMemory);
-      return { ...requeue(failure, reason, 0), ...withLabels(policy) };
+      return { ...requeue(failure, reason, 0), ...withChange(policy) };
     case "worker_lost":
       // Alone it says nothing about the task; `afterLoss` delays what was lost before.
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
@@ -191,8 +191,14 @@ function requeue(
   return { kind: "requeue", reason, delayMs, costsAttempt: !outOfMemory, outOfMemory, failure };
 }
 
-function withLabels({ onOutOfMemory }: RetryPolicy): { labels?: Readonly<Record<string, string>> } {
-  return onOutOfMemory ? { labels: onOutOfMemory.labels } : {};
+function withChange({ onOutOfMemory }: RetryPolicy): { change?: OutOfMemoryChange } {
+  return onOutOfMemory ? { change: onOutOfMemory } : {};
+}
+
+/** Its next attempt needs another kind of worker, and its policy allows one: its deaths so far do not condemn it. */
+function triesElsewhere({ retry, outOfMemoryCount }: AttemptFacts, { failureClass }: Failure): boolean {
+  if (failureClass !== "out_of_memory" || retry?.onOutOfMemory === undefined) return false;
+  return outOfMemoryCount < retry.maxOutOfMemory;
 }
 
 /** Where no retry was allowed none was exhausted: the task failed with its failure. */

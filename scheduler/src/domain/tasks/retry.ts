@@ -11,11 +11,19 @@ export interface RetryPolicy {
   readonly onOutOfMemory?: OutOfMemoryChange;
 }
 
-/** A change of a task's requirements. */
+/** A change of a task's requirements with each such death. */
 export interface OutOfMemoryChange {
   /** Labels that a worker must have, beside those of the task or in place of their values. */
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** In the order of the names. */
+  readonly cost?: readonly CostRaise[];
 }
+
+/** How the amount of one capacity grows: by a factor, rounded up, or by an addition; at most to `most`. */
+export type CostRaise = { readonly name: string; readonly most?: number } & (
+  | { readonly factor: number }
+  | { readonly addition: number }
+);
 
 /** The waits between attempts. */
 export type Backoff =

@@ -1,6 +1,7 @@
 /** Cases that every implementation of the role that writes reports and results of attempts passes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import type { OutOfMemoryChange } from "../../domain/tasks/retry.ts";
 import type { AttemptTouch } from "../store.ts";
 import { commitRequest, failed, SUCCEEDED } from "./made-rows.ts";
 import { assigned, makeClass } from "./setup.ts";
@@ -156,17 +157,17 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     );
   });
 
-  it("moves a task that needs further labels to their class, and leaves it there", async () => {
+  it("moves a task whose requirements change to their class, and leaves it there", async () => {
     const test = opened();
     const [attempt, plain] = await assigned(test, "labelled", 2);
     assert.ok(attempt && plain);
-    const memory = (row: typeof attempt, labels: Readonly<Record<string, string>>) => {
+    const memory = (row: typeof attempt, change: OutOfMemoryChange) => {
       const request = commitRequest(row, failed("out_of_memory"));
       assert.ok(request.decision.kind === "requeue");
-      return { ...request, decision: { ...request.decision, labels } };
+      return { ...request, decision: { ...request.decision, change } };
     };
     const results = await test.attempts.commitResults([
-      memory(attempt, { memory: "large" }),
+      memory(attempt, { labels: { memory: "large" } }),
       commitRequest(plain, RELEASED),
     ]);
     assert.deepEqual(results, [{ applied: true }, { applied: true }]);
@@ -178,8 +179,38 @@ export function testAttempts(opened: () => StoreUnderTest): void {
     assert.deepEqual([(await claim(plain)).classId, moved.outOfMemoryCount], [plain.classId, 1]);
     const [made] = await test.classes.classesById([moved.classId]);
     assert.deepEqual([made?.type, made?.requirements.labels], ["labelled", { memory: "large" }]);
-    await test.attempts.commitResults([memory({ ...moved, outOfMemoryCount: 0 }, { memory: "large" })]);
+    await test.attempts.commitResults([
+      memory({ ...moved, outOfMemoryCount: 0 }, { labels: { memory: "large" } }),
+    ]);
     assert.equal((await claim(moved)).classId, moved.classId);
+  });
+
+  it("raises the cost of a task with each death by memory, up to the limit that is given", async () => {
+    const test = opened();
+    const [attempt] = await assigned(test, "raised", 1);
+    assert.ok(attempt);
+    const cost = [
+      { name: "memory_mb", addition: 300, most: 500 },
+      { name: "slots", factor: 2 },
+    ];
+    const costs: unknown[] = [];
+    let row: typeof attempt = attempt;
+    for (let death = 0; death < 3; death++) {
+      const request = commitRequest({ ...row, outOfMemoryCount: 0 }, failed("out_of_memory"));
+      assert.ok(request.decision.kind === "requeue");
+      await test.attempts.commitResults([
+        { ...request, decision: { ...request.decision, change: { cost } } },
+      ]);
+      const [again] = await test.claims.claim([{ taskId: row.taskId, sessionId: row.sessionId }]);
+      row = again ?? assert.fail("it was not claimed");
+      const [made] = await test.classes.classesById([row.classId]);
+      costs.push(made?.requirements.cost?.map(({ name, amount }) => `${amount} ${name}`));
+    }
+    assert.deepEqual(costs, [
+      ["300 memory_mb", "2 slots"],
+      ["500 memory_mb", "4 slots"],
+      ["500 memory_mb", "8 slots"],
+    ]);
   });
 
   it("returns a requeued attempt to its session until the task is assigned again", async () => {

@@ -1,6 +1,8 @@
 /** The fake of the role that writes reports and results of attempts. */
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
+import { changeRequirements } from "../../domain/tasks/out-of-memory.ts";
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { OutOfMemoryChange } from "../../domain/tasks/retry.ts";
 import type {
   AttemptStore,
   AttemptTouch,
@@ -139,13 +141,12 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     return row?.epoch === epoch && row.state !== "queued" ? row : undefined;
   }
 
-  /** The class whose tasks need further labels. */
-  #labelled(classId: number, labels: Readonly<Record<string, string>>): number {
+  /** The class whose tasks have the changed requirements. */
+  #changed(classId: number, change: OutOfMemoryChange): number {
     const from = this.#tables.classes.find(({ id }) => id === classId);
     if (!from) throw new Error(`class ${classId} does not exist`);
-    const { requirements, alone } = from;
-    const changed = { ...requirements, labels: { ...requirements.labels, ...labels } };
-    return resolveClass(this.#tables, { ...from, requirements: changed }, alone).id;
+    const { requirements } = changeRequirements(from.requirements, change);
+    return resolveClass(this.#tables, { ...from, requirements }, from.alone).id;
   }
 
   #end(row: OpenRow, { key, decision, progress, aloneClassId }: CommitRequest): void {
@@ -175,7 +176,7 @@ export class MemoryAttempts implements Omit<AttemptStore, "attemptFacts"> {
     if (outOfMemory) row.outOfMemoryCount++;
     row.failure = failure ?? row.failure;
     row.classId = aloneClassId ?? row.classId;
-    if (decision.labels) row.classId = this.#labelled(row.classId, decision.labels);
+    if (decision.change) row.classId = this.#changed(row.classId, decision.change);
     if (counts)
       row.requeueCounts = { ...row.requeueCounts, [counts]: (row.requeueCounts?.[counts] ?? 0) + 1 };
   }

@@ -17,6 +17,10 @@ const size = (workerId: string, mb: number, slots = 2, goneMs?: number): KnownSi
   capacities: { gpu_memory_mb: mb },
   goneMs,
 });
+const raised = (attemptId: string, amounts: string) => ({
+  attemptId,
+  change: `gpu_memory_mb from ${amounts}`,
+});
 const FULL_OF_BYTES = { bytes: 66_000_000, nextBytes: 2_000_000, maxBytes: 67_108_864 };
 const both: Cost = [...gpu(8_000), { name: "slots", amount: 4 }];
 
@@ -34,6 +38,20 @@ export const CAPACITY_PROSE: readonly ProseCase[] = [
           member({ id: "w-2", candidate: memory(10_000, 8_000) }),
         ],
         costs(gpu(8_000)),
+      ),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "its retry policy raised the cost that is short",
+    write: () =>
+      waiting(
+        [
+          member({
+            candidate: memory(24_000, 12_000),
+            more: { held: [taking("t-3.1", gpu(12_000))] },
+          }),
+        ],
+        { ...costs(gpu(16_000)), raises: [raised("t-7.1", "8000 to 16000")] },
       ),
   },
   {
@@ -96,6 +114,26 @@ export const CAPACITY_PROSE: readonly ProseCase[] = [
       waiting([member({ candidate: { slots: 1, ...memory(24_000) } })], {
         ...costs(both),
         known: [size("w-1", 24_000, 1), size("w-0", 4_000, 8, 60_000)],
+      }),
+  },
+  {
+    code: "NEVER_FITS",
+    when: "its retry policy raised the cost after its worker ran out of memory",
+    write: () =>
+      waiting([member({ candidate: memory(24_000) })], {
+        ...costs(gpu(32_000)),
+        known: [size("w-1", 24_000)],
+        raises: [raised("t-7.1", "8000 to 16000"), raised("t-7.2", "16000 to 32000")],
+      }),
+  },
+  {
+    code: "NO_WORKER_FITS",
+    when: "its retry policy raised the cost after its worker ran out of memory",
+    write: () =>
+      waiting([member({ candidate: memory(24_000) })], {
+        ...costs(gpu(32_000)),
+        known: [size("w-1", 24_000), size("w-0", 48_000, 2, 7_200_000)],
+        raises: [raised("t-7.1", "16000 to 32000")],
       }),
   },
   {

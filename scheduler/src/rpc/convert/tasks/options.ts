@@ -4,7 +4,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
 import type {
-  OutOfMemoryChange as OutOfMemoryChangeMessage,
   RetryPolicy as RetryPolicyMessage,
   RetryPolicySchema,
   TaskSpec,
@@ -13,21 +12,15 @@ import type {
   TaskWatchdogs as TaskWatchdogsMessage,
   TaskWatchdogsSchema,
 } from "@muster/protocol";
-import {
-  type Backoff,
-  DEFAULT_RETRY_POLICY,
-  type OutOfMemoryChange,
-  type RetryPolicy,
-} from "../../../domain/tasks/retry.ts";
+import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/retry.ts";
 import type { TaskOptions, Timeouts } from "../../../domain/tasks/task.ts";
 import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
+import type { Amounts } from "../values/amounts.ts";
 import { optional } from "../values/optional.ts";
 import { durationFault, durationFromMs } from "../values/time.ts";
+import { fromOutOfMemoryChange, toOutOfMemoryChange } from "./out-of-memory.ts";
 
 const MAX_RETRIES = 1_000;
-
-/** Labels that may be added to those of a task, of which it has up to 64. */
-const MAX_CHANGED_LABELS = 32;
 
 /** A year: longer waits are taken for mistakes in the unit. */
 const MAX_WAIT_MS = 366 * 24 * 3_600_000;
@@ -42,7 +35,7 @@ export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof Re
     maxRetryCount: policy.maxRetries,
     maxOutOfMemoryCount: policy.maxOutOfMemory,
     ...optional("retryTimeouts", policy.retryTimeouts),
-    ...optional("onOutOfMemory", policy.onOutOfMemory && { labels: { ...policy.onOutOfMemory.labels } }),
+    ...optional("onOutOfMemory", policy.onOutOfMemory && fromOutOfMemoryChange(policy.onOutOfMemory)),
   };
   if (backoff.kind === "fixed") {
     const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
@@ -86,7 +79,8 @@ export function fromWatchdogs(watchdogs: TaskWatchdogs): MessageInitShape<typeof
 
 /** The options of a submitted task; undefined when it sets none. */
 export function toTaskOptions(spec: TaskSpec, report: Report): TaskOptions | undefined {
-  const retry = spec.retryPolicy && toRetryPolicy(spec.retryPolicy, report);
+  const cost = spec.requirements?.cost ?? {};
+  const retry = spec.retryPolicy && toRetryPolicy(spec.retryPolicy, cost, report);
   const timeouts = spec.timeouts && toTimeouts(spec.timeouts, report);
   const watchdogs = spec.watchdogs && toWatchdogs(spec.watchdogs, report);
   if (!retry && !timeouts && !watchdogs) return undefined;
@@ -117,7 +111,7 @@ function checkPhaseNames(names: readonly string[], field: string, report: Report
   }
 }
 
-function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy {
+function toRetryPolicy(message: RetryPolicyMessage, cost: Amounts, report: Report): RetryPolicy {
   const maxRetries = message.maxRetryCount ?? DEFAULT_RETRY_POLICY.maxRetries;
   const maxOutOfMemory = message.maxOutOfMemoryCount ?? DEFAULT_RETRY_POLICY.maxOutOfMemory;
   for (const [field, value] of [
@@ -132,20 +126,11 @@ function toRetryPolicy(message: RetryPolicyMessage, report: Report): RetryPolicy
     backoff: toBackoff(message, report),
     maxOutOfMemory,
     ...optional("retryTimeouts", message.retryTimeouts),
-    ...optional("onOutOfMemory", message.onOutOfMemory && toOutOfMemoryChange(message.onOutOfMemory, report)),
+    ...optional(
+      "onOutOfMemory",
+      message.onOutOfMemory && toOutOfMemoryChange(message.onOutOfMemory, cost, report),
+    ),
   };
-}
-
-function toOutOfMemoryChange({ labels }: OutOfMemoryChangeMessage, report: Report): OutOfMemoryChange {
-  const field = "retry_policy.on_out_of_memory.labels";
-  const count = Object.keys(labels).length;
-  if (count === 0 || count > MAX_CHANGED_LABELS)
-    report(field, `has ${count} entries; 1 to ${MAX_CHANGED_LABELS} are allowed`);
-  for (const text of Object.entries(labels).flat()) {
-    if (text === "" || text.length > 256 || text.includes("\0"))
-      report(field, `${quoted(text, 40)} must have 1 to 256 characters and no NUL`);
-  }
-  return { labels };
 }
 
 function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {

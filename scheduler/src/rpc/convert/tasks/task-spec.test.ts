@@ -222,7 +222,7 @@ describe("task specs", () => {
     assert.equal(one({ retryPolicy: { retryTimeouts: false } })?.options?.retry?.retryTimeouts, false);
     const large = { onOutOfMemory: { labels: { memory: "large" } } };
     assert.deepEqual(one({ retryPolicy: large })?.options?.retry?.onOutOfMemory, large.onOutOfMemory);
-    for (const labels of [{}, { "": "x" }, { a: "\0" }]) {
+    for (const labels of [{ "": "x" }, { a: "\0" }]) {
       assert.equal(
         violations({ retryPolicy: { onOutOfMemory: { labels } } })[0]?.field,
         "tasks[0].retry_policy.on_out_of_memory.labels",

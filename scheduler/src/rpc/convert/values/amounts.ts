@@ -2,25 +2,28 @@
 
 import { NAME, NAME_RULE } from "@muster/common/name-forms";
 import { quoted } from "@muster/common/text";
-import { type Amount, type Cost, SLOTS, toCost } from "../../../domain/matching/capacity.ts";
+import {
+  type Amount,
+  type Cost,
+  MAX_AMOUNT,
+  MAX_SLOTS,
+  SLOTS,
+  toCost,
+} from "../../../domain/matching/capacity.ts";
 
 /** Capacities of a worker, and of a cost. */
 const MAX_CAPACITIES = 16;
 
-/** Largest amount: sums of thousands of them are exact. */
-const MAX_AMOUNT = 1_000_000_000_000n;
-
-/** Slots of a cost: as many as a worker may have. */
-const MAX_SLOTS = 10_000n;
-
 type Report = (field: string, description: string) => void;
-type Amounts = Readonly<Record<string, bigint>>;
+
+/** Amounts by the names of capacities. */
+export type Amounts = Readonly<Record<string, bigint>>;
 
 /** A task's cost; undefined for one slot and nothing else. */
 export function toTaskCost(given: Amounts, field: string, report: Report): Cost | undefined {
   checkNames(given, field, report);
   for (const [name, amount] of Object.entries(given)) {
-    const [least, most] = name === SLOTS ? [1n, MAX_SLOTS] : [0n, MAX_AMOUNT];
+    const [least, most] = name === SLOTS ? [1, MAX_SLOTS] : [0, MAX_AMOUNT];
     if (amount < least || amount > most)
       report(entryOf(field, name), `${amount} is not between ${least} and ${most}`);
   }
@@ -44,11 +47,12 @@ export function fromCost(cost: Cost | undefined): Record<string, bigint> {
 }
 
 /** The field of one entry of a map. */
-function entryOf(field: string, name: string): string {
+export function entryOf(field: string, name: string): string {
   return `${field}[${quoted(name, 40)}]`;
 }
 
-function checkNames(given: Amounts, field: string, report: Report): void {
+/** Reports names that no capacity has, and more of them than are allowed. */
+export function checkNames(given: Readonly<Record<string, unknown>>, field: string, report: Report): void {
   const names = Object.keys(given);
   if (names.length > MAX_CAPACITIES)
     report(field, `has ${names.length} entries; at most ${MAX_CAPACITIES} are allowed`);

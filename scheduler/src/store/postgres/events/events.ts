@@ -25,6 +25,12 @@ const LATEST_OF_TASK: Statement = {
     from event where task_id = $1 order by id desc limit $2`,
 };
 
+const COST_RAISES: Statement = {
+  name: "event-cost-raises",
+  text: `select id, time, name, task_id, epoch, worker_id, attributes
+    from event where task_id = $1 and attributes ? 'cost_raised' order by id desc limit $2`,
+};
+
 const OF_WORKER: Statement = {
   name: "event-of-worker",
   text: `select id, time, name, task_id, epoch, worker_id, attributes
@@ -122,6 +128,11 @@ export async function taskEvents(db: Database, taskId: number, limit: number): P
 /** The latest events recorded of one task, oldest first. */
 export async function latestTaskEvents(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
   return (await db.cold<EventColumns>(LATEST_OF_TASK, [taskId, limit])).map(toEvent).reverse();
+}
+
+/** The latest requeues of one task that raised its cost, oldest first. */
+export async function costRaises(db: Database, taskId: number, limit: number): Promise<EventRecord[]> {
+  return (await db.cold<EventColumns>(COST_RAISES, [taskId, limit])).map(toEvent).reverse();
 }
 
 /** Events of a worker, oldest first. */

@@ -3,6 +3,7 @@ import type { EventStore } from "../../events.ts";
 import type { Database } from "../connection/database.ts";
 import {
   appendEvents,
+  costRaises,
   eventsAfter,
   lastEventId,
   lastWorkerEvent,
@@ -17,6 +18,7 @@ export function eventStore(db: Database): EventStore {
     appendEvents: (events) => appendEvents(db, events),
     taskEvents: (id, limit) => taskEvents(db, id, limit),
     latestTaskEvents: (id, limit) => latestTaskEvents(db, id, limit),
+    costRaises: (id, limit) => costRaises(db, id, limit),
     workerEvents: (id, afterId, limit) => workerEvents(db, id, afterId, limit),
     lastWorkerEvent: (id, sessionId, names) => lastWorkerEvent(db, id, sessionId, names),
     recentEvents: (beforeId, limit) => recentEvents(db, beforeId, limit),

@@ -4,7 +4,9 @@ import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import { type CircuitRule, ruleValues } from "../../../domain/tasks/circuit.ts";
 import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
+import { type ChangedRequirements, changeRequirements } from "../../../domain/tasks/out-of-memory.ts";
 import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
+import type { OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
 import type { WantedClass } from "../../store.ts";
 import type { Database, Runner } from "../connection/database.ts";
 import { codeOf } from "../connection/errors.ts";
@@ -230,32 +232,37 @@ export async function aloneClasses(
   return new Map(rows.map((row) => [row.id, row.alone_id]));
 }
 
-/** For each class the one whose tasks need further labels, or other values of theirs; missing ones are created. */
-export async function labelledClasses(
+/** The class that a task moves to. */
+export interface ChangedClass extends Omit<ChangedRequirements, "requirements"> {
+  readonly id: number;
+}
+
+/** For each class the one whose tasks have the changed requirements; missing ones are created. */
+export async function changedClasses(
   run: Runner["run"],
   wanted: readonly {
     readonly classId: number;
-    readonly labels: Readonly<Record<string, string>>;
+    readonly change: OutOfMemoryChange;
     readonly alone: boolean;
   }[],
-): Promise<number[]> {
+): Promise<ChangedClass[]> {
   const rows = await run<ClassColumns>(BY_ID, [[...new Set(wanted.map(({ classId }) => classId))]]);
   const byId = new Map(rows.map((row) => [row.id, toClass(row)]));
-  const classes = wanted.map(({ classId, labels, alone }) => {
+  const classes = wanted.map(({ classId, change, alone }) => {
     const from = byId.get(classId);
     if (!from) throw new Error(`class ${classId} does not exist`);
-    const { requirements, ...rest } = from;
-    const to = { ...rest, requirements: { ...requirements, labels: { ...requirements.labels, ...labels } } };
-    return { key: classKey(to), to, alone: alone || from.alone === true };
+    const { requirements, ...words } = changeRequirements(from.requirements, change);
+    const to = { ...from, requirements };
+    return { key: classKey(to), to, words, alone: alone || from.alone === true };
   });
   const distinct = [...new Map(classes.map(({ key, to }) => [key, to]))];
   const made = await run<{ id: number; key: string }>(MOVE_TO, insertParams(distinct));
   const ids = new Map(made.map((row) => [row.key, row.id]));
   const apart = classes.filter(({ alone }) => alone).map(({ key }) => ids.get(key) ?? 0);
   const aloneIds = apart.length > 0 ? await aloneClasses(run, [...new Set(apart)]) : undefined;
-  return classes.map(({ key, alone }) => {
+  return classes.map(({ key, words, alone }) => {
     const id = ids.get(key) ?? 0;
-    return alone ? (aloneIds?.get(id) ?? id) : id;
+    return { ...words, id: alone ? (aloneIds?.get(id) ?? id) : id };
   });
 }
 

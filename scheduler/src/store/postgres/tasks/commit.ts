@@ -2,6 +2,7 @@
 import { DatabaseUnavailableError } from "../../../domain/errors.ts";
 import { formatAttemptId } from "../../../domain/ids.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
+import type { OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
 import type { CommitRequest, CommitResult } from "../../store.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import { endAndCount, isCounted } from "../circuits/count-results.ts";
@@ -10,21 +11,21 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { inLockOrder } from "../locks.ts";
 import { happenedAt, untilNow } from "../moments.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
-import { labelledClasses } from "./classes.ts";
+import { changedClasses } from "./classes.ts";
 import { toStoredFailure } from "./failure-json.ts";
 import { type Finish, finishStatement } from "./finish.ts";
 
 // An attempt that ends without ending its task leaves a row of its own; the task loses its session in the same
 // statement. As when a task ends, none of its reports is kept as later than that.
-function requeueText({ heldClass = "", keys = "", labels = false } = {}): string {
+function requeueText({ heldClass = "", keys = "", changes = false } = {}): string {
   return `with old as (
     select t.id, t.epoch, t.session_id, t.attempt_count, t.assign_time,
            coalesce(t.accept_time, ${happenedAt("d.accept_age", "t.assign_time")}) as accept_time,
            coalesce(t.start_time, ${happenedAt("d.start_age", "t.assign_time", "t.accept_time")}) as start_time,
-           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}${labels ? ", d.labels" : ""}
+           d.reason, d.delay_ms, d.costs, d.oom, d.failure::jsonb as failure, d.counts, d.class_id${heldClass}${changes ? ", d.labels, d.cost" : ""}
       from unnest($1::bigint[], $2::int[], $3::text[], $4::float8[], $5::boolean[], $6::boolean[], $7::text[],
-                  $8::float8[], $9::float8[], $10::text[], $11::int[]${labels ? ", $12::text[]" : ""})
-        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id${labels ? ", labels" : ""})
+                  $8::float8[], $9::float8[], $10::text[], $11::int[]${changes ? ", $12::text[], $13::text[]" : ""})
+        as d(id, epoch, reason, delay_ms, costs, oom, failure, accept_age, start_age, counts, class_id${changes ? ", labels, cost" : ""})
       join task t on t.id = d.id and t.epoch = d.epoch and t.state in ${ACTIVE}
        for update of t),
   freed as (
@@ -49,7 +50,7 @@ function requeueText({ heldClass = "", keys = "", labels = false } = {}): string
     insert into event (name, task_id, epoch, session_id, attributes)
     select 'requeued:' || reason, id, epoch, session_id,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt_count::text, 'delay_ms', delay_ms::text,
-             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'${labels ? ", 'labels_added', labels" : ""}))
+             'costs_attempt', costs::text, 'code', failure ->> 'code', 'message', failure ->> 'message'${changes ? ", 'labels_added', labels, 'cost_raised', cost" : ""}))
       from old order by id)${keys}
   select id, epoch from unnest($1::bigint[], $2::int[]) as d(id, epoch)${keys && ", freed_keys"}
   except select id, epoch from old`;
@@ -67,10 +68,10 @@ const KEYED = {
 
 const REQUEUE_KEYED: Statement = { name: "task-requeue-keyed", text: requeueText(KEYED) };
 
-// The same for tasks that need more labels from now on, with keys or without.
-const REQUEUE_LABELLED: Statement = {
-  name: "task-requeue-labelled",
-  text: requeueText({ ...KEYED, labels: true }),
+// The same for tasks whose requirements change, with keys or without.
+const REQUEUE_CHANGED: Statement = {
+  name: "task-requeue-changed",
+  text: requeueText({ ...KEYED, changes: true }),
 };
 
 // An attempt that another scheduler ended meanwhile has another outcome.
@@ -180,9 +181,9 @@ export async function commitResultsWith(
     );
     await endAll(rest.filter(mayHaveKeys), true);
   };
-  const labelled = ordered.filter(isLabelled);
-  if (labelled.length > 0) await end(REQUEUE_LABELLED, await labelledParams(run, labelled));
-  await endRest(labelled.length > 0 ? ordered.filter((request) => !isLabelled(request)) : ordered);
+  const changed = ordered.filter(isChanged);
+  if (changed.length > 0) await end(REQUEUE_CHANGED, await changedParams(run, changed));
+  await endRest(changed.length > 0 ? ordered.filter((request) => !isChanged(request)) : ordered);
   return requests.map(({ key }) =>
     stale.size === 0 || !stale.has(formatAttemptId(key)) ? APPLIED : NOT_APPLIED,
   );
@@ -205,38 +206,31 @@ function isRequeue(request: CommitRequest): request is Requeue {
   return request.decision.kind === "requeue";
 }
 
-type Labelled = Requeue & { decision: { readonly labels: Readonly<Record<string, string>> } };
+type Changed = Requeue & { decision: { readonly change: OutOfMemoryChange } };
 
-function isLabelled(request: CommitRequest): request is Labelled {
-  return isRequeue(request) && request.decision.labels !== undefined;
+function isChanged(request: CommitRequest): request is Changed {
+  return isRequeue(request) && request.decision.change !== undefined;
 }
 
-/** The parameters of a requeue, with the classes that have the further labels; missing classes are made. */
-async function labelledParams(run: Runner["run"], requests: readonly Labelled[]): Promise<unknown[]> {
+/** The parameters of a requeue, with the classes of the changed requirements; missing classes are made. */
+async function changedParams(run: Runner["run"], requests: readonly Changed[]): Promise<unknown[]> {
   const rows = await run<{ id: number; class_id: number }>(CLASSES_OF, [
     int8Array(requests.map(({ key }) => key.taskId)),
   ]);
   const classOf = new Map(rows.map((row) => [row.id, row.class_id]));
   // A task that has ended meanwhile is not found, and changes nothing.
-  const wanted = requests.flatMap(({ key, decision }) => {
+  const wanted = requests.flatMap(({ key, decision: { change, alone = false } }) => {
     const classId = classOf.get(key.taskId);
-    return classId === undefined
-      ? []
-      : [{ key, classId, labels: decision.labels, alone: decision.alone === true }];
+    return classId === undefined ? [] : [{ key, classId, change, alone }];
   });
-  const ids = await labelledClasses(run, wanted);
-  const classes = new Map(wanted.map(({ key }, index) => [key.taskId, ids[index]]));
-  const moved = requests.map((request) => ({ ...request, aloneClassId: classes.get(request.key.taskId) }));
-  const added = requests.map(({ key, decision }) =>
-    classes.get(key.taskId) === classOf.get(key.taskId) ? null : labelsInWords(decision.labels),
-  );
-  return [...requeueParams(moved), textArray(added)];
-}
-
-function labelsInWords(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(", ");
+  const classes = await changedClasses(run, wanted);
+  const changes = new Map(wanted.map(({ key }, index) => [key.taskId, classes[index]]));
+  const of = ({ key }: Changed) => changes.get(key.taskId);
+  return [
+    ...requeueParams(requests.map((request) => ({ ...request, aloneClassId: of(request)?.id }))),
+    textArray(requests.map((request) => of(request)?.labelsAdded ?? null)),
+    textArray(requests.map((request) => of(request)?.costRaised ?? null)),
+  ];
 }
 
 function requeueParams(requests: readonly Requeue[]): unknown[] {
