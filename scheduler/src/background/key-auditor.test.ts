@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { recordedLog } from "../dispatch/testing/recorded-log.ts";
+import { circuitLock } from "../domain/tasks/circuit.ts";
 import { Counters } from "../telemetry/metrics/counters.ts";
 import { KeyAuditor } from "./key-auditor.ts";
 
@@ -27,6 +28,19 @@ describe("key auditor", () => {
       counted: ["a", "b"],
       corrected: 1,
     });
+  });
+
+  it("names a circuit by its key, and not by the key that only the store uses", async () => {
+    const lines: unknown[] = [];
+    const log = { error: (_: string, fields?: object) => void lines.push(fields) };
+    const counted = { key: circuitLock("provider").key, held: 2, tasks: 1 };
+    const store = {
+      lead: async () => true,
+      keyDifferences: async () => [counted],
+      correctKey: async () => counted,
+    };
+    await new KeyAuditor({ store, schedulerId: "s-1", counters: new Counters(), log }).runOnce();
+    assert.deepEqual(lines, [{ circuit: "provider", counted: 2, tasks: 1 }]);
   });
 
   it("leaves it to the scheduler that has the lead", async () => {

@@ -1,4 +1,5 @@
 /** Compares the counts of concurrency keys with their tasks. */
+import { circuitOfLock } from "../domain/tasks/circuit.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
 import type { Counters } from "../telemetry/metrics/counters.ts";
@@ -32,8 +33,9 @@ export class KeyAuditor {
       const corrected = await store.correctKey(key);
       if (!corrected) continue;
       counters.keyCountsCorrected++;
+      const circuit = circuitOfLock(key);
       log.error("concurrency_key.count_corrected", {
-        key,
+        ...(circuit === undefined ? { key } : { circuit }),
         counted: corrected.held,
         tasks: corrected.tasks,
       });

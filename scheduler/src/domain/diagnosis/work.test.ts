@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { coverage } from "../matching/coverage.ts";
 import type { FleetReport, TaskLine, WorkerGroup, WorkerLine } from "../reports.ts";
-import type { Circuit } from "../tasks/circuit.ts";
+import { type Circuit, circuitLock } from "../tasks/circuit.ts";
 import { newCircuit } from "../tasks/circuit-machine.ts";
 import { NO_CLAIMS, type RejectedWorker } from "../workers/rejected-worker.ts";
 import { type WorkFacts, workChecks } from "./work.ts";
@@ -147,6 +147,8 @@ describe("the checks of work", () => {
       look({ keyDifferences: [{ key: "customer 1", held: 3, tasks: 1 }] }),
       /^failed work\.concurrency_keys: the count of 1 concurrency key differs .*"customer 1" is counted 3 times and held by 1 task$/,
     );
+    const circuit = look({ keyDifferences: [{ key: circuitLock("provider").key, held: 1, tasks: 2 }] });
+    assert.match(circuit, /: the circuit "provider" is counted 1 time and held by 2 tasks$/);
     assert.equal(look({ isKeyHeld: () => true }, waiting("ocr", 60_000)), "");
   });
 

@@ -9,7 +9,7 @@ import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
-import type { Circuit } from "../tasks/circuit.ts";
+import { type Circuit, circuitOfLock, lockInWords } from "../tasks/circuit.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
 import { type QuarantineRecord, quarantineInWords } from "../workers/quarantine.ts";
@@ -241,11 +241,16 @@ function keys({ keyDifferences }: WorkFacts): Check {
   return found(
     "failed",
     name,
-    `the count of ${plural(keyDifferences.length, "concurrency key")} differs from that of the tasks: ${JSON.stringify(first.key)} is counted ${first.held} times and held by ${plural(first.tasks, "task")}`,
+    `the count of ${plural(keyDifferences.length, "concurrency key")} differs from that of the tasks: ${lockInWords(first.key)} is counted ${plural(first.held, "time")} and held by ${plural(first.tasks, "task")}`,
     "wait: a background check corrects it within 5 min; if it returns, report it with the scheduler's log",
     keyDifferences
       .slice(0, MAX_NAMED)
-      .map(({ key, held, tasks }) => fact(key, `counted ${held}, held by ${plural(tasks, "task")}`)),
+      .map(({ key, held, tasks }) =>
+        fact(
+          circuitOfLock(key) === undefined ? key : lockInWords(key),
+          `counted ${held}, held by ${plural(tasks, "task")}`,
+        ),
+      ),
   );
 }
 

@@ -106,6 +106,14 @@ export function circuitOfLock(key: string): string | undefined {
   return key.startsWith(LOCK_PREFIX) ? key.slice(LOCK_PREFIX.length) : undefined;
 }
 
+/** What a concurrency key is, with its name: that of a circuit has a form that only the store uses. */
+export function lockInWords(key: string): string {
+  const circuit = circuitOfLock(key);
+  return circuit === undefined
+    ? `the concurrency key ${JSON.stringify(key)}`
+    : `the circuit ${JSON.stringify(circuit)}`;
+}
+
 /** The concurrency keys of a task without that of its circuit. */
 export function withoutCircuitLock<Key extends { readonly key: string }>(keys: readonly Key[]): Key[] {
   return keys.filter(({ key }) => circuitOfLock(key) === undefined);
