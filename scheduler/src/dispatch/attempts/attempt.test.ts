@@ -7,6 +7,7 @@ import {
   type AttemptState,
   type AttemptTransition,
 } from "../../domain/tasks/attempt-machine.ts";
+import { DEFAULT_CIRCUIT_RULE } from "../../domain/tasks/circuit.ts";
 import { thrownBy } from "../../testing/thrown-by.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";
 import type { Attempt } from "./attempt.ts";
@@ -192,6 +193,8 @@ describe("an attempt", () => {
       [retaken.state, retaken.acceptedAt, retaken.startedAt, retaken.heldUp, retaken.reported],
       ["running", 9, 1, undefined, false],
     );
+    const circuit = { ...DEFAULT_CIRCUIT_RULE, key: "provider" };
+    assert.equal(madeAttempt({ circuit }).retaken(9).circuit, circuit, "its result counts there");
     assert.equal(inState("assigned").unanswered().state, "assigned");
     assert.equal(inState("started").unanswered().state, "started");
   });

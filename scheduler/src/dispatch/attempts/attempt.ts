@@ -357,8 +357,9 @@ export class Attempt {
   }
 
   #copy(): Attempt {
-    const { type, alone, concurrency, sentAt, assigned } = this;
-    const copy = new Attempt(this, { type, alone, concurrency, requirements: this }, sentAt, assigned);
+    const { type, alone, concurrency, circuit, sentAt, assigned } = this;
+    const ofClass = { type, alone, concurrency, circuit, requirements: this };
+    const copy = new Attempt(this, ofClass, sentAt, assigned);
     copy.#acceptedAt = this.#acceptedAt;
     copy.#startedAt = this.#startedAt;
     copy.#phase = this.#phase;

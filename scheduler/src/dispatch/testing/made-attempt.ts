@@ -3,7 +3,7 @@ import type { TaskClass } from "../../domain/matching/match.ts";
 import { type AssignedRow, Attempt } from "../attempts/attempt.ts";
 
 /** What is particular about an attempt that a test makes. */
-interface AttemptPlan extends Partial<AssignedRow>, Partial<Pick<TaskClass, "type" | "alone">> {
+interface AttemptPlan extends Partial<AssignedRow>, Partial<Pick<TaskClass, "type" | "alone" | "circuit">> {
   /** When its worker accepted it; undefined when it has not. */
   readonly acceptedAt?: number;
   /** When its handler was called; undefined when it was not. */
@@ -16,6 +16,7 @@ interface AttemptPlan extends Partial<AssignedRow>, Partial<Pick<TaskClass, "typ
 export function madeAttempt({
   type = "t",
   alone,
+  circuit,
   acceptedAt,
   startedAt,
   cost,
@@ -33,7 +34,7 @@ export function madeAttempt({
       cancelReason: undefined,
       ...row,
     },
-    { type, ...(alone === undefined ? {} : { alone }), requirements: { cost } },
+    { type, circuit, ...(alone === undefined ? {} : { alone }), requirements: { cost } },
     0,
     undefined,
   );
