@@ -196,17 +196,21 @@ export const SCHEDULER: Dashboard = {
           ],
         },
         {
-          title: "Circuits that are not closed",
-          kind: "timeseries",
-          unit: "short",
-          queries: [["max by (state) (muster_circuits)", "{{state}}"]],
-        },
-        {
-          title: "Paused workers",
+          title: "Circuits that are not closed, paused keys",
           kind: "timeseries",
           unit: "short",
           queries: [
-            ["sum by (by) (muster_paused_workers)", "{{by}}"],
+            ["max by (state) (muster_circuits)", "circuits {{state}}"],
+            ["max(muster_paused_keys)", "paused keys"],
+          ],
+        },
+        {
+          title: "Paused and quarantined workers",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            ["sum(muster_quarantined_workers)", "quarantined"],
+            ["sum by (by) (muster_paused_workers)", "paused by {{by}}"],
             [`sum by (reason) (increase(muster_worker_pauses_total${RATE}))`, "began: {{reason}}"],
           ],
         },

@@ -3,11 +3,14 @@ import { spawn } from "node:child_process";
 import { execArgv, execPath, env as processEnv } from "node:process";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { WorkerState } from "@muster/protocol";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { HoldKind, WorkerState } from "@muster/protocol";
 import { MusterError } from "@muster/worker/client";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll, Program } from "../support/programs/program.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
 import { supervise } from "../support/programs/supervised.ts";
+import { Scrape } from "../support/telemetry/scrape.ts";
 import { until } from "../support/waits.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
@@ -99,6 +102,41 @@ describe("muster top", () => {
     assert.doesNotMatch(once.stdout, /\u001b/);
     gate.open();
     await held.result();
+  });
+
+  it("shows the circuits that are not closed and the paused keys, and the doctor names the keys", async () => {
+    const { fleet: api } = fleet.client;
+    const limited = { rateLimits: [{ key: "smtp out", limit: 100, periodS: 1 }] };
+    await (await fleet.client.submit("echo", 1, limited)).result();
+    const opened = { key: "provider-a", reason: "ada: maintenance" };
+    await api.openCircuit({ ...opened, openFor: durationFromMs(600_000) });
+    await api.openCircuit({ key: "provider-b", reason: "ada: for good" });
+    await api.pauseKey({ key: "smtp out", duration: durationFromMs(600_000), reason: "ada: 429" });
+    const { overview } = await until("all of them are in it", async () => {
+      const response = await api.getOverview({ limit: 10 });
+      return response.overview?.holdCount === 3n ? response : undefined;
+    });
+    assert.deepEqual(
+      overview?.holds.map(({ key, kind, remaining, problem }) => [
+        ...[key, kind, remaining !== undefined && durationMs(remaining) > 500_000],
+        problem,
+      ]),
+      [
+        ["provider-a", HoldKind.CIRCUIT_OPEN, true, "by an operator: ada: maintenance"],
+        ["provider-b", HoldKind.CIRCUIT_OPEN, false, "by an operator: ada: for good"],
+        ["smtp out", HoldKind.KEY_PAUSED, true, "ada: 429"],
+      ],
+    );
+    const { stdout } = await runMuster(fleet.scheduler.grpc, ["top"]);
+    assert.match(stdout, /^smtp out +a paused key .*ada: 429$/m);
+    const doctor = await runMuster(fleet.scheduler.grpc, ["doctor"]);
+    assert.match(doctor.stdout, /work\.keys_paused.*"smtp out"/);
+    await until("the pause is counted", async () => {
+      const scrape = await Scrape.of(fleet.scheduler.http);
+      return scrape.sum("muster_paused_keys") === 1 || undefined;
+    });
+    await api.resumeKey({ key: "smtp out" });
+    for (const { key } of [opened, { key: "provider-b" }]) await api.resetCircuit({ key, reason: "ada" });
   });
 
   it("shows what starts and what failed to start, with its last phase and age, within 80 columns", async () => {

@@ -64,6 +64,8 @@ describe("F35: a worker fails everything that it is assigned, and its peers do n
     assert.match(String((await worker.line("worker.quarantined")).reason), /attempts failed \(100 %\)/);
     const { stdout } = await runMuster(pair.two.grpc, ["workers"]);
     assert.match(stdout, /broken-1\tready\tquarantined: \d+ of \d+ attempts failed \(100 %\)/);
+    const top = await runMuster(pair.two.grpc, ["top"]);
+    assert.match(top.stdout, /^broken-1 .*quarantined: /m);
     const doctor = await runMuster(pair.two.grpc, ["doctor"]);
     assert.match(doctor.stdout, /workers\.quarantined.*broken-1/);
 

@@ -40,6 +40,7 @@ const NAMES = [
   "muster_worker_capacity",
   "muster_worker_capacity_used",
   "muster_worker_quarantines_total",
+  "muster_paused_keys",
   "muster_quarantined_workers",
   "muster_worker_pauses_total",
   "muster_queue_full_total",

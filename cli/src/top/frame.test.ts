@@ -3,12 +3,33 @@ import { describe, it } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { OverviewSchema, WorkerState } from "@muster/protocol";
+import { HoldKind, OverviewSchema, WorkerState } from "@muster/protocol";
 import pc from "picocolors";
 import { renderFrame, type View } from "./frame.ts";
 import { shareRows } from "./layout.ts";
 
 const EMPTY = { schedulerVersion: "0.1.0", schedulerCount: 1 };
+
+const HOLDS: MessageInitShape<typeof OverviewSchema> = {
+  holdCount: 3n,
+  holds: [
+    {
+      key: "provider a",
+      kind: HoldKind.CIRCUIT_OPEN,
+      age: durationFromMs(90_000),
+      remaining: durationFromMs(12_000),
+      problem: "9 of 10 failed, last ECONNREFUSED of t-7.1",
+    },
+    { key: "provider-b", kind: HoldKind.CIRCUIT_HALF_OPEN, age: durationFromMs(61_000) },
+    {
+      key: "smtp",
+      kind: HoldKind.KEY_PAUSED,
+      age: durationFromMs(5_000),
+      remaining: durationFromMs(55_000),
+      problem: "t-8.1 on mail-3: 429",
+    },
+  ],
+};
 
 const BUSY: MessageInitShape<typeof OverviewSchema> = {
   ...EMPTY,
@@ -120,12 +141,24 @@ describe("a frame of muster top", () => {
       assert.match(text, part);
   });
 
+  it("shows what holds tasks back, and no section for it when nothing does", () => {
+    const text = frame({ ...BUSY, ...HOLDS }, { rows: 40, columns: 100 }).join("\n");
+    for (const part of [
+      /^HELD BACK BY +WHICH IS +FOR +LEFT +NOTE$/m,
+      /^provider a +an open circuit +1 min 30 s +12 s +9 of 10 failed, last ECONNREFUSED of t-7\.1$/m,
+      /^provider-b +a half-open circuit +1 min 1 s *$/m,
+      /^smtp +a paused key +5\.0 s +55 s +t-8\.1 on mail-3: 429$/m,
+    ])
+      assert.match(text, part);
+    assert.doesNotMatch(frame(BUSY).join("\n"), /HELD BACK/);
+  });
+
   it("fits every screen, and the worst comes first on a low one", () => {
     for (const colors of [pc.createColors(true), pc.createColors(false)])
       for (const columns of [20, 40, 60, 80, 120, 200])
         for (const rows of [1, 2, 5, 8, 12, 23, 39, 100])
           for (const failure of [undefined, "the connection broke"]) {
-            const lines: string[] = frame(BUSY, { columns, rows, colors, failure }).map(
+            const lines: string[] = frame({ ...BUSY, ...HOLDS }, { columns, rows, colors, failure }).map(
               stripVTControlCharacters,
             );
             const shown = `${columns}x${rows}`;

@@ -1,15 +1,15 @@
 /** Renders one frame of `muster top`. */
 import { stripVTControlCharacters } from "node:util";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Overview, QueueOverview, TaskOverview, WorkerOverview } from "@muster/protocol";
 import { WorkerState } from "@muster/protocol";
 import { formatDuration } from "../arguments/duration.ts";
 import type { Colors } from "../io/io.ts";
 import { enumName } from "../output/cells.ts";
-import { type Cell, type Column, tableLines } from "../output/table.ts";
+import { type Cell, tableLines } from "../output/table.ts";
 import { cut, oneLine } from "../output/text.ts";
+import { holds } from "./holds.ts";
 import { shareRows } from "./layout.ts";
+import { type Section, span } from "./section.ts";
 
 /** The content of a frame. */
 export interface View {
@@ -29,15 +29,6 @@ export interface View {
   readonly colors: Colors;
   /** Shown in the last line; empty for none. */
   readonly help: string;
-}
-
-interface Section {
-  readonly columns: readonly Column[];
-  readonly rows: readonly (readonly Cell[])[];
-  /** Shown when there are no rows. */
-  readonly none: string;
-  /** Number of all entries. */
-  readonly total: number;
 }
 
 const STATE_ORDER = [
@@ -95,7 +86,7 @@ export function renderFrame(view: View): string[] {
   ];
   const foot = help === "" ? [] : [colors.dim(cut(help, columns))];
   if (overview === undefined) return fill(top, foot, rows);
-  const sections = [queues, workers, running, failures].map((section) => section(overview, colors));
+  const sections = [queues, holds, workers, running, failures].map((section) => section(overview, colors));
   const room = rows === undefined ? undefined : rows - top.length - foot.length;
   return fill([...top, ...body(sections, columns, room, colors)], foot, rows);
 }
@@ -116,7 +107,7 @@ function body(
   colors: Colors,
 ): string[] {
   let full = sections.filter(({ rows }) => rows.length > 0);
-  let empty = sections.filter(({ rows }) => rows.length === 0);
+  let empty = sections.filter(({ rows, none }) => rows.length === 0 && none !== "");
   // A section with rows needs a blank line, its header and a row; the empty ones share a blank line.
   const least = (): number => full.length * 3 + (empty.length > 0 ? empty.length + 1 : 0);
   // On a small screen the empty sections are omitted first, then the sections from the end.
@@ -307,10 +298,6 @@ function failures({ failures: list, recentFailureCount }: Overview, colors: Colo
     none: "no task failed within the last hour",
     total: Number(recentFailureCount),
   };
-}
-
-function span(duration: Duration | undefined): string {
-  return duration === undefined ? "" : formatDuration(durationMs(duration));
 }
 
 function plural(count: number, word: string): string {

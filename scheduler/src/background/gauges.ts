@@ -25,7 +25,7 @@ export class SeenLabels {
 /** Measures what the gauges show. */
 export async function measureGauges(parts: {
   fleetStats: FleetStats;
-  dispatch: Pick<Dispatch, "circuits" | "counters" | "registry">;
+  dispatch: Pick<Dispatch, "circuits" | "counters" | "rateLimits" | "registry">;
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
@@ -66,6 +66,7 @@ export async function measureGauges(parts: {
     capacities,
     circuits: dispatch.circuits.totals,
     quarantined,
+    pausedKeys: dispatch.rateLimits.pausedCount,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

@@ -1,6 +1,7 @@
 /** Reports on the database, the schedulers and the fleet, as the diagnosis reads them. */
 import type { ConnectionShortage } from "./database/connection-limits.ts";
 import type { Progress } from "./tasks/task.ts";
+import type { QuarantineRecord } from "./workers/quarantine.ts";
 import type { WorkerState } from "./workers/worker.ts";
 
 /** What a database says of itself. */
@@ -106,6 +107,8 @@ export interface WorkerLine {
   readonly goneReason: string;
   readonly fatal: string;
   readonly pauseReason: string;
+  /** Undefined while it is not quarantined. */
+  readonly quarantine?: QuarantineRecord | undefined;
   readonly loopAgeMs: number;
   readonly active: number;
   readonly slots: number;

@@ -22,6 +22,7 @@ import type {
   MaintenanceStore,
   QuarantineStore,
   QueueStore,
+  RateLimitStore,
   SchedulerStore,
   SessionStore,
 } from "../store/store.ts";
@@ -62,6 +63,7 @@ export interface DiagnoserParts {
     Pick<MaintenanceStore, "inspect"> &
     Pick<QuarantineStore, "quarantinedWorkers"> &
     Pick<QueueStore, "limitedQueues"> &
+    Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
@@ -189,6 +191,7 @@ export class Diagnoser {
       circuits: (await this.#parts.store.listCircuits({ notClosed: true, limit: LIST_LIMIT })).map(
         ({ circuit }) => circuit,
       ),
+      pausedKeys: await this.#parts.store.keyPauses(LIST_LIMIT),
       keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
       isKeyHeld: (taskClass) =>
         this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined ||

@@ -5,10 +5,12 @@ import { plural, span } from "../domain/explain/reason.ts";
 import { rejectionWords } from "../domain/explain/rejected.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { TaskLine, WorkerLine } from "../domain/reports.ts";
+import { quarantineInWords } from "../domain/workers/quarantine.ts";
 import type { RejectedWorker } from "../domain/workers/rejected-worker.ts";
 import { hasRegistered, LOOP_BLOCKED_MS } from "../domain/workers/worker.ts";
 import type { LaunchStore, SchedulerStore } from "../store/store.ts";
 import { type FleetFacts, type FleetFactsStore, readFleet } from "./fleet-facts.ts";
+import { type HoldOverview, type HoldStore, readHolds } from "./hold-lines.ts";
 import { failedStartLine, startingLine, type WorkerOverview } from "./launch-lines.ts";
 import { type QueueOverview, queueOverviews } from "./queue-overviews.ts";
 
@@ -54,6 +56,8 @@ export interface Overview {
   readonly workers: readonly WorkerOverview[];
   readonly running: readonly TaskOverview[];
   readonly failures: readonly TaskOverview[];
+  readonly holdCount: number;
+  readonly holds: readonly HoldOverview[];
 }
 
 /** A task as a line of an overview. */
@@ -86,8 +90,9 @@ export class OverviewSource {
   async #read(): Promise<Overview> {
     const { store, classes, clock, scheduler } = this.#parts;
     const began = clock.monotonic();
-    const [facts, schedulers, starting, failed] = await Promise.all([
+    const [facts, holds, schedulers, starting, failed] = await Promise.all([
       readFleet(store, classes, MAX_LIMIT),
+      readHolds(store, MAX_LIMIT),
       store.listSchedulers(),
       store.waitingLaunches(MAX_LIMIT),
       store.listLaunches({
@@ -111,6 +116,8 @@ export class OverviewSource {
       schedulerId: scheduler.id,
       schedulerVersion: scheduler.version,
       schedulers: Math.max(1, living),
+      holdCount: holds.count,
+      holds: holds.lines,
     };
     const cost = clock.monotonic() - began;
     this.#last = { overview, until: clock.monotonic() + Math.max(FRESH_MS, cost * FRESH_READS) };
@@ -120,6 +127,7 @@ export class OverviewSource {
 
 export interface OverviewParts {
   readonly store: FleetFactsStore &
+    HoldStore &
     Pick<LaunchStore, "listLaunches" | "waitingLaunches"> &
     Pick<SchedulerStore, "listSchedulers">;
   readonly classes: ClassIndex;
@@ -128,20 +136,21 @@ export interface OverviewParts {
 }
 
 function cut(overview: Overview, limit: number): Overview {
-  const { queues, workers, running, failures } = overview;
+  const { queues, workers, running, failures, holds } = overview;
   return {
     ...overview,
     queues: queues.slice(0, limit),
     workers: workers.slice(0, limit),
     running: running.slice(0, limit),
     failures: failures.slice(0, limit),
+    holds: holds.slice(0, limit),
   };
 }
 
 async function describe(
   facts: FleetFacts,
   launches: readonly WorkerOverview[],
-): Promise<Omit<Overview, "schedulerId" | "schedulerVersion" | "schedulers">> {
+): Promise<Omit<Overview, "holdCount" | "holds" | "schedulerId" | "schedulerVersion" | "schedulers">> {
   const { report, now } = facts;
   const refused = recentlyRejected(facts.rejected, now);
   const states = new Map<WorkerLine["state"], number>();
@@ -193,6 +202,7 @@ function problemOf(line: WorkerLine): string {
   if (line.goneReason !== "")
     return line.fatal === "" ? line.goneReason : `${line.goneReason}: ${line.fatal}`;
   if (line.loopAgeMs >= LOOP_BLOCKED_MS) return `main loop blocked for ${span(line.loopAgeMs)}`;
+  if (line.quarantine) return `quarantined: ${quarantineInWords(line.quarantine)}`;
   if (line.pauseReason !== "")
     return line.pauseReason === "paused" ? "paused" : `paused: ${line.pauseReason}`;
   return "";

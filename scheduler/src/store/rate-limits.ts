@@ -1,5 +1,5 @@
 /** The role of the store that reads rate limit keys with their token buckets, and sets their rates. */
-import type { BucketState, Rate, RateKeyState, TokenBucket } from "../domain/tasks/rate-limit.ts";
+import type { BucketState, KeyPause, Rate, RateKeyState, TokenBucket } from "../domain/tasks/rate-limit.ts";
 
 export type { BucketState, RateKeyState } from "../domain/tasks/rate-limit.ts";
 
@@ -16,6 +16,12 @@ export interface QueueRate {
   readonly bucket: TokenBucket;
   readonly reason: string;
   readonly time: Date;
+}
+
+/** Keys that are paused: a list of bounded length, and the count of all. */
+export interface PausedKeys {
+  readonly count: number;
+  readonly pauses: readonly (KeyPause & { readonly key: string })[];
 }
 
 /** A pause that is asked for. */
@@ -38,6 +44,8 @@ export interface RateLimitStore {
   rateOverrides(): Promise<BucketState[]>;
   /** Keys that are paused, with the milliseconds that are left. */
   pausedKeys(): Promise<{ readonly key: string; readonly leftMs: number }[]>;
+  /** The pauses of keys, those that began first, and how many keys are paused. */
+  keyPauses(limit: number): Promise<PausedKeys>;
   /** Pauses a key. Of several pauses the one that ends last counts; other schedulers get a hint. */
   pauseKey(pause: WantedPause): Promise<PauseResult>;
   /** Ends the pause of a key; false when no task ever had the key. */

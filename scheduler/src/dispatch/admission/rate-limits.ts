@@ -174,6 +174,14 @@ export class RateLimits implements AdmissionRule {
     }
   }
 
+  /** Keys that are paused, as the last read and the pauses since have it. */
+  get pausedCount(): number {
+    const now = this.#clock.monotonic();
+    let count = 0;
+    for (const { pausedUntil } of this.#known.values()) if (pausedUntil > now) count++;
+    return count;
+  }
+
   /** Keys of which something is known. */
   get size(): number {
     return this.#known.size;

@@ -105,6 +105,7 @@ describe("the checks of work", () => {
       contests: [],
       failedLaunches: [],
       circuits: [],
+      pausedKeys: { count: 0, pauses: [] },
       keyDifferences: [],
       isKeyHeld: () => false,
       misfits: [],
@@ -150,6 +151,15 @@ describe("the checks of work", () => {
     const circuit = look({ keyDifferences: [{ key: circuitLock("provider").key, held: 1, tasks: 2 }] });
     assert.match(circuit, /: the circuit "provider" is counted 1 time and held by 2 tasks$/);
     assert.equal(look({ isKeyHeld: () => true }, waiting("ocr", 60_000)), "");
+  });
+
+  it("note rate limit keys that are paused, with who asked", () => {
+    const pause = { key: "mail out", until: NOW, leftMs: 90_000, reason: "429", time: ago(60_000) };
+    const pauses = [{ ...pause, by: "t-7.1 on mail-3" }];
+    assert.match(
+      look({ pausedKeys: { count: 2, pauses } }),
+      /^note work\.keys_paused: 2 rate limit keys are paused: "mail out" for another 90 s \(t-7\.1 on mail-3: 429\)$/,
+    );
   });
 
   it("find circuits that are open, and warn of one that does not close", () => {

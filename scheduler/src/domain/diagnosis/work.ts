@@ -5,11 +5,13 @@ import type { Misfit } from "../explain/never-fits.ts";
 import type { LimitedQueueFact } from "../explain/queue-full.ts";
 import { agree, HAS, IS, plural, span } from "../explain/reason.ts";
 import { rejectionWords, remedyOf } from "../explain/rejected.ts";
+import { shellWord } from "../explain/shell-word.ts";
 import { largest } from "../largest.ts";
 import type { Coverage } from "../matching/coverage.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { FleetReport, WorkerLine } from "../reports.ts";
 import { type Circuit, circuitOfLock, lockInWords } from "../tasks/circuit.ts";
+import type { KeyPause } from "../tasks/rate-limit.ts";
 import { type Contest, processInWords } from "../workers/contest.ts";
 import type { OperatorPause } from "../workers/operator-pause.ts";
 import { type QuarantineRecord, quarantineInWords } from "../workers/quarantine.ts";
@@ -58,6 +60,11 @@ export interface WorkFacts {
   readonly keyDifferences: readonly { readonly key: string; readonly held: number; readonly tasks: number }[];
   /** Circuits that are not closed. */
   readonly circuits: readonly Circuit[];
+  /** Rate limit keys that are paused. */
+  readonly pausedKeys: {
+    readonly count: number;
+    readonly pauses: readonly (KeyPause & { readonly key: string })[];
+  };
   /** True for a class of which a concurrency key is held by as many tasks as its limit allows, or a bucket is empty. */
   readonly isKeyHeld: (taskClass: TaskClass) => boolean;
   /** Waiting tasks that cost more than any known worker has. */
@@ -77,6 +84,7 @@ export function workChecks(facts: WorkFacts): Check[] {
     full(facts),
     keys(facts),
     circuitsOpen(facts),
+    keysPaused(facts),
     stuck(facts),
     failures(facts),
     silent(facts),
@@ -278,6 +286,25 @@ function circuitsOpen({ circuits, now }: WorkFacts): Check {
           `${circuit.state}, opened ${plural(circuit.openCount, "time")} in a row`,
           now.getTime() - openSince(circuit),
         ),
+      ),
+  );
+}
+
+function keysPaused({ pausedKeys: { count, pauses }, now }: WorkFacts): Check {
+  const name = "work.keys_paused";
+  const [first] = pauses;
+  if (!first) return ok(name, "no rate limit key is paused");
+  const by = (pause: typeof first) =>
+    pause.by === undefined ? pause.reason : `${pause.by}: ${pause.reason}`;
+  return found(
+    "note",
+    name,
+    `${plural(count, "rate limit key", IS)} paused: ${JSON.stringify(first.key)} for another ${span(first.leftMs)} (${by(first)})`,
+    `wait for their ends; \`muster key resume ${shellWord(first.key)}\` ends the pause now`,
+    pauses
+      .slice(0, MAX_NAMED)
+      .map((pause) =>
+        fact(pause.key, `another ${span(pause.leftMs)}, ${by(pause)}`, now.getTime() - pause.time.getTime()),
       ),
   );
 }

@@ -49,6 +49,8 @@ export interface Gauges {
   readonly circuits: { readonly open: number; readonly halfOpen: number };
   /** Workers that are quarantined. */
   readonly quarantined: number;
+  /** Rate limit keys that are paused. */
+  readonly pausedKeys: number;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -303,6 +305,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_quarantined_workers",
     "Workers of this scheduler that are quarantined, because they failed far more often than their peers.",
   );
+  const pausedKeys = gauge(
+    "muster_paused_keys",
+    "Rate limit keys that handlers or operators have paused; the same on every scheduler.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -343,6 +349,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       result.observe(circuits, current.circuits.open, { state: "open" });
       result.observe(circuits, current.circuits.halfOpen, { state: "half_open" });
       result.observe(quarantined, current.quarantined);
+      result.observe(pausedKeys, current.pausedKeys);
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -370,7 +377,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     },
     [
       ...[tasks, oldest, unserved, workers, stuck, streams, paused, quarantined, capacity, capacityUsed],
-      ...[lastRun, interval, up, listening, circuits],
+      ...[lastRun, interval, up, listening, circuits, pausedKeys],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );

@@ -2,21 +2,21 @@
 // @generated from file muster/v1/overview.proto (package muster.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Queue } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
 import type { WorkerState } from "./worker_pb.ts";
 import { file_muster_v1_worker } from "./worker_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/overview.proto.
  */
 export const file_muster_v1_overview: GenFile = /*@__PURE__*/
-  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSKdBAoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXciTwoQV29ya2VyU3RhdGVDb3VudBIlCgVzdGF0ZRgBIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIUCgx3b3JrZXJfY291bnQYAiABKAMiaAoNUXVldWVPdmVydmlldxIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZRIYChB1bnNlcnZhYmxlX2NvdW50GAIgASgDEhwKFHVuc2VydmFibGVfdGFza190eXBlGAMgASgJIsUBCg5Xb3JrZXJPdmVydmlldxIRCgl3b3JrZXJfaWQYASABKAkSJQoFc3RhdGUYAiABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDwoHcHJvYmxlbRgDIAEoCRIUCgxhY3RpdmVfY291bnQYBCABKAUSEgoKc2xvdF9jb3VudBgFIAEoBRIMCgRwb29sGAYgASgJEjAKDWhlYXJ0YmVhdF9hZ2UYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKDFRhc2tPdmVydmlldxIPCgd0YXNrX2lkGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRINCgVxdWV1ZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSDQoFcGhhc2UYBSABKAkSJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0dWNrGAcgASgIEhQKDGZhaWx1cmVfY29kZRgIIAEoCRIXCg9mYWlsdXJlX21lc3NhZ2UYCSABKAkSFQoIcHJvZ3Jlc3MYCiABKAFIAIgBAUILCglfcHJvZ3Jlc3NiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_queue, file_muster_v1_worker]);
+  fileDesc("ChhtdXN0ZXIvdjEvb3ZlcnZpZXcucHJvdG8SCW11c3Rlci52MSLZBAoIT3ZlcnZpZXcSLQoJcmVhZF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxzY2hlZHVsZXJfaWQYAiABKAkSGQoRc2NoZWR1bGVyX3ZlcnNpb24YAyABKAkSFwoPc2NoZWR1bGVyX2NvdW50GAQgASgFEjIKDXdvcmtlcl9zdGF0ZXMYBSADKAsyGy5tdXN0ZXIudjEuV29ya2VyU3RhdGVDb3VudBISCgpzbG90X2NvdW50GAYgASgDEhkKEWFjdGl2ZV9zbG90X2NvdW50GAcgASgDEhMKC3JlYWR5X2NvdW50GAggASgDEhcKD3NjaGVkdWxlZF9jb3VudBgJIAEoAxIUCgxhY3RpdmVfY291bnQYCiABKAMSEwoLc3R1Y2tfY291bnQYCyABKAMSHAoUcmVjZW50X2ZhaWx1cmVfY291bnQYDCABKAMSEwoLcXVldWVfY291bnQYDSABKAMSKAoGcXVldWVzGA4gAygLMhgubXVzdGVyLnYxLlF1ZXVlT3ZlcnZpZXcSKgoHd29ya2VycxgPIAMoCzIZLm11c3Rlci52MS5Xb3JrZXJPdmVydmlldxIoCgdydW5uaW5nGBAgAygLMhcubXVzdGVyLnYxLlRhc2tPdmVydmlldxIpCghmYWlsdXJlcxgRIAMoCzIXLm11c3Rlci52MS5UYXNrT3ZlcnZpZXcSJgoFaG9sZHMYEiADKAsyFy5tdXN0ZXIudjEuSG9sZE92ZXJ2aWV3EhIKCmhvbGRfY291bnQYEyABKAMipQEKDEhvbGRPdmVydmlldxILCgNrZXkYASABKAkSIQoEa2luZBgCIAEoDjITLm11c3Rlci52MS5Ib2xkS2luZBImCgNhZ2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJcmVtYWluaW5nGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Byb2JsZW0YBSABKAkiTwoQV29ya2VyU3RhdGVDb3VudBIlCgVzdGF0ZRgBIAEoDjIWLm11c3Rlci52MS5Xb3JrZXJTdGF0ZRIUCgx3b3JrZXJfY291bnQYAiABKAMiaAoNUXVldWVPdmVydmlldxIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZRIYChB1bnNlcnZhYmxlX2NvdW50GAIgASgDEhwKFHVuc2VydmFibGVfdGFza190eXBlGAMgASgJIsUBCg5Xb3JrZXJPdmVydmlldxIRCgl3b3JrZXJfaWQYASABKAkSJQoFc3RhdGUYAiABKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDwoHcHJvYmxlbRgDIAEoCRIUCgxhY3RpdmVfY291bnQYBCABKAUSEgoKc2xvdF9jb3VudBgFIAEoBRIMCgRwb29sGAYgASgJEjAKDWhlYXJ0YmVhdF9hZ2UYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i7QEKDFRhc2tPdmVydmlldxIPCgd0YXNrX2lkGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRINCgVxdWV1ZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSDQoFcGhhc2UYBSABKAkSJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXN0dWNrGAcgASgIEhQKDGZhaWx1cmVfY29kZRgIIAEoCRIXCg9mYWlsdXJlX21lc3NhZ2UYCSABKAkSFQoIcHJvZ3Jlc3MYCiABKAFIAIgBAUILCglfcHJvZ3Jlc3MqfAoISG9sZEtpbmQSGQoVSE9MRF9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWSE9MRF9LSU5EX0NJUkNVSVRfT1BFThABEh8KG0hPTERfS0lORF9DSVJDVUlUX0hBTEZfT1BFThACEhgKFEhPTERfS0lORF9LRVlfUEFVU0VEEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_queue, file_muster_v1_worker]);
 
 /**
  * The fleet at one moment. Lists are cut at the limit that was asked for; the counts are of everything.
@@ -144,6 +144,20 @@ export type Overview = Message<"muster.v1.Overview"> & {
    * @generated from field: repeated muster.v1.TaskOverview failures = 17;
    */
   failures: TaskOverview[];
+
+  /**
+   * Circuits that are not closed and rate limit keys that are paused, those of the longest standing first.
+   *
+   * @generated from field: repeated muster.v1.HoldOverview holds = 18;
+   */
+  holds: HoldOverview[];
+
+  /**
+   * How many there are.
+   *
+   * @generated from field: int64 hold_count = 19;
+   */
+  holdCount: bigint;
 };
 
 /**
@@ -152,6 +166,55 @@ export type Overview = Message<"muster.v1.Overview"> & {
  */
 export const OverviewSchema: GenMessage<Overview> = /*@__PURE__*/
   messageDesc(file_muster_v1_overview, 0);
+
+/**
+ * A circuit or a rate limit key as a line of an overview.
+ *
+ * @generated from message muster.v1.HoldOverview
+ */
+export type HoldOverview = Message<"muster.v1.HoldOverview"> & {
+  /**
+   * Its key.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * What it is.
+   *
+   * @generated from field: muster.v1.HoldKind kind = 2;
+   */
+  kind: HoldKind;
+
+  /**
+   * Since the circuit was closed last, or the key was paused.
+   *
+   * @generated from field: google.protobuf.Duration age = 3;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * Until the first probe may start or the pause ends; unset while probes run, and when an operator has to end it.
+   *
+   * @generated from field: google.protobuf.Duration remaining = 4;
+   */
+  remaining?: Duration | undefined;
+
+  /**
+   * Why, in a few words.
+   *
+   * @generated from field: string problem = 5;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message muster.v1.HoldOverview.
+ * Use `create(HoldOverviewSchema)` to create a new message.
+ */
+export const HoldOverviewSchema: GenMessage<HoldOverview> = /*@__PURE__*/
+  messageDesc(file_muster_v1_overview, 1);
 
 /**
  * How many workers are in a state.
@@ -179,7 +242,7 @@ export type WorkerStateCount = Message<"muster.v1.WorkerStateCount"> & {
  * Use `create(WorkerStateCountSchema)` to create a new message.
  */
 export const WorkerStateCountSchema: GenMessage<WorkerStateCount> = /*@__PURE__*/
-  messageDesc(file_muster_v1_overview, 1);
+  messageDesc(file_muster_v1_overview, 2);
 
 /**
  * A queue as a line of an overview.
@@ -214,7 +277,7 @@ export type QueueOverview = Message<"muster.v1.QueueOverview"> & {
  * Use `create(QueueOverviewSchema)` to create a new message.
  */
 export const QueueOverviewSchema: GenMessage<QueueOverview> = /*@__PURE__*/
-  messageDesc(file_muster_v1_overview, 2);
+  messageDesc(file_muster_v1_overview, 3);
 
 /**
  * A worker as a line of an overview.
@@ -277,7 +340,7 @@ export type WorkerOverview = Message<"muster.v1.WorkerOverview"> & {
  * Use `create(WorkerOverviewSchema)` to create a new message.
  */
 export const WorkerOverviewSchema: GenMessage<WorkerOverview> = /*@__PURE__*/
-  messageDesc(file_muster_v1_overview, 3);
+  messageDesc(file_muster_v1_overview, 4);
 
 /**
  * A task as a line of an overview.
@@ -361,5 +424,53 @@ export type TaskOverview = Message<"muster.v1.TaskOverview"> & {
  * Use `create(TaskOverviewSchema)` to create a new message.
  */
 export const TaskOverviewSchema: GenMessage<TaskOverview> = /*@__PURE__*/
-  messageDesc(file_muster_v1_overview, 4);
+  messageDesc(file_muster_v1_overview, 5);
+
+/**
+ * What keeps tasks from being assigned, whatever workers are there.
+ *
+ * @generated from enum muster.v1.HoldKind
+ */
+export const HoldKind = {
+  /**
+   * Not set. Never sent.
+   *
+   * @generated from enum value: HOLD_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A circuit that is open: none of its tasks starts.
+   *
+   * @generated from enum value: HOLD_KIND_CIRCUIT_OPEN = 1;
+   */
+  CIRCUIT_OPEN: 1,
+
+  /**
+   * A circuit that is half-open: single tasks probe.
+   *
+   * @generated from enum value: HOLD_KIND_CIRCUIT_HALF_OPEN = 2;
+   */
+  CIRCUIT_HALF_OPEN: 2,
+
+  /**
+   * A rate limit key that a handler or an operator paused.
+   *
+   * @generated from enum value: HOLD_KIND_KEY_PAUSED = 3;
+   */
+  KEY_PAUSED: 3,
+} as const;
+
+/**
+ * What keeps tasks from being assigned, whatever workers are there.
+ *
+ * @generated from enum muster.v1.HoldKind
+ */
+export type HoldKind = (typeof HoldKind)[keyof typeof HoldKind] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.HoldKind.
+ */
+export const HoldKindSchema: GenEnum<HoldKind> = /*@__PURE__*/
+  enumDesc(file_muster_v1_overview, 0);
 

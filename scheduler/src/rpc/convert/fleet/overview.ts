@@ -1,7 +1,14 @@
 // The overview of the fleet in protobuf.
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { OverviewSchema, TaskOverviewSchema, WorkerOverviewSchema } from "@muster/protocol";
+import {
+  HoldKind,
+  type HoldOverviewSchema,
+  type OverviewSchema,
+  type TaskOverviewSchema,
+  type WorkerOverviewSchema,
+} from "@muster/protocol";
 import { formatTaskId } from "../../../domain/ids.ts";
+import type { HoldOverview } from "../../../queries/hold-lines.ts";
 import type { WorkerOverview } from "../../../queries/launch-lines.ts";
 import type { Overview, TaskOverview } from "../../../queries/overview.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
@@ -35,6 +42,24 @@ export function fromOverview(overview: Overview): MessageInitShape<typeof Overvi
     workers: overview.workers.map(fromWorkerOverview),
     running: overview.running.map(fromTaskOverview),
     failures: overview.failures.map(fromTaskOverview),
+    holds: overview.holds.map(fromHold),
+    holdCount: BigInt(overview.holdCount),
+  };
+}
+
+const HOLD_KINDS: Readonly<Record<HoldOverview["kind"], HoldKind>> = {
+  circuit_open: HoldKind.CIRCUIT_OPEN,
+  circuit_half_open: HoldKind.CIRCUIT_HALF_OPEN,
+  key_paused: HoldKind.KEY_PAUSED,
+};
+
+function fromHold(hold: HoldOverview): MessageInitShape<typeof HoldOverviewSchema> {
+  return {
+    key: hold.key,
+    kind: HOLD_KINDS[hold.kind],
+    age: age(hold.ageMs),
+    problem: hold.problem,
+    ...(hold.leftMs === undefined ? {} : { remaining: age(hold.leftMs) }),
   };
 }
 

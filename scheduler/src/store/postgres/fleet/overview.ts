@@ -10,6 +10,7 @@ import {
 } from "../../../domain/workers/worker.ts";
 import { int4Array, int8Array } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
+import { type QuarantineColumn, toQuarantine } from "../sessions/quarantines.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 
 /** The facts of which `workerState` derives the state, of a session `s` with its lease `l`. */
@@ -57,14 +58,15 @@ const WORKERS: Statement = {
              case when ${OWN_PAUSE} then coalesce(nullif(l.heartbeat ->> 'pauseReason', ''), 'paused') end,
              (select 'by an operator: ' || p.reason from worker_pause p where p.worker_id = s.worker_id)) as pause_reason,
            coalesce((l.heartbeat ->> 'loopAgeMs')::float8, 0) as loop_age_ms, ${HELD_COUNT} as active, ${SLOTS} as slots,
-           s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms
+           s.hello ->> 'pool' as pool, extract(epoch from now() - l.heartbeat_time)::float8 * 1000 as silent_ms,
+           s.quarantine
       from session_lease l join worker_session s on s.id = l.session_id ${held("$2", "$3")}
      where s.gone_time is null),
   ended as (
     select s.worker_id, null as state, s.gone_reason,
            coalesce((s.fatal ->> 'exceptionClass') || ': ' || (s.fatal ->> 'exceptionMessage'), '') as fatal,
            '' as pause_reason, 0::float8 as loop_age_ms, 0 as active, 0 as slots, s.hello ->> 'pool' as pool,
-           extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms
+           extract(epoch from now() - s.gone_time)::float8 * 1000 as silent_ms, null::jsonb as quarantine
       from worker_session s
      where s.gone_time > now() - interval '1 hour'
        and s.gone_reason not in ('finished', 'superseded')
@@ -72,7 +74,7 @@ const WORKERS: Statement = {
      order by s.gone_time desc limit $1)
   select * from (select * from living union all select * from ended) w
    order by case when state = 'suspect' then 0 when state is null then 1 when loop_age_ms >= 1000 then 2
-                 when pause_reason <> '' then 3 when state = 'draining' then 4 when state = 'registered' then 5 else 6 end,
+                 when pause_reason <> '' or quarantine is not null then 3 when state = 'draining' then 4 when state = 'registered' then 5 else 6 end,
             active desc, worker_id
    limit $1`,
 };
@@ -135,6 +137,7 @@ interface WorkerColumns {
   slots: number;
   pool: string;
   silent_ms: number | null;
+  quarantine: QuarantineColumn | null;
 }
 
 interface RunningColumns {
@@ -196,6 +199,7 @@ function toWorkerLine(row: WorkerColumns): WorkerLine {
     goneReason: row.gone_reason,
     fatal: row.fatal,
     pauseReason: row.pause_reason,
+    quarantine: row.quarantine ? toQuarantine(row.quarantine) : undefined,
     loopAgeMs: row.loop_age_ms,
     active: row.active,
     slots: row.slots,

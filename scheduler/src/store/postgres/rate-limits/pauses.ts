@@ -1,5 +1,5 @@
 /** Pauses rate limit keys, and ends their pauses. */
-import type { PauseResult, RateLimitStore, WantedPause } from "../../store.ts";
+import type { PausedKeys, PauseResult, RateLimitStore, WantedPause } from "../../store.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 
 // The key's row is locked first, then its buckets in their order, as a new class does; a claim locks buckets only.
@@ -56,6 +56,13 @@ const PAUSED: Statement = {
     from rate_key where pause_until > now()`,
 };
 
+const PAUSES: Statement = {
+  name: "rate-pauses",
+  text: `select key, pause_until as until, pause_reason as reason, pause_by as by, pause_time as time,
+      (extract(epoch from pause_until - now()) * 1000)::float8 as left_ms, (count(*) over ())::int as count
+    from rate_key where pause_until > now() order by pause_time, key limit $1`,
+};
+
 /** Pauses a key, unless it is paused for longer; returns the pause that is in force then. */
 export function pauseKey(db: Database, { key, ms, reason, by }: WantedPause): Promise<PauseResult> {
   return db.transaction(async (tx) => {
@@ -88,4 +95,27 @@ export function resumeKey(db: Database, key: string, reason: string): Promise<bo
 export async function pausedKeys(db: Database): ReturnType<RateLimitStore["pausedKeys"]> {
   const rows = await db.cold<{ key: string; left_ms: number }>(PAUSED, []);
   return rows.map(({ key, left_ms }) => ({ key, leftMs: left_ms }));
+}
+
+interface PauseColumns {
+  key: string;
+  until: Date;
+  reason: string;
+  by: string | null;
+  time: Date;
+  left_ms: number;
+  count: number;
+}
+
+/** The pauses of keys, those that began first. */
+export async function keyPauses(db: Database, limit: number): Promise<PausedKeys> {
+  const rows = await db.cold<PauseColumns>(PAUSES, [limit]);
+  return {
+    count: rows[0]?.count ?? 0,
+    pauses: rows.map(({ key, until, reason, by, time, left_ms }) => ({
+      ...{ key, until, reason, time },
+      by: by ?? undefined,
+      leftMs: left_ms,
+    })),
+  };
 }

@@ -1,0 +1,20 @@
+/** A section of a frame of `muster top`: a table, or one line when it is empty. */
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { formatDuration } from "../arguments/duration.ts";
+import type { Cell, Column } from "../output/table.ts";
+
+/** A section with the rows that were received. */
+export interface Section {
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly Cell[])[];
+  /** Shown when there are no rows; empty for nothing. */
+  readonly none: string;
+  /** Number of all entries. */
+  readonly total: number;
+}
+
+/** A duration as a cell; empty when it is unset. */
+export function span(duration: Duration | undefined): string {
+  return duration === undefined ? "" : formatDuration(durationMs(duration));
+}
