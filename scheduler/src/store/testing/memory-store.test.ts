@@ -9,6 +9,7 @@ import { testKeys } from "./keys.conformance.ts";
 import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
 import { testRates } from "./rates.conformance.ts";
+import { testSchedules } from "./schedules.conformance.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 describe("the store's roles in memory", () => {
@@ -26,5 +27,6 @@ describe("the store's roles in memory", () => {
   testRates(opened);
   testCircuits(opened);
   testDependencies(opened);
+  testSchedules(opened);
   testAttempts(opened);
 });
