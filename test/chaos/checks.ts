@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { CIRCUIT, GPU, LIMITS, RATE } from "./limits.ts";
+import { CIRCUIT, GPU, LIMITS, RATE, STRICT } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -48,6 +48,8 @@ export interface Findings {
   readonly limited: number;
   /** Moments at which more attempts that ended their tasks ran with a key than its limit allows. */
   readonly overLimit: number;
+  /** Tasks with a strict order that began before an older one had ended. */
+  readonly outOfOrder: number;
   /** Assignments that came sooner than the rate limit allows. */
   readonly overRate: number;
   /** Executions that began while a worker's handlers took more of its capacity than it has. */
@@ -178,6 +180,7 @@ export async function check(
   const disorder = await disorders(db, violations);
   const leaks = await leaksIn(db, livingWorkers, violations);
   const overLimit = limitsExceeded(accepted, finished, runs, violations);
+  const outOfOrder = ordersBroken(accepted, finished, runs, violations);
   violations.push(...(await leftLocks(db)));
   const overRate = await rateExceeded(db, violations);
   const circuit = await replayCircuit(db, violations);
@@ -215,6 +218,7 @@ export async function check(
     leaks,
     limited: accepted.filter(({ taskId, limited }) => limited.length > 0 && byId.has(taskId)).length,
     overLimit,
+    outOfOrder,
     overRate,
     circuitOpened: circuit.opened,
     circuitBroken: circuit.broken,
@@ -272,6 +276,38 @@ function limitsExceeded(
       violations.push(
         `${begun.size} tasks ran with the key ${key}, whose limit is ${limit}, at ${new Date(at).toISOString()}: ${[...begun].join(", ")}`,
       );
+    }
+  }
+  return count;
+}
+
+/**
+ * Compares the executions of tasks with a strict order, whose limits are 1: none begins before the attempts that ended the
+ * older tasks have ended.
+ */
+function ordersBroken(
+  accepted: readonly Accepted[],
+  finished: readonly FinishedRow[],
+  runs: readonly Run[],
+  violations: string[],
+): number {
+  const last = new Map(finished.map(({ id, epoch }) => [id, `${id}.${epoch}`]));
+  const runsOf = Map.groupBy(runs, ({ task }) => task);
+  let count = 0;
+  for (const key of STRICT) {
+    const ids = new Set(accepted.flatMap(({ taskId, limited }) => (limited.includes(key) ? [taskId] : [])));
+    let before = { attempt: "", at: Number.NEGATIVE_INFINITY };
+    for (const id of [...ids].sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)))) {
+      const own = runsOf.get(id) ?? [];
+      const early = own.find(({ what, at }) => what === "begin" && at < before.at);
+      if (early) {
+        count++;
+        violations.push(
+          `${early.attempt} began at ${new Date(early.at).toISOString()}, and ${before.attempt}, which goes before it for the key ${key}, ended at ${new Date(before.at).toISOString()}`,
+        );
+      }
+      const end = own.find(({ what, attempt }) => what === "end" && attempt === last.get(id));
+      if (end && end.at > before.at) before = end;
     }
   }
   return count;

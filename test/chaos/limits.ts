@@ -1,5 +1,13 @@
 /** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
-export const LIMITS: Readonly<Record<string, number>> = { "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 };
+export const LIMITS: Readonly<Record<string, number>> = {
+  ...{ "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 },
+  ...{ "chaos-strict-1": 1, "chaos-strict-2": 1, "chaos-strict-3": 1 },
+};
+
+/** Keys whose tasks start in the order of their ids. */
+export const STRICT: ReadonlySet<string> = new Set(
+  Object.keys(LIMITS).filter((key) => key.startsWith("chaos-strict")),
+);
 
 /** The rate limit of some of the tasks; the workers could run more. */
 export const RATE = { key: "chaos-rate", limit: 20, periodS: 1, burst: 5 };

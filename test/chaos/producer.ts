@@ -7,7 +7,7 @@ import {
   type RateLimit,
 } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
-import { CIRCUIT, LIMITS, RATE } from "./limits.ts";
+import { CIRCUIT, LIMITS, RATE, STRICT } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -118,10 +118,15 @@ export class Producer {
     return { ...spec, payload: { ms: ms % 500, failures, gpu }, cost: { gpu } };
   }
 
-  /** One key, or two. */
+  /** One key, or several. */
   #keys(): ConcurrencyKey[] {
-    const keys = Object.entries(LIMITS).filter(() => this.#random() < 0.4);
-    const chosen = keys.length > 0 ? keys : Object.entries(LIMITS).slice(-1);
-    return chosen.map(([key, limit]) => ({ key, limit }));
+    // Behind a task with a strict order others wait for whatever it waits for: one such key is enough.
+    const strict = [...STRICT].filter(() => this.#random() < 0.15).slice(0, 1);
+    const free = Object.keys(LIMITS).filter((key) => !STRICT.has(key) && this.#random() < 0.4);
+    const chosen = [...free, ...strict];
+    return (chosen.length > 0 ? chosen : ["chaos-c"]).map((key) => ({
+      ...{ key, limit: LIMITS[key] ?? 1 },
+      ...(STRICT.has(key) ? { order: "strict" } : {}),
+    }));
   }
 }
