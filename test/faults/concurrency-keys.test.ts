@@ -169,6 +169,24 @@ describe("T47: concurrency keys with two schedulers", () => {
     await assertHeld("site-4", 0);
   });
 
+  it("`cancelRunning`: the submitting scheduler is killed before the worker of the other one was asked", async () => {
+    const queue = "torn-deploys";
+    const gate = pair.fleet.gate();
+    const options = { queue, concurrency: [{ key: "site-5", limit: 1, onLimit: "cancelRunning" }] } as const;
+    await pair.fleet.worker("torn-deploys", { queue, slots: 4, scheduler: pair.two.grpc });
+    const first = await pair.atTwo.submit("gate", { gate: gate.path }, options);
+    await pair.fleet.eventually(first.id, "started");
+    pair.two.program.kill("SIGSTOP");
+    const second = await pair.atOne.submit("echo", 2, options);
+    assert.deepEqual(second.concurrency?.cancelledTaskIds, [first.id]);
+    await pair.one.program.end("SIGKILL");
+    pair.two.program.kill("SIGCONT");
+    await assert.rejects(pair.atTwo.handle(first.id).result(), { name: "TaskCancelledError" });
+    assert.equal(await pair.atTwo.handle(second.id).result(), 2);
+    await pair.fleet.restart(pair.one, KEEPING);
+    await assertHeld("site-5", 0);
+  });
+
   it("`cancelNewest`: a task that finds the limit reached at the other scheduler ends with its submit", async () => {
     const queue = "newest";
     const gate = pair.fleet.gate();
