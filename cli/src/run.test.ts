@@ -282,6 +282,22 @@ test("locks are listed with their limit, their first holder and what waits", asy
   assert.match(second, /^order 1 +0 +1-4 /);
 });
 
+test("locks with a strict order have the task that goes first", async () => {
+  await using scheduler = await startFakeScheduler({
+    fleet: { listLocks: () => ({ locks: [{ key: "a" }, { key: "b", firstTaskId: "t-12" }] }) },
+  });
+  const io = fakeIo({});
+  assert.equal(await run(["locks", "--scheduler", scheduler.address], io), 0, io.err());
+  assert.deepEqual(
+    io
+      .out()
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split("\t").at(-1)),
+    ["", "t-12"],
+  );
+});
+
 test("the limit of a key is set with the reason and the user's name, and unset", async () => {
   const asked: unknown[] = [];
   await using scheduler = await startFakeScheduler({

@@ -9,7 +9,6 @@ import { type Clock, holding, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config/config.ts";
 import { Descriptors } from "./descriptors.ts";
 import { createDispatch } from "./dispatch/dispatch.ts";
-import { TickRunner } from "./dispatch/schedules/tick-runner.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Diagnoser } from "./queries/diagnoser.ts";
@@ -18,7 +17,6 @@ import { OverviewSource } from "./queries/overview.ts";
 import { WorkerList } from "./queries/worker-list.ts";
 import { RejectedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";
-import { readTemplate } from "./rpc/convert/schedules/schedule-spec.ts";
 import { Auth } from "./rpc/server/auth.ts";
 import { Calls } from "./rpc/server/calls.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/server/grpc-server.ts";
@@ -126,18 +124,10 @@ export async function startScheduler(options: {
     onChange: (available) => {
       updateServing();
       dispatch.expiryGuard.databaseChanged(available);
-      if (available) {
-        dispatch.committer.tryNow();
-        background.schedulesSoon();
-      }
+      if (available) dispatch.committer.tryNow();
     },
   });
-  const ticks = new TickRunner({
-    ...{ store, submitter, counters, log },
-    toTask: (template) => readTemplate(template, config.sizes),
-  });
   const background = new BackgroundServices({
-    ticks,
     descriptors: () => descriptors.use,
     config,
     store,
@@ -201,6 +191,7 @@ export async function startScheduler(options: {
     const diagnoser = new Diagnoser({
       ...{ store, classes, clock, database, log },
       ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
+      strictOrders: dispatch.strictOrders,
       scheduler,
       settings: config.settings,
       status: () => background.status(),
@@ -218,8 +209,6 @@ export async function startScheduler(options: {
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,
         quarantines: dispatch.quarantines,
-        ticks,
-        schedulesChanged: () => background.schedulesSoon(),
         queueLimits: dispatch.queueLimits,
         tracing: telemetry.tracing,
         sizes: config.sizes,
@@ -248,7 +237,6 @@ export async function startScheduler(options: {
       scrape: () => telemetry.scrape(),
       task: services.task,
       fleet: services.fleet,
-      schedule: services.schedule,
     });
     started.grpc = await startGrpcServer({
       listening,
@@ -288,7 +276,6 @@ export async function startScheduler(options: {
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         background.pollSoon();
       else if (hint.kind === "ends") background.releaseSoon();
-      else if (hint.kind === "schedules") background.schedulesSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
     () => background.lookSoon(),

@@ -46,6 +46,18 @@ describe("the examples of docs/concurrency-keys.md", () => {
     );
   });
 
+  it("applies the changes of an order in their order", async () => {
+    const { code, stdout, stderr } = await runTool(
+      "bash",
+      ["-euo", "pipefail", "-c", BLOCKS.get("sh strict") ?? "false"],
+      { env: { ...toolEnv(), MUSTER_SCHEDULER_ADDR: fleet.scheduler.grpc, NODE_OPTIONS: env.NODE_OPTIONS } },
+    );
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    const [before = "", after = ""] = stdout.split(/cancelled t-\d+/);
+    assert.match(before, /OLDER_TASK_FIRST[\s\S]*"order-17"[\s\S]*scheduled to start in/);
+    assert.doesNotMatch(after, /OLDER_TASK_FIRST/);
+  });
+
   it("builds a report once", async () => {
     const file = join(folder.path, "report.ts");
     await writeFile(file, BLOCKS.get("ts report.ts") ?? "");

@@ -5,7 +5,6 @@ import type { status } from "@grpc/grpc-js";
 import {
   FleetService,
   HelloSchema,
-  ScheduleService,
   SubmitStreamRequestSchema,
   TaskService,
   WorkerMessageSchema,
@@ -35,7 +34,7 @@ export type Answers = readonly FieldAnswer[];
 /** One attack. Resolves when its connections are closed. */
 type Attack = (random: Random, target: TestScheduler) => Promise<Answers>;
 
-const METHODS: readonly DescMethod[] = [TaskService, FleetService, ScheduleService, WorkerService]
+const METHODS: readonly DescMethod[] = [TaskService, FleetService, WorkerService]
   .flatMap((service): readonly DescMethod[] => service.methods)
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 

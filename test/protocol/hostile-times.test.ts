@@ -50,7 +50,6 @@ const READS = [
     "FleetService/ListQueues",
   ],
   ...["FleetService/ListLaunches", "FleetService/GetOverview", "FleetService/Diagnose"],
-  "ScheduleService/ListSchedules",
 ];
 
 /** Messages that end a session. */

@@ -21,7 +21,10 @@ it("goes on until no end is left, queues what is ready, and counts what ended", 
   const counters = new Counters();
   await new Dependents({
     store: { releaseDependents: async () => steps.shift() as DependentsStep },
-    dispatcher: { enqueue: ({ id }) => void calls.push(`enqueue ${id}`) },
+    dispatcher: {
+      enqueue: ({ id }) => void calls.push(`enqueue ${id}`),
+      waitsEnded: (ids) => void calls.push(`waits ended ${[...ids]}`),
+    },
     waits: { woken: (id) => void calls.push(`woken ${id}`) },
     signals: { changed: (id) => void calls.push(`changed ${id}`) },
     peers: { hintWork: (ids) => void calls.push(`hint ${ids}`) },
@@ -32,7 +35,7 @@ it("goes on until no end is left, queues what is ready, and counts what ended", 
   }).runOnce();
   assert.deepEqual(calls, [
     ...["woken 1", "enqueue 1", "changed 1", "wake 5000", "changed 2", "hint 7"],
-    ...["load 8", "changed 3", "traces 3"],
+    ...["load 8", "changed 3", "traces 3", "waits ended 8"],
   ]);
   assert.deepEqual(counters.dependents, { held: 0, released: 2, failed: 0, cancelled: 1 });
   assert.equal(steps.length, 0);

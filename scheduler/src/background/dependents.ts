@@ -40,7 +40,7 @@ export class Dependents {
     ended: readonly { readonly id: number; readonly classId: number; readonly state: EndState }[],
   ): Promise<void> {
     if (ended.length === 0) return;
-    const { classes, signals, counters, traces } = this.#parts;
+    const { classes, dispatcher, signals, counters, traces } = this.#parts;
     await classes.load(ended.map(({ classId }) => classId));
     for (const { id, classId, state } of ended) {
       if (state !== "succeeded") counters.dependents[state]++;
@@ -48,12 +48,13 @@ export class Dependents {
       signals.changed(id);
     }
     traces.endedInQueue(ended.map(({ id }) => id));
+    dispatcher.waitsEnded(new Set(ended.map(({ classId }) => classId)));
   }
 }
 
 export interface DependentsParts {
   readonly store: Pick<DependencyStore, "releaseDependents">;
-  readonly dispatcher: Pick<Dispatch["dispatcher"], "enqueue">;
+  readonly dispatcher: Pick<Dispatch["dispatcher"], "enqueue" | "waitsEnded">;
   readonly waits: Pick<Dispatch["waits"], "woken">;
   readonly signals: Pick<Dispatch["signals"], "changed">;
   readonly peers: Pick<Dispatch["peers"], "hintWork">;

@@ -15,8 +15,9 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, quarantines, queueLimits, rateLimits, circuits, dispatcher, traces, pollIn } =
+    const { workerPauses, quarantines, queueLimits, rateLimits, strictOrders, circuits, dispatcher } =
       this.#parts;
+    const { traces, pollIn } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
@@ -25,6 +26,7 @@ export class Poller {
     await queueLimits.refresh();
     const dueInMs = await circuits.runOnce();
     await concurrencyKeys.refresh(store);
+    await strictOrders.refresh(store);
     await rateLimits.refresh(store);
     dispatcher.lookAgain();
     traces.lookAtWaits();
@@ -33,7 +35,7 @@ export class Poller {
 }
 
 export interface PollerParts {
-  readonly store: Pick<Store, "keyStates" | "pausedKeys" | "pausedQueues" | "rateOverrides">;
+  readonly store: Pick<Store, "keyOrders" | "keyStates" | "pausedKeys" | "pausedQueues" | "rateOverrides">;
   readonly schedulerId: string;
   readonly control: Pick<Dispatch["control"], "runCommands">;
   readonly terminator: Pick<Dispatch["terminator"], "dropSuperseded">;
@@ -45,6 +47,7 @@ export interface PollerParts {
   readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
+  readonly strictOrders: Pick<Dispatch["strictOrders"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;
   /** Something is due in so many milliseconds: polls again by then. */

@@ -15,7 +15,10 @@ function setUp(due: readonly WaitingTask[][], overdue: readonly { id: number; cl
     },
     admission: { endWaits: (ids, path) => void calls.push(`${path} ${ids.join()}`) },
     waits: { woken: (id) => void calls.push(`woken ${id}`) },
-    dispatcher: { enqueue: ({ id }) => void calls.push(`enqueue ${id}`) },
+    dispatcher: {
+      enqueue: ({ id }) => void calls.push(`enqueue ${id}`),
+      waitsEnded: (classIds) => void calls.push(`waits ended ${[...classIds].join()}`),
+    },
     signals: { changed: (id) => void calls.push(`changed ${id}`) },
     peers: { hintWork: (classIds) => void calls.push(`hint ${classIds.join()}`) },
     classes: { load: async (ids) => void calls.push(`load ${[...ids].join()}`) },
@@ -32,14 +35,16 @@ test("due tasks are queued here, and other schedulers get one hint for each clas
   await wakeUp.runOnce();
   assert.deepEqual(calls, [
     ...["woken 1", "enqueue 1", "changed 1", "woken 2", "enqueue 2", "changed 2", "hint 4"],
-    ...["load ", "overdue_in_queue ", "traced "],
+    ...["load ", "overdue_in_queue ", "traced ", "waits ended "],
   ]);
 });
 
 test("overdue tasks fail, and are counted with their class", async () => {
   const { wakeUp, calls } = setUp([[]], [[{ id: 3, classId: 5 }]]);
   await wakeUp.runOnce();
-  assert.deepEqual(calls, ["load 5", "changed 3", "class 5 failed", "overdue_in_queue 3", "traced 3"]);
+  assert.deepEqual(calls, [
+    ...["load 5", "changed 3", "class 5 failed", "overdue_in_queue 3", "traced 3", "waits ended 5"],
+  ]);
 });
 
 test("a full batch is followed by another one", async () => {

@@ -34,7 +34,7 @@ export class WakeUp {
   }
 
   async #failOverdue(): Promise<void> {
-    const { store, admission, classes, signals, counters, traces } = this.#parts;
+    const { store, admission, classes, dispatcher, signals, counters, traces } = this.#parts;
     for (;;) {
       const failed = await store.failOverdue(SWEEP_BATCH);
       await classes.load(failed.map(({ classId }) => classId));
@@ -47,6 +47,7 @@ export class WakeUp {
         "overdue_in_queue",
       );
       traces.endedInQueue(failed.map(({ id }) => id));
+      dispatcher.waitsEnded(new Set(failed.map(({ classId }) => classId)));
       if (failed.length < SWEEP_BATCH) return;
     }
   }
@@ -56,7 +57,7 @@ export interface WakeUpParts {
   readonly store: Pick<Store, "wakeDue" | "failOverdue">;
   readonly admission: Pick<Dispatch["admission"], "endWaits">;
   readonly waits: Pick<Dispatch["waits"], "woken">;
-  readonly dispatcher: Pick<Dispatch["dispatcher"], "enqueue">;
+  readonly dispatcher: Pick<Dispatch["dispatcher"], "enqueue" | "waitsEnded">;
   readonly signals: Pick<Dispatch["signals"], "changed">;
   readonly peers: Pick<Dispatch["peers"], "hintWork">;
   readonly classes: Pick<Dispatch["classes"], "load">;

@@ -1,5 +1,6 @@
 /** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
+import type { TaskClass } from "../domain/matching/match.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import type { Store } from "../store/store.ts";
@@ -14,6 +15,7 @@ import { KeyPauser } from "./admission/key-pauser.ts";
 import { PausedQueues } from "./admission/paused-queues.ts";
 import { RateLimits } from "./admission/rate-limits.ts";
 import type { AdmissionRule } from "./admission/rule.ts";
+import { StrictOrders } from "./admission/strict-orders.ts";
 import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
@@ -91,6 +93,7 @@ export interface Dispatch {
   readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
   readonly signals: TaskSignals;
+  readonly strictOrders: StrictOrders;
   readonly submitter: Submitter;
   readonly waits: Waits;
   readonly workerPauses: WorkerPauses;
@@ -127,22 +130,27 @@ export function createDispatch(options: {
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock);
   const pausedQueues = new PausedQueues();
-  const concurrencyKeys = new ConcurrencyKeys(
-    (taskClass) => {
-      peers.hintWork([taskClass.id]);
-      dispatcher.pumpSoon();
-    },
-    (classIds) => classes.unpark(classIds),
-  );
+  const mayStart = (taskClass: TaskClass) => {
+    peers.hintWork([taskClass.id]);
+    dispatcher.pumpSoon();
+  };
+  const unpark = (classIds: Iterable<number>) => classes.unpark(classIds);
+  const concurrencyKeys = new ConcurrencyKeys(mayStart, unpark);
+  const strictOrders = new StrictOrders({
+    unpark,
+    frontOf: (classId) => classes.get(classId)?.window.peek()?.id,
+    onWaitEnded: mayStart,
+    enqueue: (task) => dispatcher.enqueueFirst(task),
+  });
   const rateLimits = new RateLimits({
     clock,
-    unpark: (classIds) => classes.unpark(classIds),
+    unpark,
     onDue: () => dispatcher.pump(),
   });
-  const admission = new Admission([pausedQueues, concurrencyKeys, rateLimits, ...(options.rules ?? [])], {
-    clock,
-    onFreed: () => dispatcher.pump(),
-  });
+  const admission = new Admission(
+    [pausedQueues, concurrencyKeys, strictOrders, rateLimits, ...(options.rules ?? [])],
+    { clock, onFreed: () => dispatcher.pump() },
+  );
   const counters = new Counters(
     new MeasuredClasses(maxLabelSets, (classId) => classes.get(classId)?.taskClass),
   );
@@ -174,6 +182,7 @@ export function createDispatch(options: {
     classes,
     admission,
     keys: concurrencyKeys,
+    orders: strictOrders,
     rates: rateLimits,
     matcher: new Matcher(classes, clock),
     sender,
@@ -372,6 +381,7 @@ export function createDispatch(options: {
     terminator,
     committer,
     signals,
+    strictOrders,
     submitter,
     waits,
     workerPauses,

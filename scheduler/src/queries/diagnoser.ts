@@ -3,11 +3,11 @@ import type { Clock } from "../clock.ts";
 import type { EffectiveSetting } from "../config/effective-settings.ts";
 import type { ConcurrencyKeys } from "../dispatch/admission/concurrency-keys.ts";
 import type { RateLimits } from "../dispatch/admission/rate-limits.ts";
+import type { StrictOrders } from "../dispatch/admission/strict-orders.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
 import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
-import { scheduleCheck } from "../domain/diagnosis/schedule-check.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
 import { type WorkFacts, workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
@@ -15,7 +15,6 @@ import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
 import { misfit } from "../domain/explain/never-fits.ts";
 import type { Coverage } from "../domain/matching/coverage.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
-import { ON_TIME_MS } from "../domain/schedules/schedule.ts";
 import type {
   CircuitStore,
   ConcurrencyStore,
@@ -26,7 +25,6 @@ import type {
   QueueStore,
   RateLimitStore,
   SchedulerStore,
-  ScheduleStore,
   SessionStore,
 } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
@@ -68,10 +66,10 @@ export interface DiagnoserParts {
     Pick<QueueStore, "limitedQueues"> &
     Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
-    Pick<ScheduleStore, "troubledSchedules"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
+  readonly strictOrders: Pick<StrictOrders, "holdReason">;
   readonly rateLimits: Pick<RateLimits, "holdReason">;
   readonly database: Pick<DatabaseAvailability, "runOnce" | "outage">;
   readonly clock: Clock;
@@ -177,8 +175,7 @@ export class Diagnoser {
       withinMs: CONTEST_OVER_MS,
       limit: LIST_LIMIT,
     });
-    const troubled = await this.#parts.store.troubledSchedules(ON_TIME_MS, LIST_LIMIT);
-    const checks = workChecks({
+    return workChecks({
       contests,
       fleet: facts.report,
       classes: facts.classes,
@@ -200,11 +197,11 @@ export class Diagnoser {
       keyDifferences: await this.#parts.store.keyDifferences(LIST_LIMIT),
       isKeyHeld: (taskClass) =>
         this.#parts.concurrencyKeys.holdReason(taskClass) !== undefined ||
+        this.#parts.strictOrders.holdReason(taskClass) !== undefined ||
         this.#parts.rateLimits.holdReason(taskClass) !== undefined,
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });
-    return [...checks, scheduleCheck(troubled.schedules, troubled.nowMs)];
   }
 
   /** Of the classes that no living worker can run, those that cost more than any known worker has. */

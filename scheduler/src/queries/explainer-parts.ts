@@ -21,7 +21,6 @@ import type {
   QueueStore,
   RateLimitStore,
   SchedulerStore,
-  ScheduleStore,
   SessionStore,
   TaskStore,
 } from "../store/store.ts";
@@ -33,7 +32,7 @@ export const BACKLOG_AGE_MS = 500;
 export interface ExplainerParts {
   readonly store: Pick<CircuitStore, "listCircuits"> &
     Pick<ClassStore, "waitingTasks"> &
-    Pick<ConcurrencyStore, "listLocks"> &
+    Pick<ConcurrencyStore, "keyOrders" | "listLocks"> &
     Pick<DependencyStore, "predecessors"> &
     Pick<EventStore, "costRaises" | "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &
@@ -42,7 +41,6 @@ export interface ExplainerParts {
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<RateLimitStore, "listRateLimits"> &
     Pick<SchedulerStore, "otherSchedulers"> &
-    Pick<ScheduleStore, "getSchedule" | "openTasks"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;
   readonly admission: Admission;

@@ -12,10 +12,11 @@ import { explainActive, explainEnded } from "../domain/explain/task.ts";
 import { explainWaiting, readyTime } from "../domain/explain/waiting.ts";
 import type { WaitingFacts } from "../domain/explain/waiting-facts.ts";
 import type { WaitingClass } from "../domain/explain/worker.ts";
+import { formatTaskId } from "../domain/ids.ts";
 import type { KnownSize } from "../domain/matching/known-size.ts";
 import { type Candidate, type Filter, removedBy, type TaskClass } from "../domain/matching/match.ts";
 import { type CircuitAsked, withoutCircuitLock } from "../domain/tasks/circuit.ts";
-import type { AskedKey } from "../domain/tasks/concurrency.ts";
+import type { AskedKey, OlderTask } from "../domain/tasks/concurrency.ts";
 import { queueRateKey } from "../domain/tasks/rate-limit.ts";
 import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
@@ -42,6 +43,7 @@ const READ_CODES: ReadonlySet<ReasonCode> = new Set([
   "CIRCUIT_OPEN",
   "QUEUE_PAUSED",
   "CONCURRENCY_KEY_HELD",
+  "OLDER_TASK_FIRST",
   "RATE_LIMITED",
   "KEY_PAUSED",
 ]);
@@ -65,7 +67,7 @@ export class TaskExplainer {
       return [explainEnded(task, allAttempts(task, await store.getAttempts(task.id)), keyOwner)];
     }
     const clock = await readDatabaseClock(this.#parts);
-    if (task.state === "queued") return this.#waitingReasons(task, clock);
+    if (task.state === "queued") return this.#waitingReasons(task, clock, true);
     const record = task.workerId === undefined ? undefined : await store.getWorker(task.workerId);
     const events = await store.latestTaskEvents(task.id, MAX_EVENTS);
     const now = clock();
@@ -93,7 +95,8 @@ export class TaskExplainer {
       .sort((a, b) => b.ready - a.ready);
   }
 
-  async #waitingReasons(task: TaskRecord, databaseNow: () => Date): Promise<Reason[]> {
+  /** @param olderOnes Whether the reasons of older tasks that go first are read, too. */
+  async #waitingReasons(task: TaskRecord, databaseNow: () => Date, olderOnes: boolean): Promise<Reason[]> {
     const { store, classes, dispatcher, fleet, clock, address, schedulerId } = this.#parts;
     await classes.load([task.classId]);
     const taskClass = classes.get(task.classId)?.taskClass ?? (await classes.resolve(task));
@@ -123,7 +126,7 @@ export class TaskExplainer {
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
     const asked = {
-      keys: await this.#askedKeys(task),
+      keys: await this.#askedKeys(task, (id) => this.#olderTask(id, databaseNow, olderOnes)),
       rates: await this.#askedRates(task),
       circuit: await this.#askedCircuit(task),
     };
@@ -195,7 +198,13 @@ export class TaskExplainer {
     const sinceIf = (wanted: ReasonCode) => (code === wanted ? since : undefined);
     const read = {
       ...(asked.keys.length > 0
-        ? { keys: { asked: asked.keys, fullSince: sinceIf("CONCURRENCY_KEY_HELD") } }
+        ? {
+            keys: {
+              asked: asked.keys,
+              fullSince: sinceIf("CONCURRENCY_KEY_HELD"),
+              behindSince: sinceIf("OLDER_TASK_FIRST"),
+            },
+          }
         : {}),
       ...(asked.rates.length > 0
         ? { rates: { asked: asked.rates, emptySince: sinceIf("RATE_LIMITED") } }
@@ -207,20 +216,42 @@ export class TaskExplainer {
   }
 
   /** The task's concurrency keys with those that hold them. */
-  async #askedKeys({ concurrency = [] }: TaskRecord): Promise<AskedKey[]> {
+  async #askedKeys(
+    { id, concurrency = [] }: TaskRecord,
+    readOlder: (id: number) => Promise<OlderTask | undefined>,
+  ): Promise<AskedKey[]> {
     const asked: AskedKey[] = [];
-    for (const { key, limit } of withoutCircuitLock(concurrency)) {
+    for (const { key, limit, strict } of withoutCircuitLock(concurrency)) {
       const filter = { key, blocked: false, limit: 1, maxHolders: MAX_HOLDERS };
       const [lock] = await this.#parts.store.listLocks(filter);
+      const [order] = strict ? await this.#parts.store.keyOrders([key]) : [];
+      const first = order?.first;
       asked.push({
         key,
         limit,
         held: lock?.held ?? 0,
         override: lock?.override,
         holders: lock?.holders ?? [],
+        older: first && first.id < id ? await readOlder(first.id) : undefined,
       });
     }
     return asked;
+  }
+
+  /** A task that goes first; undefined when it waits no longer. */
+  async #olderTask(
+    id: number,
+    databaseNow: () => Date,
+    withReasons: boolean,
+  ): Promise<OlderTask | undefined> {
+    const task = await this.#parts.store.getTask(id);
+    if (task?.state !== "queued") return undefined;
+    const { type, queue } = task;
+    // One step: what an older task waits behind is in that one's own explanation.
+    const [reason] = withReasons ? await this.#waitingReasons(task, databaseNow, false) : [];
+    const why = reason ?? { code: "", summary: "", remedy: `run \`muster why ${formatTaskId(id)}\`` };
+    const since = reason?.since ?? task.readyTime;
+    return { id, type, queue, since, code: why.code, summary: why.summary, remedy: why.remedy };
   }
 
   /** The rate limits of the task and of its queue with their buckets. */

@@ -1,5 +1,5 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
-import type { KeyState } from "../domain/tasks/concurrency.ts";
+import type { KeyState, OrderState } from "../domain/tasks/concurrency.ts";
 import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
 import type { BucketState } from "../domain/tasks/rate-limit.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
@@ -44,6 +44,8 @@ export interface KeyedClaim {
   readonly turnedBack: readonly number[];
   /** Those of the keys of the wanted tasks that admit no more, after the claim. */
   readonly keys: readonly KeyState[];
+  /** Those of the keys that have a strict order, after the claim; none when that was not asked. */
+  readonly orders?: readonly OrderState[];
 }
 
 /** The result of a claim of tasks with rate limits, which may have concurrency keys, too. */
@@ -73,10 +75,14 @@ export interface ClaimStore {
   /**
    * As `claim`, for tasks of classes with concurrency keys: assigns a task only while each of its keys is held by fewer
    * than its limit, counting those of this claim that are first in `wanted`.
+   *
+   * @param strict True when some of them have keys with a strict order: such a key admits its oldest task that waits, and
+   * no other, one a claim.
    */
   claimKeyed(
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
+    strict?: boolean,
   ): Promise<KeyedClaim>;
   /**
    * As `claimKeyed`, for tasks of classes with rate limits: assigns a task only when every one of its buckets has a token
@@ -85,6 +91,7 @@ export interface ClaimStore {
   claimRated(
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
+    strict?: boolean,
   ): Promise<RatedClaim>;
   /** All attempts in state assigned of these sessions: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;

@@ -1,5 +1,5 @@
 /** The role of the store that reads concurrency keys with their holders, sets their limits, and checks their counts. */
-import type { KeyHolder, KeyState, LimitOverride } from "../domain/tasks/concurrency.ts";
+import type { KeyHolder, KeyState, LimitOverride, OrderState } from "../domain/tasks/concurrency.ts";
 
 export type { KeyHolder, LimitOverride } from "../domain/tasks/concurrency.ts";
 
@@ -16,6 +16,8 @@ export interface LockRow {
   readonly waiting: number;
   /** Since when the first of them in claim order has been ready. */
   readonly waitingSince: Date | undefined;
+  /** The oldest task that has the key with a strict order and waits, whatever for. */
+  readonly firstInOrder: number | undefined;
 }
 
 /** Waiting tasks of a class that are counted. */
@@ -33,6 +35,8 @@ export interface KeyDifference {
 export interface ConcurrencyStore {
   /** What is counted of these keys, and of every key with a limit of the operator's. */
   keyStates(keys: readonly string[]): Promise<KeyState[]>;
+  /** Which task goes first of those that wait for each of these keys with a strict order. */
+  keyOrders(keys: readonly string[]): Promise<OrderState[]>;
   /** Keys by name that tasks hold or wait for or that have a limit of the operator's, with up to `maxHolders` holders. */
   listLocks(filter: {
     /** Only this key. */

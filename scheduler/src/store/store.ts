@@ -13,7 +13,6 @@ import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
 import type { RateLimitStore } from "./rate-limits.ts";
 import type { SchedulerStore } from "./schedulers.ts";
-import type { ScheduleStore } from "./schedules.ts";
 import type { SessionStore } from "./sessions.ts";
 import type { TaskStore } from "./tasks.ts";
 
@@ -31,7 +30,6 @@ export type * from "./quarantines.ts";
 export type * from "./queues.ts";
 export type * from "./rate-limits.ts";
 export type * from "./schedulers.ts";
-export type * from "./schedules.ts";
 export type * from "./sessions.ts";
 export type * from "./tasks.ts";
 
@@ -53,7 +51,6 @@ export interface Store
     LaunchStore,
     EventStore,
     SchedulerStore,
-    ScheduleStore,
     QueueStore,
     FleetStore,
     MaintenanceStore {

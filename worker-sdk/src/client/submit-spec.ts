@@ -117,6 +117,15 @@ export interface ConcurrencyKey {
    * @default queue
    */
   readonly onLimit?: "queue" | "cancelNewest" | "cancelRunning";
+  /**
+   * `strict`: the tasks that have the key with it start in the order of their ids, that of their submission, whatever their
+   * queues, types and priorities. None starts while an older one waits, whatever that one waits for, such as a worker, its
+   * time, its retry or a paused queue. With a limit of 1 each starts when all older ones have ended. Tasks that have the key
+   * without it share only its limit.
+   *
+   * @default none
+   */
+  readonly order?: "strict";
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   CircuitRuleSchema,
   ConcurrencyKeySchema,
   ConcurrencyLimitPolicy,
+  ConcurrencyOrder,
   DependencyCondition,
   ExponentialBackoffSchema,
   FixedBackoffSchema,
@@ -70,8 +71,11 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
     ...(spec.concurrency === undefined
       ? {}
       : {
-          concurrency: spec.concurrency.map(({ key, limit, onLimit = "queue" }) =>
-            create(ConcurrencyKeySchema, { key, limit, onLimit: ON_LIMIT[onLimit] }),
+          concurrency: spec.concurrency.map(({ key, limit, onLimit = "queue", order }) =>
+            create(ConcurrencyKeySchema, {
+              ...{ key, limit, onLimit: ON_LIMIT[onLimit] },
+              ...(order === undefined ? {} : { order: ORDER[order] }),
+            }),
           ),
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
@@ -208,6 +212,10 @@ const ON_LIMIT: Readonly<Record<NonNullable<ConcurrencyKey["onLimit"]>, Concurre
   queue: ConcurrencyLimitPolicy.QUEUE,
   cancelNewest: ConcurrencyLimitPolicy.CANCEL_NEWEST,
   cancelRunning: ConcurrencyLimitPolicy.CANCEL_RUNNING,
+};
+
+const ORDER: Readonly<Record<NonNullable<ConcurrencyKey["order"]>, ConcurrencyOrder>> = {
+  strict: ConcurrencyOrder.STRICT_FIFO,
 };
 
 const ON_CONFLICT: Readonly<Record<NonNullable<UniqueOptions["onConflict"]>, UniqueConflictPolicy>> = {

@@ -31,6 +31,9 @@ const COLUMNS = [
   { title: "WAITING SINCE" },
 ] as const;
 
+/** Only when tasks wait for one of the keys with a strict order. */
+const FIRST = { title: "FIRST", shrink: "first" } as const;
+
 /** `muster locks`: lists concurrency keys with what holds them and what waits. */
 export function defineLocks(command: Command, io: Io): void {
   command
@@ -46,11 +49,12 @@ export function defineLocks(command: Command, io: Io): void {
       "after",
       `
 LIMIT is that of the tasks, a range when they differ. With a * it was set by
-\`muster limit set\`, which replaces theirs.
+\`muster limit set\`, which replaces theirs. FIRST is the oldest task that waits with
+a strict order: the others start after it.
 
 Piped, each line has: key, tasks that hold it, limit, attempt that has held it the
 longest, since when, its worker, waiting tasks, since when the first waits; with tabs
-between them.
+between them. When a key has a strict order, the task that goes first follows.
 
 Examples:
   $ muster locks
@@ -75,10 +79,11 @@ async function listLocks(key: string | undefined, options: Options, command: Com
     writeJson(io.stdout, ListLocksResponseSchema, message);
     return;
   }
+  const ordered = page.items.some(({ firstTaskId }) => firstTaskId !== "");
   writeTable(
     io.stdout,
-    COLUMNS,
-    page.items.map((lock) => row(lock, io)),
+    ordered ? [...COLUMNS, FIRST] : COLUMNS,
+    page.items.map((lock) => [...row(lock, io), ...(ordered ? [lock.firstTaskId] : [])]),
   );
   if (page.items.length === 0)
     hintNone(

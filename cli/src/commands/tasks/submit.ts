@@ -172,6 +172,8 @@ with "refuse", ends the command with exit code 4 and UNIQUE_KEY_HELD.
 Concurrency key: with KEY=N,cancel-newest the task ends at once as cancelled when N
 tasks with the key are open. With KEY=N,cancel-running the oldest tasks that have
 the key with this policy are cancelled, and the new one starts when they ended.
+With KEY=N,strict the tasks that have the key with "strict" start in the order of
+their ids: none while an older one waits, whatever for.
 
 Dependencies: with --after t-1 --after t-2:ended the task starts when t-1 has
 succeeded and t-2 has ended; --delay and --queue-timeout begin then. When t-1 fails
@@ -188,6 +190,7 @@ Examples:
   $ muster submit report.build --concurrency customer-17=1
   $ muster submit model.train @train.json --cost gpu_memory_mb=8000
   $ muster submit site.deploy --concurrency site-4=1,cancel-running
+  $ muster submit order.change @change.json --concurrency order-17=1,strict
   $ muster submit mail.send @mail.json --rate-limit smtp=100/1m
   $ muster submit card.charge @card.json --circuit provider-a,rate=0.3,open=1m
   $ muster submit page.index --after t-1042,t-1043

@@ -62,7 +62,8 @@ export class TaskControl {
 
   /** A task was cancelled while it waited. */
   cancelledInQueue({ id, classId }: { readonly id: number; readonly classId: number }): void {
-    const { admission, counters, signals, traces } = this.#parts;
+    const { admission, counters, dispatcher, signals, traces } = this.#parts;
+    dispatcher.waitsEnded([classId]);
     admission.endWaits([id], "cancelled_in_queue");
     counters.finished(classId, "cancelled");
     traces.endedInQueue([id]);

@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import { isStrict } from "../../domain/tasks/concurrency.ts";
 import type { WindowEntry } from "../../domain/tasks/window.ts";
 import type { ClaimedAttempt, ClaimStore, KeyedClaim, RatedClaim, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -9,6 +10,7 @@ import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
 import type { RateLimits } from "../admission/rate-limits.ts";
+import type { StrictOrders } from "../admission/strict-orders.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
 import { ClassQueue } from "../matching/class-queue.ts";
@@ -57,6 +59,7 @@ export class Dispatcher {
   readonly #classes: ClassIndex;
   readonly #admission: Admission;
   readonly #keys: ConcurrencyKeys;
+  readonly #orders: StrictOrders;
   readonly #rates: RateLimits;
   readonly #matcher: Matcher;
   readonly #sender: AssignmentSender;
@@ -88,6 +91,7 @@ export class Dispatcher {
     classes: ClassIndex;
     admission: Admission;
     keys: ConcurrencyKeys;
+    orders: StrictOrders;
     rates: RateLimits;
     matcher: Matcher;
     sender: AssignmentSender;
@@ -102,6 +106,7 @@ export class Dispatcher {
     this.#classes = parts.classes;
     this.#admission = parts.admission;
     this.#keys = parts.keys;
+    this.#orders = parts.orders;
     this.#rates = parts.rates;
     this.#matcher = parts.matcher;
     this.#sender = parts.sender;
@@ -203,7 +208,10 @@ export class Dispatcher {
   hinted(classIds?: readonly number[]): void {
     for (const id of classIds ?? []) {
       const taskClass = this.#classes.get(id)?.taskClass;
-      if (taskClass?.concurrency) this.#keys.freedElsewhere(taskClass);
+      if (taskClass?.concurrency) {
+        this.#keys.freedElsewhere(taskClass);
+        this.#orders.changed(taskClass);
+      }
     }
     this.lookAgain(classIds);
   }
@@ -211,13 +219,32 @@ export class Dispatcher {
   /** Attempts of the class ended, whichever scheduler had assigned them: its keys are asked for again. */
   keysFreed(classId: number): void {
     const taskClass = this.#classes.get(classId)?.taskClass;
-    if (taskClass?.concurrency) this.#keys.freed(taskClass);
+    if (taskClass?.concurrency) {
+      this.#orders.changed(taskClass);
+      this.#keys.freed(taskClass);
+    }
+  }
+
+  /** Tasks of these classes ended while they waited: those that go after them for a strict order may start. */
+  waitsEnded(classIds: Iterable<number>): void {
+    for (const id of classIds) {
+      const taskClass = this.#classes.get(id)?.taskClass;
+      if (taskClass?.concurrency) this.#orders.waitEnded(taskClass);
+    }
+  }
+
+  /** A task that goes first for a strict order: in its class's window, whatever else is in it. */
+  enqueueFirst(task: WaitingTask): void {
+    this.#use([task.classId]);
+    if (!this.#planned.has(task.id) && !this.#admission.isHeld(task.id)) this.#classes.putBack(task);
   }
 
   /** A task became claimable. */
   enqueue(task: WaitingTask): void {
     this.#use([task.classId]);
-    this.#classes.enqueue(task);
+    // Newer ones wait for it: it must not wait until they have left a full window.
+    if (isStrict(this.#classes.get(task.classId)?.taskClass.concurrency)) this.#classes.putBack(task);
+    else this.#classes.enqueue(task);
     this.pump();
   }
 
@@ -294,6 +321,7 @@ export class Dispatcher {
         continue;
       }
       search.reserve(session, entry.taskClass);
+      if (entry.taskClass.concurrency !== undefined) this.#orders.plan(entry.taskClass, next.id);
       const tokens = this.#rates.plan(entry.taskClass);
       this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session, tokens });
@@ -370,12 +398,13 @@ export class Dispatcher {
       else {
         const mark = this.#keys.mark();
         const result: KeyedClaim & Partial<RatedClaim> = await this.#indeterminate.watch(
-          this.#store[statement](wanted, this.#schedulerId),
+          this.#store[statement](wanted, this.#schedulerId, plan.some(hasOrder)),
         );
         ({ claimed } = result);
         turnedBack = new Set(result.turnedBack);
         for (const taskId of result.turnedBack) this.#admission.notClaimed(taskId, "turned_back");
         this.#keys.learn(result.keys, mark);
+        this.#orders.learn(result.orders ?? []);
         this.#settle(plan, result);
         this.#counters.keyClaimsTurnedBack += turnedBack.size - (result.rateLimited?.length ?? 0);
       }
@@ -462,3 +491,7 @@ export class Dispatcher {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+function hasOrder({ entry }: Planned): boolean {
+  return isStrict(entry.taskClass.concurrency);
+}

@@ -1,15 +1,50 @@
-/** `CONCURRENCY_KEY_HELD`: as many tasks as its limit allows hold a key of the task. */
+/**
+ * `CONCURRENCY_KEY_HELD`: as many tasks as its limit allows hold a key of the task. `OLDER_TASK_FIRST`: an older one goes
+ * first for a key with a strict order.
+ */
 import { formatAttemptId, formatTaskId } from "../ids.ts";
-import type { AskedKey, KeyHolder } from "../tasks/concurrency.ts";
+import type { AskedKey, KeyHolder, OlderTask } from "../tasks/concurrency.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
 import { shellWord } from "./shell-word.ts";
 
 /** Holders that are named in the summary; the evidence has all that are known. */
 const MAX_NAMED = 3;
 
+/** Since when this scheduler has known that keys hold the task back. */
+export interface HeldSince {
+  /** One of them is full. */
+  readonly fullSince: Date | undefined;
+  /** An older task goes first. */
+  readonly behindSince: Date | undefined;
+}
+
 /** A reason for each of the task's keys that does not let it start; none when all of them do. */
-export function keysHeld(keys: readonly AskedKey[], since: Date | undefined, now: Date): Reason[] {
-  return keys.filter(isFull).map((key) => keyHeld(key, since, now));
+export function keysHeld(
+  keys: readonly AskedKey[],
+  { fullSince, behindSince }: HeldSince,
+  now: Date,
+): Reason[] {
+  return keys.flatMap((key) => [
+    ...(isFull(key) ? [keyHeld(key, fullSince, now)] : []),
+    ...(key.older ? [olderFirst(key.key, key.older, behindSince)] : []),
+  ]);
+}
+
+function olderFirst(key: string, older: OlderTask, since: Date | undefined): Reason {
+  const id = formatTaskId(older.id);
+  return {
+    code: "OLDER_TASK_FIRST",
+    summary: `the concurrency key ${JSON.stringify(key)} starts its tasks in the order of their submission, and the older task ${id} (${older.type} in queue ${older.queue}) waits${older.summary && `: ${older.summary}`}`,
+    since: since ?? older.since,
+    evidence: [
+      { key: "concurrency_key", value: key, source: "database" },
+      { key: "older_task", value: id, source: "database" },
+      { key: "older_task_type", value: older.type, source: "database" },
+      { key: "older_task_queue", value: older.queue, source: "database" },
+      ...(older.code === "" ? [] : [{ key: "older_task_code", value: older.code, source: "database" }]),
+    ],
+    remedy: `it starts by itself after ${id}; for ${id}: ${older.remedy}; if that one is not wanted, run \`muster cancel ${id}\``,
+  };
 }
 
 /** The operator's limit counts over the task's own. */

@@ -11,6 +11,7 @@ import type { ReasonCode } from "./codes.ts";
 import type { CostRaised } from "./cost-raised.ts";
 import type { DispatchFacts } from "./delayed.ts";
 import type { FleetMember } from "./fleet.ts";
+import type { HeldSince } from "./key-held.ts";
 import type { AskedRate } from "./rate-limited.ts";
 import type { Evidence } from "./reason.ts";
 
@@ -23,8 +24,8 @@ export interface WaitingFacts {
   /** What it depends on; only of a task that waits for tasks. */
   readonly predecessors?: readonly LinkedTask[] | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
-  /** Its concurrency keys as the database has them, and since when this scheduler has known one of them as full. */
-  readonly keys?: { readonly asked: readonly AskedKey[]; readonly fullSince: Date | undefined } | undefined;
+  /** Its concurrency keys as the database has them. */
+  readonly keys?: (HeldSince & { readonly asked: readonly AskedKey[] }) | undefined;
   /** Its rate limits as the database has them, and since when this scheduler has known a bucket of them as empty. */
   readonly rates?:
     | { readonly asked: readonly AskedRate[]; readonly emptySince: Date | undefined }

@@ -47,7 +47,7 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
     });
   }
   const { heldBack, keys, rates, circuit } = facts;
-  if (keys) reasons.push(...keysHeld(keys.asked, keys.fullSince, now));
+  if (keys) reasons.push(...keysHeld(keys.asked, keys, now));
   if (rates)
     reasons.push(...keysPaused(rates.asked, now), ...ratesExhausted(rates.asked, rates.emptySince, now));
   const open = circuit && circuitOpen(circuit.asked, circuit.since, now);

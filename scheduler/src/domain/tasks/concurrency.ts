@@ -13,6 +13,32 @@ export interface ConcurrencyKey {
   readonly limit: number;
   /** Undefined for a task that waits. */
   readonly onLimit?: OnLimit;
+  /**
+   * Set for a task that starts only after the older ones that have the key with it. It holds the priority of the task:
+   * tasks of each priority are a class of their own, so that in claim order the first task of a class is its oldest.
+   */
+  readonly strict?: { readonly priority: number };
+}
+
+/** The keys whose tasks start in the order of their ids. */
+export function strictKeys(keys: readonly ConcurrencyKey[] | undefined): readonly ConcurrencyKey[] {
+  return keys?.filter(({ strict }) => strict !== undefined) ?? NO_KEYS;
+}
+
+const NO_KEYS: readonly ConcurrencyKey[] = Object.freeze([]);
+
+/** True when a task with these keys starts after older ones only. */
+export function isStrict(keys: readonly ConcurrencyKey[] | undefined): boolean {
+  return keys?.some(({ strict }) => strict !== undefined) ?? false;
+}
+
+/** A task that goes first of those that wait for a key with a strict order. */
+export interface FirstInOrder {
+  readonly id: number;
+  readonly classId: number;
+  readonly priority: number;
+  /** False for one that waits for its time or its retry. */
+  readonly ready: boolean;
 }
 
 /** A key that had no place left for a new task. */
@@ -30,9 +56,12 @@ export function inKeyOrder(keys: readonly ConcurrencyKey[]): ConcurrencyKey[] {
 
 /** What makes keys different classes: with the same in the same order, tasks share one. */
 export function identityOf(keys: readonly ConcurrencyKey[]): unknown {
-  return keys.map(({ key, limit, onLimit }) =>
-    onLimit === undefined ? [key, limit] : [key, limit, onLimit],
-  );
+  return keys.map(({ key, limit, onLimit, strict }) => [
+    key,
+    limit,
+    ...(onLimit === undefined ? [] : [onLimit]),
+    ...(strict === undefined ? [] : [{ strict: strict.priority }]),
+  ]);
 }
 
 /** A key as the store counts it. */
@@ -42,6 +71,13 @@ export interface KeyState {
   readonly held: number;
   /** The operator's limit, which replaces those of the tasks; undefined without one. */
   readonly override: number | undefined;
+}
+
+/** A key with a strict order, as the store has it. */
+export interface OrderState {
+  readonly key: string;
+  /** The oldest task that has the key with a strict order and waits; undefined when none does. */
+  readonly first: FirstInOrder | undefined;
 }
 
 /** A task that holds a key. */
@@ -71,4 +107,19 @@ export interface AskedKey extends ConcurrencyKey {
   readonly override: LimitOverride | undefined;
   /** Those that have held it the longest. */
   readonly holders: readonly KeyHolder[];
+  /** The older task that goes first, where the task's order is strict. */
+  readonly older?: OlderTask | undefined;
+}
+
+/** An older task that waits, with why. */
+export interface OlderTask {
+  readonly id: number;
+  readonly type: string;
+  readonly queue: string;
+  /** The code of its own explanation, and the same in words; empty where that was not read. */
+  readonly code: string;
+  readonly summary: string;
+  readonly remedy: string;
+  /** Since when it has waited, as far as is known. */
+  readonly since: Date;
 }

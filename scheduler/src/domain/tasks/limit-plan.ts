@@ -60,7 +60,12 @@ export function policyKeys(concurrency: readonly ConcurrencyKey[] | undefined): 
 
 /** Whether tasks that exist decide what becomes of a submitted task: its unique key's holder, those of its keys, its predecessors. */
 export function dependsOnOthers({ uniqueKey, concurrency, after }: NewTask): boolean {
-  return uniqueKey !== undefined || after !== undefined || policyKeys(concurrency).length > 0;
+  return uniqueKey !== undefined || after !== undefined || locksKeys(concurrency);
+}
+
+/** True for a task whose submit waits for others with the same keys: it ends tasks, or takes its place in an order. */
+export function locksKeys(concurrency: readonly ConcurrencyKey[] | undefined): boolean {
+  return concurrency?.some(({ onLimit, strict }) => onLimit !== undefined || strict !== undefined) ?? false;
 }
 
 /**

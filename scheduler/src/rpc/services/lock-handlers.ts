@@ -79,5 +79,6 @@ function unused(key: string): LockRow {
     holders: [],
     waiting: 0,
     waitingSince: undefined,
+    firstInOrder: undefined,
   };
 }

@@ -1,5 +1,10 @@
 /** The fake of the role that submits and claims. */
-import type { ConcurrencyKey, KeyState } from "../../domain/tasks/concurrency.ts";
+import {
+  type ConcurrencyKey,
+  type KeyState,
+  type OrderState,
+  strictKeys,
+} from "../../domain/tasks/concurrency.ts";
 import { type KeyPlan, planKeys } from "../../domain/tasks/key-plan.ts";
 import {
   type EndedWait,
@@ -123,20 +128,42 @@ export class MemoryClaims implements ClaimStore {
   async claimKeyed(
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
+    strict = false,
   ): Promise<KeyedClaim> {
     const claimed: ClaimedAttempt[] = [];
     const turnedBack: number[] = [];
     const limits: KeyLimits = new Map();
+    const asking: OpenRow[] = [];
+    const isFirst = this.#firsts(wanted, strict);
     for (const { taskId, sessionId } of wanted) {
       const row = this.#tables.open.get(taskId);
       if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
+      asking.push(row);
       addLimits(limits, this.#tables.classOf(row.classId).concurrency);
-      if (this.#tables.admits(row.classId))
+      if (this.#tables.admits(row.classId) && isFirst(row))
         for (const attempt of await this.claim([{ taskId, sessionId }], schedulerId))
           claimed.push({ ...attempt, keyed: true });
       else turnedBack.push(taskId);
     }
-    return { claimed, turnedBack, keys: this.#fullKeys(limits) };
+    return {
+      ...{ claimed, turnedBack },
+      keys: this.#fullKeys(limits),
+      ...(strict ? { orders: this.#ordersOf(asking) } : {}),
+    };
+  }
+
+  /** Whether a task of a claim goes first for its keys with a strict order, as it was before the claim. */
+  #firsts(wanted: readonly { taskId: number }[], strict: boolean): (row: OpenRow) => boolean {
+    if (!strict) return () => true;
+    const rows = wanted.flatMap(({ taskId }) => this.#tables.open.get(taskId) ?? []);
+    const first = new Set(rows.filter((row) => this.#tables.isFirst(row)));
+    return (row) => first.has(row);
+  }
+
+  /** The orders of the keys of these tasks that have a strict one. */
+  #ordersOf(asking: readonly OpenRow[]): OrderState[] {
+    const strict = asking.flatMap(({ classId }) => strictKeys(this.#tables.classOf(classId).concurrency));
+    return Array.from(new Set(strict.map(({ key }) => key)), (key) => this.#tables.orderState(key));
   }
 
   #fullKeys(limits: KeyLimits): KeyState[] {
@@ -149,20 +176,24 @@ export class MemoryClaims implements ClaimStore {
   async claimRated(
     wanted: readonly { taskId: number; sessionId: number }[],
     schedulerId?: string,
+    strict = false,
   ): Promise<RatedClaim> {
     const { buckets } = this.#tables;
     const claimed: ClaimedAttempt[] = [];
     const turnedBack: number[] = [];
     const rateLimited: number[] = [];
     const limits: KeyLimits = new Map();
+    const asking: OpenRow[] = [];
+    const isFirst = this.#firsts(wanted, strict);
     const rateKeys = new Set<string>();
     for (const { taskId, sessionId } of wanted) {
       const row = this.#tables.open.get(taskId);
       if (!row || !isReady(row) || !this.#tables.lives(sessionId, schedulerId)) continue;
+      asking.push(row);
       const { queue, concurrency = [], rateLimits = [] } = this.#tables.classOf(row.classId);
       const queueKey = queueRateKey(queue);
       addLimits(limits, concurrency);
-      if (!this.#tables.admits(row.classId)) turnedBack.push(taskId);
+      if (!this.#tables.admits(row.classId) || !isFirst(row)) turnedBack.push(taskId);
       else {
         for (const key of [...rateLimits.map((limit) => limit.key), queueKey]) rateKeys.add(key);
         if (rateLimits.every(({ key, ...own }) => buckets.hasToken(key, own)) && buckets.hasToken(queueKey))
@@ -180,6 +211,7 @@ export class MemoryClaims implements ClaimStore {
       ...{ claimed, turnedBack, rateLimited },
       keys: this.#fullKeys(limits),
       buckets: Array.from(rateKeys).flatMap((key) => buckets.states(key)),
+      ...(strict ? { orders: this.#ordersOf(asking) } : {}),
     };
   }
 

@@ -8,8 +8,8 @@ import { testDependencies } from "./dependencies.conformance.ts";
 import { testKeys } from "./keys.conformance.ts";
 import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
+import { testOrders } from "./orders.conformance.ts";
 import { testRates } from "./rates.conformance.ts";
-import { testSchedules } from "./schedules.conformance.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 describe("the store's roles in memory", () => {
@@ -24,9 +24,9 @@ describe("the store's roles in memory", () => {
   testClasses(opened);
   testClaims(opened);
   testKeys(opened);
+  testOrders(opened);
   testRates(opened);
   testCircuits(opened);
   testDependencies(opened);
-  testSchedules(opened);
   testAttempts(opened);
 });

@@ -1,9 +1,8 @@
 /** The tables that the fakes of the roles share. */
 import type { Clock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
-import type { Schedule } from "../../domain/schedules/schedule.ts";
 import type { Circuit } from "../../domain/tasks/circuit.ts";
-import type { KeyState } from "../../domain/tasks/concurrency.ts";
+import { type KeyState, type OrderState, strictKeys } from "../../domain/tasks/concurrency.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
 import type { EndState, NewTask, OpenState, Progress, RequeueCounts } from "../../domain/tasks/task.ts";
 import type { OutputChunk } from "../store.ts";
@@ -66,8 +65,6 @@ export class MemoryTables {
   readonly overrides = new Map<string, number>();
   readonly buckets: MemoryBuckets;
   readonly circuits = new Map<string, Circuit>();
-  readonly schedules = new Map<string, Schedule>();
-  readonly templates = new Map<string, Uint8Array>();
   readonly #endListeners: ((row: EndedRow) => void)[] = [];
   #lastTaskId = 0;
   #lastSessionId = 0;
@@ -129,6 +126,27 @@ export class MemoryTables {
       const { held, override } = this.keyState(key);
       return held < (override ?? limit);
     });
+  }
+
+  /** Which task goes first of those that wait for the key with a strict order. */
+  orderState(key: string): OrderState {
+    const [first] = Array.from(this.open.values())
+      .filter(({ state, classId }) => state === "queued" && this.#isOrdered(classId, key))
+      .sort((a, b) => a.id - b.id);
+    if (!first) return { key, first: undefined };
+    const { id, classId, task, wakeAt } = first;
+    return { key, first: { id, classId, priority: task.priority, ready: wakeAt === undefined } };
+  }
+
+  /** Whether no older task goes first for the keys of this one. */
+  isFirst({ id, classId }: OpenRow): boolean {
+    return strictKeys(this.classOf(classId).concurrency).every(
+      ({ key }) => this.orderState(key).first?.id === id,
+    );
+  }
+
+  #isOrdered(classId: number, key: string): boolean {
+    return strictKeys(this.classOf(classId).concurrency).some((each) => each.key === key);
   }
 
   classOf(id: number): TaskClass {

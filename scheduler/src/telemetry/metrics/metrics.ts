@@ -119,7 +119,7 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
   );
   single(
     "muster_concurrency_key_refusals_total",
-    "Tasks whose claim found one of their concurrency keys held by as many tasks as its limit allows.",
+    "Tasks whose claim found one of their concurrency keys held by as many tasks as its limit allows, or an older task first in its order.",
     () => counters.keyClaimsTurnedBack,
   );
   single(
@@ -149,14 +149,6 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
     (result) => {
       for (const [state, count] of Object.entries(counters.circuitTransitions))
         result.observe(count, { state });
-    },
-  );
-  counter(
-    "muster_schedule_ticks_total",
-    "Ticks of schedules that this scheduler decided, by what became of them; failed counts tries.",
-    (result) => {
-      for (const [outcome, count] of Object.entries(counters.scheduleTicks))
-        result.observe(count, { outcome });
     },
   );
   single(
@@ -261,11 +253,6 @@ function declareHistograms(
     name: "muster_assign_latency_seconds",
     description: "Time from sending an assignment to its acceptance by the worker.",
     series: () => [[{}, counters.assignLatency]],
-  });
-  histograms.add({
-    name: "muster_schedule_tick_delay_seconds",
-    description: "Seconds from the moment at which a tick of a schedule was due to the submit of its task.",
-    series: () => [[{}, counters.scheduleDelay]],
   });
   histograms.add({
     name: "muster_db_statement_seconds",

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file muster/v1/concurrency.proto.
  */
 export const file_muster_v1_concurrency: GenFile = /*@__PURE__*/
-  fileDesc("ChttdXN0ZXIvdjEvY29uY3VycmVuY3kucHJvdG8SCW11c3Rlci52MSJhCg5Db25jdXJyZW5jeUtleRILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAUSMwoIb25fbGltaXQYAyABKA4yIS5tdXN0ZXIudjEuQ29uY3VycmVuY3lMaW1pdFBvbGljeSJrChJDb25jdXJyZW5jeU91dGNvbWUSOQoNbGltaXRfcmVhY2hlZBgBIAEoCzIiLm11c3Rlci52MS5Db25jdXJyZW5jeUxpbWl0UmVhY2hlZBIaChJjYW5jZWxsZWRfdGFza19pZHMYAiADKAkiRwoXQ29uY3VycmVuY3lMaW1pdFJlYWNoZWQSCwoDa2V5GAEgASgJEg0KBWxpbWl0GAIgASgFEhAKCHRhc2tfaWRzGAMgAygJIsUCCgRMb2NrEgsKA2tleRgBIAEoCRISCgpoZWxkX2NvdW50GAIgASgDEiYKB2hvbGRlcnMYAyADKAsyFS5tdXN0ZXIudjEuTG9ja0hvbGRlchIVCg13YWl0aW5nX2NvdW50GAQgASgDEjAKDHdhaXRpbmdfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRbG93ZXN0X3Rhc2tfbGltaXQYBiABKAUSGgoSaGlnaGVzdF90YXNrX2xpbWl0GAcgASgFEhsKDmxpbWl0X292ZXJyaWRlGAggASgFSACIAQESFAoMbGltaXRfcmVhc29uGAkgASgJEi4KCmxpbWl0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhEKD19saW1pdF9vdmVycmlkZSKEAQoKTG9ja0hvbGRlchISCgphdHRlbXB0X2lkGAEgASgJEhEKCXRhc2tfdHlwZRgCIAEoCRINCgVxdWV1ZRgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkSLQoJaG9sZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCq/AQoWQ29uY3VycmVuY3lMaW1pdFBvbGljeRIoCiRDT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIiCh5DT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfUVVFVUUQARIqCiZDT05DVVJSRU5DWV9MSU1JVF9QT0xJQ1lfQ0FOQ0VMX05FV0VTVBACEisKJ0NPTkNVUlJFTkNZX0xJTUlUX1BPTElDWV9DQU5DRUxfUlVOTklORxADYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChttdXN0ZXIvdjEvY29uY3VycmVuY3kucHJvdG8SCW11c3Rlci52MSKNAQoOQ29uY3VycmVuY3lLZXkSCwoDa2V5GAEgASgJEg0KBWxpbWl0GAIgASgFEjMKCG9uX2xpbWl0GAMgASgOMiEubXVzdGVyLnYxLkNvbmN1cnJlbmN5TGltaXRQb2xpY3kSKgoFb3JkZXIYBCABKA4yGy5tdXN0ZXIudjEuQ29uY3VycmVuY3lPcmRlciJrChJDb25jdXJyZW5jeU91dGNvbWUSOQoNbGltaXRfcmVhY2hlZBgBIAEoCzIiLm11c3Rlci52MS5Db25jdXJyZW5jeUxpbWl0UmVhY2hlZBIaChJjYW5jZWxsZWRfdGFza19pZHMYAiADKAkiRwoXQ29uY3VycmVuY3lMaW1pdFJlYWNoZWQSCwoDa2V5GAEgASgJEg0KBWxpbWl0GAIgASgFEhAKCHRhc2tfaWRzGAMgAygJItwCCgRMb2NrEgsKA2tleRgBIAEoCRISCgpoZWxkX2NvdW50GAIgASgDEiYKB2hvbGRlcnMYAyADKAsyFS5tdXN0ZXIudjEuTG9ja0hvbGRlchIVCg13YWl0aW5nX2NvdW50GAQgASgDEjAKDHdhaXRpbmdfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRbG93ZXN0X3Rhc2tfbGltaXQYBiABKAUSGgoSaGlnaGVzdF90YXNrX2xpbWl0GAcgASgFEhsKDmxpbWl0X292ZXJyaWRlGAggASgFSACIAQESFAoMbGltaXRfcmVhc29uGAkgASgJEi4KCmxpbWl0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDWZpcnN0X3Rhc2tfaWQYCyABKAlCEQoPX2xpbWl0X292ZXJyaWRlIoQBCgpMb2NrSG9sZGVyEhIKCmF0dGVtcHRfaWQYASABKAkSEQoJdGFza190eXBlGAIgASgJEg0KBXF1ZXVlGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCRItCglob2xkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKlgKEENvbmN1cnJlbmN5T3JkZXISIQodQ09OQ1VSUkVOQ1lfT1JERVJfVU5TUEVDSUZJRUQQABIhCh1DT05DVVJSRU5DWV9PUkRFUl9TVFJJQ1RfRklGTxABKr8BChZDb25jdXJyZW5jeUxpbWl0UG9saWN5EigKJENPTkNVUlJFTkNZX0xJTUlUX1BPTElDWV9VTlNQRUNJRklFRBAAEiIKHkNPTkNVUlJFTkNZX0xJTUlUX1BPTElDWV9RVUVVRRABEioKJkNPTkNVUlJFTkNZX0xJTUlUX1BPTElDWV9DQU5DRUxfTkVXRVNUEAISKwonQ09OQ1VSUkVOQ1lfTElNSVRfUE9MSUNZX0NBTkNFTF9SVU5OSU5HEANiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * A concurrency key of a task. A task holds its keys from its assignment until the attempt ends or is requeued.
@@ -41,6 +41,13 @@ export type ConcurrencyKey = Message<"muster.v1.ConcurrencyKey"> & {
    * @generated from field: muster.v1.ConcurrencyLimitPolicy on_limit = 3;
    */
   onLimit: ConcurrencyLimitPolicy;
+
+  /**
+   * In which order tasks with the key start; unset means none beside the order of all tasks.
+   *
+   * @generated from field: muster.v1.ConcurrencyOrder order = 4;
+   */
+  order: ConcurrencyOrder;
 };
 
 /**
@@ -190,6 +197,14 @@ export type Lock = Message<"muster.v1.Lock"> & {
    * @generated from field: google.protobuf.Timestamp limit_time = 10;
    */
   limitTime?: Timestamp | undefined;
+
+  /**
+   * The oldest task that has the key with the order STRICT_FIFO and waits, for example `t-1042`: none of the others starts before
+   * it. Empty when there is none.
+   *
+   * @generated from field: string first_task_id = 11;
+   */
+  firstTaskId: string;
 };
 
 /**
@@ -249,6 +264,42 @@ export const LockHolderSchema: GenMessage<LockHolder> = /*@__PURE__*/
   messageDesc(file_muster_v1_concurrency, 4);
 
 /**
+ * In which order the tasks with a concurrency key start.
+ *
+ * @generated from enum muster.v1.ConcurrencyOrder
+ */
+export const ConcurrencyOrder = {
+  /**
+   * Not set: as tasks without the key, as far as workers can run them.
+   *
+   * @generated from enum value: CONCURRENCY_ORDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * In the order of their ids, that of their submission, whatever their queues, types and priorities: a task never starts
+   * while an older one waits that has the key with this order, whatever that one waits for, such as a worker, its time, its
+   * retry or a paused queue. Tasks that have the key without it share only its limit.
+   *
+   * @generated from enum value: CONCURRENCY_ORDER_STRICT_FIFO = 1;
+   */
+  STRICT_FIFO: 1,
+} as const;
+
+/**
+ * In which order the tasks with a concurrency key start.
+ *
+ * @generated from enum muster.v1.ConcurrencyOrder
+ */
+export type ConcurrencyOrder = (typeof ConcurrencyOrder)[keyof typeof ConcurrencyOrder] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.ConcurrencyOrder.
+ */
+export const ConcurrencyOrderSchema: GenEnum<ConcurrencyOrder> = /*@__PURE__*/
+  enumDesc(file_muster_v1_concurrency, 0);
+
+/**
  * What becomes of tasks when the limit of a concurrency key is reached. It is decided once, when the task is submitted.
  * Whatever the policy, a task is assigned only while fewer tasks than the limit hold the key.
  *
@@ -298,5 +349,5 @@ export type ConcurrencyLimitPolicy = (typeof ConcurrencyLimitPolicy)[keyof typeo
  * Describes the enum muster.v1.ConcurrencyLimitPolicy.
  */
 export const ConcurrencyLimitPolicySchema: GenEnum<ConcurrencyLimitPolicy> = /*@__PURE__*/
-  enumDesc(file_muster_v1_concurrency, 0);
+  enumDesc(file_muster_v1_concurrency, 1);
 

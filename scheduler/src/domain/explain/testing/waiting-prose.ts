@@ -83,6 +83,7 @@ const holder = (taskId: number) => ({
 const asks = (held: number, limit: number, override?: number) => ({
   keys: {
     fullSince: ago(5_000),
+    behindSince: undefined,
     asked: [
       {
         ...{ key: "customer-17", limit, held },
@@ -95,6 +96,24 @@ const asks = (held: number, limit: number, override?: number) => ({
     ],
   },
 });
+
+const BEHIND = {
+  keys: {
+    fullSince: undefined,
+    behindSince: ago(5_000),
+    asked: [
+      {
+        ...{ key: "order-17", limit: 1, held: 0, override: undefined, holders: [] },
+        older: {
+          ...{ id: 17, type: "order.change", queue: "orders", code: "QUEUE_PAUSED" },
+          summary: "queue orders has been paused for 5 min: a migration (by ada)",
+          remedy: "run `muster queue resume orders` when the reason is gone",
+          since: ago(300_000),
+        },
+      },
+    ],
+  },
+};
 
 const limits = (burst: number, override?: string, key = "smtp") => {
   const own = { limit: 100, periodMs: 60_000, burst };
@@ -142,6 +161,11 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "CONCURRENCY_KEY_HELD",
     when: "an operator set the limit of its key to 0",
     write: () => waiting([member()], asks(0, 2, 0)),
+  },
+  {
+    code: "OLDER_TASK_FIRST",
+    when: "the older task waits in a paused queue",
+    write: () => waiting([member()], BEHIND),
   },
   {
     code: "RATE_LIMITED",

@@ -6,6 +6,7 @@ import {
   type ConcurrencyKey as ConcurrencyKeyMessage,
   type ConcurrencyKeySchema,
   ConcurrencyLimitPolicy,
+  ConcurrencyOrder,
   type ConcurrencyOutcomeSchema,
   type LockSchema,
 } from "@muster/protocol";
@@ -35,6 +36,10 @@ const POLICIES: Readonly<Record<"queue" | OnLimit, ConcurrencyLimitPolicy>> = {
   cancel_running: ConcurrencyLimitPolicy.CANCEL_RUNNING,
 };
 
+const ORDERS: Readonly<Record<"strict_fifo", ConcurrencyOrder>> = {
+  strict_fifo: ConcurrencyOrder.STRICT_FIFO,
+};
+
 /** What is wrong with a key; undefined when it is valid. */
 export function keyFault(key: string): string | undefined {
   if (key === "") return "is empty; name what the tasks share, for example customer-17";
@@ -51,9 +56,10 @@ export function requireKey(key: string): void {
   if (fault !== undefined) throw invalidRequest({ field: "key", description: fault });
 }
 
-/** The keys of a task in their order; undefined for none. */
+/** The keys of a task with this priority in their order; undefined for none. */
 export function toConcurrency(
   keys: readonly ConcurrencyKeyMessage[],
+  priority: number,
   report: Report,
 ): readonly ConcurrencyKey[] | undefined {
   if (keys.length === 0) return undefined;
@@ -62,7 +68,7 @@ export function toConcurrency(
     return undefined;
   }
   const seen = new Set<string>();
-  keys.forEach(({ key, limit, onLimit }, index) => {
+  keys.forEach(({ key, limit, onLimit, order }, index) => {
     const fault = keyFault(key);
     if (fault !== undefined) report(`concurrency[${index}].key`, fault);
     else if (seen.has(key))
@@ -77,11 +83,18 @@ export function toConcurrency(
       );
     if (onLimit !== ConcurrencyLimitPolicy.UNSPECIFIED && named(POLICIES, onLimit) === undefined)
       report(`concurrency[${index}].on_limit`, unknown(onLimit, POLICIES));
+    if (order !== ConcurrencyOrder.UNSPECIFIED && named(ORDERS, order) === undefined)
+      report(`concurrency[${index}].order`, unknown(order, ORDERS));
   });
   return inKeyOrder(
-    keys.map(({ key, limit, onLimit: given }) => {
+    keys.map(({ key, limit, onLimit: given, order }) => {
       const onLimit = policyOf(given);
-      return { key, limit, ...(onLimit === undefined ? {} : { onLimit }) };
+      return {
+        key,
+        limit,
+        ...(onLimit === undefined ? {} : { onLimit }),
+        ...(order === ConcurrencyOrder.STRICT_FIFO ? { strict: { priority } } : {}),
+      };
     }),
   );
 }
@@ -90,10 +103,11 @@ export function toConcurrency(
 export function fromConcurrency(
   keys: readonly ConcurrencyKey[] = [],
 ): MessageInitShape<typeof ConcurrencyKeySchema>[] {
-  return keys.map(({ key, limit, onLimit }) => ({
+  return keys.map(({ key, limit, onLimit, strict }) => ({
     key,
     limit,
     onLimit: POLICIES[onLimit ?? "queue"],
+    order: strict ? ConcurrencyOrder.STRICT_FIFO : ConcurrencyOrder.UNSPECIFIED,
   }));
 }
 
@@ -137,5 +151,6 @@ export function fromLock(lock: LockRow): MessageInitShape<typeof LockSchema> {
     ...optional("limitOverride", override?.limit),
     limitReason: override?.reason ?? "",
     ...optionalTime("limitTime", override?.time),
+    firstTaskId: lock.firstInOrder === undefined ? "" : formatTaskId(lock.firstInOrder),
   };
 }

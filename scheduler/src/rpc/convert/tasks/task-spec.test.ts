@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type CircuitRuleSchema, TaskSpecSchema, UniqueConflictPolicy, UniqueWhile } from "@muster/protocol";
+import {
+  type CircuitRuleSchema,
+  ConcurrencyOrder,
+  TaskSpecSchema,
+  UniqueConflictPolicy,
+  UniqueWhile,
+} from "@muster/protocol";
 import { Refusal } from "../../../domain/errors.ts";
 import { circuitLock, DEFAULT_CIRCUIT_RULE } from "../../../domain/tasks/circuit.ts";
 import { toNewTasks } from "./task-spec.ts";
@@ -113,6 +119,20 @@ describe("task specs", () => {
       faults(Array.from({ length: 9 }, (_, n) => ({ key: `k${n}` }))).join(),
       /concurrency has 9 keys; at most 8/,
     );
+  });
+
+  it("have the order of their concurrency keys, with their priority where it is strict", () => {
+    const keys = [
+      { key: "a", limit: 1, order: ConcurrencyOrder.STRICT_FIFO },
+      { key: "b", limit: 1 },
+    ];
+    assert.deepEqual(one({ priority: 7, concurrency: keys })?.concurrency, [
+      { key: "a", limit: 1, strict: { priority: 7 } },
+      { key: "b", limit: 1 },
+    ]);
+    const [fault] = violations({ concurrency: [{ key: "k", limit: 1, order: 9 as ConcurrencyOrder }] });
+    assert.equal(fault?.field, "tasks[0].concurrency[0].order");
+    assert.match(fault.description, /^9 is not a value of this version; allowed are 1 \(STRICT_FIFO\)$/);
   });
 
   it("have a circuit, filled in with the defaults, whose key is among their concurrency keys", () => {

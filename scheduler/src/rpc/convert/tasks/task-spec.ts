@@ -60,8 +60,14 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
       if (violations.length < MAX_VIOLATIONS)
         violations.push({ field: `tasks[${index}].${field}`, description });
     };
-    tooLarge ||= spec.payload.byteLength > limits.maxPayloadBytes;
-    return toTask(spec, index, limits, report);
+    if (spec.payload.byteLength > limits.maxPayloadBytes) {
+      tooLarge = true;
+      report(
+        "payload",
+        `has ${spec.payload.byteLength} bytes; at most ${limits.maxPayloadBytes} are allowed: store it elsewhere and submit a reference`,
+      );
+    }
+    return toNewTask(spec, index, report);
   });
   const first = violations[0];
   if (first) {
@@ -74,21 +80,6 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
     );
   }
   return tasks;
-}
-
-/**
- * A task of which every fault is reported; it is valid when there was none.
- *
- * @param index Its place among those that are submitted with it.
- */
-export function toTask(spec: TaskSpec, index: number, limits: SizeLimits, report: Report): NewTask {
-  const { byteLength } = spec.payload;
-  if (byteLength > limits.maxPayloadBytes)
-    report(
-      "payload",
-      `has ${byteLength} bytes; at most ${limits.maxPayloadBytes} are allowed: store it elsewhere and submit a reference`,
-    );
-  return toNewTask(spec, index, report);
 }
 
 function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {
@@ -145,7 +136,7 @@ function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {
     rateLimits: toRateLimits(spec.rateLimits, report),
     ...toCircuit(
       spec.circuit,
-      { type: spec.taskType, concurrency: toConcurrency(spec.concurrency, report) },
+      { type: spec.taskType, concurrency: toConcurrency(spec.concurrency, spec.priority, report) },
       report,
     ),
   };

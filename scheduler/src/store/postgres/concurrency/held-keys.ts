@@ -7,9 +7,9 @@
 import { STATE } from "../task-states.ts";
 
 /** The keys of each row of `rows`, which has a `class_id`, joined as `ck`. */
-function keysOf(rows: string): string {
+function keysOf(rows: string, further = ""): string {
   return `${rows} cross join lateral (
-      select key, max_held from class_key where class_id = ${rows}.class_id offset 0) ck`;
+      select key, max_held${further} from class_key where class_id = ${rows}.class_id offset 0) ck`;
 }
 
 /** Changes what is counted of each key of `rows`, which has the columns key and change; a row with what is counted then. */
@@ -43,6 +43,41 @@ export function admitByKeys(asking: string): string {
   admitted as materialized (
     select * from ${asking} where id not in (select id from each_key where not fits))`;
 }
+
+/**
+ * As `admitByKeys`; a key with a strict order admits no task but the oldest that waits for it, which `fronts` has. That is
+ * read when the keys are counted, and so locked: whatever puts a task of the keys back has committed by then, or waits for
+ * this statement.
+ */
+export function admitInOrder(asking: string): string {
+  return `asked as materialized (
+    select ${asking}.id, ${asking}.ord, ck.key, ck.max_held, ck.strict, dense_rank() over (order by ck.key) as key_place,
+           count(*) over (partition by ck.key) as asking
+      from ${keysOf(asking, ", strict")}),
+  counted as materialized (
+    select k.held, k.overrides from ${counting("(select key, count(*)::int as change from asked group by key) n")}),
+  fronts as materialized (
+    select w.keys, order_fronts(w.keys) as fronts
+      from counted, (
+        select array_agg(case when n.strict then n.key end order by n.key) as keys
+          from (select key, bool_or(strict) as strict from asked group by key) n) w),
+  each_key as materialized (
+    select a.key, a.id, a.max_held, counted.held[a.key_place] as held,
+           nullif(counted.overrides[a.key_place], -1) as override,
+           a.in_turn and counted.held[a.key_place] - a.asking
+               + row_number() over (partition by a.key order by a.in_turn desc, a.ord, a.id)
+             <= coalesce(nullif(counted.overrides[a.key_place], -1), a.max_held) as fits
+      from (
+        select asked.*, not strict or id is not distinct from (fronts.fronts[key_place] -> 0 ->> 0)::bigint as in_turn
+          from asked, fronts) a, counted),
+  admitted as materialized (
+    select * from ${asking} where id not in (select id from each_key where not fits))`;
+}
+
+/** The fronts of `admitInOrder` for the answer of the claim. */
+export const ORDER_FRONTS = `(
+      select json_agg(json_build_array(u.key, u.front)) from fronts, unnest(fronts.keys, fronts.fronts) as u(key, front)
+       where u.key is not null)`;
 
 /**
  * CTEs that take the tasks back that were counted by `admitByKeys` and are not in `taken`. The statement has to read

@@ -4,6 +4,7 @@ import { MAX_WAITING } from "../../concurrency.ts";
 import type { KeyHolder, LockRow } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
+import { type FrontColumns, toOrder } from "./orders.ts";
 
 // Active tasks are mostly the first of their class, and of none more are read than the key counts: a class in which
 // 100,000 wait is not read to its end.
@@ -34,7 +35,7 @@ const IS_WAITED_FOR = `exists (
 const LIST: Statement = {
   name: "concurrency-list",
   text: `select k.key, k.held, k.limit_override, k.limit_reason, k.limit_time, l.least, l.most, w.count as waiting,
-      w.since as waiting_since, (${HOLDERS}) as holders
+      w.since as waiting_since, (${HOLDERS}) as holders, (order_fronts(array[k.key]))[1] as front
     from (
       select * from concurrency_key k
        where left(k.key, 1) <> e'\\x01' and ($1::text is null or k.key = $1) and ($2::text is null or k.key > $2)
@@ -57,6 +58,7 @@ interface LockColumns {
   waiting: number;
   waiting_since: Date | null;
   holders: HolderColumns[] | null;
+  front: FrontColumns[1];
 }
 
 interface HolderColumns {
@@ -94,8 +96,11 @@ function toLock(row: LockColumns): LockRow {
     holders: (row.holders ?? []).map((holder) => toHolder(key, holder)),
     waiting: row.waiting,
     waitingSince: row.waiting_since ?? undefined,
+    firstInOrder: toOrder([key, row.front], NONE).first?.id,
   };
 }
+
+const NONE: ReadonlySet<number> = new Set();
 
 function toHolder(key: string, { id, epoch, since, type, queue, worker_id }: HolderColumns): KeyHolder {
   return { key, taskId: id, epoch, type, queue, workerId: worker_id ?? undefined, since: new Date(since) };

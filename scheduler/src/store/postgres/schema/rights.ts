@@ -6,7 +6,7 @@ export const TABLES = [
   ...["queue", "task_class", "scheduler", "leader", "worker_session", "session_lease", "command", "task"],
   ...["task_finished", "task_attempt", "task_key", "event", "task_output", "launch", "worker_refusal"],
   ...["worker_pause", "concurrency_key", "class_key", "rate_key", "rate_bucket", "class_rate"],
-  ...["circuit", "task_dependency", "task_wait", "dependency_end", "schedule"],
+  ...["circuit", "task_dependency", "task_wait", "dependency_end"],
 ];
 
 /** When rights on more tables are missing, one command grants them on all. */
@@ -36,7 +36,7 @@ const LACKING = `
   select format('GRANT EXECUTE ON FUNCTION muster.%I(%s) TO %I', f.proname, pg_get_function_identity_arguments(f.oid), current_user), 0
     from pg_proc f
    where f.pronamespace = 'muster'::regnamespace
-     and f.proname in ('ensure_partitions', 'drop_partitions', 'begin_incarnation')
+     and f.proname in ('ensure_partitions', 'drop_partitions', 'begin_incarnation', 'order_fronts')
      and not has_function_privilege(f.oid, 'EXECUTE')`;
 
 const OWNER = `select current_user as role, pg_get_userbyid(nspowner) as owner from pg_namespace where nspname = 'muster'`;

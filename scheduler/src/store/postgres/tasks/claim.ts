@@ -2,7 +2,14 @@
 import type { AttemptKey } from "../../../domain/ids.ts";
 import type { AttemptTouch, ClaimedAttempt, KeyedClaim, RatedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
-import { admitByKeys, IS_READY, uncountRefused } from "../concurrency/held-keys.ts";
+import {
+  admitByKeys,
+  admitInOrder,
+  IS_READY,
+  ORDER_FRONTS,
+  uncountRefused,
+} from "../concurrency/held-keys.ts";
+import { type FrontColumns, toOrder } from "../concurrency/orders.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { IS_WAITING } from "../dependencies/links.ts";
 import { BATCH_COLUMNS } from "../events/events.ts";
@@ -83,21 +90,33 @@ function heldClaim(
   };
 }
 
-const CLAIM_KEYED = heldClaim("task-claim-keyed", {
-  admit: admitByKeys("asking"),
-  admitted: "admitted",
-});
+/** The statements for tasks with keys, of which none has a strict order, or some have. */
+const CLAIM_KEYED = {
+  anyOrder: keyedClaim("task-claim-keyed", admitByKeys("asking"), ""),
+  strict: keyedClaim("task-claim-strict", admitInOrder("asking"), `, ${ORDER_FRONTS} as fronts`),
+};
 
-const CLAIM_RATED = heldClaim("task-claim-rated", {
-  admit: `${admitByKeys("asking")},
+function keyedClaim(name: string, admit: string, columns: string): Statement {
+  return heldClaim(name, { admit, admitted: "admitted", columns });
+}
+
+const CLAIM_RATED = {
+  anyOrder: ratedClaim("task-claim-rated", admitByKeys("asking"), ""),
+  strict: ratedClaim("task-claim-rated-strict", admitInOrder("asking"), `, ${ORDER_FRONTS} as fronts`),
+};
+
+function ratedClaim(name: string, admit: string, columns: string): Statement {
+  return heldClaim(name, {
+    admit: `${admit},
   ${admitByRates("admitted")}`,
-  admitted: "paying",
-  count: `
+    admitted: "paying",
+    count: `
   ${takeTokens("c")},`,
-  columns: `,
+    columns: `,
     (select array_agg(id) from short) as rate_limited,
-    ${BUCKET_STATES} as buckets`,
-});
+    ${BUCKET_STATES} as buckets${columns}`,
+  });
+}
 
 // The record of its end is deleted with it: the attempt goes on. A second run changes nothing. An attempt from before the
 // task was replaced ran another payload: its result would not be this task's. Its keys were freed with its end: it counts
@@ -170,13 +189,19 @@ export async function claim(
   return rows.flatMap((row) => claimedAttempts(row));
 }
 
-/** As `claim`, for tasks of classes with concurrency keys. What is first in `wanted` goes first. */
+/**
+ * As `claim`, for tasks of classes with concurrency keys. What is first in `wanted` goes first.
+ *
+ * @param strict Whether some of them have keys with a strict order.
+ */
 export async function claimKeyed(
   db: Database,
   wanted: readonly { taskId: number; sessionId: number }[],
   schedulerId: string | undefined,
+  strict = false,
 ): Promise<KeyedClaim> {
-  return toKeyedClaim(await db.hot<HeldRow>(CLAIM_KEYED, heldParameters(wanted, schedulerId)));
+  const statement = strict ? CLAIM_KEYED.strict : CLAIM_KEYED.anyOrder;
+  return toKeyedClaim(await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId)));
 }
 
 /** As `claimKeyed`, for tasks of classes with rate limits. */
@@ -184,12 +209,14 @@ export async function claimRated(
   db: Database,
   wanted: readonly { taskId: number; sessionId: number }[],
   schedulerId: string | undefined,
+  strict = false,
 ): Promise<RatedClaim> {
   type Row = HeldRow & {
     rate_limited: readonly number[] | null;
     buckets: readonly (readonly [string, boolean, number, number, number, number, number])[] | null;
   };
-  const rows = await db.hot<Row>(CLAIM_RATED, heldParameters(wanted, schedulerId));
+  const statement = strict ? CLAIM_RATED.strict : CLAIM_RATED.anyOrder;
+  const rows = await db.hot<Row>(statement, heldParameters(wanted, schedulerId));
   return {
     ...toKeyedClaim(rows),
     rateLimited: rows[0]?.rate_limited ?? [],
@@ -202,6 +229,8 @@ export async function claimRated(
 type HeldRow = { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null } & {
   states: readonly (readonly [string, number, number | null])[] | null;
   turned_back: readonly number[] | null;
+  /** Only of claims with a strict order. */
+  fronts?: readonly FrontColumns[] | null;
 };
 
 function heldParameters(
@@ -217,14 +246,17 @@ function heldParameters(
 
 function toKeyedClaim(rows: readonly HeldRow[]): KeyedClaim {
   const [first] = rows;
+  const claimed = rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row, true) : []));
+  const taken = new Set(first?.fronts ? claimed.map(({ taskId }) => taskId) : []);
   return {
-    claimed: rows.flatMap((row) => (isClaimed(row) ? claimedAttempts(row, true) : [])),
+    claimed,
     turnedBack: first?.turned_back ?? [],
     keys: (first?.states ?? []).map(([key, held, override]) => ({
       key,
       held,
       override: override ?? undefined,
     })),
+    ...(first?.fronts ? { orders: first.fronts.map((front) => toOrder(front, taken)) } : {}),
   };
 }
 

@@ -36,10 +36,11 @@ const KEYS = {
     on conflict (key) do nothing`,
 };
 
-const CLASS_KEY_COLUMNS = "class_id, key, max_held, on_limit";
-const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit", k."onLimit"
+const CLASS_KEY_COLUMNS = "class_id, key, max_held, on_limit, strict";
+const CLASS_KEYS = (made: string) => `select made.id, k.key, k."limit", k."onLimit", k.strict is not null
       from ${made} made
-      cross join lateral jsonb_to_recordset(made.concurrency) as k(key text, "limit" int, "onLimit" text)`;
+      cross join lateral jsonb_to_recordset(made.concurrency)
+        as k(key text, "limit" int, "onLimit" text, strict jsonb)`;
 
 const CLASS_RATES = (made: string) => `select made.id, r.key, r."limit", r."periodMs", r.burst
       from ${made} made cross join lateral jsonb_to_recordset(made.rate_limits)

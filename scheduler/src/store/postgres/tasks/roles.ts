@@ -38,8 +38,8 @@ export function claimStore(db: Database): ClaimStore {
         ? insertKeyedTasks(db, tasks, schedulerId)
         : insertTasks(db, tasks, schedulerId),
     claim: (wanted, schedulerId) => claim(db, wanted, schedulerId),
-    claimKeyed: (wanted, schedulerId) => claimKeyed(db, wanted, schedulerId),
-    claimRated: (wanted, schedulerId) => claimRated(db, wanted, schedulerId),
+    claimKeyed: (wanted, schedulerId, strict) => claimKeyed(db, wanted, schedulerId, strict),
+    claimRated: (wanted, schedulerId, strict) => claimRated(db, wanted, schedulerId, strict),
     assignedTo: (sessionIds) => assignedTo(db, sessionIds),
     wakeDue: (limit) => wakeDue(db, limit),
     failOverdue: (limit) => failOverdue(db, limit),
