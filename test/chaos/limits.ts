@@ -15,6 +15,9 @@ export const RATE = { key: "chaos-rate", limit: 20, periodS: 1, burst: 5 };
 /** What a worker has of the capacity `gpu`, of which some tasks take 1 to 3. */
 export const GPU = 4;
 
+/** Payload that a worker takes ahead: some are so large that two do not fit, and are given back. */
+export const AHEAD_BYTES = 1_000;
+
 /** The circuit of some tasks: it opens often, and for short, so that tasks wait for it and probe it. */
 export const CIRCUIT = {
   ...{ key: "chaos", failureRate: 0.3, windowS: 5, minSamples: 2 },

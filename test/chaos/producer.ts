@@ -7,7 +7,7 @@ import {
   type RateLimit,
 } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
-import { CIRCUIT, LIMITS, RATE, STRICT } from "./limits.ts";
+import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, STRICT } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -108,14 +108,16 @@ export class Producer {
     if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry, ...circuit };
     const ms = Math.round(this.#random() ** 6 * 3_000);
     const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
-    const spec = { type: "work", payload: { ms, failures }, uniqueKey, retry, ...circuit };
+    const pad = "x".repeat(this.#random() ** 4 * AHEAD_BYTES);
+    const payload = { ms, failures, pad };
+    const spec = { type: "work", payload, uniqueKey, retry, ...circuit };
     if (this.#random() < KEYED_SHARE)
-      return { ...spec, payload: { ms: ms % 50, failures }, concurrency: this.#keys() };
+      return { ...spec, payload: { ...payload, ms: ms % 50 }, concurrency: this.#keys() };
     if (this.#random() < RATED_SHARE)
-      return { ...spec, payload: { ms: ms % 50, failures }, rateLimits: [RATE] };
+      return { ...spec, payload: { ...payload, ms: ms % 50 }, rateLimits: [RATE] };
     if (this.#random() >= COSTLY_SHARE) return spec;
     const gpu = 1 + Math.floor(this.#random() * 3);
-    return { ...spec, payload: { ms: ms % 500, failures, gpu }, cost: { gpu } };
+    return { ...spec, payload: { ...payload, ms: ms % 500, gpu }, cost: { gpu } };
   }
 
   /** One key, or several. */

@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { env } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { NonRetryableError, RetryableError, Worker } from "@muster/worker";
-import { GPU } from "./limits.ts";
+import { AHEAD_BYTES, GPU } from "./limits.ts";
 
 const history = env.HISTORY_FILE ?? "";
 
@@ -38,6 +38,7 @@ let taken = 0;
 await new Worker({
   concurrency: 8,
   prefetch: 4,
+  assignmentBytes: AHEAD_BYTES,
   capacities: { gpu: GPU },
   tasks: {
     work: async (ctx) => {
