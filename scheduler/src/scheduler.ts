@@ -9,6 +9,7 @@ import { type Clock, holding, systemClock } from "./clock.ts";
 import type { Address, Config } from "./config/config.ts";
 import { Descriptors } from "./descriptors.ts";
 import { createDispatch } from "./dispatch/dispatch.ts";
+import { TickRunner } from "./dispatch/schedules/tick-runner.ts";
 import { Health } from "./http/health.ts";
 import { type HttpServer, startHttpServer } from "./http/http-server.ts";
 import { Diagnoser } from "./queries/diagnoser.ts";
@@ -17,6 +18,7 @@ import { OverviewSource } from "./queries/overview.ts";
 import { WorkerList } from "./queries/worker-list.ts";
 import { RejectedConnections } from "./rpc/connections/handshakes.ts";
 import { TlsFiles } from "./rpc/connections/tls-files.ts";
+import { readTemplate } from "./rpc/convert/schedules/schedule-spec.ts";
 import { Auth } from "./rpc/server/auth.ts";
 import { Calls } from "./rpc/server/calls.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/server/grpc-server.ts";
@@ -124,10 +126,18 @@ export async function startScheduler(options: {
     onChange: (available) => {
       updateServing();
       dispatch.expiryGuard.databaseChanged(available);
-      if (available) dispatch.committer.tryNow();
+      if (available) {
+        dispatch.committer.tryNow();
+        background.schedulesSoon();
+      }
     },
   });
+  const ticks = new TickRunner({
+    ...{ store, submitter, counters, log },
+    toTask: (template) => readTemplate(template, config.sizes),
+  });
   const background = new BackgroundServices({
+    ticks,
     descriptors: () => descriptors.use,
     config,
     store,
@@ -209,6 +219,8 @@ export async function startScheduler(options: {
         workerPauses: dispatch.workerPauses,
         fitWarnings: dispatch.fitWarnings,
         quarantines: dispatch.quarantines,
+        ticks,
+        schedulesChanged: () => background.schedulesSoon(),
         queueLimits: dispatch.queueLimits,
         tracing: telemetry.tracing,
         sizes: config.sizes,
@@ -237,6 +249,7 @@ export async function startScheduler(options: {
       scrape: () => telemetry.scrape(),
       task: services.task,
       fleet: services.fleet,
+      schedule: services.schedule,
     });
     started.grpc = await startGrpcServer({
       listening,
@@ -276,6 +289,7 @@ export async function startScheduler(options: {
       } else if (hint.kind === "queue" || (hint.kind === "command" && hint.schedulerId === id))
         background.pollSoon();
       else if (hint.kind === "ends") background.releaseSoon();
+      else if (hint.kind === "schedules") background.schedulesSoon();
       else if (hint.kind === "task") dispatch.signals.changed(hint.taskId);
     },
     () => background.lookSoon(),

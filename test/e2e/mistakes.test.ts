@@ -115,6 +115,9 @@ describe("mistakes at the command line", () => {
     const gone = await muster("worker", "unknown");
     assert.doesNotMatch(gone.stderr, /ListWorkers/);
     assert.match(gone.stderr, /`muster workers`/);
-    assert.match((await muster("why", "nothing")).stderr, /no task, worker or queue has the id "nothing"/);
+    assert.match(
+      (await muster("why", "nothing")).stderr,
+      /no task, worker, queue or schedule has the id "nothing"/,
+    );
   });
 });

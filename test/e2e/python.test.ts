@@ -58,7 +58,10 @@ describe("a client generated for Python", {
     assert.equal(run.code, 0, run.stderr);
     const { updates, ...said }: { updates: number } = JSON.parse(run.stdout);
     assert.deepEqual(said, {
-      services: ["muster.v1.FleetService", "muster.v1.TaskService", "muster.v1.WorkerService"],
+      services: [
+        ...["muster.v1.FleetService", "muster.v1.ScheduleService"],
+        ...["muster.v1.TaskService", "muster.v1.WorkerService"],
+      ],
       id: "t-1",
       state: "TASK_STATE_SUCCEEDED",
       output: { from: "python" },

@@ -14,7 +14,7 @@ const BOUND_MS = 1_000;
 
 const TASKS = 40;
 
-describe("T52: strict orders of concurrency keys with two schedulers", () => {
+describe("T53: strict orders of concurrency keys with two schedulers", () => {
   let pair: SchedulerPair;
 
   before(async () => {

@@ -5,6 +5,7 @@ import type { status } from "@grpc/grpc-js";
 import {
   FleetService,
   HelloSchema,
+  ScheduleService,
   SubmitStreamRequestSchema,
   TaskService,
   WorkerMessageSchema,
@@ -34,7 +35,7 @@ export type Answers = readonly FieldAnswer[];
 /** One attack. Resolves when its connections are closed. */
 type Attack = (random: Random, target: TestScheduler) => Promise<Answers>;
 
-const METHODS: readonly DescMethod[] = [TaskService, FleetService, WorkerService]
+const METHODS: readonly DescMethod[] = [TaskService, FleetService, ScheduleService, WorkerService]
   .flatMap((service): readonly DescMethod[] => service.methods)
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 

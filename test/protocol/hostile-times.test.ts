@@ -50,6 +50,7 @@ const READS = [
     "FleetService/ListQueues",
   ],
   ...["FleetService/ListLaunches", "FleetService/GetOverview", "FleetService/Diagnose"],
+  "ScheduleService/ListSchedules",
 ];
 
 /** Messages that end a session. */

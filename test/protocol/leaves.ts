@@ -1,5 +1,5 @@
 import { create, type DescField, type DescMessage, type DescMethod, ScalarType } from "@bufbuild/protobuf";
-import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 
 /** What a leaf holds. */
 export type LeafKind = "string" | "int64" | "float" | "Duration" | "Timestamp" | "other";
@@ -14,7 +14,7 @@ export interface Leaf {
 }
 
 /** Every call but the streams of both sides. */
-export const CALLS: readonly DescMethod[] = [TaskService, FleetService, WorkerService]
+export const CALLS: readonly DescMethod[] = [TaskService, FleetService, ScheduleService, WorkerService]
   .flatMap((service): readonly DescMethod[] => service.methods)
   .filter(({ methodKind }) => methodKind !== "bidi_streaming");
 
@@ -23,6 +23,13 @@ const TASK = { taskType: "echo", retryPolicy: { exponential: { initialDelay: { s
 
 /** A lawful element of the list of rate limits. */
 const RATE_LIMIT = { key: "limited-by-a-test", limit: 1, period: { seconds: 1n } };
+
+/** A lawful schedule, whose first tick no test sees. */
+const SCHEDULE = {
+  name: "schedule-of-a-test",
+  task: TASK,
+  timing: { case: "every", value: { seconds: 86_400n } },
+};
 
 /** What a request needs so that one field of it decides. */
 export function lawful(message: DescMessage): object {
@@ -45,6 +52,8 @@ export function lawful(message: DescMessage): object {
       return { rateLimit: RATE_LIMIT, reason: "a test" };
     case "RateLimitQueueRequest":
       return { queue: "limited-by-a-test", rate: { limit: 1, period: { seconds: 1n } }, reason: "a test" };
+    case "SetScheduleRequest":
+      return { schedule: SCHEDULE, reason: "a test" };
     case "PauseKeyRequest":
       return { key: "limited-by-a-test", duration: { seconds: 1n }, reason: "a test" };
     default:

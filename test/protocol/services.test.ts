@@ -3,7 +3,13 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, status } from "@grpc/grpc-js";
-import { FleetService, SubmitTasksRequestSchema, TaskService, WorkerService } from "@muster/protocol";
+import {
+  FleetService,
+  ScheduleService,
+  SubmitTasksRequestSchema,
+  TaskService,
+  WorkerService,
+} from "@muster/protocol";
 import { createDatabase, type TestDatabase } from "../support/database/postgres.ts";
 import { RawCaller } from "../support/peers/raw-call.ts";
 import { cutAll, RawWorker } from "../support/peers/raw-worker.ts";
@@ -11,7 +17,7 @@ import { killAll } from "../support/programs/program.ts";
 import { startTestScheduler, type TestScheduler } from "../support/programs/scheduler.ts";
 import { until } from "../support/waits.ts";
 
-const SERVICES = [WorkerService, TaskService, FleetService];
+const SERVICES = [WorkerService, TaskService, FleetService, ScheduleService];
 
 describe("protocol: health, reflection and Connect", () => {
   let db: TestDatabase;
@@ -60,10 +66,10 @@ describe("protocol: health, reflection and Connect", () => {
           `${typeName}: ${files.map(({ name }) => name).join(", ")}`,
         );
       }
-      const hello = descriptors(answers[4]);
+      const hello = descriptors(answers[5]);
       assert.ok(hello.some((each) => each.messageType.some(({ name }) => name === "Hello")));
-      assert.deepEqual(descriptors(answers[5]), [], "an unknown symbol has no file");
-      assert.equal(descriptors(answers[6])[0]?.name, "google/protobuf/duration.proto");
+      assert.deepEqual(descriptors(answers[6]), [], "an unknown symbol has no file");
+      assert.equal(descriptors(answers[7])[0]?.name, "google/protobuf/duration.proto");
     }
   });
 

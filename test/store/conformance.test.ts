@@ -8,6 +8,7 @@ import { testDependencies } from "../../scheduler/src/store/testing/dependencies
 import { testKeys } from "../../scheduler/src/store/testing/keys.conformance.ts";
 import { testOrders } from "../../scheduler/src/store/testing/orders.conformance.ts";
 import { testRates } from "../../scheduler/src/store/testing/rates.conformance.ts";
+import { testSchedules } from "../../scheduler/src/store/testing/schedules.conformance.ts";
 import type { StoreUnderTest } from "../../scheduler/src/store/testing/store-under-test.ts";
 import { decideLost, openFixture, type StoreFixture } from "./fixture.ts";
 
@@ -29,6 +30,7 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
   testRates(opened);
   testCircuits(opened);
   testDependencies(opened);
+  testSchedules(opened);
   testAttempts(opened);
 });
 
@@ -39,6 +41,7 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
     attempts: store,
     circuits: store,
     dependencies: store,
+    schedules: store,
     openSession: (schedulerId) => session(undefined, { schedulerId }),
     endSession: async (sessionId) => {
       await store.endSessions([{ sessionId, reason: "finished", fatal: undefined }], decideLost);
@@ -70,6 +73,9 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
            from task_class c where c.id = t.class_id and c.circuit ->> 'key' = $1 and t.state in (1, 2)`,
         [key, row?.ms],
       );
+    },
+    passTick: async (name) => {
+      await db.query("update schedule set due_time = now() - interval '1 ms' where name = $1", [name]);
     },
     passWait: async (taskId) => {
       const past = "now() - interval '1 ms'";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, credentials } from "@grpc/grpc-js";
-import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 import { Fleet } from "../support/fleet/fleet.ts";
 import { killAll } from "../support/programs/program.ts";
 import { within } from "../support/waits.ts";
@@ -41,7 +41,10 @@ describe("the scheduler's health", () => {
   });
 
   it("names the migrations that a database lacks, on HTTP and for every gRPC service", async () => {
-    const services = ["", ...[TaskService, FleetService, WorkerService].map(({ typeName }) => typeName)];
+    const services = [
+      "",
+      ...[TaskService, FleetService, ScheduleService, WorkerService].map(({ typeName }) => typeName),
+    ];
     for (const service of services) assert.equal(await serving(service), SERVING, service);
     const [taken] = await fleet.db.query<{ number: number; name: string; checksum: string }>(
       "delete from muster.migration where number = 1 returning number, name, checksum",

@@ -22,6 +22,8 @@ const NAMES = [
   "muster_circuit_transitions_total",
   "muster_dependent_tasks_total",
   "muster_circuits",
+  "muster_schedule_ticks_total",
+  "muster_schedule_tick_delay_seconds_bucket",
   "muster_concurrency_key_corrections_total",
   "muster_concurrency_key_refusals_total",
   "muster_rate_limit_pauses_total",

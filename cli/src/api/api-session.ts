@@ -12,6 +12,7 @@ export interface ApiSession {
   readonly client: Client;
   readonly tasks: Client["tasks"];
   readonly fleet: Client["fleet"];
+  readonly schedules: Client["schedules"]["calls"];
   /** Options of unary calls: the timeout. */
   readonly call: CallOptions;
 }
@@ -30,7 +31,8 @@ export async function withApiSession<T>(
   const client = new Client(connection);
   try {
     await findLiving(client, timeoutMs);
-    return await body({ client, tasks: client.tasks, fleet: client.fleet, call: { timeoutMs } });
+    const { tasks, fleet, schedules } = client;
+    return await body({ client, tasks, fleet, schedules: schedules.calls, call: { timeoutMs } });
   } catch (error) {
     if (error instanceof MusterError) throw new CallError(error, client.addresses, timeoutMs);
     throw error;
@@ -61,6 +63,16 @@ export async function unlessNotFound<T>(call: Promise<T>): Promise<T | undefined
     return await call;
   } catch (error) {
     if (error instanceof MusterError && error.code === Code.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** The same, also when the scheduler is of a version without the call. */
+export async function unlessUnknown<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await unlessNotFound(call);
+  } catch (error) {
+    if (error instanceof MusterError && error.code === Code.Unimplemented) return undefined;
     throw error;
   }
 }

@@ -139,6 +139,14 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ListCircuits: "`muster circuits`",
   OpenCircuit: "`muster circuit open KEY`",
   ResetCircuit: "`muster circuit reset KEY`",
+  ListSchedules: "`muster schedules`",
+  GetSchedule: "`muster schedule show NAME`",
+  ExplainSchedule: "`muster why schedule:NAME`",
+  SetSchedule: "`muster schedule set NAME`",
+  PauseSchedule: "`muster schedule pause NAME`",
+  ResumeSchedule: "`muster schedule resume NAME`",
+  RunSchedule: "`muster schedule run-now NAME`",
+  DeleteSchedule: "`muster schedule delete NAME`",
   SubmitTasks: "`muster submit`",
 };
 
@@ -155,6 +163,8 @@ const REMEDIES: Readonly<Partial<Record<string, string>>> = {
   [ErrorReason.WORKER_NOT_FOUND]: "`muster workers --all` lists those that are kept",
   [ErrorReason.KEY_NOT_FOUND]: "`muster rate-limits` lists those in use",
   [ErrorReason.QUEUE_NOT_FOUND]: "`muster queues` lists them",
+  [ErrorReason.SCHEDULE_NOT_FOUND]: "`muster schedules` lists them",
+  [ErrorReason.SCHEDULE_OVERLAPS]: "`muster why schedule:NAME` names the task; run it when that has ended",
   [ErrorReason.TASK_ALREADY_ENDED]: "`muster task ID` shows how; `muster retry ID` runs it again",
   [ErrorReason.TASK_NOT_RETRYABLE]: "`muster task ID` shows its state",
   [ErrorReason.UNIQUE_KEY_HELD]: "`muster task --unique-key KEY` shows the task that holds the key",

@@ -1,9 +1,9 @@
-/** Parses the id of a task, worker or queue. */
+/** Parses the id of a task, worker, queue or schedule. */
 import { CliError } from "../errors.ts";
 import { ExitCode } from "../exit-codes.ts";
 
 /** What an id may name. */
-export type SubjectKind = "task" | "worker" | "queue";
+export type SubjectKind = "task" | "worker" | "queue" | "schedule";
 
 /** An id and the kind of thing that it may name. */
 export interface Subject {

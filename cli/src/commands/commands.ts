@@ -47,6 +47,16 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       summary: "run an ended task again, or a waiting retry at once",
       load: async () => (await import("./tasks/retry.ts")).defineRetry,
     },
+    {
+      usage: "schedules",
+      summary: "list recurring tasks with their next runs",
+      load: async () => (await import("./schedules/schedules.ts")).defineSchedules,
+    },
+    {
+      usage: "schedule",
+      summary: "set, show, pause, resume, run or delete a recurring task",
+      load: async () => (await import("./schedules/schedule.ts")).defineSchedule,
+    },
   ],
   "Fleet:": [
     {
@@ -123,7 +133,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   "Explain:": [
     {
       usage: "why <id>",
-      summary: "explain why a task, worker or queue is not moving",
+      summary: "explain why a task, worker, queue or schedule is not moving",
       load: async () => (await import("./explain/why.ts")).defineWhy,
     },
     {

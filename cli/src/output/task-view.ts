@@ -1,4 +1,5 @@
 /** Shows one task as text. */
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Attempt, Task } from "@muster/protocol";
 import { FailureClass, TaskState, UniqueWhile } from "@muster/protocol";
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
@@ -51,6 +52,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["concurrency", unlessEmpty(task.concurrency.map(showConcurrencyKey).join(" "))],
     ["rate limits", unlessEmpty(task.rateLimits.map((limit) => `${limit.key}=${rateText(limit)}`).join(" "))],
     ["circuit", task.circuit?.key],
+    ["schedule", scheduleCell(task)],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],
@@ -158,6 +160,13 @@ function phasesText({ metrics }: Task): string {
       ({ phase, duration, failed }) => `${phase} ${durationCell(duration).text}${failed ? " (failed)" : ""}`,
     )
     .join(", ");
+}
+
+/** The schedule that submitted it, with the tick. */
+function scheduleCell({ scheduleTick }: Task): string | undefined {
+  if (scheduleTick?.tickTime === undefined) return undefined;
+  const tick = timestampDate(scheduleTick.tickTime).toISOString();
+  return `${scheduleTick.schedule}, ${scheduleTick.manual ? "run on request at" : "tick of"} ${tick}`;
 }
 
 /** How long the task holds its unique key, where that is not the default. */

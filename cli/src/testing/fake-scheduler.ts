@@ -11,6 +11,7 @@ import {
   ErrorInfoSchema,
   FleetService,
   grpcServiceDefinition,
+  ScheduleService,
   STATUS_DETAILS_TRAILER,
   StatusSchema,
   TaskService,
@@ -65,10 +66,12 @@ export interface FakeScheduler extends AsyncDisposable {
 export async function startFakeScheduler(answers: {
   tasks?: Answers<typeof TaskService>;
   fleet?: Answers<typeof FleetService>;
+  schedules?: Answers<typeof ScheduleService>;
 }): Promise<FakeScheduler> {
   const server = new Server();
   addService(server, TaskService, answers.tasks ?? {});
   addService(server, FleetService, answers.fleet ?? {});
+  addService(server, ScheduleService, answers.schedules ?? {});
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import type { DescriptorUse } from "../descriptors.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { TickRunner } from "../dispatch/schedules/tick-runner.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
@@ -19,6 +20,7 @@ import { Monitor } from "./monitor.ts";
 import { PARTITIONS_MS, PartitionMaker } from "./partition-maker.ts";
 import { Poller } from "./poller.ts";
 import { RETENTION_MS, Retention } from "./retention.ts";
+import { SCHEDULES_MS, Schedules } from "./schedules.ts";
 import { WakeUp } from "./wake-up.ts";
 
 /** Time between two checks of the deadlines of attempts, milliseconds. */
@@ -42,12 +44,14 @@ export class BackgroundServices {
   readonly #poll: Loop;
   readonly #classes: Loop;
   readonly #dependents: Loop;
+  readonly #schedules: Loop;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
   readonly #startedAt: number;
   #cancelWake: () => void = () => undefined;
   #cancelPoll: () => void = () => undefined;
+  #cancelSchedules: () => void = () => undefined;
   #nextWakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: {
@@ -55,13 +59,14 @@ export class BackgroundServices {
     descriptors: () => DescriptorUse;
     store: Store;
     dispatch: Dispatch;
+    ticks: TickRunner;
     clock: Clock;
     log: Logger;
     scheduler: { id: string; address: string; version: string };
     /** Looks at the database, and at what else readiness asks. */
     onLook: () => Promise<void>;
   }) {
-    const { config, store, dispatch, clock, log, scheduler, onLook } = parts;
+    const { config, store, dispatch, ticks, clock, log, scheduler, onLook } = parts;
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
@@ -93,6 +98,11 @@ export class BackgroundServices {
     this.#dependents = loop("dependents", config.pollMs, dependents);
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
+    const schedules = new Schedules({
+      ...{ store, runner: ticks },
+      wakeIn: (delayMs) => this.#schedulesIn(delayMs),
+    });
+    this.#schedules = loop("schedules", SCHEDULES_MS, schedules);
     const recovery = loop("recovery", leases.heartbeatMs, dispatch.reaper);
     const renewer = new LeaseRenewer({ liveness, expiryGuard, log, onRenewed: () => recovery.wake() });
     const announcer = new Announcer({
@@ -124,6 +134,7 @@ export class BackgroundServices {
       this.#dependents,
       this.#poll,
       this.#classes,
+      this.#schedules,
       loop("partitions", PARTITIONS_MS, new PartitionMaker(store, scheduler.id)),
       loop("retention", RETENTION_MS, retention),
       loop("concurrency-keys", KEY_AUDIT_MS, keyAuditor),
@@ -164,6 +175,7 @@ export class BackgroundServices {
   async stop(): Promise<void> {
     this.#cancelWake();
     this.#cancelPoll();
+    this.#cancelSchedules();
     await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 
@@ -182,6 +194,12 @@ export class BackgroundServices {
     this.#dependents.wake();
     this.#classes.wake();
     this.#poll.wake();
+    this.#schedules.wake();
+  }
+
+  /** A schedule was set, resumed or deleted, or the database is there again. */
+  schedulesSoon(): void {
+    this.#schedules.wake();
   }
 
   /** Polls in `delayMs` where that is before the next regular poll. */
@@ -189,6 +207,13 @@ export class BackgroundServices {
     this.#cancelPoll();
     if (delayMs < this.#config.pollMs)
       this.#cancelPoll = this.#clock.after(Math.max(delayMs + 2, POLL_APART_MS), () => this.#poll.wake());
+  }
+
+  /** Runs the schedules in `delayMs` where that is before the next regular run. */
+  #schedulesIn(delayMs: number): void {
+    this.#cancelSchedules();
+    if (delayMs < SCHEDULES_MS)
+      this.#cancelSchedules = this.#clock.after(Math.ceil(delayMs) + 1, () => this.#schedules.wake());
   }
 
   /** A task may start in `delayMs`: be there in time. */

@@ -71,6 +71,24 @@ export function queueFull(
   );
 }
 
+/** `SCHEDULE_NOT_FOUND`: no schedule has this name. */
+export function scheduleNotFound(name: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "SCHEDULE_NOT_FOUND",
+    `there is no schedule ${quoted(name, MAX_QUOTED)}; \`muster schedules\` lists them`,
+  );
+}
+
+/** `SCHEDULE_OVERLAPS`: a task of the schedule is open, and its overlap policy allows one. */
+export function scheduleOverlaps(name: string, taskId: string): Refusal {
+  return new Refusal(
+    "precondition",
+    "SCHEDULE_OVERLAPS",
+    `task ${taskId} of schedule ${quoted(name, MAX_QUOTED)} is open, and the schedule skips what would overlap; run it when the task has ended, or set another overlap policy`,
+  );
+}
+
 /** `TASK_NOT_FOUND`: no task has this id. */
 export function taskNotFound(taskId: string): Refusal {
   return new Refusal(

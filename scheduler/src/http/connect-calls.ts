@@ -9,7 +9,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { quoted } from "@muster/common/text";
-import { FleetService, TaskService } from "@muster/protocol";
+import { FleetService, ScheduleService, TaskService } from "@muster/protocol";
 import type { Auth } from "../rpc/server/auth.ts";
 import type { Calls } from "../rpc/server/calls.ts";
 import { INTERNAL, isInternal, toConnectError } from "../rpc/server/errors.ts";
@@ -23,17 +23,18 @@ export type ServeCall = (path: string, request: IncomingMessage, response: Serve
 
 type UniversalHandler = ReturnType<typeof createConnectRouter>["handlers"][number];
 
-/** TaskService and FleetService by the Connect protocol. */
+/** TaskService, FleetService and ScheduleService by the Connect protocol. */
 export function connectCalls(options: {
   auth: Auth;
   calls: Calls;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
+  schedule: Handlers<typeof ScheduleService>;
   maxMessageBytes: number;
   /** Where gRPC is served, `host:port`. */
   grpcAddress: () => string;
 }): ServeCall {
-  const { auth, calls, task, fleet, maxMessageBytes, grpcAddress } = options;
+  const { auth, calls, task, fleet, schedule, maxMessageBytes, grpcAddress } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: [guard(auth, calls)],
@@ -42,6 +43,7 @@ export function connectCalls(options: {
   });
   router.service(TaskService, task satisfies Mounted<typeof TaskService>);
   router.service(FleetService, fleet satisfies Mounted<typeof FleetService>);
+  router.service(ScheduleService, schedule satisfies Mounted<typeof ScheduleService>);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (path, request, response) => {
     const handler = handlers.get(path);
@@ -58,7 +60,7 @@ export function connectCalls(options: {
 }
 
 /** Our handlers take less of the context than Connect gives. */
-type Mounted<S extends typeof TaskService | typeof FleetService> = {
+type Mounted<S extends typeof TaskService | typeof FleetService | typeof ScheduleService> = {
   [K in keyof Handlers<S>]: (request: never, context: CallContext & Partial<HandlerContext>) => unknown;
 };
 

@@ -4,7 +4,7 @@ import { createServer as createSecureServer, Server as SecureServer } from "node
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { quoted } from "@muster/common/text";
-import { FleetService, TaskService } from "@muster/protocol";
+import { FleetService, ScheduleService, TaskService } from "@muster/protocol";
 import { systemClock } from "../clock.ts";
 import type { Address, Config } from "../config/config.ts";
 import type { Descriptors } from "../descriptors.ts";
@@ -23,7 +23,7 @@ import { type FrontPage, frontPage, frontPageText, wantsJson } from "./front-pag
 import type { Health } from "./health.ts";
 import { readTarget } from "./request-target.ts";
 
-const SERVICES = [TaskService, FleetService];
+const SERVICES = [TaskService, FleetService, ScheduleService];
 
 const NO_TUNNELS =
   "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\nthis is no proxy: CONNECT is not served\n";
@@ -36,7 +36,7 @@ export interface HttpServer {
 }
 
 /**
- * Serves TaskService and FleetService by the Connect protocol (JSON for curl and browsers), and the probes.
+ * Serves TaskService, FleetService and ScheduleService by the Connect protocol (JSON for curl and browsers), and the probes.
  *
  * @throws Error when the address cannot be listened on; the message names it.
  */
@@ -52,6 +52,7 @@ export async function startHttpServer(options: {
   scrape: () => Promise<string | undefined>;
   task: Handlers<typeof TaskService>;
   fleet: Handlers<typeof FleetService>;
+  schedule: Handlers<typeof ScheduleService>;
   listening: ListenerParts;
 }): Promise<HttpServer> {
   const { listening, config, auth, calls, log, health, scrape, grpcAddress } = options;

@@ -8,6 +8,7 @@ import type { ClassIndex } from "../dispatch/matching/class-index.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import { type Check, skipped } from "../domain/diagnosis/check.ts";
 import { databaseAway, databaseChecks } from "../domain/diagnosis/database.ts";
+import { scheduleCheck } from "../domain/diagnosis/schedule-check.ts";
 import { databaseClock, schedulerChecks } from "../domain/diagnosis/schedulers.ts";
 import { type WorkFacts, workChecks } from "../domain/diagnosis/work.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
@@ -15,6 +16,7 @@ import { CONTEST_OVER_MS } from "../domain/explain/contested.ts";
 import { misfit } from "../domain/explain/never-fits.ts";
 import type { Coverage } from "../domain/matching/coverage.ts";
 import type { SchedulerStatus } from "../domain/reports.ts";
+import { ON_TIME_MS } from "../domain/schedules/schedule.ts";
 import type {
   CircuitStore,
   ConcurrencyStore,
@@ -25,6 +27,7 @@ import type {
   QueueStore,
   RateLimitStore,
   SchedulerStore,
+  ScheduleStore,
   SessionStore,
 } from "../store/store.ts";
 import type { Logger } from "../telemetry/logs/logger.ts";
@@ -66,6 +69,7 @@ export interface DiagnoserParts {
     Pick<QueueStore, "limitedQueues"> &
     Pick<RateLimitStore, "keyPauses"> &
     Pick<SchedulerStore, "announce" | "listSchedulers"> &
+    Pick<ScheduleStore, "troubledSchedules"> &
     Pick<SessionStore, "listContests" | "pausedWorkers">;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: Pick<ConcurrencyKeys, "holdReason">;
@@ -175,7 +179,8 @@ export class Diagnoser {
       withinMs: CONTEST_OVER_MS,
       limit: LIST_LIMIT,
     });
-    return workChecks({
+    const troubled = await this.#parts.store.troubledSchedules(ON_TIME_MS, LIST_LIMIT);
+    const checks = workChecks({
       contests,
       fleet: facts.report,
       classes: facts.classes,
@@ -202,6 +207,7 @@ export class Diagnoser {
       typeOf: (classId) => facts.classOf(classId)?.type ?? "",
       now: facts.now,
     });
+    return [...checks, scheduleCheck(troubled.schedules, troubled.nowMs)];
   }
 
   /** Of the classes that no living worker can run, those that cost more than any known worker has. */

@@ -21,6 +21,7 @@ import type {
   QueueStore,
   RateLimitStore,
   SchedulerStore,
+  ScheduleStore,
   SessionStore,
   TaskStore,
 } from "../store/store.ts";
@@ -41,6 +42,7 @@ export interface ExplainerParts {
     Pick<QueueStore, "getQueue" | "limitedQueues"> &
     Pick<RateLimitStore, "listRateLimits"> &
     Pick<SchedulerStore, "otherSchedulers"> &
+    Pick<ScheduleStore, "getSchedule" | "openTasks"> &
     Pick<SessionStore, "listContests" | "listRejectedWorkers"> &
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;
   readonly admission: Admission;

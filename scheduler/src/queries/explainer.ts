@@ -3,6 +3,7 @@ import { mayBeLocked, withLock } from "../domain/database/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { databaseUnavailable } from "../domain/explain/outage.ts";
 import type { Explanation, Reason } from "../domain/explain/reason.ts";
+import { explainSchedule } from "../domain/explain/schedule.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { ExplainerParts } from "./explainer-parts.ts";
 import { MemoryExplainer } from "./memory-explainer.ts";
@@ -70,6 +71,21 @@ export class Explainer {
     return this.#orFromMemory(
       () => this.#queues.explain(name),
       (outage) => this.#memory.queue(name, outage),
+    );
+  }
+
+  /** Undefined when there is no such schedule. */
+  schedule(name: string): Promise<Explanation | undefined> {
+    const { store } = this.#parts;
+    return this.#orFromMemory(
+      async () => {
+        const found = await store.getSchedule(name);
+        if (!found) return undefined;
+        const { schedule } = found;
+        const openTaskIds = await store.openTasks(schedule.taskIds);
+        return explainSchedule({ schedule, openTaskIds, now: await store.databaseTime() });
+      },
+      (outage) => ({ subject: `schedule:${name}`, state: "unknown", reasons: [outage] }),
     );
   }
 

@@ -29,6 +29,7 @@ export type Hint =
   | { readonly kind: "queue" }
   /** A task that others depend on has ended. */
   | { readonly kind: "ends" }
+  | { readonly kind: "schedules" }
   | { readonly kind: "task"; readonly taskId: number };
 
 /** Schedulers that share the database. */

@@ -13,6 +13,7 @@ import type { QuarantineStore } from "./quarantines.ts";
 import type { QueueStore } from "./queues.ts";
 import type { RateLimitStore } from "./rate-limits.ts";
 import type { SchedulerStore } from "./schedulers.ts";
+import type { ScheduleStore } from "./schedules.ts";
 import type { SessionStore } from "./sessions.ts";
 import type { TaskStore } from "./tasks.ts";
 
@@ -30,6 +31,7 @@ export type * from "./quarantines.ts";
 export type * from "./queues.ts";
 export type * from "./rate-limits.ts";
 export type * from "./schedulers.ts";
+export type * from "./schedules.ts";
 export type * from "./sessions.ts";
 export type * from "./tasks.ts";
 
@@ -51,6 +53,7 @@ export interface Store
     LaunchStore,
     EventStore,
     SchedulerStore,
+    ScheduleStore,
     QueueStore,
     FleetStore,
     MaintenanceStore {

@@ -4,6 +4,7 @@ import {
   ASSIGNED_CODES,
   type CodeEntry,
   ENDED_CODES,
+  SCHEDULE_CODES,
   WAITING_CODES,
   WORKER_CODES,
 } from "../../../scheduler/src/domain/explain/codes.ts";
@@ -16,6 +17,7 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, CodeEntry>>>> = {
   "A task that was assigned": ASSIGNED_CODES,
   "A task that ended": ENDED_CODES,
   "A worker": WORKER_CODES,
+  "A schedule": SCHEDULE_CODES,
 };
 
 /** The document with every table as the registry has it. @throws Error when a heading has no table. */

@@ -14,6 +14,11 @@ const worker = new Worker({
       note(ctx.task.id, ctx.attempt.id);
       return ctx.payload;
     },
+    /** Returns what the schedule that submitted it is. */
+    tick: (ctx) => {
+      note(ctx.task.id, ctx.attempt.id);
+      return ctx.schedule;
+    },
     sleep: async (ctx) => {
       note(ctx.task.id, ctx.attempt.id);
       await delay(ms(ctx.payload), undefined, { signal: ctx.signal });

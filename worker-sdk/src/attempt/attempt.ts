@@ -97,6 +97,11 @@ export class Attempt implements TaskContext<never, never, never> {
     return { id: taskId, type, queue, cost: cost?.slots === undefined ? { slots: 1, ...cost } : cost };
   }
 
+  get schedule(): { name: string; tickTime: Date; manual: boolean } | undefined {
+    const { tick } = this.assignment;
+    return tick && { name: tick.schedule, tickTime: new Date(tick.tickMs), manual: tick.manual };
+  }
+
   get attempt(): { id: string; number: number; max: number } {
     const { attemptId, attemptNumber, maxAttempts } = this.assignment;
     return { id: attemptId, number: attemptNumber, max: maxAttempts };

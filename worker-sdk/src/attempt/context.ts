@@ -80,6 +80,11 @@ export interface TaskContext<Payload = unknown, Services = unknown, TaskServices
     /** What it takes of the worker's capacities, by name, `slots` among them. A retry policy may have raised it. */
     readonly cost: Readonly<Record<string, number>>;
   };
+  /**
+   * The schedule that submitted the task: its name, the tick without jitter, and whether it was run on request; undefined
+   * when a producer submitted it. Work for a period of time goes by the tick, not by the clock: a tick may run late.
+   */
+  readonly schedule: { readonly name: string; readonly tickTime: Date; readonly manual: boolean } | undefined;
   /** The attempt: its id (`t-1042.3`), its number from 1, and how many the retry policy allows in all. */
   readonly attempt: { readonly id: string; readonly number: number; readonly max: number };
   /**

@@ -3,7 +3,13 @@ import type { Client as ConnectClient } from "@connectrpc/connect";
 import { Code, createClient } from "@connectrpc/connect";
 import { whileFull } from "@muster/common/while-full";
 import type { SubmittedTask, Task, TaskSpec } from "@muster/protocol";
-import { FleetService, TaskService, UniqueConflictOutcome, WorkerService } from "@muster/protocol";
+import {
+  FleetService,
+  ScheduleService,
+  TaskService,
+  UniqueConflictOutcome,
+  WorkerService,
+} from "@muster/protocol";
 import { sleep, systemClock } from "../clock.ts";
 import type { ErrorDeclarations } from "../contract/declared-errors.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "../contract/schema.ts";
@@ -18,6 +24,7 @@ import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-lim
 import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
 import { MusterError } from "./errors.ts";
+import { Schedules } from "./schedules.ts";
 import { SubmitQueue } from "./submit-queue.ts";
 import type { SubmitOptions, SubmitSpec } from "./submit-spec.ts";
 import { Submitter } from "./submitter.ts";
@@ -40,7 +47,8 @@ const DEFAULT_TIMEOUT_S = 30;
  */
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * Timeout in seconds of calls with one answer (submits, gets, lists, cancels, everything of `tasks` and `fleet`); the
+   * Timeout in seconds of calls with one answer (submits, gets, lists, cancels, everything of `tasks`, `fleet` and
+   * `schedules`); the
    * option of the call wins. Watches and `result()` have no timeout: they last as long as the task, and a dead
    * connection is detected within 30 s and dialled again.
    * @default 30
@@ -68,6 +76,8 @@ export class Client {
   readonly tasks: ConnectClient<typeof TaskService>;
   /** Every call of FleetService; errors are thrown as MusterError. */
   readonly fleet: ConnectClient<typeof FleetService>;
+  /** Tasks that are submitted again and again. */
+  readonly schedules: Schedules;
   /** Calls for supervisors of worker processes; errors are thrown as MusterError. */
   readonly supervision: Pick<ConnectClient<typeof WorkerService>, "reportLaunch" | "reportExit">;
   /** Addresses in use, `host:port`. */
@@ -100,6 +110,13 @@ export class Client {
     this.#transport = createFailoverTransport(connection, this.#timeoutMs);
     this.tasks = createClient(TaskService, this.#transport);
     this.fleet = createClient(FleetService, this.#transport);
+    this.schedules = new Schedules(
+      createClient(ScheduleService, this.#transport),
+      ({ timeoutS, signal }) => ({
+        timeoutMs: timeoutMsOf("schedules", timeoutS) ?? this.#timeoutMs,
+        ...(signal ? { signal } : {}),
+      }),
+    );
     this.supervision = createClient(WorkerService, this.#transport);
     this.#submitter = new Submitter(connection, this.#transport, this.tasks);
   }

@@ -8,6 +8,8 @@ export { OptionsError } from "../options/options-error.ts";
 export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";
+export type { ScheduleOptions } from "./schedule-spec.ts";
+export { Schedules } from "./schedules.ts";
 export type {
   CircuitOptions,
   ConcurrencyKey,

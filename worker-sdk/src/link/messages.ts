@@ -21,6 +21,8 @@ export interface AssignmentMessage {
   readonly resources: readonly string[];
   /** What the task takes of the worker's capacities, by name; undefined for one slot. */
   readonly cost: Readonly<Record<string, number>> | undefined;
+  /** The tick of the schedule that submitted the task; undefined when a producer did. */
+  readonly tick: { readonly schedule: string; readonly tickMs: number; readonly manual: boolean } | undefined;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Explanation } from "@muster/protocol";
 import { ExplanationSchema } from "@muster/protocol";
 import type { Command } from "commander";
 import type { ApiSession } from "../../api/api-session.ts";
-import { present, unlessNotFound, withApiSession } from "../../api/api-session.ts";
+import { present, unlessNotFound, unlessUnknown, withApiSession } from "../../api/api-session.ts";
 import type { Subject, SubjectKind } from "../../arguments/subject.ts";
 import { candidates, nothingNamed } from "../../arguments/subject.ts";
 import { addConnectionOptions } from "../../config.ts";
@@ -14,24 +14,28 @@ interface Options {
   readonly json?: true;
 }
 
-const KINDS: readonly SubjectKind[] = ["task", "worker", "queue"];
+const KINDS: readonly SubjectKind[] = ["task", "worker", "queue", "schedule"];
 
-/** `muster why ID`: explains the state of a task, worker or queue. */
+/** `muster why ID`: explains the state of a task, worker, queue or schedule. */
 export function defineWhy(command: Command, io: Io): void {
   command
-    .argument("<id>", "task, worker or queue; task:ID, worker:ID and queue:NAME are unambiguous")
+    .argument(
+      "<id>",
+      "task, worker, queue or schedule; task:ID, worker:ID, queue:NAME and schedule:NAME are unambiguous",
+    )
     .description(
-      "Explains the state of a task, worker or queue: each reason with its evidence and its remedy, the most important reason first.",
+      "Explains the state of a task, worker, queue or schedule: each reason with its evidence and its remedy, the most important reason first.",
     )
     .option("--json", "print the Explanation as JSON")
     .addHelpText(
       "after",
       `
-A bare id is looked up among tasks, then workers, then queues.
+A bare id is looked up among tasks, then workers, queues and schedules.
 
 Examples:
   $ muster why t-1042
   $ muster why queue:default
+  $ muster why schedule:nightly-report
   $ muster why gpu-7 --json | jq -r '.reasons[0].code'`,
     )
     .action((id: string, options: Options, self: Command) => explain(id, options, self, io));
@@ -41,7 +45,8 @@ Examples:
 async function explain(text: string, options: Options, command: Command, io: Io): Promise<void> {
   const explanation = await withApiSession(command, io, async (session) => {
     for (const subject of candidates(text, KINDS)) {
-      const found = await unlessNotFound(ask(session, subject));
+      const answer = ask(session, subject);
+      const found = await (subject.kind === "schedule" ? unlessUnknown(answer) : unlessNotFound(answer));
       if (found !== undefined) return found;
     }
     throw nothingNamed(text, KINDS);
@@ -50,7 +55,10 @@ async function explain(text: string, options: Options, command: Command, io: Io)
   else writeExplanation(explanation, io);
 }
 
-async function ask({ tasks, fleet, call }: ApiSession, { kind, id }: Subject): Promise<Explanation> {
+async function ask(
+  { tasks, fleet, schedules, call }: ApiSession,
+  { kind, id }: Subject,
+): Promise<Explanation> {
   switch (kind) {
     case "task":
       return present((await tasks.explainTask({ taskId: id }, call)).explanation, "an explanation");
@@ -58,6 +66,8 @@ async function ask({ tasks, fleet, call }: ApiSession, { kind, id }: Subject): P
       return present((await fleet.explainWorker({ workerId: id }, call)).explanation, "an explanation");
     case "queue":
       return present((await fleet.explainQueue({ queue: id }, call)).explanation, "an explanation");
+    case "schedule":
+      return present((await schedules.explainSchedule({ name: id }, call)).explanation, "an explanation");
     default: {
       const unknown: never = kind;
       throw new TypeError(`unknown kind ${String(unknown)}`);

@@ -113,6 +113,43 @@ export class Submitter {
     }
   }
 
+  /**
+   * Accepts valid tasks by a statement of the caller's, in a transaction that does more than to insert them.
+   *
+   * @param insert Inserts them, or some: undefined stands for a task that it did not insert.
+   * @throws DatabaseUnavailableError
+   * @throws Refusal `QUEUE_FULL`
+   */
+  async submitWithin<R>(
+    tasks: readonly NewTask[],
+    insert: (
+      inserts: readonly TaskInsert[],
+    ) => Promise<{ readonly result: R; readonly inserted: readonly (InsertedTask | undefined)[] }>,
+  ): Promise<R> {
+    const settled = this.#limits.none ? undefined : await this.#limits.admit(tasks);
+    try {
+      for (;;) {
+        const classes = await this.#classes.resolveAll(tasks);
+        const inserts = tasks.map((task, index) => ({
+          ...{ task, classId: classes[index]?.id ?? 0, assignTo: undefined },
+        }));
+        try {
+          const { result, inserted } = await insert(inserts);
+          this.#spread(
+            inserts.map((each) => ({ insert: each, session: undefined })),
+            inserted,
+          );
+          return result;
+        } catch (error) {
+          if (!(error instanceof ClassesGoneError)) throw error;
+          this.#forget(error);
+        }
+      }
+    } finally {
+      settled?.();
+    }
+  }
+
   /** Resolves when every accepted call has been answered. */
   async idle(): Promise<void> {
     await Promise.all([this.#batcher.idle(), this.#keyed.idle()]);
@@ -164,10 +201,8 @@ export class Submitter {
   }
 
   /** Classes with keys that were not used for long may be deleted: they are resolved again. */
-  async #resolvedAgain(calls: readonly Call[], { classIds }: ClassesGoneError): Promise<Call[]> {
-    const gone = new Set(classIds);
-    this.#classes.forget(gone);
-    this.#counters.classes.forget(classIds);
+  async #resolvedAgain(calls: readonly Call[], error: ClassesGoneError): Promise<Call[]> {
+    const gone = this.#forget(error);
     return Promise.all(
       calls.map(async ({ tasks, bytes }) => {
         if (!tasks.some(({ classId }) => gone.has(classId))) return { tasks, bytes };
@@ -178,6 +213,13 @@ export class Submitter {
         };
       }),
     );
+  }
+
+  #forget({ classIds }: ClassesGoneError): ReadonlySet<number> {
+    const gone = new Set(classIds);
+    this.#classes.forget(gone);
+    this.#counters.classes.forget(classIds);
+    return gone;
   }
 
   /** Refuses the calls whose keys are held, and inserts the others. */
@@ -256,7 +298,7 @@ export class Submitter {
     for (const each of ended) this.#onEndedWait(each);
   }
 
-  #spread(plan: readonly Planned[], inserted: readonly InsertedTask[]): void {
+  #spread(plan: readonly Planned[], inserted: readonly (InsertedTask | undefined)[]): void {
     const direct: Parameters<AssignmentSender["sendAssignments"]>[0][number][] = [];
     const waitingClasses = new Set<number>();
     plan.forEach(({ insert, session }, index) => {

@@ -287,9 +287,40 @@ export const WORKER_CODES = {
   HELLO_TIMEOUT: { means: "it was refused: it opened a stream and sent no `Hello` in time" },
 } as const satisfies Codes;
 
+/** A schedule. */
+export const SCHEDULE_CODES = {
+  SCHEDULE_PAUSED: {
+    means: "an operator paused it; shows who, why and since when",
+    remedy: "`muster schedule resume NAME`",
+  },
+  SCHEDULE_ENDED: {
+    means: "its end has passed, or its cron expression has no further tick",
+    remedy: "`muster schedule set NAME` with another end or timing, or `muster schedule delete NAME`",
+  },
+  SCHEDULE_FAILING: {
+    means:
+      "the task of its due tick is refused; shows the code, the message, since when and how often. The tick stays due and is tried again after 1 s, doubled up to 1 min",
+    remedy: "make room in the queue, or correct the task with `muster schedule set NAME`",
+  },
+  SCHEDULE_LATE: {
+    means: "a tick has been due for more than a minute, and no scheduler has submitted it",
+    remedy: "`muster doctor`",
+  },
+  SCHEDULE_OVERLAPS: {
+    means:
+      "a task of an earlier tick is open and its overlap policy is to skip; shows the task and how many ticks were skipped",
+    remedy: "`muster why ID` of the task if it takes too long",
+  },
+  SCHEDULE_WAITING: {
+    means: "its next tick is in the future; shows the next five",
+    remedy: "none; `muster schedule run-now NAME` submits a task now",
+  },
+} as const satisfies Codes;
+
 /** A stable code of an explanation's reason. */
 export type ReasonCode =
   | keyof typeof WAITING_CODES
   | keyof typeof ASSIGNED_CODES
   | keyof typeof ENDED_CODES
-  | keyof typeof WORKER_CODES;
+  | keyof typeof WORKER_CODES
+  | keyof typeof SCHEDULE_CODES;

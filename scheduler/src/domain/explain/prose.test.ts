@@ -5,10 +5,11 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ASSIGNED_CODES, ENDED_CODES, WAITING_CODES, WORKER_CODES } from "./codes.ts";
+import { ASSIGNED_CODES, ENDED_CODES, SCHEDULE_CODES, WAITING_CODES, WORKER_CODES } from "./codes.ts";
 import type { Reason } from "./reason.ts";
 import { ASSIGNED_PROSE, ENDED_PROSE } from "./testing/assigned-prose.ts";
 import type { ProseCase } from "./testing/prose-case.ts";
+import { SCHEDULE_PROSE } from "./testing/schedule-prose.ts";
 import { WAITING_PROSE } from "./testing/waiting-prose.ts";
 import { WORKER_PROSE } from "./testing/worker-prose.ts";
 
@@ -19,6 +20,7 @@ const SECTIONS = [
   ["A task that was assigned", ASSIGNED_CODES, ASSIGNED_PROSE],
   ["A task that ended", ENDED_CODES, ENDED_PROSE],
   ["A worker", WORKER_CODES, WORKER_PROSE],
+  ["A schedule", SCHEDULE_CODES, SCHEDULE_PROSE],
 ] as const;
 
 describe("the prose of explanations", () => {

@@ -1,5 +1,6 @@
 /** The fields of a task, its states and its attempts. */
 import type { Cost } from "../matching/capacity.ts";
+import type { ScheduleTick } from "../schedules/schedule.ts";
 import type { CircuitRule } from "./circuit.ts";
 import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
@@ -37,6 +38,8 @@ export interface TaskOptions {
   readonly watchdogs?: TaskWatchdogs;
   /** How long it holds its unique key; absent means the default. */
   readonly unique?: UniqueRule;
+  /** Set by the scheduler: the tick of the schedule that submitted it. */
+  readonly tick?: ScheduleTick;
   /** Set by the store: attempts up to this epoch ran what the task was before a submit replaced it. */
   readonly replacedEpoch?: number;
   /** Set by the store: why a concurrency key ended it, or asked it to end. */

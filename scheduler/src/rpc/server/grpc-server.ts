@@ -2,7 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Server, type ServerInterceptor } from "@grpc/grpc-js";
 import type { SchedulerMessage, SubmitStreamRequest, SubmitStreamResponse } from "@muster/protocol";
-import { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 import { HealthImplementation } from "grpc-health-check";
 import { systemClock } from "../../clock.ts";
 import type { Address, Config } from "../../config/config.ts";
@@ -42,7 +42,7 @@ const KEEPALIVE_ANSWER_MS = 20_000;
 /** Headroom over the largest message for its envelope. */
 const ENVELOPE_BYTES = 65_536;
 
-const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService];
+const SERVICES: readonly DescService[] = [WorkerService, TaskService, FleetService, ScheduleService];
 
 /**
  * Serves every service, health and reflection on one address.
@@ -58,6 +58,7 @@ export async function startGrpcServer(options: {
     readonly worker: Readonly<Record<string, AnyHandler>>;
     readonly task: Readonly<Record<string, AnyHandler>> & Pick<SubmitStreamParts, "submitTasks">;
     readonly fleet: Readonly<Record<string, AnyHandler>>;
+    readonly schedule: Readonly<Record<string, AnyHandler>>;
   };
   /** Aborts when the scheduler stops. */
   stopping: AbortSignal;
@@ -105,6 +106,10 @@ export async function startGrpcServer(options: {
     submitStream,
   });
   server.addService(toGrpcService(FleetService, calls), toGrpcHandlers(FleetService, handlers.fleet, hooks));
+  server.addService(
+    toGrpcService(ScheduleService, calls),
+    toGrpcHandlers(ScheduleService, handlers.schedule, hooks),
+  );
   const names = ["", ...SERVICES.map(({ typeName }) => typeName)];
   const health = new HealthImplementation(
     Object.fromEntries(names.map((name) => [name, "SERVING" as const])),

@@ -1,10 +1,11 @@
 // The handlers of every service, kept from the database while it cannot be used.
 
-import type { FleetService, TaskService, WorkerService } from "@muster/protocol";
+import type { FleetService, ScheduleService, TaskService, WorkerService } from "@muster/protocol";
 import type { DatabaseAvailability } from "../../domain/database/availability.ts";
 import { guarded } from "../server/guarded.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { type FleetServiceParts, fleetService } from "./fleet-service.ts";
+import { type ScheduleServiceParts, scheduleService } from "./schedule-service.ts";
 import { type TaskServiceParts, taskService } from "./task-service.ts";
 import { type WorkerServiceParts, workerService } from "./worker-service.ts";
 
@@ -13,11 +14,12 @@ export interface Services {
   readonly worker: Handlers<typeof WorkerService>;
   readonly task: Handlers<typeof TaskService>;
   readonly fleet: Handlers<typeof FleetService>;
+  readonly schedule: Handlers<typeof ScheduleService>;
 }
 
 /** Watches and explanations answer without the database as well; other calls end at once with DATABASE_UNAVAILABLE. */
 export function createServices(
-  parts: TaskServiceParts & FleetServiceParts & WorkerServiceParts,
+  parts: TaskServiceParts & FleetServiceParts & ScheduleServiceParts & WorkerServiceParts,
   database: Pick<DatabaseAvailability, "run">,
 ): Services {
   const run = <T>(work: () => Promise<T>) => database.run(work);
@@ -29,5 +31,6 @@ export function createServices(
       new Set(["watchEvents", "diagnose", "explainWorker", "explainQueue"] as const),
       run,
     ),
+    schedule: guarded(scheduleService(parts), new Set(["explainSchedule"] as const), run),
   };
 }

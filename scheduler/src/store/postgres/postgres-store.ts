@@ -13,6 +13,7 @@ import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
+import { scheduleStore } from "./schedules/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
 import { maintenanceStore } from "./schema/roles.ts";
 import { quarantineStore } from "./sessions/quarantines.ts";
@@ -102,6 +103,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...launchStore(db),
     ...eventStore(db),
     ...schedulerStore(db, listen),
+    ...scheduleStore(db),
     ...queueStore(db),
     ...fleetStore(db),
     ...maintenanceStore(db, new Probe(db, clock)),

@@ -10,6 +10,7 @@ import { memoryUnderTest } from "./memory-store.ts";
 import { MemoryTables } from "./memory-tables.ts";
 import { testOrders } from "./orders.conformance.ts";
 import { testRates } from "./rates.conformance.ts";
+import { testSchedules } from "./schedules.conformance.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 describe("the store's roles in memory", () => {
@@ -28,5 +29,6 @@ describe("the store's roles in memory", () => {
   testRates(opened);
   testCircuits(opened);
   testDependencies(opened);
+  testSchedules(opened);
   testAttempts(opened);
 });

@@ -4,18 +4,21 @@ import { MemoryCircuits } from "./memory-circuits.ts";
 import { MemoryClaims } from "./memory-claims.ts";
 import { MemoryClasses } from "./memory-classes.ts";
 import { MemoryDependencies } from "./memory-dependencies.ts";
+import { MemorySchedules } from "./memory-schedules.ts";
 import type { MemoryTables } from "./memory-tables.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
 /** The fakes as the conformance cases and unit tests use them: the roles on shared tables. */
 export function memoryStore(tables: MemoryTables) {
   const dependencies = new MemoryDependencies(tables);
+  const claims = new MemoryClaims(tables, dependencies);
   return {
     classes: new MemoryClasses(tables),
-    claims: new MemoryClaims(tables, dependencies),
+    claims,
     dependencies,
     attempts: new MemoryAttempts(tables),
     circuits: new MemoryCircuits(tables),
+    schedules: new MemorySchedules(tables, claims),
   };
 }
 
@@ -48,6 +51,10 @@ export function memoryUnderTest(tables: MemoryTables, pass: (ms: number) => Prom
     async passOpening(key) {
       const { probeAt } = tables.circuits.get(key) ?? {};
       await pass((probeAt ?? 0) + 1 - tables.clock.now());
+    },
+    async passTick(name) {
+      const { dueMs } = tables.schedules.get(name) ?? {};
+      await pass((dueMs ?? 0) + 1 - tables.clock.now());
     },
     async passWait(taskId) {
       const { wakeAt, startDeadline } = tables.open.get(taskId) ?? {};

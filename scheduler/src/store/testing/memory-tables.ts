@@ -1,6 +1,7 @@
 /** The tables that the fakes of the roles share. */
 import type { Clock } from "../../clock.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
+import type { Schedule } from "../../domain/schedules/schedule.ts";
 import type { Circuit } from "../../domain/tasks/circuit.ts";
 import { type KeyState, type OrderState, strictKeys } from "../../domain/tasks/concurrency.ts";
 import type { Failure } from "../../domain/tasks/failure.ts";
@@ -65,6 +66,8 @@ export class MemoryTables {
   readonly overrides = new Map<string, number>();
   readonly buckets: MemoryBuckets;
   readonly circuits = new Map<string, Circuit>();
+  readonly schedules = new Map<string, Schedule>();
+  readonly templates = new Map<string, Uint8Array>();
   readonly #endListeners: ((row: EndedRow) => void)[] = [];
   #lastTaskId = 0;
   #lastSessionId = 0;

@@ -1,6 +1,13 @@
 /** What the conformance cases need of a store. */
 import type { Rate } from "../../domain/tasks/rate-limit.ts";
-import type { AttemptStore, CircuitStore, ClaimStore, ClassStore, DependencyStore } from "../store.ts";
+import type {
+  AttemptStore,
+  CircuitStore,
+  ClaimStore,
+  ClassStore,
+  DependencyStore,
+  ScheduleStore,
+} from "../store.ts";
 
 /** What a store holds of a task, as far as the conformance cases compare it. */
 export interface StoredTask {
@@ -28,6 +35,7 @@ export interface StoreUnderTest {
   readonly attempts: Omit<AttemptStore, "attemptFacts">;
   readonly circuits: CircuitStore;
   readonly dependencies: DependencyStore;
+  readonly schedules: ScheduleStore;
   /** Registers a session with a lease that no test outlives; returns its id. */
   openSession(schedulerId: string): Promise<number>;
   /** Ends a session that holds nothing. */
@@ -43,4 +51,6 @@ export interface StoreUnderTest {
   passRefill(key: string, ms: number): Promise<void>;
   /** Lets the time come at which an open circuit becomes half-open. */
   passOpening(key: string): Promise<void>;
+  /** Lets the time come at which a schedule is due. */
+  passTick(name: string): Promise<void>;
 }

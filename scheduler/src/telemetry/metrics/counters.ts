@@ -1,7 +1,7 @@
 /** The counters of the scheduler. */
 import type { OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import { type FinishedAs, MeasuredClasses } from "./class-measures.ts";
-import { Distribution, SHORT_BUCKETS } from "./distribution.ts";
+import { Distribution, LONG_BUCKETS, SHORT_BUCKETS } from "./distribution.ts";
 import { Tally } from "./tally.ts";
 
 /** Distinct values of a label that handlers or workers choose. */
@@ -37,6 +37,10 @@ export class Counters {
   readonly dependents = { held: 0, released: 0, failed: 0, cancelled: 0 };
   /** Circuits that this scheduler opened, made half-open or closed, by the state that followed. */
   readonly circuitTransitions = { closed: 0, open: 0, half_open: 0 };
+  /** Ticks of schedules that this scheduler decided, by what became of them; `failed` counts tries. */
+  readonly scheduleTicks = { submitted: 0, duplicate: 0, skipped: 0, missed: 0, failed: 0, manual: 0 };
+  /** Seconds from the moment at which a tick was due to the submit of its task. */
+  readonly scheduleDelay = new Distribution(LONG_BUCKETS);
   /** Submits that met a held unique key and changed nothing. */
   duplicates = 0;
   /** Submits and retries that met a held unique key, by their answer. */

@@ -151,6 +151,14 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
         result.observe(count, { state });
     },
   );
+  counter(
+    "muster_schedule_ticks_total",
+    "Ticks of schedules that this scheduler decided, by what became of them; failed counts tries.",
+    (result) => {
+      for (const [outcome, count] of Object.entries(counters.scheduleTicks))
+        result.observe(count, { outcome });
+    },
+  );
   single(
     "muster_rate_limit_refusals_total",
     "Tasks whose claim found no token in the bucket of one of their rate limits.",
@@ -253,6 +261,11 @@ function declareHistograms(
     name: "muster_assign_latency_seconds",
     description: "Time from sending an assignment to its acceptance by the worker.",
     series: () => [[{}, counters.assignLatency]],
+  });
+  histograms.add({
+    name: "muster_schedule_tick_delay_seconds",
+    description: "Seconds from the moment at which a tick of a schedule was due to the submit of its task.",
+    series: () => [[{}, counters.scheduleDelay]],
   });
   histograms.add({
     name: "muster_db_statement_seconds",

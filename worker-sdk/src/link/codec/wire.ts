@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { WorkerMessage } from "@muster/protocol";
 import {
   AttemptMetricsSchema,
@@ -18,6 +19,7 @@ import {
 import { durationFromMs, msFromDuration } from "../../duration.ts";
 import type {
   AssignmentGroup,
+  AssignmentMessage,
   Cost,
   Outcome,
   RejectReason,
@@ -229,6 +231,7 @@ function newGroup(assignment: IncomingAssignment): AssignmentGroup {
       phaseWarningsMs: durationsMs(assignment.phaseWarnings),
       resources: assignment.resources,
       cost: costOf(assignment.cost),
+      tick: tickOf(assignment.scheduleTick),
     },
     attemptIds: [],
     taskIds: [],
@@ -262,13 +265,19 @@ function alike(one: IncomingAssignment, other: IncomingAssignment): boolean {
 
 function isPlain(assignment: IncomingAssignment): boolean {
   if (assignment.runTimeout !== undefined || assignment.resources.length > 0) return false;
-  const { phaseTimeouts, phaseWarnings, cost } = assignment;
-  return isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
+  const { phaseTimeouts, phaseWarnings, cost, scheduleTick } = assignment;
+  return scheduleTick === undefined && isEmpty(phaseTimeouts) && isEmpty(phaseWarnings) && isEmpty(cost);
 }
 
 function costOf(cost: Readonly<Record<string, bigint>>): Record<string, number> | undefined {
   if (isEmpty(cost)) return undefined;
   return Object.fromEntries(Object.entries(cost).map(([name, amount]) => [name, Number(amount)]));
+}
+
+function tickOf(tick: IncomingAssignment["scheduleTick"]): AssignmentMessage["tick"] {
+  if (tick === undefined) return undefined;
+  const { schedule, tickTime, manual } = tick;
+  return { schedule, tickMs: tickTime === undefined ? 0 : timestampMs(tickTime), manual };
 }
 
 function isEmpty(entries: Readonly<Record<string, unknown>>): boolean {

@@ -4,7 +4,9 @@ import { create } from "@bufbuild/protobuf";
 import { type Assignment, AssignmentSchema } from "@muster/protocol";
 import type { OutgoingAssignment } from "../../../dispatch/sessions/link.ts";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
+import { fromScheduleTick } from "../schedules/schedule-tick.ts";
 import { fromCost } from "../values/amounts.ts";
+import { optional } from "../values/optional.ts";
 import { durationFromMs, durations } from "../values/time.ts";
 
 /** An assignment in protobuf. */
@@ -26,5 +28,6 @@ export function fromAssignment(assignment: OutgoingAssignment): Assignment {
     phaseWarnings: durations(options?.watchdogs?.phasesMs),
     resources: [...assignment.resources],
     cost: fromCost(assignment.cost),
+    ...optional("scheduleTick", options?.tick && fromScheduleTick(options.tick)),
   });
 }

@@ -60,14 +60,8 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
       if (violations.length < MAX_VIOLATIONS)
         violations.push({ field: `tasks[${index}].${field}`, description });
     };
-    if (spec.payload.byteLength > limits.maxPayloadBytes) {
-      tooLarge = true;
-      report(
-        "payload",
-        `has ${spec.payload.byteLength} bytes; at most ${limits.maxPayloadBytes} are allowed: store it elsewhere and submit a reference`,
-      );
-    }
-    return toNewTask(spec, index, report);
+    tooLarge ||= spec.payload.byteLength > limits.maxPayloadBytes;
+    return toTask(spec, index, limits, report);
   });
   const first = violations[0];
   if (first) {
@@ -80,6 +74,21 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
     );
   }
   return tasks;
+}
+
+/**
+ * A task of which every fault is reported; it is valid when there was none.
+ *
+ * @param index Its place among those that are submitted with it.
+ */
+export function toTask(spec: TaskSpec, index: number, limits: SizeLimits, report: Report): NewTask {
+  const { byteLength } = spec.payload;
+  if (byteLength > limits.maxPayloadBytes)
+    report(
+      "payload",
+      `has ${byteLength} bytes; at most ${limits.maxPayloadBytes} are allowed: store it elsewhere and submit a reference`,
+    );
+  return toNewTask(spec, index, report);
 }
 
 function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {

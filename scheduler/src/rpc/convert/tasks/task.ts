@@ -11,6 +11,7 @@ import {
   hasEnded,
   type TaskRecord,
 } from "../../../domain/tasks/task.ts";
+import { fromScheduleTick } from "../schedules/schedule-tick.ts";
 import { fromCost } from "../values/amounts.ts";
 import { optional, optionalTime } from "../values/optional.ts";
 import { timestampFromDate } from "../values/time.ts";
@@ -63,6 +64,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     rateLimits: (task.rateLimits ?? []).map(fromRateLimit),
     concurrency: fromConcurrency(task.concurrency && withoutCircuitLock(task.concurrency)),
     ...optional("circuit", task.circuit && fromCircuitRule(task.circuit)),
+    ...optional("scheduleTick", task.options?.tick && fromScheduleTick(task.options.tick)),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

@@ -108,7 +108,8 @@ export async function notify(db: Database, hint: Hint): Promise<void> {
 export function parseHint(payload: string | undefined): Hint | undefined {
   const value = parsed(payload);
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
-  if (value.kind === "queue" || value.kind === "ends") return { kind: value.kind };
+  if (value.kind === "queue" || value.kind === "ends" || value.kind === "schedules")
+    return { kind: value.kind };
   if (value.kind === "work" && "classIds" in value && Array.isArray(value.classIds)) {
     return { kind: "work", classIds: value.classIds.filter((id) => typeof id === "number") };
   }

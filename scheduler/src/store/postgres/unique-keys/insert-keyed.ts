@@ -64,43 +64,50 @@ export function insertKeyedTasks(
   tasks: readonly TaskInsert[],
   schedulerId: string | undefined,
 ): Promise<InsertedTask[]> {
+  return db.transaction((tx) => insertKeyed(tx, tasks, schedulerId));
+}
+
+/** The same in a transaction of the caller's. */
+export async function insertKeyed(
+  tx: Runner,
+  tasks: readonly TaskInsert[],
+  schedulerId: string | undefined,
+): Promise<InsertedTask[]> {
   const limited = lockedKeysOf(tasks);
-  return db.transaction(async (tx) => {
-    await lockPolicyKeys(tx, limited);
-    await lockOrders(tx, tasks);
-    await keepClasses((statement, values) => tx.run(statement, values), perKeyClassIds(tasks));
-    const sessionIds = tasks.flatMap(({ assignTo }) => assignTo ?? []);
-    if (sessionIds.length > 0) await tx.run(LEASES, [int8Array(sessionIds), schedulerId ?? null]);
-    const ids = (await tx.run<{ id: number }>(IDS, [tasks.length])).map(({ id }) => id);
-    const keys = firstOfEachKey(tasks, ids);
-    const fresh = new Map(
-      (await lockKeys(tx, [...keys.values()])).map(({ queue, key }) => {
-        const scoped = scopedKey(queue, key);
-        return [scoped, keys.get(scoped)?.id];
-      }),
-    );
-    const known = [...keys].filter(([scoped]) => !fresh.has(scoped)).map(([, key]) => key);
-    const plan = planKeys(tasks, ids, await stableOwners(tx, known, tasks));
-    await giveKeys(
-      tx,
-      [...plan.owners]
-        .filter(([scoped, { id }]) => fresh.get(scoped) !== id)
-        .map(([, { id, task }]) => ({ queue: task.queue, key: task.uniqueKey ?? "", id })),
-    );
-    await replaceTasks(tx, plan.replacements);
-    const dependents = dependentsOf(tasks, ids, plan);
-    if (limited.length === 0) {
-      const assigned = await insert(tx, plan.inserts, schedulerId);
-      return answersOf(plan, assigned, await link(tx, dependents, ids));
-    }
-    const limits = await decideLimits(tx, limited, plan.inserts);
+  await lockPolicyKeys(tx, limited);
+  await lockOrders(tx, tasks);
+  await keepClasses((statement, values) => tx.run(statement, values), perKeyClassIds(tasks));
+  const sessionIds = tasks.flatMap(({ assignTo }) => assignTo ?? []);
+  if (sessionIds.length > 0) await tx.run(LEASES, [int8Array(sessionIds), schedulerId ?? null]);
+  const ids = (await tx.run<{ id: number }>(IDS, [tasks.length])).map(({ id }) => id);
+  const keys = firstOfEachKey(tasks, ids);
+  const fresh = new Map(
+    (await lockKeys(tx, [...keys.values()])).map(({ queue, key }) => {
+      const scoped = scopedKey(queue, key);
+      return [scoped, keys.get(scoped)?.id];
+    }),
+  );
+  const known = [...keys].filter(([scoped]) => !fresh.has(scoped)).map(([, key]) => key);
+  const plan = planKeys(tasks, ids, await stableOwners(tx, known, tasks));
+  await giveKeys(
+    tx,
+    [...plan.owners]
+      .filter(([scoped, { id }]) => fresh.get(scoped) !== id)
+      .map(([, { id, task }]) => ({ queue: task.queue, key: task.uniqueKey ?? "", id })),
+  );
+  await replaceTasks(tx, plan.replacements);
+  const dependents = dependentsOf(tasks, ids, plan);
+  if (limited.length === 0) {
     const assigned = await insert(tx, plan.inserts, schedulerId);
-    const waiting = await link(tx, dependents, ids);
-    const ended = await endByLimits(tx, limits);
-    return answersOf(plan, assigned, waiting).map((answer) => {
-      const outcome = limitOutcome(answer.id, limits, ended);
-      return outcome ? { ...answer, limits: outcome } : answer;
-    });
+    return answersOf(plan, assigned, await link(tx, dependents, ids));
+  }
+  const limits = await decideLimits(tx, limited, plan.inserts);
+  const assigned = await insert(tx, plan.inserts, schedulerId);
+  const waiting = await link(tx, dependents, ids);
+  const ended = await endByLimits(tx, limits);
+  return answersOf(plan, assigned, waiting).map((answer) => {
+    const outcome = limitOutcome(answer.id, limits, ended);
+    return outcome ? { ...answer, limits: outcome } : answer;
   });
 }
 

@@ -1,0 +1,169 @@
+/** `muster schedule set NAME`: makes a schedule, or replaces it. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type CatchUpPolicy, OverlapPolicy, ScheduleSchema, type ScheduleSpecSchema } from "@muster/protocol";
+import type { Command } from "commander";
+import { present, withApiSession } from "../../api/api-session.ts";
+import { parseDuration } from "../../arguments/duration.ts";
+import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
+import { type Payload, readPayload } from "../../arguments/payload.ts";
+import { addConnectionOptions } from "../../config.ts";
+import { CliError } from "../../errors.ts";
+import { ExitCode } from "../../exit-codes.ts";
+import type { Io } from "../../io/io.ts";
+import { requester } from "../../io/requester.ts";
+import { momentCell } from "../../output/cells.ts";
+import { writeJson } from "../../output/json.ts";
+import { CATCH_UP } from "../../output/schedule-view.ts";
+import { oneLine } from "../../output/text.ts";
+
+interface Options {
+  readonly type: string;
+  readonly payload?: string;
+  readonly contentType?: string;
+  readonly cron?: string;
+  readonly timezone?: string;
+  readonly every?: number;
+  readonly jitter?: number;
+  readonly catchUp?: CatchUpPolicy;
+  readonly catchUpLimit?: number;
+  readonly overlap?: OverlapPolicy;
+  readonly start?: Date;
+  readonly end?: Date;
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly header?: Record<string, string>;
+  readonly label?: Record<string, string>;
+  readonly resource?: string[];
+  readonly maxRetries?: number;
+  readonly runTimeout?: number;
+  readonly queueTimeout?: number;
+  readonly reason?: string;
+  readonly json?: true;
+}
+
+export function defineScheduleSet(command: Command, io: Io): void {
+  const duration = argument(parseDuration);
+  command
+    .argument("<name>", "name of the schedule; one of this name is replaced")
+    .description("Makes or replaces a schedule, which submits a task at each tick.")
+    .requiredOption("--type <type>", "task type: the name of its handler")
+    .option("--payload <payload>", "JSON, @FILE for a file's content, or - for standard input")
+    .option("--content-type <type>", "media type of the payload")
+    .option("--cron <expression>", "minute, hour, day, month and day of the week; six fields with the second")
+    .option("--timezone <name>", "time zone of --cron, for example Europe/Berlin; default: UTC")
+    .option("--every <duration>", "time from tick to tick, instead of --cron", duration)
+    .option("--jitter <duration>", "submit each tick up to this much later; default: none", duration)
+    .option(
+      "--overlap <policy>",
+      `while a task of an earlier tick is open: ${enumChoices(OverlapPolicy).join(", ")}; default: skip`,
+      enumNameOf(OverlapPolicy),
+    )
+    .option(
+      "--catch-up <policy>",
+      `missed ticks to submit: ${enumChoices(CATCH_UP).join(", ")}; default: last`,
+      enumNameOf(CATCH_UP),
+    )
+    .option("--catch-up-limit <n>", "most ticks of --catch-up all; default 100", wholeNumber(1, 1_000))
+    .option("--start <time>", "no tick before this moment, in ISO 8601", argument(parseMoment))
+    .option("--end <time>", "no tick after this moment, in ISO 8601", argument(parseMoment))
+    .option("--queue <name>", "queue of the tasks; default: default")
+    .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
+    .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
+    .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
+    .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
+    .option("--max-retries <n>", "maximum number of retries of each task; default 3", wholeNumber(0, 1000))
+    .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
+    .option(
+      "--queue-timeout <duration>",
+      "time limit of the wait for the first start; default: none",
+      duration,
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Schedule as JSON")
+    .addHelpText(
+      "after",
+      `
+A schedule that keeps its timing, start and end keeps its place: a tick that is due is
+not lost. Otherwise the first tick is after now. A pause goes on.
+
+Examples:
+  $ muster schedule set nightly-report --type report.build --cron "30 2 * * *" --timezone Europe/Berlin
+  $ muster schedule set poll --type feed.poll --every 15m --jitter 1m --overlap allow
+  $ muster schedule set bill --type bill.run --payload '{"dry": false}' --cron "0 6 1 * *" --catch-up all`,
+    )
+    .action((name: string, options: Options, self: Command) => set(name, options, self, io));
+  addConnectionOptions(command);
+}
+
+async function set(name: string, options: Options, command: Command, io: Io): Promise<void> {
+  const payload = await readPayload(options.payload, options.contentType, io.stdin);
+  const reason = options.reason === undefined ? `by ${requester()}` : `${options.reason} (by ${requester()})`;
+  const request = { schedule: specOf(name, options, payload), reason };
+  const { schedule } = await withApiSession(command, io, ({ schedules, call }) =>
+    schedules.setSchedule(request, call),
+  );
+  const made = present(schedule, "a schedule");
+  if (options.json) {
+    writeJson(io.stdout, ScheduleSchema, made);
+    return;
+  }
+  const next = momentCell(made.nextTimes[0], io.clock.now());
+  const when = made.pauseTime
+    ? "it is paused"
+    : next
+      ? `next tick ${next.text}`
+      : "it has no tick: its end has passed";
+  io.stdout.write(`the schedule ${oneLine(name)} is set; ${when}\n`);
+}
+
+function specOf(
+  name: string,
+  options: Options,
+  { bytes, contentType }: Payload,
+): MessageInitShape<typeof ScheduleSpecSchema> {
+  const { jitter, catchUp, catchUpLimit, overlap, start, end, maxRetries, runTimeout, queueTimeout } =
+    options;
+  return {
+    name,
+    task: {
+      ...{ taskType: options.type, payload: bytes, contentType, queue: options.queue ?? "" },
+      ...{ priority: options.priority ?? 0, headers: options.header ?? {} },
+      requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
+      ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
+      timeouts: {
+        ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
+        ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
+      },
+    },
+    timing: timingOf(options),
+    ...(jitter === undefined ? {} : { jitter: durationFromMs(jitter) }),
+    ...(catchUp === undefined ? {} : { catchUp }),
+    ...(catchUpLimit === undefined ? {} : { catchUpLimit }),
+    ...(overlap === undefined ? {} : { overlap }),
+    ...(start === undefined ? {} : { startTime: timestampFromDate(start) }),
+    ...(end === undefined ? {} : { endTime: timestampFromDate(end) }),
+  };
+}
+
+type Timing = NonNullable<MessageInitShape<typeof ScheduleSpecSchema>["timing"]>;
+
+function timingOf({ cron, timezone, every }: Options): Timing {
+  if ((cron === undefined) === (every === undefined))
+    throw usage("give exactly one of --cron and --every", 'for example --cron "30 2 * * *", or --every 15m');
+  if (every !== undefined && timezone !== undefined)
+    throw usage("--timezone belongs to --cron", "leave it out: --every is the same in every time zone");
+  if (cron === undefined) return { case: "every", value: durationFromMs(every ?? 0) };
+  return { case: "cron", value: { expression: cron, timezone: timezone ?? "" } };
+}
+
+function usage(message: string, remedy: string): CliError {
+  return new CliError(message, { exitCode: ExitCode.USAGE, remedy });
+}
+
+function parseMoment(text: string): Date {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime()))
+    throw new RangeError(`"${text}" is no moment in ISO 8601, for example 2026-03-29T02:30:00+01:00`);
+  return date;
+}
