@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import type { FleetMember } from "../../domain/explain/fleet.ts";
-import type { TaskClass } from "../../domain/matching/match.ts";
+import { removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
+import type { Attempt } from "../attempts/attempt.ts";
 import type { ClassEntry } from "../matching/class-index.ts";
 import { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
@@ -203,6 +205,42 @@ describe("quarantines", () => {
     await quarantines.runOnce();
     assert.deepEqual(written, ["extend 1 1 2000", "extend 1 2 4000", "end 1 probe_succeeded"]);
     assert.equal(bad.outcomes.totals(clock.monotonic()).size, 0, "what it failed before counts no longer");
+  });
+
+  it("let a worker that fails everything have the probes that its waits allow, one at a time, and no more", async () => {
+    const step = fc.oneof(
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 1_000 }) },
+      { weight: 3, arbitrary: fc.constantFrom("assign", "end") },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 200, size: "max" }), async (steps) => {
+        const { quarantine, quarantines, bad, clock } = setUp();
+        await quarantine();
+        const began = clock.monotonic();
+        const held: Attempt[] = [];
+        let probes = 0;
+        for (const what of steps) {
+          if (typeof what === "number") {
+            await clock.pass(what);
+            await quarantines.runOnce();
+          } else if (what === "end") {
+            const ending = held.shift();
+            if (!ending) continue;
+            bad.release(ending, clock.monotonic());
+            quarantines.reported(bad, ending, FAILURE, clock.monotonic());
+          } else if (removedBy(CLASS, bad, clock.monotonic()) === undefined) {
+            const attempt = Object.assign(madeAttempt({ taskId: ++probes }), { sentAt: clock.monotonic() });
+            bad.hold(attempt, false);
+            held.push(attempt);
+          }
+          // 1, 2, 4, ... seconds before each of them.
+          const allowed = Math.floor(Math.log2((clock.monotonic() - began) / 1_000 + 1));
+          assert.ok(probes <= allowed, `${probes} probes, ${allowed} are allowed`);
+          assert.ok(held.length <= 1, "one at a time");
+        }
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it("ignore what was assigned before the quarantine", async () => {
