@@ -35,7 +35,7 @@ describe("protocol: a worker that does not read", () => {
     assert.match(end.details, /10001 messages wait for the worker to read them, at most 10000 may/);
   });
 
-  it("is sent no more payload than it takes ahead, and everything arrives", async () => {
+  it("T54: is sent no more payload than it takes ahead, and everything arrives", async () => {
     const scheduler = await startTestScheduler({ databaseUrl: db.url, args: ["--accept-deadline", "30"] });
     const client = new Client({ scheduler: scheduler.grpc });
     const [count, bytes] = [24, 1_000_000];
