@@ -47,7 +47,7 @@ export function admitByKeys(asking: string): string {
 /**
  * As `admitByKeys`; a key with a strict order admits no task but the oldest that waits for it, which `fronts` has. That is
  * read when the keys are counted, and so locked: whatever puts a task of the keys back has committed by then, or waits for
- * this statement.
+ * this statement. `turns` is apart, so that the sort behind it does not copy the fronts of all keys with every row.
  */
 export function admitInOrder(asking: string): string {
   return `asked as materialized (
@@ -61,15 +61,15 @@ export function admitInOrder(asking: string): string {
       from counted, (
         select array_agg(case when n.strict then n.key end order by n.key) as keys
           from (select key, bool_or(strict) as strict from asked group by key) n) w),
+  turns as materialized (
+    select asked.*, not strict or id is not distinct from (fronts.fronts[key_place] -> 0 ->> 0)::bigint as in_turn,
+           counted.held[key_place] as held, nullif(counted.overrides[key_place], -1) as override
+      from asked, fronts, counted),
   each_key as materialized (
-    select a.key, a.id, a.max_held, counted.held[a.key_place] as held,
-           nullif(counted.overrides[a.key_place], -1) as override,
-           a.in_turn and counted.held[a.key_place] - a.asking
-               + row_number() over (partition by a.key order by a.in_turn desc, a.ord, a.id)
-             <= coalesce(nullif(counted.overrides[a.key_place], -1), a.max_held) as fits
-      from (
-        select asked.*, not strict or id is not distinct from (fronts.fronts[key_place] -> 0 ->> 0)::bigint as in_turn
-          from asked, fronts) a, counted),
+    select key, id, max_held, held, override,
+           in_turn and held - asking + row_number() over (partition by key order by in_turn desc, ord, id)
+             <= coalesce(override, max_held) as fits
+      from turns),
   admitted as materialized (
     select * from ${asking} where id not in (select id from each_key where not fits))`;
 }
