@@ -73,6 +73,8 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         maxWaitingCount: "0",
         limitReason: "",
         rateReason: "",
+        weight: 0,
+        weightReason: "",
       },
     ],
     nextPageToken: "",

@@ -55,6 +55,7 @@ export class TestDispatch {
       leases: LEASES,
       watch: WATCH,
       schedulerId,
+      ageingMs: Number.POSITIVE_INFINITY,
       maxLabelSets: 10,
       intervals: { queueViewMs: 60_000, resourceMs: 60_000, resourceWarnMs: 60_000 },
       onScheduled: () => undefined,

@@ -46,6 +46,10 @@ export function lawful(message: DescMessage): object {
     case "OpenCircuitRequest":
     case "ResetCircuitRequest":
       return { key: "circuit-of-a-test", reason: "a test" };
+    case "SetQueueWeightRequest":
+      return { queue: "weighted-by-a-test", weight: 1, reason: "a test" };
+    case "SetFairnessWeightRequest":
+      return { key: "weighted-by-a-test", weight: 1, reason: "a test" };
     case "SetConcurrencyLimitRequest":
       return { key: "limited-by-a-test", limit: 1, reason: "a test" };
     case "SetRateLimitRequest":

@@ -97,5 +97,11 @@ function underTest({ store, db, session }: StoreFixture): StoreUnderTest {
         [key, ms],
       );
     },
+    makeOlder: async (ms) => {
+      const older = "- $1::float8 * interval '1 ms'";
+      await db.query(`update task set create_time = create_time ${older}, ready_time = ready_time ${older}`, [
+        ms,
+      ]);
+    },
   };
 }

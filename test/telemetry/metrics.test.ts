@@ -46,6 +46,7 @@ const NAMES = [
   "muster_quarantined_workers",
   "muster_worker_pauses_total",
   "muster_queue_full_total",
+  "muster_fairness_keys",
 ];
 
 let fleet: Fleet;

@@ -91,7 +91,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "queue",
-      summary: "pause, resume, limit or rate-limit a queue",
+      summary: "pause, resume, limit or rate-limit a queue, or set its weight",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
     {
@@ -128,6 +128,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       usage: "circuit",
       summary: "open or reset a circuit breaker",
       load: async () => (await import("./fleet/circuit.ts")).defineCircuit,
+    },
+    {
+      usage: "fairness",
+      summary: "list, set or unset the weights of fairness keys",
+      load: async () => (await import("./fleet/fairness.ts")).defineFairness,
     },
   ],
   "Explain:": [

@@ -53,6 +53,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["rate limits", unlessEmpty(task.rateLimits.map((limit) => `${limit.key}=${rateText(limit)}`).join(" "))],
     ["circuit", task.circuit?.key],
     ["schedule", scheduleCell(task)],
+    ["fairness", task.fairness && `${task.fairness.key}, weight ${task.fairness.weight}`],
     ["requires", unlessEmpty(requirementsText(task))],
     ["cost", unlessEmpty(costText(task))],
     ["headers", unlessEmpty(labelsText(task.headers))],

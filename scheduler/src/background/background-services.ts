@@ -26,6 +26,10 @@ import { WakeUp } from "./wake-up.ts";
 /** Time between two checks of the deadlines of attempts, milliseconds. */
 const DEADLINE_CHECK_MS = 100;
 
+/** Shortest and longest interval at which aged tasks are read. */
+const MIN_AGEING_READ_MS = 250;
+const MAX_AGEING_READ_MS = 10_000;
+
 /** Time between two looks at which classes have open tasks, milliseconds. */
 const CLASSES_MS = 60_000;
 
@@ -70,8 +74,8 @@ export class BackgroundServices {
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
-    const { circuits, quarantines, rateLimits, strictOrders, signals, terminator, traces, waits } = dispatch;
-    const { workerPauses } = dispatch;
+    const { circuits, quarantines, rateLimits, shareWeights, strictOrders, signals, terminator } = dispatch;
+    const { traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
     this.#config = config;
@@ -86,7 +90,7 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
-      ...{ circuits, quarantines, rateLimits, strictOrders, dispatcher, traces },
+      ...{ circuits, quarantines, rateLimits, shareWeights, strictOrders, dispatcher, traces },
       schedulerId: scheduler.id,
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });
@@ -138,6 +142,7 @@ export class BackgroundServices {
       loop("partitions", PARTITIONS_MS, new PartitionMaker(store, scheduler.id)),
       loop("retention", RETENTION_MS, retention),
       loop("concurrency-keys", KEY_AUDIT_MS, keyAuditor),
+      loop("ageing", ageingReadMs(config.ageingMs), { runOnce: () => dispatcher.readAged() }),
       loop("queue-views", Math.min(config.pollMs, config.queueViewMs), dispatch.queueViews),
       loop("resources", config.pollMs, dispatch.resources),
       loop("quarantines", config.pollMs, quarantines),
@@ -228,4 +233,9 @@ export class BackgroundServices {
       this.#waker.wake();
     });
   }
+}
+
+/** How often tasks whose turn has come by their age are read: often enough for an interval that is short. */
+function ageingReadMs(ageingMs: number): number {
+  return Math.max(MIN_AGEING_READ_MS, Math.min(MAX_AGEING_READ_MS, ageingMs / 8));
 }

@@ -25,7 +25,7 @@ export class SeenLabels {
 /** Measures what the gauges show. */
 export async function measureGauges(parts: {
   fleetStats: FleetStats;
-  dispatch: Pick<Dispatch, "circuits" | "counters" | "rateLimits" | "registry">;
+  dispatch: Pick<Dispatch, "circuits" | "classes" | "counters" | "rateLimits" | "registry">;
   database: DatabaseWatch;
   loops: readonly Loop[];
   clock: Clock;
@@ -67,6 +67,7 @@ export async function measureGauges(parts: {
     circuits: dispatch.circuits.totals,
     quarantined,
     pausedKeys: dispatch.rateLimits.pausedCount,
+    fairnessKeys: dispatch.classes.order.keyCount,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

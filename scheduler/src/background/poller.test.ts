@@ -31,6 +31,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
         return 70;
       },
     },
+    shareWeights: { refresh: async () => void calls.push("weights") },
     concurrencyKeys: { refresh: async () => void calls.push("keys") },
     strictOrders: { refresh: async () => void calls.push("orders") },
     rateLimits: { refresh: async () => void calls.push("rates") },
@@ -54,6 +55,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       "paused workers",
       "quarantines",
       "limits",
+      "weights",
       "circuits",
       "keys",
       "orders",

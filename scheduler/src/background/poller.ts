@@ -3,7 +3,8 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, ended quarantines, circuits, concurrency keys, rate limits, and tasks that can be claimed.
+ * paused queues and workers, ended quarantines, limits and weights of queues, circuits, concurrency keys, rate limits, and
+ * tasks that can be claimed.
  */
 export class Poller {
   readonly #parts: PollerParts;
@@ -15,15 +16,15 @@ export class Poller {
   /** @throws DatabaseUnavailableError */
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
-    const { workerPauses, quarantines, queueLimits, rateLimits, strictOrders, circuits, dispatcher } =
-      this.#parts;
-    const { traces, pollIn } = this.#parts;
+    const { workerPauses, quarantines, queueLimits, rateLimits, shareWeights, strictOrders } = this.#parts;
+    const { circuits, dispatcher, traces, pollIn } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
     await workerPauses.refresh();
     await quarantines.refresh();
     await queueLimits.refresh();
+    await shareWeights.refresh();
     const dueInMs = await circuits.runOnce();
     await concurrencyKeys.refresh(store);
     await strictOrders.refresh(store);
@@ -47,6 +48,7 @@ export interface PollerParts {
   readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
+  readonly shareWeights: Pick<Dispatch["shareWeights"], "refresh">;
   readonly strictOrders: Pick<Dispatch["strictOrders"], "refresh">;
   readonly dispatcher: Pick<Dispatch["dispatcher"], "lookAgain">;
   readonly traces: Pick<Dispatch["traces"], "lookAtWaits">;

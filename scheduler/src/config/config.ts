@@ -41,6 +41,8 @@ export interface Config {
   };
   readonly helloTimeoutMs: number;
   readonly pollMs: number;
+  /** The wait of a task that counts as much as one level of priority; Infinity: none does. */
+  readonly ageingMs: number;
   readonly queueViewMs: number;
   readonly resourceWarnMs: number;
   readonly monitorMs: number;
@@ -170,6 +172,7 @@ export function loadConfig(
     },
     helloTimeoutMs: seconds("helloTimeout", 0.05, 3_600),
     pollMs: seconds("poll", 0.01, 3_600),
+    ageingMs: seconds("priorityAgeing", 0, 31_536_000) || Number.POSITIVE_INFINITY,
     queueViewMs: seconds("queueView", 0.05, 86_400),
     resourceWarnMs: seconds("resourceWarn", 0.05, 86_400),
     monitorMs: seconds("monitor", 0.05, 86_400),

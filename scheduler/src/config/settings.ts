@@ -144,6 +144,13 @@ export const SETTINGS = {
     value: "SECONDS",
     help: "interval at which the database is polled for work",
   },
+  priorityAgeing: {
+    flag: "priority-ageing",
+    env: "MUSTER_PRIORITY_AGEING_S",
+    fallback: "3600",
+    value: "SECONDS",
+    help: "time of waiting that counts as much as one level of priority; the same at every scheduler; 0: never",
+  },
   queueView: {
     flag: "queue-view-interval",
     env: "MUSTER_QUEUE_VIEW_INTERVAL_S",

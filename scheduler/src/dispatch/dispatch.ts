@@ -48,6 +48,7 @@ import { SessionReportHandler } from "./sessions/session-report-handler.ts";
 import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { StartupRecorder } from "./sessions/startup-recorder.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
+import { ShareWeights } from "./sharing/share-weights.ts";
 import { FitWarnings } from "./submission/fit-warnings.ts";
 import { QueueLimits } from "./submission/queue-limits.ts";
 import { Submitter } from "./submission/submitter.ts";
@@ -92,6 +93,7 @@ export interface Dispatch {
   readonly liveness: SessionLiveness;
   readonly terminator: SessionTerminator;
   readonly committer: ResultCommitter;
+  readonly shareWeights: ShareWeights;
   readonly signals: TaskSignals;
   readonly strictOrders: StrictOrders;
   readonly submitter: Submitter;
@@ -106,6 +108,7 @@ export interface Dispatch {
  * @param options.onScheduled Called with the wait of every task that may not start at once, milliseconds.
  * @param options.intervals How often waiting tasks are sent to idle workers, resources are requested, and after
  * how long one that is not loaded is warned of, milliseconds.
+ * @param options.ageingMs The wait of a task that counts as much as one level of priority, milliseconds.
  */
 export function createDispatch(options: {
   store: Store;
@@ -118,6 +121,7 @@ export function createDispatch(options: {
   schedulerId: string;
   maxLabelSets: number;
   intervals: { readonly queueViewMs: number; readonly resourceMs: number; readonly resourceWarnMs: number };
+  ageingMs: number;
   onScheduled: (delayMs: number) => void;
   tracing: Tracing;
   rules?: readonly AdmissionRule[] | undefined;
@@ -128,7 +132,8 @@ export function createDispatch(options: {
   const signals = new TaskSignals();
   const peers = new Peers(store, clock, log);
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
-  const classes = new ClassIndex(store, clock);
+  const classes = new ClassIndex(store, clock, options.ageingMs);
+  const shareWeights = new ShareWeights(store, classes.order);
   const pausedQueues = new PausedQueues();
   const mayStart = (taskClass: TaskClass) => {
     peers.hintWork([taskClass.id]);
@@ -380,6 +385,7 @@ export function createDispatch(options: {
     liveness,
     terminator,
     committer,
+    shareWeights,
     signals,
     strictOrders,
     submitter,

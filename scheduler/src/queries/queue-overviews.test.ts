@@ -16,7 +16,7 @@ function coverage(queue: string, type: string, fields: Partial<Coverage>): Cover
   };
 }
 
-const queue = (name: string, pauseTime?: Date) => ({ name, pauseTime, pauseReason: undefined });
+const queue = (name: string, pauseTime?: Date) => ({ name, pauseTime, pauseReason: undefined, weight: 1 });
 
 test("queues that need attention come first: without a worker, then paused with work, then the fullest", async () => {
   const { total, entries } = await queueOverviews(

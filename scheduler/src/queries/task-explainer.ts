@@ -22,6 +22,7 @@ import { hasEnded, type TaskRecord } from "../domain/tasks/task.ts";
 import { hasRegistered, workerState } from "../domain/workers/worker.ts";
 import type { SchedulerRow } from "../store/store.ts";
 import { BACKLOG_AGE_MS, type ExplainerParts, readDatabaseClock } from "./explainer-parts.ts";
+import { readTurn } from "./turn.ts";
 
 /** Workers that have gone and are read to find one that could have run a task. */
 const MAX_GONE = 200;
@@ -131,6 +132,7 @@ export class TaskExplainer {
       circuit: await this.#askedCircuit(task),
     };
     const raises = await this.#costRaises(task);
+    const turn = await readTurn(this.#parts, task, databaseNow());
     // No await from here on: the match and the state of the workers are of one moment.
     dispatcher.look(taskClass.id);
     const now = databaseNow();
@@ -150,6 +152,7 @@ export class TaskExplainer {
       monotonicNow,
       gone: gone.filter(hasRegistered),
       dispatch: this.#dispatchFacts(entry?.window.rank(task), others),
+      turn,
       address: address(),
       now,
     });

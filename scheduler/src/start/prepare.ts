@@ -14,13 +14,17 @@ type PreparedStore = Pick<
   "announce" | "connectionShortage" | "ensurePartitions" | "openHot" | "otherSchedulers"
 >;
 
-/** Makes partitions, opens the connections of the hot path, announces this scheduler, reads the classes and the limits of queues. */
+/** Makes partitions, opens the connections of the hot path, announces this scheduler, reads the classes and what operators set for queues. */
 export async function prepareDatabase(
   {
     store,
     dispatch,
     log,
-  }: { store: PreparedStore; dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits">; log: Logger },
+  }: {
+    store: PreparedStore;
+    dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits" | "shareWeights">;
+    log: Logger;
+  },
   scheduler: { id: string; address: string; version: string },
   { announceLeaseMs, maxConnections }: { announceLeaseMs: number; maxConnections: number },
 ): Promise<void> {
@@ -46,6 +50,7 @@ export async function prepareDatabase(
   dispatch.peers.count = (await store.otherSchedulers(scheduler.id)).length;
   await dispatch.classes.learn();
   await dispatch.queueLimits.refresh();
+  await dispatch.shareWeights.refresh();
 }
 
 /** Migrations that the database lacks. @throws Error when it does not answer in time: the database loop must not hang. */

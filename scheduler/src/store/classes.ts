@@ -2,6 +2,7 @@
 import type { TaskClass } from "../domain/matching/match.ts";
 import type { CircuitRule } from "../domain/tasks/circuit.ts";
 import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
+import type { Fairness } from "../domain/tasks/fairness.ts";
 import type { RateLimit } from "../domain/tasks/rate-limit.ts";
 import type { Requirements } from "../domain/tasks/task.ts";
 
@@ -10,6 +11,8 @@ export interface WaitingTask {
   readonly id: number;
   readonly classId: number;
   readonly priority: number;
+  /** For how long it has been ready, milliseconds; undefined for a task that has just become ready. */
+  readonly ageMs?: number | undefined;
 }
 
 /** What makes a class. */
@@ -22,6 +25,7 @@ export interface WantedClass {
   /** In the order of the keys; undefined for none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly circuit?: CircuitRule | undefined;
+  readonly fairness?: Fairness | undefined;
 }
 
 /** A place in the order of a class: what comes before it (higher priority, or lower id) is skipped. */
@@ -46,6 +50,13 @@ export interface ClassStore {
     limitPerClass: number,
     floors?: readonly (Floor | undefined)[],
   ): Promise<WaitingTask[]>;
+  /**
+   * Tasks of lower priorities that have waited so long that they go before these, the first ones of the highest priority
+   * of their classes: of each priority the oldest, at most `limitPerLevel`.
+   *
+   * @param ageingMs The wait that counts as much as one level of priority.
+   */
+  agedTasks(tops: readonly WaitingTask[], ageingMs: number, limitPerLevel: number): Promise<WaitingTask[]>;
   /** How many tasks of each class could start now, at most `limitPerClass` each; classes without any are missing. */
   countWaiting(classIds: readonly number[], limitPerClass: number): Promise<ReadonlyMap<number, number>>;
 }

@@ -1,4 +1,4 @@
-/** The role of the store that reads queues with their depths, and pauses and resumes them. */
+/** The role of the store that reads queues with their depths, and writes their pauses, limits and weights. */
 
 /** How many tasks may wait in a queue. */
 export interface QueueLimit {
@@ -20,6 +20,10 @@ export interface QueueRow {
   readonly pauseTime: Date | undefined;
   readonly pauseReason: string | undefined;
   readonly limit?: QueueLimit | undefined;
+  /** Its share among the queues that the same workers serve. */
+  readonly weight: number;
+  /** Why and when the weight was set; undefined when it never was. */
+  readonly weightSet?: { readonly reason: string; readonly since: Date } | undefined;
 }
 
 /** A queue with its depth. */
@@ -65,6 +69,9 @@ export interface QueueStore {
   limitedQueues(): Promise<LimitedQueue[]>;
   /** Limits a queue; ends the limit when `max` is undefined. */
   setQueueLimit(name: string, max: number | undefined, reason: string): Promise<void>;
+  /** Weights of the queues that have another one than 1. */
+  queueWeights(): Promise<ReadonlyMap<string, number>>;
+  setQueueWeight(name: string, weight: number, reason: string): Promise<void>;
   /** Queues by name, after `afterName` or only `name`, each with its `maxTypes` largest types. */
   queueDepths(filter: {
     name?: string;

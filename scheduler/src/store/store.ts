@@ -6,6 +6,7 @@ import type { ClassStore } from "./classes.ts";
 import type { ConcurrencyStore } from "./concurrency.ts";
 import type { DependencyStore } from "./dependencies.ts";
 import type { EventStore } from "./events.ts";
+import type { FairnessStore } from "./fairness.ts";
 import type { FleetStore } from "./fleet.ts";
 import type { LaunchStore } from "./launches.ts";
 import type { MaintenanceStore } from "./maintenance.ts";
@@ -24,6 +25,7 @@ export type * from "./classes.ts";
 export type * from "./concurrency.ts";
 export type * from "./dependencies.ts";
 export type * from "./events.ts";
+export type * from "./fairness.ts";
 export type * from "./fleet.ts";
 export type * from "./launches.ts";
 export type * from "./maintenance.ts";
@@ -47,6 +49,7 @@ export interface Store
     DependencyStore,
     ConcurrencyStore,
     RateLimitStore,
+    FairnessStore,
     TaskStore,
     SessionStore,
     QuarantineStore,

@@ -15,6 +15,7 @@ export type {
   ConcurrencyKey,
   CostGrowth,
   CostRaise,
+  FairnessKey,
   OutOfMemoryOptions,
   RateLimit,
   RetryOptions,

@@ -27,6 +27,7 @@ const LIMIT: Allowed = { min: 1, max: 1_000_000, integer: true };
 const PERIOD: Allowed = { min: 1, max: MAX_S };
 const SAMPLES: Allowed = { min: 1, max: 100_000, integer: true };
 const PROBES: Allowed = { min: 1, max: 100, integer: true };
+const WEIGHT: Allowed = { min: 1, max: 1_000, integer: true };
 const FACTOR: Allowed = { min: 1, max: 100 };
 const SHARE: Allowed = { min: 0, max: 1 };
 
@@ -37,19 +38,8 @@ const SHARE: Allowed = { min: 0, max: 1 };
  * @throws OptionsError with every fault.
  */
 export function checkSpec(spec: SubmitSpec): void {
-  const {
-    priority,
-    delayS,
-    runTime,
-    concurrency,
-    cost,
-    rateLimits,
-    circuit,
-    retry,
-    timeouts,
-    watchdogs,
-    unique,
-  } = spec;
+  const { priority, delayS, runTime, concurrency, cost, rateLimits, circuit, fairness } = spec;
+  const { retry, timeouts, watchdogs, unique } = spec;
   if (
     priority === undefined &&
     delayS === undefined &&
@@ -58,6 +48,7 @@ export function checkSpec(spec: SubmitSpec): void {
     circuit === undefined &&
     cost === undefined &&
     rateLimits === undefined &&
+    fairness === undefined &&
     retry === undefined &&
     timeouts === undefined &&
     watchdogs === undefined &&
@@ -83,6 +74,7 @@ export function checkSpec(spec: SubmitSpec): void {
   concurrency?.forEach(({ limit }, index) => {
     check(`concurrency[${index}].limit`, limit, LIMIT);
   });
+  check("fairness.weight", fairness?.weight, WEIGHT);
   for (const [name, amount] of Object.entries(cost ?? {}))
     if (!(Number.isInteger(amount) && amount >= 0 && amount <= MAX_AMOUNT))
       faults.push(`option cost.${name}: ${String(amount)} is not an integer from 0 to ${MAX_AMOUNT}`);

@@ -195,6 +195,22 @@ export interface TaskDependency {
 }
 
 /**
+ * A fairness key: the keys of a queue that have waiting tasks take turns by their weights, so that a bulk of one does not
+ * delay the others.
+ *
+ * @example
+ * ```ts
+ * await client.submit("report.build", order, { fairness: { key: `tenant-${order.tenant}` } });
+ * ```
+ */
+export interface FairnessKey {
+  /** Name of what gets the share, 1 to 256 bytes without control characters. */
+  readonly key: string;
+  /** Share among the keys of the queue, an integer from 1 to 1,000. @default 1 */
+  readonly weight?: number;
+}
+
+/**
  * Options of a submit.
  *
  * @example
@@ -205,7 +221,7 @@ export interface TaskDependency {
 export interface SubmitOptions {
   /** Queue of the task. @default `default` */
   readonly queue?: string;
-  /** Priority, an integer from -1000 to 1000; higher runs first. @default 0 */
+  /** Priority, an integer from -1000 to 1000; of the tasks of one queue and fairness key higher runs first. @default 0 */
   readonly priority?: number;
   /** Earliest start, in seconds after the submit, up to 366 days. Excludes `runTime`. @default 0 */
   readonly delayS?: number;
@@ -223,6 +239,8 @@ export interface SubmitOptions {
    * by fewer tasks than its limit. @default none
    */
   readonly concurrency?: readonly ConcurrencyKey[];
+  /** Fairness key by which the tasks of the queue take turns. @default none */
+  readonly fairness?: FairnessKey;
   /** Rate limits, at most 8. The task waits until each of them has a token for it. @default none */
   readonly rateLimits?: readonly RateLimit[];
   /** Circuit breaker; `{}` is one for the task's type with the defaults. @default none */

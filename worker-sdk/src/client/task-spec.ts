@@ -16,6 +16,7 @@ import {
   ConcurrencyOrder,
   DependencyCondition,
   ExponentialBackoffSchema,
+  FairnessSchema,
   FixedBackoffSchema,
   RateLimitSchema,
   RetryPolicySchema,
@@ -81,6 +82,9 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
     ...(spec.after === undefined ? {} : { after: encodeAfter(spec.type, spec.after, position) }),
     ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
+    ...(spec.fairness === undefined
+      ? {}
+      : { fairness: create(FairnessSchema, { key: spec.fairness.key, weight: spec.fairness.weight ?? 0 }) }),
     schedule:
       spec.delayS !== undefined
         ? { case: "delay", value: durationFromMs(spec.delayS * 1000) }

@@ -33,7 +33,11 @@ interface ResumeOptions {
 
 /** The commands of `muster queue`. */
 export function defineQueue(queue: Command, io: Io): void {
-  queue.description("Pauses, resumes or limits a queue. `muster queues` lists them.").helpCommand(false);
+  queue
+    .description(
+      "Pauses, resumes, limits or rate-limits a queue, or sets its weight. `muster queues` lists them.",
+    )
+    .helpCommand(false);
   const pause = queue
     .command("pause")
     .argument("<name>", "queue name; a queue that does not exist is created")
@@ -93,6 +97,20 @@ export function defineQueue(queue: Command, io: Io): void {
       rateLimitQueue(name, rate, options, self, io),
     );
   addConnectionOptions(rateLimit);
+  const weight = queue
+    .command("weight")
+    .argument("<name>", "queue name; a queue that does not exist is created")
+    .argument("<weight>", "1 to 1000; the default is 1", wholeNumber(1, 1_000))
+    .description(
+      "Sets the share of a queue among the queues that the same workers serve: of two queues with weights 3 and 1 the first gets three of four starts while tasks wait in both.",
+    )
+    .option("--reason <text>", "reason to record; your user name is added")
+    .option("--json", "print the Queue as JSON")
+    .addHelpText("after", '\nExamples:\n  $ muster queue weight checkout 3 --reason "customers wait for it"')
+    .action((name: string, count: number, options: LimitOptions, self: Command) =>
+      setQueueWeight(name, count, options, self, io),
+    );
+  addConnectionOptions(weight);
 }
 
 /** A rate, or `none`. */
@@ -138,6 +156,23 @@ async function limitQueue(
   const waiting = counted(queue.readyCount + queue.scheduledCount, "task");
   const limit = count === 0 ? "has no limit" : `is limited to ${counted(count, "waiting task")}`;
   io.stdout.write(`${queue.name} ${limit}; now ${waiting} in it\n`);
+}
+
+async function setQueueWeight(
+  name: string,
+  weight: number,
+  options: LimitOptions,
+  command: Command,
+  io: Io,
+): Promise<void> {
+  const request = { queue: name, weight, reason: signed(options.reason) };
+  const queue = await withApiSession(command, io, async ({ fleet, call }) =>
+    present((await fleet.setQueueWeight(request, call)).queue, "a queue"),
+  );
+  if (options.json) return writeJson(io.stdout, QueueSchema, queue);
+  io.stdout.write(
+    `${queue.name} has weight ${queue.weight}; ${counted(queue.readyCount, "task")} ready to start\n`,
+  );
 }
 
 async function rateLimitQueue(

@@ -30,6 +30,7 @@ const COLUMNS = [
   { title: "TYPES", shrink: "first" },
   { title: "LIMIT", align: "right" },
   { title: "RATE", align: "right" },
+  { title: "WEIGHT", align: "right" },
 ] as const;
 
 /** `muster queues`: lists queues. */
@@ -46,7 +47,7 @@ export function defineQueues(command: Command, io: Io): void {
       `
 Piped, each line has: name, open or paused, ready, scheduled for later, active, age
 of the oldest ready task in milliseconds, task types, limit of waiting tasks, rate
-limit; with tabs between them.
+limit, weight; with tabs between them.
 
 Examples:
   $ muster queues
@@ -103,5 +104,6 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     typesText(queue),
     limitCell(queue, io),
     queue.rate ? rateText(queue.rate) : "",
+    String(queue.weight),
   ];
 }

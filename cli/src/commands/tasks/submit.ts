@@ -56,6 +56,8 @@ interface Options {
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
+  readonly fairnessKey?: string;
+  readonly fairnessWeight?: number;
   readonly maxRetries?: number;
   readonly retryTimeouts: boolean;
   readonly oomLabel?: Record<string, string>;
@@ -116,6 +118,8 @@ export function defineSubmit(command: Command, io: Io): void {
       "start when this task has succeeded, or with id:ended when it has ended; repeatable; see below",
       after,
     )
+    .option("--fairness-key <key>", "tasks of the queue take turns by their keys, for example by tenant")
+    .option("--fairness-weight <n>", "share of the key, 1 to 1000; default 1", wholeNumber(1, 1_000))
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
     .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
@@ -194,6 +198,7 @@ Examples:
   $ muster submit mail.send @mail.json --rate-limit smtp=100/1m
   $ muster submit card.charge @card.json --circuit provider-a,rate=0.3,open=1m
   $ muster submit page.index --after t-1042,t-1043
+  $ muster submit report.build --fairness-key tenant-7
   $ muster submit order.check - --unique-key order-17 < order.json
   $ muster submit index.site @site.json --delay 5s --unique-key site-4 --on-conflict replace
   $ id=$(muster submit video.cut @cut.json --delay 1h30m --run-timeout 2h)`,
@@ -277,6 +282,7 @@ function taskSpec(
     rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
     ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
     after: options.after ?? [],
+    ...fairness(options),
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},
@@ -302,6 +308,11 @@ function retryPolicy({ maxRetries, retryTimeouts, oomLabel, oomCost }: Options) 
       ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
     },
   };
+}
+
+function fairness({ fairnessKey: key, fairnessWeight: weight }: Options) {
+  if (key === undefined && weight === undefined) return {};
+  return { fairness: { key: key ?? "", weight: weight ?? 0 } };
 }
 
 function uniqueRule({ uniqueWhile, uniqueWindow, onConflict }: Options) {

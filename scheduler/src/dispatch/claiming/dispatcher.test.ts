@@ -4,7 +4,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import { SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { WINDOW_SIZE } from "../matching/class-index.ts";
-import { HotPath } from "../testing/hot-path.ts";
+import { AGEING_MS, HotPath, TYPE } from "../testing/hot-path.ts";
 
 type Wanted = readonly { readonly taskId: number; readonly sessionId: number }[];
 
@@ -38,6 +38,83 @@ describe("dispatcher", () => {
     hot.worker({ types: { a: 0, b: 0 }, slots: 10 });
     await settled();
     assert.deepEqual(claims(), [[a, b, c]]);
+  });
+
+  it("gives queues turns by weight, also within a batch and whatever the priorities", async () => {
+    hot.dispatch.classes.order.setWeights({ queue: (name) => (name === "b" ? 3 : 1), key: () => undefined });
+    const bulk = await hot.waiting(100, { queue: "a", priority: 1_000 });
+    const other = await hot.waiting(100, { queue: "b" });
+    await hot.poll();
+    hot.worker({ queues: ["a", "b"], slots: 40 });
+    await settled();
+    const [ids = []] = claims();
+    assert.deepEqual(
+      [ids.filter((id) => bulk.includes(id)).length, ids.filter((id) => other.includes(id)).length],
+      [10, 30],
+    );
+  });
+
+  for (const idle of [0, 1])
+    it(`starts a task of another queue with the next free place while a bulk keeps its workers busy and ${idle} others are idle`, async () => {
+      await hot.waiting(WINDOW_SIZE, { queue: "a" });
+      await hot.poll();
+      const worker = hot.worker({ queues: ["a", "b"], slots: 2 });
+      for (let n = 0; n < idle; n++) hot.worker({ queues: ["c"] });
+      await settled();
+      hot.takeSent();
+      const [late = 0] = await hot.waiting(1, { queue: "b" });
+      await hot.poll();
+      assert.deepEqual(hot.takeSent(), [], "no place is free");
+      hot.report(worker, [1], SUCCEEDED);
+      await settled();
+      assert.ok(hot.takeSent().includes(`w-1 assign t-${late}.1`));
+    });
+
+  it("gives fairness keys of a queue turns", async () => {
+    const bulk = await hot.waiting(100, { fairness: { key: "tenant-1", weight: 1 } });
+    const few = await hot.waiting(3, { fairness: { key: "tenant-2", weight: 1 } });
+    await hot.poll();
+    hot.worker({ slots: 6 });
+    await settled();
+    const [ids = []] = claims();
+    assert.deepEqual(
+      ids.filter((id) => few.includes(id)),
+      few,
+    );
+    assert.equal(ids.filter((id) => bulk.includes(id)).length, 3);
+  });
+
+  it("starts a low priority before those that became ready later than its levels are worth", async () => {
+    const [low = 0] = await hot.waiting(1);
+    await hot.clock.pass(2 * AGEING_MS);
+    const [older = 0] = await hot.waiting(1, { priority: 3 });
+    await hot.clock.pass(AGEING_MS + 1);
+    const later = await hot.waiting(WINDOW_SIZE, { priority: 3 });
+    const [fresh = 0] = await hot.waiting(1, { type: "b", priority: 2 });
+    await hot.poll();
+    hot.worker({ types: { [TYPE]: 0, b: 0 }, slots: 3 });
+    await settled();
+    assert.deepEqual(claims(), [[older, later[0], later[1]]], "the window has only the higher priority");
+    await hot.dispatch.dispatcher.readAged();
+    hot.worker({ types: { [TYPE]: 0, b: 0 }, slots: 2 });
+    await settled();
+    assert.deepEqual(claims()[1], [low, later[2]]);
+    assert.equal(hot.tables.open.get(fresh)?.state, "queued");
+  });
+
+  it("starts a deep backlog of aged tasks before all of a higher priority, while every worker is busy", async () => {
+    const low = await hot.waiting(2_500);
+    await hot.clock.pass(3 * AGEING_MS + 1);
+    await hot.waiting(2 * WINDOW_SIZE, { priority: 3 });
+    await hot.poll();
+    await hot.dispatch.dispatcher.readAged();
+    const worker = hot.worker({ slots: 100 });
+    for (let round = 1; round < 25; round++) {
+      await settled();
+      hot.report(worker, [...worker.attempts.keys()], SUCCEEDED);
+    }
+    await settled();
+    assert.deepEqual(claims().flat(), low);
   });
 
   it("sends nothing before the claim is answered", async () => {
@@ -170,7 +247,7 @@ describe("dispatcher", () => {
       await settled();
       const floors = () =>
         hot.faults.callsOf("waitingTasks").map((args) => (args[2] as readonly unknown[])[0]);
-      const first = { id: ids[0], classId: 1, priority: 0 };
+      const first = { id: ids[0], priority: 0 };
       assert.deepEqual(floors().slice(0, 2), [undefined, first]);
       assert.equal(worker.attempts.size, WINDOW_SIZE + 1);
       hot.worker({ slots: 200 });

@@ -12,10 +12,11 @@ import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
 import type { RateLimits } from "../admission/rate-limits.ts";
 import type { StrictOrders } from "../admission/strict-orders.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
-import { type ClassEntry, type ClassIndex, WINDOW_SIZE } from "../matching/class-index.ts";
-import { ClassQueue } from "../matching/class-queue.ts";
+import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
+import { Turns } from "../sharing/turns.ts";
+import { WorkerGroups } from "../sharing/worker-groups.ts";
 import type { AssignmentSender } from "./assignment-sender.ts";
 import { ClassSurvey } from "./class-survey.ts";
 import type { IndeterminateStatements } from "./indeterminate-statements.ts";
@@ -28,6 +29,15 @@ const CLAIM_LANES = 2;
 
 /** With more classes it is worth knowing first which types the open workers serve. */
 const MANY_CLASSES = 1_000;
+
+/**
+ * Classes whose window is empty are read also while none of their workers has credit: their share may be due before that
+ * of the classes that keep these workers busy. With more classes to look at, no more often than this, milliseconds.
+ */
+const READ_BUSY = { classes: 100, everyMs: 50 };
+
+/** Classes that are read at once while none of their workers has credit; the others come with the next reads. */
+const MAX_READ_BUSY = 200;
 
 /** Liveness of the dispatch loop. Ages are milliseconds. */
 export interface DispatchPulse {
@@ -42,7 +52,7 @@ export interface DispatchPulse {
 type ClaimStatement = "claim" | "claimKeyed" | "claimRated";
 
 interface Planned {
-  readonly task: WaitingTask;
+  readonly task: WaitingTask & WindowEntry;
   readonly entry: ClassEntry;
   readonly session: Session;
   /** Keys of the rate limits that the claim takes a token of. */
@@ -69,6 +79,7 @@ export class Dispatcher {
   readonly #counters: Counters;
   readonly #traces: AttemptTraces;
   readonly #survey: ClassSurvey;
+  readonly #groups = new WorkerGroups();
   readonly #underWay = new Set<Promise<void>>();
   /** Planned and not yet known to be won or lost, so that a refill does not bring them back. */
   readonly #planned = new Set<number>();
@@ -78,6 +89,7 @@ export class Dispatcher {
   #refilling = false;
   /** The last read brought only what is being claimed: another one would, too, until a claim is answered. */
   #readInVain = false;
+  #readBusyAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
@@ -239,6 +251,12 @@ export class Dispatcher {
     if (!this.#planned.has(task.id) && !this.#admission.isHeld(task.id)) this.#classes.putBack(task);
   }
 
+  /** Reads the tasks of low priorities whose turn has come by their age. @throws DatabaseUnavailableError */
+  async readAged(): Promise<void> {
+    await this.#classes.readAged((id) => this.#planned.has(id) || this.#admission.isHeld(id));
+    this.pump();
+  }
+
   /** A task became claimable. */
   enqueue(task: WaitingTask): void {
     this.#use([task.classId]);
@@ -266,7 +284,9 @@ export class Dispatcher {
       return undefined;
     if (this.#rates.concerns(entry.taskClass)) return undefined;
     const session = this.#matcher.find(entry);
-    session?.reserve(entry.taskClass);
+    if (!session) return undefined;
+    session.reserve(entry.taskClass);
+    this.#classes.order.startedAtOnce(entry, this.#groups.of(session));
     return session;
   }
 
@@ -296,37 +316,56 @@ export class Dispatcher {
     for (const entry of this.#classes.alone) {
       if (entry.mayHaveMore && entry.window.size === 0) entries.push(entry);
     }
-    if (!search.isOpen) return entries;
-    for (const entry of this.#servable(search)) {
-      if (entry.taskClass.alone && entry.window.size === 0) continue;
-      if (!entry.mayHaveMore || entry.window.size > WINDOW_SIZE / 4) continue;
-      if (this.#admission.isFull(entry.taskClass.id)) continue;
-      if (search.has(entry)) entries.push(entry);
+    let busyLeft = this.#mayReadBusy() ? MAX_READ_BUSY : 0;
+    const types = this.#openTypes(search);
+    const isAdmitted = this.#admitted();
+    for (const entry of this.#classes.due) {
+      if (!search.isOpen && busyLeft === 0) break;
+      const { taskClass, window, eligible, hasMoreAged } = entry;
+      if (taskClass.alone && window.size === 0) continue;
+      const isOpen = search.isOpen && types?.has(taskClass.type) !== false;
+      const isDue = busyLeft > 0 && (window.size === 0 || hasMoreAged) && eligible.length > 0;
+      if (!(isOpen || isDue) || !isAdmitted(entry) || this.#admission.isFull(taskClass.id)) continue;
+      if (isOpen && search.has(entry)) entries.push(entry);
+      else if (isDue) {
+        busyLeft--;
+        entries.push(entry);
+      }
     }
     return entries;
+  }
+
+  /** True unless there are many classes to look at, and they have been looked at a moment ago. */
+  #mayReadBusy(): boolean {
+    const now = this.#clock.monotonic();
+    const isMany = this.#classes.due.size > READ_BUSY.classes;
+    if (isMany && now - this.#readBusyAt < READ_BUSY.everyMs) return false;
+    this.#readBusyAt = now;
+    return true;
   }
 
   #plan(search: Search): Planned[] {
     const plan: Planned[] = [];
     if (!search.isOpen) return plan;
-    const queue = new ClassQueue(this.#servable(search));
-    for (let entry = queue.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = queue.first) {
-      // What was planned before may have taken the last place of a key, or the last token.
-      const admitted = !this.#isCounted(entry.taskClass) || this.#admission.admits(entry.taskClass);
-      const session = admitted ? search.find(entry) : undefined;
+    const turns = new Turns(this.#classes.order, this.#servable(search));
+    for (let entry = turns.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = turns.first) {
+      const { taskClass } = entry;
+      const session = search.find(entry);
       const next = session && this.#next(entry);
       if (!session || !next) {
-        if (admitted && !session && entry.taskClass.requirements.cost !== undefined) search.keepRoom(entry);
-        queue.dropFirst();
+        if (session) this.#classes.shortened(entry);
+        else if (taskClass.requirements.cost !== undefined) search.keepRoom(entry);
+        turns.drop(entry);
         continue;
       }
-      search.reserve(session, entry.taskClass);
-      if (entry.taskClass.concurrency !== undefined) this.#orders.plan(entry.taskClass, next.id);
-      const tokens = this.#rates.plan(entry.taskClass);
+      search.reserve(session, taskClass);
+      if (taskClass.concurrency !== undefined) this.#orders.plan(taskClass, next.id);
+      const tokens = this.#rates.plan(taskClass);
       this.#planned.add(next.id);
-      plan.push({ task: { ...next, classId: entry.taskClass.id }, entry, session, tokens });
-      queue.requeueFirst();
+      plan.push({ task: { ...next, classId: taskClass.id }, entry, session, tokens });
+      this.#classes.started(entry, this.#groups.of(session));
     }
+    turns.end();
     return plan;
   }
 
@@ -338,28 +377,37 @@ export class Dispatcher {
       const next = window.shift();
       if (!next) return undefined;
       // It is being claimed already; whether it waits afterwards is read then.
-      if (this.#planned.has(next.id)) entry.mayHaveMore = true;
+      if (this.#planned.has(next.id)) this.#classes.expectMore(entry);
       else if (this.#admission.tryAcquire({ ...next, classId: taskClass.id }, taskClass)) return next;
     }
     return undefined;
   }
 
-  /**
-   * Classes that may be assigned, without those whose type no open worker serves, where that is quick to know. What has
-   * nothing to assign, or is held back by a rule that unparks it, is parked: searches leave it out until then.
-   */
-  *#servable(search: Search): Iterable<ClassEntry> {
-    const types = this.#classes.size > MANY_CLASSES ? search.openTypes(this.#classes.size) : undefined;
-    for (const entry of this.#classes.movable()) {
-      if (entry.window.size === 0 && !entry.mayHaveMore) {
-        this.#classes.park(entry, "empty");
-        continue;
-      }
-      if (types?.has(entry.taskClass.type) === false) continue;
+  /** Finds out whether a class may be assigned: by its rules, and by its type where that is quick to know. */
+  #servable(search: Search): (entry: ClassEntry) => boolean {
+    const types = this.#openTypes(search);
+    const isAdmitted = this.#admitted();
+    return (entry) => types?.has(entry.taskClass.type) !== false && isAdmitted(entry);
+  }
+
+  /** What is held back by a rule that unparks it is parked: searches leave it out until then. */
+  #admitted(): (entry: ClassEntry) => boolean {
+    let admitted: ClassEntry | undefined;
+    return (entry) => {
+      // What was planned before may have taken the last place of a key, or the last token.
+      if (entry === admitted && !this.#isCounted(entry.taskClass)) return true;
       const rule = this.#admission.heldBy(entry.taskClass);
-      if (rule?.unparks) this.#classes.park(entry, "held");
-      else if (rule === undefined) yield entry;
-    }
+      if (rule?.unparks) this.#classes.park(entry);
+      admitted = rule === undefined ? entry : undefined;
+      return admitted !== undefined;
+    };
+  }
+
+  /** The types that open workers serve, where that is quick to know. */
+  #openTypes(search: Search): ReadonlySet<string> | undefined {
+    return search.isOpen && this.#classes.size > MANY_CLASSES
+      ? search.openTypes(this.#classes.size)
+      : undefined;
   }
 
   /** Whether planning a task of the class may leave less for the next. */
@@ -485,7 +533,7 @@ export class Dispatcher {
     for (const { task, entry, session } of plan) {
       session.unreserve(entry.taskClass);
       this.#classes.putBack(task);
-      entry.mayHaveMore = true;
+      this.#classes.expectMore(entry);
     }
   }
 }

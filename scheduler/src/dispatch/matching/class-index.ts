@@ -10,16 +10,24 @@ import {
 import { MatchLog } from "../../domain/matching/match-log.ts";
 import { ruleValues } from "../../domain/tasks/circuit.ts";
 import { identityOf } from "../../domain/tasks/concurrency.ts";
-import { WaitingWindow } from "../../domain/tasks/window.ts";
+import { WaitingWindow, type WindowEntry } from "../../domain/tasks/window.ts";
 import { Slices } from "../../slices.ts";
 import type { ClassStore, Floor, WaitingTask, WantedClass } from "../../store/store.ts";
 import type { Session } from "../sessions/session.ts";
+import { ClassOrder } from "../sharing/class-order.ts";
 
 /**
  * Ids held per class. A claim takes at most 1,000, so a window lasts for two; deeper queues stay in
  * Postgres and are read as the window empties.
  */
 export const WINDOW_SIZE = 2_000;
+
+/** Ids in one read at most, unless each class would get less than the second number: 10,000 classes may be deep. */
+const MAX_READ = 500_000;
+const MIN_READ = 100;
+
+/** Aged tasks of each priority that are read at once: those of a claim. */
+const MAX_AGED = 1_000;
 
 /** Sequences assign ids before the commit: a class may appear this far below the newest one. */
 const LATE_CLASSES = 1_000;
@@ -36,6 +44,7 @@ export const PER_KEY_FORGOTTEN_AFTER_MS = 600_000;
 /** A class with the front of its queue. */
 export interface ClassEntry {
   readonly taskClass: TaskClass;
+  /** Changed only through the index or followed by `touch`: the order of the classes rests on its front. */
   readonly window: WaitingWindow;
   /** True when the store may hold claimable tasks of the class that the window has not. */
   mayHaveMore: boolean;
@@ -46,6 +55,10 @@ export interface ClassEntry {
   floor: Floor | undefined;
   /** Sessions that the lasting filters (type, queue, labels, resources) let through. */
   eligible: Session[];
+  /** Its window is read again when it has no more than these. */
+  lowSize: number;
+  /** True when the store may hold more tasks that go first by their age, which the window has not. */
+  hasMoreAged?: boolean;
   /** Where the next search among `eligible` begins, so that work spreads. */
   turn: number;
   /** The session that is reserved for it, when its tasks run alone. */
@@ -58,12 +71,9 @@ export interface ClassEntry {
   readonly log: MatchLog;
   /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
   usedAt: number;
-  /** Why searches leave it out; undefined while they do not. */
-  parked: Parked | undefined;
+  /** True while searches leave it out: an admission rule holds it back, and unparks it. */
+  parked: boolean;
 }
-
-/** `empty`: no task of it is known to wait. `held`: an admission rule holds it back, and unparks it. */
-export type Parked = "empty" | "held";
 
 /**
  * Task classes in memory: the waiting tasks of each and its eligible sessions. Those in which nothing was open for a day
@@ -71,14 +81,17 @@ export type Parked = "empty" | "held";
  * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
  */
 export class ClassIndex {
+  /** The classes with tasks in their windows, as they take turns. */
+  readonly order: ClassOrder<ClassEntry>;
+  readonly ageingMs: number;
   readonly #store: ClassStore;
   readonly #clock: Clock;
   readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
   readonly #byKey = new Map<string, ClassEntry>();
   readonly #alone = new Set<ClassEntry>();
-  /** Those that are not parked: with 10,000 keys mostly a few of them. */
-  readonly #movable = new Set<ClassEntry>();
+  /** Those to be read: the store may hold more tasks of them, and their windows run low. */
+  readonly #due = new Set<ClassEntry>();
   /** Classes that are being read, unless their floor was reset since. */
   readonly #refilling = new Set<ClassEntry>();
   /** Named in a hint and not in memory: read with the next refresh. */
@@ -89,9 +102,12 @@ export class ClassIndex {
   /** Classes that require resources. */
   #withResources = 0;
 
-  constructor(store: ClassStore, clock: Clock) {
+  /** @param ageingMs The wait of a task that counts as much as one level of priority. */
+  constructor(store: ClassStore, clock: Clock, ageingMs = Number.POSITIVE_INFINITY) {
     this.#store = store;
     this.#clock = clock;
+    this.ageingMs = ageingMs;
+    this.order = new ClassOrder(clock, ageingMs);
   }
 
   /** The class of a combination; made when new. */
@@ -211,6 +227,11 @@ export class ClassIndex {
     return this.#alone;
   }
 
+  /** Those to be read: the store may hold more tasks of them, and their windows run low. May change while it is read. */
+  get due(): ReadonlySet<ClassEntry> {
+    return this.#due;
+  }
+
   /** Whether classes are matched with the session. */
   has(session: Session): boolean {
     return this.#sessions.has(session);
@@ -224,15 +245,16 @@ export class ClassIndex {
     return this.#entries.values();
   }
 
-  /** Those that are not parked: the others have nothing that could be assigned. May be parked while this is read. */
-  movable(): Iterable<ClassEntry> {
-    return this.#movable;
+  /** Those that searches look at: a task of them may wait, and they are not parked. */
+  movable(): Set<ClassEntry> {
+    return new Set([...this.order.active, ...this.#due]);
   }
 
-  /** Leaves the class out of searches until something waits in it again, or until `unpark` for one that is held. */
-  park(entry: ClassEntry, reason: Parked): void {
-    entry.parked = reason;
-    this.#movable.delete(entry);
+  /** Leaves the class out of searches until `unpark`. */
+  park(entry: ClassEntry): void {
+    entry.parked = true;
+    this.#due.delete(entry);
+    this.order.leave(entry);
   }
 
   /** Searches find these classes again. */
@@ -280,6 +302,23 @@ export class ClassIndex {
     }
   }
 
+  /** The store may hold tasks of the class that its window has not. */
+  expectMore(entry: ClassEntry): void {
+    entry.mayHaveMore = true;
+    this.#review(entry);
+  }
+
+  /** The first task of the class was taken, to start at a worker of this group. */
+  started(entry: ClassEntry, group: number): void {
+    this.order.started(entry, group);
+    this.shortened(entry);
+  }
+
+  /** Tasks of the class were taken from its window. */
+  shortened(entry: ClassEntry): void {
+    if (entry.mayHaveMore && entry.window.size <= entry.lowSize && !entry.parked) this.#due.add(entry);
+  }
+
   /** Something claimable may have turned up anywhere in the class's order. */
   lookAgain(entry: ClassEntry): void {
     this.#unpark(entry);
@@ -287,7 +326,7 @@ export class ClassIndex {
   }
 
   #readFromFront(entry: ClassEntry): void {
-    entry.mayHaveMore = true;
+    this.expectMore(entry);
     entry.floor = undefined;
     this.#refilling.delete(entry);
   }
@@ -296,24 +335,23 @@ export class ClassIndex {
   enqueue(task: WaitingTask): void {
     const entry = this.#entries.get(task.classId);
     if (!entry) return;
-    if (entry.parked === "empty") this.#unpark(entry);
     if (entry.mayHaveMore || entry.window.size >= WINDOW_SIZE) {
-      entry.mayHaveMore = true;
+      this.expectMore(entry);
       // A task that outranks the window's front must not wait behind the refill.
       if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) {
         if (!entry.floor || goesBefore(task, entry.floor)) this.#readFromFront(entry);
         return;
       }
     }
-    entry.window.add(task);
+    if (entry.window.add(task, this.#clock.monotonic())) this.#touch(entry);
   }
 
   /** Puts a task back that was taken from the window of its class, or from those that rules hold back. */
-  putBack(task: WaitingTask): void {
+  putBack(task: WaitingTask & WindowEntry): void {
     const entry = this.#entries.get(task.classId);
     if (!entry) return;
     this.#unpark(entry);
-    entry.window.add(task);
+    if (entry.window.add(task, this.#clock.monotonic())) this.#touch(entry);
   }
 
   /**
@@ -327,52 +365,101 @@ export class ClassIndex {
     let added = 0;
     for (const entry of entries) {
       entry.mayHaveMore = false;
+      this.#due.delete(entry);
       this.#refilling.add(entry);
     }
     const counts = new Map<number, number>();
+    const limit = Math.min(WINDOW_SIZE, Math.max(MIN_READ, Math.floor(MAX_READ / entries.length)));
+    for (const entry of entries) entry.lowSize = limit / 4;
     try {
       const tasks = await this.#store.waitingTasks(
         entries.map(({ taskClass }) => taskClass.id),
-        WINDOW_SIZE,
+        limit,
         entries.map(({ floor }) => floor),
       );
+      // By this scheduler's clock: that of the database may be another one.
+      const now = this.#clock.monotonic();
       for (const task of tasks) {
         const entry = this.#entries.get(task.classId);
         const count = counts.get(task.classId) ?? 0;
         counts.set(task.classId, count + 1);
         // The first one of each class, unless something turned up meanwhile.
-        if (count === 0 && entry && this.#refilling.has(entry)) entry.floor = task;
-        if (!isPlanned(task.id) && entry?.window.add(task)) {
-          if (entry.parked === "empty") this.#unpark(entry);
-          added++;
-        }
+        if (count === 0 && entry && this.#refilling.has(entry))
+          entry.floor = { priority: task.priority, id: task.id };
+        if (!isPlanned(task.id) && entry?.window.add(task, now - (task.ageMs ?? 0))) added++;
       }
+      for (const entry of entries) this.#touch(entry);
     } catch (error) {
-      for (const entry of entries) this.#expectMore(entry);
+      for (const entry of entries) this.expectMore(entry);
       throw error;
     }
     for (const entry of entries) {
-      if ((counts.get(entry.taskClass.id) ?? 0) >= WINDOW_SIZE) this.#expectMore(entry);
+      if ((counts.get(entry.taskClass.id) ?? 0) >= limit) this.expectMore(entry);
     }
+    const aged = entries.filter(({ hasMoreAged }) => hasMoreAged);
+    if (aged.length > 0) await this.#readAged(aged, isPlanned);
     return added;
   }
 
-  #expectMore(entry: ClassEntry): void {
-    entry.mayHaveMore = true;
-    if (entry.parked === "empty") this.#unpark(entry);
+  #unpark(entry: ClassEntry): void {
+    if (!entry.parked) return;
+    entry.parked = false;
+    this.#touch(entry);
   }
 
-  #unpark(entry: ClassEntry): void {
-    if (entry.parked === undefined) return;
-    entry.parked = undefined;
-    this.#movable.add(entry);
+  /** The window of the class has changed. */
+  #touch(entry: ClassEntry): void {
+    if (!entry.parked) this.order.touch(entry);
+    this.#review(entry);
+  }
+
+  #review(entry: ClassEntry): void {
+    const isDue = entry.mayHaveMore && !entry.parked && entry.window.size <= entry.lowSize;
+    if (isDue) this.#due.add(entry);
+    else this.#due.delete(entry);
+  }
+
+  /**
+   * Reads the tasks of lower priorities whose turn has come by their age: a window that is full of higher ones has not
+   * read them.
+   *
+   * @param isPlanned True for ids that are being assigned already.
+   * @throws DatabaseUnavailableError
+   */
+  async readAged(isPlanned: (id: number) => boolean): Promise<void> {
+    if (this.ageingMs === Number.POSITIVE_INFINITY) return;
+    // Other windows have all tasks that wait.
+    const deep = this.order.active.filter(
+      ({ window, mayHaveMore }) => mayHaveMore && window.size >= MIN_READ / 4,
+    );
+    for (let start = 0; start < deep.length; start += MAX_RESOLVED)
+      await this.#readAged(deep.slice(start, start + MAX_RESOLVED), isPlanned);
+  }
+
+  async #readAged(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
+    const tops = entries.flatMap((entry) => topOf(entry, this.#clock.monotonic()));
+    for (const entry of entries) entry.hasMoreAged = false;
+    const tasks = await this.#store.agedTasks(tops, this.ageingMs, MAX_AGED);
+    const now = this.#clock.monotonic();
+    for (const [classId, aged] of Map.groupBy(tasks, (task) => task.classId)) {
+      const entry = this.#entries.get(classId);
+      if (!entry) continue;
+      for (const task of aged) if (!isPlanned(task.id)) entry.window.add(task, now - (task.ageMs ?? 0));
+      this.#touch(entry);
+      if (aged.length < MAX_AGED) continue;
+      // The next ones are read when half of these have started.
+      entry.hasMoreAged = true;
+      entry.lowSize = Math.max(entry.lowSize, entry.window.size - MAX_AGED / 2);
+      this.expectMore(entry);
+    }
   }
 
   #forget(entry: ClassEntry): void {
     const { taskClass } = entry;
     this.#entries.delete(taskClass.id);
-    this.#movable.delete(entry);
     this.#alone.delete(entry);
+    this.#due.delete(entry);
+    this.order.forget(entry);
     this.#refilling.delete(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources--;
     const key = memoryKey(taskClass);
@@ -397,18 +484,20 @@ export class ClassIndex {
     if (this.#entries.has(taskClass.id)) return;
     const entry: ClassEntry = {
       taskClass,
-      window: new WaitingWindow(),
+      window: new WaitingWindow(this.ageingMs),
       mayHaveMore: true,
       floor: undefined,
+      lowSize: WINDOW_SIZE / 4,
+      hasMoreAged: false,
       eligible: [],
       turn: 0,
       log: new MatchLog(),
       usedAt: this.#clock.monotonic(),
-      parked: undefined,
+      parked: false,
     };
     this.#entries.set(taskClass.id, entry);
-    this.#movable.add(entry);
     this.#forgotten.delete(taskClass.id);
+    this.#due.add(entry);
     if (taskClass.alone) this.#alone.add(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources++;
     for (const session of this.#sessions) this.#join(entry, session);
@@ -440,15 +529,20 @@ function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefin
   return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
 }
 
-function memoryKey({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
+/** The first task of the highest priority in the window, with its age. */
+function topOf({ taskClass, window }: ClassEntry, now: number): WaitingTask[] {
+  const top = window.top();
+  if (!top) return [];
+  const { id, priority, readyAt = now } = top;
+  return [{ id, priority, classId: taskClass.id, ageMs: now - readyAt }];
+}
+
+function memoryKey(wanted: WantedClass): string {
+  const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
   const labels = Object.entries(requirements.labels);
   const { resources, cost } = requirements;
-  const isPlain =
-    labels.length === 0 &&
-    resources.length === 0 &&
-    concurrency === undefined &&
-    rateLimits === undefined &&
-    cost === undefined;
+  const hasKeys = [concurrency, rateLimits, circuit, fairness].some((each) => each !== undefined);
+  const isPlain = labels.length === 0 && resources.length === 0 && !hasKeys && cost === undefined;
   if (isPlain) return `${queue}\n${type}`;
   return JSON.stringify([
     queue,
@@ -459,6 +553,7 @@ function memoryKey({ queue, type, requirements, concurrency, rateLimits, circuit
     cost?.map(({ name, amount }) => [name, amount]),
     rateLimits?.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]),
     circuit && ruleValues(circuit),
+    fairness && [fairness.key, fairness.weight],
   ]);
 }
 

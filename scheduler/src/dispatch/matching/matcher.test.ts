@@ -52,11 +52,12 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
       window: new WaitingWindow(),
       mayHaveMore: false,
       floor: undefined,
+      lowSize: 0,
       eligible,
       turn: 0,
       log,
       usedAt: 0,
-      parked: undefined,
+      parked: false,
     };
   });
 }

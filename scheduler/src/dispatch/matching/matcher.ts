@@ -32,7 +32,7 @@ export class Matcher {
 
   /** Begins a search for many classes at one moment. */
   search(): Search {
-    return new Search(this.#classes.sessions, this.#clock.monotonic());
+    return new Search(this.#classes.sessions, this.#clock.monotonic(), this.#classes.ageingMs);
   }
 
   /** Round robin among all eligible sessions; a free slot comes before a place in the prefetch. */
@@ -77,15 +77,20 @@ export class Matcher {
 export class Search {
   readonly #sessions: Iterable<Session>;
   readonly #now: number;
+  readonly #ageingMs: number;
   /** Workers that were open at the first search: mostly nothing waits. */
   #open: readonly Session[] | undefined;
   /** How many of those have not been filled since. */
   #left = 0;
 
-  /** @param now Monotonic milliseconds. */
-  constructor(sessions: Iterable<Session>, now: number) {
+  /**
+   * @param now Monotonic milliseconds.
+   * @param ageingMs The wait of a task that counts as much as one level of priority.
+   */
+  constructor(sessions: Iterable<Session>, now: number, ageingMs = Number.POSITIVE_INFINITY) {
     this.#sessions = sessions;
     this.#now = now;
+    this.#ageingMs = ageingMs;
   }
 
   /** True while a session has credit left, whatever the class. */
@@ -155,8 +160,12 @@ export class Search {
     }
     if (roomAt && roomAt !== kept && roomAt.keptRoom?.classId === taskClass.id) roomAt.keepRoom(undefined);
     entry.roomAt = kept;
-    const { id, type } = taskClass;
-    kept?.keepRoom({ ...front, classId: id, type, cost, until: this.#now + KEPT_FREE_MS });
+    const { id: classId, type, queue, fairness } = taskClass;
+    const until = this.#now + KEPT_FREE_MS;
+    kept?.keepRoom({
+      ...{ ...front, classId, type, queue, cost, until },
+      ...{ fairnessKey: fairness?.key, ageingMs: this.#ageingMs },
+    });
   }
 
   /** True for a session that only lacks room, and keeps none for another class. */

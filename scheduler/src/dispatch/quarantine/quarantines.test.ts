@@ -65,10 +65,11 @@ function setUp(classes: readonly TaskClass[] = [CLASS]) {
       mayHaveMore: true,
       floor: undefined,
       eligible: [],
+      lowSize: 0,
       turn: 0,
       log: new MatchLog(),
       usedAt: 0,
-      parked: undefined,
+      parked: false,
     }),
   );
   const quarantines = new Quarantines({

@@ -20,6 +20,9 @@ export const SELF = "self";
 /** One type with one class, for tests that need no more. */
 export const TYPE = "echo";
 
+/** The wait that counts as much as one level of priority. */
+export const AGEING_MS = 3_600_000;
+
 export class HotPath {
   readonly clock = new ManualClock();
   readonly tables = new MemoryTables(this.clock);
@@ -53,6 +56,7 @@ export class HotPath {
       schedulerId: SELF,
       maxLabelSets: 10,
       intervals: { queueViewMs: 1_000, resourceMs: 1_000, resourceWarnMs: 60_000 },
+      ageingMs: AGEING_MS,
       onScheduled: (delayMs) => this.scheduled.push(delayMs),
       tracing: noTracing,
     });
@@ -86,9 +90,9 @@ export class HotPath {
   async waiting(count: number, fields: Partial<NewTask> = {}): Promise<number[]> {
     const type = fields.type ?? TYPE;
     const queue = fields.queue ?? "default";
-    const { concurrency, rateLimits } = fields;
+    const { concurrency, rateLimits, fairness } = fields;
     const [made] = await this.store.classes.resolveClasses([
-      { queue, type, requirements: NO_REQUIREMENTS, concurrency, rateLimits },
+      { queue, type, requirements: NO_REQUIREMENTS, concurrency, rateLimits, fairness },
     ]);
     const inserted = await this.store.claims.insertTasks(
       Array.from({ length: count }, () => ({

@@ -9,6 +9,8 @@ export interface SessionPlan {
   readonly id?: number;
   /** Task types with their limits; 0 for those that only the slots bound. */
   readonly types: Readonly<Record<string, number>>;
+  /** `default` by default. */
+  readonly queues?: readonly string[];
   /** 1 by default. */
   readonly slots?: number;
   /** 0 by default. */
@@ -26,13 +28,14 @@ export interface SessionPlan {
   readonly link?: Partial<WorkerLink>;
 }
 
-/** A hello for the queue `default`. */
+/** A hello, for the queue `default` unless others are given. */
 export function madeHello(
-  plan: Pick<SessionPlan, "types" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
+  plan: Pick<SessionPlan, "types" | "queues" | "slots" | "prefetch" | "capacities" | "assignmentBytes">,
 ): WorkerHello {
   return {
     ...HELLO,
     types: Object.entries(plan.types).map(([type, concurrency]) => ({ type, concurrency })),
+    queues: plan.queues ?? HELLO.queues,
     slots: plan.slots ?? 1,
     prefetch: plan.prefetch ?? 0,
     capacities: plan.capacities ?? {},
@@ -40,7 +43,7 @@ export function madeHello(
   };
 }
 
-/** A session as a registration makes it, in the queue `default`. */
+/** A session as a registration makes it, in the queue `default` unless others are given. */
 export function madeSession(plan: SessionPlan): Session {
   const { id = 1, ready = true, draining = false, link, now = 0 } = plan;
   return new Session({

@@ -8,10 +8,12 @@ import { agree, type Evidence, HAS, IS, plural, type Reason, span } from "./reas
 import { list } from "./removed.ts";
 import { keepsRoom, keptEvidence, roomKept } from "./room-kept.ts";
 import { shortCapacity } from "./short-capacity.ts";
+import { turnEvidence, turnInWords } from "./turn.ts";
+import type { WaitingFacts } from "./waiting-facts.ts";
 
 /** `ALL_SLOTS_BUSY`: every slot that matches is taken; has the attempts that hold them, the oldest first. */
 export function allBusy(
-  taskClass: TaskClass,
+  { taskClass, turn, now }: Pick<WaitingFacts, "taskClass" | "turn" | "now">,
   members: readonly FleetMember[],
   given: readonly Evidence[],
   since: Date,
@@ -47,10 +49,11 @@ export function allBusy(
       : `${attempt.attemptId}${attempt.type ? ` (${attempt.type})` : ""} on ${attempt.member.candidate.workerId} for ${span(attempt.ageMs)}${attempt.phase ? `, in ${attempt.phase} for ${span(attempt.phaseAgeMs)}` : ""}`;
   return {
     code: "ALL_SLOTS_BUSY",
-    summary: `${taken}${oldest ? `; held longest by ${word(oldest)}` : ""}`,
+    summary: `${taken}${oldest ? `; held longest by ${word(oldest)}` : ""}${turn ? turnInWords(turn, now) : ""}`,
     since,
     evidence: [
       ...evidence,
+      ...(turn ? turnEvidence(turn) : []),
       ...held.slice(0, 10).map((attempt) => ({
         key: "busy_with",
         value: word(attempt),
@@ -62,7 +65,7 @@ export function allBusy(
         : []),
       ...(oldest?.revoked ? processEvidence(oldest.member) : []),
     ],
-    remedy: `it starts when a slot is free and no older task is ahead; to start it earlier, start another worker or raise WORKER_MAX_CONCURRENCY; do this also if one of these handlers waits for the result of this task, because it never frees its slot${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
+    remedy: `it starts when a slot is free and its turn has come; to start it earlier, start another worker or raise WORKER_MAX_CONCURRENCY; do this also if one of these handlers waits for the result of this task, because it never frees its slot${oldest ? moreOf(oldest.revoked !== undefined, oldest.attemptId, oldest.member) : ""}`,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { FleetMember } from "./fleet.ts";
 import { names } from "./fleet.ts";
 import { agree, type Evidence, plural, type Reason, span } from "./reason.ts";
+import { type TurnFacts, turnEvidence, turnInWords } from "./turn.ts";
 
 /** Liveness of the dispatch loop. Ages are milliseconds; undefined where it is not known. */
 export interface DispatchFacts {
@@ -31,13 +32,19 @@ export function delayed(
     readyTime: since,
     now,
     dispatch,
-  }: { readonly readyTime: Date; readonly now: Date; readonly dispatch: DispatchFacts },
+    turn,
+  }: {
+    readonly readyTime: Date;
+    readonly now: Date;
+    readonly dispatch: DispatchFacts;
+    readonly turn?: TurnFacts | undefined;
+  },
   fits: readonly FleetMember[],
   evidence: readonly Evidence[],
 ): Reason {
   const waited = now.getTime() - since.getTime();
   const who = `${names(fits)} can take it`;
-  const { summary, remedy } = cause(waited, who, fits, dispatch);
+  const { summary, remedy } = cause(waited, who, fits, dispatch, turn ? turnInWords(turn, now) : "");
   return {
     code: "DISPATCH_DELAYED",
     summary,
@@ -46,6 +53,7 @@ export function delayed(
       ...evidence,
       ...fact("waited_ms", Math.round(waited)),
       ...fact("tasks_ahead", dispatch.aheadCount),
+      ...(turn ? turnEvidence(turn) : []),
       ...fact("dispatch_last_ran_ms_ago", round(dispatch.ranAgeMs)),
       ...fact("poll_last_ran_ms_ago", round(dispatch.pollAgeMs)),
       ...fact("claim_under_way_ms", round(dispatch.claimingMs)),
@@ -60,6 +68,7 @@ function cause(
   who: string,
   fits: readonly FleetMember[],
   dispatch: DispatchFacts,
+  shared: string,
 ): { readonly summary: string; readonly remedy: string } {
   const { claimingMs = 0, lastError, aheadCount = 0, otherSchedulers } = dispatch;
   if (claimingMs >= SLOW_CLAIM_MS) {
@@ -88,15 +97,15 @@ function cause(
   }
   if (aheadCount > 0) {
     return {
-      summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind ${agree(aheadCount, ["goes", "go"])} first`,
+      summary: `${who}; ${plural(aheadCount, "older or more urgent task")} of its kind ${agree(aheadCount, ["goes", "go"])} first${shared}`,
       remedy: "it is assigned in its turn; to start it earlier, start another worker",
     };
   }
   if (waited < DISPATCH_NOTICE_MS) {
-    return { summary: `its assignment is next: ${who}`, remedy: "nothing to do unless it lasts" };
+    return { summary: `its assignment is next: ${who}${shared}`, remedy: "nothing to do unless it lasts" };
   }
   return {
-    summary: `${who}, and it has waited ${span(waited)}: more urgent tasks go first, or the scheduler is overloaded`,
+    summary: `${who}, and it has waited ${span(waited)}: more urgent tasks go first, or the scheduler is overloaded${shared}`,
     remedy:
       "nothing to do unless it lasts; then check the scheduler's log, /livez and the load of PostgreSQL",
   };

@@ -14,6 +14,7 @@ import type { FleetMember } from "./fleet.ts";
 import type { HeldSince } from "./key-held.ts";
 import type { AskedRate } from "./rate-limited.ts";
 import type { Evidence } from "./reason.ts";
+import type { TurnFacts } from "./turn.ts";
 
 /** Facts for the explanation of a waiting task. */
 export interface WaitingFacts {
@@ -50,6 +51,8 @@ export interface WaitingFacts {
   /** Workers that have gone, newest first. */
   readonly gone: readonly WorkerRecord[];
   readonly dispatch: DispatchFacts;
+  /** Undefined when the class is not in this scheduler's memory. */
+  readonly turn?: TurnFacts | undefined;
   /** Address for workers. */
   readonly address: string;
   /** The database's clock. */

@@ -113,13 +113,15 @@ function explainMatch(facts: WaitingFacts): Reason[] {
   const { task, taskClass, fleet, monotonicNow } = facts;
   if (fleet.length === 0) return [noWorkers(facts)];
   const groups = new Map<Filter | undefined, FleetMember[]>();
+  const { id, priority } = task;
+  const front = { id, priority, readyAt: monotonicNow - (facts.now.getTime() - readyTime(facts).getTime()) };
   for (const member of fleet) {
     // Stalls are times of another scheduler's clock; that scheduler applies them itself.
     const now = member.elsewhere ? Number.POSITIVE_INFINITY : monotonicNow;
     const { candidate } = member;
     const filter =
       removedBy(taskClass, candidate, now) ??
-      (isKeptFrom(candidate, taskClass, task, now) ? "slots" : undefined);
+      (isKeptFrom(candidate, taskClass, front, now) ? "slots" : undefined);
     const group = groups.get(filter);
     if (group) group.push(member);
     else groups.set(filter, [member]);
@@ -164,7 +166,7 @@ function reasonOf(
   const { task, taskClass, now, address } = facts;
   switch (filter) {
     case "slots":
-      return allBusy(taskClass, members, [...evidence, ...raiseEvidence(facts.raises)], since);
+      return allBusy(facts, members, [...evidence, ...raiseEvidence(facts.raises)], since);
     case "alone":
       return runsAlone(facts, members, evidence, since);
     case "unanswered":

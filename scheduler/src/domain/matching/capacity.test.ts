@@ -84,15 +84,32 @@ describe("costs and capacities", () => {
 
   it("kept room is kept from tasks that go after, take of it, and do not leave enough", () => {
     const cost = [{ name: "gpu", amount: 6 }];
-    const keptRoom = { id: 10, priority: 0, classId: 1, type: "train", cost, until: 100 };
+    const share = { queue: "default", fairnessKey: undefined, ageingMs: 1_000 };
+    const keptRoom = {
+      ...{ id: 10, priority: 0, readyAt: 5_000, classId: 1, type: "train", ...share, cost, until: 100 },
+    };
     const holder = { slots: 4, credit: 2, capacities: new Map([["gpu", { total: 8, used: 1 }]]), keptRoom };
-    const plain = { id: 2, requirements: { labels: {}, resources: [] } };
-    const small = { id: 3, requirements: { labels: {}, resources: [], cost: [{ name: "gpu", amount: 2 }] } };
+    const none = { labels: {}, resources: [] };
+    const plain = { id: 2, queue: "default", requirements: none };
+    const small = { ...plain, id: 3, requirements: { ...none, cost: [{ name: "gpu", amount: 2 }] } };
     const later = { id: 11, priority: 0 };
     assert.equal(isKeptFrom(holder, small, later, 0), true);
     assert.equal(isKeptFrom(holder, small, undefined, 0), true, "a new task");
     assert.equal(isKeptFrom(holder, small, { id: 9, priority: 0 }, 0), false, "it goes before");
-    assert.equal(isKeptFrom(holder, small, { id: 11, priority: 1 }, 0), false, "its priority is higher");
+    const [soon, late] = [
+      { id: 11, priority: 1, readyAt: 5_900 },
+      { id: 11, priority: 1, readyAt: 6_100 },
+    ];
+    assert.equal(isKeptFrom(holder, small, soon, 0), false, "its priority is higher");
+    assert.equal(isKeptFrom(holder, small, late, 0), true, "its priority is worth less than the wait");
+    const old = { id: 9, priority: 1_000, readyAt: 0 };
+    assert.equal(
+      isKeptFrom(holder, { ...small, queue: "bulk" }, old, 0),
+      true,
+      "another queue has its turn after",
+    );
+    const keyed = { ...small, fairness: { key: "tenant-1", weight: 1 } };
+    assert.equal(isKeptFrom(holder, keyed, old, 0), true, "so has another fairness key");
     assert.equal(isKeptFrom(holder, plain, later, 0), false, "it leaves a slot");
     assert.equal(isKeptFrom({ ...holder, credit: 1 }, plain, later, 0), true, "it takes the last slot");
     assert.equal(isKeptFrom(holder, { ...small, id: 1 }, later, 0), false, "its own class");

@@ -1,4 +1,6 @@
 /** Room of a worker that is kept for a task that costs more than the worker has free. */
+import { goesBefore } from "../tasks/ageing.ts";
+import type { Fairness } from "../tasks/fairness.ts";
 import type { Requirements } from "../tasks/task.ts";
 import type { WindowEntry } from "../tasks/window.ts";
 import { type CapacityHolder, type Cost, SLOTS, slotsOf } from "./capacity.ts";
@@ -7,26 +9,40 @@ import { type CapacityHolder, type Cost, SLOTS, slotsOf } from "./capacity.ts";
 export interface KeptRoom extends WindowEntry {
   readonly classId: number;
   readonly type: string;
+  readonly queue: string;
+  readonly fairnessKey: string | undefined;
+  /** The wait that counts as much as one level of priority. */
+  readonly ageingMs: number;
   readonly cost: Cost;
   /** Monotonic milliseconds. */
   readonly until: number;
 }
 
+/** What is looked at in the class of a task that would take of the room. */
+interface Taker {
+  readonly id: number;
+  readonly queue: string;
+  readonly fairness?: Fairness | undefined;
+  readonly requirements: Requirements;
+}
+
 /**
  * True when a task may not be given to the worker, because a task that goes before it then lacks room: small tasks would
- * keep a large one waiting without end.
+ * keep a large one waiting without end. Room is kept from the turn of a task on, so that tasks of other queues and
+ * fairness keys go after it.
  *
  * @param front The task; undefined for a new one.
  */
 export function isKeptFrom(
   worker: CapacityHolder & { readonly keptRoom?: KeptRoom | undefined },
-  { id, requirements }: { readonly id: number; readonly requirements: Requirements },
+  { id, queue, fairness, requirements }: Taker,
   front: WindowEntry | undefined,
   now: number,
 ): boolean {
   const { keptRoom } = worker;
   if (keptRoom === undefined || keptRoom.until <= now || keptRoom.classId === id) return false;
-  if (front !== undefined && goesBefore(front, keptRoom)) return false;
+  const isOfShare = keptRoom.queue === queue && keptRoom.fairnessKey === fairness?.key;
+  if (isOfShare && front !== undefined && goesBefore(front, keptRoom, keptRoom.ageingMs)) return false;
   return !leavesRoom(requirements.cost, keptRoom.cost, worker);
 }
 
@@ -39,8 +55,4 @@ function leavesRoom(cost: Cost | undefined, other: Cost, { credit, capacities }:
     const { total, used } = capacities.get(name) ?? { total: 0, used: 0 };
     return total - used - amount >= wanted;
   });
-}
-
-function goesBefore(one: WindowEntry, other: WindowEntry): boolean {
-  return one.priority > other.priority || (one.priority === other.priority && one.id < other.id);
 }

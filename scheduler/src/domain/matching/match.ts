@@ -1,14 +1,15 @@
 /** The filters that decide whether a worker may run a task. */
 import type { CircuitRule } from "../tasks/circuit.ts";
 import type { ConcurrencyKey } from "../tasks/concurrency.ts";
+import type { Fairness } from "../tasks/fairness.ts";
 import type { RateLimit } from "../tasks/rate-limit.ts";
 import type { Requirements } from "../tasks/task.ts";
 import { type CapacityHolder, fits, hasRoom } from "./capacity.ts";
 import type { KeptRoom } from "./kept-room.ts";
 
 /**
- * Tasks that any worker would be matched with alike, and that wait for the same concurrency keys and rate limits: one
- * row per distinct queue, type, requirements, keys and limits.
+ * Tasks that any worker would be matched with alike, that wait for the same concurrency keys and rate limits, and share
+ * by the same fairness key: one row per distinct queue, type, requirements, keys and limits.
  */
 export interface TaskClass {
   readonly id: number;
@@ -26,14 +27,17 @@ export interface TaskClass {
   readonly rateLimits?: readonly RateLimit[] | undefined;
   /** The circuit breaker of its tasks; undefined when they have none. */
   readonly circuit?: CircuitRule | undefined;
+  /** The fairness key of its tasks; undefined when they have none. */
+  readonly fairness?: Fairness | undefined;
 }
 
 /** True when there may be as many such classes as keys: they are kept only while they are used. */
 export function isPerKey({
   concurrency,
   rateLimits,
-}: Pick<TaskClass, "concurrency" | "rateLimits">): boolean {
-  return concurrency !== undefined || rateLimits !== undefined;
+  fairness,
+}: Pick<TaskClass, "concurrency" | "rateLimits" | "fairness">): boolean {
+  return concurrency !== undefined || rateLimits !== undefined || fairness !== undefined;
 }
 
 /** What the matcher looks at in a worker. */

@@ -5,6 +5,7 @@ import type { CircuitRule } from "./circuit.ts";
 import type { ConcurrencyKey, LimitReached } from "./concurrency.ts";
 import type { DependencyCause, SubmittedAfter } from "./dependencies.ts";
 import type { Failure, Warning } from "./failure.ts";
+import type { Fairness } from "./fairness.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { RetryPolicy } from "./retry.ts";
 import type { EndState, TaskState } from "./task-state.ts";
@@ -86,6 +87,7 @@ export interface NewTask {
   readonly circuit?: CircuitRule | undefined;
   /** Tasks that it waits for; undefined for none. */
   readonly after?: readonly SubmittedAfter[] | undefined;
+  readonly fairness?: Fairness | undefined;
   readonly options: TaskOptions | undefined;
 }
 
@@ -150,6 +152,7 @@ export interface TaskRecord {
   readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly circuit?: CircuitRule | undefined;
+  readonly fairness?: Fairness | undefined;
   readonly options: TaskOptions | undefined;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;

@@ -4,9 +4,26 @@ import fc from "fast-check";
 import { WaitingWindow, type WindowEntry } from "./window.ts";
 
 const entries = fc.record(
-  { id: fc.integer({ min: 1, max: 40 }), priority: fc.integer({ min: -2, max: 2 }) },
+  {
+    id: fc.integer({ min: 1, max: 40 }),
+    priority: fc.integer({ min: -2, max: 2 }),
+    readyAt: fc.integer({ min: 0, max: 50 }),
+  },
   { noNullPrototype: true },
 );
+
+/** The first of each priority, and of these the one that goes first. */
+function firstOf(model: readonly WindowEntry[], ageingMs: number): WindowEntry | undefined {
+  const fronts = [...Map.groupBy(model, ({ priority }) => priority).values()].map((level) =>
+    level.reduce((first, each) => (each.id < first.id ? each : first)),
+  );
+  const rank = ({ priority, readyAt = 0 }: WindowEntry) => readyAt - priority * ageingMs;
+  return fronts.sort((a, b) =>
+    ageingMs === Number.POSITIVE_INFINITY
+      ? b.priority - a.priority
+      : rank(a) - rank(b) || b.priority - a.priority,
+  )[0];
+}
 const commands = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant("add" as const), entry: entries }) },
@@ -17,27 +34,33 @@ const commands = fc.array(
 );
 
 describe("the window of waiting tasks", () => {
-  it("hands out by priority, then by age, without duplicates, as a sorted list would", () => {
+  it("hands out by priority with ageing, then by age, without duplicates", () => {
+    const intervals = fc.constantFrom(Number.POSITIVE_INFINITY, 1, 10);
     fc.assert(
-      fc.property(commands, (list) => {
-        const window = new WaitingWindow();
+      fc.property(commands, intervals, (list, ageingMs) => {
+        const window = new WaitingWindow(ageingMs);
         let model: WindowEntry[] = [];
+        const take = () => {
+          const first = firstOf(model, ageingMs);
+          model = model.filter((each) => each !== first);
+          return first;
+        };
         for (const command of list) {
           if (command.do === "add") {
             const { id, priority } = command.entry;
             const known = model.find((each) => each.id === id);
             assert.equal(window.add(command.entry), known?.priority !== priority);
-            model = [...model.filter((each) => each.id !== id), command.entry];
-            model.sort((a, b) => b.priority - a.priority || a.id - b.id);
-          } else if (command.do === "shift") assert.deepEqual(window.shift(), model.shift());
+            if (known?.priority !== priority)
+              model = [...model.filter((each) => each.id !== id), command.entry];
+          } else if (command.do === "shift") assert.deepEqual(window.shift(), take());
           else {
             window.clear();
             model = [];
           }
           assert.equal(window.size, model.length);
-          assert.deepEqual(window.peek(), model[0]);
+          assert.deepEqual(window.peek(), firstOf(model, ageingMs));
         }
-        while (model.length > 0) assert.deepEqual(window.shift(), model.shift());
+        while (model.length > 0) assert.deepEqual(window.shift(), take());
         assert.equal(window.shift(), undefined);
       }),
     );
@@ -49,5 +72,17 @@ describe("the window of waiting tasks", () => {
     window.shift();
     assert.equal(window.add({ id: 1, priority: 3 }), true);
     assert.deepEqual(window.shift(), { id: 1, priority: 3 });
+  });
+
+  it("counts what goes before a task, by priority with ageing", () => {
+    const window = new WaitingWindow(100);
+    window.add({ id: 1, priority: 0, readyAt: 0 });
+    window.add({ id: 2, priority: 5, readyAt: 400 });
+    window.add({ id: 3, priority: 5, readyAt: 501 });
+    window.add({ id: 4, priority: 5 }, 502);
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map((id) => window.rank({ id })),
+      [1, 0, 2, 3, undefined],
+    );
   });
 });

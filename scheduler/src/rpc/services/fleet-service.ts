@@ -42,6 +42,7 @@ import { toWorkerState } from "../convert/workers/worker-state.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type CircuitHandlerParts, circuitHandlers } from "./circuit-handlers.ts";
+import { type FairnessHandlerParts, fairnessHandlers } from "./fairness-handlers.ts";
 import { type LockHandlerParts, lockHandlers } from "./lock-handlers.ts";
 import { pageSize, pageToken, parsePageToken, parseWorkerToken, workerToken } from "./pages.ts";
 import { type QueueHandlerParts, queueHandlers } from "./queue-handlers.ts";
@@ -59,11 +60,13 @@ const MAX_TASK_EVENTS = 10_000;
 /** Parts that FleetService uses. */
 export interface FleetServiceParts
   extends CircuitHandlerParts,
+    Omit<FairnessHandlerParts, "classes">,
     LockHandlerParts,
     QueueHandlerParts,
     RateLimitHandlerParts {
   readonly store: EventStore &
     CircuitHandlerParts["store"] &
+    FairnessHandlerParts["store"] &
     LockHandlerParts["store"] &
     QueueHandlerParts["store"] &
     RateLimitHandlerParts["store"] &
@@ -171,6 +174,7 @@ export function fleetService(parts: FleetServiceParts): Handlers<typeof FleetSer
     ...circuitHandlers(parts),
     ...lockHandlers(parts),
     ...rateLimitHandlers(parts),
+    ...fairnessHandlers(parts),
 
     async listLaunches(request) {
       const limit = pageSize(request.pageSize, 50);

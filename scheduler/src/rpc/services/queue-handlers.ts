@@ -6,9 +6,11 @@ import type { FleetService, QueueSchema } from "@muster/protocol";
 import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
 import type { RateLimits } from "../../dispatch/admission/rate-limits.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
+import type { ShareWeights } from "../../dispatch/sharing/share-weights.ts";
 import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
 import { invalidRequest } from "../../domain/refusals.ts";
+import { MAX_WEIGHT } from "../../domain/tasks/fairness.ts";
 import type { Explainer } from "../../queries/explainer.ts";
 import type { QueueStore, RateLimitStore } from "../../store/store.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
@@ -29,12 +31,13 @@ const MAX_WAITING = 1_000_000_000n;
 export interface QueueHandlerParts {
   readonly store: Pick<
     QueueStore,
-    "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused"
+    "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused" | "setQueueWeight"
   > &
     Pick<RateLimitStore, "pausedKeys" | "queueRates" | "rateOverrides" | "setQueueRate">;
   readonly pausedQueues: PausedQueues;
   readonly queueLimits: Pick<QueueLimits, "refresh">;
   readonly rateLimits: Pick<RateLimits, "refresh">;
+  readonly shareWeights: Pick<ShareWeights, "refresh">;
   readonly dispatcher: Pick<Dispatcher, "lookAgain">;
   readonly explainer: Pick<Explainer, "queue">;
   readonly pageBytes: number;
@@ -42,11 +45,18 @@ export interface QueueHandlerParts {
 
 type QueueHandlers = Pick<
   Handlers<typeof FleetService>,
-  "listQueues" | "explainQueue" | "pauseQueue" | "resumeQueue" | "limitQueue" | "rateLimitQueue"
+  | "listQueues"
+  | "explainQueue"
+  | "pauseQueue"
+  | "resumeQueue"
+  | "limitQueue"
+  | "rateLimitQueue"
+  | "setQueueWeight"
 >;
 
 export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
-  const { store, pausedQueues, queueLimits, rateLimits, dispatcher, explainer, pageBytes } = parts;
+  const { store, pausedQueues, queueLimits, rateLimits, shareWeights, dispatcher, explainer, pageBytes } =
+    parts;
   const describe = async (name: string): Promise<MessageInitShape<typeof QueueSchema>> => {
     const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
     return queue ? fromQueue(queue, (await store.queueRates()).get(name)) : { name };
@@ -102,6 +112,18 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
       return { queue: await describe(name) };
     },
 
+    async setQueueWeight({ queue, weight, reason }) {
+      const name = requireQueueName(queue);
+      if (weight < 1 || weight > MAX_WEIGHT)
+        throw invalidRequest({
+          field: "weight",
+          description: `${weight} is not between 1 and ${MAX_WEIGHT}`,
+        });
+      await store.setQueueWeight(name, weight, storable(reason, 1_024) || "set by an operator");
+      await shareWeights.refresh();
+      return { queue: await describe(name) };
+    },
+
     async rateLimitQueue({ queue, rate: asked, reason }) {
       const name = requireQueueName(queue);
       const violations: Violation[] = [];
@@ -119,7 +141,8 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
   };
 }
 
-function requireQueueName(queue: string): string {
+/** @throws Refusal `INVALID_REQUEST` */
+export function requireQueueName(queue: string): string {
   if (NAME.test(queue)) return queue;
   throw invalidRequest({
     field: "queue",

@@ -11,7 +11,7 @@ import { Probe } from "./connection/probe.ts";
 import { dependencyStore } from "./dependencies/roles.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
-import { fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
+import { fairnessStore, fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
 import { rateLimitStore } from "./rate-limits/roles.ts";
 import { scheduleStore } from "./schedules/roles.ts";
 import { loadMigrations, type MigrationOptions, type MigrationReport, migrate } from "./schema/migrate.ts";
@@ -97,6 +97,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...rateLimitStore(db),
     ...circuitStore(db),
     ...dependencyStore(db),
+    ...fairnessStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),

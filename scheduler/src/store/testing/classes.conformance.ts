@@ -82,6 +82,33 @@ export function testClasses(opened: () => StoreUnderTest): void {
     assert.ok(!(await isOpen()));
   });
 
+  it("reads what goes first by its age, of each lower priority the oldest", async () => {
+    const test = opened();
+    const [classId, otherId] = [await makeClass(test, "aged"), await makeClass(test, "aged-other")];
+    const [low, , lowest] = await submitted(test, classId, [
+      newTask({ priority: 1 }),
+      newTask({ priority: 1 }),
+      newTask({ priority: -7 }),
+    ]);
+    await submitted(test, otherId, [newTask()]);
+    await submitted(test, classId, [newTask({ priority: 3, delayMs: 60_000 })]);
+    const read = async (ageingMs: number, limit = 1) =>
+      test.classes.agedTasks(await test.classes.waitingTasks([classId, otherId], 1), ageingMs, limit);
+    const aged = async (ageingMs: number, limit = 1) =>
+      (await read(ageingMs, limit)).map(({ id }) => id).sort(byId);
+    assert.deepEqual(await aged(0.001), [], "the highest priority of a class is the oldest");
+    await test.makeOlder(2_000);
+    const [high] = await submitted(test, classId, [newTask({ priority: 3 })]);
+    assert.deepEqual(await aged(100), [low, lowest].sort(byId));
+    assert.deepEqual(await aged(500), [low]);
+    assert.deepEqual((await aged(500, 10)).length, 2);
+    assert.deepEqual(await aged(10_000), []);
+    const [first] = await test.classes.waitingTasks([classId], 1);
+    assert.ok(first?.id === high && first?.ageMs !== undefined && first.ageMs < 1_000);
+    const [found] = await read(500);
+    assert.ok(found?.ageMs !== undefined && found.ageMs >= 1_990, `${found?.ageMs} ms`);
+  });
+
   it("reads the front of each class: priority first, then age; no sleeping or held tasks", async () => {
     const test = opened();
     const [classId, otherId] = [await makeClass(test, "front"), await makeClass(test, "front-other")];
@@ -111,7 +138,11 @@ export function testClasses(opened: () => StoreUnderTest): void {
     for (const [index, floor] of all.entries()) {
       const from = await test.classes.waitingTasks([otherId, classId], 10, [undefined, floor]);
       const own = from.filter((task) => task.classId === classId);
-      assert.deepEqual(own, all.slice(index), `from ${JSON.stringify(floor)}`);
+      assert.deepEqual(
+        own.map(({ id }) => id),
+        all.slice(index).map(({ id }) => id),
+        `from ${JSON.stringify(floor)}`,
+      );
       assert.equal(from.length, own.length + 1, "the other class is read from its front");
     }
   });

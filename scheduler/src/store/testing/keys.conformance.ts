@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { ConcurrencyKey } from "../../domain/tasks/concurrency.ts";
-import { commitRequest, failed, newTask, SUCCEEDED } from "./made-rows.ts";
+import { commitRequest, failed, NO_REQUIREMENTS, newTask, SUCCEEDED } from "./made-rows.ts";
 import { makeClass, submitted } from "./setup.ts";
 import type { StoreUnderTest } from "./store-under-test.ts";
 
@@ -39,6 +39,30 @@ export function testKeys(opened: () => StoreUnderTest): void {
     assert.equal(await makeClass(test, "keyed-classes", [{ key: "classes", limit: 2 }]), ids[2]);
     const [, keyed] = await test.classes.classesById(ids.slice(0, 2));
     assert.deepEqual(keyed?.concurrency, [{ key: "classes", limit: 1 }]);
+  });
+
+  it("makes a class for each fairness key and weight, beside the concurrency keys", async () => {
+    const test = opened();
+    const concurrency = [{ key: "classes", limit: 1 }];
+    const wanted = [
+      { fairness: { key: "a", weight: 1 } },
+      { fairness: { key: "a", weight: 2 } },
+      { fairness: { key: "b", weight: 1 } },
+      { fairness: { key: "a", weight: 1 }, concurrency },
+      { concurrency },
+      {},
+    ].map((each) => ({ queue: "default", type: "fair-classes", requirements: NO_REQUIREMENTS, ...each }));
+    const classes = await test.classes.resolveClasses(wanted);
+    assert.equal(new Set(classes.map(({ id }) => id)).size, wanted.length);
+    assert.deepEqual(
+      classes.map(({ fairness }) => fairness?.key),
+      ["a", "a", "b", "a", undefined, undefined],
+    );
+    assert.deepEqual(await test.classes.resolveClasses(wanted.slice(0, 2)), classes.slice(0, 2));
+    assert.deepEqual((await test.classes.classesById([classes[1]?.id ?? 0]))[0]?.fairness, {
+      key: "a",
+      weight: 2,
+    });
   });
 
   it("claims as many as the limit allows, the first of the claim, and turns the others back", async () => {

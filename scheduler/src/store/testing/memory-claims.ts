@@ -263,21 +263,16 @@ export class MemoryClaims implements ClaimStore {
     const { open, ended, clock, classes } = this.#tables;
     const row = open.get(id) ?? ended.get(id);
     if (!row) return undefined;
-    const { alone, queue, type, requirements, concurrency, rateLimits, circuit } = this.#tables.classOf(
-      row.classId,
-    );
-    const wanted = JSON.stringify([queue, type, requirements, concurrency, rateLimits, circuit]);
+    const taskClass = this.#tables.classOf(row.classId);
+    const { alone, queue, type, requirements, concurrency, rateLimits, circuit, fairness } = taskClass;
+    const wanted = JSON.stringify([queue, type, requirements, concurrency, rateLimits, circuit, fairness]);
     const shared = alone
       ? classes.find(
           (each) =>
             !each.alone &&
             JSON.stringify([
-              each.queue,
-              each.type,
-              each.requirements,
-              each.concurrency,
-              each.rateLimits,
-              each.circuit,
+              ...[each.queue, each.type, each.requirements, each.concurrency],
+              ...[each.rateLimits, each.circuit, each.fairness],
             ]) === wanted,
         )?.id
       : row.classId;

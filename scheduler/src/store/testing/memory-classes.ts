@@ -51,6 +51,21 @@ export class MemoryClasses implements ClassStore {
     });
   }
 
+  async agedTasks(
+    tops: readonly WaitingTask[],
+    ageingMs: number,
+    limitPerLevel: number,
+  ): Promise<WaitingTask[]> {
+    return tops.flatMap(({ classId, priority: top, ageMs: topAge = 0 }) => {
+      const isAged = ({ priority, ageMs = 0 }: WaitingTask) =>
+        priority < top && ageMs - (top - priority) * ageingMs > topAge;
+      const levels = [...Map.groupBy(this.#waiting(classId), ({ priority }) => priority).values()];
+      return levels
+        .filter(([first]) => first && isAged(first))
+        .flatMap((level) => level.slice(0, limitPerLevel).filter(isAged));
+    });
+  }
+
   async countWaiting(
     classIds: readonly number[],
     limitPerClass: number,
@@ -64,12 +79,15 @@ export class MemoryClasses implements ClassStore {
   }
 
   /** Highest priority first, then the oldest. */
-  #waiting(classId: number): WaitingTask[] {
+  #waiting(classId: number): (WaitingTask & { readonly ageMs: number })[] {
     const rows = Array.from(this.#tables.open.values()).filter(
       (row) => row.classId === classId && isReady(row),
     );
     return rows
-      .map(({ id, task }) => ({ id, classId, priority: task.priority }))
+      .map(({ id, task, createdAt }) => ({
+        ...{ id, classId, priority: task.priority },
+        ageMs: this.#tables.clock.now() - createdAt,
+      }))
       .sort((a, b) => b.priority - a.priority || a.id - b.id);
   }
 }
@@ -80,7 +98,7 @@ export function resolveClass(
   wanted: WantedClass,
   alone = false,
 ): TaskClass {
-  const { queue, type, requirements, concurrency, rateLimits, circuit } = wanted;
+  const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
   const key = keyOf(wanted);
   const known = classes.find((each) => (each.alone ?? false) === alone && keyOf(each) === key);
   if (known) return known;
@@ -90,6 +108,7 @@ export function resolveClass(
     ...(concurrency ? { concurrency } : {}),
     ...(rateLimits ? { rateLimits } : {}),
     ...(circuit ? { circuit } : {}),
+    ...(fairness ? { fairness } : {}),
     ...(alone ? { alone } : {}),
   };
   classes.push(made);
@@ -103,17 +122,12 @@ export function isReady({ state, wakeAt }: OpenRow): boolean {
 }
 
 /** The order of labels and resources does not matter. */
-function keyOf({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
+function keyOf(wanted: WantedClass): string {
+  const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return JSON.stringify([
-    queue,
-    type,
-    labels,
-    resources,
-    concurrency,
-    requirements.cost,
-    rateLimits,
-    circuit,
+    ...[queue, type, labels, resources, requirements.cost],
+    ...[concurrency, rateLimits, circuit, fairness],
   ]);
 }

@@ -63,5 +63,6 @@ export function memoryUnderTest(tables: MemoryTables, pass: (ms: number) => Prom
     setRate: async (key, rate) => tables.buckets.override(key, rate),
     setPause: async (key, ms) => tables.buckets.pause(key, ms),
     passRefill: (_, ms) => pass(ms),
+    makeOlder: pass,
   };
 }

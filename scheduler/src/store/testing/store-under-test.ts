@@ -53,4 +53,6 @@ export interface StoreUnderTest {
   passOpening(key: string): Promise<void>;
   /** Lets the time come at which a schedule is due. */
   passTick(name: string): Promise<void>;
+  /** Makes every task that waits older. */
+  makeOlder(ms: number): Promise<void>;
 }

@@ -51,6 +51,8 @@ export interface Gauges {
   readonly quarantined: number;
   /** Rate limit keys that are paused. */
   readonly pausedKeys: number;
+  /** Fairness keys of which tasks wait in this scheduler's memory. */
+  readonly fairnessKeys: number;
   readonly stuck: ReadonlyMap<string, number>;
   readonly loops: Iterable<{ readonly name: string; readonly lastRunS: number; readonly intervalS: number }>;
   readonly process: {
@@ -322,6 +324,10 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     "muster_paused_keys",
     "Rate limit keys that handlers or operators have paused; the same on every scheduler.",
   );
+  const fairnessKeys = gauge(
+    "muster_fairness_keys",
+    "Fairness keys of which tasks wait, as far as this scheduler has read them.",
+  );
   const lastRun = gauge(
     "muster_loop_last_run_timestamp_seconds",
     "When a loop last ran to its end; the start of the scheduler before that.",
@@ -363,6 +369,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
       result.observe(circuits, current.circuits.halfOpen, { state: "half_open" });
       result.observe(quarantined, current.quarantined);
       result.observe(pausedKeys, current.pausedKeys);
+      result.observe(fairnessKeys, current.fairnessKeys);
       for (const { name, lastRunS, intervalS } of current.loops) {
         result.observe(lastRun, lastRunS, { loop: name });
         result.observe(interval, intervalS, { loop: name });
@@ -390,7 +397,7 @@ function declareGauges(meter: Meter, database: DatabaseMeasures, gauges: () => P
     },
     [
       ...[tasks, oldest, unserved, workers, stuck, streams, paused, quarantined, capacity, capacityUsed],
-      ...[lastRun, interval, up, listening, circuits, pausedKeys],
+      ...[fairnessKeys, lastRun, interval, up, listening, circuits, pausedKeys],
       ...[connections, waiting, cpu, rss, started, openFds, maxFds],
     ],
   );

@@ -16,6 +16,8 @@ import type { Event } from "./event_pb.ts";
 import { file_muster_v1_event } from "./event_pb.ts";
 import type { Explanation } from "./explanation_pb.ts";
 import { file_muster_v1_explanation } from "./explanation_pb.ts";
+import type { FairnessKey } from "./fairness_pb.ts";
+import { file_muster_v1_fairness } from "./fairness_pb.ts";
 import type { Overview } from "./overview_pb.ts";
 import { file_muster_v1_overview } from "./overview_pb.ts";
 import type { Queue } from "./queue_pb.ts";
@@ -30,7 +32,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJXChBMaXN0TG9ja3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRIPCgdibG9ja2VkGAQgASgIIkwKEUxpc3RMb2Nrc1Jlc3BvbnNlEh4KBWxvY2tzGAEgAygLMg8ubXVzdGVyLnYxLkxvY2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlcKGlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCRISCgVsaW1pdBgCIAEoBUgAiAEBEg4KBnJlYXNvbhgDIAEoCUIICgZfbGltaXQiPAobU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayIrChxVbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCSI+Ch1VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siSwoVTGlzdFJhdGVMaW1pdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCSJYChZMaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlEiUKBGtleXMYASADKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJPChNTZXRSYXRlTGltaXRSZXF1ZXN0EigKCnJhdGVfbGltaXQYASABKAsyFC5tdXN0ZXIudjEuUmF0ZUxpbWl0Eg4KBnJlYXNvbhgCIAEoCSI8ChRTZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IiQKFVVuc2V0UmF0ZUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgoWVW5zZXRSYXRlTGltaXRSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5IlsKD1BhdXNlS2V5UmVxdWVzdBILCgNrZXkYASABKAkSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAMgASgJIjgKEFBhdXNlS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIfChBSZXN1bWVLZXlSZXF1ZXN0EgsKA2tleRgBIAEoCSI5ChFSZXN1bWVLZXlSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5Il0KE0xpc3RDaXJjdWl0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEhIKCm5vdF9jbG9zZWQYBCABKAgiVQoUTGlzdENpcmN1aXRzUmVzcG9uc2USJAoIY2lyY3VpdHMYASADKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoST3BlbkNpcmN1aXRSZXF1ZXN0EgsKA2tleRgBIAEoCRIOCgZyZWFzb24YAiABKAkSKwoIb3Blbl9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iOgoTT3BlbkNpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiMgoTUmVzZXRDaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJIjsKFFJlc2V0Q2lyY3VpdFJlc3BvbnNlEiMKB2NpcmN1aXQYASABKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdCJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLhEgoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlElIKDVJlbGVhc2VXb3JrZXISHy5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdENpcmN1aXRzEh4ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVzcG9uc2UiA5ACARJMCgtPcGVuQ2lyY3VpdBIdLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlcXVlc3QaHi5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXNwb25zZRJPCgxSZXNldENpcmN1aXQSHi5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVxdWVzdBofLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJGChVTZXRRdWV1ZVdlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEg4KBnJlYXNvbhgDIAEoCSI5ChZTZXRRdWV1ZVdlaWdodFJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlcKEExpc3RMb2Nrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEg8KB2Jsb2NrZWQYBCABKAgiTAoRTGlzdExvY2tzUmVzcG9uc2USHgoFbG9ja3MYASADKAsyDy5tdXN0ZXIudjEuTG9jaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJEhIKBWxpbWl0GAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJQggKBl9saW1pdCI8ChtTZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIisKHFVuc2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KHVVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayJLChVMaXN0UmF0ZUxpbWl0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJIlgKFkxpc3RSYXRlTGltaXRzUmVzcG9uc2USJQoEa2V5cxgBIAMoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk8KE1NldFJhdGVMaW1pdFJlcXVlc3QSKAoKcmF0ZV9saW1pdBgBIAEoCzIULm11c3Rlci52MS5SYXRlTGltaXQSDgoGcmVhc29uGAIgASgJIjwKFFNldFJhdGVMaW1pdFJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiJAoVVW5zZXRSYXRlTGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCSI+ChZVbnNldFJhdGVMaW1pdFJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiWwoPUGF1c2VLZXlSZXF1ZXN0EgsKA2tleRgBIAEoCRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YAyABKAkiOAoQUGF1c2VLZXlSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5Ih8KEFJlc3VtZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJIjkKEVJlc3VtZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiXQoTTGlzdENpcmN1aXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSEgoKbm90X2Nsb3NlZBgEIAEoCCJVChRMaXN0Q2lyY3VpdHNSZXNwb25zZRIkCghjaXJjdWl0cxgBIAMoCzISLm11c3Rlci52MS5DaXJjdWl0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJPcGVuQ2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCRIrCghvcGVuX2ZvchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI6ChNPcGVuQ2lyY3VpdFJlc3BvbnNlEiMKB2NpcmN1aXQYASABKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdCIyChNSZXNldENpcmN1aXRSZXF1ZXN0EgsKA2tleRgBIAEoCRIOCgZyZWFzb24YAiABKAkiOwoUUmVzZXRDaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0Ik8KF0xpc3RGYWlybmVzc0tleXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg0KBXF1ZXVlGAMgASgJImIKGExpc3RGYWlybmVzc0tleXNSZXNwb25zZRItCg1mYWlybmVzc19rZXlzGAEgAygLMhYubXVzdGVyLnYxLkZhaXJuZXNzS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJWChhTZXRGYWlybmVzc1dlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJEg4KBndlaWdodBgDIAEoBRIOCgZyZWFzb24YBCABKAkiSQoZU2V0RmFpcm5lc3NXZWlnaHRSZXNwb25zZRIsCgxmYWlybmVzc19rZXkYASABKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkiOAoaVW5zZXRGYWlybmVzc1dlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJIksKG1Vuc2V0RmFpcm5lc3NXZWlnaHRSZXNwb25zZRIsCgxmYWlybmVzc19rZXkYASABKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkiXgoRTGlzdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDwoHdGFza19pZBgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkifgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJQChJXYXRjaEV2ZW50c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSFgoOYWZ0ZXJfZXZlbnRfaWQYAyABKAMiNwoTV2F0Y2hFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQiEQoPRGlhZ25vc2VSZXF1ZXN0IjsKEERpYWdub3NlUmVzcG9uc2USJwoJZGlhZ25vc2lzGAEgASgLMhQubXVzdGVyLnYxLkRpYWdub3NpcyIjChJHZXRPdmVydmlld1JlcXVlc3QSDQoFbGltaXQYASABKAUiPAoTR2V0T3ZlcnZpZXdSZXNwb25zZRIlCghvdmVydmlldxgBIAEoCzITLm11c3Rlci52MS5PdmVydmlldyJdChNMaXN0TGF1bmNoZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIMCgRwb29sGAQgASgJIlQKFExpc3RMYXVuY2hlc1Jlc3BvbnNlEiMKCGxhdW5jaGVzGAEgAygLMhEubXVzdGVyLnYxLkxhdW5jaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAky4BUKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJMCgtQYXVzZVdvcmtlchIdLm11c3Rlci52MS5QYXVzZVdvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXNwb25zZRJPCgxSZXN1bWVXb3JrZXISHi5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVxdWVzdBofLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXNwb25zZRJSCg1SZWxlYXNlV29ya2VyEh8ubXVzdGVyLnYxLlJlbGVhc2VXb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLlJlbGVhc2VXb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USSQoKTGltaXRRdWV1ZRIcLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVzcG9uc2USVQoOUmF0ZUxpbWl0UXVldWUSIC5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USVQoOU2V0UXVldWVXZWlnaHQSIC5tdXN0ZXIudjEuU2V0UXVldWVXZWlnaHRSZXF1ZXN0GiEubXVzdGVyLnYxLlNldFF1ZXVlV2VpZ2h0UmVzcG9uc2USSwoJTGlzdExvY2tzEhsubXVzdGVyLnYxLkxpc3RMb2Nrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdExvY2tzUmVzcG9uc2UiA5ACARJkChNTZXRDb25jdXJyZW5jeUxpbWl0EiUubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GiYubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJqChVVbnNldENvbmN1cnJlbmN5TGltaXQSJy5tdXN0ZXIudjEuVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBooLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJgChBMaXN0RmFpcm5lc3NLZXlzEiIubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXF1ZXN0GiMubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXNwb25zZSIDkAIBEl4KEVNldEZhaXJuZXNzV2VpZ2h0EiMubXVzdGVyLnYxLlNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBokLm11c3Rlci52MS5TZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEmQKE1Vuc2V0RmFpcm5lc3NXZWlnaHQSJS5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlcXVlc3QaJi5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdENpcmN1aXRzEh4ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVzcG9uc2UiA5ACARJMCgtPcGVuQ2lyY3VpdBIdLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlcXVlc3QaHi5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXNwb25zZRJPCgxSZXNldENpcmN1aXQSHi5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVxdWVzdBofLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_fairness, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -691,6 +693,62 @@ export const RateLimitQueueResponseSchema: GenMessage<RateLimitQueueResponse> = 
   messageDesc(file_muster_v1_fleet_service, 25);
 
 /**
+ * Request of SetQueueWeight.
+ *
+ * @generated from message muster.v1.SetQueueWeightRequest
+ */
+export type SetQueueWeightRequest = Message<"muster.v1.SetQueueWeightRequest"> & {
+  /**
+   * Which; made when it does not exist yet.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * 1 to 1000; the default is 1.
+   *
+   * @generated from field: int32 weight = 2;
+   */
+  weight: number;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.SetQueueWeightRequest.
+ * Use `create(SetQueueWeightRequestSchema)` to create a new message.
+ */
+export const SetQueueWeightRequestSchema: GenMessage<SetQueueWeightRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 26);
+
+/**
+ * Response of SetQueueWeight.
+ *
+ * @generated from message muster.v1.SetQueueWeightResponse
+ */
+export type SetQueueWeightResponse = Message<"muster.v1.SetQueueWeightResponse"> & {
+  /**
+   * The queue after the call.
+   *
+   * @generated from field: muster.v1.Queue queue = 1;
+   */
+  queue?: Queue | undefined;
+};
+
+/**
+ * Describes the message muster.v1.SetQueueWeightResponse.
+ * Use `create(SetQueueWeightResponseSchema)` to create a new message.
+ */
+export const SetQueueWeightResponseSchema: GenMessage<SetQueueWeightResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 27);
+
+/**
  * Request of ListLocks.
  *
  * @generated from message muster.v1.ListLocksRequest
@@ -730,7 +788,7 @@ export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
  * Use `create(ListLocksRequestSchema)` to create a new message.
  */
 export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 26);
+  messageDesc(file_muster_v1_fleet_service, 28);
 
 /**
  * Response of ListLocks.
@@ -758,7 +816,7 @@ export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
  * Use `create(ListLocksResponseSchema)` to create a new message.
  */
 export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 27);
+  messageDesc(file_muster_v1_fleet_service, 29);
 
 /**
  * Request of SetConcurrencyLimit.
@@ -793,7 +851,7 @@ export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitR
  * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * Response of SetConcurrencyLimit.
@@ -814,7 +872,7 @@ export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimit
  * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * Request of UnsetConcurrencyLimit.
@@ -835,7 +893,7 @@ export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLi
  * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 32);
 
 /**
  * Response of UnsetConcurrencyLimit.
@@ -856,7 +914,7 @@ export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyL
  * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 33);
 
 /**
  * Request of ListRateLimits.
@@ -891,7 +949,7 @@ export type ListRateLimitsRequest = Message<"muster.v1.ListRateLimitsRequest"> &
  * Use `create(ListRateLimitsRequestSchema)` to create a new message.
  */
 export const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 32);
+  messageDesc(file_muster_v1_fleet_service, 34);
 
 /**
  * Response of ListRateLimits.
@@ -919,7 +977,7 @@ export type ListRateLimitsResponse = Message<"muster.v1.ListRateLimitsResponse">
  * Use `create(ListRateLimitsResponseSchema)` to create a new message.
  */
 export const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 33);
+  messageDesc(file_muster_v1_fleet_service, 35);
 
 /**
  * Request of SetRateLimit.
@@ -947,7 +1005,7 @@ export type SetRateLimitRequest = Message<"muster.v1.SetRateLimitRequest"> & {
  * Use `create(SetRateLimitRequestSchema)` to create a new message.
  */
 export const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 34);
+  messageDesc(file_muster_v1_fleet_service, 36);
 
 /**
  * Response of SetRateLimit.
@@ -968,7 +1026,7 @@ export type SetRateLimitResponse = Message<"muster.v1.SetRateLimitResponse"> & {
  * Use `create(SetRateLimitResponseSchema)` to create a new message.
  */
 export const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 35);
+  messageDesc(file_muster_v1_fleet_service, 37);
 
 /**
  * Request of UnsetRateLimit.
@@ -989,7 +1047,7 @@ export type UnsetRateLimitRequest = Message<"muster.v1.UnsetRateLimitRequest"> &
  * Use `create(UnsetRateLimitRequestSchema)` to create a new message.
  */
 export const UnsetRateLimitRequestSchema: GenMessage<UnsetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 36);
+  messageDesc(file_muster_v1_fleet_service, 38);
 
 /**
  * Response of UnsetRateLimit.
@@ -1010,7 +1068,7 @@ export type UnsetRateLimitResponse = Message<"muster.v1.UnsetRateLimitResponse">
  * Use `create(UnsetRateLimitResponseSchema)` to create a new message.
  */
 export const UnsetRateLimitResponseSchema: GenMessage<UnsetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 37);
+  messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
  * Request of PauseKey.
@@ -1045,7 +1103,7 @@ export type PauseKeyRequest = Message<"muster.v1.PauseKeyRequest"> & {
  * Use `create(PauseKeyRequestSchema)` to create a new message.
  */
 export const PauseKeyRequestSchema: GenMessage<PauseKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 38);
+  messageDesc(file_muster_v1_fleet_service, 40);
 
 /**
  * Response of PauseKey.
@@ -1066,7 +1124,7 @@ export type PauseKeyResponse = Message<"muster.v1.PauseKeyResponse"> & {
  * Use `create(PauseKeyResponseSchema)` to create a new message.
  */
 export const PauseKeyResponseSchema: GenMessage<PauseKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 39);
+  messageDesc(file_muster_v1_fleet_service, 41);
 
 /**
  * Request of ResumeKey.
@@ -1087,7 +1145,7 @@ export type ResumeKeyRequest = Message<"muster.v1.ResumeKeyRequest"> & {
  * Use `create(ResumeKeyRequestSchema)` to create a new message.
  */
 export const ResumeKeyRequestSchema: GenMessage<ResumeKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 40);
+  messageDesc(file_muster_v1_fleet_service, 42);
 
 /**
  * Response of ResumeKey.
@@ -1108,7 +1166,7 @@ export type ResumeKeyResponse = Message<"muster.v1.ResumeKeyResponse"> & {
  * Use `create(ResumeKeyResponseSchema)` to create a new message.
  */
 export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 41);
+  messageDesc(file_muster_v1_fleet_service, 43);
 
 /**
  * Request of ListCircuits.
@@ -1150,7 +1208,7 @@ export type ListCircuitsRequest = Message<"muster.v1.ListCircuitsRequest"> & {
  * Use `create(ListCircuitsRequestSchema)` to create a new message.
  */
 export const ListCircuitsRequestSchema: GenMessage<ListCircuitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 42);
+  messageDesc(file_muster_v1_fleet_service, 44);
 
 /**
  * Response of ListCircuits.
@@ -1178,7 +1236,7 @@ export type ListCircuitsResponse = Message<"muster.v1.ListCircuitsResponse"> & {
  * Use `create(ListCircuitsResponseSchema)` to create a new message.
  */
 export const ListCircuitsResponseSchema: GenMessage<ListCircuitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 43);
+  messageDesc(file_muster_v1_fleet_service, 45);
 
 /**
  * Request of OpenCircuit.
@@ -1213,7 +1271,7 @@ export type OpenCircuitRequest = Message<"muster.v1.OpenCircuitRequest"> & {
  * Use `create(OpenCircuitRequestSchema)` to create a new message.
  */
 export const OpenCircuitRequestSchema: GenMessage<OpenCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 44);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of OpenCircuit.
@@ -1234,7 +1292,7 @@ export type OpenCircuitResponse = Message<"muster.v1.OpenCircuitResponse"> & {
  * Use `create(OpenCircuitResponseSchema)` to create a new message.
  */
 export const OpenCircuitResponseSchema: GenMessage<OpenCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 45);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of ResetCircuit.
@@ -1262,7 +1320,7 @@ export type ResetCircuitRequest = Message<"muster.v1.ResetCircuitRequest"> & {
  * Use `create(ResetCircuitRequestSchema)` to create a new message.
  */
 export const ResetCircuitRequestSchema: GenMessage<ResetCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 46);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * Response of ResetCircuit.
@@ -1283,7 +1341,182 @@ export type ResetCircuitResponse = Message<"muster.v1.ResetCircuitResponse"> & {
  * Use `create(ResetCircuitResponseSchema)` to create a new message.
  */
 export const ResetCircuitResponseSchema: GenMessage<ResetCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 47);
+  messageDesc(file_muster_v1_fleet_service, 49);
+
+/**
+ * Request of ListFairnessKeys.
+ *
+ * @generated from message muster.v1.ListFairnessKeysRequest
+ */
+export type ListFairnessKeysRequest = Message<"muster.v1.ListFairnessKeysRequest"> & {
+  /**
+   * At most this many; 0 means 50; at most 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Of this queue; empty means `default`.
+   *
+   * @generated from field: string queue = 3;
+   */
+  queue: string;
+};
+
+/**
+ * Describes the message muster.v1.ListFairnessKeysRequest.
+ * Use `create(ListFairnessKeysRequestSchema)` to create a new message.
+ */
+export const ListFairnessKeysRequestSchema: GenMessage<ListFairnessKeysRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 50);
+
+/**
+ * Response of ListFairnessKeys.
+ *
+ * @generated from message muster.v1.ListFairnessKeysResponse
+ */
+export type ListFairnessKeysResponse = Message<"muster.v1.ListFairnessKeysResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated muster.v1.FairnessKey fairness_keys = 1;
+   */
+  fairnessKeys: FairnessKey[];
+
+  /**
+   * Token of the next page; empty when this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message muster.v1.ListFairnessKeysResponse.
+ * Use `create(ListFairnessKeysResponseSchema)` to create a new message.
+ */
+export const ListFairnessKeysResponseSchema: GenMessage<ListFairnessKeysResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 51);
+
+/**
+ * Request of SetFairnessWeight.
+ *
+ * @generated from message muster.v1.SetFairnessWeightRequest
+ */
+export type SetFairnessWeightRequest = Message<"muster.v1.SetFairnessWeightRequest"> & {
+  /**
+   * Queue of the key; empty means `default`.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * Which; a key that no task has yet is allowed.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * 1 to 1000.
+   *
+   * @generated from field: int32 weight = 3;
+   */
+  weight: number;
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.SetFairnessWeightRequest.
+ * Use `create(SetFairnessWeightRequestSchema)` to create a new message.
+ */
+export const SetFairnessWeightRequestSchema: GenMessage<SetFairnessWeightRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 52);
+
+/**
+ * Response of SetFairnessWeight.
+ *
+ * @generated from message muster.v1.SetFairnessWeightResponse
+ */
+export type SetFairnessWeightResponse = Message<"muster.v1.SetFairnessWeightResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.FairnessKey fairness_key = 1;
+   */
+  fairnessKey?: FairnessKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.SetFairnessWeightResponse.
+ * Use `create(SetFairnessWeightResponseSchema)` to create a new message.
+ */
+export const SetFairnessWeightResponseSchema: GenMessage<SetFairnessWeightResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 53);
+
+/**
+ * Request of UnsetFairnessWeight.
+ *
+ * @generated from message muster.v1.UnsetFairnessWeightRequest
+ */
+export type UnsetFairnessWeightRequest = Message<"muster.v1.UnsetFairnessWeightRequest"> & {
+  /**
+   * Queue of the key; empty means `default`.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * Which.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message muster.v1.UnsetFairnessWeightRequest.
+ * Use `create(UnsetFairnessWeightRequestSchema)` to create a new message.
+ */
+export const UnsetFairnessWeightRequestSchema: GenMessage<UnsetFairnessWeightRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 54);
+
+/**
+ * Response of UnsetFairnessWeight.
+ *
+ * @generated from message muster.v1.UnsetFairnessWeightResponse
+ */
+export type UnsetFairnessWeightResponse = Message<"muster.v1.UnsetFairnessWeightResponse"> & {
+  /**
+   * The key after the call.
+   *
+   * @generated from field: muster.v1.FairnessKey fairness_key = 1;
+   */
+  fairnessKey?: FairnessKey | undefined;
+};
+
+/**
+ * Describes the message muster.v1.UnsetFairnessWeightResponse.
+ * Use `create(UnsetFairnessWeightResponseSchema)` to create a new message.
+ */
+export const UnsetFairnessWeightResponseSchema: GenMessage<UnsetFairnessWeightResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 55);
 
 /**
  * Request of ListEvents.
@@ -1325,7 +1558,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 48);
+  messageDesc(file_muster_v1_fleet_service, 56);
 
 /**
  * Response of ListEvents.
@@ -1360,7 +1593,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 49);
+  messageDesc(file_muster_v1_fleet_service, 57);
 
 /**
  * Request of WatchEvents.
@@ -1395,7 +1628,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 50);
+  messageDesc(file_muster_v1_fleet_service, 58);
 
 /**
  * One message of WatchEvents.
@@ -1417,7 +1650,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 51);
+  messageDesc(file_muster_v1_fleet_service, 59);
 
 /**
  * Request of Diagnose.
@@ -1432,7 +1665,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 52);
+  messageDesc(file_muster_v1_fleet_service, 60);
 
 /**
  * Response of Diagnose.
@@ -1453,7 +1686,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 53);
+  messageDesc(file_muster_v1_fleet_service, 61);
 
 /**
  * Request of GetOverview.
@@ -1474,7 +1707,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 54);
+  messageDesc(file_muster_v1_fleet_service, 62);
 
 /**
  * Response of GetOverview.
@@ -1495,7 +1728,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 55);
+  messageDesc(file_muster_v1_fleet_service, 63);
 
 /**
  * Request of ListLaunches.
@@ -1537,7 +1770,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 56);
+  messageDesc(file_muster_v1_fleet_service, 64);
 
 /**
  * Response of ListLaunches.
@@ -1565,7 +1798,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 57);
+  messageDesc(file_muster_v1_fleet_service, 65);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -1713,6 +1946,17 @@ export const FleetService: GenService<{
     output: typeof RateLimitQueueResponseSchema;
   },
   /**
+   * Sets the share of a queue among the queues that the same workers serve. Every scheduler applies it within a poll
+   * interval.
+   *
+   * @generated from rpc muster.v1.FleetService.SetQueueWeight
+   */
+  setQueueWeight: {
+    methodKind: "unary";
+    input: typeof SetQueueWeightRequestSchema;
+    output: typeof SetQueueWeightResponseSchema;
+  },
+  /**
    * Concurrency keys by name: those that tasks hold or wait for, and those with a limit of SetConcurrencyLimit.
    *
    * @generated from rpc muster.v1.FleetService.ListLocks
@@ -1743,6 +1987,37 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof UnsetConcurrencyLimitRequestSchema;
     output: typeof UnsetConcurrencyLimitResponseSchema;
+  },
+  /**
+   * Fairness keys of a queue by name: those that open tasks have, and those with a weight of SetFairnessWeight.
+   *
+   * @generated from rpc muster.v1.FleetService.ListFairnessKeys
+   */
+  listFairnessKeys: {
+    methodKind: "unary";
+    input: typeof ListFairnessKeysRequestSchema;
+    output: typeof ListFairnessKeysResponseSchema;
+  },
+  /**
+   * Sets the weight of a fairness key in a queue in place of the weights of its tasks. Every scheduler applies it within
+   * a poll interval.
+   *
+   * @generated from rpc muster.v1.FleetService.SetFairnessWeight
+   */
+  setFairnessWeight: {
+    methodKind: "unary";
+    input: typeof SetFairnessWeightRequestSchema;
+    output: typeof SetFairnessWeightResponseSchema;
+  },
+  /**
+   * Takes the weight of SetFairnessWeight back; a key without one is no error.
+   *
+   * @generated from rpc muster.v1.FleetService.UnsetFairnessWeight
+   */
+  unsetFairnessWeight: {
+    methodKind: "unary";
+    input: typeof UnsetFairnessWeightRequestSchema;
+    output: typeof UnsetFairnessWeightResponseSchema;
   },
   /**
    * Rate limit keys by name, with their token buckets: those of tasks that wait, those that have less than all of their

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSL3AwoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImcKDlF1ZXVlVHlwZURlcHRoEhEKCXRhc2tfdHlwZRgBIAEoCRITCgtyZWFkeV9jb3VudBgCIAEoAxIXCg9zY2hlZHVsZWRfY291bnQYAyABKAMSFAoMYWN0aXZlX2NvdW50GAQgASgDYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLPBAoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJnCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit]);
 
 /**
  * A queue and what is in it now.
@@ -134,6 +134,27 @@ export type Queue = Message<"muster.v1.Queue"> & {
    * @generated from field: google.protobuf.Timestamp rate_time = 16;
    */
   rateTime?: Timestamp | undefined;
+
+  /**
+   * Its share of the starts among the queues that the same workers serve: with weights 3 and 1 three of four.
+   *
+   * @generated from field: int32 weight = 17;
+   */
+  weight: number;
+
+  /**
+   * Who set the weight and why, as they said; empty while it is the default of 1.
+   *
+   * @generated from field: string weight_reason = 18;
+   */
+  weightReason: string;
+
+  /**
+   * When it was set.
+   *
+   * @generated from field: google.protobuf.Timestamp weight_time = 19;
+   */
+  weightTime?: Timestamp | undefined;
 };
 
 /**

@@ -73,6 +73,7 @@ export const CAPACITY_PROSE: readonly ProseCase[] = [
             slots: 4,
             keptRoom: {
               ...{ id: 0, priority: 0, classId: 9, type: "train", until: 10_000 },
+              ...{ queue: "default", fairnessKey: undefined, ageingMs: 3_600_000 },
               cost: [{ name: "slots", amount: 4 }],
             },
           },

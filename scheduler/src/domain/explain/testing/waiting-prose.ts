@@ -57,6 +57,18 @@ const attempt = (outcome: string, endMs: number) => ({
   endTime: ago(endMs),
 });
 
+const ALONE = { queue: { name: "default", weight: 1, others: [], otherCount: 0, otherWeight: 0 } };
+
+const TURN = {
+  queue: {
+    ...{ name: "default", weight: 1, otherCount: 7, otherWeight: 11 },
+    others: [
+      { name: "bulk", weight: 3 },
+      { name: "nightly", weight: 2 },
+    ],
+  },
+};
+
 const unaccepted = {
   lastAttempt: attempt("requeued:unaccepted", 4_000),
   task: { ...TASK, runTime: ago(-4_000), requeueCounts: { unaccepted: 2 } },
@@ -408,6 +420,41 @@ export const WAITING_PROSE: readonly ProseCase[] = [
   },
   {
     code: "ALL_SLOTS_BUSY",
+    when: "other queues have work for the same workers",
+    write: () => waiting([full()], { turn: TURN }),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "other fairness keys and higher priorities go first",
+    write: () =>
+      waiting([full()], {
+        turn: {
+          ...ALONE,
+          key: {
+            ...{ name: "tenant-7", weight: 1, otherCount: 2, otherWeight: 3 },
+            others: [
+              { name: "tenant-1", weight: 2 },
+              { name: "", weight: 1 },
+            ],
+          },
+          priority: { own: 0, first: 5, passesAt: ago(-12_000_000) },
+        },
+      }),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "older tasks of a higher priority go first",
+    write: () =>
+      waiting([full()], { turn: { ...ALONE, priority: { own: 0, first: 1, passesAt: ago(600_000) } } }),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
+    when: "higher priorities go first, and do not age",
+    write: () =>
+      waiting([full()], { turn: { ...ALONE, priority: { own: 0, first: 1, passesAt: undefined } } }),
+  },
+  {
+    code: "ALL_SLOTS_BUSY",
     when: "a type's concurrency",
     write: () => waiting([member({ candidate: { types: new Map([["ocr", { limit: 1, active: 1 }]]) } })]),
   },
@@ -457,6 +504,11 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     code: "DISPATCH_DELAYED",
     when: "older tasks go first",
     write: () => delayed([member()], { aheadCount: 12 }),
+  },
+  {
+    code: "DISPATCH_DELAYED",
+    when: "older tasks and other queues go first",
+    write: () => waiting([member()], { dispatch: { ...DISPATCH, aheadCount: 12 }, turn: TURN }),
   },
   {
     code: "DISPATCH_DELAYED",

@@ -8,7 +8,8 @@ import { durationFromMs, timestampFromDate } from "../values/time.ts";
 
 /** A queue in protobuf, with what is in it by type. */
 export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
-  const { name, pauseTime, pauseReason, limit, ready, scheduled, active, oldestReadyAgeMs } = queue;
+  const { name, pauseTime, pauseReason, limit, weight, weightSet, ready, scheduled, active } = queue;
+  const { oldestReadyAgeMs } = queue;
   return {
     name,
     paused: pauseTime !== undefined,
@@ -24,6 +25,8 @@ export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
     ...(rate
       ? { rate: fromBucket(rate.bucket), rateReason: rate.reason, rateTime: timestampFromDate(rate.time) }
       : {}),
+    weight,
+    ...(weightSet ? { weightReason: weightSet.reason, weightTime: timestampFromDate(weightSet.since) } : {}),
     readyCount: BigInt(ready),
     scheduledCount: BigInt(scheduled),
     activeCount: BigInt(active),

@@ -12,6 +12,7 @@ import { timestampFault } from "../values/time.ts";
 import { toCircuit } from "./circuit.ts";
 import { toConcurrency } from "./concurrency.ts";
 import { toAfter } from "./dependencies.ts";
+import { toFairness } from "./fairness.ts";
 import { milliseconds, type Report, toTaskOptions } from "./options.ts";
 import { toRateLimits } from "./rate-limits.ts";
 import { toUniqueRule } from "./unique-rule.ts";
@@ -148,6 +149,7 @@ function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {
       { type: spec.taskType, concurrency: toConcurrency(spec.concurrency, spec.priority, report) },
       report,
     ),
+    fairness: toFairness(spec.fairness, report),
   };
 }
 

@@ -65,6 +65,7 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     concurrency: fromConcurrency(task.concurrency && withoutCircuitLock(task.concurrency)),
     ...optional("circuit", task.circuit && fromCircuitRule(task.circuit)),
     ...optional("scheduleTick", task.options?.tick && fromScheduleTick(task.options.tick)),
+    ...optional("fairness", task.fairness),
     retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),

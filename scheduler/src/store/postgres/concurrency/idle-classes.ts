@@ -10,7 +10,8 @@ import type { Database, Runner, Statement } from "../connection/database.ts";
 import { dropUnusedRates } from "../rate-limits/unused-keys.ts";
 
 /** In a query on classes `c`: true for those of which there may be as many as keys. The domain has `isPerKey`. */
-export const IS_PER_KEY = "(c.concurrency is not null or c.rate_limits is not null)";
+export const IS_PER_KEY =
+  "(c.concurrency is not null or c.rate_limits is not null or c.fairness is not null)";
 
 const NO_OPEN_TASK = "not exists (select from task t where t.class_id = c.id)";
 

@@ -1,10 +1,11 @@
-/** Reads queues with their depths, and pauses and resumes them. */
+/** Reads queues with their depths, and writes their pauses, limits and weights. */
 import { Slices } from "../../../slices.ts";
 import type { ClassDepth, LimitedQueue, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 
-const COLUMNS = "name, pause_time, pause_reason, max_waiting, limit_reason, limit_time";
+const COLUMNS =
+  "name, pause_time, pause_reason, max_waiting, limit_reason, limit_time, weight, weight_reason, weight_time";
 
 const QUEUES: Statement = {
   name: "queue-list",
@@ -100,6 +101,25 @@ const SET_LIMIT: Statement = {
   select q.* from q, n`,
 };
 
+const WEIGHTS: Statement = {
+  name: "queue-weights",
+  text: "select name, weight from queue where weight <> 1",
+};
+
+const SET_WEIGHT: Statement = {
+  name: "queue-set-weight",
+  text: `with q as (
+    insert into queue (name, weight, weight_reason, weight_time) values ($1, $2::int, $3, now())
+    on conflict (name) do update
+       set weight = excluded.weight, weight_reason = excluded.weight_reason, weight_time = excluded.weight_time
+    returning name),
+  e as (
+    insert into event (name, attributes)
+    select 'queue.weighted', jsonb_build_object('queue', $1::text, 'weight', $2::int::text, 'reason', $3::text) from q),
+  n as (select pg_notify('muster', '{"kind":"queue"}'))
+  select q.* from q, n`,
+};
+
 interface QueueColumns {
   name: string;
   pause_time: Date | null;
@@ -107,6 +127,9 @@ interface QueueColumns {
   max_waiting: number | null;
   limit_reason: string | null;
   limit_time: Date | null;
+  weight: number;
+  weight_reason: string | null;
+  weight_time: Date | null;
 }
 
 interface DepthColumns extends QueueColumns {
@@ -184,6 +207,22 @@ export async function setQueueLimit(
   await db.cold(SET_LIMIT, [name, max ?? null, reason]);
 }
 
+/** Weights of the queues that have another one than 1. */
+export async function queueWeights(db: Database): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.cold<{ name: string; weight: number }>(WEIGHTS, []);
+  return new Map(rows.map(({ name, weight }) => [name, weight]));
+}
+
+/** Sets the weight of a queue; creates a missing one. */
+export async function setQueueWeight(
+  db: Database,
+  name: string,
+  weight: number,
+  reason: string,
+): Promise<void> {
+  await db.cold(SET_WEIGHT, [name, weight, reason]);
+}
+
 /** Pauses a queue, or resumes it when there is no reason; creates a missing one. */
 export async function setQueuePaused(
   db: Database,
@@ -231,6 +270,11 @@ function toQueue(row: QueueColumns): QueueRow {
     limit:
       row.max_waiting !== null && row.limit_reason !== null && row.limit_time
         ? { max: row.max_waiting, reason: row.limit_reason, since: row.limit_time }
+        : undefined,
+    weight: row.weight,
+    weightSet:
+      row.weight_reason !== null && row.weight_time
+        ? { reason: row.weight_reason, since: row.weight_time }
         : undefined,
   };
 }

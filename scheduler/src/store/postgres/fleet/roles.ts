@@ -1,9 +1,11 @@
-/** The roles of the store that this folder implements: schedulers, queues and the fleet. */
+/** The roles of the store that this folder implements: schedulers, queues, fairness keys and the fleet. */
+import type { FairnessStore } from "../../fairness.ts";
 import type { FleetStore } from "../../fleet.ts";
 import type { QueueStore } from "../../queues.ts";
 import type { SchedulerStore } from "../../schedulers.ts";
 import type { Database } from "../connection/database.ts";
 import { notify } from "../events/notify.ts";
+import { fairnessWeights, listFairnessKeys, setFairnessWeight } from "./fairness.ts";
 import { getWorker, listWorkers } from "./fleet.ts";
 import { listSchedulers } from "./inspect.ts";
 import { knownSizes } from "./known-sizes.ts";
@@ -16,8 +18,10 @@ import {
   listQueues,
   pausedQueues,
   queueDepths,
+  queueWeights,
   setQueueLimit,
   setQueuePaused,
+  setQueueWeight,
 } from "./queues.ts";
 import {
   announce,
@@ -56,8 +60,18 @@ export function queueStore(db: Database): QueueStore {
     setQueuePaused: (name, reason) => setQueuePaused(db, name, reason),
     limitedQueues: () => limitedQueues(db),
     setQueueLimit: (name, max, reason) => setQueueLimit(db, name, max, reason),
+    queueWeights: () => queueWeights(db),
+    setQueueWeight: (name, weight, reason) => setQueueWeight(db, name, weight, reason),
     queueDepths: (filter) => queueDepths(db, filter),
     depths: () => depths(db),
+  };
+}
+
+export function fairnessStore(db: Database): FairnessStore {
+  return {
+    fairnessWeights: () => fairnessWeights(db),
+    setFairnessWeight: (queue, key, set) => setFairnessWeight(db, queue, key, set),
+    listFairnessKeys: (filter) => listFairnessKeys(db, filter),
   };
 }
 

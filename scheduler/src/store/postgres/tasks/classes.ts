@@ -4,6 +4,7 @@ import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { TaskClass } from "../../../domain/matching/match.ts";
 import { type CircuitRule, ruleValues } from "../../../domain/tasks/circuit.ts";
 import { type ConcurrencyKey, identityOf } from "../../../domain/tasks/concurrency.ts";
+import type { Fairness } from "../../../domain/tasks/fairness.ts";
 import { type ChangedRequirements, changeRequirements } from "../../../domain/tasks/out-of-memory.ts";
 import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
 import type { OutOfMemoryChange } from "../../../domain/tasks/retry.ts";
@@ -23,11 +24,13 @@ interface ClassColumns {
   cost: Cost | null;
   rate_limits: RateLimit[] | null;
   circuit: CircuitRule | null;
+  fairness: Fairness | null;
 }
 
 const FOREIGN_KEY_VIOLATION = "23503";
 
-const COLUMNS = "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits, circuit";
+const COLUMNS =
+  "id, queue, type, labels, resources, alone, concurrency, cost, rate_limits, circuit, fairness";
 
 // Before the classes that refer to them. In their own order, so that schedulers that create the same ones cannot deadlock.
 const KEYS = {
@@ -47,13 +50,14 @@ const CLASS_RATES = (made: string) => `select made.id, r.key, r."limit", r."peri
         as r(key text, "limit" int, "periodMs" bigint, burst int)`;
 
 // In the order of the keys, and of the names of queues: schedulers that create the same ones cannot deadlock.
-const INSERT_GIVEN = `insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
+const INSERT_GIVEN = `insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit,
+    fairness)
     select decode(d.key, 'hex'), d.queue, d.type, d.labels::jsonb,
            array(select jsonb_array_elements_text(d.resources::jsonb)), d.concurrency::jsonb, d.cost::jsonb,
-           d.rate_limits::jsonb, d.circuit::jsonb
+           d.rate_limits::jsonb, d.circuit::jsonb, d.fairness::jsonb
       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::text[])
-        as d(key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit)
+                  $9::text[], $10::text[])
+        as d(key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, fairness)
      order by d.key`;
 
 const INSERT = {
@@ -91,7 +95,7 @@ const QUEUES = {
 
 const SELECT = {
   name: "class-select",
-  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit,
+  text: `select c.id, c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit, c.fairness,
       c.idle_time is not null as idle
     from unnest($1::text[]) with ordinality as d(key, ord)
     join task_class c on c.key = decode(d.key, 'hex')
@@ -133,12 +137,12 @@ const LAST = { name: "class-last", text: "select coalesce(max(id), 0)::int as id
 const ALONE = {
   name: "class-alone",
   text: `with wanted as (
-    select id, queue, type, labels, resources, concurrency, cost, rate_limits, circuit,
+    select id, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, fairness,
            case when alone then key else sha256(key || 'alone'::bytea) end as key
       from task_class where id = any($1::int[])),
   made as (
-    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, alone)
-    select key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, true from wanted order by key
+    insert into task_class (key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, fairness, alone)
+    select key, queue, type, labels, resources, concurrency, cost, rate_limits, circuit, fairness, true from wanted order by key
     on conflict (key) do update set alone = true, idle_time = null
     returning id, key, concurrency, rate_limits),
   keys as (
@@ -200,6 +204,7 @@ function insertParams(classes: readonly (readonly [key: string, wanted: WantedCl
     wanted.map(({ requirements: { cost } }) => (cost ? JSON.stringify(cost) : null)),
     wanted.map(({ rateLimits }) => (rateLimits ? JSON.stringify(rateLimits) : null)),
     wanted.map(({ circuit }) => (circuit ? JSON.stringify(circuit) : null)),
+    wanted.map(({ fairness }) => (fairness ? JSON.stringify(fairness) : null)),
   ];
 }
 
@@ -268,7 +273,15 @@ export async function changedClasses(
 }
 
 /** sha256 of the canonical form: the order of labels and resources does not matter, and the keys have theirs. */
-function classKey({ queue, type, requirements, concurrency, rateLimits, circuit }: WantedClass): string {
+function classKey({
+  queue,
+  type,
+  requirements,
+  concurrency,
+  rateLimits,
+  circuit,
+  fairness,
+}: WantedClass): string {
   const labels = Object.entries(requirements.labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const resources = [...requirements.resources].sort();
   return createHash("sha256")
@@ -284,6 +297,7 @@ function classKey({ queue, type, requirements, concurrency, rateLimits, circuit 
           ? [{ rates: rateLimits.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]) }]
           : []),
         ...(circuit ? [{ circuit: ruleValues(circuit) }] : []),
+        ...(fairness ? [{ fairness: [fairness.key, fairness.weight] }] : []),
       ]),
     )
     .digest("hex");
@@ -303,5 +317,6 @@ function toClass(row: ClassColumns): TaskClass {
     ...(row.concurrency ? { concurrency: row.concurrency } : {}),
     ...(row.rate_limits ? { rateLimits: row.rate_limits } : {}),
     ...(row.circuit ? { circuit: row.circuit } : {}),
+    ...(row.fairness ? { fairness: row.fairness } : {}),
   };
 }

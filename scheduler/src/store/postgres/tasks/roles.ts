@@ -17,7 +17,7 @@ import { appendOutput, changedTasks, outputAfter } from "./output.ts";
 import { followedTask, getTask, listTasks } from "./read.ts";
 import { insertTasks } from "./submit.ts";
 import { attemptFacts } from "./trace.ts";
-import { countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
+import { agedTasks, countWaiting, failOverdue, waitingTasks, wakeDue } from "./waiting.ts";
 
 export function classStore(db: Database): ClassStore {
   return {
@@ -27,6 +27,7 @@ export function classStore(db: Database): ClassStore {
     openClasses: () => openClasses(db),
     openClassIds: () => openClassIds(db),
     waitingTasks: (classIds, limit, floors) => waitingTasks(db, classIds, limit, floors),
+    agedTasks: (tops, ageingMs, limit) => agedTasks(db, tops, ageingMs, limit),
     countWaiting: (classIds, limit) => countWaiting(db, classIds, limit),
   };
 }

@@ -3,6 +3,7 @@ import type { Cost } from "../../../domain/matching/capacity.ts";
 import type { CircuitRule } from "../../../domain/tasks/circuit.ts";
 import type { ConcurrencyKey } from "../../../domain/tasks/concurrency.ts";
 import type { Warning } from "../../../domain/tasks/failure.ts";
+import type { Fairness } from "../../../domain/tasks/fairness.ts";
 import type { RateLimit } from "../../../domain/tasks/rate-limit.ts";
 import type {
   AttemptMetrics,
@@ -143,7 +144,7 @@ export const LISTED_COLUMNS = `${ALL.map(([name, { listed }]) => (listed ? `${li
 
 /** Columns of the class `c` and of the session `s` of a task. */
 export const RELATED_COLUMNS =
-  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit, s.worker_id";
+  "c.queue, c.type, c.labels, c.resources, c.alone, c.concurrency, c.cost, c.rate_limits, c.circuit, c.fairness, s.worker_id";
 
 /** A row with all columns, and those of its class and session. */
 export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & {
@@ -156,6 +157,7 @@ export type TaskColumns = { [Name in keyof Columns]: ValueOf<Columns[Name]> } & 
   cost: Cost | null;
   rate_limits: RateLimit[] | null;
   circuit: CircuitRule | null;
+  fairness: Fairness | null;
   worker_id: string | null;
   /** Only from lists. */
   unread?: string[];
@@ -181,6 +183,7 @@ export function toTaskRecord(row: TaskColumns): TaskRecord {
     concurrency: row.concurrency ?? undefined,
     rateLimits: row.rate_limits ?? undefined,
     circuit: row.circuit ?? undefined,
+    fairness: row.fairness ?? undefined,
     options: row.options ?? undefined,
     attemptCount: row.attempt_count,
     outOfMemoryCount: row.oom_count,

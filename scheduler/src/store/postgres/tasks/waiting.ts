@@ -5,21 +5,26 @@ import type { Database, Statement } from "../connection/database.ts";
 import { STATE } from "../task-states.ts";
 import { KEPT_BY_QUEUED_END } from "./task-columns.ts";
 
+/** For how long a ready task has been ready, milliseconds. `extract` would compute a numeric. */
+const AGE = "(date_part('epoch', now() - coalesce(ready_time, create_time)) * 1000)::bigint";
+
+const READY = `state = ${STATE.queued} and wake_time is null`;
+
 // In order from the floor of each class. Entries of ended tasks stay in the index until it is vacuumed, a
 // million of them a minute under load, so that reading from its front each time costs more than the claims.
 // The conditions of the two parts are bounds of the index; one condition on both columns would not be.
 const WAITING: Statement = {
   name: "task-waiting",
-  text: `select c.class_id, w.ids, w.priorities
+  text: `select c.class_id, w.ids, w.priorities, w.ages
     from unnest($1::int[], $2::smallint[], $3::bigint[]) as c(class_id, priority, id)
     cross join lateral (
-      select array_agg(t.id) as ids, array_agg(t.priority) as priorities from (
-        (select id, priority from task
-          where class_id = c.class_id and priority = c.priority and id >= c.id and state = ${STATE.queued} and wake_time is null
+      select array_agg(t.id) as ids, array_agg(t.priority) as priorities, array_agg(t.age) as ages from (
+        (select id, priority, ${AGE} as age from task
+          where class_id = c.class_id and priority = c.priority and id >= c.id and ${READY}
           order by id limit $4)
         union all
-        (select id, priority from task
-          where class_id = c.class_id and priority < c.priority and state = ${STATE.queued} and wake_time is null
+        (select id, priority, ${AGE} from task
+          where class_id = c.class_id and priority < c.priority and ${READY}
           order by priority desc, id limit $4)
         limit $4) t) w
    where w.ids is not null`,
@@ -27,6 +32,34 @@ const WAITING: Statement = {
 
 /** Before every task: the highest priority that a smallint takes. */
 const FRONT: Floor = { priority: 32_767, id: 0 };
+
+/** Priorities of a class of which aged tasks are read at once: those whose first task goes before the others. */
+const MAX_LEVELS = 20;
+
+// A loose index scan from one priority to the next lower one: mostly there is none, which costs a look into the index.
+const AGED: Statement = {
+  name: "task-aged",
+  text: `with recursive levels as (
+    select a.class_id, a.priority, a.age, a.priority as top, a.age as top_age
+      from unnest($1::int[], $2::smallint[], $3::bigint[]) as a(class_id, priority, age)
+    union all
+    select v.class_id, l.priority, l.age, v.top, v.top_age
+      from levels v cross join lateral (
+        select priority, ${AGE} as age from task
+         where class_id = v.class_id and priority < v.priority and ${READY}
+         order by priority desc, id limit 1) l),
+  due as (
+    select *, row_number() over (partition by class_id order by age + priority * $4::float8 desc) as place
+      from levels where priority < top and age - (top - priority) * $4::float8 > top_age)
+  select v.class_id, v.priority, w.ids, w.ages
+    from due v cross join lateral (
+      select array_agg(t.id) as ids, array_agg(t.age) as ages from (
+        select id, ${AGE} as age from task
+         where class_id = v.class_id and priority = v.priority and ${READY}
+         order by id limit $5) t
+       where t.age - (v.top - v.priority) * $4::float8 > v.top_age) w
+   where v.place <= ${MAX_LEVELS} and w.ids is not null`,
+};
 
 // The order makes the planner use the index whatever the statistics are, and the limit bounds the count.
 const COUNT_WAITING: Statement = {
@@ -76,6 +109,7 @@ interface WindowColumns {
   class_id: number;
   ids: readonly number[];
   priorities: readonly number[];
+  ages: readonly number[];
 }
 
 /**
@@ -96,8 +130,33 @@ export async function waitingTasks(
     int8Array(from.map(({ id }) => id)),
     limitPerClass,
   ]);
-  return rows.flatMap(({ class_id: classId, ids, priorities }) =>
-    ids.map((id, index) => ({ id, classId, priority: priorities[index] ?? 0 })),
+  return rows.flatMap(({ class_id: classId, ids, priorities, ages }) =>
+    ids.map((id, index) => ({ id, classId, priority: priorities[index] ?? 0, ageMs: ages[index] ?? 0 })),
+  );
+}
+
+/** Tasks of lower priorities that have waited so long that they go before these, the first ones of their classes. */
+export async function agedTasks(
+  db: Database,
+  tops: readonly WaitingTask[],
+  ageingMs: number,
+  limitPerLevel: number,
+): Promise<WaitingTask[]> {
+  interface Row {
+    class_id: number;
+    priority: number;
+    ids: readonly number[];
+    ages: readonly number[];
+  }
+  const rows = await db.cold<Row>(AGED, [
+    int4Array(tops.map(({ classId }) => classId)),
+    int2Array(tops.map(({ priority }) => priority)),
+    int8Array(tops.map(({ ageMs }) => Math.round(ageMs ?? 0))),
+    ageingMs,
+    limitPerLevel,
+  ]);
+  return rows.flatMap(({ class_id: classId, priority, ids, ages }) =>
+    ids.map((id, index) => ({ id, classId, priority, ageMs: ages[index] ?? 0 })),
   );
 }
 

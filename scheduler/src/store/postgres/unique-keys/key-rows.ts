@@ -45,7 +45,8 @@ const OWNERS: Statement = {
               where not p.alone and p.queue = c.queue and p.type = c.type and p.labels = c.labels
                 and p.resources = c.resources and p.concurrency is not distinct from c.concurrency
                 and p.cost is not distinct from c.cost
-                and p.rate_limits is not distinct from c.rate_limits and p.circuit is not distinct from c.circuit limit 1) else c.id end as class_id
+                and p.rate_limits is not distinct from c.rate_limits and p.circuit is not distinct from c.circuit
+                and p.fairness is not distinct from c.fairness limit 1) else c.id end as class_id
     from unnest($1::text[], $2::text[]) as d(queue, key)
     join task_key k on k.queue = d.queue and k.key = d.key
     cross join lateral (
