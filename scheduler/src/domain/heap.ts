@@ -34,8 +34,9 @@ export class Heap<T extends Heaped> {
     this.#rise(item);
   }
 
-  /** What the order rests on changed in this item. */
+  /** What the order rests on changed in this item. One that is in no heap stays so. */
   moved(item: T): void {
+    if (item.place < 0) return;
     const before = item.place;
     this.#rise(item);
     if (item.place === before) this.#sink(item);
@@ -43,6 +44,7 @@ export class Heap<T extends Heaped> {
 
   remove(item: T): void {
     const { place } = item;
+    if (place < 0) return;
     const last = this.#items.pop();
     item.place = -1;
     if (last === undefined || last === item) return;

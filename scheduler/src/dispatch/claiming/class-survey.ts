@@ -7,6 +7,9 @@ import type { Search } from "../matching/matcher.ts";
 /** A pass over every class is not repeated before so many times its duration. */
 const REST_FACTOR = 20;
 
+/** The same for each class: what a look takes on an idle machine, 20 times. */
+const REST_MS_PER_CLASS = 0.01;
+
 /** Longest look before other callbacks get their turn, milliseconds. 60,000 classes took 30 to 60 ms in one turn. */
 const SLICE_MS = 10;
 
@@ -22,7 +25,7 @@ export class ClassSurvey {
   readonly #parts: ClassSurveyParts;
   #nextAt = Number.NEGATIVE_INFINITY;
   /** The pass that is under way. */
-  #pass: { readonly entries: Iterator<ClassEntry>; spentMs: number } | undefined;
+  #pass: { readonly entries: Iterator<ClassEntry>; spentMs: number; looked: number } | undefined;
 
   constructor(parts: ClassSurveyParts) {
     this.#parts = parts;
@@ -36,10 +39,11 @@ export class ClassSurvey {
     const { classes, admission, clock, goOnSoon } = this.#parts;
     const began = clock.monotonic();
     if (!this.#pass && began < this.#nextAt) return;
-    this.#pass ??= { entries: classes.all()[Symbol.iterator](), spentMs: 0 };
+    this.#pass ??= { entries: classes.all()[Symbol.iterator](), spentMs: 0, looked: 0 };
     const { entries } = this.#pass;
     for (let each = entries.next(); !each.done; each = entries.next()) {
       const entry = each.value;
+      this.#pass.looked++;
       if (entry.parked || (entry.window.size === 0 && !entry.mayHaveMore)) continue;
       if (admission.admits(entry.taskClass)) search.find(entry);
       const spentMs = clock.monotonic() - began;
@@ -49,7 +53,8 @@ export class ClassSurvey {
       return;
     }
     const now = clock.monotonic();
-    this.#nextAt = now + (this.#pass.spentMs + now - began) * REST_FACTOR;
+    const { spentMs, looked } = this.#pass;
+    this.#nextAt = now + Math.max((spentMs + now - began) * REST_FACTOR, looked * REST_MS_PER_CLASS);
     this.#pass = undefined;
   }
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { DatabaseUnavailableError } from "../../domain/errors.ts";
-import { SUCCEEDED } from "../../store/testing/made-rows.ts";
+import type { TaskClass } from "../../domain/matching/match.ts";
+import { NO_REQUIREMENTS, newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
 import { WINDOW_SIZE } from "../matching/class-index.ts";
 import { AGEING_MS, HotPath, TYPE } from "../testing/hot-path.ts";
@@ -115,6 +116,39 @@ describe("dispatcher", () => {
     }
     await settled();
     assert.deepEqual(claims().flat(), low);
+  });
+
+  it("looks at a few of 10,000 classes with keys for a start, when all admit and have tasks", async () => {
+    let looks = 0;
+    const counted: ProxyHandler<TaskClass> = {
+      get: (taskClass, name) => {
+        looks++;
+        return Reflect.get(taskClass, name);
+      },
+    };
+    for (let id = 1; id <= 10_000; id++) {
+      const concurrency = [{ key: `order-${id}`, limit: 5 }];
+      const fairness = id % 2 === 0 ? { key: `tenant-${id}`, weight: 1 } : undefined;
+      const made = { id, queue: "default", type: TYPE, requirements: NO_REQUIREMENTS, concurrency, fairness };
+      hot.tables.classes.push(new Proxy(made, counted));
+    }
+    const inserts = hot.tables.classes.flatMap(({ id: classId }) =>
+      [1, 2].map(() => ({ task: newTask({ type: TYPE }), classId, assignTo: undefined })),
+    );
+    await hot.store.claims.insertTasks(inserts);
+    await hot.poll();
+    const worker = hot.worker({ slots: 4 });
+    // Serves nothing of it, and has credit all the time.
+    hot.worker({ types: { other: 0 } });
+    await settled();
+    for (const round of [1, 2, 3]) {
+      looks = 0;
+      const [first = 0] = worker.attempts.keys();
+      hot.report(worker, [first], SUCCEEDED);
+      await settled();
+      assert.equal(worker.attempts.size, 4, `round ${round}`);
+      assert.ok(looks < 500, `${looks} looks in round ${round}`);
+    }
   });
 
   it("sends nothing before the claim is answered", async () => {

@@ -145,7 +145,7 @@ export class Dispatcher {
       if (entry.window.size > 0 && this.#admission.admits(entry.taskClass)) this.#matcher.keepFree(entry);
     }
     const search = this.#matcher.search();
-    if (!search.isOpen) this.#survey.look(search);
+    if (!search.isOpen || this.#classes.order.first) this.#survey.look(search);
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#readInVain || this.#stopped) return;
     const low = this.#worthRefilling(search);
@@ -347,7 +347,11 @@ export class Dispatcher {
   #plan(search: Search): Planned[] {
     const plan: Planned[] = [];
     if (!search.isOpen) return plan;
-    const turns = new Turns(this.#classes.order, this.#servable(search));
+    const types = this.#openTypes(search);
+    const turns = new Turns(this.#classes.order, {
+      isServed: ({ taskClass }) => types?.has(taskClass.type) !== false,
+      isAdmitted: this.#admitted(),
+    });
     for (let entry = turns.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = turns.first) {
       const { taskClass } = entry;
       const session = search.find(entry);
@@ -355,7 +359,8 @@ export class Dispatcher {
       if (!session || !next) {
         if (session) this.#classes.shortened(entry);
         else if (taskClass.requirements.cost !== undefined) search.keepRoom(entry);
-        turns.drop(entry);
+        if (session || taskClass.requirements.cost !== undefined) turns.drop(entry);
+        else turns.dropShape(entry);
         continue;
       }
       search.reserve(session, taskClass);
@@ -383,14 +388,7 @@ export class Dispatcher {
     return undefined;
   }
 
-  /** Finds out whether a class may be assigned: by its rules, and by its type where that is quick to know. */
-  #servable(search: Search): (entry: ClassEntry) => boolean {
-    const types = this.#openTypes(search);
-    const isAdmitted = this.#admitted();
-    return (entry) => types?.has(entry.taskClass.type) !== false && isAdmitted(entry);
-  }
-
-  /** What is held back by a rule that unparks it is parked: searches leave it out until then. */
+  /** Finds out whether the rules admit a class. What is held back by a rule that unparks it is parked: searches leave it out until then. */
   #admitted(): (entry: ClassEntry) => boolean {
     let admitted: ClassEntry | undefined;
     return (entry) => {

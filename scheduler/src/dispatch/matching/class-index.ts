@@ -5,6 +5,7 @@ import {
   isPerKey,
   LASTING_FILTERS,
   removedBy,
+  shapeOf,
   type TaskClass,
 } from "../../domain/matching/match.ts";
 import { MatchLog } from "../../domain/matching/match-log.ts";
@@ -44,6 +45,8 @@ export const PER_KEY_FORGOTTEN_AFTER_MS = 600_000;
 /** A class with the front of its queue. */
 export interface ClassEntry {
   readonly taskClass: TaskClass;
+  /** The same for all classes that any worker is matched with alike. */
+  readonly shape: string;
   /** Changed only through the index or followed by `touch`: the order of the classes rests on its front. */
   readonly window: WaitingWindow;
   /** True when the store may hold claimable tasks of the class that the window has not. */
@@ -484,6 +487,7 @@ export class ClassIndex {
     if (this.#entries.has(taskClass.id)) return;
     const entry: ClassEntry = {
       taskClass,
+      shape: shapeOf(taskClass),
       window: new WaitingWindow(this.ageingMs),
       mayHaveMore: true,
       floor: undefined,

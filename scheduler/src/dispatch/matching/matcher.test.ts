@@ -53,6 +53,7 @@ function entries(sessions: readonly Session[]): ClassEntry[] {
       mayHaveMore: false,
       floor: undefined,
       lowSize: 0,
+      shape: "",
       eligible,
       turn: 0,
       log,

@@ -66,6 +66,7 @@ function setUp(classes: readonly TaskClass[] = [CLASS]) {
       floor: undefined,
       eligible: [],
       lowSize: 0,
+      shape: "",
       turn: 0,
       log: new MatchLog(),
       usedAt: 0,

@@ -6,9 +6,9 @@ import { ManualClock } from "../../testing/manual-clock.ts";
 import { ClassOrder } from "./class-order.ts";
 import { Turns } from "./turns.ts";
 
-function madeClass(queue = "default", key?: string, weight = 1) {
+function madeClass(queue = "default", key?: string, weight = 1, type = "echo") {
   const fairness = key === undefined ? undefined : { key, weight };
-  return { taskClass: { queue, fairness }, window: new WaitingWindow() };
+  return { taskClass: { queue, fairness }, shape: `${queue} ${type}`, window: new WaitingWindow() };
 }
 
 function queueWeights(weights: Readonly<Record<string, number>>) {
@@ -157,29 +157,81 @@ describe("the order of classes", () => {
     assert.equal(order.first, first);
   });
 
-  it("hands out what can be served in the same order when most classes cannot be", () => {
-    const plan = (others: number) => {
-      const order = new ClassOrder<Made>(new ManualClock());
-      const servable = new Set(numbers(0, 6).map((n) => madeClass(`q-${n % 2}`, `k-${n % 3}`)));
-      let id = 0;
-      for (const made of servable) fill(order, made, [++id, id + 100, id + 200], id % 2);
-      for (const n of numbers(0, others)) fill(order, madeClass(`q-${n % 3}`, `k-${n % 5}`), [1_000 + n], 5);
-      const turns = new Turns(order, (item) => servable.has(item));
-      const ids: number[] = [];
-      for (let item = turns.first; item && ids.length < 12; item = turns.first) {
-        ids.push(item.window.shift()?.id ?? 0);
-        order.started(item, 0);
-      }
-      turns.end();
-      assert.equal(
-        order.active.length,
-        others + [...servable].filter(({ window }) => window.size > 0).length,
-      );
-      return ids;
+  /** Starts up to `count` of the classes that are served; returns the ids. */
+  function plan(order: ClassOrder<Made>, isServed: (item: Made) => boolean, count: number): number[] {
+    const turns = new Turns(order, { isServed, isAdmitted: () => true });
+    const ids: number[] = [];
+    for (let item = turns.first; item && ids.length < count; item = turns.first) {
+      ids.push(item.window.shift()?.id ?? 0);
+      order.started(item, 0);
+    }
+    turns.end();
+    return ids;
+  }
+
+  it("yields what is served, each key by priority and age, and keeps the rest for when it is served", () => {
+    const classes = fc.array(
+      fc.record({ queue: fc.nat(2), key: fc.nat(2), type: fc.constantFrom("a", "b", "c", "d", "e") }),
+      { maxLength: 150 },
+    );
+    const types = fc.subarray(["a", "b", "c", "d", "e"]);
+    fc.assert(
+      fc.property(
+        classes,
+        fc.array(types, { maxLength: 5 }),
+        fc.integer({ min: 1, max: 30 }),
+        (list, plans, most) => {
+          const order = new ClassOrder<Made>(new ManualClock());
+          const waiting = new Map<
+            number,
+            { readonly item: Made; readonly priority: number; readonly type: string }
+          >();
+          list.forEach(({ queue, key, type }, n) => {
+            const item = madeClass(`q-${queue}`, key === 0 ? undefined : `k-${key}`, 1, type);
+            for (const id of [n + 1, n + 1_001]) {
+              waiting.set(id, { item, priority: id % 3, type });
+              fill(order, item, [id], id % 3);
+            }
+          });
+          for (const served of [...plans, ["a", "b", "c", "d", "e"]]) {
+            const isServed = ({ shape }: Made) => served.includes(shape.split(" ")[1] ?? "");
+            const ready = [...waiting].filter(([, { type }]) => served.includes(type));
+            const count = served.length === 5 ? ready.length : most;
+            const ids = plan(order, isServed, count);
+            assert.equal(ids.length, Math.min(count, ready.length));
+            for (const id of ids) {
+              const started = waiting.get(id);
+              assert.ok(started && served.includes(started.type));
+              waiting.delete(id);
+              const { queue, fairness } = started.item.taskClass;
+              for (const [other, { item, priority, type }] of waiting) {
+                if (item.taskClass.queue !== queue || item.taskClass.fairness?.key !== fairness?.key)
+                  continue;
+                if (!served.includes(type)) continue;
+                const before = priority > started.priority || (priority === started.priority && other < id);
+                assert.ok(!before || ids.includes(other), `t-${other} goes before t-${id}`);
+              }
+            }
+          }
+          assert.equal(order.first, undefined);
+        },
+      ),
+    );
+  });
+
+  it("skips all keys of a queue of which no worker serves a type at once", () => {
+    const order = new ClassOrder<Made>(new ManualClock());
+    for (const n of numbers(0, 10_000)) fill(order, madeClass("busy", `k-${n}`), [n + 1]);
+    const idle = madeClass("idle");
+    fill(order, idle, [20_000]);
+    let looks = 0;
+    const isServed = (item: Made) => {
+      looks++;
+      return item === idle;
     };
-    for (const ids of [plan(10), plan(300)])
-      for (const n of [0, 1])
-        assert.equal(ids.filter((id) => ((id - 1) % 100) % 2 === n).length, 6, `${ids}`);
+    assert.deepEqual(plan(order, isServed, 10), [20_000]);
+    assert.ok(looks <= 4, `${looks} looks`);
+    assert.equal(plan(order, () => true, 10_000).length, 10_000);
   });
 
   it("forgets a class, and takes a new one of the queue", () => {

@@ -3,18 +3,11 @@
  * queue, then by priority, then by age.
  */
 import type { Clock } from "../../clock.ts";
-import { Heap, type Heaped } from "../../domain/heap.ts";
 import { goesBefore } from "../../domain/tasks/ageing.ts";
 import type { Fairness } from "../../domain/tasks/fairness.ts";
 import type { WindowEntry } from "../../domain/tasks/window.ts";
-import { RecentCount } from "./recent-count.ts";
-import { endsBefore, Share, VirtualTime } from "./virtual-time.ts";
-
-/** A class as it is ordered. */
-export interface Ordered {
-  readonly taskClass: { readonly queue: string; readonly fairness?: Fairness | undefined };
-  readonly window: { peek(): WindowEntry | undefined };
-}
+import { type ClassPlace, KeyShare, type Ordered, QueueShare, ShapeOfKey } from "./shares.ts";
+import { endsBefore, VirtualTime } from "./virtual-time.ts";
 
 /** Weights that operators set. */
 export interface Weights {
@@ -22,56 +15,6 @@ export interface Weights {
   queue(name: string): number;
   /** Undefined for a key that has none: then those of its tasks count. */
   key(queue: string, key: string): number | undefined;
-}
-
-class QueueShare<T extends Ordered> extends Share {
-  readonly name: string;
-  readonly keys = new VirtualTime<KeyShare<T>>();
-  /** All of its keys, also those without work. */
-  readonly known = new Map<string, KeyShare<T>>();
-  weight: number;
-
-  constructor(name: string, weight: number) {
-    super();
-    this.name = name;
-    this.weight = weight;
-  }
-}
-
-class KeyShare<T extends Ordered> extends Share {
-  readonly name: string;
-  readonly queue: QueueShare<T>;
-  readonly classes: Heap<ClassPlace<T>>;
-  /** Of the last minute. */
-  readonly starts = new RecentCount();
-  /** How many classes have the key. */
-  members = 0;
-  override: number | undefined;
-
-  constructor(init: {
-    name: string;
-    queue: QueueShare<T>;
-    override: number | undefined;
-    goesBefore: (one: ClassPlace<T>, other: ClassPlace<T>) => boolean;
-  }) {
-    super();
-    this.name = init.name;
-    this.queue = init.queue;
-    this.override = init.override;
-    this.classes = new Heap(init.goesBefore);
-  }
-
-  /** The operator's, else that of the task that goes first. */
-  get weight(): number {
-    return this.override ?? this.classes.first?.item.taskClass.fairness?.weight ?? 1;
-  }
-}
-
-interface ClassPlace<T extends Ordered> extends Heaped {
-  readonly item: T;
-  readonly share: KeyShare<T>;
-  /** The first task of its window; undefined while that is empty. */
-  front: WindowEntry | undefined;
 }
 
 /**
@@ -83,7 +26,12 @@ export class ClassOrder<T extends Ordered> {
   readonly #queues = new VirtualTime<QueueShare<T>>();
   readonly #shares = new Map<string, QueueShare<T>>();
   readonly #places = new Map<T, ClassPlace<T>>();
-  readonly #aside: ClassPlace<T>[] = [];
+  /** What `restore` puts back. */
+  readonly #aside: {
+    readonly classes: ClassPlace<T>[];
+    readonly shapes: ShapeOfKey<T>[];
+    readonly queues: QueueShare<T>[];
+  } = { classes: [], shapes: [], queues: [] };
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #goesBefore: (one: ClassPlace<T>, other: ClassPlace<T>) => boolean;
   #weights: Weights = EVEN;
@@ -97,7 +45,7 @@ export class ClassOrder<T extends Ordered> {
 
   /** The class whose task goes first. */
   get first(): T | undefined {
-    return this.#queues.first?.keys.first?.classes.first?.item;
+    return this.#queues.first?.keys.first?.first?.item;
   }
 
   /** Of these classes, the one whose task goes first: for few of many. */
@@ -135,8 +83,27 @@ export class ClassOrder<T extends Ordered> {
   setAside(item: T): void {
     const place = this.#places.get(item);
     if (!place || place.place < 0) return;
-    this.#aside.push(place);
+    this.#aside.classes.push(place);
     this.#leave(place);
+  }
+
+  /**
+   * No worker can take a class of this shape now: those of its fairness key are left out until `restore`, and the whole
+   * queue where it has work of no other shape.
+   */
+  setShapeAside(item: T): void {
+    const shape = this.#places.get(item)?.shape;
+    if (!shape || shape.place < 0) return;
+    const { key } = shape;
+    const { queue } = key;
+    if (queue.shapes.size === 1) {
+      this.#aside.queues.push(queue);
+      this.#queues.leave(queue);
+      return;
+    }
+    this.#aside.shapes.push(shape);
+    key.shapes.remove(shape);
+    this.#leaveIfIdle(key);
   }
 
   /** It is left out until it is touched. */
@@ -147,13 +114,17 @@ export class ClassOrder<T extends Ordered> {
 
   /** Puts everything back that was set aside, into its place. */
   restore(): void {
-    for (const place of this.#aside.splice(0)) {
-      const { item, share } = place;
-      place.front = item.window.peek();
+    const { classes, shapes, queues } = this.#aside;
+    for (const queue of queues.splice(0)) if (queue.keys.size > 0) this.#queues.restore(queue);
+    for (const shape of shapes.splice(0)) if (shape.classes.size > 0) this.#restoreShape(shape);
+    for (const place of classes.splice(0)) {
+      place.front = place.item.window.peek();
       if (!place.front) continue;
-      share.classes.push(place);
-      if (share.place < 0) share.queue.keys.restore(share);
-      if (share.queue.place < 0) this.#queues.restore(share.queue);
+      const { shape } = place;
+      if (shape.classes.size === 0) countWork(shape, 1);
+      shape.classes.push(place);
+      if (shape.place >= 0) shape.key.shapes.moved(shape);
+      else this.#restoreShape(shape);
     }
   }
 
@@ -162,10 +133,12 @@ export class ClassOrder<T extends Ordered> {
     if (!place) return;
     this.#put(place, undefined);
     this.#places.delete(item);
-    const { share } = place;
-    if (--share.members > 0) return;
-    share.queue.known.delete(share.name);
-    if (share.queue.known.size === 0) this.#shares.delete(share.queue.name);
+    const { shape } = place;
+    const { key } = shape;
+    const { queue } = key;
+    if (--shape.members === 0) key.known.delete(shape.name);
+    if (key.known.size === 0) queue.known.delete(key.name);
+    if (queue.known.size === 0) this.#shares.delete(queue.name);
   }
 
   /** Applies the weights from the next start on. */
@@ -177,18 +150,22 @@ export class ClassOrder<T extends Ordered> {
         queue.weight = weight;
         this.#queues.weightChanged(queue);
       }
-      for (const share of queue.known.values()) {
-        const override = weights.key(queue.name, share.name);
-        if (override === share.override) continue;
-        share.override = override;
-        queue.keys.weightChanged(share);
+      for (const key of queue.known.values()) {
+        const override = weights.key(queue.name, key.name);
+        if (override === key.override) continue;
+        key.override = override;
+        queue.keys.weightChanged(key);
       }
     }
   }
 
-  /** The classes that have a task in their window, in no order. */
+  /** The classes that have a task in their window and are not set aside, in no order. */
   get active(): T[] {
-    return Array.from(this.#places.values()).flatMap(({ item, place }) => (place >= 0 ? item : []));
+    const found: T[] = [];
+    for (const { keys } of this.#queues.active)
+      for (const { shapes } of keys.active)
+        for (const { classes } of shapes.items) for (const { item } of classes.items) found.push(item);
+    return found;
   }
 
   /** Fairness keys that have work. */
@@ -214,64 +191,102 @@ export class ClassOrder<T extends Ordered> {
   }
 
   #isBefore(one: ClassPlace<T>, other: ClassPlace<T>): boolean {
-    if (one.share === other.share) return this.#goesBefore(one, other);
-    const [a, b] =
-      one.share.queue === other.share.queue ? [one.share, other.share] : [one.share.queue, other.share.queue];
-    return endsBefore(a, b);
+    const [a, b] = [one.shape.key, other.shape.key];
+    if (a === b) return this.#goesBefore(one, other);
+    return a.queue === b.queue ? endsBefore(a, b) : endsBefore(a.queue, b.queue);
   }
 
   #add(item: T): ClassPlace<T> {
     const { queue, fairness } = item.taskClass;
-    const share = this.#keyOf(this.#shareOf(queue), fairness?.key ?? "");
-    share.members++;
-    const place = { item, share, front: undefined, place: -1 };
+    const shape = this.#shapeOf(this.#keyOf(this.#queueOf(queue), fairness?.key ?? ""), item.shape);
+    shape.members++;
+    const place = { item, shape, front: undefined, place: -1 };
     this.#places.set(item, place);
     return place;
   }
 
-  #shareOf(queue: string): QueueShare<T> {
-    const known = this.#shares.get(queue);
+  #queueOf(name: string): QueueShare<T> {
+    const known = this.#shares.get(name);
     if (known) return known;
-    const made = new QueueShare<T>(queue, this.#weights.queue(queue));
-    this.#shares.set(queue, made);
+    const made = new QueueShare<T>(name, this.#weights.queue(name));
+    this.#shares.set(name, made);
     return made;
   }
 
-  #keyOf(queue: QueueShare<T>, key: string): KeyShare<T> {
-    const known = queue.known.get(key);
+  #keyOf(queue: QueueShare<T>, name: string): KeyShare<T> {
+    const known = queue.known.get(name);
     if (known) return known;
-    const override = this.#weights.key(queue.name, key);
-    const made = new KeyShare<T>({ name: key, queue, override, goesBefore: this.#goesBefore });
-    queue.known.set(key, made);
+    const made = new KeyShare<T>(name, queue, this.#weights.key(queue.name, name), (one, other) => {
+      const [a, b] = [one.classes.first, other.classes.first];
+      return a !== undefined && (b === undefined || this.#goesBefore(a, b));
+    });
+    queue.known.set(name, made);
+    return made;
+  }
+
+  #shapeOf(key: KeyShare<T>, name: string): ShapeOfKey<T> {
+    const known = key.known.get(name);
+    if (known) return known;
+    const made = new ShapeOfKey<T>(name, key, this.#goesBefore);
+    key.known.set(name, made);
     return made;
   }
 
   #put(place: ClassPlace<T>, front: WindowEntry | undefined): void {
-    const { share } = place;
+    const { shape } = place;
     place.front = front;
     if (!front) {
       if (place.place >= 0) this.#leave(place);
-    } else if (place.place >= 0) share.classes.moved(place);
-    else {
-      share.classes.push(place);
-      if (share.place < 0) share.queue.keys.enter(share);
-      if (share.queue.place < 0) this.#queues.enter(share.queue);
+      return;
     }
+    if (place.place >= 0) shape.classes.moved(place);
+    else {
+      if (shape.classes.size === 0) countWork(shape, 1);
+      shape.classes.push(place);
+    }
+    const { key } = shape;
+    if (shape.place >= 0) key.shapes.moved(shape);
+    else key.shapes.push(shape);
+    if (key.place < 0) key.queue.keys.enter(key);
+    if (key.queue.place < 0) this.#queues.enter(key.queue);
   }
 
   #leave(place: ClassPlace<T>): void {
-    const { share } = place;
-    share.classes.remove(place);
-    if (share.classes.size > 0) return;
-    share.queue.keys.leave(share);
-    if (share.queue.keys.size === 0) this.#queues.leave(share.queue);
+    const { shape } = place;
+    const { key } = shape;
+    shape.classes.remove(place);
+    if (shape.classes.size > 0) return key.shapes.moved(shape);
+    countWork(shape, -1);
+    key.shapes.remove(shape);
+    this.#leaveIfIdle(key);
   }
 
-  #count({ item, share }: ClassPlace<T>, group: number): void {
-    if (item.taskClass.fairness) share.starts.add(this.#clock.monotonic());
-    share.queue.keys.start(share, group);
-    this.#queues.start(share.queue, group);
+  #leaveIfIdle(key: KeyShare<T>): void {
+    const { queue } = key;
+    if (key.shapes.size > 0) return;
+    queue.keys.leave(key);
+    if (queue.keys.size === 0) this.#queues.leave(queue);
+  }
+
+  #restoreShape(shape: ShapeOfKey<T>): void {
+    const { key } = shape;
+    key.shapes.push(shape);
+    if (key.place < 0) key.queue.keys.restore(key);
+    if (key.queue.place < 0) this.#queues.restore(key.queue);
+  }
+
+  #count({ item, shape: { key } }: ClassPlace<T>, group: number): void {
+    if (item.taskClass.fairness) key.starts.add(this.#clock.monotonic());
+    key.queue.keys.start(key, group);
+    this.#queues.start(key.queue, group);
   }
 }
 
 const EVEN: Weights = { queue: () => 1, key: () => undefined };
+
+/** The shape has work in one key of the queue more, or less. */
+function countWork<T extends Ordered>({ name, key: { queue } }: ShapeOfKey<T>, change: 1 | -1): void {
+  const count = (queue.shapes.get(name) ?? 0) + change;
+  if (count > 0) queue.shapes.set(name, count);
+  else queue.shapes.delete(name);
+}

@@ -60,7 +60,7 @@ export class VirtualTime<T extends Share> {
 
   /** It left, and goes back to its place as if it had not. */
   restore(share: T): void {
-    this.#active.push(share);
+    if (share.place < 0) this.#active.push(share);
   }
 
   /**

@@ -145,6 +145,15 @@ export function removedBy(
   return closed;
 }
 
+/** What `removedBy` looks at in a class, as text: it answers alike for classes of one shape. */
+export function shapeOf({ queue, type, requirements, alone = false }: TaskClass): string {
+  const { labels, resources, cost } = requirements;
+  const required = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (required.length === 0 && resources.length === 0 && cost === undefined && !alone)
+    return `${queue}\n${type}`;
+  return JSON.stringify([queue, type, required, [...resources].sort(), cost ?? [], alone]);
+}
+
 /** The filter that removes the worker whatever the task; undefined when it is open. @param now As above. */
 export function closedBy(worker: Candidate, now: number): Filter | undefined {
   if (!worker.ready) return "starting";

@@ -40,9 +40,10 @@ export class MemoryClasses implements ClassStore {
     limitPerClass: number,
     floors: readonly (Floor | undefined)[] = [],
   ): Promise<WaitingTask[]> {
+    const waiting = this.#waiting();
     return classIds.flatMap((classId, index) => {
       const floor = floors[index];
-      return this.#waiting(classId)
+      return (waiting.get(classId) ?? [])
         .filter(
           ({ priority, id }) =>
             !floor || priority < floor.priority || (priority === floor.priority && id >= floor.id),
@@ -56,10 +57,11 @@ export class MemoryClasses implements ClassStore {
     ageingMs: number,
     limitPerLevel: number,
   ): Promise<WaitingTask[]> {
+    const waiting = this.#waiting();
     return tops.flatMap(({ classId, priority: top, ageMs: topAge = 0 }) => {
       const isAged = ({ priority, ageMs = 0 }: WaitingTask) =>
         priority < top && ageMs - (top - priority) * ageingMs > topAge;
-      const levels = [...Map.groupBy(this.#waiting(classId), ({ priority }) => priority).values()];
+      const levels = [...Map.groupBy(waiting.get(classId) ?? [], ({ priority }) => priority).values()];
       return levels
         .filter(([first]) => first && isAged(first))
         .flatMap((level) => level.slice(0, limitPerLevel).filter(isAged));
@@ -71,24 +73,24 @@ export class MemoryClasses implements ClassStore {
     limitPerClass: number,
   ): Promise<ReadonlyMap<number, number>> {
     const counts = new Map<number, number>();
+    const waiting = this.#waiting();
     for (const classId of classIds) {
-      const count = Math.min(limitPerClass, this.#waiting(classId).length);
+      const count = Math.min(limitPerClass, waiting.get(classId)?.length ?? 0);
       if (count > 0) counts.set(classId, count);
     }
     return counts;
   }
 
-  /** Highest priority first, then the oldest. */
-  #waiting(classId: number): (WaitingTask & { readonly ageMs: number })[] {
-    const rows = Array.from(this.#tables.open.values()).filter(
-      (row) => row.classId === classId && isReady(row),
-    );
-    return rows
-      .map(({ id, task, createdAt }) => ({
-        ...{ id, classId, priority: task.priority },
+  /** By class, each highest priority first, then the oldest. */
+  #waiting(): ReadonlyMap<number, (WaitingTask & { readonly ageMs: number })[]> {
+    const tasks = Array.from(this.#tables.open.values())
+      .filter(isReady)
+      .map(({ id, classId, task: { priority }, createdAt }) => ({
+        ...{ id, classId, priority },
         ageMs: this.#tables.clock.now() - createdAt,
       }))
       .sort((a, b) => b.priority - a.priority || a.id - b.id);
+    return Map.groupBy(tasks, ({ classId }) => classId);
   }
 }
 
