@@ -227,7 +227,12 @@ test("0: what is not asked for is not set", async () => {
     },
   });
   const ended = await runMuster(["submit", "echo", "--json", "--scheduler", scheduler.address]);
-  assert.deepEqual(JSON.parse(ended.stdout.toString()), { taskId: "t-9", duplicate: false, warnings: [] });
+  assert.deepEqual(JSON.parse(ended.stdout.toString()), {
+    taskId: "t-9",
+    duplicate: false,
+    waitsForTasks: false,
+    warnings: [],
+  });
   const spec = requests[0]?.tasks[0];
   assert.equal(spec?.schedule.case, undefined);
   assert.equal(spec?.retryPolicy, undefined);

@@ -62,7 +62,7 @@ describe("T39: the memory of two schedulers on one database forgets classes", ()
       } else await two.refresh();
       const entry = two.get(id);
       assert.ok(entry);
-      await two.refill([entry], () => false);
+      await two.windows.refill([entry], () => false);
       assert.equal(entry.window.peek()?.id, row?.id);
       await fixture.db.query("delete from task where id = $1", [row?.id]);
       entry.window.shift();

@@ -67,7 +67,7 @@ export async function measureGauges(parts: {
     circuits: dispatch.circuits.totals,
     quarantined,
     pausedKeys: dispatch.rateLimits.pausedCount,
-    fairnessKeys: dispatch.classes.order.keyCount,
+    fairnessKeys: dispatch.classes.windows.order.keyCount,
     loops: loops.map(({ name, intervalMs, lastRunTime }) => ({
       name,
       lastRunS: lastRunTime / 1_000,

@@ -133,13 +133,13 @@ export function createDispatch(options: {
   const peers = new Peers(store, clock, log);
   const followers = new TaskFollowers({ store, signals, peers, clock, log });
   const classes = new ClassIndex(store, clock, options.ageingMs);
-  const shareWeights = new ShareWeights(store, classes.order);
+  const shareWeights = new ShareWeights(store, classes.windows.order);
   const pausedQueues = new PausedQueues();
   const mayStart = (taskClass: TaskClass) => {
     peers.hintWork([taskClass.id]);
     dispatcher.pumpSoon();
   };
-  const unpark = (classIds: Iterable<number>) => classes.unpark(classIds);
+  const unpark = (classIds: Iterable<number>) => classes.windows.unpark(classIds);
   const concurrencyKeys = new ConcurrencyKeys(mayStart, unpark);
   const strictOrders = new StrictOrders({
     unpark,

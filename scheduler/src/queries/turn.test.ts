@@ -27,7 +27,7 @@ describe("what shares the workers with a waiting task", () => {
 
   it("is the queues and keys with ready tasks, by their weights; not what has started elsewhere", async () => {
     const hot = await busy();
-    const { order } = hot.dispatch.classes;
+    const { order } = hot.dispatch.classes.windows;
     order.setWeights({
       queue: (name) => (name === "other" ? 3 : 1),
       key: (_, key) => (key === "b" ? 4 : undefined),

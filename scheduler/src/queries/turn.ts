@@ -1,5 +1,5 @@
 /** Reads what shares the workers with a waiting task, and what goes before it by its priority. */
-import type { ClassEntry } from "../dispatch/matching/class-index.ts";
+import type { ClassEntry } from "../dispatch/matching/class-entry.ts";
 import type { Portion, TurnFacts, Weighed } from "../domain/explain/turn.ts";
 import { readyTime } from "../domain/explain/waiting.ts";
 import { largest } from "../domain/largest.ts";
@@ -40,16 +40,19 @@ export async function readTurn(
   const found = competing.filter(({ taskClass }) => waiting.has(taskClass.id));
   const first = firstOf(
     found.flatMap((entry) => (isOfKey(entry, own) ? (waiting.get(entry.taskClass.id) ?? []) : [])),
-    classes.ageingMs,
+    classes.windows.ageingMs,
   );
-  return { ...shares(classes.order, own, found), ...urgent(task, first, classes.ageingMs, now) };
+  return {
+    ...shares(classes.windows.order, own, found),
+    ...urgent(task, first, classes.windows.ageingMs, now),
+  };
 }
 
 /** Classes that could have a worker of the class, and itself. */
 function rivals({ admission, classes }: TurnParts, own: ClassEntry): ClassEntry[] {
   const eligible = new Set(own.eligible);
   const found = [own];
-  for (const other of classes.movable()) {
+  for (const other of classes.windows.movable()) {
     if (found.length >= MAX_CLASSES) break;
     if (other === own || !other.eligible.some((session) => eligible.has(session))) continue;
     if (admission.admits(other.taskClass)) found.push(other);
@@ -62,7 +65,7 @@ function isOfKey({ taskClass: one }: ClassEntry, { taskClass: other }: ClassEntr
 }
 
 function shares(
-  order: TurnParts["classes"]["order"],
+  order: TurnParts["classes"]["windows"]["order"],
   { taskClass: own }: ClassEntry,
   found: readonly ClassEntry[],
 ): Pick<TurnFacts, "queue" | "key"> {

@@ -121,7 +121,7 @@ describe("concurrency keys in the dispatch", () => {
     await settled();
     const other = asked.mock.calls.filter(({ arguments: [{ concurrency }] }) => concurrency !== undefined);
     assert.deepEqual(other, [], "plain tasks come and go, and a task arrives behind a full key");
-    assert.deepEqual([...classes.movable()], []);
+    assert.deepEqual([...classes.windows.movable()], []);
 
     keys.setOverrides(limits.filter((each) => each.key !== key(7)));
     dispatcher.pump();

@@ -127,7 +127,8 @@ describe("an attempt that is not accepted in time", () => {
   it("is revoked when its task was assigned to another worker before the reconnect", async () => {
     const old = await unanswered();
     await lapse(old);
-    const [taken] = await hot.store.claims.claim([{ taskId: 1, sessionId: hot.worker().id }], undefined);
+    const sessionId = hot.tables.openSession("other");
+    const [taken] = await hot.store.claims.claim([{ taskId: 1, sessionId }], "other");
     assert.equal(taken?.epoch, 2);
     const session = reconnect(old, []);
     await settled();

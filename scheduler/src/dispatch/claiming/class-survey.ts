@@ -1,7 +1,8 @@
 /** Looks at every class in which something waits, for explanations, without holding up other callbacks. */
 import type { Clock } from "../../clock.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
+import type { ClassEntry } from "../matching/class-entry.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
 import type { Search } from "../matching/matcher.ts";
 
 /** A pass over every class is not repeated before so many times its duration. */
@@ -45,7 +46,7 @@ export class ClassSurvey {
       const entry = each.value;
       this.#pass.looked++;
       if (entry.parked || (entry.window.size === 0 && !entry.mayHaveMore)) continue;
-      if (admission.admits(entry.taskClass)) search.find(entry);
+      if (admission.admits(entry.taskClass)) search.has(entry);
       const spentMs = clock.monotonic() - began;
       if (spentMs < SLICE_MS) continue;
       this.#pass.spentMs += spentMs;

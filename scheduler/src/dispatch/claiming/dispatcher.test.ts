@@ -4,7 +4,7 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { TaskClass } from "../../domain/matching/match.ts";
 import { NO_REQUIREMENTS, newTask, SUCCEEDED } from "../../store/testing/made-rows.ts";
 import { settled } from "../../testing/manual-clock.ts";
-import { WINDOW_SIZE } from "../matching/class-index.ts";
+import { WINDOW_SIZE } from "../matching/class-entry.ts";
 import { AGEING_MS, HotPath, TYPE } from "../testing/hot-path.ts";
 
 type Wanted = readonly { readonly taskId: number; readonly sessionId: number }[];
@@ -42,7 +42,10 @@ describe("dispatcher", () => {
   });
 
   it("gives queues turns by weight, also within a batch and whatever the priorities", async () => {
-    hot.dispatch.classes.order.setWeights({ queue: (name) => (name === "b" ? 3 : 1), key: () => undefined });
+    hot.dispatch.classes.windows.order.setWeights({
+      queue: (name) => (name === "b" ? 3 : 1),
+      key: () => undefined,
+    });
     const bulk = await hot.waiting(100, { queue: "a", priority: 1_000 });
     const other = await hot.waiting(100, { queue: "b" });
     await hot.poll();
@@ -108,21 +111,22 @@ describe("dispatcher", () => {
     await hot.clock.pass(3 * AGEING_MS + 1);
     await hot.waiting(2 * WINDOW_SIZE, { priority: 3 });
     await hot.poll();
-    await hot.dispatch.dispatcher.readAged();
     const worker = hot.worker({ slots: 100 });
-    for (let round = 1; round < 25; round++) {
-      await settled();
-      hot.report(worker, [...worker.attempts.keys()], SUCCEEDED);
-    }
     await settled();
-    assert.deepEqual(claims().flat(), low);
+    await hot.dispatch.dispatcher.readAged();
+    for (let round = 1; round <= 25; round++) {
+      hot.report(worker, [...worker.attempts.keys()], SUCCEEDED);
+      await settled();
+    }
+    assert.deepEqual(claims().flat().slice(100), low);
   });
 
   it("looks at a few of 10,000 classes with keys for a start, when all admit and have tasks", async () => {
     let looks = 0;
     const counted: ProxyHandler<TaskClass> = {
       get: (taskClass, name) => {
-        looks++;
+        // The store in memory finds a class by its id among all.
+        if (name !== "id") looks++;
         return Reflect.get(taskClass, name);
       },
     };
@@ -147,7 +151,7 @@ describe("dispatcher", () => {
       hot.report(worker, [first], SUCCEEDED);
       await settled();
       assert.equal(worker.attempts.size, 4, `round ${round}`);
-      assert.ok(looks < 500, `${looks} looks in round ${round}`);
+      assert.ok(looks <= 100, `${looks} looks in round ${round}`);
     }
   });
 

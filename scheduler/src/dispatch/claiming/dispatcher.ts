@@ -12,7 +12,8 @@ import type { ConcurrencyKeys } from "../admission/concurrency-keys.ts";
 import type { RateLimits } from "../admission/rate-limits.ts";
 import type { StrictOrders } from "../admission/strict-orders.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
-import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
+import type { ClassEntry } from "../matching/class-entry.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
 import type { Matcher, Search } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
 import { Turns } from "../sharing/turns.ts";
@@ -132,7 +133,7 @@ export class Dispatcher {
 
   /** Assigns what can be assigned; cheap when nothing can. Never throws. */
   pump(): void {
-    for (const task of this.#admission.takeFreed()) this.#classes.putBack(task);
+    for (const task of this.#admission.takeFreed()) this.#classes.windows.putBack(task);
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
       const plan = this.#plan(this.#matcher.search());
       if (plan.length === 0) {
@@ -145,14 +146,14 @@ export class Dispatcher {
       if (entry.window.size > 0 && this.#admission.admits(entry.taskClass)) this.#matcher.keepFree(entry);
     }
     const search = this.#matcher.search();
-    if (!search.isOpen || this.#classes.order.first) this.#survey.look(search);
+    if (!search.isOpen || this.#classes.windows.order.first) this.#survey.look(search);
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#readInVain || this.#stopped) return;
     const low = this.#worthRefilling(search);
     if (low.length === 0) return;
     this.#refilling = true;
     this.#track(
-      this.#classes
+      this.#classes.windows
         .refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id))
         .then((added) => {
           this.#readInVain = added === 0 && this.#claims >= CLAIM_LANES;
@@ -204,10 +205,10 @@ export class Dispatcher {
       this.#use(classIds);
       for (const id of classIds) {
         const entry = this.#classes.get(id);
-        if (entry) this.#classes.lookAgain(entry);
+        if (entry) this.#classes.windows.lookAgain(entry);
       }
     } else {
-      for (const entry of this.#classes.all()) this.#classes.lookAgain(entry);
+      for (const entry of this.#classes.all()) this.#classes.windows.lookAgain(entry);
       this.#admission.lookAgain();
     }
     this.pump();
@@ -248,12 +249,12 @@ export class Dispatcher {
   /** A task that goes first for a strict order: in its class's window, whatever else is in it. */
   enqueueFirst(task: WaitingTask): void {
     this.#use([task.classId]);
-    if (!this.#planned.has(task.id) && !this.#admission.isHeld(task.id)) this.#classes.putBack(task);
+    if (!this.#planned.has(task.id) && !this.#admission.isHeld(task.id)) this.#classes.windows.putBack(task);
   }
 
   /** Reads the tasks of low priorities whose turn has come by their age. @throws DatabaseUnavailableError */
   async readAged(): Promise<void> {
-    await this.#classes.readAged((id) => this.#planned.has(id) || this.#admission.isHeld(id));
+    await this.#classes.windows.readAged((id) => this.#planned.has(id) || this.#admission.isHeld(id));
     this.pump();
   }
 
@@ -261,8 +262,8 @@ export class Dispatcher {
   enqueue(task: WaitingTask): void {
     this.#use([task.classId]);
     // Newer ones wait for it: it must not wait until they have left a full window.
-    if (isStrict(this.#classes.get(task.classId)?.taskClass.concurrency)) this.#classes.putBack(task);
-    else this.#classes.enqueue(task);
+    if (isStrict(this.#classes.get(task.classId)?.taskClass.concurrency)) this.#classes.windows.putBack(task);
+    else this.#classes.windows.enqueue(task);
     this.pump();
   }
 
@@ -286,7 +287,7 @@ export class Dispatcher {
     const session = this.#matcher.find(entry);
     if (!session) return undefined;
     session.reserve(entry.taskClass);
-    this.#classes.order.startedAtOnce(entry, this.#groups.of(session));
+    this.#classes.windows.order.startedAtOnce(entry, this.#groups.of(session));
     return session;
   }
 
@@ -319,7 +320,7 @@ export class Dispatcher {
     let busyLeft = this.#mayReadBusy() ? MAX_READ_BUSY : 0;
     const types = this.#openTypes(search);
     const isAdmitted = this.#admitted();
-    for (const entry of this.#classes.due) {
+    for (const entry of this.#classes.windows.due) {
       if (!search.isOpen && busyLeft === 0) break;
       const { taskClass, window, eligible, hasMoreAged } = entry;
       if (taskClass.alone && window.size === 0) continue;
@@ -338,7 +339,7 @@ export class Dispatcher {
   /** True unless there are many classes to look at, and they have been looked at a moment ago. */
   #mayReadBusy(): boolean {
     const now = this.#clock.monotonic();
-    const isMany = this.#classes.due.size > READ_BUSY.classes;
+    const isMany = this.#classes.windows.due.size > READ_BUSY.classes;
     if (isMany && now - this.#readBusyAt < READ_BUSY.everyMs) return false;
     this.#readBusyAt = now;
     return true;
@@ -348,7 +349,7 @@ export class Dispatcher {
     const plan: Planned[] = [];
     if (!search.isOpen) return plan;
     const types = this.#openTypes(search);
-    const turns = new Turns(this.#classes.order, {
+    const turns = new Turns(this.#classes.windows.order, {
       isServed: ({ taskClass }) => types?.has(taskClass.type) !== false,
       isAdmitted: this.#admitted(),
     });
@@ -357,7 +358,7 @@ export class Dispatcher {
       const session = search.find(entry);
       const next = session && this.#next(entry);
       if (!session || !next) {
-        if (session) this.#classes.shortened(entry);
+        if (session) this.#classes.windows.shortened(entry);
         else if (taskClass.requirements.cost !== undefined) search.keepRoom(entry);
         if (session || taskClass.requirements.cost !== undefined) turns.drop(entry);
         else turns.dropShape(entry);
@@ -368,7 +369,7 @@ export class Dispatcher {
       const tokens = this.#rates.plan(taskClass);
       this.#planned.add(next.id);
       plan.push({ task: { ...next, classId: taskClass.id }, entry, session, tokens });
-      this.#classes.started(entry, this.#groups.of(session));
+      this.#classes.windows.started(entry, this.#groups.of(session));
     }
     turns.end();
     return plan;
@@ -382,7 +383,7 @@ export class Dispatcher {
       const next = window.shift();
       if (!next) return undefined;
       // It is being claimed already; whether it waits afterwards is read then.
-      if (this.#planned.has(next.id)) this.#classes.expectMore(entry);
+      if (this.#planned.has(next.id)) this.#classes.windows.expectMore(entry);
       else if (this.#admission.tryAcquire({ ...next, classId: taskClass.id }, taskClass)) return next;
     }
     return undefined;
@@ -395,7 +396,7 @@ export class Dispatcher {
       // What was planned before may have taken the last place of a key, or the last token.
       if (entry === admitted && !this.#isCounted(entry.taskClass)) return true;
       const rule = this.#admission.heldBy(entry.taskClass);
-      if (rule?.unparks) this.#classes.park(entry);
+      if (rule?.unparks) this.#classes.windows.park(entry);
       admitted = rule === undefined ? entry : undefined;
       return admitted !== undefined;
     };
@@ -524,14 +525,14 @@ export class Dispatcher {
 
   /** Tasks of other schedulers hold a key of these, or took the last token: they wait on, in their place. */
   #wait(plan: readonly Planned[], turnedBack: ReadonlySet<number>): void {
-    for (const { task } of plan) if (turnedBack.has(task.id)) this.#classes.putBack(task);
+    for (const { task } of plan) if (turnedBack.has(task.id)) this.#classes.windows.putBack(task);
   }
 
   #giveBack(plan: readonly Planned[]): void {
     for (const { task, entry, session } of plan) {
       session.unreserve(entry.taskClass);
-      this.#classes.putBack(task);
-      this.#classes.expectMore(entry);
+      this.#classes.windows.putBack(task);
+      this.#classes.windows.expectMore(entry);
     }
   }
 }

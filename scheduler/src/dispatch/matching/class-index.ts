@@ -1,34 +1,13 @@
 /** Task classes in memory, with their waiting tasks and eligible sessions. */
 import type { Clock } from "../../clock.ts";
-import {
-  type Filter,
-  isPerKey,
-  LASTING_FILTERS,
-  removedBy,
-  shapeOf,
-  type TaskClass,
-} from "../../domain/matching/match.ts";
-import { MatchLog } from "../../domain/matching/match-log.ts";
-import { ruleValues } from "../../domain/tasks/circuit.ts";
-import { identityOf } from "../../domain/tasks/concurrency.ts";
-import { WaitingWindow, type WindowEntry } from "../../domain/tasks/window.ts";
+import { isPerKey, type TaskClass } from "../../domain/matching/match.ts";
 import { Slices } from "../../slices.ts";
-import type { ClassStore, Floor, WaitingTask, WantedClass } from "../../store/store.ts";
+import type { ClassStore, WantedClass } from "../../store/store.ts";
 import type { Session } from "../sessions/session.ts";
-import { ClassOrder } from "../sharing/class-order.ts";
-
-/**
- * Ids held per class. A claim takes at most 1,000, so a window lasts for two; deeper queues stay in
- * Postgres and are read as the window empties.
- */
-export const WINDOW_SIZE = 2_000;
-
-/** Ids in one read at most, unless each class would get less than the second number: 10,000 classes may be deep. */
-const MAX_READ = 500_000;
-const MIN_READ = 100;
-
-/** Aged tasks of each priority that are read at once: those of a claim. */
-const MAX_AGED = 1_000;
+import { type ClassEntry, madeEntry } from "./class-entry.ts";
+import { memoryKey } from "./class-key.ts";
+import { ClassWindows } from "./class-windows.ts";
+import { EligibleSessions } from "./eligible-sessions.ts";
 
 /** Sequences assign ids before the commit: a class may appear this far below the newest one. */
 const LATE_CLASSES = 1_000;
@@ -42,61 +21,20 @@ export const FORGOTTEN_AFTER_MS = 86_400_000;
 /** The same for classes of which there may be as many as keys: ten new ones a second are 6,000 in memory. */
 export const PER_KEY_FORGOTTEN_AFTER_MS = 600_000;
 
-/** A class with the front of its queue. */
-export interface ClassEntry {
-  readonly taskClass: TaskClass;
-  /** The same for all classes that any worker is matched with alike. */
-  readonly shape: string;
-  /** Changed only through the index or followed by `touch`: the order of the classes rests on its front. */
-  readonly window: WaitingWindow;
-  /** True when the store may hold claimable tasks of the class that the window has not. */
-  mayHaveMore: boolean;
-  /**
-   * When the store was last read, nothing claimable went before this. What turns up before it later (an id that
-   * was committed late, a task that is tried again) resets it, at the latest with the next poll.
-   */
-  floor: Floor | undefined;
-  /** Sessions that the lasting filters (type, queue, labels, resources) let through. */
-  eligible: Session[];
-  /** Its window is read again when it has no more than these. */
-  lowSize: number;
-  /** True when the store may hold more tasks that go first by their age, which the window has not. */
-  hasMoreAged?: boolean;
-  /** Where the next search among `eligible` begins, so that work spreads. */
-  turn: number;
-  /** The session that is reserved for it, when its tasks run alone. */
-  keptFree?: Session | undefined;
-  /** The session that keeps room for its next task, when its tasks cost more than sessions have free. */
-  roomAt?: Session | undefined;
-  /** When that session was chosen, monotonic milliseconds. */
-  roomChosenAt?: number;
-  /** Record of the search among them. */
-  readonly log: MatchLog;
-  /** When it was last submitted to, hinted at, or had an open task, monotonic milliseconds; as far as is known. */
-  usedAt: number;
-  /** True while searches leave it out: an admission rule holds it back, and unparks it. */
-  parked: boolean;
-}
-
 /**
  * Task classes in memory: the waiting tasks of each and its eligible sessions. Those in which nothing was open for a day
  * are forgotten. Their rows stay, and whatever names one that is not here makes it be read again: a submit, another
  * scheduler's hint, a task that is tried again, and at the latest the look at all open tasks once a minute.
  */
 export class ClassIndex {
-  /** The classes with tasks in their windows, as they take turns. */
-  readonly order: ClassOrder<ClassEntry>;
-  readonly ageingMs: number;
+  /** Their waiting tasks. */
+  readonly windows: ClassWindows;
   readonly #store: ClassStore;
   readonly #clock: Clock;
-  readonly #sessions = new Set<Session>();
   readonly #entries = new Map<number, ClassEntry>();
+  readonly #eligible = new EligibleSessions(this.#entries);
   readonly #byKey = new Map<string, ClassEntry>();
   readonly #alone = new Set<ClassEntry>();
-  /** Those to be read: the store may hold more tasks of them, and their windows run low. */
-  readonly #due = new Set<ClassEntry>();
-  /** Classes that are being read, unless their floor was reset since. */
-  readonly #refilling = new Set<ClassEntry>();
   /** Named in a hint and not in memory: read with the next refresh. */
   readonly #missing = new Set<number>();
   /** Of the forgotten, those that a look at the newest classes would bring back. */
@@ -109,8 +47,7 @@ export class ClassIndex {
   constructor(store: ClassStore, clock: Clock, ageingMs = Number.POSITIVE_INFINITY) {
     this.#store = store;
     this.#clock = clock;
-    this.ageingMs = ageingMs;
-    this.order = new ClassOrder(clock, ageingMs);
+    this.windows = new ClassWindows({ store, clock, entries: this.#entries, ageingMs });
   }
 
   /** The class of a combination; made when new. */
@@ -222,7 +159,7 @@ export class ClassIndex {
 
   /** The sessions that classes are matched with. */
   get sessions(): Iterable<Session> {
-    return this.#sessions;
+    return this.#eligible.all;
   }
 
   /** Those whose tasks run alone: mostly none. */
@@ -230,14 +167,24 @@ export class ClassIndex {
     return this.#alone;
   }
 
-  /** Those to be read: the store may hold more tasks of them, and their windows run low. May change while it is read. */
-  get due(): ReadonlySet<ClassEntry> {
-    return this.#due;
-  }
-
   /** Whether classes are matched with the session. */
   has(session: Session): boolean {
-    return this.#sessions.has(session);
+    return this.#eligible.all.has(session);
+  }
+
+  /** Adds a session to the classes that it is eligible for. */
+  addSession(session: Session): void {
+    this.#eligible.add(session);
+  }
+
+  /** Makes a change that may affect which classes the session is eligible for. */
+  change(session: Session, change: () => void): void {
+    this.#eligible.change(session, change);
+  }
+
+  /** Removes a session from all classes. */
+  removeSession(session: Session): void {
+    this.#eligible.remove(session);
   }
 
   get(id: number): ClassEntry | undefined {
@@ -246,26 +193,6 @@ export class ClassIndex {
 
   all(): Iterable<ClassEntry> {
     return this.#entries.values();
-  }
-
-  /** Those that searches look at: a task of them may wait, and they are not parked. */
-  movable(): Set<ClassEntry> {
-    return new Set([...this.order.active, ...this.#due]);
-  }
-
-  /** Leaves the class out of searches until `unpark`. */
-  park(entry: ClassEntry): void {
-    entry.parked = true;
-    this.#due.delete(entry);
-    this.order.leave(entry);
-  }
-
-  /** Searches find these classes again. */
-  unpark(ids: Iterable<number>): void {
-    for (const id of ids) {
-      const entry = this.#entries.get(id);
-      if (entry) this.#unpark(entry);
-    }
   }
 
   get size(): number {
@@ -277,193 +204,11 @@ export class ClassIndex {
     return this.#withResources > 0;
   }
 
-  /** Adds a session to the classes that it is eligible for. */
-  addSession(session: Session): void {
-    if (this.#sessions.has(session)) return;
-    this.#sessions.add(session);
-    for (const entry of this.#entries.values()) this.#join(entry, session);
-  }
-
-  /** Makes a change that may affect the lasting filters, and updates the classes that the session is eligible for. */
-  change(session: Session, change: () => void): void {
-    if (!this.#sessions.has(session)) return change();
-    const before = new Map<ClassEntry, Filter | undefined>();
-    for (const entry of this.#entries.values()) before.set(entry, lastingFilter(entry.taskClass, session));
-    change();
-    for (const [entry, filter] of before) {
-      if (lastingFilter(entry.taskClass, session) === filter) continue;
-      this.#leave(entry, session, filter);
-      this.#join(entry, session);
-    }
-  }
-
-  /** Removes a session from all classes. */
-  removeSession(session: Session): void {
-    if (!this.#sessions.delete(session)) return;
-    for (const entry of this.#entries.values()) {
-      this.#leave(entry, session, lastingFilter(entry.taskClass, session));
-    }
-  }
-
-  /** The store may hold tasks of the class that its window has not. */
-  expectMore(entry: ClassEntry): void {
-    entry.mayHaveMore = true;
-    this.#review(entry);
-  }
-
-  /** The first task of the class was taken, to start at a worker of this group. */
-  started(entry: ClassEntry, group: number): void {
-    this.order.started(entry, group);
-    this.shortened(entry);
-  }
-
-  /** Tasks of the class were taken from its window. */
-  shortened(entry: ClassEntry): void {
-    if (entry.mayHaveMore && entry.window.size <= entry.lowSize && !entry.parked) this.#due.add(entry);
-  }
-
-  /** Something claimable may have turned up anywhere in the class's order. */
-  lookAgain(entry: ClassEntry): void {
-    this.#unpark(entry);
-    this.#readFromFront(entry);
-  }
-
-  #readFromFront(entry: ClassEntry): void {
-    this.expectMore(entry);
-    entry.floor = undefined;
-    this.#refilling.delete(entry);
-  }
-
-  /** Adds a task that became claimable; a full window leaves it to the store. */
-  enqueue(task: WaitingTask): void {
-    const entry = this.#entries.get(task.classId);
-    if (!entry) return;
-    if (entry.mayHaveMore || entry.window.size >= WINDOW_SIZE) {
-      this.expectMore(entry);
-      // A task that outranks the window's front must not wait behind the refill.
-      if (task.priority <= (entry.window.peek()?.priority ?? Number.NEGATIVE_INFINITY)) {
-        if (!entry.floor || goesBefore(task, entry.floor)) this.#readFromFront(entry);
-        return;
-      }
-    }
-    if (entry.window.add(task, this.#clock.monotonic())) this.#touch(entry);
-  }
-
-  /** Puts a task back that was taken from the window of its class, or from those that rules hold back. */
-  putBack(task: WaitingTask & WindowEntry): void {
-    const entry = this.#entries.get(task.classId);
-    if (!entry) return;
-    this.#unpark(entry);
-    if (entry.window.add(task, this.#clock.monotonic())) this.#touch(entry);
-  }
-
-  /**
-   * Reads the front of the queue again for these classes.
-   *
-   * @param isPlanned True for ids that are being assigned already.
-   * @returns How many tasks the windows got.
-   */
-  async refill(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<number> {
-    if (entries.length === 0) return 0;
-    let added = 0;
-    for (const entry of entries) {
-      entry.mayHaveMore = false;
-      this.#due.delete(entry);
-      this.#refilling.add(entry);
-    }
-    const counts = new Map<number, number>();
-    const limit = Math.min(WINDOW_SIZE, Math.max(MIN_READ, Math.floor(MAX_READ / entries.length)));
-    for (const entry of entries) entry.lowSize = limit / 4;
-    try {
-      const tasks = await this.#store.waitingTasks(
-        entries.map(({ taskClass }) => taskClass.id),
-        limit,
-        entries.map(({ floor }) => floor),
-      );
-      // By this scheduler's clock: that of the database may be another one.
-      const now = this.#clock.monotonic();
-      for (const task of tasks) {
-        const entry = this.#entries.get(task.classId);
-        const count = counts.get(task.classId) ?? 0;
-        counts.set(task.classId, count + 1);
-        // The first one of each class, unless something turned up meanwhile.
-        if (count === 0 && entry && this.#refilling.has(entry))
-          entry.floor = { priority: task.priority, id: task.id };
-        if (!isPlanned(task.id) && entry?.window.add(task, now - (task.ageMs ?? 0))) added++;
-      }
-      for (const entry of entries) this.#touch(entry);
-    } catch (error) {
-      for (const entry of entries) this.expectMore(entry);
-      throw error;
-    }
-    for (const entry of entries) {
-      if ((counts.get(entry.taskClass.id) ?? 0) >= limit) this.expectMore(entry);
-    }
-    const aged = entries.filter(({ hasMoreAged }) => hasMoreAged);
-    if (aged.length > 0) await this.#readAged(aged, isPlanned);
-    return added;
-  }
-
-  #unpark(entry: ClassEntry): void {
-    if (!entry.parked) return;
-    entry.parked = false;
-    this.#touch(entry);
-  }
-
-  /** The window of the class has changed. */
-  #touch(entry: ClassEntry): void {
-    if (!entry.parked) this.order.touch(entry);
-    this.#review(entry);
-  }
-
-  #review(entry: ClassEntry): void {
-    const isDue = entry.mayHaveMore && !entry.parked && entry.window.size <= entry.lowSize;
-    if (isDue) this.#due.add(entry);
-    else this.#due.delete(entry);
-  }
-
-  /**
-   * Reads the tasks of lower priorities whose turn has come by their age: a window that is full of higher ones has not
-   * read them.
-   *
-   * @param isPlanned True for ids that are being assigned already.
-   * @throws DatabaseUnavailableError
-   */
-  async readAged(isPlanned: (id: number) => boolean): Promise<void> {
-    if (this.ageingMs === Number.POSITIVE_INFINITY) return;
-    // Other windows have all tasks that wait.
-    const deep = this.order.active.filter(
-      ({ window, mayHaveMore }) => mayHaveMore && window.size >= MIN_READ / 4,
-    );
-    for (let start = 0; start < deep.length; start += MAX_RESOLVED)
-      await this.#readAged(deep.slice(start, start + MAX_RESOLVED), isPlanned);
-  }
-
-  async #readAged(entries: readonly ClassEntry[], isPlanned: (id: number) => boolean): Promise<void> {
-    const tops = entries.flatMap((entry) => topOf(entry, this.#clock.monotonic()));
-    for (const entry of entries) entry.hasMoreAged = false;
-    const tasks = await this.#store.agedTasks(tops, this.ageingMs, MAX_AGED);
-    const now = this.#clock.monotonic();
-    for (const [classId, aged] of Map.groupBy(tasks, (task) => task.classId)) {
-      const entry = this.#entries.get(classId);
-      if (!entry) continue;
-      for (const task of aged) if (!isPlanned(task.id)) entry.window.add(task, now - (task.ageMs ?? 0));
-      this.#touch(entry);
-      if (aged.length < MAX_AGED) continue;
-      // The next ones are read when half of these have started.
-      entry.hasMoreAged = true;
-      entry.lowSize = Math.max(entry.lowSize, entry.window.size - MAX_AGED / 2);
-      this.expectMore(entry);
-    }
-  }
-
   #forget(entry: ClassEntry): void {
     const { taskClass } = entry;
     this.#entries.delete(taskClass.id);
     this.#alone.delete(entry);
-    this.#due.delete(entry);
-    this.order.forget(entry);
-    this.#refilling.delete(entry);
+    this.windows.forget(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources--;
     const key = memoryKey(taskClass);
     if (this.#byKey.get(key) === entry) this.#byKey.delete(key);
@@ -485,82 +230,12 @@ export class ClassIndex {
 
   #add(taskClass: TaskClass): void {
     if (this.#entries.has(taskClass.id)) return;
-    const entry: ClassEntry = {
-      taskClass,
-      shape: shapeOf(taskClass),
-      window: new WaitingWindow(this.ageingMs),
-      mayHaveMore: true,
-      floor: undefined,
-      lowSize: WINDOW_SIZE / 4,
-      hasMoreAged: false,
-      eligible: [],
-      turn: 0,
-      log: new MatchLog(),
-      usedAt: this.#clock.monotonic(),
-      parked: false,
-    };
+    const entry = madeEntry(taskClass, this.windows.ageingMs, this.#clock.monotonic());
     this.#entries.set(taskClass.id, entry);
     this.#forgotten.delete(taskClass.id);
-    this.#due.add(entry);
+    this.windows.add(entry);
     if (taskClass.alone) this.#alone.add(entry);
     if (taskClass.requirements.resources.length > 0) this.#withResources++;
-    for (const session of this.#sessions) this.#join(entry, session);
+    this.#eligible.addClass(entry);
   }
-
-  #join(entry: ClassEntry, session: Session): void {
-    const filter = lastingFilter(entry.taskClass, session);
-    if (filter) entry.log.joined(filter, session.workerId);
-    else entry.eligible.push(session);
-  }
-
-  #leave(entry: ClassEntry, session: Session, filter: Filter | undefined): void {
-    if (!filter) {
-      entry.eligible = entry.eligible.filter((other) => other !== session);
-      return;
-    }
-    entry.log.left(filter, session.workerId, () => {
-      for (const other of this.#sessions) {
-        if (lastingFilter(entry.taskClass, other) === filter) return other.workerId;
-      }
-      return undefined;
-    });
-  }
-}
-
-/** The filter that removes the session until it registers anew or loads something; undefined when it is eligible. */
-function lastingFilter(taskClass: TaskClass, session: Session): Filter | undefined {
-  const filter = removedBy(taskClass, session);
-  return filter !== undefined && LASTING_FILTERS.has(filter) ? filter : undefined;
-}
-
-/** The first task of the highest priority in the window, with its age. */
-function topOf({ taskClass, window }: ClassEntry, now: number): WaitingTask[] {
-  const top = window.top();
-  if (!top) return [];
-  const { id, priority, readyAt = now } = top;
-  return [{ id, priority, classId: taskClass.id, ageMs: now - readyAt }];
-}
-
-function memoryKey(wanted: WantedClass): string {
-  const { queue, type, requirements, concurrency, rateLimits, circuit, fairness } = wanted;
-  const labels = Object.entries(requirements.labels);
-  const { resources, cost } = requirements;
-  const hasKeys = [concurrency, rateLimits, circuit, fairness].some((each) => each !== undefined);
-  const isPlain = labels.length === 0 && resources.length === 0 && !hasKeys && cost === undefined;
-  if (isPlain) return `${queue}\n${type}`;
-  return JSON.stringify([
-    queue,
-    type,
-    labels.sort(([a], [b]) => (a < b ? -1 : 1)),
-    [...resources].sort(),
-    concurrency && identityOf(concurrency),
-    cost?.map(({ name, amount }) => [name, amount]),
-    rateLimits?.map(({ key, limit, periodMs, burst }) => [key, limit, periodMs, burst]),
-    circuit && ruleValues(circuit),
-    fairness && [fairness.key, fairness.weight],
-  ]);
-}
-
-function goesBefore(task: WaitingTask, floor: Floor): boolean {
-  return task.priority > floor.priority || (task.priority === floor.priority && task.id < floor.id);
 }

@@ -7,7 +7,7 @@ import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { madeBeat } from "../../domain/testing/made-records.ts";
 import type { Session } from "../sessions/session.ts";
 import { madeSession } from "../testing/made-session.ts";
-import type { ClassEntry } from "./class-index.ts";
+import type { ClassEntry } from "./class-entry.ts";
 import { Search } from "./matcher.ts";
 
 const NOW = 1_000;

@@ -5,7 +5,8 @@ import { isKeptFrom } from "../../domain/matching/kept-room.ts";
 import { closedBy, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import type { MatchLog } from "../../domain/matching/match-log.ts";
 import type { Session } from "../sessions/session.ts";
-import type { ClassEntry, ClassIndex } from "./class-index.ts";
+import type { ClassEntry } from "./class-entry.ts";
+import type { ClassIndex } from "./class-index.ts";
 
 /**
  * Interval between two searches of all eligible sessions of a class without a free one, milliseconds: for each session,
@@ -32,7 +33,7 @@ export class Matcher {
 
   /** Begins a search for many classes at one moment. */
   search(): Search {
-    return new Search(this.#classes.sessions, this.#clock.monotonic(), this.#classes.ageingMs);
+    return new Search(this.#classes.sessions, this.#clock.monotonic(), this.#classes.windows.ageingMs);
   }
 
   /** Round robin among all eligible sessions; a free slot comes before a place in the prefetch. */

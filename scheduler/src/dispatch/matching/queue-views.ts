@@ -8,7 +8,7 @@ import type { QueueViewEntry } from "../sessions/link.ts";
 import type { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Backlog } from "./backlog.ts";
-import type { ClassEntry } from "./class-index.ts";
+import type { ClassEntry } from "./class-entry.ts";
 
 /** Kinds of tasks in one view, as the protocol says. */
 const MAX_ENTRIES = 20;

@@ -3,7 +3,8 @@ import type { ReasonCode } from "../../domain/explain/codes.ts";
 import { waitCode } from "../../domain/explain/wait-code.ts";
 import type { WaitReason } from "../../domain/tasks/trace.ts";
 import type { Admission } from "../admission/admission.ts";
-import type { ClassEntry, ClassIndex } from "./class-index.ts";
+import type { ClassEntry } from "./class-entry.ts";
+import type { ClassIndex } from "./class-index.ts";
 
 /** Changes remembered per class. */
 const MAX_CHANGES = 32;

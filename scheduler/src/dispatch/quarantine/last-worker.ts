@@ -2,7 +2,7 @@
 import type { FleetMember } from "../../domain/explain/fleet.ts";
 import { type Filter, LASTING_FILTERS, removedBy, type TaskClass } from "../../domain/matching/match.ts";
 import type { WorkerState } from "../../domain/workers/worker.ts";
-import type { ClassEntry } from "../matching/class-index.ts";
+import type { ClassEntry } from "../matching/class-entry.ts";
 import type { Session } from "../sessions/session.ts";
 
 /** The use of a class is looked at once a minute. */

@@ -7,7 +7,7 @@ import { MatchLog } from "../../domain/matching/match-log.ts";
 import { WaitingWindow } from "../../domain/tasks/window.ts";
 import { ManualClock } from "../../testing/manual-clock.ts";
 import type { Attempt } from "../attempts/attempt.ts";
-import type { ClassEntry } from "../matching/class-index.ts";
+import type { ClassEntry } from "../matching/class-entry.ts";
 import { Registry } from "../sessions/registry.ts";
 import type { Session } from "../sessions/session.ts";
 import { madeAttempt } from "../testing/made-attempt.ts";

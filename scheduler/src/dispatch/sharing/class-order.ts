@@ -119,7 +119,7 @@ export class ClassOrder<T extends Ordered> {
     for (const shape of shapes.splice(0)) if (shape.classes.size > 0) this.#restoreShape(shape);
     for (const place of classes.splice(0)) {
       place.front = place.item.window.peek();
-      if (!place.front) continue;
+      if (!place.front || place.place >= 0) continue;
       const { shape } = place;
       if (shape.classes.size === 0) countWork(shape, 1);
       shape.classes.push(place);
@@ -270,7 +270,7 @@ export class ClassOrder<T extends Ordered> {
 
   #restoreShape(shape: ShapeOfKey<T>): void {
     const { key } = shape;
-    key.shapes.push(shape);
+    if (shape.place < 0) key.shapes.push(shape);
     if (key.place < 0) key.queue.keys.restore(key);
     if (key.queue.place < 0) this.#queues.restore(key.queue);
   }

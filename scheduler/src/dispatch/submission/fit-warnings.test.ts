@@ -4,7 +4,8 @@ import { DatabaseUnavailableError } from "../../domain/errors.ts";
 import type { Cost } from "../../domain/matching/capacity.ts";
 import type { KnownSize } from "../../domain/matching/known-size.ts";
 import { newTask } from "../../store/testing/made-rows.ts";
-import type { ClassEntry, ClassIndex } from "../matching/class-index.ts";
+import type { ClassEntry } from "../matching/class-entry.ts";
+import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "../sessions/session.ts";
 import { FitWarnings } from "./fit-warnings.ts";
 

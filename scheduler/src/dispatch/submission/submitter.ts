@@ -322,7 +322,7 @@ export class Submitter {
         this.#onScheduled(task.delayMs ?? Math.max(0, (task.runAtMs ?? 0) - this.#clock.now()));
       } else {
         waitingClasses.add(classId);
-        this.#classes.enqueue({ id: row.id, classId, priority: task.priority });
+        this.#classes.windows.enqueue({ id: row.id, classId, priority: task.priority });
       }
     });
     this.#sender.sendAssignments(direct);

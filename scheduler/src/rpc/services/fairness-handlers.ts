@@ -16,7 +16,9 @@ import { requireQueueName } from "./queue-handlers.ts";
 export interface FairnessHandlerParts {
   readonly store: Pick<FairnessStore, "listFairnessKeys" | "setFairnessWeight">;
   readonly shareWeights: Pick<Dispatch["shareWeights"], "refresh">;
-  readonly classes: { readonly order: Pick<Dispatch["classes"]["order"], "recentStarts"> };
+  readonly classes: {
+    readonly windows: { readonly order: Pick<Dispatch["classes"]["windows"]["order"], "recentStarts"> };
+  };
   readonly pageBytes: number;
 }
 
@@ -31,7 +33,8 @@ export function fairnessHandlers({
   classes,
   pageBytes,
 }: FairnessHandlerParts): FairnessHandlers {
-  const shown = (row: FairnessKeyRow) => fromFairnessKey(row, classes.order.recentStarts(row.queue, row.key));
+  const shown = (row: FairnessKeyRow) =>
+    fromFairnessKey(row, classes.windows.order.recentStarts(row.queue, row.key));
   const set = async (queue: string, key: string, weight: { weight: number; reason: string } | undefined) => {
     await store.setFairnessWeight(queue, key, weight);
     await shareWeights.refresh();
