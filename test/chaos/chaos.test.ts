@@ -23,4 +23,5 @@ it("loses nothing and decides once in a short run", async (t) => {
   });
   assert.deepEqual(report.violations, []);
   assert.ok(report.accepted > 50, `only ${report.accepted} tasks were accepted`);
+  assert.ok(report.ticks > 10, `only ${report.ticks} ticks were submitted`);
 });

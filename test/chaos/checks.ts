@@ -1,7 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
-import { CIRCUIT, GPU, LIMITS, RATE, STRICT } from "./limits.ts";
+import { CIRCUIT, GPU, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
 
 /** A line of the workers' own history. */
 export interface Run {
@@ -58,6 +58,10 @@ export interface Findings {
   readonly circuitOpened: number;
   /** Tasks that were assigned while it was open, and assignments of more probes than it allows. */
   readonly circuitBroken: number;
+  /** Ticks of the schedule whose tasks have ended. */
+  readonly ticks: number;
+  /** Ticks that were submitted twice, or never. */
+  readonly tickFaults: number;
   /** One line for each thing that must not have happened. */
   readonly violations: readonly string[];
 }
@@ -129,7 +133,17 @@ export async function check(
     const ids = new Set(tasks.map(({ taskId }) => taskId));
     if (ids.size > 1) violations.push(`key ${key} was given to ${[...ids].join(", ")}`);
   }
-  const answered = new Set(accepted.map(({ taskId }) => taskId));
+  const ticks = await db.query<{ id: string; tick: number }>(
+    `select 't-' || id as id, (options -> 'tick' ->> 'tickMs')::float8 as tick
+       from task_finished where options -> 'tick' ->> 'schedule' = $1`,
+    [SCHEDULE.name],
+  );
+  const tickFaults = await ticksBroken(
+    db,
+    ticks.map(({ tick }) => tick),
+    violations,
+  );
+  const answered = new Set([...accepted.map(({ taskId }) => taskId), ...ticks.map(({ id }) => id)]);
   const strangers = finished.filter(({ id }) => !answered.has(id));
   for (const { id } of strangers) violations.push(`${id} ended although no submit was answered with it`);
 
@@ -223,6 +237,8 @@ export async function check(
     circuitOpened: circuit.opened,
     circuitBroken: circuit.broken,
     overCapacity: over.length,
+    ticks: ticks.length,
+    tickFaults,
     violations,
   };
 }
@@ -390,6 +406,42 @@ async function replayCircuit(
     );
   }
   return { opened, broken };
+}
+
+/**
+ * Compares the submitted ticks with those of the timing, from the moment when the schedule was made to its position: each
+ * has exactly one task, and none was recorded as missed or skipped.
+ */
+async function ticksBroken(
+  db: Pick<TestDatabase, "query">,
+  submitted: readonly number[],
+  violations: string[],
+): Promise<number> {
+  const [schedule] = await db.query<{ made: number; position: number; records: string }>(
+    `select (record ->> 'createdMs')::float8 as made, (record ->> 'positionMs')::float8 as position,
+       (select count(*) from event where name in ('schedule.missed', 'schedule.skipped')) as records
+       from schedule where name = $1`,
+    [SCHEDULE.name],
+  );
+  if (!schedule) {
+    violations.push(`there is no schedule ${SCHEDULE.name}`);
+    return 1;
+  }
+  const before = violations.length;
+  if (Number(schedule.records) > 0)
+    violations.push(`${schedule.records} ticks were recorded as missed or skipped`);
+  const everyMs = SCHEDULE.everyS * 1_000;
+  const counts = Map.groupBy(submitted, (tick) => tick);
+  const first = (Math.floor(schedule.made / everyMs) + 1) * everyMs;
+  for (let tick = first; tick <= schedule.position; tick += everyMs) {
+    const count = counts.get(tick)?.length ?? 0;
+    counts.delete(tick);
+    if (count !== 1)
+      violations.push(`the tick of ${new Date(tick).toISOString()} was submitted ${count} times`);
+  }
+  for (const tick of counts.keys())
+    violations.push(`${new Date(tick).toISOString()} was submitted, and is no tick of the schedule`);
+  return violations.length - before;
 }
 
 /** After the drain no key is held, and every count is that of the tasks. */

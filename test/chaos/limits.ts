@@ -1,3 +1,5 @@
+import type { ScheduleOptions } from "@muster/worker/client";
+
 /** Concurrency keys of some of the tasks: busy ones, so that tasks wait for them, each with one limit. */
 export const LIMITS: Readonly<Record<string, number>> = {
   ...{ "chaos-a": 1, "chaos-b": 2, "chaos-c": 5 },
@@ -17,6 +19,12 @@ export const GPU = 4;
 
 /** Payload that a worker takes ahead: some are so large that two do not fit, and are given back. */
 export const AHEAD_BYTES = 1_000;
+
+/** The schedule of a run: a tick every second. The workers' handlers of its tasks have nothing to do. */
+export const SCHEDULE: ScheduleOptions & { readonly name: string; readonly everyS: number } = {
+  ...{ name: "chaos-ticks", type: "work", payload: { ms: 0, failures: 0 }, everyS: 1 },
+  ...{ overlap: "allow", catchUp: "all", catchUpLimit: 1_000 },
+};
 
 /** The circuit of some tasks: it opens often, and for short, so that tasks wait for it and probe it. */
 export const CIRCUIT = {

@@ -7,7 +7,7 @@ import {
   type RateLimit,
 } from "@muster/worker/client";
 import type { Accepted } from "./checks.ts";
-import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, STRICT } from "./limits.ts";
+import { AHEAD_BYTES, CIRCUIT, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
 import { seededRandom } from "./schedule.ts";
 
 interface Spec {
@@ -36,6 +36,9 @@ const COSTLY_SHARE = 0.2;
 /** Those with a rate limit, among the others. */
 const RATED_SHARE = 0.1;
 
+/** Losses must not use the policy up: what fails for good must be what was made to fail. */
+const RETRY = { maxRetries: 1_000, delaysS: [0.1] };
+
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
 export class Producer {
   readonly accepted: Accepted[] = [];
@@ -55,14 +58,33 @@ export class Producer {
   }
 
   start(lanes: number): void {
-    this.#done = Promise.all(Array.from({ length: lanes }, () => this.#lane())).then(() => undefined);
+    const { name, ...options } = SCHEDULE;
+    const work = [
+      this.#insist(() => this.#client.schedules.set(name, { ...options, retry: RETRY })),
+      ...Array.from({ length: lanes }, () => this.#lane()),
+    ];
+    this.#done = Promise.all(work).then(() => undefined);
   }
 
-  /** Ends after the submits under way are answered. */
+  /** Ends after the submits under way are answered. The schedule has no tick afterwards. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#done;
+    await this.#insist(() => this.#client.schedules.pause(SCHEDULE.name, "the run is over"));
     this.#client.close();
+  }
+
+  /** Makes a call whose repetition changes nothing until it is answered. */
+  async #insist(call: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      try {
+        await call();
+        return;
+      } catch (error) {
+        if (!(error instanceof MusterError)) throw error;
+        await delay(100);
+      }
+    }
   }
 
   async #lane(): Promise<void> {
@@ -101,16 +123,14 @@ export class Producer {
   #spec(): Spec {
     const ticket = this.#random();
     const uniqueKey = `chaos-${++this.#serial}`;
-    // Losses must not use the policy up: what fails for good must be what was made to fail.
-    const retry = { maxRetries: 1_000, delaysS: [0.1] };
     const share = ticket < 0.05 ? CIRCUIT_SHARES.hopeless : CIRCUIT_SHARES.work;
     const circuit = this.#random() < share ? { circuit: CIRCUIT } : {};
-    if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry, ...circuit };
+    if (ticket < 0.05) return { type: "hopeless", payload: {}, uniqueKey, retry: RETRY, ...circuit };
     const ms = Math.round(this.#random() ** 6 * 3_000);
     const failures = ticket < 0.15 ? 1 + Math.floor(this.#random() * 2) : 0;
     const pad = "x".repeat(this.#random() ** 4 * AHEAD_BYTES);
     const payload = { ms, failures, pad };
-    const spec = { type: "work", payload, uniqueKey, retry, ...circuit };
+    const spec = { type: "work", payload, uniqueKey, retry: RETRY, ...circuit };
     if (this.#random() < KEYED_SHARE)
       return { ...spec, payload: { ...payload, ms: ms % 50 }, concurrency: this.#keys() };
     if (this.#random() < RATED_SHARE)
