@@ -205,6 +205,18 @@ export const SCHEDULER: Dashboard = {
           ],
         },
         {
+          title: "Ticks of schedules, and their delay",
+          kind: "timeseries",
+          unit: "short",
+          queries: [
+            [`sum by (outcome) (increase(muster_schedule_ticks_total${RATE}))`, "{{outcome}}"],
+            [
+              `histogram_quantile(0.95, sum by (le) (rate(muster_schedule_tick_delay_seconds_bucket${RATE})))`,
+              "delay, seconds, 95th percentile",
+            ],
+          ],
+        },
+        {
           title: "Paused and quarantined workers",
           kind: "timeseries",
           unit: "short",

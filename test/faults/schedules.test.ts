@@ -96,6 +96,7 @@ describe("T52: schedules with two schedulers", () => {
     );
     assert.match(await muster("task", last.id), /^schedule\tseconds, tick of \d{4}-/m);
     assert.deepEqual((await pair.fleet.events(last.id)).slice(0, 2), ["created", "schedule.fired"]);
+    assert.match(await muster("why", last.id), /schedule.*seconds, tick of \d{4}-/);
     const reason = await muster("why", "schedule:seconds");
     assert.match(reason, /SCHEDULE_PAUSED.*the test has seen enough/s);
   });

@@ -3,7 +3,7 @@ import { mayBeLocked, withLock } from "../domain/database/database-lock.ts";
 import { DatabaseUnavailableError } from "../domain/errors.ts";
 import { databaseUnavailable } from "../domain/explain/outage.ts";
 import type { Explanation, Reason } from "../domain/explain/reason.ts";
-import { explainSchedule } from "../domain/explain/schedule.ts";
+import { explainSchedule, withTick } from "../domain/explain/schedule.ts";
 import { formatTaskId } from "../domain/ids.ts";
 import type { ExplainerParts } from "./explainer-parts.ts";
 import { MemoryExplainer } from "./memory-explainer.ts";
@@ -40,7 +40,7 @@ export class Explainer {
       async () => {
         const task = await this.#parts.store.getTask(id);
         if (!task) return undefined;
-        const reasons = await this.#tasks.reasons(task);
+        const reasons = withTick(await this.#tasks.reasons(task), task.options?.tick);
         const lock = mayBeLocked(reasons) ? await this.#parts.store.foreignLock(LOCKED_AFTER_MS) : undefined;
         return {
           subject: formatTaskId(id),

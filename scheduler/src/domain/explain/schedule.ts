@@ -1,6 +1,12 @@
 /** Explains why a schedule is in its state. */
 import { formatTaskId } from "../ids.ts";
-import { ON_TIME_MS, type Schedule, scheduleState, type TickRecord } from "../schedules/schedule.ts";
+import {
+  ON_TIME_MS,
+  type Schedule,
+  type ScheduleTick,
+  scheduleState,
+  type TickRecord,
+} from "../schedules/schedule.ts";
 import { upcomingTicks } from "../schedules/tick-times.ts";
 import { type Evidence, type Explanation, plural, type Reason, span } from "./reason.ts";
 
@@ -26,6 +32,18 @@ export function explainSchedule(facts: ScheduleFacts): Explanation {
     state: scheduleState(schedule),
     reasons: reasons.length > 0 ? reasons : [waiting(facts)],
   };
+}
+
+/** The reasons of a task that a schedule submitted: the first one has the tick in its evidence. */
+export function withTick(reasons: readonly Reason[], tick: ScheduleTick | undefined): readonly Reason[] {
+  const [first, ...others] = reasons;
+  if (!tick || !first) return reasons;
+  const what = tick.manual ? "run on request at" : "tick of";
+  const value = `${tick.schedule}, ${what} ${new Date(tick.tickMs).toISOString()}`;
+  return [
+    { ...first, evidence: [...first.evidence, { key: "schedule", value, source: "database" }] },
+    ...others,
+  ];
 }
 
 function paused({ schedule, now }: ScheduleFacts): Reason | undefined {

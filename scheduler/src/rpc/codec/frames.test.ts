@@ -32,6 +32,7 @@ test("an assignment written field by field says what the generated encoder says"
     { ...plain, headers },
     { ...plain, payload: new Uint8Array(), contentType: "", attemptNumber: 0 },
     { ...plain, options },
+    { ...plain, options: { tick: { schedule: "nightly", tickMs: 1_500 } } },
     { ...plain, cost: [{ name: "slots", amount: 2 }] },
     { ...plain, resources: ["model:a", "model:b"], headers },
   ];
