@@ -6,6 +6,7 @@ import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE } from "../task-states.ts";
 import { dropUnusedKeys } from "./idle-classes.ts";
 
+// Without statistics the planner expects an operator's limit of most keys: its plan is pinned.
 const STATES: Statement = {
   name: "concurrency-states",
   text: `select k.key, k.held, k.limit_override from unnest($1::text[]) as d(key)
@@ -60,7 +61,7 @@ const CORRECT: Statement = {
 
 /** What is counted of these keys, and of every key with a limit of the operator's. */
 export async function keyStates(db: Database, keys: readonly string[]): Promise<KeyState[]> {
-  const rows = await db.cold<{ key: string; held: number; limit_override: number | null }>(STATES, [
+  const rows = await db.hotRetrying<{ key: string; held: number; limit_override: number | null }>(STATES, [
     textArray(keys),
   ]);
   return rows.map(({ key, held, limit_override }) => ({ key, held, override: limit_override ?? undefined }));

@@ -33,7 +33,6 @@ const EVERY_SESSION: SessionSettings = {
   // Statements find tasks through indexes; the server scans a big table only when there is no other way.
   enable_indexscan: "on",
   enable_indexonlyscan: "on",
-  enable_bitmapscan: "on",
   enable_nestloop: "on",
   enable_sort: "on",
   enable_hashagg: "on",
@@ -52,15 +51,18 @@ const BOUNDED: SessionSettings = {
 const UNBOUNDED: SessionSettings = { statement_timeout: "0", idle_in_transaction_session_timeout: "0" };
 
 // The hot statements find tasks by primary key. With statistics of a small table the planner chooses scans and hash
-// joins, which measured 3.5 times slower; so their plans are pinned.
+// joins, which measured 3.5 times slower; so their plans are pinned. Without statistics it expects few tasks in a class, and
+// would read all of them with a bitmap and sort them to find the first ones: the index for claims has them in order.
 const PINNED_PLANS: SessionSettings = {
   enable_seqscan: "off",
+  enable_bitmapscan: "off",
   enable_hashjoin: "off",
   enable_mergejoin: "off",
   plan_cache_mode: "force_generic_plan",
 };
 const FREE_PLANS: SessionSettings = {
   enable_seqscan: "on",
+  enable_bitmapscan: "on",
   enable_hashjoin: "on",
   enable_mergejoin: "on",
   plan_cache_mode: "auto",
