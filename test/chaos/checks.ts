@@ -1,6 +1,7 @@
 import type { TestDatabase } from "../support/database/postgres.ts";
 import type { Outage } from "./chaos-schedulers.ts";
 import type { Trouble } from "./chaos-workers.ts";
+import { type AcceptedDependent, checkDependencies, type DependencyFindings } from "./dependency-rules.ts";
 import { CIRCUIT, GPU, LIMITS, RATE, SCHEDULE, STRICT } from "./limits.ts";
 
 /** A line of the workers' own history. */
@@ -22,10 +23,12 @@ export interface Accepted {
   readonly type: string;
   /** Its concurrency keys. */
   readonly limited: readonly string[];
+  /** What it waits for. */
+  readonly after: AcceptedDependent["after"];
 }
 
 /** What a run showed. */
-export interface Findings {
+export interface Findings extends DependencyFindings {
   readonly accepted: number;
   readonly succeeded: number;
   readonly failed: number;
@@ -183,7 +186,11 @@ export async function check(
     ({ id, detail }) => detail === "POISONED" && (struck.get(id) ?? 0) >= DEATHS,
   );
   const failed = finished.filter(
-    (row) => row.state === 4 && kind.get(row.id) === "work" && !poisoned.includes(row),
+    (row) =>
+      row.state === 4 &&
+      kind.get(row.id) === "work" &&
+      row.detail !== "DEPENDENCY_FAILED" &&
+      !poisoned.includes(row),
   );
   for (const { id, detail } of failed) violations.push(`${id} failed (${detail}), and its work cannot fail`);
   const open = await db.query<{ attempt: string }>("select 't-' || id || '.' || epoch as attempt from task");
@@ -198,6 +205,8 @@ export async function check(
   violations.push(...(await leftLocks(db)));
   const overRate = await rateExceeded(db, violations);
   const circuit = await replayCircuit(db, violations);
+  const dependents = accepted.filter(({ after }) => after.length > 0);
+  const dependencies = await checkDependencies(db, dependents, finished, violations);
   const over = runs.filter(({ gpu = 0 }) => gpu > GPU);
   for (const { attempt, worker, gpu } of over)
     violations.push(`${attempt} began on ${worker} while its handlers took ${gpu} of ${GPU} gpu`);
@@ -239,6 +248,7 @@ export async function check(
     overCapacity: over.length,
     ticks: ticks.length,
     tickFaults,
+    ...dependencies,
     violations,
   };
 }

@@ -19,6 +19,7 @@ interface Spec {
   readonly rateLimits?: readonly RateLimit[];
   readonly cost?: { readonly gpu: number };
   readonly circuit?: CircuitOptions;
+  readonly after?: readonly { readonly entry: number; readonly when: "succeeded" | "ended" }[];
 }
 
 /** Tasks with concurrency keys, among those that can succeed. */
@@ -38,6 +39,9 @@ const RATED_SHARE = 0.1;
 
 /** Losses must not use the policy up: what fails for good must be what was made to fail. */
 const RETRY = { maxRetries: 1_000, delaysS: [0.1] };
+
+/** Tasks that wait for one or two earlier ones of their submit. */
+const DEPENDENT_SHARE = 0.2;
 
 /** Submits with keys until told to stop; a refused or unanswered submit is tried again with the same keys. */
 export class Producer {
@@ -94,7 +98,10 @@ export class Producer {
         continue;
       }
       const count = 1 + Math.floor(this.#random() ** 3 * 40);
-      const specs = Array.from({ length: count }, () => this.#spec());
+      const specs = Array.from({ length: count }, (_, position) => ({
+        ...this.#spec(),
+        ...this.#after(position),
+      }));
       await this.#submit(specs);
       await delay(20 + this.#random() * 500);
     }
@@ -108,7 +115,11 @@ export class Producer {
           const spec = specs[index];
           if (!spec) return;
           const limited = spec.concurrency?.map(({ key }) => key) ?? [];
-          this.accepted.push({ key: spec.uniqueKey, taskId: id, type: spec.type, limited });
+          const after = (spec.after ?? []).map(({ entry, when }) => ({
+            taskId: handles[entry]?.id ?? "",
+            success: when === "succeeded",
+          }));
+          this.accepted.push({ key: spec.uniqueKey, taskId: id, type: spec.type, limited, after });
         });
         return;
       } catch (error) {
@@ -138,6 +149,14 @@ export class Producer {
     if (this.#random() >= COSTLY_SHARE) return spec;
     const gpu = 1 + Math.floor(this.#random() * 3);
     return { ...spec, payload: { ...payload, ms: ms % 500, gpu }, cost: { gpu } };
+  }
+
+  /** What a task at this position waits for. */
+  #after(position: number): Pick<Spec, "after"> {
+    if (position === 0 || this.#random() >= DEPENDENT_SHARE) return {};
+    const entries = new Set([0, 0].map(() => Math.floor(this.#random() * position)));
+    const when = () => (this.#random() < 0.7 ? ("succeeded" as const) : ("ended" as const));
+    return { after: Array.from(entries, (entry) => ({ entry, when: when() })) };
   }
 
   /** One key, or several. */
