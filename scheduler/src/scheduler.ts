@@ -215,6 +215,7 @@ export async function startScheduler(options: {
       {
         ...{ store, explainer, diagnoser, overview, workers, classes, pausedQueues, dispatcher, control },
         ...{ concurrencyKeys: dispatch.concurrencyKeys, rateLimits: dispatch.rateLimits },
+        batches: dispatch.batches,
         circuits: dispatch.circuits,
         ...{ launches, submitter, followers, clock },
         workerPauses: dispatch.workerPauses,

@@ -24,6 +24,18 @@ const on = (taskId: number, condition: "succeeded" | "ended" = "succeeded"): Sub
 
 const previous = (entry: number): SubmittedAfter => ({ entry, condition: "succeeded" });
 
+/** Four at a time: a store has a bounded number of connections. */
+async function inLanes<T>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  const left = items.entries();
+  const lane = async () => {
+    for (const [index, item] of left) await work(item, index);
+  };
+  await Promise.all(Array.from({ length: 4 }, lane));
+}
+
 describe("store: dependencies", () => {
   let fixture: StoreFixture;
   let sessionId: number;
@@ -173,10 +185,11 @@ describe("store: dependencies", () => {
 
   it("is exact while predecessors end and dependents are submitted at two schedulers", async () => {
     const other = fixture.another();
-    const roots = await insert(...Array.from({ length: 150 }, () => ({})));
+    const roots = await insert(...Array.from({ length: 100 }, () => ({})));
     const classId = await fixture.classOf("linked");
     const dependents: number[] = [];
-    const submits = roots.map(async (root, index) => {
+    const claimed = await fixture.store.claim(roots.map((taskId) => ({ taskId, sessionId })));
+    const submits = inLanes(roots, async (root, index) => {
       const rows = await (index % 2 ? other : fixture.store).insertTasks([
         { task: newTask({ type: "linked", after: [on(root)] }), classId, assignTo: undefined },
         {
@@ -187,12 +200,11 @@ describe("store: dependencies", () => {
       ]);
       dependents.push(...rows.map(({ id }) => id));
     });
-    const claimed = await fixture.store.claim(roots.map((taskId) => ({ taskId, sessionId })));
-    const commits = claimed.map((attempt, index) =>
-      (index % 3 ? other : fixture.store).commitResults([
+    const commits = inLanes(claimed, async (attempt, index) => {
+      await (index % 3 ? other : fixture.store).commitResults([
         commitRequest(attempt, index % 5 === 0 ? BROKEN : SUCCEEDED),
-      ]),
-    );
+      ]);
+    });
     const counted = new Map<number, number>();
     let over = false;
     const steps = [fixture.store, other].map(async (store) => {
@@ -204,7 +216,7 @@ describe("store: dependencies", () => {
         if (ends === 0 && last) return;
       }
     });
-    await Promise.all([...submits, ...commits]);
+    await Promise.all([submits, commits]);
     over = true;
     await Promise.all(steps);
     assert.ok([...counted.values()].every((times) => times === 1));

@@ -20,6 +20,7 @@ const NAMES = [
   "muster_acquire_conflicts_total",
   "muster_concurrency_key_cancellations_total",
   "muster_circuit_transitions_total",
+  "muster_batches_total",
   "muster_dependent_tasks_total",
   "muster_circuits",
   "muster_schedule_ticks_total",

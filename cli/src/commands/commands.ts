@@ -38,6 +38,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./tasks/dependencies.ts")).defineDependencies,
     },
     {
+      usage: "batch <id>",
+      summary: "show a batch of tasks; create, close or cancel one",
+      load: async () => (await import("./tasks/batch.ts")).defineBatch,
+    },
+    {
       usage: "cancel <id>",
       summary: "cancel a queued task, or ask the worker to stop a running one",
       load: async () => (await import("./tasks/cancel.ts")).defineCancel,

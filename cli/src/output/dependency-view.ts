@@ -47,3 +47,33 @@ export function writeDependencies(
     ...dependents.map(row("waited for by")),
   ]);
 }
+
+const MEMBER_COLUMNS = [
+  { title: "TASK" },
+  { title: "STATE" },
+  { title: "DETAIL", shrink: "last" },
+  { title: "COUNTED" },
+  { title: "TYPE", shrink: "first" },
+  { title: "QUEUE", shrink: "first" },
+  { title: "AGE" },
+] as const;
+
+/** Members of a batch. */
+export function writeMembers(members: readonly LinkedTask[], { stdout, clock }: Io): void {
+  const now = clock.now();
+  writeTable(
+    stdout,
+    MEMBER_COLUMNS,
+    members.map((linked) => [
+      linked.taskId,
+      linked.state === TaskState.UNSPECIFIED
+        ? "not on record"
+        : taskStateCell({ state: linked.state, detail: linked.detail }, stdout.colors),
+      linked.detail,
+      linked.countedState === TaskState.UNSPECIFIED ? "" : enumName(TaskState, linked.countedState),
+      linked.taskType,
+      linked.queue,
+      ageCell(linked.createTime, now),
+    ]),
+  );
+}

@@ -49,6 +49,7 @@ export class BackgroundServices {
   readonly #classes: Loop;
   readonly #dependents: Loop;
   readonly #schedules: Loop;
+  readonly #batches: Loop;
   readonly #clock: Clock;
   readonly #config: Config;
   readonly #descriptors: () => DescriptorUse;
@@ -100,6 +101,8 @@ export class BackgroundServices {
       wakeIn: (delayMs) => this.wakeIn(delayMs),
     });
     this.#dependents = loop("dependents", config.pollMs, dependents);
+    this.#batches = loop("batches", config.pollMs, dispatch.batches);
+    dispatch.batches.onCancel(() => this.#batches.wake());
     const refresher = new ClassRefresher({ admission, classes, counters, dispatcher, traces });
     this.#classes = loop("classes", CLASSES_MS, refresher);
     const schedules = new Schedules({
@@ -136,6 +139,7 @@ export class BackgroundServices {
       loop("watchdog", leases.heartbeatMs / 2, watchdog),
       this.#waker,
       this.#dependents,
+      this.#batches,
       this.#poll,
       this.#classes,
       this.#schedules,

@@ -4,8 +4,8 @@ import type { EndState } from "../domain/tasks/task.ts";
 import type { DependencyStore } from "../store/store.ts";
 
 /** Ends of one step, and dependents of each: a step takes 2 to 100 ms. */
-const ENDS_PER_STEP = 20;
-const DEPENDENTS_PER_END = 500;
+const ENDS_PER_STEP = 100;
+const DEPENDENTS_PER_END = 100;
 
 /** Releases or ends the dependents of tasks that have ended, in steps, until none is left. */
 export class Dependents {

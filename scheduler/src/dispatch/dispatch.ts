@@ -49,6 +49,7 @@ import { SessionTerminator } from "./sessions/session-terminator.ts";
 import { StartupRecorder } from "./sessions/startup-recorder.ts";
 import { WorkerPauses } from "./sessions/worker-pauses.ts";
 import { ShareWeights } from "./sharing/share-weights.ts";
+import { Batches } from "./submission/batches.ts";
 import { FitWarnings } from "./submission/fit-warnings.ts";
 import { QueueLimits } from "./submission/queue-limits.ts";
 import { Submitter } from "./submission/submitter.ts";
@@ -65,6 +66,7 @@ export interface Dispatch {
   readonly circuits: Circuits;
   readonly classes: ClassIndex;
   readonly concurrencyKeys: ConcurrencyKeys;
+  readonly batches: Batches;
   readonly control: TaskControl;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -351,9 +353,11 @@ export function createDispatch(options: {
     log,
   });
   const workerPauses = new WorkerPauses({ store, registry, dispatcher, clock, log, schedulerId });
+  const batches = new Batches({ store, schedulerId, classes, control, counters });
   return {
     admission,
     backlog,
+    batches,
     circuits,
     classes,
     concurrencyKeys,

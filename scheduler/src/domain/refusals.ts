@@ -2,6 +2,7 @@
 import { quoted } from "@muster/common/text";
 import { type DatabaseUnavailableError, Refusal, type Violation } from "./errors.ts";
 import { formatTaskId } from "./ids.ts";
+import { formatBatchId } from "./tasks/batch.ts";
 import type { KeyConflict } from "./tasks/key-plan.ts";
 import type { TaskState } from "./tasks/task.ts";
 import type { RefusedBecause } from "./tasks/unique-key.ts";
@@ -183,6 +184,32 @@ export function predecessorsNotFound(
       violations,
       violationCount: unknown.length,
     },
+  );
+}
+
+/** `BATCH_NOT_FOUND`: no batch has this id. */
+export function batchNotFound(batchId: string): Refusal {
+  return new Refusal(
+    "not_found",
+    "BATCH_NOT_FOUND",
+    `there is no batch ${quoted(batchId, MAX_QUOTED)}; ids look like b-1042, and closed batches are kept as long as their tasks`,
+  );
+}
+
+/** `BATCH_CLOSED` or `BATCH_NOT_FOUND`: a batch takes no tasks of a submit. */
+export function batchRefused({
+  batchId,
+  why,
+}: {
+  readonly batchId: number;
+  readonly why: "closed" | "unknown";
+}): Refusal {
+  const id = formatBatchId(batchId);
+  if (why === "unknown") return batchNotFound(id);
+  return new Refusal(
+    "precondition",
+    "BATCH_CLOSED",
+    `batch ${id} is closed and takes no more tasks; create another one`,
   );
 }
 

@@ -10,6 +10,7 @@ import type { Registry } from "../dispatch/sessions/registry.ts";
 import type { DatabaseAvailability } from "../domain/database/availability.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type {
+  BatchStore,
   CircuitStore,
   ClassStore,
   ConcurrencyStore,
@@ -34,6 +35,7 @@ export interface ExplainerParts {
   readonly store: Pick<CircuitStore, "listCircuits"> &
     Pick<ClassStore, "waitingTasks"> &
     Pick<ConcurrencyStore, "keyOrders" | "listLocks"> &
+    Pick<BatchStore, "getBatch"> &
     Pick<DependencyStore, "predecessors"> &
     Pick<EventStore, "costRaises" | "lastWorkerEvent" | "latestTaskEvents"> &
     Pick<FleetStore, "getWorker" | "knownSizes" | "listWorkers"> &

@@ -122,7 +122,8 @@ export class TaskExplainer {
     });
     const failures = failed.flatMap(({ launch }) => launch ?? []);
     const served = await store.servedBefore([...launching, ...failures]);
-    const predecessors = task.waitsForTasks ? await store.predecessors(task.id) : undefined;
+    const batch = task.waitsForTasks ? await store.getBatch(task.id) : undefined;
+    const predecessors = task.waitsForTasks && !batch ? await store.predecessors(task.id) : undefined;
     const queue = await store.getQueue(task.queue);
     const others = elsewhere.length > 0 ? await store.otherSchedulers(schedulerId) : [];
     const rejected = able ? [] : await store.listRejectedWorkers(undefined);
@@ -143,6 +144,7 @@ export class TaskExplainer {
       taskClass,
       lastAttempt: attempts.at(-1),
       predecessors,
+      batch,
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },
       ...this.#heldBack(task, taskClass, asked, now),
       fleet: [...fleet.own(now), ...elsewhere],

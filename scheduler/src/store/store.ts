@@ -1,5 +1,6 @@
 /** The store as the composition root makes it: all roles together. A part takes the roles that it uses. */
 import type { AttemptStore } from "./attempts.ts";
+import type { BatchStore } from "./batches.ts";
 import type { CircuitStore } from "./circuits.ts";
 import type { ClaimStore } from "./claims.ts";
 import type { ClassStore } from "./classes.ts";
@@ -19,6 +20,7 @@ import type { SessionStore } from "./sessions.ts";
 import type { TaskStore } from "./tasks.ts";
 
 export type * from "./attempts.ts";
+export type * from "./batches.ts";
 export type * from "./circuits.ts";
 export type * from "./claims.ts";
 export type * from "./classes.ts";
@@ -47,6 +49,7 @@ export interface Store
     AttemptStore,
     CircuitStore,
     DependencyStore,
+    BatchStore,
     ConcurrencyStore,
     RateLimitStore,
     FairnessStore,

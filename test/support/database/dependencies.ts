@@ -25,7 +25,7 @@ const FAULTS = `
   union all
   select format('t-%s waits for t-%s, whose end will not be counted', d.task_id, d.predecessor_id)
     from task_dependency d join task_wait w on w.task_id = d.task_id
-   where d.end_time is null
+   where d.end_time is null and d.predecessor_id > 0
      and not exists (select from task p where p.id = d.predecessor_id and p.links & 1 <> 0)
      and not exists (select from dependency_end e where e.predecessor_id = d.predecessor_id and d.id > e.done_id and d.id <= e.last_id)
   union all

@@ -20,6 +20,7 @@ import { processEnvironment, resolveConnection } from "../options/connection-opt
 import { checkSeconds, numberSetting } from "../options/option-checks.ts";
 import { OptionsError } from "../options/options-error.ts";
 import { isTracing } from "../tracing/provider.ts";
+import { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 import { type CallLimits, limited, MAX_TIMEOUT_S, timeoutMsOf } from "./call-limits.ts";
 import type { CallOptions, SubmitCallOptions } from "./call-options.ts";
 import { resultOf, specsOf } from "./contract-calls.ts";
@@ -202,6 +203,42 @@ export class Client {
     const limits = this.#limits(options);
     const submitted = await withRoom(() => this.#submitTasks(encoded, limits), options);
     return submitted.map((each) => this.#handleOf(each, task));
+  }
+
+  /**
+   * Creates a batch: a set of tasks with counts, one cancel, and a completion task. Submit its members with the handle, or
+   * with the option `batchId`, then close it.
+   *
+   * @example
+   * ```ts
+   * const batch = await client.batch({ title: "book 7", completion: { type: "book.merge" } });
+   * ```
+   */
+  async batch({ title = "", completion, ...options }: BatchOptions = {}): Promise<BatchHandle> {
+    const { timeoutMs, signal } = this.#limits(options);
+    const { batch } = await this.tasks.createBatch(
+      { title, ...(completion ? { completion: encodeTaskSpec(completion) } : {}) },
+      { timeoutMs, ...(signal ? { signal } : {}) },
+    );
+    if (batch === undefined)
+      throw new MusterError("CreateBatch: no batch was sent.", { code: Code.Internal });
+    return this.#batchOf(batch.id, batch.completionTaskId);
+  }
+
+  /** Returns a handle for a batch that was created earlier. @throws MusterError `BATCH_NOT_FOUND`. */
+  async batchHandle(batchId: string, options: CallOptions = {}): Promise<BatchHandle> {
+    const { timeoutMs, signal } = this.#limits(options);
+    const { batch } = await this.tasks.getBatch({ batchId }, { timeoutMs, ...(signal ? { signal } : {}) });
+    return this.#batchOf(batchId, batch?.completionTaskId ?? "");
+  }
+
+  #batchOf(id: string, completionTaskId: string): BatchHandle {
+    return new BatchHandle(id, {
+      completion: completionTaskId === "" ? undefined : this.handle(completionTaskId),
+      tasks: this.tasks,
+      submit: (specs, options) => this.submitMany(specs, options),
+      timeoutMs: this.#timeoutMs,
+    });
   }
 
   /** Returns a handle for a task that was submitted earlier, without a call. A definition gives its result a type. */

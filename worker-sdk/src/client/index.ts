@@ -5,6 +5,7 @@ export { InvalidPayloadError, InvalidResultError } from "../contract/contract-er
 export type { SchemaIssue } from "../contract/schema.ts";
 export type { ConnectionOptions, TlsOptions } from "../options/connection-options.ts";
 export { OptionsError } from "../options/options-error.ts";
+export { BatchHandle, type BatchOptions } from "./batch-handle.ts";
 export type { CallOptions, SubmitCallOptions, WaitOptions } from "./call-options.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { ClientReason, MusterError, TaskCancelledError, TaskFailedError, type Violation } from "./errors.ts";

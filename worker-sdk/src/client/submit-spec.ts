@@ -259,6 +259,8 @@ export interface SubmitOptions {
    * ```
    */
   readonly after?: readonly TaskDependency[];
+  /** Batch that it becomes a member of: its id. @default none */
+  readonly batchId?: string;
   /** Media type of the payload. @default `application/json`, for bytes `application/octet-stream` */
   readonly contentType?: string;
   /** Headers, passed to the worker unchanged. @default none */

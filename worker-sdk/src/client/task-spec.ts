@@ -80,6 +80,7 @@ export function encodeTaskSpec(spec: SubmitSpec, position?: number): TaskSpec {
           ),
         }),
     ...(spec.rateLimits === undefined ? {} : { rateLimits: spec.rateLimits.map(encodeRateLimit) }),
+    batchId: spec.batchId ?? "",
     ...(spec.after === undefined ? {} : { after: encodeAfter(spec.type, spec.after, position) }),
     ...(spec.circuit === undefined ? {} : { circuit: encodeCircuit(spec.type, spec.circuit) }),
     ...(spec.fairness === undefined

@@ -53,6 +53,7 @@ interface Options {
   readonly rateLimit?: KeyRate[];
   readonly circuit?: CircuitRule;
   readonly after?: After[];
+  readonly batch?: string;
   readonly header?: Record<string, string>;
   readonly label?: Record<string, string>;
   readonly resource?: string[];
@@ -120,6 +121,7 @@ export function defineSubmit(command: Command, io: Io): void {
     )
     .option("--fairness-key <key>", "tasks of the queue take turns by their keys, for example by tenant")
     .option("--fairness-weight <n>", "share of the key, 1 to 1000; default 1", wholeNumber(1, 1_000))
+    .option("--batch <id>", "make it a member of this batch; `muster batch create` prints an id")
     .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
     .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
     .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
@@ -283,6 +285,7 @@ function taskSpec(
     ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
     after: options.after ?? [],
     ...fairness(options),
+    batchId: options.batch ?? "",
     headers: options.header ?? {},
     requirements: {
       labels: options.label ?? {},

@@ -2,7 +2,8 @@
 import { Batcher } from "@muster/common/batcher";
 import type { Clock } from "../../clock.ts";
 import { ClassesGoneError, DatabaseUnavailableError } from "../../domain/errors.ts";
-import { predecessorsNotFound, uniqueKeysHeld } from "../../domain/refusals.ts";
+import { batchRefused, predecessorsNotFound, uniqueKeysHeld } from "../../domain/refusals.ts";
+import { BatchRefusedError } from "../../domain/tasks/batch.ts";
 import { type SubmittedAfter, UnknownPredecessorsError } from "../../domain/tasks/dependencies.ts";
 import { type KeyConflict, UniqueKeyHeldError } from "../../domain/tasks/key-plan.ts";
 import { dependsOnOthers, type EndedWait, type LimitOutcome } from "../../domain/tasks/limit-plan.ts";
@@ -101,7 +102,7 @@ export class Submitter {
    * Accepts valid tasks, all or none.
    *
    * @throws DatabaseUnavailableError
-   * @throws Refusal `UNIQUE_KEY_HELD`, `QUEUE_FULL`, `PREDECESSOR_NOT_FOUND`
+   * @throws Refusal `UNIQUE_KEY_HELD`, `QUEUE_FULL`, `PREDECESSOR_NOT_FOUND`, `BATCH_CLOSED`, `BATCH_NOT_FOUND`
    */
   async submit(tasks: readonly NewTask[]): Promise<InsertedTask[]> {
     if (this.#limits.none) return this.#submit(tasks);
@@ -187,6 +188,7 @@ export class Submitter {
       if (error instanceof UniqueKeyHeldError) return this.#withoutRefused(calls, error.conflicts);
       if (error instanceof UnknownPredecessorsError && calls.length === 1)
         throw predecessorsNotFound(error.unknown);
+      if (error instanceof BatchRefusedError && calls.length === 1) throw batchRefused(error);
       if (error instanceof DatabaseUnavailableError || calls.length === 1) throw error;
       // One call's tasks may be what Postgres refuses: they must not take the others down.
       return this.#oneByOne(calls);
@@ -272,9 +274,13 @@ export class Submitter {
 
   #assignIfFree({ task, classId }: { task: NewTask; classId: number }): Planned {
     // A key may turn out to be taken, and a task with a time or a dependency must wait: none can be assigned in advance.
-    const { uniqueKey, delayMs, runAtMs, after } = task;
+    const { uniqueKey, delayMs, runAtMs, after, batchId } = task;
     const direct =
-      uniqueKey === undefined && delayMs === undefined && runAtMs === undefined && after === undefined;
+      uniqueKey === undefined &&
+      delayMs === undefined &&
+      runAtMs === undefined &&
+      after === undefined &&
+      batchId === undefined;
     const session = direct ? this.#dispatcher.reserveForNew(classId) : undefined;
     return { insert: { task, classId, assignTo: session?.id }, session };
   }

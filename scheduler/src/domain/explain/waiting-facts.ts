@@ -2,6 +2,7 @@
 import type { KnownSize } from "../matching/known-size.ts";
 import type { TaskClass } from "../matching/match.ts";
 import type { MatchRecord } from "../matching/match-log.ts";
+import type { BatchRecord } from "../tasks/batch.ts";
 import type { CircuitAsked } from "../tasks/circuit.ts";
 import type { AskedKey } from "../tasks/concurrency.ts";
 import type { LinkedTask } from "../tasks/dependencies.ts";
@@ -24,6 +25,8 @@ export interface WaitingFacts {
   readonly lastAttempt: AttemptRecord | undefined;
   /** What it depends on; only of a task that waits for tasks. */
   readonly predecessors?: readonly LinkedTask[] | undefined;
+  /** The batch that it completes; only of a task that waits for one. */
+  readonly batch?: BatchRecord | undefined;
   readonly queuePause: { readonly reason: string; readonly since: Date | undefined } | undefined;
   /** Its concurrency keys as the database has them. */
   readonly keys?: (HeldSince & { readonly asked: readonly AskedKey[] }) | undefined;

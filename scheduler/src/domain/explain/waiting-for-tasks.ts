@@ -1,5 +1,6 @@
 /** `WAITING_FOR_TASKS`: tasks that the task depends on have not ended. */
 import { formatTaskId } from "../ids.ts";
+import { type BatchRecord, formatBatchId } from "../tasks/batch.ts";
 import type { LinkedTask } from "../tasks/dependencies.ts";
 import { hasEnded, type TaskRecord } from "../tasks/task.ts";
 import { type Evidence, plural, type Reason, span } from "./reason.ts";
@@ -39,4 +40,32 @@ function described({ taskId, type, state, condition, createTime }: LinkedTask, n
   const what = type === undefined ? "" : ` (${type})`;
   const wanted = condition === "succeeded" ? "the success" : "the end";
   return `${wanted} of ${formatTaskId(taskId)}${what}, which is ${state ?? "not on record"}${age}`;
+}
+
+/** Why the completion task of a batch waits. */
+export function waitingForBatch(task: TaskRecord, { id, counts, closeTime }: BatchRecord): Reason {
+  const batch = formatBatchId(id);
+  const open = counts.queued + counts.assigned + counts.running;
+  const total = open + counts.succeeded + counts.failed + counts.cancelled;
+  const fact = (key: string, value: string): Evidence => ({ key, value, source: "database" });
+  const common = {
+    code: "WAITING_FOR_TASKS",
+    since: task.readyTime,
+    evidence: [
+      fact("batch", batch),
+      fact("batch_state", closeTime ? `closed at ${closeTime.toISOString()}` : "open"),
+      ...Object.entries(counts).map(([state, count]) => fact(`${state}_members`, String(count))),
+    ],
+  } as const;
+  if (!closeTime)
+    return {
+      ...common,
+      summary: `it completes the batch ${batch}, which is open: ${open} of ${plural(total, "member")} have not ended, and more may join`,
+      remedy: `run \`muster batch close ${batch}\` when the batch has all its tasks; \`muster batch ${batch}\` shows it`,
+    };
+  return {
+    ...common,
+    summary: `it completes the batch ${batch}, of which ${open} of ${plural(total, "member")} have not ended`,
+    remedy: `it starts by itself when they have ended; run \`muster batch tasks ${batch}\` to list them, and \`muster why ID\` for one of them`,
+  };
 }

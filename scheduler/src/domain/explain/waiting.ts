@@ -22,7 +22,7 @@ import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
-import { waitingForTasks } from "./waiting-for-tasks.ts";
+import { waitingForBatch, waitingForTasks } from "./waiting-for-tasks.ts";
 
 export type { FleetMember } from "./fleet.ts";
 
@@ -31,7 +31,8 @@ export function explainWaiting(facts: WaitingFacts): Reason[] {
   const { task, now, queuePause } = facts;
   const reasons: Reason[] = [];
   const late = acceptTimedOut(facts);
-  if (facts.predecessors) reasons.push(waitingForTasks(task, facts.predecessors, now));
+  if (facts.batch) reasons.push(waitingForBatch(task, facts.batch));
+  else if (facts.predecessors) reasons.push(waitingForTasks(task, facts.predecessors, now));
   if (late && task.runTime && task.runTime > now) reasons.push(late);
   else if (task.runTime && task.runTime > now) reasons.push(notYet(facts, task.runTime));
   if (queuePause) {

@@ -59,7 +59,8 @@ export function policyKeys(concurrency: readonly ConcurrencyKey[] | undefined): 
 }
 
 /** Whether tasks that exist decide what becomes of a submitted task: its unique key's holder, those of its keys, its predecessors. */
-export function dependsOnOthers({ uniqueKey, concurrency, after }: NewTask): boolean {
+export function dependsOnOthers({ uniqueKey, concurrency, after, batchId }: NewTask): boolean {
+  if (batchId !== undefined) return true;
   return uniqueKey !== undefined || after !== undefined || locksKeys(concurrency);
 }
 

@@ -85,6 +85,8 @@ export interface NewTask {
   /** In the order of the keys; undefined for none. */
   readonly rateLimits?: readonly RateLimit[] | undefined;
   readonly circuit?: CircuitRule | undefined;
+  /** Batch that it becomes a member of. */
+  readonly batchId?: number | undefined;
   /** Tasks that it waits for; undefined for none. */
   readonly after?: readonly SubmittedAfter[] | undefined;
   readonly fairness?: Fairness | undefined;

@@ -33,6 +33,7 @@ import { timestampFromMs } from "../convert/values/time.ts";
 import type { Handlers } from "../server/handlers.ts";
 import { keptAlive, type WatchLimits } from "../streams/watch-stream.ts";
 import { type WatchTaskParts, watchTask } from "../streams/watch-task.ts";
+import { type BatchHandlerParts, batchHandlers } from "./batch-handlers.ts";
 import { pageSize, pageToken, parsePageToken } from "./pages.ts";
 
 /** Largest entry of a list, bytes: its failure's message, its headers and 16 KiB of warnings fit. */
@@ -47,8 +48,9 @@ const OUTCOMES = {
 } as const satisfies Record<NonNullable<InsertedTask["conflict"]>["outcome"], UniqueConflictOutcome>;
 
 /** Parts that TaskService uses. */
-export interface TaskServiceParts {
+export interface TaskServiceParts extends BatchHandlerParts {
   readonly store: Pick<TaskStore, "countedAttempts" | "keyOwner" | "listTasks"> &
+    BatchHandlerParts["store"] &
     Pick<DependencyStore, "taskLinks"> &
     WatchTaskParts["store"];
   readonly submitter: Submitter;
@@ -70,6 +72,8 @@ export interface TaskServiceParts {
 export function taskService(parts: TaskServiceParts): Handlers<typeof TaskService> {
   const { store, submitter, control } = parts;
   return {
+    ...batchHandlers(parts),
+
     async submitTasks({ tasks }, { requestHeader }) {
       if (parts.stopping.aborted) throw schedulerStopping("call");
       const given = toNewTasks(tasks, parts.sizes);

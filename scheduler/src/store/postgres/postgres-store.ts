@@ -8,7 +8,7 @@ import { ConnectionTarget } from "./connection/connection.ts";
 import { Database } from "./connection/database.ts";
 import { openSession } from "./connection/open-session.ts";
 import { Probe } from "./connection/probe.ts";
-import { dependencyStore } from "./dependencies/roles.ts";
+import { batchStore, dependencyStore } from "./dependencies/roles.ts";
 import { Listener } from "./events/notify.ts";
 import { eventStore } from "./events/roles.ts";
 import { fairnessStore, fleetStore, queueStore, schedulerStore } from "./fleet/roles.ts";
@@ -98,6 +98,7 @@ export function openPostgresStore(options: PostgresStoreOptions): Store {
     ...circuitStore(db),
     ...dependencyStore(db),
     ...fairnessStore(db),
+    ...batchStore(db),
     ...taskStore(db),
     ...sessionStore(db),
     ...quarantineStore(db),

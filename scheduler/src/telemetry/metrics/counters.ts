@@ -33,6 +33,8 @@ export class Counters {
   keyCountsCorrected = 0;
   /** Tasks that a concurrency key cancelled: as the newest one, or for a newer one. */
   readonly keyPolicyCancels = { newest: 0, running: 0 };
+  /** Batches that were created and cancelled here. */
+  readonly batches = { created: 0, cancelled: 0 };
   /** Tasks that wait for others: accepted, and what became of them. */
   readonly dependents = { held: 0, released: 0, failed: 0, cancelled: 0 };
   /** Circuits that this scheduler opened, made half-open or closed, by the state that followed. */

@@ -138,6 +138,9 @@ function declareCounters(meter: Meter, counters: Counters, database: DatabaseMea
       result.observe(running, { policy: "cancel_running" });
     },
   );
+  counter("muster_batches_total", "Batches that were created and cancelled here.", (result) => {
+    for (const [step, count] of Object.entries(counters.batches)) result.observe(count, { step });
+  });
   counter(
     "muster_dependent_tasks_total",
     "Tasks that wait for others: accepted (held), released, and ended because a predecessor did not succeed.",

@@ -35,7 +35,19 @@ export const WAITING_DEPENDENCY_PROSE: readonly ProseCase[] = [
     when: "the end of the last one is not counted yet",
     write: () => asked(predecessor(3, { state: "succeeded", detail: "succeeded" })),
   },
+  { code: "WAITING_FOR_TASKS", when: "it completes a batch that is open", write: () => batch(undefined) },
+  { code: "WAITING_FOR_TASKS", when: "it completes a closed batch", write: () => batch(ago(5_000)) },
 ];
+
+const batch = (closeTime: Date | undefined) =>
+  waiting([member()], {
+    task: { ...TASK, waitsForTasks: true },
+    batch: {
+      ...{ id: 7, title: "book 7", hasCompletion: true, createTime: ago(60_000), closeTime },
+      ...{ cancelTime: undefined, cancelReason: undefined },
+      counts: { queued: 3, assigned: 0, running: 1, succeeded: 5, failed: 1, cancelled: 0 },
+    },
+  });
 
 const ended = (dependency: DependencyCause) => () => [
   explainEnded(

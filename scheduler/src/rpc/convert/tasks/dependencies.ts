@@ -93,7 +93,7 @@ export function fromTaskLinks(links: TaskLinks): MessageInitShape<typeof GetDepe
   };
 }
 
-function fromLinkedTask(linked: LinkedTask): MessageInitShape<typeof LinkedTaskSchema> {
+export function fromLinkedTask(linked: LinkedTask): MessageInitShape<typeof LinkedTaskSchema> {
   const { counted } = linked;
   return {
     taskId: formatTaskId(linked.taskId),

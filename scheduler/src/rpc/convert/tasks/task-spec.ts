@@ -5,6 +5,7 @@ import { quoted } from "@muster/common/text";
 import type { TaskSpec } from "@muster/protocol";
 import type { SizeLimits } from "../../../dispatch/limits.ts";
 import { Refusal, type Violation } from "../../../domain/errors.ts";
+import { parseBatchId } from "../../../domain/tasks/batch.ts";
 import type { NewTask } from "../../../domain/tasks/task.ts";
 import { toTaskCost } from "../values/amounts.ts";
 import { storable } from "../values/text.ts";
@@ -143,6 +144,7 @@ function toNewTask(spec: TaskSpec, index: number, report: Report): NewTask {
     uniqueKey: spec.uniqueKey || undefined,
     ...uniqueness(spec, report),
     ...(after ? { after } : {}),
+    ...batch(spec.batchId, report),
     rateLimits: toRateLimits(spec.rateLimits, report),
     ...toCircuit(
       spec.circuit,
@@ -165,6 +167,13 @@ function uniqueness(spec: TaskSpec, report: Report): Pick<NewTask, "onConflict" 
     );
   if (spec.uniqueKey === "") report("unique_rule", "is set without a key; give unique_key, too");
   return { options: unique ? { ...options, unique } : options, ...(onConflict ? { onConflict } : {}) };
+}
+
+function batch(text: string, report: Report): Pick<NewTask, "batchId"> {
+  if (text === "") return {};
+  const batchId = parseBatchId(text);
+  if (batchId === undefined) report("batch_id", `${quoted(text, 40)} is no batch id; ids look like b-1042`);
+  return { batchId };
 }
 
 function schedule(spec: TaskSpec, report: Report): Pick<NewTask, "delayMs" | "runAtMs"> {

@@ -1,13 +1,14 @@
 /** Reads the dependencies of a task in both directions. */
-import type { LinkedTask, TaskLinks } from "../../../domain/tasks/dependencies.ts";
+import { type LinkedTask, MAX_PREDECESSORS, type TaskLinks } from "../../../domain/tasks/dependencies.ts";
 import type { EndState } from "../../../domain/tasks/task.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { stateOf } from "../task-states.ts";
 
-const LINKED_COLUMNS = `d.id, d.success, d.end_state, d.end_time, t.state, t.detail, t.create_time, c.queue, c.type`;
+/** Columns of a dependency `d` and of the task at its other side. */
+export const LINKED_COLUMNS = `d.id, d.success, d.end_state, d.end_time, t.state, t.detail, t.create_time, c.queue, c.type`;
 
 /** The task with the id of `d`, open or ended. */
-const linked = (id: string) => `left join lateral (
+export const linked = (id: string) => `left join lateral (
       select class_id, state, null as detail, create_time from task where id = ${id}
       union all
       select class_id, state, detail, create_time from task_finished where id = ${id}) t on true
@@ -17,7 +18,7 @@ const PREDECESSORS: Statement = {
   name: "dependency-predecessors",
   text: `select d.predecessor_id as task_id, ${LINKED_COLUMNS}
     from task_dependency d ${linked("d.predecessor_id")}
-   where d.task_id = $1 order by d.id`,
+   where d.task_id = $1 and d.predecessor_id > 0 order by d.id limit ${MAX_PREDECESSORS}`,
 };
 
 const DEPENDENTS: Statement = {
@@ -32,7 +33,8 @@ const COUNT: Statement = {
   text: "select count(*) as count from task_dependency where predecessor_id = $1",
 };
 
-interface Row {
+/** A row with them. */
+export interface LinkedRow {
   id: number;
   task_id: number;
   success: boolean;
@@ -45,9 +47,9 @@ interface Row {
   type: string | null;
 }
 
-/** What a task waits or waited for. */
+/** What a task waits or waited for; of a completion task the first members of its batch. */
 export async function predecessors(db: Database, taskId: number): Promise<LinkedTask[]> {
-  return (await db.cold<Row>(PREDECESSORS, [taskId])).map(toLinked);
+  return (await db.cold<LinkedRow>(PREDECESSORS, [taskId])).map(toLinked);
 }
 
 /** The same with the tasks that wait or waited for it: at most `limit` of them after a position. */
@@ -57,7 +59,7 @@ export async function taskLinks(
   after: number,
   limit: number,
 ): Promise<TaskLinks> {
-  const rows = await db.cold<Row>(DEPENDENTS, [taskId, after, limit + 1]);
+  const rows = await db.cold<LinkedRow>(DEPENDENTS, [taskId, after, limit + 1]);
   const page = rows.slice(0, limit);
   const [row] = await db.cold<{ count: number }>(COUNT, [taskId]);
   return {
@@ -68,7 +70,7 @@ export async function taskLinks(
   };
 }
 
-function toLinked(row: Row): LinkedTask {
+export function toLinked(row: LinkedRow): LinkedTask {
   return {
     taskId: row.task_id,
     condition: row.success ? "succeeded" : "ended",

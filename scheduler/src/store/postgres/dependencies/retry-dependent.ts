@@ -7,9 +7,9 @@ import type { Runner, Statement } from "../connection/database.ts";
 import { stateOf } from "../task-states.ts";
 import { linkTasks, statesOf } from "./link-tasks.ts";
 
-/** True for a row with the id `id` that has dependencies. */
+/** True for a row with the id `id` that has dependencies of its own; a completion task has those of its batch. */
 export const hasDependencies = (id: string): string =>
-  `exists (select from task_dependency d where d.task_id = ${id})`;
+  `(exists (select from task_dependency d where d.task_id = ${id}) and not exists (select from batch b where b.id = ${id}))`;
 
 const SELECT: Statement = {
   name: "dependency-select",

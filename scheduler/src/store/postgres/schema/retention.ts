@@ -69,7 +69,20 @@ const DROP_DEPENDENCIES: Statement = {
   text: `delete from task_dependency d
     where d.end_time < now() - $1::int * interval '1 day'
       and not exists (select from task t where t.id = d.task_id)
-      and not exists (select from task_finished f where f.id = d.task_id)`,
+      and not exists (select from task_finished f where f.id = d.task_id)
+      and not exists (select from batch b where b.id = d.task_id)`,
+};
+
+// Its members are counted by their dependencies, which are kept until then.
+const DROP_BATCHES: Statement = {
+  name: "drop-batches",
+  text: `delete from batch b
+    where b.create_time < now() - $1::int * interval '1 day' and b.close_time < now() - $1::int * interval '1 day'
+      and b.cancel_done_id is null
+      and not exists (select from task_dependency d where d.task_id = b.id
+                       and (d.end_time is null or d.end_time >= now() - $1::int * interval '1 day'))
+      and not exists (select from task t where t.id = b.id)
+      and not exists (select from task_finished f where f.id = b.id)`,
 };
 
 const DROP_ROWS = [
@@ -79,6 +92,7 @@ const DROP_ROWS = [
   olderThan("launch", "end_time"),
   DROP_PAUSES,
   DROP_CIRCUITS,
+  DROP_BATCHES,
   DROP_DEPENDENCIES,
 ];
 

@@ -6,7 +6,7 @@ export const TABLES = [
   ...["queue", "task_class", "scheduler", "leader", "worker_session", "session_lease", "command", "task"],
   ...["task_finished", "task_attempt", "task_key", "event", "task_output", "launch", "worker_refusal"],
   ...["worker_pause", "concurrency_key", "class_key", "rate_key", "rate_bucket", "class_rate"],
-  ...["circuit", "task_dependency", "task_wait", "dependency_end", "schedule", "fairness_weight"],
+  ...["circuit", "task_dependency", "task_wait", "dependency_end", "batch", "schedule", "fairness_weight"],
 ];
 
 /** When rights on more tables are missing, one command grants them on all. */

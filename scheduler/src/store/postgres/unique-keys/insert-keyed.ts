@@ -11,6 +11,7 @@ import { keepClasses } from "../concurrency/idle-classes.ts";
 import { decideLimits, endByLimits, lockedKeysOf, lockPolicyKeys } from "../concurrency/limits.ts";
 import { lockOrders } from "../concurrency/orders.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
+import { joinBatch, writeBatch } from "../dependencies/batches.ts";
 import { type Dependent, linkTasks } from "../dependencies/link-tasks.ts";
 import { livingSessions } from "../locks.ts";
 import {
@@ -55,6 +56,7 @@ const INSERT: Statement = {
  * Inserts tasks of which others decide some in one transaction, in order.
  *
  * @throws UniqueKeyHeldError when tasks are refused for their keys; nothing was written.
+ * @throws BatchRefusedError when tasks are to join a batch that takes none; nothing was written.
  * @throws UnknownPredecessorsError when tasks are to wait for some that do not exist; nothing was written.
  * @throws ClassesGoneError when classes have to be resolved again; nothing was written.
  * @throws DatabaseUnavailableError with `outcomeUnknown` when the tasks may or may not have been inserted.
@@ -99,11 +101,14 @@ export async function insertKeyed(
   const dependents = dependentsOf(tasks, ids, plan);
   if (limited.length === 0) {
     const assigned = await insert(tx, plan.inserts, schedulerId);
-    return answersOf(plan, assigned, await link(tx, dependents, ids));
+    const waiting = await link(tx, dependents, ids);
+    await joinBatches(tx, tasks, plan);
+    return answersOf(plan, assigned, waiting);
   }
   const limits = await decideLimits(tx, limited, plan.inserts);
   const assigned = await insert(tx, plan.inserts, schedulerId);
   const waiting = await link(tx, dependents, ids);
+  await joinBatches(tx, tasks, plan);
   const ended = await endByLimits(tx, limits);
   return answersOf(plan, assigned, waiting).map((answer) => {
     const outcome = limitOutcome(answer.id, limits, ended);
@@ -190,6 +195,51 @@ async function link(
   ids: readonly number[],
 ): Promise<ReadonlySet<number>> {
   return dependents.length === 0 ? new Set() : linkTasks(tx, dependents, new Set(ids));
+}
+
+/** Makes tasks members of their batches, and the holder of a unique key in place of a task that met it. */
+async function joinBatches(
+  tx: Runner,
+  tasks: readonly TaskInsert[],
+  plan: KeyPlan<TaskInsert>,
+): Promise<void> {
+  const members = new Map<number, number[]>();
+  tasks.forEach(({ task: { batchId } }, index) => {
+    const id = plan.answers[index]?.id;
+    if (batchId === undefined || id === undefined) return;
+    const own = members.get(batchId);
+    if (own) own.push(id);
+    else members.set(batchId, [id]);
+  });
+  for (const [batchId, ids] of Array.from(members).sort(([a], [b]) => a - b))
+    await joinBatch(tx, batchId, ids);
+}
+
+/** Creates a batch with its completion task, which waits; returns its id. */
+export function createBatch(
+  db: Database,
+  description: string,
+  completion: TaskInsert | undefined,
+): Promise<number> {
+  return db.transaction(async (tx) => {
+    const [row] = await tx.run<{ id: number }>(IDS, [1]);
+    if (!row) throw new Error("no id was given to a batch");
+    if (completion) {
+      await keepClasses((statement, values) => tx.run(statement, values), perKeyClassIds([completion]));
+      await insert(tx, new Map([[row.id, completion]]), undefined);
+    }
+    await writeBatch(
+      tx,
+      row.id,
+      description,
+      completion && {
+        delayMs: completion.task.delayMs,
+        runAtMs: completion.task.runAtMs,
+        queueWaitMs: completion.task.options?.timeouts?.queueWaitMs,
+      },
+    );
+    return row.id;
+  });
 }
 
 function answersOf(

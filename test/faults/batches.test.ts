@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { assertDependencies } from "../support/database/dependencies.ts";
+import { openTransaction } from "../support/database/locker.ts";
+import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
+import { runMuster } from "../support/programs/run-muster.ts";
+import { until } from "../support/waits.ts";
+
+/** Leases that a machine under load does not let run out, and time to accept. */
+const KEEPING = ["--lease", "3", "--reconnect-grace", "3", "--accept-deadline", "10"];
+
+/** The fault table's bound. */
+const BOUND_MS = 1_000;
+
+describe("T55: batches with two schedulers", () => {
+  let pair: SchedulerPair;
+
+  before(async () => {
+    pair = await SchedulerPair.start(KEEPING);
+  });
+
+  after(() => pair.stop());
+
+  async function muster(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  it("a batch ends with its last member: counts, explanation and the completion task at the other scheduler", async () => {
+    const queue = "members";
+    const gate = pair.fleet.gate();
+    await Promise.all([
+      pair.fleet.worker("member", { queue, slots: 4, scheduler: pair.one.grpc }),
+      pair.fleet.worker("merger", { queue: "merges", slots: 1, scheduler: pair.two.grpc }),
+    ]);
+    const batch = await pair.atOne.batch({
+      title: "three pages",
+      completion: { type: "echo", payload: "merged", queue: "merges" },
+    });
+    const completion = batch.completion;
+    assert.ok(completion);
+    const [first] = await batch.submitMany([
+      { type: "echo", payload: 1, queue },
+      { type: "fail", payload: { code: "BROKE" }, queue, retry: { maxRetries: 0 } },
+    ]);
+    const other = await pair.atTwo.batchHandle(batch.id);
+    await other.submitMany([{ type: "gate", payload: { gate: gate.path }, queue }]);
+    await first?.result();
+    const found = await pair.fleet.taskReason(completion.id, "WAITING_FOR_TASKS", BOUND_MS, {
+      evidence: { batch: new RegExp(`^${batch.id}$`), batch_state: /^open$/ },
+      commands: [`muster batch close ${batch.id}`, `muster batch ${batch.id}`],
+    });
+    assert.match(found.reason.summary, /which is open: \d of 3 members have not ended/);
+    assert.match(await muster("batch", "close", batch.id), /is closed: \d of 3 tasks are open/);
+    await assert.rejects(other.submitMany([{ type: "echo", payload: 4, queue }]), { reason: "BATCH_CLOSED" });
+    assert.equal(pair.fleet.runs(completion.id).length, 0);
+    gate.open();
+    assert.equal(await completion.result(), "merged");
+    const { counts } = await other.wait({ timeoutS: 30 });
+    assert.deepEqual([counts?.totalCount, counts?.succeededCount, counts?.failedCount], [3n, 2n, 1n]);
+    assert.match(await muster("batch", batch.id), /progress\t3\/3/);
+    assert.match(await muster("batch", "tasks", batch.id), /\tfailed\t/);
+    assert.equal(pair.fleet.runs(completion.id).length, 1);
+    await assertDependencies(pair.fleet.db);
+  });
+
+  it("a cancel ends the members that wait and those that run, and the completion task does not start", async () => {
+    const queue = "cancelled";
+    const gate = pair.fleet.gate();
+    await pair.fleet.worker("cancelled", { queue, slots: 1, scheduler: pair.two.grpc });
+    const batch = await pair.atOne.batch({ completion: { type: "echo", payload: 1, queue } });
+    const handles = await batch.submitMany(
+      Array.from({ length: 30 }, () => ({ type: "gate", payload: { gate: gate.path }, queue })),
+    );
+    await pair.fleet.eventually(handles[0]?.id ?? "", "started");
+    await muster("batch", "cancel", batch.id, "--reason", "wrong input");
+    const { counts, cancelReason } = await batch.wait({ timeoutS: 60 });
+    assert.deepEqual([counts?.totalCount, counts?.cancelledCount, cancelReason], [30n, 30n, "wrong input"]);
+    assert.equal((await batch.completion?.get())?.cancelReason, "wrong input");
+    assert.equal(pair.fleet.runs(batch.completion?.id ?? "").length, 0);
+    await assertDependencies(pair.fleet.db);
+  });
+
+  it("a scheduler killed between the end of the last member and the start of the completion task", async () => {
+    const queue = "killed";
+    const gate = pair.fleet.gate();
+    await pair.fleet.worker("mover", { queue, slots: 4, scheduler: `${pair.two.grpc},${pair.one.grpc}` });
+    const batch = await pair.atOne.batch({ completion: { type: "echo", payload: "done", queue } });
+    const completion = batch.completion;
+    assert.ok(completion);
+    const [last] = await batch.submitMany([{ type: "gate", payload: { gate: gate.path }, queue }]);
+    await batch.close();
+    await pair.fleet.eventually(last?.id ?? "", "started");
+    // The second scheduler takes the end, and stops at the row of the completion task.
+    const locker = await openTransaction(
+      pair.fleet.db.url,
+      `select from task where id = ${completion.id.slice(2)} for update`,
+    );
+    pair.one.program.kill("SIGSTOP");
+    gate.open();
+    await until("the second scheduler has taken the end", async () => {
+      const [row] = await pair.fleet.db.query<{ name: string }>(
+        `select application_name as name from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock' and query like '%dependency_end%'`,
+      );
+      return row?.name.startsWith(`muster ${pair.two.id} `) || undefined;
+    });
+    await pair.two.program.end("SIGKILL");
+    pair.one.program.kill("SIGCONT");
+    assert.equal(pair.fleet.runs(completion.id).length, 0);
+    await locker.release();
+    assert.equal(await pair.atOne.handle(completion.id).result(), "done");
+    assert.equal(pair.fleet.runs(completion.id).length, 1);
+    await assertDependencies(pair.fleet.db);
+  });
+});
