@@ -5,9 +5,13 @@ import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import type { WatchTaskResponse } from "@muster/protocol";
 import {
+  CatchUpPolicy,
   CircuitState,
   FailureClass,
+  OverlapPolicy,
+  ScheduleState,
   TaskState,
+  TickOutcome,
   WatchTaskResponseSchema,
   WorkerState,
 } from "@muster/protocol";
@@ -485,4 +489,96 @@ test("a circuit is opened for a time and reset, with the reason and the user's n
     io.out(),
     "the circuit provider-a is open; it stays open until `muster circuit reset`\nthe circuit provider-a is closed\n",
   );
+});
+
+test("schedules are listed with their next tick; one of them with its ticks", async () => {
+  const schedule = {
+    spec: {
+      name: "nightly",
+      task: { taskType: "report", queue: "" },
+      timing: { case: "cron" as const, value: { expression: "30 2 * * *", timezone: "Europe/Berlin" } },
+      ...{ overlap: OverlapPolicy.SKIP, catchUp: CatchUpPolicy.ALL, catchUpLimit: 7 },
+    },
+    state: ScheduleState.FAILING,
+    dueTime: ago(-30),
+    nextTimes: [ago(-30), ago(-86_430)],
+    failure: { code: "QUEUE_FULL", message: "queue default is full", count: 4, sinceTime: ago(15) },
+    ticks: [
+      {
+        tickTime: ago(7_200),
+        outcome: TickOutcome.SUBMITTED,
+        taskId: "t-7",
+        count: 1n,
+        decideTime: ago(7_199),
+      },
+      { tickTime: ago(90_000), lastTickTime: ago(10_800), outcome: TickOutcome.MISSED, count: 23n },
+    ],
+    openTaskIds: ["t-7"],
+  };
+  await using scheduler = await startFakeScheduler({
+    schedules: {
+      listSchedules: () => ({ schedules: [schedule] }),
+      getSchedule: () => ({ schedule }),
+    },
+  });
+  const io = fakeIo({ isTTY: true });
+  assert.equal(await run(["schedules", "--scheduler", scheduler.address], io), 0, io.err());
+  const [title = "", first = ""] = io.out().split("\n");
+  assert.match(title, /^NAME +STATE +TIMING +NEXT +LAST +OUTCOME +TYPE +QUEUE$/);
+  assert.match(first, /^nightly +failing +30 2 .* +in 30 s +2 h ago +submitted +report +default/);
+  const one = fakeIo({ isTTY: false });
+  const show = ["schedule", "show", "nightly", "--scheduler", scheduler.address];
+  assert.equal(await run(show, one), 0, one.err());
+  assert.match(one.out(), /^failure\tQUEUE_FULL queue default is full \(4 tries\)$/m);
+  assert.match(one.out(), /^catch-up\tall, up to 7$/m);
+  assert.equal(one.out().match(/^next tick\t/gm)?.length, 2);
+  assert.match(one.out(), /^tick\t\S+ submitted t-7$/m);
+  assert.match(one.out(), /^tick\t\S+ to \S+ missed 23$/m);
+});
+
+test("a schedule is set with what was given, paused with the user's name, run and deleted", async () => {
+  const asked: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    schedules: {
+      setSchedule: ({ schedule }) => {
+        const { task, timing, overlap, catchUp } = schedule ?? {};
+        asked.push([
+          task?.taskType,
+          Buffer.from(task?.payload ?? []).toString(),
+          timing?.case,
+          overlap,
+          catchUp,
+        ]);
+        return { schedule: { nextTimes: [ago(-90)] } };
+      },
+      pauseSchedule: ({ name, reason }) => {
+        asked.push([name, reason.replace(/\(by .+\)$/, "(by NAME)")]);
+        return { schedule: { pauseReason: "a migration" } };
+      },
+      runSchedule: ({ name }) => ({ taskId: name === "poll" ? "t-9" : "" }),
+      deleteSchedule: () => ({}),
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  const muster = (...args: string[]) => run([...args, ...at], io);
+  const set = ["schedule", "set", "poll", "--type", "feed.poll", "--payload", '{"a":1}'];
+  const policies = ["--overlap", "queue", "--catch-up", "none"];
+  assert.equal(await muster(...set, "--every", "15m", ...policies), 0, io.err());
+  assert.equal(await muster("schedule", "pause", "poll", "--reason", "a migration"), 0, io.err());
+  assert.equal(await muster("schedule", "run-now", "poll"), 0, io.err());
+  assert.equal(await muster("schedule", "delete", "poll"), 0, io.err());
+  assert.deepEqual(asked, [
+    ["feed.poll", '{"a":1}', "every", OverlapPolicy.QUEUE, CatchUpPolicy.SKIP_MISSED],
+    ["poll", "a migration (by NAME)"],
+  ]);
+  assert.match(
+    io.out(),
+    /^the schedule poll is set; next tick \d{4}-|^the schedule poll is set; next tick in/,
+  );
+  assert.match(io.out(), /^the schedule poll is paused: a migration\nt-9\nthe schedule poll is deleted$/m);
+  assert.equal(await muster(...set), 2);
+  assert.match(io.err(), /give exactly one of --cron and --every/);
+  assert.equal(await muster(...set, "--every", "1m", "--timezone", "UTC"), 2);
+  assert.match(io.err(), /--timezone belongs to --cron/);
 });
