@@ -44,6 +44,7 @@ describe("what shares the workers with a waiting task", () => {
         others: [{ name: "other", weight: 3 }],
       },
       key: { name: "a", weight: 2, others: [{ name: "b", weight: 4 }], otherCount: 1, otherWeight: 4 },
+      next: { queue: "other", key: "" },
     });
   });
 

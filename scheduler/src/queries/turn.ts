@@ -42,8 +42,11 @@ export async function readTurn(
     found.flatMap((entry) => (isOfKey(entry, own) ? (waiting.get(entry.taskClass.id) ?? []) : [])),
     classes.windows.ageingMs,
   );
+  const { order } = classes.windows;
+  const next = order.firstOf(found)?.taskClass;
   return {
-    ...shares(classes.windows.order, own, found),
+    ...shares(order, own, found),
+    ...(next ? { next: { queue: next.queue, key: next.fairness?.key ?? "" } } : {}),
     ...urgent(task, first, classes.windows.ageingMs, now),
   };
 }

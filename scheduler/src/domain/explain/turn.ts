@@ -25,6 +25,8 @@ export interface TurnFacts {
    * another task that waits has one.
    */
   readonly key?: Portion;
+  /** What this scheduler starts next at these workers; undefined when it has read nothing of it. */
+  readonly next?: { readonly queue: string; readonly key: string };
   /** Set while a task of a higher priority goes first. */
   readonly priority?: {
     readonly own: number;
@@ -35,7 +37,8 @@ export interface TurnFacts {
 }
 
 /** What shares the workers with the task, as clauses to append; empty when nothing does. */
-export function turnInWords({ queue, key, priority }: TurnFacts, now: Date): string {
+export function turnInWords(turn: TurnFacts, now: Date): string {
+  const { queue, key, priority } = turn;
   const ofQueue =
     queue.otherCount > 0
       ? `; its queue gets ${percent(queue)} of the starts: ${weighed(queue)} shares the workers with ${others(queue)}`
@@ -44,7 +47,18 @@ export function turnInWords({ queue, key, priority }: TurnFacts, now: Date): str
     key && key.otherCount > 0
       ? `; its fairness key gets ${percent(key)} of the starts of the queue: ${weighed(key)} shares them with ${others(key)}`
       : "";
-  return ofQueue + ofKey + (priority ? priorityInWords(priority, now) : "");
+  const next = nextTurn(turn);
+  const ofNext = next === undefined ? "" : `; the next turn is that of ${next}`;
+  return ofQueue + ofKey + ofNext + (priority ? priorityInWords(priority, now) : "");
+}
+
+/** Undefined where nothing shares the workers. */
+function nextTurn({ queue, key, next }: TurnFacts): string | undefined {
+  if (!next || (queue.otherCount === 0 && !key?.otherCount)) return undefined;
+  if (next.queue !== queue.name) return `queue ${next.queue}`;
+  if (!key?.otherCount) return "its queue";
+  if (next.key === key.name) return "its fairness key";
+  return next.key === "" ? shown("") : `fairness key ${next.key}`;
 }
 
 function priorityInWords({ own, first, passesAt }: NonNullable<TurnFacts["priority"]>, now: Date): string {
@@ -56,10 +70,13 @@ function priorityInWords({ own, first, passesAt }: NonNullable<TurnFacts["priori
     : `${ahead}, and goes before those that have been ready for less than ${span(-wait)}`;
 }
 
-export function turnEvidence({ queue, key, priority }: TurnFacts): Evidence[] {
+export function turnEvidence(turn: TurnFacts): Evidence[] {
+  const { queue, key, priority } = turn;
+  const next = nextTurn(turn);
   return [
     ...portionEvidence(queue, "queue", "queues_with_work"),
     ...keyEvidence(key),
+    ...(next === undefined ? [] : [{ key: "next_turn", value: next, source: "matcher" }]),
     ...(priority ? priorityEvidence(priority) : []),
   ];
 }

@@ -67,6 +67,7 @@ const TURN = {
       { name: "nightly", weight: 2 },
     ],
   },
+  next: { queue: "bulk", key: "" },
 };
 
 const unaccepted = {
@@ -437,6 +438,7 @@ export const WAITING_PROSE: readonly ProseCase[] = [
               { name: "", weight: 1 },
             ],
           },
+          next: { queue: "default", key: "tenant-1" },
           priority: { own: 0, first: 5, passesAt: ago(-12_000_000) },
         },
       }),
