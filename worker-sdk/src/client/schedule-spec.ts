@@ -11,7 +11,8 @@ import { encodeTaskSpec } from "./task-spec.ts";
  * Options of `client.schedules.set()`: the task, as for a submit, and when it is submitted. Exactly one of `cron` and
  * `everyS` is given.
  */
-export interface ScheduleOptions extends Omit<SubmitOptions, "uniqueKey" | "unique" | "runTime" | "after"> {
+export interface ScheduleOptions
+  extends Omit<SubmitOptions, "uniqueKey" | "unique" | "runTime" | "after" | "batchId"> {
   /** Task type. */
   readonly type: string;
   /** The input of each task, as for a submit. @default none */

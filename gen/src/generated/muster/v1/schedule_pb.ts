@@ -30,8 +30,8 @@ export type ScheduleSpec = Message<"muster.v1.ScheduleSpec"> & {
   name: string;
 
   /**
-   * The task that each tick submits, checked again with each submit. `unique_key`, `run_time` and `after` are refused:
-   * each tick has a unique key of its own. Required.
+   * The task that each tick submits, checked again with each submit. `unique_key`, `run_time`, `after` and
+   * `batch_id` are refused: each tick has a unique key of its own. Required.
    *
    * @generated from field: muster.v1.TaskSpec task = 2;
    */

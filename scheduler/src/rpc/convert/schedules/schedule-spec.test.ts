@@ -81,6 +81,7 @@ describe("a schedule that a caller sets", () => {
       /^schedule\.end_time is not after start_time/,
     ],
     [{ task: { taskType: "report", uniqueKey: "k" } }, /^schedule\.task\.unique_key is set/],
+    [{ task: { taskType: "report", batchId: "b-1" } }, /^schedule\.task\.batch_id is set/],
     [{ task: { taskType: "report", after: [{}] } }, /^schedule\.task\.after/],
     [
       { task: { taskType: "report", schedule: { case: "runTime", value: timestampFromMs(0) } } },

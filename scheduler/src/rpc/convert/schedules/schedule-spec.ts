@@ -144,6 +144,8 @@ function toScheduledTask(spec: TaskSpec, limits: SizeLimits, report: Report): Ne
   if (spec.uniqueRule !== undefined) inTask("unique_rule", mistake);
   if (spec.after.length > 0)
     inTask("after", "is set, and the tasks of a schedule wait for no others; leave it out");
+  if (spec.batchId !== "")
+    inTask("batch_id", "is set, and the tasks of a schedule join no batch; leave it out");
   if (spec.schedule.case === "runTime")
     inTask("run_time", "is one moment for all ticks; leave it out, or give a delay");
   return { ...task, uniqueKey: undefined };
