@@ -7,6 +7,8 @@ import type { CircuitStore, RateLimitStore } from "../store/store.ts";
 export interface HoldOverview {
   readonly key: string;
   readonly kind: "circuit_open" | "circuit_half_open" | "key_paused";
+  /** When it began, milliseconds since the epoch, by the database's clock. */
+  readonly since: number;
   readonly ageMs: number;
   /** Until it lets a task start by itself; undefined when it does now, or when an operator has to end it. */
   readonly leftMs: number | undefined;
@@ -32,6 +34,7 @@ export async function readHolds(
     ...paused.pauses.map(
       ({ key, until, leftMs, time, reason, by }): HoldOverview => ({
         ...{ key, kind: "key_paused", leftMs },
+        since: time.getTime(),
         ageMs: until.getTime() - leftMs - time.getTime(),
         problem: by === undefined ? reason : `${by}: ${reason}`,
       }),
@@ -39,18 +42,19 @@ export async function readHolds(
   ];
   return {
     count: totals.open + totals.halfOpen + paused.count,
-    lines: lines.toSorted((a, b) => b.ageMs - a.ageMs).slice(0, limit),
+    lines: lines.toSorted((a, b) => a.since - b.since).slice(0, limit),
   };
 }
 
 /** @param now When it was read, milliseconds since the epoch. */
-export function circuitLine(circuit: Circuit, now: number): HoldOverview {
-  const { key, state, since, notClosedSince = since, probeAt, openReason } = circuit;
+function circuitLine(circuit: Circuit, now: number): HoldOverview {
+  const { key, state, since: stateSince, notClosedSince: since = stateSince, probeAt, openReason } = circuit;
   const isOpen = state === "open";
   return {
     key,
     kind: isOpen ? "circuit_open" : "circuit_half_open",
-    ageMs: now - notClosedSince,
+    since,
+    ageMs: now - since,
     leftMs: isOpen && probeAt !== undefined ? Math.max(0, probeAt - now) : undefined,
     problem: openReason === undefined ? failuresOf(circuit) : `by an operator: ${openReason}`,
   };
