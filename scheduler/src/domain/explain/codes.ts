@@ -125,7 +125,7 @@ export const WAITING_CODES = {
   },
   ALL_SLOTS_BUSY: {
     means:
-      "all slots that match are taken, or another capacity that the task costs, or workers have as much payload ahead as they take (`assignmentBytes`); shows by what, and which capacity is short on which worker",
+      "all slots that match are taken, or another capacity that the task costs, or workers have as much payload ahead as they take (`assignmentBytes`); shows by what, which capacity is short on which worker, and what goes first ([fairness.md](fairness.md))",
     remedy: "wait, or add workers",
   },
   RUNS_ALONE: {
