@@ -36,6 +36,8 @@ export function lawful(message: DescMessage): object {
   switch (message.name) {
     case "SubmitTasksRequest":
       return { tasks: [TASK] };
+    case "CreateBatchRequest":
+      return { title: "a test", completion: TASK };
     case "SubmitStreamRequest":
       return { requestId: 1n, submit: { tasks: [TASK] } };
     case "ReportLaunchRequest":

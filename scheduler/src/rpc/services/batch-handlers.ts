@@ -37,7 +37,7 @@ export function batchHandlers({ store, batches, sizes }: BatchHandlerParts): Bat
   };
   return {
     async createBatch({ title, completion }) {
-      const [task] = completion ? toNewTasks([completion], sizes) : [];
+      const [task] = completion ? toNewTasks([completion], sizes, () => "completion") : [];
       if (task && dependsOnOthers(task))
         throw invalidRequest({
           field: "completion",

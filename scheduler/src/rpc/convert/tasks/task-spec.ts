@@ -38,9 +38,14 @@ const MAX_VIOLATIONS = 50;
 /**
  * Valid tasks from what a producer sent.
  *
+ * @param fieldOf The field of the request that a task stands in.
  * @throws Refusal `INVALID_TASK`, `PAYLOAD_TOO_LARGE` or `TOO_MANY_TASKS`, with every fault at once.
  */
-export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewTask[] {
+export function toNewTasks(
+  specs: readonly TaskSpec[],
+  limits: SizeLimits,
+  fieldOf = (index: number) => `tasks[${index}]`,
+): NewTask[] {
   if (specs.length === 0) {
     throw new Refusal("invalid", "INVALID_TASK", "tasks is empty; submit at least one", {
       violations: [{ field: "tasks", description: "is empty; submit at least one" }],
@@ -60,7 +65,7 @@ export function toNewTasks(specs: readonly TaskSpec[], limits: SizeLimits): NewT
     const report: Report = (field, description) => {
       violationCount += 1;
       if (violations.length < MAX_VIOLATIONS)
-        violations.push({ field: `tasks[${index}].${field}`, description });
+        violations.push({ field: `${fieldOf(index)}.${field}`, description });
     };
     tooLarge ||= spec.payload.byteLength > limits.maxPayloadBytes;
     return toTask(spec, index, limits, report);
