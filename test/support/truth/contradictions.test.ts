@@ -261,7 +261,7 @@ describe("the truth check", () => {
     const { createProgram } = await import("../../../cli/src/program.ts");
     const { processIo } = await import("../../../cli/src/io/io.ts");
     const program = await createProgram(
-      ["queue", "worker", "limit", "rate-limit", "key", "circuit", "schedule", "batch"],
+      ["queue", "worker", "limit", "rate-limit", "key", "circuit", "schedule", "batch", "fairness"],
       processIo({}),
       () => undefined,
     );
