@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { bundled } from "./bundled.ts";
 
-const MUSTER = fileURLToPath(new URL("../../../cli/bin/muster.js", import.meta.url));
+const MUSTER = bundled(fileURLToPath(new URL("../../../cli/bin/muster.js", import.meta.url)));
 
 /** How a command of the CLI ended. */
 export interface MusterEnd {

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { cleanedUp, cleanUpLater } from "../clean-up.ts";
 import { WAIT_MS } from "../waits.ts";
+import { bundled } from "./bundled.ts";
 import { faultOfLine } from "./log-lines.ts";
 
 /** A JSON log line of a program under test. */
@@ -68,7 +69,7 @@ export class Program {
     });
   }
 
-  /** Starts a TypeScript file with this Node; `file` is relative to the caller's `base` (import.meta.url). */
+  /** Starts a file, or its bundle, with this Node; `file` is relative to the caller's `base` (import.meta.url). */
   static start(
     name: string,
     file: string,
@@ -83,7 +84,7 @@ export class Program {
   ): Program {
     return new Program(
       name,
-      fileURLToPath(new URL(file, options.base)),
+      bundled(fileURLToPath(new URL(file, options.base))),
       options.args ?? [],
       options.env ?? {},
       options.cwd,
