@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, afterEach, before, describe } from "node:test";
 import { testAttempts } from "../../scheduler/src/store/testing/attempts.conformance.ts";
 import { testCircuits } from "../../scheduler/src/store/testing/circuits.conformance.ts";
 import { testClaims } from "../../scheduler/src/store/testing/claims.conformance.ts";
@@ -20,6 +20,9 @@ describe("store: the roles on PostgreSQL pass the cases that their fakes pass", 
   before(async () => {
     fixture = await openFixture();
     test = underTest(fixture);
+  });
+  afterEach(async () => {
+    assert.deepEqual(await fixture.store.keyDifferences(10), [], "concurrency keys count their tasks");
   });
   after(() => fixture.close());
 

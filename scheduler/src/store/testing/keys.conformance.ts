@@ -132,9 +132,15 @@ export function testKeys(opened: () => StoreUnderTest): void {
     assert.equal(await attempts.retake(attempt, attempt.sessionId), true, "it holds the key itself");
     assert.deepEqual((await claim([other])).turnedBack, [other]);
     await attempts.commitResults([commitRequest(attempt, { kind: "unaccepted" })]);
-    assert.deepEqual((await claim([other])).ids, [other]);
+    const taken = await claim([other]);
+    assert.deepEqual(taken.ids, [other]);
+    const otherSession = taken.claimed[0]?.sessionId ?? 0;
     assert.equal(await attempts.retake(attempt, attempt.sessionId), false);
     assert.equal((await opened().task(kept))?.state, "queued");
+    await opened().endSession(otherSession);
+    await opened().passWait(other);
+    await opened().claims.wakeDue(1_000);
+    assert.deepEqual((await claim([other])).ids, [other], "the refusal is not counted");
   });
 
   it("turns nothing back that does not wait, and claims for no session of another scheduler", async () => {

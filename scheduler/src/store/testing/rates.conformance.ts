@@ -117,6 +117,15 @@ export function testRates(opened: () => StoreUnderTest): void {
     assert.deepEqual(keyed.tokens, { "open 1": 4 });
   });
 
+  it("counts no concurrency key for a task that a bucket turns back", async () => {
+    const keys = [{ key: "rated-free", limit: 2 }];
+    const [first = 0, second = 0] = await waiting("rated-free", 2, [rate("rated-free", 1)], keys);
+    assert.deepEqual((await claim([first, second])).ids, [first]);
+    const [other = 0, more = 0] = await waiting("rated-free-other", 2, [rate("rated-free-other", 5)], keys);
+    const result = await claim([other, more]);
+    assert.deepEqual([result.ids, result.turnedBack], [[other], [more]]);
+  });
+
   it("takes a token again for the next attempt, and gives none back for one that was not accepted", async () => {
     const [id = 0] = await waiting("rated-again", 1, [rate("again", 2)]);
     const [attempt] = (await claim([id])).claimed;

@@ -81,7 +81,7 @@ export const ORDER_FRONTS = `(
 
 /**
  * CTEs that take the tasks back that were counted by `admitByKeys` and are not in `taken`. The statement has to read
- * `refused`, one row. `key_states` has what is counted then of the keys that admit no more.
+ * `refused`, one row, and must not join it with what may have no row: then it may not be computed. `key_states` has what is counted then of the keys that admit no more.
  */
 export function uncountRefused(taken: string): string {
   return `key_states as materialized (

@@ -85,7 +85,7 @@ function heldClaim(
     select 'assigned', ${BATCH_COLUMNS} from c having count(*) > 0)
   select claimed.*, keys.states,
     (select array_agg(asking.id) from asking where asking.id not in (select id from c)) as turned_back${parts.columns ?? ""}
-    from (select json_agg(json_build_array(key, held, override)) as states from refused, key_states) keys
+    from refused cross join (select json_agg(json_build_array(key, held, override)) as states from key_states) keys
     left join (${SELECT_CLAIMED}) claimed on true`,
   };
 }
@@ -139,14 +139,13 @@ const RETAKE: Statement = {
        set state = ${STATE.running}, session_id = found.session_id, wake_time = null,
            accept_time = coalesce(t.accept_time, now()), assign_time = coalesce(t.assign_time, now()),
            attempt_count = t.attempt_count + case when t.state = ${STATE.queued} then 1 else 0 end
-      from found
-     where t.id = found.id
-       and (found.state <> ${STATE.queued} or exists (select from admitted))
+      from found left join admitted using (id)
+     where t.id = found.id and (found.state <> ${STATE.queued} or admitted.id is not null)
     returning t.id, t.epoch),
   ${uncountRefused("taken")},
   gone as (
     delete from task_attempt a using taken where a.task_id = taken.id and a.epoch = taken.epoch)
-  select id from taken, refused`,
+  select (select id from taken) as id from refused`,
 };
 
 const ASSIGNED_TO: Statement = {
@@ -278,8 +277,9 @@ export async function retake(
   sessionId: number,
   schedulerId: string | undefined,
 ): Promise<boolean> {
-  const rows = await db.cold<{ id: number }>(RETAKE, [key.taskId, key.epoch, sessionId, schedulerId ?? null]);
-  return rows.length > 0;
+  const values = [key.taskId, key.epoch, sessionId, schedulerId ?? null];
+  const [row] = await db.cold<{ id: number | null }>(RETAKE, values);
+  return row?.id != null;
 }
 
 /** Attempts that were assigned to these sessions and not accepted. */
