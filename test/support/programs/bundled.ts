@@ -9,10 +9,21 @@ export const BUNDLES_VARIABLE = "MUSTER_TEST_BUNDLES";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** The file to start for a program: its bundle where there is one. */
-export function bundled(file: string): string {
+/** Path of a program's bundle within the folder, relative. Stack traces have the name of a TypeScript file in it. */
+export function bundleOf(file: string): string {
+  const path = relative(ROOT, file);
+  return path.endsWith(".js") ? path : `${path}.js`;
+}
+
+/**
+ * The file to start for a program: its bundle where there is one.
+ *
+ * @param programEnv Variables of the program. One that imports a file before it starts may do so to change modules: a bundle
+ * has others.
+ */
+export function bundled(file: string, programEnv: Readonly<Record<string, string>> = {}): string {
   const folder = env[BUNDLES_VARIABLE];
-  if (!folder) return file;
-  const bundle = join(folder, relative(ROOT, file).replace(/\.ts$/, ".js"));
+  if (!folder || programEnv.NODE_OPTIONS?.includes("--import")) return file;
+  const bundle = join(folder, bundleOf(file));
   return existsSync(bundle) ? bundle : file;
 }

@@ -84,7 +84,7 @@ export class Program {
   ): Program {
     return new Program(
       name,
-      bundled(fileURLToPath(new URL(file, options.base))),
+      bundled(fileURLToPath(new URL(file, options.base)), options.env),
       options.args ?? [],
       options.env ?? {},
       options.cwd,
