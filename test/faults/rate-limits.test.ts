@@ -28,7 +28,11 @@ describe("T49: rate limits with two schedulers", () => {
   after(() => pair.stop());
 
   async function muster(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await runMuster(pair.one.grpc, args);
+    return musterAt(pair.one.grpc, args);
+  }
+
+  async function musterAt(scheduler: string, args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await runMuster(scheduler, args);
     assert.equal(code, 0, stderr);
     return stdout;
   }
@@ -100,7 +104,9 @@ describe("T49: rate limits with two schedulers", () => {
   it("a queue with a rate starts no more, also tasks without a limit, until the rate is ended", async () => {
     const queue = "slow";
     await pair.fleet.worker("slow", { queue, slots: 4, scheduler: pair.two.grpc });
-    await muster("queue", "rate-limit", queue, "2/1h", "--burst", "1", "--reason", "a migration");
+    // Another scheduler applies a queue's rate from its next poll on.
+    const rate = ["2/1h", "--burst", "1", "--reason", "a migration"];
+    await musterAt(pair.two.grpc, ["queue", "rate-limit", queue, ...rate]);
     const [first, second] = await pair.atTwo.submitMany(
       [1, 2].map((payload) => ({ type: "echo", payload, queue })),
     );
