@@ -1,9 +1,7 @@
 /** Plans, claims and sends: the loop that gives waiting tasks to workers with credit. */
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
-import type { TaskClass } from "../../domain/matching/match.ts";
 import { isStrict } from "../../domain/tasks/concurrency.ts";
-import type { WindowEntry } from "../../domain/tasks/window.ts";
 import type { ClaimedAttempt, ClaimStore, KeyedClaim, RatedClaim, WaitingTask } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
@@ -14,31 +12,15 @@ import type { StrictOrders } from "../admission/strict-orders.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { ClassEntry } from "../matching/class-entry.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
-import type { Matcher, Search } from "../matching/matcher.ts";
+import type { Matcher } from "../matching/matcher.ts";
 import type { Session } from "../sessions/session.ts";
-import { Turns } from "../sharing/turns.ts";
-import { WorkerGroups } from "../sharing/worker-groups.ts";
 import type { AssignmentSender } from "./assignment-sender.ts";
 import { ClassSurvey } from "./class-survey.ts";
 import type { IndeterminateStatements } from "./indeterminate-statements.ts";
-
-/** Largest claim. Two cores drain 37,100 tasks/s with 1,000 here and in a commit, 34,200 with 500. */
-const MAX_CLAIM = 1_000;
+import { type Planned, Planner } from "./planner.ts";
 
 /** While one claim waits for the disk, the next is on its way. */
 const CLAIM_LANES = 2;
-
-/** With more classes it is worth knowing first which types the open workers serve. */
-const MANY_CLASSES = 1_000;
-
-/**
- * Classes whose window is empty are read also while none of their workers has credit: their share may be due before that
- * of the classes that keep these workers busy. With more classes to look at, no more often than this, milliseconds.
- */
-const READ_BUSY = { classes: 100, everyMs: 50 };
-
-/** Classes that are read at once while none of their workers has credit; the others come with the next reads. */
-const MAX_READ_BUSY = 200;
 
 /** Liveness of the dispatch loop. Ages are milliseconds. */
 export interface DispatchPulse {
@@ -51,14 +33,6 @@ export interface DispatchPulse {
 }
 
 type ClaimStatement = "claim" | "claimKeyed" | "claimRated";
-
-interface Planned {
-  readonly task: WaitingTask & WindowEntry;
-  readonly entry: ClassEntry;
-  readonly session: Session;
-  /** Keys of the rate limits that the claim takes a token of. */
-  readonly tokens: readonly string[] | undefined;
-}
 
 /**
  * Gives waiting tasks to sessions with credit: plan in memory, claim in one statement, send. Everything
@@ -80,17 +54,12 @@ export class Dispatcher {
   readonly #counters: Counters;
   readonly #traces: AttemptTraces;
   readonly #survey: ClassSurvey;
-  readonly #groups = new WorkerGroups();
+  readonly #planner: Planner;
   readonly #underWay = new Set<Promise<void>>();
-  /** Planned and not yet known to be won or lost, so that a refill does not bring them back. */
-  readonly #planned = new Set<number>();
-  /** Of `#planned`, those decided while a refill was under way, which may have read them before. */
-  #decided: number[] = [];
   #claims = 0;
   #refilling = false;
   /** The last read brought only what is being claimed: another one would, too, until a claim is answered. */
   #readInVain = false;
-  #readBusyAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** When each claim under way began. */
   readonly #claimsBegan = new Set<{ readonly at: number }>();
@@ -128,6 +97,7 @@ export class Dispatcher {
     this.#log = parts.log;
     this.#counters = parts.counters;
     this.#traces = parts.traces;
+    this.#planner = new Planner(parts);
     this.#survey = new ClassSurvey({ ...parts, goOnSoon: () => this.pumpSoon() });
   }
 
@@ -135,7 +105,7 @@ export class Dispatcher {
   pump(): void {
     for (const task of this.#admission.takeFreed()) this.#classes.windows.putBack(task);
     while (this.#claims < CLAIM_LANES && !this.#stopped) {
-      const plan = this.#plan(this.#matcher.search());
+      const plan = this.#planner.plan(this.#matcher.search());
       if (plan.length === 0) {
         this.#ranAt = this.#clock.monotonic();
         break;
@@ -149,18 +119,19 @@ export class Dispatcher {
     if (!search.isOpen || this.#classes.windows.order.first) this.#survey.look(search);
     this.#traces.lookAtWaits();
     if (this.#refilling || this.#readInVain || this.#stopped) return;
-    const low = this.#worthRefilling(search);
+    const low = this.#planner.worthReading(search);
     if (low.length === 0) return;
     this.#refilling = true;
+    this.#planner.readBegins();
     this.#track(
       this.#classes.windows
-        .refill(low, (id) => this.#planned.has(id) || this.#admission.isHeld(id))
+        .refill(low, (id) => this.#planner.isTaken(id))
         .then((added) => {
           this.#readInVain = added === 0 && this.#claims >= CLAIM_LANES;
         }),
       () => {
         this.#refilling = false;
-        for (const id of this.#decided.splice(0)) this.#planned.delete(id);
+        this.#planner.readEnds();
       },
     );
   }
@@ -249,12 +220,12 @@ export class Dispatcher {
   /** A task that goes first for a strict order: in its class's window, whatever else is in it. */
   enqueueFirst(task: WaitingTask): void {
     this.#use([task.classId]);
-    if (!this.#planned.has(task.id) && !this.#admission.isHeld(task.id)) this.#classes.windows.putBack(task);
+    if (!this.#planner.isTaken(task.id)) this.#classes.windows.putBack(task);
   }
 
   /** Reads the tasks of low priorities whose turn has come by their age. @throws DatabaseUnavailableError */
   async readAged(): Promise<void> {
-    await this.#classes.windows.readAged((id) => this.#planned.has(id) || this.#admission.isHeld(id));
+    await this.#classes.windows.readAged((id) => this.#planner.isTaken(id));
     this.pump();
   }
 
@@ -287,7 +258,7 @@ export class Dispatcher {
     const session = this.#matcher.find(entry);
     if (!session) return undefined;
     session.reserve(entry.taskClass);
-    this.#classes.windows.order.startedAtOnce(entry, this.#groups.of(session));
+    this.#planner.startedAtOnce(entry, session);
     return session;
   }
 
@@ -308,110 +279,6 @@ export class Dispatcher {
       },
     );
     this.#underWay.add(tracked);
-  }
-
-  /** Classes whose window runs low although more may wait and a worker could take it. */
-  #worthRefilling(search: Search): ClassEntry[] {
-    const entries: ClassEntry[] = [];
-    // A session is kept free for a task that runs alone, once it is known that there is one.
-    for (const entry of this.#classes.alone) {
-      if (entry.mayHaveMore && entry.window.size === 0) entries.push(entry);
-    }
-    let busyLeft = this.#mayReadBusy() ? MAX_READ_BUSY : 0;
-    const types = this.#openTypes(search);
-    const isAdmitted = this.#admitted();
-    for (const entry of this.#classes.windows.due) {
-      if (!search.isOpen && busyLeft === 0) break;
-      const { taskClass, window, eligible, hasMoreAged } = entry;
-      if (taskClass.alone && window.size === 0) continue;
-      const isOpen = search.isOpen && types?.has(taskClass.type) !== false;
-      const isDue = busyLeft > 0 && (window.size === 0 || hasMoreAged) && eligible.length > 0;
-      if (!(isOpen || isDue) || !isAdmitted(entry) || this.#admission.isFull(taskClass.id)) continue;
-      if (isOpen && search.has(entry)) entries.push(entry);
-      else if (isDue) {
-        busyLeft--;
-        entries.push(entry);
-      }
-    }
-    return entries;
-  }
-
-  /** True unless there are many classes to look at, and they have been looked at a moment ago. */
-  #mayReadBusy(): boolean {
-    const now = this.#clock.monotonic();
-    const isMany = this.#classes.windows.due.size > READ_BUSY.classes;
-    if (isMany && now - this.#readBusyAt < READ_BUSY.everyMs) return false;
-    this.#readBusyAt = now;
-    return true;
-  }
-
-  #plan(search: Search): Planned[] {
-    const plan: Planned[] = [];
-    if (!search.isOpen) return plan;
-    const types = this.#openTypes(search);
-    const turns = new Turns(this.#classes.windows.order, {
-      isServed: ({ taskClass }) => types?.has(taskClass.type) !== false,
-      isAdmitted: this.#admitted(),
-    });
-    for (let entry = turns.first; entry && plan.length < MAX_CLAIM && search.isOpen; entry = turns.first) {
-      const { taskClass } = entry;
-      const session = search.find(entry);
-      const next = session && this.#next(entry);
-      if (!session || !next) {
-        if (session) this.#classes.windows.shortened(entry);
-        else if (taskClass.requirements.cost !== undefined) search.keepRoom(entry);
-        if (session || taskClass.requirements.cost !== undefined) turns.drop(entry);
-        else turns.dropShape(entry);
-        continue;
-      }
-      search.reserve(session, taskClass);
-      if (taskClass.concurrency !== undefined) this.#orders.plan(taskClass, next.id);
-      const tokens = this.#rates.plan(taskClass);
-      this.#planned.add(next.id);
-      plan.push({ task: { ...next, classId: taskClass.id }, entry, session, tokens });
-      this.#classes.windows.started(entry, this.#groups.of(session));
-    }
-    turns.end();
-    return plan;
-  }
-
-  /** Takes the first task of the class that no rule holds back. */
-  #next(entry: ClassEntry): WindowEntry | undefined {
-    const { taskClass, window } = entry;
-    if (!this.#admission.asksTasks(taskClass)) return window.shift();
-    while (!this.#admission.isFull(taskClass.id)) {
-      const next = window.shift();
-      if (!next) return undefined;
-      // It is being claimed already; whether it waits afterwards is read then.
-      if (this.#planned.has(next.id)) this.#classes.windows.expectMore(entry);
-      else if (this.#admission.tryAcquire({ ...next, classId: taskClass.id }, taskClass)) return next;
-    }
-    return undefined;
-  }
-
-  /** Finds out whether the rules admit a class. What is held back by a rule that unparks it is parked: searches leave it out until then. */
-  #admitted(): (entry: ClassEntry) => boolean {
-    let admitted: ClassEntry | undefined;
-    return (entry) => {
-      // What was planned before may have taken the last place of a key, or the last token.
-      if (entry === admitted && !this.#isCounted(entry.taskClass)) return true;
-      const rule = this.#admission.heldBy(entry.taskClass);
-      if (rule?.unparks) this.#classes.windows.park(entry);
-      admitted = rule === undefined ? entry : undefined;
-      return admitted !== undefined;
-    };
-  }
-
-  /** The types that open workers serve, where that is quick to know. */
-  #openTypes(search: Search): ReadonlySet<string> | undefined {
-    return search.isOpen && this.#classes.size > MANY_CLASSES
-      ? search.openTypes(this.#classes.size)
-      : undefined;
-  }
-
-  /** Whether planning a task of the class may leave less for the next. */
-  #isCounted(taskClass: TaskClass): boolean {
-    return taskClass.concurrency !== undefined || this.#rates.concerns(taskClass);
   }
 
   /** The statement that claims a task: those with concurrency keys and those with rate limits have one of their own. */
@@ -503,10 +370,7 @@ export class Dispatcher {
 
   #decide(plan: readonly Planned[]): void {
     this.#readInVain = false;
-    for (const { task } of plan) {
-      if (this.#refilling) this.#decided.push(task.id);
-      else this.#planned.delete(task.id);
-    }
+    this.#planner.decided(plan);
   }
 
   /** Another scheduler, a cancellation or a retry was faster. */
