@@ -1,17 +1,11 @@
-/** The change of what a task needs after its worker ran out of memory, checked and in protobuf. */
-import { create } from "@bufbuild/protobuf";
-import {
-  type CostRaise as CostRaiseMessage,
-  CostRaiseSchema,
-  type OutOfMemoryChange,
-  OutOfMemoryChangeSchema,
-} from "@muster/protocol";
+/** Checks the change of what a task needs after its worker ran out of memory. Task definitions import it: it loads no protobuf. */
 import type { CostRaise, OutOfMemoryOptions } from "./submit-spec.ts";
 
 /** Largest amount of a capacity. */
 const MAX_AMOUNT = 1_000_000_000_000;
 
-const GROWTH = /^(?:x(\d{1,3}(?:\.\d{1,9})?)|\+(\d{1,13}))$/;
+/** A factor, or an addition. */
+export const GROWTH = /^(?:x(\d{1,3}(?:\.\d{1,9})?)|\+(\d{1,13}))$/;
 
 /** What is wrong with the options, each with its name. */
 export function outOfMemoryFaults({ cost = {} }: OutOfMemoryOptions): string[] {
@@ -29,27 +23,7 @@ export function outOfMemoryFaults({ cost = {} }: OutOfMemoryOptions): string[] {
   });
 }
 
-/** The options in protobuf; they have no faults. */
-export function encodeOutOfMemory({ labels, cost = {} }: OutOfMemoryOptions): OutOfMemoryChange {
-  return create(OutOfMemoryChangeSchema, {
-    labels: { ...labels },
-    cost: Object.fromEntries(Object.entries(cost).map(([name, raise]) => [name, encodeRaise(raise)])),
-  });
-}
-
-function encodeRaise(raise: CostRaise): CostRaiseMessage {
-  const { by, max = 0 } = partsOf(raise);
-  const [, factor, addition = "0"] = GROWTH.exec(by) ?? [];
-  return create(CostRaiseSchema, {
-    growth:
-      factor === undefined
-        ? { case: "addition", value: BigInt(addition) }
-        : { case: "factor", value: Number(factor) },
-    maxAmount: BigInt(max),
-  });
-}
-
-/** Programs without types may give anything. */
-function partsOf(raise: CostRaise): { readonly by: string; readonly max?: number } {
+/** A raise with its parts named; programs without types may give anything. */
+export function partsOf(raise: CostRaise): { readonly by: string; readonly max?: number } {
   return typeof raise === "object" && raise !== null ? raise : { by: raise };
 }

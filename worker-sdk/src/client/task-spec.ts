@@ -31,7 +31,7 @@ import {
 } from "@muster/protocol";
 import { findJsonFault, isBytes } from "../attempt/json-form.ts";
 import { durationFromMs } from "../duration.ts";
-import { encodeOutOfMemory } from "./out-of-memory.ts";
+import { encodeOutOfMemory } from "./encode-out-of-memory.ts";
 import { checkSpec } from "./spec-checks.ts";
 import type {
   CircuitOptions,
