@@ -88,7 +88,8 @@ describe("npm run bench -- --quick", () => {
       ...["sdk", "sdk-stream", "tcp"],
     ]);
     assert.deepEqual(subjects("fleet-loss"), ["cut off", "killed"]);
-    assert.deepEqual(subjects("flow-control"), ["concurrency-key", "none", "rate-limit"]);
+    const features = ["circuit", "concurrency-key", "fairness-key", "none", "rate-limit"];
+    assert.deepEqual(subjects("flow-control"), features);
     for (const { measure, subject, run, values, skipped } of samples) {
       assert.equal(run, 1);
       const name = `${measure} of ${subject}`;

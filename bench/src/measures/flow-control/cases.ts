@@ -28,10 +28,20 @@ export const CASES: readonly [Case, ...Case[]] = [
     least: 0.75,
   },
   {
+    key: "fairness-key",
+    label: "one fairness key a task, 1,000 keys",
+    optionsOf: (index) => ({ fairness: { key: `customer-${index % KEYS}` } }),
+  },
+  {
     key: "rate-limit",
     label: "one rate limit a task, 1,000 keys, all of which have tokens",
     optionsOf: (index) => ({
       rateLimits: [{ key: `customer-${index % KEYS}`, limit: 1_000_000, periodS: 1, burst: 1_000_000 }],
     }),
+  },
+  {
+    key: "circuit",
+    label: "one circuit a task, 10 keys, all of which are closed",
+    optionsOf: (index) => ({ circuit: { key: `service-${index % 10}`, failureRate: 0.5, minSamples: 20 } }),
   },
 ];
