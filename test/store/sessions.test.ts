@@ -104,6 +104,12 @@ describe("store: sessions", () => {
       [...lost].sort((a, b) => a - b),
       [foreign, ended],
     );
+    const taken = await fixture.session("renew-taken");
+    await store.endSessions(
+      [{ sessionId: taken, by: mine, reason: "superseded", fatal: undefined }],
+      decideLost,
+    );
+    assert.deepEqual([...(await store.supersededOf([mine, ended, taken]))], [taken]);
     // By the database's clock, which is this machine's here.
     assert.ok(Math.abs(at.getTime() - Date.now()) < 5_000);
     assert.deepEqual(await lease(foreign), before);

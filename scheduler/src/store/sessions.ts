@@ -108,6 +108,13 @@ export interface SessionStore {
     ready: boolean,
     draining: boolean,
   ): Promise<void>;
+  /**
+   * Those of the sessions that a newer one of the same worker id took the place of.
+   *
+   * @throws DatabaseUnavailableError
+   */
+  supersededOf(sessionIds: readonly number[]): Promise<ReadonlySet<number>>;
+
   /** Renews leases; returns the time, and the sessions whose lease another scheduler holds or that have ended. */
   renewLeases(
     heartbeats: readonly { sessionId: number; beat: HeartbeatRecord }[],

@@ -27,7 +27,9 @@ function setUp(lost: readonly number[] = []) {
     },
     registry,
     terminator: {
-      dropFenced: (id) => void ends.push(`fenced ${id}`),
+      dropFenced: async (ids) => {
+        for (const id of ids) ends.push(`fenced ${id}`);
+      },
       dropMoved: async () => undefined,
       noteStreamEnd: ({ id }) => void ends.push(`over ${id}`),
       terminateSession: async ({ id }, reason) => void ends.push(`${reason} ${id}`),

@@ -44,7 +44,7 @@ export class SessionLiveness {
     this.#renewing = renewing;
     const { at, lost } = await this.#renewed(renewing, heartbeats.length);
     counters.heartbeatFailures += lost.length;
-    for (const id of lost) terminator.dropFenced(id);
+    await terminator.dropFenced(lost);
     await terminator.dropMoved();
     // What became ready or began to drain while the database was away.
     for (const session of registry.all()) if (session.startupUnwritten) await startup.recordStartup(session);

@@ -25,7 +25,8 @@ const STREAM_END_MS = 500;
 const MAX_NAMED = 50;
 
 export interface SessionTerminatorParts {
-  readonly store: Pick<SessionStore, "endSessions" | "leaseHolders"> & Pick<SchedulerStore, "sendCommand">;
+  readonly store: Pick<SessionStore, "endSessions" | "leaseHolders" | "supersededOf"> &
+    Pick<SchedulerStore, "sendCommand">;
   readonly admission: Pick<Admission, "release">;
   readonly registry: Pick<Registry, "all" | "byId" | "remove">;
   readonly classes: Pick<ClassIndex, "removeSession">;
@@ -137,10 +138,21 @@ export class SessionTerminator {
     this.#dropSession(session, undefined);
   }
 
-  /** The lease belongs to another scheduler or is gone: whatever this session still does here is fenced. */
-  dropFenced(sessionId: number): void {
-    const session = this.#parts.registry.byId(sessionId);
-    if (session) this.#dropSession(session, lostRefusal(session.workerId));
+  /**
+   * The leases belong to another scheduler or are gone: whatever these sessions still do here is fenced. The renewal may find
+   * that before the command of the scheduler at which a newer process registered: a worker that is only asked to dial again
+   * would take its id back.
+   */
+  async dropFenced(sessionIds: readonly number[]): Promise<void> {
+    if (sessionIds.length === 0) return;
+    const { store, registry } = this.#parts;
+    const superseded = await store.supersededOf(sessionIds);
+    for (const id of sessionIds) {
+      const session = registry.byId(id);
+      if (!session) continue;
+      const refusal = superseded.has(id) ? supersededRefusal : lostRefusal;
+      this.#dropSession(session, refusal(session.workerId));
+    }
   }
 
   /** Sessions without a stream that have turned up elsewhere, or ended, are forgotten here. */

@@ -44,6 +44,20 @@ export async function renewLeases(
   return row;
 }
 
+const SUPERSEDED: Statement = {
+  name: "session-superseded",
+  text: "select id from worker_session where id = any($1::bigint[]) and gone_reason = 'superseded'",
+};
+
+/** Those of the sessions that a newer one of the same worker id took the place of. */
+export async function supersededOf(
+  db: Database,
+  sessionIds: readonly number[],
+): Promise<ReadonlySet<number>> {
+  const rows = await db.cold<{ id: number }>(SUPERSEDED, [sessionIds]);
+  return new Set(rows.map(({ id }) => id));
+}
+
 /** Ends the lease of a session whose stream dropped; the grace runs from now. */
 export async function disconnect(db: Database, sessionId: number, schedulerId: string): Promise<void> {
   await db.cold(DISCONNECT, [sessionId, schedulerId]);

@@ -5,7 +5,7 @@ import type { Database } from "../connection/database.ts";
 import { leaseHolders, listLaunches, waitingLaunches } from "../fleet/fleet.ts";
 import { listContests } from "./contests.ts";
 import { addRequeued, endLaunch, giveUpLaunches, reportLaunches, servedBefore } from "./launches.ts";
-import { disconnect, renewLeases } from "./leases.ts";
+import { disconnect, renewLeases, supersededOf } from "./leases.ts";
 import { pausedWorkers, pauseWorker, resumeWorker } from "./pauses.ts";
 import { openSessions, recordStartup } from "./registration.ts";
 import { forgetRejectedWorkers, listRejectedWorkers, recordRejectedWorkers } from "./rejected-workers.ts";
@@ -15,6 +15,7 @@ export function sessionStore(db: Database): SessionStore {
   return {
     openSessions: (opens, schedulerId, leaseMs) => openSessions(db, opens, schedulerId, leaseMs),
     recordStartup: (id, phases, ready, draining) => recordStartup(db, id, phases, ready, draining),
+    supersededOf: (sessionIds) => supersededOf(db, sessionIds),
     renewLeases: (heartbeats, schedulerId, leaseMs) => renewLeases(db, heartbeats, schedulerId, leaseMs),
     disconnect: (id, schedulerId) => disconnect(db, id, schedulerId),
     endSessions: (ends, decide) => endSessions(db, ends, decide),
