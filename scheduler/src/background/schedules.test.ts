@@ -162,7 +162,7 @@ describe("the service of schedules", () => {
     assert.deepEqual(task?.options?.tick, { schedule: "asked", tickMs: hot.clock.now(), manual: true });
     assert.equal(task?.uniqueKey, undefined);
     await assert.rejects(runner.runNow("asked"), { reason: "SCHEDULE_OVERLAPS" });
-    await assert.rejects(runner.runNow("nobody"), { reason: "SCHEDULE_NOT_FOUND" });
+    await assert.rejects(runner.runNow("unknown"), { reason: "SCHEDULE_NOT_FOUND" });
   });
 
   it("lets the tasks of a schedule that queues, or cancels, share a concurrency key", async () => {

@@ -131,7 +131,7 @@ export function testSchedules(opened: () => StoreUnderTest): void {
     const { ticks, nextMs, dueMs, positionMs } = ran.schedule;
     assert.deepEqual([nextMs, dueMs, positionMs], [made.nextMs, made.dueMs, made.positionMs]);
     assert.deepEqual([ticks[0]?.manual, ticks[0]?.taskId], [true, ran.inserted.id]);
-    const none = await schedules.runSchedule("nobody", () => {
+    const none = await schedules.runSchedule("unknown", () => {
       throw new Error("there is nothing to insert");
     });
     assert.equal(none, undefined);
@@ -156,8 +156,8 @@ export function testSchedules(opened: () => StoreUnderTest): void {
       "those of the pause are not made up for",
     );
     assert.equal(await isDue(), false);
-    assert.equal(await schedules.pauseSchedule("nobody", "a test"), undefined);
-    assert.equal(await schedules.resumeSchedule("nobody", "a test"), undefined);
+    assert.equal(await schedules.pauseSchedule("unknown", "a test"), undefined);
+    assert.equal(await schedules.resumeSchedule("unknown", "a test"), undefined);
   });
 
   it("schedules: a failure keeps the tick, and is forgotten with the next submit", async () => {
