@@ -3,6 +3,7 @@ import type { AttemptKey } from "../domain/ids.ts";
 import type { CircuitRule } from "../domain/tasks/circuit.ts";
 import type { CircuitChange } from "../domain/tasks/circuit-machine.ts";
 import type { CountedOutcome } from "../domain/tasks/circuit-outcome.ts";
+import type { ConcurrencyKey } from "../domain/tasks/concurrency.ts";
 import type { OutcomeDecision } from "../domain/tasks/outcome.ts";
 import type { Progress, RequeueCounts, TaskOptions } from "../domain/tasks/task.ts";
 import type { AttemptFacts } from "../domain/tasks/trace.ts";
@@ -53,6 +54,9 @@ export interface CommitRequest {
   readonly startAgeMs: number | undefined;
   /** False when the task is known to have no concurrency keys: then none is looked up. */
   readonly keyed?: boolean | undefined;
+  /** Class of the task and its keys, as far as they are known: they spare the store a look. */
+  readonly classId?: number | undefined;
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
   /** The class in which the task runs alone from now on. */
   readonly aloneClassId?: number | undefined;
   /** How the task's circuit counts it; undefined when it has none, or does not count it. */

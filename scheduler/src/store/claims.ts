@@ -1,5 +1,5 @@
 /** The role of the store that puts tasks into the queue and assigns them to sessions. */
-import type { KeyState, OrderState } from "../domain/tasks/concurrency.ts";
+import type { ConcurrencyKey, KeyState, OrderState } from "../domain/tasks/concurrency.ts";
 import type { LimitOutcome } from "../domain/tasks/limit-plan.ts";
 import type { BucketState } from "../domain/tasks/rate-limit.ts";
 import type { NewTask, TaskState } from "../domain/tasks/task.ts";
@@ -57,6 +57,15 @@ export interface RatedClaim extends KeyedClaim {
 }
 
 /** Submits and claims: the first half of the hot path, in batches, and the timers of the queue. */
+/** A task that a claim is to assign, of a class with concurrency keys or rate limits. */
+export interface KeyedWish {
+  readonly taskId: number;
+  readonly sessionId: number;
+  /** Class of the task and its keys, as far as they are known: they spare the store a look. */
+  readonly classId?: number | undefined;
+  readonly concurrency?: readonly ConcurrencyKey[] | undefined;
+}
+
 export interface ClaimStore {
   /**
    * Inserts tasks in one transaction.
@@ -79,20 +88,12 @@ export interface ClaimStore {
    * @param strict True when some of them have keys with a strict order: such a key admits its oldest task that waits, and
    * no other, one a claim.
    */
-  claimKeyed(
-    wanted: readonly { taskId: number; sessionId: number }[],
-    schedulerId?: string,
-    strict?: boolean,
-  ): Promise<KeyedClaim>;
+  claimKeyed(wanted: readonly KeyedWish[], schedulerId?: string, strict?: boolean): Promise<KeyedClaim>;
   /**
    * As `claimKeyed`, for tasks of classes with rate limits: assigns a task only when every one of its buckets has a token
    * left by those of this claim that are first in `wanted`, and takes it.
    */
-  claimRated(
-    wanted: readonly { taskId: number; sessionId: number }[],
-    schedulerId?: string,
-    strict?: boolean,
-  ): Promise<RatedClaim>;
+  claimRated(wanted: readonly KeyedWish[], schedulerId?: string, strict?: boolean): Promise<RatedClaim>;
   /** All attempts in state assigned of these sessions: resolves a claim of unknown outcome. */
   assignedTo(sessionIds: readonly number[]): Promise<ClaimedAttempt[]>;
   /** Makes tasks claimable whose wake time has passed; returns them. */

@@ -222,6 +222,8 @@ export class ResultCommitter {
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       keyed: attempt.concurrency !== undefined,
+      classId: attempt.classId,
+      concurrency: attempt.concurrency,
       circuit: attempt.circuit && countIn(attempt.circuit, outcome, attempt.cancelReason),
       progress: attempt.lastProgress(now),
     };

@@ -2,7 +2,14 @@
 import type { Clock } from "../../clock.ts";
 import { DatabaseUnavailableError, isAbsence } from "../../domain/errors.ts";
 import { isStrict } from "../../domain/tasks/concurrency.ts";
-import type { ClaimedAttempt, ClaimStore, KeyedClaim, RatedClaim, WaitingTask } from "../../store/store.ts";
+import type {
+  ClaimedAttempt,
+  ClaimStore,
+  KeyedClaim,
+  KeyedWish,
+  RatedClaim,
+  WaitingTask,
+} from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Counters } from "../../telemetry/metrics/counters.ts";
 import type { Admission } from "../admission/admission.ts";
@@ -306,10 +313,11 @@ export class Dispatcher {
     const begun = { at: this.#clock.monotonic() };
     this.#claimsBegan.add(begun);
     try {
-      const wanted = plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id }));
-      if (statement === "claim")
+      if (statement === "claim") {
+        const wanted = plan.map(({ task, session }) => ({ taskId: task.id, sessionId: session.id }));
         claimed = await this.#indeterminate.watch(this.#store.claim(wanted, this.#schedulerId));
-      else {
+      } else {
+        const wanted = plan.map(toWish);
         const mark = this.#keys.mark();
         const result: KeyedClaim & Partial<RatedClaim> = await this.#indeterminate.watch(
           this.#store[statement](wanted, this.#schedulerId, plan.some(hasOrder)),
@@ -402,6 +410,15 @@ export class Dispatcher {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+function toWish({ task, entry, session }: Planned): KeyedWish {
+  return {
+    taskId: task.id,
+    sessionId: session.id,
+    classId: task.classId,
+    concurrency: entry.taskClass.concurrency,
+  };
+}
 
 function hasOrder({ entry }: Planned): boolean {
   return isStrict(entry.taskClass.concurrency);

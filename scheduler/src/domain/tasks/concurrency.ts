@@ -27,6 +27,11 @@ export function strictKeys(keys: readonly ConcurrencyKey[] | undefined): readonl
 
 const NO_KEYS: readonly ConcurrencyKey[] = Object.freeze([]);
 
+/** The key of a task that has one and no more. */
+export function soleKey(keys: readonly ConcurrencyKey[] | undefined): ConcurrencyKey | undefined {
+  return keys?.length === 1 ? keys[0] : undefined;
+}
+
 /** True when a task with these keys starts after older ones only. */
 export function isStrict(keys: readonly ConcurrencyKey[] | undefined): boolean {
   return keys?.some(({ strict }) => strict !== undefined) ?? false;

@@ -6,10 +6,10 @@
  */
 import { STATE } from "../task-states.ts";
 
-/** The keys of each row of `rows`, which has a `class_id`, joined as `ck`. */
+/** The keys of the class of each row of `rows`, which is named `r`; joined as `ck`. */
 function keysOf(rows: string, further = ""): string {
-  return `${rows} cross join lateral (
-      select key, max_held${further} from class_key where class_id = ${rows}.class_id offset 0) ck`;
+  return `${rows} r cross join lateral (
+      select key, max_held${further} from class_key where class_id = r.class_id offset 0) ck`;
 }
 
 /** Changes what is counted of each key of `rows`, which has the columns key and change; a row with what is counted then. */
@@ -18,30 +18,45 @@ function counting(rows: string): string {
      cross join lateral count_concurrency_keys(w.keys, w.changes) k`;
 }
 
+/** Counts all that `asked` has, and finds out whether that is more than the limit of a key. */
+const COUNTED = `counted as materialized (
+    select w.keys, w.leasts, k.held, k.overrides, exists (
+             select from unnest(k.held, k.overrides, w.leasts) as u(held, override, least)
+              where u.held > coalesce(nullif(u.override, -1), u.least)) as is_over
+      from (
+        select array_agg(key order by key) as keys, array_agg(change order by key) as changes,
+               array_agg(least order by key) as leasts
+          from (select key, count(*)::int as change, min(max_held) as least from asked group by key) n) w
+     cross join lateral count_concurrency_keys(w.keys, w.changes) k)`;
+
 /**
  * CTEs that admit tasks: `admitted` has the tasks of `asking` that every one of their keys admits, and those without keys. A
  * key admits as many as its limit allows beside those that hold it, in the order of `ord`; a task that another of its keys
  * turns back counts, too, so that a limit is never exceeded. All that ask are counted at once, because a row that is locked
- * first and changed later costs two looks; `uncountRefused` takes those back that were not taken.
+ * first and changed later costs two looks; `uncountRefused` takes those back that were not taken. The places of the tasks are
+ * computed only when they matter.
  *
- * @param asking A CTE with the columns id, class_id, session_id and ord, whose tasks are locked.
+ * @param asking A CTE with the columns id, class_id, session_id and ord, whose tasks are locked, and with key and max_held:
+ * the only key of the class where that is known, or null.
  */
 export function admitByKeys(asking: string): string {
   return `asked as materialized (
-    select ${asking}.id, ck.key, ck.max_held, dense_rank() over (order by ck.key) as key_place,
-           row_number() over (partition by ck.key order by ${asking}.ord, ${asking}.id) as place,
-           count(*) over (partition by ck.key) as asking
-      from ${keysOf(asking)}),
-  counted as materialized (
-    select k.held, k.overrides from ${counting("(select key, count(*)::int as change from asked group by key) n")}),
-  each_key as materialized (
-    select asked.key, asked.id, asked.max_held, counted.held[asked.key_place] as held,
-           nullif(counted.overrides[asked.key_place], -1) as override,
-           counted.held[asked.key_place] - asked.asking + asked.place
-             <= coalesce(nullif(counted.overrides[asked.key_place], -1), asked.max_held) as fits
-      from asked, counted),
+    select id, ord, key, max_held from ${asking} where key is not null
+    union all
+    select r.id, r.ord, ck.key, ck.max_held from ${keysOf(`(select * from ${asking} where key is null)`)}),
+  ${COUNTED},
+  unfit as materialized (
+    select e.id
+      from counted, (
+        select id, max_held, dense_rank() over (order by key) as key_place,
+               row_number() over (partition by key order by ord, id) as place,
+               count(*) over (partition by key) as asking
+          from asked) e
+     where (select is_over from counted)
+       and counted.held[e.key_place] - e.asking + e.place
+             > coalesce(nullif(counted.overrides[e.key_place], -1), e.max_held)),
   admitted as materialized (
-    select * from ${asking} where id not in (select id from each_key where not fits))`;
+    select * from ${asking} where not (select is_over from counted) or id not in (select id from unfit))`;
 }
 
 /**
@@ -51,27 +66,27 @@ export function admitByKeys(asking: string): string {
  */
 export function admitInOrder(asking: string): string {
   return `asked as materialized (
-    select ${asking}.id, ${asking}.ord, ck.key, ck.max_held, ck.strict, dense_rank() over (order by ck.key) as key_place,
-           count(*) over (partition by ck.key) as asking
-      from ${keysOf(asking, ", strict")}),
-  counted as materialized (
-    select k.held, k.overrides from ${counting("(select key, count(*)::int as change from asked group by key) n")}),
+    select r.id, r.ord, ck.key, ck.max_held, ck.strict from ${keysOf(asking, ", strict")}),
+  ${COUNTED},
   fronts as materialized (
     select w.keys, order_fronts(w.keys) as fronts
       from counted, (
         select array_agg(case when n.strict then n.key end order by n.key) as keys
           from (select key, bool_or(strict) as strict from asked group by key) n) w),
   turns as materialized (
-    select asked.*, not strict or id is not distinct from (fronts.fronts[key_place] -> 0 ->> 0)::bigint as in_turn,
+    select a.*, not strict or id is not distinct from (fronts.fronts[key_place] -> 0 ->> 0)::bigint as in_turn,
            counted.held[key_place] as held, nullif(counted.overrides[key_place], -1) as override
-      from asked, fronts, counted),
-  each_key as materialized (
-    select key, id, max_held, held, override,
-           in_turn and held - asking + row_number() over (partition by key order by in_turn desc, ord, id)
-             <= coalesce(override, max_held) as fits
-      from turns),
+      from fronts, counted, (
+        select *, dense_rank() over (order by key) as key_place, count(*) over (partition by key) as asking
+          from asked) a),
+  unfit as materialized (
+    select id from (
+      select id, in_turn and held - asking + row_number() over (partition by key order by in_turn desc, ord, id)
+               <= coalesce(override, max_held) as fits
+        from turns) e
+     where not fits),
   admitted as materialized (
-    select * from ${asking} where id not in (select id from each_key where not fits))`;
+    select * from ${asking} where id not in (select id from unfit))`;
 }
 
 /** The fronts of `admitInOrder` for the answer of the claim. */
@@ -81,24 +96,36 @@ export const ORDER_FRONTS = `(
 
 /**
  * CTEs that take the tasks back that were counted by `admitByKeys` and are not in `taken`. The statement has to read
- * `refused`, one row, and must not join it with what may have no row: then it may not be computed. `key_states` has what is counted then of the keys that admit no more.
+ * `refused`, one row, and must not join it with what may have no row: then it may not be computed. `key_states` has what is
+ * counted then of the keys that admit no more, or did not before.
  */
 export function uncountRefused(taken: string): string {
-  return `key_states as materialized (
-    select key, held - (count(*) filter (where id not in (select id from ${taken}))) as held, override
-      from each_key group by key, each_key.held, override having each_key.held >= coalesce(override, min(max_held))),
-  refused as materialized (
-    select from ${counting(`(
-      select key, -count(*)::int as change from each_key where id not in (select id from ${taken}) group by key) n`)})`;
+  return `given_back as materialized (
+    select key, -count(*)::int as change from asked where id not in (select id from ${taken}) group by key),
+  key_states as materialized (
+    select key, sum(held) as held, max(override) as override
+      from (
+        select u.key, u.held, nullif(u.override, -1) as override, true as is_full
+          from counted, unnest(counted.keys, counted.held, counted.overrides, counted.leasts) as u(key, held, override, least)
+         where u.held >= coalesce(nullif(u.override, -1), u.least)
+        union all
+        select key, change, null, false from given_back) s
+     group by key having bool_or(is_full)),
+  refused as materialized (select from ${counting("given_back")})`;
 }
 
 /**
- * CTEs that free the keys of the rows of `ended`, which has the class that each of them had. The statement has to read
- * `freed_keys`, one row.
+ * CTEs that free the keys of the rows of `ended`, which has the class that each of them had, and the only key of that class
+ * where it is known. The statement has to read `freed_keys`, one row.
  */
 export function freeKeys(ended: string): string {
   return `freed_keys as materialized (
-    select from ${counting(`(select ck.key, -count(*)::int as change from ${keysOf(ended)} group by ck.key) n`)})`;
+    select from ${counting(`(
+      select key, -count(*)::int as change from (
+        select key from ${ended} where key is not null
+        union all
+        select ck.key from ${keysOf(`(select class_id from ${ended} where key is null)`)}) k
+       group by key) n`)})`;
 }
 
 /** Locks the keys of these tasks, in one statement of a transaction that ends them in several. */

@@ -1,6 +1,7 @@
 /** Claims tasks for sessions, resolves claims of unknown outcome, and writes reports of running attempts. */
 import type { AttemptKey } from "../../../domain/ids.ts";
-import type { AttemptTouch, ClaimedAttempt, KeyedClaim, RatedClaim } from "../../store.ts";
+import { soleKey } from "../../../domain/tasks/concurrency.ts";
+import type { AttemptTouch, ClaimedAttempt, KeyedClaim, KeyedWish, RatedClaim } from "../../store.ts";
 import { float8Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
 import {
   admitByKeys,
@@ -63,10 +64,11 @@ function heldClaim(
     name,
     text: `with ${livingSessions("$2", "$3")},
   d as materialized (
-    select d.id, d.session_id, d.ord, d.session_id in (select session_id from living) as lives
-      from unnest($1::bigint[], $2::bigint[]) with ordinality as d(id, session_id, ord)),
+    select d.*, d.session_id in (select session_id from living) as lives
+      from unnest($1::bigint[], $2::bigint[], $4::int[], $5::text[], $6::int[]) with ordinality
+        as d(id, session_id, class_id, key, max_held, ord)),
   asking as materialized (
-    select d.id, t.class_id, d.session_id, d.ord
+    select d.id, t.class_id, d.session_id, d.ord, case when t.class_id = d.class_id then d.key end as key, d.max_held
       from (select * from d where lives order by id) d
      cross join lateral (
        select t.class_id from task t where t.id = d.id and ${IS_READY} for update of t skip locked) t),
@@ -132,7 +134,9 @@ const RETAKE: Statement = {
        and t.epoch > coalesce((t.options ->> 'replacedEpoch')::int, 0)
        and not ${IS_WAITING}
        for update of t),
-  asking as materialized (select id, class_id, session_id, ord from found where state = ${STATE.queued}),
+  asking as materialized (
+    select id, class_id, session_id, ord, null::text as key, null::int as max_held
+      from found where state = ${STATE.queued}),
   ${admitByKeys("asking")},
   taken as (
     update task t
@@ -195,18 +199,18 @@ export async function claim(
  */
 export async function claimKeyed(
   db: Database,
-  wanted: readonly { taskId: number; sessionId: number }[],
+  wanted: readonly KeyedWish[],
   schedulerId: string | undefined,
   strict = false,
 ): Promise<KeyedClaim> {
   const statement = strict ? CLAIM_KEYED.strict : CLAIM_KEYED.anyOrder;
-  return toKeyedClaim(await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId)));
+  return toKeyedClaim(await db.hot<HeldRow>(statement, heldParameters(wanted, schedulerId, strict)));
 }
 
 /** As `claimKeyed`, for tasks of classes with rate limits. */
 export async function claimRated(
   db: Database,
-  wanted: readonly { taskId: number; sessionId: number }[],
+  wanted: readonly KeyedWish[],
   schedulerId: string | undefined,
   strict = false,
 ): Promise<RatedClaim> {
@@ -215,7 +219,7 @@ export async function claimRated(
     buckets: readonly (readonly [string, boolean, number, number, number, number, number])[] | null;
   };
   const statement = strict ? CLAIM_RATED.strict : CLAIM_RATED.anyOrder;
-  const rows = await db.hot<Row>(statement, heldParameters(wanted, schedulerId));
+  const rows = await db.hot<Row>(statement, heldParameters(wanted, schedulerId, strict));
   return {
     ...toKeyedClaim(rows),
     rateLimited: rows[0]?.rate_limited ?? [],
@@ -233,13 +237,19 @@ type HeldRow = { [Name in keyof ClaimedColumns]: ClaimedColumns[Name] | null } &
 };
 
 function heldParameters(
-  wanted: readonly { taskId: number; sessionId: number }[],
+  wanted: readonly KeyedWish[],
   schedulerId: string | undefined,
+  strict: boolean,
 ): unknown[] {
+  // The statement for strict orders looks all keys up.
+  const keys = wanted.map(({ concurrency }) => (strict ? undefined : soleKey(concurrency)));
   return [
     int8Array(wanted.map(({ taskId }) => taskId)),
     int8Array(wanted.map(({ sessionId }) => sessionId)),
     schedulerId ?? null,
+    int4Array(wanted.map(({ classId }) => classId)),
+    textArray(keys.map((key) => key?.key)),
+    int4Array(keys.map((key) => key?.limit)),
   ];
 }
 

@@ -62,7 +62,7 @@ const REQUEUE: Statement = { name: "task-requeue", text: requeueText() };
 const KEYED = {
   heldClass: ", t.class_id as held_class_id",
   keys: `,
-  ended as materialized (select held_class_id as class_id from old),
+  ended as materialized (select held_class_id as class_id, null::text as key from old),
   ${freeKeys("ended")}`,
 };
 

@@ -1,4 +1,6 @@
 /** The statement that ends tasks: the hot path of results. */
+
+import { soleKey } from "../../../domain/tasks/concurrency.ts";
 import type { OutcomeDecision } from "../../../domain/tasks/outcome.ts";
 import type { CommitRequest } from "../../store.ts";
 import { byteaArray, float8Array, int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays.ts";
@@ -89,11 +91,24 @@ const FINISH_PLAIN: Statement = { name: "task-finish-plain", text: finishText(PL
 // The same for tasks that have concurrency keys, or of which that is not known.
 const FREED = `,
   ${freeKeys("gone")}`;
-const FINISH_KEYED: Statement = { name: "task-finish-keyed", text: finishText(GENERIC_END, FREED) };
+const FINISH_KEYED: Statement = {
+  name: "task-finish-keyed",
+  text: finishText(withKeys(GENERIC_END, 15), FREED),
+};
 const FINISH_KEYED_PLAIN: Statement = {
   name: "task-finish-keyed-plain",
-  text: finishText(PLAIN_SUCCESS, FREED),
+  text: finishText(withKeys(PLAIN_SUCCESS, 8), FREED),
 };
+
+/** With the class and its only key where they are known, as the parameters from `$first` on. */
+function withKeys(parts: typeof GENERIC_END, first: number): typeof GENERIC_END {
+  return {
+    ...parts,
+    types: `${parts.types}, $${first}::int[], $${first + 1}::text[]`,
+    names: `${parts.names}, known_class_id, known_key`,
+    returning: `${parts.returning}, case when t.class_id = d.known_class_id then d.known_key end as key`,
+  };
+}
 
 /**
  * The statement that ends these tasks, each only while its attempt is current, with its parameters.
@@ -113,7 +128,14 @@ export function finishStatement(
     float8Array(requests.map(({ decision }) => decision.metrics?.runMs)),
     int8Array(requests.map(({ decision }) => decision.metrics?.peakRssBytes)),
   ];
-  if (requests.every(isPlain)) return { statement: keyed ? FINISH_KEYED_PLAIN : FINISH_PLAIN, params: base };
+  const keys = keyed
+    ? [
+        int4Array(requests.map(({ classId }) => classId)),
+        textArray(requests.map(({ concurrency }) => soleKey(concurrency)?.key)),
+      ]
+    : [];
+  if (requests.every(isPlain))
+    return { statement: keyed ? FINISH_KEYED_PLAIN : FINISH_PLAIN, params: [...base, ...keys] };
   const column = <T>(pick: (decision: Finish["decision"]) => T) =>
     requests.map(({ decision }) => pick(decision));
   const optional = [
@@ -131,7 +153,7 @@ export function finishStatement(
     ),
     textArray(requests.map(({ progress }) => (progress === null ? "" : jsonParam(progress)))),
   ];
-  return { statement: keyed ? FINISH_KEYED : FINISH, params: [...base, ...optional] };
+  return { statement: keyed ? FINISH_KEYED : FINISH, params: [...base, ...optional, ...keys] };
 }
 
 /** A success with nothing but its JSON output and its run time and memory. */
