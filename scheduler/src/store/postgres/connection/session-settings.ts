@@ -68,6 +68,12 @@ const FREE_PLANS: SessionSettings = {
   plan_cache_mode: "auto",
 };
 
+/** Begins a transaction that has the plans of the hot statements on a session with free plans: one round trip for all. */
+export const BEGIN_PINNED = [
+  "begin",
+  ...Object.entries(PINNED_PLANS).map(([name, value]) => `set local ${name} = ${value}`),
+].join("; ");
+
 /** The settings by the use of a connection. */
 export const SESSIONS = {
   hot: { ...EVERY_SESSION, ...BOUNDED, ...PINNED_PLANS },

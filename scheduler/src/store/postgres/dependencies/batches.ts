@@ -8,7 +8,7 @@ import { int2Array, int8Array } from "../arrays.ts";
 import type { Database, Runner, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
 import { statesOf } from "./link-tasks.ts";
-import { LINKS, pinPlans } from "./links.ts";
+import { LINKS } from "./links.ts";
 import { LINKED_COLUMNS, type LinkedRow, linked, toLinked } from "./read-links.ts";
 
 const CREATE: Statement = {
@@ -131,7 +131,6 @@ export async function writeBatch(
 
 /** Makes tasks members of a batch. @throws BatchRefusedError */
 export async function joinBatch(tx: Runner, batchId: number, members: readonly number[]): Promise<void> {
-  await pinPlans(tx);
   const [batch] = await tx.run<{ open: boolean }>(LOCK_OPEN, [batchId]);
   if (!batch?.open) throw new BatchRefusedError(batchId, batch ? "closed" : "unknown");
   const ids = [...new Set(members)];

@@ -4,7 +4,7 @@ import type { EndState } from "../../../domain/tasks/task.ts";
 import { boolArray, float8Array, int2Array, int4Array, int8Array } from "../arrays.ts";
 import type { Runner, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
-import { LINKS, pinPlans } from "./links.ts";
+import { LINKS } from "./links.ts";
 
 /** A task that is to wait; it is queued, and no other transaction has it. */
 export interface Dependent {
@@ -81,7 +81,6 @@ export async function linkTasks(
   dependents: readonly Dependent[],
   own: ReadonlySet<number> = new Set(),
 ): Promise<ReadonlySet<number>> {
-  await pinPlans(tx);
   const states = await statesOf(tx, [
     ...new Set(dependents.flatMap(({ after }) => after.map(({ taskId }) => taskId))),
   ]);

@@ -13,7 +13,7 @@ import { int2Array, int4Array, int8Array, jsonParam, textArray } from "../arrays
 import type { Database, Statement } from "../connection/database.ts";
 import { STATE, stateOf } from "../task-states.ts";
 import { KEPT_BY_QUEUED_END } from "../tasks/task-columns.ts";
-import { IS_WAITING, LINKS, pinPlans } from "./links.ts";
+import { IS_WAITING, LINKS } from "./links.ts";
 
 // Ends that another scheduler has taken are left to it, and dependencies that an earlier end of the predecessor counted are over. Dependents are locked in the order of their ids, and before what they
 // wait for is read: another step may count an end for the same dependent. Each row is found by its own index entry, whatever
@@ -118,8 +118,7 @@ interface AppliedRow {
 
 /** Takes the oldest ends, and releases or ends at most `perEnd` dependents of each. */
 export function releaseDependents(db: Database, maxEnds: number, perEnd: number): Promise<DependentsStep> {
-  return db.transaction(async (tx) => {
-    await pinPlans(tx);
+  return db.batchTransaction(async (tx) => {
     const taken = await tx.run<TakenRow>(TAKE, [maxEnds, perEnd]);
     if (taken.length === 0) return { ends: 0, released: [], ended: [] };
     const ends = taken.flatMap(({ end_id, predecessor_id, state, cause }): PredecessorEnd[] =>

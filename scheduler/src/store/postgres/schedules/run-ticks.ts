@@ -26,7 +26,7 @@ export function runTicks(
   db: Database,
   { name, version, plan, inserts }: TickRun,
 ): Promise<TickRunResult | undefined> {
-  return db.transaction(async (tx) => {
+  return db.batchTransaction(async (tx) => {
     const locked = await lockSchedule(tx, name);
     if (locked?.schedule.version !== version) return undefined;
     const { schedule: before, nowMs } = locked;
@@ -51,7 +51,7 @@ export function runSchedule(
   name: string,
   insert: (nowMs: number) => TaskInsert,
 ): Promise<RunResult | undefined> {
-  return db.transaction(async (tx): Promise<RunResult | undefined> => {
+  return db.batchTransaction(async (tx): Promise<RunResult | undefined> => {
     const locked = await lockSchedule(tx, name);
     if (!locked) return undefined;
     const { schedule: before, nowMs } = locked;

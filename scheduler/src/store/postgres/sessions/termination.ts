@@ -75,7 +75,7 @@ export function endSessions(
   ends: readonly SessionEnd[],
   decide: DecideLost,
 ): Promise<GoneSession[]> {
-  return db.transaction(async (tx) => {
+  return db.batchTransaction(async (tx) => {
     const taken = await tx.run<TakenColumns>(TAKE, [ends.map(({ sessionId }) => sessionId)]);
     const byId = new Map(ends.map((end) => [end.sessionId, end]));
     return endTaken(
@@ -99,7 +99,7 @@ export function reapSessions(
   limit: number,
   decide: DecideLost,
 ): Promise<GoneSession[]> {
-  return db.transaction(async (tx) => {
+  return db.batchTransaction(async (tx) => {
     const taken = await tx.run<TakenColumns>(TAKE_EXPIRED, [asOf, graceMs, limit]);
     return endTaken(tx, taken, (sessionId) => ({ sessionId, reason: "lost", fatal: undefined }), decide);
   });

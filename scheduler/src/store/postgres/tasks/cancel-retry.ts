@@ -139,7 +139,7 @@ export async function retryTask(db: Database, id: number): Promise<RetryResult> 
 async function retryDecided(db: Database, id: number, wanted: KeyOwner | undefined): Promise<RetryResult> {
   // Same effect when it runs twice: the second run finds a task that is queued.
   return db.retrying(() =>
-    db.transaction(async (tx): Promise<RetryResult> => {
+    db.batchTransaction(async (tx): Promise<RetryResult> => {
       const held = wanted && (await keyHeld(tx, wanted));
       if (held) return held;
       const { after, failed } = await oldDependencies(tx, id);

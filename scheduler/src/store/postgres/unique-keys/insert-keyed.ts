@@ -66,7 +66,7 @@ export function insertKeyedTasks(
   tasks: readonly TaskInsert[],
   schedulerId: string | undefined,
 ): Promise<InsertedTask[]> {
-  return db.transaction((tx) => insertKeyed(tx, tasks, schedulerId));
+  return db.batchTransaction((tx) => insertKeyed(tx, tasks, schedulerId));
 }
 
 /** The same in a transaction of the caller's. */
@@ -221,7 +221,7 @@ export function createBatch(
   description: string,
   completion: TaskInsert | undefined,
 ): Promise<number> {
-  return db.transaction(async (tx) => {
+  return db.batchTransaction(async (tx) => {
     const [row] = await tx.run<{ id: number }>(IDS, [1]);
     if (!row) throw new Error("no id was given to a batch");
     if (completion) {
