@@ -5,8 +5,9 @@ import { type CatchUpPolicy, OverlapPolicy, ScheduleSchema, type ScheduleSpecSch
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
 import { parseDuration } from "../../arguments/duration.ts";
-import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
+import { argument, enumChoices, enumNameOf, wholeNumber } from "../../arguments/parse.ts";
 import { type Payload, readPayload } from "../../arguments/payload.ts";
+import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/task-options.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
 import { ExitCode } from "../../exit-codes.ts";
@@ -17,7 +18,7 @@ import { writeJson } from "../../output/json.ts";
 import { CATCH_UP } from "../../output/schedule-view.ts";
 import { oneLine } from "../../output/text.ts";
 
-interface Options {
+interface Options extends TaskOptions {
   readonly type: string;
   readonly payload?: string;
   readonly contentType?: string;
@@ -30,14 +31,6 @@ interface Options {
   readonly overlap?: OverlapPolicy;
   readonly start?: Date;
   readonly end?: Date;
-  readonly queue?: string;
-  readonly priority?: number;
-  readonly header?: Record<string, string>;
-  readonly label?: Record<string, string>;
-  readonly resource?: string[];
-  readonly maxRetries?: number;
-  readonly runTimeout?: number;
-  readonly queueTimeout?: number;
   readonly reason?: string;
   readonly json?: true;
 }
@@ -66,19 +59,8 @@ export function defineScheduleSet(command: Command, io: Io): void {
     )
     .option("--catch-up-limit <n>", "most ticks of --catch-up all; default 100", wholeNumber(1, 1_000))
     .option("--start <time>", "no tick before this moment, in ISO 8601", argument(parseMoment))
-    .option("--end <time>", "no tick after this moment, in ISO 8601", argument(parseMoment))
-    .option("--queue <name>", "queue of the tasks; default: default")
-    .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
-    .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
-    .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
-    .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
-    .option("--max-retries <n>", "maximum number of retries of each task; default 3", wholeNumber(0, 1000))
-    .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
-    .option(
-      "--queue-timeout <duration>",
-      "time limit of the wait for the first start; default: none",
-      duration,
-    )
+    .option("--end <time>", "no tick after this moment, in ISO 8601", argument(parseMoment));
+  addTaskOptions(command)
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Schedule as JSON")
     .addHelpText(
@@ -122,19 +104,12 @@ function specOf(
   options: Options,
   { bytes, contentType }: Payload,
 ): MessageInitShape<typeof ScheduleSpecSchema> {
-  const { jitter, catchUp, catchUpLimit, overlap, start, end, maxRetries, runTimeout, queueTimeout } =
-    options;
+  const { jitter, catchUp, catchUpLimit, overlap, start, end } = options;
   return {
     name,
     task: {
-      ...{ taskType: options.type, payload: bytes, contentType, queue: options.queue ?? "" },
-      ...{ priority: options.priority ?? 0, headers: options.header ?? {} },
-      requirements: { labels: options.label ?? {}, resources: options.resource ?? [] },
-      ...(maxRetries === undefined ? {} : { retryPolicy: { maxRetryCount: maxRetries } }),
-      timeouts: {
-        ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
-        ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
-      },
+      ...{ taskType: options.type, payload: bytes, contentType },
+      ...taskFields(options),
     },
     timing: timingOf(options),
     ...(jitter === undefined ? {} : { jitter: durationFromMs(jitter) }),

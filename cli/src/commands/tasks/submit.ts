@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { whileFull } from "@muster/common/while-full";
-import type { CircuitRule, CostRaise, SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
+import type { SubmittedTask, TaskSpecSchema, Warning } from "@muster/protocol";
 import {
   SubmittedTaskSchema,
   TaskSchema,
@@ -15,14 +15,11 @@ import type { Command } from "commander";
 import { type ApiSession, present, withApiSession } from "../../api/api-session.ts";
 import { awaitTask, badEnd } from "../../api/wait.ts";
 import { type After, after } from "../../arguments/after.ts";
-import { circuitRule } from "../../arguments/circuit.ts";
-import { type ConcurrencyKey, concurrencyKey } from "../../arguments/concurrency.ts";
-import { costAmount, costRaise } from "../../arguments/cost.ts";
 import { parseDuration } from "../../arguments/duration.ts";
-import { argument, collect, enumChoices, enumNameOf, keyValue, wholeNumber } from "../../arguments/parse.ts";
+import { argument, enumChoices, enumNameOf } from "../../arguments/parse.ts";
 import type { Payload } from "../../arguments/payload.ts";
 import { readPayload } from "../../arguments/payload.ts";
-import { type KeyRate, keyRate, rateLimitMessage } from "../../arguments/rate.ts";
+import { addTaskOptions, type TaskOptions, taskFields } from "../../arguments/task-options.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
 import { enumName } from "../../output/cells.ts";
@@ -40,31 +37,14 @@ const ON_CONFLICT = {
   REFUSE: UniqueConflictPolicy.REFUSE,
 } as const;
 
-interface Options {
-  readonly queue?: string;
-  readonly priority?: number;
+interface Options extends TaskOptions {
   readonly delay?: number;
   readonly uniqueKey?: string;
   readonly uniqueWhile?: UniqueWhile;
   readonly uniqueWindow?: number;
   readonly onConflict?: UniqueConflictPolicy;
-  readonly concurrency?: ConcurrencyKey[];
-  readonly cost?: Record<string, bigint>;
-  readonly rateLimit?: KeyRate[];
-  readonly circuit?: CircuitRule;
   readonly after?: After[];
   readonly batch?: string;
-  readonly header?: Record<string, string>;
-  readonly label?: Record<string, string>;
-  readonly resource?: string[];
-  readonly fairnessKey?: string;
-  readonly fairnessWeight?: number;
-  readonly maxRetries?: number;
-  readonly retryTimeouts: boolean;
-  readonly oomLabel?: Record<string, string>;
-  readonly oomCost?: Record<string, CostRaise>;
-  readonly runTimeout?: number;
-  readonly queueTimeout?: number;
   readonly roomTimeout?: number;
   readonly contentType?: string;
   readonly wait?: true;
@@ -78,9 +58,8 @@ export function defineSubmit(command: Command, io: Io): void {
   command
     .argument("<type>", "task type: the name of its handler")
     .argument("[payload]", "JSON, @FILE for a file's content, or - for standard input")
-    .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.")
-    .option("--queue <name>", "queue name; default: default")
-    .option("--priority <n>", "-1000 to 1000, higher first; default 0", wholeNumber(-1000, 1000))
+    .description("Submits a task and prints its id. Exit code 0 means that the task is stored durably.");
+  addTaskOptions(command)
     .option("--delay <duration>", "delay before the task may start, for example 90s or 1h30m", duration)
     .option("--unique-key <key>", "key that at most one task of the queue holds; see below")
     .option(
@@ -95,58 +74,11 @@ export function defineSubmit(command: Command, io: Io): void {
       enumNameOf(ON_CONFLICT),
     )
     .option(
-      "--concurrency <key=n>",
-      "start only while fewer than n tasks hold this key; repeatable; see below",
-      concurrencyKey,
-    )
-    .option(
-      "--cost <name=n>",
-      "take n of this capacity of the worker, for example slots=2; repeatable",
-      costAmount,
-    )
-    .option(
-      "--rate-limit <key=n/period>",
-      "start only n tasks with this key in each period, for example smtp=100/1m, or smtp=100/1m:10 with a burst of 10; repeatable",
-      keyRate,
-    )
-    .option(
-      "--circuit <rule>",
-      "circuit breaker: KEY, or KEY,rate=0.5,window=1m,samples=10,open=30s,max-open=10m,probes=1",
-      argument(circuitRule),
-    )
-    .option(
       "--after <id>",
       "start when this task has succeeded, or with id:ended when it has ended; repeatable; see below",
       after,
     )
-    .option("--fairness-key <key>", "tasks of the queue take turns by their keys, for example by tenant")
-    .option("--fairness-weight <n>", "share of the key, 1 to 1000; default 1", wholeNumber(1, 1_000))
     .option("--batch <id>", "make it a member of this batch; `muster batch create` prints an id")
-    .option("--header <k=v>", "metadata for the worker; repeatable", keyValue)
-    .option("--label <k=v>", "require a worker with this label; repeatable", keyValue)
-    .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
-    .option(
-      "--max-retries <n>",
-      "maximum number of retries after the first attempt; default 3",
-      wholeNumber(0, 1000),
-    )
-    .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
-    .option(
-      "--oom-label <k=v>",
-      "require a worker with this label after the task ran out of memory; repeatable",
-      keyValue,
-    )
-    .option(
-      "--oom-cost <name=raise>",
-      "raise this cost each time that the task ran out of memory: memory_mb=x2, memory_mb=+4000, with a limit memory_mb=x2,max=24000; repeatable",
-      costRaise,
-    )
-    .option("--no-retry-timeouts", "fail at the first attempt that passes its time limit; default: retry")
-    .option(
-      "--queue-timeout <duration>",
-      "time limit of the wait for the first start; default: none",
-      duration,
-    )
     .option(
       "--room-timeout <duration>",
       "how long to wait for room in a full queue; default: a full queue is an error",
@@ -271,51 +203,18 @@ function taskSpec(
   { bytes, contentType }: Payload,
   options: Options,
 ): MessageInitShape<typeof TaskSpecSchema> {
-  const { delay, runTimeout, queueTimeout } = options;
+  const { delay } = options;
   return {
     taskType: type,
     payload: bytes,
     contentType,
-    queue: options.queue ?? "",
-    priority: options.priority ?? 0,
+    ...taskFields(options),
     uniqueKey: options.uniqueKey ?? "",
     ...uniqueRule(options),
-    concurrency: options.concurrency ?? [],
-    rateLimits: (options.rateLimit ?? []).map(rateLimitMessage),
-    ...(options.circuit === undefined ? {} : { circuit: options.circuit }),
     after: options.after ?? [],
-    ...fairness(options),
     batchId: options.batch ?? "",
-    headers: options.header ?? {},
-    requirements: {
-      labels: options.label ?? {},
-      resources: options.resource ?? [],
-      cost: options.cost ?? {},
-    },
     ...(delay === undefined ? {} : { schedule: { case: "delay", value: durationFromMs(delay) } }),
-    ...retryPolicy(options),
-    timeouts: {
-      ...(runTimeout === undefined ? {} : { run: durationFromMs(runTimeout) }),
-      ...(queueTimeout === undefined ? {} : { queueWait: durationFromMs(queueTimeout) }),
-    },
   };
-}
-
-function retryPolicy({ maxRetries, retryTimeouts, oomLabel, oomCost }: Options) {
-  const changes = oomLabel !== undefined || oomCost !== undefined;
-  if (maxRetries === undefined && retryTimeouts && !changes) return {};
-  return {
-    retryPolicy: {
-      ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
-      ...(retryTimeouts ? {} : { retryTimeouts }),
-      ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
-    },
-  };
-}
-
-function fairness({ fairnessKey: key, fairnessWeight: weight }: Options) {
-  if (key === undefined && weight === undefined) return {};
-  return { fairness: { key: key ?? "", weight: weight ?? 0 } };
 }
 
 function uniqueRule({ uniqueWhile, uniqueWindow, onConflict }: Options) {
