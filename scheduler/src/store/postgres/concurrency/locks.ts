@@ -82,7 +82,9 @@ export async function listLocks(
   },
 ): Promise<LockRow[]> {
   const { key, afterKey, blocked, limit, maxHolders } = filter;
-  const rows = await db.cold<LockColumns>(LIST, [key ?? null, afterKey ?? null, blocked, limit, maxHolders]);
+  // Without statistics the planner would read all of a class and sort it, to find the first ones.
+  const values = [key ?? null, afterKey ?? null, blocked, limit, maxHolders];
+  const rows = await db.coldPinned<LockColumns>(LIST, values);
   return rows.map(toLock);
 }
 

@@ -174,6 +174,11 @@ export class Database {
     return this.#transaction(fn, BEGIN_PINNED);
   }
 
+  /** Runs an idempotent statement on the cold pool with the plans of the hot statements; tried again for a bounded time. */
+  coldPinned<R extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<R[]> {
+    return this.retrying(() => this.batchTransaction((tx) => tx.run<R>(statement, values)));
+  }
+
   async #transaction<T>(fn: (tx: Runner) => Promise<T>, begin: string): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
