@@ -31,6 +31,14 @@ const LOCK: Statement = {
   select id, epoch, assigned_at from mine, (select count(*) from locked) l`,
 };
 
+// Only a half-open circuit asks when an attempt was assigned.
+const ASSIGNED: Statement = {
+  name: "circuit-assigned",
+  text: `select f.id, f.epoch, (extract(epoch from f.assign_time) * 1000)::float8 as assigned_at
+    from unnest($1::bigint[], $2::int[]) as d(id, epoch)
+    join task_finished f on f.id = d.id and f.epoch = d.epoch`,
+};
+
 export function isCounted(request: CommitRequest): request is CountedRequest {
   return request.circuit !== undefined;
 }
@@ -39,37 +47,42 @@ export function isCounted(request: CommitRequest): request is CountedRequest {
  * Ends attempts and counts those that were ended.
  *
  * @param end Ends them in this transaction.
+ * @param alone True when `end` is one statement, which finishes their tasks: it locks what it changes in the order of all
+ * statements. Otherwise the locks come first. Others wait for these locks, so that what is done before them counts.
  * @returns The results in the order of the requests; the transition of a circuit is in the last result that it counted.
  */
 export async function endAndCount(
   run: Runner["run"],
   requests: readonly CountedRequest[],
   end: () => Promise<readonly CommitResult[]>,
+  alone: boolean,
 ): Promise<CommitResult[]> {
   const ordered = inLockOrder(requests, ({ key }) => key.taskId);
-  const current = await run<{ id: number; epoch: number; assigned_at: number }>(LOCK, [
-    int8Array(ordered.map(({ key }) => key.taskId)),
-    int4Array(ordered.map(({ key }) => key.epoch)),
-  ]);
-  const assignedAt = new Map(
-    current.map(({ id, epoch, assigned_at }) => [formatAttemptId({ taskId: id, epoch }), assigned_at]),
-  );
+  const locked = alone ? undefined : await assignedTimes(run, LOCK, ordered);
   const results = await end();
   const counted = requests.flatMap((request, index) =>
-    results[index]?.applied
-      ? [{ index, result: toResult(request, assignedAt.get(formatAttemptId(request.key)) ?? 0) }]
-      : [],
+    results[index]?.applied ? [{ index, request, key: request.circuit.rule.key }] : [],
   );
-  const byKey = Map.groupBy(counted, ({ result }) => result.rule.key);
+  const byKey = Map.groupBy(counted, ({ key }) => key);
   if (byKey.size === 0) return [...results];
   const { now, circuits } = await readCircuits(run, [...byKey.keys()]);
+  const isProbed = [...circuits.values()].some(({ state }) => state === "half_open");
+  const assignedAt =
+    locked ??
+    (isProbed
+      ? await assignedTimes(
+          run,
+          ASSIGNED,
+          counted.map(({ request }) => request),
+        )
+      : NO_TIMES);
   const written: Circuit[] = [];
   const changes = new Map<number, CircuitChange>();
   for (const [key, ofKey] of byKey) {
     const before = circuits.get(key) ?? newCircuit(key, now);
     const { circuit, transition } = countResults(
       before,
-      ofKey.map(({ result }) => result),
+      ofKey.map(({ request }) => toResult(request, assignedAt.get(formatAttemptId(request.key)) ?? 0)),
       now,
       Math.random(),
     );
@@ -83,6 +96,23 @@ export async function endAndCount(
     const circuit = changes.get(index);
     return circuit ? { ...result, circuit } : result;
   });
+}
+
+const NO_TIMES: ReadonlyMap<string, number> = new Map();
+
+/** When attempts were assigned, by attempt. */
+async function assignedTimes(
+  run: Runner["run"],
+  statement: Statement,
+  requests: readonly CountedRequest[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await run<{ id: number; epoch: number; assigned_at: number }>(statement, [
+    int8Array(requests.map(({ key }) => key.taskId)),
+    int4Array(requests.map(({ key }) => key.epoch)),
+  ]);
+  return new Map(
+    rows.map(({ id, epoch, assigned_at }) => [formatAttemptId({ taskId: id, epoch }), assigned_at]),
+  );
 }
 
 function toResult({ key, decision, circuit }: CountedRequest, assignedAt: number): CircuitResult {

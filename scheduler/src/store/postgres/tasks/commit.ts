@@ -139,7 +139,8 @@ async function commitCounted(db: Database, requests: readonly CommitRequest[]): 
   if (others.length > 0) add(others, await commitResultsWith(hot, others));
   try {
     const end = (tx: Runner) => commitResultsWith(tx.run, counted);
-    add(counted, await db.batchTransaction((tx) => endAndCount(tx.run, counted, () => end(tx))));
+    const alone = counted.every((request) => isFinish(request) && mayHaveKeys(request));
+    add(counted, await db.batchTransaction((tx) => endAndCount(tx.run, counted, () => end(tx), alone)));
   } catch (error) {
     // Whatever the error is: these are committed.
     for (const request of others) inDoubt.add(request);
