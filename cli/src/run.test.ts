@@ -9,12 +9,14 @@ import {
   CircuitState,
   FailureClass,
   OverlapPolicy,
+  QueueSetting,
   ScheduleState,
   TaskState,
   TickOutcome,
   WatchTaskResponseSchema,
   WorkerState,
 } from "@muster/protocol";
+import { requester } from "./io/requester.ts";
 import { run } from "./run.ts";
 import { FAKE_NOW, fakeIo } from "./testing/fake-io.ts";
 import { Refusal, startFakeScheduler } from "./testing/fake-scheduler.ts";
@@ -357,6 +359,44 @@ test("rate limits are listed with a line for each rate", async () => {
   assert.match(title, /^KEY +RATE +TOKENS +BURST +NEXT +PAUSED +WAITING +WAITING SINCE$/);
   assert.match(first, /^smtp +50\/1m\* +0 +5 +2\.0 s +1 min 30 s +3 +5 s ago$/);
   assert.match(second, /^smtp +100\/1m +7 +100 +1 min 30 s +3 +5 s ago$/);
+});
+
+test("settings of a queue are set, and taken back with `default`", async () => {
+  const asked: unknown[] = [];
+  await using scheduler = await startFakeScheduler({
+    fleet: {
+      configureQueue: ({ queue, settings, clear, reason }) => {
+        asked.push([settings?.maxRetryCount, settings?.backoff.case, clear, reason]);
+        return { queue: { name: queue, ...(settings ? { settings } : {}) } };
+      },
+    },
+  });
+  const at = ["--scheduler", scheduler.address];
+  const io = fakeIo({ isTTY: false });
+  for (const args of [
+    ["nightly", "--max-retries", "0", "--backoff", "1s,factor=2", "--reason", "slow"],
+    ["nightly", "--max-retries", "default", "--backoff", "default"],
+  ])
+    assert.equal(await run(["queue", "set", ...args, ...at], io), 0, io.err());
+  const { MAX_RETRY_COUNT, BACKOFF } = QueueSetting;
+  assert.deepEqual(asked, [
+    [0, "exponential", [], `slow (by ${requester()})`],
+    [undefined, undefined, [MAX_RETRY_COUNT, BACKOFF], `by ${requester()}`],
+  ]);
+  assert.equal(
+    io.out(),
+    "nightly has max-retries=0 backoff=1s,factor=2\nnightly has no settings of its own\n",
+  );
+  for (const [args, message] of [
+    [[], /no setting is named; give one, for example --max-retries 10/],
+    [["--max-retries", "1001"], /"1001" is not a whole number from 0 to 1000/],
+    [["--backoff", "soon"], /"soon" is not a duration/],
+  ] as const) {
+    const wrong = fakeIo({ isTTY: false });
+    assert.equal(await run(["queue", "set", "nightly", ...args, ...at], wrong), 2);
+    assert.match(wrong.err(), message);
+  }
+  assert.equal(asked.length, 2);
 });
 
 test("the rate of a key and of a queue is set with the reason and the user's name, and ended", async () => {

@@ -105,6 +105,7 @@ export async function startScheduler(options: {
     log,
     leases: config.leases,
     watch: config.watch,
+    retry: config.retry,
     quarantine: config.quarantine,
     schedulerId: id,
     intervals: {
@@ -196,6 +197,7 @@ export async function startScheduler(options: {
       schedulerId: id,
       address: () => shown(reachable(started.grpc?.address ?? config.grpcAddress)),
       pollAgeMs: () => background.pollAgeMs(),
+      retryPolicies: dispatch.retryPolicies,
       watch: config.watch,
       acceptDeadlineMs: config.leases.acceptDeadlineMs,
     });
@@ -225,6 +227,8 @@ export async function startScheduler(options: {
         schedulesChanged: () => background.schedulesSoon(),
         queueLimits: dispatch.queueLimits,
         shareWeights: dispatch.shareWeights,
+        queueSettings: dispatch.queueSettings,
+        retryPolicies: dispatch.retryPolicies,
         tracing: telemetry.tracing,
         sizes: config.sizes,
         pageBytes: config.sizes.maxMessageBytes / 2,

@@ -2,12 +2,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
+import { RetryPolicies } from "../../scheduler/src/dispatch/attempts/retry-policies.ts";
 import { decideTermination } from "../../scheduler/src/dispatch/sessions/termination-reasons.ts";
 import type { AttemptKey } from "../../scheduler/src/domain/ids.ts";
 import { madeBeat } from "../../scheduler/src/domain/testing/made-records.ts";
 import { Explainer } from "../../scheduler/src/queries/explainer.ts";
 import { failed, openFixture, type StoreFixture, SUCCEEDED } from "../store/fixture.ts";
 import { TestDispatch, type TestWorker } from "./dispatch-fixture.ts";
+
+const BUILT_IN = new RetryPolicies({ of: () => undefined }, {});
 
 const RUNS = 12;
 
@@ -221,7 +224,7 @@ class Run {
   async reap(pick: number): Promise<void> {
     const { store } = this.#fixture;
     const later = new Date((await store.databaseTime()).getTime() + 1_000);
-    const reaped = await store.reapSessions(later, 0, 100, decideTermination("lost"));
+    const reaped = await store.reapSessions(later, 0, 100, decideTermination(BUILT_IN, "lost"));
     for (const gone of reaped) this.#at(pick).dispatch.terminator.recordTermination(gone, "lost");
   }
 
@@ -229,7 +232,7 @@ class Run {
   async reapElsewhere(): Promise<void> {
     const { store } = this.#fixture;
     const later = new Date((await store.databaseTime()).getTime() + 1_000);
-    await store.reapSessions(later, 0, 100, decideTermination("lost"));
+    await store.reapSessions(later, 0, 100, decideTermination(BUILT_IN, "lost"));
     for (const each of this.#dispatches) each.dispatch.dispatcher.lookAgain();
   }
 

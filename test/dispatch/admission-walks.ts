@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { WakeUp } from "../../scheduler/src/background/wake-up.ts";
 import type { AdmissionPath } from "../../scheduler/src/dispatch/admission/release-path.ts";
+import { RetryPolicies } from "../../scheduler/src/dispatch/attempts/retry-policies.ts";
 import { decideTermination } from "../../scheduler/src/dispatch/sessions/termination-reasons.ts";
 import { DatabaseUnavailableError } from "../../scheduler/src/domain/errors.ts";
 import type { Store } from "../../scheduler/src/store/store.ts";
@@ -45,7 +46,12 @@ async function accepted(dispatch: TestDispatch) {
 /** Ends every session, as a scheduler does ten minutes after the last heartbeat. */
 async function reap(store: Store) {
   const later = new Date((await store.databaseTime()).getTime() + 600_000);
-  return store.reapSessions(later, 0, 10, decideTermination("lost"));
+  return store.reapSessions(
+    later,
+    0,
+    10,
+    decideTermination(new RetryPolicies({ of: () => undefined }, {}), "lost"),
+  );
 }
 
 export const PATHS: readonly Path[] = [

@@ -68,6 +68,30 @@ describe("store: queues with what is in them", () => {
     await minutes(0, "since it was retried");
   });
 
+  it("merges settings in the row, so that changes at the same time lose nothing", async () => {
+    const { db, store } = fixture;
+    const other = fixture.another();
+    const change = { clear: [], reason: "for a test", attributes: {} };
+    const backoff = { kind: "fixed", delaysMs: [1_000] } as const;
+    await Promise.all([
+      store.configureQueue("set", { ...change, set: { maxRetries: 5 } }),
+      other.configureQueue("set", { ...change, set: { backoff } }),
+    ]);
+    assert.deepEqual((await store.queueSettings()).get("set"), { maxRetries: 5, backoff });
+    await db.query(`update queue set settings = settings || '{"ofALaterVersion": 1}' where name = 'set'`);
+    await store.configureQueue("set", { ...change, set: { maxRetries: 0 }, clear: ["backoff"] });
+    assert.deepEqual((await store.getQueue("set"))?.settings, { maxRetries: 0, ofALaterVersion: 1 });
+    assert.equal((await store.getQueue("set"))?.settingsSet?.reason, "for a test");
+    await db.query(`update queue set settings = settings - 'ofALaterVersion' where name = 'set'`);
+    await store.configureQueue("set", { ...change, set: {}, clear: ["maxRetries", "backoff"] });
+    const row = await store.getQueue("set");
+    assert.deepEqual([row?.settings, row?.settingsSet], [undefined, undefined]);
+    await store.configureQueue("never", { ...change, set: {}, clear: ["backoff"] });
+    assert.equal((await store.getQueue("never"))?.settings, undefined, "there was nothing to clear");
+    assert.deepEqual([...(await store.queueSettings()).keys()], []);
+    await db.query("delete from queue where name in ('set', 'never')");
+  });
+
   it("goes by name, page by page, and finds one alone", async () => {
     const { store } = fixture;
     await store.setQueuePaused("zzz", "for a test");

@@ -129,6 +129,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   LimitQueue: "`muster queue limit NAME`",
   RateLimitQueue: "`muster queue rate-limit NAME N/PERIOD`",
   SetQueueWeight: "`muster queue weight NAME`",
+  ConfigureQueue: "`muster queue set NAME`",
   DrainWorker: "`muster drain WORKER`",
   PauseWorker: "`muster worker pause ID`",
   ReleaseWorker: "`muster worker release ID`",

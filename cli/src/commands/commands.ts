@@ -96,7 +96,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       usage: "queue",
-      summary: "pause, resume, limit or rate-limit a queue, or set its weight",
+      summary: "pause, resume, limit or rate-limit a queue, set its weight or its settings",
       load: async () => (await import("./fleet/queue.ts")).defineQueue,
     },
     {

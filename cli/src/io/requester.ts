@@ -10,3 +10,8 @@ export function requester(): string {
     throw error;
   }
 }
+
+/** A reason with the user's name: an operator who finds a setting must know whom to ask. */
+export function signed(reason: string | undefined): string {
+  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
+}

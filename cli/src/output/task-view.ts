@@ -1,10 +1,11 @@
 /** Shows one task as text. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Attempt, Task } from "@muster/protocol";
-import { FailureClass, TaskState, UniqueWhile } from "@muster/protocol";
+import { FailureClass, RetryPolicySource, TaskState, UniqueWhile } from "@muster/protocol";
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
+import { backoffText } from "./backoff-text.ts";
 import {
   ageCell,
   durationCell,
@@ -59,6 +60,7 @@ export function writeTask(task: Task, { stdout, clock }: Io): void {
     ["headers", unlessEmpty(labelsText(task.headers))],
     ["worker", unlessEmpty(task.workerId)],
     ["attempt", unlessEmpty(attemptText(task))],
+    ["retries", retryText(task)],
     ["progress", unlessEmpty([progressText(task), task.progress?.message ?? ""].filter(Boolean).join("  "))],
     ["submitted", momentCell(task.createTime, now)],
     ["may start", momentCell(task.runTime, now)],
@@ -142,6 +144,21 @@ function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
   const retries = retryPolicy?.maxRetryCount;
   return `${attemptId}, number ${attemptCount}${retries === undefined ? "" : ` of ${retries + 1}`}`;
 }
+
+/** The policy that applies now, with the source of each part. */
+function retryText({ retryPolicy, retryPolicySources, queue }: Task): string | undefined {
+  if (retryPolicy === undefined || retryPolicySources === undefined) return undefined;
+  const from = (source: RetryPolicySource) => RETRY_SOURCES[source]?.(queue) ?? "source unknown";
+  const { maxRetryCount, backoff } = retryPolicySources;
+  return `${retryPolicy.maxRetryCount} (${from(maxRetryCount)}), waits ${backoffText(retryPolicy.backoff)} (${from(backoff)})`;
+}
+
+const RETRY_SOURCES: Readonly<Partial<Record<RetryPolicySource, (queue: string) => string>>> = {
+  [RetryPolicySource.TASK]: () => "of the task",
+  [RetryPolicySource.QUEUE]: (queue) => `default of queue ${queue}`,
+  [RetryPolicySource.SCHEDULER]: () => "default of the scheduler",
+  [RetryPolicySource.BUILT_IN]: () => "built-in default",
+};
 
 function requirementsText({ requirements }: Task): string {
   if (requirements === undefined) return "";

@@ -75,7 +75,8 @@ export class BackgroundServices {
     const { admission, classes, committer, concurrencyKeys, control, counters, dispatcher, eventWriter } =
       dispatch;
     const { expiryGuard, lapsed, launches, liveness, pausedQueues, peers, queueLimits, registry } = dispatch;
-    const { circuits, quarantines, rateLimits, shareWeights, strictOrders, signals, terminator } = dispatch;
+    const { circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders } = dispatch;
+    const { signals, terminator } = dispatch;
     const { traces, waits, workerPauses } = dispatch;
     const { leases } = config;
     this.#clock = clock;
@@ -91,7 +92,7 @@ export class BackgroundServices {
     this.#waker = loop("wake", config.pollMs, wakeUp);
     const poller = new Poller({
       ...{ store, control, terminator, classes, concurrencyKeys, pausedQueues, workerPauses, queueLimits },
-      ...{ circuits, quarantines, rateLimits, shareWeights, strictOrders, dispatcher, traces },
+      ...{ circuits, quarantines, queueSettings, rateLimits, shareWeights, strictOrders, dispatcher, traces },
       schedulerId: scheduler.id,
       pollIn: (delayMs) => this.#pollIn(delayMs),
     });

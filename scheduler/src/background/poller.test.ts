@@ -32,6 +32,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       },
     },
     shareWeights: { refresh: async () => void calls.push("weights") },
+    queueSettings: { refresh: async () => void calls.push("settings") },
     concurrencyKeys: { refresh: async () => void calls.push("keys") },
     strictOrders: { refresh: async () => void calls.push("orders") },
     rateLimits: { refresh: async () => void calls.push("rates") },

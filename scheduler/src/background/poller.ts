@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 
 /**
  * Reads from the database what a notification may have missed: commands for sessions of this scheduler, new classes,
- * paused queues and workers, ended quarantines, limits and weights of queues, circuits, concurrency keys, rate limits, and
+ * paused queues and workers, ended quarantines, limits, weights and settings of queues, circuits, concurrency keys, rate limits, and
  * tasks that can be claimed.
  */
 export class Poller {
@@ -17,7 +17,7 @@ export class Poller {
   async runOnce(): Promise<void> {
     const { store, schedulerId, control, terminator, classes, concurrencyKeys, pausedQueues } = this.#parts;
     const { workerPauses, quarantines, queueLimits, rateLimits, shareWeights, strictOrders } = this.#parts;
-    const { circuits, dispatcher, traces, pollIn } = this.#parts;
+    const { circuits, dispatcher, traces, queueSettings, pollIn } = this.#parts;
     await control.runCommands(schedulerId, (sessionId) => terminator.dropSuperseded(sessionId));
     await classes.learn();
     pausedQueues.setPaused(await store.pausedQueues());
@@ -25,6 +25,7 @@ export class Poller {
     await quarantines.refresh();
     await queueLimits.refresh();
     await shareWeights.refresh();
+    await queueSettings.refresh();
     const dueInMs = await circuits.runOnce();
     await concurrencyKeys.refresh(store);
     await strictOrders.refresh(store);
@@ -47,6 +48,7 @@ export interface PollerParts {
   readonly workerPauses: Pick<Dispatch["workerPauses"], "refresh">;
   readonly quarantines: Pick<Dispatch["quarantines"], "refresh">;
   readonly queueLimits: Pick<Dispatch["queueLimits"], "refresh">;
+  readonly queueSettings: Pick<Dispatch["queueSettings"], "refresh">;
   readonly rateLimits: Pick<Dispatch["rateLimits"], "refresh">;
   readonly shareWeights: Pick<Dispatch["shareWeights"], "refresh">;
   readonly strictOrders: Pick<Dispatch["strictOrders"], "refresh">;

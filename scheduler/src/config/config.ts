@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 import { closestNames } from "@muster/common/closest-names";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
+import type { Backoff } from "../domain/tasks/retry.ts";
+import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import { ConnectionTarget } from "../store/postgres/connection/connection.ts";
@@ -11,6 +13,7 @@ import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.
 import { type Exports, readExports } from "../telemetry/exports.ts";
 import { LOG_LEVELS, type LogLevel } from "../telemetry/logs/logger.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
+import { parseBackoff } from "./retry-defaults.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 
 /** The configuration of a scheduler, checked and frozen. */
@@ -28,6 +31,8 @@ export interface Config {
     | undefined;
   readonly leases: LeaseSettings;
   readonly watch: WatchSettings;
+  /** What was set; the rest is built in. */
+  readonly retry: RetryDefaults;
   readonly quarantine: QuarantineSettings;
   readonly sizes: SizeLimits;
   readonly connections: {
@@ -131,6 +136,8 @@ export function loadConfig(
     return { host: match?.[1] ?? match?.[2] ?? "", port };
   };
 
+  const isSet = (name: SettingName) => flags.has(SETTINGS[name].flag) || Boolean(env[SETTINGS[name].env]);
+
   const verbose = oneOf("verbose", ["false", "true", "1", "0"]);
   const format = oneOf("logFormat", ["auto", "json", "pretty"]);
   const folder = dataDir(text("dataDir"), surroundings);
@@ -152,6 +159,10 @@ export function loadConfig(
       stuckAfterMs: seconds("stuckAfter", 0, 31_536_000),
       unstartedAfterMs: seconds("unstartedAfter", 0, 31_536_000),
       phasesMs: phaseWarnings(raw("warnPhases"), faults),
+    },
+    retry: {
+      ...(isSet("maxRetries") ? { maxRetries: number("maxRetries", 0, 1_000, true) } : {}),
+      ...(isSet("retryBackoff") ? backoff(raw("retryBackoff"), faults) : {}),
     },
     quarantine: {
       minSamples: number("quarantineAfter", 0, 1_000_000, true),
@@ -236,6 +247,19 @@ function databaseUrl(
     for (const fault of error.faults) faults.push(`${source}: ${fault}`);
   }
   return text;
+}
+
+function backoff(
+  { text = "", source }: { text: string | undefined; source: string },
+  faults: string[],
+): { backoff?: Backoff } {
+  try {
+    return { backoff: parseBackoff(text) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    faults.push(`${source}: ${error.message}`);
+    return {};
+  }
 }
 
 /** Without the line break that files and secret stores hand out with it. The token itself is never shown. */

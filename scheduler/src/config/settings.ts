@@ -165,6 +165,20 @@ export const SETTINGS = {
     value: "SECONDS",
     help: "warn when a resource that tasks require has not been loaded for this long",
   },
+  maxRetries: {
+    flag: "max-retries",
+    env: "MUSTER_MAX_RETRIES",
+    fallback: "3",
+    value: "COUNT",
+    help: "retries of a task when neither it nor its queue names a number; the same at every scheduler",
+  },
+  retryBackoff: {
+    flag: "retry-backoff",
+    env: "MUSTER_RETRY_BACKOFF_S",
+    fallback: "60,300,1800",
+    value: "SECONDS,...",
+    help: "waits before its retries when neither it nor its queue names them; 1,factor=2,max=3600,jitter=0.1 for a growing wait",
+  },
   quarantineAfter: {
     flag: "quarantine-after",
     env: "MUSTER_QUARANTINE_AFTER",

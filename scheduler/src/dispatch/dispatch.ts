@@ -1,6 +1,7 @@
 /** Puts the parts of the hot path together. */
 import type { Clock } from "../clock.ts";
 import type { TaskClass } from "../domain/matching/match.ts";
+import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
 import type { Store } from "../store/store.ts";
@@ -20,6 +21,7 @@ import { AttemptTraces } from "./attempts/attempt-traces.ts";
 import { EventWriter } from "./attempts/event-writer.ts";
 import { LapsedAttempts } from "./attempts/lapsed-attempts.ts";
 import { ResultCommitter } from "./attempts/result-committer.ts";
+import { RetryPolicies } from "./attempts/retry-policies.ts";
 import { TaskControl } from "./attempts/task-control.ts";
 import { WorkerReportHandler } from "./attempts/worker-report-handler.ts";
 import { AssignmentSender } from "./claiming/assignment-sender.ts";
@@ -37,6 +39,7 @@ import { Matcher } from "./matching/matcher.ts";
 import { QueueViews } from "./matching/queue-views.ts";
 import { Waits } from "./matching/wait-times.ts";
 import { Quarantines } from "./quarantine/quarantines.ts";
+import { QueueSettingsCache } from "./queue-settings.ts";
 import { ResourceRequester } from "./resources/resource-requester.ts";
 import { FleetView } from "./sessions/fleet-view.ts";
 import { LeaseExpiryGuard } from "./sessions/lease-expiry-guard.ts";
@@ -82,6 +85,7 @@ export interface Dispatch {
   readonly pausedQueues: PausedQueues;
   readonly peers: Peers;
   readonly queueLimits: QueueLimits;
+  readonly queueSettings: QueueSettingsCache;
   readonly rateLimits: RateLimits;
   readonly queueViews: QueueViews;
   readonly reaper: LeaseReaper;
@@ -91,6 +95,7 @@ export interface Dispatch {
   readonly quarantines: Quarantines;
   readonly resources: ResourceRequester;
   readonly registrar: Registrar;
+  readonly retryPolicies: RetryPolicies;
   readonly sessionReports: SessionReportHandler;
   readonly liveness: SessionLiveness;
   readonly terminator: SessionTerminator;
@@ -118,6 +123,8 @@ export function createDispatch(options: {
   log: Logger;
   leases: LeaseSettings;
   watch: WatchSettings;
+  /** The scheduler's defaults of the retry policy. */
+  retry?: RetryDefaults;
   /** Without it no worker is quarantined. */
   quarantine?: QuarantineSettings;
   schedulerId: string;
@@ -163,6 +170,8 @@ export function createDispatch(options: {
   );
   const circuits = new Circuits({ store, log, counters });
   const waits = new Waits(clock, counters);
+  const queueSettings = new QueueSettingsCache(store);
+  const retryPolicies = new RetryPolicies(queueSettings, options.retry ?? {});
   const traces = new AttemptTraces({ store, tracing, classes, admission, clock, log });
   const lapsed = new LapsedAttempts({
     ...{ store, admission, classes, registry, clock, log, schedulerId },
@@ -171,7 +180,7 @@ export function createDispatch(options: {
     },
   });
   const sender = new AssignmentSender({
-    ...{ classes, admission, lapsed, registry, clock, log, waits, traces },
+    ...{ classes, admission, lapsed, registry, clock, log, waits, traces, retryPolicies },
     giveBack: (session, attempt) => {
       void committer.endAttempt(session, attempt, { kind: "released", reason: "payload_ahead" });
     },
@@ -221,6 +230,7 @@ export function createDispatch(options: {
     traces,
     eventWriter,
     quarantines,
+    retryPolicies,
     onScheduled,
   });
   const reportHandler = new WorkerReportHandler({
@@ -250,6 +260,7 @@ export function createDispatch(options: {
     leases,
     schedulerId,
     traces,
+    retryPolicies,
   });
   const startup = new StartupRecorder({ store, eventWriter, log });
   const registrar = new Registrar({
@@ -295,8 +306,10 @@ export function createDispatch(options: {
     leases.leaseMs,
     leases.heartbeatMs * STARVED_AFTER_HEARTBEATS,
   );
-  const launches = new Launches({ store, terminator, eventWriter, log, counters, leases });
-  const reaper = new LeaseReaper({ store, leases, eventWriter, terminator, launches, expiryGuard });
+  const launches = new Launches({ store, terminator, eventWriter, log, counters, leases, retryPolicies });
+  const reaper = new LeaseReaper({
+    ...{ store, leases, eventWriter, terminator, launches, expiryGuard, retryPolicies },
+  });
   const queueLimits = new QueueLimits(store, counters);
   const submitter = new Submitter({
     limits: queueLimits,
@@ -376,6 +389,7 @@ export function createDispatch(options: {
     pausedQueues,
     peers,
     queueLimits,
+    queueSettings,
     rateLimits,
     queueViews,
     quarantines,
@@ -385,6 +399,7 @@ export function createDispatch(options: {
     reportHandler,
     resources,
     registrar,
+    retryPolicies,
     sessionReports,
     liveness,
     terminator,

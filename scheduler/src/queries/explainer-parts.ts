@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { Admission } from "../dispatch/admission/admission.ts";
 import type { PausedQueues } from "../dispatch/admission/paused-queues.ts";
+import type { RetryPolicies } from "../dispatch/attempts/retry-policies.ts";
 import type { Dispatcher } from "../dispatch/claiming/dispatcher.ts";
 import type { Backlog } from "../dispatch/matching/backlog.ts";
 import type { ClassIndex } from "../dispatch/matching/class-index.ts";
@@ -49,6 +50,7 @@ export interface ExplainerParts {
     Pick<TaskStore, "getAttempts" | "getTask" | "keyOwner">;
   readonly admission: Admission;
   readonly pausedQueues: PausedQueues;
+  readonly retryPolicies: Pick<RetryPolicies, "resolve">;
   readonly classes: ClassIndex;
   readonly dispatcher: Dispatcher;
   readonly registry: Registry;

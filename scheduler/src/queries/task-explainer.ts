@@ -143,6 +143,7 @@ export class TaskExplainer {
       task,
       taskClass,
       lastAttempt: attempts.at(-1),
+      retry: this.#parts.retryPolicies.resolve(task.options, task.queue),
       predecessors,
       batch,
       queuePause: queue?.pauseTime && { reason: queue.pauseReason ?? "", since: queue.pauseTime },

@@ -22,7 +22,7 @@ export async function prepareDatabase(
     log,
   }: {
     store: PreparedStore;
-    dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits" | "shareWeights">;
+    dispatch: Pick<Dispatch, "peers" | "classes" | "queueLimits" | "queueSettings" | "shareWeights">;
     log: Logger;
   },
   scheduler: { id: string; address: string; version: string },
@@ -51,6 +51,7 @@ export async function prepareDatabase(
   await dispatch.classes.learn();
   await dispatch.queueLimits.refresh();
   await dispatch.shareWeights.refresh();
+  await dispatch.queueSettings.refresh();
 }
 
 /** Migrations that the database lacks. @throws Error when it does not answer in time: the database loop must not hang. */

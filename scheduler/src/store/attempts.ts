@@ -31,6 +31,8 @@ export interface AttemptRow {
   readonly keyed?: boolean;
   /** Highest recorded number of its worker's events; 0 when there is none. */
   readonly sequence?: number;
+  /** Its task's queue; undefined where that is not read. */
+  readonly queue?: string;
   /** Size of its payload; undefined where that is not read. */
   readonly payloadBytes?: number;
 }

@@ -1,4 +1,5 @@
-/** The role of the store that reads queues with their depths, and writes their pauses, limits and weights. */
+/** The role of the store that reads queues with their depths, and writes their pauses, limits, weights and settings. */
+import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 
 /** How many tasks may wait in a queue. */
 export interface QueueLimit {
@@ -14,6 +15,18 @@ export interface LimitedQueue extends QueueLimit {
   readonly waiting: number;
 }
 
+/** Settings of a queue that ConfigureQueue sets; one that is missing has its default. Kept as one JSON value. */
+export interface QueueSettings extends RetryDefaults {}
+
+/** A change of a queue's settings. */
+export interface QueueChange {
+  readonly set: QueueSettings;
+  readonly clear: readonly (keyof QueueSettings)[];
+  readonly reason: string;
+  /** What the event has of it, beside the queue and the reason. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
 /** A queue's own row. */
 export interface QueueRow {
   readonly name: string;
@@ -24,6 +37,9 @@ export interface QueueRow {
   readonly weight: number;
   /** Why and when the weight was set; undefined when it never was. */
   readonly weightSet?: { readonly reason: string; readonly since: Date } | undefined;
+  readonly settings?: QueueSettings | undefined;
+  /** Why and when the settings were last changed; undefined while there are none. */
+  readonly settingsSet?: { readonly reason: string; readonly since: Date } | undefined;
 }
 
 /** A queue with its depth. */
@@ -72,6 +88,10 @@ export interface QueueStore {
   /** Weights of the queues that have another one than 1. */
   queueWeights(): Promise<ReadonlyMap<string, number>>;
   setQueueWeight(name: string, weight: number, reason: string): Promise<void>;
+  /** Settings of the queues that have any. */
+  queueSettings(): Promise<ReadonlyMap<string, QueueSettings>>;
+  /** Sets and clears settings of a queue; those that the change does not name stay. */
+  configureQueue(name: string, change: QueueChange): Promise<void>;
   /** Queues by name, after `afterName` or only `name`, each with its `maxTypes` largest types. */
   queueDepths(filter: {
     name?: string;

@@ -9,13 +9,14 @@
  * ```
  */
 export interface RetryOptions {
-  /** Attempts after the first one, 0 to 1000. @default 3 */
+  /** Attempts after the first one, 0 to 1000. @default that of the queue, else the scheduler's, which is 3 */
   readonly maxRetries?: number;
   /**
-   * Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default the scheduler's
+   * Delays in seconds before retry 1, 2, ...; the last one repeats. Excludes `exponential`. @default those of the queue,
+   * else the scheduler's, which are 60, 300 and 1800
    */
   readonly delaysS?: readonly number[];
-  /** A delay that grows with every retry. Excludes `delaysS`. @default the scheduler's */
+  /** A delay that grows with every retry. Excludes `delaysS`. @default that of the queue, else the scheduler's */
   readonly exponential?: {
     /** First delay in seconds, more than 0. */
     readonly initialS: number;

@@ -7,10 +7,11 @@ import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { rate as parseRate, type Rate, rateMessage } from "../../arguments/rate.ts";
 import { addConnectionOptions } from "../../config.ts";
 import type { Io } from "../../io/io.ts";
-import { requester } from "../../io/requester.ts";
+import { signed } from "../../io/requester.ts";
 import { writeJson } from "../../output/json.ts";
 import { rateText } from "../../output/rate-text.ts";
 import { counted, oneLine } from "../../output/text.ts";
+import { defineQueueSet } from "./queue-set.ts";
 
 interface PauseOptions {
   readonly reason?: string;
@@ -35,7 +36,7 @@ interface ResumeOptions {
 export function defineQueue(queue: Command, io: Io): void {
   queue
     .description(
-      "Pauses, resumes, limits or rate-limits a queue, or sets its weight. `muster queues` lists them.",
+      "Pauses, resumes, limits or rate-limits a queue, or sets its weight or its settings. `muster queues` lists them.",
     )
     .helpCommand(false);
   const pause = queue
@@ -111,6 +112,7 @@ export function defineQueue(queue: Command, io: Io): void {
       setQueueWeight(name, count, options, self, io),
     );
   addConnectionOptions(weight);
+  defineQueueSet(queue.command("set"), io);
 }
 
 /** A rate, or `none`. */
@@ -193,11 +195,6 @@ async function rateLimitQueue(
   if (options.json) return writeJson(io.stdout, QueueSchema, queue);
   const limit = queue.rate ? `is limited to ${rateText(queue.rate)}` : "has no rate limit";
   io.stdout.write(`${queue.name} ${limit}; ${counted(queue.readyCount, "task")} ready to start\n`);
-}
-
-/** The user's name is always recorded: an operator who finds the setting must know whom to ask. */
-function signed(reason: string | undefined): string {
-  return reason === undefined ? `by ${requester()}` : `${reason} (by ${requester()})`;
 }
 
 /** False only when the scheduler answers that the queue does not exist. */

@@ -10,6 +10,7 @@ import type { Io } from "../../io/io.ts";
 import { durationCell } from "../../output/cells.ts";
 import { hintMore, hintNone } from "../../output/hints.ts";
 import { writeJson } from "../../output/json.ts";
+import { queueSettingsText } from "../../output/queue-settings-text.ts";
 import { rateText } from "../../output/rate-text.ts";
 import type { Cell } from "../../output/table.ts";
 import { writeTable } from "../../output/table.ts";
@@ -31,6 +32,7 @@ const COLUMNS = [
   { title: "LIMIT", align: "right" },
   { title: "RATE", align: "right" },
   { title: "WEIGHT", align: "right" },
+  { title: "SETTINGS", shrink: "last" },
 ] as const;
 
 /** `muster queues`: lists queues. */
@@ -47,7 +49,7 @@ export function defineQueues(command: Command, io: Io): void {
       `
 Piped, each line has: name, open or paused, ready, scheduled for later, active, age
 of the oldest ready task in milliseconds, task types, limit of waiting tasks, rate
-limit, weight; with tabs between them.
+limit, weight, settings; with tabs between them.
 
 Examples:
   $ muster queues
@@ -105,5 +107,6 @@ function row(queue: Queue, io: Io): (Cell | string)[] {
     limitCell(queue, io),
     queue.rate ? rateText(queue.rate) : "",
     String(queue.weight),
+    queueSettingsText(queue.settings),
   ];
 }

@@ -29,7 +29,7 @@ export type AssignedRow = Pick<
 >;
 
 /** What an attempt takes from its class. */
-export type ClassOfAttempt = Pick<TaskClass, "type" | "alone" | "concurrency" | "circuit"> & {
+export type ClassOfAttempt = Pick<TaskClass, "type" | "queue" | "alone" | "concurrency" | "circuit"> & {
   readonly requirements: Pick<TaskClass["requirements"], "cost">;
 };
 
@@ -42,6 +42,7 @@ export class Attempt {
   readonly epoch: number;
   readonly classId: number;
   readonly type: string;
+  readonly queue: string;
   readonly attemptCount: number;
   readonly outOfMemoryCount: number;
   readonly requeueCounts: RequeueCounts | undefined;
@@ -80,7 +81,7 @@ export class Attempt {
   /** Of an assignment that is being sent. @param now Monotonic milliseconds. */
   constructor(
     row: AssignedRow,
-    { type, alone = false, concurrency, circuit, requirements }: ClassOfAttempt,
+    { type, queue, alone = false, concurrency, circuit, requirements }: ClassOfAttempt,
     now: number,
     assigned: Assigned | undefined,
   ) {
@@ -88,6 +89,7 @@ export class Attempt {
     this.epoch = row.epoch;
     this.classId = row.classId;
     this.type = type;
+    this.queue = queue;
     this.attemptCount = row.attemptCount;
     this.outOfMemoryCount = row.outOfMemoryCount;
     this.requeueCounts = row.requeueCounts;
@@ -357,8 +359,8 @@ export class Attempt {
   }
 
   #copy(): Attempt {
-    const { type, alone, concurrency, circuit, sentAt, assigned } = this;
-    const ofClass = { type, alone, concurrency, circuit, requirements: this };
+    const { type, queue, alone, concurrency, circuit, sentAt, assigned } = this;
+    const ofClass = { type, queue, alone, concurrency, circuit, requirements: this };
     const copy = new Attempt(this, ofClass, sentAt, assigned);
     copy.#acceptedAt = this.#acceptedAt;
     copy.#startedAt = this.#startedAt;

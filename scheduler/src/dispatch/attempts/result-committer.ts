@@ -5,7 +5,7 @@ import { mayBeOfRows } from "../../domain/errors.ts";
 import { type AttemptKey, formatAttemptId } from "../../domain/ids.ts";
 import type { CircuitRule } from "../../domain/tasks/circuit.ts";
 import { countedOutcome } from "../../domain/tasks/circuit-outcome.ts";
-import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { Outcome, OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { AttemptMetrics } from "../../domain/tasks/task.ts";
 import type { AttemptStore, CircuitCount, CommitRequest, CommitResult } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
@@ -23,6 +23,7 @@ import type { Attempt } from "./attempt.ts";
 import type { AttemptTraces } from "./attempt-traces.ts";
 import type { EventWriter } from "./event-writer.ts";
 import { HeldResults } from "./held-results.ts";
+import type { RetryPolicies } from "./retry-policies.ts";
 
 /** Most results in one statement; the figures are beside the largest claim. */
 const MAX_BATCH = 1_000;
@@ -54,7 +55,7 @@ export interface ReportedResult {
 }
 
 /**
- * Ends attempts: decides with the pure `decideOutcome`, writes in batches, and acknowledges after the commit.
+ * Ends attempts: decides by their retry policies, writes in batches, and acknowledges after the commit.
  * While the database is away it holds on to what it has; nothing is acknowledged that is not committed.
  */
 export class ResultCommitter {
@@ -70,6 +71,7 @@ export class ResultCommitter {
   readonly #traces: AttemptTraces;
   readonly #eventWriter: EventWriter;
   readonly #quarantines: Pick<Quarantines, "reported">;
+  readonly #retryPolicies: Pick<RetryPolicies, "decide">;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #batcher: Batcher<readonly Ending[], PendingCommit[]>;
   readonly #stopping = new AbortController();
@@ -89,6 +91,7 @@ export class ResultCommitter {
     traces: AttemptTraces;
     eventWriter: EventWriter;
     quarantines: Pick<Quarantines, "reported">;
+    retryPolicies: Pick<RetryPolicies, "decide">;
     onScheduled: (delayMs: number) => void;
   }) {
     this.#store = parts.store;
@@ -103,6 +106,7 @@ export class ResultCommitter {
     this.#traces = parts.traces;
     this.#eventWriter = parts.eventWriter;
     this.#quarantines = parts.quarantines;
+    this.#retryPolicies = parts.retryPolicies;
     this.#onScheduled = parts.onScheduled;
     this.#held = new HeldResults({
       write: (requests) => this.#write(requests),
@@ -218,7 +222,7 @@ export class ResultCommitter {
     const now = this.#clock.monotonic();
     const request = {
       key: { taskId: attempt.taskId, epoch: attempt.epoch },
-      decision: withMetrics(decideFor(attempt, outcome), metrics),
+      decision: withMetrics(this.#retryPolicies.decide(attempt, outcome), metrics),
       acceptAgeMs: age(now, attempt.acceptedAt),
       startAgeMs: age(now, attempt.startedAt),
       keyed: attempt.concurrency !== undefined,
@@ -358,24 +362,6 @@ function countIn(
 ): CircuitCount | undefined {
   const counted = countedOutcome(outcome, cancelReason);
   return counted && { rule, outcome: counted };
-}
-
-/** What an attempt's end means for its task. */
-export function decideFor(
-  attempt: Pick<Attempt, "attemptCount" | "outOfMemoryCount" | "requeueCounts" | "options" | "cancelReason">,
-  outcome: Outcome,
-): OutcomeDecision {
-  return decideOutcome(
-    {
-      attemptCount: attempt.attemptCount,
-      outOfMemoryCount: attempt.outOfMemoryCount,
-      counts: attempt.requeueCounts,
-      retry: attempt.options?.retry,
-      cancelReason: attempt.cancelReason,
-    },
-    outcome,
-    Math.random(),
-  );
 }
 
 function withMetrics(decision: OutcomeDecision, metrics: AttemptMetrics | undefined): OutcomeDecision {

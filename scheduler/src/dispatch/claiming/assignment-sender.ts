@@ -1,12 +1,12 @@
 import type { Clock } from "../../clock.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
-import { DEFAULT_RETRY_POLICY } from "../../domain/tasks/retry.ts";
 import type { ClaimedAttempt } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logs/logger.ts";
 import type { Admission } from "../admission/admission.ts";
 import { Attempt } from "../attempts/attempt.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { LapsedAttempts } from "../attempts/lapsed-attempts.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { ClassEntry } from "../matching/class-entry.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Waits } from "../matching/wait-times.ts";
@@ -24,7 +24,7 @@ export class AssignmentSender {
 
   /** Sends attempts whose places were kept by `reserveForNew` or by a plan. */
   sendAssignments(claimed: readonly { attempt: ClaimedAttempt; session: Session }[]): void {
-    const { classes, admission, lapsed, waits, registry, clock, traces, log } = this.#parts;
+    const { classes, admission, lapsed, waits, registry, clock, traces, log, retryPolicies } = this.#parts;
     const bySession = new Map<Session, OutgoingAssignment[]>();
     // Their payloads are larger than the plan estimated.
     const givenBack: { session: Session; attempt: Attempt }[] = [];
@@ -55,7 +55,7 @@ export class AssignmentSender {
         });
       }
       const list = bySession.get(session);
-      const outgoing = toAssignment(attempt, entry, traces.headers(attempt));
+      const outgoing = toAssignment(attempt, entry, traces.headers(attempt), retryPolicies);
       if (list) list.push(outgoing);
       else bySession.set(session, [outgoing]);
     }
@@ -86,6 +86,7 @@ export interface AssignmentSenderParts {
   readonly waits: Waits;
   readonly lapsed: LapsedAttempts;
   readonly traces: AttemptTraces;
+  readonly retryPolicies: Pick<RetryPolicies, "of">;
   /** Requeues an attempt that was not sent, without cost. */
   readonly giveBack: (session: Session, attempt: Attempt) => void;
 }
@@ -94,13 +95,14 @@ function toAssignment(
   claimed: ClaimedAttempt,
   { taskClass }: ClassEntry,
   headers: OutgoingAssignment["headers"],
+  policies: Pick<RetryPolicies, "of">,
 ): OutgoingAssignment {
   return {
     key: { taskId: claimed.taskId, epoch: claimed.epoch },
     type: taskClass.type,
     queue: taskClass.queue,
     attemptNumber: claimed.attemptCount,
-    maxAttempts: (claimed.options?.retry ?? DEFAULT_RETRY_POLICY).maxRetries + 1,
+    maxAttempts: policies.of(claimed.options, taskClass.queue).maxRetries + 1,
     payload: claimed.payload,
     contentType: claimed.contentType,
     headers,

@@ -13,6 +13,7 @@ function setUp({ times, expired }: { times: readonly (Date | undefined)[]; expir
   const reaper = new LeaseReaper({
     expiryGuard: { expiryTime: () => times[Math.min(asked++, times.length - 1)] },
     leases: { graceMs: 5 },
+    retryPolicies: { decide: () => assert.fail("no session holds an attempt") },
     eventWriter: { flush: async () => calls.push("flush") > 0 },
     terminator: { recordTermination: (_, reason) => void calls.push(reason) },
     launches: {

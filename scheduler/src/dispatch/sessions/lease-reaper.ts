@@ -1,6 +1,7 @@
 /** Terminates sessions whose lease has expired. */
 import type { Store } from "../../store/store.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { Launches } from "../launches/launches.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { LeaseExpiryGuard } from "./lease-expiry-guard.ts";
@@ -28,7 +29,7 @@ export class LeaseReaper {
   }
 
   async #reapSessions(): Promise<void> {
-    const { store, leases, eventWriter, terminator, expiryGuard } = this.#parts;
+    const { store, leases, eventWriter, terminator, expiryGuard, retryPolicies } = this.#parts;
     if (!expiryGuard.expiryTime()) return;
     // The events of a lost session's attempts come before their requeue.
     await eventWriter.flush();
@@ -36,7 +37,12 @@ export class LeaseReaper {
     const asOf = expiryGuard.expiryTime();
     if (!asOf) return;
     for (;;) {
-      const reaped = await store.reapSessions(asOf, leases.graceMs, REAP_BATCH, decideTermination("lost"));
+      const reaped = await store.reapSessions(
+        asOf,
+        leases.graceMs,
+        REAP_BATCH,
+        decideTermination(retryPolicies, "lost"),
+      );
       for (const session of reaped) terminator.recordTermination(session, "lost");
       if (reaped.length < REAP_BATCH) return;
     }
@@ -50,4 +56,5 @@ export interface LeaseReaperParts {
   readonly terminator: Pick<SessionTerminator, "recordTermination">;
   readonly launches: Pick<Launches, "giveUp">;
   readonly expiryGuard: Pick<LeaseExpiryGuard, "expiryTime">;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
 }

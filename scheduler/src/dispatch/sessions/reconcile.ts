@@ -14,7 +14,7 @@ import type { Session } from "./session.ts";
  * Of an attempt whose class was not read: its type is not counted, and it takes one slot. Its tasks may have concurrency
  * keys, so that their end looks for them.
  */
-const UNKNOWN_CLASS = { type: "", concurrency: [], requirements: {} };
+const UNKNOWN_CLASS = { type: "", queue: "", concurrency: [], requirements: {} };
 
 /** What to do with an attempt that the worker says it holds. */
 export interface AttemptDecision {

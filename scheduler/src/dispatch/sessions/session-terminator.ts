@@ -11,6 +11,7 @@ import type { Admission } from "../admission/admission.ts";
 import type { AttemptTraces } from "../attempts/attempt-traces.ts";
 import type { EventWriter } from "../attempts/event-writer.ts";
 import type { ResultCommitter } from "../attempts/result-committer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 import type { TaskSignals } from "../following/task-signals.ts";
 import type { LeaseSettings } from "../limits.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
@@ -39,6 +40,7 @@ export interface SessionTerminatorParts {
   readonly leases: Pick<LeaseSettings, "graceMs" | "leaseMs">;
   readonly schedulerId: string;
   readonly traces: Pick<AttemptTraces, "ended">;
+  readonly retryPolicies: Pick<RetryPolicies, "decide">;
 }
 
 /** Every way in which a worker's session ends, and what becomes of the attempts that it held. */
@@ -104,7 +106,7 @@ export class SessionTerminator {
         reason: "superseded",
         fatal: undefined,
       })),
-      decideTermination("superseded"),
+      decideTermination(this.#parts.retryPolicies, "superseded"),
     );
     for (const session of gone) {
       this.recordTermination(session, "superseded");
@@ -132,7 +134,7 @@ export class SessionTerminator {
     await this.#parts.eventWriter.flush();
     const gone = await this.#parts.store.endSessions(
       [{ sessionId: session.id, reason, fatal: session.fatal }],
-      decideTermination(reason),
+      decideTermination(this.#parts.retryPolicies, reason),
     );
     for (const row of gone) this.recordTermination(row, reason);
     this.#dropSession(session, undefined);

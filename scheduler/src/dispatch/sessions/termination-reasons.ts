@@ -11,7 +11,7 @@ import {
 } from "../../domain/workers/contest.ts";
 import { type ExitRecord, exitInWords, type LaunchEndReason } from "../../domain/workers/launch.ts";
 import type { AttemptRow, DecideLost, EndedSession } from "../../store/store.ts";
-import { decideFor } from "../attempts/result-committer.ts";
+import type { RetryPolicies } from "../attempts/retry-policies.ts";
 
 /** How a session ended, in words for its attempts. */
 const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string }>> = {
@@ -24,13 +24,16 @@ const TERMINATIONS: Readonly<Record<string, { requeueReason: string; how: string
 };
 
 /** Decides for the attempts of a session that ended for `reason`. */
-export function decideTermination(reason: string): DecideLost {
+export function decideTermination(policies: Pick<RetryPolicies, "decide">, reason: string): DecideLost {
   return (row, ended) => {
     // No task can have ended a process that lived when its id was taken.
     const termination = ended.takenAlive ? undefined : TERMINATIONS[reason];
-    if (!termination) return decideFor(row, { kind: "released", reason });
+    if (!termination) return policies.decide(row, { kind: "released", reason });
     const outcome = died(row, ended, termination.requeueReason, termination.how);
-    return decideFor(row, reason === "fatal" || ended.disconnected ? outcome : { ...outcome, silent: true });
+    return policies.decide(
+      row,
+      reason === "fatal" || ended.disconnected ? outcome : { ...outcome, silent: true },
+    );
   };
 }
 
@@ -62,24 +65,29 @@ function earlierLosses(count: number): string {
 }
 
 /** Decides for the attempts of a session whose process ended, as its supervisor saw. */
-export function decideProcessEnd(reason: LaunchEndReason, exit: ExitRecord): DecideLost {
+export function decideProcessEnd(
+  policies: Pick<RetryPolicies, "decide">,
+  reason: LaunchEndReason,
+  exit: ExitRecord,
+): DecideLost {
   return (row, ended) => {
     // A planned stop that took too long: as if the worker had released them itself.
-    if (exit.stopRequested && !exit.outOfMemory) return decideFor(row, { kind: "released", reason: "drain" });
+    if (exit.stopRequested && !exit.outOfMemory)
+      return policies.decide(row, { kind: "released", reason: "drain" });
     const how = `${exitInWords(exit)}, as its supervisor saw`;
     if (reason === "oom_killed") {
       const { workerId, held, lossesBefore } = ended;
       const words = `${how}${earlierLosses(lossesBefore)}`;
       const failure = { ...workerLost(workerId, words, "out_of_memory"), code: "OUT_OF_MEMORY" };
       const blame = blameOf(row, held, undefined);
-      return decideFor(row, {
+      return policies.decide(row, {
         ...{ kind: "lost", reason: "oom_killed", failure, blame },
         workerLosses: lossesBefore,
       });
     }
     // Killed without a word is what a lease finds out as well, only later: the same word for both.
     const word = exit.fatal ? "fatal" : reason === "killed" ? "stale" : "exited";
-    return decideFor(row, died(row, ended, word, how));
+    return policies.decide(row, died(row, ended, word, how));
   };
 }
 

@@ -34,7 +34,7 @@ export function madeAttempt({
       cancelReason: undefined,
       ...row,
     },
-    { type, circuit, ...(alone === undefined ? {} : { alone }), requirements: { cost } },
+    { type, queue: "default", circuit, ...(alone === undefined ? {} : { alone }), requirements: { cost } },
     0,
     undefined,
   );

@@ -5,7 +5,7 @@ import type { ReasonCode } from "./codes.ts";
 export interface Evidence {
   readonly key: string;
   readonly value: string;
-  /** `matcher`, `heartbeat`, `database`, `launch` or `event`. */
+  /** `matcher`, `heartbeat`, `database`, `launch`, `event` or `setting`. */
   readonly source: string;
   readonly ageMs?: number;
 }

@@ -6,6 +6,7 @@ import type { BatchRecord } from "../tasks/batch.ts";
 import type { CircuitAsked } from "../tasks/circuit.ts";
 import type { AskedKey } from "../tasks/concurrency.ts";
 import type { LinkedTask } from "../tasks/dependencies.ts";
+import type { ResolvedRetry } from "../tasks/retry-defaults.ts";
 import type { AttemptRecord, TaskRecord } from "../tasks/task.ts";
 import type { WorkerRecord } from "../workers/worker.ts";
 import type { ReasonCode } from "./codes.ts";
@@ -23,6 +24,8 @@ export interface WaitingFacts {
   readonly taskClass: TaskClass;
   /** Its last attempt, when it had one. */
   readonly lastAttempt: AttemptRecord | undefined;
+  /** The retry policy that applies to it. */
+  readonly retry?: ResolvedRetry | undefined;
   /** What it depends on; only of a task that waits for tasks. */
   readonly predecessors?: readonly LinkedTask[] | undefined;
   /** The batch that it completes; only of a task that waits for one. */

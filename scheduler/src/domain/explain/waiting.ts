@@ -21,6 +21,7 @@ import { ratesExhausted } from "./rate-limited.ts";
 import { agree, type Evidence, IS, plural, type Reason, span } from "./reason.ts";
 import { list } from "./removed.ts";
 import { notLoaded } from "./resources.ts";
+import { retryPolicyEvidence } from "./retry-policy.ts";
 import type { WaitingFacts } from "./waiting-facts.ts";
 import { waitingForBatch, waitingForTasks } from "./waiting-for-tasks.ts";
 
@@ -80,7 +81,7 @@ const BLOCKS: ReadonlySet<ReasonCode> = new Set([
   "RESOURCE_NOT_LOADED",
 ]);
 
-function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason {
+function notYet({ task, lastAttempt, retry, now }: WaitingFacts, runTime: Date): Reason {
   const wait = runTime.getTime() - now.getTime();
   const failure = task.failure;
   if (!failure) {
@@ -105,6 +106,7 @@ function notYet({ task, lastAttempt, now }: WaitingFacts, runTime: Date): Reason
       { key: "error_message", value: failure.message, source: "database" },
       ...(lastAttempt?.workerId ? [{ key: "worker", value: lastAttempt.workerId, source: "database" }] : []),
       ...(lost ? lossEvidence(task) : []),
+      ...(retry ? retryPolicyEvidence(retry, task.queue) : []),
     ],
     remedy: `it runs again by itself; run \`muster retry t-${task.id}\` to run it now`,
   };

@@ -9,6 +9,11 @@ export interface RetryPolicy {
   readonly retryTimeouts?: boolean;
   /** What the task needs from the next attempt on when its worker ran out of memory. */
   readonly onOutOfMemory?: OutOfMemoryChange;
+  /**
+   * Parts that the submit did not name: a default takes their place. They hold the built-in values, which schedulers of
+   * earlier versions use.
+   */
+  readonly defaulted?: readonly ("maxRetries" | "backoff")[];
 }
 
 /** A change of a task's requirements with each such death. */

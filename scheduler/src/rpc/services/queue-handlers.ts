@@ -6,6 +6,7 @@ import type { FleetService, QueueSchema } from "@muster/protocol";
 import type { PausedQueues } from "../../dispatch/admission/paused-queues.ts";
 import type { RateLimits } from "../../dispatch/admission/rate-limits.ts";
 import type { Dispatcher } from "../../dispatch/claiming/dispatcher.ts";
+import type { QueueSettingsCache } from "../../dispatch/queue-settings.ts";
 import type { ShareWeights } from "../../dispatch/sharing/share-weights.ts";
 import type { QueueLimits } from "../../dispatch/submission/queue-limits.ts";
 import { Refusal, type Violation } from "../../domain/errors.ts";
@@ -15,6 +16,7 @@ import type { Explainer } from "../../queries/explainer.ts";
 import type { QueueStore, RateLimitStore } from "../../store/store.ts";
 import { fromExplanation } from "../convert/fleet/explanation.ts";
 import { fromQueue } from "../convert/fleet/queue.ts";
+import { toQueueChange } from "../convert/fleet/queue-settings.ts";
 import { toRate } from "../convert/tasks/rate-limits.ts";
 import { fitPage } from "../convert/values/message-size.ts";
 import { storable } from "../convert/values/text.ts";
@@ -31,11 +33,18 @@ const MAX_WAITING = 1_000_000_000n;
 export interface QueueHandlerParts {
   readonly store: Pick<
     QueueStore,
-    "listQueues" | "pausedQueues" | "queueDepths" | "setQueueLimit" | "setQueuePaused" | "setQueueWeight"
+    | "configureQueue"
+    | "listQueues"
+    | "pausedQueues"
+    | "queueDepths"
+    | "setQueueLimit"
+    | "setQueuePaused"
+    | "setQueueWeight"
   > &
     Pick<RateLimitStore, "pausedKeys" | "queueRates" | "rateOverrides" | "setQueueRate">;
   readonly pausedQueues: PausedQueues;
   readonly queueLimits: Pick<QueueLimits, "refresh">;
+  readonly queueSettings: Pick<QueueSettingsCache, "refresh">;
   readonly rateLimits: Pick<RateLimits, "refresh">;
   readonly shareWeights: Pick<ShareWeights, "refresh">;
   readonly dispatcher: Pick<Dispatcher, "lookAgain">;
@@ -52,11 +61,12 @@ type QueueHandlers = Pick<
   | "limitQueue"
   | "rateLimitQueue"
   | "setQueueWeight"
+  | "configureQueue"
 >;
 
 export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
-  const { store, pausedQueues, queueLimits, rateLimits, shareWeights, dispatcher, explainer, pageBytes } =
-    parts;
+  const { store, pausedQueues, queueLimits, queueSettings, rateLimits, shareWeights } = parts;
+  const { dispatcher, explainer, pageBytes } = parts;
   const describe = async (name: string): Promise<MessageInitShape<typeof QueueSchema>> => {
     const [queue] = await store.queueDepths({ name, limit: 1, maxTypes: MAX_TYPES });
     return queue ? fromQueue(queue, (await store.queueRates()).get(name)) : { name };
@@ -121,6 +131,15 @@ export function queueHandlers(parts: QueueHandlerParts): QueueHandlers {
         });
       await store.setQueueWeight(name, weight, storable(reason, 1_024) || "set by an operator");
       await shareWeights.refresh();
+      return { queue: await describe(name) };
+    },
+
+    async configureQueue(request) {
+      const name = requireQueueName(request.queue);
+      const change = toQueueChange(request);
+      const reason = storable(request.reason, 1_024) || "set by an operator";
+      await store.configureQueue(name, { ...change, reason });
+      await queueSettings.refresh();
       return { queue: await describe(name) };
     },
 

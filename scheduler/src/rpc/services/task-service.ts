@@ -8,6 +8,7 @@ import {
   type WatchTaskResponseSchema,
 } from "@muster/protocol";
 import type { Clock } from "../../clock.ts";
+import type { RetryPolicies } from "../../dispatch/attempts/retry-policies.ts";
 import type { TaskControl } from "../../dispatch/attempts/task-control.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { SizeLimits } from "../../dispatch/limits.ts";
@@ -56,6 +57,7 @@ export interface TaskServiceParts extends BatchHandlerParts {
   readonly submitter: Submitter;
   readonly fitWarnings: FitWarnings;
   readonly control: TaskControl;
+  readonly retryPolicies: Pick<RetryPolicies, "resolve">;
   readonly followers: TaskFollowers;
   readonly explainer: Explainer;
   readonly clock: Clock;
@@ -70,7 +72,9 @@ export interface TaskServiceParts extends BatchHandlerParts {
 
 /** Handlers of TaskService. */
 export function taskService(parts: TaskServiceParts): Handlers<typeof TaskService> {
-  const { store, submitter, control } = parts;
+  const { store, submitter, control, retryPolicies } = parts;
+  const shown = async (taskId: string) =>
+    fittedTask(await requireTask(store, taskId), retryPolicies, undefined, parts.sizes.maxMessageBytes);
   return {
     ...batchHandlers(parts),
 
@@ -84,7 +88,8 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
 
     async getTask({ taskId, uniqueKey }) {
       const task = uniqueKey ? await keyOwner(store, taskId, uniqueKey) : await requireTask(store, taskId);
-      return { task: fittedTask(task, await store.countedAttempts(task.id), parts.sizes.maxMessageBytes) };
+      const attempts = await store.countedAttempts(task.id);
+      return { task: fittedTask(task, retryPolicies, attempts, parts.sizes.maxMessageBytes) };
     },
 
     async listTasks(request) {
@@ -99,7 +104,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
         limit: limit + 1,
       });
       const listed = (task: TaskRecord) =>
-        fittedTask(task, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
+        fittedTask(task, retryPolicies, undefined, Math.min(MAX_LISTED_BYTES, parts.pageBytes));
       const page = fitPage(tasks, limit, listed, parts.pageBytes);
       return { tasks: page.items, nextPageToken: page.last && page.more ? pageToken(page.last.id) : "" };
     },
@@ -115,7 +120,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
           `task ${taskId} has already ended; look at it with GetTask`,
         );
       }
-      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
+      return { task: await shown(taskId) };
     },
 
     async retryTask({ taskId }) {
@@ -128,7 +133,7 @@ export function taskService(parts: TaskServiceParts): Handlers<typeof TaskServic
           `task ${taskId} is queued or running; only one that has ended or waits for its time can be retried`,
         );
       }
-      return { task: fittedTask(await requireTask(store, taskId), undefined, parts.sizes.maxMessageBytes) };
+      return { task: await shown(taskId) };
     },
 
     async getDependencies(request) {

@@ -1,5 +1,6 @@
 /** Sends a watcher the changes of a task. */
 import type { Clock } from "../../clock.ts";
+import type { RetryPolicies } from "../../dispatch/attempts/retry-policies.ts";
 import type { TaskFollowers } from "../../dispatch/following/task-followers.ts";
 import type { Refusal } from "../../domain/errors.ts";
 import { formatAttemptId } from "../../domain/ids.ts";
@@ -16,6 +17,7 @@ const MAX_CHUNK_BYTES = 1024 * 1024;
 export interface WatchTaskParts {
   readonly store: Pick<TaskStore, "followedTask" | "getTask" | "outputAfter">;
   readonly followers: TaskFollowers;
+  readonly retryPolicies: Pick<RetryPolicies, "resolve">;
   readonly clock: Clock;
   readonly pageBytes: number;
   /** Largest message, bytes. */
@@ -73,9 +75,13 @@ export async function* watchTask(
     follower.close();
   }
 
-  function message(task: TaskRecord, chunks: readonly OutputChunk[], { maxMessageBytes }: WatchTaskParts) {
+  function message(
+    task: TaskRecord,
+    chunks: readonly OutputChunk[],
+    { retryPolicies, maxMessageBytes }: WatchTaskParts,
+  ) {
     return {
-      task: fittedTask(task, undefined, maxMessageBytes),
+      task: fittedTask(task, retryPolicies, undefined, maxMessageBytes),
       outputChunks: chunks.map((chunk) => ({
         attemptId: formatAttemptId(chunk),
         sequence: BigInt(chunk.sequence),

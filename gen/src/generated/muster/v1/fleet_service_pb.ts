@@ -20,7 +20,7 @@ import type { FairnessKey } from "./fairness_pb.ts";
 import { file_muster_v1_fairness } from "./fairness_pb.ts";
 import type { Overview } from "./overview_pb.ts";
 import { file_muster_v1_overview } from "./overview_pb.ts";
-import type { Queue } from "./queue_pb.ts";
+import type { Queue, QueueSetting, QueueSettings } from "./queue_pb.ts";
 import { file_muster_v1_queue } from "./queue_pb.ts";
 import type { Rate, RateLimit, RateLimitKey } from "./rate_limit_pb.ts";
 import { file_muster_v1_rate_limit } from "./rate_limit_pb.ts";
@@ -32,7 +32,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file muster/v1/fleet_service.proto.
  */
 export const file_muster_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJGChVTZXRRdWV1ZVdlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEg4KBnJlYXNvbhgDIAEoCSI5ChZTZXRRdWV1ZVdlaWdodFJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIlcKEExpc3RMb2Nrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJEg8KB2Jsb2NrZWQYBCABKAgiTAoRTGlzdExvY2tzUmVzcG9uc2USHgoFbG9ja3MYASADKAsyDy5tdXN0ZXIudjEuTG9jaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVwoaU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJEhIKBWxpbWl0GAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJQggKBl9saW1pdCI8ChtTZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIisKHFVuc2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KHVVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEh0KBGxvY2sYASABKAsyDy5tdXN0ZXIudjEuTG9jayJLChVMaXN0UmF0ZUxpbWl0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSCwoDa2V5GAMgASgJIlgKFkxpc3RSYXRlTGltaXRzUmVzcG9uc2USJQoEa2V5cxgBIAMoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk8KE1NldFJhdGVMaW1pdFJlcXVlc3QSKAoKcmF0ZV9saW1pdBgBIAEoCzIULm11c3Rlci52MS5SYXRlTGltaXQSDgoGcmVhc29uGAIgASgJIjwKFFNldFJhdGVMaW1pdFJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiJAoVVW5zZXRSYXRlTGltaXRSZXF1ZXN0EgsKA2tleRgBIAEoCSI+ChZVbnNldFJhdGVMaW1pdFJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiWwoPUGF1c2VLZXlSZXF1ZXN0EgsKA2tleRgBIAEoCRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YAyABKAkiOAoQUGF1c2VLZXlSZXNwb25zZRIkCgNrZXkYASABKAsyFy5tdXN0ZXIudjEuUmF0ZUxpbWl0S2V5Ih8KEFJlc3VtZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJIjkKEVJlc3VtZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiXQoTTGlzdENpcmN1aXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSEgoKbm90X2Nsb3NlZBgEIAEoCCJVChRMaXN0Q2lyY3VpdHNSZXNwb25zZRIkCghjaXJjdWl0cxgBIAMoCzISLm11c3Rlci52MS5DaXJjdWl0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeChJPcGVuQ2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCRIrCghvcGVuX2ZvchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI6ChNPcGVuQ2lyY3VpdFJlc3BvbnNlEiMKB2NpcmN1aXQYASABKAsyEi5tdXN0ZXIudjEuQ2lyY3VpdCIyChNSZXNldENpcmN1aXRSZXF1ZXN0EgsKA2tleRgBIAEoCRIOCgZyZWFzb24YAiABKAkiOwoUUmVzZXRDaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0Ik8KF0xpc3RGYWlybmVzc0tleXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg0KBXF1ZXVlGAMgASgJImIKGExpc3RGYWlybmVzc0tleXNSZXNwb25zZRItCg1mYWlybmVzc19rZXlzGAEgAygLMhYubXVzdGVyLnYxLkZhaXJuZXNzS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJWChhTZXRGYWlybmVzc1dlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJEg4KBndlaWdodBgDIAEoBRIOCgZyZWFzb24YBCABKAkiSQoZU2V0RmFpcm5lc3NXZWlnaHRSZXNwb25zZRIsCgxmYWlybmVzc19rZXkYASABKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkiOAoaVW5zZXRGYWlybmVzc1dlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSCwoDa2V5GAIgASgJIksKG1Vuc2V0RmFpcm5lc3NXZWlnaHRSZXNwb25zZRIsCgxmYWlybmVzc19rZXkYASABKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkiXgoRTGlzdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDwoHdGFza19pZBgDIAEoCRIRCgl3b3JrZXJfaWQYBCABKAkifgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLQoJcmVhZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJQChJXYXRjaEV2ZW50c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCgl3b3JrZXJfaWQYAiABKAkSFgoOYWZ0ZXJfZXZlbnRfaWQYAyABKAMiNwoTV2F0Y2hFdmVudHNSZXNwb25zZRIgCgZldmVudHMYASADKAsyEC5tdXN0ZXIudjEuRXZlbnQiEQoPRGlhZ25vc2VSZXF1ZXN0IjsKEERpYWdub3NlUmVzcG9uc2USJwoJZGlhZ25vc2lzGAEgASgLMhQubXVzdGVyLnYxLkRpYWdub3NpcyIjChJHZXRPdmVydmlld1JlcXVlc3QSDQoFbGltaXQYASABKAUiPAoTR2V0T3ZlcnZpZXdSZXNwb25zZRIlCghvdmVydmlldxgBIAEoCzITLm11c3Rlci52MS5PdmVydmlldyJdChNMaXN0TGF1bmNoZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXdvcmtlcl9pZBgDIAEoCRIMCgRwb29sGAQgASgJIlQKFExpc3RMYXVuY2hlc1Jlc3BvbnNlEiMKCGxhdW5jaGVzGAEgAygLMhEubXVzdGVyLnYxLkxhdW5jaBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAky4BUKDEZsZWV0U2VydmljZRJRCgtMaXN0V29ya2VycxIdLm11c3Rlci52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHi5tdXN0ZXIudjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBEksKCUdldFdvcmtlchIbLm11c3Rlci52MS5HZXRXb3JrZXJSZXF1ZXN0GhwubXVzdGVyLnYxLkdldFdvcmtlclJlc3BvbnNlIgOQAgESVwoNRXhwbGFpbldvcmtlchIfLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVxdWVzdBogLm11c3Rlci52MS5FeHBsYWluV29ya2VyUmVzcG9uc2UiA5ACARJMCgtEcmFpbldvcmtlchIdLm11c3Rlci52MS5EcmFpbldvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuRHJhaW5Xb3JrZXJSZXNwb25zZRJMCgtQYXVzZVdvcmtlchIdLm11c3Rlci52MS5QYXVzZVdvcmtlclJlcXVlc3QaHi5tdXN0ZXIudjEuUGF1c2VXb3JrZXJSZXNwb25zZRJPCgxSZXN1bWVXb3JrZXISHi5tdXN0ZXIudjEuUmVzdW1lV29ya2VyUmVxdWVzdBofLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXNwb25zZRJSCg1SZWxlYXNlV29ya2VyEh8ubXVzdGVyLnYxLlJlbGVhc2VXb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLlJlbGVhc2VXb3JrZXJSZXNwb25zZRJOCgpMaXN0UXVldWVzEhwubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpc3RRdWV1ZXNSZXNwb25zZSIDkAIBElQKDEV4cGxhaW5RdWV1ZRIeLm11c3Rlci52MS5FeHBsYWluUXVldWVSZXF1ZXN0Gh8ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlc3BvbnNlIgOQAgESSQoKUGF1c2VRdWV1ZRIcLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5QYXVzZVF1ZXVlUmVzcG9uc2USTAoLUmVzdW1lUXVldWUSHS5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXF1ZXN0Gh4ubXVzdGVyLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USSQoKTGltaXRRdWV1ZRIcLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVxdWVzdBodLm11c3Rlci52MS5MaW1pdFF1ZXVlUmVzcG9uc2USVQoOUmF0ZUxpbWl0UXVldWUSIC5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXF1ZXN0GiEubXVzdGVyLnYxLlJhdGVMaW1pdFF1ZXVlUmVzcG9uc2USVQoOU2V0UXVldWVXZWlnaHQSIC5tdXN0ZXIudjEuU2V0UXVldWVXZWlnaHRSZXF1ZXN0GiEubXVzdGVyLnYxLlNldFF1ZXVlV2VpZ2h0UmVzcG9uc2USSwoJTGlzdExvY2tzEhsubXVzdGVyLnYxLkxpc3RMb2Nrc1JlcXVlc3QaHC5tdXN0ZXIudjEuTGlzdExvY2tzUmVzcG9uc2UiA5ACARJkChNTZXRDb25jdXJyZW5jeUxpbWl0EiUubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GiYubXVzdGVyLnYxLlNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJqChVVbnNldENvbmN1cnJlbmN5TGltaXQSJy5tdXN0ZXIudjEuVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBooLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRJgChBMaXN0RmFpcm5lc3NLZXlzEiIubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXF1ZXN0GiMubXVzdGVyLnYxLkxpc3RGYWlybmVzc0tleXNSZXNwb25zZSIDkAIBEl4KEVNldEZhaXJuZXNzV2VpZ2h0EiMubXVzdGVyLnYxLlNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBokLm11c3Rlci52MS5TZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEmQKE1Vuc2V0RmFpcm5lc3NXZWlnaHQSJS5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlcXVlc3QaJi5tdXN0ZXIudjEuVW5zZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEloKDkxpc3RSYXRlTGltaXRzEiAubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVxdWVzdBohLm11c3Rlci52MS5MaXN0UmF0ZUxpbWl0c1Jlc3BvbnNlIgOQAgESTwoMU2V0UmF0ZUxpbWl0Eh4ubXVzdGVyLnYxLlNldFJhdGVMaW1pdFJlcXVlc3QaHy5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVzcG9uc2USVQoOVW5zZXRSYXRlTGltaXQSIC5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXF1ZXN0GiEubXVzdGVyLnYxLlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USQwoIUGF1c2VLZXkSGi5tdXN0ZXIudjEuUGF1c2VLZXlSZXF1ZXN0GhsubXVzdGVyLnYxLlBhdXNlS2V5UmVzcG9uc2USRgoJUmVzdW1lS2V5EhsubXVzdGVyLnYxLlJlc3VtZUtleVJlcXVlc3QaHC5tdXN0ZXIudjEuUmVzdW1lS2V5UmVzcG9uc2USVAoMTGlzdENpcmN1aXRzEh4ubXVzdGVyLnYxLkxpc3RDaXJjdWl0c1JlcXVlc3QaHy5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVzcG9uc2UiA5ACARJMCgtPcGVuQ2lyY3VpdBIdLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlcXVlc3QaHi5tdXN0ZXIudjEuT3BlbkNpcmN1aXRSZXNwb25zZRJPCgxSZXNldENpcmN1aXQSHi5tdXN0ZXIudjEuUmVzZXRDaXJjdWl0UmVxdWVzdBofLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXNwb25zZRJUCgxMaXN0TGF1bmNoZXMSHi5tdXN0ZXIudjEuTGlzdExhdW5jaGVzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXNwb25zZSIDkAIBEk4KCkxpc3RFdmVudHMSHC5tdXN0ZXIudjEuTGlzdEV2ZW50c1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESTgoLV2F0Y2hFdmVudHMSHS5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXF1ZXN0Gh4ubXVzdGVyLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJICghEaWFnbm9zZRIaLm11c3Rlci52MS5EaWFnbm9zZVJlcXVlc3QaGy5tdXN0ZXIudjEuRGlhZ25vc2VSZXNwb25zZSIDkAIBElEKC0dldE92ZXJ2aWV3Eh0ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVxdWVzdBoeLm11c3Rlci52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_fairness, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
+  fileDesc("Ch1tdXN0ZXIvdjEvZmxlZXRfc2VydmljZS5wcm90bxIJbXVzdGVyLnYxInEKEkxpc3RXb3JrZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRImCgZzdGF0ZXMYAyADKA4yFi5tdXN0ZXIudjEuV29ya2VyU3RhdGUSDAoEcG9vbBgEIAEoCSJSChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiIKB3dvcmtlcnMYASADKAsyES5tdXN0ZXIudjEuV29ya2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChBHZXRXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSI2ChFHZXRXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIikKFEV4cGxhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCSJEChVFeHBsYWluV29ya2VyUmVzcG9uc2USKwoLZXhwbGFuYXRpb24YASABKAsyFi5tdXN0ZXIudjEuRXhwbGFuYXRpb24iYwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4ChNEcmFpbldvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiNwoSUGF1c2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOAoTUGF1c2VXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjgKE1Jlc3VtZVdvcmtlclJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI5ChRSZXN1bWVXb3JrZXJSZXNwb25zZRIhCgZ3b3JrZXIYASABKAsyES5tdXN0ZXIudjEuV29ya2VyIjkKFFJlbGVhc2VXb3JrZXJSZXF1ZXN0EhEKCXdvcmtlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoVUmVsZWFzZVdvcmtlclJlc3BvbnNlEiEKBndvcmtlchgBIAEoCzIRLm11c3Rlci52MS5Xb3JrZXIiOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTwoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiAKBnF1ZXVlcxgBIAMoCzIQLm11c3Rlci52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJAoTRXhwbGFpblF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSJDChRFeHBsYWluUXVldWVSZXNwb25zZRIrCgtleHBsYW5hdGlvbhgBIAEoCzIWLm11c3Rlci52MS5FeHBsYW5hdGlvbiIyChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkiNQoSUGF1c2VRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI2ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIk0KEUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEhkKEW1heF93YWl0aW5nX2NvdW50GAIgASgDEg4KBnJlYXNvbhgDIAEoCSI1ChJMaW1pdFF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVQoVUmF0ZUxpbWl0UXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJEh0KBHJhdGUYAiABKAsyDy5tdXN0ZXIudjEuUmF0ZRIOCgZyZWFzb24YAyABKAkiOQoWUmF0ZUxpbWl0UXVldWVSZXNwb25zZRIfCgVxdWV1ZRgBIAEoCzIQLm11c3Rlci52MS5RdWV1ZSJGChVTZXRRdWV1ZVdlaWdodFJlcXVlc3QSDQoFcXVldWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEg4KBnJlYXNvbhgDIAEoCSI5ChZTZXRRdWV1ZVdlaWdodFJlc3BvbnNlEh8KBXF1ZXVlGAEgASgLMhAubXVzdGVyLnYxLlF1ZXVlIooBChVDb25maWd1cmVRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkSKgoIc2V0dGluZ3MYAiABKAsyGC5tdXN0ZXIudjEuUXVldWVTZXR0aW5ncxImCgVjbGVhchgDIAMoDjIXLm11c3Rlci52MS5RdWV1ZVNldHRpbmcSDgoGcmVhc29uGAQgASgJIjkKFkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2USHwoFcXVldWUYASABKAsyEC5tdXN0ZXIudjEuUXVldWUiVwoQTGlzdExvY2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkSDwoHYmxvY2tlZBgEIAEoCCJMChFMaXN0TG9ja3NSZXNwb25zZRIeCgVsb2NrcxgBIAMoCzIPLm11c3Rlci52MS5Mb2NrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJXChpTZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkSEgoFbGltaXQYAiABKAVIAIgBARIOCgZyZWFzb24YAyABKAlCCAoGX2xpbWl0IjwKG1NldENvbmN1cnJlbmN5TGltaXRSZXNwb25zZRIdCgRsb2NrGAEgASgLMg8ubXVzdGVyLnYxLkxvY2siKwocVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVxdWVzdBILCgNrZXkYASABKAkiPgodVW5zZXRDb25jdXJyZW5jeUxpbWl0UmVzcG9uc2USHQoEbG9jaxgBIAEoCzIPLm11c3Rlci52MS5Mb2NrIksKFUxpc3RSYXRlTGltaXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRILCgNrZXkYAyABKAkiWAoWTGlzdFJhdGVMaW1pdHNSZXNwb25zZRIlCgRrZXlzGAEgAygLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoTU2V0UmF0ZUxpbWl0UmVxdWVzdBIoCgpyYXRlX2xpbWl0GAEgASgLMhQubXVzdGVyLnYxLlJhdGVMaW1pdBIOCgZyZWFzb24YAiABKAkiPAoUU2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSIkChVVbnNldFJhdGVMaW1pdFJlcXVlc3QSCwoDa2V5GAEgASgJIj4KFlVuc2V0UmF0ZUxpbWl0UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJbCg9QYXVzZUtleVJlcXVlc3QSCwoDa2V5GAEgASgJEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgDIAEoCSI4ChBQYXVzZUtleVJlc3BvbnNlEiQKA2tleRgBIAEoCzIXLm11c3Rlci52MS5SYXRlTGltaXRLZXkiHwoQUmVzdW1lS2V5UmVxdWVzdBILCgNrZXkYASABKAkiOQoRUmVzdW1lS2V5UmVzcG9uc2USJAoDa2V5GAEgASgLMhcubXVzdGVyLnYxLlJhdGVMaW1pdEtleSJdChNMaXN0Q2lyY3VpdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEgsKA2tleRgDIAEoCRISCgpub3RfY2xvc2VkGAQgASgIIlUKFExpc3RDaXJjdWl0c1Jlc3BvbnNlEiQKCGNpcmN1aXRzGAEgAygLMhIubXVzdGVyLnYxLkNpcmN1aXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KEk9wZW5DaXJjdWl0UmVxdWVzdBILCgNrZXkYASABKAkSDgoGcmVhc29uGAIgASgJEisKCG9wZW5fZm9yGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjoKE09wZW5DaXJjdWl0UmVzcG9uc2USIwoHY2lyY3VpdBgBIAEoCzISLm11c3Rlci52MS5DaXJjdWl0IjIKE1Jlc2V0Q2lyY3VpdFJlcXVlc3QSCwoDa2V5GAEgASgJEg4KBnJlYXNvbhgCIAEoCSI7ChRSZXNldENpcmN1aXRSZXNwb25zZRIjCgdjaXJjdWl0GAEgASgLMhIubXVzdGVyLnYxLkNpcmN1aXQiTwoXTGlzdEZhaXJuZXNzS2V5c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVldWUYAyABKAkiYgoYTGlzdEZhaXJuZXNzS2V5c1Jlc3BvbnNlEi0KDWZhaXJuZXNzX2tleXMYASADKAsyFi5tdXN0ZXIudjEuRmFpcm5lc3NLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlYKGFNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkSDgoGd2VpZ2h0GAMgASgFEg4KBnJlYXNvbhgEIAEoCSJJChlTZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEiwKDGZhaXJuZXNzX2tleRgBIAEoCzIWLm11c3Rlci52MS5GYWlybmVzc0tleSI4ChpVbnNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBINCgVxdWV1ZRgBIAEoCRILCgNrZXkYAiABKAkiSwobVW5zZXRGYWlybmVzc1dlaWdodFJlc3BvbnNlEiwKDGZhaXJuZXNzX2tleRgBIAEoCzIWLm11c3Rlci52MS5GYWlybmVzc0tleSJeChFMaXN0RXZlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEhEKCXdvcmtlcl9pZBgEIAEoCSJ+ChJMaXN0RXZlbnRzUmVzcG9uc2USIAoGZXZlbnRzGAEgAygLMhAubXVzdGVyLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRItCglyZWFkX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKEldhdGNoRXZlbnRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXdvcmtlcl9pZBgCIAEoCRIWCg5hZnRlcl9ldmVudF9pZBgDIAEoAyI3ChNXYXRjaEV2ZW50c1Jlc3BvbnNlEiAKBmV2ZW50cxgBIAMoCzIQLm11c3Rlci52MS5FdmVudCIRCg9EaWFnbm9zZVJlcXVlc3QiOwoQRGlhZ25vc2VSZXNwb25zZRInCglkaWFnbm9zaXMYASABKAsyFC5tdXN0ZXIudjEuRGlhZ25vc2lzIiMKEkdldE92ZXJ2aWV3UmVxdWVzdBINCgVsaW1pdBgBIAEoBSI8ChNHZXRPdmVydmlld1Jlc3BvbnNlEiUKCG92ZXJ2aWV3GAEgASgLMhMubXVzdGVyLnYxLk92ZXJ2aWV3Il0KE0xpc3RMYXVuY2hlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEQoJd29ya2VyX2lkGAMgASgJEgwKBHBvb2wYBCABKAkiVAoUTGlzdExhdW5jaGVzUmVzcG9uc2USIwoIbGF1bmNoZXMYASADKAsyES5tdXN0ZXIudjEuTGF1bmNoEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTK3FgoMRmxlZXRTZXJ2aWNlElEKC0xpc3RXb3JrZXJzEh0ubXVzdGVyLnYxLkxpc3RXb3JrZXJzUmVxdWVzdBoeLm11c3Rlci52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgESSwoJR2V0V29ya2VyEhsubXVzdGVyLnYxLkdldFdvcmtlclJlcXVlc3QaHC5tdXN0ZXIudjEuR2V0V29ya2VyUmVzcG9uc2UiA5ACARJXCg1FeHBsYWluV29ya2VyEh8ubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXF1ZXN0GiAubXVzdGVyLnYxLkV4cGxhaW5Xb3JrZXJSZXNwb25zZSIDkAIBEkwKC0RyYWluV29ya2VyEh0ubXVzdGVyLnYxLkRyYWluV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5EcmFpbldvcmtlclJlc3BvbnNlEkwKC1BhdXNlV29ya2VyEh0ubXVzdGVyLnYxLlBhdXNlV29ya2VyUmVxdWVzdBoeLm11c3Rlci52MS5QYXVzZVdvcmtlclJlc3BvbnNlEk8KDFJlc3VtZVdvcmtlchIeLm11c3Rlci52MS5SZXN1bWVXb3JrZXJSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc3VtZVdvcmtlclJlc3BvbnNlElIKDVJlbGVhc2VXb3JrZXISHy5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlcXVlc3QaIC5tdXN0ZXIudjEuUmVsZWFzZVdvcmtlclJlc3BvbnNlEk4KCkxpc3RRdWV1ZXMSHC5tdXN0ZXIudjEuTGlzdFF1ZXVlc1JlcXVlc3QaHS5tdXN0ZXIudjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESVAoMRXhwbGFpblF1ZXVlEh4ubXVzdGVyLnYxLkV4cGxhaW5RdWV1ZVJlcXVlc3QaHy5tdXN0ZXIudjEuRXhwbGFpblF1ZXVlUmVzcG9uc2UiA5ACARJJCgpQYXVzZVF1ZXVlEhwubXVzdGVyLnYxLlBhdXNlUXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLlBhdXNlUXVldWVSZXNwb25zZRJMCgtSZXN1bWVRdWV1ZRIdLm11c3Rlci52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaHi5tdXN0ZXIudjEuUmVzdW1lUXVldWVSZXNwb25zZRJJCgpMaW1pdFF1ZXVlEhwubXVzdGVyLnYxLkxpbWl0UXVldWVSZXF1ZXN0Gh0ubXVzdGVyLnYxLkxpbWl0UXVldWVSZXNwb25zZRJVCg5SYXRlTGltaXRRdWV1ZRIgLm11c3Rlci52MS5SYXRlTGltaXRRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuUmF0ZUxpbWl0UXVldWVSZXNwb25zZRJVCg5TZXRRdWV1ZVdlaWdodBIgLm11c3Rlci52MS5TZXRRdWV1ZVdlaWdodFJlcXVlc3QaIS5tdXN0ZXIudjEuU2V0UXVldWVXZWlnaHRSZXNwb25zZRJVCg5Db25maWd1cmVRdWV1ZRIgLm11c3Rlci52MS5Db25maWd1cmVRdWV1ZVJlcXVlc3QaIS5tdXN0ZXIudjEuQ29uZmlndXJlUXVldWVSZXNwb25zZRJLCglMaXN0TG9ja3MSGy5tdXN0ZXIudjEuTGlzdExvY2tzUmVxdWVzdBocLm11c3Rlci52MS5MaXN0TG9ja3NSZXNwb25zZSIDkAIBEmQKE1NldENvbmN1cnJlbmN5TGltaXQSJS5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlcXVlc3QaJi5tdXN0ZXIudjEuU2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmoKFVVuc2V0Q29uY3VycmVuY3lMaW1pdBInLm11c3Rlci52MS5VbnNldENvbmN1cnJlbmN5TGltaXRSZXF1ZXN0GigubXVzdGVyLnYxLlVuc2V0Q29uY3VycmVuY3lMaW1pdFJlc3BvbnNlEmAKEExpc3RGYWlybmVzc0tleXMSIi5tdXN0ZXIudjEuTGlzdEZhaXJuZXNzS2V5c1JlcXVlc3QaIy5tdXN0ZXIudjEuTGlzdEZhaXJuZXNzS2V5c1Jlc3BvbnNlIgOQAgESXgoRU2V0RmFpcm5lc3NXZWlnaHQSIy5tdXN0ZXIudjEuU2V0RmFpcm5lc3NXZWlnaHRSZXF1ZXN0GiQubXVzdGVyLnYxLlNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USZAoTVW5zZXRGYWlybmVzc1dlaWdodBIlLm11c3Rlci52MS5VbnNldEZhaXJuZXNzV2VpZ2h0UmVxdWVzdBomLm11c3Rlci52MS5VbnNldEZhaXJuZXNzV2VpZ2h0UmVzcG9uc2USWgoOTGlzdFJhdGVMaW1pdHMSIC5tdXN0ZXIudjEuTGlzdFJhdGVMaW1pdHNSZXF1ZXN0GiEubXVzdGVyLnYxLkxpc3RSYXRlTGltaXRzUmVzcG9uc2UiA5ACARJPCgxTZXRSYXRlTGltaXQSHi5tdXN0ZXIudjEuU2V0UmF0ZUxpbWl0UmVxdWVzdBofLm11c3Rlci52MS5TZXRSYXRlTGltaXRSZXNwb25zZRJVCg5VbnNldFJhdGVMaW1pdBIgLm11c3Rlci52MS5VbnNldFJhdGVMaW1pdFJlcXVlc3QaIS5tdXN0ZXIudjEuVW5zZXRSYXRlTGltaXRSZXNwb25zZRJDCghQYXVzZUtleRIaLm11c3Rlci52MS5QYXVzZUtleVJlcXVlc3QaGy5tdXN0ZXIudjEuUGF1c2VLZXlSZXNwb25zZRJGCglSZXN1bWVLZXkSGy5tdXN0ZXIudjEuUmVzdW1lS2V5UmVxdWVzdBocLm11c3Rlci52MS5SZXN1bWVLZXlSZXNwb25zZRJUCgxMaXN0Q2lyY3VpdHMSHi5tdXN0ZXIudjEuTGlzdENpcmN1aXRzUmVxdWVzdBofLm11c3Rlci52MS5MaXN0Q2lyY3VpdHNSZXNwb25zZSIDkAIBEkwKC09wZW5DaXJjdWl0Eh0ubXVzdGVyLnYxLk9wZW5DaXJjdWl0UmVxdWVzdBoeLm11c3Rlci52MS5PcGVuQ2lyY3VpdFJlc3BvbnNlEk8KDFJlc2V0Q2lyY3VpdBIeLm11c3Rlci52MS5SZXNldENpcmN1aXRSZXF1ZXN0Gh8ubXVzdGVyLnYxLlJlc2V0Q2lyY3VpdFJlc3BvbnNlElQKDExpc3RMYXVuY2hlcxIeLm11c3Rlci52MS5MaXN0TGF1bmNoZXNSZXF1ZXN0Gh8ubXVzdGVyLnYxLkxpc3RMYXVuY2hlc1Jlc3BvbnNlIgOQAgESTgoKTGlzdEV2ZW50cxIcLm11c3Rlci52MS5MaXN0RXZlbnRzUmVxdWVzdBodLm11c3Rlci52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJOCgtXYXRjaEV2ZW50cxIdLm11c3Rlci52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5tdXN0ZXIudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEkgKCERpYWdub3NlEhoubXVzdGVyLnYxLkRpYWdub3NlUmVxdWVzdBobLm11c3Rlci52MS5EaWFnbm9zZVJlc3BvbnNlIgOQAgESUQoLR2V0T3ZlcnZpZXcSHS5tdXN0ZXIudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0Gh4ubXVzdGVyLnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_circuit, file_muster_v1_concurrency, file_muster_v1_diagnosis, file_muster_v1_event, file_muster_v1_explanation, file_muster_v1_fairness, file_muster_v1_overview, file_muster_v1_queue, file_muster_v1_rate_limit, file_muster_v1_worker]);
 
 /**
  * Request of ListWorkers.
@@ -749,6 +749,69 @@ export const SetQueueWeightResponseSchema: GenMessage<SetQueueWeightResponse> = 
   messageDesc(file_muster_v1_fleet_service, 27);
 
 /**
+ * Request of ConfigureQueue.
+ *
+ * @generated from message muster.v1.ConfigureQueueRequest
+ */
+export type ConfigureQueueRequest = Message<"muster.v1.ConfigureQueueRequest"> & {
+  /**
+   * Which; made when it does not exist yet.
+   *
+   * @generated from field: string queue = 1;
+   */
+  queue: string;
+
+  /**
+   * Settings that get a value.
+   *
+   * @generated from field: muster.v1.QueueSettings settings = 2;
+   */
+  settings?: QueueSettings | undefined;
+
+  /**
+   * Settings that get their default back; none of those in `settings`. A setting that has no value is no error.
+   *
+   * @generated from field: repeated muster.v1.QueueSetting clear = 3;
+   */
+  clear: QueueSetting[];
+
+  /**
+   * Who asks and why, as text; at most 1 KiB.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message muster.v1.ConfigureQueueRequest.
+ * Use `create(ConfigureQueueRequestSchema)` to create a new message.
+ */
+export const ConfigureQueueRequestSchema: GenMessage<ConfigureQueueRequest> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 28);
+
+/**
+ * Response of ConfigureQueue.
+ *
+ * @generated from message muster.v1.ConfigureQueueResponse
+ */
+export type ConfigureQueueResponse = Message<"muster.v1.ConfigureQueueResponse"> & {
+  /**
+   * The queue after the call.
+   *
+   * @generated from field: muster.v1.Queue queue = 1;
+   */
+  queue?: Queue | undefined;
+};
+
+/**
+ * Describes the message muster.v1.ConfigureQueueResponse.
+ * Use `create(ConfigureQueueResponseSchema)` to create a new message.
+ */
+export const ConfigureQueueResponseSchema: GenMessage<ConfigureQueueResponse> = /*@__PURE__*/
+  messageDesc(file_muster_v1_fleet_service, 29);
+
+/**
  * Request of ListLocks.
  *
  * @generated from message muster.v1.ListLocksRequest
@@ -788,7 +851,7 @@ export type ListLocksRequest = Message<"muster.v1.ListLocksRequest"> & {
  * Use `create(ListLocksRequestSchema)` to create a new message.
  */
 export const ListLocksRequestSchema: GenMessage<ListLocksRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 28);
+  messageDesc(file_muster_v1_fleet_service, 30);
 
 /**
  * Response of ListLocks.
@@ -816,7 +879,7 @@ export type ListLocksResponse = Message<"muster.v1.ListLocksResponse"> & {
  * Use `create(ListLocksResponseSchema)` to create a new message.
  */
 export const ListLocksResponseSchema: GenMessage<ListLocksResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 29);
+  messageDesc(file_muster_v1_fleet_service, 31);
 
 /**
  * Request of SetConcurrencyLimit.
@@ -851,7 +914,7 @@ export type SetConcurrencyLimitRequest = Message<"muster.v1.SetConcurrencyLimitR
  * Use `create(SetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const SetConcurrencyLimitRequestSchema: GenMessage<SetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 30);
+  messageDesc(file_muster_v1_fleet_service, 32);
 
 /**
  * Response of SetConcurrencyLimit.
@@ -872,7 +935,7 @@ export type SetConcurrencyLimitResponse = Message<"muster.v1.SetConcurrencyLimit
  * Use `create(SetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const SetConcurrencyLimitResponseSchema: GenMessage<SetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 31);
+  messageDesc(file_muster_v1_fleet_service, 33);
 
 /**
  * Request of UnsetConcurrencyLimit.
@@ -893,7 +956,7 @@ export type UnsetConcurrencyLimitRequest = Message<"muster.v1.UnsetConcurrencyLi
  * Use `create(UnsetConcurrencyLimitRequestSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitRequestSchema: GenMessage<UnsetConcurrencyLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 32);
+  messageDesc(file_muster_v1_fleet_service, 34);
 
 /**
  * Response of UnsetConcurrencyLimit.
@@ -914,7 +977,7 @@ export type UnsetConcurrencyLimitResponse = Message<"muster.v1.UnsetConcurrencyL
  * Use `create(UnsetConcurrencyLimitResponseSchema)` to create a new message.
  */
 export const UnsetConcurrencyLimitResponseSchema: GenMessage<UnsetConcurrencyLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 33);
+  messageDesc(file_muster_v1_fleet_service, 35);
 
 /**
  * Request of ListRateLimits.
@@ -949,7 +1012,7 @@ export type ListRateLimitsRequest = Message<"muster.v1.ListRateLimitsRequest"> &
  * Use `create(ListRateLimitsRequestSchema)` to create a new message.
  */
 export const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 34);
+  messageDesc(file_muster_v1_fleet_service, 36);
 
 /**
  * Response of ListRateLimits.
@@ -977,7 +1040,7 @@ export type ListRateLimitsResponse = Message<"muster.v1.ListRateLimitsResponse">
  * Use `create(ListRateLimitsResponseSchema)` to create a new message.
  */
 export const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 35);
+  messageDesc(file_muster_v1_fleet_service, 37);
 
 /**
  * Request of SetRateLimit.
@@ -1005,7 +1068,7 @@ export type SetRateLimitRequest = Message<"muster.v1.SetRateLimitRequest"> & {
  * Use `create(SetRateLimitRequestSchema)` to create a new message.
  */
 export const SetRateLimitRequestSchema: GenMessage<SetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 36);
+  messageDesc(file_muster_v1_fleet_service, 38);
 
 /**
  * Response of SetRateLimit.
@@ -1026,7 +1089,7 @@ export type SetRateLimitResponse = Message<"muster.v1.SetRateLimitResponse"> & {
  * Use `create(SetRateLimitResponseSchema)` to create a new message.
  */
 export const SetRateLimitResponseSchema: GenMessage<SetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 37);
+  messageDesc(file_muster_v1_fleet_service, 39);
 
 /**
  * Request of UnsetRateLimit.
@@ -1047,7 +1110,7 @@ export type UnsetRateLimitRequest = Message<"muster.v1.UnsetRateLimitRequest"> &
  * Use `create(UnsetRateLimitRequestSchema)` to create a new message.
  */
 export const UnsetRateLimitRequestSchema: GenMessage<UnsetRateLimitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 38);
+  messageDesc(file_muster_v1_fleet_service, 40);
 
 /**
  * Response of UnsetRateLimit.
@@ -1068,7 +1131,7 @@ export type UnsetRateLimitResponse = Message<"muster.v1.UnsetRateLimitResponse">
  * Use `create(UnsetRateLimitResponseSchema)` to create a new message.
  */
 export const UnsetRateLimitResponseSchema: GenMessage<UnsetRateLimitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 39);
+  messageDesc(file_muster_v1_fleet_service, 41);
 
 /**
  * Request of PauseKey.
@@ -1103,7 +1166,7 @@ export type PauseKeyRequest = Message<"muster.v1.PauseKeyRequest"> & {
  * Use `create(PauseKeyRequestSchema)` to create a new message.
  */
 export const PauseKeyRequestSchema: GenMessage<PauseKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 40);
+  messageDesc(file_muster_v1_fleet_service, 42);
 
 /**
  * Response of PauseKey.
@@ -1124,7 +1187,7 @@ export type PauseKeyResponse = Message<"muster.v1.PauseKeyResponse"> & {
  * Use `create(PauseKeyResponseSchema)` to create a new message.
  */
 export const PauseKeyResponseSchema: GenMessage<PauseKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 41);
+  messageDesc(file_muster_v1_fleet_service, 43);
 
 /**
  * Request of ResumeKey.
@@ -1145,7 +1208,7 @@ export type ResumeKeyRequest = Message<"muster.v1.ResumeKeyRequest"> & {
  * Use `create(ResumeKeyRequestSchema)` to create a new message.
  */
 export const ResumeKeyRequestSchema: GenMessage<ResumeKeyRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 42);
+  messageDesc(file_muster_v1_fleet_service, 44);
 
 /**
  * Response of ResumeKey.
@@ -1166,7 +1229,7 @@ export type ResumeKeyResponse = Message<"muster.v1.ResumeKeyResponse"> & {
  * Use `create(ResumeKeyResponseSchema)` to create a new message.
  */
 export const ResumeKeyResponseSchema: GenMessage<ResumeKeyResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 43);
+  messageDesc(file_muster_v1_fleet_service, 45);
 
 /**
  * Request of ListCircuits.
@@ -1208,7 +1271,7 @@ export type ListCircuitsRequest = Message<"muster.v1.ListCircuitsRequest"> & {
  * Use `create(ListCircuitsRequestSchema)` to create a new message.
  */
 export const ListCircuitsRequestSchema: GenMessage<ListCircuitsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 44);
+  messageDesc(file_muster_v1_fleet_service, 46);
 
 /**
  * Response of ListCircuits.
@@ -1236,7 +1299,7 @@ export type ListCircuitsResponse = Message<"muster.v1.ListCircuitsResponse"> & {
  * Use `create(ListCircuitsResponseSchema)` to create a new message.
  */
 export const ListCircuitsResponseSchema: GenMessage<ListCircuitsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 45);
+  messageDesc(file_muster_v1_fleet_service, 47);
 
 /**
  * Request of OpenCircuit.
@@ -1271,7 +1334,7 @@ export type OpenCircuitRequest = Message<"muster.v1.OpenCircuitRequest"> & {
  * Use `create(OpenCircuitRequestSchema)` to create a new message.
  */
 export const OpenCircuitRequestSchema: GenMessage<OpenCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 46);
+  messageDesc(file_muster_v1_fleet_service, 48);
 
 /**
  * Response of OpenCircuit.
@@ -1292,7 +1355,7 @@ export type OpenCircuitResponse = Message<"muster.v1.OpenCircuitResponse"> & {
  * Use `create(OpenCircuitResponseSchema)` to create a new message.
  */
 export const OpenCircuitResponseSchema: GenMessage<OpenCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 47);
+  messageDesc(file_muster_v1_fleet_service, 49);
 
 /**
  * Request of ResetCircuit.
@@ -1320,7 +1383,7 @@ export type ResetCircuitRequest = Message<"muster.v1.ResetCircuitRequest"> & {
  * Use `create(ResetCircuitRequestSchema)` to create a new message.
  */
 export const ResetCircuitRequestSchema: GenMessage<ResetCircuitRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 48);
+  messageDesc(file_muster_v1_fleet_service, 50);
 
 /**
  * Response of ResetCircuit.
@@ -1341,7 +1404,7 @@ export type ResetCircuitResponse = Message<"muster.v1.ResetCircuitResponse"> & {
  * Use `create(ResetCircuitResponseSchema)` to create a new message.
  */
 export const ResetCircuitResponseSchema: GenMessage<ResetCircuitResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 49);
+  messageDesc(file_muster_v1_fleet_service, 51);
 
 /**
  * Request of ListFairnessKeys.
@@ -1376,7 +1439,7 @@ export type ListFairnessKeysRequest = Message<"muster.v1.ListFairnessKeysRequest
  * Use `create(ListFairnessKeysRequestSchema)` to create a new message.
  */
 export const ListFairnessKeysRequestSchema: GenMessage<ListFairnessKeysRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 50);
+  messageDesc(file_muster_v1_fleet_service, 52);
 
 /**
  * Response of ListFairnessKeys.
@@ -1404,7 +1467,7 @@ export type ListFairnessKeysResponse = Message<"muster.v1.ListFairnessKeysRespon
  * Use `create(ListFairnessKeysResponseSchema)` to create a new message.
  */
 export const ListFairnessKeysResponseSchema: GenMessage<ListFairnessKeysResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 51);
+  messageDesc(file_muster_v1_fleet_service, 53);
 
 /**
  * Request of SetFairnessWeight.
@@ -1446,7 +1509,7 @@ export type SetFairnessWeightRequest = Message<"muster.v1.SetFairnessWeightReque
  * Use `create(SetFairnessWeightRequestSchema)` to create a new message.
  */
 export const SetFairnessWeightRequestSchema: GenMessage<SetFairnessWeightRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 52);
+  messageDesc(file_muster_v1_fleet_service, 54);
 
 /**
  * Response of SetFairnessWeight.
@@ -1467,7 +1530,7 @@ export type SetFairnessWeightResponse = Message<"muster.v1.SetFairnessWeightResp
  * Use `create(SetFairnessWeightResponseSchema)` to create a new message.
  */
 export const SetFairnessWeightResponseSchema: GenMessage<SetFairnessWeightResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 53);
+  messageDesc(file_muster_v1_fleet_service, 55);
 
 /**
  * Request of UnsetFairnessWeight.
@@ -1495,7 +1558,7 @@ export type UnsetFairnessWeightRequest = Message<"muster.v1.UnsetFairnessWeightR
  * Use `create(UnsetFairnessWeightRequestSchema)` to create a new message.
  */
 export const UnsetFairnessWeightRequestSchema: GenMessage<UnsetFairnessWeightRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 54);
+  messageDesc(file_muster_v1_fleet_service, 56);
 
 /**
  * Response of UnsetFairnessWeight.
@@ -1516,7 +1579,7 @@ export type UnsetFairnessWeightResponse = Message<"muster.v1.UnsetFairnessWeight
  * Use `create(UnsetFairnessWeightResponseSchema)` to create a new message.
  */
 export const UnsetFairnessWeightResponseSchema: GenMessage<UnsetFairnessWeightResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 55);
+  messageDesc(file_muster_v1_fleet_service, 57);
 
 /**
  * Request of ListEvents.
@@ -1558,7 +1621,7 @@ export type ListEventsRequest = Message<"muster.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 56);
+  messageDesc(file_muster_v1_fleet_service, 58);
 
 /**
  * Response of ListEvents.
@@ -1593,7 +1656,7 @@ export type ListEventsResponse = Message<"muster.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 57);
+  messageDesc(file_muster_v1_fleet_service, 59);
 
 /**
  * Request of WatchEvents.
@@ -1628,7 +1691,7 @@ export type WatchEventsRequest = Message<"muster.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 58);
+  messageDesc(file_muster_v1_fleet_service, 60);
 
 /**
  * One message of WatchEvents.
@@ -1650,7 +1713,7 @@ export type WatchEventsResponse = Message<"muster.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 59);
+  messageDesc(file_muster_v1_fleet_service, 61);
 
 /**
  * Request of Diagnose.
@@ -1665,7 +1728,7 @@ export type DiagnoseRequest = Message<"muster.v1.DiagnoseRequest"> & {
  * Use `create(DiagnoseRequestSchema)` to create a new message.
  */
 export const DiagnoseRequestSchema: GenMessage<DiagnoseRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 60);
+  messageDesc(file_muster_v1_fleet_service, 62);
 
 /**
  * Response of Diagnose.
@@ -1686,7 +1749,7 @@ export type DiagnoseResponse = Message<"muster.v1.DiagnoseResponse"> & {
  * Use `create(DiagnoseResponseSchema)` to create a new message.
  */
 export const DiagnoseResponseSchema: GenMessage<DiagnoseResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 61);
+  messageDesc(file_muster_v1_fleet_service, 63);
 
 /**
  * Request of GetOverview.
@@ -1707,7 +1770,7 @@ export type GetOverviewRequest = Message<"muster.v1.GetOverviewRequest"> & {
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 62);
+  messageDesc(file_muster_v1_fleet_service, 64);
 
 /**
  * Response of GetOverview.
@@ -1728,7 +1791,7 @@ export type GetOverviewResponse = Message<"muster.v1.GetOverviewResponse"> & {
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 63);
+  messageDesc(file_muster_v1_fleet_service, 65);
 
 /**
  * Request of ListLaunches.
@@ -1770,7 +1833,7 @@ export type ListLaunchesRequest = Message<"muster.v1.ListLaunchesRequest"> & {
  * Use `create(ListLaunchesRequestSchema)` to create a new message.
  */
 export const ListLaunchesRequestSchema: GenMessage<ListLaunchesRequest> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 64);
+  messageDesc(file_muster_v1_fleet_service, 66);
 
 /**
  * Response of ListLaunches.
@@ -1798,7 +1861,7 @@ export type ListLaunchesResponse = Message<"muster.v1.ListLaunchesResponse"> & {
  * Use `create(ListLaunchesResponseSchema)` to create a new message.
  */
 export const ListLaunchesResponseSchema: GenMessage<ListLaunchesResponse> = /*@__PURE__*/
-  messageDesc(file_muster_v1_fleet_service, 65);
+  messageDesc(file_muster_v1_fleet_service, 67);
 
 /**
  * What operators use: workers, queues and the event feed.
@@ -1955,6 +2018,17 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof SetQueueWeightRequestSchema;
     output: typeof SetQueueWeightResponseSchema;
+  },
+  /**
+   * Sets settings of a queue and takes others back; those that the request does not name stay as they are. Every scheduler
+   * applies them within a poll interval. INVALID_ARGUMENT (`INVALID_REQUEST`).
+   *
+   * @generated from rpc muster.v1.FleetService.ConfigureQueue
+   */
+  configureQueue: {
+    methodKind: "unary";
+    input: typeof ConfigureQueueRequestSchema;
+    output: typeof ConfigureQueueResponseSchema;
   },
   /**
    * Concurrency keys by name: those that tasks hold or wait for, and those with a limit of SetConcurrencyLimit.

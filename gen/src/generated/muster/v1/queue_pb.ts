@@ -2,19 +2,21 @@
 // @generated from file muster/v1/queue.proto (package muster.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { TokenBucket } from "./rate_limit_pb.ts";
 import { file_muster_v1_rate_limit } from "./rate_limit_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { ExponentialBackoff, FixedBackoff } from "./task_pb.ts";
+import { file_muster_v1_task } from "./task_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file muster/v1/queue.proto.
  */
 export const file_muster_v1_queue: GenFile = /*@__PURE__*/
-  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLPBAoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJnCg5RdWV1ZVR5cGVEZXB0aBIRCgl0YXNrX3R5cGUYASABKAkSEwoLcmVhZHlfY291bnQYAiABKAMSFwoPc2NoZWR1bGVkX2NvdW50GAMgASgDEhQKDGFjdGl2ZV9jb3VudBgEIAEoA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit]);
+  fileDesc("ChVtdXN0ZXIvdjEvcXVldWUucHJvdG8SCW11c3Rlci52MSLHBQoFUXVldWUSDAoEbmFtZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSFAoMcGF1c2VfcmVhc29uGAMgASgJEi4KCnBhdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3JlYWR5X2NvdW50GAUgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgGIAEoAxIUCgxhY3RpdmVfY291bnQYByABKAMSMwoQb2xkZXN0X3JlYWR5X2FnZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp0YXNrX3R5cGVzGAkgAygLMhkubXVzdGVyLnYxLlF1ZXVlVHlwZURlcHRoEhcKD3Rhc2tfdHlwZV9jb3VudBgKIAEoAxIZChFtYXhfd2FpdGluZ19jb3VudBgLIAEoAxIUCgxsaW1pdF9yZWFzb24YDCABKAkSLgoKbGltaXRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoEcmF0ZRgOIAEoCzIWLm11c3Rlci52MS5Ub2tlbkJ1Y2tldBITCgtyYXRlX3JlYXNvbhgPIAEoCRItCglyYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBndlaWdodBgRIAEoBRIVCg13ZWlnaHRfcmVhc29uGBIgASgJEi8KC3dlaWdodF90aW1lGBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCghzZXR0aW5ncxgUIAEoCzIYLm11c3Rlci52MS5RdWV1ZVNldHRpbmdzEhcKD3NldHRpbmdzX3JlYXNvbhgVIAEoCRIxCg1zZXR0aW5nc190aW1lGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKsAQoNUXVldWVTZXR0aW5ncxIcCg9tYXhfcmV0cnlfY291bnQYASABKAVIAYgBARIoCgVmaXhlZBgCIAEoCzIXLm11c3Rlci52MS5GaXhlZEJhY2tvZmZIABI0CgtleHBvbmVudGlhbBgDIAEoCzIdLm11c3Rlci52MS5FeHBvbmVudGlhbEJhY2tvZmZIAEIJCgdiYWNrb2ZmQhIKEF9tYXhfcmV0cnlfY291bnQiZwoOUXVldWVUeXBlRGVwdGgSEQoJdGFza190eXBlGAEgASgJEhMKC3JlYWR5X2NvdW50GAIgASgDEhcKD3NjaGVkdWxlZF9jb3VudBgDIAEoAxIUCgxhY3RpdmVfY291bnQYBCABKAMqawoMUXVldWVTZXR0aW5nEh0KGVFVRVVFX1NFVFRJTkdfVU5TUEVDSUZJRUQQABIhCh1RVUVVRV9TRVRUSU5HX01BWF9SRVRSWV9DT1VOVBABEhkKFVFVRVVFX1NFVFRJTkdfQkFDS09GRhACYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_muster_v1_rate_limit, file_muster_v1_task]);
 
 /**
  * A queue and what is in it now.
@@ -155,6 +157,27 @@ export type Queue = Message<"muster.v1.Queue"> & {
    * @generated from field: google.protobuf.Timestamp weight_time = 19;
    */
   weightTime?: Timestamp | undefined;
+
+  /**
+   * Settings of ConfigureQueue; unset while it has none.
+   *
+   * @generated from field: muster.v1.QueueSettings settings = 20;
+   */
+  settings?: QueueSettings | undefined;
+
+  /**
+   * Who last changed the settings and why, as they said.
+   *
+   * @generated from field: string settings_reason = 21;
+   */
+  settingsReason: string;
+
+  /**
+   * When they were last changed.
+   *
+   * @generated from field: google.protobuf.Timestamp settings_time = 22;
+   */
+  settingsTime?: Timestamp | undefined;
 };
 
 /**
@@ -163,6 +186,52 @@ export type Queue = Message<"muster.v1.Queue"> & {
  */
 export const QueueSchema: GenMessage<Queue> = /*@__PURE__*/
   messageDesc(file_muster_v1_queue, 0);
+
+/**
+ * Settings that a queue has for its tasks. A setting that is unset has the default that its comment names.
+ *
+ * @generated from message muster.v1.QueueSettings
+ */
+export type QueueSettings = Message<"muster.v1.QueueSettings"> & {
+  /**
+   * Retries of tasks whose retry policy does not name a number, 0 to 1000. Default: that of the scheduler. It is read when an
+   * attempt ends, so it also applies to tasks that were submitted before.
+   *
+   * @generated from field: optional int32 max_retry_count = 1;
+   */
+  maxRetryCount?: number | undefined;
+
+  /**
+   * Waits before the retries of tasks whose retry policy does not name them. Default: those of the scheduler. Read when an
+   * attempt ends.
+   *
+   * @generated from oneof muster.v1.QueueSettings.backoff
+   */
+  backoff: {
+    /**
+     * A fixed list.
+     *
+     * @generated from field: muster.v1.FixedBackoff fixed = 2;
+     */
+    value: FixedBackoff;
+    case: "fixed";
+  } | {
+    /**
+     * A growing wait.
+     *
+     * @generated from field: muster.v1.ExponentialBackoff exponential = 3;
+     */
+    value: ExponentialBackoff;
+    case: "exponential";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message muster.v1.QueueSettings.
+ * Use `create(QueueSettingsSchema)` to create a new message.
+ */
+export const QueueSettingsSchema: GenMessage<QueueSettings> = /*@__PURE__*/
+  messageDesc(file_muster_v1_queue, 1);
 
 /**
  * Depth of one task type in a queue.
@@ -204,5 +273,46 @@ export type QueueTypeDepth = Message<"muster.v1.QueueTypeDepth"> & {
  * Use `create(QueueTypeDepthSchema)` to create a new message.
  */
 export const QueueTypeDepthSchema: GenMessage<QueueTypeDepth> = /*@__PURE__*/
-  messageDesc(file_muster_v1_queue, 1);
+  messageDesc(file_muster_v1_queue, 2);
+
+/**
+ * A setting of a queue, to take it back.
+ *
+ * @generated from enum muster.v1.QueueSetting
+ */
+export const QueueSetting = {
+  /**
+   * Not set. Refused on input, never sent.
+   *
+   * @generated from enum value: QUEUE_SETTING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * `max_retry_count`.
+   *
+   * @generated from enum value: QUEUE_SETTING_MAX_RETRY_COUNT = 1;
+   */
+  MAX_RETRY_COUNT: 1,
+
+  /**
+   * `backoff`.
+   *
+   * @generated from enum value: QUEUE_SETTING_BACKOFF = 2;
+   */
+  BACKOFF: 2,
+} as const;
+
+/**
+ * A setting of a queue, to take it back.
+ *
+ * @generated from enum muster.v1.QueueSetting
+ */
+export type QueueSetting = (typeof QueueSetting)[keyof typeof QueueSetting] | UnknownEnum;
+
+/**
+ * Describes the enum muster.v1.QueueSetting.
+ */
+export const QueueSettingSchema: GenEnum<QueueSetting> = /*@__PURE__*/
+  enumDesc(file_muster_v1_queue, 0);
 

@@ -3,6 +3,7 @@ import { withLock } from "../../database/database-lock.ts";
 import { workerLost } from "../../tasks/outcome.ts";
 import { queueRateKey } from "../../tasks/rate-limit.ts";
 import { DEFAULT_RETRY_POLICY } from "../../tasks/retry.ts";
+import { resolveRetry } from "../../tasks/retry-defaults.ts";
 import type { DispatchFacts } from "../delayed.ts";
 import type { FleetMember } from "../fleet.ts";
 import { databaseUnavailable } from "../outage.ts";
@@ -226,6 +227,20 @@ export const WAITING_PROSE: readonly ProseCase[] = [
     write: () =>
       waiting([member()], {
         lastAttempt: { ...attempt("failed", 10_000), failure: BROKE },
+        task: { ...TASK, runTime: ago(-30_000), attemptCount: 2, failure: BROKE },
+      }),
+  },
+  {
+    code: "WAITING_FOR_RETRY",
+    when: "its policy is in part that of its queue",
+    write: () =>
+      waiting([member()], {
+        lastAttempt: { ...attempt("failed", 10_000), failure: BROKE },
+        retry: resolveRetry(
+          { ...DEFAULT_RETRY_POLICY, maxRetries: 8, defaulted: ["backoff"] },
+          { backoff: { kind: "exponential", initialMs: 1_000, factor: 2, maxMs: 3_600_000, jitter: 0.1 } },
+          {},
+        ),
         task: { ...TASK, runTime: ago(-30_000), attemptCount: 2, failure: BROKE },
       }),
   },

@@ -4,12 +4,14 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueueSchema } from "@muster/protocol";
 import type { QueueDepth, QueueRate } from "../../../store/store.ts";
 import { fromBucket } from "../tasks/rate-limits.ts";
+import { optional } from "../values/optional.ts";
 import { durationFromMs, timestampFromDate } from "../values/time.ts";
+import { fromQueueSettings } from "./queue-settings.ts";
 
 /** A queue in protobuf, with what is in it by type. */
 export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
   const { name, pauseTime, pauseReason, limit, weight, weightSet, ready, scheduled, active } = queue;
-  const { oldestReadyAgeMs } = queue;
+  const { oldestReadyAgeMs, settings, settingsSet } = queue;
   return {
     name,
     paused: pauseTime !== undefined,
@@ -27,6 +29,10 @@ export function fromQueue(queue: QueueDepth, rate?: QueueRate) {
       : {}),
     weight,
     ...(weightSet ? { weightReason: weightSet.reason, weightTime: timestampFromDate(weightSet.since) } : {}),
+    ...optional("settings", settings && fromQueueSettings(settings)),
+    ...(settingsSet
+      ? { settingsReason: settingsSet.reason, settingsTime: timestampFromDate(settingsSet.since) }
+      : {}),
     readyCount: BigInt(ready),
     scheduledCount: BigInt(scheduled),
     activeCount: BigInt(active),

@@ -1,6 +1,7 @@
 /** Shortens a task to the size of a message. */
 import { toBinary } from "@bufbuild/protobuf";
 import { TaskSchema } from "@muster/protocol";
+import type { RetryPolicies } from "../../../dispatch/attempts/retry-policies.ts";
 import type { Attempts, TaskRecord } from "../../../domain/tasks/task.ts";
 import { mostBytes } from "../values/message-size.ts";
 import { fromTask } from "./task.ts";
@@ -34,8 +35,14 @@ function replace(fields: object): (task: Message) => void {
 }
 
 /** A task in protobuf, in a message of at most `maxBytes`: what does not fit is left out and named. */
-export function fittedTask(task: TaskRecord, attempts: Attempts | undefined, maxBytes: number): Message {
-  const message = fromTask(task, attempts?.kept, attempts?.omitted);
+export function fittedTask(
+  task: TaskRecord,
+  retryPolicies: Pick<RetryPolicies, "resolve">,
+  attempts: Attempts | undefined,
+  maxBytes: number,
+): Message {
+  const retry = retryPolicies.resolve(task.options, task.queue);
+  const message = fromTask(task, retry, attempts?.kept, attempts?.omitted);
   const room = maxBytes - ENVELOPE_BYTES;
   for (const { field, cut } of CUTS) {
     // The estimate is too high: measure before cutting.

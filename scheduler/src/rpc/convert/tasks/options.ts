@@ -3,16 +3,19 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
-import type {
-  RetryPolicy as RetryPolicyMessage,
-  RetryPolicySchema,
-  TaskSpec,
-  TaskTimeouts,
-  TaskTimeoutsSchema,
-  TaskWatchdogs as TaskWatchdogsMessage,
-  TaskWatchdogsSchema,
+import {
+  type RetryPolicy as RetryPolicyMessage,
+  type RetryPolicySchema,
+  RetryPolicySource,
+  type RetryPolicySourcesSchema,
+  type TaskSpec,
+  type TaskTimeouts,
+  type TaskTimeoutsSchema,
+  type TaskWatchdogs as TaskWatchdogsMessage,
+  type TaskWatchdogsSchema,
 } from "@muster/protocol";
 import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../../../domain/tasks/retry.ts";
+import type { ResolvedRetry, RetrySource } from "../../../domain/tasks/retry-defaults.ts";
 import type { TaskOptions, Timeouts } from "../../../domain/tasks/task.ts";
 import type { TaskWatchdogs } from "../../../domain/tasks/watchdog.ts";
 import type { Amounts } from "../values/amounts.ts";
@@ -30,29 +33,38 @@ export type Report = (field: string, description: string) => void;
 
 /** A retry policy in protobuf. */
 export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof RetryPolicySchema> {
-  const { backoff } = policy;
-  const counts = {
+  return {
     maxRetryCount: policy.maxRetries,
     maxOutOfMemoryCount: policy.maxOutOfMemory,
     ...optional("retryTimeouts", policy.retryTimeouts),
     ...optional("onOutOfMemory", policy.onOutOfMemory && fromOutOfMemoryChange(policy.onOutOfMemory)),
+    backoff: fromBackoff(policy.backoff),
   };
+}
+
+const SOURCES: Readonly<Record<RetrySource, RetryPolicySource>> = {
+  task: RetryPolicySource.TASK,
+  queue: RetryPolicySource.QUEUE,
+  scheduler: RetryPolicySource.SCHEDULER,
+  built_in: RetryPolicySource.BUILT_IN,
+};
+
+/** Where a policy comes from, in protobuf. */
+export function fromRetrySources(
+  sources: ResolvedRetry["sources"],
+): MessageInitShape<typeof RetryPolicySourcesSchema> {
+  return { maxRetryCount: SOURCES[sources.maxRetries], backoff: SOURCES[sources.backoff] };
+}
+
+/** Waits in protobuf. */
+export function fromBackoff(backoff: Backoff) {
   if (backoff.kind === "fixed") {
     const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
-    return { ...counts, backoff: { case: "fixed", value: { delays } } };
+    return { case: "fixed", value: { delays } } as const;
   }
-  return {
-    ...counts,
-    backoff: {
-      case: "exponential",
-      value: {
-        initialDelay: durationFromMs(backoff.initialMs),
-        factor: backoff.factor,
-        maxDelay: durationFromMs(backoff.maxMs),
-        jitter: backoff.jitter,
-      },
-    },
-  };
+  const { initialMs, factor, maxMs, jitter } = backoff;
+  const value = { initialDelay: durationFromMs(initialMs), factor, maxDelay: durationFromMs(maxMs), jitter };
+  return { case: "exponential", value } as const;
 }
 
 /** Timeouts in protobuf. */
@@ -114,17 +126,17 @@ function checkPhaseNames(names: readonly string[], field: string, report: Report
 function toRetryPolicy(message: RetryPolicyMessage, cost: Amounts, report: Report): RetryPolicy {
   const maxRetries = message.maxRetryCount ?? DEFAULT_RETRY_POLICY.maxRetries;
   const maxOutOfMemory = message.maxOutOfMemoryCount ?? DEFAULT_RETRY_POLICY.maxOutOfMemory;
-  for (const [field, value] of [
-    ["max_retry_count", maxRetries],
-    ["max_out_of_memory_count", maxOutOfMemory],
-  ] as const) {
-    if (value < 0 || value > MAX_RETRIES)
-      report(`retry_policy.${field}`, `${value} is not between 0 and ${MAX_RETRIES}`);
-  }
+  checkRetries(maxRetries, "retry_policy.max_retry_count", report);
+  checkRetries(maxOutOfMemory, "retry_policy.max_out_of_memory_count", report);
+  const defaulted = [
+    ...(message.maxRetryCount === undefined ? (["maxRetries"] as const) : []),
+    ...(message.backoff.case === undefined ? (["backoff"] as const) : []),
+  ];
   return {
     maxRetries,
-    backoff: toBackoff(message, report),
+    backoff: toBackoff(message.backoff, "retry_policy", report) ?? DEFAULT_RETRY_POLICY.backoff,
     maxOutOfMemory,
+    ...(defaulted.length === 0 ? {} : { defaulted }),
     ...optional("retryTimeouts", message.retryTimeouts),
     ...optional(
       "onOutOfMemory",
@@ -133,21 +145,29 @@ function toRetryPolicy(message: RetryPolicyMessage, cost: Amounts, report: Repor
   };
 }
 
-function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {
+/** Reports a number of retries that is not allowed. */
+export function checkRetries(value: number, field: string, report: Report): void {
+  if (value < 0 || value > MAX_RETRIES) report(field, `${value} is not between 0 and ${MAX_RETRIES}`);
+}
+
+/** The waits of a policy at `field`; undefined when it has none. */
+export function toBackoff(
+  backoff: RetryPolicyMessage["backoff"],
+  field: string,
+  report: Report,
+): Backoff | undefined {
   switch (backoff.case) {
     case "fixed": {
       const { delays } = backoff.value;
-      if (delays.length === 0 || delays.length > 100) {
-        report("retry_policy.fixed.delays", `has ${delays.length} entries; 1 to 100 are allowed`);
-      }
-      const delaysMs = delays.map((delay, index) =>
-        milliseconds(delay, `retry_policy.fixed.delays[${index}]`, report),
-      );
+      const at = `${field}.fixed.delays`;
+      if (delays.length === 0 || delays.length > 100)
+        report(at, `has ${delays.length} entries; 1 to 100 are allowed`);
+      const delaysMs = delays.map((delay, index) => milliseconds(delay, `${at}[${index}]`, report));
       return { kind: "fixed", delaysMs };
     }
     case "exponential": {
       const { initialDelay, factor, maxDelay, jitter } = backoff.value;
-      const at = "retry_policy.exponential";
+      const at = `${field}.exponential`;
       const initialMs = initialDelay ? milliseconds(initialDelay, `${at}.initial_delay`, report) : 0;
       if (initialMs <= 0) report(`${at}.initial_delay`, "is required and must be more than zero");
       if (factor !== 0 && !(factor >= 1 && factor <= 100))
@@ -162,7 +182,7 @@ function toBackoff({ backoff }: RetryPolicyMessage, report: Report): Backoff {
       };
     }
     default:
-      return DEFAULT_RETRY_POLICY.backoff;
+      return undefined;
   }
 }
 

@@ -4,7 +4,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type AttemptSchema, TaskSchema, TaskState } from "@muster/protocol";
 import { formatAttemptId, formatTaskId } from "../../../domain/ids.ts";
 import { withoutCircuitLock } from "../../../domain/tasks/circuit.ts";
-import { DEFAULT_RETRY_POLICY } from "../../../domain/tasks/retry.ts";
+import type { ResolvedRetry } from "../../../domain/tasks/retry-defaults.ts";
 import {
   type AttemptRecord,
   type TaskState as DomainTaskState,
@@ -18,7 +18,7 @@ import { timestampFromDate } from "../values/time.ts";
 import { fromCircuitRule } from "./circuit.ts";
 import { fromConcurrency } from "./concurrency.ts";
 import { fromFailure } from "./failure.ts";
-import { fromRetryPolicy, fromTimeouts, fromWatchdogs } from "./options.ts";
+import { fromRetryPolicy, fromRetrySources, fromTimeouts, fromWatchdogs } from "./options.ts";
 import { fromRateLimit } from "./rate-limits.ts";
 import { fromMetrics } from "./result.ts";
 import { fromUniqueRule } from "./unique-rule.ts";
@@ -43,7 +43,12 @@ export function toTaskState(state: TaskState): DomainTaskState | undefined {
 }
 
 /** A task in protobuf. */
-export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = [], omittedAttempts = 0) {
+export function fromTask(
+  task: TaskRecord,
+  retry: ResolvedRetry,
+  attempts: readonly AttemptRecord[] = [],
+  omittedAttempts = 0,
+) {
   const progress = task.progress;
   return create(TaskSchema, {
     id: formatTaskId(task.id),
@@ -66,7 +71,8 @@ export function fromTask(task: TaskRecord, attempts: readonly AttemptRecord[] = 
     ...optional("circuit", task.circuit && fromCircuitRule(task.circuit)),
     ...optional("scheduleTick", task.options?.tick && fromScheduleTick(task.options.tick)),
     ...optional("fairness", task.fairness),
-    retryPolicy: fromRetryPolicy(task.options?.retry ?? DEFAULT_RETRY_POLICY),
+    retryPolicy: fromRetryPolicy(retry.policy),
+    retryPolicySources: fromRetrySources(retry.sources),
     ...optional("timeouts", task.options?.timeouts && fromTimeouts(task.options.timeouts)),
     ...optional("watchdogs", task.options?.watchdogs && fromWatchdogs(task.options.watchdogs)),
     attemptCount: task.attemptCount,

@@ -1,11 +1,20 @@
-/** Reads queues with their depths, and writes their pauses, limits and weights. */
+/** Reads queues with their depths, and writes their pauses, limits, weights and settings. */
 import { Slices } from "../../../slices.ts";
-import type { ClassDepth, LimitedQueue, QueueDepth, QueueRow, TypeDepth } from "../../store.ts";
+import type {
+  ClassDepth,
+  LimitedQueue,
+  QueueChange,
+  QueueDepth,
+  QueueRow,
+  QueueSettings,
+  TypeDepth,
+} from "../../store.ts";
+import { jsonParam } from "../arrays.ts";
 import type { Database, Statement } from "../connection/database.ts";
 import { ACTIVE, STATE } from "../task-states.ts";
 
-const COLUMNS =
-  "name, pause_time, pause_reason, max_waiting, limit_reason, limit_time, weight, weight_reason, weight_time";
+const COLUMNS = `name, pause_time, pause_reason, max_waiting, limit_reason, limit_time, weight, weight_reason, weight_time,
+  settings, settings_reason, settings_time`;
 
 const QUEUES: Statement = {
   name: "queue-list",
@@ -120,6 +129,30 @@ const SET_WEIGHT: Statement = {
   select q.* from q, n`,
 };
 
+const SETTINGS: Statement = {
+  name: "queue-settings",
+  text: "select name, settings from queue where settings is not null",
+};
+
+// Merged in the row: two operators who change different settings at the same time lose neither.
+const CONFIGURE: Statement = {
+  name: "queue-configure",
+  text: `with q as (
+    insert into queue as q (name, settings, settings_reason, settings_time)
+    select $1, s.value, case when s.value is not null then $4::text end, case when s.value is not null then now() end
+      from (select nullif($2::jsonb - $3::text[], '{}') as value) s
+    on conflict (name) do update
+       set settings = nullif((coalesce(q.settings, '{}') || $2::jsonb) - $3::text[], '{}'),
+           settings_reason = case when (coalesce(q.settings, '{}') || $2::jsonb) - $3::text[] <> '{}' then $4::text end,
+           settings_time = case when (coalesce(q.settings, '{}') || $2::jsonb) - $3::text[] <> '{}' then now() end
+    returning name),
+  e as (
+    insert into event (name, attributes)
+    select 'queue.configured', $5::jsonb || jsonb_build_object('queue', $1::text, 'reason', $4::text) from q),
+  n as (select pg_notify('muster', '{"kind":"queue"}'))
+  select q.* from q, n`,
+};
+
 interface QueueColumns {
   name: string;
   pause_time: Date | null;
@@ -130,6 +163,9 @@ interface QueueColumns {
   weight: number;
   weight_reason: string | null;
   weight_time: Date | null;
+  settings: QueueSettings | null;
+  settings_reason: string | null;
+  settings_time: Date | null;
 }
 
 interface DepthColumns extends QueueColumns {
@@ -223,6 +259,21 @@ export async function setQueueWeight(
   await db.cold(SET_WEIGHT, [name, weight, reason]);
 }
 
+/** Settings of the queues that have any. */
+export async function queueSettings(db: Database): Promise<ReadonlyMap<string, QueueSettings>> {
+  const rows = await db.cold<{ name: string; settings: QueueSettings }>(SETTINGS, []);
+  return new Map(rows.map(({ name, settings }) => [name, settings]));
+}
+
+/** Sets and clears settings of a queue; creates a missing one. */
+export async function configureQueue(
+  db: Database,
+  name: string,
+  { set, clear, reason, attributes }: QueueChange,
+): Promise<void> {
+  await db.cold(CONFIGURE, [name, jsonParam(set), clear, reason, jsonParam(attributes)]);
+}
+
 /** Pauses a queue, or resumes it when there is no reason; creates a missing one. */
 export async function setQueuePaused(
   db: Database,
@@ -275,6 +326,11 @@ function toQueue(row: QueueColumns): QueueRow {
     weightSet:
       row.weight_reason !== null && row.weight_time
         ? { reason: row.weight_reason, since: row.weight_time }
+        : undefined,
+    settings: row.settings ?? undefined,
+    settingsSet:
+      row.settings_reason !== null && row.settings_time
+        ? { reason: row.settings_reason, since: row.settings_time }
         : undefined,
   };
 }

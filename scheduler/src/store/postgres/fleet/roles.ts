@@ -12,12 +12,14 @@ import { knownSizes } from "./known-sizes.ts";
 import { fleetCounts, stuckAttempts } from "./monitor.ts";
 import { fleetReport } from "./overview.ts";
 import {
+  configureQueue,
   depths,
   getQueue,
   limitedQueues,
   listQueues,
   pausedQueues,
   queueDepths,
+  queueSettings,
   queueWeights,
   setQueueLimit,
   setQueuePaused,
@@ -62,6 +64,8 @@ export function queueStore(db: Database): QueueStore {
     setQueueLimit: (name, max, reason) => setQueueLimit(db, name, max, reason),
     queueWeights: () => queueWeights(db),
     setQueueWeight: (name, weight, reason) => setQueueWeight(db, name, weight, reason),
+    queueSettings: () => queueSettings(db),
+    configureQueue: (name, change) => configureQueue(db, name, change),
     queueDepths: (filter) => queueDepths(db, filter),
     depths: () => depths(db),
   };

@@ -30,6 +30,7 @@ export interface AttemptColumns {
   start_age_ms?: number | null;
   sequence?: number | null;
   keyed?: boolean;
+  queue?: string;
   payload_bytes?: number;
 }
 
@@ -51,6 +52,7 @@ export function toAttemptRow(row: AttemptColumns): AttemptRow {
     startAgeMs: row.start_age_ms ?? undefined,
     sequence: row.sequence ?? 0,
     ...(row.keyed === undefined ? {} : { keyed: row.keyed }),
+    ...(row.queue === undefined ? {} : { queue: row.queue }),
     ...(row.payload_bytes === undefined ? {} : { payloadBytes: row.payload_bytes }),
   };
 }

@@ -1,0 +1,33 @@
+/** Parses the waits before retries. */
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { ExponentialBackoffSchema, FixedBackoffSchema, type RetryPolicy } from "@muster/protocol";
+import { parseDuration } from "./duration.ts";
+
+/** The waits of a retry policy. */
+export type Backoff = RetryPolicy["backoff"];
+
+/** Waits of the form `1m,5m,30m`, or `1s,factor=2,max=1h,jitter=0.1` for one that grows. @throws RangeError */
+export function parseBackoff(text: string): Backoff {
+  const [first = "", ...others] = text.split(",").map((part) => part.trim());
+  if (others.length === 0 || !others.some((part) => part.includes("="))) {
+    const delays = [first, ...others].map((part) => durationFromMs(parseDuration(part)));
+    return { case: "fixed", value: create(FixedBackoffSchema, { delays }) };
+  }
+  const initialDelay = durationFromMs(parseDuration(first));
+  const value = create(ExponentialBackoffSchema, { initialDelay });
+  for (const part of others) {
+    const at = part.indexOf("=");
+    const [name, given] = [part.slice(0, at), part.slice(at + 1)];
+    if (name === "factor") value.factor = number(given, part);
+    else if (name === "max") value.maxDelay = durationFromMs(parseDuration(given));
+    else if (name === "jitter") value.jitter = number(given, part);
+    else throw new RangeError(`"${part}" is none of: factor, max, jitter, each as name=value`);
+  }
+  return { case: "exponential", value };
+}
+
+function number(value: string, part: string): number {
+  if (/^\d+(\.\d+)?$/.test(value)) return Number(value);
+  throw new RangeError(`"${part}" has no number, for example factor=2`);
+}

@@ -1,0 +1,23 @@
+/** Writes the waits before retries as commands take them. */
+import type { Backoff } from "../arguments/backoff.ts";
+import { durationText } from "./duration-text.ts";
+
+/** `1m,5m,30m`, or `1s,factor=2,max=1h`; empty without any. */
+export function backoffText(backoff: Backoff): string {
+  switch (backoff.case) {
+    case "fixed":
+      return backoff.value.delays.map(durationText).join(",");
+    case "exponential": {
+      const { initialDelay, factor, maxDelay, jitter } = backoff.value;
+      const parts = [
+        durationText(initialDelay),
+        ...(factor === 0 ? [] : [`factor=${factor}`]),
+        ...(maxDelay === undefined ? [] : [`max=${durationText(maxDelay)}`]),
+        ...(jitter === 0 ? [] : [`jitter=${jitter}`]),
+      ];
+      return parts.join(",");
+    }
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,77 @@
+/** Finds the retry policy that applies to a task, and decides what the end of an attempt means under it. */
+import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
+import type { RetryPolicy } from "../../domain/tasks/retry.ts";
+import {
+  isComplete,
+  type ResolvedRetry,
+  type RetryDefaults,
+  resolveRetry,
+} from "../../domain/tasks/retry-defaults.ts";
+import type { TaskOptions } from "../../domain/tasks/task.ts";
+import type { QueueSettings } from "../../store/store.ts";
+import type { QueueSettingsCache } from "../queue-settings.ts";
+import type { Attempt } from "./attempt.ts";
+
+/** What a decision needs of an attempt. */
+export type DecidedAttempt = Pick<
+  Attempt,
+  "attemptCount" | "outOfMemoryCount" | "requeueCounts" | "options" | "cancelReason"
+> & {
+  /** Undefined when it is not known: then the defaults of the scheduler apply. */
+  readonly queue?: string | undefined;
+};
+
+/**
+ * Defaults are read when an attempt ends, so a change also applies to tasks that were submitted before. A task that names its
+ * whole policy costs nothing here, and one that names nothing gets an object that was made before.
+ */
+export class RetryPolicies {
+  readonly #settings: Pick<QueueSettingsCache, "of">;
+  readonly #scheduler: RetryDefaults;
+  readonly #fallback: RetryPolicy;
+  /** Policies of tasks that name none, by the settings of their queue. */
+  readonly #ofQueues = new WeakMap<QueueSettings, RetryPolicy>();
+
+  constructor(settings: Pick<QueueSettingsCache, "of">, scheduler: RetryDefaults) {
+    this.#settings = settings;
+    this.#scheduler = scheduler;
+    this.#fallback = resolveRetry(undefined, undefined, scheduler).policy;
+  }
+
+  /** The policy that applies now. */
+  of(options: TaskOptions | undefined, queue: string | undefined): RetryPolicy {
+    const own = options?.retry;
+    if (own && isComplete(own)) return own;
+    const settings = queue === undefined ? undefined : this.#settings.of(queue);
+    if (own) return resolveRetry(own, settings, this.#scheduler).policy;
+    return settings ? this.#ofQueue(settings) : this.#fallback;
+  }
+
+  /** The same with the source of each part. */
+  resolve(options: TaskOptions | undefined, queue: string): ResolvedRetry {
+    return resolveRetry(options?.retry, this.#settings.of(queue), this.#scheduler);
+  }
+
+  /** What an attempt's end means for its task. */
+  decide(attempt: DecidedAttempt, outcome: Outcome): OutcomeDecision {
+    return decideOutcome(
+      {
+        attemptCount: attempt.attemptCount,
+        outOfMemoryCount: attempt.outOfMemoryCount,
+        counts: attempt.requeueCounts,
+        retry: this.of(attempt.options, attempt.queue),
+        cancelReason: attempt.cancelReason,
+      },
+      outcome,
+      Math.random(),
+    );
+  }
+
+  #ofQueue(settings: QueueSettings): RetryPolicy {
+    const known = this.#ofQueues.get(settings);
+    if (known) return known;
+    const { policy } = resolveRetry(undefined, settings, this.#scheduler);
+    this.#ofQueues.set(settings, policy);
+    return policy;
+  }
+}

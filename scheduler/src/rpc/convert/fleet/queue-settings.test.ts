@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ConfigureQueueRequestSchema, QueueSetting } from "@muster/protocol";
+import { Refusal } from "../../../domain/errors.ts";
+import { fromQueueSettings, toQueueChange } from "./queue-settings.ts";
+
+const change = (init: MessageInitShape<typeof ConfigureQueueRequestSchema>) =>
+  toQueueChange(create(ConfigureQueueRequestSchema, init));
+
+function faultsOf(init: MessageInitShape<typeof ConfigureQueueRequestSchema>): string[] {
+  try {
+    change(init);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return error.violations.map(({ field, description }) => `${field}: ${description}`);
+  }
+  return [];
+}
+
+const fixed = (...seconds: number[]) => ({
+  ...({ case: "fixed" } as const),
+  value: { delays: seconds.map((each) => ({ seconds: BigInt(each), nanos: 0 })) },
+});
+
+describe("a change of a queue's settings", () => {
+  it("sets what has a value, clears what is named, and goes into the event", () => {
+    assert.deepEqual(change({ settings: { maxRetryCount: 0, backoff: fixed(60, 0) } }), {
+      set: { maxRetries: 0, backoff: { kind: "fixed", delaysMs: [60_000, 0] } },
+      clear: [],
+      attributes: { max_retries: "0", backoff: "60 s, 0 ms" },
+    });
+    const { MAX_RETRY_COUNT, BACKOFF } = QueueSetting;
+    assert.deepEqual(change({ clear: [BACKOFF, BACKOFF], settings: { maxRetryCount: 1_000 } }), {
+      set: { maxRetries: 1_000 },
+      clear: ["backoff"],
+      attributes: { max_retries: "1000", cleared: "backoff" },
+    });
+    assert.deepEqual(change({ clear: [MAX_RETRY_COUNT, BACKOFF] }).attributes, {
+      cleared: "max_retries, backoff",
+    });
+  });
+
+  it("survives the way into a message and back", () => {
+    for (const settings of [
+      { maxRetryCount: 5, backoff: fixed(1, 2) },
+      {
+        backoff: {
+          ...({ case: "exponential" } as const),
+          value: { initialDelay: { seconds: 1n }, factor: 3, maxDelay: { seconds: 60n }, jitter: 0.5 },
+        },
+      },
+    ]) {
+      const { set } = change({ settings });
+      assert.deepEqual(change({ settings: fromQueueSettings(set) }).set, set);
+    }
+  });
+
+  it("is refused with every fault at once", () => {
+    assert.deepEqual(faultsOf({}), ["settings: changes nothing; give a setting, or name one in clear"]);
+    assert.deepEqual(faultsOf({ settings: {} }).length, 1);
+    assert.deepEqual(
+      faultsOf({
+        settings: { maxRetryCount: 1_001, backoff: fixed() },
+        clear: [QueueSetting.UNSPECIFIED, 99 as QueueSetting, QueueSetting.MAX_RETRY_COUNT],
+      }),
+      [
+        "settings.max_retry_count: 1001 is not between 0 and 1000",
+        "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
+        "clear[0]: 0 is no setting; allowed are 1, 2",
+        "clear[1]: 99 is no setting; allowed are 1, 2",
+        "clear: names max_retries, for which settings has a value; give one of them",
+      ],
+    );
+  });
+});
