@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { RetryPolicySource } from "@muster/protocol";
 import type { Client, TaskHandle } from "@muster/worker/client";
+import { G, H, L } from "../support/fleet/fleet.ts";
 import { SchedulerPair } from "../support/fleet/scheduler-pair.ts";
 import { runMuster } from "../support/programs/run-muster.ts";
 import { until } from "../support/waits.ts";
@@ -123,6 +124,31 @@ describe("F37: defaults of the retry policy with two schedulers", () => {
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /no setting is named; give one/);
     await waiting.cancel("the test is over");
+  });
+
+  it("attempts that are lost with their worker wait as the task or its queue asks", async () => {
+    await musterAtTwo("queue", "set", "lost", "--lost-backoff", "1h,2h");
+    const gate = pair.fleet.gate();
+    const spec = { type: "gate", payload: { gate: gate.path }, queue: "lost" };
+    for (const [name, scheduler, more, waits] of [
+      ["lost-1", pair.one, {}, /^60 min, 2 h \(default of queue lost\)$/],
+      ["lost-2", pair.two, { retry: { lostDelaysS: [1_800] } }, /^30 min \(of the task\)$/],
+    ] as const) {
+      const worker = await pair.fleet.worker(name, { queue: "lost", slots: 1, scheduler: scheduler.grpc });
+      const [handle] = await pair.atOne.submitMany([{ ...spec, ...more }]);
+      assert.ok(handle);
+      await pair.fleet.ran(handle.id);
+      await worker.end("SIGKILL");
+      await pair.fleet.taskReason(handle.id, "WAITING_FOR_RETRY", L + G + 2 * H, {
+        evidence: {
+          ...{ attempt: /^1$/, run_time: /Z$/, error_code: /^WORKER_LOST$/, error_message: /./ },
+          ...{ worker: new RegExp(`^${name}$`), process_deaths: /./, process_silences: /./ },
+          ...{ max_retries: /^1 \(/, backoff: /^0 ms \(/, lost_backoff: waits },
+        },
+        commands: [`muster retry ${handle.id}`],
+      });
+      await handle.cancel("the test is over");
+    }
   });
 
   it("when a scheduler is killed, the other one decides by them, for lost attempts, too", async () => {

@@ -1,7 +1,12 @@
 /** Parses the waits before retries. */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { ExponentialBackoffSchema, FixedBackoffSchema, type RetryPolicy } from "@muster/protocol";
+import {
+  ExponentialBackoffSchema,
+  type FixedBackoff,
+  FixedBackoffSchema,
+  type RetryPolicy,
+} from "@muster/protocol";
 import { parseDuration } from "./duration.ts";
 
 /** The waits of a retry policy. */
@@ -10,10 +15,7 @@ export type Backoff = RetryPolicy["backoff"];
 /** Waits of the form `1m,5m,30m`, or `1s,factor=2,max=1h,jitter=0.1` for one that grows. @throws RangeError */
 export function parseBackoff(text: string): Backoff {
   const [first = "", ...others] = text.split(",").map((part) => part.trim());
-  if (others.length === 0 || !others.some((part) => part.includes("="))) {
-    const delays = [first, ...others].map((part) => durationFromMs(parseDuration(part)));
-    return { case: "fixed", value: create(FixedBackoffSchema, { delays }) };
-  }
+  if (!others.some((part) => part.includes("="))) return { case: "fixed", value: parseDelays(text) };
   const initialDelay = durationFromMs(parseDuration(first));
   const value = create(ExponentialBackoffSchema, { initialDelay });
   for (const part of others) {
@@ -25,6 +27,12 @@ export function parseBackoff(text: string): Backoff {
     else throw new RangeError(`"${part}" is none of: factor, max, jitter, each as name=value`);
   }
   return { case: "exponential", value };
+}
+
+/** Waits of the form `1m,5m,30m`. @throws RangeError */
+export function parseDelays(text: string): FixedBackoff {
+  const delays = text.split(",").map((part) => durationFromMs(parseDuration(part.trim())));
+  return create(FixedBackoffSchema, { delays });
 }
 
 function number(value: string, part: string): number {

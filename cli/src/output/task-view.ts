@@ -5,7 +5,7 @@ import { FailureClass, RetryPolicySource, TaskState, UniqueWhile } from "@muster
 import { showConcurrencyKey } from "../arguments/concurrency.ts";
 import { isText } from "../arguments/media-type.ts";
 import type { Io } from "../io/io.ts";
-import { backoffText } from "./backoff-text.ts";
+import { backoffText, delaysText } from "./backoff-text.ts";
 import {
   ageCell,
   durationCell,
@@ -149,8 +149,13 @@ function attemptText({ attemptId, attemptCount, retryPolicy }: Task): string {
 function retryText({ retryPolicy, retryPolicySources, queue }: Task): string | undefined {
   if (retryPolicy === undefined || retryPolicySources === undefined) return undefined;
   const from = (source: RetryPolicySource) => RETRY_SOURCES[source]?.(queue) ?? "source unknown";
-  const { maxRetryCount, backoff } = retryPolicySources;
-  return `${retryPolicy.maxRetryCount} (${from(maxRetryCount)}), waits ${backoffText(retryPolicy.backoff)} (${from(backoff)})`;
+  const { maxRetryCount, backoff, lostBackoff } = retryPolicySources;
+  const lost = retryPolicy.lostBackoff;
+  return [
+    `${retryPolicy.maxRetryCount} (${from(maxRetryCount)})`,
+    `waits ${backoffText(retryPolicy.backoff)} (${from(backoff)})`,
+    ...(lost === undefined ? [] : [`after a lost worker ${delaysText(lost)} (${from(lostBackoff)})`]),
+  ].join(", ");
 }
 
 const RETRY_SOURCES: Readonly<Partial<Record<RetryPolicySource, (queue: string) => string>>> = {

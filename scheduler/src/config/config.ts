@@ -4,7 +4,6 @@ import { parseArgs } from "node:util";
 import { closestNames } from "@muster/common/closest-names";
 import type { LeaseSettings, SizeLimits } from "../dispatch/limits.ts";
 import { LEAST_CONNECTIONS } from "../domain/database/connection-limits.ts";
-import type { Backoff } from "../domain/tasks/retry.ts";
 import type { RetryDefaults } from "../domain/tasks/retry-defaults.ts";
 import type { WatchSettings } from "../domain/tasks/watchdog.ts";
 import type { QuarantineSettings } from "../domain/workers/quarantine.ts";
@@ -13,7 +12,7 @@ import { DatabaseUrlError } from "../store/postgres/connection/url/database-url.
 import { type Exports, readExports } from "../telemetry/exports.ts";
 import { LOG_LEVELS, type LogLevel } from "../telemetry/logs/logger.ts";
 import { type EffectiveSetting, effectiveSettings } from "./effective-settings.ts";
-import { parseBackoff } from "./retry-defaults.ts";
+import { parseBackoff, parseDelays } from "./retry-defaults.ts";
 import { SETTING_NAMES, SETTINGS, type Setting, type SettingName } from "./settings.ts";
 
 /** The configuration of a scheduler, checked and frozen. */
@@ -162,7 +161,8 @@ export function loadConfig(
     },
     retry: {
       ...(isSet("maxRetries") ? { maxRetries: number("maxRetries", 0, 1_000, true) } : {}),
-      ...(isSet("retryBackoff") ? backoff(raw("retryBackoff"), faults) : {}),
+      ...(isSet("retryBackoff") ? { backoff: waits(raw("retryBackoff"), parseBackoff, faults) } : {}),
+      ...(isSet("lostBackoff") ? { lostDelaysMs: waits(raw("lostBackoff"), parseDelays, faults) } : {}),
     },
     quarantine: {
       minSamples: number("quarantineAfter", 0, 1_000_000, true),
@@ -249,16 +249,18 @@ function databaseUrl(
   return text;
 }
 
-function backoff(
+/** What `parse` makes of a setting. A fault is reported, and then nothing uses the value. */
+function waits<T>(
   { text = "", source }: { text: string | undefined; source: string },
+  parse: (text: string) => T,
   faults: string[],
-): { backoff?: Backoff } {
+): T {
   try {
-    return { backoff: parseBackoff(text) };
+    return parse(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     faults.push(`${source}: ${error.message}`);
-    return {};
+    return parse("0");
   }
 }
 

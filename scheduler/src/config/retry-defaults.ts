@@ -22,7 +22,7 @@ const PARTS = {
 export function parseBackoff(text: string): Backoff {
   const parts = text.split(",").map((part) => part.trim());
   const named = parts.filter((part) => part.includes("="));
-  if (named.length === 0) return { kind: "fixed", delaysMs: delays(parts) };
+  if (named.length === 0) return { kind: "fixed", delaysMs: parseDelays(text) };
   const [first = "", ...others] = parts;
   if (others.length !== named.length || first.includes("="))
     throw new RangeError(`"${text}" is not one wait and the parts by which it grows, ${EXAMPLE}`);
@@ -34,7 +34,9 @@ export function parseBackoff(text: string): Backoff {
   return { kind: "exponential", initialMs, factor, maxMs: max * 1_000, jitter };
 }
 
-function delays(parts: readonly string[]): readonly number[] {
+/** Waits of the form `60,300,1800`, in seconds. @throws RangeError with the part that is wrong. */
+export function parseDelays(text: string): readonly number[] {
+  const parts = text.split(",").map((part) => part.trim());
   if (parts.length > MAX_DELAYS)
     throw new RangeError(`has ${parts.length} waits; at most ${MAX_DELAYS} are allowed`);
   return parts.map(milliseconds);

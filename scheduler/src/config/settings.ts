@@ -179,6 +179,13 @@ export const SETTINGS = {
     value: "SECONDS,...",
     help: "waits before its retries when neither it nor its queue names them; 1,factor=2,max=3600,jitter=0.1 for a growing wait",
   },
+  lostBackoff: {
+    flag: "lost-backoff",
+    env: "MUSTER_LOST_BACKOFF_S",
+    fallback: undefined,
+    value: "SECONDS,...",
+    help: "waits after the first, second, ... attempt that is lost with its worker, when neither the task nor its queue names them, for example 60,300,1800; without it a lost attempt waits only when it was lost before",
+  },
   quarantineAfter: {
     flag: "quarantine-after",
     env: "MUSTER_QUARANTINE_AFTER",

@@ -91,6 +91,9 @@ export function checkSpec(spec: SubmitSpec): void {
   check("circuit.probes", circuit?.probes, PROBES);
   check("retry.maxRetries", retry?.maxRetries, COUNT);
   check("retry.maxOutOfMemory", retry?.maxOutOfMemory, COUNT);
+  retry?.lostDelaysS?.forEach((seconds, index) => {
+    check(`retry.lostDelaysS[${index}]`, seconds, SECONDS);
+  });
   retry?.delaysS?.forEach((seconds, index) => {
     check(`retry.delaysS[${index}]`, seconds, SECONDS);
   });

@@ -27,6 +27,11 @@ export interface RetryOptions {
     /** Share of the delay that is random, 0 to 1. @default 0 */
     readonly jitter?: number;
   };
+  /**
+   * Delays in seconds after the first, second, ... attempt that was lost with its worker: its process died, was killed or
+   * stopped answering while the task ran. The last one repeats. @default those of the queue, else the scheduler's: none
+   */
+  readonly lostDelaysS?: readonly number[];
   /** Retries after the worker ran out of memory, 0 to 1000. @default 1 */
   readonly maxOutOfMemory?: number;
   /** Whether an attempt that passed `timeouts.runS` or that of a phase is retried, too. @default true */

@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type {
   CircuitRule,
+  FixedBackoff,
   RateLimit,
   RetryPolicy,
   TaskDependency,
@@ -167,9 +168,9 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
   if (retry.onOutOfMemory !== undefined) policy.onOutOfMemory = encodeOutOfMemory(retry.onOutOfMemory);
   if (retry.retryTimeouts !== undefined) policy.retryTimeouts = retry.retryTimeouts;
   if (retry.delaysS !== undefined) {
-    const delays = retry.delaysS.map((seconds) => durationFromMs(seconds * 1000));
-    policy.backoff = { case: "fixed", value: create(FixedBackoffSchema, { delays }) };
+    policy.backoff = { case: "fixed", value: encodeDelays(retry.delaysS) };
   }
+  if (retry.lostDelaysS !== undefined) policy.lostBackoff = encodeDelays(retry.lostDelaysS);
   if (retry.exponential !== undefined) {
     const { initialS, factor, maxS, jitter } = retry.exponential;
     const value = create(ExponentialBackoffSchema, {
@@ -181,6 +182,10 @@ function encodeRetry(type: string, retry: RetryOptions): RetryPolicy {
     policy.backoff = { case: "exponential", value };
   }
   return policy;
+}
+
+function encodeDelays(seconds: readonly number[]): FixedBackoff {
+  return create(FixedBackoffSchema, { delays: seconds.map((each) => durationFromMs(each * 1000)) });
 }
 
 /** A zero stands for the default in protobuf: it is never one of the values that may be given. */

@@ -1,9 +1,14 @@
 /** `muster queue set`: sets settings of a queue, or takes them back. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type ConfigureQueueRequestSchema, QueueSchema, QueueSetting } from "@muster/protocol";
+import {
+  type ConfigureQueueRequestSchema,
+  type FixedBackoff,
+  QueueSchema,
+  QueueSetting,
+} from "@muster/protocol";
 import type { Command } from "commander";
 import { present, withApiSession } from "../../api/api-session.ts";
-import { type Backoff, parseBackoff } from "../../arguments/backoff.ts";
+import { type Backoff, parseBackoff, parseDelays } from "../../arguments/backoff.ts";
 import { argument, wholeNumber } from "../../arguments/parse.ts";
 import { addConnectionOptions } from "../../config.ts";
 import { CliError } from "../../errors.ts";
@@ -19,6 +24,7 @@ const DEFAULT = "default";
 interface Options {
   readonly maxRetries?: number | typeof DEFAULT;
   readonly backoff?: Backoff | typeof DEFAULT;
+  readonly lostBackoff?: FixedBackoff | typeof DEFAULT;
   readonly reason?: string;
   readonly json?: true;
 }
@@ -39,6 +45,11 @@ export function defineQueueSet(command: Command, io: Io): void {
       "--backoff <waits>",
       "waits before the retries of tasks that name none: 1m,5m,30m, or 1s,factor=2,max=1h,jitter=0.1, or default",
       orDefault(argument(parseBackoff)),
+    )
+    .option(
+      "--lost-backoff <waits>",
+      "waits after attempts that were lost with their worker, of tasks that name none: 1m,5m,30m, or default",
+      orDefault(argument(parseDelays)),
     )
     .option("--reason <text>", "reason to record; your user name is added")
     .option("--json", "print the Queue as JSON")
@@ -69,14 +80,20 @@ async function setQueue(name: string, options: Options, command: Command, io: Io
 }
 
 /** @throws CliError when no setting is named. */
-function change({ maxRetries, backoff }: Options): MessageInitShape<typeof ConfigureQueueRequestSchema> {
+function change({
+  maxRetries,
+  backoff,
+  lostBackoff,
+}: Options): MessageInitShape<typeof ConfigureQueueRequestSchema> {
   const clear = [
     ...(maxRetries === DEFAULT ? [QueueSetting.MAX_RETRY_COUNT] : []),
     ...(backoff === DEFAULT ? [QueueSetting.BACKOFF] : []),
+    ...(lostBackoff === DEFAULT ? [QueueSetting.LOST_BACKOFF] : []),
   ];
   const settings = {
     ...(maxRetries === undefined || maxRetries === DEFAULT ? {} : { maxRetryCount: maxRetries }),
     ...(backoff === undefined || backoff === DEFAULT ? {} : { backoff }),
+    ...(lostBackoff === undefined || lostBackoff === DEFAULT ? {} : { lostBackoff }),
   };
   if (clear.length === 0 && Object.keys(settings).length === 0)
     throw new CliError("no setting is named; give one, for example --max-retries 10", {

@@ -1,12 +1,7 @@
 /** Finds the retry policy that applies to a task, and decides what the end of an attempt means under it. */
 import { decideOutcome, type Outcome, type OutcomeDecision } from "../../domain/tasks/outcome.ts";
 import type { RetryPolicy } from "../../domain/tasks/retry.ts";
-import {
-  isComplete,
-  type ResolvedRetry,
-  type RetryDefaults,
-  resolveRetry,
-} from "../../domain/tasks/retry-defaults.ts";
+import { type ResolvedRetry, type RetryDefaults, resolveRetry } from "../../domain/tasks/retry-defaults.ts";
 import type { TaskOptions } from "../../domain/tasks/task.ts";
 import type { QueueSettings } from "../../store/store.ts";
 import type { QueueSettingsCache } from "../queue-settings.ts";
@@ -22,8 +17,8 @@ export type DecidedAttempt = Pick<
 };
 
 /**
- * Defaults are read when an attempt ends, so a change also applies to tasks that were submitted before. A task that names its
- * whole policy costs nothing here, and one that names nothing gets an object that was made before.
+ * Defaults are read when an attempt ends without a success, so a change also applies to tasks that were submitted before. A
+ * success reads nothing.
  */
 export class RetryPolicies {
   readonly #settings: Pick<QueueSettingsCache, "of">;
@@ -41,7 +36,6 @@ export class RetryPolicies {
   /** The policy that applies now. */
   of(options: TaskOptions | undefined, queue: string | undefined): RetryPolicy {
     const own = options?.retry;
-    if (own && isComplete(own)) return own;
     const settings = queue === undefined ? undefined : this.#settings.of(queue);
     if (own) return resolveRetry(own, settings, this.#scheduler).policy;
     return settings ? this.#ofQueue(settings) : this.#fallback;
@@ -59,7 +53,7 @@ export class RetryPolicies {
         attemptCount: attempt.attemptCount,
         outOfMemoryCount: attempt.outOfMemoryCount,
         counts: attempt.requeueCounts,
-        retry: this.of(attempt.options, attempt.queue),
+        retry: outcome.kind === "succeeded" ? undefined : this.of(attempt.options, attempt.queue),
         cancelReason: attempt.cancelReason,
       },
       outcome,

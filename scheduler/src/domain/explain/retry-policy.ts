@@ -9,13 +9,17 @@ const MAX_NAMED = 10;
 /** Waits in words: `1 min, 5 min, 30 min`, or `1 s, times 2 each, at most 1 h`. */
 export function backoffInWords(backoff: Backoff): string {
   if (backoff.kind === "fixed") {
-    const { delaysMs } = backoff;
-    const named = delaysMs.slice(0, MAX_NAMED).map(span).join(", ");
-    return delaysMs.length > MAX_NAMED ? `${named} and ${delaysMs.length - MAX_NAMED} more` : named;
+    return waitsInWords(backoff.delaysMs);
   }
   const { initialMs, factor, maxMs, jitter } = backoff;
   const random = jitter === 0 ? "" : `, ${Math.round(jitter * 100)}% of it random`;
   return `${span(initialMs)}, times ${factor} each, at most ${span(maxMs)}${random}`;
+}
+
+/** A list of waits in words. */
+export function waitsInWords(delaysMs: readonly number[]): string {
+  const named = delaysMs.slice(0, MAX_NAMED).map(span).join(", ");
+  return delaysMs.length > MAX_NAMED ? `${named} and ${delaysMs.length - MAX_NAMED} more` : named;
 }
 
 /** The policy of a task that waits for its next attempt. */
@@ -28,6 +32,9 @@ export function retryPolicyEvidence({ policy, sources }: ResolvedRetry, queue: s
   return [
     of("max_retries", String(policy.maxRetries), sources.maxRetries),
     of("backoff", backoffInWords(policy.backoff), sources.backoff),
+    ...(policy.lostDelaysMs
+      ? [of("lost_backoff", waitsInWords(policy.lostDelaysMs), sources.lostDelaysMs)]
+      : []),
   ];
 }
 

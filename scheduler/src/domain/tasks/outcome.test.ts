@@ -251,6 +251,30 @@ describe("deaths of processes", () => {
     assert.equal(after(2, "named"), "POISONED");
   });
 
+  it("a lost attempt waits as its policy asks, or as every loss does, whichever is longer", () => {
+    const retry: RetryPolicy = { ...DEFAULT_RETRY_POLICY, lostDelaysMs: [5_000, 300_000] };
+    const delay = (counts: RequeueCounts, more: Partial<Extract<Outcome, { kind: "lost" }>>) => {
+      const outcome = { kind: "lost", reason: "stale", failure, ...more } as const;
+      const decision = decideOutcome({ ...FACTS, retry, counts }, outcome, 0);
+      return decision.kind === "requeue" ? decision.delayMs : decision.detail;
+    };
+    assert.equal(delay({}, { blame: "lone" }), 5_000);
+    assert.equal(delay({ deaths: 1 }, { blame: "suspect" }), 300_000);
+    assert.equal(delay({ silences: 1 }, { blame: "lone", silent: true }), 300_000);
+    assert.equal(delay({ silences: 7 }, { blame: "lone", silent: true }), 300_000, "the last one repeats");
+    assert.equal(
+      delay({}, { blame: "lone", workerLosses: 3 }),
+      30_000,
+      "the wait of its worker id is longer",
+    );
+    assert.equal(delay({ deaths: 1 }, { blame: "innocent" }), 0, "it cannot have been the cause");
+    assert.equal(delay({}, {}), 5_000, "its living worker lost it");
+    const memory = { ...failure, failureClass: "out_of_memory" } as const;
+    assert.equal(delay({}, { blame: "lone", failure: memory }), 5_000);
+    const other = decideOutcome({ ...FACTS, retry }, failed("retryable"), 0);
+    assert.equal(other.kind === "requeue" && other.delayMs, 60_000, "a failure is not a loss");
+  });
+
   it("a silence sets apart and costs like a death, and never ends a task as poisoned", () => {
     const after = (counts: RequeueCounts, blame: "lone" | "suspect", attemptCount = 1) => {
       const outcome = { kind: "lost", reason: "stale", failure, blame, silent: true } as const;

@@ -128,6 +128,17 @@ function unacceptedDelayMs(before: number): number {
   return before === 0 ? 0 : Math.min(300_000, 1_000 * 2 ** Math.min(before - 1, 20));
 }
 
+/** Processes that were lost while the task ran, before this attempt. */
+function lossesBefore({ counts }: AttemptFacts): number {
+  return (counts?.deaths ?? 0) + (counts?.silences ?? 0);
+}
+
+/** The wait that the policy names for attempts that were lost with their worker; 0 when it names none. */
+function lostDelayMs({ retry }: AttemptFacts, losses: number): number {
+  const delaysMs = retry?.lostDelaysMs;
+  return delaysMs === undefined ? 0 : backoffMs({ kind: "fixed", delaysMs }, losses, 0);
+}
+
 /**
  * The death of a process costs an attempt only where it is known who ended it. Only deaths end a task as
  * poisoned: a worker that is silent may live, behind a network or a database that was away.
@@ -140,11 +151,12 @@ function decideDeath(
   if (facts.cancelReason !== undefined) return finishCancelled(failure);
   const free = { kind: "requeue", reason, costsAttempt: false, outOfMemory: false } as const;
   if (blame === "innocent") return { ...free, delayMs: 0 };
-  const { deaths = 0, silences = 0 } = facts.counts ?? {};
-  const { delayMs, alone } = afterLoss(deaths + silences + 1, blame, workerLosses);
+  const losses = lossesBefore(facts) + 1;
+  const { delayMs: leastMs, alone } = afterLoss(losses, blame, workerLosses);
+  const delayMs = Math.max(leastMs, lostDelayMs(facts, losses));
   const counted = { counts: silent ? "silences" : "deaths", ...(alone ? { alone } : {}) } as const;
   if (blame === "suspect") return { ...free, ...counted, delayMs, failure };
-  if (!silent && deaths + 1 >= POISONED_AFTER && !triesElsewhere(facts, failure))
+  if (!silent && (facts.counts?.deaths ?? 0) + 1 >= POISONED_AFTER && !triesElsewhere(facts, failure))
     return { kind: "finish", state: "failed", detail: "POISONED", failure };
   const decision = decideFailure(facts, failure, reason, 0);
   if (decision.kind !== "requeue") return decision;
@@ -168,7 +180,7 @@ function decideFailure(
     case "worker_lost":
       // Alone it says nothing about the task; `afterLoss` delays what was lost before.
       if (facts.attemptCount > policy.maxRetries) return exhausted(failure, policy.maxRetries);
-      return requeue(failure, reason, 0);
+      return requeue(failure, reason, lostDelayMs(facts, lossesBefore(facts) + 1));
     case "timed_out":
     case "retryable": {
       if (failure.failureClass === "timed_out" && policy.retryTimeouts === false)

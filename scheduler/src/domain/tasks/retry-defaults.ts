@@ -5,10 +5,11 @@ import { type Backoff, DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts
 export interface RetryDefaults {
   readonly maxRetries?: number;
   readonly backoff?: Backoff;
+  readonly lostDelaysMs?: readonly number[];
 }
 
 /** A part of a retry policy that has a default. */
-export type RetryPart = "maxRetries" | "backoff";
+export type RetryPart = keyof RetryDefaults;
 
 /** Where a part comes from. */
 export type RetrySource = "task" | "queue" | "scheduler" | "built_in";
@@ -31,15 +32,16 @@ export function resolveRetry(
 ): ResolvedRetry {
   const maxRetries = sourceOf("maxRetries", own, queue, scheduler);
   const backoff = sourceOf("backoff", own, queue, scheduler);
+  const lost = sourceOf("lostDelaysMs", own, queue, scheduler);
   return {
-    policy: { ...(own ?? DEFAULT_RETRY_POLICY), maxRetries: maxRetries.value, backoff: backoff.value },
-    sources: { maxRetries: maxRetries.source, backoff: backoff.source },
+    policy: {
+      ...(own ?? DEFAULT_RETRY_POLICY),
+      maxRetries: maxRetries.value,
+      backoff: backoff.value,
+      ...(lost.value === undefined ? {} : { lostDelaysMs: lost.value }),
+    },
+    sources: { maxRetries: maxRetries.source, backoff: backoff.source, lostDelaysMs: lost.source },
   };
-}
-
-/** True when the task names every part itself: no default applies. */
-export function isComplete(own: RetryPolicy): boolean {
-  return own.defaulted === undefined || own.defaulted.length === 0;
 }
 
 function sourceOf<P extends RetryPart>(
@@ -48,10 +50,14 @@ function sourceOf<P extends RetryPart>(
   queue: RetryDefaults | undefined,
   scheduler: RetryDefaults,
 ): { readonly value: RetryPolicy[P]; readonly source: RetrySource } {
-  if (own && !own.defaulted?.includes(part)) return { value: own[part], source: "task" };
+  if (own?.[part] !== undefined && !isDefaulted(own, part)) return { value: own[part], source: "task" };
   const ofQueue = queue?.[part];
   if (ofQueue !== undefined) return { value: ofQueue as RetryPolicy[P], source: "queue" };
   const ofScheduler = scheduler[part];
   if (ofScheduler !== undefined) return { value: ofScheduler as RetryPolicy[P], source: "scheduler" };
   return { value: DEFAULT_RETRY_POLICY[part], source: "built_in" };
+}
+
+function isDefaulted({ defaulted }: RetryPolicy, part: RetryPart): boolean {
+  return defaulted?.some((each) => each === part) ?? false;
 }

@@ -9,6 +9,8 @@ export interface RetryPolicy {
   readonly retryTimeouts?: boolean;
   /** What the task needs from the next attempt on when its worker ran out of memory. */
   readonly onOutOfMemory?: OutOfMemoryChange;
+  /** Waits after the first, second, ... attempt that was lost with its worker; the last one is repeated. */
+  readonly lostDelaysMs?: readonly number[];
   /**
    * Parts that the submit did not name: a default takes their place. They hold the built-in values, which schedulers of
    * earlier versions use.

@@ -119,8 +119,8 @@ export type Evidence = Message<"muster.v1.Evidence"> & {
   value: string;
 
   /**
-   * Where it comes from: `matcher`, `heartbeat`, `database`, `launch`, `event`, or `hello` for what a refused
-   * worker sent in its `Hello`.
+   * Where it comes from: `matcher`, `heartbeat`, `database`, `launch`, `event`, `setting` of the scheduler, or `hello` for
+   * what a refused worker sent in its `Hello`.
    *
    * @generated from field: string source = 3;
    */

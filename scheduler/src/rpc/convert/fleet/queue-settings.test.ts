@@ -30,20 +30,23 @@ describe("a change of a queue's settings", () => {
       clear: [],
       attributes: { max_retries: "0", backoff: "60 s, 0 ms" },
     });
-    const { MAX_RETRY_COUNT, BACKOFF } = QueueSetting;
+    const { MAX_RETRY_COUNT, BACKOFF, LOST_BACKOFF } = QueueSetting;
     assert.deepEqual(change({ clear: [BACKOFF, BACKOFF], settings: { maxRetryCount: 1_000 } }), {
       set: { maxRetries: 1_000 },
       clear: ["backoff"],
       attributes: { max_retries: "1000", cleared: "backoff" },
     });
-    assert.deepEqual(change({ clear: [MAX_RETRY_COUNT, BACKOFF] }).attributes, {
-      cleared: "max_retries, backoff",
+    assert.deepEqual(change({ clear: [MAX_RETRY_COUNT, BACKOFF, LOST_BACKOFF] }).attributes, {
+      cleared: "max_retries, backoff, lost_backoff",
+    });
+    assert.deepEqual(change({ settings: { lostBackoff: fixed(60, 300).value } }).attributes, {
+      lost_backoff: "60 s, 5 min",
     });
   });
 
   it("survives the way into a message and back", () => {
     for (const settings of [
-      { maxRetryCount: 5, backoff: fixed(1, 2) },
+      { maxRetryCount: 5, backoff: fixed(1, 2), lostBackoff: fixed(0, 3).value },
       {
         backoff: {
           ...({ case: "exponential" } as const),
@@ -61,14 +64,15 @@ describe("a change of a queue's settings", () => {
     assert.deepEqual(faultsOf({ settings: {} }).length, 1);
     assert.deepEqual(
       faultsOf({
-        settings: { maxRetryCount: 1_001, backoff: fixed() },
+        settings: { maxRetryCount: 1_001, backoff: fixed(), lostBackoff: fixed(-1).value },
         clear: [QueueSetting.UNSPECIFIED, 99 as QueueSetting, QueueSetting.MAX_RETRY_COUNT],
       }),
       [
         "settings.max_retry_count: 1001 is not between 0 and 1000",
         "settings.fixed.delays: has 0 entries; 1 to 100 are allowed",
-        "clear[0]: 0 is no setting; allowed are 1, 2",
-        "clear[1]: 99 is no setting; allowed are 1, 2",
+        "settings.lost_backoff.delays[0]: -1 s is not between 0 and 31622400 s",
+        "clear[0]: 0 is no setting; allowed are 1, 2, 3",
+        "clear[1]: 99 is no setting; allowed are 1, 2, 3",
         "clear: names max_retries, for which settings has a value; give one of them",
       ],
     );

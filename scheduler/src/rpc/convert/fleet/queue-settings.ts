@@ -3,10 +3,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type ConfigureQueueRequest, QueueSetting, type QueueSettingsSchema } from "@muster/protocol";
 import type { Violation } from "../../../domain/errors.ts";
-import { backoffInWords } from "../../../domain/explain/retry-policy.ts";
+import { backoffInWords, waitsInWords } from "../../../domain/explain/retry-policy.ts";
 import { invalidRequest } from "../../../domain/refusals.ts";
 import type { QueueChange, QueueSettings } from "../../../store/store.ts";
-import { checkRetries, fromBackoff, type Report, toBackoff } from "../tasks/options.ts";
+import { checkRetries, fromBackoff, fromDelays, type Report, toBackoff, toDelays } from "../tasks/options.ts";
 import { optional } from "../values/optional.ts";
 
 type SettingName = keyof QueueSettings;
@@ -15,16 +15,22 @@ type SettingName = keyof QueueSettings;
 const BY_NUMBER: ReadonlyMap<QueueSetting, SettingName> = new Map([
   [QueueSetting.MAX_RETRY_COUNT, "maxRetries"],
   [QueueSetting.BACKOFF, "backoff"],
+  [QueueSetting.LOST_BACKOFF, "lostDelaysMs"],
 ]);
 
 /** A setting as an event names it. */
-const IN_EVENTS: Readonly<Record<SettingName, string>> = { maxRetries: "max_retries", backoff: "backoff" };
+const IN_EVENTS: Readonly<Record<SettingName, string>> = {
+  maxRetries: "max_retries",
+  backoff: "backoff",
+  lostDelaysMs: "lost_backoff",
+};
 
 /** Settings in protobuf. */
 export function fromQueueSettings(settings: QueueSettings): MessageInitShape<typeof QueueSettingsSchema> {
   return {
     ...optional("maxRetryCount", settings.maxRetries),
     ...optional("backoff", settings.backoff && fromBackoff(settings.backoff)),
+    ...optional("lostBackoff", settings.lostDelaysMs && fromDelays(settings.lostDelaysMs)),
   };
 }
 
@@ -49,11 +55,12 @@ export function toQueueChange({ settings, clear }: ConfigureQueueRequest): Omit<
 
 function toSettings(message: ConfigureQueueRequest["settings"], report: Report): QueueSettings {
   if (!message) return {};
-  const { maxRetryCount } = message;
+  const { maxRetryCount, lostBackoff } = message;
   if (maxRetryCount !== undefined) checkRetries(maxRetryCount, "settings.max_retry_count", report);
   return {
     ...optional("maxRetries", maxRetryCount),
     ...optional("backoff", toBackoff(message.backoff, "settings", report)),
+    ...optional("lostDelaysMs", lostBackoff && toDelays(lostBackoff, "settings.lost_backoff", report)),
   };
 }
 
@@ -69,6 +76,7 @@ function inEvent(set: QueueSettings, cleared: readonly SettingName[]): Record<st
   return {
     ...optional("max_retries", set.maxRetries?.toString()),
     ...optional("backoff", set.backoff && backoffInWords(set.backoff)),
+    ...optional("lost_backoff", set.lostDelaysMs && waitsInWords(set.lostDelaysMs)),
     ...(names.length === 0 ? {} : { cleared: names.join(", ") }),
   };
 }

@@ -4,6 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { quoted } from "@muster/common/text";
 import {
+  type FixedBackoff,
   type RetryPolicy as RetryPolicyMessage,
   type RetryPolicySchema,
   RetryPolicySource,
@@ -39,7 +40,13 @@ export function fromRetryPolicy(policy: RetryPolicy): MessageInitShape<typeof Re
     ...optional("retryTimeouts", policy.retryTimeouts),
     ...optional("onOutOfMemory", policy.onOutOfMemory && fromOutOfMemoryChange(policy.onOutOfMemory)),
     backoff: fromBackoff(policy.backoff),
+    ...optional("lostBackoff", policy.lostDelaysMs && fromDelays(policy.lostDelaysMs)),
   };
+}
+
+/** A list of waits in protobuf. */
+export function fromDelays(delaysMs: readonly number[]) {
+  return { delays: delaysMs.map((ms) => durationFromMs(ms)) };
 }
 
 const SOURCES: Readonly<Record<RetrySource, RetryPolicySource>> = {
@@ -53,14 +60,17 @@ const SOURCES: Readonly<Record<RetrySource, RetryPolicySource>> = {
 export function fromRetrySources(
   sources: ResolvedRetry["sources"],
 ): MessageInitShape<typeof RetryPolicySourcesSchema> {
-  return { maxRetryCount: SOURCES[sources.maxRetries], backoff: SOURCES[sources.backoff] };
+  return {
+    maxRetryCount: SOURCES[sources.maxRetries],
+    backoff: SOURCES[sources.backoff],
+    lostBackoff: SOURCES[sources.lostDelaysMs],
+  };
 }
 
 /** Waits in protobuf. */
 export function fromBackoff(backoff: Backoff) {
   if (backoff.kind === "fixed") {
-    const delays = backoff.delaysMs.map((ms) => durationFromMs(ms));
-    return { case: "fixed", value: { delays } } as const;
+    return { case: "fixed", value: fromDelays(backoff.delaysMs) } as const;
   }
   const { initialMs, factor, maxMs, jitter } = backoff;
   const value = { initialDelay: durationFromMs(initialMs), factor, maxDelay: durationFromMs(maxMs), jitter };
@@ -142,6 +152,10 @@ function toRetryPolicy(message: RetryPolicyMessage, cost: Amounts, report: Repor
       "onOutOfMemory",
       message.onOutOfMemory && toOutOfMemoryChange(message.onOutOfMemory, cost, report),
     ),
+    ...optional(
+      "lostDelaysMs",
+      message.lostBackoff && toDelays(message.lostBackoff, "retry_policy.lost_backoff", report),
+    ),
   };
 }
 
@@ -157,14 +171,8 @@ export function toBackoff(
   report: Report,
 ): Backoff | undefined {
   switch (backoff.case) {
-    case "fixed": {
-      const { delays } = backoff.value;
-      const at = `${field}.fixed.delays`;
-      if (delays.length === 0 || delays.length > 100)
-        report(at, `has ${delays.length} entries; 1 to 100 are allowed`);
-      const delaysMs = delays.map((delay, index) => milliseconds(delay, `${at}[${index}]`, report));
-      return { kind: "fixed", delaysMs };
-    }
+    case "fixed":
+      return { kind: "fixed", delaysMs: toDelays(backoff.value, `${field}.fixed`, report) };
     case "exponential": {
       const { initialDelay, factor, maxDelay, jitter } = backoff.value;
       const at = `${field}.exponential`;
@@ -184,6 +192,14 @@ export function toBackoff(
     default:
       return undefined;
   }
+}
+
+/** A list of waits of a message at `field`. */
+export function toDelays({ delays }: FixedBackoff, field: string, report: Report): readonly number[] {
+  const at = `${field}.delays`;
+  if (delays.length === 0 || delays.length > 100)
+    report(at, `has ${delays.length} entries; 1 to 100 are allowed`);
+  return delays.map((delay, index) => milliseconds(delay, `${at}[${index}]`, report));
 }
 
 function toTimeouts(message: TaskTimeouts, report: Report): Timeouts {
