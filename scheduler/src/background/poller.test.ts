@@ -57,6 +57,7 @@ test("a poll reads commands, classes, paused queues and workers before it looks 
       "quarantines",
       "limits",
       "weights",
+      "settings",
       "circuits",
       "keys",
       "orders",
