@@ -75,6 +75,7 @@ test("0: --json is one document of protobuf JSON, with empty lists and zero coun
         rateReason: "",
         weight: 0,
         weightReason: "",
+        settingsReason: "",
       },
     ],
     nextPageToken: "",

@@ -1,8 +1,9 @@
 /** The options of a task that `muster submit` and `muster schedule set` share, and the fields that they set. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { CircuitRule, CostRaise, TaskSpec, TaskSpecSchema } from "@muster/protocol";
+import type { CircuitRule, CostRaise, FixedBackoff, TaskSpec, TaskSpecSchema } from "@muster/protocol";
 import type { Command } from "commander";
+import { type Backoff, parseBackoff, parseDelays } from "./backoff.ts";
 import { circuitRule } from "./circuit.ts";
 import { type ConcurrencyKey, concurrencyKey } from "./concurrency.ts";
 import { costAmount, costRaise } from "./cost.ts";
@@ -24,6 +25,8 @@ export interface TaskOptions {
   readonly fairnessKey?: string;
   readonly fairnessWeight?: number;
   readonly maxRetries?: number;
+  readonly backoff?: Backoff;
+  readonly lostBackoff?: FixedBackoff;
   readonly retryTimeouts: boolean;
   readonly oomLabel?: Record<string, string>;
   readonly oomCost?: Record<string, CostRaise>;
@@ -64,8 +67,18 @@ export function addTaskOptions(command: Command): Command {
     .option("--resource <name>", "require a worker with this resource loaded; repeatable", collect)
     .option(
       "--max-retries <n>",
-      "maximum number of retries after the first attempt; default 3",
+      "maximum number of retries after the first attempt; default: that of the queue, else of the scheduler (3)",
       wholeNumber(0, 1000),
+    )
+    .option(
+      "--backoff <waits>",
+      "waits before the retries: 1m,5m,30m, or 1s,factor=2,max=1h,jitter=0.1; default: those of the queue, else of the scheduler",
+      argument(parseBackoff),
+    )
+    .option(
+      "--lost-backoff <waits>",
+      "waits after attempts that were lost with their worker: 1m,5m,30m; default: those of the queue, else of the scheduler (none)",
+      argument(parseDelays),
     )
     .option("--run-timeout <duration>", "time limit of an attempt; default: none", duration)
     .option(
@@ -110,16 +123,16 @@ export function taskFields(options: TaskOptions): Exclude<MessageInitShape<typeo
   };
 }
 
-function retryPolicy({ maxRetries, retryTimeouts, oomLabel, oomCost }: TaskOptions) {
+function retryPolicy({ maxRetries, backoff, lostBackoff, retryTimeouts, oomLabel, oomCost }: TaskOptions) {
   const changes = oomLabel !== undefined || oomCost !== undefined;
-  if (maxRetries === undefined && retryTimeouts && !changes) return {};
-  return {
-    retryPolicy: {
-      ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
-      ...(retryTimeouts ? {} : { retryTimeouts }),
-      ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
-    },
+  const policy = {
+    ...(maxRetries === undefined ? {} : { maxRetryCount: maxRetries }),
+    ...(backoff === undefined ? {} : { backoff }),
+    ...(lostBackoff === undefined ? {} : { lostBackoff }),
+    ...(retryTimeouts ? {} : { retryTimeouts }),
+    ...(changes ? { onOutOfMemory: { labels: oomLabel ?? {}, cost: oomCost ?? {} } } : {}),
   };
+  return Object.keys(policy).length === 0 ? {} : { retryPolicy: policy };
 }
 
 function fairness({ fairnessKey: key, fairnessWeight: weight }: TaskOptions) {
