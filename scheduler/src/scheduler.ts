@@ -332,6 +332,7 @@ export async function startScheduler(options: {
     grpc.setServing(false);
     const limit = new TimeLimit(clock, config.stopTimeoutMs);
     await limit.within("submits", dispatch.submitter.idle());
+    dispatch.submitLog.stop();
     await limit.within("assignments", dispatch.dispatcher.stop());
     await limit.within("results", dispatch.committer.idle());
     dispatch.committer.stop();

@@ -55,6 +55,7 @@ import { ShareWeights } from "./sharing/share-weights.ts";
 import { Batches } from "./submission/batches.ts";
 import { FitWarnings } from "./submission/fit-warnings.ts";
 import { QueueLimits } from "./submission/queue-limits.ts";
+import { SubmitLog } from "./submission/submit-log.ts";
 import { Submitter } from "./submission/submitter.ts";
 
 /** A renewal that comes this many heartbeats late counts as starved. */
@@ -103,6 +104,7 @@ export interface Dispatch {
   readonly shareWeights: ShareWeights;
   readonly signals: TaskSignals;
   readonly strictOrders: StrictOrders;
+  readonly submitLog: SubmitLog;
   readonly submitter: Submitter;
   readonly waits: Waits;
   readonly workerPauses: WorkerPauses;
@@ -311,7 +313,9 @@ export function createDispatch(options: {
     ...{ store, leases, eventWriter, terminator, launches, expiryGuard, retryPolicies },
   });
   const queueLimits = new QueueLimits(store, counters);
+  const submitLog = new SubmitLog({ clock, log, counters });
   const submitter = new Submitter({
+    log: submitLog,
     limits: queueLimits,
     store,
     schedulerId,
@@ -407,6 +411,7 @@ export function createDispatch(options: {
     shareWeights,
     signals,
     strictOrders,
+    submitLog,
     submitter,
     waits,
     workerPauses,

@@ -17,6 +17,7 @@ import type { Peers } from "../claiming/peers.ts";
 import type { ClassIndex } from "../matching/class-index.ts";
 import type { Session } from "../sessions/session.ts";
 import type { QueueLimits } from "./queue-limits.ts";
+import type { SubmitLog } from "./submit-log.ts";
 
 /** Most payload in one insert: what Postgres takes in well below the statement timeout. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
@@ -52,6 +53,7 @@ export class Submitter {
   readonly #indeterminate: IndeterminateStatements;
   readonly #peers: Peers;
   readonly #counters: Counters;
+  readonly #log: Pick<SubmitLog, "noteBatch">;
   readonly #clock: Clock;
   readonly #onScheduled: (delayMs: number) => void;
   readonly #onEndedWait: (ended: EndedWait) => void;
@@ -73,6 +75,7 @@ export class Submitter {
     indeterminate: IndeterminateStatements;
     peers: Peers;
     counters: Counters;
+    log: Pick<SubmitLog, "noteBatch">;
     clock: Clock;
     onScheduled: (delayMs: number) => void;
     onEndedWait: (ended: EndedWait) => void;
@@ -86,6 +89,7 @@ export class Submitter {
     this.#indeterminate = parts.indeterminate;
     this.#peers = parts.peers;
     this.#counters = parts.counters;
+    this.#log = parts.log;
     this.#clock = parts.clock;
     this.#onScheduled = parts.onScheduled;
     this.#onEndedWait = parts.onEndedWait;
@@ -331,10 +335,20 @@ export class Submitter {
         this.#classes.windows.enqueue({ id: row.id, classId, priority: task.priority });
       }
     });
+    this.#noteBatch(plan, inserted);
     this.#sender.sendAssignments(direct);
     if (waitingClasses.size === 0) return;
     this.#dispatcher.pump();
     this.#peers.hintWork([...waitingClasses]);
+  }
+
+  /** The log names the first new task of a batch. */
+  #noteBatch(plan: readonly Planned[], inserted: readonly (InsertedTask | undefined)[]): void {
+    const index = inserted.findIndex((row) => row && !row.duplicate);
+    const [row, planned] = [inserted[index], plan[index]];
+    if (!row || !planned) return;
+    const { type, queue } = planned.insert.task;
+    this.#log.noteBatch({ taskId: row.id, type, queue });
   }
 }
 
